@@ -1,0 +1,267 @@
+"""What is asked of the cloud, as three Protocols: `ImageBuilder`, `Registry` and `Hub`.
+
+The adapters in `manifestgen.azure` answer them with Microsoft's SDKs; tests answer them from memory. Values that cross
+the line are plain and frozen. Every method may raise `CloudError` (with the service's own words), `NotFoundError`,
+`DeniedError` (naming the role that is missing); no SDK exception crosses the line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from manifestgen.secret import Secret
+
+Builder = Literal["package", "container-image"]
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A model in an Azure ML workspace."""
+
+    name: str
+    version: int
+    tags: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+    properties: Mapping[str, str] = field(default_factory=dict)
+    created: datetime | None = None
+
+    @property
+    def id(self) -> str:
+        """`name:version`, as Azure ML writes it."""
+        return f"{self.name}:{self.version}"
+
+
+@dataclass(frozen=True)
+class ModelRegistration:
+    """A model to register.
+
+    Attributes:
+        path: the file or folder on this machine.
+        sha256: of its content; kept as a property of the registered model, so that a run which was interrupted finds
+            the model it registered instead of registering it again.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """A model image to build.
+
+    Attributes:
+        name: of the image: `name` in `registry/name:label`.
+        label: the image's tag, where the builder lets us choose it (`package`).
+        inputs: hex digest of everything the image is made from; kept with the image where the builder can, so that an
+            interrupted run finds its build again.
+    """
+
+    builder: Builder
+    name: str
+    label: str
+    model: RegisteredModel
+    entry_script: Path
+    conda_file: Path
+    inputs: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Build:
+    """A build that the service has accepted: what is needed to ask for it again, from another process too.
+
+    Attributes:
+        operation: the service's id of the asynchronous operation.
+        image: the service's id of the image, `name:version`; empty for `package`, which has none.
+    """
+
+    builder: Builder
+    operation: str
+    image: str = ""
+
+
+class BuildState(Enum):
+    """How far a build is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class BuildStatus:
+    """A build as the service reports it now.
+
+    Attributes:
+        reference: the image, `login-server/repository:tag`, once it succeeded.
+        error: the service's own words, when it failed.
+    """
+
+    state: BuildState
+    reference: str = ""
+    error: str = ""
+
+
+class ImageBuilder(Protocol):
+    """An Azure ML workspace, for what is asked of it here."""
+
+    def models(self, name: str | None = None) -> Sequence[RegisteredModel]:
+        """Registered models, of one name or all, the newest version first within a name."""
+        ...
+
+    def model(self, name: str, version: int | None = None) -> RegisteredModel:
+        """One registered model; the latest version if none is given. Raises NotFoundError."""
+        ...
+
+    def register(self, registration: ModelRegistration) -> RegisteredModel:
+        """Register a model. The caller looks first whether it is registered already."""
+        ...
+
+    def start(self, request: BuildRequest) -> Build:
+        """Send what the image is made from and start its build; returns as soon as the service accepted it."""
+        ...
+
+    def find(self, request: BuildRequest) -> Build | None:
+        """The build of exactly these inputs that was started before, if the service can tell."""
+        ...
+
+    def status(self, build: Build) -> BuildStatus:
+        """How far the build is. Raises NotFoundError if the service no longer knows it."""
+        ...
+
+    def log(self, build: Build, offset: int = 0) -> str:
+        """The build log from `offset` characters on; empty while there is none."""
+        ...
+
+    def registry_id(self) -> str | None:
+        """Full ARM id of the workspace's container registry; None before the workspace has built its first image."""
+        ...
+
+
+@dataclass(frozen=True)
+class RegistryInfo:
+    """A container registry as ARM describes it.
+
+    Attributes:
+        id: full ARM id.
+        login_server: the host that images are named by, such as `acme.azurecr.io`.
+    """
+
+    id: str
+    login_server: str
+    admin_enabled: bool
+
+
+@dataclass(frozen=True)
+class Credential:
+    """What a device logs in to a registry with."""
+
+    address: str
+    username: str
+    password: Secret
+
+
+class Registry(Protocol):
+    """The container registries that the caller may read."""
+
+    def by_id(self, arm_id: str) -> RegistryInfo:
+        """The registry with this full ARM id, in whatever resource group or subscription. Raises NotFoundError."""
+        ...
+
+    def by_host(self, login_server: str) -> RegistryInfo:
+        """The registry that answers under this host. Raises NotFoundError."""
+        ...
+
+    def admin_credential(self, registry: RegistryInfo) -> Credential:
+        """User name and first password of the admin user. Raises DeniedError if the admin user is off."""
+        ...
+
+    def enable_admin(self, registry: RegistryInfo) -> RegistryInfo:
+        """Switch the admin user on."""
+        ...
+
+    def digest(self, image: str, credential: Credential | None) -> str | None:
+        """`sha256:…` of an image, asked of its registry with this credential; None if it has no such image."""
+        ...
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device identity in an IoT hub."""
+
+    id: str
+    edge: bool
+    enabled: bool
+    connected: bool
+    last_activity: datetime | None = None
+    parent: str | None = None
+    tags: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A module twin.
+
+    Attributes:
+        desired: desired properties without `$metadata` and `$version`.
+        desired_version: the hub's `$version` of them.
+        reported: reported properties without `$metadata` and `$version`.
+        configurations: the automatic deployments that target the device: id to `targeted` or `applied`.
+    """
+
+    module: str
+    desired: Mapping[str, Any]
+    desired_version: int
+    reported: Mapping[str, Any] = field(default_factory=dict)
+    connected: bool = False
+    configurations: Mapping[str, str] = field(default_factory=dict)
+
+
+class Hub(Protocol):
+    """An IoT hub."""
+
+    @property
+    def host(self) -> str:
+        """Its host name, such as `contoso.azure-devices.net`."""
+        ...
+
+    def device(self, device_id: str) -> Device:
+        """One device identity. Raises NotFoundError."""
+        ...
+
+    def devices(self) -> Iterator[Device]:
+        """All edge device identities, by id."""
+        ...
+
+    def register_device(self, device_id: str, *, parent: str | None = None, tags: Mapping[str, Any] | None = None) -> Device:
+        """Create an edge device identity. Raises CloudError if the id is taken, NotFoundError for an unknown parent."""
+        ...
+
+    def connection_string(self, device_id: str) -> Secret:
+        """What the runtime on the device connects with."""
+        ...
+
+    def modules(self, device_id: str) -> Sequence[str]:
+        """Ids of the device's modules, `$edgeAgent` and `$edgeHub` among them."""
+        ...
+
+    def module_twin(self, device_id: str, module: str) -> Twin | None:
+        """A module's twin, or None if the device has no such module."""
+        ...
+
+    def set_modules(self, device_id: str, content: Mapping[str, Any]) -> None:
+        """Replace the device's modules by `content` (`{"modulesContent": …}`).
+
+        Raises UnconfirmedError if the answer was lost: whether the hub took it must then be read from the twins.
+        """
+        ...

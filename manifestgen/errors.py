@@ -1,0 +1,77 @@
+"""Every error that a user can cause: what happened and where, then what to do.
+
+    ManifestgenError
+    ├── InputError          exit 2   a file, a value or an option is wrong
+    ├── FoundError          exit 1   the work was done and its result is bad: a failed build, an unhealthy rollout
+    ├── CloudError          exit 3   the cloud refused, or could not be reached
+    │   ├── NotFoundError            it does not have what was asked for
+    │   ├── DeniedError              401 or 403
+    │   └── UnconfirmedError         the request was sent and its answer was lost
+    └── Interrupted         exit 130 Ctrl-C
+
+Anything else that is raised is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ManifestgenError(Exception):
+    """An expected error.
+
+    Attributes:
+        where: the file, JSON Pointer, device, workspace… that it is about; may be empty.
+        what: one sentence, lower-case, without a full stop.
+        fix: what the user can do about it, in the imperative.
+    """
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, what: str, *, fix: str, where: str = "") -> None:
+        super().__init__(what)
+        self.where = where
+        self.what = what
+        self.fix = fix
+
+    @property
+    def message(self) -> str:
+        """`WHERE: WHAT`, or only `WHAT`."""
+        return f"{self.where}: {self.what}" if self.where else self.what
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class InputError(ManifestgenError):
+    """A file, a value or an option that the user gave is wrong."""
+
+
+class FoundError(ManifestgenError):
+    """The command did its work, and what it found is not good."""
+
+    exit_code = 1
+
+
+class CloudError(ManifestgenError):
+    """A service refused the request or could not be reached."""
+
+    exit_code = 3
+
+
+class NotFoundError(CloudError):
+    """The service does not have what was asked for."""
+
+
+class DeniedError(CloudError):
+    """The service does not accept the credential, or the credential lacks a role."""
+
+
+class UnconfirmedError(CloudError):
+    """A request that changes something was sent and its answer was lost: read before sending it again."""
+
+
+class Interrupted(ManifestgenError):
+    """The user stopped the command; `what` says what had been done by then."""
+
+    exit_code = 130

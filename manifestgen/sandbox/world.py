@@ -1,0 +1,150 @@
+"""What the services of the sandbox share: its names and secrets, its state, its clock.
+
+State is kept in SQLite, not in memory: a sandbox of a hundred thousand devices stays small, and one that is given a
+folder finds everything again at its next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+class Store:
+    """JSON documents by kind and key, in one SQLite file.
+
+    Written through at once and without waiting for the disk: what a killed sandbox loses is nothing, what a machine
+    loses with its power does not matter here.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode = WAL" if path else "PRAGMA journal_mode = MEMORY")
+        self._db.execute("PRAGMA synchronous = OFF")
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS document (kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key)) WITHOUT ROWID"
+        )
+
+    def get(self, kind: str, key: str) -> Any:  # noqa: ANN401 - any JSON value
+        """The document, or None."""
+        row = self._db.execute("SELECT value FROM document WHERE kind = ? AND key = ?", (kind, key)).fetchone()
+        return None if row is None else json.loads(row[0])
+
+    def put(self, kind: str, key: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+        """Write the document, new or not."""
+        self._db.execute("INSERT OR REPLACE INTO document VALUES (?, ?, ?)", (kind, key, json.dumps(value)))
+
+    def delete(self, kind: str, key: str) -> bool:
+        """Delete the document; whether there was one."""
+        return self._db.execute("DELETE FROM document WHERE kind = ? AND key = ?", (kind, key)).rowcount > 0
+
+    def items(self, kind: str, *, prefix: str = "", after: str = "", limit: int = -1) -> Iterator[tuple[str, Any]]:
+        """Documents of a kind in the order of their keys: those that begin with `prefix` and come after `after`."""
+        rows = self._db.execute(
+            "SELECT key, value FROM document WHERE kind = ? AND key >= ? AND key > ? AND substr(key, 1, ?) = ? "
+            "ORDER BY key LIMIT ?",
+            (kind, prefix, after, len(prefix), prefix, limit),
+        ).fetchall()
+        return ((key, json.loads(value)) for key, value in rows)
+
+    def count(self, kind: str, *, prefix: str = "") -> int:
+        """How many documents of a kind there are."""
+        rows = self._db.execute(
+            "SELECT count(*) FROM document WHERE kind = ? AND substr(key, 1, ?) = ?", (kind, len(prefix), prefix)
+        )
+        return int(rows.fetchone()[0])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the sandbox's resources are called. The ids are fixed, so that a project file can name them."""
+
+    tenant_id: str = "7e4a4700-0000-4000-8000-000000000001"
+    subscription_id: str = "5ab5c710-0000-4000-8000-000000000001"
+    client_id: str = "c11e4700-0000-4000-8000-000000000001"
+    location: str = "westeurope"
+    resource_group: str = "sandbox"
+    workspace: str = "sandbox-ml"
+    workspace_id: str = "3052ace0-0000-4000-8000-000000000001"
+    # Not in the workspace's resource group, as it often is not: nobody may guess where the registry lives.
+    registry_group: str = "sandbox-shared"
+    registry: str = "sandboxmodels"
+    storage_account: str = "sandboxmodelstore"
+    hub: str = "sandbox-hub"
+    device: str = "edge-01"
+
+    @property
+    def login_server(self) -> str:
+        """The registry's host."""
+        return f"{self.registry}.azurecr.io"
+
+    @property
+    def hub_host(self) -> str:
+        """The hub's host."""
+        return f"{self.hub}.azure-devices.net"
+
+    @property
+    def registry_arm_id(self) -> str:
+        """The registry's full ARM id."""
+        return (
+            f"/subscriptions/{self.subscription_id}/resourceGroups/{self.registry_group}"
+            f"/providers/Microsoft.ContainerRegistry/registries/{self.registry}"
+        )
+
+    @property
+    def workspace_arm_id(self) -> str:
+        """The workspace's full ARM id."""
+        return (
+            f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
+            f"/providers/Microsoft.MachineLearningServices/workspaces/{self.workspace}"
+        )
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long simulated work takes, in seconds."""
+
+    image_build: float = 3.0
+    pull: float = 0.3
+    start: float = 0.1
+
+
+@dataclass
+class World:
+    """Everything the services share. One per sandbox, used from one event loop."""
+
+    store: Store
+    blobs: Path
+    names: Names = field(default_factory=Names)
+    pace: Pace = field(default_factory=Pace)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def secret(self, name: str) -> str:
+        """A random secret that keeps its value for as long as the state is kept."""
+        value = self.store.get("secret", name)
+        if value is None:
+            value = secrets.token_urlsafe(32)
+            self.store.put("secret", name, value)
+        return str(value)
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    def spawn(self, work: Any) -> asyncio.Task[None]:  # noqa: ANN401 - a coroutine
+        """Run a coroutine in the background until it ends or the sandbox stops."""
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
