@@ -243,7 +243,9 @@ class Hub(Protocol):
         """All edge device identities, by id."""
         ...
 
-    def register_device(self, device_id: str, *, parent: str | None = None, tags: Mapping[str, Any] | None = None) -> Device:
+    def register_device(
+        self, device_id: str, *, parent: str | None = None, tags: Mapping[str, Any] | None = None
+    ) -> Device:
         """Create an edge device identity. Raises CloudError if the id is taken, NotFoundError for an unknown parent."""
         ...
 
