@@ -106,7 +106,7 @@ def redact(text: str) -> str:
     return text
 
 
-def redact_json(data: Any) -> Any:  # noqa: ANN401 - any JSON value
+def redact_json(data: Any) -> Any:
     """Plain JSON data with the secrets in its texts and keys replaced, and every `Secret` hidden."""
     if isinstance(data, str):
         return redact(data)

@@ -1,1 +1,121 @@
-"""cli."""
+"""The command line: parses, calls one function, prints the result; every error becomes two lines and an exit code.
+
+A command's module is imported when the command runs, and an Azure adapter inside the command's body, so that help and
+offline commands stay fast. A command module `cli/NAME.py` has one public name, `command`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from manifestgen import __version__
+from manifestgen.cli._console import Console, usage_of
+from manifestgen.errors import InputError, Interrupted, ManifestgenError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+COMMANDS = {
+    "init": "Start a project that renders.",
+    "doctor": "Check everything a deployment needs, one row each.",
+    "image": "Register the model and build its image.",
+    "model": "Look at registered models.",
+    "render": "Render a deployment manifest from a template.",
+    "check": "Check manifests as IoT Hub and the device will.",
+    "explain": "Explain a rule of 'check'.",
+    "apply": "Set the modules of a device and wait until they run.",
+    "status": "Show what a device should run and what it runs.",
+    "device": "Register and look at edge devices.",
+    "deploy": "Do it all: image, render, check, apply, wait.",
+    "sandbox": "Try everything on a local Azure.",
+    "schema": "Print the project file's JSON Schema.",
+}
+
+
+class _Commands(click.Group):
+    """A group that knows its commands' names and one-line helps without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = importlib.import_module(f"manifestgen.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)  # noqa: S101 - a module without one is a bug of ours
+        command.name = cmd_name
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            raise InputError(
+                f"no such command: {args[0]!r}",
+                fix=f"did you mean '{near[0]}'?" if near else "see 'manifestgen --help' for the commands",
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=usage_of(
+        "manifestgen init my-model && manifestgen render my-model -o -",
+        "manifestgen deploy samples/anomaly-detection",
+        "manifestgen sandbox run -- manifestgen deploy samples/anomaly-detection",
+    ),
+)
+@click.version_option(__version__, message="manifestgen %(version)s")
+def _cli() -> None:
+    """From a trained model to a running Azure IoT Edge module."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line, print what it has to say, and return its exit code."""
+    console = Console()
+    try:
+        outcome: Any = _cli.main(list(arguments), prog_name="manifestgen", standalone_mode=False, obj=console)
+    except ManifestgenError as error:
+        return console.fail(error)
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "manifestgen"
+        if "--output=json" in arguments or ("--output", "json") in itertools.pairwise(arguments):
+            console.output = "json"
+        return console.fail(InputError(_sentence(error.format_message()), where=where, fix=f"see '{where} --help'"))
+    except click.ClickException as error:
+        return console.fail(InputError(_sentence(error.format_message()), fix="see 'manifestgen --help'"))
+    except (KeyboardInterrupt, click.Abort):
+        return console.fail(Interrupted("interrupted", fix="run the same command again to go on"))
+    except BrokenPipeError:
+        # Whoever read our output has enough: say nothing, and keep Python from complaining when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        console.bug(error)
+        return 70
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _sentence(message: str) -> str:
+    """Click's message in our manner: lower-case, no full stop."""
+    message = message.rstrip(".")
+    return message[:1].lower() + message[1:]
+
+
+def main() -> None:
+    """Entry point of `manifestgen`."""
+    sys.exit(run(sys.argv[1:]))

@@ -32,12 +32,12 @@ class Store:
             "CREATE TABLE IF NOT EXISTS document (kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key)) WITHOUT ROWID"
         )
 
-    def get(self, kind: str, key: str) -> Any:  # noqa: ANN401 - any JSON value
+    def get(self, kind: str, key: str) -> Any:
         """The document, or None."""
         row = self._db.execute("SELECT value FROM document WHERE kind = ? AND key = ?", (kind, key)).fetchone()
         return None if row is None else json.loads(row[0])
 
-    def put(self, kind: str, key: str, value: Any) -> None:  # noqa: ANN401 - any JSON value
+    def put(self, kind: str, key: str, value: Any) -> None:
         """Write the document, new or not."""
         self._db.execute("INSERT OR REPLACE INTO document VALUES (?, ?, ?)", (kind, key, json.dumps(value)))
 
@@ -142,7 +142,7 @@ class World:
         """Seconds since the epoch."""
         return time.time()
 
-    def spawn(self, work: Any) -> asyncio.Task[None]:  # noqa: ANN401 - a coroutine
+    def spawn(self, work: Any) -> asyncio.Task[None]:
         """Run a coroutine in the background until it ends or the sandbox stops."""
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
         self.tasks.add(task)

@@ -1,0 +1,158 @@
+"""How commands speak: results on stdout, progress, warnings and errors on stderr, and no secret on either.
+
+    @click.command(epilog=usage_of("manifestgen model list"))
+    @click.argument("project", default=".", type=click.Path(path_type=Path))
+    @common_options
+    def command(project: Path, console: Console) -> None: ...
+
+Every command takes `--output text|json`, `-q` and `-v` through `common_options` and gets a `Console`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from manifestgen.errors import Interrupted, ManifestgenError
+from manifestgen.secret import redact, redact_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Console:
+    """Where a command's words go.
+
+    Attributes:
+        output: `text` or `json`; JSON is one document on stdout, a stable interface.
+        quiet: say nothing but results, warnings and errors.
+        verbosity: 0; 1 shows causes; 2 shows the SDKs' own debug logs, without secrets.
+    """
+
+    def __init__(self) -> None:
+        self.output: Literal["text", "json"] = "text"
+        self.quiet = False
+        self.verbosity = 0
+
+    @property
+    def interactive(self) -> bool:
+        """Whether somebody can be asked."""
+        return sys.stdin is not None and sys.stdin.isatty() and self.output == "text"
+
+    def result(self, text: str) -> None:
+        """A line of the result in text form; nothing with `--output json`."""
+        if self.output == "text":
+            click.echo(redact(text))
+
+    def document(self, data: Any) -> None:
+        """The result in JSON form; nothing with `--output text`."""
+        if self.output == "json":
+            click.echo(json.dumps(redact_json(data), indent=2, ensure_ascii=False))
+
+    def disclose(self, text: str, *, newline: bool = True) -> None:
+        """A result that the user asked for with its secrets in it, on stdout."""
+        click.echo(text, nl=newline)
+
+    def progress(self, text: str) -> None:
+        """What is being done, on stderr."""
+        if not self.quiet:
+            click.echo(redact(text), err=True)
+
+    def warn(self, text: str) -> None:
+        """Something that is not an error and should be known, on stderr."""
+        click.echo(click.style("warning: ", fg="yellow") + redact(text), err=True)
+
+    def confirm(self, question: str) -> bool:
+        """Ask on the terminal; only to be called when `interactive`."""
+        return click.confirm(redact(question), default=False, err=True)
+
+    def fail(self, error: ManifestgenError) -> int:
+        """Say what went wrong and what to do about it; returns the exit code."""
+        label = "" if isinstance(error, Interrupted) else "error: "
+        click.echo(click.style(label, fg="red", bold=True) + redact(error.message), err=True)
+        click.echo(f"  fix: {redact(error.fix)}", err=True)
+        if self.verbosity and error.__cause__ is not None:
+            click.echo(f"  cause: {redact(_one_line(error.__cause__))}", err=True)
+        if self.output == "json":
+            failure = {"message": error.message, "fix": error.fix, "exit_code": error.exit_code}
+            self.document({"error": failure})
+        return error.exit_code
+
+    def bug(self, error: BaseException) -> None:
+        """An error that no user can cause: its traceback, without secrets, and whom to tell."""
+        import traceback
+
+        click.echo(redact("".join(traceback.format_exception(error))), err=True)
+        click.echo("this is a bug in manifestgen: please report it with the lines above", err=True)
+
+    def listen(self) -> None:
+        """Show log records: warnings of ours always, our notes with -v, everybody's with -vv; never a secret."""
+        import logging
+        import warnings
+
+        logging.captureWarnings(capture=True)
+        warnings.simplefilter("default" if self.verbosity > 1 else "ignore")
+        root = logging.getLogger()
+        for handler in root.handlers[:]:
+            root.removeHandler(handler)
+        handler = _console_handler(self)
+        root.addHandler(handler)
+        root.setLevel(logging.DEBUG if self.verbosity > 1 else logging.CRITICAL + 1)
+        ours = logging.getLogger("manifestgen")
+        ours.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbosity, 2)])
+
+
+def _console_handler(console: Console) -> Any:
+    import logging
+
+    class ConsoleHandler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            text = self.format(record)
+            if record.name.startswith("manifestgen") and record.levelno >= logging.WARNING:
+                console.warn(text)
+            else:
+                click.echo(redact(f"{record.name}: {text}"), err=True)
+
+    return ConsoleHandler()
+
+
+def _one_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--output`, `-q` and `-v`, and pass it `console`."""
+
+    @functools.wraps(function)
+    def command(*args: Any, output: Literal["text", "json"], quiet: bool, verbose: int, **kwargs: Any) -> Any:
+        console = click.get_current_context().find_object(Console) or Console()
+        console.output, console.quiet, console.verbosity = output, quiet, verbose
+        console.listen()
+        return function(*args, console=console, **kwargs)
+
+    options = (
+        click.option(
+            "--output",
+            type=click.Choice(["text", "json"]),
+            default="text",
+            help="Form of the result.",
+            show_default=True,
+        ),
+        click.option("-q", "--quiet", is_flag=True, help="No progress."),
+        click.option("-v", "--verbose", count=True, help="Show causes; twice: the SDKs' logs too."),
+    )
+    return functools.reduce(lambda decorated, option: option(decorated), reversed(options), command)
+
+
+def hub_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--hub HOST`."""
+    return click.option("--hub", metavar="HOST", help="IoT hub, such as contoso.azure-devices.net.")(function)
+
+
+def usage_of(*lines: str) -> str:
+    """Example command lines as a help text's epilog, one a line."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
