@@ -1,0 +1,393 @@
+"""A deployment manifest as a value: what is in it and where, without judging it.
+
+Reading is tolerant. A part that is malformed is passed over here; the rule that owns its shape reports it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from manifestgen.errors import InputError
+from manifestgen.manifest import create_options
+from manifestgen.manifest.credentials import RegistryCredential
+from manifestgen.manifest.image import ImageReference
+from manifestgen.manifest.pointer import escape
+from manifestgen.manifest.reading import as_text, key_of
+from manifestgen.secret import Secret
+
+DESIRED: Final = "properties.desired"
+_DOTTED: Final = DESIRED + "."
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A value in a manifest with its place.
+
+    Attributes:
+        name: the last key of its place.
+        pointer: JSON Pointer into the file as given.
+        value: plain JSON.
+    """
+
+    name: str
+    pointer: str
+    value: Any = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """The desired properties of one module twin, whole or in the pieces that a layered deployment sets.
+
+    Attributes:
+        pieces: path below `properties.desired` (empty for the whole) and what is set there.
+    """
+
+    pieces: tuple[tuple[tuple[str, ...], Part], ...] = ()
+
+    @property
+    def whole(self) -> Part | None:
+        """`properties.desired` itself, if the manifest replaces it."""
+        return next((part for path, part in self.pieces if not path), None)
+
+    def find(self, *path: str) -> Part | None:
+        """What is at a path, looked up as the runtime does: whatever the case of the names. None if nothing is."""
+        for at, part in self.pieces:
+            if path[: len(at)] != at:
+                continue
+            found: Part | None = part
+            for name in path[len(at) :]:
+                found = child(found, name)
+                if found is None:
+                    break
+            else:
+                return found
+        return None
+
+    def children(self, *path: str) -> Iterator[Part]:
+        """What is in the object at a path, from whichever piece sets it."""
+        length = len(path)
+        for at, part in self.pieces:
+            if len(at) == length + 1:
+                if at[:length] == path:
+                    yield part
+            elif path[: len(at)] == at:
+                found: Part | None = part
+                for name in path[len(at) :]:
+                    found = child(found, name)
+                    if found is None:
+                        break
+                if found is not None and isinstance(found.value, dict):
+                    for key, value in found.value.items():
+                        yield Part(key, f"{found.pointer}/{escape(key)}", value)
+
+    def deeper(self, *path: str) -> Iterator[tuple[tuple[str, ...], Part]]:
+        """Pieces that set something inside a child of the object at `path`, with their paths from there on."""
+        length = len(path)
+        for at, part in self.pieces:
+            if len(at) > length + 1 and at[:length] == path:
+                yield at[length:], part
+
+
+def child(part: Part | None, name: str) -> Part | None:
+    """What the runtime finds under `name` in an object; None if there is no such key, or no object."""
+    if part is None or not isinstance(part.value, dict):
+        return None
+    key = key_of(part.value, name)
+    return None if key is None else Part(key, f"{part.pointer}/{escape(key)}", part.value[key])
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A module that `$edgeAgent` is told to run.
+
+    Attributes:
+        name: its key; for the system modules `edgeAgent` and `edgeHub`.
+        pointer: JSON Pointer to its object.
+        system: whether it stands under `systemModules`.
+        data: its object as given.
+        keys: the names of its properties in lower case, and the keys they stand under.
+        settings: its `settings`, empty if there are none or they are no object.
+        settings_keys: as `keys`, of the settings.
+        image: None if there is none or edgeAgent refuses it.
+    """
+
+    name: str
+    pointer: str
+    system: bool
+    data: Mapping[str, Any] = field(repr=False)
+    keys: Mapping[str, str] = field(repr=False)
+    settings: Mapping[str, Any] = field(repr=False)
+    settings_keys: Mapping[str, str] = field(repr=False)
+    image: ImageReference | None
+
+    @property
+    def image_text(self) -> str | None:
+        """The image as it is written; None if there is none or it is no scalar."""
+        key = self.settings_keys.get("image")
+        return None if key is None else as_text(self.settings[key])
+
+    @property
+    def status(self) -> Any:
+        """The `status` as it is written; None if it is missing."""
+        return self.get("status")
+
+    @property
+    def env(self) -> Mapping[str, Any]:
+        """Its environment as it is written, name to `{"value": …}`; empty if there is none or it is no object."""
+        env = self.get("env")
+        return env if isinstance(env, dict) else _NOTHING
+
+    def get(self, name: str) -> Any:
+        """A property whatever the case of its name; None if it is missing or null."""
+        key = self.keys.get(name.lower())
+        return None if key is None else self.data[key]
+
+    def has(self, name: str) -> bool:
+        """Whether it has a property, null included."""
+        return name.lower() in self.keys
+
+    def at(self, name: str) -> str:
+        """JSON Pointer to a property of the module, or to the module if it has no such property."""
+        key = self.keys.get(name.lower())
+        return self.pointer if key is None else f"{self.pointer}/{escape(key)}"
+
+    def at_setting(self, name: str) -> str:
+        """JSON Pointer to a property of its settings, or to the next outer place that is there."""
+        key = self.settings_keys.get(name.lower())
+        return self.at("settings") if key is None else f"{self.at('settings')}/{escape(key)}"
+
+    def env_value(self, name: str) -> str | None:
+        """A variable of its environment as the module sees it; None if it is not set or malformed."""
+        entry = self.env.get(name)
+        if not isinstance(entry, dict):
+            return None
+        key = key_of(entry, "value")
+        return None if key is None else as_text(entry[key]) or ""
+
+    def create_options(self) -> str:
+        """Its createOptions as one text.
+
+        Raises:
+            ChunkError: their chunks are not in sequence.
+        """
+        return create_options.join(self.settings)
+
+
+@dataclass(frozen=True, slots=True)
+class RouteEntry:
+    """A route of `$edgeHub`.
+
+    Attributes:
+        name: its key.
+        pointer: JSON Pointer to the text, or to the object that has it.
+        text: None if there is none or it is no text.
+        value: the entry as it is written, a text or an object.
+    """
+
+    name: str
+    pointer: str
+    text: str | None
+    value: Any = field(repr=False)
+    entry_pointer: str = ""
+
+
+def _lower(data: Mapping[str, Any]) -> dict[str, str]:
+    return {key.lower(): key for key in data}
+
+
+def module_of(part: Part, *, system: bool = False) -> Module | None:
+    """A module from its object; None if it is none."""
+    data = part.value
+    if not isinstance(data, dict):
+        return None
+    keys = _lower(data)
+    settings = data.get(keys.get("settings", ""))
+    if not isinstance(settings, dict):
+        settings = _NOTHING
+    settings_keys = _lower(settings)
+    image_key = settings_keys.get("image")
+    image_text = None if image_key is None else as_text(settings[image_key])
+    image: ImageReference | None = None
+    if image_text is not None:
+        try:
+            image = ImageReference.parse(image_text)
+        except InputError:
+            image = None
+    return Module(part.name, part.pointer, system, data, keys, settings, settings_keys, image)
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """A deployment manifest.
+
+    Equality is that of `content`. Its repr names modules only, since the rest may hold passwords.
+
+    Attributes:
+        content: `{"modulesContent": {…}}`, as IoT Hub takes it.
+        base: JSON Pointer to the value of `modulesContent` in the file as given, whatever it is wrapped in.
+        layered: whether it is a layered deployment: no whole `$edgeAgent`, and keys such as
+            `properties.desired.modules.NAME`.
+        data: the file's value as given.
+    """
+
+    content: Mapping[str, Any]
+    base: str = "/modulesContent"
+    layered: bool = False
+    data: Any = None
+    _sections: Mapping[str, Section] = field(default_factory=dict)
+    _modules: tuple[Module, ...] = ()
+
+    @classmethod
+    def of(cls, data: Any, *, layered: bool | None = None) -> Manifest:
+        """A manifest from plain JSON data.
+
+        Args:
+            data: `{"modulesContent": …}`; also with the old spelling `moduleContent`, or within `content`, as an
+                exported automatic deployment has it.
+            layered: False or True to read it so; None to tell by its keys.
+
+        Raises:
+            InputError: there is no modulesContent object in it.
+        """
+        found = locate(data)
+        if found is None or not isinstance(found.value, dict):
+            raise InputError(
+                "this is not a deployment manifest: it has no 'modulesContent' object",
+                fix='a manifest has the form {"modulesContent": {"$edgeAgent": {…}, "$edgeHub": {…}}}',
+            )
+        entries: Mapping[str, Any] = found.value
+        sections = {name: _section(entry, f"{found.pointer}/{escape(name)}") for name, entry in entries.items()}
+        if layered is None:
+            agent = sections.get("$edgeAgent")
+            layered = (agent is None or agent.whole is None) and any(
+                path for section in sections.values() for path, _ in section.pieces
+            )
+        modules = _modules(sections.get("$edgeAgent", Section()))
+        content = data if found.pointer == "/modulesContent" and len(data) == 1 else {"modulesContent": entries}
+        return cls(content, found.pointer, layered, data, sections, modules)
+
+    @property
+    def entries(self) -> Mapping[str, Any]:
+        """What is set for each module twin, by its name: `$edgeAgent`, `$edgeHub` and the modules."""
+        entries: Mapping[str, Any] = self.content["modulesContent"]
+        return entries
+
+    @property
+    def agent(self) -> Section:
+        """The desired properties of `$edgeAgent`."""
+        return self._sections.get("$edgeAgent", Section())
+
+    @property
+    def hub(self) -> Section:
+        """The desired properties of `$edgeHub`."""
+        return self._sections.get("$edgeHub", Section())
+
+    def section(self, name: str) -> Section:
+        """The desired properties of a module twin; empty if the manifest does not set them."""
+        return self._sections.get(name, Section())
+
+    def sections(self) -> Mapping[str, Section]:
+        """The desired properties of all twins that the manifest sets."""
+        return self._sections
+
+    @property
+    def agent_desired(self) -> Mapping[str, Any] | None:
+        """`properties.desired` of `$edgeAgent`; None if it is missing, or set in pieces."""
+        return _object(self.agent.whole)
+
+    @property
+    def hub_desired(self) -> Mapping[str, Any] | None:
+        """`properties.desired` of `$edgeHub`; None if it is missing, or set in pieces."""
+        return _object(self.hub.whole)
+
+    def pointer(self, name: str) -> str:
+        """JSON Pointer to what is set for a module twin, or to `modulesContent` if there is nothing."""
+        return f"{self.base}/{escape(name)}" if name in self.entries else self.base
+
+    def modules(self) -> tuple[Module, ...]:
+        """The modules that the device shall run, system modules first; those that are no object left out."""
+        return self._modules
+
+    def routes(self) -> Iterator[RouteEntry]:
+        """The routes; those without a text included."""
+        for part in self.hub.children("routes"):
+            if isinstance(part.value, str):
+                yield RouteEntry(part.name, part.pointer, part.value, part.value, part.pointer)
+            elif (inner := child(part, "route")) is not None:
+                text = inner.value if isinstance(inner.value, str) else None
+                yield RouteEntry(part.name, inner.pointer, text, part.value, part.pointer)
+            else:
+                yield RouteEntry(part.name, part.pointer, None, part.value, part.pointer)
+        for path, part in self.hub.deeper("routes"):
+            if len(path) == 2 and path[1] == "route" and isinstance(part.value, str):
+                yield RouteEntry(path[0], part.pointer, part.value, part.value, part.pointer)
+
+    def credential_entries(self) -> Iterator[Part]:
+        """The entries of `registryCredentials` as they are written."""
+        return self.agent.children("runtime", "settings", "registryCredentials")
+
+    def credentials(self) -> dict[str, RegistryCredential]:
+        """The registry credentials that have all of address, username and password, by key."""
+        found: dict[str, RegistryCredential] = {}
+        for part in self.credential_entries():
+            values = [child(part, name) for name in ("address", "username", "password")]
+            texts = [as_text(value.value) if value is not None else None for value in values]
+            if texts[0] is not None and texts[1] is not None and texts[2] is not None:
+                found[part.name] = RegistryCredential(part.name, texts[0], texts[1], Secret(texts[2]))
+        return found
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Manifest):
+            return NotImplemented
+        return self.content == other.content
+
+    __hash__ = None  # type: ignore[assignment]  # a value of dicts, as dict itself is not hashable
+
+    def __repr__(self) -> str:
+        names = ", ".join(module.name for module in self._modules)
+        return f"<Manifest{' layered' if self.layered else ''}: {names}>"
+
+
+def locate(data: Any) -> Part | None:
+    """The value of `modulesContent` wherever the known forms have it; None if there is none."""
+    if not isinstance(data, dict):
+        return None
+    for base, outer in (("", data), ("/content", data.get("content"))):
+        if isinstance(outer, dict):
+            for name in ("modulesContent", "moduleContent"):
+                if name in outer:
+                    return Part(name, f"{base}/{name}", outer[name])
+    return None
+
+
+def _object(part: Part | None) -> Mapping[str, Any] | None:
+    return part.value if part is not None and isinstance(part.value, dict) else None
+
+
+def _section(entry: Any, pointer: str) -> Section:
+    if not isinstance(entry, dict):
+        return Section()
+    pieces: list[tuple[tuple[str, ...], Part]] = []
+    for key, value in entry.items():
+        if key == DESIRED:
+            pieces.append(((), Part(key, f"{pointer}/{DESIRED}", value)))
+        elif key.startswith(_DOTTED):
+            path = tuple(key[len(_DOTTED) :].split("."))
+            pieces.append((path, Part(path[-1], f"{pointer}/{escape(key)}", value)))
+    return Section(tuple(pieces))
+
+
+def _modules(agent: Section) -> tuple[Module, ...]:
+    found: list[Module] = []
+    for part in agent.children("systemModules"):
+        # Their names are properties of a class in the runtime, so that any case is read.
+        name = {"edgeagent": "edgeAgent", "edgehub": "edgeHub"}.get(part.name.lower())
+        if name is not None and (module := module_of(Part(name, part.pointer, part.value), system=True)):
+            found.append(module)
+    for part in agent.children("modules"):
+        if module := module_of(part):
+            found.append(module)
+    return tuple(found)

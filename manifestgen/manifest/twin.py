@@ -1,0 +1,196 @@
+"""What IoT Hub takes as the desired properties of a module twin.
+
+Limits from Microsoft's page on device twins ("Tags and properties format", "Device twin size") and from the hub's own
+error messages as users quote them. Everything here walks without recursion: a value may be nested as deep as memory
+allows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from manifestgen.manifest.pointer import escape
+
+#: Desired properties of one twin: "size should be less than 32768 bytes" (DeviceModelMaxPropertiesExceeded).
+MAX_DESIRED_BYTES: Final = 32768
+#: "Property or Tag value should be maximum 4096 bytes" (ArgumentInvalid).
+MAX_STRING_BYTES: Final = 4096
+MAX_KEY_BYTES: Final = 1024
+#: Objects within objects below `properties.desired`.
+MAX_DEPTH: Final = 10
+MIN_INTEGER: Final = -(2**52)
+MAX_INTEGER: Final = 2**52 - 1
+
+_NUMBER_BYTES: Final = 8
+_BOOLEAN_BYTES: Final = 4
+
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
+_FORBIDDEN_IN_KEY: Final = re.compile("[.$ \x00-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True)
+class TwinViolation:
+    """Something that IoT Hub refuses in desired properties.
+
+    Attributes:
+        pointer: JSON Pointer from the desired properties on.
+        message: what is wrong and which limit it breaks.
+        at_key: whether it is about the key at the pointer rather than its value.
+    """
+
+    pointer: str
+    message: str
+    fix: str
+    at_key: bool = False
+
+
+def violations(desired: Any) -> list[TwinViolation]:
+    """Everything in the desired properties that IoT Hub refuses, their total size included.
+
+    Args:
+        desired: the value of `properties.desired`, an object; with `$metadata` and `$version` taken out.
+    """
+    found = list(_walk(desired, "", 0))
+    total = size(desired)
+    if total > MAX_DESIRED_BYTES:
+        found.append(
+            TwinViolation(
+                "",
+                f"the desired properties count {total} bytes; IoT Hub takes {MAX_DESIRED_BYTES}",
+                "shorten createOptions and env, or move data that a module needs into its own twin or a file",
+            )
+        )
+    return found
+
+
+def _walk(desired: Any, base: str, depth: int) -> Iterator[TwinViolation]:
+    stack: list[tuple[Any, _Path, int]] = [(desired, (None, base), depth)]
+    while stack:
+        value, path, depth = stack.pop()
+        if isinstance(value, dict):
+            if depth > MAX_DEPTH:
+                yield TwinViolation(
+                    _pointer(path),
+                    f"objects are nested deeper than the {MAX_DEPTH} levels that IoT Hub takes",
+                    "flatten the object, or write it as a JSON text",
+                )
+                continue
+            for key, item in value.items():
+                problem = _key_problem(key)
+                if problem:
+                    yield TwinViolation(_pointer((path, key)), problem[0], problem[1], at_key=True)
+                kind = type(item)
+                if kind is str:
+                    if len(item) > _SHORT and (too_long := _string_problem(item)):
+                        yield TwinViolation(_pointer((path, key)), *too_long)
+                elif kind is dict or kind is list:
+                    if item:
+                        stack.append((item, (path, key), depth + 1))
+                elif kind is int and not MIN_INTEGER <= item <= MAX_INTEGER:
+                    yield TwinViolation(_pointer((path, key)), *_integer_problem(item))
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                kind = type(item)
+                if kind is str:
+                    if len(item) > _SHORT and (too_long := _string_problem(item)):
+                        yield TwinViolation(_pointer((path, index)), *too_long)
+                elif kind is dict or kind is list:
+                    # A list is no level of its own: the page speaks of objects.
+                    stack.append((item, (path, index), depth))
+                elif kind is int and not MIN_INTEGER <= item <= MAX_INTEGER:
+                    yield TwinViolation(_pointer((path, index)), *_integer_problem(item))
+
+
+# A path as a chain of (rest, last key): building the pointer's text for every value would cost more than the checks.
+_Path = tuple[Any, Any]
+
+# No text of so few characters has more than 4,096 bytes.
+_SHORT: Final = MAX_STRING_BYTES // 4
+
+
+def _pointer(path: _Path) -> str:
+    tokens: list[str] = []
+    rest: Any = path
+    while rest is not None:
+        rest, key = rest
+        if rest is None:
+            tokens.append(key)
+        else:
+            tokens.append("/" + escape(str(key)))
+    return "".join(reversed(tokens))
+
+
+@lru_cache(maxsize=4096)
+def _key_problem(key: str) -> tuple[str, str] | None:
+    if bad := _FORBIDDEN_IN_KEY.search(key):
+        name = {".": "a dot", "$": "a dollar sign", " ": "a blank"}.get(bad[0], f"the control character {bad[0]!r}")
+        return (
+            f"key {_short(key)} contains {name}, which IoT Hub does not take in a twin",
+            "use letters, digits, '-' and '_' in keys",
+        )
+    if len(key.encode("utf-8", "surrogatepass")) > MAX_KEY_BYTES:
+        return f"key {_short(key)} is longer than the {MAX_KEY_BYTES} bytes that IoT Hub takes", "shorten the key"
+    return None
+
+
+def _string_problem(text: str) -> tuple[str, str] | None:
+    length = utf8_length(text)
+    if length <= MAX_STRING_BYTES:
+        return None
+    return (
+        f"the text has {length} bytes; IoT Hub takes {MAX_STRING_BYTES} in one value",
+        "split createOptions into createOptions, createOptions01, …; shorten any other text",
+    )
+
+
+def _integer_problem(number: int) -> tuple[str, str]:
+    digits = f"{number:.3e}" if abs(number) < 10**300 else "the number"
+    return (
+        f"{digits} is outside the integers that IoT Hub takes ({MIN_INTEGER} to {MAX_INTEGER})",
+        "use a smaller number, or write it as a text",
+    )
+
+
+def _short(key: str) -> str:
+    return repr(key if len(key) <= 60 else key[:57] + "…")
+
+
+def utf8_length(text: str) -> int:
+    """Bytes of a text in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def size(value: Any) -> int:
+    """Bytes of a value as IoT Hub counts them against the limit of a twin.
+
+    Keys and texts count their length in UTF-8 without control characters, numbers 8, booleans 4, null nothing;
+    objects and lists the sum of what is in them.
+    """
+    total = 0
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        kind = type(item)
+        if kind is str:
+            total += _text_size(item)
+        elif kind is dict:
+            for key in item:
+                total += _text_size(key)
+            stack.extend(item.values())
+        elif kind is list:
+            stack.extend(item)
+        elif kind is bool:
+            total += _BOOLEAN_BYTES
+        elif item is not None:
+            total += _NUMBER_BYTES
+    return total
+
+
+def _text_size(text: str) -> int:
+    if text.isascii() and text.isprintable():
+        return len(text)
+    return utf8_length(_CONTROL.sub("", text))
