@@ -29,7 +29,8 @@ class Store:
         self._db.execute("PRAGMA journal_mode = WAL" if path else "PRAGMA journal_mode = MEMORY")
         self._db.execute("PRAGMA synchronous = OFF")
         self._db.execute(
-            "CREATE TABLE IF NOT EXISTS document (kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key)) WITHOUT ROWID"
+            "CREATE TABLE IF NOT EXISTS document (kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key)) "
+            "WITHOUT ROWID"
         )
 
     def get(self, kind: str, key: str) -> Any:
@@ -60,6 +61,10 @@ class Store:
             "SELECT count(*) FROM document WHERE kind = ? AND substr(key, 1, ?) = ?", (kind, len(prefix), prefix)
         )
         return int(rows.fetchone()[0])
+
+    def counts(self) -> dict[str, int]:
+        """How many documents there are of each kind."""
+        return dict(self._db.execute("SELECT kind, count(*) FROM document GROUP BY kind ORDER BY kind").fetchall())
 
     def close(self) -> None:
         """Close the file."""

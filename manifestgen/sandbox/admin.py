@@ -1,0 +1,179 @@
+"""The sandbox's admin API: plain HTTP on loopback, JSON in and out. Its address is in `MANIFESTGEN_SANDBOX`.
+
+    GET    /                        this is the sandbox, and which hosts it serves
+    GET    /environment             the variables that lead a client here
+    GET    /state                   how much of what there is
+    GET    /requests                the last requests; DELETE forgets them
+    GET    /unserved                what clients asked for and the sandbox does not serve
+    GET    /faults                  the faults of requests; POST adds one, DELETE removes all
+    DELETE /faults/ID               remove one
+    POST   /tokens/expire           every token issued so far is expired
+    PUT    /tokens/lifetime         {"seconds": 3600}, of the tokens issued from now on
+    POST   /builds/fail             {"times": 1, "log": ["line", …], "message": "…"}: the next image builds fail
+    PUT    /devices/ID              {"online": false} cuts a simulated device off, true connects it again
+    PUT    /devices/ID/modules/M    {"kind": "pull" | "create" | "exit", "message", "exit_code", "image"}; DELETE
+    PUT    /registries/NAME         {"admin_enabled": false}: the admin user is switched off, or on
+    PUT    /images/HOST/REPO:TAG    {"architecture": "amd64"}: a public image that devices and clients can pull
+    POST   /stop                    end the sandbox
+
+A fault of requests is `{"kind": …, "match": {"host", "method", "path"}, "after", "times", …}`; the three of `match` are
+regular expressions, `path` may match anywhere in the path, a missing one matches everything. `times` is a number or
+`"forever"` (default 1), `after` lets that many pass first. Kinds: `status` (with `status`, `retry_after`, `code`,
+`message`), `reset` (before the request is handled), `reset_after` (handled, the answer is lost), `latency` (`seconds`),
+`truncate`. Wrong input is answered by 400 and `{"error": "…"}`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from manifestgen.sandbox import faults
+
+if TYPE_CHECKING:
+    from manifestgen.sandbox.server import Sandbox
+    from manifestgen.sandbox.traffic import Handler
+
+
+def create(sandbox: Sandbox) -> web.Application:
+    """The admin API of a sandbox."""
+    app = web.Application(middlewares=[_explain])
+    app.add_routes([*_about(sandbox), *_requests(sandbox), *_services(sandbox), *_devices(sandbox)])
+    return app
+
+
+@web.middleware
+async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ValueError as error:
+        return web.json_response({"error": str(error)}, status=400)
+
+
+def _about(sandbox: Sandbox) -> list[web.RouteDef]:
+    async def index(_: web.Request) -> web.Response:
+        return web.json_response({"service": "manifestgen sandbox, not Azure", "hosts": sandbox.hosts})
+
+    async def environment(_: web.Request) -> web.Response:
+        return web.json_response(sandbox.environment)
+
+    async def state(_: web.Request) -> web.Response:
+        return web.json_response({"folder": str(sandbox.folder), "documents": sandbox.world.store.counts()})
+
+    async def stop(_: web.Request) -> web.Response:
+        sandbox.stopping.set()
+        return web.json_response({})
+
+    return [
+        web.get("/", index),
+        web.get("/environment", environment),
+        web.get("/state", state),
+        web.post("/stop", stop),
+    ]
+
+
+def _requests(sandbox: Sandbox) -> list[web.RouteDef]:
+    async def requests(_: web.Request) -> web.Response:
+        return web.json_response(list(sandbox.traffic.requests))
+
+    async def forget(_: web.Request) -> web.Response:
+        sandbox.traffic.clear()
+        return web.json_response({})
+
+    async def unserved(_: web.Request) -> web.Response:
+        return web.json_response(list(sandbox.traffic.unserved))
+
+    async def rules(_: web.Request) -> web.Response:
+        return web.json_response([asdict(rule) for rule in sandbox.faults.rules])
+
+    async def add(request: web.Request) -> web.Response:
+        fault = faults.parse_fault(await _body(request))
+        sandbox.faults.add(fault)
+        return web.json_response(asdict(fault), status=201)
+
+    async def clear(request: web.Request) -> web.Response:
+        sandbox.faults.clear(request.match_info.get("id"))
+        return web.json_response({})
+
+    return [
+        web.get("/requests", requests),
+        web.delete("/requests", forget),
+        web.get("/unserved", unserved),
+        web.get("/faults", rules),
+        web.post("/faults", add),
+        web.delete("/faults", clear),
+        web.delete("/faults/{id}", clear),
+    ]
+
+
+def _services(sandbox: Sandbox) -> list[web.RouteDef]:
+    world = sandbox.world
+
+    async def fail_builds(request: web.Request) -> web.Response:
+        body = await _body(request)
+        log = body.get("log", ["Step 3/9 : RUN conda env create -f myenv.yml", "ResolvePackageNotFound"])
+        if not isinstance(log, list) or not all(isinstance(line, str) for line in log):
+            raise ValueError(f"log must be a list of lines, not {log!r}")
+        faults.fail_builds(
+            world,
+            log=log,
+            message=_typed(body, "message", str, "Image build failed. See the image build log for details."),
+            times=_typed(body, "times", int, 1),
+        )
+        return web.json_response({})
+
+    return [web.post("/builds/fail", fail_builds)]
+
+
+def _devices(sandbox: Sandbox) -> list[web.RouteDef]:
+    world = sandbox.world
+
+    async def device(request: web.Request) -> web.Response:
+        online = _typed(await _body(request), "online", bool)
+        faults.set_device_online(world, request.match_info["id"], online)
+        return web.json_response({})
+
+    async def module(request: web.Request) -> web.Response:
+        body = await _body(request)
+        kind = _typed(body, "kind", str)
+        if kind not in ("pull", "create", "exit"):
+            raise ValueError(f"kind must be pull, create or exit, not {kind!r}")
+        fault = faults.ModuleFault(
+            kind,
+            _typed(body, "message", str, ""),
+            _typed(body, "exit_code", int, 1),
+            _typed(body, "image", str, ""),
+        )
+        faults.set_module_fault(world, request.match_info["id"], request.match_info["module"], fault)
+        return web.json_response({})
+
+    async def healed(request: web.Request) -> web.Response:
+        faults.set_module_fault(world, request.match_info["id"], request.match_info["module"], None)
+        return web.json_response({})
+
+    return [
+        web.put("/devices/{id}", device),
+        web.put("/devices/{id}/modules/{module}", module),
+        web.delete("/devices/{id}/modules/{module}", healed),
+    ]
+
+
+async def _body(request: web.Request) -> Mapping[str, Any]:
+    try:
+        data = json.loads(await request.read() or b"{}")
+    except ValueError as error:
+        raise ValueError(f"the body is not JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise ValueError("the body must be a JSON object")
+    return data
+
+
+def _typed(body: Mapping[str, Any], key: str, kind: type, default: Any = None) -> Any:
+    value = body.get(key, default)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ValueError(f"{key} must be {kind.__name__}, not {value!r}")
+    return value

@@ -1,0 +1,278 @@
+"""Microsoft Entra ID, as far as a service principal needs it: metadata, and tokens for a client secret.
+
+Tokens are JSON Web Tokens with the claims that clients and services look at. They are signed with one symmetric key
+(HS256) where Entra ID has RSA keys: nobody but the sandbox itself verifies them, so keys to
+publish would be of no use.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import uuid
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from manifestgen.sandbox.refusal import entra_refusal
+from manifestgen.sandbox.world import World
+
+HOSTS = ("login.microsoftonline.com", "login.windows.net", "sts.windows.net")
+
+ARM = "https://management.azure.com"
+HUB = "https://iothubs.azure.net"
+REGISTRY = "https://containerregistry.azure.net"
+
+# Resources that tokens are issued for, by the names clients may call them. ARM answers to its old name as well.
+_RESOURCES = {
+    "https://management.azure.com": ARM,
+    "https://management.core.windows.net": "https://management.core.windows.net",
+    HUB: HUB,
+    REGISTRY: REGISTRY,
+    "https://storage.azure.com": "https://storage.azure.com",
+    "https://graph.microsoft.com": "https://graph.microsoft.com",
+    "https://ml.azure.com": "https://ml.azure.com",
+}
+
+# What ARM and Azure ML accept as a token's audience.
+ARM_AUDIENCES = (ARM, "https://management.core.windows.net")
+HUB_AUDIENCES = (HUB,)
+REGISTRY_AUDIENCES = (REGISTRY, *ARM_AUDIENCES)
+
+_LIFETIME = 3599.0
+
+
+class TokenError(Exception):
+    """Why a token is not accepted. `expired` tells the one reason that a client can cure by itself."""
+
+    def __init__(self, message: str, *, expired: bool = False) -> None:
+        super().__init__(message)
+        self.expired = expired
+
+
+def verify_token(world: World, request: web.Request, audiences: Collection[str]) -> Mapping[str, Any]:
+    """The claims of the request's bearer token.
+
+    Args:
+        world: which signed the token.
+        request: with the header `Authorization: Bearer …`.
+        audiences: those the service accepts, such as `ARM_AUDIENCES`; a slash at the end does not matter.
+
+    Raises:
+        TokenError: it is missing, malformed, not ours, for someone else, or expired. The service answers 401 with its
+            own body.
+    """
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise TokenError("Authentication failed. The 'Authorization' header is missing or has an invalid format.")
+    return decode_token(world, token.strip(), audiences)
+
+
+def decode_token(world: World, token: str, audiences: Collection[str]) -> Mapping[str, Any]:
+    """The claims of a token; see `verify_token`."""
+    try:
+        signed, _, signature = token.rpartition(".")
+        claims = json.loads(_unbase64(signed.partition(".")[2]))
+        good = hmac.compare_digest(_unbase64(signature), _sign(world, signed))
+    except ValueError as error:
+        raise TokenError("The access token is invalid.") from error
+    if not good or not isinstance(claims, dict):
+        raise TokenError("The access token signature is invalid.")
+    if str(claims.get("aud")).rstrip("/") not in {audience.rstrip("/") for audience in audiences}:
+        allowed = "', '".join(sorted(audiences))
+        raise TokenError(
+            f"The access token has been obtained for wrong audience or resource '{claims.get('aud')}'. "
+            f"It should exactly match with one of the allowed audiences '{allowed}'."
+        )
+    revoked = world.store.get("entra", "revoked") or 0.0
+    if claims["exp"] <= world.now() or claims["issued"] <= revoked:
+        raise TokenError("The access token expiry UTC time is earlier than current UTC time.", expired=True)
+    return claims
+
+
+def issue_token(world: World, audience: str, **claims: Any) -> tuple[str, int]:
+    """A signed token for an audience, and its lifetime in seconds."""
+    names = world.names
+    lifetime = int(world.store.get("entra", "lifetime") or _LIFETIME)
+    now = world.now()
+    payload = {
+        "aud": audience,
+        "iss": f"https://sts.windows.net/{names.tenant_id}/",
+        "iat": int(now),
+        "nbf": int(now),
+        "exp": int(now) + lifetime,
+        "appid": names.client_id,
+        "idtyp": "app",
+        "oid": object_id(world),
+        "sub": object_id(world),
+        "tid": names.tenant_id,
+        "uti": uuid.uuid4().hex,
+        "ver": "1.0",
+        # In full precision, so that a revocation in the same second tells older tokens from newer.
+        "issued": now,
+        **claims,
+    }
+    header = _base64(json.dumps({"typ": "JWT", "alg": "HS256", "kid": "sandbox"}).encode())
+    signed = f"{header}.{_base64(json.dumps(payload).encode())}"
+    return f"{signed}.{_base64(_sign(world, signed))}", lifetime
+
+
+def expire_tokens(world: World) -> None:
+    """From now on every token issued so far is expired."""
+    world.store.put("entra", "revoked", world.now())
+
+
+def set_token_lifetime(world: World, seconds: int) -> None:
+    """Of the tokens issued from now on."""
+    world.store.put("entra", "lifetime", seconds)
+
+
+def object_id(world: World) -> str:
+    """The service principal's object id."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, world.names.client_id))
+
+
+def create(world: World) -> web.Application:
+    """The service."""
+    app = web.Application()
+
+    async def instances(request: web.Request) -> web.Response:
+        tenant = f"https://login.microsoftonline.com/{world.names.tenant_id}"
+        return web.json_response(
+            {
+                "tenant_discovery_endpoint": f"{tenant}/v2.0/.well-known/openid-configuration",
+                "api-version": "1.1",
+                "metadata": [
+                    {
+                        "preferred_network": "login.microsoftonline.com",
+                        "preferred_cache": "login.windows.net",
+                        "aliases": list(HOSTS),
+                    }
+                ],
+            }
+        )
+
+    async def metadata(request: web.Request) -> web.Response:
+        tenant = request.match_info["tenant"]
+        if tenant not in ("common", "organizations", world.names.tenant_id):
+            return _no_tenant(tenant)
+        version = "/v2.0" if "/v2.0/" in request.path else ""
+        return web.json_response(_openid(tenant, version))
+
+    async def token(request: web.Request) -> web.Response:
+        return await _token(world, request)
+
+    for version in ("", "/v2.0"):
+        app.router.add_get(f"/{{tenant}}{version}/.well-known/openid-configuration", metadata)
+        app.router.add_post(f"/{{tenant}}/oauth2{version}/token", token)
+    app.router.add_get("/common/discovery/instance", instances)
+    return app
+
+
+def _openid(tenant: str, version: str) -> dict[str, Any]:
+    base = f"https://login.microsoftonline.com/{tenant}"
+    return {
+        "token_endpoint": f"{base}/oauth2{version}/token",
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+        "jwks_uri": f"{base}/discovery{version}/keys",
+        "response_modes_supported": ["query", "fragment", "form_post"],
+        "subject_types_supported": ["pairwise"],
+        "id_token_signing_alg_values_supported": ["RS256"],
+        "response_types_supported": ["code", "id_token", "code id_token", "token id_token"],
+        "scopes_supported": ["openid"],
+        "issuer": f"{base}{version}" if version else f"https://sts.windows.net/{tenant}/",
+        "authorization_endpoint": f"{base}/oauth2{version}/authorize",
+        "device_authorization_endpoint": f"{base}/oauth2{version}/devicecode",
+        "end_session_endpoint": f"{base}/oauth2{version}/logout",
+        "tenant_region_scope": "EU",
+        "cloud_instance_name": "microsoftonline.com",
+        "cloud_graph_host_name": "graph.windows.net",
+        "msgraph_host": "graph.microsoft.com",
+    }
+
+
+async def _token(world: World, request: web.Request) -> web.Response:
+    form = await request.post()
+    tenant = request.match_info["tenant"]
+    if tenant != world.names.tenant_id:
+        return _no_tenant(tenant)
+    grant = str(form.get("grant_type", ""))
+    if grant != "client_credentials":
+        return entra_refusal(
+            400, "unsupported_grant_type", f"The app requested an unsupported grant type '{grant}'.", number=70003
+        )
+    client_id, secret = _client(request, form)
+    if client_id != world.names.client_id:
+        words = (
+            f"Application with identifier '{client_id}' was not found in the directory '{tenant}'. This can happen if "
+            "the application has not been installed by the administrator of the tenant."
+        )
+        return entra_refusal(400, "unauthorized_client", words, number=700016)
+    if not hmac.compare_digest(secret.encode(), world.secret("entra:client").encode()):
+        words = (
+            "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, "
+            f"not the client secret ID, for a secret added to app '{client_id}'."
+        )
+        return entra_refusal(401, "invalid_client", words, number=7000215)
+    version2 = "/v2.0/" in request.path
+    asked = str(form.get("scope" if version2 else "resource", ""))
+    if version2 and not asked.endswith("/.default"):
+        words = (
+            f"The provided value for scope {asked} is not valid. Client credential flows must have a scope value with "
+            "/.default suffixed to the resource identifier (application ID URI)."
+        )
+        return entra_refusal(400, "invalid_scope", words, number=1002012)
+    # A resource that ends in a slash keeps it: https://management.core.windows.net//.default
+    resource = asked.removesuffix("/.default") if version2 else asked
+    if resource.rstrip("/") not in _RESOURCES:
+        words = f"The resource principal named {resource} was not found in the tenant named {tenant}."
+        return entra_refusal(400, "invalid_resource", words, number=500011)
+    token, lifetime = issue_token(world, resource)
+    answer: dict[str, Any] = {"token_type": "Bearer", "access_token": token}
+    if version2:
+        answer |= {"expires_in": lifetime, "ext_expires_in": lifetime}
+    else:
+        now = int(world.now())
+        answer |= {
+            "expires_in": str(lifetime),
+            "ext_expires_in": str(lifetime),
+            "expires_on": str(now + lifetime),
+            "not_before": str(now),
+            "resource": resource,
+        }
+    return web.json_response(answer, headers={"Cache-Control": "no-store, no-cache"})
+
+
+def _client(request: web.Request, form: Mapping[str, Any]) -> tuple[str, str]:
+    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            name, _, secret = base64.b64decode(value).decode().partition(":")
+        except ValueError:
+            return "", ""
+        return name, secret
+    return str(form.get("client_id", "")), str(form.get("client_secret", ""))
+
+
+def _no_tenant(tenant: str) -> web.Response:
+    words = (
+        f"Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the "
+        "correct cloud. Check with your subscription administrator, this may happen if there are no active "
+        "subscriptions for the tenant."
+    )
+    return entra_refusal(400, "invalid_request", words, number=90002)
+
+
+def _sign(world: World, signed: str) -> bytes:
+    return hmac.new(world.secret("entra:signing").encode(), signed.encode(), hashlib.sha256).digest()
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _unbase64(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,0 +1,263 @@
+"""Trouble that can be switched on: for requests (`Faults`), for image builds, for devices and their modules.
+
+Faults of requests live in memory and end with the sandbox. Faults of builds and devices are state, in `World.store`:
+
+    kind            key         value
+    fault           image-build {"times": 1, "log": ["line", …], "message": "…"}
+    device-control  DEVICE      {"online": bool, "modules": {MODULE: {…, see `ModuleFault`}}}
+
+The services do not read the store for them but call `build_failure`, `device_online` and `module_fault`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+from aiohttp import web
+
+from manifestgen.sandbox.proxy import reset
+from manifestgen.sandbox.refusal import refusal
+from manifestgen.sandbox.traffic import Handler
+from manifestgen.sandbox.world import World
+
+Kind = Literal["status", "reset", "reset_after", "latency", "truncate"]
+ModuleTrouble = Literal["pull", "exit", "create"]
+
+
+@dataclass
+class RequestFault:
+    """What happens to the requests that match.
+
+    Attributes:
+        kind: `status` answers `status` in the shape of the service, without handling the request; `reset` resets the
+            connection before the request is handled, `reset_after` once it was handled, so that only the answer is
+            lost; `latency` waits `seconds` first; `truncate` sends half of the answer's body, then closes.
+        host: regular expression that the request's host must match in full; empty matches all. Likewise `method`,
+            and `path`, which is searched for anywhere in the path.
+        after: how many matching requests pass before the first is hit.
+        times: how many are hit; None for all from then on.
+        retry_after: the header `Retry-After` of a `status` answer, in seconds.
+        code: the service's error code in a `status` answer; the usual one of the status if empty.
+        message: the service's message in a `status` answer.
+    """
+
+    kind: Kind
+    host: str = ""
+    method: str = ""
+    path: str = ""
+    after: int = 0
+    times: int | None = 1
+    status: int = 503
+    retry_after: int | None = None
+    code: str = ""
+    message: str = ""
+    seconds: float = 1.0
+    id: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+    seen: int = 0
+    hit: int = 0
+
+    def strikes(self, request: web.Request) -> bool:
+        """Whether this request is hit; counts it."""
+        spent = self.times is not None and self.hit >= self.times
+        if spent or not self._matches(request):
+            return False
+        self.seen += 1
+        if self.seen <= self.after:
+            return False
+        self.hit += 1
+        return True
+
+    def _matches(self, request: web.Request) -> bool:
+        host = request.host.partition(":")[0]
+        return (
+            (not self.host or re.fullmatch(self.host, host, re.IGNORECASE) is not None)
+            and (not self.method or re.fullmatch(self.method, request.method, re.IGNORECASE) is not None)
+            and (not self.path or re.search(self.path, request.path) is not None)
+        )
+
+
+def parse_fault(data: Mapping[str, Any]) -> RequestFault:
+    """A fault from its JSON form; `match` may group host, method and path. Raises ValueError with what is wrong."""
+    flat = {**data.get("match", {}), **{key: value for key, value in data.items() if key != "match"}}
+    flat.pop("id", None)
+    if flat.get("times") == "forever":
+        flat["times"] = None
+    if flat.get("kind") not in get_args(Kind):
+        raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}, not {flat.get('kind')!r}")
+    types: dict[str, tuple[type, ...]] = {
+        **dict.fromkeys(("kind", "host", "method", "path", "code", "message"), (str,)),
+        **dict.fromkeys(("after", "status"), (int,)),
+        **dict.fromkeys(("times", "retry_after"), (int, type(None))),
+        "seconds": (int, float),
+    }
+    for key, value in flat.items():
+        if key not in types:
+            raise ValueError(f"unknown key {key!r}; known are match, {', '.join(types)}")
+        if isinstance(value, bool) or not isinstance(value, types[key]):
+            raise ValueError(f"{key} must be {' or '.join(kind.__name__ for kind in types[key])}, not {value!r}")
+    for key in ("host", "method", "path"):
+        try:
+            re.compile(flat.get(key, ""))
+        except re.error as error:
+            raise ValueError(f"{key} is not a regular expression: {error}") from error
+    return RequestFault(**flat)
+
+
+class Faults:
+    """The faults of requests that are switched on, in the order they were."""
+
+    def __init__(self) -> None:
+        self._rules: list[RequestFault] = []
+
+    @property
+    def rules(self) -> Sequence[RequestFault]:
+        """All rules, spent ones too, with how often each was seen and hit."""
+        return tuple(self._rules)
+
+    def add(self, fault: RequestFault) -> None:
+        """Switch a fault on."""
+        self._rules.append(fault)
+
+    def clear(self, fault_id: str | None = None) -> None:
+        """Switch one fault off, or all."""
+        self._rules = [rule for rule in self._rules if fault_id is not None and rule.id != fault_id]
+
+    async def strike(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Handle a request as the faults that match it say; the first one that is no latency decides."""
+        for rule in tuple(self._rules):
+            if not rule.strikes(request):
+                continue
+            if rule.kind == "latency":
+                await asyncio.sleep(rule.seconds)
+            elif rule.kind == "status":
+                await request.read()  # a service that is throttled still takes the request off the wire
+                return _answer(rule, request)
+            elif rule.kind == "reset":
+                return _drop(request)
+            elif rule.kind == "reset_after":
+                await _handle(request, handler)
+                return _drop(request)
+            else:
+                return await _truncate(request, await _handle(request, handler))
+        return await handler(request)
+
+
+async def _handle(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPException as answer:
+        return answer
+
+
+def _answer(rule: RequestFault, request: web.Request) -> web.Response:
+    response = refusal(request.host, rule.status, rule.message, code=rule.code)
+    if rule.retry_after is not None:
+        response.headers["Retry-After"] = str(rule.retry_after)
+    return response
+
+
+def _drop(request: web.Request) -> web.StreamResponse:
+    if request.transport is not None:
+        reset(request.transport)
+    return web.Response(status=500)  # nobody is there to read it
+
+
+async def _truncate(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
+    body = response.body if isinstance(response, web.Response) else None
+    if not isinstance(body, bytes) or not body:
+        # Nothing to cut in the body (a streamed one has been sent by now): the connection is all that can be cut.
+        return _drop(request)
+    cut = web.StreamResponse(status=response.status, headers=response.headers)
+    cut.content_length = len(body)
+    await cut.prepare(request)
+    await cut.write(body[: len(body) // 2])
+    if request.transport is not None:
+        request.transport.close()
+    return cut
+
+
+@dataclass(frozen=True)
+class BuildFailure:
+    """An image build that is to fail, with the last lines of its log and the service's error message."""
+
+    log: Sequence[str]
+    message: str
+
+
+def fail_builds(world: World, *, log: Sequence[str], message: str, times: int) -> None:
+    """Let the next `times` image builds fail."""
+    world.store.put("fault", "image-build", {"times": times, "log": list(log), "message": message})
+
+
+def build_failure(world: World) -> BuildFailure | None:
+    """How the image build that starts now is to fail, or None. Each call stands for one build."""
+    fault = world.store.get("fault", "image-build")
+    if fault is None:
+        return None
+    if fault["times"] <= 1:
+        world.store.delete("fault", "image-build")
+    else:
+        world.store.put("fault", "image-build", {**fault, "times": fault["times"] - 1})
+    return BuildFailure(tuple(fault["log"]), fault["message"])
+
+
+@dataclass(frozen=True)
+class ModuleFault:
+    """How a module of a simulated device fails.
+
+    Attributes:
+        kind: `pull` fails with `message`; `create` fails with `message`, as Docker does for a port that is taken;
+            `exit` starts, then ends with `exit_code`, again after each restart.
+        image: only a module with this image fails so; empty for any.
+    """
+
+    kind: ModuleTrouble
+    message: str = ""
+    exit_code: int = 1
+    image: str = ""
+
+
+def set_device_online(world: World, device_id: str, online: bool) -> None:
+    """Cut a simulated device off from the hub, or connect it again."""
+    _update_device(world, device_id, online=online)
+
+
+def device_online(world: World, device_id: str) -> bool:
+    """Whether a simulated device is connected; devices are unless cut off."""
+    return bool(_device(world, device_id)["online"])
+
+
+def set_module_fault(world: World, device_id: str, module: str, fault: ModuleFault | None) -> None:
+    """Let a module fail from now on, or with None no longer. `*` stands for every module."""
+    modules = dict(_device(world, device_id)["modules"])
+    modules.pop(module, None)
+    if fault is not None:
+        modules[module] = {
+            "kind": fault.kind,
+            "message": fault.message,
+            "exit_code": fault.exit_code,
+            "image": fault.image,
+        }
+    _update_device(world, device_id, modules=modules)
+
+
+def module_fault(world: World, device_id: str, module: str, image: str = "") -> ModuleFault | None:
+    """How the module is to fail, or None."""
+    modules = _device(world, device_id)["modules"]
+    data = modules.get(module) or modules.get("*")
+    if data is None or (data["image"] and image and data["image"] != image):
+        return None
+    return ModuleFault(data["kind"], data["message"], data["exit_code"], data["image"])
+
+
+def _device(world: World, device_id: str) -> dict[str, Any]:
+    return world.store.get("device-control", device_id) or {"online": True, "modules": {}}
+
+
+def _update_device(world: World, device_id: str, **changes: Any) -> None:
+    world.store.put("device-control", device_id, {**_device(world, device_id), **changes})

@@ -1,0 +1,161 @@
+"""A running sandbox: its services on loopback, the proxy that leads to them, and what a client must know to use them.
+
+Each service is a module with `HOSTS`, the host names it answers under (`*` stands for any part), and `create(world)`,
+which makes its aiohttp application. Each gets a TLS port of its own, and the proxy picks the port by the host that the
+client connects to; so a service never sees another one's requests, whatever they look like.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import shutil
+import tempfile
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol, cast
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from manifestgen.sandbox.certificates import Authority
+from manifestgen.sandbox.environment import environment
+from manifestgen.sandbox.faults import Faults
+from manifestgen.sandbox.proxy import Proxy
+from manifestgen.sandbox.refusal import refusal
+from manifestgen.sandbox.traffic import Handler, Traffic
+from manifestgen.sandbox.world import Store, World
+
+_SHUTDOWN_SECONDS = 0.2
+
+
+class Service(Protocol):
+    """What a service's module offers."""
+
+    HOSTS: tuple[str, ...]
+
+    def create(self, world: World) -> web.Application:
+        """The service's application; background work starts in its `on_startup`."""
+        ...
+
+
+def all_services() -> Sequence[Service]:
+    """The modules of all services of the sandbox."""
+    names = [f"manifestgen.sandbox.{name}" for name in ("entra", "arm", "registry", "aml", "blob", "hub")]
+    return [cast(Service, importlib.import_module(name)) for name in names if find_spec(name)]
+
+
+class Sandbox:
+    """One sandbox. `start` it, give `environment` to clients, `stop` it.
+
+    Args:
+        state: folder that keeps everything between runs; without it a temporary one that `stop` removes.
+        services: the services to run, all by default.
+    """
+
+    def __init__(self, state: Path | None = None, services: Sequence[Service] | None = None) -> None:
+        self._temporary = state is None
+        self.folder = Path(tempfile.mkdtemp(prefix="manifestgen-sandbox-")) if state is None else state.resolve()
+        self.home = self.folder / "home"
+        blobs = self.folder / "blobs"
+        for folder in (self.folder, self.home, blobs):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.world = World(Store(self.folder / "state.sqlite"), blobs)
+        self.faults = Faults()
+        self.traffic = Traffic()
+        self.stopping = asyncio.Event()
+        self._services = all_services() if services is None else services
+        self._ports: list[tuple[tuple[str, ...], int]] = []
+        self._runners: list[web.AppRunner] = []
+        self._proxy = Proxy(self._route, self.traffic.refused)
+        self._environment: dict[str, str] = {}
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that lead a client here."""
+        return dict(self._environment)
+
+    @property
+    def hosts(self) -> list[str]:
+        """The host names, or masks of them, that are served."""
+        return [mask for masks, _ in self._ports for mask in masks]
+
+    async def start(self) -> None:
+        """Start everything; once it returns, all services answer."""
+        from manifestgen.sandbox import admin
+
+        authority = Authority()
+        certificate = self.folder / "ca.pem"
+        authority.write(certificate)
+        context = authority.server_context(lambda host: self._port(host) is not None)
+        for service in self._services:
+            app = service.create(self.world)
+            app.middlewares.insert(0, self._middleware())
+            self._ports.append((service.HOSTS, await self._serve(app, context)))
+        admin_port = await self._serve(admin.create(self), None)
+        proxy_port = await self._proxy.start()
+        self._environment = environment(
+            self.world,
+            proxy=f"http://127.0.0.1:{proxy_port}",
+            certificate=certificate,
+            admin=f"http://127.0.0.1:{admin_port}",
+        )
+
+    async def stop(self) -> None:
+        """Stop everything and remove what is temporary."""
+        self.stopping.set()
+        await self._proxy.stop()
+        for task in tuple(self.world.tasks):
+            task.cancel()
+        await asyncio.gather(*self.world.tasks, return_exceptions=True)
+        for runner in self._runners:
+            await runner.cleanup()
+        self.world.store.close()
+        if self._temporary:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def port(self, host: str) -> int:
+        """The loopback TLS port behind a served host, for clients that cannot use a proxy. Raises LookupError."""
+        port = self._port(host)
+        if port is None:
+            raise LookupError(f"the sandbox does not serve {host!r}")
+        return port
+
+    def _port(self, host: str) -> int | None:
+        for masks, port in self._ports:
+            if any(fnmatchcase(host, mask) for mask in masks):
+                return port
+        return None
+
+    def _route(self, host: str, port: int) -> int | None:
+        return self._port(host) if port == 443 else None
+
+    async def _serve(self, app: web.Application, context: object) -> int:
+        # A client may hold its connection open for as long as it lives: nothing waits for it at the end.
+        runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS)
+        await runner.setup()
+        self._runners.append(runner)
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()  # type: ignore[arg-type]
+        return int(runner.addresses[0][1])
+
+    def _middleware(self) -> Middleware:
+        @web.middleware
+        async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
+            async def answer(request: web.Request) -> web.StreamResponse:
+                if request.match_info.http_exception is None:
+                    return await handler(request)
+                try:
+                    return await handler(request)
+                except web.HTTPException as error:
+                    # The service has no such path, and did not say so itself.
+                    words = f"No route {request.method} {request.path} in this service."
+                    return refusal(request.host, error.status, words)
+
+            async def strike(request: web.Request) -> web.StreamResponse:
+                return await self.faults.strike(request, answer)
+
+            return await self.traffic.log(request, strike)
+
+        return around

@@ -1,0 +1,130 @@
+"""Fixtures for all tests: a sandbox to talk to, and the certainty that nothing leaves this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+requests = pytest.importorskip("requests")
+
+
+class LeavesThisMachine(Exception):
+    """A test tried to connect to another machine."""
+
+
+def _check_loopback(address: Any) -> None:
+    if not isinstance(address, tuple):
+        return  # a Unix socket
+    host = str(address[0])
+    if host == "localhost":
+        return
+    try:
+        local = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    if not local:
+        raise LeavesThisMachine(f"a test tried to connect to {address!r}")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _loopback_only() -> Iterator[None]:
+    """Refuse every connection beyond loopback; asyncio and every SDK come through these methods."""
+    patch = pytest.MonkeyPatch()
+
+    def guard(name: str) -> None:
+        original = getattr(socket.socket, name)
+
+        def checked(self: socket.socket, address: Any, *rest: Any) -> Any:
+            _check_loopback(address)
+            return original(self, address, *rest)
+
+        patch.setattr(socket.socket, name, checked)
+
+    guard("connect")
+    guard("connect_ex")
+    yield
+    patch.undo()
+
+
+@dataclass(frozen=True)
+class RunningSandbox:
+    """A sandbox in a thread of this process.
+
+    Attributes:
+        sandbox: the `manifestgen.sandbox.server.Sandbox`; touch its world only through `call`, or when nothing runs.
+        environment: what leads a client to it.
+    """
+
+    sandbox: Any
+    environment: dict[str, str]
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def world(self) -> Any:
+        return self.sandbox.world
+
+    def call(self, coroutine: Any) -> Any:
+        """Run a coroutine in the sandbox's event loop and return its result."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
+
+    def admin(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the admin API; the answer's JSON."""
+        with requests.Session() as session:
+            session.trust_env = False
+            response = session.request(method, self.environment["MANIFESTGEN_SANDBOX"] + path, json=body, timeout=30)
+        assert response.ok, response.text
+        return response.json()
+
+    def fault(self, kind: str, **settings: Any) -> None:
+        """Switch a fault of requests on."""
+        self.admin("POST", "/faults", {"kind": kind, **settings})
+
+
+def _run(state: Any, services: Any) -> Iterator[RunningSandbox]:
+    from manifestgen.sandbox.server import Sandbox
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="sandbox", daemon=True)
+    thread.start()
+
+    async def start() -> Sandbox:
+        sandbox = Sandbox(state, services)
+        await sandbox.start()
+        return sandbox
+
+    sandbox = asyncio.run_coroutine_threadsafe(start(), loop).result(60)
+    try:
+        yield RunningSandbox(sandbox, sandbox.environment, loop)
+    finally:
+        asyncio.run_coroutine_threadsafe(sandbox.stop(), loop).result(60)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+@pytest.fixture(scope="module")
+def shared_sandbox() -> Iterator[RunningSandbox]:
+    """One sandbox for all tests of a module; prefer `sandbox`, which hands it over clean of faults."""
+    yield from _run(None, None)
+
+
+@pytest.fixture
+def sandbox(shared_sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSandbox]:
+    """The module's sandbox, with this process's environment leading to it and no fault switched on."""
+    for name in list(os.environ):
+        if name.upper().startswith(("AZURE_", "AZUREML_", "IOTHUB_")) or name.upper() == "HTTP_PROXY":
+            monkeypatch.delenv(name)
+    for name, value in shared_sandbox.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HOME", str(shared_sandbox.sandbox.home))
+    shared_sandbox.admin("DELETE", "/requests")
+    yield shared_sandbox
+    shared_sandbox.admin("DELETE", "/faults")
