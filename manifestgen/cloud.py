@@ -216,6 +216,8 @@ class Twin:
         desired: desired properties without `$metadata` and `$version`.
         desired_version: the hub's `$version` of them.
         reported: reported properties without `$metadata` and `$version`.
+        desired_at: when the hub took the desired properties, by the hub's clock (`$metadata.$lastUpdated`).
+        reported_at: when each top-level reported property last changed, by the same clock.
         configurations: the automatic deployments that target the device: id to `targeted` or `applied`.
     """
 
@@ -224,6 +226,8 @@ class Twin:
     desired_version: int
     reported: Mapping[str, Any] = field(default_factory=dict)
     connected: bool = False
+    desired_at: datetime | None = None
+    reported_at: Mapping[str, datetime] = field(default_factory=dict)
     configurations: Mapping[str, str] = field(default_factory=dict)
 
 

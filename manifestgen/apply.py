@@ -1,0 +1,162 @@
+"""Carry out a Plan through a Hub, and wait until the device runs what it should."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from manifestgen.cloud import Hub, Twin
+from manifestgen.diff import diff
+from manifestgen.errors import CloudError, FoundError, UnconfirmedError
+from manifestgen.plan import DeviceState, Plan
+from manifestgen.rollout import Rollout, State, assess
+
+# A lost answer is verified by reading before the request is repeated, so repeating is safe; after so many it is no use.
+_ATTEMPTS = 4
+
+# Parallel reads of one device's twins: a few are enough to hide the latency and too few to be throttled.
+_READERS = 4
+
+
+def read_state(hub: Hub, device_id: str) -> DeviceState:
+    """Read a device and the twins of its modules, side by side.
+
+    Raises:
+        NotFoundError: the hub has no such device.
+    """
+    with ThreadPoolExecutor(_READERS) as pool:
+        device, modules = pool.submit(hub.device, device_id), pool.submit(hub.modules, device_id)
+        # The device first: that it is unknown is a clearer error than that its modules are.
+        found = device.result()
+        twins = pool.map(lambda module: hub.module_twin(device_id, module), modules.result())
+        return DeviceState(hub.host, found, {twin.module: twin for twin in twins if twin is not None})
+
+
+def apply(plan: Plan, hub: Hub) -> bool:
+    """Set the plan's modules on its device.
+
+    The hub has no ETag for this call, so the device's state is read once more just before: if it moved since the plan
+    was made, nothing is sent. An answer that is lost is verified by reading, never sent again blindly.
+
+    Returns:
+        Whether anything was sent; False if the device has the manifest already.
+
+    Raises:
+        CloudError: the hub refused, or the device changed since the plan.
+        UnconfirmedError: the answer was lost and so was every try to find out.
+    """
+    if not plan.changes:
+        return False
+    agent = hub.module_twin(plan.device, "$edgeAgent")
+    if (agent.desired_version if agent else 0) != plan.version:
+        raise CloudError(
+            "its modules were changed by somebody else since the plan was made",
+            where=f"device {plan.device!r}",
+            fix="look at the plan again: run the same command",
+        )
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            hub.set_modules(plan.device, plan.manifest.content)
+        except UnconfirmedError:
+            if not diff(read_state(hub, plan.device).content, plan.manifest.content):
+                return True
+            if attempt == _ATTEMPTS:
+                raise
+        else:
+            return True
+    raise AssertionError("unreachable")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How `wait` waits, in seconds.
+
+    Attributes:
+        timeout: for the whole rollout.
+        grace: how long a failure that the agent tries again may last before it counts as one.
+        first, longest: between two reads; the first pause grows to the longest, to spare the hub's limits on reads.
+    """
+
+    timeout: float = 600.0
+    grace: float = 60.0
+    first: float = 0.5
+    longest: float = 10.0
+
+
+def watch(
+    hub: Hub,
+    device_id: str,
+    patience: Patience,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Rollout]:
+    """Read a device's progress until it is decided or time is up; yields what each read says.
+
+    The last one yielded is the outcome: HEALTHY (twice in a row, so that a module which dies at once is not taken for
+    a running one), REFUSED or FAILED; anything else means that the time was up.
+    """
+    deadline = clock() + patience.timeout
+    failing_since: float | None = None
+    healthy = 0
+    pause = patience.first
+    while True:
+        agent, edge_hub = _agent_and_hub(hub, device_id)
+        rollout = assess(agent, edge_hub)
+        yield rollout
+        now = clock()
+        healthy = healthy + 1 if rollout.state is State.HEALTHY else 0
+        if rollout.state is not State.FAILING:
+            failing_since = None
+        elif failing_since is None:
+            failing_since = now
+        decided = (
+            rollout.state in (State.REFUSED, State.FAILED)
+            or healthy > 1
+            or (failing_since is not None and now - failing_since >= patience.grace)
+        )
+        if decided or now >= deadline:
+            return
+        sleep(max(0.0, min(pause, deadline - now)))
+        pause = patience.first if healthy else min(pause * 1.5, patience.longest)
+
+
+def wait(
+    hub: Hub,
+    device_id: str,
+    patience: Patience,
+    report: Callable[[Rollout], None] = lambda rollout: None,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Rollout:
+    """Wait until the device runs its desired modules; `report` is called with what every read says.
+
+    Raises:
+        FoundError: the device refused them, a module failed, or the time was up; with the reason and what to do.
+    """
+    started = clock()
+    rollout = None
+    for rollout in watch(hub, device_id, patience, clock=clock, sleep=sleep):
+        report(rollout)
+    assert rollout is not None  # noqa: S101 - `watch` reads at least once
+    if rollout.state is State.HEALTHY:
+        return rollout
+    reason = rollout.reason
+    if rollout.state is State.WAITING:
+        reason = f"not running after {clock() - started:.0f} s: {reason}"
+    fix = rollout.fix or f"look again with 'manifestgen status --device {device_id}'; --timeout waits longer"
+    raise FoundError(reason, where=f"device {device_id!r}", fix=fix)
+
+
+def _agent_and_hub(hub: Hub, device_id: str) -> tuple[Twin, Twin | None]:
+    agent = hub.module_twin(device_id, "$edgeAgent")
+    if agent is None:
+        raise CloudError(
+            "the device has no $edgeAgent module",
+            where=f"device {device_id!r}",
+            fix="register an edge device with 'manifestgen device register'",
+        )
+    return agent, hub.module_twin(device_id, "$edgeHub")
