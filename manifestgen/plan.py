@@ -9,7 +9,7 @@ from typing import Any
 from manifestgen.cloud import Device, Twin
 from manifestgen.diff import Change, diff
 from manifestgen.errors import CloudError
-from manifestgen.manifest import Manifest
+from manifestgen.manifest.manifest import Manifest
 
 
 @dataclass(frozen=True)

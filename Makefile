@@ -1,0 +1,53 @@
+# make demo    the main job on a sample, against the sandbox: needs Python 3.10-3.13 and nothing else
+# make check   format, types, layers, tests: what CI runs
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo check format lint types layers test docs bench clean
+
+demo: $(VENV)/demo-installed
+	@$(BIN)/manifestgen sandbox run --state .sandbox -- $(BIN)/manifestgen deploy samples/anomaly-detection --yes
+
+check: lint types layers test
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+
+# Two stamps, so that a demo does not have to install the tools of development.
+$(VENV)/demo-installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[all]'
+	@touch $@
+
+$(VENV)/check-installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[all]' --group dev
+	@touch $@ $(VENV)/demo-installed
+
+lint: $(VENV)/check-installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/check-installed
+	$(BIN)/mypy
+
+layers: $(VENV)/check-installed
+	$(BIN)/lint-imports
+
+test: $(VENV)/check-installed
+	rm -f .coverage .coverage.*
+	$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --cov --cov-report=term --cov-fail-under=85
+
+format: $(VENV)/check-installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# The generated references: the rules, the project file's schema, the command line.
+docs: $(VENV)/check-installed
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/docs --update-golden
+
+bench: $(VENV)/check-installed
+	for script in tests/bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) .sandbox dist build .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
