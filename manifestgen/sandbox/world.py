@@ -11,7 +11,7 @@ import json
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,12 @@ class Store:
             "WITHOUT ROWID"
         )
 
+        self._watchers: dict[str, Callable[[str], None]] = {}
+
+    def watch(self, kind: str, changed: Callable[[str], None]) -> None:
+        """Call `changed` with the key of each document of a kind that is written or deleted from now on."""
+        self._watchers[kind] = changed
+
     def get(self, kind: str, key: str) -> Any:
         """The document, or None."""
         row = self._db.execute("SELECT value FROM document WHERE kind = ? AND key = ?", (kind, key)).fetchone()
@@ -41,10 +47,15 @@ class Store:
     def put(self, kind: str, key: str, value: Any) -> None:
         """Write the document, new or not."""
         self._db.execute("INSERT OR REPLACE INTO document VALUES (?, ?, ?)", (kind, key, json.dumps(value)))
+        if kind in self._watchers:
+            self._watchers[kind](key)
 
     def delete(self, kind: str, key: str) -> bool:
         """Delete the document; whether there was one."""
-        return self._db.execute("DELETE FROM document WHERE kind = ? AND key = ?", (kind, key)).rowcount > 0
+        deleted = self._db.execute("DELETE FROM document WHERE kind = ? AND key = ?", (kind, key)).rowcount > 0
+        if deleted and kind in self._watchers:
+            self._watchers[kind](key)
+        return deleted
 
     def items(self, kind: str, *, prefix: str = "", after: str = "", limit: int = -1) -> Iterator[tuple[str, Any]]:
         """Documents of a kind in the order of their keys: those that begin with `prefix` and come after `after`."""
@@ -118,11 +129,12 @@ class Names:
 
 @dataclass(frozen=True)
 class Pace:
-    """How long simulated work takes, in seconds."""
+    """How long simulated work takes, in seconds; `retry` is a device's first pause before it tries again."""
 
     image_build: float = 3.0
     pull: float = 0.3
     start: float = 0.1
+    retry: float = 2.0
 
 
 @dataclass
