@@ -1,0 +1,74 @@
+"""A rollout as text and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from manifestgen.rollout import ModuleStatus, Rollout, State
+
+_MARKS = {State.HEALTHY: "ok", State.WAITING: "..", State.FAILING: "!!", State.FAILED: "xx", State.REFUSED: "xx"}
+
+
+def text(device: str, rollout: Rollout) -> str:
+    """The rollout for a person: its versions, one line a module, and the reason if it is not healthy."""
+    lines = [summary(device, rollout), *module_lines(rollout)]
+    if rollout.reason:
+        lines.append(f"  {rollout.reason}")
+    if rollout.fix:
+        lines.append(f"  fix: {rollout.fix}")
+    return "\n".join(lines)
+
+
+def summary(device: str, rollout: Rollout) -> str:
+    """One line: `device 'edge-01': healthy, version 3, 3 of 3 modules`."""
+    healthy = sum(module.state is State.HEALTHY for module in rollout.modules)
+    version = f"version {rollout.desired_version}"
+    if rollout.reported_version != rollout.desired_version:
+        version += f" (the device is at {rollout.reported_version})"
+    return f"device {device!r}: {rollout.state.value}, {version}, {healthy} of {len(rollout.modules)} modules"
+
+
+def module_lines(rollout: Rollout) -> list[str]:
+    """One line a module: mark, name, what it does, its image."""
+    width = max((len(module.name) for module in rollout.modules), default=0)
+    return [_module_line(module, width) for module in rollout.modules]
+
+
+def changed_lines(before: Rollout | None, rollout: Rollout) -> Iterator[str]:
+    """The lines of the modules, and of the whole, that say something else than they did before."""
+    known = {module.name: module for module in before.modules} if before else {}
+    width = max((len(module.name) for module in rollout.modules), default=0)
+    for module in rollout.modules:
+        if known.get(module.name) != module:
+            yield _module_line(module, width)
+    if rollout.reason and not rollout.modules and (before is None or before.reason != rollout.reason):
+        yield f"  {rollout.reason}"
+
+
+def _module_line(module: ModuleStatus, width: int) -> str:
+    return f"  {_MARKS[module.state]} {module.name:<{width}}  {module.words}  {module.desired_image}".rstrip()
+
+
+def data(device: str, rollout: Rollout) -> dict[str, Any]:
+    """The rollout as JSON data."""
+    return {
+        "device": device,
+        "state": rollout.state.value,
+        "desired_version": rollout.desired_version,
+        "reported_version": rollout.reported_version,
+        "code": rollout.code,
+        "description": rollout.description,
+        "reason": rollout.reason,
+        "fix": rollout.fix,
+        "modules": [
+            {
+                "name": module.name,
+                "state": module.state.value,
+                "status": module.words,
+                "desired_image": module.desired_image,
+                "reported_image": module.reported_image,
+            }
+            for module in rollout.modules
+        ],
+    }
