@@ -1,0 +1,288 @@
+"""Image builds of Azure ML in the sandbox.
+
+Nothing is installed and no layer is made, but what a real build or its container would stumble over is looked at: the
+conda specification must be one, the entry script must be where the driver looks for it and must compile, the container
+must have a server. A build takes `world.pace.image_build` seconds, its log grows line by line meanwhile, and in the end
+an image is in the registry, or the build has failed.
+
+    kind           key                       value
+    build          ID                        the build, see `Build`
+    start-failure  LOGIN_SERVER/NAME:TAG     {"exit_code", "message"}: why a container of this image ends at once
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import re
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import yaml
+
+from manifestgen.sandbox import blob
+from manifestgen.sandbox.aml_artifacts import CONTAINER, artifact_file
+from manifestgen.sandbox.faults import build_failure
+from manifestgen.sandbox.world import World
+
+_APP = "/var/azureml-app"
+_DRIVER_SCRIPT = re.compile(r"os\.path\.realpath\(__file__\)\), '([^']+)'\)")
+_PIP_NAME = re.compile(r"[A-Za-z0-9._-]+")
+# The packages that bring the web server which answers in the container.
+_SERVERS = {"azureml-defaults", "azureml-inference-server-http"}
+
+
+@dataclass(frozen=True)
+class StartFailure:
+    """Why a container ends as soon as it is started, and with which exit code."""
+
+    exit_code: int
+    message: str
+
+
+@dataclass(frozen=True)
+class Build:
+    """A build, as it is kept in the store.
+
+    Attributes:
+        id: of the asynchronous operation.
+        kind: the service's type of operation.
+        image: key of the image that the service keeps of it; empty for a package.
+        repository: of the image to push; `tag` likewise.
+        labels: of the image to push.
+        variables: the container's environment.
+        lines: the log's lines, of which `logged` have been written.
+        state: NotStarted, Running, Succeeded or Failed.
+        error: the service's words when it fails, known from the start but told at the end.
+        start_failure: exit code and message of a container of the image, if it cannot start.
+    """
+
+    id: str
+    kind: str
+    repository: str
+    tag: str
+    created: float
+    image: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    lines: Sequence[str] = ()
+    logged: int = 0
+    state: str = "NotStarted"
+    ended: float | None = None
+    error: str = ""
+    start_failure: Mapping[str, Any] | None = None
+
+    @property
+    def log_path(self) -> str:
+        """Path of the log's blob."""
+        return f"ImageLogs/{self.id}/build.log"
+
+
+def find(world: World, build_id: str) -> Build | None:
+    """A build by its id."""
+    data = world.store.get("build", build_id)
+    return None if data is None else Build(**data)
+
+
+def save(world: World, build: Build) -> None:
+    """Keep a build."""
+    world.store.put("build", build.id, asdict(build))
+
+
+def reference(world: World, build: Build) -> str:
+    """The image that the build makes."""
+    return f"{world.names.login_server}/{build.repository}:{build.tag}"
+
+
+def start_failure(world: World, image: str) -> StartFailure | None:
+    """Why a container of this image ends at once; None if it starts. For the simulated devices."""
+    data = world.store.get("start-failure", image)
+    return None if data is None else StartFailure(**data)
+
+
+def start(world: World, build: Build, conda: Any, trouble: StartFailure | None) -> None:
+    """Accept a build and carry it out in the background.
+
+    Args:
+        world: where it runs.
+        build: with neither lines nor errors yet.
+        conda: the conda specification, parsed; whatever it is.
+        trouble: why the container will not start, if so.
+    """
+    error, lines = _conda_error(conda), _log_head(world, build)
+    if error:
+        lines += ["CondaSpecificationError: " + error, *_log_failure(1)]
+    elif fault := build_failure(world):
+        lines += [*_log_conda(conda), *fault.log, *_log_failure(1)]
+        error = fault.message
+    else:
+        lines += [*_log_conda(conda), *_log_tail(world, build)]
+    failure = None if trouble is None else asdict(trouble)
+    save(world, replace(build, lines=lines, error=error, start_failure=failure))
+    world.spawn(_run(world, build.id))
+
+
+def resume(world: World) -> None:
+    """Go on with the builds that a stopped sandbox left unfinished."""
+    for build_id, data in world.store.items("build"):
+        if data["state"] in ("NotStarted", "Running"):
+            world.spawn(_run(world, build_id))
+
+
+async def _run(world: World, build_id: str) -> None:
+    build = find(world, build_id)
+    assert build is not None  # noqa: S101 - builds are never deleted
+    pause = world.pace.image_build / (len(build.lines) + 1)
+    await asyncio.sleep(pause)
+    for line in build.lines[build.logged :]:
+        build = replace(build, state="Running", logged=build.logged + 1)
+        blob.append(world, CONTAINER, build.log_path, line + "\n")
+        save(world, build)
+        await asyncio.sleep(pause)
+    await _finish(world, build)
+
+
+async def _finish(world: World, build: Build) -> None:
+    from manifestgen.sandbox.registry import push_image
+
+    if build.error:
+        save(world, replace(build, state="Failed", ended=world.now()))
+        return
+    push_image(world, build.repository, build.tag, labels=build.labels, architecture="amd64")
+    if build.start_failure is None:
+        world.store.delete("start-failure", reference(world, build))
+    else:
+        world.store.put("start-failure", reference(world, build), build.start_failure)
+    # A workspace gets its registry with its first image.
+    world.store.put("workspace", "registry", {"id": world.names.registry_arm_id})
+    save(world, replace(build, state="Succeeded", ended=world.now()))
+
+
+def conda_file(world: World, url: str) -> Any:
+    """The uploaded conda specification, parsed; a text that says why if it does not parse."""
+    file = artifact_file(world, url)
+    try:
+        return yaml.safe_load(file.read_bytes()) if file else None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        return f"the file does not parse: {error}"
+
+
+def entry_trouble(world: World, assets: Sequence[Mapping[str, Any]], script: str | None) -> StartFailure | None:
+    """Why the container cannot load its entry script.
+
+    Args:
+        world: where the assets were uploaded to.
+        assets: of the image: those to unpack are archives, the others go beside each other.
+        script: where the entry script is looked for, relative to the application's folder; the driver says it if None.
+    """
+    if script is None:
+        script = _script_of_driver(world, assets)
+    source = None if script is None else _read(world, assets, script)
+    if source is None:
+        return StartFailure(3, f"FileNotFoundError: [Errno 2] No such file or directory: '{_APP}/{script}'")
+    try:
+        defined = {node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
+    except (SyntaxError, ValueError) as error:
+        return StartFailure(3, f"SyntaxError: {error}")
+    missing = {"init", "run"} - defined
+    # A name may come from an import as well; only a script that has no other way to define it fails for sure.
+    if missing and not re.search(rb"\bimport\b[^\n]*\b(init|run|\*)", source):
+        return StartFailure(3, f"AttributeError: module 'service_driver' has no attribute '{min(missing)}'")
+    return None
+
+
+def server_trouble(conda: Any) -> StartFailure | None:
+    """Why a package's container has nothing that answers: no server in its environment."""
+    names = {match[0].lower() for item in _pip(conda) if (match := _PIP_NAME.match(item))}
+    return None if names & _SERVERS else StartFailure(127, "/var/runit/gunicorn/run: exec: gunicorn: not found")
+
+
+def _script_of_driver(world: World, assets: Sequence[Mapping[str, Any]]) -> str | None:
+    drivers = [asset for asset in assets if asset.get("mimeType") == "application/x-python"]
+    file = artifact_file(world, drivers[0]["url"]) if drivers else None
+    match = _DRIVER_SCRIPT.search(file.read_text()) if file else None
+    return match[1] if match else None
+
+
+def _read(world: World, assets: Sequence[Mapping[str, Any]], script: str) -> bytes | None:
+    for asset in assets:
+        file = artifact_file(world, asset["url"])
+        if file is None:
+            continue
+        if not asset.get("unpack"):
+            if asset["id"] == script:
+                return file.read_bytes()
+            continue
+        try:
+            with tarfile.open(file) as archive:
+                member = archive.extractfile(script)
+                if member is not None:
+                    return member.read()
+        except (KeyError, tarfile.TarError):
+            continue
+    return None
+
+
+def _conda_error(conda: Any) -> str:
+    if isinstance(conda, str):
+        return conda
+    if not isinstance(conda, dict) or not isinstance(conda.get("dependencies"), list):
+        return "the specification has no list of dependencies"
+    for item in conda["dependencies"]:
+        if not isinstance(item, str) and not (isinstance(item, dict) and isinstance(item.get("pip"), list)):
+            return f"{item!r} is not a dependency"
+    return ""
+
+
+def _pip(conda: Any) -> list[str]:
+    if _conda_error(conda):
+        return []
+    groups = [item["pip"] for item in conda["dependencies"] if isinstance(item, dict)]
+    return [str(item) for group in groups for item in group]
+
+
+def _log_head(world: World, build: Build) -> list[str]:
+    return [
+        "Downloading source code...",
+        "Finished downloading source code",
+        "Creating Docker network: acb_default_network, driver: 'bridge'",
+        f"Logging in to registry: {world.names.login_server}",
+        f"Successfully logged into {world.names.login_server}",
+        f"Executing step ID: acb_step_0. Building {reference(world, build)}",
+        "Step 1/16 : FROM mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04",
+        "Step 8/16 : RUN conda env create -p /azureml-envs/azureml -f environment.yml",
+    ]
+
+
+def _log_conda(conda: Any) -> list[str]:
+    plain = [item for item in conda["dependencies"] if isinstance(item, str)]
+    pip = _pip(conda)
+    return [
+        "Collecting package metadata (repodata.json): ...working... done",
+        "Solving environment: ...working... done",
+        *(f"Downloading and extracting {item}" for item in plain),
+        "Preparing transaction: ...working... done",
+        "Executing transaction: ...working... done",
+        *(["Installing pip dependencies: ...working..."] if pip else []),
+        *(f"Collecting {item}" for item in pip),
+    ]
+
+
+def _log_tail(world: World, build: Build) -> list[str]:
+    return [
+        "Successfully built the environment",
+        f"Step 16/16 : COPY azureml-app {_APP}",
+        f"Successfully tagged {reference(world, build)}",
+        f"The push refers to repository [{world.names.login_server}/{build.repository}]",
+        f"{build.tag}: pushed",
+        f"Run ID: {build.id[:4]} was successful",
+    ]
+
+
+def _log_failure(code: int) -> list[str]:
+    return [
+        f"The command '/bin/sh -c conda env create -f environment.yml' returned a non-zero code: {code}",
+        f"failed to run step ID: acb_step_0: exit status {code}",
+    ]
