@@ -1,1 +1,10 @@
-"""project."""
+"""The project: its file, its lock file, the values given beside it, and the files that it names.
+
+`load` reads a project file. The modules: `sections` what may stand in it, `lock` the lock file, `inputs` the hashes of
+what an image is made from, `score` the checks of entry script and conda file, `values` the values of a rendering,
+`credentials` registry credentials from the environment or a file, `files` reading and atomic writing.
+"""
+
+from manifestgen.project.load import FILE_NAME, Project, load
+
+__all__ = ["FILE_NAME", "Project", "load"]

@@ -1,0 +1,105 @@
+"""`${env:NAME}` and `${file:PATH}` in the texts of a project file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from manifestgen.errors import InputError
+from manifestgen.project import source
+from manifestgen.project.files import read_text
+from manifestgen.project.source import Source
+
+# `$${env:X}` is the text `${env:X}`. Another `${…}` is none of ours: a manifest's own placeholders look like it.
+_REFERENCE: Final = re.compile(r"(\$?)\$\{(env|file):([^}]*)\}")
+_MAX_FILE: Final = 1024 * 1024
+
+
+@dataclass
+class Expansion:
+    """What expanding found.
+
+    Attributes:
+        data: the data with every reference replaced.
+        paths: where a text came, in part or whole, from a reference.
+        file_texts: path to the contents of files that are part of the text there. What a pipeline mounts as a file is
+            most often a secret.
+    """
+
+    data: Any
+    paths: set[source.Path] = field(default_factory=set)
+    file_texts: dict[source.Path, list[str]] = field(default_factory=dict)
+
+
+def expand(read: Source, root: Path, environ: Mapping[str, str]) -> Expansion:
+    """Replace the references in all texts; keys stay as they are.
+
+    A file's content is taken without the line end that it may end with.
+
+    Args:
+        read: the project file.
+        root: folder that relative file paths start from.
+        environ: the environment variables.
+
+    Raises:
+        InputError: a variable is not set, a file is not there or not text, or a reference names nothing.
+    """
+    found = Expansion(None)
+    found.data = _expand(read, read.data, (), root, environ, found)
+    return found
+
+
+def _expand(
+    read: Source, value: Any, path: source.Path, root: Path, environ: Mapping[str, str], found: Expansion
+) -> Any:
+    if isinstance(value, dict):
+        return {key: _expand(read, item, (*path, key), root, environ, found) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(read, item, (*path, index), root, environ, found) for index, item in enumerate(value)]
+    if not isinstance(value, str) or "${" not in value:
+        return value
+    return "".join(_pieces(read, value, path, root, environ, found))
+
+
+def _pieces(
+    read: Source, text: str, path: source.Path, root: Path, environ: Mapping[str, str], found: Expansion
+) -> Iterator[str]:
+    end = 0
+    for match in _REFERENCE.finditer(text):
+        yield text[end : match.start()]
+        end = match.end()
+        escaped, kind, name = match.groups()
+        if escaped:
+            yield match.group()[1:]
+            continue
+        found.paths.add(path)
+        if kind == "env":
+            yield _variable(read, name, path, environ)
+        else:
+            content = _content(read, name, path, root)
+            found.file_texts.setdefault(path, []).append(content)
+            yield content
+    yield text[end:]
+
+
+def _variable(read: Source, name: str, path: source.Path, environ: Mapping[str, str]) -> str:
+    value = environ.get(name)
+    if value is None:
+        what = f"environment variable '{name}' is not set" if name else "'${env:}' names no variable"
+        fix = f"set {name}, or write the value here" if name else "write ${env:NAME}"
+        raise InputError(what, where=read.where(path), fix=fix)
+    return value
+
+
+def _content(read: Source, name: str, path: source.Path, root: Path) -> str:
+    where = read.where(path)
+    if not name:
+        raise InputError("'${file:}' names no file", where=where, fix="write ${file:PATH}")
+    try:
+        text = read_text(root / name, "file", limit=_MAX_FILE)
+    except InputError as error:
+        raise InputError(f"${{file:{name}}}: {error.what}", where=where, fix=error.fix) from error
+    return text.removesuffix("\n").removesuffix("\r")

@@ -1,0 +1,351 @@
+"""Finds and reads a project file: text to `Project`, every mistake with its place and what to do."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from manifestgen.errors import InputError
+from manifestgen.project import source
+from manifestgen.project.expansion import Expansion, expand
+from manifestgen.project.files import read_text
+from manifestgen.project.sections import (
+    Check,
+    HubSection,
+    Image,
+    ManifestSection,
+    Model,
+    ProjectFile,
+    Registry,
+    Section,
+    Target,
+    Workspace,
+)
+from manifestgen.project.source import Source
+from manifestgen.secret import Secret
+
+FILE_NAME: Final = "manifestgen.yaml"
+
+_SECTIONS: Final[Mapping[str, type[Section]]] = {
+    "workspace": Workspace,
+    "model": Model,
+    "image": Image,
+    "registry": Registry,
+    "manifest": ManifestSection,
+    "hub": HubSection,
+    "target": Target,
+    "check": Check,
+}
+# The fields that take a number: a reference always gives text, so there it is read as one.
+_NUMBERS: Final = (("version",), ("model", "version"), ("target", "priority"))
+_DEFAULT_PRIORITY: Final = 10
+_WORDS: Final = {
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "object": "a mapping",
+    "array": "a list",
+    "null": "empty",
+}
+_PATTERN_FIXES: Final[Mapping[source.Path, str]] = {
+    ("image", "name"): "use lower-case letters and digits, with '.', '_', '-' or '/' between them",
+    ("manifest", "module"): "use 2 to 128 letters, digits, '-' and '_', a letter or digit first",
+    ("manifest", "runtime"): 'write an image tag, such as "1.6"',
+    ("target", "deployment"): "use at most 128 lower-case letters, digits and - : + % _ # * ? ! ( ) , = @ ; '",
+    ("hub", "host"): (
+        "write only the host name, such as contoso.azure-devices.net; a connection string belongs in the variable "
+        "IOTHUB_CONNECTION_STRING"
+    ),
+}
+# What somebody pastes here by mistake may be a connection string: it is not repeated in a message.
+_NEVER_QUOTED: Final = (("hub", "host"),)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project file that was read: its sections, None where it has none. Paths in them are absolute.
+
+    Attributes:
+        path: of the project file.
+        root: its folder, absolute.
+        file_texts: contents of files that `${file:…}` brought into `manifest.values`; most often secrets.
+    """
+
+    path: Path
+    root: Path
+    workspace: Workspace | None = None
+    model: Model | None = None
+    image: Image | None = None
+    registry: Registry | None = None
+    manifest: ManifestSection | None = None
+    hub: HubSection | None = None
+    target: Target | None = None
+    check: Check | None = None
+    file_texts: tuple[Secret, ...] = ()
+
+
+def load(path: Path, environ: Mapping[str, str] | None = None) -> Project:
+    """Read a project.
+
+    Args:
+        path: of the project file, or of the folder that holds it as `manifestgen.yaml`.
+        environ: the variables that `${env:NAME}` takes; None for those of the process.
+
+    Raises:
+        InputError: with file, line and column, whatever is wrong with it.
+    """
+    file = path / FILE_NAME if path.is_dir() else path
+    missing = "run 'manifestgen init', or give the folder or file of a project"
+    text = read_text(file, "project file", fix=missing, limit=source.MAX_BYTES)
+    return read(text, file, os.environ if environ is None else environ)
+
+
+def read(text: str, path: Path, environ: Mapping[str, str]) -> Project:
+    """Read a project file's text.
+
+    Args:
+        text: the YAML.
+        path: of the file, for messages and as the start of relative paths.
+        environ: the variables that `${env:NAME}` takes.
+
+    Raises:
+        InputError: with file, line and column, whatever is wrong with it.
+    """
+    root = path.absolute().parent
+    document = source.parse(text, str(path))
+    if document.data is None:
+        raise InputError("the project file is empty", where=str(path), fix="begin it with 'version: 1'")
+    _refuse_unknown_keys(document)
+    expansion = expand(document, root, environ)
+    for number in _NUMBERS:
+        _read_number(expansion, number)
+    try:
+        sections = msgspec.convert(expansion.data, ProjectFile, dec_hook=lambda kind, value: _path(root, kind, value))
+    except msgspec.ValidationError as error:
+        raise _refusal(document, expansion, str(error)) from None
+    _check_image(document, sections)
+    _check_others(document, sections)
+    target = sections.target
+    if target is not None and target.deployment is not None and target.priority is None:
+        target = msgspec.structs.replace(target, priority=_DEFAULT_PRIORITY)
+    return Project(
+        path=path,
+        root=root,
+        workspace=sections.workspace,
+        model=sections.model,
+        image=sections.image,
+        registry=sections.registry,
+        manifest=sections.manifest,
+        hub=sections.hub,
+        target=target,
+        check=sections.check,
+        file_texts=tuple(
+            Secret(content)
+            for place, contents in expansion.file_texts.items()
+            if place[:2] == ("manifest", "values")
+            for content in contents
+            if content
+        ),
+    )
+
+
+def _path(root: Path, kind: type, value: Any) -> Path:
+    # msgspec asks for the types that it does not know, and Path is the only such type of the sections.
+    if not isinstance(value, str):
+        raise ValueError(f"Expected `str`, got `{_kind(value)}`")
+    if not value or "\0" in value:
+        raise ValueError("Expected `str` of length >= 1")
+    return root / value
+
+
+def _refuse_unknown_keys(document: Source) -> None:
+    if not isinstance(document.data, dict):
+        return
+    for name, section in document.data.items():
+        _refuse_unknown_key(document, (name,), ProjectFile)
+        if isinstance(section, dict) and name in _SECTIONS:
+            for key in section:
+                _refuse_unknown_key(document, (name, key), _SECTIONS[name])
+
+
+def _refuse_unknown_key(document: Source, path: source.Path, kind: type[Section]) -> None:
+    key = str(path[-1])
+    known = kind.__struct_fields__
+    if key in known:
+        return
+    owner = f" in '{path[0]}'" if len(path) > 1 else ""
+    near = _nearest(key, known)
+    if near is not None:
+        fix = f"did you mean '{near}'?"
+    elif homes := [name for name, section in _SECTIONS.items() if key in section.__struct_fields__]:
+        fix = f"'{key}' stands under {' or '.join(homes)}"
+    else:
+        fix = f"known keys: {', '.join(known)}"
+    raise InputError(f"unknown key '{key}'{owner}", where=document.where(path, key=True), fix=fix)
+
+
+def _nearest(word: str, known: tuple[str, ...]) -> str | None:
+    import difflib
+
+    return next(iter(difflib.get_close_matches(word.lower().replace("-", "_"), known, n=1, cutoff=0.7)), None)
+
+
+def _read_number(expansion: Expansion, path: source.Path) -> None:
+    holder = expansion.data
+    for key in path[:-1]:
+        holder = holder.get(key) if isinstance(holder, dict) else None
+    if isinstance(holder, dict) and path in expansion.paths and re.fullmatch(r"[0-9]{1,10}", holder[path[-1]]):
+        holder[path[-1]] = int(holder[path[-1]])
+
+
+def _refusal(document: Source, expansion: Expansion, message: str) -> InputError:
+    """What msgspec found, in words, with its place in the file.
+
+    msgspec's messages are the only way it says what was wrong and where: ``Expected `str`, got `int` - at `$.a.b` ``.
+    A test has an example of each kind.
+    """
+    what, _, pointer = message.partition(" - at `$")
+    path: source.Path = tuple(re.findall(r"[^.\[\]`]+", pointer))
+    if "[...]" in pointer:
+        path = (*path, _first_wrong(_at(expansion.data, path)))
+    name = ".".join(map(str, path)) or "the file"
+    where = document.where(path)
+    missing = re.fullmatch(r"Object missing required field `(\w+)`", what)
+    if missing:
+        field = missing.group(1)
+        full = ".".join((*map(str, path), field))
+        fix = "begin the file with 'version: 1'" if full == "version" else f"add '{field}: …' under '{name}'"
+        return InputError(f"'{full}' is missing", where=document.where(path, key=True), fix=fix)
+    if "matching regex" in what or "length" in what:
+        return _wrong_text(document, path, name, where)
+    if what.startswith("Invalid enum value"):
+        return _wrong_choice(document, path, name, where)
+    bound = re.fullmatch(r"Expected `int[^`]*` ([<>]=) (-?\d+)", what)
+    if bound:
+        least = "at least" if bound.group(1) == ">=" else "at most"
+        return InputError(f"{name} is {_at(document.data, path)}", where=where, fix=f"write {least} {bound.group(2)}")
+    expected, got = re.findall(r"`([^`]+)`", what)[:2]
+    return _wrong_type(document, path, name, where, expected.removesuffix(" | null"), got)
+
+
+def _wrong_text(document: Source, path: source.Path, name: str, where: str) -> InputError:
+    seen = _at(document.data, path)
+    if not seen:
+        fix = "write the reason" if path[0] == "check" else "give it a value or remove the key"
+        return InputError(f"{name} is empty", where=where, fix=fix)
+    quoted = "" if path in _NEVER_QUOTED else f" '{seen}'"
+    fix = _PATTERN_FIXES.get(path, "shorten it")
+    return InputError(f"{name}{quoted} has a form that is not allowed", where=where, fix=fix)
+
+
+def _wrong_choice(document: Source, path: source.Path, name: str, where: str) -> InputError:
+    seen = _at(document.data, path)
+    if path == ("version",):
+        return InputError(f"version {seen} of the project file is not known", where=where, fix="write 'version: 1'")
+    annotation = _SECTIONS[str(path[0])].__annotations__[str(path[-1])]
+    choices = tuple(re.findall(r"""['"]([a-z-]+)['"]""", annotation.partition("]")[0]))
+    near = _nearest(str(seen).replace("_", "-"), choices)
+    fix = f"did you mean '{near}'?" if near else f"write one of: {', '.join(choices)}"
+    return InputError(f"{name} is '{seen}'", where=where, fix=fix)
+
+
+def _wrong_type(document: Source, path: source.Path, name: str, where: str, expected: str, got: str) -> InputError:
+    meant = _WORDS.get(expected, expected)
+    written = document.written.get(path)
+    seen = f"{_WORDS.get(got, got)} ({written})" if written else _WORDS.get(got, got)
+    fix = f"write {meant}"
+    if expected == "str" and got == "null":
+        fix = "give it a value"
+        if "tags" in path:
+            fix = f"a mapping is meant: write tags: {{{path[-1]}: VALUE}}"
+    elif expected == "str" and written:
+        fix = f'write it in quotes: "{written}"'
+    elif "tags" in path and expected == "object":
+        fix = "a mapping is meant: write tags: {KEY: VALUE}"
+    elif expected == "object":
+        fix = "write it as lines of 'key: value'"
+    return InputError(f"{name} is {seen}, not {meant}", where=where, fix=fix)
+
+
+def _kind(value: Any) -> str:
+    kinds = {bool: "bool", int: "int", float: "float", list: "array", dict: "object", type(None): "null"}
+    return kinds.get(type(value), "str")
+
+
+def _at(data: Any, path: source.Path) -> Any:
+    for key in path:
+        data = data[key]
+    return data
+
+
+def _first_wrong(mapping: Mapping[str, Any]) -> str:
+    """The key of the first value of a text-to-text mapping that is no text; msgspec does not say which it was."""
+    return next((key for key, value in mapping.items() if not isinstance(value, str)), None) or next(
+        key for key, value in mapping.items() if not value
+    )
+
+
+def _check_image(document: Source, sections: ProjectFile) -> None:
+    image = sections.image
+    if image is None:
+        return
+    where = document.where(("image",), key=True)
+    if image.builder == "none":
+        if image.reference is None:
+            fix = "add 'reference: HOST/REPOSITORY:TAG', or choose a builder"
+            raise InputError("image.builder is none and image.reference is missing", where=where, fix=fix)
+        return
+    if image.reference is not None:
+        raise InputError(
+            f"image.reference is given, and image.builder is {image.builder}",
+            where=document.where(("image", "reference"), key=True),
+            fix="write 'builder: none' to use this image, or remove the reference to build one",
+        )
+    for key in ("name", "entry_script", "conda_file"):
+        if getattr(image, key) is None:
+            fix = f"add '{key}: …' under 'image', or write 'builder: none' and a reference"
+            raise InputError(f"image.{key} is missing; builder {image.builder} needs it", where=where, fix=fix)
+    if sections.model is None:
+        fix = "add the section 'model' with the model's name"
+        raise InputError(f"builder {image.builder} needs a model", where=where, fix=fix)
+
+
+def _check_others(document: Source, sections: ProjectFile) -> None:
+    workspace, registry, target = sections.workspace, sections.registry, sections.target
+    if workspace is not None:
+        ids = (workspace.subscription_id, workspace.resource_group, workspace.name)
+        if any(ids) and (workspace.config is not None or not all(ids)):
+            fix = "give either config, or subscription_id, resource_group and name"
+            where = document.where(("workspace",), key=True)
+            raise InputError("the workspace is named by halves or twice", where=where, fix=fix)
+    if registry is not None and (registry.credentials == "file") != (registry.file is not None):
+        where = document.where(("registry",), key=True)
+        if registry.file is None:
+            raise InputError("registry.file is missing; credentials file needs it", where=where, fix="add 'file: PATH'")
+        what = f"registry.file is given, and registry.credentials is {registry.credentials}"
+        raise InputError(what, where=where, fix="write 'credentials: file', or remove the file")
+    if target is not None:
+        _check_target(document.where(("target",), key=True), target)
+
+
+def _check_target(where: str, target: Target) -> None:
+    if (target.device is None) == (target.deployment is None):
+        what = (
+            "target names neither a device nor a deployment"
+            if target.device is None
+            else ("target names both a device and a deployment")
+        )
+        raise InputError(what, where=where, fix="write 'device: ID', or 'deployment: NAME' with 'condition: …'")
+    if target.deployment is not None and target.condition is None:
+        fix = "add 'condition: …', such as \"tags.site = 'lab'\""
+        raise InputError("target.condition is missing; a deployment needs it", where=where, fix=fix)
+    if target.device is not None and (target.condition is not None or target.priority is not None):
+        what = "condition and priority belong to a deployment, and the target is a device"
+        raise InputError(what, where=where, fix="remove them, or name a deployment instead of the device")

@@ -1,0 +1,90 @@
+"""The lock file: what the last build made, and from what. It holds no secret and is meant to be committed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+from msgspec import Struct
+
+from manifestgen.errors import InputError
+from manifestgen.project.files import read_text, write_atomic
+from manifestgen.project.load import Project
+
+FILE_NAME: Final = "manifestgen.lock.json"
+_FORMAT: Final = 1
+_MAX_BYTES: Final = 1024 * 1024
+
+
+class LockedModel(Struct, frozen=True, kw_only=True):
+    """A model that an image is made from.
+
+    Attributes:
+        version: of the registered model; 0 while it is not known yet.
+        sha256: of the model's content, if the project registered it itself.
+    """
+
+    name: str
+    version: int = 0
+    sha256: str | None = None
+
+
+class Lock(Struct, frozen=True, kw_only=True):
+    """What the last build made.
+
+    Attributes:
+        image: the reference, `login-server/repository:tag`.
+        digest: `sha256:…` of the image, where its registry told it.
+        inputs: `inputs.inputs_hash` of what it was made from.
+        built_at: when the build ended: UTC, ISO 8601, seconds, `Z`.
+        manifestgen: version that wrote the file.
+    """
+
+    builder: Literal["package", "container-image", "none"]
+    image: str
+    inputs: str
+    built_at: str
+    manifestgen: str
+    model: LockedModel | None = None
+    digest: str | None = None
+    version: int = _FORMAT
+
+
+def path_of(project: Project) -> Path:
+    """Where the project's lock file is."""
+    return project.root / FILE_NAME
+
+
+def read(project: Project) -> Lock | None:
+    """The project's lock file, or None if it has none.
+
+    Raises:
+        InputError: it is not readable, not a lock file, or written by a later manifestgen.
+    """
+    path = path_of(project)
+    if not path.exists():
+        return None
+    text = read_text(path, "lock file", limit=_MAX_BYTES)
+    try:
+        lock = msgspec.json.decode(text.encode(), type=Lock)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InputError(
+            f"the lock file is damaged: {str(error)[:1].lower()}{str(error)[1:]}",
+            where=str(path),
+            fix="restore it from version control, or delete it and run 'manifestgen image'",
+        ) from None
+    if lock.version != _FORMAT:
+        fix = "update manifestgen, or delete the file and run 'manifestgen image'"
+        raise InputError(f"format {lock.version} of the lock file is not known", where=str(path), fix=fix)
+    return lock
+
+
+def write(project: Project, lock: Lock) -> None:
+    """Write the project's lock file, whole or not at all; an equal lock gives equal bytes.
+
+    Raises:
+        InputError: the project's folder is not writable.
+    """
+    text = msgspec.json.format(msgspec.json.encode(lock, order="sorted"), indent=2)
+    write_atomic(path_of(project), text + b"\n")

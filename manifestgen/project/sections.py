@@ -1,0 +1,172 @@
+"""The sections of the project file: what may stand in them, and what it means.
+
+The one source of the validation, of the JSON Schema and of the types that the rest of the package reads. Paths are
+absolute once a project is loaded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+Text = Annotated[str, Meta(min_length=1)]
+Tags = Annotated[
+    dict[str, str],
+    Meta(description="A mapping of text to text.", examples=[{"area": "anomaly", "type": "classification"}]),
+]
+
+
+class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What all sections share: they cannot be changed, and unknown keys are refused."""
+
+
+class Workspace(Section, frozen=True):
+    """The Azure ML workspace: by its config.json, or by its three ids; with neither, config.json is searched for."""
+
+    config: Annotated[
+        Path | None,
+        Meta(description="The workspace's config.json, or the folder to search it from, as the Azure ML SDK does."),
+    ] = None
+    subscription_id: Annotated[Text | None, Meta(description="Id of the subscription.")] = None
+    resource_group: Annotated[Text | None, Meta(description="Resource group of the workspace.")] = None
+    name: Annotated[Text | None, Meta(description="Name of the workspace.")] = None
+
+
+class Model(Section, frozen=True):
+    """The registered model, or the one to register."""
+
+    name: Annotated[Text, Meta(description="Name that the model is registered under.")]
+    path: Annotated[
+        Path | None, Meta(description="File or folder to register; left out, the registered model is used.")
+    ] = None
+    version: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Version of the registered model; left out, the latest."),
+    ] = None
+    tags: Annotated[Tags, Meta(description="Tags to register the model with.")] = field(default_factory=dict)
+    description: Annotated[str, Meta(description="Description to register the model with.")] = ""
+
+
+class Image(Section, frozen=True):
+    """The model image: how it is built, or the reference of one that comes from elsewhere."""
+
+    builder: Annotated[
+        Literal["package", "container-image", "none"],
+        Meta(
+            description="package: Model.package of Azure ML. container-image: its deprecated predecessor. "
+            "none: the image is there already, see reference."
+        ),
+    ] = "package"
+    name: Annotated[
+        Annotated[str, Meta(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$", max_length=255)]
+        | None,
+        Meta(description="Name of the image in its registry.", examples=["tempanomalydetection"]),
+    ] = None
+    entry_script: Annotated[
+        Path | None, Meta(description="Python file with init() and run(input_data).", examples=["score.py"])
+    ] = None
+    conda_file: Annotated[
+        Path | None, Meta(description="Conda environment of the entry script.", examples=["myenv.yml"])
+    ] = None
+    tags: Annotated[Tags, Meta(description="Tags of the image.")] = field(default_factory=dict)
+    description: Annotated[str, Meta(description="Description of the image.")] = ""
+    reference: Annotated[
+        Text | None,
+        Meta(description="With builder none: the image.", examples=["acme.azurecr.io/scorer:1.4.2"]),
+    ] = None
+
+
+class Registry(Section, frozen=True):
+    """What a device logs in to the image's registry with."""
+
+    credentials: Annotated[
+        Literal["admin", "env", "file"],
+        Meta(
+            description="admin: the admin user of an Azure container registry. env: the variables ACR_USERNAME_<NAME> "
+            "and ACR_PASSWORD_<NAME>. file: a mounted file."
+        ),
+    ] = "admin"
+    file: Annotated[
+        Path | None,
+        Meta(
+            description="With credentials file: a Docker config.json, or lines ACR_USERNAME_<NAME>=… and "
+            "ACR_PASSWORD_<NAME>=…"
+        ),
+    ] = None
+
+
+class ManifestSection(Section, frozen=True):
+    """What the deployment manifest is rendered from."""
+
+    template: Annotated[
+        Text,
+        Meta(
+            description="Name of a built-in template, or path of a .json.j2 file.",
+            examples=["single-module", "anomaly-detection", "runtime-only", "deployment.json.j2"],
+        ),
+    ] = "single-module"
+    module: Annotated[
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{1,127}$")],
+        Meta(description="Name of the module that runs the model image."),
+    ] = "machinelearningmodule"
+    runtime: Annotated[
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")],
+        Meta(description="Tag of the images of edgeAgent and edgeHub alike."),
+    ] = "1.6"
+    values: Annotated[dict[str, Any], Meta(description="Values for the template.", examples=[{"ttl": 7200}])] = field(
+        default_factory=dict
+    )
+    output: Annotated[
+        Path | None, Meta(description="Where the manifest is written; left out, deployment.json beside this file.")
+    ] = None
+
+
+class HubSection(Section, frozen=True):
+    """The IoT hub. The option --hub and the variable IOTHUB_CONNECTION_STRING win over it."""
+
+    host: Annotated[
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?$")],
+        Meta(description="Host name of the hub.", examples=["contoso.azure-devices.net"]),
+    ]
+
+
+class Target(Section, frozen=True):
+    """Where the manifest goes: one device, or an automatic deployment to all devices that meet a condition."""
+
+    device: Annotated[Text | None, Meta(description="Id of one edge device.")] = None
+    deployment: Annotated[
+        Annotated[str, Meta(pattern=r"^[a-z0-9\-:+%_#*?!(),=@;']{1,128}$")] | None,
+        Meta(description="Id of the automatic deployment."),
+    ] = None
+    condition: Annotated[
+        Text | None, Meta(description="Target condition of the deployment.", examples=["tags.site = 'lab'"])
+    ] = None
+    priority: Annotated[
+        Annotated[int, Meta(ge=0, le=2147483647)] | None,
+        Meta(description="Priority of the deployment; of several that target a device, the highest is applied."),
+    ] = None
+
+
+class Check(Section, frozen=True):
+    """How the manifest is checked."""
+
+    ignore: Annotated[
+        dict[str, Text],
+        Meta(description="Rules to ignore: the rule's id to the reason.", examples=[{"floating-tag": "lab devices"}]),
+    ] = field(default_factory=dict)
+
+
+class ProjectFile(Section, frozen=True):
+    """A manifestgen project: from a trained model to a running Azure IoT Edge module."""
+
+    version: Annotated[Literal[1], Meta(description="Version of this file's format.")]
+    workspace: Annotated[Workspace | None, Meta(description=Workspace.__doc__)] = None
+    model: Annotated[Model | None, Meta(description=Model.__doc__)] = None
+    image: Annotated[Image | None, Meta(description=Image.__doc__)] = None
+    registry: Annotated[Registry | None, Meta(description=Registry.__doc__)] = None
+    manifest: Annotated[ManifestSection | None, Meta(description=ManifestSection.__doc__)] = None
+    hub: Annotated[HubSection | None, Meta(description=HubSection.__doc__)] = None
+    target: Annotated[Target | None, Meta(description=Target.__doc__)] = None
+    check: Annotated[Check | None, Meta(description=Check.__doc__)] = None
