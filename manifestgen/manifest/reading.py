@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 # Char.IsWhiteSpace of .NET. Python's str.isspace also counts U+001C to U+001F, which .NET does not.
-_WHITE: Final = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+_WHITE: Final = (
+    "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006"
+    "\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+)
 
 
 def trim(text: str) -> str:

@@ -48,6 +48,62 @@ class TwinViolation:
     at_key: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a quick look at a value found.
+
+    Attributes:
+        keys: how many keys its objects have.
+        numbers: how many numbers, booleans included.
+        suspicious: whether a key, a text, a number or the depth may break a limit of a twin.
+    """
+
+    keys: int
+    numbers: int
+    suspicious: bool
+
+
+def shape(value: Any) -> Shape:
+    """Look a value over quickly; `violations` tells where and what, should it be suspicious."""
+    keys = numbers = 0
+    suspicious = False
+    names: set[str] = set()
+    level: list[Any] = [value]
+    depth = 0
+    while level:
+        depth += 1
+        below: list[Any] = []
+        push = below.append
+        for container in level:
+            if type(container) is dict:
+                keys += len(container)
+                names.update(container)
+                items: Any = container.values()
+            elif type(container) is list:
+                items = container
+            else:
+                items = (container,)
+            for item in items:
+                kind = type(item)
+                if kind is str:
+                    if len(item) > _SHORT:
+                        suspicious = True
+                elif kind is dict or kind is list:
+                    push(item)
+                elif item is not None:
+                    numbers += 1
+                    if kind is int and not MIN_INTEGER <= item <= MAX_INTEGER:
+                        suspicious = True
+        level = below
+    suspicious = suspicious or depth > MAX_DEPTH + _ENVELOPE_DEPTH
+    return Shape(keys, numbers, suspicious or any(key not in _ENVELOPE and _key_problem(key) for key in names))
+
+
+# A manifest has these around the desired properties of a twin.
+_ENVELOPE: Final = frozenset({"$edgeAgent", "$edgeHub", "properties.desired"})
+_ENVELOPE_DEPTH: Final = 4
+
+
 def violations(desired: Any) -> list[TwinViolation]:
     """Everything in the desired properties that IoT Hub refuses, their total size included.
 

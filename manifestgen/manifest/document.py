@@ -1,0 +1,183 @@
+"""A file's text becomes a document: its value, the manifest in it, and the place of everything in the text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Final
+
+from manifestgen.errors import InputError
+from manifestgen.manifest import json_text, placeholder
+from manifestgen.manifest.json_text import Duplicate, JsonError, Span
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.twin import Shape, shape
+
+_NO_SPAN: Final[Mapping[str, Span]] = {}
+_TEMPLATE_NAME: Final = re.compile(r"template|\.(j2|jinja2?|tmpl|tpl|mustache)$", re.IGNORECASE)
+
+
+class Kind(str, Enum):
+    """What a file turned out to be."""
+
+    MANIFEST = "manifest"
+    LAYERED = "layered"
+    TEMPLATE = "template"
+    NOT_A_MANIFEST = "not-a-manifest"
+
+
+@dataclass(frozen=True)
+class Position:
+    """A place in a text: line and column from 1, columns in characters; offset from 0."""
+
+    line: int
+    column: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file that may hold a deployment manifest.
+
+    Attributes:
+        name: the file's name, for messages.
+        text: as given, without a byte order mark.
+        kind: what it is.
+        data: its value; None if it is not JSON.
+        manifest: None if there is none in it.
+        error: why it is not JSON.
+        encoding: `utf-8`, `utf-8-sig` or `utf-16`.
+        duplicates: keys that an object has twice.
+        placeholders: JSON Pointers to what a template tool has still to fill in.
+        leftover: whether its placeholders look forgotten rather than intended: one or two in images and routes of a
+            manifest that is otherwise filled in.
+        shape: what counting its keys and numbers gave.
+    """
+
+    name: str
+    text: str = field(repr=False)
+    kind: Kind
+    data: Any = field(default=None, repr=False)
+    manifest: Manifest | None = None
+    error: JsonError | None = None
+    encoding: str = "utf-8"
+    duplicates: tuple[Duplicate, ...] = ()
+    placeholders: tuple[str, ...] = ()
+    leftover: bool = False
+    shape: Shape | None = None
+    _json: str = field(default="", repr=False)
+
+    def spans(self, pointers: Iterable[str]) -> Mapping[str, Span]:
+        """Where values stand in the text; for a pointer to nothing, ask for the one of its parent."""
+        return json_text.locate(self._json, pointers) if self._json else _NO_SPAN
+
+    def inside(self, value: int, index: int) -> int:
+        """Offset in the text of the character `index` of the string value that begins at offset `value`."""
+        return json_text.inside(self._json or self.text, value, index)
+
+    def position(self, offset: int) -> Position:
+        """Line and column of an offset."""
+        start = self.text.rfind("\n", 0, offset) + 1
+        return Position(self.text.count("\n", 0, offset) + 1, offset - start + 1, offset)
+
+
+def decode(data: bytes) -> tuple[str, str]:
+    """The text of a file and its encoding: UTF-8 with or without a byte order mark, or UTF-16 with one.
+
+    Raises:
+        JsonError: it is neither.
+    """
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        try:
+            return data.decode("utf-16"), "utf-16"
+        except UnicodeDecodeError:
+            raise JsonError("the file is not text", "save it as UTF-8", 0) from None
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise JsonError(
+            f"the file is not UTF-8: byte {error.start} is 0x{data[error.start]:02x}", "save it as UTF-8", 0
+        ) from None
+    if text.startswith("\ufeff"):
+        return text[1:], "utf-8-sig"
+    return text, "utf-8"
+
+
+def read(source: str | bytes, name: str = "", *, layered: bool = False) -> Document:
+    """A document from a file's content. Nothing that a file can hold raises an error.
+
+    Args:
+        source: text, or bytes as read from the file.
+        name: for messages; a name with `template` in it, or ending in `.j2`, tells a template.
+        layered: read it as a layered deployment whatever its keys are.
+    """
+    encoding = "utf-8"
+    if isinstance(source, bytes):
+        try:
+            text, encoding = decode(source)
+        except JsonError as error:
+            return Document(name, "", Kind.NOT_A_MANIFEST, error=error)
+    else:
+        text = source.removeprefix("\ufeff")
+        encoding = "utf-8-sig" if len(text) != len(source) else "utf-8"
+    try:
+        data = json_text.parse(text)
+    except JsonError as error:
+        return _not_json(text, name, error, encoding, layered=layered)
+    return _of_value(text, name, data, encoding, layered=layered)
+
+
+def _not_json(text: str, name: str, error: JsonError, encoding: str, *, layered: bool) -> Document:
+    filled = placeholder.fill(text)
+    if filled is not None:
+        try:
+            data = json_text.parse(filled)
+        except JsonError:
+            pass
+        else:
+            if isinstance(data, dict):
+                return _of_value(text, name, data, encoding, layered=layered, filled=filled)
+    if placeholder.has_blocks(text) and "modulesContent" in text:
+        return Document(name, text, Kind.TEMPLATE, error=error, encoding=encoding)
+    return Document(name, text, Kind.NOT_A_MANIFEST, error=error, encoding=encoding)
+
+
+def _of_value(text: str, name: str, data: Any, encoding: str, *, layered: bool, filled: str | None = None) -> Document:
+    json_ = text if filled is None else filled
+    found = shape(data)
+    doubled: tuple[Duplicate, ...] = ()
+    if json_text.maybe_duplicates(json_, found.keys):
+        doubled = tuple(json_text.duplicates(json_))
+    try:
+        manifest = Manifest.of(data, layered=True if layered else None)
+    except InputError:
+        return Document(
+            name, text, Kind.NOT_A_MANIFEST, data, encoding=encoding, duplicates=doubled, shape=found, _json=json_
+        )
+    places = list(placeholder.places(manifest)) if placeholder.possible(json_) else []
+    if filled is not None:
+        places += [pointer for pointer in placeholder.fillers(data) if pointer not in places]
+    intended = filled is not None or _TEMPLATE_NAME.search(name) is not None or _intended(manifest, places)
+    kind = Kind.TEMPLATE if places else Kind.LAYERED if manifest.layered else Kind.MANIFEST
+    return Document(
+        name,
+        text,
+        kind,
+        data,
+        manifest,
+        encoding=encoding,
+        duplicates=doubled,
+        placeholders=tuple(places),
+        leftover=bool(places) and not intended,
+        shape=found,
+        _json=json_,
+    )
+
+
+def _intended(manifest: Manifest, places: list[str]) -> bool:
+    """Whether somebody meant to fill these in, rather than forgot to."""
+    if "/$schema-template" in places or len(places) > 2:
+        return True
+    credentials = tuple(part.pointer for part in manifest.credential_entries())
+    return any(place.startswith(credentials) for place in places) if credentials else False

@@ -1,0 +1,348 @@
+"""JSON text: its value, its doubled keys, where things stand in it, and what is wrong with it in words.
+
+The standard library's C scanner reads the text; places are looked up afterwards and only for what is asked for, by
+reading the text again along the way to it. A text without findings so costs no more than its parsing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from manifestgen.manifest.pointer import escape, split
+
+_scan_string = json.decoder.scanstring  # type: ignore[attr-defined]  # the C function; typeshed does not list it
+_SPACE: Final = re.compile(r"[ \t\n\r]*")
+_STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*("?)|[\[\]{}]', re.DOTALL)
+_CONSTANT: Final = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)', re.DOTALL)
+
+
+@dataclass(frozen=True)
+class JsonError(Exception):
+    """The text is not JSON.
+
+    Attributes:
+        what: what is wrong, in words.
+        fix: what to do.
+        offset: of the character where it shows.
+    """
+
+    what: str
+    fix: str
+    offset: int
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """A key that an object has twice; the later one counts, for us as for the runtime.
+
+    Attributes:
+        pointer: JSON Pointer to the key.
+        first: offset of the earlier key.
+        second: offset of the later key.
+    """
+
+    pointer: str
+    first: int
+    second: int
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where a value stands.
+
+    Attributes:
+        key: offset of its key's opening quote; of the value itself in a list and at the top.
+        value: offset of the value's first character.
+    """
+
+    key: int
+    value: int
+
+
+def parse(text: str) -> Any:
+    """The value of a JSON text; of doubled keys the last one.
+
+    Raises:
+        JsonError: the text is not JSON, or too deeply nested for anybody to read.
+    """
+    try:
+        return _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise _explain(text, error) from None
+    except _Constant:
+        raise _no_constant(text) from None
+    except RecursionError:
+        raise JsonError(
+            "objects or lists are nested too deep; IoT Hub takes 10 levels", "flatten the document", _deepest(text)
+        ) from None
+    except ValueError:
+        # Python converts no number of thousands of digits: it is beyond every limit anyway.
+        return _LENIENT.decode(text)
+
+
+class _Constant(Exception):
+    pass
+
+
+def _refuse_constant(_: str) -> NoReturn:
+    raise _Constant
+
+
+def _long_integer(digits: str) -> int:
+    return int(digits) if len(digits) <= 400 else (-(10**400) if digits[0] == "-" else 10**400)
+
+
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
+_LENIENT: Final = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_long_integer)
+_SKIP: Final = json.JSONDecoder(parse_int=len, parse_float=len).scan_once  # type: ignore[attr-defined]  # as above
+
+
+def maybe_duplicates(text: str, keys: int) -> bool:
+    """Whether an object of the text may have a key twice, told by counting.
+
+    Args:
+        text: JSON.
+        keys: how many keys the objects of its value have.
+
+    Returns:
+        False if surely not. A text that puts blanks before its colons may be suspected without reason.
+    """
+    return text.count('":') - text.count('\\":') != keys or '" :' in text
+
+
+def duplicates(text: str) -> list[Duplicate]:
+    """Every key that an object has more than once, in the order of the text.
+
+    Args:
+        text: JSON that `parse` takes.
+    """
+    found: list[Duplicate] = []
+    # One entry an open container: its keys so far (None for a list), its path, how many items a list has had.
+    stack: list[tuple[dict[str, int] | None, str]] = []
+    counts: list[int] = []
+    path = ""
+    for match in _TOKEN.finditer(text):
+        token = match[0]
+        first = token[0]
+        if first == "{" or first == "[":
+            stack.append(({} if first == "{" else None, path))
+            counts.append(0)
+            if first == "[":
+                path = f"{path}/0"
+        elif first == "}" or first == "]":
+            stack.pop()
+            counts.pop()
+            if stack:
+                path = stack[-1][1]
+                if stack[-1][0] is None:
+                    path = f"{path}/{counts[-1]}"
+        elif first == ",":
+            if stack and stack[-1][0] is None:
+                counts[-1] += 1
+                path = f"{stack[-1][1]}/{counts[-1]}"
+        elif match[1] is not None and stack:
+            seen, base = stack[-1]
+            if seen is None:
+                continue
+            key = _scan_string(text, match.start() + 1)[0]
+            path = f"{base}/{escape(key)}"
+            if key in seen:
+                found.append(Duplicate(path, seen[key], match.start()))
+            seen[key] = match.start()
+    return found
+
+
+# A key is a string with a colon after it; other strings are passed over whole.
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"(?:[ \t\n\r]*(:))?|[{}\[\],]', re.DOTALL)
+
+
+def locate(text: str, pointers: Iterable[str]) -> dict[str, Span]:
+    """Where the values at these JSON Pointers stand; those that are not there are left out.
+
+    Args:
+        text: JSON that `parse` takes.
+        pointers: as many as wanted; the text is read once for all of them.
+    """
+    wanted: dict[str, Any] = {}
+    for pointer in pointers:
+        node = wanted
+        for key in split(pointer):
+            node = node.setdefault(key, {})
+    start = _skip_space(text, 0)
+    found = {"": Span(start, start)}
+    stack = [(start, "", wanted)]
+    while stack:
+        offset, path, node = stack.pop()
+        if not node:
+            continue
+        if text[offset] == "{":
+            for key, at, value in _members(text, offset):
+                child = node.get(key)
+                if child is not None:
+                    below = f"{path}/{escape(key)}"
+                    found[below] = Span(at, value)
+                    # A doubled key comes here twice; the later one overwrites what the earlier one gave.
+                    stack.append((value, below, child))
+        elif text[offset] == "[":
+            for index, value in enumerate(_items(text, offset)):
+                child = node.get(str(index))
+                if child is not None:
+                    below = f"{path}/{index}"
+                    found[below] = Span(value, value)
+                    stack.append((value, below, child))
+    return found
+
+
+def _members(text: str, offset: int) -> Iterable[tuple[str, int, int]]:
+    at = _skip_space(text, offset + 1)
+    while text[at] == '"':
+        key, end = _scan_string(text, at + 1)
+        value = _skip_space(text, _skip_space(text, end) + 1)
+        yield key, at, value
+        at = _skip_space(text, _end(text, value))
+        if text[at] != ",":
+            return
+        at = _skip_space(text, at + 1)
+
+
+def _items(text: str, offset: int) -> Iterable[int]:
+    at = _skip_space(text, offset + 1)
+    while text[at] != "]":
+        yield at
+        at = _skip_space(text, _end(text, at))
+        if text[at] != ",":
+            return
+        at = _skip_space(text, at + 1)
+
+
+def _end(text: str, offset: int) -> int:
+    end: int = _SKIP(text, offset)[1]
+    return end
+
+
+def _skip_space(text: str, offset: int) -> int:
+    match = _SPACE.match(text, offset)
+    return match.end() if match else offset
+
+
+def inside(text: str, value: int, index: int) -> int:
+    """Offset in the JSON text of the character `index` of the string that begins at `value` (its opening quote)."""
+    if text[value] != '"':
+        return value
+    at = value + 1
+    for _ in range(index):
+        char = text[at : at + 1]
+        if char == "\\":
+            escaped = text[at + 1 : at + 2]
+            if escaped == "u":
+                pair = text[at : at + 12]
+                surrogates = re.fullmatch(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}", pair)
+                at += 12 if surrogates else 6
+            else:
+                at += 2
+        elif char in ("", '"'):
+            break
+        else:
+            at += 1
+    return at
+
+
+_LITERALS: Final[Mapping[str, str]] = {"True": "true", "False": "false", "None": "null", "undefined": "null"}
+
+
+def _explain(text: str, error: json.JSONDecodeError) -> JsonError:
+    at = _skip_space(text, error.pos)
+    message = error.msg
+    if not text.strip(" \t\n\r"):
+        return JsonError("the file is empty", "write a deployment manifest into it", 0)
+    if message.startswith("Unterminated string"):
+        return JsonError("a text is opened with a quote and never closed", 'add the closing "', error.pos)
+    if message.startswith("Invalid control character"):
+        name = {"\n": "a line break", "\r": "a line break", "\t": "a tab"}.get(text[error.pos : error.pos + 1])
+        name = name or f"the control character {text[error.pos : error.pos + 1]!r}"
+        return JsonError(f"{name} stands inside a text", r"write \n or \t for it, or close the text", error.pos)
+    if "escape" in message:
+        return JsonError(
+            "a backslash is followed by a character that it cannot escape",
+            r"double the backslash, for example in 'C:\\data'",
+            error.pos,
+        )
+    if message.startswith("Extra data"):
+        return JsonError("there is more text after the end of the document", "keep one JSON document in the file", at)
+    before = text[:at].rstrip(" \t\n\r")
+    if message.startswith("Illegal trailing comma"):
+        return _trailing_comma(error.pos)
+    seen = text[at : at + 1]
+    if not seen:
+        return _unclosed(text)
+    if seen in "}]" and before.endswith(","):
+        return _trailing_comma(len(before) - 1)
+    if seen == "'":
+        return JsonError("a text is in single quotes", "use double quotes", at)
+    if text.startswith(("//", "/*", "#"), at):
+        return JsonError(
+            "there is a comment, and JSON has none", 'drop it, or write it as a key such as "_comment"', at
+        )
+    word = re.compile(r"[A-Za-z_$][\w$-]*").match(text, at)
+    if word and word[0] in _LITERALS:
+        return JsonError(f"{word[0]!r} is not a JSON value", f"write {_LITERALS[word[0]]}", at)
+    if message.startswith("Expecting ',' delimiter"):
+        return JsonError(f"a comma or a closing bracket is missing before {_excerpt(text, at)}", "add it", at)
+    if message.startswith("Expecting ':' delimiter"):
+        return JsonError(f"a colon is missing after the key, before {_excerpt(text, at)}", "add the colon", at)
+    if message.startswith("Expecting property name"):
+        if word:
+            return JsonError(f"the key {word[0]!r} has no quotes", "put double quotes around keys", at)
+        return JsonError(f"a key in double quotes must stand here, not {_excerpt(text, at)}", "write the key", at)
+    if seen == "<":
+        return JsonError("the file looks like HTML or XML", "check what was downloaded or generated", at)
+    if seen == "\x00" or not seen.isprintable():
+        return JsonError(f"there is a character {seen!r} that JSON does not have", "save the file as UTF-8 text", at)
+    return JsonError(f"a JSON value must stand here, not {_excerpt(text, at)}", "put texts in double quotes", at)
+
+
+def _trailing_comma(offset: int) -> JsonError:
+    return JsonError("there is a comma after the last item", "drop the comma", offset)
+
+
+def _excerpt(text: str, offset: int) -> str:
+    line = text[offset : offset + 24].split("\n", 1)[0].rstrip()
+    return repr(line)
+
+
+def _unclosed(text: str) -> JsonError:
+    open_: list[int] = []
+    for match in _STRING_OR_BRACKET.finditer(text):
+        if match[0] in "{[":
+            open_.append(match.start())
+        elif match[0] in "}]" and open_:
+            open_.pop()
+    if not open_:
+        return JsonError("the text ends too early", "check that the file is complete", len(text))
+    line = text.count("\n", 0, open_[-1]) + 1
+    kind, close = ("object", "}") if text[open_[-1]] == "{" else ("list", "]")
+    return JsonError(
+        f"the text ends before the {kind} that begins in line {line} is closed",
+        f"add the missing '{close}', or check that the file is complete",
+        open_[-1],
+    )
+
+
+def _no_constant(text: str) -> JsonError:
+    for match in _CONSTANT.finditer(text):
+        if match[1]:
+            return JsonError(f"JSON has no {match[1]}", "write a number or null", match.start())
+    raise AssertionError("the scanner saw a constant that the text does not have")
+
+
+def _deepest(text: str) -> int:
+    depth = 0
+    for match in _STRING_OR_BRACKET.finditer(text):
+        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(match[0], 0)
+        if depth > 100:
+            return match.start()
+    return 0

@@ -1,0 +1,141 @@
+"""Placeholders of template tools that were not filled in: told apart from mistakes.
+
+A placeholder counts only where a manifest has a place for a value that differs from site to site: images, registry
+credentials, module names, routes, and the bare places of a text that is not JSON yet. The same characters in an
+environment variable or in a module's own twin are that module's business.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.pointer import escape
+
+# {{ jinja, mustache, helm }} · ${SHELL} ${MODULES.x} ${MODULEDIR<../x>} · #{Azure DevOps}# · __TOKEN__ · <fill me in>
+_BRACES: Final = r"\{\{.*?\}\}|\{%.*?%\}|\$\{[^{}]*\}|#\{[^{}]*\}#?|\$\([\w.]+\)"
+_WORDS: Final = r"(?<![A-Za-z0-9_])__[A-Za-z][A-Za-z0-9_]*?__(?![A-Za-z0-9_])|<[A-Za-z][\w .:/-]*>"
+# $NAME as VS Code and iotedgedev expand it; what the runtime itself names so is not one.
+_DOLLAR: Final = r"\$(?!upstream\b|edgeAgent\b|edgeHub\b)[A-Za-z_]\w*"
+_ANY: Final = re.compile(f"{_BRACES}|{_WORDS}|{_DOLLAR}", re.DOTALL)
+_IN_ROUTE: Final = re.compile(f"{_BRACES}|{_WORDS}", re.DOTALL)
+_BARE: Final = re.compile(rf"{_BRACES}|{_WORDS}|{_DOLLAR}", re.DOTALL)
+_STRING: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+_BLOCK: Final = re.compile(r"\{%|\{#|\{\{")
+
+#: What stands in a value for a placeholder that was not inside a text.
+FILLER: Final = "\ue000"
+
+
+_WORD: Final = re.compile(r"__[A-Za-z]\w*__")
+
+
+def possible(text: str) -> bool:
+    """Whether a JSON text may have placeholders; a quick look that spares most manifests the search."""
+    if "{{" in text or "{%" in text or "#{" in text or "<" in text or FILLER in text:
+        return True
+    known = text.count("$upstream") + text.count("$edge")
+    return text.count("$") != known or ("__" in text and _WORD.search(text) is not None)
+
+
+def in_value(text: str) -> bool:
+    """Whether a text, such as an image, has a placeholder."""
+    return FILLER in text or _ANY.search(text) is not None
+
+
+def in_route(text: str) -> bool:
+    """Whether the text of a route has a placeholder; `$name` and `$body` belong to its own language."""
+    return _IN_ROUTE.search(text) is not None
+
+
+def fill(text: str) -> str | None:
+    """A text that is not JSON with its bare placeholders replaced by JSON texts of the same length.
+
+    Returns:
+        None if there is no bare placeholder. Whether the result is JSON then is for the caller to try.
+    """
+    parts: list[str] = []
+    last = 0
+    found = False
+    position = 0
+    while position < len(text):
+        quote = text.find('"', position)
+        bare_end = len(text) if quote < 0 else quote
+        for match in _BARE.finditer(text, position, bare_end):
+            if match.end() - match.start() >= 2:
+                parts.append(text[last : match.start()])
+                parts.append('"' + FILLER * (match.end() - match.start() - 2) + '"')
+                last = match.end()
+                found = True
+        if quote < 0:
+            break
+        string = _STRING.match(text, quote)
+        position = string.end() if string else quote + 1
+    if not found:
+        return None
+    return "".join(parts) + text[last:]
+
+
+def has_blocks(text: str) -> bool:
+    """Whether a text that is not JSON has the marks of a Jinja, Mustache or Helm template."""
+    return _BLOCK.search(text) is not None
+
+
+def places(manifest: Manifest) -> Iterator[str]:
+    """JSON Pointers to the values, or to the objects under the keys, that have a placeholder."""
+    for name in manifest.entries:
+        if not name.startswith("$") and in_value(name):
+            yield f"{manifest.base}/{escape(name)}"
+    for module in manifest.modules():
+        if in_value(module.name):
+            yield module.pointer
+        image = module.image_text
+        if image is not None and in_value(image):
+            yield module.at_setting("image")
+        if isinstance(module.get("settings"), str) and in_value(module.get("settings")):
+            yield module.at("settings")
+        for name in ("type", "status", "restartPolicy", "version"):
+            value = module.get(name)
+            if isinstance(value, str) and in_value(value):
+                yield module.at(name)
+    for part in manifest.credential_entries():
+        if in_value(part.name):
+            yield part.pointer
+        if isinstance(part.value, dict):
+            for key, value in part.value.items():
+                if isinstance(value, str) and _fills_credential(key, value):
+                    yield f"{part.pointer}/{escape(key)}"
+    for route in manifest.routes():
+        if in_value(route.name):
+            yield route.entry_pointer
+        if route.text is not None and in_route(route.text):
+            yield route.pointer
+    data = manifest.data
+    if isinstance(data, dict) and "$schema-template" in data:
+        yield "/$schema-template"
+
+
+def _fills_credential(key: str, value: str) -> bool:
+    # A generated password may hold any characters: it is a placeholder only as a whole.
+    if key.lower() == "password":
+        return FILLER in value or _ANY.fullmatch(value) is not None
+    return in_value(value)
+
+
+def fillers(value: Any, base: str = "") -> Iterator[str]:
+    """JSON Pointers to the values that stand for a bare placeholder."""
+    stack: list[tuple[Any, str]] = [(value, base)]
+    while stack:
+        item, pointer = stack.pop()
+        if isinstance(item, str):
+            if FILLER in item:
+                yield pointer
+        elif isinstance(item, dict):
+            for key, inner in item.items():
+                if FILLER in key:
+                    yield f"{pointer}/{escape(key)}"
+                stack.append((inner, f"{pointer}/{escape(key)}"))
+        elif isinstance(item, list):
+            stack.extend((inner, f"{pointer}/{index}") for index, inner in enumerate(item))
