@@ -72,13 +72,18 @@ class Console:
 
     def fail(self, error: ManifestgenError) -> int:
         """Say what went wrong and what to do about it; returns the exit code."""
+        if self.quiet:
+            for line in error.detail:
+                click.echo(redact(line), err=True)
         label = "" if isinstance(error, Interrupted) else "error: "
         click.echo(click.style(label, fg="red", bold=True) + redact(error.message), err=True)
         click.echo(f"  fix: {redact(error.fix)}", err=True)
         if self.verbosity and error.__cause__ is not None:
             click.echo(f"  cause: {redact(_one_line(error.__cause__))}", err=True)
         if self.output == "json":
-            failure = {"message": error.message, "fix": error.fix, "exit_code": error.exit_code}
+            failure: dict[str, Any] = {"message": error.message, "fix": error.fix, "exit_code": error.exit_code}
+            if error.detail:
+                failure["detail"] = list(error.detail)
             self.document({"error": failure})
         return error.exit_code
 

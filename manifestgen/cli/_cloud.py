@@ -1,0 +1,80 @@
+"""Which cloud a command talks to: adapters are chosen, imported and made here, when a command first needs one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from manifestgen.errors import InputError
+from manifestgen.secret import Secret
+
+if TYPE_CHECKING:
+    from manifestgen.cloud import Credential, Hub, ImageBuilder, Registry
+    from manifestgen.project import Project
+
+CONNECTION_STRING = "IOTHUB_CONNECTION_STRING"
+
+
+def open_hub(host: str | None, project: Project | None) -> Hub:
+    """The IoT hub: `--hub`, else the connection string in the environment, else the project file's.
+
+    Raises:
+        InputError: none of them names one.
+    """
+    text = os.environ.get(CONNECTION_STRING)
+    if host is None and text:
+        from manifestgen.azure.iot_hub import from_connection_string
+
+        return from_connection_string(Secret(text))
+    host = host or (project.hub.host if project is not None and project.hub is not None else None)
+    if host is None:
+        raise InputError(
+            "no IoT hub is named",
+            fix=f"add --hub HOST, set {CONNECTION_STRING}, or write 'hub: {{host: …}}' in the project file",
+        )
+    from manifestgen.azure.auth import credential
+    from manifestgen.azure.iot_hub import from_credential
+
+    return from_credential(host, credential())
+
+
+def project_here(folder: Path = Path()) -> Project | None:
+    """The project in a folder, if there is one: commands that take no PROJECT read the hub from it."""
+    from manifestgen.project import FILE_NAME, load
+
+    return load(folder) if (folder / FILE_NAME).is_file() else None
+
+
+class Clouds:
+    """The services of one project, each made when it is first asked for."""
+
+    def __init__(self, project: Project, hub: str | None = None, *, enable_admin: bool = False) -> None:
+        self._project = project
+        self._host = hub
+        self._enable_admin = enable_admin
+
+    @cached_property
+    def builder(self) -> ImageBuilder:
+        """The project's Azure ML workspace."""
+        from manifestgen.azure.aml import open_workspace
+
+        return open_workspace(self._project)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The container registries of the caller's subscriptions."""
+        from manifestgen.azure.acr import Registries
+
+        return Registries()
+
+    @cached_property
+    def hub(self) -> Hub:
+        """The IoT hub."""
+        return open_hub(self._host, self._project)
+
+    def credentials(self, hosts: Iterable[str]) -> Mapping[str, Credential]:
+        """A registry credential for each host, from the source that the project file names."""
+        raise NotImplementedError

@@ -1,0 +1,121 @@
+"""`manifestgen device`: edge device identities."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from manifestgen.cli._cloud import open_hub, project_here
+from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.errors import InputError
+
+if TYPE_CHECKING:
+    from manifestgen.cloud import Device
+
+
+@click.group(
+    epilog=usage_of("manifestgen device register edge-01 --tag site=lab", "manifestgen device list --output json")
+)
+def command() -> None:
+    """Register and look at edge devices."""
+
+
+@command.command(epilog=usage_of("manifestgen device register edge-01 --tag site=lab --tag line=3"))
+@click.argument("device_id", metavar="ID")
+@click.option("--parent", metavar="ID", help="The parent of a nested edge device.")
+@click.option("--tag", "tags", metavar="KEY=VALUE", multiple=True, help="A tag of its twin; repeatable, dots nest.")
+@hub_option
+@common_options
+def register(device_id: str, parent: str | None, tags: tuple[str, ...], hub: str | None, console: Console) -> None:
+    """Create an edge device identity.
+
+    The connection string that the runtime on the device needs is printed by
+    'manifestgen device connection-string' only.
+    """
+    device = open_hub(hub, project_here()).register_device(device_id, parent=parent, tags=_nested(tags))
+    console.result(f"registered edge device {device.id!r}")
+    console.result(f"next: manifestgen device connection-string {device.id}")
+    console.document(_data(device))
+
+
+@command.command(epilog=usage_of("manifestgen device show edge-01"))
+@click.argument("device_id", metavar="ID")
+@hub_option
+@common_options
+def show(device_id: str, hub: str | None, console: Console) -> None:
+    """Show one device identity."""
+    device = open_hub(hub, project_here()).device(device_id)
+    for key, value in _data(device).items():
+        console.result(f"{key:<14} {_shown(value)}")
+    console.document(_data(device))
+
+
+@command.command("list", epilog=usage_of("manifestgen device list"))
+@hub_option
+@common_options
+def list_(hub: str | None, console: Console) -> None:
+    """List the hub's edge devices."""
+    devices = list(open_hub(hub, project_here()).devices())
+    width = max((len(device.id) for device in devices), default=0)
+    for device in devices:
+        state = "connected" if device.connected else "disconnected" if device.enabled else "disabled"
+        console.result(f"{device.id:<{width}}  {state}")
+    if not devices:
+        console.progress("the hub has no edge devices; register one with 'manifestgen device register ID'")
+    console.document({"devices": [_data(device) for device in devices]})
+
+
+@command.command("connection-string", epilog=usage_of("manifestgen device connection-string edge-01"))
+@click.argument("device_id", metavar="ID")
+@hub_option
+@common_options
+def connection_string(device_id: str, hub: str | None, console: Console) -> None:
+    """Print what the runtime on the device connects with.
+
+    It is a secret: whoever has it can be the device.
+    """
+    secret = open_hub(hub, project_here()).connection_string(device_id)
+    if console.output == "json":
+        import json
+
+        console.disclose(json.dumps({"device": device_id, "connection_string": secret.reveal()}, indent=2))
+    else:
+        console.disclose(secret.reveal())
+
+
+def _data(device: Device) -> dict[str, Any]:
+    return {
+        "id": device.id,
+        "edge": device.edge,
+        "enabled": device.enabled,
+        "connected": device.connected,
+        "last_activity": device.last_activity.isoformat() if device.last_activity else None,
+        "parent": device.parent,
+        "tags": dict(device.tags),
+    }
+
+
+def _shown(value: Any) -> str:
+    return {True: "yes", False: "no", None: "-"}.get(value, str(value)) if not isinstance(value, dict) else str(value)
+
+
+def _nested(tags: tuple[str, ...]) -> dict[str, Any]:
+    """`("site.name=lab",)` becomes `{"site": {"name": "lab"}}`."""
+    result: dict[str, Any] = {}
+    for tag in tags:
+        key, equals, value = tag.partition("=")
+        path = key.split(".")
+        if not equals or not all(path):
+            raise InputError(f"{tag!r} is not KEY=VALUE", where="--tag", fix="write for example --tag site=lab")
+        inner = result
+        for part in path[:-1]:
+            inner = inner.setdefault(part, {})
+            if not isinstance(inner, dict):
+                raise InputError(
+                    f"{key!r} is given both a value and keys below it", where="--tag", fix="drop one of them"
+                )
+        if isinstance(inner.get(path[-1]), dict):
+            raise InputError(f"{key!r} is given both a value and keys below it", where="--tag", fix="drop one of them")
+        inner[path[-1]] = value
+    return result

@@ -1,0 +1,49 @@
+"""`manifestgen model`: registered models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from manifestgen.cli._console import Console, common_options, usage_of
+
+
+@click.group(epilog=usage_of("manifestgen model list samples/anomaly-detection"))
+def command() -> None:
+    """Look at registered models."""
+
+
+@command.command(
+    "list", epilog=usage_of("manifestgen model list", "manifestgen model list --name best_model --output json")
+)
+@click.argument("project", default=".", type=click.Path(path_type=Path))
+@click.option("--name", help="Only models of this name.")
+@common_options
+def list_(project: Path, name: str | None, console: Console) -> None:
+    """List the models that are registered in the project's workspace."""
+    from manifestgen.cli._cloud import Clouds
+    from manifestgen.project import load
+
+    models = Clouds(load(project)).builder.models(name)
+    width = max((len(model.id) for model in models), default=0)
+    for model in models:
+        tags = ", ".join(f"{key}={value}" for key, value in sorted(model.tags.items()))
+        console.result("  ".join(filter(None, (f"{model.id:<{width}}", tags, model.description))).rstrip())
+    if not models:
+        console.progress("no registered models")
+    console.document(
+        {
+            "models": [
+                {
+                    "name": model.name,
+                    "version": model.version,
+                    "tags": dict(model.tags),
+                    "description": model.description,
+                    "properties": dict(model.properties),
+                    "created": model.created.isoformat() if model.created else None,
+                }
+                for model in models
+            ]
+        }
+    )

@@ -1,0 +1,38 @@
+"""`manifestgen status`: what a device should run and what it runs."""
+
+from __future__ import annotations
+
+import click
+
+from manifestgen.cli._cloud import open_hub, project_here
+from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+
+
+@click.command(epilog=usage_of("manifestgen status --device edge-01", "manifestgen status --device edge-01 --watch"))
+@click.option("--device", "device_id", metavar="ID", required=True, help="The device.")
+@click.option("--watch", is_flag=True, help="Wait until it runs what it should, or cannot.")
+@click.option("--timeout", type=click.FloatRange(min=0), default=600, show_default=True, help="Seconds to watch.")
+@hub_option
+@common_options
+def command(device_id: str, watch: bool, timeout: float, hub: str | None, console: Console) -> int:
+    """Show what a device should run and what it runs.
+
+    Exit code 1 if it does not run what it should.
+    """
+    from manifestgen.apply import Patience
+    from manifestgen.apply import watch as watch_rollout
+    from manifestgen.report import rollout as report
+    from manifestgen.rollout import Rollout, State
+
+    source = open_hub(hub, project_here())
+    source.device(device_id)
+    last: Rollout | None = None
+    for rollout in watch_rollout(source, device_id, Patience(timeout=timeout if watch else 0)):
+        if watch:
+            for line in report.changed_lines(last, rollout):
+                console.progress(line)
+        last = rollout
+    assert last is not None  # noqa: S101 - a watch reads at least once
+    console.result(report.text(device_id, last))
+    console.document(report.data(device_id, last))
+    return 0 if last.state is State.HEALTHY else 1

@@ -1,0 +1,252 @@
+"""From a model to its image: register it, build the image, wait, and remember both in the lock file.
+
+Every step looks first whether it has been done: by the lock file, by what an interrupted run left behind, by the
+workspace itself. So running again goes on, and nothing is registered or built twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from manifestgen import __version__
+from manifestgen.cloud import (
+    Build,
+    BuildRequest,
+    BuildState,
+    BuildStatus,
+    ImageBuilder,
+    ModelRegistration,
+    RegisteredModel,
+)
+from manifestgen.errors import FoundError, NotFoundError
+from manifestgen.project.inputs import inputs_hash, sha256_of
+from manifestgen.project.load import Project
+from manifestgen.project.lock import Lock, LockedModel, read, write
+from manifestgen.project.pending import Pending, Progress
+from manifestgen.project.sections import Model
+
+# Kept with a registered model, so that it can be told from another of the same name.
+SHA256_PROPERTY = "manifestgen.sha256"
+
+_LOG_LINES = 20
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How to wait for a build, in seconds.
+
+    Attributes:
+        timeout: for the build; the service goes on building when it is over.
+        poll: between two questions.
+    """
+
+    timeout: float = 1800.0
+    poll: float = 2.0
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Who is told what is going on.
+
+    Attributes:
+        step: a sentence about a step that was taken.
+        state: how far the build is, with the seconds it took so far.
+        log: a piece of the build log, in lines.
+    """
+
+    step: Callable[[str], None] = lambda text: None
+    state: Callable[[BuildState, float], None] = lambda state, seconds: None
+    log: Callable[[str], None] = lambda text: None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The image that a project's model runs in.
+
+    Attributes:
+        reused: whether it was there already.
+    """
+
+    lock: Lock
+    reused: bool
+
+
+def prepare(
+    project: Project,
+    builder: ImageBuilder,
+    digest: Callable[[str], str | None],
+    *,
+    rebuild: bool = False,
+    patience: Patience = Patience(),
+    report: Reporter = Reporter(),
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Prepared:
+    """Register the project's model if it names a file, build its image if that is not there yet, and wait for it.
+
+    The caller holds the project (`project.pending.exclusive`) and has checked its inputs.
+
+    Args:
+        digest: asks the registry for an image's digest; None if it has no such image. May raise CloudError.
+        rebuild: build although the lock file has an image of these inputs.
+
+    Raises:
+        FoundError: the build failed (with the last lines of its log) or took too long.
+        CloudError: the workspace refused something, or could not be reached.
+    """
+    if project.model is None:
+        raise ValueError("the project builds no image")
+    model, known = _identify(project.model, builder)
+    inputs = inputs_hash(project, known)
+    locked = read(project)
+    if locked is not None and locked.inputs == inputs and not rebuild:
+        if digest(locked.image) is not None or locked.digest is None:
+            report.step(f"image {locked.image} is up to date, reusing it")
+            return Prepared(locked, reused=True)
+        report.step(f"image {locked.image} is no longer in its registry, building it again")
+    progress = Progress(project.root)
+    pending = progress.read(inputs)
+    if model is None:
+        model = _register(project.model, known.sha256 or "", builder, report)
+        pending = progress.write(pending, model_name=model.name, model_version=model.version)
+    build, pending = _started(project, builder, model, inputs, progress, pending, report, rebuild=rebuild)
+    status = _wait(builder, build, progress, pending, patience, report, clock, sleep)
+    lock = Lock(
+        model=LockedModel(name=model.name, version=model.version, sha256=known.sha256),
+        builder=build.builder,
+        image=status.reference,
+        digest=digest(status.reference),
+        inputs=inputs,
+        built_at=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        manifestgen=__version__,
+    )
+    write(project, lock)
+    progress.clear()
+    report.step(f"built {lock.image}")
+    return Prepared(lock, reused=False)
+
+
+def _identify(spec: Model, builder: ImageBuilder) -> tuple[RegisteredModel | None, LockedModel]:
+    """The registered model that is meant; None with the content's hash where a file is to be registered first."""
+    if spec.path is not None:
+        return None, LockedModel(name=spec.name, sha256=sha256_of(spec.path))
+    model = builder.model(spec.name, spec.version)
+    return model, LockedModel(name=model.name, version=model.version)
+
+
+def _register(spec: Model, sha256: str, builder: ImageBuilder, report: Reporter) -> RegisteredModel:
+    """Register the model's file, unless the workspace has it under this name, with these tags and description."""
+    assert spec.path is not None  # noqa: S101 - the caller has its hash
+    for known in builder.models(spec.name):
+        same_words = dict(known.tags) == dict(spec.tags) and known.description == spec.description
+        if known.properties.get(SHA256_PROPERTY) == sha256 and same_words:
+            report.step(f"model {known.id} is registered already, reusing it")
+            return known
+    report.step(f"registering model {spec.name} from {spec.path.name}")
+    model = builder.register(ModelRegistration(spec.name, spec.path, sha256, spec.tags, spec.description))
+    report.step(f"registered model {model.id}")
+    return model
+
+
+def _started(
+    project: Project,
+    builder: ImageBuilder,
+    model: RegisteredModel,
+    inputs: str,
+    progress: Progress,
+    pending: Pending,
+    report: Reporter,
+    *,
+    rebuild: bool,
+) -> tuple[Build, Pending]:
+    """The build of these inputs: one that is under way already, or a new one."""
+    spec = project.image
+    if spec is None or spec.builder == "none" or not (spec.name and spec.entry_script and spec.conda_file):
+        raise ValueError("the project builds no image")
+    if not pending.label:
+        # The same inputs, the same tag: so an image can be found again by what it was made from. A rebuilt image needs
+        # another, since devices do not pull a tag that they have.
+        label = inputs[:12] + (datetime.now(timezone.utc).strftime("-%Y%m%d%H%M%S") if rebuild else "")
+        pending = progress.write(pending, label=label)
+    request = BuildRequest(
+        builder=spec.builder,
+        name=spec.name,
+        label=pending.label,
+        model=model,
+        entry_script=spec.entry_script,
+        conda_file=spec.conda_file,
+        inputs=inputs,
+        tags=spec.tags,
+        description=spec.description,
+    )
+    known = _pending_build(pending) or (None if rebuild else builder.find(request))
+    if known is not None and _is_alive(builder, known):
+        report.step("the image of these inputs is being built already, going on with it")
+        build = known
+    else:
+        report.step(f"building image {spec.name} with Azure ML ({spec.builder})")
+        build = builder.start(request)
+    return build, progress.write(pending, builder=build.builder, operation=build.operation, image=build.image)
+
+
+def _pending_build(pending: Pending) -> Build | None:
+    if not pending.operation:
+        return None
+    return Build(
+        "container-image" if pending.builder == "container-image" else "package", pending.operation, pending.image
+    )
+
+
+def _is_alive(builder: ImageBuilder, build: Build) -> bool:
+    """Whether a build that an earlier run started can still give an image."""
+    try:
+        return builder.status(build).state is not BuildState.FAILED
+    except NotFoundError:
+        return False
+
+
+def _wait(
+    builder: ImageBuilder,
+    build: Build,
+    progress: Progress,
+    pending: Pending,
+    patience: Patience,
+    report: Reporter,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> BuildStatus:
+    started = clock()
+    log = ""
+    while True:
+        status = builder.status(build)
+        piece = builder.log(build, len(log))
+        if piece:
+            log += piece
+            report.log(piece)
+        seconds = clock() - started
+        report.state(status.state, seconds)
+        if status.state is BuildState.SUCCEEDED:
+            return status
+        if status.state is BuildState.FAILED:
+            progress.write(pending, operation="", image="")
+            raise _failed(build, status, log)
+        if seconds >= patience.timeout:
+            raise FoundError(
+                f"the image is not built after {seconds:.0f} s, it is {status.state.value}",
+                where=f"build {build.operation}",
+                fix="run the same command again to go on waiting; --timeout waits longer",
+            )
+        sleep(patience.poll)
+
+
+def _failed(build: Build, status: BuildStatus, log: str) -> FoundError:
+    lines = tuple(line.rstrip() for line in log.splitlines() if line.strip())[-_LOG_LINES:]
+    return FoundError(
+        f"the image build failed: {status.error or 'the service gave no reason'}",
+        where=f"build {build.operation}",
+        fix="correct the conda file or the script by what the build log says, and run the same command again",
+        detail=lines,
+    )
