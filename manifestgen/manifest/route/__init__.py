@@ -1,0 +1,56 @@
+"""The language of routes: `parse` a text, look at the tree, ask for its types.
+
+    route = parse("FROM /messages/modules/sensor/* WHERE as_number(temp) > 30 INTO $upstream")
+    compile_check(route)     # what edgeHub's compiler would refuse, after it has reported 200
+    warnings(route)          # what it takes, and probably nobody meant
+    source_modules(route)    # the module, and its output, that the source is limited to
+    to_text(route)           # the route again
+
+`docs/routes.md` describes the language. Every error and warning has its place: `offset` and `length` in characters of the
+text given, from 0.
+"""
+
+from manifestgen.manifest.route.error import RouteSyntaxError
+from manifestgen.manifest.route.function import FUNCTIONS, Function, Type
+from manifestgen.manifest.route.parser import parse, parse_condition
+from manifestgen.manifest.route.tree import (
+    Binary,
+    Broken,
+    Call,
+    Expression,
+    Fault,
+    Literal,
+    ModuleInput,
+    Property,
+    Route,
+    Source,
+    SystemProperty,
+    Unary,
+    Upstream,
+)
+from manifestgen.manifest.route.types import RouteTypeError, compile_check, type_of
+
+__all__ = [
+    "FUNCTIONS",
+    "Binary",
+    "Broken",
+    "Call",
+    "Expression",
+    "Fault",
+    "Function",
+    "Literal",
+    "ModuleInput",
+    "Property",
+    "Route",
+    "RouteSyntaxError",
+    "RouteTypeError",
+    "Source",
+    "SystemProperty",
+    "Type",
+    "Unary",
+    "Upstream",
+    "compile_check",
+    "parse",
+    "parse_condition",
+    "type_of",
+]

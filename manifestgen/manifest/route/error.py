@@ -1,0 +1,29 @@
+"""A route that the runtime's parser refuses."""
+
+from __future__ import annotations
+
+from manifestgen.errors import InputError
+
+
+class RouteSyntaxError(InputError):
+    """A text that is no route: edgeHub reports 400 and takes none of the manifest's routes.
+
+    Attributes:
+        offset: where in the text, in characters from 0; the text's length if it ends too early.
+        length: of what was seen there, in characters; 0 at the end.
+        expected: what could have stood there instead, each as one would write it; may be empty.
+    """
+
+    def __init__(self, message: str, offset: int, length: int, expected: tuple[str, ...] = (), fix: str = "") -> None:
+        if not fix:
+            fix = f"write {join(expected)} here" if expected else "correct the route"
+        super().__init__(message, fix=fix, where=f"column {offset + 1}")
+        self.offset = offset
+        self.length = length
+        self.expected = expected
+
+
+def join(alternatives: tuple[str, ...]) -> str:
+    """`a`, `a or b`, `a, b or c`."""
+    *most, last = alternatives
+    return f"{', '.join(most)} or {last}" if most else last

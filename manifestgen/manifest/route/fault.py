@@ -1,0 +1,145 @@
+"""Mistakes in a condition for which the runtime's grammar has rules of its own.
+
+A condition with one of these passes the parser: the manifest is taken, 200 reported, and the compiler refuses the route
+afterwards. The rules, added to those of `parser`:
+
+    operand   = unknown | unknown operand | "(" condition | unclosed-string
+              | "(" condition ")" ")" | name "(" … ")" ")"
+    operator  = unknown
+
+So an unknown character may stand for an operand or an operator or in front of an operand, a parenthesis (not a
+function's) may stay open, and whatever was closed may be closed once more.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from manifestgen.manifest.route.hint import OPERAND, OPERATOR, unexpected
+from manifestgen.manifest.route.lexer import HEX, INTEGER, NAME, REAL, STRING, SYSTEM, UNCLOSED, UNKNOWN, Tokens
+from manifestgen.manifest.route.tree import PRECEDENCE, Broken, Fault
+
+_OPERANDS: Final = frozenset({NAME, SYSTEM, STRING, UNCLOSED, INTEGER, HEX, REAL, "true", "false", "null", "undefined"})
+
+
+def break_down(tokens: Tokens, start: int, until: str) -> tuple[Broken, int]:
+    """Read a condition that the proper grammar does not read.
+
+    Returns:
+        Its faults, and the index of the word `until` behind it.
+
+    Raises:
+        RouteSyntaxError: the runtime's parser refuses it too.
+    """
+    kinds, starts = tokens.kinds, tokens.starts
+    nesting = _Nesting()
+    opened: list[int] = []
+    faults: list[Fault] = []
+    needed, complete = True, False  # an operand may come next; the condition may end here
+    index = start
+    while True:
+        kind = kinds[index]
+        if kind == UNKNOWN or (needed and kind == UNCLOSED):
+            faults.append(_word_fault(tokens, index))
+        if needed and kind in _OPERANDS:
+            if kind == NAME and kinds[index + 1] == "(":
+                index += 1
+                opened.append(starts[index])
+                nesting.open(call=True)
+                needed = kinds[index + 1] != ")"
+            else:
+                needed = False
+            complete = not needed
+            index += 1
+        elif needed and kind in ("-", "NOT"):
+            complete = False
+            index += 1
+        elif needed and kind == "(":
+            opened.append(starts[index])
+            nesting.open(call=False)
+            complete = False
+            index += 1
+        elif needed and kind == UNKNOWN:
+            complete = True
+            index += 1
+        elif needed and kind == "{" and kinds[index + 1] == SYSTEM and kinds[index + 2] == "}":
+            needed, complete = False, True
+            index += 3
+        elif not complete:
+            raise unexpected(tokens, index, OPERAND)
+        elif kind in PRECEDENCE or kind == UNKNOWN:
+            needed, complete = True, False
+            index += 1
+        elif kind == ")":
+            first = index
+            while kinds[index] == ")":
+                if opened:
+                    opened.pop()
+                else:
+                    faults.append(_fault(tokens, index, "')' closes nothing", "remove it, or open '(' before it"))
+                index += 1
+            if (surplus := nesting.close(index - first)) > 0:
+                raise unexpected(tokens, index - surplus, (*OPERATOR, until))
+            needed = False
+        elif kind == "," and nesting.next_argument():
+            needed, complete = True, False
+            index += 1
+        elif kind == until and not nesting.calls_open:
+            break
+        else:
+            raise unexpected(tokens, index, (")",) if nesting.calls_open else (*OPERATOR, until))
+    faults += [Fault("'(' is never closed", "add ')'", offset, 1) for offset in opened]
+    faults.sort(key=lambda fault: fault.offset)
+    offset = starts[start]
+    return Broken(tokens.text[offset : tokens.ends[index - 1]], tuple(faults), offset), index
+
+
+class _Nesting:
+    """How many parentheses may be open, where some need not be closed and some may be closed twice.
+
+    Which `)` belongs to which `(` stays undecided. Kept is the greatest depth that is possible, and of the functions
+    that may be open at that depth, those for which no `)` came by that could have been theirs.
+    """
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._calls: list[int] = []  # the depths at which functions were opened
+        self.calls_open: list[int] = []  # of these, the ones that cannot be closed yet
+
+    def open(self, *, call: bool) -> None:
+        if call:
+            self._calls.append(self._depth)
+            self.calls_open.append(self._depth)
+        self._depth += 1
+
+    def close(self, count: int) -> int:
+        """Take `count` parentheses in a row; how many of them are too many."""
+        surplus = count - 2 * self._depth
+        if surplus > 0:
+            return surplus
+        self._depth -= (count + 1) // 2
+        while self._calls and self._calls[-1] >= self._depth:
+            self._calls.pop()
+        del self.calls_open[max(0, len(self.calls_open) - count) :]
+        return 0
+
+    def next_argument(self) -> bool:
+        """Take a comma; False if no function is open that it could belong to."""
+        if not self._calls:
+            return False
+        innermost = self._calls[-1]
+        self._depth = innermost + 1
+        if not self.calls_open or self.calls_open[-1] != innermost:
+            self.calls_open.append(innermost)
+        return True
+
+
+def _word_fault(tokens: Tokens, index: int) -> Fault:
+    word = tokens.word(index)
+    if tokens.kinds[index] == UNCLOSED:
+        return _fault(tokens, index, f"the text {word} is not closed", f"close it with {word[0]}")
+    return _fault(tokens, index, f"unknown character {word!r}", "remove it")
+
+
+def _fault(tokens: Tokens, index: int, message: str, fix: str) -> Fault:
+    return Fault(message, fix, tokens.starts[index], tokens.ends[index] - tokens.starts[index])

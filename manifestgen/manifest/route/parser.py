@@ -1,0 +1,214 @@
+"""From words to a route, as the runtime's generated parser takes them.
+
+The grammar, with the words of `lexer`:
+
+    route      = [ SELECT "*" ] FROM source [ WHERE condition ] INTO sink      the rest is never looked at
+    source     = "/" item { "/" item }
+    item       = "*" | name
+    sink       = system-name | name "(" string ")"
+    condition  = operand { operator operand }                                 operators: see tree.PRECEDENCE
+    operand    = "-" operand | NOT operand | "(" condition ")" | name "(" [ condition { "," condition } ] ")"
+               | literal | name | system-name | "{" system-name "}"
+
+Conditions are parsed with a stack of their own instead of recursion, so no text is too deep or too long, and the time
+is linear in its length. (The runtime's parser recurses; far earlier than this one it would run out of stack, which
+`warning` says.)
+
+The runtime's grammar goes on where this one stops: rules for unknown characters, texts that are not closed, missing
+and surplus parentheses, with which a condition passes the parser and fails in the compiler. See `fault`.
+
+Source: Azure/iotedge, Microsoft.Azure.Devices.Routing.Core, grammar/Route.g4, grammar/Condition.g4, RouteFactory.cs.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from manifestgen.manifest.route import lexer
+from manifestgen.manifest.route.error import RouteSyntaxError
+from manifestgen.manifest.route.fault import break_down
+from manifestgen.manifest.route.hint import OPERAND, unexpected
+from manifestgen.manifest.route.lexer import END, NAME, STRING, SYSTEM, Tokens, tokenize
+from manifestgen.manifest.route.sink import function_sink, system_sink
+from manifestgen.manifest.route.tree import (
+    PRECEDENCE,
+    PREFIX,
+    Binary,
+    Call,
+    Expression,
+    Literal,
+    ModuleInput,
+    Property,
+    Route,
+    Source,
+    SystemProperty,
+    Unary,
+    Upstream,
+)
+
+_LITERALS: Final = {
+    STRING: "string",
+    lexer.INTEGER: "number",
+    lexer.HEX: "number",
+    lexer.REAL: "number",
+    "true": "bool",
+    "false": "bool",
+    "null": "null",
+    "undefined": "undefined",
+}
+
+
+def parse(text: str) -> Route:
+    """Read a route.
+
+    Raises:
+        RouteSyntaxError: for the first thing that the runtime's parser would refuse.
+    """
+    tokens = tokenize(text)
+    kinds = tokens.kinds
+    index = 0
+    if kinds[0] == "SELECT":
+        if kinds[1] != "*":
+            raise unexpected(tokens, 1, ("*",))
+        index = 2
+    if kinds[index] != "FROM":
+        raise unexpected(tokens, index, ("FROM",) if index else ("FROM", "SELECT *"))
+    source, index = _source(tokens, index + 1)
+    condition = None
+    if kinds[index] == "WHERE":
+        condition, index = _condition(tokens, index + 1, "INTO")
+    elif kinds[index] != "INTO":
+        raise unexpected(tokens, index, ("/", "WHERE", "INTO"))
+    sink, tail = _sink(tokens, index + 1)
+    return Route(source, condition, sink, text, tail)
+
+
+def parse_condition(text: str) -> Expression:
+    """Read a condition alone, all of it, as if it stood between WHERE and INTO.
+
+    Raises:
+        RouteSyntaxError: as `parse`.
+    """
+    return _condition(tokenize(text), 0, END)[0]
+
+
+def _source(tokens: Tokens, start: int) -> tuple[Source, int]:
+    kinds = tokens.kinds
+    index = start
+    while kinds[index] == "/":
+        if kinds[index + 1] not in ("*", NAME):
+            raise unexpected(tokens, index + 1, ("*", "a name"), in_source=True)
+        index += 2
+    if index == start:
+        raise unexpected(tokens, index, ("/",), in_source=True)
+    offset, end = tokens.starts[start], tokens.ends[index - 1]
+    path = "".join([tokens.word(i) for i in range(start, index)])
+    return Source(path, offset, end - offset), index
+
+
+def _sink(tokens: Tokens, index: int) -> tuple[Upstream | ModuleInput, int]:
+    kinds = tokens.kinds
+    if kinds[index] == SYSTEM:
+        return system_sink(tokens.word(index), tokens.starts[index]), tokens.ends[index]
+    if kinds[index] != NAME:
+        raise unexpected(tokens, index, ("$upstream", 'BrokeredEndpoint("/modules/MODULE/inputs/INPUT")'), in_sink=True)
+    for step, expected in ((1, "("), (2, STRING), (3, ")")):
+        if kinds[index + step] != expected:
+            wanted = '"/modules/MODULE/inputs/INPUT"' if expected == STRING else expected
+            raise unexpected(tokens, index + step, (wanted,), in_sink=True, after=tokens.word(index))
+    sink = function_sink(tokens.word(index), tokens.starts[index], tokens.word(index + 2), tokens.starts[index + 2])
+    return sink, tokens.ends[index + 3]
+
+
+def _condition(tokens: Tokens, start: int, until: str) -> tuple[Expression, int]:
+    expression, index = _expression(tokens, start)
+    if expression is None or tokens.kinds[index] != until:
+        return break_down(tokens, start, until)
+    return expression, index
+
+
+class _Open(NamedTuple):
+    """What waits on the stack for its right operand, or for its closing parenthesis."""
+
+    precedence: int
+    word: str
+    offset: int
+    first_argument: int = 0
+
+
+_GROUP: Final = 0
+_CALL: Final = -1
+
+
+def _expression(tokens: Tokens, index: int) -> tuple[Expression | None, int]:
+    """The longest condition that starts here and the index behind it; None if there is none."""
+    _, kinds, starts, _ = tokens
+    word = tokens.word
+    operands: list[Expression] = []
+    stack: list[_Open] = []
+    while True:
+        kind = kinds[index]
+        if kind == NAME:
+            if kinds[index + 1] != "(":
+                operands.append(Property(word(index), starts[index]))
+            else:
+                stack.append(_Open(_CALL, word(index), starts[index], len(operands)))
+                index += 2
+                if kinds[index] != ")":
+                    continue
+                _close(stack, operands)
+        elif kind == SYSTEM:
+            name = word(index)
+            operands.append(SystemProperty(name, False, starts[index], len(name)))
+        elif kind in _LITERALS:
+            operands.append(Literal(_LITERALS[kind], word(index), starts[index]))
+        elif kind == "(":
+            stack.append(_Open(_GROUP, kind, starts[index]))
+            index += 1
+            continue
+        elif kind == "-" or kind == "NOT":
+            stack.append(_Open(PREFIX, kind, starts[index]))
+            index += 1
+            continue
+        elif kind == "{" and kinds[index + 1] == SYSTEM and kinds[index + 2] == "}":
+            offset = starts[index]
+            operands.append(SystemProperty(word(index + 1), True, offset, starts[index + 2] + 1 - offset))
+            index += 2
+        else:
+            return None, index
+        index += 1
+        # An operand is complete; whatever can follow it decides how much of the stack is complete with it.
+        while True:
+            kind = kinds[index]
+            precedence = PRECEDENCE.get(kind, 0)
+            while stack and stack[-1].precedence > 0 and stack[-1].precedence >= precedence:
+                _reduce(stack.pop(), operands)
+            if precedence:
+                stack.append(_Open(precedence, kind, starts[index]))
+                break
+            if kind == ")" and stack:
+                _close(stack, operands)
+                index += 1
+            elif kind == "," and stack and stack[-1].precedence == _CALL:
+                break
+            elif stack:
+                return None, index
+            else:
+                return operands[0], index
+        index += 1
+
+
+def _reduce(operator: _Open, operands: list[Expression]) -> None:
+    right = operands.pop()
+    if operator.precedence == PREFIX:
+        operands.append(Unary(operator.word, right, operator.offset))
+    else:
+        operands.append(Binary(operator.word, operands.pop(), right, operator.offset))
+
+
+def _close(stack: list[_Open], operands: list[Expression]) -> None:
+    opened = stack.pop()
+    if opened.precedence == _CALL:
+        arguments = tuple(operands[opened.first_argument :])
+        del operands[opened.first_argument :]
+        operands.append(Call(opened.word, arguments, opened.offset, len(opened.word)))
