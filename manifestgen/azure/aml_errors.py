@@ -1,0 +1,158 @@
+"""Errors of azureml-core and of what it is made from, in our words and with the service's.
+
+They come from four families: its own (`AzureMLException`), msrest's, requests', azure-core's; and none of them reliably
+carries what the service said: that is looked for in the HTTP answer, which hangs somewhere in the chain of causes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+from xml.etree import ElementTree
+
+from azure.core.exceptions import AzureError, ClientAuthenticationError
+from azureml.exceptions import AuthenticationException, AzureMLException, UserErrorException, WebserviceException
+from msrest.exceptions import ClientException
+from requests import RequestException
+
+from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError, NotFoundError
+from manifestgen.secret import redact
+
+_ROLE = "give the identity the role 'AzureML Data Scientist' (or Contributor) on the workspace"
+_LOGIN = "run az login, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET; then try again"
+_NETWORK = "check the network and HTTPS_PROXY, then run the same command again"
+_LATER = "wait a minute and run the same command again"
+_CHECK_IDS = "check subscription, resource group and name of the workspace, and that the identity may read it"
+
+_FAMILIES: tuple[type[Exception], ...] = (
+    AzureMLException,
+    ClientException,
+    RequestException,
+    AzureError,
+    OSError,
+    json.JSONDecodeError,  # an answer cut short
+)
+
+_PRINTED = re.compile(r"Response Code: (\d+)\n.*?Content: b?(['\"]?)(.*)\2\s*$", re.DOTALL)
+_MAX_WORDS = 600
+
+
+@contextlib.contextmanager
+def translated(where: str) -> Iterator[None]:
+    """Raise what is expected of the SDK as errors of ours; `where` is what it was asked about."""
+    try:
+        yield
+    except ManifestgenError:
+        raise
+    except _FAMILIES as error:
+        raise _translate(error, where) from error
+
+
+def http_error(status: int, body: str, where: str) -> CloudError:
+    """An HTTP answer that is no success, with the service's own words."""
+    words = redact(_words(body)) or f"status {status}"
+    if status == 401:
+        return DeniedError(f"the credential is not accepted: {words}", where=where, fix=_LOGIN)
+    if status == 403:
+        return DeniedError(f"access is denied: {words}", where=where, fix=_ROLE)
+    if status == 404:
+        return NotFoundError(words, where=where, fix=_CHECK_IDS)
+    if status == 429:
+        return CloudError(f"still throttled after several attempts: {words}", where=where, fix=_LATER)
+    if status >= 500:
+        return CloudError(f"the service failed with status {status}: {words}", where=where, fix=_LATER)
+    return CloudError(f"refused with status {status}: {words}", where=where, fix="correct what the service names")
+
+
+def _translate(error: BaseException, where: str) -> ManifestgenError:
+    chain = list(_chain(error))
+    for link in chain:
+        answer = _answer(link)
+        if answer is not None and answer[0] >= 400:
+            return http_error(*answer, where)
+    words = redact(_message(error))
+    if any(isinstance(link, (AuthenticationException, ClientAuthenticationError)) for link in chain):
+        return DeniedError(f"no token could be got: {words}", where=where, fix=_LOGIN)
+    if "not found" in words.lower() or "could not be found" in words.lower() or "does not exist" in words.lower():
+        return NotFoundError(words, where=where, fix=_CHECK_IDS)
+    if any(_is_connection(link) for link in chain):
+        return CloudError(f"Azure ML could not be reached: {words}", where=where, fix=_NETWORK)
+    if isinstance(error, OSError):
+        return InputError(words, where=error.filename or where, fix="check that the file is there and can be read")
+    if isinstance(error, (UserErrorException, WebserviceException)):
+        return InputError(words, where=where, fix="correct it in the project file")
+    return CloudError(words, where=where, fix=_LATER)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and what led to it, each once."""
+    seen: set[int] = set()
+    pending: list[BaseException | None] = [error]
+    while pending:
+        link = pending.pop(0)
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        inner = getattr(link, "inner_exception", None)
+        pending += [inner if isinstance(inner, BaseException) else None, link.__cause__, link.__context__]
+
+
+def _answer(error: BaseException) -> tuple[int, str] | None:
+    """Status and body of the HTTP answer that an error carries."""
+    response: Any = getattr(error, "response", None)
+    status = getattr(response, "status_code", None)
+    if isinstance(status, int):
+        text = response.text() if callable(response.text) else response.text
+        return status, str(text or "")
+    if isinstance(error, AzureMLException) and (printed := _PRINTED.search(_message(error))):
+        return int(printed[1]), printed[3]
+    return None
+
+
+def _is_connection(error: BaseException) -> bool:
+    if isinstance(error, (RequestException, ClientException, AzureError, json.JSONDecodeError)):
+        return True
+    # Of the operating system's errors, those of sockets.
+    return isinstance(error, (ConnectionError, TimeoutError))
+
+
+def _message(error: BaseException) -> str:
+    own = getattr(error, "message", None)
+    text = own if isinstance(own, str) and own else str(error)
+    return _sentence(text)
+
+
+def _words(body: str) -> str:
+    """What the service says in the body of an error answer."""
+    try:
+        data = json.loads(body)
+    except ValueError:
+        return _sentence(_xml_words(body))
+    if not isinstance(data, dict):
+        return _sentence(body)
+    inner = data.get("error", data)
+    if not isinstance(inner, dict):
+        return _sentence(str(inner))
+    details = inner.get("details")
+    items = details if isinstance(details, list) else []
+    reasons = [str(item["message"]) for item in items if isinstance(item, dict) and item.get("message")]
+    message = str(inner.get("message") or inner.get("code") or "")
+    return _sentence(": ".join(filter(None, (message.rstrip(" ."), "; ".join(reasons)))))
+
+
+def _xml_words(body: str) -> str:
+    try:
+        root = ElementTree.fromstring(body)  # noqa: S314 - a service's answer, from a host whose certificate was checked
+    except ElementTree.ParseError:
+        return body
+    return ": ".join(filter(None, (root.findtext(tag) for tag in ("Code", "Message"))))
+
+
+def _sentence(text: str) -> str:
+    """One line without a full stop, in words of a length that a terminal shows."""
+    line = " ".join(text.split()).rstrip(".")
+    return line if len(line) <= _MAX_WORDS else line[:_MAX_WORDS] + "…"

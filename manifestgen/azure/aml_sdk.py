@@ -1,0 +1,168 @@
+"""azureml-core on a leash: how it is imported, and what its calls may do to the process around them.
+
+The SDK reads settings at import, prints to stdout, warns on every call of its older half, leaves files in the temporary
+folder, takes paths only below the working directory, and sends some requests without a timeout. Each call goes through
+`calling`, which undoes all that; a call that could hang goes through `bounded` as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import logging
+import os
+import tempfile
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from manifestgen.errors import CloudError, InputError
+
+_LOG = logging.getLogger("manifestgen.azure.aml")
+
+_SETTINGS = {
+    # Without it the SDK asks ARM for its list of clouds first, and throws the answer away.
+    "AZUREML_CURRENT_CLOUD": "AzureCloud",
+    # Seconds before the first of three repetitions after a 429, doubled each time: 4, 8, 16 instead of 32, 64, 128.
+    "AZUREML_DEFAULT_BACKOFF": "4",
+    # Of the parts of the Azure CLI that the SDK brings along.
+    "AZURE_CORE_COLLECT_TELEMETRY": "no",
+}
+
+# Working directory, stdout, temporary folder and warning filters belong to the process: one call at a time.
+_PROCESS = threading.RLock()
+
+_T = TypeVar("_T")
+
+
+def load() -> None:
+    """Import azureml-core. A setting that the environment has already stays as it is.
+
+    Raises:
+        InputError: it is not installed, or cannot be imported.
+    """
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    try:
+        with calling():
+            for name in ("azureml.core", "azureml.core.image", "azureml.core.model"):
+                importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "azureml":
+            raise InputError(
+                "Azure ML support is not installed", fix="run: pip install 'manifestgen[azureml]'"
+            ) from error
+        raise _broken(error) from error
+    except ImportError as error:
+        raise _broken(error) from error
+    _listen()
+
+
+def _broken(error: ImportError) -> InputError:
+    return InputError(
+        f"Azure ML support cannot be loaded: {error}",
+        fix="install it again: pip install --force-reinstall 'manifestgen[azureml]'",
+    )
+
+
+@contextlib.contextmanager
+def calling(folder: Path | None = None) -> Iterator[None]:
+    """Surround a call of the SDK: what it prints becomes debug log, what it changes is put back.
+
+    Args:
+        folder: the working directory during the call.
+    """
+    with (
+        _PROCESS,
+        warnings.catch_warnings(),
+        tempfile.TemporaryDirectory(prefix="manifestgen-", ignore_cleanup_errors=True) as scratch,
+        contextlib.redirect_stdout(_DebugStream()),
+        _temporary_files_in(scratch),
+        _working_in(folder),
+    ):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def bounded(call: Callable[[], _T], seconds: float, what: str) -> _T:
+    """The result of a call that might never return.
+
+    It runs in a thread of its own; when the time is over that thread is left behind, to end with its connection or the
+    process. A sum of many requests needs many times the seconds of one.
+
+    Raises:
+        CloudError: it took longer.
+    """
+    results: list[_T] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except BaseException as error:  # handed to the caller below, whatever it is
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="azureml", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise CloudError(
+            f"no answer within {seconds:.0f} s while {what}",
+            where="Azure ML",
+            fix="check the network and the proxy, then run the same command again",
+        )
+    return results[0]
+
+
+@contextlib.contextmanager
+def _working_in(folder: Path | None) -> Iterator[None]:
+    if folder is None:
+        yield
+        return
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+@contextlib.contextmanager
+def _temporary_files_in(folder: str) -> Iterator[None]:
+    before = tempfile.tempdir
+    tempfile.tempdir = folder
+    try:
+        yield
+    finally:
+        tempfile.tempdir = before
+
+
+class _DebugStream(io.TextIOBase):
+    """A stream whose lines become debug log."""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        if text.strip():
+            _LOG.debug("azureml-core: %s", text.rstrip())
+        return len(text)
+
+
+class _ToDebug(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        _LOG.debug("%s: %s", record.name, record.getMessage())
+
+
+def _listen() -> None:
+    """Make the SDK's log records, of whatever level, debug records of ours: its errors are raised as well."""
+    for name in ("azureml", "msrest", "msrestazure"):
+        logger = logging.getLogger(name)
+        if not any(isinstance(handler, _ToDebug) for handler in logger.handlers):
+            logger.addHandler(_ToDebug())
+            logger.propagate = False

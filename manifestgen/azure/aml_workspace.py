@@ -1,0 +1,80 @@
+"""Which Azure ML workspace is meant: three ids, or a config.json that is found as azureml-core finds it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from manifestgen.errors import InputError
+
+# As `Workspace.from_config` of azureml-core 1.61 looks: folder by folder through all parents before the next pair.
+_FOLDERS = (".azureml", "aml_config", "")
+_FILES = ("config.json", "project.json")
+
+_DOWNLOAD = (
+    "download config.json from the workspace's page in the Azure portal, or write the three ids under 'workspace:'"
+)
+
+
+@dataclass(frozen=True)
+class WorkspaceId:
+    """What a workspace is found by."""
+
+    subscription_id: str
+    resource_group: str
+    name: str
+
+
+def find_config(start: Path) -> Path:
+    """The file that names the workspace: `start` itself, or found from that folder upwards.
+
+    Raises:
+        InputError: there is none.
+    """
+    if start.is_file():
+        return start
+    for path in _candidates(start.absolute()):
+        if path.is_file():
+            return path
+    if start.suffix == ".json":
+        raise InputError("the file does not exist", where=str(start), fix=_DOWNLOAD)
+    raise InputError("no config.json there or in a folder above it", where=str(start), fix=_DOWNLOAD)
+
+
+def _candidates(start: Path) -> Iterator[Path]:
+    for folder in _FOLDERS:
+        for name in _FILES:
+            for parent in (start, *start.parents):
+                yield parent / folder / name
+
+
+def read_config(path: Path) -> WorkspaceId:
+    """The workspace that a config.json names, in today's form or that of old SDKs (`Scope`).
+
+    Raises:
+        InputError: the file cannot be read, is not JSON, or lacks one of the three ids.
+    """
+    try:
+        data: Any = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InputError(f"the file cannot be read: {error.strerror}", where=str(path), fix=_DOWNLOAD) from error
+    except ValueError as error:
+        raise InputError(f"the file is not JSON: {error}", where=str(path), fix=_DOWNLOAD) from error
+    if not isinstance(data, dict):
+        raise InputError("the file does not hold a JSON object", where=str(path), fix=_DOWNLOAD)
+    values = [data.get(key) for key in ("subscription_id", "resource_group", "workspace_name")]
+    scope = data.get("Scope")
+    if isinstance(scope, str):
+        parts = scope.split("/")
+        values = [parts[index] if len(parts) > index else "" for index in (2, 4, 8)]
+    missing = [
+        key
+        for key, value in zip(("subscription_id", "resource_group", "workspace_name"), values, strict=True)
+        if not isinstance(value, str) or not value
+    ]
+    if missing:
+        raise InputError(f"{' and '.join(missing)} missing", where=str(path), fix=_DOWNLOAD)
+    return WorkspaceId(*map(str, values))
