@@ -21,7 +21,7 @@ from manifestgen.cloud import (
     ModelRegistration,
     RegisteredModel,
 )
-from manifestgen.errors import FoundError, NotFoundError
+from manifestgen.errors import FoundError, ManifestgenError, NotFoundError
 from manifestgen.project.inputs import inputs_hash, sha256_of
 from manifestgen.project.load import Project
 from manifestgen.project.lock import Lock, LockedModel, read, write
@@ -90,7 +90,8 @@ def prepare(
     The caller holds the project (`project.pending.exclusive`) and has checked its inputs.
 
     Args:
-        digest: asks the registry for an image's digest; None if it has no such image. May raise CloudError.
+        digest: asks the registry for an image's digest; None if it has no such image. What it raises is told and
+            otherwise passed over: an image is as good without.
         rebuild: build although the lock file has an image of these inputs.
 
     Raises:
@@ -103,7 +104,7 @@ def prepare(
     inputs = inputs_hash(project, known)
     locked = read(project)
     if locked is not None and locked.inputs == inputs and not rebuild:
-        if digest(locked.image) is not None or locked.digest is None:
+        if not _is_gone(locked, digest, report):
             report.step(f"image {locked.image} is up to date, reusing it")
             return Prepared(locked, reused=True)
         report.step(f"image {locked.image} is no longer in its registry, building it again")
@@ -118,7 +119,7 @@ def prepare(
         model=LockedModel(name=model.name, version=model.version, sha256=known.sha256),
         builder=build.builder,
         image=status.reference,
-        digest=digest(status.reference),
+        digest=_told_digest(status.reference, digest, report),
         inputs=inputs,
         built_at=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         manifestgen=__version__,
@@ -127,6 +128,25 @@ def prepare(
     progress.clear()
     report.step(f"built {lock.image}")
     return Prepared(lock, reused=False)
+
+
+def _is_gone(locked: Lock, digest: Callable[[str], str | None], report: Reporter) -> bool:
+    """Whether the registry says that it no longer has the image; no, if it cannot be asked."""
+    if locked.digest is None:
+        return False
+    try:
+        return digest(locked.image) is None
+    except ManifestgenError as error:
+        report.step(f"whether {locked.image} is still in its registry cannot be told: {error}")
+        return False
+
+
+def _told_digest(image: str, digest: Callable[[str], str | None], report: Reporter) -> str | None:
+    try:
+        return digest(image)
+    except ManifestgenError as error:
+        report.step(f"the digest of {image} is not known: {error}")
+        return None
 
 
 def _identify(spec: Model, builder: ImageBuilder) -> tuple[RegisteredModel | None, LockedModel]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from manifestgen.secret import Secret
 
 if TYPE_CHECKING:
     from manifestgen.cloud import Credential, Hub, ImageBuilder, Registry
-    from manifestgen.project import Project
+    from manifestgen.project.load import Project
 
 CONNECTION_STRING = "IOTHUB_CONNECTION_STRING"
 
@@ -43,7 +43,7 @@ def open_hub(host: str | None, project: Project | None) -> Hub:
 
 def project_here(folder: Path = Path()) -> Project | None:
     """The project in a folder, if there is one: commands that take no PROJECT read the hub from it."""
-    from manifestgen.project import FILE_NAME, load
+    from manifestgen.project.load import FILE_NAME, load
 
     return load(folder) if (folder / FILE_NAME).is_file() else None
 
@@ -51,10 +51,19 @@ def project_here(folder: Path = Path()) -> Project | None:
 class Clouds:
     """The services of one project, each made when it is first asked for."""
 
-    def __init__(self, project: Project, hub: str | None = None, *, enable_admin: bool = False) -> None:
+    def __init__(
+        self,
+        project: Project,
+        hub: str | None = None,
+        *,
+        enable_admin: bool = False,
+        report: Callable[[str], None] = lambda text: None,
+    ) -> None:
         self._project = project
         self._host = hub
         self._enable_admin = enable_admin
+        self._report = report
+        self._credentials: dict[str, Credential] = {}
 
     @cached_property
     def builder(self) -> ImageBuilder:
@@ -76,5 +85,19 @@ class Clouds:
         return open_hub(self._host, self._project)
 
     def credentials(self, hosts: Iterable[str]) -> Mapping[str, Credential]:
-        """A registry credential for each host, from the source that the project file names."""
-        raise NotImplementedError
+        """A registry credential for each host, from the source that the project file names; asked for once."""
+        wanted = [host for host in hosts if host not in self._credentials]
+        if wanted:
+            self._credentials.update(self._fetch(wanted))
+        return self._credentials
+
+    def _fetch(self, hosts: list[str]) -> Mapping[str, Credential]:
+        from manifestgen.credentials import admin_credentials
+
+        return admin_credentials(
+            hosts, self.registry, self._workspace_registry, enable_admin=self._enable_admin, report=self._report
+        )
+
+    def _workspace_registry(self) -> str | None:
+        image = self._project.image
+        return self.builder.registry_id() if image is not None and image.builder != "none" else None

@@ -23,7 +23,7 @@ def command() -> None:
 def list_(project: Path, name: str | None, console: Console) -> None:
     """List the models that are registered in the project's workspace."""
     from manifestgen.cli._cloud import Clouds
-    from manifestgen.project import load
+    from manifestgen.project.load import load
 
     models = Clouds(load(project)).builder.models(name)
     width = max((len(model.id) for model in models), default=0)
