@@ -92,7 +92,7 @@ def prepare(project: Project, clouds: Clouds, console: Console, *, rebuild: bool
         return prepare_image(
             project,
             clouds.builder,
-            _digest(clouds, console),
+            _digest(clouds),
             rebuild=rebuild,
             patience=Patience(timeout),
             report=report,
