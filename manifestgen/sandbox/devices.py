@@ -1,0 +1,351 @@
+"""The simulated edge devices: an edgeAgent for each, awake only while it has something to do.
+
+A device sleeps as rows in `World.store` (`hub:agent`: its containers and what it last applied). A change of its desired
+properties, of its connection or of its faults wakes it; it works off one plan, reports, and sleeps again, with a timer
+if something must be tried again. `hub:unsettled` names the devices that were not done, so that a sandbox which starts
+with kept state goes on where it was. Memory is bounded by the devices awake at once, not by how many there are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+from manifestgen.sandbox import edge_agent, edge_hub, faults
+from manifestgen.sandbox.edge_agent import Spec
+from manifestgen.sandbox.hub_errors import HubError
+from manifestgen.sandbox.hub_store import AGENT, EDGE_HUB, HubStore, agents_enabled
+from manifestgen.sandbox.hub_twins import Json, check_section, patch_section
+from manifestgen.sandbox.world import World
+
+_AWAKE_AT_ONCE: Final = 64
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What came of a pull: the image's digest, or Docker's words for why not."""
+
+    digest: str = ""
+    error: str = ""
+
+
+Pull = Callable[[World, str, Mapping[str, str] | None], Awaitable[Pulled]]
+
+
+async def pull_from_sandbox(world: World, image: str, credential: Mapping[str, str] | None) -> Pulled:
+    """Pull from the registries of the sandbox."""
+    from manifestgen.sandbox import registry
+
+    result = await registry.pull(world, image, credential)
+    return Pulled(result.digest, result.error)
+
+
+class Agents:
+    """Wakes the agents of devices, a bounded number at a time."""
+
+    def __init__(self, store: HubStore, pull: Pull = pull_from_sandbox) -> None:
+        self._store = store
+        self._pull = pull
+        self._waiting: dict[str, None] = {}
+        self._awake: set[str] = set()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._running = False
+        store.world.store.watch("device-control", self._control_changed)
+
+    def start(self) -> None:
+        """Begin, with the devices that were not done when the sandbox last stopped."""
+        self._running = True
+        for device_id, _ in self._store.world.store.items("hub:unsettled"):
+            self._waiting[device_id] = None
+        self._pump()
+
+    def stop(self) -> None:
+        """Let no agent wake any more."""
+        self._running = False
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
+    def wake(self, device_id: str) -> None:
+        """There is something new for this device."""
+        if not agents_enabled(self._store.world):
+            return
+        self._store.world.store.put("hub:unsettled", device_id, True)
+        self._waiting[device_id] = None
+        self._pump()
+
+    def _control_changed(self, device_id: str) -> None:
+        self._store.revision += 1
+        if self._store.find_device(device_id) is not None:
+            self.wake(device_id)
+
+    def _pump(self) -> None:
+        if not self._running:
+            return
+        ready = (device_id for device_id in self._waiting if device_id not in self._awake)
+        for device_id in list(islice(ready, _AWAKE_AT_ONCE - len(self._awake))):
+            del self._waiting[device_id]
+            timer = self._timers.pop(device_id, None)
+            if timer is not None:
+                timer.cancel()
+            self._awake.add(device_id)
+            self._store.world.spawn(self._work(device_id))
+
+    async def _work(self, device_id: str) -> None:
+        try:
+            pause = await Agent(self._store, device_id, self._pull).reconcile()
+        finally:
+            self._awake.discard(device_id)
+        if device_id not in self._waiting:
+            if pause is None:
+                self._store.world.store.delete("hub:unsettled", device_id)
+            elif self._running:
+                loop = asyncio.get_running_loop()
+                self._timers[device_id] = loop.call_later(pause, self.wake, device_id)
+        self._pump()
+
+
+class Agent:
+    """One device's edgeAgent, for as long as it is awake."""
+
+    def __init__(self, store: HubStore, device_id: str, pull: Pull) -> None:
+        self._store = store
+        self._ask_registry = pull
+        self._world = store.world
+        self._id = device_id
+        memory = self._world.store.get("hub:agent", device_id) or {}
+        # Version and value of the desired properties that it works by, None before it took any.
+        self._version: int = memory.get("version", 0)
+        self._desired: Json = memory.get("desired", {})
+        self._containers: dict[str, Json] = memory.get("containers", {})
+        self._failures: dict[str, int] = memory.get("failures", {})
+        self._routes: Json | None = memory.get("routes")
+
+    async def reconcile(self) -> float | None:
+        """Work off one plan and report; seconds until it must be tried again, or None."""
+        document = self._store.find_device(self._id)
+        if document is None or not self._store.connected(self._id, document):
+            return None
+        modules = self._store.modules(self._id)
+        if AGENT not in modules:
+            return None
+        desired = modules[AGENT]["twin"]["desired"]
+        if not modules[AGENT]["twin"]["reported"]["value"]:
+            self._report_agent((406, ""))
+        refused = edge_agent.refusal(desired["value"])
+        if refused is not None:
+            self._report_agent(refused)
+            return None
+        if desired["version"] != self._version:
+            self._failures.clear()
+        reserved = edge_agent.has_reserved_name(desired["value"])
+        if reserved is not None:
+            # Fails before the plan, so that the old version stays.
+            words = f"An item with the same key has already been added. Key: {reserved}"
+            self._report_agent((500, words))
+            return None
+        self._version, self._desired = desired["version"], desired["value"]
+        errors = await self._carry_out(edge_agent.specs(self._desired))
+        self._let_modules_end()
+        if not self._connected():
+            self._remember()
+            return None
+        self._run_edge_hub()
+        self._report_agent(edge_agent.failure(list(errors.values())) if errors else edge_agent.SUCCESS)
+        return self._next_try(errors)
+
+    async def _carry_out(self, wanted: Sequence[Spec]) -> dict[str, str]:
+        """Make the containers what they should be; what went wrong, by module."""
+        names = {spec.name for spec in wanted}
+        self._containers = {name: container for name, container in self._containers.items() if name in names}
+        errors: dict[str, str] = {}
+        for spec in wanted:
+            problem = await self._bring_about(spec)
+            if problem is None:
+                self._failures.pop(spec.name, None)
+            else:
+                errors[spec.name] = problem
+                self._failures[spec.name] = self._failures.get(spec.name, 0) + 1
+        return errors
+
+    async def _bring_about(self, spec: Spec) -> str | None:
+        container = self._containers.get(spec.name)
+        if container is None or container["fingerprint"] != spec.fingerprint:
+            digest, problem = await self._pull(spec)
+            if problem is not None:
+                return problem
+            fault = faults.module_fault(self._world, self._id, spec.name, spec.image)
+            if fault is not None and fault.kind == "create":
+                self._containers.pop(spec.name, None)
+                return edge_agent.create_error(spec.name, fault.message or "Conflict. The container name is in use")
+            container = self._containers[spec.name] = self._created(spec, digest)
+        container.update(
+            status=spec.status, restart_policy=spec.restart_policy, order=spec.order, pull_policy=spec.pull_policy
+        )
+        if spec.runs and container["state"] == "stopped" and not self._ended_for_good(container):
+            return await self._start(spec, container)
+        if not spec.runs and container["state"] == "running":
+            container.update(state="stopped", exited=self._store.now)
+        return None
+
+    async def _pull(self, spec: Spec) -> tuple[str, str | None]:
+        """The image's digest, or what edgeAgent says about the pull that failed."""
+        await asyncio.sleep(self._world.pace.pull)
+        fault = faults.module_fault(self._world, self._id, spec.name, spec.image)
+        if fault is not None and fault.kind == "pull":
+            return "", edge_agent.pull_error(spec.name, spec.image, fault.message or "manifest unknown")
+        if spec.pull_policy == "never":
+            return "", edge_agent.create_error(spec.name, f"No such image: {spec.image}")
+        result = await self._ask_registry(self._world, spec.image, edge_agent.credential(self._desired, spec.image))
+        if result.error:
+            return "", edge_agent.pull_error(spec.name, spec.image, result.error)
+        return result.digest, None
+
+    def _created(self, spec: Spec, digest: str) -> Json:
+        return {
+            "name": spec.name,
+            "system": spec.system,
+            "image": spec.image,
+            "digest": digest or f"sha256:{hashlib.sha256(spec.image.encode()).hexdigest()}",
+            "options": spec.options,
+            "env": dict(spec.env),
+            "version": spec.version or None,
+            "fingerprint": spec.fingerprint,
+            "ports": sorted(spec.host_ports()),
+            "state": "stopped",
+            "exit_code": 0,
+            "restarts": 0,
+            "started": None,
+            "exited": None,
+            "restarted": None,
+        }
+
+    async def _start(self, spec: Spec, container: Json) -> str | None:
+        await asyncio.sleep(self._world.pace.start)
+        for name, other in self._containers.items():
+            taken = sorted(set(other["ports"]) & set(container["ports"])) if other["state"] == "running" else []
+            if name != spec.name and taken:
+                return edge_agent.start_error(spec.name, edge_agent.port_taken(spec.name, taken[0]))
+        container.update(state="running", exit_code=0, started=self._store.now)
+        return None
+
+    def _ended_for_good(self, container: Json) -> bool:
+        """Whether it ran to its end and its policy leaves it there."""
+        if container["exited"] is None or container["started"] is None:
+            return False
+        return container["restart_policy"] == "never" or bool(
+            container["restart_policy"] != "always" and container["exit_code"] == 0
+        )
+
+    def _let_modules_end(self) -> None:
+        """Modules that were told to fail end; edgeAgent starts them again after a pause, as their policy says."""
+        for name, container in self._containers.items():
+            fault = faults.module_fault(self._world, self._id, name, container["image"])
+            ends = fault is not None and fault.kind == "exit"
+            if container["state"] == "running" and fault is not None and ends:
+                self._end(container, fault.exit_code)
+            elif container["state"] in ("backoff", "failed") and container["status"] == "running":
+                self._restart(container, fault.exit_code if fault is not None and ends else None)
+
+    def _end(self, container: Json, exit_code: int) -> None:
+        policy = container["restart_policy"]
+        restarts = policy == "always" or (policy in ("on-failure", "on-unhealthy") and exit_code != 0)
+        ended = "failed" if exit_code else "stopped"
+        container.update(exit_code=exit_code, exited=self._store.now, state="backoff" if restarts else ended)
+
+    def _restart(self, container: Json, exit_code: int | None) -> None:
+        if container["restart_policy"] == "never" or container["restarts"] >= edge_agent.MAX_RESTARTS:
+            container["state"] = "failed"
+            return
+        time = self._store.now
+        container.update(restarts=container["restarts"] + 1, started=time, restarted=time, state="running", exit_code=0)
+        if exit_code is not None:
+            self._end(container, exit_code)
+
+    def _next_try(self, errors: Mapping[str, str]) -> float | None:
+        first = self._world.pace.retry
+        pauses = [edge_agent.pause(self._failures[name], first) for name in errors]
+        for container in self._containers.values():
+            if container["state"] == "backoff":
+                pauses.append(edge_agent.pause(container["restarts"] + 1, first))
+        left = [pause for pause in pauses if pause is not None]
+        return min(left) if left else None
+
+    def _run_edge_hub(self) -> None:
+        container = self._containers.get("edgeHub")
+        document = self._store.modules(self._id).get(EDGE_HUB)
+        if container is None or document is None or container["state"] not in ("running", "backoff"):
+            return
+        desired = document["twin"]["desired"]
+        verdict = edge_hub.judge(desired["value"])
+        if verdict.code == 200 and not verdict.uncompiled:
+            self._routes = dict(verdict.routes)
+        elif verdict.code == 200 and self._routes is None:
+            # It has no routes to go on with: edgeHub stops, and is started again for nothing.
+            self._end(container, 1)
+            return
+        connected = {"status": "Connected", "lastConnectedTimeUtc": container["started"], "lastDisconnectTimeUtc": None}
+        clients = {
+            f"{self._id}/{name}": connected
+            for name, module in self._containers.items()
+            if not module["system"] and module["state"] == "running"
+        }
+        self._report(EDGE_HUB, edge_hub.reported(desired["version"], verdict, clients))
+
+    def _connected(self) -> bool:
+        document = self._store.find_device(self._id)
+        return document is not None and self._store.connected(self._id, document)
+
+    def _report_agent(self, status: tuple[int, str]) -> None:
+        self._remember()
+        self._report(AGENT, edge_agent.reported(self._desired, self._version, status, self._containers))
+        device = self._store.find_device(self._id)
+        if device is not None:
+            device["identity"]["activity"] = self._store.now
+            self._world.store.put("hub:device", self._id, device)
+
+    def _remember(self) -> None:
+        memory = {
+            "version": self._version,
+            "desired": self._desired,
+            "containers": self._containers,
+            "failures": self._failures,
+            "routes": self._routes,
+        }
+        if self._store.find_device(self._id) is not None:
+            self._world.store.put("hub:agent", self._id, memory)
+
+    def _report(self, module: str, value: Json) -> None:
+        """Send what is different from what was last reported, as the runtime does."""
+        modules = self._store.modules(self._id)
+        document = modules.get(module)
+        if document is None:
+            return
+        twin = document["twin"]
+        change = difference(twin["reported"]["value"], value)
+        if not change:
+            return
+        section = patch_section(twin["reported"], change, self._store.now)
+        try:
+            check_section("reported", section["value"])
+        except HubError:
+            return  # as on a real device: a report that is too large is refused, and the old one stays
+        changed = {**twin, "reported": section, "version": twin["version"] + 1}
+        self._store.put_modules(self._id, {**modules, module: {**document, "twin": changed}})
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Json:
+    """The merge patch that makes `new` of `old`."""
+    change: Json = {key: None for key in old if new.get(key) is None}
+    for key, value in new.items():
+        if value is None or (key in old and old[key] == value):
+            continue
+        if isinstance(value, dict) and isinstance(old.get(key), dict):
+            change[key] = difference(old[key], value)
+        else:
+            change[key] = value
+    return change

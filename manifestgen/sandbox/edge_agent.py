@@ -1,0 +1,271 @@
+"""What edgeAgent makes of its desired properties, and what it reports: functions from values to values.
+
+Sources, in Azure/iotedge at 1.6: edge-agent `Agent.cs`, `EdgeAgentConnection.cs`, `DeploymentStatusCode.cs`,
+`DockerConfig.cs`, `RestartPolicyManager.cs`, `AgentState.cs`, `EdgeAgentDockerRuntimeModule.cs`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from manifestgen.manifest import credentials, schema_version
+from manifestgen.manifest.dump import compact
+from manifestgen.manifest.image import ImageReference
+from manifestgen.manifest.manifest import Manifest, Module
+from manifestgen.manifest.reading import as_text, get
+from manifestgen.sandbox.hub_twins import Json
+
+RUNTIME_VERSION: Final = {"version": "1.6.1", "build": "20260812.1", "commit": "sandbox"}
+PLATFORM: Final = {"os": "linux", "architecture": "x86_64", "version": "20.10.25"}
+BOOTSTRAP_IMAGE: Final = "mcr.microsoft.com/azureiotedge-agent:1.6"
+
+# Constants.cs and appsettings_agent.json of edge-agent.
+_CHUNK_CHARACTERS: Final = 512
+MAX_RESTARTS: Final = 20
+_LONGEST_PAUSE: Final = 30  # of the first pause: 300 s for 10 s
+_LAST_ORDER: Final = 2**32 - 1
+
+_EMPTY: Final = (
+    417,
+    "This device has an empty configuration for the edge agent. Please set a deployment manifest.",
+)
+_FORMAT: Final = (400, "Agent configuration format is invalid.")
+SUCCESS: Final = (200, "")
+NOT_RUNNING: Final = (406, "Agent is not running")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A module as edgeAgent is to run it.
+
+    Attributes:
+        image: with `:latest` where the manifest names neither tag nor digest.
+        options: createOptions as edgeAgent writes them again after reading them.
+        order: `startupOrder`.
+    """
+
+    name: str
+    system: bool
+    image: str
+    options: str
+    env: Mapping[str, str]
+    status: str
+    restart_policy: str
+    pull_policy: str
+    order: int
+    version: str
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when the container must be made anew; status, policies and order are changed without that."""
+        return compact([self.image, self.options, self.env, self.version])
+
+    @property
+    def runs(self) -> bool:
+        """Whether the container is to be started; with a status other than running it is made and left alone."""
+        return self.status == "running"
+
+    def host_ports(self) -> Iterator[str]:
+        """`PORT/PROTOCOL` on the host for each published port."""
+        try:
+            host = get(json.loads(self.options), "HostConfig") or {}
+        except ValueError:
+            return
+        bindings = get(host, "PortBindings") if isinstance(host, dict) else None
+        for container_port, binds in (bindings or {}).items():
+            protocol = container_port.partition("/")[2] or "tcp"
+            for bind in binds or []:
+                port = as_text(get(bind, "HostPort")) if isinstance(bind, dict) else None
+                if port:
+                    yield f"{port}/{protocol}"
+
+
+def refusal(desired: Mapping[str, Any]) -> tuple[int, str] | None:
+    """Code and description with which edgeAgent refuses its desired properties; None if it takes them.
+
+    It says no more than that: which field is wrong stands in its log only.
+    """
+    if not desired:
+        return _EMPTY
+    version = as_text(get(desired, "schemaVersion"))
+    if version is None:
+        return _FORMAT
+    if not schema_version.agent_accepts(version):
+        words = f"The deployment schema version {version} is not supported. Expected version 1.1"
+        return 412, words
+    return None if _is_well_formed(desired) else _FORMAT
+
+
+def _is_well_formed(desired: Mapping[str, Any]) -> bool:
+    runtime, system = get(desired, "runtime"), get(desired, "systemModules")
+    if not isinstance(runtime, dict) or not isinstance(system, dict) or get(runtime, "type") != "docker":
+        return False
+    modules = _manifest(desired).modules()
+    named = len([value for part in (system, get(desired, "modules") or {}) for value in part.values()])
+    return len(modules) == named and all(module.image is not None for module in modules)
+
+
+def _manifest(desired: Mapping[str, Any]) -> Manifest:
+    return Manifest.of({"modulesContent": {"$edgeAgent": {"properties.desired": desired}}}, layered=False)
+
+
+def specs(desired: Mapping[str, Any]) -> Sequence[Spec]:
+    """The modules of desired properties that edgeAgent took, in the order it works them off."""
+    found = [_spec(module) for module in _manifest(desired).modules() if module.image is not None]
+    return sorted(found, key=lambda spec: spec.order)
+
+
+def _spec(module: Module) -> Spec:
+    own = module.name == "edgeAgent" and module.system
+    order = module.get("startupOrder")
+    env = {name: module.env_value(name) or "" for name in module.env}
+    return Spec(
+        name=module.name,
+        system=module.system,
+        image=tagged(str(module.image)),
+        options=_normalised(module.create_options()),
+        env=env,
+        status="running" if own else str(module.status).lower(),
+        restart_policy="always" if own else str(module.get("restartPolicy") or _default_policy(module)).lower(),
+        pull_policy=str(module.get("imagePullPolicy") or "on-create").lower(),
+        order=0 if own else order if isinstance(order, int) else _LAST_ORDER,
+        version=as_text(module.get("version")) or "",
+    )
+
+
+def _default_policy(module: Module) -> str:
+    return "always" if module.system else "on-unhealthy"
+
+
+def tagged(image: str) -> str:
+    """The image with the tag that edgeAgent adds."""
+    reference = ImageReference.parse(image)
+    return reference.text if reference.tag or reference.digest else f"{reference.text}:latest"
+
+
+def _normalised(options: str) -> str:
+    if not options.strip() or options.strip().lower() == "null":
+        return "{}"
+    try:
+        return compact(json.loads(options))
+    except ValueError:
+        return options  # what Newtonsoft.Json takes and is no JSON: comments, single quotes
+
+
+def credential(desired: Mapping[str, Any], image: str) -> dict[str, str] | None:
+    """The registry credential that edgeAgent sends along with a pull; None for an anonymous one."""
+    entries = _manifest(desired).credentials()
+    key = credentials.match(entries, image)
+    if key is None:
+        return None
+    entry = entries[key]
+    return {"address": entry.address, "username": entry.username, "password": entry.password.reveal()}
+
+
+def has_reserved_name(desired: Mapping[str, Any]) -> str | None:
+    """A user module with a system module's name, on which every reconciliation fails; None if there is none."""
+    modules = get(desired, "modules") or {}
+    return next((name for name in ("edgeAgent", "edgeHub") if name in modules), None)
+
+
+def pause(failures: int, first: float) -> float | None:
+    """Seconds until the next try after so many failures; None when edgeAgent has given up."""
+    if failures > MAX_RESTARTS:
+        return None
+    return first * min(2.0 ** max(0, failures - 1), _LONGEST_PAUSE)
+
+
+def create_error(module: str, cause: str) -> str:
+    """What edgeAgent says about a container that could not be made; `cause` in Docker's words."""
+    return f"Error calling Create module {module}: Could not create module {module}\n\tcaused by: {cause}"
+
+
+def pull_error(module: str, image: str, cause: str) -> str:
+    """What edgeAgent says about an image that could not be pulled."""
+    return create_error(module, f"Could not pull image {image}\n\tcaused by: {cause}")
+
+
+def start_error(module: str, cause: str) -> str:
+    """What edgeAgent says about a container that could not be started."""
+    return f"Error calling start module {module}: Could not start module {module}\n\tcaused by: {cause}"
+
+
+def port_taken(module: str, port: str) -> str:
+    """Docker's words for a host port that is in use."""
+    number = port.partition("/")[0]
+    return (
+        f"driver failed programming external connectivity on endpoint {module}: "
+        f"Bind for 0.0.0.0:{number} failed: port is already allocated"
+    )
+
+
+def failure(errors: Sequence[str]) -> tuple[int, str]:
+    """Code and description of a plan in which commands failed."""
+    return 500, "One or more errors occurred. " + " ".join(f"({error})" for error in errors)
+
+
+def reported(desired: Mapping[str, Any], version: int, status: tuple[int, str], containers: Mapping[str, Json]) -> Json:
+    """The reported properties of `$edgeAgent`.
+
+    Args:
+        desired: what it works by, empty if it never took any.
+        version: of the desired properties that were last applied or tried.
+        status: code and description.
+        containers: what runs, by module name, as `devices` keeps it.
+    """
+    runtime = get(desired, "runtime")
+    settings = get(runtime, "settings") if isinstance(runtime, dict) else None
+    system = {name: _module_report(container) for name, container in containers.items() if container["system"]}
+    system.setdefault(
+        "edgeAgent", {"type": "docker", "runtimeStatus": "running", "settings": {"image": BOOTSTRAP_IMAGE}}
+    )
+    return {
+        "schemaVersion": "1.0",
+        "version": RUNTIME_VERSION,
+        "lastDesiredVersion": version,
+        "lastDesiredStatus": {"code": status[0], "description": status[1]},
+        "runtime": {
+            "type": "docker",
+            "settings": settings if isinstance(settings, dict) else {},
+            "platform": PLATFORM,
+        },
+        "systemModules": system,
+        "modules": {
+            name: _module_report(container) for name, container in containers.items() if not container["system"]
+        },
+    }
+
+
+def _module_report(container: Json) -> Json:
+    settings = {"image": container["image"], "imageHash": container["digest"], **chunks(container["options"])}
+    report: Json = {
+        "type": "docker",
+        "runtimeStatus": container["state"],
+        "exitCode": container["exit_code"],
+        "statusDescription": None,
+        "lastStartTimeUtc": container["started"],
+        "lastExitTimeUtc": container["exited"],
+        "imagePullPolicy": container["pull_policy"],
+        "settings": settings,
+        "env": {name: {"value": value} for name, value in container["env"].items()},
+    }
+    if not (container["system"] and container["name"] == "edgeAgent"):
+        report.update(
+            status=container["status"],
+            restartPolicy=container["restart_policy"],
+            restartCount=container["restarts"],
+            lastRestartTimeUtc=container["restarted"],
+            startupOrder=container["order"],
+            version=container["version"],
+        )
+    return {key: value for key, value in report.items() if value is not None}
+
+
+def chunks(options: str) -> dict[str, str]:
+    """CreateOptions as edgeAgent reports them: in numbered chunks of 512 characters."""
+    pieces = re.findall(f"(?s).{{1,{_CHUNK_CHARACTERS}}}", options) or [""]
+    return {f"createOptions{number:02d}" if number else "createOptions": piece for number, piece in enumerate(pieces)}

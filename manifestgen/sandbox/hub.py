@@ -1,0 +1,81 @@
+"""The simulated IoT hub: its service REST API, and the edge devices that are registered with it.
+
+Written from the contracts of azure-iot-hub 2.7 and az's IoT extension; see the modules `hub_*` for each group of
+requests, `devices` for what the devices do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from aiohttp import web
+
+from manifestgen.sandbox import hub_deployments, hub_identities, hub_properties, hub_queries
+from manifestgen.sandbox.devices import Agents, Pull, pull_from_sandbox
+from manifestgen.sandbox.hub_auth import POLICIES, policy_key
+from manifestgen.sandbox.hub_deployments import Engine
+from manifestgen.sandbox.hub_errors import HubError
+from manifestgen.sandbox.hub_requests import Route, Throttle, guarded
+from manifestgen.sandbox.hub_store import HubStore, new_device, sas_authentication, system_modules
+from manifestgen.sandbox.world import World
+
+# `localhost` for clients that cannot use a proxy.
+HOSTS = ("*.azure-devices.net", "localhost")
+
+_LARGEST_BODY = 4 * 1024 * 1024
+
+
+def create(world: World, pull: Pull = pull_from_sandbox) -> web.Application:
+    """The hub's application; its devices start with it and pull their images with `pull`."""
+    for policy in POLICIES:
+        policy_key(world, policy)
+    store = HubStore(world)
+    agents = Agents(store, pull)
+    engine = Engine(store)
+    store.desired_changed = agents.wake
+    store.device_changed = engine.look_at
+    _register_first_device(store)
+    app = web.Application(client_max_size=_LARGEST_BODY, middlewares=[_only_this_hub(world)])
+    throttle = Throttle(world)
+    for route in _routes(store, engine):
+        app.router.add_route(route.method, route.path, guarded(world, throttle, route))
+
+    async def devices(_: web.Application) -> AsyncIterator[None]:
+        agents.start()
+        yield
+        agents.stop()
+
+    app.cleanup_ctx.append(devices)
+    return app
+
+
+def _routes(store: HubStore, engine: Engine) -> Sequence[Route]:
+    # Fixed paths before those with an id in the same place.
+    return [
+        *hub_queries.routes(store),
+        *hub_deployments.routes(store, engine),
+        *hub_identities.routes(store),
+        *hub_properties.routes(store),
+    ]
+
+
+def _register_first_device(store: HubStore) -> None:
+    """The device of a new sandbox; one that was deleted does not come back."""
+    device_id = store.world.names.device
+    if store.world.store.get("hub-setting", "first-device") is not None:
+        return
+    store.world.store.put("hub-setting", "first-device", {"id": device_id})
+    store.put_modules(device_id, system_modules(store.now))
+    store.put_device(device_id, new_device(device_id, store.now, sas_authentication(), edge=True))
+    store.desired_changed(device_id)
+
+
+def _only_this_hub(world: World):  # type: ignore[no-untyped-def] # noqa: ANN202 - aiohttp's own type is private
+    @web.middleware
+    async def check(request: web.Request, handler):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+        name = request.host.partition(":")[0].lower()
+        if name not in (world.names.hub_host, "localhost", "127.0.0.1"):
+            return HubError(404, "IotHubNotFound", f"No hub answers under {name}.").response()
+        return await handler(request)
+
+    return check

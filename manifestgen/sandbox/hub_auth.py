@@ -1,0 +1,128 @@
+"""Who may ask the simulated hub: shared access signatures of its policies, and Entra tokens.
+
+Source: learn.microsoft.com/azure/iot-hub/authenticate-authorize-sas. A signature is made over the resource as it stands
+in the token, percent-encoded, a line feed and the expiry in seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import secrets
+from enum import Flag, auto
+from typing import Final
+from urllib.parse import unquote_plus
+
+from aiohttp import web
+
+from manifestgen.sandbox import entra
+from manifestgen.sandbox.hub_errors import HubError
+from manifestgen.sandbox.world import World
+
+AUDIENCE: Final = "https://iothubs.azure.net"
+
+
+class Right(Flag):
+    """What a policy may do."""
+
+    REGISTRY_READ = auto()
+    REGISTRY_WRITE = auto()
+    SERVICE_CONNECT = auto()
+    DEVICE_CONNECT = auto()
+
+
+# The five policies that a new hub has.
+POLICIES: Final = {
+    "iothubowner": Right.REGISTRY_READ | Right.REGISTRY_WRITE | Right.SERVICE_CONNECT | Right.DEVICE_CONNECT,
+    "service": Right.SERVICE_CONNECT,
+    "device": Right.DEVICE_CONNECT,
+    "registryRead": Right.REGISTRY_READ,
+    "registryReadWrite": Right.REGISTRY_READ | Right.REGISTRY_WRITE,
+}
+
+
+def policy_key(world: World, policy: str) -> str:
+    """The policy's primary key, in base64 as the service hands it out; `World.secret` gives the same from then on."""
+    name = f"hub:{policy}"
+    if world.store.get("secret", name) is None:
+        world.store.put("secret", name, new_key())
+    return world.secret(name)
+
+
+def new_key() -> str:
+    """A random symmetric key, in base64."""
+    return base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+def connection_string(world: World, policy: str, *, host: str | None = None) -> str:
+    """The policy's connection string; `host` in place of the public name for a direct connection."""
+    return (
+        f"HostName={host or world.names.hub_host};SharedAccessKeyName={policy};"
+        f"SharedAccessKey={policy_key(world, policy)}"
+    )
+
+
+def unauthorized(message: str) -> HubError:
+    """401, as the hub answers whatever is wrong with a token."""
+    return HubError(
+        401,
+        "IotHubUnauthorizedAccess",
+        message,
+        headers={
+            "WWW-Authenticate": f'Bearer authorization_uri="https://login.microsoftonline.com", resource="{AUDIENCE}"'
+        },
+    )
+
+
+def authorize(world: World, request: web.Request, needed: Right) -> None:
+    """Raise HubError unless the request carries a token that grants what is needed."""
+    header = request.headers.get("Authorization", "")
+    scheme, _, rest = header.partition(" ")
+    if scheme.lower() == "sharedaccesssignature":
+        _authorize_signature(world, request, rest, needed)
+    elif scheme.lower() == "bearer":
+        _authorize_bearer(world, request)
+    else:
+        raise unauthorized("Unauthorized")
+
+
+def _authorize_signature(world: World, request: web.Request, token: str, needed: Right) -> None:
+    fields = dict(part.partition("=")[::2] for part in token.split("&"))
+    missing = [name for name in ("sr", "sig", "se", "skn") if not fields.get(name)]
+    if missing:
+        raise unauthorized(f"Unauthorized: the shared access signature lacks {', '.join(missing)}")
+    policy = unquote_plus(fields["skn"])
+    if policy not in POLICIES:
+        raise unauthorized("Unauthorized")
+    try:
+        expiry = int(fields["se"])
+        given = base64.b64decode(unquote_plus(fields["sig"]), validate=True)
+    except (ValueError, binascii.Error):
+        raise unauthorized("Unauthorized: the shared access signature is malformed") from None
+    key = base64.b64decode(policy_key(world, policy))
+    made = hmac.digest(key, f"{fields['sr']}\n{fields['se']}".encode(), hashlib.sha256)
+    if not hmac.compare_digest(made, given):
+        raise unauthorized("Unauthorized")
+    if expiry < world.now():
+        raise unauthorized("Unauthorized: the shared access signature has expired")
+    audience = unquote_plus(fields["sr"]).lower()
+    resource = f"{request.host}{request.path}".lower()
+    if resource != audience and not resource.startswith(audience.rstrip("/") + "/"):
+        raise unauthorized(f"Unauthorized: the signature is for {audience}")
+    if needed not in POLICIES[policy]:
+        raise unauthorized(f"Unauthorized: policy {policy} does not grant {_words(needed)}")
+
+
+def _words(rights: Right) -> str:
+    return ", ".join(
+        "".join(word.capitalize() for word in str(right.name).split("_")) for right in Right if right in rights
+    )
+
+
+def _authorize_bearer(world: World, request: web.Request) -> None:
+    try:
+        entra.verify_token(world, request, (AUDIENCE,))
+    except entra.TokenError as error:
+        raise unauthorized(str(error)) from error

@@ -1,0 +1,143 @@
+"""Deployment content: what the hub takes, and what it does to the modules of a device.
+
+Source: the manifest's envelope in learn.microsoft.com/azure/iot-edge/module-composition, layers in
+…/how-to-deploy-cli-at-scale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from manifestgen.sandbox.hub_errors import HubError, invalid
+from manifestgen.sandbox.hub_store import AGENT, EDGE_HUB, HubStore, check_id, new_module, system_modules
+from manifestgen.sandbox.hub_twins import Json, check_section, replace_section, without_nulls, without_system
+
+DESIRED: Final = "properties.desired"
+_CODE: Final = "InvalidConfigurationContent"
+
+# Desired properties by module.
+Desired = dict[str, Json]
+
+
+def check_content(content: Any, *, layered: bool) -> Json:
+    """The `modulesContent` of a deployment. Raises HubError 400 or 403.
+
+    Args:
+        content: as the client sent it.
+        layered: whether keys below `properties.desired` are taken: in automatic deployments, not for one device.
+    """
+    if not isinstance(content, dict):
+        raise invalid("the content is not an object", _CODE)
+    for other in ("deviceContent", "moduleContent"):
+        if content.get(other):
+            raise invalid(f"{other} cannot be applied to the modules of an edge device", _CODE)
+    unknown = set(content) - {"modulesContent", "deviceContent", "moduleContent"}
+    if unknown:
+        raise invalid(f"unknown property {sorted(unknown)[0]!r}", _CODE)
+    modules = content.get("modulesContent")
+    if not isinstance(modules, dict) or not modules:
+        raise invalid("modulesContent is missing or not an object", _CODE)
+    for name, entry in modules.items():
+        _check_entry(name, entry, layered=layered)
+    return modules
+
+
+def _check_entry(name: str, entry: Any, *, layered: bool) -> None:
+    try:
+        check_id("moduleId", name)
+    except HubError as error:
+        raise invalid(error.message, _CODE) from error
+    if not isinstance(entry, dict):
+        raise invalid(f"the content of module {name} is not an object", _CODE)
+    for key, value in entry.items():
+        if key != DESIRED and not (layered and key.startswith(f"{DESIRED}.") and all(key.split("."))):
+            raise invalid(f"{key!r} of module {name} is not a path below {DESIRED}", _CODE)
+        if key == DESIRED and not isinstance(value, dict):
+            raise invalid(f"{DESIRED} of module {name} is not an object", _CODE)
+    if DESIRED in entry:
+        check_section("desired", without_system(entry[DESIRED]))
+
+
+def is_layer(modules: Mapping[str, Json]) -> bool:
+    """Whether this is a layer: some key goes below `properties.desired`, or edgeAgent's own are not all given."""
+    agent = modules.get(AGENT, {})
+    return DESIRED not in agent or any(key != DESIRED for entry in modules.values() for key in entry)
+
+
+def compose(base: Mapping[str, Json], layers: Sequence[Mapping[str, Json]]) -> Desired:
+    """The desired properties that a base deployment and its layers, the lowest priority first, make together."""
+    result: Desired = {}
+    for modules in (base, *layers):
+        for name, entry in modules.items():
+            for key in sorted(entry, key=len):  # the whole before its parts
+                value = without_nulls(entry[key])
+                if key == DESIRED:
+                    result[name] = dict(without_system(value))
+                else:
+                    _set(result.setdefault(name, {}), key.split(".")[2:], value)
+    return result
+
+
+def _set(target: Json, path: Sequence[str], value: Any) -> None:
+    for key in path[:-1]:
+        inner = target.get(key)
+        target[key] = dict(inner) if isinstance(inner, dict) else {}
+        target = target[key]
+    target[path[-1]] = value
+
+
+def whole(modules: Mapping[str, Json]) -> Desired:
+    """The desired properties in a manifest for one device; an entry without any says nothing about its module."""
+    return {name: without_system(entry[DESIRED]) for name, entry in modules.items() if DESIRED in entry}
+
+
+def put_content(
+    store: HubStore, device_id: str, desired: Desired, *, statuses: Mapping[str, str] | None = None
+) -> bool:
+    """Replace desired properties of a device's modules; make the modules that are named and remove those no longer.
+
+    Args:
+        store: of the hub.
+        device_id: an edge device.
+        desired: what to replace; the twins of other modules are left alone.
+        statuses: of the automatic deployments that target the device; None keeps what is known.
+
+    Returns:
+        Whether anything was changed.
+    """
+    modules = store.modules(device_id)
+    kept = {name: document for name, document in modules.items() if _stays(name, document, desired)}
+    time = store.now
+    named = {**dict.fromkeys(_deployed(desired)), **dict.fromkeys(desired)}
+    missing = {name: new_module(time, "iotEdge") for name in named if name not in kept}
+    result = {**system_modules(time), **kept, **missing} if missing.keys() & {AGENT, EDGE_HUB} else {**kept, **missing}
+    different = result.keys() != modules.keys()
+    for name, value in desired.items():
+        document = result[name]
+        if statuses is not None and document["twin"]["desired"]["value"] == without_nulls(value):
+            continue  # an automatic deployment that is in place does not write again
+        twin = document["twin"]
+        changed = {**twin, "desired": replace_section(twin["desired"], value, time), "version": twin["version"] + 1}
+        result[name] = {**document, "twin": changed}
+        different = True
+    if statuses is not None and result[AGENT]["configurations"] != statuses:
+        result[AGENT] = {**result[AGENT], "configurations": dict(statuses)}
+        different = True
+    if different:
+        store.put_modules(device_id, result)
+    return different
+
+
+def _deployed(desired: Desired) -> list[str]:
+    """The user modules that edgeAgent is to run, as far as they can be module ids."""
+    modules = desired.get(AGENT, {}).get("modules")
+    if not isinstance(modules, dict):
+        return []
+    return [name for name in modules if name not in (AGENT, EDGE_HUB)]
+
+
+def _stays(name: str, document: Json, desired: Desired) -> bool:
+    if AGENT not in desired or name.startswith("$") or document["identity"]["managedBy"] != "iotEdge":
+        return True
+    return name in desired or name in _deployed(desired)

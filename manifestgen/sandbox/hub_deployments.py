@@ -1,0 +1,285 @@
+"""Manifests for one device, and automatic deployments: their requests and the engine that keeps devices in line.
+
+Source: learn.microsoft.com/rest/api/iothub/service/configuration and …/azure/iot-edge/module-deployment-monitoring.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from aiohttp import web
+
+from manifestgen.sandbox import query
+from manifestgen.sandbox.hub_auth import Right
+from manifestgen.sandbox.hub_content import check_content, compose, is_layer, put_content, whole
+from manifestgen.sandbox.hub_errors import HubError, configuration_not_found, invalid
+from manifestgen.sandbox.hub_queries import count
+from manifestgen.sandbox.hub_requests import Route, body, check_match, tagged
+from manifestgen.sandbox.hub_store import AGENT, HubStore, twin_view
+from manifestgen.sandbox.hub_twins import Json, etag
+
+# Limits of a paid hub: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-quotas-throttling
+_MOST_CONFIGURATIONS: Final = 100
+_MOST_METRICS: Final = 5
+# "lower-case letters, digits and -:+%_#*?!(),=@;'" is what the portal takes.
+_ID: Final = re.compile(r"[a-z0-9\-:+%_#*?!(),=@;']{1,128}")
+_CHUNK: Final = 100
+
+
+def routes(store: HubStore, engine: Engine) -> Sequence[Route]:
+    """The requests about deployments."""
+    api = _Deployments(store, engine)
+    read, write = Right.REGISTRY_READ, Right.REGISTRY_WRITE
+    return [
+        Route("POST", "/devices/{id}/applyConfigurationContent", "twin-write", write, api.apply),
+        Route("GET", "/configurations", "configuration", read, api.list),
+        Route("POST", "/configurations/testQueries", "configuration", read, api.test),
+        Route("GET", "/configurations/{id}", "configuration", read, api.get),
+        Route("PUT", "/configurations/{id}", "configuration", write, api.put),
+        Route("DELETE", "/configurations/{id}", "configuration", write, api.delete),
+    ]
+
+
+class Engine:
+    """Keeps the devices that automatic deployments target in line with them."""
+
+    def __init__(self, store: HubStore) -> None:
+        self._store = store
+        self._conditions: dict[str, tuple[str, query.Condition]] = {}
+        self._configurations: list[Json] | None = None
+        self._round: asyncio.Task[None] | None = None
+
+    def configurations(self) -> list[Json]:
+        """All automatic deployments, the highest priority first; of equal ones the one created last."""
+        if self._configurations is None:
+            found = [document for _, document in self._store.world.store.items("hub:configuration")]
+            found.sort(key=lambda document: (document["priority"], document["created"]), reverse=True)
+            self._configurations = found
+        return self._configurations
+
+    def changed(self) -> None:
+        """Automatic deployments have changed: look at all devices again, in the background."""
+        self._configurations = None
+        if self._round is not None:
+            self._round.cancel()
+        self._round = self._store.world.spawn(self._look_at_all())
+
+    async def _look_at_all(self) -> None:
+        for number, (device_id, _) in enumerate(self._store.devices()):
+            self._bring_in_line(device_id)
+            if number % _CHUNK == _CHUNK - 1:
+                await asyncio.sleep(0)
+
+    def look_at(self, device_id: str) -> None:
+        """A device has changed: bring it in line with the automatic deployments that target it."""
+        if self.configurations():
+            self._bring_in_line(device_id)
+
+    def _bring_in_line(self, device_id: str) -> None:
+        document = self._store.find_device(device_id)
+        if document is None or not document["identity"]["edge"]:
+            return
+        known = self._store.modules(device_id)[AGENT]["configurations"]
+        view = twin_view(device_id, document, connected=self._store.connected(device_id, document), metadata=False)
+        targeting = [found for found in self.configurations() if self._condition(found)(view)]
+        base = next((found for found in targeting if not is_layer(found["modules"])), None)
+        statuses = {found["id"]: "Targeted" for found in targeting}
+        desired = {}
+        if base is not None:
+            # A layer needs a base of lower priority. Highest first here, lowest first to compose.
+            layers = [found for found in targeting[: targeting.index(base)] if is_layer(found["modules"])]
+            desired = compose(base["modules"], [found["modules"] for found in reversed(layers)])
+            statuses.update({found["id"]: "Applied" for found in (base, *layers) if any(found["modules"].values())})
+        if (desired or statuses != known) and put_content(self._store, device_id, desired, statuses=statuses):
+            self._store.desired_changed(device_id)
+
+    def _condition(self, configuration: Json) -> query.Condition:
+        text = configuration["targetCondition"]
+        cached = self._conditions.get(configuration["id"])
+        if cached is None or cached[0] != text:
+            cached = self._conditions[configuration["id"]] = (text, query.parse_condition(text))
+        return cached[1]
+
+
+class _Deployments:
+    def __init__(self, store: HubStore, engine: Engine) -> None:
+        self._store = store
+        self._engine = engine
+        # Results of metrics, which take a walk over all devices, for as long as nothing changes.
+        self._metrics: dict[tuple[str, str], tuple[int, int]] = {}
+
+    async def apply(self, request: web.Request) -> web.Response:
+        device_id = request.match_info["id"]
+        data = await body(request)
+        document = self._store.device(device_id)
+        if not document["identity"]["edge"]:
+            raise invalid(f"BadRequest: device {device_id} is not an IoT Edge device")
+        if put_content(self._store, device_id, whole(check_content(data, layered=False))):
+            self._store.desired_changed(device_id)
+            self._engine.look_at(device_id)
+        return web.Response(status=204)
+
+    async def list(self, request: web.Request) -> web.Response:
+        try:
+            top = int(request.query.get("top", 20))
+        except ValueError:
+            raise invalid("BadRequest: top is not a number") from None
+        found = sorted(self._engine.configurations(), key=lambda document: str(document["id"]))
+        return web.json_response([await self._view(document) for document in found[:top]])
+
+    async def get(self, request: web.Request) -> web.Response:
+        return await self._answer(self._find(request.match_info["id"]))
+
+    async def put(self, request: web.Request) -> web.Response:
+        configuration_id = request.match_info["id"]
+        data = await body(request)
+        if data.get("id", configuration_id) != configuration_id:
+            raise invalid(f"BadRequest: the body is about configuration {data['id']!r}")
+        existing = self._store.world.store.get("hub:configuration", configuration_id)
+        if "If-Match" in request.headers:
+            existing = self._find(configuration_id)
+            check_match(request, existing["version"])
+            document = _updated(existing, data, self._store.now)
+        elif existing is not None:
+            words = f"A configuration with ID '{configuration_id}' already exists."
+            raise HubError(409, "ConfigurationAlreadyExists", words)
+        else:
+            if self._store.world.store.count("hub:configuration") >= _MOST_CONFIGURATIONS:
+                words = f"The hub has its {_MOST_CONFIGURATIONS} configurations."
+                raise HubError(413, "ConfigurationCountLimitExceeded", words)
+            document = _created(configuration_id, data, self._store.now)
+        self._store.world.store.put("hub:configuration", configuration_id, document)
+        self._engine.changed()
+        return await self._answer(document, 200 if existing else 201)
+
+    async def delete(self, request: web.Request) -> web.Response:
+        document = self._find(request.match_info["id"])
+        check_match(request, document["version"])
+        self._store.world.store.delete("hub:configuration", document["id"])
+        self._engine.changed()
+        return web.Response(status=204)
+
+    async def test(self, request: web.Request) -> web.Response:
+        data = await body(request)
+        answer: Json = {"targetConditionError": None, "customMetricQueryErrors": {}}
+        condition = data.get("targetCondition")
+        if isinstance(condition, str):
+            answer["targetConditionError"] = _problem(query.parse_condition, condition)
+        for name, text in (data.get("customMetricQueries") or {}).items():
+            error = _problem(query.parse, text)
+            if error:
+                answer["customMetricQueryErrors"][name] = error
+        return web.json_response(answer)
+
+    def _find(self, configuration_id: str) -> Json:
+        document = self._store.world.store.get("hub:configuration", configuration_id)
+        if document is None:
+            raise configuration_not_found(configuration_id)
+        return dict(document)
+
+    async def _answer(self, document: Json, status: int = 200) -> web.Response:
+        return tagged(await self._view(document), etag(document["version"]), status)
+
+    async def _view(self, document: Json) -> Json:
+        system = _system_queries(document)
+        custom = document["metrics"]
+        return {
+            "id": document["id"],
+            "schemaVersion": "2.0",
+            "labels": document["labels"],
+            "content": {"modulesContent": document["modules"]},
+            "targetCondition": document["targetCondition"],
+            "createdTimeUtc": document["created"],
+            "lastUpdatedTimeUtc": document["updated"],
+            "priority": document["priority"],
+            "systemMetrics": {"results": await self._results(document["id"], system), "queries": system},
+            "metrics": {"results": await self._results(document["id"], custom), "queries": custom},
+            "etag": etag(document["version"]),
+        }
+
+    async def _results(self, configuration_id: str, queries: Mapping[str, str]) -> dict[str, int]:
+        results = {}
+        for name, text in queries.items():
+            key = configuration_id, text
+            known = self._metrics.get(key)
+            if known is None or known[0] != self._store.revision:
+                revision = self._store.revision
+                if len(self._metrics) > 10 * _MOST_CONFIGURATIONS:
+                    self._metrics.clear()
+                known = self._metrics[key] = (revision, await count(self._store, text))
+            results[name] = known[1]
+        return results
+
+
+def _system_queries(document: Json) -> dict[str, str]:
+    """The queries behind the four counts of a rollout, as the service shows them."""
+    condition = document["targetCondition"].strip()
+    agents = "select deviceId from devices.modules where moduleId = '$edgeAgent'"
+    applied = f"{agents} and configurations.[[{document['id']}]].status = 'Applied'"
+    current = "properties.desired.$version = properties.reported.lastDesiredVersion"
+    edge = "select deviceId from devices where capabilities.iotEdge = true"
+    if condition == "":
+        targeted = f"{edge} and false"
+    elif condition == "*":
+        targeted = edge
+    else:
+        targeted = f"{edge} and ({condition})"
+    return {
+        "targetedCount": targeted,
+        "appliedCount": applied,
+        "reportedSuccessfulCount": f"{applied} and {current} and properties.reported.lastDesiredStatus.code = 200",
+        "reportedFailedCount": f"{applied} and properties.reported.lastDesiredStatus.code != 200",
+    }
+
+
+def _created(configuration_id: str, data: Json, time: str) -> Json:
+    if _ID.fullmatch(configuration_id) is None:
+        words = f"id {configuration_id!r} must have 1 to 128 lower-case letters, digits or -:+%_#*?!(),=@;'"
+        raise invalid(words, "InvalidConfigurationId")
+    modules = check_content(data.get("content"), layered=True)
+    document = {"id": configuration_id, "modules": modules, "created": time, "version": 1}
+    return {**document, **_mutable(data), "updated": time}
+
+
+def _updated(existing: Json, data: Json, time: str) -> Json:
+    content = data.get("content")
+    if content is not None and check_content(content, layered=True) != existing["modules"]:
+        raise invalid(
+            "the content of a configuration cannot be changed once it is created", "InvalidConfigurationContent"
+        )
+    return {**existing, **_mutable(data), "updated": time, "version": existing["version"] + 1}
+
+
+def _mutable(data: Json) -> Json:
+    """What may change after creation, checked."""
+    condition = data.get("targetCondition") or ""
+    error = _problem(query.parse_condition, condition)
+    if error:
+        raise invalid(f"the target condition is invalid: {error}", "InvalidConfigurationTargetCondition")
+    priority = data.get("priority", 0)
+    if isinstance(priority, bool) or not isinstance(priority, int) or not 0 <= priority < 2**31:
+        raise invalid(f"BadRequest: priority {priority!r} is not a number from 0 on")
+    labels = data.get("labels") or {}
+    if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
+        raise invalid("BadRequest: labels must be an object of texts")
+    queries = (data.get("metrics") or {}).get("queries") or {}
+    if not isinstance(queries, dict) or len(queries) > _MOST_METRICS:
+        raise invalid(f"BadRequest: a configuration has at most {_MOST_METRICS} custom metrics")
+    for name, text in queries.items():
+        error = _problem(query.parse, text)
+        if error:
+            raise invalid(f"the custom metric {name} is invalid: {error}", "InvalidConfigurationCustomMetricsQuery")
+    return {"targetCondition": condition, "priority": priority, "labels": labels, "metrics": queries}
+
+
+def _problem(parse: Any, text: Any) -> str | None:
+    if not isinstance(text, str):
+        return "not a text"
+    try:
+        parse(text)
+    except query.QueryError as error:
+        return str(error)
+    return None

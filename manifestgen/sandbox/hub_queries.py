@@ -1,0 +1,135 @@
+"""Queries and statistics over all devices, answered without holding them in memory and without holding up others."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+from collections.abc import AsyncIterator, Sequence
+from itertools import chain
+
+from aiohttp import web
+
+from manifestgen.sandbox import query
+from manifestgen.sandbox.hub_auth import Right
+from manifestgen.sandbox.hub_errors import invalid
+from manifestgen.sandbox.hub_requests import Route, body
+from manifestgen.sandbox.hub_store import HubStore, module_twin_view, twin_view
+from manifestgen.sandbox.hub_twins import Json
+
+_PAGE = 100
+_LARGEST_PAGE = 2000
+_CHUNK = 200
+
+
+def routes(store: HubStore) -> Sequence[Route]:
+    """The requests that ask about many devices."""
+    api = _Queries(store)
+    return [
+        Route("POST", "/devices/query", "query", Right.SERVICE_CONNECT, api.ask),
+        Route("GET", "/statistics/devices", "statistics", Right.REGISTRY_READ, api.registry_statistics),
+        Route("GET", "/statistics/service", "statistics", Right.SERVICE_CONNECT, api.service_statistics),
+    ]
+
+
+async def documents(
+    store: HubStore, source: str, after: tuple[str, str] = ("", "")
+) -> AsyncIterator[tuple[str, str, Json]]:
+    """Device id, module id and twin of all devices or of all their modules, after this pair of ids.
+
+    Lets other requests through after every few hundred.
+    """
+    device_after, module_after = after
+    # The last page may have ended in the middle of a device's modules.
+    unfinished = store.find_device(device_after) if module_after else None
+    begun = [] if unfinished is None else [(device_after, unfinished)]
+    for number, (device_id, document) in enumerate(chain(begun, store.devices(device_after))):
+        if number % _CHUNK == _CHUNK - 1:
+            await asyncio.sleep(0)
+        connected = store.connected(device_id, document)
+        if source == "devices":
+            yield device_id, "", twin_view(device_id, document, connected=connected)
+            continue
+        for name, module in sorted(store.modules(device_id).items()):
+            if device_id != device_after or name > module_after:
+                yield device_id, name, module_twin_view(device_id, name, module, connected=connected)
+
+
+async def count(store: HubStore, text: str) -> int:
+    """How many documents a query matches. Raises `query.QueryError`."""
+    asked = query.parse(text)
+    return sum([1 async for _, _, document in documents(store, asked.source) if asked.matches(document)])
+
+
+class _Queries:
+    def __init__(self, store: HubStore) -> None:
+        self._store = store
+
+    async def ask(self, request: web.Request) -> web.Response:
+        text = (await body(request)).get("query")
+        if not isinstance(text, str):
+            raise invalid("BadRequest: query must be a text")
+        try:
+            asked = query.parse(text)
+        except query.QueryError as error:
+            raise invalid(f"BadRequest: {error}", "InvalidQuery") from error
+        if asked.count is not None:
+            number = await count(self._store, text)
+            return _page([{asked.count: number}], "raw", None)
+        return await self._find(asked, _page_size(request), _continuation(request))
+
+    async def _find(self, asked: query.Query, size: int, after: tuple[str, str]) -> web.Response:
+        found: list[Json] = []
+        last: tuple[str, str] | None = None
+        async for device_id, module_id, document in documents(self._store, asked.source, after):
+            if not asked.matches(document):
+                continue
+            if len(found) == size:
+                return _page(found, _item_type(asked), last)
+            found.append(asked.project(document))
+            last = device_id, module_id
+        return _page(found, _item_type(asked), None)
+
+    async def registry_statistics(self, request: web.Request) -> web.Response:
+        total = self._store.count()
+        disabled = await count(self._store, "SELECT * FROM devices WHERE status = 'disabled'")
+        return web.json_response(
+            {
+                "totalDeviceCount": total,
+                "enabledDeviceCount": total - disabled,
+                "disabledDeviceCount": disabled,
+            }
+        )
+
+    async def service_statistics(self, request: web.Request) -> web.Response:
+        connected = await count(self._store, "SELECT * FROM devices WHERE connectionState = 'Connected'")
+        return web.json_response({"connectedDeviceCount": connected})
+
+
+def _item_type(asked: query.Query) -> str:
+    return "twin" if asked.columns is None else "raw"
+
+
+def _page(items: list[Json], kind: str, last: tuple[str, str] | None) -> web.Response:
+    headers = {"x-ms-item-type": kind}
+    if last is not None:
+        headers["x-ms-continuation"] = base64.urlsafe_b64encode("/".join(last).encode()).decode()
+    return web.json_response(items, headers=headers)
+
+
+def _page_size(request: web.Request) -> int:
+    text = request.headers.get("x-ms-max-item-count", str(_PAGE))
+    if not text.isdecimal() or int(text) == 0:
+        raise invalid(f"BadRequest: x-ms-max-item-count {text!r} is not a positive number")
+    return min(int(text), _LARGEST_PAGE)
+
+
+def _continuation(request: web.Request) -> tuple[str, str]:
+    token = request.headers.get("x-ms-continuation")
+    if not token:
+        return "", ""
+    try:
+        device_id, _, module_id = base64.urlsafe_b64decode(token).decode().partition("/")
+    except (binascii.Error, ValueError):
+        raise invalid("BadRequest: the continuation token is not one of this hub") from None
+    return device_id, module_id

@@ -1,0 +1,133 @@
+"""Twins as the hub keeps them: sections with versions, merge patches, metadata.
+
+A section is stored as `{"value", "stamp", "version"}`. `stamp` says when each property was last written: either a pair
+`[time, version]` for the whole of a value, or an object with one stamp a key and the object's own under the empty key.
+So a section that was written in one go, as most are, costs one stamp, and its `$metadata` is unfolded when it is read.
+Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-device-twins.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any, Final
+
+from manifestgen.manifest import pointer, twin
+from manifestgen.sandbox.hub_errors import HubError, invalid
+
+Json = dict[str, Any]
+
+NEVER: Final = "0001-01-01T00:00:00Z"
+MAX_TAGS_BYTES: Final = 8192
+
+
+def timestamp(seconds: float) -> str:
+    """Seconds since the epoch as the hub writes them."""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def etag(version: int) -> str:
+    """The ETag that belongs to a version."""
+    return base64.b64encode(version.to_bytes(8, "big")).decode()
+
+
+def new_section(time: str) -> Json:
+    """An empty section."""
+    return {"value": {}, "stamp": [time, 1], "version": 1}
+
+
+def new_twin(time: str) -> Json:
+    """The twin of a new identity."""
+    return {"tags": {}, "desired": new_section(time), "reported": new_section(time), "version": 2}
+
+
+def without_nulls(value: Any) -> Any:
+    """The value as the hub keeps it: a null deletes its key."""
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    return value
+
+
+def replace_section(section: Json, value: Mapping[str, Any], time: str) -> Json:
+    """The section with all of its properties replaced."""
+    version = section["version"] + 1
+    return {"value": without_nulls(dict(value)), "stamp": [time, version], "version": version}
+
+
+def patch_section(section: Json, change: Mapping[str, Any], time: str) -> Json:
+    """The section after a merge patch: objects are merged, null deletes, all else replaces."""
+    version = section["version"] + 1
+    value, stamp = _patch(section["value"], section["stamp"], change, [time, version])
+    return {"value": value, "stamp": stamp, "version": version}
+
+
+def patch(value: Mapping[str, Any], change: Mapping[str, Any]) -> Json:
+    """A merge patch of a section without stamps, such as tags."""
+    return _patch(value, [NEVER, 0], change, [NEVER, 0])[0]
+
+
+def _patch(value: Mapping[str, Any], stamp: Any, change: Mapping[str, Any], now: list[Any]) -> tuple[Json, Any]:
+    result = dict(value)
+    stamps = dict(stamp) if isinstance(stamp, dict) else dict.fromkeys(value, stamp)
+    stamps[""] = now
+    for key, item in change.items():
+        if item is None:
+            result.pop(key, None)
+            stamps.pop(key, None)
+        elif isinstance(item, dict) and isinstance(result.get(key), dict):
+            result[key], stamps[key] = _patch(result[key], stamps[key], item, now)
+        else:
+            result[key], stamps[key] = without_nulls(item), now
+    return result, stamps
+
+
+def section_view(section: Json, *, metadata: bool = True, versions: bool = False) -> Json:
+    """A section as a client sees it, with `$version` and, if asked for, `$metadata`, in which desired have versions."""
+    view = dict(section["value"])
+    if metadata:
+        view["$metadata"] = _metadata(section["value"], section["stamp"], versions=versions)
+    view["$version"] = section["version"]
+    return view
+
+
+def _metadata(value: Any, stamp: Any, *, versions: bool) -> Json:
+    own = stamp[""] if isinstance(stamp, dict) else stamp
+    view: Json = {"$lastUpdated": own[0]}
+    if versions:
+        view["$lastUpdatedVersion"] = own[1]
+    if isinstance(value, dict):
+        for key, item in value.items():
+            inner = stamp[key] if isinstance(stamp, dict) else stamp
+            view[key] = _metadata(item, inner, versions=versions)
+    return view
+
+
+def without_system(value: Any) -> Any:
+    """A section as a client sends it back, without the `$metadata` and `$version` that the hub owns."""
+    if isinstance(value, dict):
+        return {key: item for key, item in value.items() if key not in ("$metadata", "$version")}
+    return value
+
+
+def check_section(name: str, value: Any) -> None:
+    """Raise HubError unless the hub takes this value as a twin's `tags`, `desired` or `reported` properties."""
+    if not isinstance(value, dict):
+        raise invalid(f"{name} must be an object")
+    for violation in twin.violations(value):
+        if not violation.pointer:
+            continue  # the size of the whole, which has a code of its own
+        if not violation.at_key and isinstance(_lookup(value, violation.pointer), str):
+            words = f"Property or Tag value should be maximum {twin.MAX_STRING_BYTES} bytes"
+            raise invalid(f"{words} ({name}{violation.pointer})")
+        raise invalid(f"{name}{violation.pointer}: {violation.message}")
+    limit = MAX_TAGS_BYTES if name == "tags" else twin.MAX_DESIRED_BYTES
+    if twin.size(value) > limit:
+        section = "Tags" if name == "tags" else f"Properties.{name.capitalize()}"
+        raise HubError(403, "DeviceModelMaxPropertiesExceeded", f"'{section}' size should be less than {limit} bytes")
+
+
+def _lookup(value: Any, at: str) -> Any:
+    for key in pointer.split(at):
+        value = value[int(key)] if isinstance(value, list) else value[key]
+    return value
