@@ -12,8 +12,9 @@
     POST   /builds/fail             {"times": 1, "log": ["line", …], "message": "…"}: the next image builds fail
     PUT    /devices/ID              {"online": false} cuts a simulated device off, true connects it again
     PUT    /devices/ID/modules/M    {"kind": "pull" | "create" | "exit", "message", "exit_code", "image"}; DELETE
-    PUT    /registries/NAME         {"admin_enabled": false}: the admin user is switched off, or on
-    PUT    /images/HOST/REPO:TAG    {"architecture": "amd64"}: a public image that devices and clients can pull
+    PUT    /registries/NAME         {"admin_enabled": false} switches the admin user off, true on; makes the registry
+                                    if there is none, with "group" and "login_server" if given
+    PUT    /images/HOST/REPO:TAG    {"architecture": "amd64"}: an image that devices and clients can pull
     POST   /stop                    end the sandbox
 
 A fault of requests is `{"kind": …, "match": {"host", "method", "path"}, "after", "times", …}`; the three of `match` are
@@ -32,7 +33,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from manifestgen.sandbox import faults
+from manifestgen.sandbox import accounts, entra, faults
+from manifestgen.sandbox.registry import push_image
 
 if TYPE_CHECKING:
     from manifestgen.sandbox.server import Sandbox
@@ -126,7 +128,42 @@ def _services(sandbox: Sandbox) -> list[web.RouteDef]:
         )
         return web.json_response({})
 
-    return [web.post("/builds/fail", fail_builds)]
+    async def expire(_: web.Request) -> web.Response:
+        entra.expire_tokens(world)
+        return web.json_response({})
+
+    async def lifetime(request: web.Request) -> web.Response:
+        entra.set_token_lifetime(world, _typed(await _body(request), "seconds", int))
+        return web.json_response({})
+
+    async def registry(request: web.Request) -> web.Response:
+        body, name = await _body(request), request.match_info["name"]
+        known = accounts.registry(world, name) or {"group": "", "login_server": "", "admin_enabled": True}
+        accounts.add_registry(
+            world,
+            name,
+            group=_typed(body, "group", str, known["group"]),
+            login_server=_typed(body, "login_server", str, known["login_server"]),
+            admin=_typed(body, "admin_enabled", bool, known["admin_enabled"]),
+        )
+        return web.json_response(accounts.registry(world, name))
+
+    async def image(request: web.Request) -> web.Response:
+        host, name = request.match_info["host"], request.match_info["image"]
+        repository, colon, tag = name.rpartition(":")
+        if not colon:
+            raise ValueError(f"an image is REPOSITORY:TAG, not {name!r}")
+        architecture = _typed(await _body(request), "architecture", str, "amd64")
+        digest = push_image(world, repository, tag, architecture=architecture, host=host.lower())
+        return web.json_response({"digest": digest})
+
+    return [
+        web.post("/builds/fail", fail_builds),
+        web.post("/tokens/expire", expire),
+        web.put("/tokens/lifetime", lifetime),
+        web.put("/registries/{name}", registry),
+        web.put("/images/{host}/{image:.+}", image),
+    ]
 
 
 def _devices(sandbox: Sandbox) -> list[web.RouteDef]:

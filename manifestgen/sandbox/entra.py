@@ -46,11 +46,11 @@ _LIFETIME = 3599.0
 
 
 class TokenError(Exception):
-    """Why a token is not accepted. `expired` tells the one reason that a client can cure by itself."""
+    """Why a token is not accepted; `code` is ARM's word for it."""
 
-    def __init__(self, message: str, *, expired: bool = False) -> None:
+    def __init__(self, message: str, code: str = "InvalidAuthenticationToken") -> None:
         super().__init__(message)
-        self.expired = expired
+        self.code = code
 
 
 def verify_token(world: World, request: web.Request, audiences: Collection[str]) -> Mapping[str, Any]:
@@ -67,7 +67,8 @@ def verify_token(world: World, request: web.Request, audiences: Collection[str])
     """
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
-        raise TokenError("Authentication failed. The 'Authorization' header is missing or has an invalid format.")
+        words = "Authentication failed. The 'Authorization' header is missing or has an invalid format."
+        raise TokenError(words, "AuthenticationFailed")
     return decode_token(world, token.strip(), audiences)
 
 
@@ -85,12 +86,22 @@ def decode_token(world: World, token: str, audiences: Collection[str]) -> Mappin
         allowed = "', '".join(sorted(audiences))
         raise TokenError(
             f"The access token has been obtained for wrong audience or resource '{claims.get('aud')}'. "
-            f"It should exactly match with one of the allowed audiences '{allowed}'."
+            f"It should exactly match with one of the allowed audiences '{allowed}'.",
+            "InvalidAuthenticationTokenAudience",
         )
     revoked = world.store.get("entra", "revoked") or 0.0
     if claims["exp"] <= world.now() or claims["issued"] <= revoked:
-        raise TokenError("The access token expiry UTC time is earlier than current UTC time.", expired=True)
+        words = "The access token expiry UTC time is earlier than current UTC time."
+        raise TokenError(words, "ExpiredAuthenticationToken")
     return claims
+
+
+def challenge(world: World, error: TokenError) -> str:
+    """The header `WWW-Authenticate` of the 401 that says why."""
+    return (
+        f'Bearer authorization_uri="https://login.windows.net/{world.names.tenant_id}", error="invalid_token", '
+        f'error_description="{error}"'
+    )
 
 
 def issue_token(world: World, audience: str, **claims: Any) -> tuple[str, int]:

@@ -1,8 +1,9 @@
 """A running sandbox: its services on loopback, the proxy that leads to them, and what a client must know to use them.
 
 Each service is a module with `HOSTS`, the host names it answers under (`*` stands for any part), and `create(world)`,
-which makes its aiohttp application. Each gets a TLS port of its own, and the proxy picks the port by the host that the
-client connects to; so a service never sees another one's requests, whatever they look like.
+which makes its aiohttp application; `serves(world, host)`, where there is one, tells which of those hosts exist. Each
+gets a TLS port of its own, and the proxy picks the port by the host that the client connects to; so a service never
+sees another one's requests, whatever they look like.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Sandbox:
         self.traffic = Traffic()
         self.stopping = asyncio.Event()
         self._services = all_services() if services is None else services
-        self._ports: list[tuple[tuple[str, ...], int]] = []
+        self._ports: list[tuple[Service, int]] = []
         self._runners: list[web.AppRunner] = []
         self._proxy = Proxy(self._route, self.traffic.refused)
         self._environment: dict[str, str] = {}
@@ -80,7 +81,7 @@ class Sandbox:
     @property
     def hosts(self) -> list[str]:
         """The host names, or masks of them, that are served."""
-        return [mask for masks, _ in self._ports for mask in masks]
+        return [mask for service, _ in self._ports for mask in service.HOSTS]
 
     async def start(self) -> None:
         """Start everything; once it returns, all services answer."""
@@ -93,7 +94,7 @@ class Sandbox:
         for service in self._services:
             app = service.create(self.world)
             app.middlewares.insert(0, self._middleware())
-            self._ports.append((service.HOSTS, await self._serve(app, context)))
+            self._ports.append((service, await self._serve(app, context)))
         admin_port = await self._serve(admin.create(self), None)
         proxy_port = await self._proxy.start()
         self._environment = environment(
@@ -124,9 +125,10 @@ class Sandbox:
         return port
 
     def _port(self, host: str) -> int | None:
-        for masks, port in self._ports:
-            if any(fnmatchcase(host, mask) for mask in masks):
-                return port
+        for service, port in self._ports:
+            if any(fnmatchcase(host, mask) for mask in service.HOSTS):
+                serves = getattr(service, "serves", None)
+                return port if serves is None or serves(self.world, host) else None
         return None
 
     def _route(self, host: str, port: int) -> int | None:
