@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from manifestgen.cloud import Hub, Twin
 from manifestgen.diff import diff
-from manifestgen.errors import CloudError, FoundError, UnconfirmedError
+from manifestgen.errors import CloudError, FoundError, InputError, Interrupted, UnconfirmedError
 from manifestgen.plan import DeviceState, Plan
 from manifestgen.rollout import Rollout, State, assess
 
@@ -149,6 +149,62 @@ def wait(
         reason = f"not running after {clock() - started:.0f} s: {reason}"
     fix = rollout.fix or f"look again with 'manifestgen status --device {device_id}'; --timeout waits longer"
     raise FoundError(reason, where=f"device {device_id!r}", fix=fix)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a plan.
+
+    Attributes:
+        applied: whether anything was sent; False if the device had the manifest already.
+        rollout: how the device ended up; None if it was not waited for.
+    """
+
+    applied: bool
+    rollout: Rollout | None
+
+
+def carry_out(
+    plan: Plan,
+    hub: Hub,
+    *,
+    permit: Callable[[Plan], None],
+    prune: bool = False,
+    patience: Patience | None = None,
+    report: Callable[[Rollout], None] = lambda rollout: None,
+) -> Outcome:
+    """Apply a plan as a person or a pipeline wants it: permitted, without surprising removals, and waited for.
+
+    Args:
+        permit: is shown the plan if there is something to change, and raises to stop.
+        prune: whether modules that the manifest does not name may be removed.
+        patience: how to wait; None not to.
+        report: called with what every read of the device says.
+
+    Raises:
+        InputError: modules would be removed without `prune`.
+        FoundError: the device does not come to run its modules.
+        Interrupted: by Ctrl-C, with what had been done by then.
+    """
+    removed = ", ".join(repr(name) for name in plan.removed_modules)
+    if removed and not prune:
+        raise InputError(
+            f"this would remove {removed}, which the manifest does not name",
+            where=f"device {plan.device!r}",
+            fix="add them to the manifest, or remove them with --prune",
+        )
+    if plan.changes:
+        permit(plan)
+    applied = False
+    try:
+        applied = apply(plan, hub)
+        return Outcome(applied, wait(hub, plan.device, patience, report) if patience else None)
+    except KeyboardInterrupt:
+        done = "are set, whether they run was not waited for" if applied else "may or may not be set"
+        raise Interrupted(
+            f"interrupted; the modules of device {plan.device!r} {done}",
+            fix=f"run the same command again to go on, or see 'manifestgen status --device {plan.device}'",
+        ) from None
 
 
 def _agent_and_hub(hub: Hub, device_id: str) -> tuple[Twin, Twin | None]:

@@ -12,7 +12,9 @@ from manifestgen.cli._console import Console, common_options, hub_option, usage_
 from manifestgen.errors import InputError, Interrupted
 
 if TYPE_CHECKING:
-    from manifestgen.cloud import Hub
+    from collections.abc import Callable
+
+    from manifestgen.apply import Outcome
     from manifestgen.plan import Plan
     from manifestgen.rollout import Rollout
 
@@ -48,96 +50,77 @@ def command(
     This replaces everything: modules on the device that FILE does not name would be removed,
     which needs --prune. Shows what would change and asks before it does.
     """
-    from manifestgen.apply import read_state
+    from manifestgen.apply import Patience, carry_out, read_state
     from manifestgen.cli._manifest import load_manifest
     from manifestgen.plan import plan
 
     manifest = load_manifest(file, console, force=force)
     service = open_hub(hub, project_here())
     planned = plan(manifest, read_state(service, device_id))
-    carry_out(planned, service, console, yes=yes, prune=prune, timeout=None if no_wait else timeout)
+    show_plan(planned, console)
+    outcome = carry_out(
+        planned,
+        service,
+        permit=permission(console, yes=yes),
+        prune=prune,
+        patience=None if no_wait else Patience(timeout=timeout),
+        report=Progress(console).show,
+    )
+    tell(planned, outcome, console)
 
 
-def carry_out(planned: Plan, service: Hub, console: Console, *, yes: bool, prune: bool, timeout: float | None) -> None:
-    """Show a plan, ask, apply it and wait; what `apply` and `deploy` have in common.
-
-    Args:
-        timeout: seconds to wait; None not to.
-
-    Raises:
-        InputError: it would remove modules and `prune` is not given, or nobody can be asked.
-        FoundError: the device does not come to run it.
-    """
+def show_plan(planned: Plan, console: Console) -> None:
+    """The plan's warnings, and in text form the plan."""
     from manifestgen.report import changes
 
     for warning in planned.warnings:
         console.warn(warning)
-    if console.output == "text":
-        console.result(changes.text(planned))
-    _permit(planned, console, yes=yes, prune=prune)
-    applied, rollout = _apply_and_wait(planned, service, console, timeout)
-    _tell(planned, console, applied, rollout)
+    console.result(changes.text(planned))
 
 
-def _permit(planned: Plan, console: Console, *, yes: bool, prune: bool) -> None:
-    removed = ", ".join(repr(name) for name in planned.removed_modules)
-    if removed and not prune:
-        raise InputError(
-            f"this would remove {removed}, which the manifest does not name",
-            where=f"device {planned.device!r}",
-            fix="add them to the manifest, or remove them with --prune",
-        )
-    if planned.changes and not yes:
+def permission(console: Console, *, yes: bool) -> Callable[[Plan], None]:
+    """Asks whoever sits at the terminal, unless `yes`."""
+
+    def permit(planned: Plan) -> None:
+        if yes:
+            return
         if not console.interactive:
             raise InputError("nobody can be asked whether to apply this", fix="add --yes")
-        if not console.confirm("apply these changes?"):
+        if not console.confirm(f"set the modules of device {planned.device!r}?"):
             raise Interrupted("nothing was changed", fix="run the same command again to apply it")
 
-
-def _apply_and_wait(
-    planned: Plan, service: Hub, console: Console, timeout: float | None
-) -> tuple[bool, Rollout | None]:
-    from manifestgen.apply import Patience, apply, wait
-    from manifestgen.report import rollout as report
-
-    applied = False
-    last: Rollout | None = None
-
-    def show(rollout: Rollout) -> None:
-        nonlocal last
-        for line in report.changed_lines(last, rollout):
-            console.progress(line)
-        last = rollout
-
-    try:
-        applied = apply(planned, service)
-        if applied:
-            console.progress(f"applied to device {planned.device!r}")
-        if timeout is None:
-            return applied, None
-        return applied, wait(service, planned.device, Patience(timeout=timeout), show)
-    except KeyboardInterrupt:
-        if applied:
-            what = f"interrupted; the modules of device {planned.device!r} are set, whether they run was not waited for"
-            fix = f"see 'manifestgen status --device {planned.device}'"
-        else:
-            what = f"interrupted; the modules of device {planned.device!r} may or may not be set"
-            fix = "run the same command again: it goes on where this stopped"
-        raise Interrupted(what, fix=fix) from None
+    return permit
 
 
-def _tell(planned: Plan, console: Console, applied: bool, rollout: Rollout | None) -> None:
+class Progress:
+    """Says of every read of a device what is new in it."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last: Rollout | None = None
+
+    def show(self, rollout: Rollout) -> None:
+        from manifestgen.report.rollout import changed_lines
+
+        for line in changed_lines(self._last, rollout):
+            self._console.progress(line)
+        self._last = rollout
+
+
+def tell(planned: Plan, outcome: Outcome, console: Console) -> None:
+    """What came of the plan."""
     from manifestgen.report import changes
     from manifestgen.report import rollout as report
 
+    rollout = outcome.rollout
     if rollout is not None:
         console.result(report.text(planned.device, rollout))
-    elif applied:
+    elif outcome.applied:
         console.result(f"set the modules of device {planned.device!r}; whether they run was not waited for")
     console.document(
         {
             "plan": changes.data(planned),
-            "applied": applied,
+            "applied": outcome.applied,
             "rollout": report.data(planned.device, rollout) if rollout else None,
         }
     )
