@@ -7,7 +7,7 @@ the line are plain and frozen. Every method may raise `CloudError` (with the ser
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -270,4 +270,27 @@ class Hub(Protocol):
 
         Raises UnconfirmedError if the answer was lost: whether the hub took it must then be read from the twins.
         """
+        ...
+
+
+class Services(Protocol):
+    """The services of one project, each reached when it is first asked for."""
+
+    @property
+    def builder(self) -> ImageBuilder:
+        """The Azure ML workspace."""
+        ...
+
+    @property
+    def registry(self) -> Registry:
+        """The container registries."""
+        ...
+
+    @property
+    def hub(self) -> Hub:
+        """The IoT hub."""
+        ...
+
+    def credentials(self, hosts: Iterable[str]) -> Mapping[str, Credential]:
+        """A registry credential for each host, from the source that the project names."""
         ...

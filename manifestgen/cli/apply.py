@@ -100,6 +100,7 @@ class Progress:
         self._last: Rollout | None = None
 
     def show(self, rollout: Rollout) -> None:
+        """One read of the device."""
         from manifestgen.report.rollout import changed_lines
 
         for line in changed_lines(self._last, rollout):

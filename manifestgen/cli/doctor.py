@@ -1,0 +1,44 @@
+"""`manifestgen doctor`: check everything a deployment needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+
+_COLORS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": None}
+
+
+@click.command(epilog=usage_of("manifestgen doctor samples/anomaly-detection"))
+@click.argument("project", default=".", type=click.Path(path_type=Path))
+@click.option("--device", "device_id", metavar="ID", help="The device, in place of the project's target.")
+@hub_option
+@common_options
+def command(project: Path, device_id: str | None, hub: str | None, console: Console) -> int:
+    """Check everything a deployment needs: one row each, with what to do where something is missing.
+
+    Exit code 1 if something is missing.
+    """
+    from manifestgen.cli._cloud import Clouds
+    from manifestgen.doctor import examine
+    from manifestgen.project.load import load
+
+    loaded = load(project)
+    rows = []
+    for row in examine(loaded, Clouds(loaded, hub), _log_in, device_id):
+        rows.append(row)
+        console.result(f"{click.style(f'{row.state:<7}', fg=_COLORS[row.state])}  {row.subject}: {row.words}")
+        if row.fix:
+            console.result(f"         fix: {row.fix}")
+    console.document(
+        {"rows": [{"subject": row.subject, "state": row.state, "words": row.words, "fix": row.fix} for row in rows]}
+    )
+    return 1 if any(row.state == "failed" for row in rows) else 0
+
+
+def _log_in() -> None:
+    from manifestgen.azure.auth import token
+
+    token("https://management.azure.com/.default")

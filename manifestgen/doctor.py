@@ -1,0 +1,157 @@
+"""What must be in place for a deployment, looked at one after the other: each is fine, or what to do about it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from manifestgen.cloud import Device, Services
+from manifestgen.errors import ManifestgenError
+from manifestgen.project.load import Project
+from manifestgen.project.score import check_inputs
+
+State = Literal["ok", "warning", "failed", "skipped"]
+
+_SDKS = ("azure-identity", "azure-iot-hub", "azure-mgmt-containerregistry")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that must be in place.
+
+    Attributes:
+        words: what was found.
+        fix: what to do, unless it is fine.
+    """
+
+    subject: str
+    state: State
+    words: str
+    fix: str = ""
+
+
+def examine(
+    project: Project, services: Services, log_in: Callable[[], None], device_id: str | None = None
+) -> Iterator[Row]:
+    """Look at everything that deploying the project needs; one failure does not keep the others from being looked at.
+
+    Args:
+        log_in: asks Entra ID for a token; raises DeniedError if there is no credential that gives one.
+        device_id: the device; the project's target if None.
+    """
+    builds = project.image is not None and project.image.builder != "none"
+    yield from _installed(builds)
+    if builds:
+        yield _row("entry script and conda file", lambda: check_inputs(project) or "fit to be sent")
+    credential = _row("credential", lambda: log_in() or "Entra ID gives a token")
+    yield credential
+    reachable = credential.state == "ok"
+    if builds:
+        yield _workspace(services) if reachable else _skipped("workspace", "without a credential")
+    if project.registry is None or project.registry.credentials == "admin":
+        yield _registry(project, services, builds) if reachable else _skipped("registry", "without a credential")
+    device_id = device_id or (project.target.device if project.target else None)
+    yield from _device(services, device_id)
+
+
+def _installed(builds: bool) -> Iterator[Row]:
+    for name in (*_SDKS, *(("azureml-core",) if builds else ())):
+        try:
+            yield Row(name, "ok", importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            extra = "'manifestgen[azureml]'" if name == "azureml-core" else "manifestgen"
+            yield Row(name, "failed", "not installed", f"run: pip install {extra}")
+
+
+def _workspace(services: Services) -> Row:
+    def look() -> str:
+        models = services.builder.models()
+        return f"can be read, {len(models)} registered models"
+
+    return _row("workspace", look)
+
+
+def _registry(project: Project, services: Services, builds: bool) -> Row:
+    def look() -> str | Row:
+        if builds:
+            arm_id = services.builder.registry_id()
+            if arm_id is None:
+                return Row("registry", "ok", "none yet: the workspace makes it with its first image")
+            info = services.registry.by_id(arm_id)
+        else:
+            image = project.image.reference if project.image else None
+            if not image:
+                return _skipped("registry", "the project names no image")
+            info = services.registry.by_host(image.partition("/")[0])
+        if not info.admin_enabled:
+            fix = "deploy with --enable-admin, or set registry.credentials to another source"
+            return Row("registry", "failed", f"{info.login_server}: the admin user is off", fix)
+        return f"{info.login_server}, admin user is on"
+
+    return _row("registry", look)
+
+
+def _device(services: Services, device_id: str | None) -> Iterator[Row]:
+    found: list[Device] = []
+
+    def hub() -> str:
+        if device_id is None:
+            next(services.hub.devices(), None)
+        else:
+            try:
+                found.append(services.hub.device(device_id))
+            except ManifestgenError as error:
+                if "device" not in error.where:
+                    raise
+                missing.append(error)
+        return f"{services.hub.host} answers"
+
+    missing: list[ManifestgenError] = []
+    row = _row("hub", hub)
+    yield row
+    if device_id is None:
+        yield _skipped("device", "the project names none")
+    elif missing:
+        yield Row("device", "failed", str(missing[0]), missing[0].fix)
+    elif not found:
+        yield _skipped("device", "without the hub")
+    else:
+        yield _identity(found[0])
+        yield _runtime(services, found[0])
+
+
+def _identity(device: Device) -> Row:
+    subject = f"device {device.id}"
+    if not device.edge:
+        fix = "register an edge device with 'manifestgen device register'"
+        return Row(subject, "failed", "is not an IoT Edge device", fix)
+    if not device.enabled:
+        return Row(subject, "failed", "is disabled", "enable it in the IoT hub")
+    return Row(subject, "ok", "is an enabled IoT Edge device")
+
+
+def _runtime(services: Services, device: Device) -> Row:
+    def look() -> str | Row:
+        agent = services.hub.module_twin(device.id, "$edgeAgent") if device.edge else None
+        if agent is None or not agent.connected:
+            fix = "install IoT Edge on the device and give it 'manifestgen device connection-string'"
+            return Row("runtime", "warning", "not connected", fix)
+        version = agent.reported.get("version")
+        number = version.get("version") if isinstance(version, dict) else None
+        return f"connected, edgeAgent {number}" if number else "connected"
+
+    return _row("runtime", look)
+
+
+def _row(subject: str, look: Callable[[], str | Row]) -> Row:
+    try:
+        found = look()
+    except ManifestgenError as error:
+        return Row(subject, "failed", str(error), error.fix)
+    return found if isinstance(found, Row) else Row(subject, "ok", found)
+
+
+def _skipped(subject: str, why: str) -> Row:
+    return Row(subject, "skipped", why)
