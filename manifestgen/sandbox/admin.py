@@ -1,6 +1,6 @@
 """The sandbox's admin API: plain HTTP on loopback, JSON in and out. Its address is in `MANIFESTGEN_SANDBOX`.
 
-    GET    /                        this is the sandbox, and which hosts it serves
+    GET    /                        which hosts are served, each with its TLS port on localhost
     GET    /environment             the variables that lead a client here
     GET    /state                   how much of what there is
     GET    /requests                the last requests; DELETE forgets them
@@ -58,7 +58,7 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
 
 def _about(sandbox: Sandbox) -> list[web.RouteDef]:
     async def index(_: web.Request) -> web.Response:
-        return web.json_response({"service": "manifestgen sandbox, not Azure", "hosts": sandbox.hosts})
+        return web.json_response({"service": "manifestgen sandbox, not Azure", "hosts": sandbox.ports})
 
     async def environment(_: web.Request) -> web.Response:
         return web.json_response(sandbox.environment)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -20,7 +21,9 @@ from typing import Protocol, cast
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
+from filelock import FileLock, Timeout
 
+from manifestgen.errors import InputError
 from manifestgen.sandbox.certificates import Authority
 from manifestgen.sandbox.environment import environment
 from manifestgen.sandbox.faults import Faults
@@ -54,6 +57,9 @@ class Sandbox:
     Args:
         state: folder that keeps everything between runs; without it a temporary one that `stop` removes.
         services: the services to run, all by default.
+
+    Raises:
+        InputError: the folder cannot be used, or another sandbox uses it.
     """
 
     def __init__(self, state: Path | None = None, services: Sequence[Service] | None = None) -> None:
@@ -61,9 +67,18 @@ class Sandbox:
         self.folder = Path(tempfile.mkdtemp(prefix="manifestgen-sandbox-")) if state is None else state.resolve()
         self.home = self.folder / "home"
         blobs = self.folder / "blobs"
-        for folder in (self.folder, self.home, blobs):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.world = World(Store(self.folder / "state.sqlite"), blobs)
+        self._lock = FileLock(self.folder / "lock", timeout=0)
+        try:
+            for folder in (self.folder, self.home, blobs):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock.acquire()
+            self.world = World(Store(self.folder / "state.sqlite"), blobs)
+        except Timeout as error:
+            words = "another sandbox keeps its state here"
+            raise InputError(words, where=str(self.folder), fix="stop it, or give another folder") from error
+        except (OSError, sqlite3.Error) as error:
+            words = f"cannot keep the sandbox's state here: {error}"
+            raise InputError(words, where=str(self.folder), fix="give a folder that can be written to") from error
         self.faults = Faults()
         self.traffic = Traffic()
         self.stopping = asyncio.Event()
@@ -79,9 +94,9 @@ class Sandbox:
         return dict(self._environment)
 
     @property
-    def hosts(self) -> list[str]:
-        """The host names, or masks of them, that are served."""
-        return [mask for service, _ in self._ports for mask in service.HOSTS]
+    def ports(self) -> dict[str, int]:
+        """The host names, or masks of them, that are served, each with its loopback TLS port."""
+        return {mask: port for service, port in self._ports for mask in service.HOSTS}
 
     async def start(self) -> None:
         """Start everything; once it returns, all services answer."""
@@ -114,6 +129,7 @@ class Sandbox:
         for runner in self._runners:
             await runner.cleanup()
         self.world.store.close()
+        self._lock.release()
         if self._temporary:
             shutil.rmtree(self.folder, ignore_errors=True)
 

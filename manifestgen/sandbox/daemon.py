@@ -1,0 +1,41 @@
+"""The process behind `manifestgen sandbox start`: `python -m manifestgen.sandbox.daemon WATCHED [STATE]`.
+
+It writes the variables as one line of JSON to stdout once everything answers. Then it lets go of stdout and stderr,
+which may be a pipe that somebody waits to be closed, and writes to `sandbox.log` in its folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from manifestgen.errors import InputError
+from manifestgen.sandbox.run import serve
+
+if TYPE_CHECKING:
+    from manifestgen.sandbox.server import Sandbox
+
+
+def main() -> None:
+    """Run it until the watched process ends."""
+    watched, *rest = sys.argv[1:]
+    try:
+        asyncio.run(serve(Path(rest[0]) if rest else None, int(watched), _detach))
+    except InputError as error:
+        sys.exit(error.message)
+
+
+def _detach(sandbox: Sandbox) -> None:
+    print(json.dumps(sandbox.environment), flush=True)
+    log = os.open(sandbox.folder / "sandbox.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(log, stream.fileno())
+    os.close(log)
+
+
+if __name__ == "__main__":
+    main()
