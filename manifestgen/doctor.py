@@ -44,8 +44,8 @@ def examine(
     builds = project.image is not None and project.image.builder != "none"
     yield from _installed(builds)
     if builds:
-        yield _row("entry script and conda file", lambda: check_inputs(project) or "fit to be sent")
-    credential = _row("credential", lambda: log_in() or "Entra ID gives a token")
+        yield _row("entry script and conda file", lambda: _after(lambda: check_inputs(project), "fit to be sent"))
+    credential = _row("credential", lambda: _after(log_in, "Entra ID gives a token"))
     yield credential
     reachable = credential.state == "ok"
     if builds:
@@ -151,6 +151,11 @@ def _row(subject: str, look: Callable[[], str | Row]) -> Row:
     except ManifestgenError as error:
         return Row(subject, "failed", str(error), error.fix)
     return found if isinstance(found, Row) else Row(subject, "ok", found)
+
+
+def _after(look: Callable[[], None], words: str) -> str:
+    look()
+    return words
 
 
 def _skipped(subject: str, why: str) -> Row:
