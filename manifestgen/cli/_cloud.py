@@ -26,9 +26,9 @@ def open_hub(host: str | None, project: Project | None) -> Hub:
     """
     text = os.environ.get(CONNECTION_STRING)
     if host is None and text:
-        from manifestgen.azure.iot_hub import from_connection_string
+        from manifestgen.azure.iot_hub import connect
 
-        return from_connection_string(Secret(text))
+        return connect(connection_string=Secret(text))
     host = host or (project.hub.host if project is not None and project.hub is not None else None)
     if host is None:
         raise InputError(
@@ -36,9 +36,9 @@ def open_hub(host: str | None, project: Project | None) -> Hub:
             fix=f"add --hub HOST, set {CONNECTION_STRING}, or write 'hub: {{host: …}}' in the project file",
         )
     from manifestgen.azure.auth import credential
-    from manifestgen.azure.iot_hub import from_credential
+    from manifestgen.azure.iot_hub import connect
 
-    return from_credential(host, credential())
+    return connect(host=host, credential=credential())
 
 
 def project_here(folder: Path = Path()) -> Project | None:
@@ -92,7 +92,13 @@ class Clouds:
         return self._credentials
 
     def _fetch(self, hosts: list[str]) -> Mapping[str, Credential]:
+        from manifestgen.cloud import Credential
         from manifestgen.credentials import admin_credentials
+        from manifestgen.project.credentials import on_this_machine
+
+        logins = on_this_machine(self._project, hosts, os.environ)
+        if logins is not None:
+            return {host: Credential(host, login.username, login.password) for host, login in logins.items()}
 
         return admin_credentials(
             hosts, self.registry, self._workspace_registry, enable_admin=self._enable_admin, report=self._report
