@@ -1,0 +1,126 @@
+"""`manifestgen render`: a deployment manifest from a template."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from manifestgen.project import Project
+    from manifestgen.render import Login
+
+
+@click.command(
+    epilog=usage_of(
+        "manifestgen render",
+        "manifestgen render samples/bring-your-own-image -o -",
+        "manifestgen render --image acme.azurecr.io/scorer:1.4.2 --set ttl=3600 -o edge-01.json",
+    )
+)
+@click.argument("project", default=".", type=click.Path(path_type=Path))
+@click.option("-o", "--out", metavar="FILE", help="Where to write it; '-' is stdout.  [default: deployment.json]")
+@click.option("--image", metavar="REF", help="Model image to use instead of the project's.")
+@click.option("--values", "files", multiple=True, metavar="FILE", help="Values from a YAML or JSON file; repeatable.")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A value, read as YAML; dots nest; repeatable.")
+@click.option(
+    "--secrets",
+    type=click.Choice(["inline", "placeholder"]),
+    help="Registry credentials, or ${ACR_PASSWORD_<NAME>} for them.  [default: inline; on stdout placeholder]",
+)
+@common_options
+def command(
+    project: Path,
+    out: str | None,
+    image: str | None,
+    files: tuple[str, ...],
+    sets: tuple[str, ...],
+    secrets: Literal["inline", "placeholder"] | None,
+    console: Console,
+) -> None:
+    """Render the deployment manifest of PROJECT from its template."""
+    from manifestgen.manifest.dump import dump
+    from manifestgen.project import load
+    from manifestgen.project.files import OWNER_ONLY, PUBLIC, is_special, write_atomic
+    from manifestgen.render import inline_logins, placeholder_logins, render_project
+
+    loaded = load(project)
+    target = _target(loaded, out)
+    shown = target is None or is_special(target)
+    inline = secrets == "inline" or (secrets is None and not shown)
+
+    def azure(hosts: Sequence[str]) -> Mapping[str, Login]:
+        from manifestgen.cli._cloud import Clouds
+
+        return Clouds(loaded).credentials(hosts)
+
+    logins = inline_logins(loaded, os.environ, azure) if inline else placeholder_logins
+    rendered = render_project(loaded, logins, values=_values(files, sets), image=image)
+    if rendered.secret and not inline:
+        raise InputError(
+            "the manifest would show the content of a file that a ${file:…} in manifest.values brings in",
+            where=str(loaded.path),
+            fix="add --secrets inline if it may be shown there",
+        )
+    text = dump(rendered.manifest.content)
+    if target is None:
+        console.disclose(text, newline=False)
+        return
+    secret = inline and (rendered.secret or bool(rendered.hosts))
+    write_atomic(target, text, OWNER_ONLY if secret else PUBLIC)
+    if secret and not shown and _may_be_committed(target):
+        advice = "add it to .gitignore, or use --secrets placeholder"
+        console.warn(f"{target} holds secrets and git does not ignore it; {advice}")
+    modules = rendered.manifest.modules()
+    console.result(f"rendered {target}: {', '.join(module.name for module in modules)}")
+    console.document(
+        {
+            "path": str(target),
+            "modules": [{"name": module.name, "image": module.image_text} for module in modules],
+            "registries": list(rendered.hosts),
+            "secrets": secret,
+        }
+    )
+
+
+def _target(project: Project, out: str | None) -> Path | None:
+    if out is not None:
+        return None if out == "-" else Path(out)
+    configured = project.manifest.output if project.manifest is not None else None
+    return configured or project.path.parent / "deployment.json"
+
+
+def _values(files: Sequence[str], sets: Sequence[str]) -> dict[str, Any]:
+    from manifestgen.project.values import merge, parse_set, read_values
+
+    values: dict[str, Any] = {}
+    for file in files:
+        values = merge(values, read_values(Path(file)))
+    for text in sets:
+        values = merge(values, parse_set(text))
+    return values
+
+
+def _may_be_committed(path: Path) -> bool:
+    """Whether a file is in a git work tree that does not ignore it; False where there is no git."""
+    folder = path.resolve().parent
+    if not any((parent / ".git").exists() for parent in (folder, *folder.parents)):
+        return False
+    import shutil
+    import subprocess
+
+    git = shutil.which("git")
+    if git is None:
+        return False
+    ask = [git, "-C", str(folder), "check-ignore", "--quiet", "--", path.name]
+    try:
+        return subprocess.run(ask, capture_output=True, timeout=10, check=False).returncode == 1  # noqa: S603 - no shell
+    except (OSError, subprocess.TimeoutExpired):
+        return False

@@ -1,0 +1,38 @@
+"""Template and values become a deployment manifest.
+
+- `render`, `load_template`, `Template`: a Jinja template, from the package or from anywhere, rendered.
+- `render_project`: the manifest of a project, with its image and its registry credentials.
+- `context_of`: what a template can use, for a project.
+- `named_hosts`, `private_hosts`: the registries that a manifest's images name, for which credentials are to be found.
+- `builtin_templates`, `builtin_names`: the templates that come with the package.
+"""
+
+from manifestgen.render.context import context_of
+from manifestgen.render.project import Logins, Rendered, inline_logins, placeholder_logins, render_project
+from manifestgen.render.registry import Login, named_hosts, private_hosts
+from manifestgen.render.template import (
+    Template,
+    UndefinedValueError,
+    builtin_names,
+    builtin_templates,
+    load_template,
+    render,
+)
+
+__all__ = [
+    "Login",
+    "Logins",
+    "Rendered",
+    "Template",
+    "UndefinedValueError",
+    "builtin_names",
+    "builtin_templates",
+    "context_of",
+    "inline_logins",
+    "load_template",
+    "named_hosts",
+    "placeholder_logins",
+    "private_hosts",
+    "render",
+    "render_project",
+]

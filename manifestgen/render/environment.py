@@ -1,0 +1,147 @@
+"""Jinja as templates of manifests need it: sandboxed, strict about undefined values, every value put out as JSON."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Final
+
+from jinja2 import BaseLoader, StrictUndefined, UndefinedError, nodes, pass_eval_context
+from jinja2.compiler import CodeGenerator, Frame
+from jinja2.filters import sync_do_join
+from jinja2.nodes import EvalContext
+from jinja2.sandbox import SandboxedEnvironment
+from jinja2.utils import Joiner, missing
+from markupsafe import Markup
+
+from manifestgen.render.splice import Json, line_mark, mark, text_of, to_json
+
+# Filters of Jinja that make or mark HTML: here they would let a value into the manifest unescaped, or spoil it.
+_HTML_FILTERS: Final = ("e", "escape", "forceescape", "safe", "striptags", "urlize", "xmlattr")
+
+
+class MissingError(UndefinedError):
+    """An undefined value was used.
+
+    Attributes:
+        name: what was looked up: a variable, a key or an index.
+        holder: what it was looked up in; `missing` for a variable.
+    """
+
+    def __init__(self, message: str | None, *, name: Any, holder: Any) -> None:
+        super().__init__(message)
+        self.name = name
+        self.holder = holder
+
+
+class _Undefined(StrictUndefined):
+    """A value that is not there: every use of it raises `MissingError`."""
+
+    __slots__ = ()
+
+    def __init__(self, hint: str | None = None, obj: Any = missing, name: Any = None, *_: Any) -> None:
+        # Not a class, but called as the class that it stands in for would be.
+        error: Any = partial(MissingError, name=name, holder=obj)
+        super().__init__(hint, obj, name, error)
+
+
+class _Generator(CodeGenerator):
+    """Makes the literal in `{{ "," if not loop.last }}` text of the template, and `~` join texts."""
+
+    def visit_Output(self, node: nodes.Output, frame: Frame) -> None:
+        node.nodes = [_literal_as_text(child) for child in node.nodes]
+        super().visit_Output(node, frame)
+
+    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:
+        self.write("environment.join_texts((")
+        for argument in node.nodes:
+            self.visit(argument, frame)
+            self.write(", ")
+        self.write("))")
+
+
+class _TracingGenerator(_Generator):
+    """Also has each piece of output say which line it comes from."""
+
+    def visit_Output(self, node: nodes.Output, frame: Frame) -> None:
+        assert isinstance(self.environment, Environment)  # noqa: S101 - nothing else makes one
+        template = self.environment.number_of(self.name or "")
+        marked: list[nodes.Expr] = []
+        for child in node.nodes:
+            marked += (nodes.TemplateData(line_mark(template, child.lineno)), child)
+        node.nodes = marked
+        super().visit_Output(node, frame)
+
+
+def _literal_as_text(node: nodes.Expr) -> nodes.Expr:
+    if isinstance(node, nodes.Const) and isinstance(node.value, str):
+        return nodes.TemplateData(node.value, lineno=node.lineno)
+    if isinstance(node, nodes.CondExpr):
+        node.expr1 = _branch_as_text(node.expr1)
+        node.expr2 = node.expr2 and _branch_as_text(node.expr2)
+    return node
+
+
+def _branch_as_text(node: nodes.Expr) -> nodes.Expr:
+    if isinstance(node, nodes.Const) and isinstance(node.value, str):
+        return nodes.MarkSafe(node, lineno=node.lineno)
+    return _literal_as_text(node)
+
+
+class _TextJoiner(Joiner):
+    """Jinja's `joiner`: what it puts between things is text of the template."""
+
+    def __call__(self) -> str:
+        return Markup(super().__call__())  # noqa: S704 - no HTML
+
+
+class Environment(SandboxedEnvironment):
+    """Where templates are compiled and run.
+
+    Jinja's autoescaping is on, though there is no HTML: it keeps what macros and blocks put out (`Markup`) apart from
+    values, which is what `mark` goes by.
+    """
+
+    code_generator_class = _Generator
+
+    def __init__(self, loader: BaseLoader) -> None:
+        super().__init__(loader=loader, undefined=_Undefined, autoescape=True, finalize=mark, auto_reload=False)
+        for name in _HTML_FILTERS:
+            del self.filters[name]
+        self.filters["tojson"] = to_json
+        self.filters["join"] = _join
+        self.globals["joiner"] = _TextJoiner
+        self._numbers: dict[str, int] = {}
+
+    def number_of(self, template: str) -> int:
+        """A number that stands for a template's name in line marks."""
+        return self._numbers.setdefault(template, len(self._numbers))
+
+    def template_of(self, number: int) -> str:
+        """The name that a number stands for."""
+        return list(self._numbers)[number]
+
+    @staticmethod
+    def join_texts(items: tuple[Any, ...]) -> Any:
+        """What `~` does: a text, and template's text if all of it is."""
+        if all(isinstance(item, Markup) for item in items):
+            return Markup("").join(items)
+        return "".join(_text(item) for item in items)
+
+
+class TracingEnvironment(Environment):
+    """Puts the same out, with line marks in between."""
+
+    code_generator_class = _TracingGenerator
+
+
+def _text(item: Any) -> str:
+    return text_of(item) if isinstance(item, Markup) else str(item)
+
+
+@pass_eval_context
+def _join(context: EvalContext, value: Any, d: str = "", attribute: str | int | None = None) -> Any:
+    """The filter `join`; JSON texts that are joined are text of the template, not a value."""
+    items = list(value)
+    if items and attribute is None and all(type(item) is Json for item in items):
+        return Markup(d).join(mark(item) for item in items)  # noqa: S704 - no HTML
+    return sync_do_join(context, items, d, attribute)

@@ -1,0 +1,120 @@
+"""Renders the manifest of a project: its template, its values, its image, its registry credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from manifestgen.errors import InputError
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.project import Project, lock
+from manifestgen.project.credentials import on_this_machine, variable_suffixes
+from manifestgen.project.sections import ManifestSection
+from manifestgen.render.context import context_of
+from manifestgen.render.registry import Login, named_hosts, placeholders, private_hosts
+from manifestgen.render.template import UndefinedValueError, load_template
+
+#: Finds the logins for what the images of a manifest name.
+Logins = Callable[[Manifest], Mapping[str, Login]]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A manifest that was rendered for a project.
+
+    Attributes:
+        hosts: the registries that it got a credential for.
+        secret: whether it holds the content of a file that `${file:…}` brought into the values, most often a secret.
+    """
+
+    manifest: Manifest
+    hosts: tuple[str, ...]
+    secret: bool
+
+
+def render_project(
+    project: Project, logins: Logins, *, values: Mapping[str, Any] | None = None, image: str | None = None
+) -> Rendered:
+    """Render the manifest of a project.
+
+    Args:
+        project: whose template, values, image and lock file are used.
+        logins: asked once, with the manifest as it is without credentials; see `placeholder_logins`, `inline_logins`.
+        values: win over the project file's.
+        image: wins over the project's reference and the lock file's image.
+
+    Raises:
+        InputError: the template goes wrong, or it uses an image and there is none yet.
+    """
+    template = load_template((project.manifest or ManifestSection()).template, project.root)
+    builds = project.image is not None and project.image.builder != "none"
+    context = context_of(project, lock.read(project) if builds else None, values=values, image=image)
+    try:
+        draft = template.render(context)
+    except UndefinedValueError as error:
+        if error.name != "image":
+            raise
+        fix = "run 'manifestgen image' to build it, or give --image REF"
+        raise InputError("there is no model image yet", where=str(project.path), fix=fix) from error
+    found = logins(draft)
+    manifest = template.render(context, found) if found else draft
+    hosts = tuple(host for host in named_hosts(draft) if host in found)
+    return Rendered(manifest, hosts, _holds(manifest, [secret.reveal() for secret in project.file_texts]))
+
+
+def placeholder_logins(manifest: Manifest) -> Mapping[str, Login]:
+    """`${ACR_USERNAME_<NAME>}` and `${ACR_PASSWORD_<NAME>}` for each private registry that an image names."""
+    hosts = private_hosts(manifest)
+    return placeholders(hosts, variable_suffixes(named_hosts(manifest)))
+
+
+def inline_logins(
+    project: Project, environ: Mapping[str, str], azure: Callable[[Sequence[str]], Mapping[str, Login]]
+) -> Logins:
+    """The real logins, from the source that the project file names.
+
+    Args:
+        project: whose `registry` section names the source.
+        environ: the environment variables.
+        azure: finds them in Azure; called only for that source, and only if an image names a private registry.
+
+    Returns:
+        A function that raises InputError if a private registry has no login.
+    """
+
+    def logins(manifest: Manifest) -> Mapping[str, Login]:
+        private = private_hosts(manifest)
+        found: Mapping[str, Login] | None = on_this_machine(project, named_hosts(manifest), environ)
+        if found is None:
+            found = azure(private) if private else {}
+        for host in private:
+            if host not in found:
+                fix = _advice(project, host, variable_suffixes(named_hosts(manifest))[host])
+                raise InputError(f"no credential for registry {host}", where=str(project.path), fix=fix)
+        return found
+
+    return logins
+
+
+def _advice(project: Project, host: str, suffix: str) -> str:
+    registry = project.registry
+    if registry is not None and registry.credentials == "env":
+        return f"set ACR_USERNAME_{suffix} and ACR_PASSWORD_{suffix}"
+    if registry is not None and registry.file is not None:
+        return f"add {host} to {registry.file}"
+    return "choose another source in registry.credentials"
+
+
+def _holds(manifest: Manifest, texts: Sequence[str]) -> bool:
+    """Whether any key or text of a manifest has one of the texts in it."""
+    unseen: list[Any] = [manifest.content] if texts else []
+    while unseen:
+        value = unseen.pop()
+        if isinstance(value, str) and any(text in value for text in texts):
+            return True
+        if isinstance(value, dict):
+            unseen += [*value.keys(), *value.values()]
+        elif isinstance(value, list):
+            unseen += value
+    return False

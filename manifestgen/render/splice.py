@@ -1,0 +1,121 @@
+"""Values inside a template's text: marked when they are put out, made fit for their place when all text is there.
+
+A value is put out as JSON between two marks. Only the whole text shows whether a mark stands inside a JSON string
+(`"image": "{{ image }}"`, where the value becomes part of a text) or outside (`"ttl": {{ ttl }}`, where it stands for
+itself), whatever macros, loops and included templates the text came through. JSON of values is ASCII, and the marks are
+noncharacters of Unicode, so that neither a value nor a template can hold one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from json.encoder import encode_basestring_ascii
+from typing import Any, Final
+
+from jinja2 import Undefined
+from markupsafe import Markup
+
+_OPEN: Final = "\ufdd0"
+_CLOSE: Final = "\ufdd1"
+_LINE: Final = "\ufdd2"
+_LINE_END: Final = "\ufdd3"
+MARKS: Final = re.compile(f"[{_OPEN}{_CLOSE}{_LINE}{_LINE_END}]")
+
+_ESCAPED: Final = re.compile(r"\\.", re.DOTALL)
+_TOKENS: Final = re.compile(f"({_OPEN}[^{_CLOSE}]*{_CLOSE}|{_LINE}[0-9]+:[0-9]+{_LINE_END})")
+_LINES: Final = re.compile(f"{_LINE}([0-9]+):([0-9]+){_LINE_END}")
+
+
+class Json(str):
+    """A JSON text, as the filter `tojson` makes it: put out as it is, where any other text is put out as JSON."""
+
+    __slots__ = ()
+
+
+class NotJsonError(TypeError):
+    """A value that JSON does not have."""
+
+
+def _refuse(value: Any) -> str:
+    if isinstance(value, Undefined):
+        return str(value)  # raises, with the name
+    if isinstance(value, Markup):
+        return text_of(value)
+    raise NotJsonError(f"a value of type {type(value).__name__} is not JSON")
+
+
+_encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False, default=_refuse).encode
+
+
+def to_json(value: Any) -> Json:
+    """The filter `tojson`: any JSON value as JSON text; what a macro or a block put out, as the text that it is."""
+    if isinstance(value, Markup):
+        return Json(encode_basestring_ascii(text_of(value)))
+    if type(value) is str:
+        return Json(encode_basestring_ascii(value))
+    return Json(_encode(value))
+
+
+def mark(value: Any) -> Markup:
+    """What is put out for `{{ value }}`."""
+    if isinstance(value, Markup):
+        return value  # text of the template's: a macro's, a block's, a literal's
+    if isinstance(value, Undefined):
+        return Markup(str(value))  # noqa: S704 - raises, or is the empty text of an 'if' without 'else'
+    text = value if type(value) is Json else to_json(value)
+    return Markup(f"{_OPEN}{text}{_CLOSE}")  # noqa: S704 - no HTML; the JSON of a value is what is meant here
+
+
+def line_mark(template: int, line: int) -> str:
+    """A mark that says which template and line the text after it comes from; for finding mistakes."""
+    return f"{_LINE}{template}:{line}{_LINE_END}"
+
+
+def text_of(text: str) -> str:
+    """A text with every mark replaced by what it stands for."""
+    if _LINE in text:
+        text = _LINES.sub("", text)
+    if _OPEN not in text:
+        return str(text)
+    first, *parts = str.split(text, _OPEN)
+    inside = _odd_quotes(first)
+    pieces = [first]
+    for part in parts:
+        value, _, rest = part.partition(_CLOSE)
+        pieces.append(_inside_string(value) if inside else value)
+        pieces.append(rest)
+        inside ^= _odd_quotes(rest)
+    return "".join(pieces)
+
+
+def line_at(text: str, position: int) -> tuple[int, int] | None:
+    """The number of the template and the line that a position in `text_of(text)` comes from, if that has line marks."""
+    found: tuple[int, int] | None = None
+    inside = False
+    for token in _TOKENS.split(text):
+        if match := _LINES.fullmatch(token):
+            if position < 0:
+                break
+            found = int(match[1]), int(match[2])
+            continue
+        piece = token
+        if token.startswith(_OPEN):
+            piece = _inside_string(token[1:-1]) if inside else token[1:-1]
+        else:
+            inside ^= _odd_quotes(token)
+        if found is not None:
+            found = found[0], found[1] + piece.count("\n", 0, max(position, 0))
+        position -= len(piece)
+    return found
+
+
+def _odd_quotes(text: str) -> bool:
+    if "\\" in text:
+        text = _ESCAPED.sub("", text)
+    return text.count('"') % 2 == 1
+
+
+def _inside_string(value: str) -> str:
+    """A JSON value as part of a JSON string: a text's characters; the JSON of anything else."""
+    return value[1:-1] if value[0] == '"' else encode_basestring_ascii(value)[1:-1]
