@@ -6,8 +6,8 @@
     source_modules(route)    # the module, and its output, that the source is limited to
     to_text(route)           # the route again
 
-`docs/routes.md` describes the language. Every error and warning has its place: `offset` and `length` in characters of the
-text given, from 0.
+`docs/routes.md` describes the language. Every error and warning has its place: `offset` and `length` in
+characters of the text given, from 0.
 """
 
 from manifestgen.manifest.route.error import RouteSyntaxError
@@ -28,7 +28,7 @@ from manifestgen.manifest.route.tree import (
     Unary,
     Upstream,
 )
-from manifestgen.manifest.route.types import RouteTypeError, compile_check, type_of
+from manifestgen.manifest.route.type_check import RouteTypeError, compile_check, type_of
 
 __all__ = [
     "FUNCTIONS",

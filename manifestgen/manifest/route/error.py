@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from manifestgen.errors import InputError
+
+_LONGEST_QUOTE: Final = 60
 
 
 class RouteSyntaxError(InputError):
@@ -27,3 +31,10 @@ def join(alternatives: tuple[str, ...]) -> str:
     """`a`, `a or b`, `a, b or c`."""
     *most, last = alternatives
     return f"{', '.join(most)} or {last}" if most else last
+
+
+def quoted(text: str) -> str:
+    """A text for a message: in quotes, shortened, with what cannot be printed written as an escape."""
+    if len(text) > _LONGEST_QUOTE:
+        text = text[: _LONGEST_QUOTE - 1] + "…"
+    return "'" + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text) + "'"

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from manifestgen.manifest.route.error import quoted
 from manifestgen.manifest.route.hint import OPERAND, OPERATOR, unexpected
 from manifestgen.manifest.route.lexer import HEX, INTEGER, NAME, REAL, STRING, SYSTEM, UNCLOSED, UNKNOWN, Tokens
 from manifestgen.manifest.route.tree import PRECEDENCE, Broken, Fault
@@ -33,7 +34,7 @@ def break_down(tokens: Tokens, start: int, until: str) -> tuple[Broken, int]:
     """
     kinds, starts = tokens.kinds, tokens.starts
     nesting = _Nesting()
-    opened: list[int] = []
+    opened: list[tuple[int, bool]] = []  # where, and whether a function's
     faults: list[Fault] = []
     needed, complete = True, False  # an operand may come next; the condition may end here
     index = start
@@ -44,7 +45,7 @@ def break_down(tokens: Tokens, start: int, until: str) -> tuple[Broken, int]:
         if needed and kind in _OPERANDS:
             if kind == NAME and kinds[index + 1] == "(":
                 index += 1
-                opened.append(starts[index])
+                opened.append((starts[index], True))
                 nesting.open(call=True)
                 needed = kinds[index + 1] != ")"
             else:
@@ -55,7 +56,7 @@ def break_down(tokens: Tokens, start: int, until: str) -> tuple[Broken, int]:
             complete = False
             index += 1
         elif needed and kind == "(":
-            opened.append(starts[index])
+            opened.append((starts[index], False))
             nesting.open(call=False)
             complete = False
             index += 1
@@ -82,13 +83,15 @@ def break_down(tokens: Tokens, start: int, until: str) -> tuple[Broken, int]:
                 raise unexpected(tokens, index - surplus, (*OPERATOR, until))
             needed = False
         elif kind == "," and nesting.next_argument():
+            while opened and not opened[-1][1]:
+                faults.append(_never_closed(opened.pop()[0]))
             needed, complete = True, False
             index += 1
         elif kind == until and not nesting.calls_open:
             break
         else:
             raise unexpected(tokens, index, (")",) if nesting.calls_open else (*OPERATOR, until))
-    faults += [Fault("'(' is never closed", "add ')'", offset, 1) for offset in opened]
+    faults += [_never_closed(offset) for offset, _ in opened]
     faults.sort(key=lambda fault: fault.offset)
     offset = starts[start]
     return Broken(tokens.text[offset : tokens.ends[index - 1]], tuple(faults), offset), index
@@ -129,16 +132,27 @@ class _Nesting:
             return False
         innermost = self._calls[-1]
         self._depth = innermost + 1
-        if not self.calls_open or self.calls_open[-1] != innermost:
+        # A function that may be closed by now, inside another one: the comma may just as well be the other one's.
+        if len(self._calls) == 1 and not self.calls_open:
             self.calls_open.append(innermost)
         return True
+
+
+def _never_closed(offset: int) -> Fault:
+    return Fault("'(' is never closed", "add ')'", offset, 1)
 
 
 def _word_fault(tokens: Tokens, index: int) -> Fault:
     word = tokens.word(index)
     if tokens.kinds[index] == UNCLOSED:
-        return _fault(tokens, index, f"the text {word} is not closed", f"close it with {word[0]}")
-    return _fault(tokens, index, f"unknown character {word!r}", "remove it")
+        return _fault(tokens, index, f"the text {quoted(word)} is not closed", f"close it with {word[0]}")
+    return _fault(tokens, index, f"unknown character {quoted(word)}", _unknown_fix(tokens, index))
+
+
+def _unknown_fix(tokens: Tokens, index: int) -> str:
+    if tokens.word(index) == "\\":
+        return "write \\\\ for a backslash in a text, and only \\' \\\" and \\uXXXX otherwise"
+    return "remove it"
 
 
 def _fault(tokens: Tokens, index: int, message: str, fix: str) -> Fault:

@@ -6,9 +6,11 @@ import difflib
 import re
 from typing import Final
 
-from manifestgen.manifest.route.error import RouteSyntaxError, join
+from manifestgen.manifest.route.error import RouteSyntaxError, join, quoted
+from manifestgen.manifest.route.function import FUNCTIONS
 from manifestgen.manifest.route.lexer import (
     BRACKETED,
+    CONSTANTS,
     END,
     HEX,
     INTEGER,
@@ -18,23 +20,218 @@ from manifestgen.manifest.route.lexer import (
     STRING,
     SYSTEM,
     UNCLOSED,
-    UNKNOWN,
     Tokens,
 )
 
-OPERAND: Final = ("a property", "a literal", "a function", "(", "NOT")
+OPERAND: Final = ("a property", "a literal", "a function", "'('", "NOT")
 OPERATOR: Final = ("an operator",)
+ENDPOINT_CALL: Final = 'BrokeredEndpoint("/modules/MODULE/inputs/INPUT")'
+EXAMPLE: Final = "FROM /messages/* INTO $upstream"
+
+_NUMBERS: Final = frozenset({INTEGER, HEX, REAL})
+_PLACEHOLDER: Final = re.compile(r"<[^<>/\s]+>|\$?\{\{?[^{}]*\}\}?|@[A-Za-z_]+@|%[A-Za-z_]+%|\[[A-Z_]+\]")
+_INVISIBLE: Final = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\xa0\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]"
+)
+_CURLY_QUOTES: Final = re.compile("[\u2018-\u201f]")
+_GLUED_KEYWORD: Final = re.compile(r"(?i)(\*|'.*')(WHERE|INTO|AND|OR)")
+
+# Operators of other languages, and what to write here.
+_FOREIGN: Final = {
+    "&&": "write AND",
+    "&": "write AND",
+    "|": "write OR",
+    "!": "write NOT",
+    "like": "write contains(a, 'b'), starts_with(a, 'b') or ends_with(a, 'b')",
+    "in": "compare with each value: a = 'x' OR a = 'y'",
+    "is": "write is_null(a), is_defined(a) or NOT is_defined(a)",
+    "between": "write a >= 1 AND a <= 9",
+    "contains": "write contains(a, 'b')",
+    "mod": "write %",
+    "xor": "write (a OR b) AND NOT (a AND b)",
+    "<>=": "write <>",
+}
 
 
-def unexpected(tokens: Tokens, index: int, expected: tuple[str, ...], **_: object) -> RouteSyntaxError:
-    start, end = tokens.starts[index], tokens.ends[index]
-    return RouteSyntaxError(
-        f"unexpected {tokens.word(index)!r}, expected {join(expected)}", start, end - start, expected
-    )
+def unexpected(tokens: Tokens, index: int, expected: tuple[str, ...], *, part: str = "condition") -> RouteSyntaxError:
+    """The error for the word at `index`.
+
+    Args:
+        tokens: the words of the route.
+        index: of the first word that no route can go on with.
+        expected: what could stand there.
+        part: "start", "source", "condition", "sink" or "address".
+    """
+    blamed = _blamed(tokens, index)
+    start, end = tokens.starts[blamed], tokens.ends[blamed]
+    if tokens.kinds[blamed] == UNCLOSED:
+        message = f"the text {quoted(tokens.word(blamed))} is not closed"
+        return RouteSyntaxError(message, start, end - start, expected, fix=f"close it with {tokens.text[start]}")
+    wanted = join(expected)
+    if tokens.kinds[index] == END:
+        message = f"the route ends where {wanted} is expected" if len(tokens.kinds) > 1 else "the route is empty"
+    else:
+        message = f"unexpected {quoted(tokens.word(index))}, expected {wanted}"
+    fix = _general(tokens, index) or _BY_PART[part](tokens, index) or f"write {wanted} here"
+    return RouteSyntaxError(message, start, end - start, expected, fix=fix)
 
 
 def nearest_function(name: str) -> str:
-    from manifestgen.manifest.route.function import FUNCTIONS
+    """What to write instead of a function that there is not."""
+    if name == "!":
+        return "write NOT"
+    close = difflib.get_close_matches(name[:_LONGEST_GUESS], FUNCTIONS, 1)
+    if not close and name.replace("_", "") == name:
+        close = [known for known in FUNCTIONS if known.replace("_", "") == name]
+    return f"write {FUNCTIONS[close[0]].usage}" if close else f"use one of {', '.join(sorted(FUNCTIONS))}"
 
-    close = difflib.get_close_matches(name, FUNCTIONS, 1)
-    return f"did you mean {close[0]!r}?" if close else ""
+
+_LONGEST_GUESS: Final = 40
+
+
+def _blamed(tokens: Tokens, index: int) -> int:
+    """The word to point at: a text that is not closed takes everything behind it with it."""
+    if index and tokens.kinds[index] != UNCLOSED and tokens.kinds[index - 1] == UNCLOSED:
+        return index - 1
+    return index
+
+
+def _general(tokens: Tokens, index: int) -> str:
+    """Mistakes that look the same in every part of a route."""
+    text, start = tokens.text, tokens.starts[index]
+    before = tokens.ends[index - 1] if index else 0
+    if (comment := text.find("/*", before, start)) >= 0:
+        ignored = quoted(text[comment : text.index("*/", comment + 2) + 2])
+        return f"'/*' starts a comment, so {ignored} is left out: remove the '*/', or put the comment elsewhere"
+    words = text[tokens.starts[max(0, index - 1)] : tokens.ends[index]][-_LONGEST_GUESS:]
+    if found := _INVISIBLE.search(words):
+        return f"remove the invisible character U+{ord(found[0]):04X}, or put a plain blank in its place"
+    if _CURLY_QUOTES.search(words):
+        return "use straight quotes, ' or \""
+    if tokens.kinds[index] == BRACKETED and (found := re.fullmatch(r"\w+(\[\d+\])(\.\w+)*", tokens.word(index))):
+        return f"a property has no elements; for the message's body write $body.{quoted(found[0])[1:-1]}"
+    at = start - 1 if index and tokens.word(index - 1) == "$" and before == start else start
+    if (found := _PLACEHOLDER.match(text, at)) and not re.fullmatch(r"\{\$?\w+\}", found[0]):
+        return f"put a value in the place of {quoted(found[0])}"
+    if index and _GLUED_KEYWORD.fullmatch(previous := tokens.word(index - 1)[-_LONGEST_GUESS:]):
+        glued = _GLUED_KEYWORD.fullmatch(previous)
+        return f"put a blank before {glued[2]}" if glued else ""
+    if tokens.word(index)[:1] == "\\":
+        return 'remove the backslash: inside the JSON string a quote is written \\", in the route " or \''
+    return ""
+
+
+def _at_start(tokens: Tokens, index: int) -> str:
+    word = tokens.word(index)[:_LONGEST_GUESS]
+    if tokens.kinds[index] == END:
+        return f"write a route, for example: {EXAMPLE}"
+    if tokens.kinds[index] == NAME and (close := difflib.get_close_matches(word.upper(), ("FROM", "SELECT"), 1)):
+        return f"write {close[0]}"
+    return f"begin with FROM, for example: {EXAMPLE}"
+
+
+def _in_source(tokens: Tokens, index: int) -> str:
+    kind, word = tokens.kinds[index], tokens.word(index)
+    previous = tokens.kinds[index - 1]
+    if previous == "/":
+        if kind == "/":
+            return "remove one '/'"
+        if kind in ("INTO", "WHERE", END):
+            where = tokens.kinds[index - 2] if index > 1 else ""
+            return "write /* for every message" if where == "FROM" else "remove the last '/'"
+        if kind in _NUMBERS:
+            return f"{quoted(word)} reads as a number: give the module or output another name"
+        if kind in KEYWORDS or kind in CONSTANTS:
+            return f"{quoted(word)} is a keyword here: give the module or output another name"
+        if kind == SYSTEM:
+            return f"write a module's name; {quoted(word)} is none that can be routed from"
+        if kind == STRING:
+            return "write the name without quotes"
+        return ""
+    if previous == "FROM":
+        if kind == NAME:
+            return f"write /{quoted(word)[1:-1]}: a source starts with '/'"
+        if kind == "*":
+            return "write /* for every message"
+        if kind == STRING:
+            return "write the source without quotes"
+        return "write a source, for example /messages/*"
+    if kind in (NAME, *_NUMBERS):
+        if close := difflib.get_close_matches(word[:_LONGEST_GUESS].upper(), ("WHERE", "INTO"), 1):
+            return f"write {close[0]}"
+        return "write WHERE or INTO here; a name cannot hold blanks"
+    if kind in (SYSTEM, END):
+        return "write INTO before the sink" if kind == SYSTEM else "add INTO and the sink, for example INTO $upstream"
+    return ""
+
+
+def _in_condition(tokens: Tokens, index: int) -> str:
+    kind, word = tokens.kinds[index], tokens.word(index)
+    previous = tokens.kinds[index - 1] if index else ""
+    if previous == "WHERE":
+        return "write a condition behind WHERE, or leave out WHERE" if kind in ("INTO", END) else ""
+    adjacent = index > 0 and tokens.ends[index - 1] == tokens.starts[index]
+    if adjacent and previous == "=" and kind in ("=", ">", "<", ">=", "<="):
+        return "write =" if kind == "=" else f"write {kind[0]}="
+    if kind == "=" and previous == NAME and tokens.word(index - 1) == "!":
+        return "write != without a blank"
+    if kind == "{":
+        if tokens.kinds[index + 1] == NAME and tokens.kinds[index + 2] == "}":
+            return f"write {{${quoted(tokens.word(index + 1))[1:-1]}}} for a system property"
+        return ""
+    if kind == NAME and word.lower() in _FOREIGN:
+        return _FOREIGN[word.lower()]
+    if word[:1] in ("-", "+", "*", "%") and len(word) > 1 and kind in (NAME, *_NUMBERS):
+        return f"put a blank behind the operator: {word[0]} {quoted(word[1:])[1:-1]}"
+    if kind == END:
+        return "add INTO and the sink, for example INTO $upstream" if "FROM" in tokens.kinds[:3] else ""
+    if kind == "INTO":
+        if previous in ("AND", "OR", "NOT", "=", "!=", "<>", "<", "<=", ">", ">="):
+            return f"complete what {quoted(tokens.word(index - 1))} begins"
+        return "close the function's parenthesis with ')'" if _unclosed(tokens, index) else ""
+    if kind == ")":
+        return "remove ')'" if previous not in ("(", ",") else ""
+    if kind == ",":
+        return "remove ','" if previous != "," else "remove one ','"
+    if kind in (NAME, SYSTEM, STRING, *_NUMBERS, *CONSTANTS):
+        return f"put an operator before {quoted(word)}; a name cannot hold blanks"
+    return ""
+
+
+def _unclosed(tokens: Tokens, index: int) -> bool:
+    return tokens.kinds[:index].count("(") > tokens.kinds[:index].count(")")
+
+
+def _in_sink(tokens: Tokens, index: int) -> str:
+    kind, word = tokens.kinds[index], tokens.word(index)
+    sinks = f"write $upstream or {ENDPOINT_CALL}"
+    if tokens.kinds[index - 1] == "INTO" or index == 0:
+        if kind in (STRING, "/"):
+            return f"write {ENDPOINT_CALL}"
+        return sinks
+    sink = tokens.word(index - 1)
+    if sink.lower() == "upstream":
+        return "write $upstream"
+    if sink == "$" and word.lower() == "upstream":
+        return "write $upstream without a blank"
+    return sinks
+
+
+def _in_address(tokens: Tokens, index: int) -> str:
+    kind, previous = tokens.kinds[index], tokens.kinds[index - 1]
+    if previous == "(":
+        return "put the address in quotes" if kind in ("/", NAME) else f"write {ENDPOINT_CALL}"
+    if kind == END:
+        return "add ')'"
+    if tokens.word(index - 1) in ("''", '""') or kind in (NAME, STRING, "/"):
+        return "put the address in quotes once"
+    return f"write {ENDPOINT_CALL}"
+
+
+_BY_PART: Final = {
+    "start": _at_start,
+    "source": _in_source,
+    "condition": _in_condition,
+    "sink": _in_sink,
+    "address": _in_address,
+}

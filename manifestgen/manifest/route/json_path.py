@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+from manifestgen.manifest.route.error import quoted
+
 
 class PathError(NamedTuple):
     """What is wrong with a path, and the offset in it."""
@@ -21,10 +23,7 @@ _PART: Final = re.compile(r"[^.\[\]]+|[.\[\]]")
 
 
 def check_path(path: str) -> PathError | None:
-    """Why the runtime's compiler refuses a path; None if it takes it.
-
-    What follows a complete path is not looked at: `a[0]b` and `a]` are read as `a[0]` and `a`.
-    """
+    """Why the runtime's compiler refuses a path; None if it takes it."""
     if not path:
         return PathError("the path behind '$body.' is empty", 0)
     parts = _PART.findall(path)
@@ -36,8 +35,7 @@ def check_path(path: str) -> PathError | None:
     while True:
         name = at(index)
         if name in ("", ".", "[", "]") or _is_number(name):
-            seen = f"{name!r}" if name else "nothing"
-            return PathError(f"a name is needed where {seen} stands", offset)
+            return PathError(f"{quoted(name)} is no name" if name else "a name is missing at its end", offset)
         offset += len(name)
         index += 1
         if at(index) == "[":
@@ -48,8 +46,10 @@ def check_path(path: str) -> PathError | None:
                 return PathError("']' is missing", offset + 1 + len(number))
             offset += len(number) + 2
             index += 3
-        if at(index) != ".":
+        if index == len(parts):
             return None
+        if at(index) != ".":
+            return PathError("'.' is missing", offset)
         offset += 1
         index += 1
 

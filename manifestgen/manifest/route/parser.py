@@ -25,9 +25,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from manifestgen.manifest.route import lexer
-from manifestgen.manifest.route.error import RouteSyntaxError
 from manifestgen.manifest.route.fault import break_down
-from manifestgen.manifest.route.hint import OPERAND, unexpected
+from manifestgen.manifest.route.hint import ENDPOINT_CALL, unexpected
 from manifestgen.manifest.route.lexer import END, NAME, STRING, SYSTEM, Tokens, tokenize
 from manifestgen.manifest.route.sink import function_sink, system_sink
 from manifestgen.manifest.route.tree import (
@@ -69,16 +68,16 @@ def parse(text: str) -> Route:
     index = 0
     if kinds[0] == "SELECT":
         if kinds[1] != "*":
-            raise unexpected(tokens, 1, ("*",))
+            raise unexpected(tokens, 1, ("*",), part="start")
         index = 2
     if kinds[index] != "FROM":
-        raise unexpected(tokens, index, ("FROM",) if index else ("FROM", "SELECT *"))
+        raise unexpected(tokens, index, ("FROM",) if index else ("FROM", "SELECT *"), part="start")
     source, index = _source(tokens, index + 1)
     condition = None
     if kinds[index] == "WHERE":
         condition, index = _condition(tokens, index + 1, "INTO")
     elif kinds[index] != "INTO":
-        raise unexpected(tokens, index, ("/", "WHERE", "INTO"))
+        raise unexpected(tokens, index, ("/", "WHERE", "INTO"), part="source")
     sink, tail = _sink(tokens, index + 1)
     return Route(source, condition, sink, text, tail)
 
@@ -97,10 +96,10 @@ def _source(tokens: Tokens, start: int) -> tuple[Source, int]:
     index = start
     while kinds[index] == "/":
         if kinds[index + 1] not in ("*", NAME):
-            raise unexpected(tokens, index + 1, ("*", "a name"), in_source=True)
+            raise unexpected(tokens, index + 1, ("*", "a name"), part="source")
         index += 2
     if index == start:
-        raise unexpected(tokens, index, ("/",), in_source=True)
+        raise unexpected(tokens, index, ("/",), part="source")
     offset, end = tokens.starts[start], tokens.ends[index - 1]
     path = "".join([tokens.word(i) for i in range(start, index)])
     return Source(path, offset, end - offset), index
@@ -111,11 +110,11 @@ def _sink(tokens: Tokens, index: int) -> tuple[Upstream | ModuleInput, int]:
     if kinds[index] == SYSTEM:
         return system_sink(tokens.word(index), tokens.starts[index]), tokens.ends[index]
     if kinds[index] != NAME:
-        raise unexpected(tokens, index, ("$upstream", 'BrokeredEndpoint("/modules/MODULE/inputs/INPUT")'), in_sink=True)
+        raise unexpected(tokens, index, ("$upstream", ENDPOINT_CALL), part="sink")
     for step, expected in ((1, "("), (2, STRING), (3, ")")):
         if kinds[index + step] != expected:
             wanted = '"/modules/MODULE/inputs/INPUT"' if expected == STRING else expected
-            raise unexpected(tokens, index + step, (wanted,), in_sink=True, after=tokens.word(index))
+            raise unexpected(tokens, index + step, (wanted,), part="address" if step > 1 else "sink")
     sink = function_sink(tokens.word(index), tokens.starts[index], tokens.word(index + 2), tokens.starts[index + 2])
     return sink, tokens.ends[index + 3]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from manifestgen.manifest.route.error import RouteSyntaxError
+from manifestgen.manifest.route.error import RouteSyntaxError, quoted
 from manifestgen.manifest.route.tree import ModuleInput, Upstream
 
 UPSTREAM: Final = "$upstream"
@@ -16,7 +16,7 @@ ADDRESS: Final = "/modules/MODULE/inputs/INPUT"
 _PARTS: Final = 4
 
 # White space as .NET's String.Trim knows it; Python's own strip() would take the separators U+001C to U+001F too.
-WHITE: Final = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+WHITE: Final = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
 
 
 def system_sink(word: str, offset: int) -> Upstream:
@@ -27,7 +27,7 @@ def system_sink(word: str, offset: int) -> Upstream:
     """
     if word.lower() != UPSTREAM:
         raise RouteSyntaxError(
-            f"unknown sink {word!r}",
+            f"unknown sink {quoted(word)}",
             offset,
             len(word),
             (UPSTREAM,),
@@ -36,7 +36,7 @@ def system_sink(word: str, offset: int) -> Upstream:
     return Upstream(offset, len(word))
 
 
-def function_sink(name: str, name_offset: int, quoted: str, quoted_offset: int) -> ModuleInput:
+def function_sink(name: str, name_offset: int, argument: str, offset: int) -> ModuleInput:
     """The sink that a `name("address")` is.
 
     Raises:
@@ -44,22 +44,23 @@ def function_sink(name: str, name_offset: int, quoted: str, quoted_offset: int) 
     """
     if name.lower() != ENDPOINT.lower():
         raise RouteSyntaxError(
-            f"unknown sink {name!r}",
+            f"unknown sink {quoted(name)}",
             name_offset,
             len(name),
             (ENDPOINT,),
             fix=f'write {ENDPOINT}("{ADDRESS}") or {UPSTREAM}',
         )
-    address = quoted[1:-1]
+    address = argument[1:-1]
     # Exactly one slash at either end is forgiven.
     trimmed = address.strip(WHITE).removeprefix("/").removesuffix("/")
     parts = trimmed.split("/")
     if len(parts) != _PARTS:
+        count = f"{len(parts)} part{'s' * (len(parts) > 1)}" if trimmed else "no parts"
         raise RouteSyntaxError(
-            f"the address {address!r} has {len(parts) if trimmed else 'no'} {'part' if len(parts) == 1 and trimmed else 'parts'}, not {_PARTS}",
-            quoted_offset + 1,
+            f"the address {quoted(address)} has {count}, not {_PARTS}",
+            offset + 1,
             len(address),
             (ADDRESS,),
             fix=f'write "{ADDRESS}"',
         )
-    return ModuleInput(parts[1], parts[3], address, quoted_offset + 1)
+    return ModuleInput(parts[1], parts[3], address, offset + 1)

@@ -1,7 +1,7 @@
 """What a route says: its source, its condition as a tree, its sink.
 
-Values only: where a thing stands in the text (`offset`, `length`, in characters) is kept for messages and does not count
-when two trees are compared.
+Values only: where a thing stands in the text (`offset`, `length`, in characters) is kept for messages and does not
+count when two trees are compared.
 """
 
 from __future__ import annotations

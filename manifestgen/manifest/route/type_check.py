@@ -13,12 +13,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from manifestgen.manifest.route.error import quoted
 from manifestgen.manifest.route.function import FUNCTIONS, TWIN_CHANGE, Function, Type
 from manifestgen.manifest.route.hint import nearest_function
 from manifestgen.manifest.route.json_path import check_path
 from manifestgen.manifest.route.tree import (
     Binary,
-    Broken,
     Call,
     Expression,
     Literal,
@@ -134,7 +134,7 @@ def _system_property(node: SystemProperty, errors: list[RouteTypeError]) -> Type
     offset = node.offset + int(node.escaped) + len(node.name) - len(path) + wrong.offset
     errors.append(
         RouteTypeError(
-            f"{node.name!r} is no path into the body: {wrong.message}",
+            f"{quoted(node.name)} is no path into the body: {wrong.message}",
             offset if path else node.offset,
             1 if path else node.length,
             "write names with dots between, each with one [number] at the most: $body.list[0].name",
@@ -171,7 +171,7 @@ def _call(node: Call, given: list[Type | None], errors: list[RouteTypeError]) ->
 def _unknown_function(node: Call, name: str) -> RouteTypeError:
     if name == TWIN_CHANGE:
         return _error(node, f"'{TWIN_CHANGE}' works in IoT Hub's routes only", "leave it out; filter in a module")
-    return _error(node, f"there is no function {node.name!r}", nearest_function(name))
+    return _error(node, f"there is no function {quoted(node.name)}", nearest_function(name))
 
 
 def _wrong_arguments(node: Call, function: Function, given: list[Type | None]) -> RouteTypeError:
@@ -244,7 +244,7 @@ def _mismatch(node: Binary, left: Type | None, right: Type | None) -> RouteTypeE
 
 def _mismatch_fix(node: Binary, left: Type | None, right: Type | None) -> str:
     if node.operator == "||":
-        return "join texts only, and put literals in quotes"
+        return "'||' joins texts; for a choice write OR, to join put literals in quotes"
     if node.operator in ("+",) and left is right is _STRING:
         return f"join texts with ||: {_written(node.left)} || {_written(node.right)}"
     if node.operator in _ARITHMETIC:
