@@ -48,7 +48,8 @@ INPUTS_VARIABLE = "MANIFESTGEN_IMAGE_INPUTS"
 _OPEN_SECONDS = 180.0
 _START_SECONDS = 600.0
 _TIMEOUT = (10.0, 60.0)  # to connect, to wait for the next bytes
-_RETRY = Retry(
+# For our own questions. Together they bridge some 15 seconds, as long as the SDK bridges for its own.
+RETRY = Retry(
     total=4,
     backoff_factor=1.0,
     backoff_max=20.0,
@@ -84,9 +85,14 @@ class Workspace:
     Args:
         place: which one.
         credential: of azure-identity; the one of `manifestgen.azure.auth` if None. Nothing ever logs in interactively.
+        retry: how questions about builds are repeated.
+
+    Raises:
+        InputError: azureml-core is missing.
+        NotFoundError, DeniedError, CloudError: the workspace cannot be read.
     """
 
-    def __init__(self, place: WorkspaceId, credential: TokenCredential | None = None) -> None:
+    def __init__(self, place: WorkspaceId, credential: TokenCredential | None = None, *, retry: Retry = RETRY) -> None:
         if credential is None:
             from manifestgen.azure.auth import credential as default_credential
 
@@ -118,7 +124,7 @@ class Workspace:
         with self._errors.translated(self._where), aml_sdk.calling():
             self._sdk = aml_sdk.bounded(open_it, _OPEN_SECONDS, "opening the workspace")
         self._session = requests.Session()
-        self._session.mount("https://", HTTPAdapter(max_retries=_RETRY))
+        self._session.mount("https://", HTTPAdapter(max_retries=retry))
         # Characters and bytes of each build log read so far, so that the next piece can be asked for by its range.
         self._read: dict[str, tuple[int, int]] = {}
 

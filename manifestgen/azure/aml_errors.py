@@ -37,6 +37,7 @@ _FAMILIES: tuple[type[Exception], ...] = (
 )
 
 _PRINTED = re.compile(r"Response Code: (\d+)\n.*?Content: b?(['\"]?)(.*)\2\s*$", re.DOTALL)
+_UNSEEN_SUBSCRIPTION = re.compile(r"You don't have access to (\S+) subscription")
 _MAX_WORDS = 600
 
 
@@ -76,10 +77,12 @@ def _translate(error: BaseException, where: str) -> ManifestgenError:
     words = redact(_message(error))
     if any(isinstance(link, (AuthenticationException, ClientAuthenticationError)) for link in chain):
         return DeniedError(f"no token could be got: {words}", where=where, fix=_LOGIN)
-    if "not found" in words.lower() or "could not be found" in words.lower() or "does not exist" in words.lower():
-        return NotFoundError(words, where=where, fix=_CHECK_IDS)
     if any(_is_connection(link) for link in chain):
         return CloudError(f"Azure ML could not be reached: {words}", where=where, fix=_NETWORK)
+    if isinstance(error, AzureMLException) and (unseen := _UNSEEN_SUBSCRIPTION.search(words)):
+        return NotFoundError(f"the identity sees no subscription {unseen[1]}", where=where, fix=_CHECK_IDS)
+    if isinstance(error, AzureMLException) and re.search(r"not ?found", words, re.IGNORECASE):
+        return NotFoundError(words, where=where, fix=_CHECK_IDS)
     if isinstance(error, OSError):
         return InputError(words, where=error.filename or where, fix="check that the file is there and can be read")
     if isinstance(error, (UserErrorException, WebserviceException)):

@@ -76,9 +76,8 @@ def _guard(world: World) -> Any:
         try:
             verify_token(world, request, _AUDIENCES)
         except TokenError as error:
-            code = "TokenExpired" if error.expired else "AuthenticationFailed"
             return service_error(
-                world, 401, code, str(error), headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
+                world, 401, error.code, str(error), headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}
             )
         if named != expected:
             return service_error(world, 403, "AuthorizationFailed", _ROLE)

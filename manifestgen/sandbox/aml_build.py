@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import json
 import re
 import tarfile
 from collections.abc import Mapping, Sequence
@@ -22,9 +23,11 @@ from typing import Any
 
 import yaml
 
-from manifestgen.sandbox import blob
+from manifestgen.sandbox import blob, images
+from manifestgen.sandbox.aml_answer import iso
 from manifestgen.sandbox.aml_artifacts import CONTAINER, artifact_file
 from manifestgen.sandbox.faults import build_failure
+from manifestgen.sandbox.registry import push_image
 from manifestgen.sandbox.world import World
 
 _APP = "/var/azureml-app"
@@ -51,7 +54,6 @@ class Build:
         kind: the service's type of operation.
         image: key of the image that the service keeps of it; empty for a package.
         repository: of the image to push; `tag` likewise.
-        labels: of the image to push.
         variables: the container's environment.
         lines: the log's lines, of which `logged` have been written.
         state: NotStarted, Running, Succeeded or Failed.
@@ -65,7 +67,6 @@ class Build:
     tag: str
     created: float
     image: str = ""
-    labels: Mapping[str, str] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     lines: Sequence[str] = ()
     logged: int = 0
@@ -141,16 +142,14 @@ async def _run(world: World, build_id: str) -> None:
         blob.append(world, CONTAINER, build.log_path, line + "\n")
         save(world, build)
         await asyncio.sleep(pause)
-    await _finish(world, build)
+    _finish(world, build)
 
 
-async def _finish(world: World, build: Build) -> None:
-    from manifestgen.sandbox.registry import push_image
-
+def _finish(world: World, build: Build) -> None:
     if build.error:
         save(world, replace(build, state="Failed", ended=world.now()))
         return
-    push_image(world, build.repository, build.tag, labels=build.labels, architecture="amd64")
+    _push(world, build)
     if build.start_failure is None:
         world.store.delete("start-failure", reference(world, build))
     else:
@@ -158,6 +157,24 @@ async def _finish(world: World, build: Build) -> None:
     # A workspace gets its registry with its first image.
     world.store.put("workspace", "registry", {"id": world.names.registry_arm_id})
     save(world, replace(build, state="Succeeded", ended=world.now()))
+
+
+def _push(world: World, build: Build) -> None:
+    """Put the image into the registry, with its environment and the time it was made."""
+    host = world.names.login_server
+    pushed = images.find_manifest(world, host, build.repository, push_image(world, build.repository, build.tag))
+    assert pushed is not None  # noqa: S101 - it is there since the line above
+    manifest = json.loads(pushed.path.read_bytes())
+    config = json.loads(images.content_path(world, manifest["config"]["digest"]).read_bytes())
+    # The time makes every build another image, as it is in truth.
+    config["created"] = iso(world.now())
+    config["config"] = {
+        "Env": [f"{name}={value}" for name, value in {**build.variables, "AZUREML_APP_ROOT": _APP}.items()],
+        "WorkingDir": _APP,
+    }
+    manifest["config"] |= images.put_blob(world, host, build.repository, json.dumps(config).encode())
+    text = json.dumps(manifest).encode()
+    images.put_manifest(world, host, build.repository, build.tag, pushed.media_type, text)
 
 
 def conda_file(world: World, url: str) -> Any:

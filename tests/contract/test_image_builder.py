@@ -1,0 +1,626 @@
+"""What every `ImageBuilder` does: the fake in memory, and Azure ML's SDK on the sandbox."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import logging
+import os
+import sys
+import tarfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from manifestgen.cloud import (
+    Build,
+    BuildRequest,
+    BuildState,
+    BuildStatus,
+    ImageBuilder,
+    ModelRegistration,
+    RegisteredModel,
+)
+from manifestgen.errors import CloudError, DeniedError, InputError, NotFoundError
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from fakes.image_builder import FakeImageBuilder
+
+# The SDK leaves sockets of its many sessions to the garbage collector.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+azureml = [
+    pytest.mark.azureml,
+    pytest.mark.skipif(importlib.util.find_spec("azureml") is None, reason="azureml-core is not installed"),
+]
+
+_CONDA = "name: scoring\ndependencies:\n  - python=3.10\n  - pip:\n      - scikit-learn\n      - azureml-defaults\n"
+_SCORE = "def init():\n    pass\n\n\ndef run(input_data):\n    return input_data\n"
+
+
+@dataclass
+class Cloud:
+    """A builder, how another process would get one for the same workspace, and how to make a build fail."""
+
+    builder: ImageBuilder
+    again: Callable[[], ImageBuilder]
+    fail_next_build: Callable[[str, list[str]], None]
+    sandbox: Any = None
+
+
+@pytest.fixture
+def sandbox_cloud(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    """The real adapter on the sandbox."""
+    sandbox = request.getfixturevalue("sandbox")
+    for name in ("AZUREML_DEFAULT_BACKOFF", "AZUREML_DEFAULT_500_BACKOFF", "AZUREML_DEFAULT_503_BACKOFF"):
+        monkeypatch.setenv(name, "0")  # read when azureml-core is imported, so the first test decides
+
+    from azure.identity import EnvironmentCredential
+
+    from manifestgen.azure.aml import RETRY, Workspace
+    from manifestgen.azure.aml_workspace import WorkspaceId
+    from manifestgen.sandbox.faults import fail_builds
+    from manifestgen.sandbox.world import Pace
+
+    names = sandbox.world.names
+    sandbox.world.pace = Pace(image_build=0.4)
+    credential = EnvironmentCredential()
+
+    def opened() -> ImageBuilder:
+        place = WorkspaceId(names.subscription_id, names.resource_group, names.workspace)
+        return Workspace(place, credential, retry=RETRY.new(backoff_factor=0.0))
+
+    def fail(message: str, log: list[str]) -> None:
+        async def arm() -> None:
+            fail_builds(sandbox.world, log=log, message=message, times=1)
+
+        sandbox.call(arm())
+
+    return Cloud(opened(), opened, fail, sandbox)
+
+
+@pytest.fixture(params=["fake", pytest.param("azureml", marks=azureml)])
+def cloud(request: pytest.FixtureRequest) -> Cloud:
+    if request.param == "azureml":
+        return request.getfixturevalue("sandbox_cloud")
+    fake = FakeImageBuilder()
+    return Cloud(fake, lambda: fake, lambda message, log: fake.failures.append((message, log)))
+
+
+@dataclass
+class Files:
+    """The files of a project, outside the working directory."""
+
+    folder: Path
+    model: Path
+    script: Path
+    conda: Path
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Files]:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    folder = tmp_path / "project"
+    folder.mkdir()
+    made = Files(folder, folder / "model.pkl", folder / "score.py", folder / "myenv.yml")
+    made.model.write_bytes(b"a model" * 100)
+    made.script.write_text(_SCORE)
+    made.conda.write_text(_CONDA)
+    yield made
+    assert Path.cwd() == elsewhere, "the working directory was not put back"
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that no other test uses."""
+    return f"model-{uuid.uuid4().hex[:8]}"
+
+
+def registration(files: Files, name: str, **changes: Any) -> ModelRegistration:
+    return replace(ModelRegistration(name, files.model, "ab" * 32, {"area": "anomaly"}, "Finds anomalies"), **changes)
+
+
+def request_for(model: RegisteredModel, files: Files, builder: Any, **changes: Any) -> BuildRequest:
+    image = f"image-{uuid.uuid4().hex[:8]}"
+    made = BuildRequest(
+        builder=builder,
+        name=image,
+        label="abc123",
+        model=model,
+        entry_script=files.script,
+        conda_file=files.conda,
+        inputs=uuid.uuid4().hex,
+        tags={"area": "iot"},
+        description="Anomaly detection on the edge",
+    )
+    return replace(made, **changes)
+
+
+def finished(builder: ImageBuilder, build: Build) -> tuple[BuildStatus, list[BuildState]]:
+    """The build's last status, and the states it went through."""
+    states: list[BuildState] = []
+    deadline = time.monotonic() + 30
+    while True:
+        status = builder.status(build)
+        if status.state not in states:
+            states.append(status.state)
+        if status.state in (BuildState.SUCCEEDED, BuildState.FAILED):
+            return status, states
+        assert time.monotonic() < deadline, states
+        time.sleep(0.02)
+
+
+def test_registered_model_keeps_tags_description_and_fingerprint(cloud: Cloud, files: Files, name: str) -> None:
+    model = cloud.builder.register(registration(files, name))
+    assert (model.name, model.version, model.id) == (name, 1, f"{name}:1")
+    assert dict(model.tags) == {"area": "anomaly"}
+    assert model.description == "Finds anomalies"
+    assert dict(model.properties)["manifestgen.sha256"] == "ab" * 32
+    assert model.created is not None
+    assert cloud.again().model(name) == model
+
+
+def test_folder_can_be_registered(cloud: Cloud, files: Files, name: str) -> None:
+    folder = files.folder / "saved"
+    (folder / "variables").mkdir(parents=True)
+    (folder / "graph.bin").write_bytes(b"graph")
+    (folder / "variables" / "weights.bin").write_bytes(b"weights")
+    assert cloud.builder.register(registration(files, name, path=folder)).version == 1
+
+
+def test_models_of_a_name_come_newest_first(cloud: Cloud, files: Files, name: str) -> None:
+    for sha in ("a1", "b2", "c3"):
+        cloud.builder.register(registration(files, name, sha256=sha))
+    assert [model.version for model in cloud.builder.models(name)] == [3, 2, 1]
+    assert {model.name for model in cloud.builder.models(name)} == {name}
+    assert cloud.builder.model(name).version == 3
+    assert cloud.builder.model(name, 2).properties["manifestgen.sha256"] == "b2"
+
+
+def test_models_of_all_names_are_listed(cloud: Cloud, files: Files, name: str) -> None:
+    cloud.builder.register(registration(files, name))
+    cloud.builder.register(registration(files, f"{name}-other"))
+    assert {name, f"{name}-other"} <= {model.name for model in cloud.builder.models()}
+
+
+def test_unknown_name_has_no_models(cloud: Cloud, name: str) -> None:
+    assert list(cloud.builder.models(name)) == []
+
+
+@pytest.mark.parametrize("version", [None, 7])
+def test_unknown_model_is_not_found(cloud: Cloud, name: str, version: int | None) -> None:
+    with pytest.raises(NotFoundError, match=name):
+        cloud.builder.model(name, version)
+
+
+def test_missing_model_file_is_wrong_input(cloud: Cloud, files: Files, name: str) -> None:
+    with pytest.raises(InputError):
+        cloud.builder.register(registration(files, name, path=files.folder / "missing.pkl"))
+
+
+@pytest.mark.parametrize("builder", ["package", "container-image"])
+def test_build_ends_in_an_image(cloud: Cloud, files: Files, name: str, builder: Any) -> None:
+    model = cloud.builder.register(registration(files, name))
+    request = request_for(model, files, builder)
+    build = cloud.builder.start(request)
+    status, states = finished(cloud.builder, build)
+    assert states[0] in (BuildState.QUEUED, BuildState.RUNNING)
+    assert status.state is BuildState.SUCCEEDED
+    server, _, image = status.reference.partition("/")
+    assert server.endswith(".azurecr.io")
+    assert image == (f"{request.name}:abc123" if builder == "package" else f"{request.name}:1")
+    assert bool(build.image) is (builder == "container-image")
+
+
+@pytest.mark.parametrize("builder", ["package", "container-image"])
+def test_build_can_be_asked_for_from_another_process(cloud: Cloud, files: Files, name: str, builder: Any) -> None:
+    model = cloud.builder.register(registration(files, name))
+    started = cloud.builder.start(request_for(model, files, builder))
+    kept = Build(started.builder, started.operation, started.image)
+    status, _ = finished(cloud.again(), kept)
+    assert status.reference
+    assert "Step 1/" in cloud.again().log(kept)
+
+
+@pytest.mark.parametrize("builder", ["package", "container-image"])
+def test_failed_build_tells_the_services_words_and_log(cloud: Cloud, files: Files, name: str, builder: Any) -> None:
+    model = cloud.builder.register(registration(files, name))
+    cloud.fail_next_build("Docker image build failed.", ["ResolvePackageNotFound:", "  - skikit-learn"])
+    build = cloud.builder.start(request_for(model, files, builder))
+    status, _ = finished(cloud.builder, build)
+    assert status.state is BuildState.FAILED
+    assert "Docker image build failed" in status.error
+    assert "skikit-learn" in cloud.builder.log(build)
+
+
+def test_log_read_in_pieces_is_the_whole_log(cloud: Cloud, files: Files, name: str) -> None:
+    model = cloud.builder.register(registration(files, name))
+    cloud.fail_next_build("no", ["Auflösung der Abhängigkeiten …", "日本語 ✓"])
+    build = cloud.builder.start(request_for(model, files, "package"))
+    pieces = [cloud.builder.log(build)]
+    finished(cloud.builder, build)
+    pieces.append(cloud.builder.log(build, len("".join(pieces))))
+    whole = cloud.again().log(build)
+    assert "".join(pieces) == whole
+    assert "日本語 ✓" in whole
+    assert cloud.builder.log(build, len(whole)) == ""
+    assert cloud.again().log(build, 10) == whole[10:]
+
+
+def test_unknown_build_is_not_found(cloud: Cloud) -> None:
+    lost = Build("package", str(uuid.uuid4()))
+    with pytest.raises(NotFoundError):
+        cloud.builder.status(lost)
+    with pytest.raises(NotFoundError):
+        cloud.builder.log(lost)
+
+
+def test_image_of_the_same_inputs_is_found_again(cloud: Cloud, files: Files, name: str) -> None:
+    model = cloud.builder.register(registration(files, name))
+    request = request_for(model, files, "container-image")
+    assert cloud.builder.find(request) is None
+    build = cloud.builder.start(request)
+    found = cloud.again().find(request)
+    assert found is not None
+    assert found.image == build.image
+    assert cloud.builder.find(replace(request, inputs="other")) is None
+    status, _ = finished(cloud.again(), found)
+    assert status.reference.endswith(f"{request.name}:1")
+    assert "Step 1/" in cloud.again().log(found)
+
+
+def test_failed_image_is_not_found_again(cloud: Cloud, files: Files, name: str) -> None:
+    model = cloud.builder.register(registration(files, name))
+    cloud.fail_next_build("no", ["line"])
+    request = request_for(model, files, "container-image")
+    finished(cloud.builder, cloud.builder.start(request))
+    assert cloud.builder.find(request) is None
+
+
+def test_package_cannot_be_found_again(cloud: Cloud, files: Files, name: str) -> None:
+    model = cloud.builder.register(registration(files, name))
+    request = request_for(model, files, "package")
+    cloud.builder.start(request)
+    assert cloud.builder.find(request) is None
+
+
+@pytest.mark.parametrize("builder", ["package", "container-image"])
+def test_missing_conda_file_is_wrong_input(cloud: Cloud, files: Files, name: str, builder: Any) -> None:
+    model = cloud.builder.register(registration(files, name))
+    request = request_for(model, files, builder, conda_file=files.folder / "missing.yml")
+    with pytest.raises(InputError):
+        cloud.builder.start(request)
+
+
+def test_build_of_an_unknown_model_is_refused(cloud: Cloud, files: Files, name: str) -> None:
+    with pytest.raises(NotFoundError):
+        cloud.builder.start(request_for(RegisteredModel(name, 1), files, "package"))
+
+
+def test_registry_is_known_after_the_first_image(cloud: Cloud, files: Files, name: str) -> None:
+    if cloud.sandbox is not None:
+
+        async def forget() -> None:
+            cloud.sandbox.world.store.delete("workspace", "registry")
+
+        cloud.sandbox.call(forget())
+    assert cloud.builder.registry_id() is None
+    model = cloud.builder.register(registration(files, name))
+    finished(cloud.builder, cloud.builder.start(request_for(model, files, "package")))
+    found = cloud.builder.registry_id()
+    assert found is not None
+    assert found.startswith("/subscriptions/")
+    assert "/providers/Microsoft.ContainerRegistry/registries/" in found
+
+
+def _warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Our warnings: the SDK's loggers reach no handler of a program, but pytest's."""
+    ours = [record for record in caplog.records if record.name.startswith("manifestgen")]
+    return [record.getMessage() for record in ours if record.levelno >= logging.WARNING]
+
+
+def _stored(cloud: Cloud, kind: str, key: str) -> Any:
+    async def read() -> Any:
+        return cloud.sandbox.world.store.get(kind, key)
+
+    return cloud.sandbox.call(read())
+
+
+def _image(cloud: Cloud, build: Build) -> Any:
+    name, _, version = build.image.partition(":")
+    return _stored(cloud, "image", f"{name}:{int(version):010d}")
+
+
+@pytest.mark.azureml
+class TestAzureMl:
+    """What only the adapter must do, on the sandbox."""
+
+    pytestmark = azureml
+
+    def test_script_is_where_the_driver_looks_for_it(self, sandbox_cloud: Cloud, files: Files, name: str) -> None:
+        builder = sandbox_cloud.builder
+        build = builder.start(request_for(builder.register(registration(files, name)), files, "container-image"))
+        assets = _image(sandbox_cloud, build)["assets"]
+        blobs = sandbox_cloud.sandbox.world.blobs / "storage"
+
+        def content(asset: Any) -> bytes:
+            key = asset["url"].replace("aml://artifact/", "azureml/")
+            return bytes((blobs / _stored(sandbox_cloud, "blob", key)["file"]).read_bytes())
+
+        driver, archive = [content(asset) for asset in assets]
+        assert b"os.path.realpath(__file__)), 'score.py')" in driver
+        assert assets[1]["unpack"] is True
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            assert tar.getnames() == ["score.py"]
+            assert tar.extractfile("score.py").read().decode() == _SCORE  # type: ignore[union-attr]
+
+    def test_no_uploaded_archive_tells_where_the_project_is(
+        self, sandbox_cloud: Cloud, files: Files, name: str
+    ) -> None:
+        builder = sandbox_cloud.builder
+        builder.start(request_for(builder.register(registration(files, name)), files, "container-image"))
+        for file in (sandbox_cloud.sandbox.world.blobs / "storage").iterdir():
+            if tarfile.is_tarfile(file):
+                with tarfile.open(file) as tar:
+                    assert not any(str(files.folder)[1:] in member for member in tar.getnames())
+
+    @pytest.mark.parametrize("builder", ["package", "container-image"])
+    def test_containers_of_the_image_start(self, sandbox_cloud: Cloud, files: Files, name: str, builder: Any) -> None:
+        from manifestgen.sandbox.aml_build import start_failure
+
+        model = sandbox_cloud.builder.register(registration(files, name))
+        status, _ = finished(sandbox_cloud.builder, sandbox_cloud.builder.start(request_for(model, files, builder)))
+
+        async def failure() -> Any:
+            return start_failure(sandbox_cloud.sandbox.world, status.reference)
+
+        assert sandbox_cloud.sandbox.call(failure()) is None
+
+    def test_image_keeps_tags_and_description(self, sandbox_cloud: Cloud, files: Files, name: str) -> None:
+        builder = sandbox_cloud.builder
+        model = builder.register(registration(files, name))
+        build = builder.start(request_for(model, files, "container-image"))
+        image = _image(sandbox_cloud, build)
+        assert image["kvTags"] == {"area": "iot"}
+        assert image["description"] == "Anomaly detection on the edge"
+        assert image["modelIds"] == [model.id]
+
+    def test_package_carries_tags_and_description_in_its_environment(
+        self, sandbox_cloud: Cloud, files: Files, name: str
+    ) -> None:
+        builder = sandbox_cloud.builder
+        model = builder.register(registration(files, name))
+        request = request_for(model, files, "package")
+        variables = _stored(sandbox_cloud, "build", builder.start(request).operation)["variables"]
+        assert json.loads(variables["MANIFESTGEN_IMAGE_TAGS"]) == {"area": "iot"}
+        assert variables["MANIFESTGEN_IMAGE_DESCRIPTION"] == "Anomaly detection on the edge"
+        assert variables["MANIFESTGEN_IMAGE_INPUTS"] == request.inputs
+        assert variables["AZUREML_ENTRY_SCRIPT"] == "score.py"
+        assert "EXAMPLE_ENV_VAR" not in variables
+
+    def test_packaged_image_shows_its_tags_in_the_registry(self, sandbox_cloud: Cloud, files: Files, name: str) -> None:
+        from manifestgen.sandbox import images
+
+        builder, world = sandbox_cloud.builder, sandbox_cloud.sandbox.world
+        request = request_for(builder.register(registration(files, name)), files, "package")
+        finished(builder, builder.start(request))
+
+        async def config() -> Any:
+            manifest = images.find_manifest(world, world.names.login_server, request.name, request.label)
+            assert manifest is not None
+            digest = json.loads(manifest.path.read_bytes())["config"]["digest"]
+            return json.loads(images.content_path(world, digest).read_bytes())
+
+        environment = sandbox_cloud.sandbox.call(config())["config"]["Env"]
+        assert 'MANIFESTGEN_IMAGE_TAGS={"area": "iot"}' in environment
+
+    def test_model_larger_than_one_block_arrives(self, sandbox_cloud: Cloud, files: Files, name: str) -> None:
+        with files.model.open("wb") as file:
+            file.truncate(70 << 20)
+        sandbox_cloud.builder.register(registration(files, name))
+        sizes = [file.stat().st_size for file in (sandbox_cloud.sandbox.world.blobs / "storage").iterdir()]
+        assert 70 << 20 in sizes
+        assert max(sizes) == 70 << 20
+
+    def test_nothing_reaches_stdout_or_the_temporary_folder(
+        self,
+        sandbox_cloud: Cloud,
+        files: Files,
+        name: str,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
+        monkeypatch.setattr("tempfile.tempdir", str(scratch))
+        builder = sandbox_cloud.builder
+        model = builder.register(registration(files, name))
+        for kind in ("package", "container-image"):
+            builder.start(request_for(model, files, kind))
+        assert capsys.readouterr().out == ""
+        assert list(scratch.iterdir()) == []
+
+    def test_deprecated_builder_is_named_once_per_build(
+        self, sandbox_cloud: Cloud, files: Files, name: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        builder = sandbox_cloud.builder
+        model = builder.register(registration(files, name))
+        builder.start(request_for(model, files, "package"))
+        assert _warnings(caplog) == []
+        builder.start(request_for(model, files, "container-image"))
+        assert ["deprecated" in warning for warning in _warnings(caplog)] == [True]
+
+    def test_conda_file_without_a_server_is_named(
+        self, sandbox_cloud: Cloud, files: Files, name: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        files.conda.write_text("dependencies:\n  - python=3.10\n  - pip:\n      - scikit-learn\n")
+        builder = sandbox_cloud.builder
+        builder.start(request_for(builder.register(registration(files, name)), files, "package"))
+        assert ["myenv.yml does not name azureml-defaults" in warning for warning in _warnings(caplog)] == [True]
+
+    def test_repeated_registration_is_told(
+        self, sandbox_cloud: Cloud, files: Files, name: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        sandbox_cloud.sandbox.fault("reset_after", method="POST", path="/models$", times=1)
+        model = sandbox_cloud.builder.register(registration(files, name))
+        assert [known.version for known in sandbox_cloud.builder.models(name)] == [2, 1]
+        assert model.version == 2
+        assert "registered more than once: version 2 is used, delete 1" in caplog.text
+
+    @pytest.mark.slow
+    def test_registration_whose_answers_are_all_lost_is_recognised(
+        self, sandbox_cloud: Cloud, files: Files, name: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        sandbox_cloud.sandbox.fault("reset_after", method="POST", path="/models$", times=None)
+        model = sandbox_cloud.builder.register(registration(files, name))
+        assert model == sandbox_cloud.builder.model(name)
+        assert "the answer was lost" in caplog.text
+
+    def test_repeated_image_is_told(
+        self, sandbox_cloud: Cloud, files: Files, name: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        model = sandbox_cloud.builder.register(registration(files, name))
+        sandbox_cloud.sandbox.fault("reset_after", method="POST", path="/images$", times=1)
+        build = sandbox_cloud.builder.start(request_for(model, files, "container-image"))
+        assert build.image.endswith(":2")
+        assert "the image is built more than once" in caplog.text
+
+    @pytest.mark.parametrize("status", [429, 500, 503])
+    def test_trouble_that_passes_is_not_seen(self, sandbox_cloud: Cloud, files: Files, name: str, status: int) -> None:
+        sandbox_cloud.sandbox.fault("status", method="POST", path="/models$", status=status, times=1)
+        assert sandbox_cloud.builder.register(registration(files, name)).version == 1
+
+    @pytest.mark.parametrize(
+        ("status", "words"), [(429, "throttled"), (500, "status 500"), (503, "status 503"), (400, "Too many tags")]
+    )
+    def test_trouble_that_stays_is_told_in_the_services_words(
+        self, sandbox_cloud: Cloud, files: Files, name: str, status: int, words: str
+    ) -> None:
+        message = "Too many tags" if status == 400 else "Please retry later"
+        sandbox_cloud.sandbox.fault(
+            "status", method="POST", path="/models$", status=status, times=None, message=message
+        )
+        with pytest.raises(CloudError, match=words) as caught:
+            sandbox_cloud.builder.register(registration(files, name))
+        assert message in caught.value.what
+        assert caught.value.exit_code == 3
+
+    @pytest.mark.parametrize("path", ["/models", "/operations", "/artifacts/batch", "/images$", "/packages$"])
+    def test_forbidden_names_the_role(self, sandbox_cloud: Cloud, files: Files, name: str, path: str) -> None:
+        model = sandbox_cloud.builder.register(registration(files, name))
+        sandbox_cloud.sandbox.fault("status", path=path, status=403, times=None, message="No permission")
+        with pytest.raises(DeniedError, match="No permission") as caught:
+            sandbox_cloud.builder.start(request_for(model, files, "package"))
+            sandbox_cloud.builder.start(request_for(model, files, "container-image"))
+        assert "AzureML Data Scientist" in caught.value.fix
+
+    def test_token_that_the_service_does_not_take_is_denied(self, sandbox_cloud: Cloud, name: str) -> None:
+        sandbox_cloud.sandbox.fault("status", host=r".*azureml\.ms", status=401, times=None, message="expired")
+        with pytest.raises(DeniedError, match="expired"):
+            sandbox_cloud.builder.models(name)
+        with pytest.raises(DeniedError, match="expired"):
+            sandbox_cloud.builder.status(Build("package", "any"))
+
+    def test_blob_storage_that_refuses_is_told(self, sandbox_cloud: Cloud, files: Files, name: str) -> None:
+        sandbox_cloud.sandbox.fault("status", host=r".*\.blob\..*", status=403, times=None, message="Firewall")
+        with pytest.raises(DeniedError):
+            sandbox_cloud.builder.register(registration(files, name))
+
+    @pytest.mark.parametrize("kind", ["reset", "truncate"])
+    def test_lost_answers_are_a_cloud_error(self, sandbox_cloud: Cloud, name: str, kind: str) -> None:
+        sandbox_cloud.sandbox.fault(kind, path="/operations/", times=None)
+        with pytest.raises(CloudError, match="could not be reached"):
+            sandbox_cloud.builder.status(Build("package", "any"))
+
+    def test_image_name_that_the_service_does_not_take_is_wrong_input(
+        self, sandbox_cloud: Cloud, files: Files, name: str
+    ) -> None:
+        model = sandbox_cloud.builder.register(registration(files, name))
+        with pytest.raises(InputError, match="image name is invalid"):
+            sandbox_cloud.builder.start(request_for(model, files, "container-image", name="No_Such_Name"))
+
+    def test_empty_model_folder_is_wrong_input(self, sandbox_cloud: Cloud, files: Files, name: str) -> None:
+        empty = files.folder / "empty"
+        empty.mkdir()
+        with pytest.raises(InputError, match="holds no file"):
+            sandbox_cloud.builder.register(registration(files, name, path=empty))
+
+    def test_interrupted_registration_puts_everything_back(
+        self, sandbox_cloud: Cloud, files: Files, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupt(*_: Any, **__: Any) -> Any:
+            raise KeyboardInterrupt
+
+        before = (sys.stdout, Path.cwd())
+        monkeypatch.setattr(sandbox_cloud.builder._sdk._auth_object, "_get_token_for_audience", interrupt)  # type: ignore[attr-defined]
+        with pytest.raises(KeyboardInterrupt):
+            sandbox_cloud.builder.register(registration(files, name))
+        assert (sys.stdout, Path.cwd()) == before
+
+    def test_unknown_workspace_is_not_found(self, sandbox_cloud: Cloud) -> None:
+        from azure.identity import EnvironmentCredential
+
+        from manifestgen.azure.aml import Workspace
+        from manifestgen.azure.aml_workspace import WorkspaceId
+
+        names = sandbox_cloud.sandbox.world.names
+        for place in (
+            WorkspaceId(names.subscription_id, names.resource_group, "nowhere"),
+            WorkspaceId(names.subscription_id, "nowhere", names.workspace),
+            WorkspaceId(str(uuid.uuid4()), names.resource_group, names.workspace),
+        ):
+            with pytest.raises(NotFoundError) as caught:
+                Workspace(place, EnvironmentCredential())
+            assert place.name in caught.value.message
+
+    @pytest.mark.parametrize(
+        ("status", "kind"),
+        [
+            (401, DeniedError),
+            (403, DeniedError),
+            (429, CloudError),
+            pytest.param(500, CloudError, marks=pytest.mark.slow),
+        ],
+    )
+    def test_workspace_that_cannot_be_read_says_why(
+        self, sandbox_cloud: Cloud, status: int, kind: type[CloudError]
+    ) -> None:
+        sandbox_cloud.sandbox.fault(
+            "status", host="management.azure.com", path="/workspaces/", status=status, times=None, message="Not today"
+        )
+        with pytest.raises(kind, match="Not today"):
+            sandbox_cloud.again()
+
+    def test_secret_that_entra_does_not_take_is_denied(
+        self, sandbox_cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from azure.identity import ClientSecretCredential
+
+        from manifestgen.azure.aml import Workspace
+        from manifestgen.azure.aml_workspace import WorkspaceId
+
+        names = sandbox_cloud.sandbox.world.names
+        wrong = ClientSecretCredential(names.tenant_id, names.client_id, "canary-secret-of-nobody")
+        with pytest.raises(DeniedError, match="AADSTS") as caught:
+            Workspace(WorkspaceId(names.subscription_id, names.resource_group, names.workspace), wrong)
+        assert "canary-secret-of-nobody" not in str(caught.value)
+
+    def test_sdk_asked_for_nothing_that_the_sandbox_lacks(self, sandbox_cloud: Cloud, files: Files, name: str) -> None:
+        builder = sandbox_cloud.builder
+        model = builder.register(registration(files, name))
+        for kind in ("package", "container-image"):
+            finished(builder, builder.start(request_for(model, files, kind)))
+        assert list(sandbox_cloud.sandbox.sandbox.traffic.unserved) == []
+        assert os.environ["HOME"] == str(sandbox_cloud.sandbox.sandbox.home)
