@@ -9,45 +9,28 @@ with kept state goes on where it was. Memory is bounded by the devices awake at 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
-from manifestgen.sandbox import edge_agent, edge_hub, faults
+from manifestgen.sandbox import edge_agent, edge_hub, faults, registry
 from manifestgen.sandbox.edge_agent import Spec
 from manifestgen.sandbox.hub_errors import HubError
 from manifestgen.sandbox.hub_store import AGENT, EDGE_HUB, HubStore, agents_enabled
 from manifestgen.sandbox.hub_twins import Json, check_section, patch_section
+from manifestgen.sandbox.registry import PullResult
 from manifestgen.sandbox.world import World
 
 _AWAKE_AT_ONCE: Final = 64
 
 
-@dataclass(frozen=True)
-class Pulled:
-    """What came of a pull: the image's digest, or Docker's words for why not."""
-
-    digest: str = ""
-    error: str = ""
-
-
-Pull = Callable[[World, str, Mapping[str, str] | None], Awaitable[Pulled]]
-
-
-async def pull_from_sandbox(world: World, image: str, credential: Mapping[str, str] | None) -> Pulled:
-    """Pull from the registries of the sandbox."""
-    from manifestgen.sandbox import registry
-
-    result = await registry.pull(world, image, credential)
-    return Pulled(result.digest, result.error)
+Pull = Callable[[World, str, Mapping[str, str] | None], Awaitable[PullResult]]
 
 
 class Agents:
     """Wakes the agents of devices, a bounded number at a time."""
 
-    def __init__(self, store: HubStore, pull: Pull = pull_from_sandbox) -> None:
+    def __init__(self, store: HubStore, pull: Pull = registry.pull) -> None:
         self._store = store
         self._pull = pull
         self._waiting: dict[str, None] = {}
@@ -175,14 +158,14 @@ class Agent:
     async def _bring_about(self, spec: Spec) -> str | None:
         container = self._containers.get(spec.name)
         if container is None or container["fingerprint"] != spec.fingerprint:
-            digest, problem = await self._pull(spec)
+            pulled, problem = await self._pull(spec)
             if problem is not None:
                 return problem
             fault = faults.module_fault(self._world, self._id, spec.name, spec.image)
             if fault is not None and fault.kind == "create":
                 self._containers.pop(spec.name, None)
                 return edge_agent.create_error(spec.name, fault.message or "Conflict. The container name is in use")
-            container = self._containers[spec.name] = self._created(spec, digest)
+            container = self._containers[spec.name] = self._created(spec, pulled)
         container.update(
             status=spec.status, restart_policy=spec.restart_policy, order=spec.order, pull_policy=spec.pull_policy
         )
@@ -192,25 +175,29 @@ class Agent:
             container.update(state="stopped", exited=self._store.now)
         return None
 
-    async def _pull(self, spec: Spec) -> tuple[str, str | None]:
-        """The image's digest, or what edgeAgent says about the pull that failed."""
+    async def _pull(self, spec: Spec) -> tuple[PullResult, str | None]:
+        """The image, or what edgeAgent says about the pull that failed."""
         await asyncio.sleep(self._world.pace.pull)
         fault = faults.module_fault(self._world, self._id, spec.name, spec.image)
         if fault is not None and fault.kind == "pull":
-            return "", edge_agent.pull_error(spec.name, spec.image, fault.message or "manifest unknown")
+            return PullResult(), edge_agent.pull_error(spec.name, spec.image, fault.message or "manifest unknown")
         if spec.pull_policy == "never":
-            return "", edge_agent.create_error(spec.name, f"No such image: {spec.image}")
+            return PullResult(), edge_agent.create_error(spec.name, f"No such image: {spec.image}")
         result = await self._ask_registry(self._world, spec.image, edge_agent.credential(self._desired, spec.image))
         if result.error:
-            return "", edge_agent.pull_error(spec.name, spec.image, result.error)
-        return result.digest, None
+            return result, edge_agent.pull_error(spec.name, spec.image, result.error)
+        if len(result.platforms) > 1 and edge_agent.DOCKER_PLATFORM not in result.platforms:
+            words = f"no matching manifest for {edge_agent.DOCKER_PLATFORM} in the manifest list entries"
+            return result, edge_agent.pull_error(spec.name, spec.image, words)
+        return result, None
 
-    def _created(self, spec: Spec, digest: str) -> Json:
+    def _created(self, spec: Spec, pulled: PullResult) -> Json:
         return {
             "name": spec.name,
             "system": spec.system,
             "image": spec.image,
-            "digest": digest or f"sha256:{hashlib.sha256(spec.image.encode()).hexdigest()}",
+            "digest": pulled.digest,
+            "runnable": not pulled.platforms or edge_agent.DOCKER_PLATFORM in pulled.platforms,
             "options": spec.options,
             "env": dict(spec.env),
             "version": spec.version or None,
@@ -226,6 +213,8 @@ class Agent:
 
     async def _start(self, spec: Spec, container: Json) -> str | None:
         await asyncio.sleep(self._world.pace.start)
+        if not container["runnable"]:
+            return edge_agent.start_error(spec.name, edge_agent.WRONG_PLATFORM)
         for name, other in self._containers.items():
             taken = sorted(set(other["ports"]) & set(container["ports"])) if other["state"] == "running" else []
             if name != spec.name and taken:

@@ -21,6 +21,8 @@ from manifestgen.sandbox.hub_twins import Json
 
 RUNTIME_VERSION: Final = {"version": "1.6.1", "build": "20260812.1", "commit": "sandbox"}
 PLATFORM: Final = {"os": "linux", "architecture": "x86_64", "version": "20.10.25"}
+DOCKER_PLATFORM: Final = "linux/amd64"
+WRONG_PLATFORM: Final = "OCI runtime create failed: container_linux.go: exec format error: unknown"
 BOOTSTRAP_IMAGE: Final = "mcr.microsoft.com/azureiotedge-agent:1.6"
 
 # Constants.cs and appsettings_agent.json of edge-agent.

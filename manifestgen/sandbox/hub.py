@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
 
-from manifestgen.sandbox import hub_deployments, hub_identities, hub_properties, hub_queries
-from manifestgen.sandbox.devices import Agents, Pull, pull_from_sandbox
+from manifestgen.sandbox import hub_deployments, hub_identities, hub_properties, hub_queries, registry
+from manifestgen.sandbox.devices import Agents, Pull
 from manifestgen.sandbox.hub_auth import POLICIES, policy_key
 from manifestgen.sandbox.hub_deployments import Engine
 from manifestgen.sandbox.hub_errors import HubError
@@ -25,7 +25,7 @@ HOSTS = ("*.azure-devices.net", "localhost")
 _LARGEST_BODY = 4 * 1024 * 1024
 
 
-def create(world: World, pull: Pull = pull_from_sandbox) -> web.Application:
+def create(world: World, pull: Pull = registry.pull) -> web.Application:
     """The hub's application; its devices start with it and pull their images with `pull`."""
     for policy in POLICIES:
         policy_key(world, policy)

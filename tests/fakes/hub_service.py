@@ -14,8 +14,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from azure.iot.hub.sastoken import SasToken
 
 from manifestgen.sandbox import hub
-from manifestgen.sandbox.devices import Pulled
 from manifestgen.sandbox.hub_auth import policy_key
+from manifestgen.sandbox.registry import PullResult
 from manifestgen.sandbox.world import Pace, Store, World
 
 QUICK = Pace(image_build=0.0, pull=0.0, start=0.0, retry=0.01)
@@ -42,10 +42,10 @@ class Images:
     problems: dict[str, str] = field(default_factory=dict)
     pulled: list[tuple[str, Mapping[str, str] | None]] = field(default_factory=list)
 
-    async def pull(self, world: World, image: str, credential: Mapping[str, str] | None) -> Pulled:
+    async def pull(self, world: World, image: str, credential: Mapping[str, str] | None) -> PullResult:
         self.pulled.append((image, credential))
         problem = self.problems.get(image)
-        return Pulled(error=problem) if problem else Pulled(digest="sha256:" + "a" * 64)
+        return PullResult(error=problem) if problem else PullResult(digest="sha256:" + "a" * 64)
 
 
 class HubService:

@@ -1,0 +1,61 @@
+"""Microsoft's IoT Hub client, set up so that connections are kept, bodies are compact and nothing is retried behind us.
+
+As it comes (azure-iot-hub 2.7 on msrest 0.7) it closes its connection after every call and reads the CA store anew for
+the next, sends JSON with blanks, waits 100 s for an answer, and repeats some requests and not others: a GET after a
+reset, a POST only when a proxy is in between, a 429 never without Retry-After. Retrying is `iot_hub_retry`'s business.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from azure.core.credentials import TokenCredential
+from azure.iot.hub import IoTHubConfigurationManager
+from msrest.pipeline import Pipeline, SansIOHTTPPolicy
+from msrest.pipeline.requests import PipelineRequestsHTTPSender, RequestsCredentialsPolicy
+from msrest.universal_http.requests import RequestsHTTPSender
+from urllib3 import Retry
+
+from manifestgen import __version__
+from manifestgen.secret import Secret
+
+# Of one attempt, in seconds: the hub itself gives up a request after 30.
+TIMEOUT: Final = 35.0
+_NO_RETRIES: Final = Retry(total=0, raise_on_status=False, respect_retry_after_header=False)
+
+
+def from_connection_string(connection_string: Secret, timeout: float = TIMEOUT) -> Any:
+    """The service's operations, signed with a policy's key. Raises ValueError if the SDK cannot read the string."""
+    return _prepared(IoTHubConfigurationManager.from_connection_string(connection_string.reveal()), timeout)
+
+
+def from_credential(host: str, credential: TokenCredential, timeout: float = TIMEOUT) -> Any:
+    """The service's operations, with a token of Microsoft Entra ID."""
+    return _prepared(IoTHubConfigurationManager.from_token_credential(host, credential), timeout)
+
+
+def _prepared(manager: IoTHubConfigurationManager, timeout: float) -> Any:
+    # Its client serves devices, modules, twins and queries as well. IoTHubRegistryManager, which the SDK has for those,
+    # would open an AMQP link for messages to devices, which nobody here sends.
+    client = manager.protocol
+    config = client.config
+    config.keep_alive = True
+    config.connection.timeout = timeout
+    config.retry_policy = lambda: _NO_RETRIES
+    config.add_user_agent(f"manifestgen/{__version__}")
+    config.pipeline = Pipeline(
+        [config.user_agent_policy, RequestsCredentialsPolicy(config.credentials), _CompactBody()],
+        PipelineRequestsHTTPSender(RequestsHTTPSender(config)),
+    )
+    return client
+
+
+class _CompactBody(SansIOHTTPPolicy):  # type: ignore[misc] # msrest has no types
+    """Takes the blanks out of JSON bodies: the hub charges by size."""
+
+    def on_request(self, request: Any, **kwargs: Any) -> None:
+        sent = request.http_request
+        if isinstance(sent.data, str):
+            sent.data = msgspec.json.format(sent.data.encode(), indent=-1)
+            sent.headers["Content-Length"] = str(len(sent.data))
