@@ -13,6 +13,8 @@ characters of the text given, from 0.
 from manifestgen.manifest.route.error import RouteSyntaxError
 from manifestgen.manifest.route.function import FUNCTIONS, Function, Type
 from manifestgen.manifest.route.parser import parse, parse_condition
+from manifestgen.manifest.route.source import SourceModule, source_matches, source_modules
+from manifestgen.manifest.route.text import condition_text, to_text
 from manifestgen.manifest.route.tree import (
     Binary,
     Broken,
@@ -29,9 +31,11 @@ from manifestgen.manifest.route.tree import (
     Upstream,
 )
 from manifestgen.manifest.route.type_check import RouteTypeError, compile_check, type_of
+from manifestgen.manifest.route.warning import KINDS, RouteWarning, warnings
 
 __all__ = [
     "FUNCTIONS",
+    "KINDS",
     "Binary",
     "Broken",
     "Call",
@@ -44,13 +48,20 @@ __all__ = [
     "Route",
     "RouteSyntaxError",
     "RouteTypeError",
+    "RouteWarning",
     "Source",
+    "SourceModule",
     "SystemProperty",
     "Type",
     "Unary",
     "Upstream",
     "compile_check",
+    "condition_text",
     "parse",
     "parse_condition",
+    "source_matches",
+    "source_modules",
+    "to_text",
     "type_of",
+    "warnings",
 ]

@@ -26,14 +26,15 @@ from manifestgen.manifest.route.lexer import (
 OPERAND: Final = ("a property", "a literal", "a function", "'('", "NOT")
 OPERATOR: Final = ("an operator",)
 ENDPOINT_CALL: Final = 'BrokeredEndpoint("/modules/MODULE/inputs/INPUT")'
+SINKS: Final = ("$upstream", ENDPOINT_CALL)
 EXAMPLE: Final = "FROM /messages/* INTO $upstream"
 
 _NUMBERS: Final = frozenset({INTEGER, HEX, REAL})
 _PLACEHOLDER: Final = re.compile(r"<[^<>/\s]+>|\$?\{\{?[^{}]*\}\}?|@[A-Za-z_]+@|%[A-Za-z_]+%|\[[A-Z_]+\]")
-_INVISIBLE: Final = re.compile(
+INVISIBLE: Final = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\xa0\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]"
 )
-_CURLY_QUOTES: Final = re.compile("[\u2018-\u201f]")
+CURLY_QUOTES: Final = re.compile("[\u2018-\u201f]")
 _GLUED_KEYWORD: Final = re.compile(r"(?i)(\*|'.*')(WHERE|INTO|AND|OR)")
 
 # Operators of other languages, and what to write here.
@@ -72,7 +73,11 @@ def unexpected(tokens: Tokens, index: int, expected: tuple[str, ...], *, part: s
         message = f"the route ends where {wanted} is expected" if len(tokens.kinds) > 1 else "the route is empty"
     else:
         message = f"unexpected {quoted(tokens.word(index))}, expected {wanted}"
-    fix = _general(tokens, index) or _BY_PART[part](tokens, index) or f"write {wanted} here"
+    fix = (
+        _general(tokens, index, in_condition=part == "condition")
+        or _BY_PART[part](tokens, index)
+        or f"write {wanted} here"
+    )
     return RouteSyntaxError(message, start, end - start, expected, fix=fix)
 
 
@@ -96,7 +101,7 @@ def _blamed(tokens: Tokens, index: int) -> int:
     return index
 
 
-def _general(tokens: Tokens, index: int) -> str:
+def _general(tokens: Tokens, index: int, *, in_condition: bool) -> str:
     """Mistakes that look the same in every part of a route."""
     text, start = tokens.text, tokens.starts[index]
     before = tokens.ends[index - 1] if index else 0
@@ -104,14 +109,14 @@ def _general(tokens: Tokens, index: int) -> str:
         ignored = quoted(text[comment : text.index("*/", comment + 2) + 2])
         return f"'/*' starts a comment, so {ignored} is left out: remove the '*/', or put the comment elsewhere"
     words = text[tokens.starts[max(0, index - 1)] : tokens.ends[index]][-_LONGEST_GUESS:]
-    if found := _INVISIBLE.search(words):
+    if found := INVISIBLE.search(words):
         return f"remove the invisible character U+{ord(found[0]):04X}, or put a plain blank in its place"
-    if _CURLY_QUOTES.search(words):
+    if CURLY_QUOTES.search(words):
         return "use straight quotes, ' or \""
     if tokens.kinds[index] == BRACKETED and (found := re.fullmatch(r"\w+(\[\d+\])(\.\w+)*", tokens.word(index))):
         return f"a property has no elements; for the message's body write $body.{quoted(found[0])[1:-1]}"
     at = start - 1 if index and tokens.word(index - 1) == "$" and before == start else start
-    if (found := _PLACEHOLDER.match(text, at)) and not re.fullmatch(r"\{\$?\w+\}", found[0]):
+    if (found := _PLACEHOLDER.match(text, at)) and not (in_condition and re.fullmatch(r"\{\$?\w+\}", found[0])):
         return f"put a value in the place of {quoted(found[0])}"
     if index and _GLUED_KEYWORD.fullmatch(previous := tokens.word(index - 1)[-_LONGEST_GUESS:]):
         glued = _GLUED_KEYWORD.fullmatch(previous)
@@ -205,14 +210,11 @@ def _unclosed(tokens: Tokens, index: int) -> bool:
 def _in_sink(tokens: Tokens, index: int) -> str:
     kind, word = tokens.kinds[index], tokens.word(index)
     sinks = f"write $upstream or {ENDPOINT_CALL}"
-    if tokens.kinds[index - 1] == "INTO" or index == 0:
-        if kind in (STRING, "/"):
-            return f"write {ENDPOINT_CALL}"
-        return sinks
-    sink = tokens.word(index - 1)
-    if sink.lower() == "upstream":
+    if kind in (STRING, "/"):
+        return f"write {ENDPOINT_CALL}"
+    if kind == NAME and difflib.get_close_matches(word[:_LONGEST_GUESS].lower(), ("upstream", "iothub"), 1):
         return "write $upstream"
-    if sink == "$" and word.lower() == "upstream":
+    if word == "$" and tokens.word(index + 1).lower() == "upstream":
         return "write $upstream without a blank"
     return sinks
 

@@ -26,9 +26,9 @@ from typing import Final, NamedTuple
 
 from manifestgen.manifest.route import lexer
 from manifestgen.manifest.route.fault import break_down
-from manifestgen.manifest.route.hint import ENDPOINT_CALL, unexpected
+from manifestgen.manifest.route.hint import SINKS, unexpected
 from manifestgen.manifest.route.lexer import END, NAME, STRING, SYSTEM, Tokens, tokenize
-from manifestgen.manifest.route.sink import function_sink, system_sink
+from manifestgen.manifest.route.sink import ENDPOINT, function_sink, system_sink
 from manifestgen.manifest.route.tree import (
     PRECEDENCE,
     PREFIX,
@@ -110,7 +110,9 @@ def _sink(tokens: Tokens, index: int) -> tuple[Upstream | ModuleInput, int]:
     if kinds[index] == SYSTEM:
         return system_sink(tokens.word(index), tokens.starts[index]), tokens.ends[index]
     if kinds[index] != NAME:
-        raise unexpected(tokens, index, ("$upstream", ENDPOINT_CALL), part="sink")
+        raise unexpected(tokens, index, SINKS, part="sink")
+    if kinds[index + 1] != "(" and tokens.word(index).lower() != ENDPOINT.lower():
+        raise unexpected(tokens, index, SINKS, part="sink")
     for step, expected in ((1, "("), (2, STRING), (3, ")")):
         if kinds[index + step] != expected:
             wanted = '"/modules/MODULE/inputs/INPUT"' if expected == STRING else expected

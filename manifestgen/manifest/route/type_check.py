@@ -66,7 +66,7 @@ def check_types(expression: Expression) -> tuple[Type | None, list[RouteTypeErro
     """The type of an expression, None if an error leaves it open, and the errors in it."""
     errors: list[RouteTypeError] = []
     types: list[Type | None] = []
-    for node in _operands_first(expression):
+    for node in nodes(expression):
         if isinstance(node, Binary):
             right = types.pop()
             types.append(_binary(node, types.pop(), right, errors))
@@ -94,7 +94,7 @@ def _offset(error: RouteTypeError) -> int:
     return error.offset
 
 
-def _operands_first(expression: Expression) -> list[Expression]:
+def nodes(expression: Expression) -> list[Expression]:
     """All nodes, operands before their operator, from left to right; without recursion, for trees of any depth."""
     nodes: list[Expression] = []
     pending = [expression]
