@@ -1,0 +1,203 @@
+"""Azure container registries through Azure Resource Manager; implements `manifestgen.cloud.Registry`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.core.pipeline.policies import BearerTokenCredentialPolicy, RetryPolicy
+from azure.core.rest import HttpRequest, HttpResponse
+from azure.mgmt.containerregistry import ContainerRegistryManagementClient
+from azure.mgmt.core import ARMPipelineClient
+
+from manifestgen.azure import registry_api
+from manifestgen.cloud import Credential, RegistryInfo
+from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError, NotFoundError
+from manifestgen.secret import Secret, redact
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+_ARM = "https://management.azure.com"
+_SUBSCRIPTIONS_VERSION = "2022-12-01"
+
+# azure-core retries by itself; its own limits add up to half an hour. `timeout` bounds all attempts together.
+_LIMITS: dict[str, Any] = {
+    "retry_total": 4,
+    "retry_backoff_max": 20,
+    "timeout": 120,
+    "connection_timeout": 10,
+    "read_timeout": 60,
+}
+
+_ARM_ID = re.compile(
+    r"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)"
+    r"/providers/Microsoft\.ContainerRegistry/registries/(?P<name>[^/]+)",
+    re.IGNORECASE,
+)
+_READER = "give the identity the role 'Reader' on the registry"
+_CONTRIBUTOR = "give the identity the role 'Contributor' on the registry, or use registry credentials 'env' or 'file'"
+_ADMIN_OFF = "UnAuthorizedForCredentialOperations"
+
+
+class Registries:
+    """The container registries that a credential may read, in whatever subscription.
+
+    Args:
+        credential: of azure-identity; the one of `manifestgen.azure.auth` if None.
+    """
+
+    def __init__(self, credential: TokenCredential | None = None) -> None:
+        if credential is None:
+            from manifestgen.azure.auth import credential as default_credential
+
+            credential = default_credential()
+        self._credential = credential
+        self._clients: dict[str, ContainerRegistryManagementClient] = {}
+
+    def by_id(self, arm_id: str) -> RegistryInfo:
+        """See `Registry.by_id`."""
+        place = _parse(arm_id)
+        with _translated(f"registry {place['name']}", _READER):
+            found = self._client(place["subscription"]).registries.get(place["group"], place["name"])
+        return _info(found)
+
+    def by_host(self, login_server: str) -> RegistryInfo:
+        """See `Registry.by_host`. Looks through all registries of all subscriptions: the name tells nothing."""
+        denied: CloudError | None = None
+        subscriptions = self._subscriptions()
+        for subscription in subscriptions:
+            try:
+                with _translated(f"subscription {subscription}", _READER):
+                    for found in self._client(subscription).registries.list():
+                        info = _info(found)
+                        if info.login_server.lower() == login_server.lower():
+                            return info
+            except (DeniedError, NotFoundError) as error:
+                denied = error  # the registry may still be in one that the credential may read
+        if denied is not None and len(subscriptions) == 1:
+            raise denied
+        raise NotFoundError(
+            f"no container registry that the credential may read answers under {login_server!r}; looked in "
+            f"{len(subscriptions)} subscription{'s' * (len(subscriptions) != 1)}",
+            fix=f"check the image's name, or {_READER}; other sources are registry credentials 'env' and 'file'",
+        )
+
+    def admin_credential(self, registry: RegistryInfo) -> Credential:
+        """See `Registry.admin_credential`."""
+        place = _parse(registry.id)
+        with _translated(f"registry {registry.login_server}", _CONTRIBUTOR):
+            found = self._client(place["subscription"]).registries.list_credentials(place["group"], place["name"])
+        for password in found.passwords or ():
+            if found.username and password.value:
+                return Credential(registry.login_server, found.username, Secret(password.value))
+        raise CloudError(
+            "the service returned no password of the admin user",
+            where=f"registry {registry.login_server}",
+            fix="regenerate it with 'az acr credential renew', or use registry credentials 'env' or 'file'",
+        )
+
+    def enable_admin(self, registry: RegistryInfo) -> RegistryInfo:
+        """See `Registry.enable_admin`."""
+        place = _parse(registry.id)
+        with _translated(f"registry {registry.login_server}", _CONTRIBUTOR):
+            # A plain mapping: the model's name differs between the SDK's versions.
+            change: Any = {"properties": {"adminUserEnabled": True}}
+            updating = self._client(place["subscription"]).registries.begin_update(
+                place["group"], place["name"], change, polling_interval=2
+            )
+            return _info(updating.result(timeout=_LIMITS["timeout"]))
+
+    def digest(self, image: str, credential: Credential | None) -> str | None:
+        """See `Registry.digest`."""
+        return registry_api.digest(image, credential)
+
+    def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients.values():
+            client.__exit__(None, None, None)  # what close() of version 14 does, but typed
+
+    def _client(self, subscription: str) -> ContainerRegistryManagementClient:
+        if subscription not in self._clients:
+            self._clients[subscription] = ContainerRegistryManagementClient(self._credential, subscription, **_LIMITS)
+        return self._clients[subscription]
+
+    def _subscriptions(self) -> Sequence[str]:
+        """Ids of the subscriptions that the credential sees, the one in the environment first."""
+        preferred = os.environ.get("AZURE_SUBSCRIPTION_ID", "")
+        policies = [
+            RetryPolicy(**_LIMITS),
+            BearerTokenCredentialPolicy(self._credential, f"{_ARM}/.default"),
+        ]
+        found: list[str] = []
+        url: str | None = f"/subscriptions?api-version={_SUBSCRIPTIONS_VERSION}"
+        client: ARMPipelineClient[HttpRequest, HttpResponse] = ARMPipelineClient(_ARM, policies=policies)
+        with _translated("subscriptions", _READER), client:
+            while url:
+                response = client.send_request(HttpRequest("GET", url))
+                response.raise_for_status()
+                page = response.json()
+                found += [entry["subscriptionId"] for entry in page["value"]]
+                url = page.get("nextLink")
+        return sorted(found, key=lambda subscription: subscription != preferred)
+
+
+def _parse(arm_id: str) -> dict[str, str]:
+    match = _ARM_ID.fullmatch(arm_id.strip())
+    if match is None:
+        raise InputError(
+            f"{arm_id!r} is no id of a container registry",
+            fix="give it as /subscriptions/…/resourceGroups/…/providers/Microsoft.ContainerRegistry/registries/NAME",
+        )
+    return match.groupdict()
+
+
+def _info(found: Any) -> RegistryInfo:
+    return RegistryInfo(found.id, found.login_server, bool(found.admin_user_enabled))
+
+
+@contextmanager
+def _translated(where: str, role: str) -> Iterator[None]:
+    """Raise the SDK's errors as ours, with the service's words; `role` says what a 403 is cured by."""
+    try:
+        yield
+    except ManifestgenError:
+        raise
+    except HttpResponseError as error:
+        raise _refused(error, where, role) from error
+    except AzureError as error:
+        raise CloudError(
+            f"Azure Resource Manager could not be reached: {_first_line(str(error))}",
+            where=where,
+            fix="check the network and HTTPS_PROXY, then try again",
+        ) from error
+
+
+def _refused(error: HttpResponseError, where: str, role: str) -> CloudError:
+    code = (error.error.code if error.error else None) or ""
+    words = _first_line((error.error.message if error.error else None) or error.message)
+    if code == _ADMIN_OFF:
+        return DeniedError(
+            "the admin user of the registry is switched off",
+            where=where,
+            fix="add --enable-admin to switch it on, or use another source: registry credentials 'env' or 'file'",
+        )
+    if error.status_code == 401:
+        return DeniedError(f"the credential is not accepted: {words}", where=where, fix="log in again: run 'az login'")
+    if error.status_code == 403:
+        return DeniedError(f"access is denied: {words}", where=where, fix=role)
+    if isinstance(error, ResourceNotFoundError) or error.status_code == 404:
+        return NotFoundError(words, where=where, fix="check the id; a registry that was moved or deleted has a new one")
+    if error.status_code == 429:
+        return CloudError(f"too many requests: {words}", where=where, fix="wait a minute, then try again")
+    status = f" (status {error.status_code})" if error.status_code else ""
+    return CloudError(f"{words}{status}", where=where, fix="try again; see https://status.azure.com if it goes on")
+
+
+def _first_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return redact(lines[0].strip().rstrip(".")) if lines else "no reason given"
