@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from fakes.hub import FakeHub
+
+from manifestgen.apply import Outcome, Patience, apply, carry_out, read_state, wait
+from manifestgen.cloud import Hub
+from manifestgen.errors import CloudError, FoundError, InputError, Interrupted, NotFoundError, UnconfirmedError
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.plan import Plan, plan
+from manifestgen.rollout import Rollout, State
+
+DEVICE = "edge-01"
+QUICK = Patience(timeout=60, grace=5, first=1, longest=1)
+
+
+def manifest(*names: str, image: str = "acme.azurecr.io/scorer:1") -> Manifest:
+    module = {"type": "docker", "status": "running", "settings": {"image": image, "createOptions": "{}"}}
+    hub = {"type": "docker", "status": "running", "settings": {"image": "mcr.microsoft.com/azureiotedge-hub:1.6"}}
+    agent = {"type": "docker", "settings": {"image": "mcr.microsoft.com/azureiotedge-agent:1.6"}}
+    return Manifest.of(
+        {
+            "modulesContent": {
+                "$edgeAgent": {
+                    "properties.desired": {
+                        "schemaVersion": "1.1",
+                        "runtime": {"type": "docker", "settings": {}},
+                        "systemModules": {"edgeAgent": agent, "edgeHub": hub},
+                        "modules": {name: module for name in names},
+                    }
+                },
+                "$edgeHub": {"properties.desired": {"schemaVersion": "1.1", "routes": {}}},
+            }
+        }
+    )
+
+
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.pauses: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
+def planned(hub: Hub, *names: str) -> Plan:
+    return plan(manifest(*names), read_state(hub, DEVICE))
+
+
+def waited(hub: Hub, patience: Patience = QUICK) -> tuple[Rollout, list[Rollout], Clock]:
+    clock, seen = Clock(), []
+    rollout = wait(hub, DEVICE, patience, seen.append, clock=clock, sleep=clock.sleep)
+    return rollout, seen, clock
+
+
+def permit(_: Plan) -> None: ...
+
+
+def test_a_plan_is_sent_once_and_then_there_is_nothing_to_change() -> None:
+    hub = FakeHub(DEVICE)
+    assert apply(planned(hub, "scorer"), hub)
+    again = planned(hub, "scorer")
+    assert again.changes == ()
+    assert not apply(again, hub)
+    assert len(hub.applied) == 1
+
+
+def test_somebody_elses_change_since_the_plan_stops_it() -> None:
+    hub = FakeHub(DEVICE)
+    mine = planned(hub, "scorer")
+    apply(planned(hub, "other"), hub)
+    with pytest.raises(CloudError, match="changed by somebody else"):
+        apply(mine, hub)
+    assert len(hub.applied) == 1
+
+
+def test_a_lost_answer_is_verified_by_reading_and_not_sent_again() -> None:
+    hub = FakeHub(DEVICE)
+    hub.lost_answers = 1
+    assert apply(planned(hub, "scorer"), hub)
+    assert len(hub.applied) == 1
+
+
+def test_a_request_that_did_not_arrive_is_sent_again() -> None:
+    hub = FakeHub(DEVICE)
+    hub.trouble["set_modules"] = [UnconfirmedError("reset", fix="look")]
+    assert apply(planned(hub, "scorer"), hub)
+    assert len(hub.applied) == 1
+
+
+def test_a_request_that_never_arrives_is_given_up() -> None:
+    hub = FakeHub(DEVICE)
+    hub.trouble["set_modules"] = [UnconfirmedError("reset", fix="look")] * 4
+    with pytest.raises(UnconfirmedError):
+        apply(planned(hub, "scorer"), hub)
+    assert hub.applied == []
+
+
+def test_an_unknown_device_is_said_to_be_unknown() -> None:
+    with pytest.raises(NotFoundError):
+        read_state(FakeHub(), DEVICE)
+
+
+def test_a_device_that_is_no_edge_device_is_refused_before_anything_is_sent() -> None:
+    hub = FakeHub()
+    hub.add(DEVICE, edge=False)
+    with pytest.raises(CloudError, match="not an IoT Edge device"):
+        planned(hub, "scorer")
+
+
+def test_an_automatic_deployment_on_the_device_is_warned_of() -> None:
+    hub = FakeHub(DEVICE)
+    hub.target(DEVICE, {"fleet-1": "applied"})
+    (warning,) = planned(hub, "scorer").warnings
+    assert "'fleet-1'" in warning
+
+
+def test_waiting_ends_when_the_device_runs_it_in_two_reads() -> None:
+    hub = FakeHub(DEVICE, obedient=True)
+    apply(planned(hub, "scorer"), hub)
+    rollout, seen, _ = waited(hub)
+    assert rollout.state is State.HEALTHY
+    assert len(seen) == 2
+
+
+def test_a_refusal_ends_the_waiting_at_once() -> None:
+    hub = FakeHub(DEVICE)
+    apply(planned(hub, "scorer"), hub)
+    hub.report(
+        DEVICE, "$edgeAgent", {"lastDesiredVersion": 1, "lastDesiredStatus": {"code": 400, "description": "bad"}}
+    )
+    with pytest.raises(FoundError, match="refused it: 400 bad"):
+        waited(hub)
+
+
+def test_a_failure_that_the_agent_tries_again_gets_its_grace() -> None:
+    hub = FakeHub(DEVICE)
+    apply(planned(hub, "scorer"), hub)
+    version = read_state(hub, DEVICE).version
+    trouble = {"code": 500, "description": "Could not pull image: dial tcp: i/o timeout"}
+    hub.report(DEVICE, "$edgeAgent", {"lastDesiredVersion": version, "lastDesiredStatus": trouble})
+    clock = Clock()
+    with pytest.raises(FoundError, match="cannot reach the registry"):
+        wait(hub, DEVICE, QUICK, clock=clock, sleep=clock.sleep)
+    assert QUICK.grace <= clock.now < QUICK.timeout
+
+
+def test_an_offline_device_is_waited_for_until_time_is_up_and_the_reason_is_said() -> None:
+    hub = FakeHub(DEVICE)
+    apply(planned(hub, "scorer"), hub)
+    hub.connect(DEVICE, connected=False)
+    clock = Clock()
+    with pytest.raises(FoundError, match="not running after 60 s: the device is offline") as caught:
+        wait(hub, DEVICE, QUICK, clock=clock, sleep=clock.sleep)
+    assert "--timeout" in caught.value.fix
+
+
+def test_pauses_between_reads_grow_to_spare_the_hub() -> None:
+    hub = FakeHub(DEVICE)
+    apply(planned(hub, "scorer"), hub)
+    clock = Clock()
+    with pytest.raises(FoundError):
+        wait(hub, DEVICE, Patience(timeout=100, first=0.5, longest=10), clock=clock, sleep=clock.sleep)
+    assert clock.pauses[0] == 0.5
+    assert max(clock.pauses) == 10
+    assert clock.pauses[:8] == sorted(clock.pauses[:8])
+
+
+def test_modules_that_the_manifest_does_not_name_are_not_removed_without_prune() -> None:
+    hub = FakeHub(DEVICE)
+    apply(planned(hub, "a", "b"), hub)
+    wiping = planned(hub, "b", "c")
+    with pytest.raises(InputError, match="would remove 'a'"):
+        carry_out(wiping, hub, permit=permit)
+    assert carry_out(wiping, hub, permit=permit, prune=True) == Outcome(applied=True, rollout=None)
+    assert {"b", "c"} <= set(hub.modules(DEVICE))
+    assert "a" not in hub.modules(DEVICE)
+
+
+def test_whoever_is_asked_can_stop_it() -> None:
+    def refuse(plan: Plan) -> None:
+        raise Interrupted("nothing was changed", fix="run it again")
+
+    hub = FakeHub(DEVICE)
+    with pytest.raises(Interrupted):
+        carry_out(planned(hub, "scorer"), hub, permit=refuse)
+    assert hub.applied == []
+
+
+def test_nobody_is_asked_when_there_is_nothing_to_change() -> None:
+    hub = FakeHub(DEVICE, obedient=True)
+    apply(planned(hub, "scorer"), hub)
+    asked: list[Any] = []
+    outcome = carry_out(planned(hub, "scorer"), hub, permit=asked.append, patience=Patience(first=0.001))
+    assert not outcome.applied
+    assert asked == []
+
+
+def test_interrupted_while_waiting_says_that_the_modules_are_set() -> None:
+    def interrupt(rollout: Rollout) -> None:
+        raise KeyboardInterrupt
+
+    hub = FakeHub(DEVICE)
+    with pytest.raises(Interrupted, match="are set, whether they run was not waited for"):
+        carry_out(planned(hub, "scorer"), hub, permit=permit, patience=QUICK, report=interrupt)
