@@ -10,9 +10,10 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from manifestgen.errors import InputError
 from manifestgen.project.files import read_text
@@ -25,8 +26,7 @@ _MAX_BYTES: Final = 1024 * 1024
 _DOCKER_HUB: Final = "https://index.docker.io/v1/"
 
 
-@dataclass(frozen=True)
-class Login:
+class Login(Struct, frozen=True):
     """What a device logs in to a registry with."""
 
     username: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from manifestgen.errors import InputError
 from manifestgen.project import source
@@ -18,8 +19,7 @@ _REFERENCE: Final = re.compile(r"(\$?)\$\{(env|file):([^}]*)\}")
 _MAX_FILE: Final = 1024 * 1024
 
 
-@dataclass
-class Expansion:
+class Expansion(Struct):
     """What expanding found.
 
     Attributes:

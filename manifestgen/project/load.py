@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
@@ -249,8 +249,7 @@ def _wrong_choice(document: Source, path: source.Path, name: str, where: str) ->
     seen = _at(document.data, path)
     if path == ("version",):
         return InputError(f"version {seen} of the project file is not known", where=where, fix="write 'version: 1'")
-    annotation = _SECTIONS[str(path[0])].__annotations__[str(path[-1])]
-    choices = tuple(re.findall(r"""['"]([a-z-]+)['"]""", annotation.partition("]")[0]))
+    choices = get_args(get_args(_SECTIONS[str(path[0])].__annotations__[str(path[-1])])[0])
     near = _nearest(str(seen).replace("_", "-"), choices)
     fix = f"did you mean '{near}'?" if near else f"write one of: {', '.join(choices)}"
     return InputError(f"{name} is '{seen}'", where=where, fix=fix)

@@ -4,8 +4,6 @@ The one source of the validation, of the JSON Schema and of the types that the r
 absolute once a project is loaded.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any, Literal
 

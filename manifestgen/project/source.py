@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import yaml
+from msgspec import Struct
 
 from manifestgen.errors import InputError
 
@@ -35,16 +35,14 @@ _CONSTANTS: Final[dict[str, bool | None]] = {
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A position in a text, both counted from 1."""
 
     line: int
     column: int
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(Struct, frozen=True):
     """What a YAML text says, and where.
 
     Attributes:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from manifestgen.errors import InputError
 from manifestgen.manifest.manifest import Manifest
@@ -19,8 +20,7 @@ from manifestgen.render.template import UndefinedValueError, load_template
 Logins = Callable[[Manifest], Mapping[str, Login]]
 
 
-@dataclass(frozen=True)
-class Rendered:
+class Rendered(Struct, frozen=True):
     """A manifest that was rendered for a project.
 
     Attributes:

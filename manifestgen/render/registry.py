@@ -7,8 +7,9 @@ an image names is exactly enough.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from msgspec import Struct
 
 from manifestgen.manifest.credentials import key_for
 from manifestgen.manifest.image import is_private
@@ -30,8 +31,7 @@ class Login(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Placeholder:
+class Placeholder(Struct, frozen=True):
     """Stands for a login in a manifest that is to be kept or shown: the names of the variables that hold it."""
 
     username: str

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import jinja2
 from jinja2.utils import missing
+from msgspec import Struct
 
 from manifestgen.errors import InputError
 from manifestgen.manifest import create_options
@@ -52,8 +51,7 @@ def builtin_names() -> tuple[str, ...]:
     return tuple(sorted(path.name.removesuffix(SUFFIX) for path in builtin_templates().glob(f"*{SUFFIX}")))
 
 
-@dataclass(frozen=True)
-class Template:
+class Template(Struct, frozen=True):
     """A compiled template. Rendering it changes nothing, so that it may be kept and used for many devices.
 
     Attributes:
@@ -170,6 +168,8 @@ def load_template(template: str | Path, root: Path = Path()) -> Template:
         return _compile(str(path), path.name, (path.parent, builtin_templates()))
     if str(template).endswith(".j2") or len(Path(template).parts) > 1:
         raise InputError("template not found", where=str(path), fix="correct the path of the template")
+    from difflib import get_close_matches
+
     near = get_close_matches(str(template), names, n=1)
     fix = (
         f"did you mean '{near[0]}'?" if near else f"built-in templates: {', '.join(names)}; or give the path of a file"
