@@ -6,12 +6,17 @@ import asyncio
 import ipaddress
 import os
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+# So that every test can say `from fakes.registry import FakeRegistry`.
+sys.path.insert(0, str(Path(__file__).parent))
 
 requests = pytest.importorskip("requests")
 

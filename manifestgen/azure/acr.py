@@ -119,7 +119,8 @@ class Registries:
     def close(self) -> None:
         """Close the connections."""
         for client in self._clients.values():
-            client.__exit__(None, None, None)  # what close() of version 14 does, but typed
+            untyped: Any = client  # version 14 does not type its close()
+            untyped.close()
 
     def _client(self, subscription: str) -> ContainerRegistryManagementClient:
         if subscription not in self._clients:
@@ -134,7 +135,7 @@ class Registries:
             BearerTokenCredentialPolicy(self._credential, f"{_ARM}/.default"),
         ]
         found: list[str] = []
-        url: str | None = f"/subscriptions?api-version={_SUBSCRIPTIONS_VERSION}"
+        url: str | None = f"{_ARM}/subscriptions?api-version={_SUBSCRIPTIONS_VERSION}"
         client: ARMPipelineClient[HttpRequest, HttpResponse] = ARMPipelineClient(_ARM, policies=policies)
         with _translated("subscriptions", _READER), client:
             while url:
