@@ -4,7 +4,7 @@
 - `render_project`: the manifest of a project, with its image and its registry credentials.
 - `context_of`: what a template can use, for a project.
 - `named_hosts`, `private_hosts`: the registries that a manifest's images name, for which credentials are to be found.
-- `builtin_templates`, `builtin_names`: the templates that come with the package.
+- `builtin_templates`, `builtin_names`, `builtin_name`: the templates that come with the package.
 """
 
 from manifestgen.render.context import context_of
@@ -13,6 +13,7 @@ from manifestgen.render.registry import Login, named_hosts, private_hosts
 from manifestgen.render.template import (
     Template,
     UndefinedValueError,
+    builtin_name,
     builtin_names,
     builtin_templates,
     load_template,
@@ -25,6 +26,7 @@ __all__ = [
     "Rendered",
     "Template",
     "UndefinedValueError",
+    "builtin_name",
     "builtin_names",
     "builtin_templates",
     "context_of",

@@ -51,6 +51,24 @@ def builtin_names() -> tuple[str, ...]:
     return tuple(sorted(path.name.removesuffix(SUFFIX) for path in builtin_templates().glob(f"*{SUFFIX}")))
 
 
+def builtin_name(name: str) -> str:
+    """The name itself, if a built-in template has it.
+
+    Raises:
+        InputError: none has; the nearest is named.
+    """
+    names = builtin_names()
+    if name in names:
+        return name
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, names, n=1)
+    fix = (
+        f"did you mean '{near[0]}'?" if near else f"built-in templates: {', '.join(names)}; or give the path of a file"
+    )
+    raise InputError(f"no template '{name}'", fix=fix)
+
+
 class Template(Struct, frozen=True):
     """A compiled template. Rendering it changes nothing, so that it may be kept and used for many devices.
 
@@ -161,20 +179,12 @@ def load_template(template: str | Path, root: Path = Path()) -> Template:
         InputError: there is no such template, or it is not Jinja; with its line.
     """
     path = root / template
-    names = builtin_names()
-    if str(template) in names and not path.is_file():
-        return _compile(f"{template}{SUFFIX}", f"{template}{SUFFIX}", (builtin_templates(),))
     if path.is_file():
         return _compile(str(path), path.name, (path.parent, builtin_templates()))
     if str(template).endswith(".j2") or len(Path(template).parts) > 1:
         raise InputError("template not found", where=str(path), fix="correct the path of the template")
-    from difflib import get_close_matches
-
-    near = get_close_matches(str(template), names, n=1)
-    fix = (
-        f"did you mean '{near[0]}'?" if near else f"built-in templates: {', '.join(names)}; or give the path of a file"
-    )
-    raise InputError(f"no template '{template}'", where=str(root), fix=fix)
+    file = f"{builtin_name(str(template))}{SUFFIX}"
+    return _compile(file, file, (builtin_templates(),))
 
 
 def render(

@@ -1,0 +1,27 @@
+"""`manifestgen init`: a project that renders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from manifestgen.cli._console import Console, common_options, usage_of
+
+
+@click.command(epilog=usage_of("manifestgen init my-model", "manifestgen init --template anomaly-detection"))
+@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
+@click.option("--template", metavar="NAME", default="single-module", show_default=True, help="Built-in template.")
+@common_options
+def command(folder: Path, template: str, console: Console) -> None:
+    """Write a project file, score.py, myenv.yml and .gitignore to DIR; nothing is overwritten."""
+    from manifestgen.project.start import start
+    from manifestgen.render import builtin_name
+
+    files = start(folder, builtin_name(template))
+    for path in files:
+        console.result(f"wrote {path}")
+    if folder / ".gitignore" not in files:
+        console.warn(f"{folder / '.gitignore'} is yours: see that it ignores deployment.json and .manifestgen/")
+    console.progress(f"next: manifestgen render {folder} -o -")
+    console.document({"files": [str(path) for path in files]})

@@ -1,0 +1,119 @@
+"""A new project: the files that it begins with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from manifestgen.errors import InputError
+from manifestgen.project.files import write_atomic
+from manifestgen.project.load import FILE_NAME
+
+_PROJECT: Final = """\
+# A manifestgen project: from a trained model to a running Azure IoT Edge module.
+# Every key: manifestgen schema
+version: 1
+workspace: {config: config.json}        # or subscription_id, resource_group and name
+model:
+  name: my_model
+  path: model.pkl                       # registers this file; left out: the registered model
+  tags: {area: demo}
+  description: What the model does
+image:
+  builder: none                         # a stand-in, so that this renders; to build yours: package,
+  reference: mcr.microsoft.com/azureiotedge-simulated-temperature-sensor:1.5    # and without this line
+  name: my-model
+  entry_script: score.py
+  conda_file: myenv.yml
+  tags: {area: iot}
+  description: The model on the edge
+registry:
+  credentials: admin                    # admin | env | file
+manifest:
+  template: TEMPLATE
+  module: machinelearningmodule
+  runtime: "1.6"                        # tag of edgeAgent and edgeHub
+  values: {ttl: 7200}
+# hub: {host: contoso.azure-devices.net}
+target:
+  device: edge-01
+"""
+
+_SCORE: Final = '''\
+"""Entry script of the model image: the scoring server calls init() once and run() for every message."""
+
+import json
+import os
+import pickle
+from pathlib import Path
+
+model = None
+
+
+def init():
+    """Load the model from where Azure ML puts it."""
+    global model
+    path = Path(os.environ.get("AZUREML_MODEL_DIR", ".")) / "model.pkl"
+    with path.open("rb") as stream:
+        model = pickle.load(stream)
+
+
+def run(input_data):
+    """Score one message: {"data": [[…], …]} in, the predictions out."""
+    rows = json.loads(input_data)["data"]
+    return {"predictions": [float(value) for value in model.predict(rows)]}
+'''
+
+_CONDA: Final = """\
+# What score.py needs. Keep the versions equal to those that the model was trained with.
+name: my-model
+dependencies:
+  - python=3.11
+  - pip:
+      - azureml-defaults
+      - numpy
+      - scikit-learn
+"""
+
+_IGNORE: Final = """\
+# a rendered manifest holds the registry's password
+deployment.json
+deployment.*.json
+*.plan
+# what a run leaves beside the project
+.manifestgen/
+# secrets
+.env
+*.key
+*.pem
+"""
+
+
+def start(folder: Path, template: str) -> tuple[Path, ...]:
+    """Write the files of a new project. A `.gitignore` that is there already is left as it is.
+
+    Args:
+        folder: made if it is missing.
+        template: name of a built-in template.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        InputError: one of the other files is there already (then none is written), or the folder is not writable.
+    """
+    files = {FILE_NAME: _PROJECT.replace("TEMPLATE", template), "score.py": _SCORE, "myenv.yml": _CONDA}
+    there = [name for name in files if (folder / name).exists()]
+    if there:
+        fix = "choose an empty folder, or remove the file" + ("s" if len(there) > 1 else "")
+        raise InputError(f"{', '.join(there)} would be overwritten", where=str(folder), fix=fix)
+    if not (folder / ".gitignore").exists():
+        files[".gitignore"] = _IGNORE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"the folder cannot be made: {(error.strerror or str(error)).lower()}"
+        raise InputError(what, where=str(folder), fix="choose another folder") from error
+    for name, text in files.items():
+        write_atomic(folder / name, text)
+    return tuple(folder / name for name in files)

@@ -1,0 +1,41 @@
+"""Entry script of the model image: scores what the simulated temperature sensor sends.
+
+The scoring server calls init() once, and run() with the body of every message that arrives at the input amlInput; what
+run() returns leaves through the output amlOutput.
+"""
+
+import json
+import os
+import pickle
+from pathlib import Path
+
+model = None
+
+
+def init():
+    """Load the model from where Azure ML puts it; beside this file when it runs elsewhere."""
+    global model
+    folder = Path(os.environ.get("AZUREML_MODEL_DIR", Path(__file__).resolve().parent))
+    with (folder / "model.pkl").open("rb") as stream:
+        model = pickle.load(stream)  # noqa: S301 - our own model
+
+
+def run(input_data):
+    """Score one message of the sensor, or a list of them.
+
+    In: {"machine": {"temperature": 26.1, "pressure": 1.6}, …}, as text or already parsed.
+    Out: for each message {"anomaly": true or false, "score": …}; the lower the score, the stranger the reading.
+    An error is returned as {"error": "…"}: the module shall go on with the next message.
+    """
+    try:
+        messages = json.loads(input_data) if isinstance(input_data, str | bytes) else input_data
+        single = isinstance(messages, dict)
+        readings = [
+            [float(message["machine"]["temperature"]), float(message["machine"]["pressure"])]
+            for message in ([messages] if single else messages)
+        ]
+        scores = model.decision_function(readings)
+        results = [{"anomaly": bool(score < 0), "score": round(float(score), 3)} for score in scores]
+    except (KeyError, TypeError, ValueError) as error:
+        return {"error": f"not a message of the sensor: {error!r}"}
+    return results[0] if single else results
