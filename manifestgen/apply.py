@@ -171,6 +171,7 @@ def carry_out(
     permit: Callable[[Plan], None],
     prune: bool = False,
     patience: Patience | None = None,
+    sent: Callable[[bool], None] = lambda applied: None,
     report: Callable[[Rollout], None] = lambda rollout: None,
 ) -> Outcome:
     """Apply a plan as a person or a pipeline wants it: permitted, without surprising removals, and waited for.
@@ -179,6 +180,7 @@ def carry_out(
         permit: is shown the plan if there is something to change, and raises to stop.
         prune: whether modules that the manifest does not name may be removed.
         patience: how to wait; None not to.
+        sent: told whether anything was sent, before the waiting.
         report: called with what every read of the device says.
 
     Raises:
@@ -198,6 +200,7 @@ def carry_out(
     applied = False
     try:
         applied = apply(plan, hub)
+        sent(applied)
         return Outcome(applied, wait(hub, plan.device, patience, report) if patience else None)
     except KeyboardInterrupt:
         done = "are set, whether they run was not waited for" if applied else "may or may not be set"

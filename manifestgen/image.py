@@ -20,12 +20,14 @@ from manifestgen.cloud import (
     ImageBuilder,
     ModelRegistration,
     RegisteredModel,
+    Services,
 )
-from manifestgen.errors import FoundError, ManifestgenError, NotFoundError
+from manifestgen.errors import FoundError, Interrupted, ManifestgenError, NotFoundError
 from manifestgen.project.inputs import inputs_hash, sha256_of
 from manifestgen.project.load import Project
 from manifestgen.project.lock import Lock, LockedModel, read, write
 from manifestgen.project.pending import Pending, Progress
+from manifestgen.project.score import check_inputs
 from manifestgen.project.sections import Model
 
 # Kept with a registered model, so that it can be told from another of the same name.
@@ -76,8 +78,7 @@ class Prepared:
 
 def prepare(
     project: Project,
-    builder: ImageBuilder,
-    digest: Callable[[str], str | None],
+    services: Services,
     *,
     rebuild: bool = False,
     patience: Patience = Patience(),
@@ -87,24 +88,44 @@ def prepare(
 ) -> Prepared:
     """Register the project's model if it names a file, build its image if that is not there yet, and wait for it.
 
-    The caller holds the project (`project.pending.exclusive`) and has checked its inputs.
+    The caller holds the project (`project.pending.exclusive`).
 
     Args:
-        digest: asks the registry for an image's digest; None if it has no such image. What it raises is told and
-            otherwise passed over: an image is as good without.
         rebuild: build although the lock file has an image of these inputs.
 
     Raises:
+        InputError: the entry script, the conda file or the model is not fit to be sent.
         FoundError: the build failed (with the last lines of its log) or took too long.
         CloudError: the workspace refused something, or could not be reached.
+        Interrupted: by Ctrl-C; the service goes on with what it was sent.
     """
+    try:
+        return _prepare(project, services, rebuild, patience, report, clock, sleep)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "interrupted; what was sent to Azure ML goes on there",
+            fix="run the same command again: it goes on where this stopped",
+        ) from None
+
+
+def _prepare(
+    project: Project,
+    services: Services,
+    rebuild: bool,
+    patience: Patience,
+    report: Reporter,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> Prepared:
+    check_inputs(project)
+    builder = services.builder
     if project.model is None:
         raise ValueError("the project builds no image")
     model, known = _identify(project.model, builder)
     inputs = inputs_hash(project, known)
     locked = read(project)
     if locked is not None and locked.inputs == inputs and not rebuild:
-        if not _is_gone(locked, digest, report):
+        if not _is_gone(locked, services, report):
             report.step(f"image {locked.image} is up to date, reusing it")
             return Prepared(locked, reused=True)
         report.step(f"image {locked.image} is no longer in its registry, building it again")
@@ -119,7 +140,7 @@ def prepare(
         model=LockedModel(name=model.name, version=model.version, sha256=known.sha256),
         builder=build.builder,
         image=status.reference,
-        digest=_told_digest(status.reference, digest, report),
+        digest=_told_digest(status.reference, services, report),
         inputs=inputs,
         built_at=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         manifestgen=__version__,
@@ -130,23 +151,30 @@ def prepare(
     return Prepared(lock, reused=False)
 
 
-def _is_gone(locked: Lock, digest: Callable[[str], str | None], report: Reporter) -> bool:
+def _is_gone(locked: Lock, services: Services, report: Reporter) -> bool:
     """Whether the registry says that it no longer has the image; no, if it cannot be asked."""
     if locked.digest is None:
         return False
     try:
-        return digest(locked.image) is None
+        return _digest(locked.image, services) is None
     except ManifestgenError as error:
         report.step(f"whether {locked.image} is still in its registry cannot be told: {error}")
         return False
 
 
-def _told_digest(image: str, digest: Callable[[str], str | None], report: Reporter) -> str | None:
+def _told_digest(image: str, services: Services, report: Reporter) -> str | None:
+    """The image's digest; that it cannot be told is said and otherwise passed over: an image is as good without."""
     try:
-        return digest(image)
+        return _digest(image, services)
     except ManifestgenError as error:
         report.step(f"the digest of {image} is not known: {error}")
         return None
+
+
+def _digest(image: str, services: Services) -> str | None:
+    """The digest that the image's registry tells whoever has the credential that the device will use."""
+    host = image.partition("/")[0]
+    return services.registry.digest(image, services.credentials([host]).get(host))
 
 
 def _identify(spec: Model, builder: ImageBuilder) -> tuple[RegisteredModel | None, LockedModel]:

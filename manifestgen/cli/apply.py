@@ -108,8 +108,8 @@ class Progress:
         self._last = rollout
 
 
-def tell(planned: Plan, outcome: Outcome, console: Console) -> None:
-    """What came of the plan."""
+def tell(planned: Plan, outcome: Outcome, console: Console, **more: str) -> None:
+    """What came of the plan; `more` goes into the JSON document too."""
     from manifestgen.report import changes
     from manifestgen.report import rollout as report
 
@@ -120,6 +120,7 @@ def tell(planned: Plan, outcome: Outcome, console: Console) -> None:
         console.result(f"set the modules of device {planned.device!r}; whether they run was not waited for")
     console.document(
         {
+            **more,
             "plan": changes.data(planned),
             "applied": outcome.applied,
             "rollout": report.data(planned.device, rollout) if rollout else None,

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from manifestgen.cli._console import Console, common_options, usage_of
-from manifestgen.errors import InputError, Interrupted
+from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from manifestgen.cli._cloud import Clouds
     from manifestgen.cloud import BuildState
-    from manifestgen.image import Prepared
+    from manifestgen.image import Reporter
     from manifestgen.project.load import Project
 
 
@@ -41,12 +40,14 @@ def command(
     the image it built before.
     """
     from manifestgen.cli._cloud import Clouds
-    from manifestgen.project.load import load
+    from manifestgen.image import Patience, prepare
+    from manifestgen.project import load
     from manifestgen.project.pending import exclusive
 
     loaded = with_builder(load(project), builder)
+    services = Clouds(loaded, report=console.progress)
     with exclusive(loaded.root):
-        prepared = prepare(loaded, Clouds(loaded, report=console.progress), console, rebuild=rebuild, timeout=timeout)
+        prepared = prepare(loaded, services, rebuild=rebuild, patience=Patience(timeout), report=reporter(console))
     lock = prepared.lock
     console.result(lock.image)
     console.document(
@@ -77,39 +78,11 @@ def with_builder(project: Project, builder: Literal["package", "container-image"
     return replace(project, image=msgspec.structs.replace(project.image, builder=builder)) if builder else project
 
 
-def prepare(project: Project, clouds: Clouds, console: Console, *, rebuild: bool, timeout: float) -> Prepared:
-    """Check the inputs, build the image or reuse it; what `image` and `deploy` have in common.
+def reporter(console: Console) -> Reporter:
+    """Tells what is going on with an image."""
+    from manifestgen.image import Reporter
 
-    The caller holds the project.
-    """
-    from manifestgen.image import Patience, Reporter
-    from manifestgen.image import prepare as prepare_image
-    from manifestgen.project.score import check_inputs
-
-    check_inputs(project)
-    report = Reporter(step=console.progress, state=_Elapsed(console).show, log=_log(console))
-    try:
-        return prepare_image(
-            project,
-            clouds.builder,
-            _digest(clouds),
-            rebuild=rebuild,
-            patience=Patience(timeout),
-            report=report,
-        )
-    except KeyboardInterrupt:
-        what = "interrupted; what was sent to Azure ML goes on there"
-        raise Interrupted(what, fix="run the same command again: it goes on where this stopped") from None
-
-
-def _digest(clouds: Clouds) -> Callable[[str], str | None]:
-    """Asks the registry of an image for its digest, with the credential that the device will use."""
-
-    def digest(image: str) -> str | None:
-        host = image.partition("/")[0]
-        return clouds.registry.digest(image, clouds.credentials([host]).get(host))
-
-    return digest
+    return Reporter(step=console.progress, state=_Elapsed(console).show, log=_log(console))
 
 
 def _log(console: Console) -> Callable[[str], None]:

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import pytest
 from fakes.image_builder import FakeImageBuilder
 
-from manifestgen.cloud import BuildState
+from manifestgen.cloud import BuildState, Credential
 from manifestgen.errors import CloudError, FoundError
 from manifestgen.image import Patience, Prepared, Reporter, prepare
 from manifestgen.project.load import Project, load
@@ -40,6 +40,27 @@ class Killed(BaseException):
     """What a SIGKILL looks like from inside a test: nothing catches it."""
 
 
+class FakeRegistry:
+    """Tells digests."""
+
+    def __init__(self, digest: Callable[[str], str | None]) -> None:
+        self._digest = digest
+
+    def digest(self, image: str, credential: Credential | None) -> str | None:
+        return self._digest(image)
+
+
+class FakeServices:
+    """Services of which an image needs two."""
+
+    def __init__(self, builder: FakeImageBuilder, registry: FakeRegistry) -> None:
+        self.builder = builder
+        self.registry = registry
+
+    def credentials(self, hosts: Iterable[str]) -> Mapping[str, Credential]:
+        return {}
+
+
 class Run:
     """One run of `prepare`, with everything that it says."""
 
@@ -62,8 +83,7 @@ class Run:
         clock: Callable[[], float] = lambda: float(next(time))  # noqa: E731
         return prepare(
             project,
-            self.builder,
-            lambda image: self.digests.get(image, "sha256:00"),
+            FakeServices(self.builder, FakeRegistry(lambda image: self.digests.get(image, "sha256:00"))),
             report=Reporter(self.steps.append, state, log),
             clock=clock,
             sleep=lambda seconds: None,
@@ -177,10 +197,11 @@ def test_a_registry_that_cannot_be_asked_does_not_stop_anything(project: Project
 
     builder = FakeImageBuilder()
     steps: list[str] = []
-    first = prepare(project, builder, refuse, report=Reporter(steps.append), sleep=lambda seconds: None)
+    services = FakeServices(builder, FakeRegistry(refuse))
+    first = prepare(project, services, report=Reporter(steps.append), sleep=lambda seconds: None)
     assert first.lock.digest is None
     assert any("no route to host" in step for step in steps)
-    assert prepare(project, builder, refuse, sleep=lambda seconds: None).reused
+    assert prepare(project, services, sleep=lambda seconds: None).reused
 
 
 def test_a_registered_model_is_used_as_it_is(project: Project) -> None:

@@ -1,0 +1,90 @@
+"""`manifestgen deploy`: from a model to a running module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+
+
+@click.command(
+    epilog=usage_of(
+        "manifestgen deploy samples/anomaly-detection",
+        "manifestgen deploy --device edge-02 --set ttl=3600 --yes --output json",
+        "manifestgen sandbox run -- manifestgen deploy samples/anomaly-detection --yes",
+    )
+)
+@click.argument("project", default=".", type=click.Path(path_type=Path))
+@click.option("--device", "device_id", metavar="ID", help="The device, in place of the project's target.")
+@click.option("--image", metavar="REF", help="An image to use in place of the project's.")
+@click.option("--builder", type=click.Choice(["package", "container-image"]), help="In place of the project file's.")
+@click.option("--rebuild", is_flag=True, help="Build although an image of these inputs is there.")
+@click.option("--build-timeout", type=click.FloatRange(min=0), default=1800, show_default=True, help="In seconds.")
+@click.option("--values", "files", multiple=True, metavar="FILE", help="Values from a YAML or JSON file; repeatable.")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="One value; dots nest; repeatable.")
+@click.option("--enable-admin", is_flag=True, help="Switch the registry's admin user on if it is off.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--prune", is_flag=True, help="Remove the modules that the manifest does not name.")
+@click.option("--force", is_flag=True, help="Go on although 'check' finds errors.")
+@click.option("--no-wait", is_flag=True, help="Do not wait until the device runs them.")
+@click.option("--timeout", type=click.FloatRange(min=0), default=600, show_default=True, help="Seconds to wait.")
+@hub_option
+@common_options
+def command(
+    project: Path,
+    device_id: str | None,
+    image: str | None,
+    builder: Literal["package", "container-image"] | None,
+    rebuild: bool,
+    build_timeout: float,
+    files: tuple[str, ...],
+    sets: tuple[str, ...],
+    enable_admin: bool,
+    yes: bool,
+    prune: bool,
+    force: bool,
+    no_wait: bool,
+    timeout: float,
+    hub: str | None,
+    console: Console,
+) -> None:
+    """Do it all: build the image, render the manifest, check it, apply it and wait.
+
+    Stops at the first step that fails. Interrupted anywhere, the same command goes on: nothing is
+    registered, built or applied twice.
+    """
+    from manifestgen.apply import Patience
+    from manifestgen.cli._cloud import Clouds
+    from manifestgen.cli.apply import Progress, permission, show_plan, tell
+    from manifestgen.cli.image import reporter, with_builder
+    from manifestgen.cli.render import _values
+    from manifestgen.deploy import Observer, Options, deploy
+    from manifestgen.image import Patience as BuildPatience
+    from manifestgen.project import load
+
+    loaded = load(project)
+    if builder is not None:
+        loaded = with_builder(loaded, builder)
+    options = Options(
+        device=device_id,
+        image=image,
+        values=_values(files, sets),
+        rebuild=rebuild,
+        prune=prune,
+        force=force,
+        build_patience=BuildPatience(build_timeout),
+        patience=None if no_wait else Patience(timeout=timeout),
+    )
+    observer = Observer(
+        step=lambda name, outcome: console.progress(f"{click.style(f'{name:<7}', bold=True)} {outcome}"),
+        permit=permission(console, yes=yes),
+        image=reporter(console),
+        plan=lambda planned: show_plan(planned, console),
+        rollout=Progress(console).show,
+    )
+    services = Clouds(loaded, hub, enable_admin=enable_admin, report=console.progress)
+    deployment = deploy(loaded, services, observer, options)
+    tell(deployment.plan, deployment.outcome, console, image=deployment.image)
