@@ -70,8 +70,9 @@ def http_error(status: int, body: str, where: str) -> CloudError:
 
 def _translate(error: BaseException, where: str) -> ManifestgenError:
     chain = list(_chain(error))
-    for link in chain:
-        answer = _answer(link)
+    # What was printed into a message comes second: the SDK leaves out the words that matter.
+    answers = [*map(_answer, chain), *map(_printed, chain)]
+    for answer in answers:
         if answer is not None and answer[0] >= 400:
             return http_error(*answer, where)
     words = redact(_message(error))
@@ -108,11 +109,16 @@ def _answer(error: BaseException) -> tuple[int, str] | None:
     """Status and body of the HTTP answer that an error carries."""
     response: Any = getattr(error, "response", None)
     status = getattr(response, "status_code", None)
-    if isinstance(status, int):
-        text = response.text() if callable(response.text) else response.text
-        return status, str(text or "")
-    if isinstance(error, AzureMLException) and (printed := _PRINTED.search(_message(error))):
-        return int(printed[1]), printed[3]
+    if not isinstance(status, int):
+        return None
+    text = response.text() if callable(response.text) else response.text
+    return status, str(text or "")
+
+
+def _printed(error: BaseException) -> tuple[int, str] | None:
+    """Status and body of the HTTP answer that the SDK printed into its message."""
+    if isinstance(error, AzureMLException) and (found := _PRINTED.search(str(error.message))):
+        return int(found[1]), found[3]
     return None
 
 
