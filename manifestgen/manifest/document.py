@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from typing import Any, Final
 
 from manifestgen.errors import InputError
@@ -76,10 +78,26 @@ class Document:
         """Offset in the text of the character `index` of the string value that begins at offset `value`."""
         return json_text.inside(self._json or self.text, value, index)
 
+    def extent(self, value: int) -> int:
+        """How many characters of its first line the value at an offset takes; at least 1."""
+        return json_text.extent(self._json or self.text, value)
+
     def position(self, offset: int) -> Position:
         """Line and column of an offset."""
-        start = self.text.rfind("\n", 0, offset) + 1
-        return Position(self.text.count("\n", 0, offset) + 1, offset - start + 1, offset)
+        line = bisect_left(self._line_ends, offset)
+        start = self._line_ends[line - 1] + 1 if line else 0
+        return Position(line + 1, offset - start + 1, offset)
+
+    def line(self, number: int) -> str:
+        """The text of a line, counted from 1, without its end."""
+        ends = self._line_ends
+        start = ends[number - 2] + 1 if number > 1 else 0
+        end = ends[number - 1] if number <= len(ends) else len(self.text)
+        return self.text[start:end].removesuffix("\r")
+
+    @cached_property
+    def _line_ends(self) -> list[int]:
+        return [match.start() for match in re.finditer("\n", self.text)]
 
 
 def decode(data: bytes) -> tuple[str, str]:

@@ -229,6 +229,15 @@ def _skip_space(text: str, offset: int) -> int:
     return match.end() if match else offset
 
 
+_SCALAR: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|[^\s,\]}\[{:"]+')
+
+
+def extent(text: str, value: int) -> int:
+    """Length of the text, number or word that begins at `value`; 1 for an object or a list."""
+    match = _SCALAR.match(text, value)
+    return match.end() - value if match else 1
+
+
 def inside(text: str, value: int, index: int) -> int:
     """Offset in the JSON text of the character `index` of the string that begins at `value` (its opening quote)."""
     if text[value] != '"':

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final
 
 from manifestgen.errors import InputError
-from manifestgen.manifest import create_options
+from manifestgen.manifest import container, create_options
+from manifestgen.manifest.container import Options
 from manifestgen.manifest.credentials import RegistryCredential
 from manifestgen.manifest.image import ImageReference
 from manifestgen.manifest.pointer import escape
@@ -311,8 +313,26 @@ class Manifest:
         """The modules that the device shall run, system modules first; those that are no object left out."""
         return self._modules
 
-    def routes(self) -> Iterator[RouteEntry]:
+    @cached_property
+    def options(self) -> tuple[tuple[Module, Options], ...]:
+        """The modules with their createOptions; those whose chunks are out of sequence left out."""
+        found: list[tuple[Module, Options]] = []
+        for module in self._modules:
+            try:
+                found.append((module, container.read(module.create_options())))
+            except create_options.ChunkError:
+                continue
+        return tuple(found)
+
+    def routes(self) -> tuple[RouteEntry, ...]:
         """The routes; those without a text included."""
+        return self._routes
+
+    @cached_property
+    def _routes(self) -> tuple[RouteEntry, ...]:
+        return tuple(self._read_routes())
+
+    def _read_routes(self) -> Iterator[RouteEntry]:
         for part in self.hub.children("routes"):
             if isinstance(part.value, str):
                 yield RouteEntry(part.name, part.pointer, part.value, part.value, part.pointer)

@@ -53,3 +53,86 @@ def as_text(value: Any) -> str | None:
     if isinstance(value, int | float):
         return repr(value)
     return None
+
+
+def enum_member(value: Any, members: Mapping[str, int]) -> str | None:
+    """The member of an enumeration that Newtonsoft.Json reads from a value; None where it refuses the value.
+
+    Names count in any case, without blanks around them, and so do numbers and several names with commas between, whose
+    numbers are joined bit by bit.
+
+    Args:
+        value: any JSON value.
+        members: names to numbers; a member's name in JSON comes before the one in the program.
+    """
+    if isinstance(value, str):
+        if value in members:
+            return value
+        text = trim(value)
+        if not text:
+            return None
+        number = 0
+        if text[0].isdigit() or text[0] in "+-":
+            try:
+                number = int(text)
+            except ValueError:
+                return None
+        else:
+            lower = {name.lower(): member for name, member in members.items()}
+            for word in text.split(","):
+                member = lower.get(trim(word).lower())
+                if member is None:
+                    return None
+                number |= member
+    elif isinstance(value, int) and not isinstance(value, bool):
+        number = value
+    else:
+        return None
+    return next((name for name, member in members.items() if member == number), None)
+
+
+def integer(value: Any, low: int, high: int) -> int | None:
+    """A number as the runtime reads it into an integer property; None where it refuses the value.
+
+    Texts of digits are numbers to it. A number with a fraction counts as refused: depending on how the runtime came by
+    the JSON it rounds such a number or throws.
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        text = trim(value)
+        if not text.lstrip("+-").isascii() or not text.lstrip("+-").isdigit() or len(text) > 20:
+            return None
+        try:
+            value = int(text)
+        except ValueError:
+            return None
+    if not isinstance(value, int):
+        return None
+    return value if low <= value <= high else None
+
+
+UINT32: Final = (0, 2**32 - 1)
+INT32: Final = (-(2**31), 2**31 - 1)
+INT64: Final = (-(2**63), 2**63 - 1)
+
+#: IModule.cs: the names in JSON first, then those of the program, which it takes as well.
+STATUS: Final = {
+    "unknown": 0,
+    "backoff": 1,
+    "running": 2,
+    "unhealthy": 3,
+    "stopped": 4,
+    "failed": 5,
+    "dead": 6,
+}
+RESTART_POLICY: Final = {
+    "never": 0,
+    "on-failure": 1,
+    "on-unhealthy": 2,
+    "always": 3,
+    "unknown": 4,
+    "OnFailure": 1,
+    "OnUnhealthy": 2,
+}
+IMAGE_PULL_POLICY: Final = {"on-create": 0, "never": 1, "OnCreate": 0}

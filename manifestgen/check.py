@@ -1,0 +1,219 @@
+"""What IoT Hub and the device will say to a manifest: run the rules, apply ignores, count.
+
+    document = read(Path("deployment.json").read_bytes(), "deployment.json")
+    for finding in check(document):
+        print(finding.line, finding.message)
+
+Findings depend on the document and the arguments, on nothing else: not on the clock, the network or the machine.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from manifestgen.errors import InputError
+from manifestgen.manifest.document import Document, Kind, read
+from manifestgen.manifest.pointer import split
+from manifestgen.rules import BY_ID, KNOWN_ON, RULES, Effect, Problem, Rule, Severity, Side
+
+__all__ = [
+    "Document",
+    "Effect",
+    "Finding",
+    "Kind",
+    "Severity",
+    "Side",
+    "Summary",
+    "check",
+    "check_data",
+    "known_rules",
+    "read",
+    "summarize",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong at one place of a file.
+
+    Attributes:
+        rule: id of the rule.
+        effect: what would happen.
+        pointer: JSON Pointer into the file as given.
+        message: what is wrong.
+        fix: what to do.
+        line: from 1.
+        column: in characters, from 1.
+        offset: in the text, from 0.
+        length: characters to underline from there on; at least 1.
+        side: who refuses, for the effect `refused`.
+        status: the code that edgeAgent or edgeHub reports then; None if IoT Hub answers instead.
+    """
+
+    rule: str
+    effect: Effect
+    pointer: str
+    message: str
+    fix: str
+    line: int
+    column: int
+    offset: int = field(repr=False)
+    length: int = field(repr=False)
+    side: Side | None = None
+    status: int | None = None
+
+    @property
+    def severity(self) -> Severity:
+        """How loud it is; follows from the effect."""
+        return self.effect.severity
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How many findings there are of each severity."""
+
+    errors: int = 0
+    warnings: int = 0
+    infos: int = 0
+
+    def reaches(self, threshold: str) -> bool:
+        """Whether there is a finding at a threshold: `error`, `warning`, `info` or `never`."""
+        if threshold == "never":
+            return False
+        found = self.errors
+        if threshold in ("warning", "info"):
+            found += self.warnings
+        if threshold == "info":
+            found += self.infos
+        return found > 0
+
+
+def check(
+    document: Document,
+    *,
+    select: Collection[str] = (),
+    ignore: Collection[str] | Mapping[str, str] = (),
+    as_of: date = KNOWN_ON,
+) -> list[Finding]:
+    """All findings in a document, in the order of the text.
+
+    Args:
+        document: from `read`.
+        select: ids of the only rules to run; empty for all.
+        ignore: ids of rules to leave out, for example from the project file with a reason each.
+        as_of: the date that support dates are compared with.
+
+    Raises:
+        InputError: there is no rule with such an id.
+    """
+    rules = _selected(tuple(select), tuple(ignore))
+    found: list[tuple[Rule, Problem]] = []
+    template = document.kind is Kind.TEMPLATE and not document.leftover
+    for rule in rules:
+        if template and rule.compares:
+            continue
+        found += [(rule, problem) for problem in rule.problems(document, as_of)]
+    if template and found:
+        places = frozenset(document.placeholders)
+        found = [(rule, problem) for rule, problem in found if not _depends(rule, problem, places)]
+    return _placed(document, found) if found else []
+
+
+def check_data(data: Any, *, as_of: date = KNOWN_ON) -> list[Finding]:
+    """All findings in plain JSON data, such as a manifest that was just rendered; their places are in `dump(data)`."""
+    from manifestgen.manifest.dump import dump
+
+    return check(read(dump(data)), as_of=as_of)
+
+
+def known_rules(ids: Iterable[str]) -> None:
+    """Make sure that these are ids of rules.
+
+    Raises:
+        InputError: one is not; the fix names the nearest.
+    """
+    for id_ in ids:
+        if id_ not in BY_ID:
+            near = difflib.get_close_matches(id_, BY_ID, n=1)
+            raise InputError(
+                f"there is no rule {id_!r}",
+                fix=f"did you mean {near[0]!r}?" if near else "see 'manifestgen explain' for the rules",
+            )
+
+
+def summarize(findings: Iterable[Finding]) -> Summary:
+    """Count findings by severity."""
+    errors = warnings = infos = 0
+    for finding in findings:
+        severity = finding.effect.severity
+        if severity is Severity.ERROR:
+            errors += 1
+        elif severity is Severity.WARNING:
+            warnings += 1
+        else:
+            infos += 1
+    return Summary(errors, warnings, infos)
+
+
+def _selected(select: tuple[str, ...], ignore: tuple[str, ...]) -> Sequence[Rule]:
+    if not select and not ignore:
+        return RULES
+    known_rules((*select, *ignore))
+    return [rule for rule in RULES if (not select or rule.id in select) and rule.id not in ignore]
+
+
+def _depends(rule: Rule, problem: Problem, placeholders: frozenset[str]) -> bool:
+    """Whether a finding is about a place that a template tool has still to fill in, or about what is inside one."""
+    if rule.id == "placeholder":
+        return False
+    pointer = problem.pointer
+    while pointer:
+        if pointer in placeholders:
+            return True
+        pointer = pointer.rpartition("/")[0]
+    return False
+
+
+def _placed(document: Document, found: list[tuple[Rule, Problem]]) -> list[Finding]:
+    spans = document.spans({problem.pointer for _, problem in found if problem.offset is None})
+    findings = []
+    for rule, problem in found:
+        offset, length = problem.offset, 1
+        if offset is None:
+            offset, length = _place(document, spans, problem)
+        position = document.position(offset)
+        findings.append(
+            Finding(
+                rule.id,
+                rule.effect,
+                problem.pointer,
+                problem.message,
+                problem.fix,
+                position.line,
+                position.column,
+                offset,
+                length,
+                rule.side,
+                rule.status,
+            )
+        )
+    findings.sort(key=lambda finding: finding.offset)
+    return findings
+
+
+def _place(document: Document, spans: Mapping[str, Any], problem: Problem) -> tuple[int, int]:
+    span = spans.get(problem.pointer)
+    if span is None:
+        return 0, 1
+    if problem.at_key:
+        key = split(problem.pointer)
+        return span.key, len(key[-1]) + 2 if key else 1
+    if problem.start is not None:
+        start = document.inside(span.value, problem.start)
+        end = document.inside(span.value, problem.start + problem.length)
+        return start, max(1, end - start)
+    return span.value, document.extent(span.value)

@@ -1,0 +1,346 @@
+"""createOptions as edgeAgent reads them: Docker's parameters for creating a container, with edgeAgent's own types.
+
+What has another type than here makes edgeAgent refuse the whole manifest; keys that it does not know it passes on to
+Docker, which ignores them where they do not belong. Source: the classes in Agent.Docker/models; the names of keys that
+only Docker knows are those of the Engine API 1.41 (`POST /containers/create`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any, Final
+
+from manifestgen.manifest import newtonsoft
+from manifestgen.manifest.reading import INT64, enum_member, integer, is_blank
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a value must be.
+
+    Attributes:
+        kind: text, integer, boolean, list, map, object, or one of `names`.
+        item: of a list or a map.
+        keys: of an object, by their names as Docker writes them.
+        nullable: whether null is taken.
+    """
+
+    kind: str
+    item: Shape | None = None
+    keys: dict[str, Shape] = field(default_factory=dict)
+    nullable: bool = True
+
+    @cached_property
+    def lower(self) -> dict[str, str]:
+        """Its keys by their lower-case form."""
+        return {key.lower(): key for key in self.keys}
+
+
+_TEXT: Final = Shape("text")
+_LONG: Final = Shape("integer", nullable=False)
+_LONG_OR_NULL: Final = Shape("integer")
+_BOOL: Final = Shape("boolean", nullable=False)
+_BOOL_OR_NULL: Final = Shape("boolean")
+_ANY_OBJECT: Final = Shape("object")
+
+
+def _list(item: Shape) -> Shape:
+    return Shape("list", item)
+
+
+def _map(item: Shape) -> Shape:
+    return Shape("map", item)
+
+
+def _object(**keys: Shape) -> Shape:
+    return Shape("object", keys=keys)
+
+
+_RATE: Final = _list(_object(Path=_TEXT, Rate=_LONG))
+
+HOST_CONFIG: Final = _object(
+    Binds=_list(_TEXT),
+    LogConfig=_object(Type=_TEXT, Config=_map(_TEXT)),
+    Mounts=_list(_object(ReadOnly=_BOOL, Source=_TEXT, Target=_TEXT, Type=_TEXT)),
+    NetworkMode=_TEXT,
+    IpcMode=_TEXT,
+    PortBindings=_map(_list(_object(HostIP=_TEXT, HostPort=_TEXT))),
+    Privileged=_BOOL,
+    CpuRealtimePeriod=_LONG,
+    CpuQuota=_LONG,
+    CpuPeriod=_LONG,
+    BlkioDeviceWriteIOps=_RATE,
+    BlkioDeviceReadIOps=_RATE,
+    BlkioDeviceWriteBps=_RATE,
+    BlkioDeviceReadBps=_RATE,
+    BlkioWeightDevice=_list(_object(Path=_TEXT, Weight=_LONG)),
+    BlkioWeight=_LONG,
+    CgroupParent=_TEXT,
+    NanoCpus=_LONG,
+    Memory=_LONG,
+    CpuShares=_LONG,
+    CpuRealtimeRuntime=_LONG,
+    CpusetCpus=_TEXT,
+    CpusetMems=_TEXT,
+    Devices=_list(_object(PathOnHost=_TEXT, PathInContainer=_TEXT, CgroupPermissions=_TEXT)),
+    DiskQuota=_LONG,
+    KernelMemory=_LONG,
+    MemoryReservation=_LONG,
+    MemorySwap=_LONG,
+    MemorySwappiness=_LONG_OR_NULL,
+    OomKillDisable=_BOOL_OR_NULL,
+    PidsLimit=_LONG_OR_NULL,
+    Ulimits=_list(_object(Name=_TEXT, Hard=_LONG, Soft=_LONG)),
+    CpuCount=_LONG,
+    CpuPercent=_LONG,
+    IOMaximumIOps=_LONG,
+    IOMaximumBandwidth=_LONG,
+    Isolation=_TEXT,
+    ConsoleSize=_list(_LONG),
+    Runtime=_TEXT,
+    Sysctls=_map(_TEXT),
+    ContainerIDFile=_TEXT,
+    RestartPolicy=_object(Name=Shape("restart policy", nullable=False), MaximumRetryCount=_LONG),
+    AutoRemove=_BOOL,
+    VolumeDriver=_TEXT,
+    VolumesFrom=_list(_TEXT),
+    CapAdd=_list(_TEXT),
+    CapDrop=_list(_TEXT),
+    Dns=_list(_TEXT),
+    DnsOptions=_list(_TEXT),
+    DnsSearch=_list(_TEXT),
+    Init=_BOOL_OR_NULL,
+    ExtraHosts=_list(_TEXT),
+    Cgroup=_TEXT,
+    Links=_list(_TEXT),
+    OomScoreAdj=_LONG,
+    PidMode=_TEXT,
+    PublishAllPorts=_BOOL,
+    ReadonlyRootfs=_BOOL,
+    SecurityOpt=_list(_TEXT),
+    StorageOpt=_map(_TEXT),
+    Tmpfs=_map(_TEXT),
+    UTSMode=_TEXT,
+    UsernsMode=_TEXT,
+    ShmSize=_LONG,
+    GroupAdd=_list(_TEXT),
+    InitPath=_TEXT,
+)
+CREATE: Final = _object(
+    Env=_list(_TEXT),
+    ExposedPorts=_map(_ANY_OBJECT),
+    HostConfig=HOST_CONFIG,
+    Image=_TEXT,
+    Labels=_map(_TEXT),
+    NetworkingConfig=_object(EndpointsConfig=_map(_object(Aliases=_list(_TEXT)))),
+)
+
+#: Keys that only Docker knows.
+DOCKER_ONLY: Final = frozenset(
+    [
+        "Hostname",
+        "Domainname",
+        "User",
+        "AttachStdin",
+        "AttachStdout",
+        "AttachStderr",
+        "Tty",
+        "OpenStdin",
+        "StdinOnce",
+        "Cmd",
+        "Healthcheck",
+        "ArgsEscaped",
+        "Volumes",
+        "WorkingDir",
+        "Entrypoint",
+        "NetworkDisabled",
+        "MacAddress",
+        "OnBuild",
+        "StopSignal",
+        "StopTimeout",
+        "Shell",
+        "Name",
+        "Platform",
+    ]
+)
+HOST_DOCKER_ONLY: Final = frozenset(
+    [
+        "DeviceCgroupRules",
+        "DeviceRequests",
+        "KernelMemoryTCP",
+        "Capabilities",
+        "CgroupnsMode",
+        "MaskedPaths",
+        "ReadonlyPaths",
+        "Annotations",
+        "UTSMode",
+    ]
+)
+
+_RESTART_POLICY: Final = {
+    "": 0,
+    "no": 1,
+    "always": 2,
+    "on-failure": 3,
+    "unless-stopped": 4,
+    "Undefined": 0,
+    "OnFailure": 3,
+    "UnlessStopped": 4,
+}
+
+
+@dataclass(frozen=True)
+class TypeProblem:
+    """A value of a type that edgeAgent refuses: where, as keys, and what is wrong."""
+
+    path: tuple[str, ...]
+    message: str
+
+
+@dataclass(frozen=True)
+class Options:
+    """createOptions that are read.
+
+    Attributes:
+        data: plain JSON with the keys of edgeAgent's own properties in their canonical case; empty if there are none.
+        problems: why edgeAgent refuses them.
+        error: why the text is not JSON to it.
+        error_offset: where in the text.
+    """
+
+    data: dict[str, Any] = field(default_factory=dict, repr=False)
+    problems: tuple[TypeProblem, ...] = ()
+    error: str = ""
+    error_offset: int = 0
+
+    def get(self, *path: str) -> Any:
+        """What is at a path of canonical keys; None if nothing is."""
+        value: Any = self.data
+        for key in path:
+            if not isinstance(value, dict):
+                return None
+            value = value.get(key)
+        return value
+
+
+def read(text: str) -> Options:
+    """What edgeAgent reads from the text of createOptions.
+
+    Fleets and folders repeat the same few, so that what was read is kept and shared between calls: do not change it.
+    """
+    return _read_usual(text) if len(text) < _UNUSUAL else _read_long(text)
+
+
+# A few texts of any length, so that they cost no memory to speak of.
+_UNUSUAL: Final = 16384
+
+
+def _read(text: str) -> Options:
+    if text == "{}" or is_blank(text) or text.lower() == "null":
+        return Options()
+    try:
+        value = newtonsoft.loads(text)
+    except newtonsoft.NewtonsoftError as error:
+        return Options(error=error.what, error_offset=error.offset)
+    if value is None:
+        return Options()
+    if isinstance(value, str):
+        return Options(error="it is a JSON text within a JSON text, encoded twice")
+    if not isinstance(value, dict):
+        return Options(error="it is not a JSON object")
+    problems: list[TypeProblem] = []
+    data = _canonical(value, CREATE, (), problems)
+    return Options(data if isinstance(data, dict) else {}, tuple(problems))
+
+
+_read_usual = lru_cache(maxsize=2048)(_read)
+_read_long = lru_cache(maxsize=4)(_read)
+
+
+def _canonical(value: Any, shape: Shape, path: tuple[str, ...], problems: list[TypeProblem]) -> Any:
+    if value is None:
+        if not shape.nullable:
+            problems.append(TypeProblem(path, f"must be {_article(shape.kind)}, not null"))
+        return None
+    kind = shape.kind
+    if kind == "object":
+        if not isinstance(value, dict):
+            problems.append(TypeProblem(path, f"must be an object, not {_seen(value)}"))
+            return value
+        if not shape.keys:
+            return value
+        found: dict[str, Any] = {}
+        for key, item in value.items():
+            name = key if key in shape.keys else (shape.lower.get(key.lower()) or key)
+            inner = shape.keys.get(name)
+            found[name] = item if inner is None else _canonical(item, inner, (*path, key), problems)
+        return found
+    if kind == "map" and shape.item:
+        if not isinstance(value, dict):
+            problems.append(TypeProblem(path, f"must be an object, not {_seen(value)}"))
+            return value
+        return {key: _canonical(item, shape.item, (*path, key), problems) for key, item in value.items()}
+    if kind == "list" and shape.item:
+        if not isinstance(value, list):
+            problems.append(TypeProblem(path, f"must be a list, not {_seen(value)}"))
+            return value
+        return [_canonical(item, shape.item, (*path, str(i)), problems) for i, item in enumerate(value)]
+    if not _scalar(value, kind):
+        problems.append(TypeProblem(path, f"must be {_article(kind)}, not {_seen(value)}"))
+    return value
+
+
+def _scalar(value: Any, kind: str) -> bool:
+    if isinstance(value, dict | list):
+        return False
+    if kind == "text":
+        return True
+    if kind == "boolean":
+        return isinstance(value, bool | int | float) or value.strip().lower() in ("true", "false")
+    if kind == "restart policy":
+        return enum_member(value, _RESTART_POLICY) is not None
+    if isinstance(value, bool):
+        return True
+    if isinstance(value, float):
+        return abs(value) < INT64[1]
+    return integer(value, INT64[0], 2**64 - 1) is not None
+
+
+def _article(kind: str) -> str:
+    names = {
+        "text": "a text",
+        "integer": "a number",
+        "boolean": "true or false",
+        "restart policy": 'one of "", "no", "always", "on-failure" and "unless-stopped"',
+    }
+    return names[kind]
+
+
+def _seen(value: Any) -> str:
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        # Not quoted: it may be a password.
+        return "a text" if len(value) > 20 or "=" in value else repr(value)
+    return "a number"
+
+
+def published(options: Options) -> Iterator[tuple[str, str, str]]:
+    """The host ports that a container takes: address (empty for all), port, protocol, of each binding."""
+    bindings = options.get("HostConfig", "PortBindings")
+    if not isinstance(bindings, dict):
+        return
+    for port, entries in bindings.items():
+        protocol = port.partition("/")[2].lower() or "tcp"
+        for entry in entries if isinstance(entries, list) else ():
+            if isinstance(entry, dict):
+                host_port = entry.get("HostPort")
+                if isinstance(host_port, str | int) and str(host_port).strip():
+                    address = str(entry.get("HostIP") or entry.get("HostIp") or "")
+                    yield ("" if address in ("0.0.0.0", "::") else address), str(host_port).strip(), protocol  # noqa: S104 - compared, not bound

@@ -1,0 +1,69 @@
+"""The routes of a manifest, each parsed once for all rules.
+
+Fleets and folders repeat the same few routes, so that what was read of a text is kept for the next manifest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from manifestgen.manifest.manifest import Manifest, RouteEntry
+from manifestgen.manifest.reading import is_blank
+from manifestgen.manifest.route import (
+    Route,
+    RouteSyntaxError,
+    RouteTypeError,
+    RouteWarning,
+    compile_check,
+    parse,
+    source_modules,
+    warnings,
+)
+from manifestgen.manifest.route.source import SourceModule
+
+# Longer texts are nobody's routes; a few are kept, so that they cost no memory to speak of.
+_LONG: Final = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is in the text of a route.
+
+    Attributes:
+        route: None if it does not parse.
+        error: why.
+        type_errors: what cannot be compiled.
+        warnings: what is taken and probably not meant.
+        source: the module that the source is limited to.
+    """
+
+    route: Route | None
+    error: RouteSyntaxError | None = None
+    type_errors: tuple[RouteTypeError, ...] = ()
+    warnings: tuple[RouteWarning, ...] = ()
+    source: SourceModule | None = None
+
+
+def routes(manifest: Manifest) -> Iterator[tuple[RouteEntry, Reading]]:
+    """The routes that have a text which is not blank."""
+    for entry in manifest.routes():
+        text = entry.text
+        if text is not None and not is_blank(text):
+            yield entry, (_read_usual(text) if len(text) < _LONG else _read_long(text))
+
+
+def _read(text: str) -> Reading:
+    try:
+        route = parse(text)
+    except RouteSyntaxError as error:
+        # What is kept must not keep the stack alive.
+        return Reading(None, error.with_traceback(None))
+    errors = () if route.condition is None else tuple(compile_check(route))
+    return Reading(route, None, errors, tuple(warnings(route)), source_modules(route))
+
+
+_read_usual = lru_cache(maxsize=2048)(_read)
+_read_long = lru_cache(maxsize=4)(_read)

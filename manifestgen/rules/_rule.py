@@ -1,0 +1,185 @@
+"""What a rule is: a function from a manifest to the problems that it finds, with an id, an effect and documentation.
+
+A rule sees a manifest and nothing else: no network, no clock, no file. A few rules are about the text of the file and
+see the document instead; those that compare with a date are given it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from enum import Enum
+from typing import Any, Final
+
+from manifestgen.manifest.document import Document
+
+#: What the rules about support dates compare with, unless told otherwise: when this knowledge was last looked up.
+KNOWN_ON: Final = date(2026, 8, 20)
+
+
+class Severity(str, Enum):
+    """How loud a finding is."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class Effect(str, Enum):
+    """What would happen if the manifest were applied as it is."""
+
+    #: IoT Hub or the runtime does not take the manifest, or a section of it.
+    REFUSED = "refused"
+    #: It is taken, but this part can certainly never work.
+    DEAD = "dead"
+    #: It works today and may hurt.
+    RISK = "risk"
+    #: Worth knowing.
+    NOTE = "note"
+
+    @property
+    def severity(self) -> Severity:
+        """The severity of a finding with this effect."""
+        return _SEVERITY[self]
+
+
+_SEVERITY: Final = {
+    Effect.REFUSED: Severity.ERROR,
+    Effect.DEAD: Severity.ERROR,
+    Effect.RISK: Severity.WARNING,
+    Effect.NOTE: Severity.INFO,
+}
+
+
+class Side(str, Enum):
+    """Who refuses."""
+
+    HUB = "IoT Hub"
+    AGENT = "edgeAgent"
+    EDGE_HUB = "edgeHub"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a rule found at one place.
+
+    Attributes:
+        pointer: JSON Pointer into the file as given.
+        message: what is wrong: lower-case, without a full stop, what was seen in quotes.
+        fix: what to do, in the imperative.
+        at_key: whether it is about the key at the pointer rather than its value.
+        start: where inside the text at the pointer, in characters from 0; None for the whole value.
+        length: how many characters from there.
+        offset: offset in the file's text, for what has no pointer.
+    """
+
+    pointer: str
+    message: str
+    fix: str
+    at_key: bool = False
+    start: int | None = None
+    length: int = 0
+    offset: int | None = None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule.
+
+    Attributes:
+        id: its name everywhere.
+        effect: what happens to a manifest that breaks it.
+        summary: what, in a line.
+        why: what happens then, and why.
+        fix: how to put it right.
+        side: who refuses, for the effect `refused`.
+        status: the code that the module reports then in `lastDesiredStatus`; None if IoT Hub answers instead.
+        compares: whether it compares parts of the manifest with each other, which says nothing about a template.
+        layers: whether it looks at layered deployments too.
+    """
+
+    id: str
+    effect: Effect
+    summary: str
+    why: str
+    fix: str
+    side: Side | None
+    status: int | None
+    compares: bool
+    layers: bool
+    _run: Callable[..., Iterator[Problem]]
+    _takes: str
+
+    @property
+    def severity(self) -> Severity:
+        """The severity of its findings."""
+        return self.effect.severity
+
+    @property
+    def about_text(self) -> bool:
+        """Whether it looks at the file's text, manifest or not."""
+        return self._takes == "document"
+
+    def problems(self, document: Document, as_of: date) -> Iterator[Problem]:
+        """What it finds in a document; nothing where it has nothing to look at.
+
+        Args:
+            document: the file.
+            as_of: the date that support dates are compared with.
+        """
+        if self._takes == "document":
+            return self._run(document)
+        manifest = document.manifest
+        if manifest is None or (manifest.layered and not self.layers):
+            return iter(())
+        return self._run(manifest, as_of) if self._takes == "date" else self._run(manifest)
+
+
+def rule(
+    effect: Effect,
+    *,
+    side: Side | None = None,
+    status: int | None = None,
+    compares: bool = False,
+    layers: bool = True,
+) -> Callable[[Callable[..., Iterator[Problem]]], Rule]:
+    """Make a rule of a function; its name is the id, its docstring the documentation: what, why, how to fix.
+
+    The function takes a `manifest`, a `manifest` and the date `as_of`, or a `document`.
+
+    Args:
+        effect: see `Effect`.
+        side: who refuses.
+        status: the code reported then.
+        compares: whether it compares parts with each other; such a rule is not asked about templates.
+        layers: whether it applies to layered deployments.
+    """
+
+    def decorate(function: Callable[..., Iterator[Problem]]) -> Rule:
+        parameters = list(inspect.signature(function).parameters)
+        takes = "document" if parameters[0] == "document" else "date" if len(parameters) == 2 else "manifest"
+        summary, why, fix = _documentation(function)
+        return Rule(
+            function.__name__.replace("_", "-"),
+            effect,
+            summary,
+            why,
+            fix,
+            side,
+            status,
+            compares,
+            layers,
+            function,
+            takes,
+        )
+
+    return decorate
+
+
+def _documentation(function: Callable[..., Any]) -> tuple[str, str, str]:
+    paragraphs = (inspect.getdoc(function) or "").split("\n\n")
+    if len(paragraphs) < 3:
+        raise TypeError(f"rule {function.__name__}: the docstring must say what, why and how to fix")
+    return paragraphs[0], "\n\n".join(paragraphs[1:-1]), paragraphs[-1]

@@ -1,0 +1,35 @@
+"""The schema version of `$edgeAgent`."""
+
+import re
+from collections.abc import Iterator
+
+from manifestgen.manifest import schema_version
+from manifestgen.manifest.manifest import Manifest, child
+from manifestgen.manifest.reading import as_text, is_blank
+from manifestgen.rules._rule import Effect, Problem, Side, rule
+
+
+@rule(Effect.REFUSED, side=Side.AGENT, status=412, layers=False)
+def agent_schema_version(manifest: Manifest) -> Iterator[Problem]:
+    """`edgeAgent` does not take the schema version.
+
+    It takes major version 1 up to 1.1.0, written with at least one dot; for all else it reports 412. The
+    runtime's own versions (1.4, 1.5, 1.6) are no schema versions, and neither are `$edgeHub`'s 1.2 and 1.3.
+
+    Write `"schemaVersion": "1.1"`.
+    """
+    whole = manifest.agent.whole
+    if whole is None or not isinstance(whole.value, dict) or not whole.value:
+        return
+    found = child(whole, "schemaVersion")
+    if found is None or found.value is None:
+        yield Problem(whole.pointer, "'schemaVersion' of '$edgeAgent' is missing", 'add \'"schemaVersion": "1.1"\'')
+        return
+    text = as_text(found.value)
+    if text is None:
+        yield Problem(found.pointer, "'schemaVersion' is not a text", "write '1.1'")
+    elif is_blank(text) or not schema_version.agent_accepts(text):
+        note = "; that is a version of the runtime" if re.fullmatch(r"1\.[2-9]", text) else ""
+        yield Problem(
+            found.pointer, f"edgeAgent does not take schema version {text!r}: it knows 1.0 and 1.1{note}", "write '1.1'"
+        )

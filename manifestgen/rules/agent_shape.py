@@ -1,0 +1,39 @@
+"""The sections of `$edgeAgent`."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest, child
+from manifestgen.rules._rule import Effect, Problem, Side, rule
+
+
+@rule(Effect.REFUSED, side=Side.AGENT, status=400)
+def agent_shape(manifest: Manifest) -> Iterator[Problem]:
+    """A section of `$edgeAgent` is missing or of the wrong type.
+
+    edgeAgent needs `runtime` and `systemModules`; `modules`, `runtime.settings` and `registryCredentials` may
+    be left out, and all of them are objects. It reports 400, "Agent configuration format is invalid.", and says
+    no more.
+
+    Add the section, or make it an object.
+    """
+    whole = manifest.agent.whole
+    if whole is not None and isinstance(whole.value, dict) and whole.value:
+        for name in ("runtime", "systemModules"):
+            part = child(whole, name)
+            if part is None or part.value is None:
+                yield Problem(whole.pointer, f"{name!r} of '$edgeAgent' is missing", f"add {name!r}")
+    for path, what in (
+        (("runtime",), "'runtime'"),
+        (("runtime", "settings"), "'settings' of 'runtime'"),
+        (("runtime", "settings", "registryCredentials"), "'registryCredentials'"),
+        (("systemModules",), "'systemModules'"),
+        (("modules",), "'modules'"),
+        (("integrity",), "'integrity'"),
+    ):
+        part = manifest.agent.find(*path)
+        if part is not None and part.value is not None and not isinstance(part.value, dict):
+            yield Problem(part.pointer, f"{what} is not an object", "write an object, {…}")
+    for name in ("minDockerVersion", "loggingOptions"):
+        part = manifest.agent.find("runtime", "settings", name)
+        if part is not None and isinstance(part.value, dict | list):
+            yield Problem(part.pointer, f"{name!r} is not a text", "write a text")

@@ -1,0 +1,32 @@
+"""Automatic deployments and single devices."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.reading import INT32, integer
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.NOTE)
+def automatic_deployment(manifest: Manifest) -> Iterator[Problem]:
+    """The file is an automatic deployment.
+
+    Set on a single device, its modules are overwritten again as soon as a deployment targets that device. A
+    layer must have a higher priority than the deployments below it.
+
+    Apply it as a deployment, or make sure that no deployment targets the device.
+    """
+    data = manifest.data
+    if not isinstance(data, dict) or not manifest.base.startswith("/content"):
+        return
+    if data.get("targetCondition"):
+        yield Problem(
+            "/targetCondition",
+            "this is an automatic deployment with a target condition",
+            "apply it as a deployment; on a single device that one targets it would be overwritten",
+        )
+    priority = data.get("priority")
+    if manifest.layered and priority is not None and (integer(priority, *INT32) or 0) <= 0:
+        yield Problem(
+            "/priority", f"a layer of priority {priority!r} is not above any base deployment", "raise its priority"
+        )

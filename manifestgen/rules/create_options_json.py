@@ -1,0 +1,30 @@
+"""The JSON text in createOptions."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.create_options import keys
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._rule import Effect, Problem, Side, rule
+
+
+@rule(Effect.REFUSED, side=Side.AGENT, status=400)
+def create_options_json(manifest: Manifest) -> Iterator[Problem]:
+    """`createOptions` are not the text of a JSON object.
+
+    They are JSON within a JSON text, its quotes escaped. A text that was cut off, encoded twice or quoted by
+    a shell refuses the whole manifest. Blank is fine, and so are single quotes and comments, which edgeAgent
+    reads.
+
+    Give createOptions as an object to `manifestgen render`, which writes the text.
+    """
+    for module, options in manifest.options:
+        if options.error:
+            # In chunks an offset would point into the wrong text.
+            single = len(keys(module.settings)) == 1
+            yield Problem(
+                module.at_setting("createOptions"),
+                f"createOptions of module {module.name!r} are not a JSON object: {options.error}",
+                "write the text of one JSON object",
+                start=options.error_offset if single else None,
+                length=1,
+            )

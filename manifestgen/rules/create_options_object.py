@@ -1,0 +1,25 @@
+"""createOptions that are no text."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.RISK, compares=True)
+def create_options_object(manifest: Manifest) -> Iterator[Problem]:
+    """`createOptions` are an object, not a text.
+
+    The runtime reads both. IoT Hub applies its limits to an object (ten levels, no dots, dollar signs and
+    blanks in keys), and other tools take a text only.
+
+    Write them as a text; `manifestgen render` does it.
+    """
+    for module in manifest.modules():
+        key = module.settings_keys.get("createoptions")
+        if key is not None and isinstance(module.settings[key], dict):
+            yield Problem(
+                module.at_setting("createOptions"),
+                f"createOptions of module {module.name!r} are an object",
+                "write the object as a JSON text",
+            )

@@ -1,0 +1,31 @@
+"""What the runtime overrides in createOptions."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.RISK)
+def create_options_overridden(manifest: Manifest) -> Iterator[Problem]:
+    """`createOptions` set something that the runtime sets itself.
+
+    `Image` and `Name` are replaced. A `RestartPolicy` of Docker's own restarts a container behind edgeAgent's
+    back, which then counts restarts that it did not make.
+
+    Drop it; use the module's `image` and `restartPolicy`.
+    """
+    for module, options in manifest.options:
+        if not options.data:
+            continue
+        place = module.at_setting("createOptions")
+        for key in ("Image", "Name"):
+            if options.data.get(key):
+                yield Problem(place, f"{key!r} in createOptions of module {module.name!r} is replaced", "drop it")
+        policy = options.get("HostConfig", "RestartPolicy", "Name")
+        if isinstance(policy, str) and policy.lower() not in ("", "no"):
+            yield Problem(
+                place,
+                f"Docker's restart policy {policy!r} of module {module.name!r} works against edgeAgent",
+                "drop 'HostConfig.RestartPolicy'; the module's 'restartPolicy' decides",
+            )

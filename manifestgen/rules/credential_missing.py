@@ -1,0 +1,35 @@
+"""Private images without a registry credential."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.image import is_private
+from manifestgen.manifest.manifest import Manifest, child
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.RISK, compares=True, layers=False)
+def credential_missing(manifest: Manifest) -> Iterator[Problem]:
+    """An image comes from a private registry and no credential matches it.
+
+    The device pulls it without logging in, unless it was given a credential of its own. A registry answers that
+    with "unauthorized" or "not found".
+
+    Add a registry credential whose address is exactly the image's host.
+    """
+    addresses = None
+    for module in manifest.modules():
+        host = module.image.host if module.image else None
+        if not is_private(host) or host is None:
+            continue
+        if addresses is None:
+            addresses = set()
+            for part in manifest.credential_entries():
+                address = child(part, "address")
+                if address is not None and isinstance(address.value, str):
+                    addresses.add(address.value.upper())
+        if host.upper() not in addresses:
+            yield Problem(
+                module.at_setting("image"),
+                f"no registry credential for {host!r}, from which module {module.name!r} is pulled",
+                f"add an entry to registryCredentials with the address {host!r}",
+            )

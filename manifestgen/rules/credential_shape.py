@@ -1,0 +1,46 @@
+"""Entries of `registryCredentials`."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest, child
+from manifestgen.manifest.reading import as_text, is_blank
+from manifestgen.rules._rule import Effect, Problem, Side, rule
+
+
+@rule(Effect.REFUSED, side=Side.AGENT, status=400)
+def credential_shape(manifest: Manifest) -> Iterator[Problem]:
+    """A registry credential lacks its address, user name or password.
+
+    All three are required and none may be blank: one such entry refuses the whole manifest with 400, while
+    other tools take it. The usual cause is a variable that was not set when the manifest was made.
+
+    Fill in what is missing, or drop the entry.
+    """
+    for part in manifest.credential_entries():
+        if not isinstance(part.value, dict):
+            yield Problem(
+                part.pointer,
+                f"registry credential {part.name!r} is not an object",
+                "write an object with address, username and password",
+            )
+            continue
+        for name in ("address", "username", "password"):
+            found = child(part, name)
+            if found is None or found.value is None:
+                yield Problem(
+                    part.pointer,
+                    f"registry credential {part.name!r} has no {name}",
+                    f"add its {name}, or drop the entry",
+                )
+                continue
+            text = as_text(found.value)
+            if text is None:
+                yield Problem(
+                    found.pointer, f"{name} of registry credential {part.name!r} is not a text", "write a text"
+                )
+            elif is_blank(text):
+                yield Problem(
+                    found.pointer,
+                    f"{name} of registry credential {part.name!r} is blank",
+                    "fill it in (was a variable not set?), or drop the entry",
+                )

@@ -1,0 +1,30 @@
+"""Registry credentials with one address."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest, child
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.RISK, compares=True)
+def credential_twice(manifest: Manifest) -> Iterator[Problem]:
+    """Two registry credentials have the same address.
+
+    edgeAgent takes the first that matches, in an order that is not the file's: either may be used.
+
+    Keep one of them.
+    """
+    seen: dict[str, str] = {}
+    for part in manifest.credential_entries():
+        address = child(part, "address")
+        if address is None or not isinstance(address.value, str):
+            continue
+        key = address.value.upper()
+        if key in seen:
+            yield Problem(
+                address.pointer,
+                f"registry credentials {seen[key]!r} and {part.name!r} have the same address {address.value!r}",
+                "keep one of them",
+            )
+        else:
+            seen[key] = part.name

@@ -1,0 +1,29 @@
+"""Registry credentials that no image needs."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.image import DOCKER_HUB
+from manifestgen.manifest.manifest import Manifest, child
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.RISK, compares=True, layers=False)
+def credential_unused(manifest: Manifest) -> Iterator[Problem]:
+    """A registry credential matches no image.
+
+    Either an image names its registry differently and is pulled without logging in, or a password lies on the
+    device for nothing. For `user/image` on Docker Hub the address must be `https://index.docker.io/v1/`, not
+    `docker.io`.
+
+    Write the address as the images name the host, or drop the entry.
+    """
+    hosts = {module.image.host.upper() for module in manifest.modules() if module.image and module.image.host}
+    for part in manifest.credential_entries():
+        found = child(part, "address")
+        if found is None or not isinstance(found.value, str) or found.value.upper() in hosts:
+            continue
+        if found.value.lower() in ("docker.io", "index.docker.io") and DOCKER_HUB.upper() in hosts:
+            fix = f"write '{DOCKER_HUB}'"
+        else:
+            fix = "write the host as the images name it, or drop the entry"
+        yield Problem(found.pointer, f"registry credential {part.name!r} for {found.value!r} matches no image", fix)

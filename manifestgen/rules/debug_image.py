@@ -1,0 +1,25 @@
+"""Images made for debugging."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.RISK)
+def debug_image(manifest: Manifest) -> Iterator[Problem]:
+    """A module's image was made for debugging.
+
+    Tags that end in `.debug` are made by the development tools with a debugger in them: larger, slower, and
+    listening.
+
+    Build and name the release image.
+    """
+    for module in manifest.modules():
+        image = module.image
+        if image is not None and image.tag.endswith(("debug", "Debug")):
+            yield Problem(
+                module.at_setting("image"),
+                f"image {image.text!r} of module {module.name!r} is a debug build",
+                "use the release image",
+            )

@@ -1,0 +1,29 @@
+"""GPUs asked for in the wrong shape."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.DEAD)
+def device_request(manifest: Manifest) -> Iterator[Problem]:
+    """`DeviceRequests` in createOptions have capabilities that are no list of lists.
+
+    Docker wants `"Capabilities": [["gpu"]]`: alternatives, each a list. With `["gpu"]` it refuses to create the
+    container, and edgeAgent reports 500.
+
+    Write `[["gpu"]]`.
+    """
+    for module, options in manifest.options:
+        requests = options.get("HostConfig", "DeviceRequests")
+        for request in requests if isinstance(requests, list) else ():
+            capabilities = request.get("Capabilities") if isinstance(request, dict) else None
+            if capabilities is None:
+                continue
+            if not isinstance(capabilities, list) or not all(isinstance(item, list) for item in capabilities):
+                yield Problem(
+                    module.at_setting("createOptions"),
+                    f"'Capabilities' of a device request of module {module.name!r} must be a list of lists",
+                    'write [["gpu"]]',
+                )

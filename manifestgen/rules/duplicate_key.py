@@ -1,0 +1,27 @@
+"""Keys that an object has twice."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.document import Document
+from manifestgen.manifest.pointer import split
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.RISK)
+def duplicate_key(document: Document) -> Iterator[Problem]:
+    """An object has a key twice.
+
+    The later one counts and the earlier one is gone without a word: a module, a route or a variable that
+    somebody wrote is not deployed.
+
+    Rename one of them or drop it.
+    """
+    for twice in document.duplicates:
+        line = document.position(twice.first).line
+        key = split(twice.pointer)[-1]
+        yield Problem(
+            twice.pointer,
+            f"key {key!r} was there before, in line {line}; only this one counts",
+            "rename one of the two, or drop it",
+            offset=twice.second,
+        )

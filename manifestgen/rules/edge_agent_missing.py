@@ -1,0 +1,21 @@
+"""A full manifest that leaves edgeAgent out."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest, child
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.DEAD, layers=False)
+def edge_agent_missing(manifest: Manifest) -> Iterator[Problem]:
+    """`systemModules` leaves `edgeAgent` out.
+
+    The runtime takes that and then plans to stop and remove the module that is not named: edgeAgent itself.
+
+    Add `systemModules.edgeAgent` with the image of the runtime's version.
+    """
+    part = manifest.agent.find("systemModules")
+    if part is not None and isinstance(part.value, dict):
+        agent = child(part, "edgeAgent")
+        if agent is None or agent.value is None:
+            yield Problem(part.pointer, "'edgeAgent' is missing: the device would remove its own agent", "add it")

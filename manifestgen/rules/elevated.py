@@ -1,0 +1,40 @@
+"""Rights that a device may not grant."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._rule import Effect, Problem, rule
+
+_SOCKET: Final = re.compile(r"(^|:)(/var)?/run/docker\.sock(:|$)")
+
+
+@rule(Effect.RISK)
+def elevated(manifest: Manifest) -> Iterator[Problem]:
+    """A module asks for rights over the device.
+
+    `Privileged`, `CapAdd` and Docker's socket give a module the whole device. A device whose administrator set
+    `allow_elevated_docker_permissions = false` drops the first two silently, and the module then fails in its
+    own way.
+
+    Ask for the one device or capability that is needed, and document it.
+    """
+    for module, options in manifest.options:
+        host = options.get("HostConfig")
+        if not isinstance(host, dict):
+            continue
+        asked = []
+        if host.get("Privileged") is True or str(host.get("Privileged")).lower() == "true":
+            asked.append("'Privileged'")
+        if host.get("CapAdd"):
+            asked.append("'CapAdd'")
+        binds = host.get("Binds")
+        if isinstance(binds, list) and any(isinstance(bind, str) and _SOCKET.search(bind) for bind in binds):
+            asked.append("Docker's socket")
+        if asked:
+            yield Problem(
+                module.at_setting("createOptions"),
+                f"module {module.name!r} asks for {' and '.join(asked)}",
+                "ask for the one device or capability that is needed",
+            )

@@ -1,0 +1,33 @@
+"""Keys of an entry that are no twin path."""
+
+import difflib
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import DESIRED, Manifest
+from manifestgen.manifest.pointer import escape
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.RISK)
+def entry_key(manifest: Manifest) -> Iterator[Problem]:
+    """An entry of `modulesContent` has a key that sets no desired property.
+
+    Only `properties.desired` and paths below it are set in a twin. What stands beside them is refused by some
+    tools and has no effect with the others.
+
+    Move it below `properties.desired`, or drop it.
+    """
+    for name, entry in manifest.entries.items():
+        if not isinstance(entry, dict):
+            continue
+        for key in entry:
+            if key == DESIRED or key.startswith(DESIRED + "."):
+                continue
+            near = difflib.get_close_matches(key, [DESIRED], cutoff=0.5)
+            fix = f"write '{DESIRED}'" if near else f"move it below '{DESIRED}', or drop it"
+            yield Problem(
+                f"{manifest.base}/{escape(name)}/{escape(key)}",
+                f"key {key!r} in the entry {name!r} has no effect",
+                fix,
+                at_key=True,
+            )

@@ -1,0 +1,26 @@
+"""The entries of `modulesContent`."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import DESIRED, Manifest
+from manifestgen.manifest.pointer import escape
+from manifestgen.rules._rule import Effect, Problem, Side, rule
+
+
+@rule(Effect.REFUSED, side=Side.HUB)
+def entry_shape(manifest: Manifest) -> Iterator[Problem]:
+    """An entry of `modulesContent` is not an object with `properties.desired` in it.
+
+    Each entry names a module twin and gives an object: `properties.desired` replaces all its desired
+    properties, `properties.desired.NAME` sets one of them. Both must be objects as far as they replace a
+    section.
+
+    Write `"NAME": {"properties.desired": {…}}`.
+    """
+    for name, entry in manifest.entries.items():
+        pointer = f"{manifest.base}/{escape(name)}"
+        if not isinstance(entry, dict):
+            yield Problem(pointer, f"the entry {name!r} is not an object", 'write {"properties.desired": {…}}')
+            continue
+        if DESIRED in entry and not isinstance(entry[DESIRED], dict):
+            yield Problem(f"{pointer}/{DESIRED}", f"'{DESIRED}' of {name!r} is not an object", "write an object")

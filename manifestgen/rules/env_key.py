@@ -1,0 +1,28 @@
+"""Variables without a value."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.pointer import escape
+from manifestgen.manifest.reading import key_of
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.RISK)
+def env_key(manifest: Manifest) -> Iterator[Problem]:
+    """A variable of a module has no `value`.
+
+    The module sees an empty text, which is seldom meant: the key is misspelt, or the variable is null.
+
+    Write `{"value": "text"}`, with `""` where the variable shall be empty.
+    """
+    for module in manifest.modules():
+        for name, entry in module.env.items():
+            if type(entry) is dict and "value" in entry:
+                continue
+            if entry is None or (isinstance(entry, dict) and key_of(entry, "value") is None):
+                yield Problem(
+                    f"{module.at('env')}/{escape(name)}",
+                    f"variable {name!r} of module {module.name!r} has no 'value' and is empty",
+                    'write {"value": "…"}',
+                )

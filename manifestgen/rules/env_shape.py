@@ -1,0 +1,50 @@
+"""The environment of a module."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.pointer import escape
+from manifestgen.manifest.reading import key_of
+from manifestgen.rules._rule import Effect, Problem, Side, rule
+
+
+@rule(Effect.REFUSED, side=Side.AGENT, status=400)
+def env_shape(manifest: Manifest) -> Iterator[Problem]:
+    """A module's `env` is not names with values in objects.
+
+    It is an object; each variable is an object again, whose `value` is a text, a number or true or false.
+    Docker's list of `NAME=value` belongs into createOptions.
+
+    Write `"env": {"NAME": {"value": "text"}}`.
+    """
+    for module in manifest.modules():
+        env = module.get("env")
+        if env is None:
+            continue
+        if not isinstance(env, dict):
+            yield Problem(
+                module.at("env"), f"'env' of module {module.name!r} is not an object", 'write {"NAME": {"value": "…"}}'
+            )
+            continue
+        for name, entry in env.items():
+            if type(entry) is dict:
+                value = entry.get("value", "")
+                if type(value) is str:
+                    if "value" in entry or len(entry) == 0:
+                        continue
+                    key = key_of(entry, "value")
+                    value = entry[key] if key else ""
+                if not isinstance(value, dict | list):
+                    continue
+                what = "an object" if isinstance(value, dict) else "a list"
+                yield Problem(
+                    f"{module.at('env')}/{escape(name)}",
+                    f"the value of variable {name!r} of module {module.name!r} is {what}",
+                    "write it as a text",
+                )
+            elif entry is not None:
+                yield Problem(
+                    f"{module.at('env')}/{escape(name)}",
+                    f"variable {name!r} of module {module.name!r} is not an object",
+                    'write {"value": "…"}',
+                )

@@ -1,0 +1,27 @@
+"""Images without a fixed tag."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.RISK)
+def floating_tag(manifest: Manifest) -> Iterator[Problem]:
+    """A module's image has no tag, or the tag `latest`.
+
+    Two devices with the same manifest run different code, and a rollback cannot bring the old image back. Nor
+    is a new image pulled: as long as the text is the same, edgeAgent sees no change.
+
+    Pin a version tag or a digest.
+    """
+    for module in manifest.modules():
+        image = module.image
+        if image is not None and image.floating:
+            seen = f"image {image.text!r} of module {module.name!r}"
+            what = "has the tag 'latest'" if image.tag else "has no tag and means 'latest'"
+            yield Problem(
+                module.at_setting("image"),
+                f"{seen} {what}",
+                f"pin a version tag or a digest, for example '{image.repository}:1.4.2'",
+            )

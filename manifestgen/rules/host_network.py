@@ -1,0 +1,37 @@
+"""The host's network."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.RISK)
+def host_network(manifest: Manifest) -> Iterator[Problem]:
+    """A module uses the host's network half-way.
+
+    With `NetworkMode` `host` alone edgeAgent still attaches the module to its own network, which Docker does
+    not allow for it. edgeAgent and edgeHub both on the host's network take the same port 9600.
+
+    Add `"NetworkingConfig": {"EndpointsConfig": {"host": {}}}`, and leave the system modules on the runtime's
+    network.
+    """
+    system: list[str] = []
+    for module, options in manifest.options:
+        if options.get("HostConfig", "NetworkMode") != "host":
+            continue
+        place = module.at_setting("createOptions")
+        if not isinstance(options.get("NetworkingConfig", "EndpointsConfig"), dict):
+            yield Problem(
+                place,
+                f"module {module.name!r} uses the host's network and would be attached to the runtime's as well",
+                'add "NetworkingConfig": {"EndpointsConfig": {"host": {}}}',
+            )
+        if module.system:
+            system.append(module.name)
+            if len(system) == 2:
+                yield Problem(
+                    place,
+                    "edgeAgent and edgeHub on the host's network both listen on port 9600",
+                    "leave at least one of them on the runtime's network",
+                )

@@ -1,0 +1,27 @@
+"""edgeHub without ports."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest import container
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.NOTE)
+def hub_ports(manifest: Manifest) -> Iterator[Problem]:
+    """`edgeHub` opens no port on the host.
+
+    Modules reach it through the runtime's network. Devices around the gateway need 8883 (MQTT), 5671 (AMQP) or
+    443; a device without such neighbours is better off without.
+
+    Add `PortBindings` for the protocols in use if other devices connect through this one.
+    """
+    for module, options in manifest.options:
+        if not module.system or module.name != "edgeHub" or options.error:
+            continue
+        if options.get("HostConfig", "NetworkMode") != "host" and not any(container.published(options)):
+            yield Problem(
+                module.at_setting("createOptions"),
+                "edgeHub opens no port: other devices cannot connect through this one",
+                "add 'HostConfig.PortBindings' for 8883, 5671 and 443 if they shall",
+            )

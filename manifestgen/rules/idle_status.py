@@ -1,0 +1,34 @@
+"""Statuses that nothing acts on."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.reading import STATUS, enum_member
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.RISK)
+def idle_status(manifest: Manifest) -> Iterator[Problem]:
+    """A module shall have a status that the runtime does not bring about.
+
+    It takes words such as `unknown` or `failed` because it reports them, but only starts modules that shall be
+    `running`: the module is created and never started. edgeHub has to be running for others to send at all.
+
+    Write `running` or `stopped`.
+    """
+    for module in manifest.modules():
+        if module.get("status") == "running":
+            continue
+        status = enum_member(module.get("status"), STATUS)
+        if status is None or status == "running" or (module.system and module.name == "edgeAgent"):
+            continue
+        if status != "stopped":
+            yield Problem(
+                module.at("status"),
+                f"module {module.name!r} is created with status {status!r} and never started",
+                "write 'running' or 'stopped'",
+            )
+        elif module.system:
+            yield Problem(
+                module.at("status"), "edgeHub shall be stopped: no module can send or receive", "write 'running'"
+            )

@@ -1,0 +1,34 @@
+"""Properties of edgeAgent that nothing reads."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.reading import RESTART_POLICY, STATUS, UINT32, enum_member, integer
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.NOTE)
+def ignored_property(manifest: Manifest) -> Iterator[Problem]:
+    """`edgeAgent` has a property that has no effect on it.
+
+    edgeAgent is always running, is always restarted and always comes first, whatever its `status`,
+    `restartPolicy` and `startupOrder` say; other tools refuse them there.
+
+    Drop the property.
+    """
+    for module in manifest.modules():
+        if not module.system or module.name != "edgeAgent":
+            continue
+        for name in ("status", "restartPolicy", "startupOrder"):
+            if not module.has(name):
+                continue
+            value = module.get(name)
+            read = (
+                enum_member(value, STATUS)
+                if name == "status"
+                else enum_member(value, RESTART_POLICY)
+                if name == "restartPolicy"
+                else integer(value, *UINT32)
+            )
+            odd = "" if read is not None else ", and the value is none that a module may have"
+            yield Problem(module.at(name), f"{name!r} has no effect on edgeAgent{odd}", "drop it")

@@ -1,0 +1,66 @@
+"""Images that no registry has."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._rule import Effect, Problem, rule
+
+# github.com/distribution/reference: what Docker takes for a repository, a tag and a digest.
+_HOST: Final = re.compile(
+    r"(?:localhost|(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?\.)*[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\])"
+    r"(?::[0-9]+)?\Z"
+)
+_SEGMENT: Final = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
+_TAG: Final = re.compile(r"\w[\w.-]{0,127}\Z", re.ASCII)
+_DIGEST: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}\Z")
+_USUAL: Final = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*)*\Z")
+
+
+@rule(Effect.DEAD)
+def image_name(manifest: Manifest) -> Iterator[Problem]:
+    """A module's image is a name that Docker refuses.
+
+    edgeAgent checks less than Docker does. Capital letters in the repository, blanks, a scheme such as
+    `https://` and odd tags pass, and then no pull ever succeeds: edgeAgent reports 500, "invalid reference
+    format".
+
+    Write REGISTRY/REPOSITORY:TAG, the repository in lower case.
+    """
+    for module in manifest.modules():
+        image = module.image
+        if image is None:
+            continue
+        if _USUAL.match(image.repository) and not image.digest and (not image.tag or _TAG.match(image.tag)):
+            continue
+        if problem := _problem(image.repository, image.tag, image.digest):
+            yield Problem(
+                module.at_setting("image"), f"image {image.text!r} of module {module.name!r} {problem[0]}", problem[1]
+            )
+
+
+def _problem(repository: str, tag: str, digest: str) -> tuple[str, str] | None:
+    if "://" in repository:
+        return "begins with a scheme", f"drop {repository.partition('://')[0] + '://'!r}"
+    if any(char.isspace() for char in repository + tag):
+        return "has a blank in it", "drop the blank"
+    first, *rest = repository.split("/")
+    if first.startswith("$upstream:"):
+        first = "parent" + first[len("$upstream") :]
+    named = rest and ("." in first or ":" in first or first == "localhost")
+    if named and not _HOST.match(first):
+        return f"names no possible registry ({first!r})", "write the registry's host, and its port after a colon"
+    for segment in rest if named else [first, *rest]:
+        if not _SEGMENT.match(segment):
+            if segment.lower() != segment and _SEGMENT.match(segment.lower()):
+                return f"has capital letters in its repository ({segment!r})", f"write {segment.lower()!r}"
+            return (
+                f"has a repository that Docker refuses ({segment!r})",
+                "use lower-case letters, digits and single '.', '_' or '-' between them",
+            )
+    if tag and not _TAG.match(tag):
+        return f"has a tag that Docker refuses ({tag!r})", "use letters, digits, '.', '_' and '-', at most 128 of them"
+    if digest and not _DIGEST.match(digest):
+        return f"has a digest that Docker refuses ({digest!r})", "write 'sha256:' and 64 hexadecimal digits"
+    return None

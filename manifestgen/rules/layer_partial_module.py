@@ -1,0 +1,24 @@
+"""Layers that set a part of a module."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.RISK)
+def layer_partial_module(manifest: Manifest) -> Iterator[Problem]:
+    """A layer sets a part of a module.
+
+    Where the layers below do not have that module, what results is incomplete, and edgeAgent refuses all of it
+    with 400.
+
+    Set `properties.desired.modules.NAME` with the whole module.
+    """
+    for path, part in manifest.agent.deeper("modules"):
+        yield Problem(
+            part.pointer,
+            f"only {'.'.join(path[1:])!r} of module {path[0]!r} is set: without the rest edgeAgent refuses everything",
+            f"set 'properties.desired.modules.{path[0]}' with the whole module",
+            at_key=True,
+        )

@@ -1,0 +1,32 @@
+"""System modules in a layered deployment."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.DEAD)
+def layer_system_modules(manifest: Manifest) -> Iterator[Problem]:
+    """A layered deployment configures the runtime.
+
+    edgeAgent and edgeHub come from the base deployment; a layer adds modules, routes and twins to it. The whole
+    `properties.desired` of `$edgeAgent` or `$edgeHub` would replace the base.
+
+    Set `properties.desired.modules.NAME` and `properties.desired.routes.NAME` only.
+    """
+    if not manifest.layered:
+        return
+    for path, part in manifest.agent.pieces:
+        if not path:
+            yield Problem(part.pointer, "a layer replaces all of '$edgeAgent'", "set 'properties.desired.modules.NAME'")
+        elif path[0] == "systemModules":
+            yield Problem(
+                part.pointer,
+                "a layer cannot configure edgeAgent and edgeHub",
+                "leave them to the base deployment",
+                at_key=True,
+            )
+    whole = manifest.hub.whole
+    if whole is not None:
+        yield Problem(whole.pointer, "a layer replaces all of '$edgeHub'", "set 'properties.desired.routes.NAME'")

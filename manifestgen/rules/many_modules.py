@@ -1,0 +1,27 @@
+"""More modules than IoT Hub takes."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._rule import Effect, Problem, rule
+
+_MOST = 50
+
+
+@rule(Effect.NOTE)
+def many_modules(manifest: Manifest) -> Iterator[Problem]:
+    """The manifest has more than 50 modules.
+
+    Microsoft's documentation names 50 modules in a deployment as the limit, and 100 deployments in a hub; the
+    twin's size of 32 KB is usually met first.
+
+    Put several tasks into one module.
+    """
+    count = sum(not module.system for module in manifest.modules())
+    if count > _MOST:
+        part = manifest.agent.find("modules")
+        yield Problem(
+            part.pointer if part else manifest.base,
+            f"{count} modules are more than the {_MOST} that a deployment may have",
+            "put several tasks into one module",
+        )

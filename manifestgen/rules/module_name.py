@@ -1,0 +1,33 @@
+"""Names of modules."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._rule import Effect, Problem, rule
+
+# Dots, dollar signs and blanks are twin-limits' business: IoT Hub refuses them in a twin's key.
+_CONTAINER: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
+_LONGEST: Final = 128
+
+
+@rule(Effect.DEAD)
+def module_name(manifest: Manifest) -> Iterator[Problem]:
+    """A module's name cannot be the name of a container or of a module identity.
+
+    The name becomes the id of a module identity in IoT Hub (at most 128 characters) and the name of a container
+    (a letter or digit, then letters, digits, `_`, `.` and `-`, two characters at least). With any other name
+    the module is never created.
+
+    Use letters, digits, `-` and `_`, beginning with a letter.
+    """
+    for module in manifest.modules():
+        name = module.name
+        if len(name) > _LONGEST:
+            message = f"the name of module {name[:40] + '…'!r} has {len(name)} characters, more than {_LONGEST}"
+        elif _CONTAINER.match(name) is None and not any(char in name for char in ".$ "):
+            message = f"no container can have the name {name!r}"
+        else:
+            continue
+        yield Problem(module.pointer, message, "use letters, digits, '-' and '_', beginning with a letter", at_key=True)

@@ -1,0 +1,32 @@
+"""The status that a module shall have."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.reading import STATUS, enum_member
+from manifestgen.rules._rule import Effect, Problem, Side, rule
+
+
+@rule(Effect.REFUSED, side=Side.AGENT, status=400)
+def module_status(manifest: Manifest) -> Iterator[Problem]:
+    """A module's `status` is missing or not a status.
+
+    It is required for every module but edgeAgent. A word that the runtime does not know refuses the whole
+    manifest.
+
+    Write `"status": "running"`, or `"stopped"` for a module that shall not run.
+    """
+    for module in manifest.modules():
+        status = module.get("status")
+        if status == "running" or (module.system and module.name == "edgeAgent"):
+            continue
+        if status is None:
+            yield Problem(
+                module.at("status"), f"'status' of module {module.name!r} is missing", 'write \'"status": "running"\''
+            )
+        elif enum_member(status, STATUS) is None:
+            yield Problem(
+                module.at("status"),
+                f"module {module.name!r} cannot have the status {status!r}",
+                "write 'running' or 'stopped'",
+            )

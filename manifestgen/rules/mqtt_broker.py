@@ -1,0 +1,120 @@
+"""The section `mqttBroker`."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from manifestgen.manifest import schema_version
+from manifestgen.manifest.manifest import Manifest, Part, child
+from manifestgen.manifest.reading import as_text
+from manifestgen.rules._rule import Effect, Problem, Side, rule
+
+_OPERATIONS: Final = ("mqtt:publish", "mqtt:subscribe", "mqtt:connect")
+_VARIABLES: Final = frozenset(
+    {"{{iot:identity}}", "{{iot:device_id}}", "{{iot:module_id}}", "{{mqtt:client_id}}", "{{iot:this_device_id}}"}
+)
+_VARIABLE: Final = re.compile(r"\{\{[^}]*\}\}")
+# '#' only at the end and after '/', '+' only as a whole level.
+_BAD_FILTER: Final = re.compile(r"[^/]\+|\+[^/]|[^/]#|#.")
+_DIRECTIONS: Final = ("in", "out", "both")
+_FIX: Final = "correct it, or drop 'mqttBroker': the runtime has had no MQTT broker since 1.3"
+
+
+@rule(Effect.REFUSED, side=Side.EDGE_HUB, status=400)
+def mqtt_broker(manifest: Manifest) -> Iterator[Problem]:
+    """The section `mqttBroker` breaks its own rules.
+
+    edgeHub reads it under schema versions 1.2 and 1.3 and uses it for nothing. A mistake in it still refuses
+    the whole section `$edgeHub`.
+
+    Drop `mqttBroker`.
+    """
+    broker = manifest.hub.find("mqttBroker")
+    whole = manifest.hub.whole
+    if broker is None or broker.value is None or whole is None or not isinstance(whole.value, dict):
+        return
+    text = as_text(whole.value.get("schemaVersion"))
+    if text is None or (schema_version.hub_minor(text) or 0) < 2:
+        return
+    if not isinstance(broker.value, dict):
+        yield Problem(broker.pointer, "'mqttBroker' is not an object", _FIX)
+        return
+    for statement in _items(child(broker, "authorizations")):
+        yield from _statement(statement)
+    for bridge in _items(child(broker, "bridges")):
+        yield from _bridge(bridge)
+    for name in ("authorizations", "bridges"):
+        part = child(broker, name)
+        if part is not None and part.value is not None and not isinstance(part.value, list):
+            yield Problem(part.pointer, f"{name!r} is not a list", _FIX)
+
+
+def _statement(statement: Part) -> Iterator[Problem]:
+    identities = child(statement, "identities")
+    if identities is None or not isinstance(identities.value, list) or not identities.value:
+        yield Problem(statement.pointer, "a statement names no identities", _FIX)
+    else:
+        for identity in identities.value:
+            if not isinstance(identity, str) or not identity:
+                yield Problem(identities.pointer, "an identity is blank", _FIX)
+            elif not _known_variables(identity):
+                yield Problem(identities.pointer, f"identity {identity!r} has an unknown variable", _FIX)
+    for name in ("allow", "deny"):
+        for entry in _items(child(statement, name)):
+            yield from _entry(entry)
+
+
+def _entry(entry: Part) -> Iterator[Problem]:
+    operations = _texts(child(entry, "operations"))
+    resources = _texts(child(entry, "resources"))
+    if not operations:
+        yield Problem(entry.pointer, "a statement names no operations", _FIX)
+    if not resources and operations != ["mqtt:connect"]:
+        yield Problem(entry.pointer, "a statement names no resources", _FIX)
+    for operation in operations:
+        if operation not in _OPERATIONS:
+            yield Problem(entry.pointer, f"there is no operation {operation!r}", _FIX)
+    for resource in resources:
+        if not resource or _BAD_FILTER.search(resource) or not _known_variables(resource):
+            yield Problem(entry.pointer, f"resource {resource!r} is no topic filter", _FIX)
+
+
+def _bridge(bridge: Part) -> Iterator[Problem]:
+    endpoint = child(bridge, "endpoint")
+    settings = child(bridge, "settings")
+    if endpoint is None or not isinstance(endpoint.value, str) or not endpoint.value:
+        yield Problem(bridge.pointer, "a bridge has no endpoint", _FIX)
+        return
+    if settings is None or not isinstance(settings.value, list):
+        yield Problem(bridge.pointer, "a bridge has no settings", _FIX)
+        return
+    if not settings.value and endpoint.value.lower() != "$upstream":
+        yield Problem(settings.pointer, "a bridge has no settings", _FIX)
+    for setting in _items(settings):
+        topic = child(setting, "topic")
+        direction = child(setting, "direction")
+        if direction is None or str(direction.value).lower() not in _DIRECTIONS:
+            yield Problem(setting.pointer, "the direction of a bridge must be in, out or both", _FIX)
+        if topic is None or topic.value is None:
+            yield Problem(setting.pointer, "a bridge names no topic", _FIX)
+        elif isinstance(topic.value, str) and _BAD_FILTER.search(topic.value):
+            yield Problem(topic.pointer, f"topic {topic.value!r} is no topic filter", _FIX)
+        for name in ("inPrefix", "outPrefix"):
+            prefix = child(setting, name)
+            if prefix is not None and isinstance(prefix.value, str) and ("+" in prefix.value or "#" in prefix.value):
+                yield Problem(prefix.pointer, f"{name!r} has a wildcard", _FIX)
+
+
+def _items(part: Part | None) -> Iterator[Part]:
+    if part is not None and isinstance(part.value, list):
+        for index, value in enumerate(part.value):
+            yield Part(str(index), f"{part.pointer}/{index}", value)
+
+
+def _texts(part: Part | None) -> list[str]:
+    values: Any = part.value if part is not None and isinstance(part.value, list) else []
+    return [value if isinstance(value, str) else "" for value in values]
+
+
+def _known_variables(text: str) -> bool:
+    return all(variable in _VARIABLES for variable in _VARIABLE.findall(text))

@@ -1,0 +1,21 @@
+"""A section that nothing reads any more."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.NOTE)
+def mqtt_broker_unused(manifest: Manifest) -> Iterator[Problem]:
+    """`$edgeHub` has a section `mqttBroker`.
+
+    The MQTT broker was a preview and was removed with 1.3; what is in the section has no effect.
+
+    Drop it.
+    """
+    broker = manifest.hub.find("mqttBroker")
+    if broker is not None and broker.value is not None:
+        yield Problem(
+            broker.pointer, "'mqttBroker' has no effect: the runtime has no MQTT broker", "drop it", at_key=True
+        )

@@ -1,0 +1,28 @@
+"""JSON that is no deployment manifest."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.document import Document
+from manifestgen.manifest.manifest import locate
+from manifestgen.rules._rule import Effect, Problem, Side, rule
+
+
+@rule(Effect.REFUSED, side=Side.HUB)
+def not_a_manifest(document: Document) -> Iterator[Problem]:
+    """The file is JSON, but no deployment manifest.
+
+    A manifest is an object with an object `modulesContent` in it, which names module twins and what to set in
+    them.
+
+    Write `{"modulesContent": {"$edgeAgent": {…}, "$edgeHub": {…}}}`; `manifestgen render` makes one.
+    """
+    if document.error is not None or document.manifest is not None:
+        return
+    found = locate(document.data)
+    fix = 'write {"modulesContent": {"$edgeAgent": {…}, "$edgeHub": {…}}}'
+    if found is not None:
+        yield Problem(found.pointer, f"{found.name!r} is not an object", fix)
+    elif isinstance(document.data, dict) and ("$edgeAgent" in document.data or "$edgeHub" in document.data):
+        yield Problem("", "'$edgeAgent' stands outside 'modulesContent'", "put all of it into 'modulesContent'")
+    else:
+        yield Problem("", "there is no 'modulesContent' object in the file", fix)

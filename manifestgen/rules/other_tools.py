@@ -1,0 +1,107 @@
+"""What the runtime takes and other tools refuse."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from manifestgen.manifest.manifest import Manifest, Module, child
+from manifestgen.manifest.pointer import escape
+from manifestgen.manifest.reading import STATUS, enum_member
+from manifestgen.rules._rule import Effect, Problem, rule
+
+_WORDS: Final = {
+    "status": ("running", "stopped"),
+    "restartPolicy": ("never", "on-failure", "on-unhealthy", "always"),
+    "imagePullPolicy": ("on-create", "never"),
+}
+_AGENT: Final = frozenset({"schemaVersion", "runtime", "systemModules", "modules"})
+_HUB: Final = frozenset({"schemaVersion", "routes", "storeAndForwardConfiguration", "mqttBroker"})
+_MODULE: Final = frozenset(
+    [
+        "type",
+        "status",
+        "restartPolicy",
+        "imagePullPolicy",
+        "startupOrder",
+        "version",
+        "env",
+        "settings",
+        "configuration",
+    ]
+)
+_SETTINGS: Final = re.compile(r"image|createOptions\d*|digest", re.IGNORECASE)
+_LOWER: Final = {name.lower() for names in (_AGENT, _HUB, _MODULE) for name in names}
+
+
+@rule(Effect.RISK)
+def other_tools(manifest: Manifest) -> Iterator[Problem]:
+    """The runtime takes this, and other tools refuse it.
+
+    The az command line and the published schemas ask for more than the runtime reads: `restartPolicy` for every
+    module, `modules` and `runtime.settings`, values in lower case, and no key that they do not know. The
+    runtime ignores unknown keys, so that a misspelt one has no effect.
+
+    Add what is missing; drop or correct what is unknown.
+    """
+    for section, known in ((manifest.agent, _AGENT), (manifest.hub, _HUB)):
+        whole = section.whole
+        if whole is None or not isinstance(whole.value, dict):
+            continue
+        for key in whole.value:
+            if key not in known and key.lower() not in _LOWER:
+                yield _unknown(key, f"{whole.pointer}/{escape(key)}", known)
+    whole = manifest.agent.whole
+    if whole is not None and isinstance(whole.value, dict) and whole.value:
+        modules = child(whole, "modules")
+        if modules is None or modules.value is None:
+            yield Problem(whole.pointer, "other tools refuse '$edgeAgent' without 'modules'", "add '\"modules\": {}'")
+        runtime = child(whole, "runtime")
+        if runtime is not None and isinstance(runtime.value, dict):
+            settings = child(runtime, "settings")
+            if settings is None or settings.value is None:
+                yield Problem(
+                    runtime.pointer, "other tools refuse 'runtime' without 'settings'", "add '\"settings\": {}'"
+                )
+    store = manifest.hub.find("storeAndForwardConfiguration", "storeLimits")
+    if store is not None:
+        yield Problem(store.pointer, "other tools refuse 'storeLimits'", "keep it if edgeHub needs it", at_key=True)
+    for module in manifest.modules():
+        yield from _module(module)
+
+
+def _module(module: Module) -> Iterator[Problem]:
+    agent = module.system and module.name == "edgeAgent"
+    if "restartPolicy" not in module.data and not agent and not module.has("restartPolicy"):
+        yield Problem(
+            module.pointer,
+            f"module {module.name!r} has no 'restartPolicy': the runtime takes one, other tools refuse that",
+            'add \'"restartPolicy": "always"\'',
+        )
+    for key in module.data:
+        if key not in _MODULE and key.lower() not in _LOWER:
+            yield _unknown(key, f"{module.pointer}/{escape(key)}", _MODULE)
+    for key in module.settings:
+        if (
+            key not in ("image", "createOptions")
+            and not _SETTINGS.fullmatch(key)
+            and "createoptions" not in key.lower()
+        ):
+            yield _unknown(key, f"{module.at('settings')}/{escape(key)}", frozenset({"image", "createOptions"}))
+    for name, words in _WORDS.items():
+        value = module.get(name)
+        if isinstance(value, str) and value not in words and value.lower() in words:
+            yield Problem(module.at(name), f"other tools refuse {value!r}", f"write {value.lower()!r}")
+        elif name == "status" and type(value) is int and enum_member(value, STATUS):
+            yield Problem(module.at(name), f"other tools refuse the number {value}", "write the word")
+
+
+def _unknown(key: str, pointer: str, known: frozenset[str]) -> Problem:
+    import difflib
+
+    if key.startswith(("_", "$", "#", "//")) or key.lower() in ("comment", "comments", "description", "integrity"):
+        return Problem(
+            pointer, f"the runtime ignores {key!r}, and other tools refuse it", "drop it for those tools", at_key=True
+        )
+    near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.7)
+    fix = f"did you mean {near[0]!r}?" if near else "drop it"
+    return Problem(pointer, f"the runtime does not know {key!r} and ignores it", fix, at_key=True)

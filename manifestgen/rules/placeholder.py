@@ -1,0 +1,23 @@
+"""Places that a template tool has still to fill in."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.document import Document, Kind
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.NOTE)
+def placeholder(document: Document) -> Iterator[Problem]:
+    """A placeholder is not filled in.
+
+    The file is a template: `{{ x }}`, `${X}`, `$X`, `__X__`, `#{X}#` or `<x>` stands where a value must be.
+    What depends on it is not judged here, and `apply` does not send such a file.
+
+    Render the template and check the result.
+    """
+    fix = "render the template, then check the result"
+    if document.kind is Kind.TEMPLATE and document.error is not None:
+        yield Problem("", "this is a template, and without its values no JSON", fix, offset=document.error.offset)
+    for pointer in document.placeholders:
+        if pointer != "/$schema-template":
+            yield Problem(pointer, "this is to be filled in by a template tool", fix)

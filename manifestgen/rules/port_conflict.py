@@ -1,0 +1,34 @@
+"""Two modules on one port of the host."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest import container
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.reading import STATUS, enum_member
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.DEAD, compares=True)
+def port_conflict(manifest: Manifest) -> Iterator[Problem]:
+    """Two running modules bind the same port of the host.
+
+    One container gets the port; the other cannot start, "port is already allocated", as often as edgeAgent
+    tries.
+
+    Give one of them another `HostPort`.
+    """
+    taken: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for module, options in manifest.options:
+        if not options.data or enum_member(module.get("status"), STATUS) == "stopped":
+            continue
+        for address, port, protocol in set(container.published(options)):
+            others = taken.setdefault((port, protocol), [])
+            for other, other_address in others:
+                if other != module.name and (address == other_address or not address or not other_address):
+                    yield Problem(
+                        module.at_setting("createOptions"),
+                        f"modules {other!r} and {module.name!r} both bind port {port}/{protocol} of the host",
+                        "give one of them another HostPort",
+                    )
+                    break
+            others.append((module.name, address))

@@ -1,0 +1,25 @@
+"""User modules with the name of a system module."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._rule import Effect, Problem, Side, rule
+
+
+@rule(Effect.REFUSED, side=Side.AGENT, status=500)
+def reserved_name(manifest: Manifest) -> Iterator[Problem]:
+    """A user module is called `edgeAgent` or `edgeHub`.
+
+    edgeAgent reads the manifest and then fails with 500 each time it sets to work, because the name is there
+    twice.
+
+    Rename the module, or move it to `systemModules`.
+    """
+    for module in manifest.modules():
+        if not module.system and module.name in ("edgeAgent", "edgeHub"):
+            yield Problem(
+                module.pointer,
+                f"a user module cannot be called {module.name!r}",
+                "rename it, or move it to 'systemModules'",
+                at_key=True,
+            )

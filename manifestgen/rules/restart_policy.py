@@ -1,0 +1,30 @@
+"""The restart policy of a module."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.reading import RESTART_POLICY, enum_member
+from manifestgen.rules._rule import Effect, Problem, Side, rule
+
+
+@rule(Effect.REFUSED, side=Side.AGENT, status=400)
+def restart_policy(manifest: Manifest) -> Iterator[Problem]:
+    """A module's `restartPolicy` is not a restart policy.
+
+    It may be left out, but a word that the runtime does not know, or null, refuses the whole manifest.
+    `unless-stopped` is Docker's.
+
+    Write `always` or `never`.
+    """
+    for module in manifest.modules():
+        policy = module.get("restartPolicy")
+        if policy == "always" or (module.system and module.name == "edgeAgent"):
+            continue
+        if not module.has("restartPolicy") or enum_member(policy, RESTART_POLICY) is not None:
+            continue
+        seen = "null" if policy is None else repr(policy)
+        yield Problem(
+            module.at("restartPolicy"),
+            f"module {module.name!r} cannot have the restart policy {seen}",
+            "write 'always' or 'never'",
+        )

@@ -1,0 +1,25 @@
+"""Modules that run as root."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.NOTE)
+def root_user(manifest: Manifest) -> Iterator[Problem]:
+    """A module runs as root.
+
+    edgeAgent and edgeHub run as users of their own; `"User": "root"` is an old way to let them write into a
+    bound folder.
+
+    Make the folder writable for the module's user (1000 for the system modules) and drop `User`.
+    """
+    for module, options in manifest.options:
+        user = options.data.get("User")
+        if isinstance(user, str) and user.partition(":")[0] in ("root", "0"):
+            yield Problem(
+                module.at_setting("createOptions"),
+                f"module {module.name!r} runs as root",
+                "make what it writes to writable for its own user, and drop 'User'",
+            )

@@ -1,0 +1,48 @@
+"""Routes that send messages in a circle, or twice."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.route import ModuleInput, Upstream
+from manifestgen.rules._routes import routes
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.RISK, compares=True)
+def route_loop(manifest: Manifest) -> Iterator[Problem]:
+    """A route takes messages from everywhere, and other routes do too.
+
+    `/messages/*` takes the messages of all modules. Into a module's input it brings back that module's own
+    output, in a circle, and into `$upstream` it sends the raw messages beside those that a module has filtered.
+
+    Limit the source: `/messages/modules/NAME/outputs/*`, or add `WHERE NOT IS_DEFINED($connectionModuleId)`.
+    """
+    everywhere = []
+    filtered = False
+    for entry, reading in routes(manifest):
+        route = reading.route
+        if route is None:
+            continue
+        path = route.source.path.rstrip("*").strip("/").lower()
+        if path in ("", "messages", "messages/modules") and route.condition is None:
+            everywhere.append((entry, route))
+        elif isinstance(route.sink, ModuleInput) and reading.source is not None:
+            filtered = True
+    for entry, route in everywhere:
+        sink = route.sink
+        if isinstance(sink, ModuleInput):
+            yield Problem(
+                entry.pointer,
+                f"route {entry.name!r} brings the output of module {sink.module!r} back to itself",
+                "limit the source to the modules or devices that are meant",
+                start=route.source.offset,
+                length=route.source.length,
+            )
+        elif isinstance(sink, Upstream) and filtered:
+            yield Problem(
+                entry.pointer,
+                f"route {entry.name!r} also sends up what goes through other modules first",
+                "limit the source to the modules whose messages shall go up",
+                start=route.source.offset,
+                length=route.source.length,
+            )

@@ -1,0 +1,52 @@
+"""Routes from or to modules that are not there."""
+
+import difflib
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.route import ModuleInput
+from manifestgen.rules._routes import routes
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.DEAD, compares=True, layers=False)
+def route_module(manifest: Manifest) -> Iterator[Problem]:
+    """A route names a module that the manifest does not have.
+
+    Nothing ever comes from such a source. To such a sink messages are queued until they expire. The name of a
+    sink counts in its exact case.
+
+    Write the module's name as it stands under `modules`, or drop the route.
+    """
+    names = {module.name: module for module in manifest.modules()}
+    lower = {name.lower() for name in names}
+    if manifest.agent.find("modules") is None and not names:
+        return
+    for entry, reading in routes(manifest):
+        route = reading.route
+        if route is None:
+            continue
+        source = reading.source
+        if source is not None and source.module.lower() not in lower:
+            yield Problem(
+                entry.pointer,
+                f"route {entry.name!r}: there is no module {source.module!r} to receive from",
+                _nearest(source.module, list(names)),
+                start=source.offset,
+                length=source.length,
+            )
+        sink = route.sink
+        if isinstance(sink, ModuleInput) and sink.module not in names:
+            yield Problem(
+                entry.pointer,
+                f"route {entry.name!r}: there is no module {sink.module!r} to send to",
+                _nearest(sink.module, list(names)),
+                start=sink.offset,
+                length=sink.length,
+            )
+
+
+def _nearest(name: str, names: list[str]) -> str:
+    same = [other for other in names if other.lower() == name.lower()]
+    near = same or difflib.get_close_matches(name, names[:1000], n=1)
+    return f"did you mean {near[0]!r}?" if near else "add the module, or drop the route"

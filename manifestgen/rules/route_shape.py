@@ -1,0 +1,71 @@
+"""The entries of `routes`."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest import schema_version
+from manifestgen.manifest.manifest import Manifest, Part, child
+from manifestgen.manifest.reading import UINT32, as_text, integer, is_blank
+from manifestgen.rules._rule import Effect, Problem, Side, rule
+
+_NO_PRIORITY = 2_000_000_000
+
+
+@rule(Effect.REFUSED, side=Side.EDGE_HUB, status=400)
+def route_shape(manifest: Manifest) -> Iterator[Problem]:
+    """A route is neither a text nor an object that edgeHub takes.
+
+    A route is a text; from schema version 1.1 on also an object with `route`, `priority` (0 to 9, 0 first) and
+    `timeToLiveSecs`. One malformed entry refuses all routes.
+
+    Write `"NAME": "FROM … INTO …"` or `{"route": "FROM … INTO …", "priority": 0, "timeToLiveSecs": 3600}`.
+    """
+    whole = manifest.hub.whole
+    minor = None
+    if whole is not None and isinstance(whole.value, dict):
+        text = as_text(whole.value.get("schemaVersion"))
+        minor = schema_version.hub_minor(text) if text is not None else None
+    for part in manifest.hub.children("routes"):
+        if type(part.value) is str:
+            if is_blank(part.value) and minor != 0:
+                yield Problem(part.pointer, f"route {part.name!r} is blank", "write the route, or drop the entry")
+        elif isinstance(part.value, dict):
+            if minor == 0:
+                yield Problem(
+                    part.pointer,
+                    f"route {part.name!r} is an object, and schema version 1.0 knows texts only",
+                    "write '\"schemaVersion\": \"1.1\"' in '$edgeHub'",
+                )
+            else:
+                yield from _object(part)
+        elif part.value is not None or minor != 0:
+            yield Problem(part.pointer, f"route {part.name!r} is neither a text nor an object", "write 'FROM … INTO …'")
+        if is_blank(part.name) and minor != 0:
+            yield Problem(part.pointer, "a route has a blank name", "give it a name", at_key=True)
+
+
+def _object(part: Part) -> Iterator[Problem]:
+    text = child(part, "route")
+    if text is None or text.value is None:
+        yield Problem(part.pointer, f"'route' of route {part.name!r} is missing", 'add \'"route": "FROM … INTO …"\'')
+    elif isinstance(text.value, dict | list):
+        yield Problem(text.pointer, f"'route' of route {part.name!r} is not a text", "write 'FROM … INTO …'")
+    elif is_blank(as_text(text.value) or ""):
+        yield Problem(text.pointer, f"'route' of route {part.name!r} is blank", "write 'FROM … INTO …'")
+    priority = child(part, "priority")
+    if priority is not None:
+        number = integer(priority.value, *UINT32)
+        if number is None or (number > 9 and number != _NO_PRIORITY):
+            seen = "null" if priority.value is None else repr(priority.value)[:40]
+            yield Problem(
+                priority.pointer,
+                f"route {part.name!r} cannot have the priority {seen}",
+                "write a whole number from 0 (first) to 9, or leave it out",
+            )
+    time = child(part, "timeToLiveSecs")
+    if time is not None and integer(time.value, *UINT32) is None:
+        seen = "null" if time.value is None else repr(time.value)[:40]
+        yield Problem(
+            time.pointer,
+            f"route {part.name!r} cannot have the timeToLiveSecs {seen}",
+            "write a whole number of seconds; 0 or leaving it out takes the one of storeAndForwardConfiguration",
+        )

@@ -1,0 +1,30 @@
+"""Sources in another case than the module's name."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._routes import routes
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.NOTE, compares=True, layers=False)
+def route_source_case(manifest: Manifest) -> Iterator[Problem]:
+    """A route writes a module's name in another case.
+
+    Sources are compared ignoring case, so the route works; everywhere else in IoT Edge the case of a module's
+    name counts.
+
+    Write the name as it stands under `modules`.
+    """
+    names = {module.name for module in manifest.modules()}
+    lower = {name.lower(): name for name in names}
+    for entry, reading in routes(manifest):
+        source = reading.source
+        if source is not None and source.module not in names and source.module.lower() in lower:
+            yield Problem(
+                entry.pointer,
+                f"route {entry.name!r} writes {source.module!r} for the module {lower[source.module.lower()]!r}",
+                f"write {lower[source.module.lower()]!r}",
+                start=source.offset,
+                length=source.length,
+            )

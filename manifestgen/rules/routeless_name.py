@@ -1,0 +1,29 @@
+"""Names of modules that no route can name."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._rule import Effect, Problem, rule
+
+_NUMBER: Final = re.compile(r"-?(?:\d+|\d*\.?\d+(?:[eE][+-]?\d+)?|0[xX][0-9a-fA-F]+)\Z")
+_KEYWORDS: Final = frozenset({"select", "from", "where", "into", "and", "or", "not"})
+_LITERALS: Final = frozenset({"true", "false", "null", "undefined"})
+
+
+@rule(Effect.RISK)
+def routeless_name(manifest: Manifest) -> Iterator[Problem]:
+    """A module's name is a number or a keyword of the route language.
+
+    The module runs, but `FROM /messages/modules/NAME/…` cannot name it: its name is read as a number or a
+    keyword, which is a syntax error that refuses all routes.
+
+    Begin the name with a letter and avoid the words of the route language.
+    """
+    for module in manifest.modules():
+        name = module.name
+        if name.lower() in _KEYWORDS or name in _LITERALS or _NUMBER.match(name):
+            yield Problem(
+                module.pointer, f"no route can name the module {name!r} as its source", "rename the module", at_key=True
+            )

@@ -1,0 +1,41 @@
+"""State of the runtime that is lost with its containers."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.container import Options
+from manifestgen.manifest.manifest import Manifest, Module
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.RISK, layers=False)
+def runtime_storage(manifest: Manifest) -> Iterator[Problem]:
+    """`edgeAgent` or edgeHub keep their state inside the container.
+
+    Messages that wait for the cloud, and the last known manifest, are lost when the container is made anew;
+    after that edgeHub cannot start without a connection.
+
+    Set the variable `storageFolder` and bind a folder of the host, or a volume, to that place.
+    """
+    for module, options in manifest.options:
+        if not module.system:
+            continue
+        problem = _problem(module, options)
+        if problem:
+            yield Problem(
+                module.at("settings"),
+                f"{module.name} {problem}",
+                "set the variable 'storageFolder' and bind a host folder or a volume to that place",
+            )
+
+
+def _problem(module: Module, options: Options) -> str:
+    folder = module.env_value("storageFolder") or module.env_value("StorageFolder")
+    if not folder:
+        return "keeps its state inside the container: no 'storageFolder'"
+    binds = options.get("HostConfig", "Binds")
+    mounts = options.get("HostConfig", "Mounts")
+    targets = [bind.split(":")[1] for bind in binds or () if isinstance(bind, str) and bind.count(":")]
+    targets += [str(mount.get("Target", "")) for mount in mounts or () if isinstance(mount, dict)]
+    if any(folder == target or folder.startswith(target.rstrip("/") + "/") for target in targets if target):
+        return ""
+    return f"keeps its state inside the container: nothing is bound to its storageFolder {folder!r}"

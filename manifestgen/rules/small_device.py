@@ -1,0 +1,44 @@
+"""Settings of edgeHub's memory."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.pointer import escape
+from manifestgen.manifest.reading import INT32, integer, trim
+from manifestgen.rules._rule import Effect, Problem, rule
+
+_ARM32: Final = re.compile(r"arm32|armhf|arm/?v7")
+
+
+@rule(Effect.NOTE)
+def small_device(manifest: Manifest) -> Iterator[Problem]:
+    """`edgeHub` is tuned for large devices, or its tuning is not read.
+
+    `OptimizeForPerformance` is on unless it says `false`, and wants memory that small devices do not have;
+    another word than `true` or `false`, or a `MaxConnectedClients` that is no number, does not count.
+
+    Set `OptimizeForPerformance` to `false` on devices with little memory.
+    """
+    for module in manifest.modules():
+        if not module.system or module.name != "edgeHub":
+            continue
+        optimize = module.env_value("OptimizeForPerformance")
+        place = f"{module.at('env')}/{escape('OptimizeForPerformance')}"
+        if optimize is not None and trim(optimize).lower() not in ("true", "false"):
+            yield Problem(place, f"'OptimizeForPerformance' is {optimize!r}", "write true or false")
+        clients = module.env_value("MaxConnectedClients")
+        if clients is not None and integer(clients, 1, INT32[1]) is None:
+            yield Problem(
+                f"{module.at('env')}/MaxConnectedClients",
+                f"'MaxConnectedClients' is {clients!r}",
+                "write a number from 1 on",
+            )
+        arm = any(other.image and _ARM32.search(other.image.tag) for other in manifest.modules())
+        if arm and (optimize is None or trim(optimize).lower() == "true"):
+            yield Problem(
+                module.pointer,
+                "edgeHub is tuned for large devices, and the images are for 32-bit ones",
+                "set 'OptimizeForPerformance' to 'false'",
+            )

@@ -1,0 +1,28 @@
+"""The order in which modules are started."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.reading import UINT32, integer
+from manifestgen.rules._rule import Effect, Problem, Side, rule
+
+
+@rule(Effect.REFUSED, side=Side.AGENT, status=400)
+def startup_order(manifest: Manifest) -> Iterator[Problem]:
+    """A module's `startupOrder` is not a whole number from 0 to 4294967295.
+
+    It may be left out; null, a negative or too large number refuses the whole manifest.
+
+    Write a whole number from 0 on, or leave it out.
+    """
+    for module in manifest.modules():
+        if not module.has("startupOrder") or (module.system and module.name == "edgeAgent"):
+            continue
+        order = module.get("startupOrder")
+        if integer(order, *UINT32) is None:
+            seen = "null" if order is None else repr(order)[:40]
+            yield Problem(
+                module.at("startupOrder"),
+                f"module {module.name!r} cannot have the startup order {seen}",
+                "write a whole number from 0 on, or leave it out",
+            )

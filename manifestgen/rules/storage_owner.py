@@ -1,0 +1,29 @@
+"""Who may write into a bound folder."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.NOTE)
+def storage_owner(manifest: Manifest) -> Iterator[Problem]:
+    """`edgeAgent` or edgeHub store into a folder of the host.
+
+    Their images run as a user of their own. Where the folder belongs to root they cannot write and fail at
+    start.
+
+    Run `sudo chown 1000 FOLDER` on the device once, or use a volume, which Docker makes writable.
+    """
+    for module, options in manifest.options:
+        if not module.system or not (module.env_value("storageFolder") or module.env_value("StorageFolder")):
+            continue
+        binds = options.get("HostConfig", "Binds")
+        for bind in binds if isinstance(binds, list) else ():
+            if isinstance(bind, str) and bind.startswith("/"):
+                folder = bind.partition(":")[0]
+                yield Problem(
+                    module.at_setting("createOptions"),
+                    f"{module.name} must be able to write to {folder!r} on the device",
+                    f"run 'sudo chown 1000 {folder}' on the device once",
+                )

@@ -1,0 +1,34 @@
+"""How long messages are kept."""
+
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest, child
+from manifestgen.manifest.reading import INT32, integer
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.RISK)
+def store_time(manifest: Manifest) -> Iterator[Problem]:
+    """Messages are kept for no time, or for ever.
+
+    `timeToLiveSecs` 0, or none, expires messages at once, so that nothing survives a lost connection. A
+    negative number never expires them, and the disk fills while the device is offline.
+
+    Write the seconds that messages shall wait for a connection; 7200 is usual.
+    """
+    store = manifest.hub.find("storeAndForwardConfiguration")
+    if store is None or not isinstance(store.value, dict):
+        return
+    time = child(store, "timeToLiveSecs")
+    if time is None:
+        yield Problem(store.pointer, "'timeToLiveSecs' is missing: messages expire at once", "add it, for example 7200")
+        return
+    seconds = integer(time.value, *INT32)
+    if seconds == 0:
+        yield Problem(
+            time.pointer, "messages expire at once", "write the seconds that they shall wait, for example 7200"
+        )
+    elif seconds is not None and seconds < 0:
+        yield Problem(
+            time.pointer, "messages never expire, and the disk may fill", "write the seconds that they shall wait"
+        )

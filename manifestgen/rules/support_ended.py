@@ -1,0 +1,47 @@
+"""Versions of the runtime that are out of support."""
+
+import re
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Final
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._rule import Effect, Problem, rule
+
+#: End of support by minor version, as Microsoft's version history of IoT Edge gives it.
+SUPPORT_ENDS: Final = {
+    (1, 0): date(2022, 12, 13),
+    (1, 1): date(2022, 12, 13),
+    (1, 2): date(2022, 8, 26),
+    (1, 3): date(2022, 12, 8),
+    (1, 4): date(2024, 11, 12),
+    (1, 5): date(2026, 11, 10),
+    (1, 6): date(2028, 11, 14),
+}
+_SOON: Final = timedelta(days=90)
+_TAG: Final = re.compile(r"v?(\d+)\.(\d+)")
+
+
+@rule(Effect.RISK)
+def support_ended(manifest: Manifest, as_of: date) -> Iterator[Problem]:
+    """The runtime's version is out of support, or will be within 90 days.
+
+    Microsoft stops security fixes for a version at a published date: 1.4 on 2024-11-12, 1.5 on 2026-11-10, 1.6
+    on 2028-11-14. What counts is the date given, not the clock.
+
+    Move agent, hub and daemon to a supported long-term version, 1.6 today.
+    """
+    for module in manifest.modules():
+        image = module.image
+        if not module.system or image is None or "azureiotedge-" not in image.repository:
+            continue
+        match = _TAG.match(image.tag)
+        end = SUPPORT_ENDS.get((int(match[1]), int(match[2]))) if match and len(match[0]) < 10 else None
+        if match is None or end is None or as_of + _SOON < end:
+            continue
+        word = "ended" if end < as_of else "ends"
+        yield Problem(
+            module.at_setting("image"),
+            f"support of IoT Edge {match[1]}.{match[2]} ({module.name}) {word} on {end.isoformat()}",
+            "move agent, hub and daemon to 1.6",
+        )

@@ -1,0 +1,32 @@
+"""Twins of modules that are not deployed."""
+
+import difflib
+from collections.abc import Iterator
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.pointer import escape
+from manifestgen.rules._rule import Effect, Problem, rule
+
+
+@rule(Effect.RISK, compares=True, layers=False)
+def twin_module(manifest: Manifest) -> Iterator[Problem]:
+    """The manifest sets the twin of a module that it does not deploy.
+
+    The desired properties are set for a module that does not run. Names count in their exact case: `Sensor` and
+    `sensor` are two modules.
+
+    Write the name as under `modules`, or drop the entry.
+    """
+    names = [module.name for module in manifest.modules() if not module.system]
+    known = set(names)
+    for name in manifest.entries:
+        if name in ("$edgeAgent", "$edgeHub") or name in known:
+            continue
+        same = [other for other in names if other.lower() == name.lower()]
+        near = same or difflib.get_close_matches(name, names[:1000], n=1)
+        yield Problem(
+            f"{manifest.base}/{escape(name)}",
+            f"the twin of {name!r} is set, and no module of that name is deployed",
+            f"did you mean {near[0]!r}?" if near else "add the module, or drop the entry",
+            at_key=True,
+        )

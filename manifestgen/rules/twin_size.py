@@ -1,0 +1,39 @@
+"""A twin that will be too large to report."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from manifestgen.manifest import twin
+from manifestgen.manifest.document import Document
+from manifestgen.rules._rule import Effect, Problem, rule
+
+_COMFORTABLE: Final = 24 * 1024
+
+
+@rule(Effect.RISK)
+def twin_size(document: Document) -> Iterator[Problem]:
+    """`$edgeAgent` is so large that its report may not fit.
+
+    edgeAgent reports every module back with its createOptions and its state, and what it reports may count
+    32,768 bytes too. From 24 KB of desired properties on, a manifest that is taken can overflow there, and the
+    device looks stuck.
+
+    Shorten createOptions and env, or use fewer modules.
+    """
+    manifest = document.manifest
+    if manifest is None:
+        return
+    shape = document.shape or twin.shape(document.data)
+    if len(document.text) + 8 * shape.numbers <= _COMFORTABLE and document.text.isascii():
+        return
+    whole = manifest.agent.whole
+    if whole is None or not isinstance(whole.value, dict):
+        return
+    size = twin.size(whole.value)
+    if _COMFORTABLE < size <= twin.MAX_DESIRED_BYTES:
+        yield Problem(
+            whole.pointer,
+            f"the desired properties of '$edgeAgent' count {size} bytes; what it reports may exceed "
+            f"{twin.MAX_DESIRED_BYTES}",
+            "shorten createOptions and env, or use fewer modules",
+        )

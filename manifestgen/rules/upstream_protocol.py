@@ -1,0 +1,56 @@
+"""How the runtime talks to the cloud."""
+
+import difflib
+from collections.abc import Iterator
+from typing import Final
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.pointer import escape
+from manifestgen.manifest.reading import trim
+from manifestgen.rules._rule import Effect, Problem, rule
+
+#: UpstreamProtocol.cs; read in any case, without blanks around it.
+PROTOCOLS: Final = ("Amqp", "AmqpWs", "Mqtt", "MqttWs")
+_LOWER: Final = {name.lower(): name for name in PROTOCOLS}
+
+
+@rule(Effect.RISK)
+def upstream_protocol(manifest: Manifest) -> Iterator[Problem]:
+    """`UpstreamProtocol` is misspelt, or set on one of edgeAgent and edgeHub only.
+
+    A word that the runtime does not know is ignored without a message, and AMQP on port 5671 is used, which
+    many firewalls block. The two modules each have their own setting.
+
+    Set `Amqp`, `AmqpWs`, `Mqtt` or `MqttWs` on both.
+    """
+    found: dict[str, str] = {}
+    for module in manifest.modules():
+        if not module.system:
+            continue
+        value = module.env_value("UpstreamProtocol")
+        if value is None:
+            continue
+        name = _LOWER.get(trim(value).lower())
+        if name is None and trim(value) not in ("0", "1", "2", "3"):
+            near = difflib.get_close_matches(trim(value).lower(), _LOWER, n=1)
+            yield Problem(
+                f"{module.at('env')}/{escape('UpstreamProtocol')}",
+                f"{module.name} ignores the upstream protocol {value!r} and uses AMQP",
+                f"did you mean {_LOWER[near[0]]!r}?" if near else "write Amqp, AmqpWs, Mqtt or MqttWs",
+            )
+        found[module.name] = name or value
+    if manifest.layered:
+        return
+    system = [module for module in manifest.modules() if module.system]
+    if len(found) == 1 and len(system) == 2:
+        other = next(module for module in system if module.name not in found)
+        name, protocol = next(iter(found.items()))
+        yield Problem(
+            other.pointer,
+            f"{name} has the upstream protocol {protocol!r} and {other.name} the default",
+            f"set 'UpstreamProtocol' on {other.name} too",
+        )
+    elif len(set(found.values())) == 2:
+        yield Problem(
+            system[-1].at("env"), "edgeAgent and edgeHub have different upstream protocols", "set the same on both"
+        )

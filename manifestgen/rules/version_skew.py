@@ -1,0 +1,35 @@
+"""edgeAgent and edgeHub of different versions."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._rule import Effect, Problem, rule
+
+_MINOR: Final = re.compile(r"(\d+)\.(\d+)")
+
+
+@rule(Effect.RISK, compares=True, layers=False)
+def version_skew(manifest: Manifest) -> Iterator[Problem]:
+    """`edgeAgent` and edgeHub are of different minor versions.
+
+    The two are tested and supported together, with a daemon of the same version on the device.
+
+    Give both images the same tag.
+    """
+    versions: dict[str, str] = {}
+    place = ""
+    for module in manifest.modules():
+        if not module.system or module.image is None:
+            continue
+        match = _MINOR.match(module.image.tag)
+        if match and "azureiotedge-" in module.image.repository:
+            versions[module.name] = f"{match[1]}.{match[2]}"
+            place = module.at_setting("image")
+    if len(set(versions.values())) == 2:
+        yield Problem(
+            place,
+            f"edgeAgent is version {versions['edgeAgent']} and edgeHub {versions['edgeHub']}",
+            "give both images the same tag",
+        )
