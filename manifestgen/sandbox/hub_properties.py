@@ -85,17 +85,11 @@ def changed(twin: Json, data: Json, method: str, time: str) -> Json:
     What the hub owns (`reported`, `etag`, `version`, …) may stand in the body, as clients send back what they read,
     and has no effect. Raises HubError.
     """
-    properties = data.get("properties") or {}
-    if not isinstance(properties, dict):
-        raise invalid("BadRequest: properties must be an object")
-    desired = without_system(properties.get("desired"))
-    tags = data.get("tags")
-    result = {**twin, "version": twin["version"] + 1}
+    properties = _object(data, "properties") or {}
+    desired, tags = without_system(_object(properties, "desired")), _object(data, "tags")
     if method == "PUT":
         desired, tags = desired or {}, tags or {}
-    for name, value in (("desired", desired), ("tags", tags)):
-        if value is not None and not isinstance(value, dict):
-            raise invalid(f"BadRequest: {name} must be an object")
+    result = {**twin, "version": twin["version"] + 1}
     if desired is not None:
         make = replace_section if method == "PUT" else patch_section
         result["desired"] = make(twin["desired"], desired, time)
@@ -104,3 +98,10 @@ def changed(twin: Json, data: Json, method: str, time: str) -> Json:
         result["tags"] = without_nulls(tags) if method == "PUT" else patch(twin["tags"], tags)
         check_section("tags", result["tags"])
     return result
+
+
+def _object(data: Json, name: str) -> Json | None:
+    value = data.get(name)
+    if value is not None and not isinstance(value, dict):
+        raise invalid(f"BadRequest: {name} must be an object")
+    return value

@@ -129,7 +129,9 @@ def _continuation(request: web.Request) -> tuple[str, str]:
     if not token:
         return "", ""
     try:
-        device_id, _, module_id = base64.urlsafe_b64decode(token).decode().partition("/")
+        device_id, slash, module_id = base64.b64decode(token, b"-_", validate=True).decode().partition("/")
     except (binascii.Error, ValueError):
-        raise invalid("BadRequest: the continuation token is not one of this hub") from None
+        slash = ""
+    if not slash:
+        raise invalid("BadRequest: the continuation token is not one of this hub")
     return device_id, module_id

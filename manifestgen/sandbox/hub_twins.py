@@ -1,7 +1,8 @@
 """Twins as the hub keeps them: sections with versions, merge patches, metadata.
 
 A section is stored as `{"value", "stamp", "version"}`. `stamp` says when each property was last written: either a pair
-`[time, version]` for the whole of a value, or an object with one stamp a key and the object's own under the empty key.
+`[time, version]` for the whole of a value, or an object with one stamp a key and the object's own under `$`, which no
+key of a twin may contain.
 So a section that was written in one go, as most are, costs one stamp, and its `$metadata` is unfolded when it is read.
 Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-device-twins.
 """
@@ -70,7 +71,7 @@ def patch(value: Mapping[str, Any], change: Mapping[str, Any]) -> Json:
 def _patch(value: Mapping[str, Any], stamp: Any, change: Mapping[str, Any], now: list[Any]) -> tuple[Json, Any]:
     result = dict(value)
     stamps = dict(stamp) if isinstance(stamp, dict) else dict.fromkeys(value, stamp)
-    stamps[""] = now
+    stamps["$"] = now
     for key, item in change.items():
         if item is None:
             result.pop(key, None)
@@ -92,7 +93,7 @@ def section_view(section: Json, *, metadata: bool = True, versions: bool = False
 
 
 def _metadata(value: Any, stamp: Any, *, versions: bool) -> Json:
-    own = stamp[""] if isinstance(stamp, dict) else stamp
+    own = stamp["$"] if isinstance(stamp, dict) else stamp
     view: Json = {"$lastUpdated": own[0]}
     if versions:
         view["$lastUpdatedVersion"] = own[1]

@@ -78,7 +78,7 @@ class HubService:
         query = {} if version is None else {"api-version": version}
         async with self._client.session.request(method, address, params=query, data=data, headers=sent) as response:
             text = await response.text()
-            return Answer(response.status, dict(response.headers), json.loads(text) if text else None)
+            return Answer(response.status, response.headers, json.loads(text) if text else None)
 
     async def get(self, path: str) -> Any:
         """The JSON of a GET that must work."""

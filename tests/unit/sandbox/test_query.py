@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from manifestgen.sandbox.query import QueryError, parse, parse_condition
+
+DEVICE: dict[str, Any] = {
+    "deviceId": "edge-01",
+    "connectionState": "Connected",
+    "status": "enabled",
+    "capabilities": {"iotEdge": True},
+    "tags": {
+        "site": "lab",
+        "Group": "A",
+        "floor": 3,
+        "load": 0.5,
+        "empty": None,
+        "on": True,
+        "location": {"building": "20"},
+        "names": ["a"],
+        "odd name": "x",
+    },
+    "properties": {"desired": {"$version": 4}, "reported": {"lastDesiredVersion": 4, "state": {"code": 200}}},
+    "configurations": {"base-1": {"status": "Applied"}},
+}
+
+MET = [
+    "*",
+    "tags.site = 'lab'",
+    'tags.site = "lab"',
+    "tags.site='lab'",
+    "tags.site <> 'plant' AND tags.floor >= 3",
+    "tags.site != 'plant' and not tags.floor < 3",
+    "NOT NOT tags.on",
+    "tags.on = true",
+    "tags.on",
+    "tags.empty = null",
+    "IS_NULL(tags.empty)",
+    "is_defined(tags.site) AND NOT is_defined(tags.disabled)",
+    "tags.site IN ['plant', 'lab']",
+    "tags.floor IN [1, 2, 3]",
+    "tags.site NIN ['plant']",
+    "tags.site NOT IN ['plant']",
+    "STARTSWITH(deviceId, 'edge-')",
+    "starts_with(deviceId, 'edge') and ends_with(deviceId, '01') and contains(deviceId, 'e-0')",
+    "tags.location.building = '20' AND (tags.site = 'plant' OR tags.floor = 3)",
+    "tags.site = 'plant' OR tags.site = 'x' OR deviceId = 'edge-01'",
+    "tags.nothing = 1 OR tags.floor = 3",
+    "capabilities.iotEdge = true",
+    "configurations.[[base-1]].status = 'Applied'",
+    "configurations[[base-1]].status = 'Applied'",
+    "tags['odd name'] = 'x'",
+    "tags.Group = 'A'",
+    "properties.desired.$version = properties.reported.lastDesiredVersion",
+    "tags.floor + 1 = 4 AND tags.floor * 2 = 6 AND tags.floor - 5 = -2 AND tags.floor / 2 = 1.5 AND tags.floor % 2 = 1",
+    "tags.load < 1e0 and tags.load >= .5",
+    "is_number(tags.floor) and is_string(tags.site) and is_bool(tags.on) and is_object(tags.location)",
+    "is_array(tags.names) and is_primitive(tags.site)",
+    "tags.site > 'k' and tags.site <= 'lab'",
+    "'it''s' = 'it''s'",
+]
+
+NOT_MET = [
+    "",
+    "   ",
+    "tags.site = 'LAB'",
+    "tags.Site = 'lab'",
+    "tags.nothing = 'x'",
+    "tags.nothing != 'x'",
+    "NOT tags.nothing = 'x'",
+    "tags.floor > '1'",
+    "tags.on = 1",
+    "tags.site",
+    "tags.floor / 0 = 1",
+    "tags.site.deeper = 1",
+    "STARTSWITH(tags.floor, '3')",
+    "tags.nothing IN [1]",
+    "NOT tags.nothing IN [1]",
+    "tags.nothing = 1 AND tags.floor = 3",
+    "IS_DEFINED(tags.disabled)",
+]
+
+WRONG = {
+    "tags.site = ": "expected a value but found the end",
+    "tags.site == 'lab'": "expected a value but found '='",
+    "tags.site = 'lab": "unexpected character",
+    "tags.site = 'lab' AND": "expected a value",
+    "tags.site IN ('a')": "expected [",
+    "tags.site LIKE 'a%'": "expected the end but found 'LIKE'",
+    "(tags.site = 'a'": "expected )",
+    "tags.site = 'a')": "expected the end",
+    "nothing(1)": "unknown function 'NOTHING'",
+    "is_defined()": "does not take 0 arguments",
+    "startswith(deviceId)": "does not take 1 arguments",
+    "tags. = 1": "expected a name",
+    "&": "unexpected character '&'",
+    "(" * 200 + "1" + ")" * 200: "levels of nesting",
+}
+
+
+@pytest.mark.parametrize("text", MET)
+def test_conditions_that_the_device_meets(text: str) -> None:
+    assert parse_condition(text)(DEVICE) is True
+
+
+@pytest.mark.parametrize("text", NOT_MET)
+def test_conditions_that_the_device_does_not_meet(text: str) -> None:
+    assert parse_condition(text)(DEVICE) is False
+
+
+@pytest.mark.parametrize(("text", "words"), WRONG.items())
+def test_what_is_no_condition_is_refused_with_its_place(text: str, words: str) -> None:
+    with pytest.raises(QueryError) as caught:
+        parse_condition(text)
+    assert words in str(caught.value)
+
+
+def test_a_query_has_columns() -> None:
+    query = parse("SELECT deviceId, tags.site AS place, tags.nothing, properties.reported.state.code FROM devices")
+    assert query.source == "devices"
+    assert query.matches(DEVICE)
+    assert query.project(DEVICE) == {"deviceId": "edge-01", "place": "lab", "code": 200}
+
+
+def test_a_query_for_all_gives_the_document() -> None:
+    query = parse("select * from devices.modules where moduleId = '$edgeAgent'")
+    assert query.source == "devices.modules"
+    assert query.project({"moduleId": "$edgeAgent"}) == {"moduleId": "$edgeAgent"}
+    assert query.matches({"moduleId": "$edgeAgent"})
+    assert not query.matches({"moduleId": "scorer"})
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("SELECT COUNT() AS number FROM devices", "number"), ("SELECT count(*) FROM devices WHERE tags.a = 1", "$1")],
+)
+def test_a_query_counts(text: str, name: str) -> None:
+    assert parse(text).count == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "SELECT",
+        "SELECT * FROM",
+        "SELECT * FROM jobs",
+        "SELECT * FROM devices.jobs",
+        "SELECT * devices",
+        "SELECT COUNT(), deviceId FROM devices",
+        "SELECT deviceId, FROM devices",
+        "SELECT * FROM devices WHERE",
+        "SELECT * FROM devices GROUP BY tags.site",
+        "DELETE FROM devices",
+    ],
+)
+def test_what_is_no_query_is_refused(text: str) -> None:
+    with pytest.raises(QueryError):
+        parse(text)
+
+
+@given(st.text())
+def test_any_text_is_a_condition_or_refused(text: str) -> None:
+    try:
+        condition = parse_condition(text)
+    except QueryError:
+        return
+    assert condition(DEVICE) in (True, False)
