@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from manifestgen.apply import Outcome, Patience, carry_out, read_state
+from manifestgen.check import Finding
 from manifestgen.cloud import Services
 from manifestgen.errors import InputError
+from manifestgen.gate import admit
 from manifestgen.image import Patience as BuildPatience
 from manifestgen.image import Reporter, prepare
-from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.document import Document, read
+from manifestgen.manifest.dump import dump
 from manifestgen.plan import Plan, plan
 from manifestgen.project.load import Project
 from manifestgen.project.pending import exclusive
@@ -49,12 +52,14 @@ class Observer:
         step: a step that is done: its name and its result in a line.
         plan: what would change.
         permit: may raise to stop before anything changes.
+        findings: what the check says of the rendered manifest.
         rollout: what every read of the device says.
     """
 
     step: Callable[[str, str], None]
     permit: Callable[[Plan], None]
     image: Reporter = field(default_factory=Reporter)
+    findings: Callable[[Document, Sequence[Finding]], None] = lambda document, findings: None
     plan: Callable[[Plan], None] = lambda planned: None
     rollout: Callable[[Rollout], None] = lambda rollout: None
 
@@ -90,7 +95,8 @@ def deploy(project: Project, services: Services, observer: Observer, options: Op
         names = ", ".join(module.name for module in manifest.modules() if not module.system)
         logins = f", credentials for {', '.join(rendered.hosts)}" if rendered.hosts else ""
         observer.step("render", f"modules {names}{logins}")
-        observer.step("check", "skipped")
+        document = read(dump(manifest.content), "the rendered manifest")
+        admit(document, ignore=_ignored(project), force=options.force, report=observer.findings)
         planned = plan(manifest, read_state(services.hub, device))
         observer.plan(planned)
         outcome = carry_out(
@@ -106,6 +112,10 @@ def deploy(project: Project, services: Services, observer: Observer, options: Op
             version, modules = outcome.rollout.desired_version, len(outcome.rollout.modules)
             observer.step("wait", f"device {device!r} runs version {version}: {modules} modules healthy")
         return Deployment(reference, planned, outcome)
+
+
+def _ignored(project: Project) -> Collection[str]:
+    return project.check.ignore if project.check is not None else ()
 
 
 def _image(project: Project, services: Services, observer: Observer, options: Options) -> str:

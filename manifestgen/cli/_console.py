@@ -62,6 +62,10 @@ class Console:
         if not self.quiet:
             click.echo(redact(text), err=True)
 
+    def step(self, name: str, outcome: str) -> None:
+        """A step that is done and its result in a line, on stderr."""
+        self.progress(f"{click.style(f'{name:<7}', bold=True)} {outcome}")
+
     def warn(self, text: str) -> None:
         """Something that is not an error and should be known, on stderr."""
         click.echo(click.style("warning: ", fg="yellow") + redact(text), err=True)

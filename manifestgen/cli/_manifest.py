@@ -1,16 +1,57 @@
-"""Loads a manifest file for a command that sends it."""
+"""Manifests on their way to a hub: loads them, and says what `check` has to say of them."""
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from manifestgen.cli._console import Console
-from manifestgen.manifest.document import read
-from manifestgen.manifest.manifest import Manifest
+from manifestgen.errors import InputError
+
+if TYPE_CHECKING:
+    from manifestgen.check import Finding
+    from manifestgen.manifest.document import Document
+    from manifestgen.manifest.manifest import Manifest
 
 
 def load_manifest(file: Path, console: Console, *, force: bool) -> Manifest:
-    """The manifest in a file."""
-    document = read(file.read_bytes(), str(file))
-    assert document.manifest is not None
-    return document.manifest
+    """The manifest in a file, or on stdin for `-`, with its placeholders filled in from the environment.
+
+    Raises:
+        InputError: it cannot be read, is no manifest, or a placeholder has no value.
+        FoundError: `check` finds errors in it.
+    """
+    from manifestgen.gate import admit, resolve
+    from manifestgen.manifest.document import read
+
+    document = resolve(read(_bytes(file), "stdin" if str(file) == "-" else str(file)), os.environ)
+    return admit(document, force=force, report=findings_reporter(console))
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except FileNotFoundError:
+        raise InputError("manifest not found", where=str(file), fix="write one with 'manifestgen render'") from None
+    except OSError as error:
+        what = f"manifest cannot be read: {(error.strerror or str(error)).lower()}"
+        raise InputError(what, where=str(file), fix="check the path") from error
+
+
+def findings_reporter(console: Console) -> Callable[[Document, Sequence[Finding]], None]:
+    """Says errors and warnings, one a line, and how many findings there are."""
+
+    def report(document: Document, findings: Sequence[Finding]) -> None:
+        from manifestgen.check import Severity, summarize
+
+        for finding in findings:
+            if finding.severity is not Severity.INFO:
+                place = f"{document.name}:{finding.line}:{finding.column}"
+                console.progress(f"{place}: {finding.severity.value}: {finding.message} [{finding.rule}]")
+        found = summarize(findings)
+        console.step("check", f"{found.errors} errors, {found.warnings} warnings, {found.infos} notes")
+
+    return report

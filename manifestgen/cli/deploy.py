@@ -58,6 +58,7 @@ def command(
     """
     from manifestgen.apply import Patience
     from manifestgen.cli._cloud import Clouds
+    from manifestgen.cli._manifest import findings_reporter
     from manifestgen.cli.apply import Progress, permission, show_plan, tell
     from manifestgen.cli.image import reporter, with_builder
     from manifestgen.cli.render import _values
@@ -79,9 +80,10 @@ def command(
         patience=None if no_wait else Patience(timeout=timeout),
     )
     observer = Observer(
-        step=lambda name, outcome: console.progress(f"{click.style(f'{name:<7}', bold=True)} {outcome}"),
+        step=console.step,
         permit=permission(console, yes=yes),
         image=reporter(console),
+        findings=findings_reporter(console),
         plan=lambda planned: show_plan(planned, console),
         rollout=Progress(console).show,
     )
