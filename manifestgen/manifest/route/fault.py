@@ -32,7 +32,7 @@ def break_down(tokens: Tokens, start: int, until: str) -> tuple[Broken, int]:
     Raises:
         RouteSyntaxError: the runtime's parser refuses it too.
     """
-    kinds, starts = tokens.kinds, tokens.starts
+    kinds, start_of = tokens.kinds, tokens.start
     nesting = _Nesting()
     opened: list[tuple[int, bool]] = []  # where, and whether a function's
     faults: list[Fault] = []
@@ -45,7 +45,7 @@ def break_down(tokens: Tokens, start: int, until: str) -> tuple[Broken, int]:
         if needed and kind in _OPERANDS:
             if kind == NAME and kinds[index + 1] == "(":
                 index += 1
-                opened.append((starts[index], True))
+                opened.append((start_of(index), True))
                 nesting.open(call=True)
                 needed = kinds[index + 1] != ")"
             else:
@@ -56,7 +56,7 @@ def break_down(tokens: Tokens, start: int, until: str) -> tuple[Broken, int]:
             complete = False
             index += 1
         elif needed and kind == "(":
-            opened.append((starts[index], False))
+            opened.append((start_of(index), False))
             nesting.open(call=False)
             complete = False
             index += 1
@@ -93,8 +93,8 @@ def break_down(tokens: Tokens, start: int, until: str) -> tuple[Broken, int]:
             raise unexpected(tokens, index, (")",) if nesting.calls_open else (*OPERATOR, until))
     faults += [_never_closed(offset) for offset, _ in opened]
     faults.sort(key=lambda fault: fault.offset)
-    offset = starts[start]
-    return Broken(tokens.text[offset : tokens.ends[index - 1]], tuple(faults), offset), index
+    offset = start_of(start)
+    return Broken(tokens.text[offset : tokens.end(index - 1)], tuple(faults), offset), index
 
 
 class _Nesting:
@@ -156,4 +156,4 @@ def _unknown_fix(tokens: Tokens, index: int) -> str:
 
 
 def _fault(tokens: Tokens, index: int, message: str, fix: str) -> Fault:
-    return Fault(message, fix, tokens.starts[index], tokens.ends[index] - tokens.starts[index])
+    return Fault(message, fix, tokens.start(index), tokens.end(index) - tokens.start(index))

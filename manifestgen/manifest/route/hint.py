@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from functools import lru_cache
 from typing import Final
 
 from manifestgen.manifest.route.error import RouteSyntaxError, join, quoted
@@ -64,7 +65,7 @@ def unexpected(tokens: Tokens, index: int, expected: tuple[str, ...], *, part: s
         part: "start", "source", "condition", "sink" or "address".
     """
     blamed = _blamed(tokens, index)
-    start, end = tokens.starts[blamed], tokens.ends[blamed]
+    start, end = tokens.start(blamed), tokens.end(blamed)
     if tokens.kinds[blamed] == UNCLOSED:
         message = f"the text {quoted(tokens.word(blamed))} is not closed"
         return RouteSyntaxError(message, start, end - start, expected, fix=f"close it with {tokens.text[start]}")
@@ -81,6 +82,7 @@ def unexpected(tokens: Tokens, index: int, expected: tuple[str, ...], *, part: s
     return RouteSyntaxError(message, start, end - start, expected, fix=fix)
 
 
+@lru_cache(maxsize=256)
 def nearest_function(name: str) -> str:
     """What to write instead of a function that there is not."""
     if name == "!":
@@ -103,12 +105,12 @@ def _blamed(tokens: Tokens, index: int) -> int:
 
 def _general(tokens: Tokens, index: int, *, in_condition: bool) -> str:
     """Mistakes that look the same in every part of a route."""
-    text, start = tokens.text, tokens.starts[index]
-    before = tokens.ends[index - 1] if index else 0
+    text, start = tokens.text, tokens.start(index)
+    before = tokens.end(index - 1) if index else 0
     if (comment := text.find("/*", before, start)) >= 0:
         ignored = quoted(text[comment : text.index("*/", comment + 2) + 2])
         return f"'/*' starts a comment, so {ignored} is left out: remove the '*/', or put the comment elsewhere"
-    words = text[tokens.starts[max(0, index - 1)] : tokens.ends[index]][-_LONGEST_GUESS:]
+    words = text[tokens.start(max(0, index - 1)) : tokens.end(index)][-_LONGEST_GUESS:]
     if found := INVISIBLE.search(words):
         return f"remove the invisible character U+{ord(found[0]):04X}, or put a plain blank in its place"
     if CURLY_QUOTES.search(words):
@@ -175,7 +177,7 @@ def _in_condition(tokens: Tokens, index: int) -> str:
     previous = tokens.kinds[index - 1] if index else ""
     if previous == "WHERE":
         return "write a condition behind WHERE, or leave out WHERE" if kind in ("INTO", END) else ""
-    adjacent = index > 0 and tokens.ends[index - 1] == tokens.starts[index]
+    adjacent = index > 0 and tokens.end(index - 1) == tokens.start(index)
     if adjacent and previous == "=" and kind in ("=", ">", "<", ">=", "<="):
         return "write =" if kind == "=" else f"write {kind[0]}="
     if kind == "=" and previous == NAME and tokens.word(index - 1) == "!":

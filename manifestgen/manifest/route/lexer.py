@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from itertools import product
+from typing import Final
 
 # Kinds of words. Keywords and marks are their own kind: "FROM", "AND", "true", "(", "<=".
 NAME: Final = "name"
@@ -35,17 +36,17 @@ CONSTANTS: Final = frozenset({"true", "false", "null", "undefined"})
 _STOPS: Final = r"""()<>@,;:\\"/?={} \t\n\r"""
 _ESCAPE: Final = r"""\\(?:["'\\]|u[0-9a-fA-F]{4})"""
 _WORD: Final = (
-    # Group 1, marks. `!=` is one only where the name in front of `=` would be `!` alone: a longer name wins.
-    r"(!=|<>|<=|>=|\?\?|[()<>=,{}/])"
-    # Group 2: names, numbers and keywords.
-    rf"|([^'{_STOPS}][^{_STOPS}]*)"
-    # Group 3: the quote that closes a text in double quotes; empty if none does.
+    # Group 1: marks, and words whose kind their text alone decides. `!=` is a mark only where the name in front of `=`
+    # would be `!` alone: a longer name wins.
+    r"(!=|<>|<=|>=|\?\?|[()<>=,{}/]"
+    rf"|[^-$.0-9eE'\[\]{_STOPS}][^\[\]{_STOPS}]*(?![^{_STOPS}]))"
+    # Group 2: all other words.
+    rf"|([^'{_STOPS}][^{_STOPS}]*|'[^'{_STOPS}]*'[^{_STOPS}]+)"
+    # (The second half is for `'a'b`, a name: an apostrophe may be in it, and it is longer than the text `'a'`.)
+    # Groups 3 and 4: the quote that closes a text in double or in single quotes; empty if none does.
     rf'|"[^"\\]*(?:{_ESCAPE}[^"\\]*)*("?)'
-    # Group 4: `'a'` is a text, `'a'b` a name, because a name may hold an apostrophe and is longer here.
-    rf"|('[^'{_STOPS}]*'[^{_STOPS}]+)"
-    # Group 5: as group 3, in single quotes.
     rf"|'[^'\\]*(?:{_ESCAPE}[^'\\]*)*('?)"
-    # Group 6: whatever is left, but for the white space between words.
+    # Group 5: whatever is left, but for the white space between words.
     r"|([@;:\\?])"
 )
 _WORDS: Final = re.compile(_WORD)
@@ -53,55 +54,64 @@ _NUMBER: Final = re.compile(
     r"(?P<integer>-?[0-9]+)|(?P<hex>0[xX][0-9a-fA-F]+)"
     r"|-?[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?|-?[0-9]*[eE][+-]?[0-9]+"
 )
-_NUMBER_STARTS: Final = frozenset("0123456789-.eE")
-
-# Names that are something else when they stand alone.
-_RESERVED: Final = {word: word for word in ("+", "-", "*", "%", "||", *CONSTANTS)}
-_KEYWORD_OF: Final = {word.lower(): word for word in KEYWORDS}
-_LONGEST_KEYWORD: Final = max(map(len, KEYWORDS))
 
 
-class Tokens(NamedTuple):
-    """The words of a text, in three columns of one length; the last row is `END`, at the end of the text."""
+def _spellings(keyword: str) -> list[str]:
+    return ["".join(letters) for letters in product(*((letter, letter.lower()) for letter in keyword))]
 
-    text: str
-    kinds: list[str]
-    starts: list[int]
-    ends: list[int]
+
+_MARKS: Final = ("!=", "<>", "<=", ">=", "??", "(", ")", "<", ">", "=", ",", "{", "}", "/", "*", "-", "+", "%", "||")
+_FIXED: Final = {
+    **{word: word for word in (*_MARKS, *CONSTANTS)},
+    **{spelling: keyword for keyword in KEYWORDS for spelling in _spellings(keyword)},
+}
+
+
+class Tokens:
+    """The words of a text, and `END` behind them.
+
+    Attributes:
+        text: all of it.
+        kinds: the kind of each word; the last one is `END`.
+    """
+
+    __slots__ = ("_matches", "kinds", "text")
+
+    def __init__(self, text: str, kinds: list[str], matches: list[re.Match[str]]) -> None:
+        self.text = text
+        self.kinds = kinds
+        self._matches = matches
+
+    def start(self, index: int) -> int:
+        """The offset of a word's first character; for `END`, the text's length."""
+        return self._matches[index].start() if index < len(self._matches) else len(self.text)
+
+    def end(self, index: int) -> int:
+        """The offset behind a word."""
+        return self._matches[index].end() if index < len(self._matches) else len(self.text)
 
     def word(self, index: int) -> str:
-        """The text of one word."""
-        return self.text[self.starts[index] : self.ends[index]]
+        """The text of a word; empty for `END`."""
+        return self._matches[index][0] if index < len(self._matches) else ""
 
 
 def tokenize(text: str) -> Tokens:
     """Cut a text into words; blanks and comments are left out."""
-    kinds: list[str] = []
-    starts: list[int] = []
-    ends: list[int] = []
     last_close = text.rfind("*/")
-    matches = _WORDS.finditer(text) if last_close < 0 else _around_comments(text, last_close)
-    for match in matches:
-        group = match.lastindex
-        word = match[0]
-        if group == 1:
-            kind = word
-        elif group == 2:
-            kind = _kind_of_name(word)
-        elif group == 3 or group == 5:
-            kind = STRING if match[group] else UNCLOSED
-        elif group == 4:
-            kind = BRACKETED if "[" in word or "]" in word else NAME
-        else:
-            kind = UNKNOWN
-        kinds.append(kind)
-        start, end = match.span()
-        starts.append(start)
-        ends.append(end)
+    matches = list(_WORDS.finditer(text) if last_close < 0 else _around_comments(text, last_close))
+    kind_of = _FIXED.get
+    kinds = [kind_of(match[1], NAME) if match.lastindex == 1 else _kind(match) for match in matches]
     kinds.append(END)
-    starts.append(len(text))
-    ends.append(len(text))
-    return Tokens(text, kinds, starts, ends)
+    return Tokens(text, kinds, matches)
+
+
+def _kind(match: re.Match[str]) -> str:
+    group = match.lastindex
+    if group == 2:
+        return _kind_of_word(match[2])
+    if group == 5:
+        return UNKNOWN
+    return STRING if match[3] or match[4] else UNCLOSED
 
 
 def _around_comments(text: str, last_close: int) -> Iterator[re.Match[str]]:
@@ -121,15 +131,13 @@ def _around_comments(text: str, last_close: int) -> Iterator[re.Match[str]]:
             position += 1
 
 
-def _kind_of_name(word: str) -> str:
+def _kind_of_word(word: str) -> str:
     if word[0] == "$" and len(word) > 1:
         return SYSTEM
     if "[" in word or "]" in word:
         return BRACKETED
-    if word in _RESERVED:
-        return word
-    if len(word) <= _LONGEST_KEYWORD and (keyword := _KEYWORD_OF.get(word.lower())):
-        return keyword
-    if word[0] in _NUMBER_STARTS and (number := _NUMBER.fullmatch(word)):
+    if word in _FIXED:
+        return _FIXED[word]
+    if number := _NUMBER.fullmatch(word):
         return {"integer": INTEGER, "hex": HEX, None: REAL}[number.lastgroup]
     return NAME

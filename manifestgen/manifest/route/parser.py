@@ -22,7 +22,8 @@ Source: Azure/iotedge, Microsoft.Azure.Devices.Routing.Core, grammar/Route.g4, g
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+import re
+from typing import Final, TypeAlias
 
 from manifestgen.manifest.route import lexer
 from manifestgen.manifest.route.fault import break_down
@@ -45,6 +46,7 @@ from manifestgen.manifest.route.tree import (
     Upstream,
 )
 
+_BLANK: Final = re.compile(r"\s")
 _LITERALS: Final = {
     STRING: "string",
     lexer.INTEGER: "number",
@@ -83,7 +85,7 @@ def parse(text: str) -> Route:
 
 
 def parse_condition(text: str) -> Expression:
-    """Read a condition alone, all of it, as if it stood between WHERE and INTO.
+    """Read a condition alone, all of it; in a route it stands between WHERE and INTO.
 
     Raises:
         RouteSyntaxError: as `parse`.
@@ -100,15 +102,17 @@ def _source(tokens: Tokens, start: int) -> tuple[Source, int]:
         index += 2
     if index == start:
         raise unexpected(tokens, index, ("/",), part="source")
-    offset, end = tokens.starts[start], tokens.ends[index - 1]
-    path = "".join([tokens.word(i) for i in range(start, index)])
+    offset, end = tokens.start(start), tokens.end(index - 1)
+    path = tokens.text[offset:end]
+    if _BLANK.search(path) or "*/" in path:
+        path = "".join([tokens.word(i) for i in range(start, index)])
     return Source(path, offset, end - offset), index
 
 
 def _sink(tokens: Tokens, index: int) -> tuple[Upstream | ModuleInput, int]:
     kinds = tokens.kinds
     if kinds[index] == SYSTEM:
-        return system_sink(tokens.word(index), tokens.starts[index]), tokens.ends[index]
+        return system_sink(tokens.word(index), tokens.start(index)), tokens.end(index)
     if kinds[index] != NAME:
         raise unexpected(tokens, index, SINKS, part="sink")
     if kinds[index + 1] != "(" and tokens.word(index).lower() != ENDPOINT.lower():
@@ -117,8 +121,8 @@ def _sink(tokens: Tokens, index: int) -> tuple[Upstream | ModuleInput, int]:
         if kinds[index + step] != expected:
             wanted = '"/modules/MODULE/inputs/INPUT"' if expected == STRING else expected
             raise unexpected(tokens, index + step, (wanted,), part="address" if step > 1 else "sink")
-    sink = function_sink(tokens.word(index), tokens.starts[index], tokens.word(index + 2), tokens.starts[index + 2])
-    return sink, tokens.ends[index + 3]
+    sink = function_sink(tokens.word(index), tokens.start(index), tokens.word(index + 2), tokens.start(index + 2))
+    return sink, tokens.end(index + 3)
 
 
 def _condition(tokens: Tokens, start: int, until: str) -> tuple[Expression, int]:
@@ -128,14 +132,9 @@ def _condition(tokens: Tokens, start: int, until: str) -> tuple[Expression, int]
     return expression, index
 
 
-class _Open(NamedTuple):
-    """What waits on the stack for its right operand, or for its closing parenthesis."""
-
-    precedence: int
-    word: str
-    offset: int
-    first_argument: int = 0
-
+# What waits on the stack for its right operand, or for its closing parenthesis: a precedence, `_GROUP` or `_CALL`; the
+# word; its offset; and for a function, how many operands there were before its first argument.
+_Open: TypeAlias = tuple[int, str, int, int]
 
 _GROUP: Final = 0
 _CALL: Final = -1
@@ -143,37 +142,36 @@ _CALL: Final = -1
 
 def _expression(tokens: Tokens, index: int) -> tuple[Expression | None, int]:
     """The longest condition that starts here and the index behind it; None if there is none."""
-    _, kinds, starts, _ = tokens
-    word = tokens.word
+    kinds, word, start_of = tokens.kinds, tokens.word, tokens.start
     operands: list[Expression] = []
     stack: list[_Open] = []
     while True:
         kind = kinds[index]
         if kind == NAME:
             if kinds[index + 1] != "(":
-                operands.append(Property(word(index), starts[index]))
+                operands.append(Property(word(index), start_of(index)))
             else:
-                stack.append(_Open(_CALL, word(index), starts[index], len(operands)))
+                stack.append((_CALL, word(index), start_of(index), len(operands)))
                 index += 2
                 if kinds[index] != ")":
                     continue
                 _close(stack, operands)
         elif kind == SYSTEM:
             name = word(index)
-            operands.append(SystemProperty(name, False, starts[index], len(name)))
+            operands.append(SystemProperty(name, False, start_of(index), len(name)))
         elif kind in _LITERALS:
-            operands.append(Literal(_LITERALS[kind], word(index), starts[index]))
+            operands.append(Literal(_LITERALS[kind], word(index), start_of(index)))
         elif kind == "(":
-            stack.append(_Open(_GROUP, kind, starts[index]))
+            stack.append((_GROUP, kind, start_of(index), 0))
             index += 1
             continue
         elif kind == "-" or kind == "NOT":
-            stack.append(_Open(PREFIX, kind, starts[index]))
+            stack.append((PREFIX, kind, start_of(index), 0))
             index += 1
             continue
         elif kind == "{" and kinds[index + 1] == SYSTEM and kinds[index + 2] == "}":
-            offset = starts[index]
-            operands.append(SystemProperty(word(index + 1), True, offset, starts[index + 2] + 1 - offset))
+            offset = start_of(index)
+            operands.append(SystemProperty(word(index + 1), True, offset, start_of(index + 2) + 1 - offset))
             index += 2
         else:
             return None, index
@@ -182,15 +180,15 @@ def _expression(tokens: Tokens, index: int) -> tuple[Expression | None, int]:
         while True:
             kind = kinds[index]
             precedence = PRECEDENCE.get(kind, 0)
-            while stack and stack[-1].precedence > 0 and stack[-1].precedence >= precedence:
+            while stack and stack[-1][0] > 0 and stack[-1][0] >= precedence:
                 _reduce(stack.pop(), operands)
             if precedence:
-                stack.append(_Open(precedence, kind, starts[index]))
+                stack.append((precedence, kind, start_of(index), 0))
                 break
             if kind == ")" and stack:
                 _close(stack, operands)
                 index += 1
-            elif kind == "," and stack and stack[-1].precedence == _CALL:
+            elif kind == "," and stack and stack[-1][0] == _CALL:
                 break
             elif stack:
                 return None, index
@@ -200,16 +198,17 @@ def _expression(tokens: Tokens, index: int) -> tuple[Expression | None, int]:
 
 
 def _reduce(operator: _Open, operands: list[Expression]) -> None:
+    precedence, word, offset, _ = operator
     right = operands.pop()
-    if operator.precedence == PREFIX:
-        operands.append(Unary(operator.word, right, operator.offset))
+    if precedence == PREFIX:
+        operands.append(Unary(word, right, offset))
     else:
-        operands.append(Binary(operator.word, operands.pop(), right, operator.offset))
+        operands.append(Binary(word, operands.pop(), right, offset))
 
 
 def _close(stack: list[_Open], operands: list[Expression]) -> None:
-    opened = stack.pop()
-    if opened.precedence == _CALL:
-        arguments = tuple(operands[opened.first_argument :])
-        del operands[opened.first_argument :]
-        operands.append(Call(opened.word, arguments, opened.offset, len(opened.word)))
+    precedence, name, offset, first_argument = stack.pop()
+    if precedence == _CALL:
+        arguments = tuple(operands[first_argument:])
+        del operands[first_argument:]
+        operands.append(Call(name, arguments, offset, len(name)))

@@ -48,7 +48,7 @@ KINDS: Final = {
     "quote-in-name": "A text in quotes with something attached is a name.",
     "literal-case": "Only `true`, `false`, `null`, `undefined` are literals; in other case they name properties.",
     "body-without-path": "`$body` needs a path, `body.` its `$`; otherwise it names a property.",
-    "swallowed": "A `/*` with a `*/` later is a comment, and WHERE is in it.",
+    "swallowed": "A `/*` with a `*/` later is a comment, even where it was meant to end the source.",
     "invisible-character": "A name holds a character that cannot be seen, or a typographic quote.",
     "deep-nesting": "The time the runtime's parser takes doubles with each level of parentheses.",
 }
@@ -57,7 +57,6 @@ KINDS: Final = {
 DEEPEST: Final = 16
 
 _OPERATOR_IN_NAME: Final = re.compile(r"^[-!+%*]|!$|&&|\|\||[+*%|]|(?<=\d)-|-(?=\d+$)")
-_WHERE: Final = re.compile(r"(?i)\b(WHERE|INTO)\b")
 
 
 def warnings(route: Route) -> list[RouteWarning]:
@@ -147,7 +146,7 @@ def _of_sink(route: Route) -> Iterator[RouteWarning]:
         return
     rest = tokenize(route.text[route.tail :])
     if len(rest.kinds) > 1:
-        start, end = route.tail + rest.starts[0], route.tail + rest.ends[-2]
+        start, end = route.tail + rest.start(0), route.tail + rest.end(len(rest.kinds) - 2)
         message = f"what follows the sink has no effect: {quoted(route.text[start:end])}"
         where = rest.kinds[0] == "WHERE"
         fix = "put WHERE and its condition before INTO" if where else "remove it; another sink needs a route of its own"
@@ -155,20 +154,22 @@ def _of_sink(route: Route) -> Iterator[RouteWarning]:
 
 
 def _of_comments(route: Route) -> Iterator[RouteWarning]:
-    if "*/" not in route.text:
+    """Comments that begin where a source was meant to go on: `/messages/* …` with a `*/` further on."""
+    text, source = route.text, route.source
+    if "*/" not in text:
         return
-    head = route.text[: route.tail]
-    end = 0
-    tokens = tokenize(head)
-    for start, following in zip(tokens.starts, tokens.ends, strict=True):
-        gap = head[end:start]
-        # A comment that touches the word before it was not meant to be one.
-        if gap.startswith("/*") and end and _WHERE.search(gap):
-            offset = end
+    tokens = tokenize(text[: route.tail])
+    for index in range(1, len(tokens.kinds)):
+        start = tokens.end(index - 1)
+        if start > source.offset + source.length:
+            break
+        gap = text[start : tokens.start(index)]
+        if gap.startswith("/*"):
             length = gap.rindex("*/") + 2
-            message = f"{quoted(head[offset : offset + length])} is a comment"
-            yield RouteWarning("swallowed", message, offset, length, "write the source with a blank: / *")
-        end = following
+            message = f"{quoted(text[start : start + length])} is a comment"
+            yield RouteWarning(
+                "swallowed", message, start, length, "remove the '*/', or put a blank between '/' and '*'"
+            )
 
 
 def _span(route: Route) -> tuple[int, int]:
@@ -177,7 +178,7 @@ def _span(route: Route) -> tuple[int, int]:
     first, last = tokens.kinds.index("WHERE") + 1, len(tokens.kinds) - 1
     while tokens.kinds[last] != "INTO":
         last -= 1
-    return tokens.starts[first], tokens.ends[last - 1]
+    return tokens.start(first), tokens.end(last - 1)
 
 
 def _depth(route: Route) -> int:
