@@ -77,7 +77,7 @@ def digest(image: str, credential: Credential | None) -> str | None:
     url = f"https://{host}/v2/{repository}/manifests/{reference}"
     session = requests.Session()
     retry = _Retry(
-        total=3, connect=1, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False
+        total=3, connect=1, other=1, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False
     )
     session.mount("https://", HTTPAdapter(max_retries=retry))
     try:

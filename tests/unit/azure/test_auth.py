@@ -1,0 +1,82 @@
+"""The one credential, and what its failures say."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from manifestgen.azure.auth import credential, token
+from manifestgen.errors import CloudError, DeniedError
+
+_SCOPE = "https://management.azure.com/.default"
+
+
+@pytest.fixture(autouse=True)
+def no_other_login(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """No managed identity is asked for, and no `az` of this machine."""
+    for name in [name for name in os.environ if name.startswith(("AZURE_", "IDENTITY_", "MSI_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "dev")
+
+
+@pytest.fixture
+def environment(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The sandbox's service principal."""
+    for name, value in sandbox.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "prod")
+    return sandbox
+
+
+def test_a_service_principal_gets_a_token(environment: Any) -> None:
+    assert token(_SCOPE).count(".") == 2
+
+
+def test_everybody_gets_the_same_credential_so_that_one_login_does(environment: Any) -> None:
+    environment.admin("DELETE", "/requests")
+    for _ in range(3):
+        credential().get_token(_SCOPE)
+        credential().get_token_info(_SCOPE)
+    logins = [request for request in environment.admin("GET", "/requests") if request["method"] == "POST"]
+    assert len(logins) <= 1
+
+
+def test_a_changed_environment_makes_a_new_credential(environment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = credential()
+    monkeypatch.setenv("AZURE_CLIENT_ID", "00000000-0000-0000-0000-00000000dead")
+    assert credential() is not before
+
+
+def test_a_wrong_secret_is_denied_in_the_services_words(environment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", "canary-client-secret")
+    with pytest.raises(DeniedError, match="AADSTS7000215: Invalid client secret provided") as caught:
+        token(_SCOPE)
+    assert "az login" in caught.value.fix
+    assert "Trace ID" not in caught.value.what
+    assert "canary-client-secret" not in str(caught.value)
+
+
+def test_an_unknown_application_is_denied_in_the_services_words(
+    environment: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_CLIENT_ID", "00000000-0000-0000-0000-00000000dead")
+    with pytest.raises(DeniedError, match="AADSTS700016: Application with identifier"):
+        token(_SCOPE)
+
+
+def test_an_unreachable_entra_id_is_no_denial(environment: Any) -> None:
+    environment.fault("reset", host="login.microsoftonline.com", times="forever")
+    with pytest.raises(CloudError, match="could not get a token") as caught:
+        token("https://iothubs.azure.net/.default")
+    assert not isinstance(caught.value, DeniedError)
+    assert "HTTPS_PROXY" in caught.value.fix
+
+
+def test_without_any_credential_the_error_says_how_to_get_one() -> None:
+    with pytest.raises(DeniedError, match="no credential for Azure was found") as caught:
+        token(_SCOPE)
+    assert "az login" in caught.value.fix
+    assert "AZURE_CLIENT_SECRET" in caught.value.fix

@@ -1,0 +1,128 @@
+"""The admin API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import requests
+
+from manifestgen.sandbox import accounts, faults
+
+
+def _refused(sandbox: Any, method: str, path: str, **sent: Any) -> str:
+    with requests.Session() as session:
+        session.trust_env = False
+        response = session.request(method, sandbox.environment["MANIFESTGEN_SANDBOX"] + path, timeout=10, **sent)
+    assert response.status_code == 400
+    return str(response.json()["error"])
+
+
+def test_it_says_that_it_is_not_azure_and_what_it_serves(sandbox: Any) -> None:
+    index = sandbox.admin("GET", "/")
+    assert "not Azure" in index["service"]
+    assert index["hosts"]["management.azure.com"] == sandbox.sandbox.port("management.azure.com")
+
+
+def test_the_environment_is_what_a_client_is_given(sandbox: Any) -> None:
+    assert sandbox.admin("GET", "/environment") == sandbox.environment
+
+
+def test_the_state_is_counted(sandbox: Any) -> None:
+    sandbox.world.store.put("thing", "one", {})
+    assert sandbox.admin("GET", "/state")["documents"]["thing"] == 1
+
+
+def test_requests_are_logged_with_their_outcome_and_can_be_forgotten(sandbox: Any) -> None:
+    url = "https://login.microsoftonline.com/common/discovery/instance?api-version=1.1"
+    requests.get(url, headers={"x-ms-client-request-id": "abc"}, timeout=10)
+    logged = sandbox.admin("GET", "/requests")[-1]
+    assert (logged["method"], logged["status"], logged["client_request_id"]) == ("GET", 200, "abc")
+    assert (logged["path"], logged["query"]) == ("/common/discovery/instance", "api-version=1.1")
+    sandbox.admin("DELETE", "/requests")
+    assert sandbox.admin("GET", "/requests") == []
+
+
+def test_faults_are_listed_and_removed_one_by_one(sandbox: Any) -> None:
+    first = sandbox.admin("POST", "/faults", {"kind": "reset", "match": {"host": "x"}, "times": "forever"})
+    second = sandbox.admin("POST", "/faults", {"kind": "latency", "seconds": 2})
+    assert (first["host"], first["times"], second["times"]) == ("x", None, 1)
+    sandbox.admin("DELETE", f"/faults/{first['id']}")
+    assert [rule["id"] for rule in sandbox.admin("GET", "/faults")] == [second["id"]]
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ({}, "kind must be one of status, reset"),
+        ({"kind": "explode"}, "not 'explode'"),
+        ({"kind": "status", "statsu": 500}, "unknown key 'statsu'"),
+        ({"kind": "status", "status": "500"}, "status must be int, not '500'"),
+        ({"kind": "status", "times": True}, "times must be int or NoneType"),
+        ({"kind": "status", "path": "("}, "path is not a regular expression"),
+    ],
+)
+def test_a_wrong_fault_is_refused_with_the_reason(sandbox: Any, fault: dict[str, Any], words: str) -> None:
+    assert words in _refused(sandbox, "POST", "/faults", json=fault)
+    assert sandbox.admin("GET", "/faults") == []
+
+
+def test_what_is_not_json_is_refused(sandbox: Any) -> None:
+    assert "not JSON" in _refused(sandbox, "POST", "/faults", data="{")
+    assert "must be a JSON object" in _refused(sandbox, "POST", "/faults", data="[]")
+
+
+def test_the_next_builds_fail_as_often_as_told(sandbox: Any) -> None:
+    sandbox.admin("POST", "/builds/fail", {"times": 2, "log": ["line"], "message": "no"})
+    failures = [faults.build_failure(sandbox.world) for _ in range(3)]
+    assert failures[:2] == [faults.BuildFailure(("line",), "no")] * 2
+    assert failures[2] is None
+    assert "log must be a list" in _refused(sandbox, "POST", "/builds/fail", json={"log": "line"})
+
+
+def test_a_device_is_cut_off_and_connected_again(sandbox: Any) -> None:
+    assert faults.device_online(sandbox.world, "edge-7")
+    sandbox.admin("PUT", "/devices/edge-7", {"online": False})
+    assert not faults.device_online(sandbox.world, "edge-7")
+    sandbox.admin("PUT", "/devices/edge-7", {"online": True})
+    assert faults.device_online(sandbox.world, "edge-7")
+    assert "online must be bool" in _refused(sandbox, "PUT", "/devices/edge-7", json={})
+
+
+def test_a_module_fails_until_it_is_healed(sandbox: Any) -> None:
+    world = sandbox.world
+    sandbox.admin("PUT", "/devices/edge-8/modules/m", {"kind": "exit", "exit_code": 3, "image": "bad:1"})
+    assert faults.module_fault(world, "edge-8", "m", "bad:1") == faults.ModuleFault("exit", "", 3, "bad:1")
+    assert faults.module_fault(world, "edge-8", "m", "good:1") is None
+    assert faults.module_fault(world, "edge-8", "other", "bad:1") is None
+    sandbox.admin("DELETE", "/devices/edge-8/modules/m")
+    assert faults.module_fault(world, "edge-8", "m", "bad:1") is None
+    assert "kind must be pull" in _refused(sandbox, "PUT", "/devices/edge-8/modules/m", json={"kind": "x"})
+
+
+def test_a_fault_can_hit_every_module(sandbox: Any) -> None:
+    sandbox.admin("PUT", "/devices/edge-9/modules/*", {"kind": "pull", "message": "toomanyrequests"})
+    fault = faults.module_fault(sandbox.world, "edge-9", "any", "image:1")
+    assert fault is not None
+    assert (fault.kind, fault.message) == ("pull", "toomanyrequests")
+
+
+def test_the_admin_user_is_switched(sandbox: Any) -> None:
+    name = sandbox.world.names.registry
+    assert sandbox.admin("PUT", f"/registries/{name}", {"admin_enabled": False})["admin_enabled"] is False
+    registry = accounts.registry(sandbox.world, name)
+    assert registry is not None
+    assert registry["login_server"] == sandbox.world.names.login_server
+    sandbox.admin("PUT", f"/registries/{name}", {"admin_enabled": True})
+
+
+def test_an_image_needs_a_tag(sandbox: Any) -> None:
+    assert "REPOSITORY:TAG" in _refused(sandbox, "PUT", "/images/ghcr.io/acme", json={})
+
+
+def test_token_lifetimes_are_set(sandbox: Any) -> None:
+    from manifestgen.sandbox.entra import issue_token
+
+    sandbox.admin("PUT", "/tokens/lifetime", {"seconds": 60})
+    assert issue_token(sandbox.world, "x")[1] == 60
+    sandbox.admin("PUT", "/tokens/lifetime", {"seconds": 3599})
