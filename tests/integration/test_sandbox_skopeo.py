@@ -1,0 +1,71 @@
+"""skopeo, a client in Go that shares no code with us, pushes to and pulls from the sandbox's registries."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from manifestgen.sandbox import accounts, registry
+
+pytestmark = pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
+
+
+class Skopeo:
+    """skopeo with the sandbox's environment and the registry's admin user."""
+
+    def __init__(self, sandbox: Any, folder: Path) -> None:
+        self.world = sandbox.world
+        self.host = self.world.names.login_server
+        password = accounts.admin_passwords(self.world, self.world.names.registry)[0]["value"]
+        self.credentials = f"{self.world.names.registry}:{password}"
+        self._environment = {**os.environ, **sandbox.environment, "HOME": str(folder), "XDG_RUNTIME_DIR": str(folder)}
+
+    def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["skopeo", *arguments], env=self._environment, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def skopeo(sandbox: Any, tmp_path: Path) -> Skopeo:
+    return Skopeo(sandbox, tmp_path)
+
+
+def test_a_public_image_is_mirrored_with_all_its_platforms(skopeo: Skopeo) -> None:
+    source, mirror = "docker://mcr.microsoft.com/azureiotedge-agent:1.6", f"docker://{skopeo.host}/mirror/agent:1.6"
+    copied = skopeo("copy", "--all", source, mirror, "--dest-creds", skopeo.credentials)
+    assert copied.returncode == 0, copied.stderr
+    digests = [
+        json.loads(skopeo("inspect", *arguments).stdout)["Digest"]
+        for arguments in ((source,), (mirror, "--creds", skopeo.credentials))
+    ]
+    assert digests[0] == digests[1]
+
+
+def test_an_image_comes_back_as_it_was_pushed(skopeo: Skopeo, tmp_path: Path) -> None:
+    registry.push_image(skopeo.world, "made", "v1", labels={"who": "me"}, architecture="arm64")
+    local = f"oci:{tmp_path}/image:v1"
+    pulled = skopeo("copy", f"docker://{skopeo.host}/made:v1", local, "--src-creds", skopeo.credentials)
+    assert pulled.returncode == 0, pulled.stderr
+    pushed = skopeo("copy", local, f"docker://{skopeo.host}/copied:v2", "--dest-creds", skopeo.credentials)
+    assert pushed.returncode == 0, pushed.stderr
+    seen = json.loads(skopeo("inspect", f"docker://{skopeo.host}/copied:v2", "--creds", skopeo.credentials).stdout)
+    assert (seen["Labels"], seen["Architecture"], seen["RepoTags"]) == ({"who": "me"}, "arm64", ["v2"])
+
+
+@pytest.mark.parametrize("login", [["--no-creds"], ["--creds", "sandboxmodels:wrong"]])
+def test_without_the_right_login_it_is_unauthorized(skopeo: Skopeo, login: list[str]) -> None:
+    registry.push_image(skopeo.world, "private", "v1")
+    refused = skopeo("inspect", f"docker://{skopeo.host}/private:v1", *login)
+    assert refused.returncode != 0
+    assert "authentication required" in refused.stderr
+
+
+def test_a_missing_image_is_unknown(skopeo: Skopeo) -> None:
+    missing = skopeo("inspect", f"docker://{skopeo.host}/private:none", "--creds", skopeo.credentials)
+    assert missing.returncode != 0
+    assert "manifest unknown" in missing.stderr
