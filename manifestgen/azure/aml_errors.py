@@ -70,6 +70,9 @@ def http_error(status: int, body: str, where: str) -> CloudError:
 
 def _translate(error: BaseException, where: str) -> ManifestgenError:
     chain = list(_chain(error))
+    for link in chain:
+        if isinstance(link, ManifestgenError):  # of our credential, which the SDK asked
+            return link
     # What was printed into a message comes second: the SDK leaves out the words that matter.
     answers = [*map(_answer, chain), *map(_printed, chain)]
     for answer in answers:

@@ -585,6 +585,34 @@ class TestAzureMl:
                 Workspace(place, EnvironmentCredential())
             assert place.name in caught.value.message
 
+    @pytest.mark.parametrize("how", ["ids", "config", "folder"])
+    def test_project_names_its_workspace(self, sandbox_cloud: Cloud, files: Files, name: str, how: str) -> None:
+        from manifestgen.azure.aml import open_workspace
+        from manifestgen.project import Project, sections
+
+        names = sandbox_cloud.sandbox.world.names
+        ids = {"subscription_id": names.subscription_id, "resource_group": names.resource_group}
+        config = files.folder / ("config.json" if how == "folder" else "mine.json")
+        config.write_text(json.dumps({**ids, "workspace_name": names.workspace}))
+        section = {
+            "ids": sections.Workspace(**ids, name=names.workspace),
+            "config": sections.Workspace(config=config),
+            "folder": None,
+        }[how]
+        project = Project(files.folder / "manifestgen.yaml", files.folder, workspace=section)
+        assert list(open_workspace(project).models(name)) == []
+
+    def test_login_that_fails_is_told_in_our_words(self, sandbox_cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+        from manifestgen.azure.aml import Workspace
+        from manifestgen.azure.aml_workspace import WorkspaceId
+
+        names = sandbox_cloud.sandbox.world.names
+        monkeypatch.setenv("AZURE_CLIENT_SECRET", "canary-secret-of-nobody")
+        with pytest.raises(DeniedError, match="AADSTS") as caught:
+            Workspace(WorkspaceId(names.subscription_id, names.resource_group, names.workspace))
+        assert "az login" in caught.value.fix
+        assert "canary-secret-of-nobody" not in str(caught.value)
+
     @pytest.mark.parametrize(
         ("status", "kind"),
         [
