@@ -20,8 +20,9 @@
 A fault of requests is `{"kind": …, "match": {"host", "method", "path"}, "after", "times", …}`; the three of `match` are
 regular expressions, `path` may match anywhere in the path, a missing one matches everything. `times` is a number or
 `"forever"` (default 1), `after` lets that many pass first. Kinds: `status` (with `status`, `retry_after`, `code`,
-`message`), `reset` (before the request is handled), `reset_after` (handled, the answer is lost), `latency` (`seconds`),
-`truncate`. Wrong input is answered by 400 and `{"error": "…"}`.
+`message`), `reset` (before the request is handled), `reset_after` (handled, the answer is lost), `latency` (`seconds`
+before it is handled), `slow` (`seconds` for the answer's body, bit by bit), `truncate` (half of the body). Wrong input
+is answered by 400 and `{"error": "…"}`.
 """
 
 from __future__ import annotations

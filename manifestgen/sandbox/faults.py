@@ -25,7 +25,10 @@ from manifestgen.sandbox.refusal import refusal
 from manifestgen.sandbox.traffic import Handler
 from manifestgen.sandbox.world import World
 
-Kind = Literal["status", "reset", "reset_after", "latency", "truncate"]
+# Pieces that a slow answer comes in.
+_DRIPS = 20
+
+Kind = Literal["status", "reset", "reset_after", "latency", "slow", "truncate"]
 ModuleTrouble = Literal["pull", "exit", "create"]
 
 
@@ -36,7 +39,8 @@ class RequestFault:
     Attributes:
         kind: `status` answers `status` in the shape of the service, without handling the request; `reset` resets the
             connection before the request is handled, `reset_after` once it was handled, so that only the answer is
-            lost; `latency` waits `seconds` first; `truncate` sends half of the answer's body, then closes.
+            lost; `latency` waits `seconds` first; `slow` takes `seconds` to send the answer's body, bit by bit;
+            `truncate` sends half of the answer's body, then closes.
         host: regular expression that the request's host must match in full; empty matches all. Likewise `method`,
             and `path`, which is searched for anywhere in the path.
         after: how many matching requests pass before the first is hit.
@@ -142,6 +146,8 @@ class Faults:
             elif rule.kind == "reset_after":
                 await _handle(request, handler)
                 return _drop(request)
+            elif rule.kind == "slow":
+                return await _drip(request, await _handle(request, handler), rule.seconds)
             else:
                 return await _truncate(request, await _handle(request, handler))
         return await handler(request)
@@ -165,6 +171,23 @@ def _drop(request: web.Request) -> web.StreamResponse:
     if request.transport is not None:
         reset(request.transport)
     return web.Response(status=500)  # nobody is there to read it
+
+
+async def _drip(request: web.Request, response: web.StreamResponse, seconds: float) -> web.StreamResponse:
+    """Send the body in pieces, so that a client's limit on a single read does not notice."""
+    body = response.body if isinstance(response, web.Response) else None
+    if not isinstance(body, bytes) or not body:
+        await asyncio.sleep(seconds)
+        return response
+    dripping = web.StreamResponse(status=response.status, headers=response.headers)
+    dripping.content_length = len(body)
+    await dripping.prepare(request)
+    size = -(-len(body) // _DRIPS)
+    for start in range(0, len(body), size):
+        await asyncio.sleep(seconds / _DRIPS)
+        await dripping.write(body[start : start + size])
+    await dripping.write_eof()
+    return dripping
 
 
 async def _truncate(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:

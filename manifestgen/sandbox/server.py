@@ -9,21 +9,20 @@ sees another one's requests, whatever they look like.
 from __future__ import annotations
 
 import asyncio
-import importlib
 import shutil
 import sqlite3
 import tempfile
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 from filelock import FileLock, Timeout
 
 from manifestgen.errors import InputError
+from manifestgen.sandbox import aml, arm, blob, entra, hub, registry
 from manifestgen.sandbox.certificates import Authority
 from manifestgen.sandbox.environment import environment
 from manifestgen.sandbox.faults import Faults
@@ -38,17 +37,17 @@ _SHUTDOWN_SECONDS = 0.2
 class Service(Protocol):
     """What a service's module offers."""
 
-    HOSTS: tuple[str, ...]
+    @property
+    def HOSTS(self) -> tuple[str, ...]:
+        """The host names, or masks of them, that it answers under."""
+        ...
 
     def create(self, world: World) -> web.Application:
         """The service's application; background work starts in its `on_startup`."""
         ...
 
 
-def all_services() -> Sequence[Service]:
-    """The modules of all services of the sandbox."""
-    names = [f"manifestgen.sandbox.{name}" for name in ("entra", "arm", "registry", "aml", "blob", "hub")]
-    return [cast(Service, importlib.import_module(name)) for name in names if find_spec(name)]
+_SERVICES: Sequence[Service] = (entra, arm, registry, aml, blob, hub)
 
 
 class Sandbox:
@@ -82,7 +81,7 @@ class Sandbox:
         self.faults = Faults()
         self.traffic = Traffic()
         self.stopping = asyncio.Event()
-        self._services = all_services() if services is None else services
+        self._services = _SERVICES if services is None else services
         self._ports: list[tuple[Service, int]] = []
         self._runners: list[web.AppRunner] = []
         self._proxy = Proxy(self._route, self.traffic.refused)

@@ -155,6 +155,14 @@ def test_latency_delays_the_answer(sandbox: Any) -> None:
     assert sandbox.admin("GET", "/requests")[-1]["seconds"] >= 0.3
 
 
+def test_a_slow_answer_comes_whole_and_late(sandbox: Any) -> None:
+    whole = requests.get(_INSTANCES, timeout=10).content
+    sandbox.fault("slow", path="discovery/instance", seconds=0.4)
+    slow = requests.get(_INSTANCES, timeout=0.3)
+    assert slow.content == whole
+    assert sandbox.admin("GET", "/requests")[-1]["seconds"] >= 0.4
+
+
 @pytest.mark.parametrize(
     ("url", "marks"),
     [
