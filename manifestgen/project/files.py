@@ -66,8 +66,8 @@ def write_atomic(path: Path, data: str | bytes, mode: int = PUBLIC) -> None:
     Raises:
         InputError: the folder is missing or not writable, the disk is full, or the path is a folder.
     """
-    content = data.encode() if isinstance(data, str) else data
     with _writing(path):
+        content = data.encode() if isinstance(data, str) else data
         if is_special(path):
             path.write_bytes(content)
             return

@@ -88,6 +88,7 @@ class _Reader:
     """One reading of a text: the events of the YAML parser, and the places seen so far."""
 
     def __init__(self, text: str, name: str) -> None:
+        self._text = text
         self._name = name
         self._events: Iterator[Any] = yaml.parse(text, Loader=_Loader)
         self._anchors: dict[str, tuple[Any, int]] = {}
@@ -209,7 +210,7 @@ class _Reader:
         where = f"{self._name}:{mark.line + 1}:{mark.column + 1}" if mark else self._name
         problem = " ".join(part for part in (error.problem, error.context) if part)
         fix = "correct the YAML; a text with ': ', ' #' or a leading special character goes in quotes"
-        if "\\t" in problem or "tab" in problem:
+        if mark and "\t" in "".join(self._text.splitlines()[mark.line : mark.line + 1])[: mark.column + 1]:
             fix = "indent with spaces, not tabs"
         return InputError(f"not YAML: {problem}", where=where, fix=fix)
 

@@ -160,8 +160,10 @@ class Template(Struct, frozen=True):
     def _where(self, values: Mapping[str, Any], position: int) -> str:
         """The line of the template that put out what is at a position of the text: by rendering again with marks."""
         tracing = TracingEnvironment(jinja2.FileSystemLoader(self._folders))
-        traced = self._run(tracing.get_template(self._file), {**values})
-        found = line_at(traced, position)
+        try:
+            found = line_at(tracing.get_template(self._file).render(values), position)
+        except _TEMPLATE_FAULTS:
+            return self.name  # the file is no longer what it was
         if found is None:
             return self.name
         name = tracing.template_of(found[0])

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from manifestgen.errors import InputError
+from manifestgen.project import load
+from manifestgen.project.credentials import from_file, from_variables, on_this_machine, variable_suffixes
+
+HUB = "https://index.docker.io/v1/"
+ACME = "acme.azurecr.io"
+
+
+@pytest.mark.parametrize(
+    ("hosts", "names"),
+    [
+        ([ACME], ["ACME"]),
+        (["ghcr.io", HUB], ["GHCR", "DOCKER"]),
+        (["localhost:5000", "my-reg.example.com:5000"], ["LOCALHOST", "MY_REG"]),
+        ([ACME, "acme.azurecr.cn", "other.azurecr.io"], ["ACME_AZURECR_IO", "ACME_AZURECR_CN", "OTHER"]),
+        ([ACME, ACME], ["ACME"]),
+    ],
+)
+def test_variables_are_named_by_the_registry(hosts: Any, names: Any) -> None:
+    assert list(variable_suffixes(hosts).values()) == names
+
+
+def test_variables_give_logins_and_unset_ones_none() -> None:
+    variables = {"ACR_USERNAME_ACME": "u", "ACR_PASSWORD_ACME": " canary \n"}
+    logins = from_variables([ACME, "other.azurecr.io"], variables, "the environment")
+    assert list(logins) == [ACME]
+    assert (logins[ACME].username, logins[ACME].password.reveal()) == ("u", "canary")
+    assert "canary" not in repr(logins)
+
+
+@pytest.mark.parametrize(
+    ("variables", "missing"),
+    [
+        ({"ACR_USERNAME_ACME": "u"}, "ACR_PASSWORD_ACME"),
+        ({"ACR_PASSWORD_ACME": "p"}, "ACR_USERNAME_ACME"),
+        ({"ACR_USERNAME_ACME": "u", "ACR_PASSWORD_ACME": "  "}, "ACR_PASSWORD_ACME"),
+    ],
+)
+def test_half_a_login_names_the_missing_half(variables: Any, missing: str) -> None:
+    with pytest.raises(InputError, match=missing):
+        from_variables([ACME], variables, "the environment")
+
+
+def test_a_file_of_lines_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "acr.env"
+    path.write_text("# registry\n\nexport ACR_USERNAME_ACME=u\nACR_PASSWORD_ACME='a=b'\nOTHER=x\n")
+    logins = from_file(path, [ACME])
+    assert (logins[ACME].username, logins[ACME].password.reveal()) == ("u", "a=b")
+
+
+def docker(auths: Any, **more: Any) -> Any:
+    return json.dumps({"auths": auths, **more})
+
+
+def encoded(text: str) -> Any:
+    return {"auth": base64.b64encode(text.encode()).decode()}
+
+
+def test_a_docker_config_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(
+        docker(
+            {
+                "https://acme.azurecr.io/v2/": encoded("u:p:q"),
+                "other.azurecr.io": {"username": "o", "password": "pw-o"},
+                HUB: encoded("hub:pw-hub"),
+                "unused.azurecr.io": {},
+            }
+        )
+    )
+    logins = from_file(path, ["ACME.azurecr.io", "other.azurecr.io", HUB, "none.azurecr.io"])
+    assert {host: (login.username, login.password.reveal()) for host, login in logins.items()} == {
+        "ACME.azurecr.io": ("u", "p:q"),
+        "other.azurecr.io": ("o", "pw-o"),
+        HUB: ("hub", "pw-hub"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("{", "not JSON"),
+        ("{}", "no 'auths'"),
+        ("{" + '"a":[' * 100_000, "not JSON"),
+        (docker({ACME: {}}), "no user name and password"),
+        (docker({ACME: {"auth": "canary!"}}), "not base64"),
+        (docker({ACME: encoded("canary-without-colon")}), "no user name and password"),
+        (docker({ACME: {}}, credsStore="desktop"), "credential helper"),
+        (docker({}, credHelpers={ACME: "x"}), "credential helper"),
+        ("canary\n", "not a line NAME=VALUE"),
+        ("A B=canary\n", "not a line NAME=VALUE"),
+    ],
+)
+def test_a_file_that_cannot_be_understood_says_so_and_shows_nothing_of_it(tmp_path: Path, text: str, what: str) -> None:
+    path = tmp_path / "file"
+    path.write_text(text)
+    with pytest.raises(InputError, match=what) as caught:
+        from_file(path, [ACME])
+    error = caught.value
+    assert "canary" not in f"{error} {error.fix} {error.__cause__}"
+    assert error.where.startswith(str(path))
+
+
+def test_a_missing_file_says_so(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="registry credentials file not found"):
+        from_file(tmp_path / "no", [ACME])
+
+
+@pytest.mark.parametrize(
+    ("registry", "expected"),
+    [("", None), ("registry: {credentials: admin}", None), ("registry: {credentials: env}", "u"),
+     ("registry: {credentials: file, file: acr.env}", "f")],
+)  # fmt: skip
+def test_the_project_names_the_source(tmp_path: Path, registry: str, expected: Any) -> None:
+    (tmp_path / "manifestgen.yaml").write_text(f"version: 1\n{registry}\n")
+    (tmp_path / "acr.env").write_text("ACR_USERNAME_ACME=f\nACR_PASSWORD_ACME=p\n")
+    environ = {"ACR_USERNAME_ACME": "u", "ACR_PASSWORD_ACME": "p"}
+    logins = on_this_machine(load(tmp_path), [ACME], environ)
+    assert (logins and logins[ACME].username) == expected

@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from manifestgen.manifest.dump import dump
+from manifestgen.project.schema import json_schema
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+def test_the_committed_schema_is_the_one_that_is_printed() -> None:
+    assert (DOCS / "manifestgen.schema.json").read_text(encoding="utf-8") == dump(json_schema())
+
+
+def test_unknown_keys_are_refused_and_every_key_is_described() -> None:
+    for name, section in json_schema()["$defs"].items():
+        assert section["additionalProperties"] is False, name
+        for key, field in section["properties"].items():
+            assert field.get("description"), f"{name}.{key}"
+
+
+def test_every_key_is_in_the_documentation() -> None:
+    text = (DOCS / "project-file.md").read_text(encoding="utf-8")
+    for name, section in json_schema()["$defs"].items():
+        for key in section["properties"]:
+            assert f"`{key}`" in text or f"`{key}:" in text, f"{name}.{key}"

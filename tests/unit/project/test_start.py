@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from manifestgen.errors import InputError
+from manifestgen.project import load
+from manifestgen.project.score import check_conda_file, check_entry_script
+from manifestgen.project.start import start
+from manifestgen.render import builtin_names, placeholder_logins, render_project
+
+
+@pytest.mark.parametrize("template", builtin_names())
+def test_a_new_project_renders_at_once(tmp_path: Path, template: str) -> None:
+    files = start(tmp_path / "new", template)
+    assert [path.name for path in files] == ["manifestgen.yaml", "score.py", "myenv.yml", ".gitignore"]
+    rendered = render_project(load(tmp_path / "new"), placeholder_logins)
+    assert rendered.hosts == ()
+    assert {module.name for module in rendered.manifest.modules()} >= {"edgeAgent", "edgeHub"}
+
+
+def test_its_script_and_conda_file_pass_the_checks(tmp_path: Path) -> None:
+    start(tmp_path, "single-module")
+    check_entry_script(tmp_path / "score.py")
+    check_conda_file(tmp_path / "myenv.yml")
+
+
+def test_it_becomes_one_that_builds_by_the_change_that_its_comment_names(tmp_path: Path) -> None:
+    start(tmp_path, "single-module")
+    path = tmp_path / "manifestgen.yaml"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join(x.replace("builder: none", "builder: package") for x in lines if "reference:" not in x))
+    assert load(tmp_path).image.builder == "package"
+
+
+def test_nothing_is_overwritten_and_nothing_written_then(tmp_path: Path) -> None:
+    (tmp_path / "score.py").write_text("mine")
+    with pytest.raises(InputError, match=r"score\.py would be overwritten"):
+        start(tmp_path, "single-module")
+    assert [path.name for path in tmp_path.iterdir()] == ["score.py"]
+    assert (tmp_path / "score.py").read_text() == "mine"
+
+
+def test_a_gitignore_that_is_there_stays(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("mine")
+    files = start(tmp_path, "single-module")
+    assert ".gitignore" not in [path.name for path in files]
+    assert (tmp_path / ".gitignore").read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_of_the_user(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be made"):
+        start(tmp_path / "file" / "sub", "single-module")
