@@ -243,8 +243,12 @@ class Agent:
     def _end(self, container: Json, exit_code: int) -> None:
         policy = container["restart_policy"]
         restarts = policy == "always" or (policy in ("on-failure", "on-unhealthy") and exit_code != 0)
-        ended = "failed" if exit_code else "stopped"
-        container.update(exit_code=exit_code, exited=self._store.now, state="backoff" if restarts else ended)
+        given_up = restarts and container["restarts"] >= edge_agent.MAX_RESTARTS
+        if restarts and not given_up:
+            state = "backoff"
+        else:
+            state = "failed" if given_up or exit_code else "stopped"
+        container.update(exit_code=exit_code, exited=self._store.now, state=state)
 
     def _restart(self, container: Json, exit_code: int | None) -> None:
         if container["restart_policy"] == "never" or container["restarts"] >= edge_agent.MAX_RESTARTS:
@@ -267,16 +271,12 @@ class Agent:
     def _run_edge_hub(self) -> None:
         container = self._containers.get("edgeHub")
         document = self._store.modules(self._id).get(EDGE_HUB)
-        if container is None or document is None or container["state"] not in ("running", "backoff"):
+        if container is None or document is None or container["state"] != "running":
             return
         desired = document["twin"]["desired"]
         verdict = edge_hub.judge(desired["value"])
         if verdict.code == 200 and not verdict.uncompiled:
-            self._routes = dict(verdict.routes)
-        elif verdict.code == 200 and self._routes is None:
-            # It has no routes to go on with: edgeHub stops, and is started again for nothing.
-            self._end(container, 1)
-            return
+            self._routes = edge_hub.routes(desired["value"])
         connected = {"status": "Connected", "lastConnectedTimeUtc": container["started"], "lastDisconnectTimeUtc": None}
         clients = {
             f"{self._id}/{name}": connected
@@ -284,6 +284,9 @@ class Agent:
             if not module["system"] and module["state"] == "running"
         }
         self._report(EDGE_HUB, edge_hub.reported(desired["version"], verdict, clients))
+        if self._routes is None:
+            # It has no older routes to go on with: edgeHub stops, and is started again for nothing.
+            self._end(container, 1)
 
     def _connected(self) -> bool:
         document = self._store.find_device(self._id)

@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from manifestgen.manifest import credentials, schema_version
+from manifestgen.manifest import credentials
 from manifestgen.manifest.dump import compact
 from manifestgen.manifest.image import ImageReference
 from manifestgen.manifest.manifest import Manifest, Module
 from manifestgen.manifest.reading import as_text, get
 from manifestgen.sandbox.hub_twins import Json
+from manifestgen.sandbox.verdict import refusals
 
 RUNTIME_VERSION: Final = {"version": "1.6.1", "build": "20260812.1", "commit": "sandbox"}
 PLATFORM: Final = {"os": "linux", "architecture": "x86_64", "version": "20.10.25"}
@@ -93,22 +94,12 @@ def refusal(desired: Mapping[str, Any]) -> tuple[int, str] | None:
     """
     if not desired:
         return _EMPTY
-    version = as_text(get(desired, "schemaVersion"))
-    if version is None:
+    statuses = {refusal.status for refusal in refusals("$edgeAgent", desired)}
+    if 400 in statuses:
         return _FORMAT
-    if not schema_version.agent_accepts(version):
-        words = f"The deployment schema version {version} is not supported. Expected version 1.1"
-        return 412, words
-    return None if _is_well_formed(desired) else _FORMAT
-
-
-def _is_well_formed(desired: Mapping[str, Any]) -> bool:
-    runtime, system = get(desired, "runtime"), get(desired, "systemModules")
-    if not isinstance(runtime, dict) or not isinstance(system, dict) or get(runtime, "type") != "docker":
-        return False
-    modules = _manifest(desired).modules()
-    named = len([value for part in (system, get(desired, "modules") or {}) for value in part.values()])
-    return len(modules) == named and all(module.image is not None for module in modules)
+    if 412 in statuses:
+        return 412, f"Schema version {as_text(get(desired, 'schemaVersion'))} is not supported. Expected 1.0 to 1.1"
+    return None
 
 
 def _manifest(desired: Mapping[str, Any]) -> Manifest:
@@ -131,7 +122,7 @@ def _spec(module: Module) -> Spec:
         image=tagged(str(module.image)),
         options=_normalised(module.create_options()),
         env=env,
-        status="running" if own else str(module.status).lower(),
+        status="running" if own else str(module.get("status")).lower(),
         restart_policy="always" if own else str(module.get("restartPolicy") or _default_policy(module)).lower(),
         pull_policy=str(module.get("imagePullPolicy") or "on-create").lower(),
         order=0 if own else order if isinstance(order, int) else _LAST_ORDER,

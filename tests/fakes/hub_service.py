@@ -20,6 +20,7 @@ from manifestgen.sandbox.world import Pace, Store, World
 
 QUICK = Pace(image_build=0.0, pull=0.0, start=0.0, retry=0.01)
 VERSION = "2021-04-12"
+DIGEST = "sha256:" + "a" * 64
 
 
 @dataclass
@@ -40,12 +41,13 @@ class Images:
     """Registries that have every image but those named here."""
 
     problems: dict[str, str] = field(default_factory=dict)
+    platforms: dict[str, tuple[str, ...]] = field(default_factory=dict)
     pulled: list[tuple[str, Mapping[str, str] | None]] = field(default_factory=list)
 
     async def pull(self, world: World, image: str, credential: Mapping[str, str] | None) -> PullResult:
         self.pulled.append((image, credential))
         problem = self.problems.get(image)
-        return PullResult(error=problem) if problem else PullResult(digest="sha256:" + "a" * 64)
+        return PullResult(error=problem) if problem else PullResult("", DIGEST, self.platforms.get(image, ()))
 
 
 class HubService:
@@ -99,7 +101,8 @@ class HubService:
             if done(reported):
                 return reported
             await asyncio.sleep(0.005)
-        raise AssertionError(f"never came: {json.dumps(reported, indent=1)}")
+        reported.pop("$metadata", None)
+        raise AssertionError(f"never came: {json.dumps(reported)}")
 
     async def settled(self, code: int = 200, device: str = "edge-01") -> Any:
         """What edgeAgent reports, once it has come to this code for the desired properties of now."""
