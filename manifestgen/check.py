@@ -18,9 +18,11 @@ from typing import Any
 from manifestgen.errors import InputError
 from manifestgen.manifest.document import Document, Kind, read
 from manifestgen.manifest.pointer import split
+from manifestgen.manifest.secret_text import hide, secret_texts
 from manifestgen.rules import BY_ID, KNOWN_ON, RULES, Effect, Problem, Rule, Severity, Side
 
 __all__ = [
+    "Checked",
     "Document",
     "Effect",
     "Finding",
@@ -30,6 +32,7 @@ __all__ = [
     "Summary",
     "check",
     "check_data",
+    "check_source",
     "known_rules",
     "read",
     "summarize",
@@ -70,6 +73,23 @@ class Finding:
     def severity(self) -> Severity:
         """How loud it is; follows from the effect."""
         return self.effect.severity
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A file and what was found in it: all that a report needs.
+
+    Attributes:
+        path: as it was given.
+        kind: what the file is.
+        findings: in the order of the text.
+        lines: the text of the lines that findings are in, by number, with secrets hidden by as many asterisks.
+    """
+
+    path: str
+    kind: Kind
+    findings: tuple[Finding, ...] = ()
+    lines: Mapping[int, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +148,40 @@ def check_data(data: Any, *, as_of: date = KNOWN_ON) -> list[Finding]:
     from manifestgen.manifest.dump import dump
 
     return check(read(dump(data)), as_of=as_of)
+
+
+def check_source(
+    source: bytes,
+    path: str,
+    *,
+    layered: bool = False,
+    select: Collection[str] = (),
+    ignore: Collection[str] | Mapping[str, str] = (),
+    as_of: date = KNOWN_ON,
+) -> Checked:
+    """Read and check the content of a file.
+
+    Args:
+        source: the file's bytes.
+        path: how reports name it.
+        layered: read it as a layered deployment whatever its keys are.
+        select: see `check`.
+        ignore: see `check`.
+        as_of: see `check`.
+
+    Raises:
+        InputError: there is no rule with such an id.
+    """
+    document = read(source, path, layered=layered)
+    findings = check(document, select=select, ignore=ignore, as_of=as_of)
+    return Checked(path, document.kind, tuple(findings), _lines(document, findings))
+
+
+def _lines(document: Document, findings: Sequence[Finding]) -> dict[int, str]:
+    if not findings:
+        return {}
+    secrets = secret_texts(document.manifest) if document.manifest is not None else []
+    return {number: hide(document.line(number), secrets) for number in {finding.line for finding in findings}}
 
 
 def known_rules(ids: Iterable[str]) -> None:

@@ -215,6 +215,11 @@ class Options:
     error: str = ""
     error_offset: int = 0
 
+    @cached_property
+    def ports(self) -> frozenset[tuple[str, str, str]]:
+        """The host ports that a container takes: address (empty for all), port and protocol of each."""
+        return frozenset(_published(self))
+
     def get(self, *path: str) -> Any:
         """What is at a path of canonical keys; None if nothing is."""
         value: Any = self.data
@@ -331,8 +336,7 @@ def _seen(value: Any) -> str:
     return "a number"
 
 
-def published(options: Options) -> Iterator[tuple[str, str, str]]:
-    """The host ports that a container takes: address (empty for all), port, protocol, of each binding."""
+def _published(options: Options) -> Iterator[tuple[str, str, str]]:
     bindings = options.get("HostConfig", "PortBindings")
     if not isinstance(bindings, dict):
         return

@@ -174,49 +174,61 @@ def locate(text: str, pointers: Iterable[str]) -> dict[str, Span]:
             node = node.setdefault(key, {})
     start = _skip_space(text, 0)
     found = {"": Span(start, start)}
-    stack = [(start, "", wanted)]
-    while stack:
-        offset, path, node = stack.pop()
-        if not node:
-            continue
-        if text[offset] == "{":
-            for key, at, value in _members(text, offset):
-                child = node.get(key)
-                if child is not None:
-                    below = f"{path}/{escape(key)}"
-                    found[below] = Span(at, value)
-                    # A doubled key comes here twice; the later one overwrites what the earlier one gave.
-                    stack.append((value, below, child))
-        elif text[offset] == "[":
-            for index, value in enumerate(_items(text, offset)):
-                child = node.get(str(index))
-                if child is not None:
-                    below = f"{path}/{index}"
-                    found[below] = Span(value, value)
-                    stack.append((value, below, child))
+    _descend(text, start, "", wanted, found, 0)
     return found
 
 
-def _members(text: str, offset: int) -> Iterable[tuple[str, int, int]]:
-    at = _skip_space(text, offset + 1)
-    while text[at] == '"':
-        key, end = _scan_string(text, at + 1)
-        value = _skip_space(text, _skip_space(text, end) + 1)
-        yield key, at, value
-        at = _skip_space(text, _end(text, value))
-        if text[at] != ",":
-            return
-        at = _skip_space(text, at + 1)
+# Pointers are not that long, but for a file that somebody made to hurt.
+_DEEPEST: Final = 200
 
 
-def _items(text: str, offset: int) -> Iterable[int]:
-    at = _skip_space(text, offset + 1)
+def _descend(text: str, at: int, path: str, wanted: dict[str, Any], found: dict[str, Span], depth: int) -> int:
+    """Note where the wanted children of the value at an offset are; returns the offset behind the value."""
+    if not wanted or depth > _DEEPEST or text[at] not in "{[":
+        return _end(text, at)
+    if text[at] == "[":
+        return _descend_list(text, at, path, wanted, found, depth)
+    member = _MEMBER.match(text, at + 1)
+    while member:
+        key = member[1]
+        if "\\" in key:
+            key = _scan_string(text, member.start(1))[0]
+        value = member.end()
+        child = wanted.get(key)
+        if child is None:
+            behind = _end(text, value)
+        else:
+            below = f"{path}/{escape(key)}"
+            # Of a doubled key the later one overwrites what the earlier one gave.
+            found[below] = Span(member.start(1) - 1, value)
+            behind = _descend(text, value, below, child, found, depth + 1)
+        member = _NEXT_MEMBER.match(text, behind)
+        if not member:
+            return _skip_space(text, behind) + 1
+    return _skip_space(text, at + 1) + 1
+
+
+def _descend_list(text: str, at: int, path: str, wanted: dict[str, Any], found: dict[str, Span], depth: int) -> int:
+    at = _skip_space(text, at + 1)
+    index = 0
     while text[at] != "]":
-        yield at
-        at = _skip_space(text, _end(text, at))
-        if text[at] != ",":
-            return
-        at = _skip_space(text, at + 1)
+        child = wanted.get(str(index))
+        if child is None:
+            at = _end(text, at)
+        else:
+            below = f"{path}/{index}"
+            found[below] = Span(at, at)
+            at = _descend(text, at, below, child, found, depth + 1)
+        at = _skip_space(text, at)
+        if text[at] == ",":
+            at = _skip_space(text, at + 1)
+        index += 1
+    return at + 1
+
+
+_KEY_AND_COLON: Final = r'[ \t\n\r]*"((?:[^"\\]|\\.)*)"[ \t\n\r]*:[ \t\n\r]*'
+_MEMBER: Final = re.compile(_KEY_AND_COLON, re.DOTALL)
+_NEXT_MEMBER: Final = re.compile(r"[ \t\n\r]*," + _KEY_AND_COLON, re.DOTALL)
 
 
 def _end(text: str, offset: int) -> int:

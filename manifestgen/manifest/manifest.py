@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from manifestgen.errors import InputError
@@ -16,7 +16,7 @@ from manifestgen.manifest.container import Options
 from manifestgen.manifest.credentials import RegistryCredential
 from manifestgen.manifest.image import ImageReference
 from manifestgen.manifest.pointer import escape
-from manifestgen.manifest.reading import as_text, key_of
+from manifestgen.manifest.reading import as_text, get, key_of
 from manifestgen.secret import Secret
 
 DESIRED: Final = "properties.desired"
@@ -110,9 +110,7 @@ class Module:
         pointer: JSON Pointer to its object.
         system: whether it stands under `systemModules`.
         data: its object as given.
-        keys: the names of its properties in lower case, and the keys they stand under.
         settings: its `settings`, empty if there are none or they are no object.
-        settings_keys: as `keys`, of the settings.
         image: None if there is none or edgeAgent refuses it.
     """
 
@@ -120,15 +118,15 @@ class Module:
     pointer: str
     system: bool
     data: Mapping[str, Any] = field(repr=False)
-    keys: Mapping[str, str] = field(repr=False)
     settings: Mapping[str, Any] = field(repr=False)
-    settings_keys: Mapping[str, str] = field(repr=False)
     image: ImageReference | None
+    # Whether there are keys that may be known ones in another case; most manifests have none to look for.
+    _odd: bool = field(repr=False, default=True)
 
     @property
     def image_text(self) -> str | None:
-        """The image as it is written; None if there is none or it is no scalar."""
-        key = self.settings_keys.get("image")
+        """The image as it is written; None if it is missing or no scalar."""
+        key = self.setting_key("image")
         return None if key is None else as_text(self.settings[key])
 
     @property
@@ -142,23 +140,37 @@ class Module:
         env = self.get("env")
         return env if isinstance(env, dict) else _NOTHING
 
+    def key(self, name: str) -> str | None:
+        """The key under which the runtime finds a property; None if it is missing."""
+        if name in self.data:
+            return name
+        return key_of(self.data, name) if self._odd else None
+
+    def setting_key(self, name: str) -> str | None:
+        """The key under which the runtime finds a property of the settings; None if it is missing."""
+        if name in self.settings:
+            return name
+        return key_of(self.settings, name) if self._odd else None
+
     def get(self, name: str) -> Any:
         """A property whatever the case of its name; None if it is missing or null."""
-        key = self.keys.get(name.lower())
+        if name in self.data or not self._odd:
+            return self.data.get(name)
+        key = key_of(self.data, name)
         return None if key is None else self.data[key]
 
     def has(self, name: str) -> bool:
         """Whether it has a property, null included."""
-        return name.lower() in self.keys
+        return self.key(name) is not None
 
     def at(self, name: str) -> str:
         """JSON Pointer to a property of the module, or to the module if it has no such property."""
-        key = self.keys.get(name.lower())
+        key = self.key(name)
         return self.pointer if key is None else f"{self.pointer}/{escape(key)}"
 
     def at_setting(self, name: str) -> str:
         """JSON Pointer to a property of its settings, or to the next outer place that is there."""
-        key = self.settings_keys.get(name.lower())
+        key = self.setting_key(name)
         return self.at("settings") if key is None else f"{self.at('settings')}/{escape(key)}"
 
     def env_value(self, name: str) -> str | None:
@@ -196,8 +208,20 @@ class RouteEntry:
     entry_pointer: str = ""
 
 
-def _lower(data: Mapping[str, Any]) -> dict[str, str]:
-    return {key.lower(): key for key in data}
+_USUAL_KEYS: Final = frozenset(
+    {
+        "type",
+        "status",
+        "restartPolicy",
+        "imagePullPolicy",
+        "startupOrder",
+        "version",
+        "env",
+        "settings",
+        "configuration",
+    }
+)
+_USUAL_SETTINGS: Final = frozenset({"image", "createOptions"})
 
 
 def module_of(part: Part, *, system: bool = False) -> Module | None:
@@ -205,20 +229,27 @@ def module_of(part: Part, *, system: bool = False) -> Module | None:
     data = part.value
     if not isinstance(data, dict):
         return None
-    keys = _lower(data)
-    settings = data.get(keys.get("settings", ""))
+    odd = not data.keys() <= _USUAL_KEYS
+    settings = data.get("settings")
+    if settings is None and odd:
+        settings = get(data, "settings")
     if not isinstance(settings, dict):
         settings = _NOTHING
-    settings_keys = _lower(settings)
-    image_key = settings_keys.get("image")
-    image_text = None if image_key is None else as_text(settings[image_key])
-    image: ImageReference | None = None
-    if image_text is not None:
-        try:
-            image = ImageReference.parse(image_text)
-        except InputError:
-            image = None
-    return Module(part.name, part.pointer, system, data, keys, settings, settings_keys, image)
+    odd = odd or not settings.keys() <= _USUAL_SETTINGS
+    text = settings.get("image")
+    if type(text) is not str:
+        text = as_text(get(settings, "image"))
+    return Module(part.name, part.pointer, system, data, settings, _image(text), odd)
+
+
+@lru_cache(maxsize=2048)
+def _image(text: str | None) -> ImageReference | None:
+    if text is None:
+        return None
+    try:
+        return ImageReference.parse(text)
+    except InputError:
+        return None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,23 +1,12 @@
 """Secrets that everybody who sees the manifest can read."""
 
-import re
 from collections.abc import Iterator
-from typing import Final
 
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.pointer import escape
 from manifestgen.manifest.reading import as_text, key_of
+from manifestgen.manifest.secret_text import is_secret
 from manifestgen.rules._rule import Effect, Problem, rule
-
-_NAME: Final = re.compile(
-    r"(?i)passw(or)?d|pwd$|secret|api_?key|access_?key|account_?key|private_?key|connection_?string|connstr|"
-    r"(auth|access|bearer|sas)_?token|credential"
-)
-# A name such as PASSWORD_FILE or SECRET_NAME says where a secret is, not what it is.
-_ELSEWHERE: Final = re.compile(r"(?i)(file|path|dir|name|uri|url|id|enabled|ttl|expiry|timeout|header|type|version)$")
-_VALUE: Final = re.compile(
-    r"(?i)(sharedaccesskey|accountkey|sharedaccesssignature|password|pwd)\s*=|-----BEGIN .*PRIVATE KEY"
-)
 
 
 @rule(Effect.RISK)
@@ -40,7 +29,7 @@ def clear_secret(manifest: Manifest) -> Iterator[Problem]:
             if type(value) is not str:
                 key = key_of(entry, "value")
                 value = as_text(entry[key]) if key else None
-            if value and _is_secret(name, value):
+            if value and is_secret(name, value):
                 yield Problem(
                     f"{module.at('env')}/{escape(name)}",
                     f"variable {name!r} of module {module.name!r} holds a secret in clear text",
@@ -50,15 +39,9 @@ def clear_secret(manifest: Manifest) -> Iterator[Problem]:
         env = options.get("Env")
         for item in env if isinstance(env, list) else ():
             name, _, value = item.partition("=") if isinstance(item, str) else ("", "", "")
-            if value and _is_secret(name, value):
+            if value and is_secret(name, value):
                 yield Problem(
                     module.at_setting("createOptions"),
                     f"Env in createOptions of module {module.name!r} holds a secret in clear text: {name!r}",
                     fix,
                 )
-
-
-def _is_secret(name: str, value: str) -> bool:
-    if value.lower() in ("true", "false", "none", "null") or value.startswith(("/", "$", "{{", "<")):
-        return False
-    return bool((_NAME.search(name) and not _ELSEWHERE.search(name)) or ("=" in value and _VALUE.search(value)))

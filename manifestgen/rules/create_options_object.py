@@ -16,7 +16,7 @@ def create_options_object(manifest: Manifest) -> Iterator[Problem]:
     Write them as a text; `manifestgen render` does it.
     """
     for module in manifest.modules():
-        key = module.settings_keys.get("createoptions")
+        key = module.setting_key("createOptions")
         if key is not None and isinstance(module.settings[key], dict):
             yield Problem(
                 module.at_setting("createOptions"),

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from manifestgen.manifest import container
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
@@ -19,7 +18,7 @@ def hub_ports(manifest: Manifest) -> Iterator[Problem]:
     for module, options in manifest.options:
         if not module.system or module.name != "edgeHub" or options.error:
             continue
-        if options.get("HostConfig", "NetworkMode") != "host" and not any(container.published(options)):
+        if options.get("HostConfig", "NetworkMode") != "host" and not options.ports:
             yield Problem(
                 module.at_setting("createOptions"),
                 "edgeHub opens no port: other devices cannot connect through this one",

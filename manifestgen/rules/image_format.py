@@ -24,7 +24,7 @@ def image_format(manifest: Manifest) -> Iterator[Problem]:
         text = module.image_text
         place = module.at_setting("image")
         if text is None:
-            key = module.settings_keys.get("image")
+            key = module.setting_key("image")
             if key is not None and module.settings[key] is not None:
                 yield Problem(place, f"the image of module {module.name!r} is not a text", "name the image in a text")
             else:

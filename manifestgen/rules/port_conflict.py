@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from manifestgen.manifest import container
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.reading import STATUS, enum_member
 from manifestgen.rules._rule import Effect, Problem, rule
@@ -19,9 +18,9 @@ def port_conflict(manifest: Manifest) -> Iterator[Problem]:
     """
     taken: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for module, options in manifest.options:
-        if not options.data or enum_member(module.get("status"), STATUS) == "stopped":
+        if not options.ports or enum_member(module.get("status"), STATUS) == "stopped":
             continue
-        for address, port, protocol in set(container.published(options)):
+        for address, port, protocol in options.ports:
             others = taken.setdefault((port, protocol), [])
             for other, other_address in others:
                 if other != module.name and (address == other_address or not address or not other_address):

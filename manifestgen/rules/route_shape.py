@@ -1,13 +1,15 @@
 """The entries of `routes`."""
 
 from collections.abc import Iterator
+from typing import Any, Final
 
 from manifestgen.manifest import schema_version
 from manifestgen.manifest.manifest import Manifest, Part, child
 from manifestgen.manifest.reading import UINT32, as_text, integer, is_blank
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
-_NO_PRIORITY = 2_000_000_000
+_NO_PRIORITY: Final = 2_000_000_000
+_KEYS: Final = frozenset({"route", "priority", "timeToLiveSecs"})
 
 
 @rule(Effect.REFUSED, side=Side.EDGE_HUB, status=400)
@@ -29,6 +31,8 @@ def route_shape(manifest: Manifest) -> Iterator[Problem]:
             if is_blank(part.value) and minor != 0:
                 yield Problem(part.pointer, f"route {part.name!r} is blank", "write the route, or drop the entry")
         elif isinstance(part.value, dict):
+            if minor and part.name.strip() and _usual(part.value):
+                continue
             if minor == 0:
                 yield Problem(
                     part.pointer,
@@ -41,6 +45,19 @@ def route_shape(manifest: Manifest) -> Iterator[Problem]:
             yield Problem(part.pointer, f"route {part.name!r} is neither a text nor an object", "write 'FROM … INTO …'")
         if is_blank(part.name) and minor != 0:
             yield Problem(part.pointer, "a route has a blank name", "give it a name", at_key=True)
+
+
+def _usual(value: dict[str, Any]) -> bool:
+    priority, time = value.get("priority"), value.get("timeToLiveSecs")
+    return (
+        value.keys() == _KEYS
+        and isinstance(value["route"], str)
+        and not is_blank(value["route"])
+        and type(priority) is int
+        and 0 <= priority <= 9
+        and type(time) is int
+        and 0 <= time <= UINT32[1]
+    )
 
 
 def _object(part: Part) -> Iterator[Problem]:

@@ -1,0 +1,183 @@
+"""`manifestgen check`: what IoT Hub and the device will say to manifests."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from manifestgen.check import Checked
+
+# Fewer files are checked sooner than a second process starts.
+_MANY = 64
+
+
+@click.command(
+    epilog=usage_of(
+        "manifestgen check deployment.json",
+        "manifestgen render -o - | manifestgen check -",
+        "manifestgen check manifests/ --fail-on warning --output sarif > findings.sarif",
+    )
+)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--fail-on", type=click.Choice(["error", "warning", "info", "never"]), default="error", show_default=True)
+@click.option("--ignore", metavar="ID", multiple=True, help="A rule to leave out; repeatable.")
+@click.option("--select", metavar="ID", multiple=True, help="The only rules to run; repeatable.")
+@click.option("--layered", is_flag=True, help="Read the files as layered deployments whatever their keys are.")
+@click.option(
+    "--as-of", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Date that support dates are compared with."
+)
+@click.option(
+    "--project", type=click.Path(path_type=Path), metavar="PROJECT", help="Project whose ignored rules count as well."
+)
+@common_options
+def command(
+    files: tuple[str, ...],
+    fail_on: str,
+    ignore: tuple[str, ...],
+    select: tuple[str, ...],
+    layered: bool,
+    as_of: datetime | None,
+    project: Path | None,
+    console: Console,
+) -> int:
+    """Check manifests as IoT Hub and the device will.
+
+    FILE may be a folder: every *.json below it. '-' reads stdin.
+    """
+    from manifestgen.check import known_rules
+    from manifestgen.report.check_text import total_of
+    from manifestgen.rules import KNOWN_ON
+
+    known_rules((*ignore, *select))
+    options = {
+        "layered": layered,
+        "select": select,
+        "ignore": (*ignore, *_ignored_by(project)),
+        "as_of": as_of.date() if as_of else KNOWN_ON,
+    }
+    sources, named = _sources(files)
+    results = _checked(sources, options, console)
+    kept = [one for one in results if one.path in named or not _is_other(one)]
+    total = total_of(kept)
+    _show(console, kept, len(results) - len(kept))
+    return 1 if total.reaches(fail_on) else 0
+
+
+# Two forms of the result that other commands do not have.
+for _parameter in command.params:
+    if _parameter.name == "output":
+        _parameter.type = click.Choice(["text", "json", "sarif", "github"])
+
+
+def _show(console: Console, checked: Sequence[Checked], skipped: int) -> None:
+    from manifestgen.report.check_text import findings_text, summary_text, total_of
+
+    total = total_of(checked)
+    form: str = console.output
+    if form == "json":
+        from manifestgen.report.check_json import findings_data
+
+        console.document(findings_data(checked, total))
+    elif form == "sarif":
+        from manifestgen.report.check_sarif import sarif
+
+        console.disclose(json.dumps(sarif(checked), indent=2))
+    elif form == "github":
+        from manifestgen.report.check_github import workflow_commands
+
+        if text := workflow_commands(checked):
+            console.disclose(text)
+    else:
+        color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        for one in checked:
+            if one.findings:
+                console.result(findings_text(one, color=color) + "\n")
+        console.result(summary_text(checked, total, skipped=skipped))
+
+
+def _ignored_by(project: Path | None) -> Mapping[str, str]:
+    """What the project file ignores: that of `--project`, or the one in the working directory if there is one."""
+    if project is None and not Path("manifestgen.yaml").is_file():
+        return {}
+    from manifestgen.check import known_rules
+    from manifestgen.project import load
+
+    loaded = load(project or Path())
+    ignored: Mapping[str, str] = loaded.check.ignore if loaded.check else {}
+    try:
+        known_rules(ignored)
+    except InputError as error:
+        raise InputError(error.what, where=f"{loaded.path}: check.ignore", fix=error.fix) from None
+    return ignored
+
+
+def _sources(files: Sequence[str]) -> tuple[list[str], set[str]]:
+    """The paths to check, folders resolved, each once; and which of them were named as such."""
+    paths: dict[str, None] = {}
+    named: set[str] = set()
+    for file in files:
+        if file != "-" and Path(file).is_dir():
+            paths.update((path, None) for path in _below(Path(file)))
+        else:
+            paths[file] = None
+            named.add(file)
+    return list(paths), named
+
+
+def _below(folder: Path) -> Iterator[str]:
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "node_modules")
+        for name in sorted(names):
+            if name.endswith(".json"):
+                yield str(Path(root, name))
+
+
+def _is_other(checked: Checked) -> bool:
+    """Whether a file of a folder is some other JSON, such as a package.json."""
+    return any(finding.rule == "not-a-manifest" for finding in checked.findings)
+
+
+def _checked(paths: Sequence[str], options: dict[str, Any], console: Console) -> list[Checked]:
+    if len(paths) < _MANY or (os.cpu_count() or 1) < 2:
+        return [_one(path, options) for path in paths]
+    from concurrent.futures import ProcessPoolExecutor
+
+    results: list[Checked] = []
+    progress = sys.stderr.isatty() and not console.quiet
+    size = max(8, min(64, len(paths) // 16))
+    batches = [paths[start : start + size] for start in range(0, len(paths), size)]
+    with ProcessPoolExecutor(min(os.cpu_count() or 1, len(batches))) as pool:
+        for batch in pool.map(_batch, batches, [options] * len(batches)):
+            results += batch
+            if progress:
+                click.echo(f"\rchecked {len(results)} of {len(paths)} files", err=True, nl=False)
+    if progress:
+        click.echo("\r\x1b[K", err=True, nl=False)
+    return results
+
+
+def _batch(paths: Sequence[str], options: dict[str, Any]) -> list[Checked]:
+    return [_one(path, options) for path in paths]
+
+
+def _one(path: str, options: dict[str, Any]) -> Checked:
+    from manifestgen.check import check_source
+
+    try:
+        source = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        reason = "there is no such file" if isinstance(error, FileNotFoundError) else (error.strerror or "").lower()
+        raise InputError(reason or "it cannot be read", where=path, fix="check the path") from error
+    return check_source(source, path, **options)

@@ -1,0 +1,85 @@
+"""Secrets that stand in a manifest in clear text: which texts they are, and lines of the file without them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+from manifestgen.manifest.manifest import Manifest, child
+from manifestgen.manifest.reading import as_text, key_of
+
+_NAME: Final = re.compile(
+    r"(?i)passw(or)?d|pwd$|secret|api_?key|access_?key|account_?key|private_?key|connection_?string|connstr|"
+    r"(auth|access|bearer|sas)_?token|credential"
+)
+# A name such as PASSWORD_FILE or SECRET_NAME says where a secret is, not what it is.
+_ELSEWHERE: Final = re.compile(r"(?i)(file|path|dir|name|uri|url|id|enabled|ttl|expiry|timeout|header|type|version)$")
+_VALUE: Final = re.compile(
+    r"(?i)(sharedaccesskey|accountkey|sharedaccesssignature|password|pwd)\s*=|-----BEGIN .*PRIVATE KEY"
+)
+# In a text that may be no JSON at all.
+_PASSWORD_LINE: Final = re.compile(
+    r"""(?i)(?:password|passwd|pwd|secret|key|token)\\*["']?\s*[:=]\s*\\*["']?(?P<secret>[^"'\\,;}\s]{4,})"""
+)
+# Shorter texts occur by chance; hiding them would garble the line and say where they are.
+_SHORTEST: Final = 4
+
+
+def is_secret(name: str, value: str) -> bool:
+    """Whether a variable of this name and value seems to hold a secret itself."""
+    named = _names_secret(name)
+    if not named and "=" not in value:
+        return False
+    if value.lower() in ("true", "false", "none", "null") or value.startswith(("/", "$", "{{", "<")):
+        return False
+    return bool(value) and (named or _VALUE.search(value) is not None)
+
+
+@lru_cache(maxsize=4096)
+def _names_secret(name: str) -> bool:
+    return _NAME.search(name) is not None and _ELSEWHERE.search(name) is None
+
+
+def secret_texts(manifest: Manifest) -> list[str]:
+    """The passwords of registry credentials, and variables that seem to hold secrets; the longest first."""
+    found: set[str] = set()
+    for part in manifest.credential_entries():
+        password = child(part, "password")
+        if password is not None and isinstance(password.value, str):
+            found.add(password.value)
+    for module in manifest.modules():
+        for name, entry in module.env.items():
+            key = key_of(entry, "value") if isinstance(entry, dict) else None
+            value = as_text(entry[key]) if key is not None else None
+            if value and is_secret(name, value):
+                found.add(value)
+    for _, options in manifest.options:
+        env = options.get("Env")
+        for item in env if isinstance(env, list) else ():
+            name, _, value = item.partition("=") if isinstance(item, str) else ("", "", "")
+            if is_secret(name, value):
+                found.add(value)
+    return sorted((text for text in found if len(text) >= _SHORTEST), key=len, reverse=True)
+
+
+def hide(line: str, secrets: Sequence[str]) -> str:
+    """A line with its secrets replaced by as many asterisks, so that columns stay what they are.
+
+    Args:
+        line: of the file as it is.
+        secrets: as in the file's value; they are found as JSON writes them, in JSON within JSON too.
+    """
+    for secret in secrets:
+        once = json.dumps(secret, ensure_ascii=False)[1:-1]
+        for form in {secret, once, json.dumps(once, ensure_ascii=False)[1:-1], json.dumps(secret)[1:-1]}:
+            if form in line:
+                line = line.replace(form, "*" * len(form))
+    return _PASSWORD_LINE.sub(_hidden, line)
+
+
+def _hidden(match: re.Match[str]) -> str:
+    whole, secret = match[0], match["secret"]
+    return whole[: len(whole) - len(secret)] + "*" * len(secret)

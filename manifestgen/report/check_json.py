@@ -1,0 +1,32 @@
+"""Findings as JSON data: a stable interface for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from manifestgen.check import Checked, Finding, Summary
+
+
+def findings_data(checked: Sequence[Checked], total: Summary) -> dict[str, Any]:
+    """`{"files": [{"path", "kind", "findings": […]}], "summary": {"errors", "warnings", "infos"}}`."""
+    return {
+        "files": [
+            {"path": one.path, "kind": one.kind.value, "findings": [_finding(finding) for finding in one.findings]}
+            for one in checked
+        ],
+        "summary": {"errors": total.errors, "warnings": total.warnings, "infos": total.infos},
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "rule": finding.rule,
+        "severity": finding.severity.value,
+        "effect": finding.effect.value,
+        "pointer": finding.pointer,
+        "line": finding.line,
+        "column": finding.column,
+        "message": finding.message,
+        "fix": finding.fix,
+    }
