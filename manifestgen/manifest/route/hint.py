@@ -175,8 +175,8 @@ def _in_source(tokens: Tokens, index: int) -> str:
 def _in_condition(tokens: Tokens, index: int) -> str:
     kind, word = tokens.kinds[index], tokens.word(index)
     previous = tokens.kinds[index - 1] if index else ""
-    if previous == "WHERE":
-        return "write a condition behind WHERE, or leave out WHERE" if kind in ("INTO", END) else ""
+    if previous == "WHERE" and kind in ("INTO", END):
+        return "write a condition behind WHERE, or leave out WHERE"
     adjacent = index > 0 and tokens.end(index - 1) == tokens.start(index)
     if adjacent and previous == "=" and kind in ("=", ">", "<", ">=", "<="):
         return "write =" if kind == "=" else f"write {kind[0]}="

@@ -18,41 +18,26 @@ class PathError(NamedTuple):
     offset: int
 
 
-# Part of a path, as its lexer cuts: an all-digit part is a number and no name.
-_PART: Final = re.compile(r"[^.\[\]]+|[.\[\]]")
+_STEP: Final = re.compile(r"([^.\[\]]+)(\[[0-9]+\])?")
 
 
 def check_path(path: str) -> PathError | None:
     """Why the runtime's compiler refuses a path; None if it takes it."""
     if not path:
-        return PathError("the path behind '$body.' is empty", 0)
-    parts = _PART.findall(path)
-    offset = index = 0
-
-    def at(i: int) -> str:
-        return parts[i] if i < len(parts) else ""
-
-    while True:
-        name = at(index)
-        if name in ("", ".", "[", "]") or _is_number(name):
-            return PathError(f"{quoted(name)} is no name" if name else "a name is missing at its end", offset)
-        offset += len(name)
-        index += 1
-        if at(index) == "[":
-            number = at(index + 1)
-            if not _is_number(number):
-                return PathError("only a number may stand in brackets", offset + 1)
-            if at(index + 2) != "]":
-                return PathError("']' is missing", offset + 1 + len(number))
-            offset += len(number) + 2
-            index += 3
-        if index == len(parts):
+        return PathError("it is empty", 0)
+    offset = 0
+    while offset < len(path):
+        step = _STEP.match(path, offset)
+        if step is None:
+            return PathError(f"a name is missing before {quoted(path[offset])}", offset)
+        if step[1].isascii() and step[1].isdigit():  # which its lexer reads as a number, so it is no name
+            return PathError(f"{quoted(step[1])} is a number, not a name", offset)
+        offset = step.end()
+        if offset == len(path):
             return None
-        if at(index) != ".":
-            return PathError("'.' is missing", offset)
+        if path[offset] == "[" and not step[2]:
+            return PathError("[ and ] must have a number between them", offset)
+        if path[offset] != ".":
+            return PathError(f"{quoted(path[offset])} cannot follow here", offset)
         offset += 1
-        index += 1
-
-
-def _is_number(part: str) -> bool:
-    return part.isascii() and part.isdigit()
+    return PathError("a name is missing at its end", len(path) - 1)
