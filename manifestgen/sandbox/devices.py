@@ -244,10 +244,8 @@ class Agent:
         policy = container["restart_policy"]
         restarts = policy == "always" or (policy in ("on-failure", "on-unhealthy") and exit_code != 0)
         given_up = restarts and container["restarts"] >= edge_agent.MAX_RESTARTS
-        if restarts and not given_up:
-            state = "backoff"
-        else:
-            state = "failed" if given_up or exit_code else "stopped"
+        ended = "failed" if given_up or exit_code else "stopped"
+        state = "backoff" if restarts and not given_up else ended
         container.update(exit_code=exit_code, exited=self._store.now, state=state)
 
     def _restart(self, container: Json, exit_code: int | None) -> None:
