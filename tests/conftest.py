@@ -41,7 +41,7 @@ def _check_loopback(address: Any) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _loopback_only() -> Iterator[None]:
-    """Refuse every connection beyond loopback; asyncio and every SDK come through these methods."""
+    """Refuse every connection beyond loopback, and resolve no other name; all SDKs come through these functions."""
     patch = pytest.MonkeyPatch()
 
     def guard(name: str) -> None:
@@ -55,6 +55,17 @@ def _loopback_only() -> Iterator[None]:
 
     guard("connect")
     guard("connect_ex")
+    resolve = socket.getaddrinfo
+
+    def resolve_loopback(host: Any, *rest: Any, **named: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host
+        try:
+            _check_loopback((name or "localhost",))
+        except LeavesThisMachine as error:
+            raise socket.gaierror(socket.EAI_NONAME, str(error)) from error
+        return resolve(host, *rest, **named)
+
+    patch.setattr(socket, "getaddrinfo", resolve_loopback)
     yield
     patch.undo()
 
