@@ -9,6 +9,7 @@ sees another one's requests, whatever they look like.
 from __future__ import annotations
 
 import asyncio
+import logging
 import shutil
 import sqlite3
 import tempfile
@@ -30,6 +31,8 @@ from manifestgen.sandbox.proxy import Proxy
 from manifestgen.sandbox.refusal import refusal
 from manifestgen.sandbox.traffic import Handler, Traffic
 from manifestgen.sandbox.world import Store, World
+
+_LOG = logging.getLogger(__name__)
 
 _SHUTDOWN_SECONDS = 0.2
 
@@ -161,14 +164,20 @@ class Sandbox:
         @web.middleware
         async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
             async def answer(request: web.Request) -> web.StreamResponse:
-                if request.match_info.http_exception is None:
-                    return await handler(request)
                 try:
                     return await handler(request)
                 except web.HTTPException as error:
+                    if request.match_info.http_exception is None:
+                        raise
                     # The service has no such path, and did not say so itself.
                     words = f"No route {request.method} {request.path} in this service."
                     return refusal(request.host, error.status, words)
+                except ConnectionError:
+                    raise  # the client has gone
+                except Exception:
+                    # A bug of the sandbox: it is told, and to the client it is an outage of the service.
+                    _LOG.exception("the sandbox failed at %s %s%s", request.method, request.host, request.path)
+                    return refusal(request.host, 500, "The sandbox failed; its log says why.")
 
             async def strike(request: web.Request) -> web.StreamResponse:
                 return await self.faults.strike(request, answer)

@@ -8,8 +8,10 @@ import ssl
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import requests
+from aiohttp import web
 
 from manifestgen.errors import InputError
 from manifestgen.sandbox.server import Sandbox
@@ -191,6 +193,49 @@ def test_a_fault_hits_only_what_it_matches(sandbox: Any) -> None:
     assert requests.get(_INSTANCES, timeout=10).ok
     assert requests.post(f"https://{_LOGIN}/x/oauth2/token", timeout=10).status_code == 503
     assert requests.post("https://management.azure.com/token", timeout=10).status_code == 404
+
+
+class Broken:
+    """A service with a bug."""
+
+    HOSTS = ("broken.azurecr.io",)
+
+    @staticmethod
+    def create(world: Any) -> web.Application:
+        async def handler(request: web.Request) -> web.Response:
+            raise ZeroDivisionError
+
+        async def background() -> None:
+            raise ZeroDivisionError("in the background")
+
+        async def start(app: web.Application) -> None:
+            world.spawn(background())
+
+        app = web.Application()
+        app.router.add_get("/v2/", handler)
+        app.on_startup.append(start)
+        return app
+
+
+def test_a_bug_is_told_and_is_an_outage_to_the_client(caplog: pytest.LogCaptureFixture) -> None:
+    async def ask() -> tuple[int, str]:
+        sandbox = Sandbox(services=[Broken()])
+        await sandbox.start()
+        try:
+            trust = ssl.create_default_context(cafile=sandbox.environment["SSL_CERT_FILE"])
+            proxy = sandbox.environment["HTTPS_PROXY"]
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get("https://broken.azurecr.io/v2/", proxy=proxy, ssl=trust) as response,
+            ):
+                return response.status, await response.text()
+        finally:
+            await sandbox.stop()
+
+    status, text = asyncio.run(ask())
+    assert (status, "The sandbox failed" in text) == (500, True)
+    assert "the sandbox failed at GET broken.azurecr.io/v2/" in caplog.text
+    assert "ZeroDivisionError: in the background" in caplog.text
 
 
 def test_the_certificate_authority_is_another_one_each_time(tmp_path: Path) -> None:
