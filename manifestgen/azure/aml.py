@@ -18,7 +18,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +63,10 @@ _DEPRECATED = (
     "builder 'package' makes the same image with its successor"
 )
 _NO_SERVER = "{} does not name azureml-defaults under pip: without it nothing in the container answers"
+
+
+# Request, the SDK's model, names of script and conda file in the working directory.
+_Start = Callable[[BuildRequest, Any, str, str], Build]
 
 
 def open_workspace(project: Project, credential: TokenCredential | None = None) -> Workspace:
@@ -201,7 +205,31 @@ class Workspace:
     def start(self, request: BuildRequest) -> Build:
         """See `ImageBuilder.start`."""
         model = self._model(request.model.name, request.model.version)
-        start = self._start_package if request.builder == "package" else self._start_container_image
+        if request.builder == "package":
+            return self._send(request, model, self._start_package)
+        _LOG.warning(_DEPRECATED)
+        before = self._image_ids(request)
+        try:
+            build = self._send(request, model, self._start_container_image)
+        except (DeniedError, NotFoundError):
+            raise
+        except CloudError:
+            taken = [image for image in self._image_ids(request) if image not in before]
+            if not taken:
+                raise
+            build = Build("container-image", "", taken[0])
+            _LOG.warning("the answer was lost, but the workspace builds image %s", build.image)
+        extra = [image for image in self._image_ids(request) if image not in (*before, build.image)]
+        if extra:
+            _LOG.warning(
+                "azureml-core repeated a request, so the image is built more than once: %s is used, delete %s",
+                build.image,
+                ", ".join(extra),
+            )
+        return build
+
+    def _send(self, request: BuildRequest, model: Any, start: _Start) -> Build:
+        """Send what the image is made from, by one of the two builders."""
         with tempfile.TemporaryDirectory(prefix="manifestgen-") as name:
             # A folder of our own: the script must be in the working directory, and what is uploaded tells its path.
             folder = Path(name)
@@ -241,7 +269,6 @@ class Workspace:
 
         from manifestgen.azure.aml_container_image import ScriptBesideDriver
 
-        _LOG.warning(_DEPRECATED)
         configuration = ScriptBesideDriver(
             execution_script=script,
             runtime="python",
@@ -250,15 +277,7 @@ class Workspace:
             properties={INPUTS_PROPERTY: request.inputs},
             description=request.description,
         )
-        before = {image["id"] for image in self._images(request)}
         image = Image.create(self._sdk, request.name, [model], configuration)
-        extra = sorted({found["id"] for found in self._images(request)} - before - {image.id})
-        if extra:
-            _LOG.warning(
-                "azureml-core repeated a request, so the image is built more than once: %s is used, delete %s",
-                image.id,
-                ", ".join(extra),
-            )
         return Build("container-image", image._operation_endpoint.rpartition("/")[2], image.id)
 
     def find(self, request: BuildRequest) -> Build | None:
@@ -274,6 +293,10 @@ class Workspace:
                 image for image in self._images(request) if _state(image["creationState"]) is not BuildState.FAILED
             ]
         return Build("container-image", "", alive[0]["id"]) if alive else None
+
+    def _image_ids(self, request: BuildRequest) -> list[str]:
+        with self._errors.translated(self._where):
+            return [str(image["id"]) for image in self._images(request)]
 
     def _images(self, request: BuildRequest) -> list[dict[str, Any]]:
         """Images of the request's name and inputs, the newest first."""

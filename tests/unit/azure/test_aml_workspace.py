@@ -44,7 +44,6 @@ def test_sdk_finds_the_same_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     pytest.importorskip("azureml", reason="azureml-core is not installed")
     from manifestgen.azure import aml_sdk
 
-    monkeypatch.setenv("AZUREML_DEFAULT_BACKOFF", "0")  # read at import, which may be here: other tests count on it
     aml_sdk.load()
     from azureml.core import Workspace
 
