@@ -18,9 +18,7 @@ class RouteSyntaxError(InputError):
         expected: what could have stood there instead, each as one would write it; may be empty.
     """
 
-    def __init__(self, message: str, offset: int, length: int, expected: tuple[str, ...] = (), fix: str = "") -> None:
-        if not fix:
-            fix = f"write {join(expected)} here" if expected else "correct the route"
+    def __init__(self, message: str, offset: int, length: int, expected: tuple[str, ...], fix: str) -> None:
         super().__init__(message, fix=fix, where=f"column {offset + 1}")
         self.offset = offset
         self.length = length

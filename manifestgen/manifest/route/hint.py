@@ -180,7 +180,7 @@ def _in_condition(tokens: Tokens, index: int) -> str:
     adjacent = index > 0 and tokens.end(index - 1) == tokens.start(index)
     if adjacent and previous == "=" and kind in ("=", ">", "<", ">=", "<="):
         return "write =" if kind == "=" else f"write {kind[0]}="
-    if kind == "=" and previous == NAME and tokens.word(index - 1) == "!":
+    if word == "!" and tokens.kinds[index + 1] == "=":
         return "write != without a blank"
     if kind == "{":
         if tokens.kinds[index + 1] == NAME and tokens.kinds[index + 2] == "}":

@@ -74,6 +74,20 @@ def test_operands_of_every_kind_are_told_apart() -> None:
     )
 
 
+def test_every_part_of_a_condition_knows_its_place() -> None:
+    text = "NOT (a = 'b') AND f($c, {$d})"
+    both = parse_condition(text)
+    assert isinstance(both, Binary) and isinstance(both.left, Unary) and isinstance(both.right, Call)
+    comparison = both.left.operand
+    assert isinstance(comparison, Binary)
+    parts = (both, both.left, comparison, comparison.left, comparison.right, both.right, *both.right.arguments)
+    assert [text[part.offset :][: part.length] for part in parts] == [
+        *("AND", "NOT", "=", "a", "'b'", "f", "$c", "{$d}"),
+    ]
+    faulty = parse_condition("  a @ b ")
+    assert "  a @ b "[faulty.offset :][: faulty.length] == "a @ b"
+
+
 def test_a_place_does_not_count_when_trees_are_compared() -> None:
     left, right = parse("FROM /m WHERE a='b' INTO $upstream"), parse("FROM  /m\nWHERE  a = 'b'\nINTO $upstream ;")
     assert left == right
@@ -143,7 +157,8 @@ FIXES = [
     ),
     ("FROM /* WHERE a IS NULL INTO $upstream", "IS", "write is_null(a), is_defined(a) or NOT is_defined(a)"),
     ("FROM /* WHERE a => 1 INTO $upstream", ">", "write >="),
-    ("FROM /* WHERE a ! = 1 INTO $upstream", "!", "write NOT"),
+    ("FROM /* WHERE a ! = 1 INTO $upstream", "!", "write != without a blank"),
+    ("FROM /* WHERE a ! b INTO $upstream", "!", "write NOT"),
     ("FROM /* WHERE 5 -3 > a INTO $upstream", "-3", "put a blank behind the operator: - 3"),
     ("FROM /* WHERE a b = 'c' INTO $upstream", "b", "put an operator before 'b'; a name cannot hold blanks"),
     (
@@ -221,6 +236,7 @@ BROKEN = [
     ("is_defined(a))", "')' closes nothing", ")", "remove it, or open '(' before it"),
     ("concat((a, b) = 'x'", "'(' is never closed", "(", "add ')'"),
     ("a @ b", "unknown character '@'", "@", "remove it"),
+    ("{$a} @ {$b}", "unknown character '@'", "@", "remove it"),
     (
         "a = 'x\\y'",
         "unknown character '\\'",

@@ -12,6 +12,10 @@ def errors(condition: str) -> list[RouteTypeError]:
 FIXES = [
     ("temp > 30", ">", "an application property is text: write as_number(temp), or $body.temp for the body's"),
     ("30 < temp", "<", "an application property is text: write as_number(temp), or $body.temp for the body's"),
+    ("abs(a) + 1 > 2 AND " + "x" * 100 + " > 1", "abs", "write abs(as_number(a))"),
+    ("x" * 100 + " || 1 = 'a'", "||", "'||' joins texts; for a choice write OR, to join put literals in quotes"),
+    ("true AND $body." + "x" * 100, "AND", "write … = true, or put … on the left of AND"),
+    ("- (1 = 1) = 2", "-", "write as_number(…)"),
     ("$temp > 30", ">", "write as_number($temp)"),
     ("temp + 1 > 2", "+", "an application property is text: write as_number(temp), or $body.temp for the body's"),
     ("ok = true", "=", "an application property is text: write 'true' in quotes, or $body.ok"),
