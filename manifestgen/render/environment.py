@@ -104,7 +104,7 @@ class Environment(SandboxedEnvironment):
     code_generator_class = _Generator
 
     def __init__(self, loader: BaseLoader) -> None:
-        super().__init__(loader=loader, undefined=_Undefined, autoescape=True, finalize=mark, auto_reload=False)
+        super().__init__(loader=loader, undefined=_Undefined, autoescape=True, finalize=_put_out, auto_reload=False)
         for name in _HTML_FILTERS:
             del self.filters[name]
         self.filters["tojson"] = to_json
@@ -136,6 +136,15 @@ class TracingEnvironment(Environment):
 
 def _text(item: Any) -> str:
     return text_of(item) if isinstance(item, Markup) else str(item)
+
+
+@pass_eval_context
+def _put_out(_: EvalContext, value: Any) -> Markup:
+    """What `{{ value }}` puts out.
+
+    It asks for the context to be called at run time only: what Jinja puts out while it compiles, it escapes as HTML.
+    """
+    return mark(value)
 
 
 @pass_eval_context

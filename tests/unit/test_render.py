@@ -138,6 +138,13 @@ class TestValuesInTheirPlace:
             ("{{ v if v else 1 }}", "a<b"),
             ("{{ (v | tojson)[1:3] }}", "a<"),
             ("{{ [v] | first }}", "a<b"),
+            ("{{ 5 }}", 5),
+            ("{{ [1, '<'] }}", [1, "<"]),
+            ("{{ 'a<' | upper }}", "A<"),
+            ("{{ {'a': '<\"'} | tojson }}", {"a": '<"'}),
+            ("{{ {'a': '<\"'} | tojson | tojson }}", '{"a":"<\\""}'),
+            ("{{ none }}", None),
+            ("{{ 1 < 2 }}", True),
         ],
     )
     def test_expressions_give_values(self, expression: str, expected: Any) -> None:

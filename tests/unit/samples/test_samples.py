@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from manifestgen.manifest.dump import dump
+from manifestgen.project import load
+from manifestgen.project.score import check_inputs
+from manifestgen.render import builtin_names, context_of, placeholder_logins, render, render_project
+
+ROOT = Path(__file__).parents[3]
+SAMPLES = ROOT / "samples"
+GOLDEN = ROOT / "tests" / "golden" / "render"
+IMAGE = "acme.azurecr.io/scorer:1.4.2"
+
+projects = sorted(path.parent.name for path in SAMPLES.glob("*/manifestgen.yaml"))
+
+
+def compare(request: pytest.FixtureRequest, name: str, text: str) -> None:
+    path = GOLDEN / f"{name}.json"
+    if request.config.getoption("--update-golden", default=False):
+        path.write_text(text, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_there_are_the_samples_that_the_documentation_names() -> None:
+    assert projects == ["anomaly-detection", "bring-your-own-image"]
+
+
+@pytest.mark.parametrize("name", projects)
+def test_a_sample_renders_as_it_did(name: str, request: pytest.FixtureRequest) -> None:
+    project = load(SAMPLES / name)
+    image = None if project.image is not None and project.image.builder == "none" else IMAGE
+    compare(request, f"sample-{name}", dump(render_project(project, placeholder_logins, image=image).manifest.content))
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_a_built_in_template_renders_as_it_did(name: str, request: pytest.FixtureRequest) -> None:
+    compare(request, name, dump(render(name, context_of(image=IMAGE)).content))
+
+
+@pytest.mark.parametrize("name", projects)
+def test_what_a_sample_names_is_there_and_fit_to_be_built(name: str) -> None:
+    check_inputs(load(SAMPLES / name))
+
+
+def test_bring_your_own_image_needs_no_network_no_variables_and_no_azure() -> None:
+    # Every import of an SDK fails, and so does every socket.
+    blocked = (
+        "import sys, socket\n"
+        "for name in ('azure', 'azureml', 'azureml.core', 'msrest', 'requests'): sys.modules[name] = None\n"
+        "def refuse(*_): raise SystemExit('a socket was opened')\n"
+        "socket.socket.connect = refuse\n"
+        "from manifestgen.cli import run\n"
+        "sys.exit(run(['render', sys.argv[1], '-o', '-']))\n"
+    )
+    environ = {"PATH": os.environ["PATH"], "SYSTEMROOT": os.environ.get("SYSTEMROOT", "")}
+    done = subprocess.run(
+        [sys.executable, "-c", blocked, str(SAMPLES / "bring-your-own-image")],
+        capture_output=True, text=True, env=environ, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["modulesContent"]["scorer"]["properties.desired"]["site"]["name"] == "hall-3"
+
+
+ANOMALY = SAMPLES / "anomaly-detection"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the sample without what its scripts make, and then with it."""
+    folder = tmp_path_factory.mktemp("samples") / "anomaly-detection"
+    shutil.copytree(ANOMALY, folder, ignore=shutil.ignore_patterns("model.pkl", "sensor.csv", "__pycache__"))
+    for script in ("make_data.py", "train.py"):
+        subprocess.run(
+            [sys.executable, "-W", "error", script], cwd=folder, check=True, capture_output=True, timeout=120
+        )
+    return folder
+
+
+SCORING = """\
+import csv, json, sys
+import score
+
+score.init()
+with open("sensor.csv", newline="") as stream:
+    rows = list(csv.DictReader(stream))
+messages = [{"machine": {"temperature": float(row["temperature"]), "pressure": float(row["pressure"])}} for row in rows]
+results = [score.run(json.dumps(message)) for message in messages]
+assert score.run(json.dumps(messages)) == results == score.run(messages)
+errors = [score.run("no JSON"), score.run("{}"), score.run('{"machine": {"temperature": "hot", "pressure": 1}}')]
+print(json.dumps({"known": [row["anomaly"] == "1" for row in rows], "results": results, "errors": errors}))
+"""
+
+
+def scored(folder: Path, **environ: str) -> dict[str, list[object]]:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", SCORING],
+        cwd=folder, env={**os.environ, **environ}, check=True, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    answer: dict[str, list[object]] = json.loads(done.stdout)
+    return answer
+
+
+def test_the_model_that_train_makes_finds_the_anomalies(trained: Path) -> None:
+    answer = scored(trained)
+    found = [result["anomaly"] for result in answer["results"] if isinstance(result, dict)]
+    assert found == answer["known"]
+    assert sum(map(bool, found)) == 12
+    assert all("not a message of the sensor" in str(error) for error in answer["errors"])
+
+
+def test_the_committed_data_and_model_are_what_the_scripts_make(trained: Path) -> None:
+    assert (trained / "sensor.csv").read_bytes() == (ANOMALY / "sensor.csv").read_bytes()
+    assert scored(ANOMALY) == scored(trained)
+
+
+def test_the_model_is_loaded_from_where_azure_ml_puts_it(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "model.pkl").write_bytes((trained / "model.pkl").read_bytes())
+    elsewhere = shutil.copytree(trained, tmp_path / "server", ignore=shutil.ignore_patterns("model.pkl"))
+    assert scored(elsewhere, AZUREML_MODEL_DIR=str(tmp_path / "models"))["known"]
+
+
+def test_the_image_gets_the_version_that_the_model_was_made_with() -> None:
+    from sklearn import __version__ as installed
+
+    packages = yaml.safe_load((ANOMALY / "myenv.yml").read_text())["dependencies"]
+    pip = next(package["pip"] for package in packages if isinstance(package, dict))
+    assert f"scikit-learn=={installed}" in pip
+    assert f'"scikit-learn=={installed}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def test_its_names_are_those_of_the_sandbox() -> None:
+    from manifestgen.sandbox.world import Names
+
+    names = Names()
+    project = load(ANOMALY)
+    assert json.loads((ANOMALY / "config.json").read_text()) == {
+        "subscription_id": names.subscription_id,
+        "resource_group": names.resource_group,
+        "workspace_name": names.workspace,
+    }
+    assert project.hub is not None
+    assert project.target is not None
+    assert (project.hub.host, project.target.device) == (names.hub_host, names.device)
+
+
+def test_its_model_is_small() -> None:
+    assert (ANOMALY / "model.pkl").stat().st_size < 100_000
