@@ -1,0 +1,77 @@
+"""What the README shows is what happens."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+
+
+def run(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    words = shlex.split(line)
+    assert words[0] == "manifestgen"
+    return subprocess.run(
+        [sys.executable, "-m", *words], cwd=folder, capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def commands(block: str) -> list[tuple[str, list[str]]]:
+    """Command lines of a block, each with the lines of output that it shows."""
+    found: list[tuple[str, list[str]]] = []
+    for line in block.splitlines():
+        if line.startswith("$ "):
+            found.append((line[2:], []))
+        else:
+            found[-1][1].append(line)
+    return found
+
+
+ALL = [command for block in BLOCKS for command in commands(block)]
+
+
+def test_the_quick_start_works_in_an_empty_folder(tmp_path: Path) -> None:
+    offline = [line for line, _ in ALL if line.split()[:2][-1] in ("init", "render", "check")]
+    assert len(offline) == 3
+    for line in offline:
+        result = run(line, tmp_path)
+        assert result.returncode == 0, result.stderr
+    assert "modulesContent" in json.loads((tmp_path / "deployment.json").read_text())
+
+
+def test_the_error_is_the_one_that_is_shown(tmp_path: Path) -> None:
+    (line, shown), *_ = [command for command in ALL if any(text.startswith("error: ") for text in command[1])]
+    result = run(line, tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.splitlines() == shown
+
+
+def test_the_twenty_second_example_prints_what_is_shown(sandbox: object, tmp_path: Path) -> None:
+    pytest.importorskip("azureml.core", reason="azureml-core is not installed")
+    (_, shown), *_ = [command for command in ALL if command[0] == "make demo"]
+    (line,) = re.findall(r"^\t@\$\(BIN\)/(manifestgen sandbox run .*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    inner = line.split(" -- ")[1].replace("$(BIN)/", "")
+    shutil.copytree(
+        ROOT / "samples", tmp_path / "samples", ignore=shutil.ignore_patterns(".manifestgen", "manifestgen.lock.json")
+    )
+    result = run(inner, tmp_path)
+    assert result.returncode == 0, result.stderr
+    printed = [plain(text) for text in (result.stderr + result.stdout).splitlines()]
+    missing = [text for text in shown if plain(text) not in printed and not text.startswith("sandbox: ")]
+    assert missing == []
+
+
+def plain(text: str) -> str:
+    """A line without what differs from run to run: the image's tag, seconds, and how far the device's version went."""
+    text = re.sub(r"(tempanomalydetection:)[0-9a-f]{12}", r"\1TAG", text)
+    text = re.sub(r"\b\d+ s$", "N s", text)
+    return re.sub(r"version \d+", "version N", text)
