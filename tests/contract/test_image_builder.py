@@ -671,3 +671,56 @@ class TestAzureMl:
             finished(builder, builder.start(request_for(model, files, kind)))
         assert list(sandbox_cloud.sandbox.sandbox.traffic.unserved) == []
         assert os.environ["HOME"] == str(sandbox_cloud.sandbox.sandbox.home)
+
+    @pytest.mark.slow
+    def test_sdk_alone_does_what_its_documentation_shows(self, sandbox_cloud: Cloud, files: Files, name: str) -> None:
+        """The sandbox serves more than our adapter asks for, and shows that 1.61 packs a script that is not found."""
+        from azureml._base_sdk_common import __version__ as version
+        from azureml.core import Environment, Workspace
+        from azureml.core.authentication import ServicePrincipalAuthentication
+        from azureml.core.image import ContainerImage, Image
+        from azureml.core.model import InferenceConfig, Model
+
+        from manifestgen.azure import aml_sdk
+        from manifestgen.sandbox.aml_build import start_failure
+
+        names, world = sandbox_cloud.sandbox.world.names, sandbox_cloud.sandbox.world
+        ids = {"subscription_id": names.subscription_id, "resource_group": names.resource_group}
+        (files.folder / "config.json").write_text(json.dumps({**ids, "workspace_name": names.workspace}))
+        login = ServicePrincipalAuthentication(
+            names.tenant_id, names.client_id, sandbox_cloud.sandbox.environment["AZURE_CLIENT_SECRET"]
+        )
+        with aml_sdk.calling(files.folder):
+            workspace = Workspace.from_config(auth=login)
+            Model.register(
+                workspace, model_path="model.pkl", model_name=name, tags={"a": "b"}, description="My awesome model"
+            )
+            model = Model(workspace, name)
+            model.add_tags({"c": "d"})
+            model.update(description="better")
+            assert Model(workspace, name).tags == {"a": "b", "c": "d"}
+            assert Path(model.download("downloaded")).read_bytes() == files.model.read_bytes()
+            configuration = ContainerImage.image_configuration(
+                execution_script="score.py", runtime="python", conda_file="myenv.yml", tags={"x": "y"}
+            )
+            image = ContainerImage.create(name="seed", models=[model], image_config=configuration, workspace=workspace)
+            image.wait_for_creation(show_output=True)
+            assert image.creation_state == "Succeeded"
+            assert [found.id for found in Image.list(workspace, image_name="seed")] == [image.id]
+            image.add_tags({"z": "1"})
+            environment = Environment.from_conda_specification("seed", "myenv.yml")
+            package = Model.package(workspace, [model], InferenceConfig("score.py", environment=environment))
+            package.wait_for_creation(show_output=True)
+            assert package.location.startswith(names.login_server)
+            assert "Step 1/" in package.get_logs()
+            image.delete()
+            model.delete()
+
+        async def failures() -> list[Any]:
+            return [start_failure(world, image.image_location), start_failure(world, package.location)]
+
+        alone, packaged = sandbox_cloud.sandbox.call(failures())
+        assert packaged is None
+        if version.startswith("1.61"):
+            assert "No such file or directory" in alone.message
+        assert list(sandbox_cloud.sandbox.sandbox.traffic.unserved) == []
