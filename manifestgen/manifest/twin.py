@@ -144,8 +144,7 @@ def _walk(desired: Any, base: str, depth: int) -> Iterator[TwinViolation]:
                     if len(item) > _SHORT and (too_long := _string_problem(item)):
                         yield TwinViolation(_pointer((path, key)), *too_long)
                 elif kind is dict or kind is list:
-                    if item:
-                        stack.append((item, (path, key), depth + 1))
+                    stack.append((item, (path, key), depth + 1))
                 elif kind is int and not MIN_INTEGER <= item <= MAX_INTEGER:
                     yield TwinViolation(_pointer((path, key)), *_integer_problem(item))
         elif isinstance(value, list):

@@ -21,6 +21,6 @@ def create_options_types(manifest: Manifest) -> Iterator[Problem]:
             what = ".".join(problem.path) or "createOptions"
             yield Problem(
                 module.at_setting("createOptions"),
-                f"{what} {problem.message} (createOptions of module {module.name!r})",
+                f"{what!r} {problem.message} (createOptions of module {module.name!r})",
                 "write it as Docker's Engine API describes it",
             )

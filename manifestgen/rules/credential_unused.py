@@ -22,6 +22,9 @@ def credential_unused(manifest: Manifest) -> Iterator[Problem]:
         found = child(part, "address")
         if found is None or not isinstance(found.value, str) or found.value.upper() in hosts:
             continue
+        if "/" in found.value or found.value != found.value.strip() or found.value.endswith(":443"):
+            # credential-address says so, and why.
+            continue
         if found.value.lower() in ("docker.io", "index.docker.io") and DOCKER_HUB.upper() in hosts:
             fix = f"write '{DOCKER_HUB}'"
         else:
