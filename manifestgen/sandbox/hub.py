@@ -42,6 +42,7 @@ def create(world: World, pull: Pull = registry.pull) -> web.Application:
 
     async def devices(_: web.Application) -> AsyncIterator[None]:
         agents.start()
+        engine.start()
         yield
         agents.stop()
 

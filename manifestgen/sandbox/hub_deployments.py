@@ -16,7 +16,7 @@ from manifestgen.sandbox import query
 from manifestgen.sandbox.hub_auth import Right
 from manifestgen.sandbox.hub_content import check_content, compose, is_layer, put_content, whole
 from manifestgen.sandbox.hub_errors import HubError, configuration_not_found, invalid
-from manifestgen.sandbox.hub_queries import count
+from manifestgen.sandbox.hub_queries import counts
 from manifestgen.sandbox.hub_requests import Route, body, check_match, tagged
 from manifestgen.sandbox.hub_store import AGENT, HubStore, twin_view
 from manifestgen.sandbox.hub_twins import Json, etag
@@ -59,6 +59,11 @@ class Engine:
             found.sort(key=lambda document: (document["priority"], document["created"]), reverse=True)
             self._configurations = found
         return self._configurations
+
+    def start(self) -> None:
+        """Go on where the sandbox was when it last stopped."""
+        if self.configurations():
+            self.changed()
 
     def changed(self) -> None:
         """Automatic deployments have changed: look at all devices again, in the background."""
@@ -108,8 +113,9 @@ class _Deployments:
     def __init__(self, store: HubStore, engine: Engine) -> None:
         self._store = store
         self._engine = engine
-        # Results of metrics, which take a walk over all devices, for as long as nothing changes.
-        self._metrics: dict[tuple[str, str], tuple[int, int]] = {}
+        # Results of queries, which take a walk over all devices, for as long as nothing changes.
+        self._counted: dict[str, int] = {}
+        self._counted_at = -1
 
     async def apply(self, request: web.Request) -> web.Response:
         device_id = request.match_info["id"]
@@ -128,10 +134,12 @@ class _Deployments:
         except ValueError:
             raise invalid("BadRequest: top is not a number") from None
         found = sorted(self._engine.configurations(), key=lambda document: str(document["id"]))
-        return web.json_response([await self._view(document) for document in found[:top]])
+        return web.json_response(await self._with_results(found[:top]))
 
     async def get(self, request: web.Request) -> web.Response:
-        return await self._answer(self._find(request.match_info["id"]))
+        document = self._find(request.match_info["id"])
+        (view,) = await self._with_results([document])
+        return tagged(view, etag(document["version"]))
 
     async def put(self, request: web.Request) -> web.Response:
         configuration_id = request.match_info["id"]
@@ -153,7 +161,7 @@ class _Deployments:
             document = _created(configuration_id, data, self._store.now)
         self._store.world.store.put("hub:configuration", configuration_id, document)
         self._engine.changed()
-        return await self._answer(document, 200 if existing else 201)
+        return self._answer(document, 200 if existing else 201)
 
     async def delete(self, request: web.Request) -> web.Response:
         document = self._find(request.match_info["id"])
@@ -180,38 +188,39 @@ class _Deployments:
             raise configuration_not_found(configuration_id)
         return dict(document)
 
-    async def _answer(self, document: Json, status: int = 200) -> web.Response:
-        return tagged(await self._view(document), etag(document["version"]), status)
+    def _answer(self, document: Json, status: int = 200) -> web.Response:
+        """A configuration that was just written: its metrics have no results yet."""
+        return tagged(_view(document, {}), etag(document["version"]), status)
 
-    async def _view(self, document: Json) -> Json:
-        system = _system_queries(document)
-        custom = document["metrics"]
-        return {
-            "id": document["id"],
-            "schemaVersion": "2.0",
-            "labels": document["labels"],
-            "content": {"modulesContent": document["modules"]},
-            "targetCondition": document["targetCondition"],
-            "createdTimeUtc": document["created"],
-            "lastUpdatedTimeUtc": document["updated"],
-            "priority": document["priority"],
-            "systemMetrics": {"results": await self._results(document["id"], system), "queries": system},
-            "metrics": {"results": await self._results(document["id"], custom), "queries": custom},
-            "etag": etag(document["version"]),
-        }
+    async def _with_results(self, documents: Sequence[Json]) -> Sequence[Json]:
+        """Configurations as they are read, with the results of all their metrics."""
+        if self._counted_at != self._store.revision:
+            self._counted, self._counted_at = {}, self._store.revision
+        counted = self._counted  # another request may begin anew while this one waits
+        wanted = {text for found in documents for text in (_system_queries(found) | found["metrics"]).values()}
+        counted.update(await counts(self._store, wanted - counted.keys()))
+        return [_view(document, counted) for document in documents]
 
-    async def _results(self, configuration_id: str, queries: Mapping[str, str]) -> dict[str, int]:
-        results = {}
-        for name, text in queries.items():
-            key = configuration_id, text
-            known = self._metrics.get(key)
-            if known is None or known[0] != self._store.revision:
-                revision = self._store.revision
-                if len(self._metrics) > 10 * _MOST_CONFIGURATIONS:
-                    self._metrics.clear()
-                known = self._metrics[key] = (revision, await count(self._store, text))
-            results[name] = known[1]
-        return results
+
+def _view(document: Json, counted: Mapping[str, int]) -> Json:
+    return {
+        "id": document["id"],
+        "schemaVersion": "2.0",
+        "labels": document["labels"],
+        "content": {"modulesContent": document["modules"]},
+        "targetCondition": document["targetCondition"],
+        "createdTimeUtc": document["created"],
+        "lastUpdatedTimeUtc": document["updated"],
+        "priority": document["priority"],
+        "systemMetrics": _metrics(_system_queries(document), counted),
+        "metrics": _metrics(document["metrics"], counted),
+        "etag": etag(document["version"]),
+    }
+
+
+def _metrics(queries: Mapping[str, str], counted: Mapping[str, int]) -> Json:
+    results = {name: counted[text] for name, text in queries.items() if text in counted}
+    return {"results": results, "queries": queries}
 
 
 def _system_queries(document: Json) -> dict[str, str]:

@@ -42,11 +42,17 @@ class HubStore:
         self.device_changed: Callable[[str], None] = _nobody
         # Counts writes: what was computed from all devices holds for as long as it stays the same.
         self.revision = 0
+        self._agents_enabled = agents_enabled(world)
+        world.store.watch("hub-agents", self._agents_switched)
 
     @property
     def now(self) -> str:
         """The time as the hub writes it."""
         return timestamp(self.world.now())
+
+    def _agents_switched(self, key: str) -> None:
+        self._agents_enabled = agents_enabled(self.world)
+        self.revision += 1
 
     def find_device(self, device_id: str) -> Json | None:
         """A device's document, or None."""
@@ -107,19 +113,22 @@ class HubStore:
         return (
             bool(document["identity"]["edge"])
             and document["identity"]["status"] == "enabled"
-            and agents_enabled(self.world)
+            and self._agents_enabled
             and faults.device_online(self.world, device_id)
         )
 
 
 def agents_enabled(world: World) -> bool:
     """Whether edge devices run a simulated agent; without agents a device costs nothing but its rows."""
-    return bool((world.store.get("hub-setting", "agents") or {"enabled": True})["enabled"])
+    return world.store.get("hub-agents", "disabled") is None
 
 
 def enable_agents(world: World, enabled: bool) -> None:
     """Switch the simulated agents of all edge devices on or off."""
-    world.store.put("hub-setting", "agents", {"enabled": enabled})
+    if enabled:
+        world.store.delete("hub-agents", "disabled")
+    else:
+        world.store.put("hub-agents", "disabled", True)
 
 
 def check_id(name: str, value: Any) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from fakes.hub_service import HubService, content, module, with_hub
 
+from manifestgen.sandbox.world import Store
+
 QUERY = "/devices/query"
 
 
@@ -143,6 +145,25 @@ def test_an_automatic_deployment_overwrites_what_one_device_was_given() -> None:
     with_hub(work)
 
 
+def test_a_rollout_that_the_sandbox_did_not_finish_goes_on_at_its_next_start() -> None:
+    store = Store()
+
+    async def begin(hub: HubService) -> None:
+        await create(hub, "base", content({"scorer": module()}))
+        await counts(hub, "base", 1, 1, 1, 0)
+        # As if the sandbox had been killed before it came to the device.
+        modules = store.get("hub:modules", "edge-01")
+        modules["$edgeAgent"]["configurations"] = {}
+        store.put("hub:modules", "edge-01", modules)
+
+    async def finish(hub: HubService) -> None:
+        await counts(hub, "base", 1, 1, 1, 0)
+
+    with_hub(begin, store=store)
+    with_hub(finish, store=store)
+    store.close()
+
+
 def test_devices_that_fail_are_counted() -> None:
     async def work(hub: HubService) -> None:
         hub.images.problems["mcr.microsoft.com/scorer:9"] = "manifest unknown"
@@ -227,10 +248,12 @@ def test_custom_metrics_count_what_they_ask_for() -> None:
         await hub.add("d2", tags={"site": "lab"})
         queries = {"lab": "SELECT deviceId FROM devices WHERE tags.site = 'lab'"}
         made = await create(hub, "base", content(), "", metrics={"queries": queries})
-        assert made["metrics"] == {"results": {"lab": 1}, "queries": queries}
+        assert made["metrics"] == {"results": {}, "queries": queries}
+        assert (await hub.get("/configurations/base"))["metrics"] == {"results": {"lab": 1}, "queries": queries}
         await hub.add("d3", tags={"site": "lab"})
         assert (await hub.get("/configurations/base"))["metrics"]["results"] == {"lab": 2}
-        assert made["systemMetrics"]["results"]["targetedCount"] == 0
+        (listed,) = await hub.get("/configurations")
+        assert listed["systemMetrics"]["results"]["targetedCount"] == 0
 
     with_hub(work)
 
