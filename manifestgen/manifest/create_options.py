@@ -108,7 +108,11 @@ def _text(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "True" if value else "False"
-    return compact(value)
+    try:
+        return compact(value)
+    except RecursionError:
+        # Hundreds of levels: IoT Hub takes ten, so that nobody asks for the text.
+        return ""
 
 
 def with_text_options(settings: Mapping[str, Any]) -> dict[str, Any]:
