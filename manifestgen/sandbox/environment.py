@@ -16,7 +16,8 @@ def environment(world: World, *, proxy: str, certificate: Path, admin: str) -> d
     """The variables for a client.
 
     `HTTPS_PROXY` and `REQUESTS_CA_BUNDLE` are what Microsoft's Python SDKs need, `SSL_CERT_FILE` is for clients in Go
-    and for Python's own `ssl`, `CURL_CA_BUNDLE` for curl. The rest are a credential and the resources' names.
+    and for Python's own `ssl`, `CURL_CA_BUNDLE` for curl; `HTTP_PROXY` keeps requests without TLS, such as those for a
+    managed identity, from leaving the machine. The rest are a credential and the resources' names.
     """
     names = world.names
     hub_key = world.secret("hub:iothubowner")
@@ -24,6 +25,8 @@ def environment(world: World, *, proxy: str, certificate: Path, admin: str) -> d
     return {
         "HTTPS_PROXY": proxy,
         "https_proxy": proxy,
+        "HTTP_PROXY": proxy,
+        "http_proxy": proxy,
         "NO_PROXY": here,
         "no_proxy": here,
         "REQUESTS_CA_BUNDLE": str(certificate),

@@ -139,7 +139,8 @@ class Faults:
             if rule.kind == "latency":
                 await asyncio.sleep(rule.seconds)
             elif rule.kind == "status":
-                await request.read()  # a service that is throttled still takes the request off the wire
+                async for _ in request.content.iter_any():
+                    pass  # a service that is throttled still takes the request off the wire
                 return _answer(rule, request)
             elif rule.kind == "reset":
                 return _drop(request)

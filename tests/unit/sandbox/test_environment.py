@@ -28,7 +28,7 @@ def test_what_leads_to_a_real_azure_is_dropped_and_the_rest_kept() -> None:
 
 
 def test_both_spellings_of_the_proxy_variables_agree(sandbox: Any) -> None:
-    for name in ("HTTPS_PROXY", "NO_PROXY"):
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"):
         assert sandbox.environment[name] == sandbox.environment[name.lower()]
 
 
