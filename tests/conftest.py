@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,7 +123,9 @@ class RunningSandbox:
         self.admin("POST", "/faults", {"kind": kind, **settings})
 
 
-def _run(state: Any, services: Any) -> Iterator[RunningSandbox]:
+@contextmanager
+def running_sandbox(services: Any = None) -> Iterator[RunningSandbox]:
+    """A sandbox in a thread, with these services or all."""
     from manifestgen.sandbox.server import Sandbox
 
     loop = asyncio.new_event_loop()
@@ -130,7 +133,7 @@ def _run(state: Any, services: Any) -> Iterator[RunningSandbox]:
     thread.start()
 
     async def start() -> Sandbox:
-        sandbox = Sandbox(state, services)
+        sandbox = Sandbox(None, services)
         await sandbox.start()
         return sandbox
 
@@ -147,7 +150,22 @@ def _run(state: Any, services: Any) -> Iterator[RunningSandbox]:
 @pytest.fixture(scope="module")
 def shared_sandbox() -> Iterator[RunningSandbox]:
     """One sandbox for all tests of a module; prefer `sandbox`, which hands it over clean of faults."""
-    yield from _run(None, None)
+    with running_sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., RunningSandbox]]:
+    """Start a sandbox of services of the test's own; this process's environment leads to it."""
+    with ExitStack() as stack:
+
+        def start(*services: Any) -> RunningSandbox:
+            running = stack.enter_context(running_sandbox(services))
+            for name, value in running.environment.items():
+                monkeypatch.setenv(name, value)
+            return running
+
+        yield start
 
 
 @pytest.fixture

@@ -29,8 +29,11 @@ _ACCEPT: Final = ", ".join(
 )
 _TIMEOUT: Final = (10, 30)
 _LONGEST_WAIT: Final = 15
+# The grammar in github.com/distribution/reference; what comes before the first slash is a host if it looks like one.
 _REFERENCE = re.compile(
-    r"(?:(?P<host>[^/]*[.:][^/]*|localhost)/)?(?P<repository>[^:@]+)(?::(?P<tag>[^:@/]+))?(?:@(?P<digest>\S+:\S+))?"
+    r"(?:(?P<host>(?=[^/]*[.:]|localhost/)[A-Za-z0-9.-]+(?::\d+)?)/)?"
+    r"(?P<repository>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)(?::(?P<tag>\w[\w.-]*))?(?:@(?P<digest>[a-z0-9+._-]+:[0-9a-f]+))?",
+    re.ASCII,
 )
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
@@ -77,7 +80,12 @@ def digest(image: str, credential: Credential | None) -> str | None:
     url = f"https://{host}/v2/{repository}/manifests/{reference}"
     session = requests.Session()
     retry = _Retry(
-        total=3, connect=1, other=1, backoff_factor=0.5, status_forcelist=(429, 500, 502, 503, 504), raise_on_status=False
+        total=3,
+        connect=1,
+        other=1,
+        backoff_factor=0.5,
+        status_forcelist=(429, 500, 502, 503, 504),
+        raise_on_status=False,
     )
     session.mount("https://", HTTPAdapter(max_retries=retry))
     try:

@@ -1,0 +1,62 @@
+"""Finding registries when not all of ARM answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from manifestgen.azure.acr import Registries
+from manifestgen.errors import CloudError, DeniedError, NotFoundError
+
+
+@pytest.fixture
+def registries(sandbox: Any) -> Any:
+    registries = Registries()
+    yield registries
+    registries.close()
+
+
+def test_the_environments_credential_is_used_by_default(registries: Registries, sandbox: Any) -> None:
+    names = sandbox.world.names
+    assert registries.by_host(names.login_server).id == names.registry_arm_id
+
+
+def test_a_subscription_that_may_not_be_read_is_the_reason_given(registries: Registries, sandbox: Any) -> None:
+    sandbox.fault("status", path="/registries$", status=403, code="AuthorizationFailed", message="no permission")
+    with pytest.raises(DeniedError, match="no permission") as caught:
+        registries.by_host("acme.azurecr.io")
+    assert "Reader" in caught.value.fix
+
+
+def test_an_outage_while_looking_is_no_missing_registry(registries: Registries, sandbox: Any) -> None:
+    sandbox.fault("status", path="/subscriptions$", status=418, times="forever", message="maintenance")
+    with pytest.raises(CloudError, match="maintenance") as caught:
+        registries.by_host("acme.azurecr.io")
+    assert not isinstance(caught.value, NotFoundError)
+
+
+def test_a_missing_registry_says_where_was_looked(registries: Registries) -> None:
+    with pytest.raises(NotFoundError, match=r"looked in 1 subscription$"):
+        registries.by_host("acme.azurecr.io")
+
+
+def test_throttling_without_end_says_to_wait(registries: Registries, sandbox: Any) -> None:
+    info = registries.by_id(sandbox.world.names.registry_arm_id)
+    # A POST is not repeated after a 429 that does not say when to come back.
+    sandbox.fault("status", path="listCredentials", status=429, times="forever")
+    with pytest.raises(CloudError, match="too many requests") as caught:
+        registries.admin_credential(info)
+    assert "wait a minute" in caught.value.fix
+
+
+def test_an_unreachable_arm_names_the_proxy(registries: Registries, monkeypatch: pytest.MonkeyPatch) -> None:
+    import manifestgen.azure.acr as acr
+
+    monkeypatch.setattr(acr, "_LIMITS", {**acr._LIMITS, "retry_total": 0})
+    registries._credential.get_token("https://management.azure.com/.default")  # before the way there is cut
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")
+    with pytest.raises(CloudError, match="could not be reached") as caught:
+        registries.by_host("acme.azurecr.io")
+    assert "HTTPS_PROXY" in caught.value.fix
