@@ -325,13 +325,11 @@ class Workspace:
     def log(self, build: Build, offset: int = 0) -> str:
         """See `ImageBuilder.log`."""
         with self._errors.translated(self._where):
-            if build.operation:
-                url = self._get(f"/operations/{build.operation}").get("operationLog")
+            if build.image:
+                url = self._get(f"/images/{build.image}").get("imageBuildLogUri")
             else:
-                url = self._get(f"/images/{build.image}").get("imageBuildLogUri")
-            if not url and build.image:
-                url = self._get(f"/images/{build.image}").get("imageBuildLogUri")
-            return self._log_from(str(url), build.operation or build.image, offset) if url else ""
+                url = self._get(f"/operations/{build.operation}").get("operationLog")
+            return self._log_from(str(url), build.image or build.operation, offset) if url else ""
 
     def _log_from(self, url: str, key: str, offset: int) -> str:
         characters, first = self._read.get(key, (0, 0))

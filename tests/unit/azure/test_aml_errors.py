@@ -139,6 +139,18 @@ def test_answer_cut_short_is_a_cloud_error() -> None:
         json.loads('{"half":')
 
 
+def test_error_of_our_login_is_found_behind_the_sdks() -> None:
+    ours = DeniedError("no credential for Azure was found", where="Azure login", fix="run 'az login'")
+    try:
+        try:
+            raise ours
+        except DeniedError as error:
+            raise ProjectSystemException("Could not retrieve user token") from error
+    except ProjectSystemException as error:
+        outer = error
+    assert translation(outer) is ours
+
+
 def test_our_own_errors_and_bugs_pass(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="ours"), translated("w"):
         raise InputError("ours", fix="do")

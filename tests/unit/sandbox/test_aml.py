@@ -42,14 +42,13 @@ class Azure:
     def __init__(self, world: World, client: Any) -> None:
         names = world.names
         self.world = world
-        self._client = client
-        self._token = issue_token(world, ARM)[0]
+        self.client = client
+        self.login = {"Authorization": f"Bearer {issue_token(world, ARM)[0]}"}
         self.workspace = names.workspace_arm_id
         self.mms = f"/modelmanagement/v1.0{names.workspace_arm_id}"
 
     async def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
-        headers = {"Authorization": f"Bearer {self._token}", **headers}
-        async with self._client.request(method, path, json=body, headers=headers) as response:
+        async with self.client.request(method, path, json=body, headers={**self.login, **headers}) as response:
             self.headers = response.headers
             return response.status, await response.json() if response.content_type.endswith("json") else None
 
@@ -445,6 +444,86 @@ def test_image_request_that_is_wrong_is_refused(world: World, change: dict[str, 
         assert status == 400
         assert words in reasons(answer)
         assert world.store.count("image") == 0
+
+    talk(world, conversation)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"packageType": "DockerBuildContext"}, "DockerImage only"),
+        ({"imageRequest": None}, "DockerImage only"),
+        ({"imageName": "Up per"}, "'Up per:v1' is not a valid image name"),
+        ({"imageLabel": "-v"}, "'scorer:-v' is not a valid image name"),
+        ({"imageRequest": {"environment": {}}}, "environment field is required"),
+        ({"imageRequest": {"modelIds": "m:1"}}, "modelIds field must be a list"),
+    ],
+)
+def test_package_request_that_is_wrong_is_refused(world: World, change: dict[str, Any], words: str) -> None:
+    async def conversation(azure: Azure) -> None:
+        driver = {"id": "tmp.py", "url": await azure.upload("tmp.py", DRIVER)}
+        request = {"driverProgram": "tmp.py", "assets": [driver], "modelIds": [], "environment": ENVIRONMENT}
+        body = {"packageType": "DockerImage", "imageName": "scorer", "imageLabel": "v1", "imageRequest": request}
+        body |= change
+        if change.get("imageRequest"):
+            body["imageRequest"] = {**request, **change["imageRequest"]}
+        status, answer = await azure.ask("POST", azure.mms + "/packages", body)
+        assert status == 400
+        assert words in reasons(answer)
+        assert world.store.count("build") == 0
+
+    talk(world, conversation)
+
+
+def test_package_without_a_name_gets_one(world: World) -> None:
+    async def conversation(azure: Azure) -> None:
+        asset = {"id": "tmp.py", "url": await azure.upload("tmp.py", DRIVER)}
+        request = {"driverProgram": "tmp.py", "assets": [asset], "environment": ENVIRONMENT}
+        build = await azure.built("/packages", {"packageType": "DockerImage", "imageRequest": request})
+        assert build.repository == "package"
+        assert len(build.tag) == len("20190822T181338") - 1
+        _, operation = await azure.ask("GET", f"{azure.mms}/operations/{build.id}")
+        assert operation["resourceLocation"] == f"sandboxmodels.azurecr.io/package:{build.tag}"
+
+    talk(world, conversation)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"artifacts": [{"prefix": "p"}]}, "name field is required"),
+        ({"name": "a"}, "artifacts field is required"),
+        ({"name": "a", "artifacts": [{"path": "p"}]}, "id or a prefix"),
+    ],
+)
+def test_asset_that_is_wrong_is_refused(world: World, body: Any, words: str) -> None:
+    async def conversation(azure: Azure) -> None:
+        status, answer = await azure.ask("POST", azure.mms + "/assets", body)
+        assert status == 400
+        assert words in reasons(answer)
+
+    talk(world, conversation)
+
+
+def test_assets_are_found_by_name_and_id(world: World) -> None:
+    async def conversation(azure: Azure) -> None:
+        made = {}
+        for name in ("a", "b"):
+            body = {"name": name, "artifacts": [{"prefix": "LocalUpload/x"}]}
+            made[name] = (await azure.ask("POST", azure.mms + "/assets", body))[1]
+        assert (await azure.ask("GET", azure.mms + "/assets?name=b"))[1]["value"] == [made["b"]]
+        assert (await azure.ask("GET", f"{azure.mms}/assets/{made['a']['id']}"))[1] == made["a"]
+        assert (await azure.ask("GET", azure.mms + "/assets/none"))[0] == 404
+
+    talk(world, conversation)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1"])
+def test_body_that_is_not_json_is_refused(world: World, text: str) -> None:
+    async def conversation(azure: Azure) -> None:
+        async with azure.client.post(azure.mms + "/models", data=text, headers=azure.login) as response:
+            assert response.status == 400
+            assert "not valid JSON" in reasons(await response.json())
 
     talk(world, conversation)
 

@@ -131,6 +131,19 @@ def test_put_that_is_wrong_is_refused_and_leaves_nothing(
     assert list((world.blobs / "storage").iterdir()) == []
 
 
+def test_upload_of_unknown_length_is_refused(world: World) -> None:
+    url = local(blob.sas_url(world, "c", "b", "rcw"))
+
+    async def parts() -> Any:
+        yield b"part"
+
+    async def conversation(client: Any) -> tuple[int, str]:
+        async with client.put(url, data=parts(), headers=PUT) as put:
+            return await refusal(put)
+
+    assert talk(world, conversation) == (411, "MissingContentLengthHeader")
+
+
 def test_upload_that_breaks_off_leaves_nothing(world: World) -> None:
     url = local(blob.sas_url(world, "c", "b", "rcw"))
 
