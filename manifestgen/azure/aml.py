@@ -30,6 +30,7 @@ from manifestgen.azure import aml_sdk
 from manifestgen.azure.aml_workspace import WorkspaceId, find_config, read_config
 from manifestgen.cloud import Build, BuildRequest, BuildState, BuildStatus, ModelRegistration, RegisteredModel
 from manifestgen.errors import CloudError, DeniedError, InputError, NotFoundError
+from manifestgen.image import SHA256_PROPERTY
 from manifestgen.project import Project
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger("manifestgen.azure.aml")
 
-SHA256_PROPERTY = "manifestgen.sha256"
 INPUTS_PROPERTY = "manifestgen.inputs"
 
 # Of the environment of an image that `package` built.
