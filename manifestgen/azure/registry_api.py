@@ -159,6 +159,12 @@ def _token(session: requests.Session, challenge: dict[str, str], credential: Cre
 
 def _words(error: Exception) -> str:
     """The innermost reason: what wraps it repeats the URL and the names of classes."""
-    text = str(error)
-    inner = re.search(r"Caused by \w+\((.*)\)\)?$", text, re.DOTALL)
-    return redact(inner[1] if inner else text).strip("'\" ")
+    reason: Any = error
+    while True:
+        inner = getattr(reason, "reason", None) or getattr(reason, "original_error", None)
+        if inner is None and reason.args and isinstance(reason.args[0], Exception):
+            inner = reason.args[0]
+        if not isinstance(inner, Exception):
+            break
+        reason = inner
+    return redact(re.sub(r"^<?\w*Connection\S*?(?: object at \w+>|, port=\d+\)): ", "", str(reason)))

@@ -18,7 +18,7 @@ _KIND = "Microsoft.ContainerRegistry/registries"
 _VERSIONS = frozenset(
     {"2019-05-01", "2022-12-01", "2023-07-01", "2025-04-01", "2025-11-01"}
     | {"2020-11-01-preview", "2021-08-01-preview", "2022-02-01-preview", "2023-01-01-preview", "2023-11-01-preview"}
-    | {"2024-11-01-preview", "2025-03-01-preview"}
+    | {"2024-11-01-preview", "2025-03-01-preview", "2026-09-01-preview"}
 )
 
 _SUBSCRIPTION = "/subscriptions/{subscription}/providers/Microsoft.ContainerRegistry"

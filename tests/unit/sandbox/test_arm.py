@@ -60,8 +60,8 @@ def test_the_endpoints_of_the_cloud_need_no_token(arm: Client) -> None:
     assert requests.get(url, timeout=10).json()[0]["name"] == "AzureCloud"
 
 
-@pytest.mark.parametrize("version", ["2025-04-01", "2025-11-01"])
-def test_the_sdks_api_versions_are_served(arm: Client, version: str) -> None:
+@pytest.mark.parametrize("version", ["2023-07-01", "2025-04-01", "2025-11-01", "2026-09-01-preview"])
+def test_the_api_versions_of_the_sdks_and_of_az_are_served(arm: Client, version: str) -> None:
     assert arm("GET", arm.registry, version=version).ok
 
 
