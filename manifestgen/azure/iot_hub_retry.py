@@ -84,7 +84,9 @@ def answer_of(error: HttpOperationError) -> Answer:
         if found is not None:
             code, words = code or found["code"], found["words"]
         code = code or str(data.get("errorCode") or "")
-    return Answer(response.status_code, code, " ".join(words.split()), _seconds(response.headers.get("Retry-After")))
+    return Answer(
+        response.status_code, code, " ".join(words.split()).rstrip("."), _seconds(response.headers.get("Retry-After"))
+    )
 
 
 def refusal_of(error: CloudError) -> Answer | None:

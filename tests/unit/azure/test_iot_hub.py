@@ -143,7 +143,7 @@ def test_an_unknown_device_is_named_in_the_service_s_words(hub: IotHub) -> None:
     with pytest.raises(NotFoundError) as caught:
         hub.set_modules("edge-99", content())
     assert caught.value.where == f"device 'edge-99' in {hub.host}"
-    assert "404 DeviceNotFound Device edge-99 not registered." in caught.value.what
+    assert "404 DeviceNotFound Device edge-99 not registered" in caught.value.what
 
 
 def test_a_device_of_another_kind_cannot_run_modules(sandbox: Any, hub: IotHub) -> None:
