@@ -101,8 +101,8 @@ class Agent:
         self._world = store.world
         self._id = device_id
         memory = self._world.store.get("hub:agent", device_id) or {}
-        # Version and value of the desired properties that it works by, None before it took any.
-        self._version: int = memory.get("version", 0)
+        # Version and value of the desired properties that it works by; -1 before it took any.
+        self._version: int = memory.get("version", -1)
         self._desired: Json = memory.get("desired", {})
         self._containers: dict[str, Json] = memory.get("containers", {})
         self._failures: dict[str, int] = memory.get("failures", {})
@@ -118,10 +118,10 @@ class Agent:
             return None
         desired = modules[AGENT]["twin"]["desired"]
         if not modules[AGENT]["twin"]["reported"]["value"]:
-            self._report_agent((406, ""))
+            self._report_agent((406, ""), {})
         refused = edge_agent.refusal(desired["value"])
         if refused is not None:
-            self._report_agent(refused)
+            self._report_agent(refused, self._containers)
             return None
         if desired["version"] != self._version:
             self._failures.clear()
@@ -129,16 +129,20 @@ class Agent:
         if reserved is not None:
             # Fails before the plan, so that the old version stays.
             words = f"An item with the same key has already been added. Key: {reserved}"
-            self._report_agent((500, words))
+            self._report_agent((500, words), self._containers)
             return None
         self._version, self._desired = desired["version"], desired["value"]
+        before = {name: dict(container) for name, container in self._containers.items()}
         errors = await self._carry_out(edge_agent.specs(self._desired))
+        status = edge_agent.failure(list(errors.values())) if errors else edge_agent.SUCCESS
+        if self._containers != before:
+            # edgeAgent looks at its containers before it works, and reports what it saw then along with the outcome;
+            # only its next look shows what became of them.
+            self._report_agent(status, before)
+            await asyncio.sleep(self._world.pace.start)
         self._let_modules_end()
-        if not self._connected():
-            self._remember()
-            return None
         self._run_edge_hub()
-        self._report_agent(edge_agent.failure(list(errors.values())) if errors else edge_agent.SUCCESS)
+        self._report_agent(status, self._containers)
         return self._next_try(errors)
 
     async def _carry_out(self, wanted: Sequence[Spec]) -> dict[str, str]:
@@ -286,17 +290,9 @@ class Agent:
             # It has no older routes to go on with: edgeHub stops, and is started again for nothing.
             self._end(container, 1)
 
-    def _connected(self) -> bool:
-        document = self._store.find_device(self._id)
-        return document is not None and self._store.connected(self._id, document)
-
-    def _report_agent(self, status: tuple[int, str]) -> None:
+    def _report_agent(self, status: tuple[int, str], containers: Mapping[str, Json]) -> None:
         self._remember()
-        self._report(AGENT, edge_agent.reported(self._desired, self._version, status, self._containers))
-        device = self._store.find_device(self._id)
-        if device is not None:
-            device["identity"]["activity"] = self._store.now
-            self._world.store.put("hub:device", self._id, device)
+        self._report(AGENT, edge_agent.reported(self._desired, self._version, status, containers))
 
     def _remember(self) -> None:
         memory = {
@@ -310,11 +306,13 @@ class Agent:
             self._world.store.put("hub:agent", self._id, memory)
 
     def _report(self, module: str, value: Json) -> None:
-        """Send what is different from what was last reported, as the runtime does."""
+        """Send what is different from what was last reported, as the runtime does; nothing while it is cut off."""
+        device = self._store.find_device(self._id)
         modules = self._store.modules(self._id)
         document = modules.get(module)
-        if document is None:
+        if device is None or document is None or not self._store.connected(self._id, device):
             return
+        self._store.note_activity(self._id, device)
         twin = document["twin"]
         change = difference(twin["reported"]["value"], value)
         if not change:

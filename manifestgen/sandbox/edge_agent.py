@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from manifestgen.manifest import credentials
+from manifestgen.manifest import credentials, schema_version
 from manifestgen.manifest.dump import compact
 from manifestgen.manifest.image import ImageReference
 from manifestgen.manifest.manifest import Manifest, Module
@@ -95,10 +95,14 @@ def refusal(desired: Mapping[str, Any]) -> tuple[int, str] | None:
     if not desired:
         return _EMPTY
     statuses = {refusal.status for refusal in refusals("$edgeAgent", desired)}
-    if 400 in statuses:
+    version = as_text(get(desired, "schemaVersion"))
+    if 400 in statuses or version is None:
         return _FORMAT
     if 412 in statuses:
-        return 412, f"Schema version {as_text(get(desired, 'schemaVersion'))} is not supported. Expected 1.0 to 1.1"
+        if schema_version.parse(version) is None:
+            return 412, f"Invalid desired properties schema version {version}"
+        words = f"The desired properties schema version {version} is not compatible with the expected version 1.1.0"
+        return 412, words
     return None
 
 

@@ -72,6 +72,11 @@ class HubStore:
         self.world.store.put("hub:device", device_id, document)
         self.device_changed(device_id)
 
+    def note_activity(self, device_id: str, document: Json) -> None:
+        """The device has sent something; nobody needs to be told."""
+        document["identity"]["activity"] = self.now
+        self.world.store.put("hub:device", device_id, document)
+
     def delete_device(self, device_id: str) -> None:
         """Remove a device with all that belongs to it."""
         self.revision += 1

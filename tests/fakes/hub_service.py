@@ -110,7 +110,12 @@ class HubService:
         version = twin["properties"]["desired"]["$version"]
 
         def done(reported: Any) -> bool:
-            return reported.get("lastDesiredVersion") == version and reported["lastDesiredStatus"]["code"] == code
+            # The first report of a version still shows the containers of before: wait for the agent to be done.
+            return (
+                not self.world.tasks
+                and reported.get("lastDesiredVersion") == version
+                and reported["lastDesiredStatus"]["code"] == code
+            )
 
         return await self.until(done, device=device)
 

@@ -35,6 +35,7 @@ def test_a_new_device_reports_that_its_configuration_is_empty() -> None:
         assert reported["runtime"]["platform"]["architecture"] == "x86_64"
         assert reported["systemModules"]["edgeAgent"]["runtimeStatus"] == "running"
         assert reported["modules"] == {}
+        assert reported["lastDesiredVersion"] == -1
 
     with_hub(work)
 
@@ -68,8 +69,21 @@ def test_a_manifest_comes_to_run() -> None:
     with_hub(work)
 
 
+def test_the_first_report_of_a_version_still_shows_the_modules_of_before() -> None:
+    async def work(hub: HubService) -> None:
+        await hub.apply(content({"scorer": module()}))
+        first = await hub.until(lambda reported: code(reported) == 200)
+        assert first["lastDesiredVersion"] == 2
+        assert first["modules"] == {}
+        await hub.until(lambda reported: state(reported) == "running")
+
+    with_hub(work, pace=Pace(0, 0, start=0.1, retry=60))
+
+
 REFUSED = {
     "schema version": (content(agent_schema="1.2"), 412),
+    "no schema version": (content(agent_schema=None), 400),
+    "blank schema version": (content(agent_schema=" "), 412),
     "no status": (content({"scorer": {"type": "docker", "settings": {"image": SCORER}}}), 400),
     "image with tag and digest": (content({"scorer": module("a/b:1@sha256:" + "0" * 64)}), 400),
     "placeholder": (content({"scorer": module("${MODULES.scorer}")}), 400),
@@ -385,18 +399,15 @@ def test_a_disabled_device_is_not_connected() -> None:
 def test_a_report_that_is_too_large_is_not_taken() -> None:
     async def work(hub: HubService) -> None:
         await hub.apply(content())
-        before = await hub.settled()
+        await hub.settled()
         # Desired properties just below 32 KB: what is reported adds status, times and hashes.
         options = '{"Labels":{"a":"' + "x" * 3900 + '"}}'
         sent = content({f"m{number}": module(createOptions=options) for number in range(8)})
         assert (await hub.apply(sent)).status == 204
-        for _ in range(200):
-            if len(hub.images.pulled) == 10:
-                break
-            await asyncio.sleep(0.005)
-        await asyncio.sleep(0.05)
+        reported = await hub.settled()
         assert len(hub.images.pulled) == 10
-        assert (await hub.reported())["lastDesiredVersion"] == before["lastDesiredVersion"]
+        # The first report, of the old modules, was small enough; the one that shows the new modules never comes.
+        assert reported["modules"] == {}
 
     with_hub(work)
 

@@ -20,7 +20,7 @@ from azure.iot.hub.protocol.models import Device, DeviceCapabilities, Module, Tw
 from fakes.hub_service import content, module
 from msrest.exceptions import HttpOperationError
 
-from manifestgen.sandbox import registry
+from manifestgen.sandbox import accounts, registry
 
 
 @pytest.fixture
@@ -118,8 +118,16 @@ def test_a_model_image_runs_on_a_device_that_may_pull_it(sandbox: Any, manager: 
     manager.apply_configuration_on_edge_device("sdk-edge", body)
     found = reported(manager, "sdk-edge", is_at(2, 500))
     assert "unauthorized: authentication required" in found["lastDesiredStatus"]["description"]
-    assert "scorer" not in found["modules"]
+    found = reported(manager, "sdk-edge", lambda found: "edgeHub" in found["systemModules"])
     assert found["systemModules"]["edgeHub"]["runtimeStatus"] == "running"
+    assert "scorer" not in found["modules"]
+
+    (password, _) = accounts.admin_passwords(world, world.names.registry)
+    credential.update(username=world.names.registry, password=password["value"])
+    manager.apply_configuration_on_edge_device("sdk-edge", body)
+    found = reported(manager, "sdk-edge", lambda found: "scorer" in found["modules"])
+    assert found["lastDesiredStatus"] == {"code": 200, "description": ""}
+    assert found["modules"]["scorer"]["runtimeStatus"] == "running"
 
 
 def test_automatic_deployments(manager: Any) -> None:
