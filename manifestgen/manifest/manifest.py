@@ -368,7 +368,8 @@ class Manifest:
             if isinstance(part.value, str):
                 yield RouteEntry(part.name, part.pointer, part.value, part.value, part.pointer)
             elif (inner := child(part, "route")) is not None:
-                text = inner.value if isinstance(inner.value, str) else None
+                # A number becomes its text, which is no route either.
+                text = as_text(inner.value)
                 yield RouteEntry(part.name, inner.pointer, text, part.value, part.pointer)
             else:
                 yield RouteEntry(part.name, part.pointer, None, part.value, part.pointer)

@@ -1,9 +1,11 @@
 """What the runtime takes and other tools refuse."""
 
+import difflib
 import re
 from collections.abc import Iterator
 from typing import Final
 
+from manifestgen.manifest.create_options import keys as chunk_keys
 from manifestgen.manifest.manifest import Manifest, Module, child
 from manifestgen.manifest.pointer import escape
 from manifestgen.manifest.reading import STATUS, enum_member
@@ -30,6 +32,7 @@ _MODULE: Final = frozenset(
     ]
 )
 _SETTINGS: Final = re.compile(r"image|createOptions\d*|digest", re.IGNORECASE)
+_KNOWN_SETTINGS: Final = frozenset({"image", "createOptions"})
 _LOWER: Final = {name.lower() for names in (_AGENT, _HUB, _MODULE) for name in names}
 
 
@@ -81,12 +84,17 @@ def _module(module: Module) -> Iterator[Problem]:
         if key not in _MODULE and key.lower() not in _LOWER:
             yield _unknown(key, f"{module.pointer}/{escape(key)}", _MODULE)
     for key in module.settings:
-        if (
-            key not in ("image", "createOptions")
-            and not _SETTINGS.fullmatch(key)
-            and "createoptions" not in key.lower()
-        ):
-            yield _unknown(key, f"{module.at('settings')}/{escape(key)}", frozenset({"image", "createOptions"}))
+        if key in ("image", "createOptions") or _SETTINGS.fullmatch(key):
+            continue
+        if "createoptions" not in key.lower():
+            yield _unknown(key, f"{module.at('settings')}/{escape(key)}", _KNOWN_SETTINGS)
+        elif len(chunk_keys(module.settings)) == 1:
+            yield Problem(
+                f"{module.at('settings')}/{escape(key)}",
+                f"edgeAgent reads {key!r} as createOptions, and other tools refuse it",
+                "write 'createOptions'",
+                at_key=True,
+            )
     for name, words in _WORDS.items():
         value = module.get(name)
         if isinstance(value, str) and value not in words and value.lower() in words:
@@ -96,8 +104,6 @@ def _module(module: Module) -> Iterator[Problem]:
 
 
 def _unknown(key: str, pointer: str, known: frozenset[str]) -> Problem:
-    import difflib
-
     if key.startswith(("_", "$", "#", "//")) or key.lower() in ("comment", "comments", "description", "integrity"):
         return Problem(
             pointer, f"the runtime ignores {key!r}, and other tools refuse it", "drop it for those tools", at_key=True
