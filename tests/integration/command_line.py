@@ -1,0 +1,194 @@
+"""The command line as a user runs it, and what each of its answers must look like."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+_TIMEOUT = 120
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A command that has ended."""
+
+    stdout: str
+    stderr: str
+    code: int
+
+    @property
+    def json(self) -> Any:
+        """The one document on stdout."""
+        return json.loads(self.stdout)
+
+    @property
+    def output(self) -> str:
+        return self.stdout + self.stderr
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """The two lines that an error is."""
+
+    error: str
+    fix: str
+
+    def __contains__(self, words: object) -> bool:
+        return str(words) in f"{self.error}\n{self.fix}"
+
+
+def complaint(completed: Completed, code: int) -> Complaint:
+    """The error that a command ended with: two lines, the last ones on stderr, its exit code, no traceback."""
+    assert completed.code == code, completed
+    assert "Traceback" not in completed.output, completed.output
+    *_, error, fix = completed.stderr.splitlines()
+    assert error.startswith("error: "), completed.stderr
+    assert fix.startswith("  fix: "), completed.stderr
+    for sentence in (error, fix):
+        assert sentence == sentence.rstrip(" .\n"), f"ends with a full stop: {sentence!r}"
+    return Complaint(error.removeprefix("error: "), fix.removeprefix("  fix: "))
+
+
+def in_a_new_process(*arguments: str | Path, cwd: Path, environment: Mapping[str, str] | None = None) -> Completed:
+    """Run the command as a shell does."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "manifestgen", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_TIMEOUT,
+        check=False,
+    )
+    return Completed(ended.stdout, ended.stderr, ended.returncode)
+
+
+def in_this_process(*arguments: str | Path) -> Completed:
+    """Run the command without the second that a new process takes to import the SDKs."""
+    from manifestgen.cli import run
+
+    stdout, stderr = io.StringIO(), io.StringIO()
+    with (
+        _logging_restored(),
+        warnings.catch_warnings(),
+        _stdin(io.StringIO()),
+        contextlib.redirect_stdout(stdout),
+        contextlib.redirect_stderr(stderr),
+    ):
+        code = run([str(argument) for argument in arguments])
+    return Completed(stdout.getvalue(), stderr.getvalue(), code)
+
+
+@contextlib.contextmanager
+def _logging_restored() -> Iterator[None]:
+    root, ours = logging.getLogger(), logging.getLogger("manifestgen")
+    handlers, levels = root.handlers[:], (root.level, ours.level)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(capture=False)
+        root.handlers[:] = handlers
+        root.setLevel(levels[0])
+        ours.setLevel(levels[1])
+
+
+@contextlib.contextmanager
+def _stdin(stream: io.StringIO) -> Iterator[None]:
+    before, sys.stdin = sys.stdin, stream
+    try:
+        yield
+    finally:
+        sys.stdin = before
+
+
+@dataclass
+class Started:
+    """A command that is running; what it says is collected as it says it."""
+
+    process: subprocess.Popen[str]
+    lines: list[str] = field(default_factory=list)
+    _said: threading.Condition = field(default_factory=threading.Condition)
+    _readers: list[threading.Thread] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        reader = threading.Thread(target=self._read, daemon=True)
+        reader.start()
+        self._readers.append(reader)
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            with self._said:
+                self.lines.append(line.rstrip("\n"))
+                self._said.notify_all()
+
+    def until_it_says(self, words: str) -> None:
+        """Wait for a line on stderr."""
+        with self._said:
+            said = self._said.wait_for(lambda: any(words in line for line in self.lines), timeout=60)
+        assert said, f"never said {words!r}: {self.lines}"
+
+    def kill(self) -> None:
+        """SIGKILL, as the kernel or an impatient pipeline sends it."""
+        self.process.kill()
+        self.ended()
+
+    def interrupt(self) -> Completed:
+        """Ctrl-C."""
+        self.process.send_signal(signal.SIGINT)
+        return self.ended()
+
+    def ended(self) -> Completed:
+        """Wait for its end."""
+        assert self.process.stdout is not None and self.process.stderr is not None
+        stdout = self.process.stdout.read()
+        code = self.process.wait(60)
+        self._readers[0].join(60)
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return Completed(stdout, "\n".join(self.lines), code)
+
+
+def started(*arguments: str | Path, cwd: Path) -> Started:
+    """Start the command and come back at once."""
+    return Started(
+        subprocess.Popen(
+            [sys.executable, "-m", "manifestgen", *map(str, arguments)],
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    )
+
+
+def eventually(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> None:
+    """Wait until something that another process or thread does has come about."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"never came about: {what}"
+        time.sleep(0.02)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder with its content, to see what a command left behind."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.is_symlink()
+    }
