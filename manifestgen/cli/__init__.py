@@ -118,4 +118,10 @@ def _sentence(message: str) -> str:
 
 def main() -> None:
     """Entry point of `manifestgen`."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if code == Interrupted.exit_code:
+        # Whoever pressed Ctrl-C has waited enough: the SDKs' threads would hold the process until their requests end.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
