@@ -81,6 +81,9 @@ class Agents:
     async def _work(self, device_id: str) -> None:
         try:
             pause = await Agent(self._store, device_id, self._pull).reconcile()
+        except asyncio.CancelledError:
+            self.stop()  # the sandbox stops: nobody is to wake in the meantime
+            raise
         finally:
             self._awake.discard(device_id)
         if device_id not in self._waiting:

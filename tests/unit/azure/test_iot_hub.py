@@ -14,6 +14,7 @@ from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import ClientSecretCredential
 from fakes.hub_service import content, module
 
+from manifestgen.azure.auth import credential
 from manifestgen.azure.iot_hub import IotHub, connect
 from manifestgen.azure.iot_hub_retry import Patience
 from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError, NotFoundError, UnconfirmedError
@@ -184,17 +185,25 @@ def test_a_policy_without_the_right_is_denied(sandbox: Any) -> None:
 
 def test_an_identity_without_the_role_is_told_which(sandbox: Any) -> None:
     environment = sandbox.environment
-    credential = ClientSecretCredential(
+    principal = ClientSecretCredential(
         environment["AZURE_TENANT_ID"], environment["AZURE_CLIENT_ID"], environment["AZURE_CLIENT_SECRET"]
     )
-    hub = connect(host=environment["IOTHUB_HOST"], credential=credential, patience=QUICK)
+    hub = connect(host=environment["IOTHUB_HOST"], credential=principal, patience=QUICK)
     assert hub.device(EDGE).id == EDGE
     sandbox.fault("status", status=403, code="IotHubUnauthorizedAccess", message="no assigned permissions", times=1)
     with pytest.raises(DeniedError) as caught:
         hub.device(EDGE)
     assert "403 IotHubUnauthorizedAccess no assigned permissions" in caught.value.what
     assert "'IoT Hub Data Contributor'" in caught.value.fix
-    credential.close()
+    principal.close()
+
+
+def test_the_login_of_all_adapters_opens_the_hub(sandbox: Any) -> None:
+    hub = connect(host=sandbox.environment["IOTHUB_HOST"], credential=credential(), patience=QUICK)
+    hub.set_modules(EDGE, content())
+    sandbox.admin("POST", "/tokens/expire")
+    with pytest.raises(DeniedError, match="401 IotHubUnauthorizedAccess"):
+        hub.set_modules(EDGE, content())
 
 
 class _NoToken:
