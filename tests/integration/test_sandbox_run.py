@@ -163,7 +163,8 @@ def _command_that_tells_and_stays(path: Path) -> list[str]:
 @posix
 def test_it_stops_when_it_is_killed(tmp_path: Path, spawned: list[subprocess.Popen[bytes]]) -> None:
     told = tmp_path / "told"
-    process = subprocess.Popen([*_MANIFESTGEN, "sandbox", "run", "--", *_command_that_tells_and_stays(told)])
+    run = [*_MANIFESTGEN, "sandbox", "run", "--state", str(tmp_path / "state"), "--"]
+    process = subprocess.Popen([*run, *_command_that_tells_and_stays(told)])
     spawned.append(process)
     admin, orphan = _wait_for(told).split()
     process.kill()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,10 @@ from manifestgen.sandbox.world import Store, World
 
 
 @pytest.fixture
-def store() -> Store:
-    return Store()
+def store() -> Iterator[Store]:
+    store = Store()
+    yield store
+    store.close()
 
 
 def test_a_document_is_written_read_and_deleted(store: Store) -> None:
