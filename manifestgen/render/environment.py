@@ -104,7 +104,14 @@ class Environment(SandboxedEnvironment):
     code_generator_class = _Generator
 
     def __init__(self, loader: BaseLoader) -> None:
-        super().__init__(loader=loader, undefined=_Undefined, autoescape=True, finalize=_put_out, auto_reload=False)
+        super().__init__(
+            loader=loader,
+            undefined=_Undefined,
+            autoescape=True,
+            finalize=_put_out,
+            auto_reload=False,
+            optimized=False,  # it costs more than it gives a template that is rendered once
+        )
         for name in _HTML_FILTERS:
             del self.filters[name]
         self.filters["tojson"] = to_json

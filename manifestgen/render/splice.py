@@ -20,6 +20,7 @@ _OPEN: Final = "\ufdd0"
 _CLOSE: Final = "\ufdd1"
 _LINE: Final = "\ufdd2"
 _LINE_END: Final = "\ufdd3"
+_ESCAPED_MARK: Final = "\\ufdd"
 MARKS: Final = re.compile(f"[{_OPEN}{_CLOSE}{_LINE}{_LINE_END}]")
 
 _ESCAPED: Final = re.compile(r"\\.", re.DOTALL)
@@ -40,8 +41,6 @@ class NotJsonError(TypeError):
 def _refuse(value: Any) -> str:
     if isinstance(value, Undefined):
         return str(value)  # raises, with the name
-    if isinstance(value, Markup):
-        return text_of(value)
     raise NotJsonError(f"a value of type {type(value).__name__} is not JSON")
 
 
@@ -54,7 +53,19 @@ def to_json(value: Any) -> Json:
         return Json(encode_basestring_ascii(text_of(value)))
     if type(value) is str:
         return Json(encode_basestring_ascii(value))
-    return Json(_encode(value))
+    text = _encode(value)
+    if _ESCAPED_MARK in text:
+        text = _encode(_without_marks(value))
+    return Json(text)
+
+
+def _without_marks(value: Any) -> Any:
+    """The value with what macros put out, if any is in it, as plain text."""
+    if isinstance(value, dict):
+        return {_without_marks(key): _without_marks(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_marks(item) for item in value]
+    return text_of(value) if isinstance(value, Markup) else value
 
 
 def mark(value: Any) -> Markup:

@@ -108,6 +108,12 @@ class TestValuesInTheirPlace:
         assert twin("[{{ pair('a', 1) ~ ',' ~ pair('b', 2) }}]", before=macro) == ['{"a": 1},{"b": 2}']
         assert twin("{{ pair('a', '<&>') ~ '<&>' }}", before=macro) == '{"a": "<&>"}<&>'
 
+    def test_a_macros_text_can_be_part_of_a_value(self) -> None:
+        macro = '{% macro pair(k, v) %}{"{{ k }}": {{ v }}}{% endmacro %}'
+        expression = "{{ [{'o': pair('a', v), pair('k', 1): (1, '\ufdd0')}] }}".replace("\ufdd0", "\\ufdd5")
+        assert twin(expression, {"v": 'x"'}, before=macro) == [{"o": '{"a": "x\\""}', '{"k": 1}': [1, "\ufdd5"]}]
+        assert twin("{{ [v, w] }}", {"v": "\ufdd0x\ufdd1", "w": ["\ufdd2"]}) == ["\ufdd0x\ufdd1", ["\ufdd2"]]
+
     def test_a_block_that_was_set_is_text_of_the_template(self) -> None:
         assert twin("{{ o }}", {"v": 'x"'}, before='{% set o %}{"a": {{ v }}}{% endset %}') == {"a": 'x"'}
 
@@ -192,6 +198,20 @@ class TestMistakes:
             render("t.json.j2", {}, root=tmp_path)
         assert caught.value.where == f"{tmp_path / 'part.j2'}:2"
 
+    def test_a_syntax_error_in_an_included_template_names_that_file(self, tmp_path: Path) -> None:
+        (tmp_path / "part.j2").write_text("\n{% nope %}")
+        (tmp_path / "u.json.j2").write_text('{"a": {% include "part.j2" %}}')
+        with pytest.raises(InputError, match="not a template") as caught:
+            render("u.json.j2", {}, root=tmp_path)
+        assert caught.value.where == f"{tmp_path / 'part.j2'}:2"
+
+    def test_a_file_that_changed_meanwhile_leaves_the_name_of_the_template(self) -> None:
+        template = compiled("{,}")
+        Path("t.json.j2").unlink()
+        with pytest.raises(InputError, match="not JSON") as caught:
+            template.render({})
+        assert caught.value.where == "t.json.j2"
+
     @pytest.mark.parametrize(
         ("text", "line"),
         [
@@ -211,7 +231,7 @@ class TestMistakes:
     @pytest.mark.parametrize(
         ("text", "line"),
         [
-            ('{"modulesContent": {\n"a": {},\n}}', 3),
+            ('{"modulesContent": {\n"a": {}\n;}}', 3),
             ('{"modulesContent": {\n"a": {}\n"b": {}}}', 3),
             ('{"modulesContent":\n{% for i in [1, 2] %}\n  {"a": {{ i }} }\n{% endfor %}}', 3),
             ("{{ v }}\n{{ v }}", 2),
