@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from fakes.hub_service import HubService, content, module, with_hub
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifestgen.sandbox.devices import difference
@@ -21,12 +21,14 @@ _values = st.recursive(
 _objects = st.dictionaries(_keys, _values, max_size=3)
 
 
+@settings(deadline=None)  # other work on the machine is not this test's business
 @given(_objects, _objects)
 def test_the_difference_of_two_reports_makes_the_second_of_the_first(old: dict[str, Any], new: dict[str, Any]) -> None:
     assert patch(old, difference(old, new)) == new
     assert difference(new, new) == {}
 
 
+@settings(deadline=None)
 @given(_objects, _objects)
 def test_metadata_mirrors_the_properties(old: dict[str, Any], change: dict[str, Any]) -> None:
     section = patch_section(patch_section(new_section("t0"), old, "t1"), change, "t2")

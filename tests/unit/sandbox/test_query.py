@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifestgen.sandbox.query import QueryError, parse, parse_condition
@@ -163,6 +163,7 @@ def test_what_is_no_query_is_refused(text: str) -> None:
         parse(text)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_a_condition_or_refused(text: str) -> None:
     try:
