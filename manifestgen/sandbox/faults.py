@@ -271,12 +271,16 @@ def set_module_fault(world: World, device_id: str, module: str, fault: ModuleFau
 
 
 def module_fault(world: World, device_id: str, module: str, image: str = "") -> ModuleFault | None:
-    """How the module is to fail, or None."""
+    """How the module is to fail, or None: as was asked for, or because of what its image was built from."""
     modules = _device(world, device_id)["modules"]
     data = modules.get(module) or modules.get("*")
-    if data is None or (data["image"] and image and data["image"] != image):
+    if data is not None and not (data["image"] and image and data["image"] != image):
+        return ModuleFault(data["kind"], data["message"], data["exit_code"], data["image"])
+    # What Azure ML's builds know of images whose container cannot start, such as one without its entry script.
+    cannot_start = world.store.get("start-failure", image) if image else None
+    if cannot_start is None:
         return None
-    return ModuleFault(data["kind"], data["message"], data["exit_code"], data["image"])
+    return ModuleFault("exit", cannot_start["message"], cannot_start["exit_code"], image)
 
 
 def _device(world: World, device_id: str) -> dict[str, Any]:
