@@ -6,13 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from manifestgen.check import Checked, Finding, Summary
+from manifestgen.report._printable import encodable, printable
 
 
 def findings_data(checked: Sequence[Checked], total: Summary) -> dict[str, Any]:
     """`{"files": [{"path", "kind", "findings": […]}], "summary": {"errors", "warnings", "infos"}}`."""
     return {
         "files": [
-            {"path": one.path, "kind": one.kind.value, "findings": [_finding(finding) for finding in one.findings]}
+            {
+                "path": encodable(one.path),
+                "kind": one.kind.value,
+                "findings": [_finding(finding) for finding in one.findings],
+            }
             for one in checked
         ],
         "summary": {"errors": total.errors, "warnings": total.warnings, "infos": total.infos},
@@ -24,9 +29,9 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "rule": finding.rule,
         "severity": finding.severity.value,
         "effect": finding.effect.value,
-        "pointer": finding.pointer,
+        "pointer": encodable(finding.pointer),
         "line": finding.line,
         "column": finding.column,
-        "message": finding.message,
-        "fix": finding.fix,
+        "message": printable(finding.message),
+        "fix": printable(finding.fix),
     }

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import json
+import time
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from manifestgen.check import Effect, Finding, Kind, Severity, check, check_data, check_source, read, summarize
+from manifestgen.errors import InputError
+from manifestgen.rules import KNOWN_ON
+
+CASES = Path(__file__).parent.parent / "rules"
+PLAIN = json.loads((CASES / "route-syntax/pass/plain.json").read_text("utf-8"))
+
+
+def with_route(text: Any) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(json.dumps(PLAIN))
+    data["modulesContent"]["$edgeHub"]["properties.desired"]["routes"]["up"] = text
+    return data
+
+
+def only(findings: list[Finding], rule: str) -> Finding:
+    (finding,) = [finding for finding in findings if finding.rule == rule]
+    return finding
+
+
+def test_finding_has_its_place_in_the_text() -> None:
+    text = json.dumps(with_route("FROM /messages/* INTO upstream"), indent=2)
+    finding = only(check(read(text)), "route-syntax")
+
+    assert finding.pointer == "/modulesContent/$edgeHub/properties.desired/routes/up"
+    assert text[finding.offset :].startswith('upstream"')
+    assert text.split("\n")[finding.line - 1][finding.column - 1 :].startswith('upstream"')
+    assert finding.length == len("upstream")
+    assert finding.effect is Effect.REFUSED
+    assert finding.severity is Severity.ERROR
+    assert (finding.side, finding.status) == ("edgeHub", 400)
+
+
+def test_place_inside_a_text_is_found_through_its_escapes() -> None:
+    text = json.dumps(with_route('FROM /messages/* WHERE "é" = \'"\' INTO upstream'))
+    finding = only(check(read(text)), "route-syntax")
+
+    assert text[finding.offset :].startswith('upstream"')
+
+
+def test_places_with_windows_line_ends_and_a_mark_are_those_of_the_editor() -> None:
+    text = json.dumps(with_route("FROM /messages/* INTO upstream"), indent=2)
+    plain = only(check(read(text)), "route-syntax")
+    windows = only(check(read(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())), "route-syntax")
+
+    assert (windows.line, windows.column) == (plain.line, plain.column)
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda data: {"content": data}, lambda data: {"moduleContent": data["modulesContent"]}]
+)
+def test_pointers_are_into_the_file_as_given(wrap: Any) -> None:
+    data = wrap(with_route("x"))
+    finding = only(check(read(json.dumps(data))), "route-syntax")
+
+    value = data
+    for key in finding.pointer.split("/")[1:]:
+        value = value[key]
+    assert value == "x"
+
+
+def test_all_findings_are_reported_in_the_order_of_the_text() -> None:
+    data = with_route("x")
+    data["modulesContent"]["$edgeAgent"]["properties.desired"]["schemaVersion"] = "2.0"
+    findings = check(read(json.dumps(data)))
+
+    assert [finding.rule for finding in findings if finding.severity is Severity.ERROR] == [
+        "agent-schema-version",
+        "route-syntax",
+    ]
+    assert [finding.offset for finding in findings] == sorted(finding.offset for finding in findings)
+
+
+def test_rules_are_selected_and_ignored() -> None:
+    document = read(json.dumps(with_route("FROM /messages/* INTO upstream WHERE x")))
+
+    assert {finding.rule for finding in check(document, select=["route-syntax"])} == {"route-syntax"}
+    assert "route-syntax" not in {finding.rule for finding in check(document, ignore={"route-syntax": "known"})}
+
+
+@pytest.mark.parametrize("keyword", ["select", "ignore"])
+def test_unknown_rule_names_the_nearest(keyword: str) -> None:
+    with pytest.raises(InputError) as caught:
+        check(read("{}"), **{keyword: ["route-sintax"]})
+
+    assert "route-syntax" in caught.value.fix
+
+
+def test_support_dates_are_compared_with_the_date_given() -> None:
+    document = read((CASES / "support-ended/fail/old.json").read_bytes())
+
+    assert "support-ended" in {finding.rule for finding in check(document)}
+    assert "support-ended" not in {finding.rule for finding in check(document, as_of=date(2024, 1, 1))}
+    assert date(2027, 1, 1) > KNOWN_ON
+
+
+def test_what_depends_on_placeholders_is_not_judged() -> None:
+    data = json.loads(json.dumps(PLAIN))
+    agent = data["modulesContent"]["$edgeAgent"]["properties.desired"]
+    agent["modules"]["scorer"]["settings"]["image"] = "${MODULES.scorer}"
+    agent["modules"]["scorer"]["status"] = "started"
+    data["$schema-template"] = "4.0.0"
+    document = read(json.dumps(data))
+
+    assert document.kind is Kind.TEMPLATE
+    assert {finding.rule for finding in check(document)} == {"placeholder", "module-status"}
+
+
+def test_placeholder_that_was_forgotten_is_refused_as_the_device_does() -> None:
+    data = json.loads(json.dumps(PLAIN))
+    agent = data["modulesContent"]["$edgeAgent"]["properties.desired"]
+    agent["modules"]["scorer"]["settings"]["image"] = "${MODULES.scorer}"
+
+    assert {"placeholder", "image-format"} <= {finding.rule for finding in check(read(json.dumps(data)))}
+
+
+def test_layered_manifest_may_be_told() -> None:
+    source = b'{"modulesContent": {"$edgeAgent": {}, "a1": {"properties.desired": {"b": 1}}}}'
+
+    assert check_source(source, "x.json", layered=True).findings == ()
+    assert check_source(source, "x.json").kind is Kind.MANIFEST
+    assert "agent-empty" in {finding.rule for finding in check_source(source, "x.json").findings}
+
+
+def test_lines_of_findings_are_kept_without_secrets() -> None:
+    text = json.dumps(with_route("x"))
+    checked = check_source(text.encode(), "x.json")
+
+    assert "example-password" in text
+    assert "example-password" not in checked.lines[1]
+    assert len(checked.lines[1]) == len(text)
+
+
+def test_rendered_data_can_be_checked_without_a_file() -> None:
+    assert check_data(PLAIN) == []
+    assert only(check_data(with_route("x")), "route-syntax").line > 1
+
+
+def test_findings_are_counted_by_severity() -> None:
+    summary = summarize(check(read("{}")))
+
+    assert (summary.errors, summary.warnings, summary.infos) == (1, 0, 0)
+    assert summary.reaches("error")
+    assert summary.reaches("info")
+    assert not summary.reaches("never")
+    assert not summarize([]).reaches("info")
+
+
+HOSTILE = {
+    "ten megabytes of brackets": "[" * 10_000_000,
+    "ten megabytes of objects": '{"a":' * 2_000_000,
+    "a route of a megabyte": json.dumps(
+        with_route("FROM /messages/* WHERE " + "NOT " * 250_000 + "true INTO $upstream")
+    ),
+    "parentheses in a route": json.dumps(with_route("FROM /messages/* WHERE " + "(" * 500_000 + " INTO $upstream")),
+    "a number of a million digits": json.dumps(PLAIN).replace("7200", "9" * 1_000_000),
+    "a name of a megabyte": json.dumps(PLAIN).replace('"sensor"', json.dumps("s" * 1_000_000)),
+    "lone surrogates": json.dumps(PLAIN).replace("scorer", "\\ud800").replace("30", "\\udfff"),
+    "nul": json.dumps(PLAIN).replace("scorer", "\\u0000"),
+    "deep create options": json.dumps(PLAIN).replace('"{}"', json.dumps("[" * 100_000)),
+    "deep create options object": json.dumps(PLAIN).replace('"{}"', '{"a":' * 400 + "1" + "}" * 400),
+    "many doubled keys": '{"modulesContent": {' + ",".join(['"a": {}'] * 200_000) + "}}",
+    "many placeholders": '{"modulesContent": {' + ",".join(f'"<a{i}>": {{}}' for i in range(50_000)) + "}}",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_input_crashes_or_hangs(name: str) -> None:
+    start = time.monotonic()
+
+    checked = check_source(HOSTILE[name].encode("utf-8", "surrogatepass"), "x.json")
+
+    assert checked.findings
+    assert time.monotonic() - start < 60
+
+
+@pytest.mark.slow
+def test_manifest_of_a_hundred_thousand_modules_is_answered() -> None:
+    module = PLAIN["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]["scorer"]
+    data = json.loads(json.dumps(PLAIN))
+    data["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"] = {f"m{i}": module for i in range(100_000)}
+
+    assert {finding.rule for finding in check_data(data)} >= {"twin-limits", "many-modules"}
