@@ -17,6 +17,7 @@ from manifestgen.render.splice import Json, line_mark, mark, text_of, to_json
 
 # Filters of Jinja that make or mark HTML: here they would let a value into the manifest unescaped, or spoil it.
 _HTML_FILTERS: Final = ("e", "escape", "forceescape", "safe", "striptags", "urlize", "xmlattr")
+_DICT_METHODS: Final = frozenset(dir(dict))
 
 
 class MissingError(UndefinedError):
@@ -50,6 +51,18 @@ class _Generator(CodeGenerator):
     def visit_Output(self, node: nodes.Output, frame: Frame) -> None:
         node.nodes = [_literal_as_text(child) for child in node.nodes]
         super().visit_Output(node, frame)
+
+    # As in jinja2.nativetypes: what is written round each value. Jinja would escape it as HTML there.
+    def _output_child_to_const(self, node: nodes.Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo) -> str:
+        if isinstance(node, nodes.TemplateData):
+            return node.data
+        raise nodes.Impossible
+
+    def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo) -> None:
+        self.write("environment.put_out(")
+
+    def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo) -> None:
+        self.write(")")
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:
         self.write("environment.join_texts((")
@@ -108,7 +121,6 @@ class Environment(SandboxedEnvironment):
             loader=loader,
             undefined=_Undefined,
             autoescape=True,
-            finalize=_put_out,
             auto_reload=False,
             optimized=False,  # it costs more than it gives a template that is rendered once
         )
@@ -126,6 +138,15 @@ class Environment(SandboxedEnvironment):
     def template_of(self, number: int) -> str:
         """The name that a number stands for."""
         return list(self._numbers)[number]
+
+    #: What `{{ value }}` puts out.
+    put_out = staticmethod(mark)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """`obj.attribute`; at once for the keys of plain data, which the sandbox has nothing to say about."""
+        if type(obj) is dict and attribute not in _DICT_METHODS and attribute in obj:
+            return obj[attribute]
+        return super().getattr(obj, attribute)
 
     @staticmethod
     def join_texts(items: tuple[Any, ...]) -> Any:
@@ -146,18 +167,9 @@ def _text(item: Any) -> str:
 
 
 @pass_eval_context
-def _put_out(_: EvalContext, value: Any) -> Markup:
-    """What `{{ value }}` puts out.
-
-    It asks for the context to be called at run time only: what Jinja puts out while it compiles, it escapes as HTML.
-    """
-    return mark(value)
-
-
-@pass_eval_context
 def _join(context: EvalContext, value: Any, d: str = "", attribute: str | int | None = None) -> Any:
     """The filter `join`; JSON texts that are joined are text of the template, not a value."""
     items = list(value)
     if items and attribute is None and all(type(item) is Json for item in items):
-        return Markup(d).join(mark(item) for item in items)  # noqa: S704 - no HTML
+        return Markup(d.join(mark(item) for item in items))  # noqa: S704 - no HTML
     return sync_do_join(context, items, d, attribute)

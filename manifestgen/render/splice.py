@@ -68,14 +68,18 @@ def _without_marks(value: Any) -> Any:
     return text_of(value) if isinstance(value, Markup) else value
 
 
-def mark(value: Any) -> Markup:
+def mark(value: Any) -> str:
     """What is put out for `{{ value }}`."""
-    if isinstance(value, Markup):
-        return value  # text of the template's: a macro's, a block's, a literal's
+    kind = type(value)
+    if kind is str:
+        return f"{_OPEN}{encode_basestring_ascii(value)}{_CLOSE}"
+    if kind is Json:
+        return f"{_OPEN}{value}{_CLOSE}"
+    if kind is Markup:
+        return str(value)  # text of the template's: a macro's, a block's, a literal's
     if isinstance(value, Undefined):
-        return Markup(str(value))  # noqa: S704 - raises, or is the empty text of an 'if' without 'else'
-    text = value if type(value) is Json else to_json(value)
-    return Markup(f"{_OPEN}{text}{_CLOSE}")  # noqa: S704 - no HTML; the JSON of a value is what is meant here
+        return str(value)  # raises, or is the empty text of an 'if' without 'else'
+    return f"{_OPEN}{to_json(value)}{_CLOSE}"
 
 
 def line_mark(template: int, line: int) -> str:
