@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,27 +24,21 @@ IMAGE = "acme.azurecr.io/scorer:1.4.2"
 projects = sorted(path.parent.name for path in SAMPLES.glob("*/manifestgen.yaml"))
 
 
-def compare(request: pytest.FixtureRequest, name: str, text: str) -> None:
-    path = GOLDEN / f"{name}.json"
-    if request.config.getoption("--update-golden", default=False):
-        path.write_text(text, encoding="utf-8")
-    assert path.read_text(encoding="utf-8") == text
-
-
 def test_there_are_the_samples_that_the_documentation_names() -> None:
     assert projects == ["anomaly-detection", "bring-your-own-image"]
 
 
 @pytest.mark.parametrize("name", projects)
-def test_a_sample_renders_as_it_did(name: str, request: pytest.FixtureRequest) -> None:
+def test_a_sample_renders_as_it_did(name: str, golden: Callable[[Path, str], None]) -> None:
     project = load(SAMPLES / name)
     image = None if project.image is not None and project.image.builder == "none" else IMAGE
-    compare(request, f"sample-{name}", dump(render_project(project, placeholder_logins, image=image).manifest.content))
+    rendered = render_project(project, placeholder_logins, image=image)
+    golden(GOLDEN / f"sample-{name}.json", dump(rendered.manifest.content))
 
 
 @pytest.mark.parametrize("name", builtin_names())
-def test_a_built_in_template_renders_as_it_did(name: str, request: pytest.FixtureRequest) -> None:
-    compare(request, name, dump(render(name, context_of(image=IMAGE)).content))
+def test_a_built_in_template_renders_as_it_did(name: str, golden: Callable[[Path, str], None]) -> None:
+    golden(GOLDEN / f"{name}.json", dump(render(name, context_of(image=IMAGE)).content))
 
 
 @pytest.mark.parametrize("name", projects)
