@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from manifestgen.cli import run
 from manifestgen.manifest.dump import dump
 from manifestgen.project import load
 from manifestgen.project.score import check_inputs
@@ -150,3 +151,18 @@ def test_its_names_are_those_of_the_sandbox() -> None:
 
 def test_its_model_is_small() -> None:
     assert (ANOMALY / "model.pkl").stat().st_size < 100_000
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_the_checker_finds_nothing_in_a_built_in_template(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ACR_USERNAME_ACME", "acme")
+    monkeypatch.setenv("ACR_PASSWORD_ACME", "canary-password")
+    (tmp_path / "manifestgen.yaml").write_text(
+        f"version: 1\nregistry: {{credentials: env}}\nmanifest: {{template: {name}}}\n"
+    )
+    assert run(["render", str(tmp_path), "--image", IMAGE, "-q"]) == 0
+    capsys.readouterr()
+    assert run(["check", str(tmp_path / "deployment.json"), "--output", "json", "--fail-on", "info"]) == 0
+    assert json.loads(capsys.readouterr().out)["summary"] == {"errors": 0, "warnings": 0, "infos": 0}
