@@ -35,7 +35,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from manifestgen.sandbox import accounts, entra, faults
-from manifestgen.sandbox.registry import push_image
+from manifestgen.sandbox.registry.service import push_image
 
 if TYPE_CHECKING:
     from manifestgen.sandbox.server import Sandbox

@@ -23,12 +23,16 @@ from aiohttp.typedefs import Middleware
 from filelock import FileLock, Timeout
 
 from manifestgen.errors import InputError
-from manifestgen.sandbox import aml, arm, blob, entra, hub, registry
+from manifestgen.sandbox import blob, entra
+from manifestgen.sandbox.aml import service as aml
+from manifestgen.sandbox.arm import service as arm
 from manifestgen.sandbox.certificates import Authority
 from manifestgen.sandbox.environment import environment
 from manifestgen.sandbox.faults import Faults
+from manifestgen.sandbox.hub import service as hub
 from manifestgen.sandbox.proxy import Proxy
 from manifestgen.sandbox.refusal import refusal
+from manifestgen.sandbox.registry import service as registry
 from manifestgen.sandbox.traffic import Handler, Traffic
 from manifestgen.sandbox.world import Store, World
 

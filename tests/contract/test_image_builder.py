@@ -387,7 +387,7 @@ class TestAzureMl:
 
     @pytest.mark.parametrize("builder", ["package", "container-image"])
     def test_containers_of_the_image_start(self, sandbox_cloud: Cloud, files: Files, name: str, builder: Any) -> None:
-        from manifestgen.sandbox.aml_build import start_failure
+        from manifestgen.sandbox.aml.build import start_failure
 
         model = sandbox_cloud.builder.register(registration(files, name))
         status, _ = finished(sandbox_cloud.builder, sandbox_cloud.builder.start(request_for(model, files, builder)))
@@ -420,7 +420,7 @@ class TestAzureMl:
         assert "EXAMPLE_ENV_VAR" not in variables
 
     def test_packaged_image_shows_its_tags_in_the_registry(self, sandbox_cloud: Cloud, files: Files, name: str) -> None:
-        from manifestgen.sandbox import images
+        from manifestgen.sandbox.registry import images
 
         builder, world = sandbox_cloud.builder, sandbox_cloud.sandbox.world
         request = request_for(builder.register(registration(files, name)), files, "package")
@@ -682,7 +682,7 @@ class TestAzureMl:
         from azureml.core.model import InferenceConfig, Model
 
         from manifestgen.azure import aml_sdk
-        from manifestgen.sandbox.aml_build import start_failure
+        from manifestgen.sandbox.aml.build import start_failure
 
         names, world = sandbox_cloud.sandbox.world.names, sandbox_cloud.sandbox.world
         ids = {"subscription_id": names.subscription_id, "resource_group": names.resource_group}

@@ -13,9 +13,9 @@ from typing import Any
 from aiohttp.test_utils import TestClient, TestServer
 from azure.iot.hub.sastoken import SasToken
 
-from manifestgen.sandbox import hub
-from manifestgen.sandbox.hub_auth import policy_key
-from manifestgen.sandbox.registry import PullResult
+from manifestgen.sandbox.hub import service as hub
+from manifestgen.sandbox.hub.auth import policy_key
+from manifestgen.sandbox.registry.service import PullResult
 from manifestgen.sandbox.world import Pace, Store, World
 
 QUICK = Pace(image_build=0.0, pull=0.0, start=0.0, retry=0.01)

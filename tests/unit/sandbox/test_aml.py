@@ -15,7 +15,9 @@ pytest.importorskip("aiohttp", reason="the sandbox is not installed")
 
 from aiohttp.test_utils import TestClient, TestServer
 
-from manifestgen.sandbox import aml, aml_build, blob
+from manifestgen.sandbox import blob
+from manifestgen.sandbox.aml import build as aml_build
+from manifestgen.sandbox.aml import service as aml
 from manifestgen.sandbox.entra import issue_token
 from manifestgen.sandbox.faults import fail_builds
 from manifestgen.sandbox.world import Pace, Store, World

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from fakes.hub_service import HubService, Images, content, module, with_hub
 
-from manifestgen.sandbox import edge_agent, faults
+from manifestgen.sandbox import faults
+from manifestgen.sandbox.device import edge_agent
 from manifestgen.sandbox.faults import ModuleFault
-from manifestgen.sandbox.hub_store import enable_agents
-from manifestgen.sandbox.registry import PullResult
+from manifestgen.sandbox.hub.store import enable_agents
+from manifestgen.sandbox.registry.service import PullResult
 from manifestgen.sandbox.world import Pace, Store, World
 
 SCORER = "acme.azurecr.io/scorer:1"

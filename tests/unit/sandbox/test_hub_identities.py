@@ -10,8 +10,8 @@ import pytest
 from fakes.hub_service import HubService, content, module, with_hub
 
 from manifestgen.sandbox import entra
-from manifestgen.sandbox.hub_auth import connection_string, policy_key
-from manifestgen.sandbox.hub_requests import set_throttle
+from manifestgen.sandbox.hub.auth import connection_string, policy_key
+from manifestgen.sandbox.hub.requests import set_throttle
 
 
 def test_the_first_device_is_there_and_connected() -> None:

@@ -20,7 +20,8 @@ from azure.iot.hub.protocol.models import Device, DeviceCapabilities, Module, Tw
 from fakes.hub_service import content, module
 from msrest.exceptions import HttpOperationError
 
-from manifestgen.sandbox import accounts, registry
+from manifestgen.sandbox import accounts
+from manifestgen.sandbox.registry import service as registry
 
 
 @pytest.fixture

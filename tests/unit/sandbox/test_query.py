@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manifestgen.sandbox.query import QueryError, parse, parse_condition
+from manifestgen.sandbox.hub.query import QueryError, parse, parse_condition
 
 DEVICE: dict[str, Any] = {
     "deviceId": "edge-01",

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import requests
 
-from manifestgen.sandbox import accounts, images, registry
+from manifestgen.sandbox import accounts
 from manifestgen.sandbox.entra import ARM, HUB, issue_token
+from manifestgen.sandbox.registry import images
+from manifestgen.sandbox.registry import service as registry
 
 _OCI = images.OCI_MANIFEST
 _ACCEPT = {"Accept": f"{images.OCI_MANIFEST}, {images.OCI_INDEX}"}

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 
 from manifestgen.sandbox import accounts
-from manifestgen.sandbox.arm_request import Arm, ArmError, Route, body_of, not_found, page
+from manifestgen.sandbox.arm.request import Arm, ArmError, Route, body_of, not_found, page
 
 _KIND = "Microsoft.ContainerRegistry/registries"
 

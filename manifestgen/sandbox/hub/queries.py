@@ -10,12 +10,12 @@ from itertools import chain
 
 from aiohttp import web
 
-from manifestgen.sandbox import query
-from manifestgen.sandbox.hub_auth import Right
-from manifestgen.sandbox.hub_errors import invalid
-from manifestgen.sandbox.hub_requests import Route, body
-from manifestgen.sandbox.hub_store import HubStore, module_twin_view, twin_view
-from manifestgen.sandbox.hub_twins import Json
+from manifestgen.sandbox.hub import query
+from manifestgen.sandbox.hub.auth import Right
+from manifestgen.sandbox.hub.errors import invalid
+from manifestgen.sandbox.hub.requests import Route, body
+from manifestgen.sandbox.hub.store import HubStore, module_twin_view, twin_view
+from manifestgen.sandbox.hub.twins import Json
 
 _PAGE = 100
 _LARGEST_PAGE = 2000

@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from typing import Any, Final
 
 from manifestgen.manifest import pointer, twin
-from manifestgen.sandbox.hub_errors import HubError, invalid
+from manifestgen.sandbox.hub.errors import HubError, invalid
 
 Json = dict[str, Any]
 

@@ -10,9 +10,9 @@ from typing import Any, Final, Literal
 
 from aiohttp import web
 
-from manifestgen.sandbox.hub_auth import Right, authorize
-from manifestgen.sandbox.hub_errors import HubError, invalid, stale
-from manifestgen.sandbox.hub_twins import etag
+from manifestgen.sandbox.hub.auth import Right, authorize
+from manifestgen.sandbox.hub.errors import HubError, invalid, stale
+from manifestgen.sandbox.hub.twins import etag
 from manifestgen.sandbox.world import World
 
 # 2021-04-12 is what azure-iot-hub 2.7 asks with, 2024-03-31 what az's IoT extension does.

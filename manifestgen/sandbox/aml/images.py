@@ -14,10 +14,11 @@ from typing import Any
 
 from aiohttp import web
 
-from manifestgen.sandbox import aml_build, blob
-from manifestgen.sandbox.aml_answer import Document, bad_request, body_of, iso, listed, not_found, patch_of, text_map
-from manifestgen.sandbox.aml_artifacts import CONTAINER, artifact_file
-from manifestgen.sandbox.aml_models import find_model
+from manifestgen.sandbox import blob
+from manifestgen.sandbox.aml import build as aml_build
+from manifestgen.sandbox.aml.answer import Document, bad_request, body_of, iso, listed, not_found, patch_of, text_map
+from manifestgen.sandbox.aml.artifacts import CONTAINER, artifact_file
+from manifestgen.sandbox.aml.models import find_model
 from manifestgen.sandbox.world import World
 
 _IMAGE_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")

@@ -1,7 +1,7 @@
 """Azure Machine Learning, the first version of its API, in the sandbox.
 
-What azureml-core asks of a workspace's services: discovery, artifacts (`aml_artifacts`), assets and registered models
-(`aml_models`), images, packages and operations (`aml_images`), builds (`aml_build`). Bytes travel by SAS URLs of
+What azureml-core asks of a workspace's services: discovery, artifacts (`artifacts`), assets and registered models
+(`models`), images, packages and operations (`images`), builds (`build`). Bytes travel by SAS URLs of
 `blob`. No published contract describes these services; their paths, bodies and answers are those that azureml-core
 1.57 to 1.61 sends and reads.
 """
@@ -13,8 +13,11 @@ from typing import Any
 
 from aiohttp import web
 
-from manifestgen.sandbox import aml_artifacts, aml_build, aml_images, aml_models
-from manifestgen.sandbox.aml_answer import Refused, service_error
+from manifestgen.sandbox.aml import artifacts as aml_artifacts
+from manifestgen.sandbox.aml import build
+from manifestgen.sandbox.aml import images as aml_images
+from manifestgen.sandbox.aml import models as aml_models
+from manifestgen.sandbox.aml.answer import Refused, service_error
 from manifestgen.sandbox.entra import ARM_AUDIENCES, TokenError, verify_token
 from manifestgen.sandbox.world import World
 
@@ -42,7 +45,7 @@ def create(world: World) -> web.Application:
         app.add_routes(service.routes(world, _WORKSPACE))
 
     async def resume(_: web.Application) -> None:
-        aml_build.resume(world)
+        build.resume(world)
 
     app.on_startup.append(resume)
     return app

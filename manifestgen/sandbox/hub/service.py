@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator, Sequence
 
 from aiohttp import web
 
-from manifestgen.sandbox import hub_deployments, hub_identities, hub_properties, hub_queries, registry
-from manifestgen.sandbox.devices import Agents, Pull
-from manifestgen.sandbox.hub_auth import POLICIES, policy_key
-from manifestgen.sandbox.hub_deployments import Engine
-from manifestgen.sandbox.hub_errors import HubError
-from manifestgen.sandbox.hub_requests import Route, Throttle, guarded
-from manifestgen.sandbox.hub_store import HubStore, new_device, sas_authentication, system_modules
+from manifestgen.sandbox.device.devices import Agents, Pull
+from manifestgen.sandbox.hub import deployments, identities, properties, queries
+from manifestgen.sandbox.hub.auth import POLICIES, policy_key
+from manifestgen.sandbox.hub.deployments import Engine
+from manifestgen.sandbox.hub.errors import HubError
+from manifestgen.sandbox.hub.requests import Route, Throttle, guarded
+from manifestgen.sandbox.hub.store import HubStore, new_device, sas_authentication, system_modules
+from manifestgen.sandbox.registry import service as registry
 from manifestgen.sandbox.world import World
 
 # `localhost` for clients that cannot use a proxy.
@@ -53,10 +54,10 @@ def create(world: World, pull: Pull = registry.pull) -> web.Application:
 def _routes(store: HubStore, engine: Engine) -> Sequence[Route]:
     # Fixed paths before those with an id in the same place.
     return [
-        *hub_queries.routes(store),
-        *hub_deployments.routes(store, engine),
-        *hub_identities.routes(store),
-        *hub_properties.routes(store),
+        *queries.routes(store),
+        *deployments.routes(store, engine),
+        *identities.routes(store),
+        *properties.routes(store),
     ]
 
 

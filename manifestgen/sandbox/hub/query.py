@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from manifestgen.sandbox.query_terms import (
+from manifestgen.sandbox.hub.query_terms import (
     COMPARISONS,
     TESTS,
     TEXT_TESTS,

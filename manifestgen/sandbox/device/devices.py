@@ -13,12 +13,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from manifestgen.sandbox import edge_agent, edge_hub, faults, registry
-from manifestgen.sandbox.edge_agent import Spec
-from manifestgen.sandbox.hub_errors import HubError
-from manifestgen.sandbox.hub_store import AGENT, EDGE_HUB, HubStore, agents_enabled
-from manifestgen.sandbox.hub_twins import Json, check_section, patch_section
-from manifestgen.sandbox.registry import PullResult
+from manifestgen.sandbox import faults
+from manifestgen.sandbox.device import edge_agent, edge_hub
+from manifestgen.sandbox.device.edge_agent import Spec
+from manifestgen.sandbox.hub.errors import HubError
+from manifestgen.sandbox.hub.store import AGENT, EDGE_HUB, HubStore, agents_enabled
+from manifestgen.sandbox.hub.twins import Json, check_section, patch_section
+from manifestgen.sandbox.registry import service as registry
+from manifestgen.sandbox.registry.service import PullResult
 from manifestgen.sandbox.world import World
 
 _AWAKE_AT_ONCE: Final = 64

@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from manifestgen.sandbox import blob
-from manifestgen.sandbox.aml_answer import iso, service_error
+from manifestgen.sandbox.aml.answer import iso, service_error
 from manifestgen.sandbox.world import World
 
 CONTAINER = "azureml"

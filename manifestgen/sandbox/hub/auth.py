@@ -18,7 +18,7 @@ from urllib.parse import unquote_plus
 from aiohttp import web
 
 from manifestgen.sandbox import entra
-from manifestgen.sandbox.hub_errors import HubError
+from manifestgen.sandbox.hub.errors import HubError
 from manifestgen.sandbox.world import World
 
 AUDIENCE: Final = "https://iothubs.azure.net"

@@ -1,4 +1,4 @@
-"""Azure Resource Manager: subscriptions, resource groups, the workspace; the registries are in `arm_registries`.
+"""Azure Resource Manager: subscriptions, resource groups, the workspace; the registries are in `registries`.
 
 Paths are matched without regard to case, as ARM does. Each request is checked in ARM's order: token, api-version,
 subscription, resource group, resource.
@@ -12,8 +12,8 @@ from typing import Any
 from aiohttp import web
 
 from manifestgen.sandbox import accounts
-from manifestgen.sandbox.arm_registries import routes as registry_routes
-from manifestgen.sandbox.arm_request import Arm, ArmError, Route, not_found, page
+from manifestgen.sandbox.arm.registries import routes as registry_routes
+from manifestgen.sandbox.arm.request import Arm, ArmError, Route, not_found, page
 from manifestgen.sandbox.world import World
 
 HOSTS = ("management.azure.com",)

@@ -23,11 +23,12 @@ from typing import Any
 
 import yaml
 
-from manifestgen.sandbox import blob, images
-from manifestgen.sandbox.aml_answer import iso
-from manifestgen.sandbox.aml_artifacts import CONTAINER, artifact_file
+from manifestgen.sandbox import blob
+from manifestgen.sandbox.aml.answer import iso
+from manifestgen.sandbox.aml.artifacts import CONTAINER, artifact_file
 from manifestgen.sandbox.faults import build_failure
-from manifestgen.sandbox.registry import push_image
+from manifestgen.sandbox.registry import images
+from manifestgen.sandbox.registry.service import push_image
 from manifestgen.sandbox.world import World
 
 _APP = "/var/azureml-app"

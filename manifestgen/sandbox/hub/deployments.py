@@ -12,14 +12,14 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from manifestgen.sandbox import query
-from manifestgen.sandbox.hub_auth import Right
-from manifestgen.sandbox.hub_content import check_content, compose, is_layer, put_content, whole
-from manifestgen.sandbox.hub_errors import HubError, configuration_not_found, invalid
-from manifestgen.sandbox.hub_queries import counts
-from manifestgen.sandbox.hub_requests import Route, body, check_match, tagged
-from manifestgen.sandbox.hub_store import AGENT, HubStore, twin_view
-from manifestgen.sandbox.hub_twins import Json, etag
+from manifestgen.sandbox.hub import query
+from manifestgen.sandbox.hub.auth import Right
+from manifestgen.sandbox.hub.content import check_content, compose, is_layer, put_content, whole
+from manifestgen.sandbox.hub.errors import HubError, configuration_not_found, invalid
+from manifestgen.sandbox.hub.queries import counts
+from manifestgen.sandbox.hub.requests import Route, body, check_match, tagged
+from manifestgen.sandbox.hub.store import AGENT, HubStore, twin_view
+from manifestgen.sandbox.hub.twins import Json, etag
 
 # Limits of a paid hub: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-quotas-throttling
 _MOST_CONFIGURATIONS: Final = 100

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from manifestgen.manifest.reading import get
-from manifestgen.sandbox.edge_agent import RUNTIME_VERSION
-from manifestgen.sandbox.hub_twins import Json
-from manifestgen.sandbox.verdict import refusals
+from manifestgen.sandbox.device.edge_agent import RUNTIME_VERSION
+from manifestgen.sandbox.device.verdict import refusals
+from manifestgen.sandbox.hub.twins import Json
 
 _FAILED = "Error while parsing desired properties - "
 

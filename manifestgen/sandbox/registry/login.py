@@ -16,8 +16,8 @@ from aiohttp import web
 from manifestgen.sandbox import accounts
 from manifestgen.sandbox.accounts import Access
 from manifestgen.sandbox.entra import REGISTRY_AUDIENCES, TokenError, decode_token, issue_token
-from manifestgen.sandbox.images import is_public
 from manifestgen.sandbox.refusal import registry_refusal
+from manifestgen.sandbox.registry.images import is_public
 from manifestgen.sandbox.world import World
 
 # The user name that stands for "the password is a refresh token".

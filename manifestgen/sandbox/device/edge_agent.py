@@ -17,8 +17,8 @@ from manifestgen.manifest.dump import compact
 from manifestgen.manifest.image import ImageReference
 from manifestgen.manifest.manifest import Manifest, Module
 from manifestgen.manifest.reading import as_text, get
-from manifestgen.sandbox.hub_twins import Json
-from manifestgen.sandbox.verdict import refusals
+from manifestgen.sandbox.device.verdict import refusals
+from manifestgen.sandbox.hub.twins import Json
 
 RUNTIME_VERSION: Final = {"version": "1.6.1", "build": "20260812.1", "commit": "sandbox"}
 PLATFORM: Final = {"os": "linux", "architecture": "x86_64", "version": "20.10.25"}

@@ -15,8 +15,8 @@ from typing import Any
 
 from aiohttp import web
 
-from manifestgen.sandbox.aml_answer import Document, bad_request, body_of, iso, listed, not_found, patch_of, text_map
-from manifestgen.sandbox.aml_artifacts import uploaded
+from manifestgen.sandbox.aml.answer import Document, bad_request, body_of, iso, listed, not_found, patch_of, text_map
+from manifestgen.sandbox.aml.artifacts import uploaded
 from manifestgen.sandbox.world import World
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}")

@@ -12,10 +12,10 @@ from typing import Any
 
 from aiohttp import web
 
-from manifestgen.sandbox.hub_auth import Right
-from manifestgen.sandbox.hub_errors import HubError, invalid
-from manifestgen.sandbox.hub_requests import Route, body, check_match, tagged
-from manifestgen.sandbox.hub_store import (
+from manifestgen.sandbox.hub.auth import Right
+from manifestgen.sandbox.hub.errors import HubError, invalid
+from manifestgen.sandbox.hub.requests import Route, body, check_match, tagged
+from manifestgen.sandbox.hub.store import (
     HubStore,
     check_id,
     device_view,
@@ -25,7 +25,7 @@ from manifestgen.sandbox.hub_store import (
     sas_authentication,
     system_modules,
 )
-from manifestgen.sandbox.hub_twins import Json, etag
+from manifestgen.sandbox.hub.twins import Json, etag
 
 # "GET /devices" shows no more than this, whatever is asked for.
 _MOST_DEVICES = 1000

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from manifestgen.sandbox import faults
-from manifestgen.sandbox.hub_auth import new_key
-from manifestgen.sandbox.hub_errors import device_not_found, invalid, module_not_found
-from manifestgen.sandbox.hub_twins import NEVER, Json, etag, new_twin, section_view, timestamp
+from manifestgen.sandbox.hub.auth import new_key
+from manifestgen.sandbox.hub.errors import device_not_found, invalid, module_not_found
+from manifestgen.sandbox.hub.twins import NEVER, Json, etag, new_twin, section_view, timestamp
 from manifestgen.sandbox.world import World
 
 AGENT: Final = "$edgeAgent"

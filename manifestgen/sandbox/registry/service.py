@@ -16,9 +16,11 @@ from pathlib import Path
 
 from aiohttp import web
 
-from manifestgen.sandbox import accounts, images, registry_login
+from manifestgen.sandbox import accounts
 from manifestgen.sandbox.refusal import registry_refusal
-from manifestgen.sandbox.registry_login import Unauthorized, check, host_of
+from manifestgen.sandbox.registry import images
+from manifestgen.sandbox.registry import login as registry_login
+from manifestgen.sandbox.registry.login import Unauthorized, check, host_of
 from manifestgen.sandbox.world import World
 
 HOSTS = ("*.azurecr.io", "*.azurecr.cn", "*.azurecr.us", "mcr.microsoft.com", "ghcr.io", "quay.io")

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from manifestgen.sandbox.hub_auth import Right
-from manifestgen.sandbox.hub_errors import invalid
-from manifestgen.sandbox.hub_requests import Route, body, check_match, tagged
-from manifestgen.sandbox.hub_store import AGENT, EDGE_HUB, HubStore, module_twin_view, twin_view
-from manifestgen.sandbox.hub_twins import (
+from manifestgen.sandbox.hub.auth import Right
+from manifestgen.sandbox.hub.errors import invalid
+from manifestgen.sandbox.hub.requests import Route, body, check_match, tagged
+from manifestgen.sandbox.hub.store import AGENT, EDGE_HUB, HubStore, module_twin_view, twin_view
+from manifestgen.sandbox.hub.twins import (
     Json,
     check_section,
     etag,

@@ -1,0 +1,1 @@
+"""Azure Machine Learning, as azureml-core asks for it."""

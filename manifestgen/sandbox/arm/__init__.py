@@ -1,0 +1,1 @@
+"""Azure Resource Manager: subscriptions, workspaces, registries, hubs."""

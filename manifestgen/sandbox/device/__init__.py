@@ -1,0 +1,1 @@
+"""Simulated edge devices: what edgeAgent and edgeHub do with their desired properties, and report."""

@@ -1,0 +1,1 @@
+"""An IoT hub's service API, its deployments and its query language."""

@@ -1,0 +1,1 @@
+"""Container registries' data plane: logins, manifests, blobs."""
