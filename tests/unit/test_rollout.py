@@ -62,9 +62,17 @@ def test_a_refusal_keeps_the_old_version_and_is_said_at_once(code: int) -> None:
     assert rollout.fix
 
 
-def test_a_refusal_of_earlier_properties_is_not_taken_for_one_of_these() -> None:
+def test_a_refusal_of_earlier_properties_is_not_taken_for_one_of_these_at_once() -> None:
     earlier = {"lastDesiredStatus": NOW - timedelta(minutes=5)}
     rollout = read(reported(version=6, code=400), desired_at=NOW, reported_at=earlier)
+    # A second refusal in the same words looks like this too: it gets the grace of a failure, not the whole timeout.
+    assert rollout.state is State.FAILING
+    assert "refused what was set before" in rollout.reason
+
+
+def test_a_refusal_of_earlier_properties_by_a_device_that_is_offline_is_waited_for() -> None:
+    earlier = {"lastDesiredStatus": NOW - timedelta(minutes=5)}
+    rollout = read(reported(version=6, code=400), desired_at=NOW, reported_at=earlier, connected=False)
     assert rollout.state is State.WAITING
 
 
