@@ -76,10 +76,14 @@ def assess(agent: Twin, hub: Twin | None = None) -> Rollout:
     def rollout(state: State, reason: str = "", fix: str = "") -> Rollout:
         return Rollout(state, agent.desired_version, version, code, description, modules, reason, fix)
 
-    if code in _REFUSALS and not seen and not _is_stale(agent):
-        return rollout(
-            State.REFUSED, f"the device refused it: {code} {description or _REFUSALS[code]}", _REFUSAL_FIXES[code]
-        )
+    if code in _REFUSALS and not seen:
+        said = f"{code} {description or _REFUSALS[code]}"
+        if not _is_stale(agent):
+            return rollout(State.REFUSED, f"the device refused it: {said}", _REFUSAL_FIXES[code])
+        if agent.connected:
+            # It reports only what differs: a second refusal in the same words leaves the first one's time as it is.
+            reason = f"the device refused what was set before ({said}), and has not said anything else since"
+            return rollout(State.FAILING, reason, _REFUSAL_FIXES[code])
     if not seen:
         return rollout(State.WAITING, _not_seen(agent, version))
     if code == 500:
