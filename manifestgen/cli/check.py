@@ -61,10 +61,12 @@ def command(
     from manifestgen.rules import KNOWN_ON
 
     known_rules((*ignore, *select))
+    form: str = console.output
     options = {
         "layered": layered,
         "select": select,
         "ignore": (*ignore, *_ignored_by(project)),
+        "lines": form == "text",
         "as_of": as_of.date() if as_of else KNOWN_ON,
     }
     sources, named = _sources(files)

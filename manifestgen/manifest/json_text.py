@@ -195,6 +195,7 @@ def _descend(text: str, at: int, path: str, wanted: dict[str, Any], found: dict[
         return _end(text, at)
     if text[at] == "[":
         return _descend_list(text, at, path, wanted, found, depth)
+    start = at
     member = _MEMBER.match(text, at + 1)
     while member:
         key = member[1]
@@ -208,11 +209,11 @@ def _descend(text: str, at: int, path: str, wanted: dict[str, Any], found: dict[
             below = f"{path}/{escape(key)}"
             # Of a doubled key the later one overwrites what the earlier one gave.
             found[below] = Span(member.start(1) - 1, value)
-            behind = _descend(text, value, below, child, found, depth + 1)
+            behind = _descend(text, value, below, child, found, depth + 1) if child else _end(text, value)
         member = _NEXT_MEMBER.match(text, behind)
         if not member:
             return _skip_space(text, behind) + 1
-    return _skip_space(text, at + 1) + 1
+    return _skip_space(text, start + 1) + 1
 
 
 def _descend_list(text: str, at: int, path: str, wanted: dict[str, Any], found: dict[str, Span], depth: int) -> int:

@@ -302,6 +302,12 @@ class Manifest:
         content = data if found.pointer == "/modulesContent" and len(data) == 1 else {"modulesContent": entries}
         return cls(content, found.pointer, layered, data, sections, modules)
 
+    @classmethod
+    def of_module(cls, name: str, data: Any, *, system: bool = False) -> Manifest:
+        """A manifest of one module alone, whose pointers begin at the module."""
+        module = module_of(Part(name, "", data), system=system)
+        return cls({"modulesContent": {}}, "", _modules=(module,) if module else ())
+
     @property
     def entries(self) -> Mapping[str, Any]:
         """What is set for each module twin, by its name: `$edgeAgent`, `$edgeHub` and the modules."""

@@ -70,13 +70,25 @@ def hide(line: str, secrets: Sequence[str]) -> str:
 
     Args:
         line: of the file as it is.
-        secrets: as in the file's value; they are found as JSON writes them, in JSON within JSON too.
+        secrets: in the forms that `written_forms` gives.
     """
+    for form in secrets:
+        if form in line:
+            line = line.replace(form, "*" * len(form))
+    return line
+
+
+def written_forms(secrets: Sequence[str]) -> list[str]:
+    """Secrets as a JSON text may write them, in JSON within JSON too; the longest first."""
+    forms: set[str] = set()
     for secret in secrets:
-        once = json.dumps(secret, ensure_ascii=False)[1:-1]
-        for form in {secret, once, json.dumps(once, ensure_ascii=False)[1:-1], json.dumps(secret)[1:-1]}:
-            if form in line:
-                line = line.replace(form, "*" * len(form))
+        for once in (json.dumps(secret, ensure_ascii=False)[1:-1], json.dumps(secret)[1:-1]):
+            forms |= {secret, once, json.dumps(once, ensure_ascii=False)[1:-1]}
+    return sorted(forms, key=len, reverse=True)
+
+
+def hide_passwords(line: str) -> str:
+    """A line of a text that is no manifest, with what looks like a password replaced by as many asterisks."""
     return _PASSWORD_LINE.sub(_hidden, line)
 
 

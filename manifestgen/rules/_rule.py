@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any, Final
 
 from manifestgen.manifest.document import Document
+from manifestgen.manifest.manifest import Manifest
 
 #: What the rules about support dates compare with, unless told otherwise: when this knowledge was last looked up.
 KNOWN_ON: Final = date(2026, 8, 20)
@@ -98,6 +99,7 @@ class Rule:
         status: the code that the module reports then in `lastDesiredStatus`; None if IoT Hub answers instead.
         compares: whether it compares parts of the manifest with each other, which says nothing about a template.
         layers: whether it looks at layered deployments too.
+        alone: whether it looks at each module by itself, whatever else is in the manifest.
     """
 
     id: str
@@ -109,6 +111,7 @@ class Rule:
     status: int | None
     compares: bool
     layers: bool
+    alone: bool
     _run: Callable[..., Iterator[Problem]]
     _takes: str
 
@@ -116,6 +119,10 @@ class Rule:
     def severity(self) -> Severity:
         """The severity of its findings."""
         return self.effect.severity
+
+    def problems_of(self, manifest: Manifest) -> Iterator[Problem]:
+        """What it finds in a manifest without a text; for rules that look at each module by itself."""
+        return self._run(manifest)
 
     @property
     def about_text(self) -> bool:
@@ -144,6 +151,7 @@ def rule(
     status: int | None = None,
     compares: bool = False,
     layers: bool = True,
+    alone: bool = False,
 ) -> Callable[[Callable[..., Iterator[Problem]]], Rule]:
     """Make a rule of a function; its name is the id, its docstring the documentation: what, why, how to fix.
 
@@ -155,6 +163,9 @@ def rule(
         status: the code reported then.
         compares: whether it compares parts with each other; such a rule is not asked about templates.
         layers: whether it applies to layered deployments.
+        alone: whether it looks at each module by itself: it may use `modules()` and `options` of the manifest only, and
+            what it finds in a module must not depend on the others. Its findings are kept for the next manifest that
+            has the same module.
     """
 
     def decorate(function: Callable[..., Iterator[Problem]]) -> Rule:
@@ -171,6 +182,7 @@ def rule(
             status,
             compares,
             layers,
+            alone,
             function,
             takes,
         )

@@ -1,6 +1,7 @@
 """The sections of `$edgeAgent`."""
 
 from collections.abc import Iterator
+from typing import Any, Final
 
 from manifestgen.manifest.manifest import Manifest, child
 from manifestgen.rules._rule import Effect, Problem, Side, rule
@@ -17,6 +18,8 @@ def agent_shape(manifest: Manifest) -> Iterator[Problem]:
     Add the section, or make it an object.
     """
     whole = manifest.agent.whole
+    if whole is not None and _is_sound(whole.value):
+        return
     if whole is not None and isinstance(whole.value, dict) and whole.value:
         for name in ("runtime", "systemModules"):
             part = child(whole, name)
@@ -37,3 +40,27 @@ def agent_shape(manifest: Manifest) -> Iterator[Problem]:
         part = manifest.agent.find("runtime", "settings", name)
         if part is not None and isinstance(part.value, dict | list):
             yield Problem(part.pointer, f"{name!r} is not a text", "write a text")
+
+
+def _is_sound(desired: Any) -> bool:
+    """Whether it is as almost all are, so that nothing need be looked up in any case."""
+    if not isinstance(desired, dict) or not desired.keys() <= _SECTIONS:
+        return False
+    runtime = desired.get("runtime")
+    if not isinstance(runtime, dict) or not runtime.keys() <= _RUNTIME:
+        return False
+    settings = runtime.get("settings")
+    return (
+        isinstance(settings, dict)
+        and settings.keys() <= _SETTINGS
+        and isinstance(settings.get("registryCredentials", {}), dict)
+        and isinstance(settings.get("minDockerVersion", ""), str)
+        and isinstance(settings.get("loggingOptions", ""), str)
+        and isinstance(desired.get("systemModules"), dict)
+        and isinstance(desired.get("modules"), dict)
+    )
+
+
+_SECTIONS: Final = frozenset({"schemaVersion", "runtime", "systemModules", "modules"})
+_RUNTIME: Final = frozenset({"type", "settings"})
+_SETTINGS: Final = frozenset({"minDockerVersion", "loggingOptions", "registryCredentials"})

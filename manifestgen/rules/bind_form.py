@@ -6,7 +6,7 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK)
+@rule(Effect.RISK, alone=True)
 def bind_form(manifest: Manifest) -> Iterator[Problem]:
     """A bind in createOptions does not say where on the host.
 

@@ -9,7 +9,7 @@ from manifestgen.manifest.secret_text import is_secret
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK)
+@rule(Effect.RISK, alone=True)
 def clear_secret(manifest: Manifest) -> Iterator[Problem]:
     """A variable or createOptions hold a secret in clear text.
 

@@ -14,7 +14,7 @@ _TOP_LOWER: Final = {key.lower(): key for key in _TOP}
 _HOST_LOWER: Final = {key.lower(): key for key in _HOST}
 
 
-@rule(Effect.RISK)
+@rule(Effect.RISK, alone=True)
 def create_options_keys(manifest: Manifest) -> Iterator[Problem]:
     """`createOptions` have a key that Docker does not know, or not in this place.
 

@@ -6,7 +6,7 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK, compares=True)
+@rule(Effect.RISK, compares=True, alone=True)
 def create_options_object(manifest: Manifest) -> Iterator[Problem]:
     """`createOptions` are an object, not a text.
 

@@ -1,12 +1,15 @@
 """What the runtime overrides in createOptions."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
+_KEYS: Final = frozenset({"Image", "Name", "HostConfig"})
 
-@rule(Effect.RISK)
+
+@rule(Effect.RISK, alone=True)
 def create_options_overridden(manifest: Manifest) -> Iterator[Problem]:
     """`createOptions` set something that the runtime sets itself.
 
@@ -16,7 +19,7 @@ def create_options_overridden(manifest: Manifest) -> Iterator[Problem]:
     Drop it; use the module's `image` and `restartPolicy`.
     """
     for module, options in manifest.options:
-        if not options.data:
+        if options.data.keys().isdisjoint(_KEYS):
             continue
         place = module.at_setting("createOptions")
         for key in ("Image", "Name"):

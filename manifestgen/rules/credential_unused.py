@@ -17,8 +17,11 @@ def credential_unused(manifest: Manifest) -> Iterator[Problem]:
 
     Write the address as the images name the host, or drop the entry.
     """
+    entries = list(manifest.credential_entries())
+    if not entries:
+        return
     hosts = {module.image.host.upper() for module in manifest.modules() if module.image and module.image.host}
-    for part in manifest.credential_entries():
+    for part in entries:
         found = child(part, "address")
         if found is None or not isinstance(found.value, str) or found.value.upper() in hosts:
             continue

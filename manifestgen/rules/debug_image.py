@@ -6,7 +6,7 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK)
+@rule(Effect.RISK, alone=True)
 def debug_image(manifest: Manifest) -> Iterator[Problem]:
     """A module's image was made for debugging.
 

@@ -6,7 +6,7 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.DEAD)
+@rule(Effect.DEAD, alone=True)
 def device_request(manifest: Manifest) -> Iterator[Problem]:
     """`DeviceRequests` in createOptions have capabilities that are no list of lists.
 

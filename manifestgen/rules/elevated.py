@@ -7,10 +7,11 @@ from typing import Final
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
+_KEYS: Final = frozenset({"Privileged", "CapAdd", "Binds"})
 _SOCKET: Final = re.compile(r"(^|:)(/var)?/run/docker\.sock(:|$)")
 
 
-@rule(Effect.RISK)
+@rule(Effect.RISK, alone=True)
 def elevated(manifest: Manifest) -> Iterator[Problem]:
     """A module asks for rights over the device.
 
@@ -21,11 +22,11 @@ def elevated(manifest: Manifest) -> Iterator[Problem]:
     Ask for the one device or capability that is needed, and document it.
     """
     for module, options in manifest.options:
-        host = options.get("HostConfig")
-        if not isinstance(host, dict):
+        host = options.data.get("HostConfig")
+        if not isinstance(host, dict) or host.keys().isdisjoint(_KEYS):
             continue
         asked = []
-        if host.get("Privileged") is True or str(host.get("Privileged")).lower() == "true":
+        if str(host.get("Privileged", "")).lower() == "true":
             asked.append("'Privileged'")
         if host.get("CapAdd"):
             asked.append("'CapAdd'")

@@ -8,7 +8,7 @@ from manifestgen.manifest.reading import key_of
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK)
+@rule(Effect.RISK, alone=True)
 def env_key(manifest: Manifest) -> Iterator[Problem]:
     """A variable of a module has no `value`.
 

@@ -8,7 +8,7 @@ from manifestgen.manifest.reading import key_of
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=400)
+@rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True)
 def env_shape(manifest: Manifest) -> Iterator[Problem]:
     """A module's `env` is not names with values in objects.
 

@@ -6,7 +6,7 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK)
+@rule(Effect.RISK, alone=True)
 def floating_tag(manifest: Manifest) -> Iterator[Problem]:
     """A module's image has no tag, or the tag `latest`.
 

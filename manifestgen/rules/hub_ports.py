@@ -6,7 +6,7 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.NOTE)
+@rule(Effect.NOTE, alone=True)
 def hub_ports(manifest: Manifest) -> Iterator[Problem]:
     """`edgeHub` opens no port on the host.
 

@@ -7,7 +7,7 @@ from manifestgen.manifest.reading import STATUS, enum_member
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK)
+@rule(Effect.RISK, alone=True)
 def idle_status(manifest: Manifest) -> Iterator[Problem]:
     """A module shall have a status that the runtime does not bring about.
 

@@ -7,7 +7,7 @@ from manifestgen.manifest.reading import RESTART_POLICY, STATUS, UINT32, enum_me
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.NOTE)
+@rule(Effect.NOTE, alone=True)
 def ignored_property(manifest: Manifest) -> Iterator[Problem]:
     """`edgeAgent` has a property that has no effect on it.
 

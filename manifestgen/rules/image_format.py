@@ -8,7 +8,7 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=400)
+@rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True)
 def image_format(manifest: Manifest) -> Iterator[Problem]:
     """A module's image is missing or in a form that edgeAgent refuses.
 

@@ -18,7 +18,7 @@ _DIGEST: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)
 _USUAL: Final = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*)*\Z")
 
 
-@rule(Effect.DEAD)
+@rule(Effect.DEAD, alone=True)
 def image_name(manifest: Manifest) -> Iterator[Problem]:
     """A module's image is a name that Docker refuses.
 

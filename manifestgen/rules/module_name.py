@@ -12,7 +12,7 @@ _CONTAINER: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
 _LONGEST: Final = 128
 
 
-@rule(Effect.DEAD)
+@rule(Effect.DEAD, alone=True)
 def module_name(manifest: Manifest) -> Iterator[Problem]:
     """A module's name cannot be the name of a container or of a module identity.
 

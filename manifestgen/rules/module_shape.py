@@ -22,6 +22,9 @@ def module_shape(manifest: Manifest) -> Iterator[Problem]:
             if section == "modules" or (part.value is not None and part.name.lower() in ("edgeagent", "edgehub")):
                 yield Problem(part.pointer, f"module {part.name!r} is not an object", "write an object, {…}")
     for module in manifest.modules():
+        data = module.data
+        if type(data.get("settings")) is dict and type(data.get("version", "")) is str and "configuration" not in data:
+            continue
         settings = module.get("settings")
         if not isinstance(settings, dict):
             if settings is None:

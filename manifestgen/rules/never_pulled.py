@@ -7,7 +7,7 @@ from manifestgen.manifest.reading import IMAGE_PULL_POLICY, enum_member
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK)
+@rule(Effect.RISK, alone=True)
 def never_pulled(manifest: Manifest) -> Iterator[Problem]:
     """A module's image is never pulled.
 

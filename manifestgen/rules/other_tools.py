@@ -74,6 +74,15 @@ def other_tools(manifest: Manifest) -> Iterator[Problem]:
 
 def _module(module: Module) -> Iterator[Problem]:
     agent = module.system and module.name == "edgeAgent"
+    data = module.data
+    if (
+        data.keys() <= _MODULE
+        and module.settings.keys() <= _KNOWN_SETTINGS
+        and (agent or data.get("restartPolicy") in _WORDS["restartPolicy"])
+        and (agent or data.get("status") in _WORDS["status"])
+        and data.get("imagePullPolicy", "never") in _WORDS["imagePullPolicy"]
+    ):
+        return
     if "restartPolicy" not in module.data and not agent and not module.has("restartPolicy"):
         yield Problem(
             module.pointer,

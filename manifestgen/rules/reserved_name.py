@@ -6,7 +6,7 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=500)
+@rule(Effect.REFUSED, side=Side.AGENT, status=500, alone=True)
 def reserved_name(manifest: Manifest) -> Iterator[Problem]:
     """A user module is called `edgeAgent` or `edgeHub`.
 

@@ -6,7 +6,7 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.NOTE)
+@rule(Effect.NOTE, alone=True)
 def root_user(manifest: Manifest) -> Iterator[Problem]:
     """A module runs as root.
 

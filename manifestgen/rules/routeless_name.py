@@ -12,7 +12,7 @@ _KEYWORDS: Final = frozenset({"select", "from", "where", "into", "and", "or", "n
 _LITERALS: Final = frozenset({"true", "false", "null", "undefined"})
 
 
-@rule(Effect.RISK)
+@rule(Effect.RISK, alone=True)
 def routeless_name(manifest: Manifest) -> Iterator[Problem]:
     """A module's name is a number or a keyword of the route language.
 

@@ -7,7 +7,7 @@ from manifestgen.manifest.reading import UINT32, integer
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=400)
+@rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True)
 def startup_order(manifest: Manifest) -> Iterator[Problem]:
     """A module's `startupOrder` is not a whole number from 0 to 4294967295.
 

@@ -6,7 +6,7 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.NOTE)
+@rule(Effect.NOTE, alone=True)
 def storage_owner(manifest: Manifest) -> Iterator[Problem]:
     """`edgeAgent` or edgeHub store into a folder of the host.
 

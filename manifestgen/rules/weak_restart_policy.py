@@ -7,7 +7,7 @@ from manifestgen.manifest.reading import RESTART_POLICY, enum_member
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK)
+@rule(Effect.RISK, alone=True)
 def weak_restart_policy(manifest: Manifest) -> Iterator[Problem]:
     """A restart policy does less than its name says.
 
