@@ -50,26 +50,23 @@ def _names(entry: Any) -> dict[str, str]:
     return {key: match[1] for key, match in found.items() if match}
 
 
-def admit(
+def verify(
     document: Document,
     *,
     ignore: Collection[str] = (),
     force: bool = False,
     report: Callable[[Document, Sequence[Finding]], None] = lambda document, findings: None,
-) -> Manifest:
-    """The manifest of a document, if it can be set on a device and `check` has no error in it.
+) -> None:
+    """Make sure that `check` has no error in a document.
 
     Args:
-        document: with its placeholders filled in.
         ignore: ids of rules that do not count.
         force: let errors pass, but for those that IoT Hub itself would refuse.
         report: is given all findings.
 
     Raises:
-        InputError: it is no manifest, a layer, or a template that is not filled in.
         FoundError: it has errors.
     """
-    manifest = _settable(document)
     findings = check(document, ignore=ignore)
     report(document, findings)
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
@@ -82,6 +79,23 @@ def admit(
             where=document.name,
             fix=stopping[0].fix,
         )
+
+
+def admit(
+    document: Document,
+    *,
+    ignore: Collection[str] = (),
+    force: bool = False,
+    report: Callable[[Document, Sequence[Finding]], None] = lambda document, findings: None,
+) -> Manifest:
+    """The manifest of a document, if it can be set on a device and `check` has no error in it; see `verify`.
+
+    Raises:
+        InputError: it is no manifest, a layer, or a template that is not filled in.
+        FoundError: it has errors.
+    """
+    manifest = _settable(document)
+    verify(document, ignore=ignore, force=force, report=report)
     return manifest
 
 

@@ -52,6 +52,7 @@ def findings_reporter(console: Console) -> Callable[[Document, Sequence[Finding]
                 place = f"{document.name}:{finding.line}:{finding.column}"
                 console.progress(f"{place}: {finding.severity.value}: {finding.message} [{finding.rule}]")
         found = summarize(findings)
-        console.step("check", f"{found.errors} errors, {found.warnings} warnings, {found.infos} notes")
+        counts = ((found.errors, "error"), (found.warnings, "warning"), (found.infos, "note"))
+        console.step("check", ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts))
 
     return report

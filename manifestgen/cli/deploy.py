@@ -61,7 +61,7 @@ def command(
     from manifestgen.cli._manifest import findings_reporter
     from manifestgen.cli.apply import Progress, permission, show_plan, tell
     from manifestgen.cli.image import reporter, with_builder
-    from manifestgen.cli.render import _values
+    from manifestgen.cli.render import values_of
     from manifestgen.deploy import Observer, Options, deploy
     from manifestgen.image import Patience as BuildPatience
     from manifestgen.project import load
@@ -72,7 +72,7 @@ def command(
     options = Options(
         device=device_id,
         image=image,
-        values=_values(files, sets),
+        values=values_of(files, sets),
         rebuild=rebuild,
         prune=prune,
         force=force,

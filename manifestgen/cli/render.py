@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     type=click.Choice(["inline", "placeholder"]),
     help="Registry credentials, or ${ACR_PASSWORD_<NAME>} for them.  [default: inline; on stdout placeholder]",
 )
+@click.option("--force", is_flag=True, help="Write it although 'check' finds errors.")
 @common_options
 def command(
     project: Path,
@@ -43,9 +44,16 @@ def command(
     files: tuple[str, ...],
     sets: tuple[str, ...],
     secrets: Literal["inline", "placeholder"] | None,
+    force: bool,
     console: Console,
 ) -> None:
-    """Render the deployment manifest of PROJECT from its template."""
+    """Render the deployment manifest of PROJECT from its template, and check it.
+
+    Nothing is written if 'check' finds errors in it.
+    """
+    from manifestgen.cli._manifest import findings_reporter
+    from manifestgen.gate import verify
+    from manifestgen.manifest.document import read
     from manifestgen.manifest.dump import dump
     from manifestgen.project import load
     from manifestgen.project.files import OWNER_ONLY, PUBLIC, is_special, write_atomic
@@ -62,7 +70,7 @@ def command(
         return Clouds(loaded).credentials(hosts)
 
     logins = inline_logins(loaded, os.environ, azure) if inline else placeholder_logins
-    rendered = render_project(loaded, logins, values=_values(files, sets), image=image)
+    rendered = render_project(loaded, logins, values=values_of(files, sets), image=image)
     if rendered.secret and not inline:
         raise InputError(
             "the manifest would show the content of a file that a ${file:…} in manifest.values brings in",
@@ -70,6 +78,9 @@ def command(
             fix="add --secrets inline if it may be shown there",
         )
     text = dump(rendered.manifest.content)
+    ignored = loaded.check.ignore if loaded.check is not None else ()
+    document = read(text, "the rendered manifest")
+    verify(document, ignore=ignored, force=force, report=findings_reporter(console))
     if target is None:
         console.disclose(text, newline=False)
         return
@@ -97,7 +108,8 @@ def _target(project: Project, out: str | None) -> Path | None:
     return configured or project.path.parent / "deployment.json"
 
 
-def _values(files: Sequence[str], sets: Sequence[str]) -> dict[str, Any]:
+def values_of(files: Sequence[str], sets: Sequence[str]) -> dict[str, Any]:
+    """What `--values` and `--set` give, merged; later ones win."""
     from manifestgen.project.values import merge, parse_set, read_values
 
     values: dict[str, Any] = {}
