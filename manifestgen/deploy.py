@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from manifestgen.apply import Outcome, Patience, carry_out, read_state
-from manifestgen.check import Finding
+from manifestgen.check import Finding, summarize
 from manifestgen.cloud import Services
 from manifestgen.errors import InputError
 from manifestgen.gate import admit
@@ -96,7 +96,7 @@ def deploy(project: Project, services: Services, observer: Observer, options: Op
         logins = f", credentials for {', '.join(rendered.hosts)}" if rendered.hosts else ""
         observer.step("render", f"modules {names}{logins}")
         document = read(dump(manifest.content), "the rendered manifest")
-        admit(document, ignore=_ignored(project), force=options.force, report=observer.findings)
+        admit(document, ignore=_ignored(project), force=options.force, report=_told(observer))
         planned = plan(manifest, read_state(services.hub, device))
         observer.plan(planned)
         outcome = carry_out(
@@ -112,6 +112,18 @@ def deploy(project: Project, services: Services, observer: Observer, options: Op
             version, modules = outcome.rollout.desired_version, len(outcome.rollout.modules)
             observer.step("wait", f"device {device!r} runs version {version}: {modules} modules healthy")
         return Deployment(reference, planned, outcome)
+
+
+def _told(observer: Observer) -> Callable[[Document, Sequence[Finding]], None]:
+    """Tells the findings, and how many there are as the step's result."""
+
+    def report(document: Document, findings: Sequence[Finding]) -> None:
+        observer.findings(document, findings)
+        found = summarize(findings)
+        counts = ((found.errors, "error"), (found.warnings, "warning"), (found.infos, "note"))
+        observer.step("check", ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts))
+
+    return report
 
 
 def _ignored(project: Project) -> Collection[str]:

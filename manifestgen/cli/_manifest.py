@@ -42,17 +42,14 @@ def _bytes(file: Path) -> bytes:
 
 
 def findings_reporter(console: Console) -> Callable[[Document, Sequence[Finding]], None]:
-    """Says errors and warnings, one a line, and how many findings there are."""
+    """Says errors and warnings, one a line."""
 
     def report(document: Document, findings: Sequence[Finding]) -> None:
-        from manifestgen.check import Severity, summarize
+        from manifestgen.check import Severity
 
         for finding in findings:
             if finding.severity is not Severity.INFO:
                 place = f"{document.name}:{finding.line}:{finding.column}"
                 console.progress(f"{place}: {finding.severity.value}: {finding.message} [{finding.rule}]")
-        found = summarize(findings)
-        counts = ((found.errors, "error"), (found.warnings, "warning"), (found.infos, "note"))
-        console.step("check", ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts))
 
     return report
