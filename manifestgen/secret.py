@@ -7,12 +7,9 @@ thread and any SDK, so whatever prints it cannot be handed the secrets to hide.
 
 from __future__ import annotations
 
-import base64
-import hmac
 import json
 import re
 from typing import Any, Final, NoReturn
-from urllib.parse import quote, quote_plus
 
 HIDDEN: Final = "***"
 
@@ -61,6 +58,8 @@ class Secret:
         return bool(self._value)
 
     def __eq__(self, other: object) -> bool:
+        import hmac
+
         if not isinstance(other, Secret):
             return NotImplemented
         return hmac.compare_digest(
@@ -75,6 +74,10 @@ class Secret:
 
 
 def _learn(value: str) -> None:
+    # Imported with the first secret: commands without one start some milliseconds sooner.
+    import base64
+    from urllib.parse import quote, quote_plus
+
     global _known
     if len(value.strip()) < _SHORTEST:
         return
