@@ -137,6 +137,8 @@ class Faults:
             if not rule.strikes(request):
                 continue
             if rule.kind == "latency":
+                if request.content_type == "application/json":
+                    await request.read()  # it is with the service by now, even if its client does not live to see more
                 await asyncio.sleep(rule.seconds)
             elif rule.kind == "status":
                 async for _ in request.content.iter_any():
