@@ -26,12 +26,16 @@ def read_state(hub: Hub, device_id: str) -> DeviceState:
     Raises:
         NotFoundError: the hub has no such device.
     """
-    with ThreadPoolExecutor(_READERS) as pool:
+    pool = ThreadPoolExecutor(_READERS)
+    try:
         device, modules = pool.submit(hub.device, device_id), pool.submit(hub.modules, device_id)
         # The device first: that it is unknown is a clearer error than that its modules are.
         found = device.result()
         twins = pool.map(lambda module: hub.module_twin(device_id, module), modules.result())
         return DeviceState(hub.host, found, {twin.module: twin for twin in twins if twin is not None})
+    finally:
+        # After an error or Ctrl-C nobody waits for the other reads, which may go on trying for minutes.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def apply(plan: Plan, hub: Hub) -> bool:
