@@ -86,8 +86,14 @@ def permission(console: Console, *, yes: bool) -> Callable[[Plan], None]:
             return
         if not console.interactive:
             raise InputError("nobody can be asked whether to apply this", fix="add --yes")
-        if not console.confirm(f"set the modules of device {planned.device!r}?"):
-            raise Interrupted("nothing was changed", fix="run the same command again to apply it")
+        try:
+            permitted = console.confirm(f"set the modules of device {planned.device!r}?")
+        except click.Abort:  # Ctrl-C, or the end of the input
+            permitted = False
+            console.progress("")
+        if not permitted:
+            what = f"stopped; the modules of device {planned.device!r} were not changed"
+            raise Interrupted(what, fix="run the same command again to apply it")
 
     return permit
 

@@ -36,13 +36,17 @@ def module_lines(rollout: Rollout) -> list[str]:
 
 
 def changed_lines(before: Rollout | None, rollout: Rollout) -> Iterator[str]:
-    """The lines of the modules, and of the whole, that say something else than they did before."""
+    """The lines of the modules, and of the whole, that say something else than they did before.
+
+    Why the device waits is said unless a module's line says it; why it failed is for whoever reports the end.
+    """
     known = {module.name: module for module in before.modules} if before else {}
     width = max((len(module.name) for module in rollout.modules), default=0)
     for module in rollout.modules:
         if known.get(module.name) != module:
             yield _module_line(module, width)
-    if rollout.reason and not rollout.modules and (before is None or before.reason != rollout.reason):
+    about_all = rollout.state is State.WAITING and not rollout.reason.startswith("module ")
+    if about_all and (before is None or before.reason != rollout.reason):
         yield f"  {rollout.reason}"
 
 
