@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,10 @@ from typing import Any
 
 import pytest
 from integration.command_line import in_this_process
+
+# azureml-core reads how long it pauses between its attempts when it is imported, so before any test.
+_BACKOFFS = ("AZUREML_DEFAULT_BACKOFF", "AZUREML_DEFAULT_500_BACKOFF", "AZUREML_DEFAULT_503_BACKOFF")
+os.environ.update(dict.fromkeys(_BACKOFFS, "0"))
 
 _PROJECT = """\
 version: 1
@@ -75,8 +80,8 @@ def quick(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(image.Patience.__init__, "__defaults__", (1800.0, 0.1))
     monkeypatch.setattr(apply.Patience.__init__, "__defaults__", (600.0, 60.0, 0.05, 0.5))
     monkeypatch.setattr(sandbox.world, "pace", Pace(image_build=0.1, pull=0.0, start=0.0, retry=0.05))
-    for name in ("AZUREML_DEFAULT_BACKOFF", "AZUREML_DEFAULT_500_BACKOFF", "AZUREML_DEFAULT_503_BACKOFF"):
-        monkeypatch.setenv(name, "0")  # read when azureml-core is imported, so the first test decides
+    for name in _BACKOFFS:
+        monkeypatch.setenv(name, "0")
     return sandbox
 
 

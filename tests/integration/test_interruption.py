@@ -1,0 +1,250 @@
+"""Killed or interrupted anywhere: nothing is half written, and the same command goes on without doing anything twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from integration.command_line import (
+    Completed,
+    Started,
+    complaint,
+    eventually,
+    files,
+    in_a_new_process,
+    in_this_process,
+    started,
+)
+
+# The SDKs leave sockets of their many sessions to the garbage collector.
+pytestmark = [
+    pytest.mark.skipif(os.name != "posix", reason="sends POSIX signals"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+azureml = pytest.mark.azureml
+_APPLY = "applyConfigurationContent"
+
+
+@pytest.fixture
+def slow_build(quick: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Builds that last long enough to be interrupted."""
+    pytest.importorskip("azureml.core")
+    from manifestgen.sandbox.world import Pace
+
+    monkeypatch.setattr(quick.world, "pace", Pace(image_build=2.0, pull=0.0, start=0.0, retry=0.05))
+
+
+def interrupted(completed: Completed) -> str:
+    """What an interrupted command says: two lines, exit code 130, no traceback."""
+    assert completed.code == 130, completed
+    assert "Traceback" not in completed.output, completed.output
+    *_, said, fix = completed.stderr.splitlines()
+    assert fix.startswith("  fix: ")
+    return f"{said}\n{fix}"
+
+
+def nothing_half_written(root: Path) -> None:
+    """No temporary file stays behind, and what is there is whole."""
+    for name, content in files(root).items():
+        assert not name.endswith(".tmp")
+        if name.endswith(".json"):
+            json.loads(content)
+
+
+def held(quick: Any, path: str, *, method: str = "POST", seconds: float) -> Callable[[], bool]:
+    """Hold the next matching request; returns whether it has come by now."""
+    quick.fault("latency", method=method, path=path, seconds=seconds)
+    return lambda: any(rule["path"] == path and rule["hit"] for rule in quick.admin("GET", "/faults"))
+
+
+@azureml
+@pytest.mark.parametrize("builder", ["package", "container-image"])
+def test_killed_during_the_build(builder: str, project: Any, slow_build: None, asked: Any) -> None:
+    project.edit("builder: package", f"builder: {builder}")
+    first = started("deploy", project, "--yes", cwd=project.root)
+    first.until_it_says("  build ")
+    first.kill()
+    nothing_half_written(project.root)
+    assert not (project.root / "manifestgen.lock.json").exists()
+
+    second = in_this_process("deploy", project, "--yes")
+    assert second.code == 0, second
+    assert "going on with it" in second.stderr
+    assert (asked.registered, asked.built, asked.applied) == (1, 1, 1)
+
+
+@azureml
+def test_killed_while_the_model_is_being_registered(project: Any, quick: Any, asked: Any) -> None:
+    pytest.importorskip("azureml.core")
+    has_come = held(quick, "/models$", seconds=0.5)
+    first = started("deploy", project, "--yes", cwd=project.root)
+    eventually(has_come, "a model to register")
+    first.kill()
+    eventually(lambda: asked.registered == 1, "the workspace to go on with what it was sent")
+
+    second = in_this_process("deploy", project, "--yes")
+    assert second.code == 0, second
+    assert "is registered already" in second.stderr
+    assert (asked.registered, asked.built, asked.applied) == (1, 1, 1)
+
+
+def test_killed_while_the_modules_are_being_set(ready_made: Any, quick: Any, asked: Any) -> None:
+    has_come = held(quick, _APPLY, seconds=0.5)
+    first = started("deploy", ready_made, "--yes", cwd=ready_made.root)
+    eventually(has_come, "modules to set")
+    first.kill()
+    eventually(lambda: asked.applied == 1, "the hub to go on with what it was sent")
+
+    second = in_this_process("deploy", ready_made, "--yes")
+    assert second.code == 0, second
+    assert "nothing to change" in second.stderr
+    assert asked.applied == 1
+
+
+def test_killed_before_the_hub_heard_of_it(ready_made: Any, quick: Any, asked: Any) -> None:
+    path = f"/twins/{re.escape(ready_made.device)}/modules/"
+    has_come = held(quick, path, method="GET", seconds=0.5)
+    first = started("deploy", ready_made, "--yes", cwd=ready_made.root)
+    eventually(has_come, "the device's state to be read")
+    first.kill()
+    assert asked.applied == 0
+    assert in_this_process("deploy", ready_made, "--yes").code == 0
+    assert asked.applied == 1
+
+
+@azureml
+def test_ctrl_c_during_the_build(project: Any, slow_build: None, asked: Any) -> None:
+    first = started("deploy", project, "--yes", cwd=project.root)
+    first.until_it_says("  build ")
+    said = interrupted(first.interrupt())
+    assert "what was sent to Azure ML goes on there" in said
+    nothing_half_written(project.root)
+
+    second = in_this_process("deploy", project, "--yes")
+    assert second.code == 0, second
+    assert (asked.registered, asked.built, asked.applied) == (1, 1, 1)
+
+
+def test_ctrl_c_while_the_device_is_read_does_not_wait_for_the_hub(ready_made: Any, quick: Any, asked: Any) -> None:
+    path = f"/twins/{re.escape(ready_made.device)}/modules/"
+    has_come = held(quick, path, method="GET", seconds=20)
+    running = started("deploy", ready_made, "--yes", cwd=ready_made.root)
+    eventually(has_come, "the device's state to be read")
+    before = time.monotonic()
+    assert "run the same command again" in interrupted(running.interrupt())
+    assert time.monotonic() - before < 10
+    assert asked.applied == 0
+
+
+def test_ctrl_c_while_the_modules_are_being_set(ready_made: Any, quick: Any) -> None:
+    has_come = held(quick, _APPLY, seconds=20)
+    running = started("deploy", ready_made, "--yes", cwd=ready_made.root)
+    eventually(has_come, "modules to set")
+    said = interrupted(running.interrupt())
+    assert f"the modules of device '{ready_made.device}' may or may not be set" in said
+    assert "manifestgen status" in said
+
+
+@pytest.mark.parametrize("command", ["deploy", "apply"])
+def test_ctrl_c_while_the_device_is_waited_for(command: str, ready_made: Any, quick: Any, asked: Any) -> None:
+    quick.admin("PUT", f"/devices/{ready_made.device}", {"online": False})
+    assert in_this_process("render", ready_made).code == 0
+    what = [ready_made] if command == "deploy" else [ready_made.root / "deployment.json", "--device", ready_made.device]
+    running = started(command, *what, "--yes", cwd=ready_made.root)
+    running.until_it_says("the device is offline")
+    eventually(lambda: asked.times("GET", f"/twins/{ready_made.device}/modules/$edgeHub") > 1, "the wait")
+    said = interrupted(running.interrupt())
+    assert "are set, whether they run was not waited for" in said
+    assert asked.applied == 1
+
+
+class Terminal:
+    """A command at a terminal: what is typed goes in, what it says comes out."""
+
+    def __init__(self, *arguments: str | Path, cwd: Path) -> None:
+        import pty
+
+        self._main, terminal = pty.openpty()
+        self.running = Started(
+            subprocess.Popen(
+                [sys.executable, "-m", "manifestgen", *map(str, arguments)],
+                cwd=cwd,
+                stdin=terminal,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+        os.close(terminal)
+
+    def type(self, text: str) -> None:
+        os.write(self._main, text.encode())
+
+    def ended(self) -> Completed:
+        try:
+            return self.running.ended()
+        finally:
+            os.close(self._main)
+
+    def interrupt(self) -> Completed:
+        try:
+            return self.running.interrupt()
+        finally:
+            os.close(self._main)
+
+
+@pytest.fixture
+def at_the_prompt(ready_made: Any, asked: Any) -> Terminal:
+    """A deployment that has come to its question."""
+    terminal = Terminal("deploy", ready_made, cwd=ready_made.root)
+    path = f"/twins/{ready_made.device}/modules/$edgeHub"
+    eventually(lambda: asked.times("GET", path) > 0, "the plan")
+    return terminal
+
+
+def test_ctrl_c_at_the_question(at_the_prompt: Terminal, asked: Any) -> None:
+    time.sleep(0.3)  # nothing but the prompt's own text, without a line's end, tells that it is there
+    ended = at_the_prompt.interrupt()
+    assert "were not changed" in interrupted(ended)
+    assert "set the modules of device" in ended.stderr
+    assert asked.applied == 0
+
+
+def test_no_is_no(at_the_prompt: Terminal, asked: Any) -> None:
+    at_the_prompt.type("n\n")
+    assert "were not changed" in interrupted(at_the_prompt.ended())
+    assert asked.applied == 0
+
+
+def test_yes_goes_on(at_the_prompt: Terminal, asked: Any) -> None:
+    at_the_prompt.type("y\n")
+    ended = at_the_prompt.ended()
+    assert ended.code == 0, ended
+    assert asked.applied == 1
+
+
+@azureml
+def test_two_runs_at_once_on_one_project(project: Any, slow_build: None, asked: Any) -> None:
+    first = started("deploy", project, "--yes", cwd=project.root)
+    first.until_it_says("  build ")
+    for command in (["deploy", project, "--yes"], ["image", project]):
+        said = complaint(in_this_process(*command), 2)
+        assert "another manifestgen is at work on this project" in said
+    assert first.ended().code == 0
+    assert (asked.registered, asked.built, asked.applied) == (1, 1, 1)
+
+
+def test_a_lock_left_by_a_killed_run_holds_nobody_up(ready_made: Any) -> None:
+    (ready_made.root / ".manifestgen").mkdir()
+    (ready_made.root / ".manifestgen" / "run.lock").touch()
+    assert in_a_new_process("deploy", ready_made, "--yes", "-q", cwd=ready_made.root).code == 0
