@@ -18,9 +18,10 @@ import click
 from manifestgen import __version__
 from manifestgen.cli._console import Console, usage_of
 from manifestgen.errors import InputError, Interrupted, ManifestgenError
+from manifestgen.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 COMMANDS = {
     "init": "Start a project that renders.",
@@ -87,6 +88,7 @@ def _cli() -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line, print what it has to say, and return its exit code."""
+    _know_secrets(os.environ)
     console = Console()
     try:
         outcome: Any = _cli.main(list(arguments), prog_name="manifestgen", standalone_mode=False, obj=console)
@@ -109,6 +111,18 @@ def run(arguments: Sequence[str]) -> int:
         console.bug(error)
         return 70
     return outcome if isinstance(outcome, int) else 0
+
+
+_SECRET_VARIABLES = ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PASSWORD", "AZURE_PASSWORD")
+
+
+def _know_secrets(environ: Mapping[str, str]) -> None:
+    """Hide what the environment keeps from the first word on: the SDKs read some of it themselves."""
+    for name, value in environ.items():
+        if name in _SECRET_VARIABLES or name.startswith("ACR_PASSWORD_"):
+            Secret(value)
+        elif name == "IOTHUB_CONNECTION_STRING":
+            Secret(value.partition("SharedAccessKey=")[2].partition(";")[0])
 
 
 def _sentence(message: str) -> str:

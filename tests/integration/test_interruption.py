@@ -1,4 +1,4 @@
-"""Killed or interrupted anywhere: nothing is half written, and the same command goes on without doing anything twice."""
+"""Killed or interrupted anywhere: nothing is half written, the same command goes on, and nothing is done twice."""
 
 from __future__ import annotations
 

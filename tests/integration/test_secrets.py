@@ -1,0 +1,340 @@
+"""No command shows a secret: not in its results, its progress, its logs, its files or its errors."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from integration.command_line import Completed, files, in_a_new_process, in_this_process, started
+
+from manifestgen import secret
+from manifestgen.cli import COMMANDS
+
+# The SDKs leave sockets of their many sessions to the garbage collector.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+_ENV_CANARY = 'canary/of+the "environment"'
+_FILE_CANARY = "canary-of-a-mounted-file"
+
+
+@dataclass(frozen=True)
+class Canaries:
+    """The secrets that must not be seen, by what they are."""
+
+    texts: dict[str, str]
+
+    def seen_in(self, text: str) -> list[str]:
+        """Names of those that a text shows, in whatever form."""
+        return [name for name, value in self.texts.items() if any(form in text for form in _forms(value))]
+
+
+def _forms(value: str) -> Iterator[str]:
+    yield value
+    yield json.dumps(value)[1:-1]
+    yield quote(value, safe="")
+    yield base64.b64encode(value.encode()).decode().rstrip("=")
+
+
+@pytest.fixture
+def canaries(quick: Any, monkeypatch: pytest.MonkeyPatch) -> Canaries:
+    """The sandbox's secrets, and some that are set here for the sources `env` and `file`."""
+    from manifestgen.azure import auth
+    from manifestgen.sandbox.accounts import admin_passwords
+
+    auth._credential.cache_clear()
+    monkeypatch.setenv("ACR_USERNAME_ACME", "robot")
+    monkeypatch.setenv("ACR_PASSWORD_ACME", _ENV_CANARY)
+    environment, names = quick.environment, quick.world.names
+    key = environment["IOTHUB_CONNECTION_STRING"].partition("SharedAccessKey=")[2]
+    passwords = admin_passwords(quick.world, names.registry)
+    return Canaries(
+        {
+            "client secret": environment["AZURE_CLIENT_SECRET"],
+            "hub key": key,
+            "admin password": passwords[0]["value"],
+            "second admin password": passwords[1]["value"],
+            "password in the environment": _ENV_CANARY,
+            "mounted file": _FILE_CANARY,
+        }
+    )
+
+
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Lets this process forget the secrets that it has seen, as a new process would know none."""
+
+    def forget() -> None:
+        monkeypatch.setattr(secret, "_forms", set())
+        monkeypatch.setattr(secret, "_known", None)
+
+    return forget
+
+
+@pytest.fixture
+def secretive(ready_made: Any) -> Any:
+    """A project with secrets from every source: the admin user, the environment, a mounted file."""
+    (ready_made.root / "mounted").write_text(_FILE_CANARY)
+    (ready_made.root / "deployment.json.j2").write_text(
+        '{% extends "single-module.json.j2" %}\n{% block twins %},\n'
+        '    {{ module | tojson }}: {"properties.desired": {"key": {{ key | tojson }}}}\n{% endblock %}\n'
+    )
+    ready_made.edit("{template: anomaly-detection}", '{template: deployment.json.j2, values: {key: "${file:mounted}"}}')
+    return ready_made
+
+
+def _commands(project: Any) -> dict[str, Sequence[str]]:
+    """A command line of each command and subcommand that ends by itself, in an order that makes sense."""
+    manifest = str(project.root / "deployment.json")
+    return {
+        "init": ["init", str(project.root / "new")],
+        "doctor": ["doctor", str(project)],
+        "model list": ["model", "list", str(project.root / "building")],
+        "image": ["image", str(project.root / "building")],
+        "render": ["render", str(project)],
+        "check": ["check", manifest],
+        "explain": ["explain", "clear-secret"],
+        "apply": ["apply", manifest, "--device", project.device, "--yes", "--force"],
+        "status": ["status", "--device", project.device],
+        "device register": ["device", "register", "NEW"],
+        "device show": ["device", "show", project.device],
+        "device list": ["device", "list"],
+        "deploy": ["deploy", str(project), "--yes", "--force"],
+        "sandbox run": ["sandbox", "run", "--", "true"],
+        "schema": ["schema"],
+    }
+
+
+# Print a secret because they are asked to, and have tests of their own below.
+_DISCLOSING = {"device connection-string", "sandbox start", "sandbox stop"}
+
+
+def test_every_command_is_looked_at(secretive: Any) -> None:
+    import importlib
+
+    import click
+
+    known = set()
+    for name in COMMANDS:
+        command = importlib.import_module(f"manifestgen.cli.{name}").command
+        inner = command.commands if isinstance(command, click.Group) else {}
+        known |= {f"{name} {sub}" for sub in inner} if inner else {name}
+    assert known == set(_commands(secretive)) | _DISCLOSING
+
+
+def _building(project: Any) -> None:
+    """A second project beside the first, which builds its image."""
+    folder = project.root / "building"
+    folder.mkdir()
+    (folder / "manifestgen.yaml").write_text(
+        "version: 1\nworkspace: {subscription_id: 5ab5c710-0000-4000-8000-000000000001, resource_group: sandbox, "
+        "name: sandbox-ml}\nmodel: {name: m, path: model.pkl}\n"
+        "image: {builder: package, name: quiet-image, entry_script: score.py, conda_file: myenv.yml}\n"
+    )
+    (folder / "model.pkl").write_bytes(b"model")
+    (folder / "score.py").write_text("def init(): pass\ndef run(data): return data\n")
+    (folder / "myenv.yml").write_text("dependencies: [python=3.11, {pip: [azureml-defaults]}]\n")
+
+
+@pytest.mark.azureml
+@pytest.mark.parametrize("verbosity", ["", "-v", "-vv"], ids=["plain", "v", "vv"])
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_no_command_shows_a_secret(
+    output: str, verbosity: str, secretive: Any, canaries: Canaries, forgetful: Callable[[], None]
+) -> None:
+    pytest.importorskip("azureml.core")
+    _building(secretive)
+    talked = []
+    for name, arguments in _commands(secretive).items():
+        options = [verbosity] if verbosity else []
+        if name not in ("sandbox run", "check", "explain"):
+            options += ["--output", output]
+        if name == "sandbox run":
+            arguments = [*arguments[:2], *options, *arguments[2:]]
+        elif name == "device register":
+            arguments = ["device", "register", f"new-{output}{verbosity}", *options]
+        else:
+            arguments = [*arguments, *options]
+        forgetful()
+        ended = in_this_process(*arguments)
+        assert ended.code in (0, 1), (name, ended)
+        assert canaries.seen_in(ended.output) == [], name
+        if "urllib3.connectionpool: " in ended.stderr:
+            talked.append(name)
+    if verbosity == "-vv":
+        # The SDKs' logs are really there.
+        assert {"deploy", "apply", "status", "image", "render", "doctor", "device list"} <= set(talked)
+    else:
+        assert not talked
+    _only_the_rendered_file_holds_secrets(secretive.root, canaries)
+
+
+def _only_the_rendered_file_holds_secrets(root: Path, canaries: Canaries) -> None:
+    for name, content in files(root).items():
+        expected = {"deployment.json": {"admin password", "mounted file"}, "mounted": {"mounted file"}}.get(name, set())
+        assert set(canaries.seen_in(content.decode("utf-8", "replace"))) == expected, name
+    assert stat.S_IMODE((root / "deployment.json").stat().st_mode) == 0o600
+
+
+_FAULTS: dict[str, dict[str, Any]] = {
+    "refused": {"kind": "status", "status": 403, "message": "You may not. Bearer MARK"},
+    "reset": {"kind": "reset"},
+    "truncated": {"kind": "truncate"},
+}
+
+
+@pytest.mark.parametrize("fault", _FAULTS)
+@pytest.mark.parametrize("host", [r"sandbox-hub\..*", r"management\..*", r"login\..*"])
+def test_an_error_shows_no_secret(
+    host: str,
+    fault: str,
+    secretive: Any,
+    quick: Any,
+    canaries: Canaries,
+    forgetful: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from functools import partial
+
+    from manifestgen.azure import acr, auth, iot_hub
+    from manifestgen.azure.iot_hub_retry import Patience
+
+    monkeypatch.setattr(iot_hub, "Patience", partial(Patience, total=0.2, connect=0.1, first=0.01, longest=0.05))
+    monkeypatch.setitem(acr._LIMITS, "timeout", 1)
+    monkeypatch.setitem(acr._LIMITS, "retry_total", 0)
+    monkeypatch.setitem(auth._LIMITS, "retry_total", 0)
+    auth._credential.cache_clear()
+    settings = dict(_FAULTS[fault])
+    if "message" in settings:
+        # A service that repeats what it was sent is no reason to print it.
+        settings["message"] = settings["message"].replace("MARK", canaries.texts["client secret"])
+    quick.fault(times="forever", host=host, **settings)
+    forgetful()
+    ended = in_this_process("deploy", secretive, "--yes", "--force", "--output", "json", "-vv")
+    assert ended.code in (1, 3), ended
+    assert "error" in ended.json
+    assert canaries.seen_in(ended.output) == []
+    assert all(not canaries.seen_in(str(file)) for file in files(secretive.root))
+
+
+def test_a_password_from_the_environment_is_in_the_manifest_and_nowhere_else(
+    secretive: Any, canaries: Canaries, forgetful: Callable[[], None], quick: Any
+) -> None:
+    host = quick.world.names.login_server
+    secretive.edit(host, "acme.azurecr.io")
+    secretive.file.write_text(secretive.file.read_text() + "registry: {credentials: env}\n")
+    for options in ([], ["--output", "json"], ["-vv"]):
+        forgetful()
+        ended = in_this_process("render", secretive, *options)
+        assert ended.code == 0, ended
+        assert canaries.seen_in(ended.output) == []
+    found = canaries.seen_in((secretive.root / "deployment.json").read_text())
+    assert set(found) == {"password in the environment", "mounted file"}
+    assert stat.S_IMODE((secretive.root / "deployment.json").stat().st_mode) == 0o600
+
+
+def test_a_rendered_file_that_was_open_to_others_is_so_no_more(secretive: Any) -> None:
+    file = secretive.root / "deployment.json"
+    file.write_text("{}")
+    file.chmod(0o644)
+    assert in_this_process("render", secretive).code == 0
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_stdout_gets_placeholders_unless_secrets_are_asked_for(ready_made: Any, canaries: Canaries) -> None:
+    shown = in_this_process("render", ready_made, "-o", "-")
+    assert shown.code == 0
+    assert "${ACR_PASSWORD_SANDBOXMODELS}" in shown.stdout
+    assert canaries.seen_in(shown.output) == []
+    asked_for = in_this_process("render", ready_made, "-o", "-", "--secrets", "inline")
+    assert canaries.seen_in(asked_for.stdout) == ["admin password"]
+    assert canaries.seen_in(asked_for.stderr) == []
+
+
+def test_stdout_does_not_show_a_mounted_file(secretive: Any, canaries: Canaries) -> None:
+    refused = in_this_process("render", secretive, "-o", "-")
+    assert refused.code == 2
+    assert "--secrets inline" in refused.stderr
+    assert canaries.seen_in(refused.output) == []
+
+
+def test_a_placeholder_file_may_be_committed(ready_made: Any, canaries: Canaries) -> None:
+    assert in_this_process("render", ready_made, "--secrets", "placeholder").code == 0
+    file = ready_made.root / "deployment.json"
+    assert "${ACR_PASSWORD_SANDBOXMODELS}" in file.read_text()
+    assert canaries.seen_in(file.read_text()) == []
+
+
+def test_a_plan_tells_that_a_credential_changed_and_not_how(ready_made: Any, canaries: Canaries, quick: Any) -> None:
+    assert in_this_process("deploy", ready_made, "--yes").code == 0
+    assert in_this_process("render", ready_made).code == 0
+    file = ready_made.root / "deployment.json"
+    other = file.read_text().replace(canaries.texts["admin password"], "another-canary-password")
+    assert "another-canary-password" in other
+    file.write_text(other)
+    for options in ([], ["--output", "json"]):
+        ended = in_this_process("apply", file, "--device", ready_made.device, "--yes", "--no-wait", "--force", *options)
+        assert "registry credential" in ended.stdout or options
+        assert "another-canary" not in ended.output
+        assert canaries.seen_in(ended.output) == []
+
+
+def test_a_connection_string_is_printed_by_the_command_that_is_asked_for_it(
+    ready_made: Any, hub: Any, canaries: Canaries, forgetful: Callable[[], None]
+) -> None:
+    key = hub.devices.get_identity(ready_made.device).authentication.symmetric_key.primary_key
+    for options in ([], ["-vv"], ["--output", "json"]):
+        forgetful()
+        ended = in_this_process("device", "connection-string", ready_made.device, *options)
+        assert ended.stdout.count(key) == 1
+        assert key not in ended.stderr
+        assert canaries.seen_in(ended.output) == []
+    for command in (["device", "show", ready_made.device], ["device", "list"]):
+        forgetful()
+        assert key not in in_this_process(*command, "-vv").output
+
+
+def test_a_sandbox_prints_its_own_secrets_and_not_the_callers(tmp_path: Path, canaries: Canaries) -> None:
+    running = started("sandbox", "start", "--foreground", "-vv", cwd=tmp_path)
+    running.until_it_says("not Azure")
+    ended = running.interrupt()
+    assert re.search(r"^export AZURE_CLIENT_SECRET=\S{20,}$", ended.stdout, re.MULTILINE)
+    assert canaries.seen_in(ended.output) == []
+
+
+@pytest.mark.parametrize(
+    "command", [["deploy", "--yes", "-vv"], ["status", "--device", "edge-01", "-vv"]], ids=" ".join
+)
+def test_a_new_process_shows_none_either(command: list[str], ready_made: Any, canaries: Canaries) -> None:
+    ended: Completed = in_a_new_process(*command, cwd=ready_made.root)
+    assert ended.code in (0, 1), ended
+    assert "urllib3.connectionpool: " in ended.stderr
+    assert canaries.seen_in(ended.output) == []
+
+
+def test_a_bugs_traceback_shows_no_secret(
+    ready_made: Any, canaries: Canaries, forgetful: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from manifestgen.azure.acr import Registries
+
+    def broken(self: Any, registry: Any) -> Any:
+        import os
+
+        raise RuntimeError(f"logged in with {os.environ['AZURE_CLIENT_SECRET']}")
+
+    monkeypatch.setattr(Registries, "admin_credential", broken)
+    forgetful()
+    ended = in_this_process("deploy", ready_made, "--yes")
+    assert ended.code == 70
+    assert "RuntimeError: logged in with ***" in ended.stderr
+    assert canaries.seen_in(ended.output) == []
