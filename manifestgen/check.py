@@ -285,12 +285,17 @@ def _depends(rule: Rule, problem: Problem, placeholders: frozenset[str]) -> bool
 
 def _placed(document: Document, found: list[tuple[Rule, Problem]]) -> list[Finding]:
     spans = document.spans({problem.pointer for _, problem in found if problem.offset is None})
+    placed = [
+        (*(_place(document, spans, problem) if problem.offset is None else (problem.offset, 1)), rule, problem)
+        for rule, problem in found
+    ]
+    placed.sort(key=lambda one: one[0])
     findings = []
-    for rule, problem in found:
-        offset, length = problem.offset, 1
-        if offset is None:
-            offset, length = _place(document, spans, problem)
-        position = document.position(offset)
+    text = document.text
+    line, last = 1, 0
+    for offset, length, rule, problem in placed:
+        line += text.count("\n", last, offset)
+        last = offset
         findings.append(
             Finding(
                 rule.id,
@@ -298,15 +303,14 @@ def _placed(document: Document, found: list[tuple[Rule, Problem]]) -> list[Findi
                 problem.pointer,
                 problem.message,
                 problem.fix,
-                position.line,
-                position.column,
+                line,
+                offset - text.rfind("\n", 0, offset),
                 offset,
                 length,
                 rule.side,
                 rule.status,
             )
         )
-    findings.sort(key=lambda finding: finding.offset)
     return findings
 
 

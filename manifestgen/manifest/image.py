@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 from manifestgen.errors import InputError
@@ -77,7 +78,7 @@ class ImageReference:
         """Whether the same text can mean another image tomorrow for sure: no tag and no digest, or `latest`."""
         return not self.digest and self.tag in ("", "latest")
 
-    @property
+    @cached_property
     def host(self) -> str | None:
         """`registry_host` of this image."""
         return registry_host(self.text)

@@ -204,7 +204,7 @@ def _descend(text: str, at: int, path: str, wanted: dict[str, Any], found: dict[
         value = member.end()
         child = wanted.get(key)
         if child is None:
-            behind = _end(text, value)
+            behind = _SKIP(text, value)[1]
         else:
             below = f"{path}/{escape(key)}"
             # Of a doubled key the later one overwrites what the earlier one gave.

@@ -366,11 +366,16 @@ class Manifest:
         return self._routes
 
     @cached_property
+    def route_parts(self) -> tuple[Part, ...]:
+        """The entries of `routes` as they are written."""
+        return tuple(self.hub.children("routes"))
+
+    @cached_property
     def _routes(self) -> tuple[RouteEntry, ...]:
         return tuple(self._read_routes())
 
     def _read_routes(self) -> Iterator[RouteEntry]:
-        for part in self.hub.children("routes"):
+        for part in self.route_parts:
             if isinstance(part.value, str):
                 yield RouteEntry(part.name, part.pointer, part.value, part.value, part.pointer)
             elif (inner := child(part, "route")) is not None:
@@ -383,9 +388,13 @@ class Manifest:
             if len(path) == 2 and path[1] == "route" and isinstance(part.value, str):
                 yield RouteEntry(path[0], part.pointer, part.value, part.value, part.pointer)
 
-    def credential_entries(self) -> Iterator[Part]:
+    def credential_entries(self) -> tuple[Part, ...]:
         """The entries of `registryCredentials` as they are written."""
-        return self.agent.children("runtime", "settings", "registryCredentials")
+        return self._credential_entries
+
+    @cached_property
+    def _credential_entries(self) -> tuple[Part, ...]:
+        return tuple(self.agent.children("runtime", "settings", "registryCredentials"))
 
     def credentials(self) -> dict[str, RegistryCredential]:
         """The registry credentials that have all of address, username and password, by key."""

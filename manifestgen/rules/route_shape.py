@@ -26,7 +26,7 @@ def route_shape(manifest: Manifest) -> Iterator[Problem]:
     if whole is not None and isinstance(whole.value, dict):
         text = as_text(whole.value.get("schemaVersion"))
         minor = schema_version.hub_minor(text) if text is not None else None
-    for part in manifest.hub.children("routes"):
+    for part in manifest.route_parts:
         if type(part.value) is str:
             if is_blank(part.value) and minor != 0:
                 yield Problem(part.pointer, f"route {part.name!r} is blank", "write the route, or drop the entry")

@@ -11,9 +11,13 @@ from manifestgen.manifest import json_text
 from manifestgen.manifest.json_text import JsonError
 from manifestgen.manifest.pointer import join
 
+KEYS = st.text('ab"{', max_size=2) | st.text(max_size=6)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=6),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text('ab"{', max_size=2) | st.text(max_size=6), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -123,6 +127,14 @@ def test_every_value_is_found_where_it_stands(value: Any) -> None:
         assert spans.keys() == expected.keys()
         for pointer, span in spans.items():
             assert json.JSONDecoder().raw_decode(text, span.value)[0] == expected[pointer]
+
+
+def test_what_looks_like_a_key_is_none() -> None:
+    text = '{"x": {"a": 1, "b": ["a", {"a": 2}]}, "y": "a", "z": "\\"a\\": ", "a": {"b": "a", "a": 3}, "b": 4}'
+    expected = json_text.locate(text, ["/a/a", "/b"])
+
+    assert text[expected["/a/a"].value] == "3"
+    assert text[expected["/b"].value] == "4"
 
 
 def test_nothing_is_found_where_nothing_is() -> None:
