@@ -93,11 +93,11 @@ def run(arguments: Sequence[str]) -> int:
     try:
         outcome: Any = _cli.main(list(arguments), prog_name="manifestgen", standalone_mode=False, obj=console)
     except ManifestgenError as error:
+        _choose_output(console, arguments)
         return console.fail(error)
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "manifestgen"
-        if "--output=json" in arguments or ("--output", "json") in itertools.pairwise(arguments):
-            console.output = "json"
+        _choose_output(console, arguments)
         return console.fail(InputError(_sentence(error.format_message()), where=where, fix=f"see '{where} --help'"))
     except click.ClickException as error:
         return console.fail(InputError(_sentence(error.format_message()), fix="see 'manifestgen --help'"))
@@ -111,6 +111,13 @@ def run(arguments: Sequence[str]) -> int:
         console.bug(error)
         return 70
     return outcome if isinstance(outcome, int) else 0
+
+
+def _choose_output(console: Console, arguments: Sequence[str]) -> None:
+    """Obey `--output json` where the command line was not parsed; what follows `--` is for another program."""
+    ours = list(itertools.takewhile(lambda argument: argument != "--", arguments))
+    if "--output=json" in ours or ("--output", "json") in itertools.pairwise(ours):
+        console.output = "json"
 
 
 _SECRET_VARIABLES = ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PASSWORD", "AZURE_PASSWORD")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -64,11 +65,11 @@ class Console:
 
     def step(self, name: str, outcome: str) -> None:
         """A step that is done and its result in a line, on stderr."""
-        self.progress(f"{click.style(f'{name:<7}', bold=True)} {outcome}")
+        self.progress(f"{styled(f'{name:<7}', bold=True)} {outcome}")
 
     def warn(self, text: str) -> None:
         """Something that is not an error and should be known, on stderr."""
-        click.echo(click.style("warning: ", fg="yellow") + redact(text), err=True)
+        click.echo(styled("warning: ", fg="yellow") + redact(text), err=True)
 
     def confirm(self, question: str) -> bool:
         """Ask on the terminal; only to be called when `interactive`."""
@@ -80,12 +81,15 @@ class Console:
             for line in error.detail:
                 click.echo(redact(line), err=True)
         label = "" if isinstance(error, Interrupted) else "error: "
-        click.echo(click.style(label, fg="red", bold=True) + redact(error.message), err=True)
-        click.echo(f"  fix: {redact(error.fix)}", err=True)
+        # Secrets first: one of several lines would not be found again in one.
+        message, fix = _one_line(redact(error.message)), _one_line(redact(error.fix))
+        click.echo(styled(label, fg="red", bold=True) + message, err=True)
+        click.echo(f"  fix: {fix}", err=True)
         if self.verbosity and error.__cause__ is not None:
-            click.echo(f"  cause: {redact(_one_line(error.__cause__))}", err=True)
+            cause = _one_line(redact(str(error.__cause__)))
+            click.echo(f"  cause: {type(error.__cause__).__name__}: {cause}", err=True)
         if self.output == "json":
-            failure: dict[str, Any] = {"message": error.message, "fix": error.fix, "exit_code": error.exit_code}
+            failure: dict[str, Any] = {"message": message, "fix": fix, "exit_code": error.exit_code}
             if error.detail:
                 failure["detail"] = list(error.detail)
             self.document({"error": failure})
@@ -129,8 +133,14 @@ def _console_handler(console: Console) -> Any:
     return ConsoleHandler()
 
 
-def _one_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+def _one_line(text: str) -> str:
+    """A text on one line: a service's own words may have more."""
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def styled(text: str, **styles: Any) -> str:
+    """The text in color or bold; click itself takes that away where it is not written to a terminal."""
+    return text if os.environ.get("NO_COLOR") else click.style(text, **styles)
 
 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:

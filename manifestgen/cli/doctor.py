@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._console import Console, common_options, hub_option, styled, usage_of
 
 _COLORS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": None}
 
@@ -29,7 +29,7 @@ def command(project: Path, device_id: str | None, hub: str | None, console: Cons
     rows = []
     for row in examine(loaded, Clouds(loaded, hub), _log_in, device_id):
         rows.append(row)
-        console.result(f"{click.style(f'{row.state:<7}', fg=_COLORS[row.state])}  {row.subject}: {row.words}")
+        console.result(f"{styled(f'{row.state:<7}', fg=_COLORS[row.state])}  {row.subject}: {row.words}")
         if row.fix:
             console.result(f"         fix: {row.fix}")
     console.document(

@@ -1,0 +1,112 @@
+"""What a command ends with becomes an exit code, in one place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from manifestgen import cli
+from manifestgen.errors import (
+    CloudError,
+    DeniedError,
+    FoundError,
+    InputError,
+    Interrupted,
+    NotFoundError,
+    UnconfirmedError,
+)
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def ends_with(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BaseException | int | None]]:
+    """A command that ends with what is put into this list."""
+    outcomes: list[BaseException | int | None] = []
+
+    @click.command()
+    def command() -> int | None:
+        outcome = outcomes[0]
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(cli._Commands, "get_command", lambda self, ctx, name: command)
+    yield outcomes
+
+
+@pytest.mark.parametrize(
+    ("outcome", "code"),
+    [
+        (None, 0),
+        (0, 0),
+        (1, 1),
+        (FoundError("found", fix="fix"), 1),
+        (InputError("wrong", fix="fix"), 2),
+        (click.UsageError("no such thing"), 2),
+        (click.BadParameter("not a number"), 2),
+        (click.FileError("file", "not there"), 2),
+        (CloudError("refused", fix="fix"), 3),
+        (NotFoundError("not there", fix="fix"), 3),
+        (DeniedError("denied", fix="fix"), 3),
+        (UnconfirmedError("lost", fix="fix"), 3),
+        (Interrupted("stopped", fix="fix"), 130),
+        (KeyboardInterrupt(), 130),
+        (click.Abort(), 130),
+        (RuntimeError("a bug"), 70),
+        (AssertionError(), 70),
+    ],
+    ids=repr,
+)
+def test_every_end_has_its_exit_code(
+    outcome: BaseException | int | None,
+    code: int,
+    ends_with: list[BaseException | int | None],
+    capsys: Captured,
+) -> None:
+    ends_with.append(outcome)
+    assert cli.run(["render"]) == code
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert ("Traceback" in said.err) == (code == 70)
+    if code in (1, 2, 3, 130) and isinstance(outcome, BaseException):
+        # click ends the line that a terminal shows ^C on.
+        lines = said.err.removeprefix("\n").splitlines()
+        assert len(lines) == 2
+        assert lines[1].startswith("  fix: ")
+
+
+@pytest.mark.parametrize("option", [["--output", "json"], ["--output=json"]])
+def test_wrong_usage_is_a_document_when_json_is_asked_for(option: list[str], capsys: Captured) -> None:
+    assert cli.run(["status", *option, "--no-such-option"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert document["error"]["exit_code"] == 2
+    assert "--no-such-option" in document["error"]["message"]
+    assert document["error"]["fix"] == "see 'manifestgen status --help'"
+
+
+@pytest.mark.parametrize("option", [["--output", "json"], ["--output=json"]])
+def test_an_unknown_command_is_a_document_when_json_is_asked_for(option: list[str], capsys: Captured) -> None:
+    assert cli.run(["staus", *option]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["fix"] == "did you mean 'status'?"
+
+
+def test_messages_of_the_parser_are_in_our_manner(capsys: Captured) -> None:
+    cli.run(["status"])
+    assert capsys.readouterr().err == (
+        "error: manifestgen status: missing option '--device'\n  fix: see 'manifestgen status --help'\n"
+    )
+
+
+def test_secrets_of_the_environment_are_hidden_before_anybody_reads_them(
+    ends_with: list[BaseException | int | None], capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", "canary-client-secret")
+    monkeypatch.setenv("ACR_PASSWORD_ACME", "canary-password")
+    monkeypatch.setenv("IOTHUB_CONNECTION_STRING", "HostName=h;SharedAccessKeyName=o;SharedAccessKey=Y2FuYXJ5a2V5")
+    ends_with.append(RuntimeError("canary-client-secret canary-password Y2FuYXJ5a2V5"))
+    assert cli.run(["render"]) == 70
+    assert "RuntimeError: *** *** ***" in capsys.readouterr().err
