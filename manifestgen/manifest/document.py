@@ -52,8 +52,8 @@ class Document:
         encoding: `utf-8`, `utf-8-sig` or `utf-16`.
         duplicates: keys that an object has twice.
         placeholders: JSON Pointers to what a template tool has still to fill in.
-        leftover: whether its placeholders look forgotten rather than intended: one or two in images and routes of a
-            manifest that is otherwise filled in.
+        leftover: whether its placeholder looks forgotten rather than intended: a single one, in an image or a route of
+            a manifest that is otherwise filled in.
         shape: what counting its keys and numbers gave.
     """
 
@@ -176,6 +176,9 @@ def _of_value(text: str, name: str, data: Any, encoding: str, *, layered: bool, 
     places = list(placeholder.places(manifest)) if placeholder.possible(json_) else []
     if filled is not None:
         places += [pointer for pointer in placeholder.fillers(data) if pointer not in places]
+    if places == ["/$schema-template"]:
+        # A template in which nothing is left to fill in is a manifest.
+        places = []
     intended = filled is not None or _TEMPLATE_NAME.search(name) is not None or _intended(manifest, places)
     kind = Kind.TEMPLATE if places else Kind.LAYERED if manifest.layered else Kind.MANIFEST
     return Document(
@@ -195,7 +198,10 @@ def _of_value(text: str, name: str, data: Any, encoding: str, *, layered: bool, 
 
 def _intended(manifest: Manifest, places: list[str]) -> bool:
     """Whether somebody meant to fill these in, rather than forgot to."""
-    if "/$schema-template" in places or len(places) > 2:
+    if len(places) > 1:
+        return True
+    # createOptions as an object are what template tools turn into text.
+    if any(isinstance(module.settings.get("createOptions"), dict) for module in manifest.modules()):
         return True
     credentials = tuple(part.pointer for part in manifest.credential_entries())
     return any(place.startswith(credentials) for place in places) if credentials else False

@@ -1,10 +1,10 @@
 """What IoT Hub does not take in a twin."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from manifestgen.manifest import twin
 from manifestgen.manifest.document import Document
-from manifestgen.manifest.manifest import DESIRED
 from manifestgen.manifest.pointer import escape
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
@@ -31,19 +31,19 @@ def twin_limits(document: Document) -> Iterator[Problem]:
         for path, part in section.pieces:
             if not path and not isinstance(part.value, dict):
                 continue
-            for violation in twin.violations(part.value):
-                pointer = part.pointer + violation.pointer
-                if path and not violation.pointer and isinstance(part.value, str):
-                    pointer = part.pointer
+            # A layer's key is a path: what it sets stands that deep in the twin.
+            desired: Any = part.value
+            for step in reversed(path):
+                desired = {step: desired}
+            prefix = "".join(f"/{escape(step)}" for step in path)
+            for violation in twin.violations(desired):
+                inside = violation.pointer.startswith(prefix) and len(violation.pointer) > len(prefix)
                 what = violation.message if violation.pointer else f"{violation.message} ({name!r})"
-                yield Problem(pointer, what, violation.fix, at_key=violation.at_key)
-        for key in manifest.entries[name] if isinstance(manifest.entries[name], dict) else ():
-            if key.startswith(DESIRED + "."):
-                for step in key[len(DESIRED) + 1 :].split("."):
-                    if not step or "$" in step or " " in step:
-                        yield Problem(
-                            f"{manifest.base}/{escape(name)}/{escape(key)}",
-                            f"{step!r} in the path {key!r} is no key that IoT Hub takes",
-                            "use letters, digits, '-' and '_' in keys",
-                            at_key=True,
-                        )
+                yield Problem(
+                    part.pointer + violation.pointer[len(prefix) :] if inside else part.pointer,
+                    what,
+                    violation.fix,
+                    at_key=violation.at_key,
+                )
+            if "" in path:
+                yield Problem(part.pointer, "a path has an empty step", "name every step", at_key=True)

@@ -111,6 +111,19 @@ def test_template_may_be_told_by_its_name_or_its_key() -> None:
     assert not read(text, "deployment.template.json").leftover
     assert not read(json.dumps({"$schema-template": "4.0.0", **manifest("${MODULES.a}")})).leftover
     assert read(json.dumps(manifest()), "deployment.template.json").kind is Kind.MANIFEST
+    assert read(json.dumps({"$schema-template": "4.0.0", **manifest()})).kind is Kind.MANIFEST
+
+
+def test_two_placeholders_or_create_options_to_convert_are_meant() -> None:
+    two = manifest("${MODULES.a}")
+    modules = two["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]
+    modules["b"] = {**MODULE, "settings": {"image": "${MODULES.b}"}}
+    options = manifest("${MODULES.a}")
+    module = options["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]["a"]
+    module["settings"]["createOptions"] = {"HostConfig": {}}
+
+    assert not read(json.dumps(two)).leftover
+    assert not read(json.dumps(options)).leftover
 
 
 def test_text_of_a_module_that_looks_like_a_placeholder_is_its_own_business() -> None:
