@@ -138,21 +138,22 @@ class Asked:
             for entry in self.sandbox.admin("GET", "/requests")
         )
 
-    @property
-    def registered(self) -> int:
-        """Models registered."""
+    def _accepted(self, *ends: str) -> int:
+        """How many POSTs to a path that ends so were taken, whether or not the client got to know."""
         return sum(
-            entry["method"] == "POST" and entry["path"].endswith("/models") and entry["status"] < 300
+            entry["method"] == "POST" and entry["path"].endswith(ends) and entry["status"] < 300
             for entry in self.sandbox.admin("GET", "/requests")
         )
 
     @property
+    def registered(self) -> int:
+        """Models registered."""
+        return self._accepted("/models")
+
+    @property
     def built(self) -> int:
         """Builds started."""
-        return self.times("POST", "/packages") + sum(
-            entry["method"] == "POST" and entry["path"].endswith("/images") and entry["status"] < 300
-            for entry in self.sandbox.admin("GET", "/requests")
-        )
+        return self._accepted("/images", "/packages")
 
     @property
     def applied(self) -> int:

@@ -109,7 +109,7 @@ def test_one_command_takes_a_model_to_a_running_module(
 
 
 def _lock(project: Any) -> str:
-    return (project.root / "manifestgen.lock.json").read_text()
+    return Path(project.root, "manifestgen.lock.json").read_text()
 
 
 def test_image_prints_the_reference_alone_on_stdout_and_reuses_it(project: Any, asked: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from typing import Literal
 
 import pytest
 
@@ -149,7 +151,7 @@ def test_a_bug_keeps_its_traceback_without_secrets(console: Console, capsys: Cap
     [
         (0, {"warning: ours warns of ***"}),
         (1, {"warning: ours warns of ***", "manifestgen.x: ours notes"}),
-        (2, {"warning: ours warns of ***", "manifestgen.x: ours notes", "azure.core: theirs debugs ***"}),
+        (2, {"warning: ours warns of ***", "manifestgen.x: ours notes", "some.library: theirs debugs ***"}),
     ],
 )
 def test_each_v_shows_more_of_the_logs(verbosity: int, shown: set[str], console: Console, capsys: Captured) -> None:
@@ -157,7 +159,7 @@ def test_each_v_shows_more_of_the_logs(verbosity: int, shown: set[str], console:
     console.listen()
     logging.getLogger("manifestgen.x").warning("ours warns of %s", CANARY)
     logging.getLogger("manifestgen.x").info("ours notes")
-    logging.getLogger("azure.core").debug("theirs debugs %s", CANARY)
+    logging.getLogger("some.library").debug("theirs debugs %s", CANARY)
     assert set(capsys.readouterr().err.splitlines()) == shown
 
 
@@ -174,24 +176,30 @@ def test_a_logged_traceback_shows_no_secret(console: Console, capsys: Captured) 
     assert CANARY not in said
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("stdin", "output", "interactive"),
+    [
+        (Terminal(), "text", True),
+        (Terminal(), "json", False),
+        (io.StringIO(), "text", False),
+        (None, "text", False),
+    ],
+)
 def test_nobody_is_asked_when_json_is_wanted_or_nobody_is_there(
-    console: Console, monkeypatch: pytest.MonkeyPatch
+    stdin: io.StringIO | None,
+    output: Literal["text", "json"],
+    interactive: bool,
+    console: Console,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    import io
-
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
-    monkeypatch.setattr(sys, "stdin", Terminal())
-    assert console.interactive
-    console.output = "json"
-    assert not console.interactive
-    console.output = "text"
-    monkeypatch.setattr(sys, "stdin", io.StringIO())
-    assert not console.interactive
-    monkeypatch.setattr(sys, "stdin", None)
-    assert not console.interactive
+    monkeypatch.setattr(sys, "stdin", stdin)
+    console.output = output
+    assert console.interactive is interactive
 
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")

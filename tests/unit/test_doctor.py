@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from fakes.hub import FakeHub
+from fakes.image_builder import FakeImageBuilder
+from fakes.registry import FakeRegistry, registry_id
+
+from manifestgen.cloud import Credential, RegisteredModel
+from manifestgen.doctor import Row, examine
+from manifestgen.errors import CloudError, DeniedError
+from manifestgen.project.load import Project, load
+
+DEVICE = "edge-01"
+
+_BUILDS = """\
+version: 1
+model: {name: m, path: model.pkl}
+image: {builder: package, name: anomaly, entry_script: score.py, conda_file: myenv.yml}
+target: {device: edge-01}
+"""
+_ELSEWHERE = """\
+version: 1
+image: {builder: none, reference: "acme.azurecr.io/scorer:1"}
+target: {device: edge-01}
+"""
+
+
+class Builder(FakeImageBuilder):
+    """A workspace with a registry of its own, or without one yet."""
+
+    def __init__(self, registry: str | None) -> None:
+        super().__init__()
+        self.own = registry
+        self.trouble: CloudError | None = None
+
+    def models(self, name: str | None = None) -> list[RegisteredModel]:
+        if self.trouble is not None:
+            raise self.trouble
+        return list(super().models(name))
+
+    def registry_id(self) -> str | None:
+        return self.own
+
+
+@dataclass
+class Services:
+    """Services in memory."""
+
+    builder: Builder = field(default_factory=lambda: Builder(registry_id("acme")))
+    registry: FakeRegistry = field(default_factory=lambda: FakeRegistry.of("acme"))
+    hub: FakeHub = field(default_factory=lambda: FakeHub(DEVICE))
+
+    def credentials(self, hosts: Iterable[str]) -> Mapping[str, Credential]:
+        return {}
+
+
+@pytest.fixture
+def services() -> Services:
+    return Services()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    (tmp_path / "model.pkl").write_bytes(b"model")
+    (tmp_path / "score.py").write_text("def init(): pass\ndef run(data): return data\n")
+    (tmp_path / "myenv.yml").write_text("dependencies: [python=3.11]\n")
+    return _load(tmp_path, _BUILDS)
+
+
+def _load(folder: Path, text: str) -> Project:
+    (folder / "manifestgen.yaml").write_text(text)
+    return load(folder)
+
+
+def logged_in() -> None:
+    """A credential that gives tokens."""
+
+
+def rows(project: Project, services: Services, device: str | None = None) -> dict[str, Row]:
+    return {row.subject: row for row in examine(project, services, logged_in, device)}
+
+
+def failed(found: dict[str, Row]) -> list[str]:
+    return [subject for subject, row in found.items() if row.state == "failed"]
+
+
+def test_a_project_that_lacks_nothing(project: Project, services: Services) -> None:
+    services.hub.report(DEVICE, "$edgeAgent", {"version": {"version": "1.5.9"}})
+    found = rows(project, services)
+    assert failed(found) == []
+    assert list(found)[-3:] == ["hub", "device edge-01", "runtime"]
+    assert found["workspace"].words == "can be read, 0 registered models"
+    assert found["registry"].words == "acme.azurecr.io, admin user is on"
+    assert found["runtime"].words == "connected, edgeAgent 1.5.9"
+    assert all(row.fix == "" for row in found.values())
+
+
+def test_an_sdk_that_is_missing_is_told_how_to_install(
+    project: Project, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name in ("azureml-core", "azure-identity"):
+            raise importlib.metadata.PackageNotFoundError(name)
+        return known(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    found = rows(project, services)
+    assert found["azureml-core"].fix == "run: pip install 'manifestgen[azureml]'"
+    assert found["azure-identity"].fix == "run: pip install manifestgen"
+
+
+def test_an_entry_script_that_is_not_fit(project: Project, services: Services) -> None:
+    (project.root / "score.py").write_text("def init(): pass\n")
+    found = rows(project, services)
+    assert failed(found) == ["entry script and conda file"]
+    assert "run" in found["entry script and conda file"].words
+
+
+def test_without_a_credential_what_needs_one_is_not_asked(project: Project, services: Services) -> None:
+    def refused() -> None:
+        raise DeniedError("no credential", where="Azure login", fix="run 'az login'")
+
+    found = {row.subject: row for row in examine(project, services, refused)}
+    assert found["credential"] == Row("credential", "failed", "Azure login: no credential", "run 'az login'")
+    assert found["workspace"].state == found["registry"].state == "skipped"
+    # The hub may have a connection string.
+    assert found["hub"].state == "ok"
+
+
+def test_a_workspace_that_cannot_be_read_does_not_hide_the_rest(project: Project, services: Services) -> None:
+    services.builder.trouble = DeniedError("403", where="workspace w", fix="ask for the role 'AzureML Data Scientist'")
+    found = rows(project, services)
+    assert failed(found) == ["workspace"]
+    assert "AzureML Data Scientist" in found["workspace"].fix
+    assert found["registry"].state == "ok"
+
+
+def test_a_workspace_without_a_registry_yet_is_fine(project: Project, services: Services) -> None:
+    services.builder.own = None
+    assert rows(project, services)["registry"].state == "ok"
+
+
+def test_an_admin_user_that_is_off_names_the_switch_and_the_other_sources(project: Project, services: Services) -> None:
+    services.registry = FakeRegistry.of("acme", admin=False)
+    row = rows(project, services)["registry"]
+    assert row.state == "failed"
+    assert "--enable-admin" in row.fix
+    assert "registry.credentials" in row.fix
+
+
+def test_another_source_of_credentials_needs_no_registry(project: Project, services: Services) -> None:
+    other = _load(project.root, _BUILDS + "registry: {credentials: env}\n")
+    assert "registry" not in rows(other, services)
+
+
+def test_an_image_built_elsewhere_needs_no_workspace(tmp_path: Path, services: Services) -> None:
+    found = rows(_load(tmp_path, _ELSEWHERE), services)
+    assert failed(found) == []
+    assert {"workspace", "azureml-core", "entry script and conda file"} & set(found) == set()
+    assert found["registry"].words == "acme.azurecr.io, admin user is on"
+
+
+def test_a_registry_that_answers_under_no_such_host(tmp_path: Path, services: Services) -> None:
+    found = rows(_load(tmp_path, _ELSEWHERE.replace("acme", "nobody")), services)
+    assert failed(found) == ["registry"]
+    assert "nobody.azurecr.io" in found["registry"].words
+
+
+def test_a_project_without_an_image_has_no_registry_to_look_at(tmp_path: Path, services: Services) -> None:
+    assert rows(_load(tmp_path, "version: 1\n"), services)["registry"].state == "skipped"
+
+
+def test_a_device_that_is_not_there(project: Project, services: Services) -> None:
+    services.hub.trouble["device"] = [CloudError("404", where="device 'edge-01' in fake-hub", fix="check the id")]
+    found = rows(project, services)
+    assert found["hub"].state == "ok"
+    assert found["device"].state == "failed"
+    assert found["device"].fix == "check the id"
+    assert "runtime" not in found
+
+
+def test_a_hub_that_does_not_answer(project: Project, services: Services) -> None:
+    services.hub.trouble["device"] = [CloudError("no answer", where="fake-hub", fix="check the network")]
+    found = rows(project, services)
+    assert found["hub"].state == "failed"
+    assert found["device"].state == "skipped"
+
+
+def test_a_project_without_a_device_still_asks_the_hub(tmp_path: Path, services: Services) -> None:
+    project = _load(tmp_path, "version: 1\n")
+    assert rows(project, services)["hub"].state == "ok"
+    services.hub.trouble["devices"] = [CloudError("no answer", where="fake-hub", fix="check the network")]
+    found = rows(project, services)
+    assert found["hub"].state == "failed"
+    assert found["device"].state == "skipped"
+
+
+def test_another_device_may_be_looked_at(project: Project, services: Services) -> None:
+    services.hub.add("edge-02", edge=False)
+    found = rows(project, services, "edge-02")
+    assert found["device edge-02"].state == "failed"
+    assert "manifestgen device register" in found["device edge-02"].fix
+
+
+def test_a_runtime_that_is_not_connected_is_a_warning(project: Project, services: Services) -> None:
+    services.hub.connect(DEVICE, connected=False)
+    row = rows(project, services)["runtime"]
+    assert row.state == "warning"
+    assert "manifestgen device connection-string" in row.fix
