@@ -44,7 +44,7 @@ format: $(VENV)/check-installed
 
 # The generated references: the rules, the project file's schema, the command line.
 docs: $(VENV)/check-installed
-	$(BIN)/python -m pytest -q -p no:cacheprovider tests/docs --update-golden
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/docs tests/rules/test_rules_page.py --update-golden
 
 bench: $(VENV)/check-installed
 	for script in tests/bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -74,6 +74,7 @@ from manifestgen.rules.route_type import route_type
 from manifestgen.rules.routeless_name import routeless_name
 from manifestgen.rules.runtime_storage import runtime_storage
 from manifestgen.rules.runtime_type import runtime_type
+from manifestgen.rules.short_module_name import short_module_name
 from manifestgen.rules.small_device import small_device
 from manifestgen.rules.startup_order import startup_order
 from manifestgen.rules.storage_owner import storage_owner
@@ -161,6 +162,7 @@ RULES: Final[tuple[Rule, ...]] = (
     routeless_name,
     runtime_storage,
     runtime_type,
+    short_module_name,
     small_device,
     startup_order,
     storage_owner,

@@ -17,7 +17,7 @@ from manifestgen.manifest.document import Document
 from manifestgen.manifest.manifest import Manifest
 
 #: What the rules about support dates compare with, unless told otherwise: when this knowledge was last looked up.
-KNOWN_ON: Final = date(2026, 8, 20)
+KNOWN_ON: Final = date(2026, 11, 22)
 
 
 class Severity(str, Enum):

@@ -8,7 +8,7 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 # Dots, dollar signs and blanks are twin-limits' business: IoT Hub refuses them in a twin's key.
-_CONTAINER: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
+_CONTAINER: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z")
 _LONGEST: Final = 128
 
 
@@ -17,8 +17,7 @@ def module_name(manifest: Manifest) -> Iterator[Problem]:
     """A module's name cannot be the name of a container or of a module identity.
 
     The name becomes the id of a module identity in IoT Hub (at most 128 characters) and the name of a container
-    (a letter or digit, then letters, digits, `_`, `.` and `-`, two characters at least). With any other name
-    the module is never created.
+    (a letter or digit, then letters, digits, `_`, `.` and `-`). With any other name the module is never created.
 
     Use letters, digits, `-` and `_`, beginning with a letter.
     """

@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,8 @@ rules_page = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(rules_page)
 
 
-def test_page_is_what_its_generator_writes() -> None:
-    assert rules_page.PAGE.read_text("utf-8") == rules_page.page(), "run: python tests/rules/rules_page.py"
+def test_page_is_what_its_generator_writes(golden: Callable[[Path, str], None]) -> None:
+    golden(rules_page.PAGE, rules_page.page())
 
 
 @pytest.mark.parametrize("rule", rules_page.RULES[::12], ids=lambda rule: rule.id)
