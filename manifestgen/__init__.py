@@ -1,15 +1,98 @@
 """From a trained model to a running Azure IoT Edge module.
 
+What most programs need is here, imported when it is first used:
+
+    from manifestgen import check_document, read_document
+
+    for finding in check_document(read_document(Path("deployment.json").read_bytes())):
+        print(finding.line, finding.message)
+
 The public modules, from values to effects:
 
-- `manifestgen.manifest`: the deployment manifest as a value.
+- `manifestgen.manifest`: the deployment manifest as a value; `manifestgen.manifest.route`: the language of routes.
 - `manifestgen.project`: the project file, the lock file and the values of a template.
 - `manifestgen.render`: a template and values become a manifest.
 - `manifestgen.check`: what IoT Hub and the device will say to a manifest.
-- `manifestgen.diff`, `manifestgen.plan`: what setting modules would change on a device.
+- `manifestgen.diff`, `manifestgen.merge`, `manifestgen.export`, `manifestgen.plan`: a manifest and what a device has.
 - `manifestgen.cloud`: what is asked of Azure, as three Protocols; `manifestgen.azure` answers them with the SDKs.
 - `manifestgen.image`, `manifestgen.apply`, `manifestgen.deploy`: the steps that change something.
 - `manifestgen.sandbox`: a local Azure to try all of it on.
 """
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from manifestgen.check import Effect, Finding, Severity, check_data, check_source, summarize
+    from manifestgen.check import check as check_document
+    from manifestgen.check import read as read_document
+    from manifestgen.diff import Change
+    from manifestgen.diff import diff as diff_manifests
+    from manifestgen.errors import ManifestgenError
+    from manifestgen.manifest.document import Document, Kind
+    from manifestgen.manifest.image import ImageReference
+    from manifestgen.manifest.manifest import Manifest
+    from manifestgen.manifest.route import Route, RouteSyntaxError
+    from manifestgen.manifest.route import compile_check as check_route
+    from manifestgen.manifest.route import parse as parse_route
+    from manifestgen.render import render as render_template
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "Change",
+    "Document",
+    "Effect",
+    "Finding",
+    "ImageReference",
+    "Kind",
+    "Manifest",
+    "ManifestgenError",
+    "Route",
+    "RouteSyntaxError",
+    "Severity",
+    "check_data",
+    "check_document",
+    "check_route",
+    "check_source",
+    "diff_manifests",
+    "parse_route",
+    "read_document",
+    "render_template",
+    "summarize",
+]
+
+# Where each name lives. A function has another name here where its own is that of its module: `manifestgen.check` is
+# the module as soon as anything has imported it.
+_HOMES = {
+    "Change": "manifestgen.diff:Change",
+    "Document": "manifestgen.manifest.document:Document",
+    "Effect": "manifestgen.check:Effect",
+    "Finding": "manifestgen.check:Finding",
+    "ImageReference": "manifestgen.manifest.image:ImageReference",
+    "Kind": "manifestgen.manifest.document:Kind",
+    "Manifest": "manifestgen.manifest.manifest:Manifest",
+    "ManifestgenError": "manifestgen.errors:ManifestgenError",
+    "Route": "manifestgen.manifest.route:Route",
+    "RouteSyntaxError": "manifestgen.manifest.route:RouteSyntaxError",
+    "Severity": "manifestgen.check:Severity",
+    "check_data": "manifestgen.check:check_data",
+    "check_document": "manifestgen.check:check",
+    "check_route": "manifestgen.manifest.route:compile_check",
+    "check_source": "manifestgen.check:check_source",
+    "diff_manifests": "manifestgen.diff:diff",
+    "parse_route": "manifestgen.manifest.route:parse",
+    "read_document": "manifestgen.check:read",
+    "render_template": "manifestgen.render:render",
+    "summarize": "manifestgen.check:summarize",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    module, _, attribute = _HOMES[name].partition(":")
+    value = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
