@@ -5,32 +5,46 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from manifestgen.diff import Change, FieldChange
+from manifestgen.diff import Change, Effect, FieldChange
 from manifestgen.plan import Plan
+from manifestgen.report._printable import printable
 
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
+# Said of modules that both sides have: that an added one is created needs no words.
+_EFFECTS = {
+    Effect.RECREATED: "container is recreated",
+    Effect.STARTED: "container is started",
+    Effect.STOPPED: "container is stopped",
+    Effect.NOTED: "container goes on as it is",
+}
 
 
 def text(plan: Plan) -> str:
     """The plan for a person: one line a change, what differs below it, and a summary."""
     lines = [f"device {plan.device!r} on {plan.hub}"]
     for change in plan.changes:
-        lines.append(f"  {_SIGNS[change.kind]} {change}")
-        lines.extend(f"      {field}" for field in change.fields)
+        lines.append(f"  {_SIGNS[change.kind]} {printable(str(change))}{_suffix(change)}")
+        lines.extend(f"      {printable(str(field))}" for field in change.fields)
     lines.append(summary(plan))
     return "\n".join(lines)
 
 
 def summary(plan: Plan) -> str:
-    """One line: how many changes of each kind."""
+    """One line: how many changes of each kind, and how many containers they recreate."""
     if not plan.changes:
         return f"no changes: the device has this manifest already (version {plan.version})"
     counts = Counter(change.kind for change in plan.changes)
-    return f"plan: {counts['added']} to add, {counts['changed']} to change, {counts['removed']} to remove"
+    recreated = sum(change.effect is Effect.RECREATED for change in plan.changes)
+    containers = f" ({recreated} container{'s' if recreated > 1 else ''} recreated)" if recreated else ""
+    return f"plan: {counts['added']} to add, {counts['changed']} to change{containers}, {counts['removed']} to remove"
 
 
 def data(plan: Plan) -> dict[str, Any]:
-    """The plan as JSON data: `{"hub", "device", "version", "changes": […], "warnings": […]}`."""
+    """The plan as JSON data: `{"hub", "device", "version", "changes": […], "warnings": […]}`.
+
+    A change is `{"kind", "subject", "name", "effect", "fields": [{"field", "before", "after"}]}`, with null for a value
+    that is absent or not shown.
+    """
     return {
         "hub": plan.hub,
         "device": plan.device,
@@ -40,11 +54,17 @@ def data(plan: Plan) -> dict[str, Any]:
     }
 
 
+def _suffix(change: Change) -> str:
+    said = change.kind == "changed" and change.subject in ("module", "system module") and _EFFECTS.get(change.effect)
+    return f"  # {said}" if said else ""
+
+
 def _change(change: Change) -> dict[str, Any]:
     return {
         "kind": change.kind,
         "subject": change.subject,
         "name": change.name,
+        "effect": change.effect.value,
         "fields": [_field(field) for field in change.fields],
     }
 

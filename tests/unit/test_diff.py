@@ -89,7 +89,7 @@ def test_env_and_twins_may_hold_secrets_so_only_their_names_are_told() -> None:
     agent["modules"]["b"]["env"] = {"KEY": {"value": "canary-env"}}
     content["modulesContent"]["a"]["properties.desired"]["threshold"] = "canary-twin"
     text = " ".join(f"{change} {field}" for change in diff(CONTENT, content) for field in change.fields)
-    assert text == "module b env module twin a threshold"
+    assert text == "module b env KEY module twin a /threshold"
 
 
 def test_a_twin_that_the_new_manifest_leaves_out_is_left_alone() -> None:

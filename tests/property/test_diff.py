@@ -1,0 +1,95 @@
+"""Changes between any manifests: none where the meaning is the same, all that is needed where not, and no secret."""
+
+from __future__ import annotations
+
+import copy
+import random
+from typing import Any
+
+from hypothesis import given
+from property.manifests import CHANCES, clothes, manifests, thorough
+
+from manifestgen.cloud import Device
+from manifestgen.diff import diff, patch
+from manifestgen.manifest.dump import dump
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.normal import normal
+from manifestgen.plan import Plan
+from manifestgen.report import changes as report
+
+_CANARY = "canary-4711"
+
+
+@thorough
+@given(content=manifests())
+def test_a_manifest_and_itself_have_no_changes(content: dict[str, Any]) -> None:
+    assert diff(content, copy.deepcopy(content)) == ()
+
+
+@thorough
+@given(content=manifests(), chance=CHANCES)
+def test_other_clothes_are_no_change(content: dict[str, Any], chance: random.Random) -> None:
+    dressed = clothes(content, chance)
+    assert diff(content, dressed) == ()
+    assert diff(dressed, content) == ()
+
+
+@thorough
+@given(before=manifests(), after=manifests(), chance=CHANCES)
+def test_applying_the_changes_gives_the_other_manifest(
+    before: dict[str, Any], after: dict[str, Any], chance: random.Random
+) -> None:
+    original = copy.deepcopy(before)
+    changes = diff(clothes(before, chance), after)
+    assert diff(patch(before, changes), after) == ()
+    assert before == original
+
+
+@thorough
+@given(content=manifests())
+def test_the_normal_form_is_its_own_normal_form_and_leaves_its_source_alone(content: dict[str, Any]) -> None:
+    original = copy.deepcopy(content)
+    once = normal(content)
+    assert content == original
+    assert dump(normal(once)) == dump(once)
+
+
+@thorough
+@given(before=manifests(), after=manifests())
+def test_no_value_that_may_be_secret_is_told(before: dict[str, Any], after: dict[str, Any]) -> None:
+    _hide(before, f"{_CANARY}-before")
+    _hide(after, f"{_CANARY}-after")
+    changes = diff(before, after)
+    plan = Plan("hub", Device("edge", edge=True, enabled=True, connected=True).id, Manifest.of(after), changes, 1)
+    assert _CANARY not in report.text(plan) + dump(report.data(plan)) + repr(changes)
+
+
+def _hide(content: dict[str, Any], canary: str) -> None:
+    agent = content["modulesContent"]["$edgeAgent"]["properties.desired"]
+    for module in [*agent["systemModules"].values(), *agent["modules"].values()]:
+        for entry in module.get("env", {}).values():
+            entry["value"] = canary
+        module["settings"]["createOptions"] = dump(
+            {
+                "Env": [f"KEY={canary}", f"OTHER=a={canary}"],
+                "Labels": {"l": canary},
+                "Cmd": ["--password", canary],
+                "HostConfig": {
+                    "LogConfig": {"Type": "splunk", "Config": {"splunk-token": canary}},
+                    "Mounts": [{"Type": "volume", "VolumeOptions": {"DriverConfig": {"Options": {"o": canary}}}}],
+                    "Sysctls": {"password": canary},
+                },
+            }
+        )
+        module["newer"] = canary
+        module["settings"]["newer"] = {"a": canary}
+    for credential in agent["runtime"]["settings"].get("registryCredentials", {}).values():
+        credential.update(username=f"user-{canary}", password=canary)
+    agent["runtime"]["settings"]["newer"] = canary
+    agent["newer"] = canary
+    for name, entry in content["modulesContent"].items():
+        if not name.startswith("$"):
+            entry["properties.desired"] = {"key": canary, "list": [canary], "inner": {"key": canary}}
+    hub = content["modulesContent"]["$edgeHub"]["properties.desired"]
+    hub["storeAndForwardConfiguration"]["newer"] = canary
+    hub["mqttBroker"] = {"password": canary}
