@@ -72,7 +72,7 @@ class ProjectFolder:
 
 
 @pytest.fixture
-def quick(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+def quick(sandbox: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """A sandbox whose builds and devices do not dawdle, and commands in this process that ask often."""
     from manifestgen import apply, image
     from manifestgen.sandbox.world import Pace
@@ -82,6 +82,7 @@ def quick(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(sandbox.world, "pace", Pace(image_build=0.1, pull=0.0, start=0.0, retry=0.05))
     for name in _BACKOFFS:
         monkeypatch.setenv(name, "0")
+    monkeypatch.setenv("MANIFESTGEN_STATE", str(tmp_path / "state"))
     return sandbox
 
 

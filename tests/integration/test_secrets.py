@@ -96,7 +96,7 @@ def secretive(ready_made: Any) -> Any:
 def _commands(project: Any) -> dict[str, Sequence[str]]:
     """A command line of each command and subcommand that ends by itself, in an order that makes sense."""
     manifest = str(project.root / "deployment.json")
-    return {
+    lines = {
         "init": ["init", str(project.root / "new")],
         "doctor": ["doctor", str(project)],
         "model list": ["model", "list", str(project.root / "building")],
@@ -104,15 +104,20 @@ def _commands(project: Any) -> dict[str, Sequence[str]]:
         "render": ["render", str(project)],
         "check": ["check", manifest],
         "explain": ["explain", "clear-secret"],
+        "plan": ["plan", manifest, "--device", project.device, "--out", str(project.root / "saved.plan"), "--force"],
         "apply": ["apply", manifest, "--device", project.device, "--yes", "--force"],
         "status": ["status", "--device", project.device],
         "device register": ["device", "register", "NEW"],
         "device show": ["device", "show", project.device],
         "device list": ["device", "list"],
-        "deploy": ["deploy", str(project), "--yes", "--force"],
+        "deploy": ["deploy", str(project), "--yes", "--force", "--set", "ttl=60"],
+        "export": ["export", "--device", project.device, "-o", str(project.root / "exported.json")],
+        "history": ["history", "--device", project.device],
+        "rollback": ["rollback", "--device", project.device, "--yes", "--no-wait"],
         "sandbox run": ["sandbox", "run", "--", "true"],
         "schema": ["schema"],
     }
+    return {name: line for name, line in lines.items() if name.split()[0] in COMMANDS}
 
 
 # Print a secret because they are asked to, and have tests of their own below.
@@ -176,14 +181,20 @@ def test_no_command_shows_a_secret(
         assert {"deploy", "apply", "status", "image", "render", "doctor", "device list"} <= set(talked)
     else:
         assert not talked
-    _only_the_rendered_file_holds_secrets(secretive.root, canaries)
+    _only_manifests_hold_secrets(secretive.root, canaries)
 
 
-def _only_the_rendered_file_holds_secrets(root: Path, canaries: Canaries) -> None:
+def _only_manifests_hold_secrets(root: Path, canaries: Canaries) -> None:
+    manifests = ("deployment.json", "exported.json")
+    expected = {"mounted": {"mounted file"}, **dict.fromkeys(manifests, {"admin password", "mounted file"})}
     for name, content in files(root).items():
-        expected = {"deployment.json": {"admin password", "mounted file"}, "mounted": {"mounted file"}}.get(name, set())
-        assert set(canaries.seen_in(content.decode("utf-8", "replace"))) == expected, name
-    assert stat.S_IMODE((root / "deployment.json").stat().st_mode) == 0o600
+        seen = set(canaries.seen_in(content.decode("utf-8", "replace")))
+        assert seen == expected.get(name, set()), name
+        if name in manifests:
+            assert stat.S_IMODE((root / name).stat().st_mode) == 0o600
+    # Snapshots, which hold what the hub holds.
+    for path in (root.parent / "state").rglob("*.json"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
 
 
 _FAULTS: dict[str, dict[str, Any]] = {
