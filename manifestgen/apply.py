@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from manifestgen.cloud import Hub, Twin
 from manifestgen.diff import diff
 from manifestgen.errors import CloudError, FoundError, InputError, Interrupted, UnconfirmedError
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.plan import DeviceState, Plan
+from manifestgen.plan import plan as make_plan
 from manifestgen.rollout import Rollout, State, assess
 
 # A lost answer is verified by reading before the request is repeated, so repeating is safe; after so many it is no use.
@@ -173,8 +175,10 @@ def carry_out(
     hub: Hub,
     *,
     permit: Callable[[Plan], None],
+    snapshot: Callable[[Plan], None],
     prune: bool = False,
     patience: Patience | None = None,
+    rollback: bool = False,
     sent: Callable[[bool], None] = lambda applied: None,
     report: Callable[[Rollout], None] = lambda rollout: None,
 ) -> Outcome:
@@ -182,8 +186,10 @@ def carry_out(
 
     Args:
         permit: is shown the plan if there is something to change, and raises to stop.
+        snapshot: keeps what the device has before it is changed, and raises if it cannot.
         prune: whether modules that the manifest does not name may be removed.
         patience: how to wait; None not to.
+        rollback: go back to what the device had if it does not come to run what it should.
         sent: told whether anything was sent, before the waiting.
         report: called with what every read of the device says.
 
@@ -201,17 +207,40 @@ def carry_out(
         )
     if plan.changes:
         permit(plan)
+        snapshot(plan)
     applied = False
     try:
         applied = apply(plan, hub)
         sent(applied)
         return Outcome(applied, wait(hub, plan.device, patience, report) if patience else None)
+    except FoundError as failure:
+        if not (rollback and applied and patience):
+            raise
+        raise _rolled_back(plan, hub, patience, report, failure) from failure
     except KeyboardInterrupt:
         done = "are set, whether they run was not waited for" if applied else "may or may not be set"
         raise Interrupted(
             f"interrupted; the modules of device {plan.device!r} {done}",
             fix=f"run the same command again to go on, or see 'manifestgen status --device {plan.device}'",
         ) from None
+
+
+def _rolled_back(
+    plan: Plan, hub: Hub, patience: Patience, report: Callable[[Rollout], None], failure: FoundError
+) -> FoundError:
+    """Go back to what the device had; the error that says how both went."""
+    if not plan.before.get("modulesContent"):
+        what, fix = f"{failure.what}; there is nothing to go back to, it had no modules", failure.fix
+        return FoundError(what, where=failure.where, fix=fix)
+    state = read_state(hub, plan.device)
+    back = make_plan(Manifest.of(plan.before), state)
+    try:
+        apply(back, hub)
+        wait(hub, plan.device, patience, report)
+    except FoundError as second:
+        what = f"{failure.what}; going back to what it had was sent, and failed too: {second.what}"
+        return FoundError(what, where=failure.where, fix=second.fix)
+    return FoundError(f"{failure.what}; it runs again what it had before", where=failure.where, fix=failure.fix)
 
 
 def _agent_and_hub(hub: Hub, device_id: str) -> tuple[Twin, Twin | None]:

@@ -39,7 +39,9 @@ class Options:
     values: Mapping[str, Any] = field(default_factory=dict)
     rebuild: bool = False
     prune: bool = False
+    merge: bool = False
     force: bool = False
+    rollback: bool = False
     build_patience: BuildPatience = field(default_factory=BuildPatience)
     patience: Patience | None = field(default_factory=Patience)
 
@@ -52,12 +54,14 @@ class Observer:
         step: a step that is done: its name and its result in a line.
         plan: what would change.
         permit: may raise to stop before anything changes.
+        snapshot: keeps what the device has before it is changed.
         findings: what the check says of the rendered manifest.
         rollout: what every read of the device says.
     """
 
     step: Callable[[str, str], None]
     permit: Callable[[Plan], None]
+    snapshot: Callable[[Plan], None]
     image: Reporter = field(default_factory=Reporter)
     findings: Callable[[Document, Sequence[Finding]], None] = lambda document, findings: None
     plan: Callable[[Plan], None] = lambda planned: None
@@ -97,14 +101,16 @@ def deploy(project: Project, services: Services, observer: Observer, options: Op
         observer.step("render", f"modules {names}{logins}")
         document = read(dump(manifest.content), "the rendered manifest")
         admit(document, ignore=_ignored(project), force=options.force, report=_told(observer))
-        planned = plan(manifest, read_state(services.hub, device))
+        planned = plan(manifest, read_state(services.hub, device), merge=options.merge)
         observer.plan(planned)
         outcome = carry_out(
             planned,
             services.hub,
             permit=observer.permit,
+            snapshot=observer.snapshot,
             prune=options.prune,
             patience=options.patience,
+            rollback=options.rollback,
             sent=lambda applied: observer.step("apply", "modules set" if applied else "nothing to change"),
             report=observer.rollout,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,11 @@ from manifestgen.cloud import Device, Twin
 from manifestgen.diff import Change, diff
 from manifestgen.errors import CloudError
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.twin import MAX_DESIRED_BYTES, size
+from manifestgen.merge import merge as merge_contents
+
+# From here on a device's report, which repeats what is desired and adds to it, may no longer fit (Azure/iotedge#7035).
+_NEARLY_FULL = 0.75
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,8 @@ class Plan:
     Attributes:
         version: of `$edgeAgent`'s desired properties when the plan was made: if it moved, the plan is out of date.
         warnings: sentences for the person who decides.
+        before: what the device has now, in the form of a manifest; for a snapshot.
+        kept: what a merge keeps although the manifest does not name it, such as `module filter`.
     """
 
     hub: str
@@ -56,6 +63,8 @@ class Plan:
     changes: tuple[Change, ...]
     version: int
     warnings: tuple[str, ...] = ()
+    before: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    kept: tuple[str, ...] = ()
 
     @property
     def removed_modules(self) -> tuple[str, ...]:
@@ -63,8 +72,11 @@ class Plan:
         return tuple(change.name for change in self.changes if change.kind == "removed" and change.subject == "module")
 
 
-def plan(manifest: Manifest, state: DeviceState) -> Plan:
+def plan(manifest: Manifest, state: DeviceState, *, merge: bool = False) -> Plan:
     """Compare a manifest with what a device has.
+
+    Args:
+        merge: keep what the manifest does not name: other modules, their twins, routes, credentials, unknown fields.
 
     Raises:
         CloudError: the device is not an edge device.
@@ -76,14 +88,46 @@ def plan(manifest: Manifest, state: DeviceState) -> Plan:
             where=f"device {device.id!r}",
             fix="register an edge device with 'manifestgen device register', this capability cannot be added later",
         )
-    warnings = []
+    conflicts: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    if merge:
+        manifest, conflicts, kept = _merged(manifest, state)
+    changes = diff(state.content, manifest.content)
+    warnings = (*conflicts, *_warnings(manifest, state, changes))
+    return Plan(state.hub, device.id, manifest, changes, state.version, warnings, state.content, kept)
+
+
+def _merged(manifest: Manifest, state: DeviceState) -> tuple[Manifest, tuple[str, ...], tuple[str, ...]]:
+    """The manifest with what only the device has; where the two disagree, in words; what is kept, by name."""
+    merged = merge_contents(manifest.content, state.content)
+    entries = {
+        name: entry
+        for name, entry in merged.content["modulesContent"].items()
+        # A twin that the file does not name is left alone by the hub; to send it would only raise its version.
+        if name in manifest.entries or name in ("$edgeAgent", "$edgeHub")
+    }
+    conflicts = tuple(conflict.message for conflict in merged.conflicts)
+    kept = tuple(f"{kind} {name}" for (kind, name), origin in merged.origins.items() if origin == "device")
+    return Manifest.of({"modulesContent": entries}), conflicts, kept
+
+
+def _warnings(manifest: Manifest, state: DeviceState, changes: tuple[Change, ...]) -> Iterator[str]:
+    device, agent = state.device, state.twins.get("$edgeAgent")
     if not device.enabled:
-        warnings.append(f"device {device.id!r} is disabled: it cannot connect until it is enabled")
-    agent = state.twins.get("$edgeAgent")
-    if agent is not None:
+        yield f"device {device.id!r} is disabled: it cannot connect until it is enabled"
+    elif agent is not None and not agent.connected:
+        yield f"device {device.id!r} is offline: it takes its modules when it connects"
+    if agent is not None and agent.configurations:
         names = ", ".join(repr(name) for name in sorted(agent.configurations))
-        if names:
-            warnings.append(
-                f"device {device.id!r} is targeted by automatic deployment {names}, which overwrites what is set here"
+        yield f"device {device.id!r} is targeted by automatic deployment {names}, which overwrites what is set here"
+    changed = {change.name for change in changes if change.subject in ("module", "system module")}
+    for module in manifest.modules():
+        if module.image is not None and module.image.floating and module.name not in changed:
+            yield (
+                f"module {module.name!r} is unchanged and its tag may move: "
+                f"nothing is pulled, whatever {module.image_text!r} means by now"
             )
-    return Plan(state.hub, device.id, manifest, diff(state.content, manifest.content), state.version, tuple(warnings))
+    for name, section in manifest.sections().items():
+        bytes_ = size(section.whole.value) if section.whole is not None else 0
+        if bytes_ > _NEARLY_FULL * MAX_DESIRED_BYTES:
+            yield f"the desired properties of {name!r} count {bytes_} bytes; IoT Hub takes {MAX_DESIRED_BYTES}"

@@ -14,7 +14,7 @@ import functools
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -29,13 +29,13 @@ class Console:
     """Where a command's words go.
 
     Attributes:
-        output: `text` or `json`; JSON is one document on stdout, a stable interface.
+        output: `text`, `json` or a form of the command's own; JSON is one document on stdout, a stable interface.
         quiet: say nothing but results, warnings and errors.
         verbosity: 0; 1 shows causes; 2 shows the SDKs' own debug logs, without secrets.
     """
 
     def __init__(self) -> None:
-        self.output: Literal["text", "json"] = "text"
+        self.output = "text"
         self.quiet = False
         self.verbosity = 0
 
@@ -144,27 +144,31 @@ def styled(text: str, **styles: Any) -> str:
 
 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--output`, `-q` and `-v`, and pass it `console`."""
+    """Give a command `--output text|json`, `-q` and `-v`, and pass it `console`."""
+    return options_with_outputs("text", "json")(function)
 
-    @functools.wraps(function)
-    def command(*args: Any, output: Literal["text", "json"], quiet: bool, verbose: int, **kwargs: Any) -> Any:
-        console = click.get_current_context().find_object(Console) or Console()
-        console.output, console.quiet, console.verbosity = output, quiet, verbose
-        console.listen()
-        return function(*args, console=console, **kwargs)
 
-    options = (
-        click.option(
-            "--output",
-            type=click.Choice(["text", "json"]),
-            default="text",
-            help="Form of the result.",
-            show_default=True,
-        ),
-        click.option("-q", "--quiet", is_flag=True, help="No progress."),
-        click.option("-v", "--verbose", count=True, help="Show causes; twice: the SDKs' logs too."),
-    )
-    return functools.reduce(lambda decorated, option: option(decorated), reversed(options), command)
+def options_with_outputs(*outputs: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`common_options` for a command whose result has other forms, too; it reads which in `console.output`."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def command(*args: Any, output: str, quiet: bool, verbose: int, **kwargs: Any) -> Any:
+            console = click.get_current_context().find_object(Console) or Console()
+            console.output, console.quiet, console.verbosity = output, quiet, verbose
+            console.listen()
+            return function(*args, console=console, **kwargs)
+
+        options = (
+            click.option(
+                "--output", type=click.Choice(outputs), default="text", help="Form of the result.", show_default=True
+            ),
+            click.option("-q", "--quiet", is_flag=True, help="No progress."),
+            click.option("-v", "--verbose", count=True, help="Show causes; twice: the SDKs' logs too."),
+        )
+        return functools.reduce(lambda decorated, option: option(decorated), reversed(options), command)
+
+    return decorate
 
 
 def hub_option(function: Callable[..., Any]) -> Callable[..., Any]:

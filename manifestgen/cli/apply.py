@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,32 +16,40 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from manifestgen.apply import Outcome
+    from manifestgen.cloud import Hub
+    from manifestgen.manifest.manifest import Manifest
     from manifestgen.plan import Plan
     from manifestgen.rollout import Rollout
+    from manifestgen.saved_plan import SavedPlan
 
 
 @click.command(
     epilog=usage_of(
         "manifestgen apply deployment.json --device edge-01",
-        "manifestgen apply deployment.json --device edge-01 --yes --timeout 300 --output json",
+        "manifestgen apply deployment.json --device edge-01 --merge --yes --rollback-on-failure",
+        "manifestgen apply edge-01.plan",
     )
 )
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--device", "device_id", metavar="ID", required=True, help="The device.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.argument("file", metavar="FILE|PLAN", type=click.Path(path_type=Path))
+@click.option("--device", "device_id", metavar="ID", help="The device; a saved plan knows its own.")
+@click.option("--yes", is_flag=True, help="Do not ask. A saved plan asks nothing.")
 @click.option("--prune", is_flag=True, help="Remove the modules that the file does not name.")
+@click.option("--merge", is_flag=True, help="Keep what the file does not name: modules, twins, routes, credentials.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until the device runs them.")
 @click.option("--timeout", type=click.FloatRange(min=0), default=600, show_default=True, help="Seconds to wait.")
+@click.option("--rollback-on-failure", is_flag=True, help="Go back to what the device had if it does not come to run.")
 @click.option("--force", is_flag=True, help="Go on although 'check' finds errors.")
 @hub_option
 @common_options
 def command(
     file: Path,
-    device_id: str,
+    device_id: str | None,
     yes: bool,
     prune: bool,
+    merge: bool,
     no_wait: bool,
     timeout: float,
+    rollback_on_failure: bool,
     force: bool,
     hub: str | None,
     console: Console,
@@ -48,25 +57,77 @@ def command(
     """Set the modules of a device and wait until they run.
 
     This replaces everything: modules on the device that FILE does not name would be removed,
-    which needs --prune. Shows what would change and asks before it does.
+    which needs --prune; --merge keeps them. Shows what would change and asks before it does.
+    What the device had is kept: see 'manifestgen history' and 'manifestgen rollback'.
     """
-    from manifestgen.apply import Patience, carry_out, read_state
+    from manifestgen.apply import Patience, carry_out
     from manifestgen.cli._manifest import load_manifest
-    from manifestgen.plan import plan
+    from manifestgen.saved_plan import confirm
 
-    manifest = load_manifest(file, console, force=force)
+    if rollback_on_failure and no_wait:
+        fix = "drop one of the two: whether it fails is only known by waiting"
+        raise InputError("--rollback-on-failure and --no-wait exclude each other", fix=fix)
+    saved = _saved(file, device_id, merge=merge)
+    if saved is not None:
+        device_id, merge, yes = saved.device, saved.merge, True
+    elif device_id is None:
+        raise InputError("no device is named", where=str(file), fix="add --device ID")
+    manifest = load_manifest(Path(saved.file) if saved else file, console, force=force)
     service = open_hub(hub, project_here())
-    planned = plan(manifest, read_state(service, device_id))
+    planned = planned_for(manifest, service, device_id, merge=merge)
+    if saved is not None:
+        confirm(saved, planned, str(file))
     show_plan(planned, console)
     outcome = carry_out(
         planned,
         service,
         permit=permission(console, yes=yes),
+        snapshot=keep_snapshot,
         prune=prune,
         patience=None if no_wait else Patience(timeout=timeout),
+        rollback=rollback_on_failure,
         report=Progress(console).show,
     )
     tell(planned, outcome, console)
+
+
+def _saved(file: Path, device_id: str | None, *, merge: bool) -> SavedPlan | None:
+    """The saved plan in a file; None if it is a manifest, or whatever `load_manifest` will say that it is."""
+    from manifestgen.saved_plan import MARK, read
+
+    try:
+        text = file.read_bytes()
+    except OSError:
+        return None
+    if MARK.encode() not in text:
+        return None
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return None
+    saved = read(data, str(file))
+    if saved is not None and device_id not in (None, saved.device):
+        what = f"the plan is for device {saved.device!r}, not {device_id!r}"
+        raise InputError(what, where=str(file), fix="drop --device, or make a plan for the other device")
+    if saved is not None and merge and not saved.merge:
+        fix = "drop --merge, or make the plan again with it"
+        raise InputError("the plan was made without --merge", where=str(file), fix=fix)
+    return saved
+
+
+def planned_for(manifest: Manifest, service: Hub, device_id: str, *, merge: bool = False) -> Plan:
+    """What setting a manifest would change on a device now."""
+    from manifestgen.apply import read_state
+    from manifestgen.plan import plan
+
+    return plan(manifest, read_state(service, device_id), merge=merge)
+
+
+def keep_snapshot(planned: Plan) -> None:
+    """Keep what the device has before a plan changes it."""
+    from manifestgen.history import state_folder, take
+
+    take(planned.hub, planned.device, planned.version, planned.before, state_folder())
 
 
 def show_plan(planned: Plan, console: Console) -> None:
@@ -75,6 +136,8 @@ def show_plan(planned: Plan, console: Console) -> None:
 
     for warning in planned.warnings:
         console.warn(warning)
+    for kept in planned.kept:
+        console.result(f"  = {kept} (only on the device, kept)")
     console.result(changes.text(planned))
 
 

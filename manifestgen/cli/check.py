@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.cli._console import Console, options_with_outputs, usage_of
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _MANY = 64
 @click.option(
     "--project", type=click.Path(path_type=Path), metavar="PROJECT", help="Project whose ignored rules count as well."
 )
-@common_options
+@options_with_outputs("text", "json", "sarif", "github")
 def command(
     files: tuple[str, ...],
     fail_on: str,
@@ -61,7 +61,7 @@ def command(
     from manifestgen.rules import KNOWN_ON
 
     known_rules((*ignore, *select))
-    form: str = console.output
+    form = console.output
     options = {
         "layered": layered,
         "select": select,
@@ -77,17 +77,11 @@ def command(
     return 1 if total.reaches(fail_on) else 0
 
 
-# Two forms of the result that other commands do not have.
-for _parameter in command.params:
-    if _parameter.name == "output":
-        _parameter.type = click.Choice(["text", "json", "sarif", "github"])
-
-
 def _show(console: Console, checked: Sequence[Checked], skipped: int) -> None:
     from manifestgen.report.check_text import findings_text, summary_text, total_of
 
     total = total_of(checked)
-    form: str = console.output
+    form = console.output
     if form == "json":
         from manifestgen.report.check_json import findings_data
 

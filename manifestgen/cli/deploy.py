@@ -28,6 +28,10 @@ from manifestgen.cli._console import Console, common_options, hub_option, usage_
 @click.option("--enable-admin", is_flag=True, help="Switch the registry's admin user on if it is off.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--prune", is_flag=True, help="Remove the modules that the manifest does not name.")
+@click.option(
+    "--merge", is_flag=True, help="Keep what the manifest does not name: modules, twins, routes, credentials."
+)
+@click.option("--rollback-on-failure", is_flag=True, help="Go back to what the device had if it does not come to run.")
 @click.option("--force", is_flag=True, help="Go on although 'check' finds errors.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until the device runs them.")
 @click.option("--timeout", type=click.FloatRange(min=0), default=600, show_default=True, help="Seconds to wait.")
@@ -45,6 +49,8 @@ def command(
     enable_admin: bool,
     yes: bool,
     prune: bool,
+    merge: bool,
+    rollback_on_failure: bool,
     force: bool,
     no_wait: bool,
     timeout: float,
@@ -59,7 +65,7 @@ def command(
     from manifestgen.apply import Patience
     from manifestgen.cli._cloud import Clouds
     from manifestgen.cli._manifest import findings_reporter
-    from manifestgen.cli.apply import Progress, permission, show_plan, tell
+    from manifestgen.cli.apply import Progress, keep_snapshot, permission, show_plan, tell
     from manifestgen.cli.image import reporter, with_builder
     from manifestgen.cli.render import values_of
     from manifestgen.deploy import Observer, Options, deploy
@@ -75,6 +81,8 @@ def command(
         values=values_of(files, sets),
         rebuild=rebuild,
         prune=prune,
+        merge=merge,
+        rollback=rollback_on_failure,
         force=force,
         build_patience=BuildPatience(build_timeout),
         patience=None if no_wait else Patience(timeout=timeout),
@@ -82,6 +90,7 @@ def command(
     observer = Observer(
         step=console.step,
         permit=permission(console, yes=yes),
+        snapshot=keep_snapshot,
         image=reporter(console),
         findings=findings_reporter(console),
         plan=lambda planned: show_plan(planned, console),

@@ -4,12 +4,13 @@
 - `render_project`: the manifest of a project, with its image and its registry credentials.
 - `context_of`: what a template can use, for a project.
 - `named_hosts`, `private_hosts`: the registries that a manifest's images name, for which credentials are to be found.
+- `with_placeholders`: a manifest without the user names and passwords in it.
 - `builtin_templates`, `builtin_names`, `builtin_name`: the templates that come with the package.
 """
 
 from manifestgen.render.context import context_of
 from manifestgen.render.project import Logins, Rendered, inline_logins, placeholder_logins, render_project
-from manifestgen.render.registry import Login, named_hosts, private_hosts
+from manifestgen.render.registry import Login, named_hosts, private_hosts, with_placeholders
 from manifestgen.render.template import (
     Template,
     UndefinedValueError,
@@ -37,4 +38,5 @@ __all__ = [
     "private_hosts",
     "render",
     "render_project",
+    "with_placeholders",
 ]

@@ -6,6 +6,7 @@ an image names is exactly enough.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from msgspec import Struct
 from manifestgen.manifest.credentials import key_for
 from manifestgen.manifest.image import is_private
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.project.credentials import variable_suffixes
 from manifestgen.secret import Secret
 
 
@@ -107,6 +109,17 @@ def fill(manifest: Manifest, logins: Mapping[str, Login]) -> bool:
         return False
     credentials.update(entries(wanted, credentials))
     return True
+
+
+def with_placeholders(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest's content with placeholders for the user name and password of each registry credential."""
+    result = copy.deepcopy(dict(content))
+    credentials = [part.value for part in Manifest.of(result).credential_entries() if isinstance(part.value, dict)]
+    suffixes = variable_suffixes(_address(entry) for entry in credentials)
+    for entry in credentials:
+        login = placeholders([_address(entry)], suffixes)[_address(entry)]
+        entry.update(username=login.username, password=login.password)
+    return result
 
 
 def _address(entry: Any) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -180,8 +181,8 @@ def test_modules_that_the_manifest_does_not_name_are_not_removed_without_prune()
     apply(planned(hub, "a", "b"), hub)
     wiping = planned(hub, "b", "c")
     with pytest.raises(InputError, match="would remove 'a'"):
-        carry_out(wiping, hub, permit=permit)
-    assert carry_out(wiping, hub, permit=permit, prune=True) == Outcome(applied=True, rollout=None)
+        carry_out(wiping, hub, permit=permit, snapshot=permit)
+    assert carry_out(wiping, hub, permit=permit, snapshot=permit, prune=True) == Outcome(applied=True, rollout=None)
     assert {"b", "c"} <= set(hub.modules(DEVICE))
     assert "a" not in hub.modules(DEVICE)
 
@@ -192,7 +193,7 @@ def test_whoever_is_asked_can_stop_it() -> None:
 
     hub = FakeHub(DEVICE)
     with pytest.raises(Interrupted):
-        carry_out(planned(hub, "scorer"), hub, permit=refuse)
+        carry_out(planned(hub, "scorer"), hub, permit=refuse, snapshot=permit)
     assert hub.applied == []
 
 
@@ -200,7 +201,9 @@ def test_nobody_is_asked_when_there_is_nothing_to_change() -> None:
     hub = FakeHub(DEVICE, obedient=True)
     apply(planned(hub, "scorer"), hub)
     asked: list[Any] = []
-    outcome = carry_out(planned(hub, "scorer"), hub, permit=asked.append, patience=Patience(first=0.001))
+    outcome = carry_out(
+        planned(hub, "scorer"), hub, permit=asked.append, snapshot=asked.append, patience=Patience(first=0.001)
+    )
     assert not outcome.applied
     assert asked == []
 
@@ -211,4 +214,62 @@ def test_interrupted_while_waiting_says_that_the_modules_are_set() -> None:
 
     hub = FakeHub(DEVICE)
     with pytest.raises(Interrupted, match="are set, whether they run was not waited for"):
-        carry_out(planned(hub, "scorer"), hub, permit=permit, patience=QUICK, report=interrupt)
+        carry_out(planned(hub, "scorer"), hub, permit=permit, snapshot=permit, patience=QUICK, report=interrupt)
+
+
+def test_what_the_device_had_is_kept_before_it_is_changed() -> None:
+    hub = FakeHub(DEVICE)
+    apply(planned(hub, "a"), hub)
+    kept: list[Plan] = []
+    carry_out(planned(hub, "a", "b"), hub, permit=permit, snapshot=kept.append)
+    assert sorted(Manifest.of(kept[0].before).section("$edgeAgent").whole.value["modules"]) == ["a"]  # type: ignore[union-attr]
+
+
+def test_a_snapshot_that_cannot_be_kept_keeps_the_device_as_it_is() -> None:
+    def full(plan: Plan) -> None:
+        raise InputError("the snapshot cannot be kept: no space left on device", fix="make room")
+
+    hub = FakeHub(DEVICE)
+    with pytest.raises(InputError):
+        carry_out(planned(hub, "a"), hub, permit=permit, snapshot=full)
+    assert hub.applied == []
+
+
+class RefusingHub(FakeHub):
+    """Its devices refuse manifests with a module of this name."""
+
+    def set_modules(self, device_id: str, content: Mapping[str, Any]) -> None:
+        bad = "bad" in content["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]
+        self.obedient = not bad
+        super().set_modules(device_id, content)
+        if bad:
+            refusal = {"code": 400, "description": "Agent configuration format is invalid."}
+            # It reports the version that it still runs.
+            self.report(device_id, "$edgeAgent", {"lastDesiredVersion": -1, "lastDesiredStatus": refusal})
+
+
+def test_rollback_on_failure_goes_back_and_reports_both() -> None:
+    hub = RefusingHub(DEVICE)
+    apply(planned(hub, "good"), hub)
+    quick = Patience(timeout=5, first=0.001, longest=0.001)
+    with pytest.raises(FoundError, match=r"refused it: 400 .*; it runs again what it had before"):
+        carry_out(planned(hub, "good", "bad"), hub, permit=permit, snapshot=permit, patience=quick, rollback=True)
+    agent = hub.module_twin(DEVICE, "$edgeAgent")
+    assert agent is not None
+    assert sorted(agent.desired["modules"]) == ["good"]
+
+
+def test_rollback_on_failure_of_a_first_apply_says_that_there_is_nothing_to_go_back_to() -> None:
+    hub = RefusingHub(DEVICE)
+    with pytest.raises(FoundError, match="nothing to go back to"):
+        carry_out(planned(hub, "bad"), hub, permit=permit, snapshot=permit, patience=QUICK, rollback=True)
+
+
+def test_without_rollback_a_failure_leaves_the_device_as_asked() -> None:
+    hub = RefusingHub(DEVICE)
+    apply(planned(hub, "good"), hub)
+    with pytest.raises(FoundError):
+        carry_out(planned(hub, "good", "bad"), hub, permit=permit, snapshot=permit, patience=QUICK)
+    agent = hub.module_twin(DEVICE, "$edgeAgent")
+    assert agent is not None
+    assert "bad" in agent.desired["modules"]

@@ -1,0 +1,50 @@
+"""`manifestgen export`: the manifest that a device has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from manifestgen.cli._cloud import open_hub, project_here
+from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+
+
+@click.command(
+    epilog=usage_of(
+        "manifestgen export --device edge-01 -o edge-01.json",
+        "manifestgen export --device edge-01 | manifestgen check -",
+    )
+)
+@click.option("--device", "device_id", metavar="ID", required=True, help="The device.")
+@click.option("-o", "--out", metavar="FILE", default="-", help="Where to write it; '-' is stdout.", show_default=True)
+@click.option(
+    "--secrets",
+    type=click.Choice(["inline", "placeholder"]),
+    help="Registry passwords, or ${ACR_PASSWORD_<NAME>} for them.  [default: inline; on stdout placeholder]",
+)
+@hub_option
+@common_options
+def command(device_id: str, out: str, secrets: str | None, hub: str | None, console: Console) -> None:
+    """Write the manifest that a device has now.
+
+    Applying it and exporting again gives the same, byte for byte. On stdout registry credentials
+    are placeholders, unless --secrets inline says otherwise.
+    """
+    from manifestgen.apply import read_state
+    from manifestgen.export import export
+    from manifestgen.manifest.dump import dump
+    from manifestgen.project.files import OWNER_ONLY, PUBLIC, write_atomic
+    from manifestgen.render import with_placeholders
+
+    state = read_state(open_hub(hub, project_here()), device_id)
+    content = export({name: twin.desired for name, twin in state.twins.items()})
+    inline = secrets == "inline" or (secrets is None and out != "-")
+    if not inline:
+        content = with_placeholders(content)
+    if out == "-":
+        console.disclose(dump(content), newline=False)
+        return
+    write_atomic(Path(out), dump(content), OWNER_ONLY if inline else PUBLIC)
+    console.result(f"wrote {out}: the manifest of device {device_id!r}, version {state.version}")
+    console.document({"path": out, "device": device_id, "version": state.version, "secrets": inline})

@@ -1,0 +1,60 @@
+"""`manifestgen plan`: what would change on a device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from manifestgen.cli._cloud import open_hub, project_here
+from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.errors import InputError
+
+
+@click.command(
+    epilog=usage_of(
+        "manifestgen plan deployment.json --device edge-01",
+        "manifestgen plan deployment.json --device edge-01 --out edge-01.plan && manifestgen apply edge-01.plan",
+        "manifestgen plan deployment.json --device edge-01 --exit-code --output json",
+    )
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--device", "device_id", metavar="ID", required=True, help="The device.")
+@click.option("--merge", is_flag=True, help="Keep what the file does not name: modules, twins, routes, credentials.")
+@click.option("--out", metavar="PLAN", type=click.Path(path_type=Path), help="Save it, for 'manifestgen apply PLAN'.")
+@click.option("--exit-code", is_flag=True, help="Exit code 1 if something would change.")
+@click.option("--force", is_flag=True, help="Go on although 'check' finds errors.")
+@hub_option
+@common_options
+def command(
+    file: Path,
+    device_id: str,
+    merge: bool,
+    out: Path | None,
+    exit_code: bool,
+    force: bool,
+    hub: str | None,
+    console: Console,
+) -> int:
+    """Show what setting the modules of FILE would change on a device. Changes nothing.
+
+    A saved plan holds hashes, no secrets. Applying it does exactly what was shown, or nothing if
+    file or device changed since.
+    """
+    from manifestgen.cli._manifest import load_manifest
+    from manifestgen.cli.apply import planned_for, show_plan
+    from manifestgen.report import changes
+    from manifestgen.saved_plan import save
+
+    if out is not None and str(file) == "-":
+        raise InputError("a plan of stdin cannot be saved", fix="write the manifest to a file, and plan that")
+    manifest = load_manifest(file, console, force=force)
+    planned = planned_for(manifest, open_hub(hub, project_here()), device_id, merge=merge)
+    data = changes.data(planned)
+    if out is not None:
+        save(planned, file, out, data["changes"], merge=merge)
+    show_plan(planned, console)
+    if out is not None:
+        console.result(f"saved; apply it with: manifestgen apply {out}")
+    console.document(data)
+    return 1 if exit_code and planned.changes else 0

@@ -1,0 +1,47 @@
+"""`manifestgen rollback`: set what a device had before."""
+
+from __future__ import annotations
+
+import click
+
+from manifestgen.cli._cloud import open_hub, project_here
+from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+
+
+@click.command(
+    epilog=usage_of("manifestgen rollback --device edge-01", "manifestgen rollback --device edge-01 --to 3 --yes")
+)
+@click.option("--device", "device_id", metavar="ID", required=True, help="The device.")
+@click.option("--to", "number", type=click.IntRange(min=1), default=1, show_default=True, help="See 'history'.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--no-wait", is_flag=True, help="Do not wait until the device runs it.")
+@click.option("--timeout", type=click.FloatRange(min=0), default=600, show_default=True, help="Seconds to wait.")
+@hub_option
+@common_options
+def command(
+    device_id: str, number: int, yes: bool, no_wait: bool, timeout: float, hub: str | None, console: Console
+) -> None:
+    """Set what a device had before an apply, and wait until it runs it.
+
+    Shows what would change and asks, as apply does. Modules that were added since are removed.
+    Brings back what the hub held: images that are gone from their registry stay gone.
+    """
+    from manifestgen.apply import Patience, carry_out
+    from manifestgen.cli.apply import Progress, keep_snapshot, permission, planned_for, show_plan, tell
+    from manifestgen.history import find, state_folder
+    from manifestgen.manifest.manifest import Manifest
+
+    service = open_hub(hub, project_here())
+    snapshot = find(service.host, device_id, state_folder(), number)
+    planned = planned_for(Manifest.of(snapshot.content), service, device_id)
+    show_plan(planned, console)
+    outcome = carry_out(
+        planned,
+        service,
+        permit=permission(console, yes=yes),
+        snapshot=keep_snapshot,
+        prune=True,
+        patience=None if no_wait else Patience(timeout=timeout),
+        report=Progress(console).show,
+    )
+    tell(planned, outcome, console)

@@ -1,0 +1,212 @@
+"""A device's life from the command line: plan, merge, prune, saved plans, export, history, rollback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.iot.hub import IoTHubConfigurationManager
+from fakes.hub_service import content, module
+from integration.command_line import Completed, in_this_process
+
+SENSOR = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor"
+
+
+@pytest.fixture
+def device(new_device: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("MANIFESTGEN_STATE", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    return new_device()
+
+
+class Life:
+    """Runs commands on one device, and reads it with Microsoft's SDK."""
+
+    def __init__(self, device: str, folder: Path, connection_string: str) -> None:
+        self.device = device
+        self.folder = folder
+        self._sdk = IoTHubConfigurationManager.from_connection_string(connection_string)
+
+    def write(self, name: str, *modules: str, tag: str = "1.5", **more: Any) -> Path:
+        path = self.folder / name
+        named = {module_: module(f"{SENSOR}:{tag}") for module_ in modules}
+        path.write_text(json.dumps(content(named, **more)))
+        return path
+
+    def __call__(self, *arguments: object, expect: int = 0) -> Completed:
+        # A saved plan knows its device.
+        device = () if "--device" in arguments or str(arguments[-1]).endswith(".plan") else ("--device", self.device)
+        result = in_this_process(*map(str, arguments), *device)
+        assert result.code == expect, result
+        return result
+
+    def apply(self, file: Path, *options: str, expect: int = 0) -> Completed:
+        return self("apply", file, "--yes", "-q", *options, expect=expect)
+
+    def twin(self, name: str) -> dict[str, Any]:
+        twin = self._sdk.protocol.modules.get_twin(self.device, name)
+        desired = dict(twin.properties.desired)
+        return {key: value for key, value in desired.items() if not key.startswith("$")}
+
+    @property
+    def modules(self) -> set[str]:
+        return set(self.twin("$edgeAgent").get("modules") or {})
+
+
+@pytest.fixture
+def life(device: str, tmp_path: Path, sandbox: Any) -> Iterator[Life]:
+    yield Life(device, tmp_path, sandbox.environment["IOTHUB_CONNECTION_STRING"])
+
+
+def test_the_wipe_is_refused_merged_or_wanted_and_can_be_undone(life: Life) -> None:
+    first = life.write(
+        "ab.json",
+        "alpha",
+        "beta",
+        routes={"alpha": "FROM /messages/modules/alpha/* INTO $upstream"},
+        twins={"alpha": {"x": 1}},
+    )
+    second = life.write("bc.json", "beta", "gamma")
+    life.apply(first)
+    refused = life.apply(second, expect=2)
+    assert "this would remove 'alpha'" in refused.stderr
+    assert life.modules == {"alpha", "beta"}
+
+    merged = life.apply(second, "--merge")
+    assert "= module alpha (only on the device, kept)" in merged.stdout
+    assert life.modules == {"alpha", "beta", "gamma"}
+    assert life.twin("alpha") == {"x": 1}
+    assert set(life.twin("$edgeHub")["routes"]) == {"alpha", "up"}
+    assert "no changes" in life.apply(second, "--merge").stdout
+
+    life.apply(second, "--prune")
+    assert life.modules == {"beta", "gamma"}
+    life("rollback", "--yes", "-q", "--to", 2)
+    assert life.modules == {"alpha", "beta"}
+    assert life.twin("alpha") == {"x": 1}
+
+
+def test_plan_shows_what_would_change_and_changes_nothing(life: Life) -> None:
+    file = life.write("a.json", "alpha")
+    shown = life("plan", file, "--exit-code", expect=1)
+    assert "+ module alpha" in shown.stdout
+    assert life.modules == set()
+    document = json.loads(life("plan", file, "--output", "json").stdout)
+    assert {(change["kind"], change["name"]) for change in document["changes"]} >= {("added", "alpha")}
+    life.apply(file)
+    assert "no changes" in life("plan", file, "--exit-code").stdout
+
+
+def test_a_saved_plan_is_applied_without_a_question_and_holds_no_secret(life: Life) -> None:
+    credentials = {"acme": {"address": "acme.azurecr.io", "username": "u", "password": "canary-in-the-plan"}}
+    file = life.write("a.json", "alpha", credentials=credentials)
+    plan = life.folder / "a.plan"
+    life("plan", "--out", plan, file)
+    assert "canary-in-the-plan" not in plan.read_text()
+    life("apply", "-q", plan)
+    assert life.modules == {"alpha"}
+
+
+def test_a_saved_plan_is_refused_when_the_device_changed(life: Life) -> None:
+    file, other, plan = life.write("a.json", "alpha"), life.write("b.json", "beta"), life.folder / "a.plan"
+    life("plan", "--out", plan, file)
+    life.apply(other)
+    assert "changed since the plan was made" in life("apply", plan, expect=2).stderr
+    assert life.modules == {"beta"}
+
+
+def test_a_saved_plan_is_refused_when_the_file_changed(life: Life) -> None:
+    file, plan = life.write("a.json", "alpha"), life.folder / "a.plan"
+    life("plan", "--out", plan, file)
+    life.write("a.json", "alpha", "beta")
+    assert "a.json changed since the plan was made" in life("apply", plan, expect=2).stderr
+    assert life.modules == set()
+
+
+def test_a_saved_plan_is_for_its_device_and_its_hub(life: Life) -> None:
+    file, plan = life.write("a.json", "alpha"), life.folder / "a.plan"
+    life("plan", "--out", plan, file)
+    assert "not 'edge-01'" in life("apply", plan, "--device", "edge-01", expect=2).stderr
+    data = json.loads(plan.read_text())
+    plan.write_text(json.dumps({**data, "hub": "other.azure-devices.net"}))
+    assert "the plan is for hub other.azure-devices.net" in life("apply", plan, expect=2).stderr
+    plan.write_text(json.dumps({**data, "version": "7"}))
+    assert "the saved plan is damaged" in life("apply", plan, expect=2).stderr
+    plan.write_text(json.dumps({**data, "manifestgen_plan": 9}))
+    assert "format 9 of the saved plan is not known" in life("apply", plan, expect=2).stderr
+
+
+def test_rollback_on_failure_brings_back_what_ran_and_says_both(life: Life) -> None:
+    good, bad = life.write("good.json", "alpha"), life.write("bad.json", "alpha", tag="no-such-tag")
+    life.apply(good)
+    result = life.apply(bad, "--rollback-on-failure", expect=1)
+    assert "the image does not exist" in result.stderr
+    assert "it runs again what it had before" in result.stderr
+    assert life.twin("$edgeAgent")["modules"]["alpha"]["settings"]["image"] == f"{SENSOR}:1.5"
+
+
+def test_rollback_on_failure_needs_waiting(life: Life) -> None:
+    file = life.write("a.json", "alpha")
+    assert "exclude each other" in life.apply(file, "--rollback-on-failure", "--no-wait", expect=2).stderr
+
+
+def test_exporting_applying_and_exporting_again_is_the_identity(life: Life) -> None:
+    options = {"Env": ["A=é" + "x" * 5000], "HostConfig": {"Binds": ["/a:/b"]}}
+    file = life.write("a.json", "alpha", twins={"alpha": {"list": [1, {"b": 2}], "unknown": {"deep": True}}})
+    data = json.loads(file.read_text())
+    settings = data["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]["alpha"]["settings"]
+    text = json.dumps(options)
+    settings |= {"createOptions": text[:4000], "createOptions01": text[4000:], "newer": {"field": 1}}
+    file.write_text(json.dumps(data))
+    life.apply(file)
+    first, second = life.folder / "one.json", life.folder / "two.json"
+    life("export", "-o", first)
+    life.apply(first)
+    life("export", "-o", second)
+    assert first.read_bytes() == second.read_bytes()
+    assert first.stat().st_mode & 0o777 == 0o600
+    assert '"newer"' in first.read_text()
+
+
+def test_export_to_stdout_shows_no_password_unless_asked(life: Life) -> None:
+    credentials = {"acme": {"address": "acme.azurecr.io", "username": "u", "password": "canary-in-the-twin"}}
+    life.apply(life.write("a.json", "alpha", credentials=credentials))
+    shown = life("export").stdout
+    assert "canary-in-the-twin" not in shown
+    assert "${ACR_PASSWORD_ACME}" in shown
+    assert "canary-in-the-twin" in life("export", "--secrets", "inline").stdout
+
+
+def test_history_lists_the_last_twenty_without_secrets_for_their_owner_only(life: Life) -> None:
+    credentials = {"acme": {"address": "acme.azurecr.io", "username": "u", "password": "canary-in-history"}}
+    for number in range(23):
+        file = life.write("a.json", "alpha", credentials=credentials, twins={"alpha": {"number": number}})
+        life.apply(file, "--no-wait")
+    shown = life("history", "--output", "json")
+    document = json.loads(shown.stdout)
+    assert [snapshot["number"] for snapshot in document["snapshots"]] == list(range(1, 21))
+    assert "canary-in-history" not in shown.stdout + life("history", "-vv").stdout
+    files = list((life.folder / "state").rglob("*.json"))
+    assert len(files) == 20
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    assert {file.parent.stat().st_mode & 0o777 for file in files} == {0o700}
+
+
+def test_there_is_nothing_to_go_back_to_on_a_new_device(life: Life) -> None:
+    assert "there is no snapshot to go back to" in life("rollback", "--yes", expect=2).stderr
+    assert "no snapshots" in life("history").stderr
+    life.apply(life.write("a.json", "alpha"))
+    life.apply(life.write("a.json", "alpha", "beta"))
+    assert "there is no snapshot 5, only 1" in life("rollback", "--yes", "--to", "5", expect=2).stderr
+
+
+def test_a_snapshot_that_cannot_be_kept_stops_the_apply(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    life.apply(life.write("a.json", "alpha"))
+    (life.folder / "file").write_text("no folder")
+    monkeypatch.setenv("MANIFESTGEN_STATE", str(life.folder / "file"))
+    result = life.apply(life.write("ab.json", "alpha", "beta"), expect=2)
+    assert "the snapshot cannot be kept" in result.stderr
+    assert life.modules == {"alpha"}
