@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from manifestgen.sandbox import accounts, registry
+from manifestgen.sandbox import accounts
+from manifestgen.sandbox.registry import service as registry
 
 pytestmark = pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
 

@@ -18,7 +18,7 @@ from manifestgen.azure.auth import credential
 from manifestgen.azure.iot_hub import IotHub, connect
 from manifestgen.azure.iot_hub_retry import Patience
 from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError, NotFoundError, UnconfirmedError
-from manifestgen.sandbox.hub_auth import connection_string
+from manifestgen.sandbox.hub.auth import connection_string
 from manifestgen.secret import Secret
 
 QUICK = Patience(total=0.4, connect=0.1, first=0.01, longest=0.05)
