@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import io
 import json
@@ -120,27 +121,27 @@ class Started:
     """A command that is running; what it says is collected as it says it."""
 
     process: subprocess.Popen[str]
-    lines: list[str] = field(default_factory=list)
-    _said: threading.Condition = field(default_factory=threading.Condition)
-    _readers: list[threading.Thread] = field(default_factory=list)
+    said: str = ""
+    _more: threading.Condition = field(default_factory=threading.Condition)
 
     def __post_init__(self) -> None:
-        reader = threading.Thread(target=self._read, daemon=True)
-        reader.start()
-        self._readers.append(reader)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
+        # Not line by line: a question does not end its line.
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            with self._said:
-                self.lines.append(line.rstrip("\n"))
-                self._said.notify_all()
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        while piece := os.read(self.process.stderr.fileno(), 4096):
+            with self._more:
+                self.said += decoder.decode(piece)
+                self._more.notify_all()
 
     def until_it_says(self, words: str) -> None:
-        """Wait for a line on stderr."""
-        with self._said:
-            said = self._said.wait_for(lambda: any(words in line for line in self.lines), timeout=60)
-        assert said, f"never said {words!r}: {self.lines}"
+        """Wait for words on stderr."""
+        with self._more:
+            said = self._more.wait_for(lambda: words in self.said, timeout=60)
+        assert said, f"never said {words!r}: {self.said}"
 
     def kill(self) -> None:
         """SIGKILL, as the kernel or an impatient pipeline sends it."""
@@ -157,10 +158,10 @@ class Started:
         assert self.process.stdout is not None and self.process.stderr is not None
         stdout = self.process.stdout.read()
         code = self.process.wait(60)
-        self._readers[0].join(60)
+        self._reader.join(60)
         self.process.stdout.close()
         self.process.stderr.close()
-        return Completed(stdout, "\n".join(self.lines), code)
+        return Completed(stdout, self.said, code)
 
 
 def started(*arguments: str | Path, cwd: Path) -> Started:

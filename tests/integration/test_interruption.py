@@ -204,16 +204,14 @@ class Terminal:
 
 
 @pytest.fixture
-def at_the_prompt(ready_made: Any, asked: Any) -> Terminal:
+def at_the_prompt(ready_made: Any) -> Terminal:
     """A deployment that has come to its question."""
     terminal = Terminal("deploy", ready_made, cwd=ready_made.root)
-    path = f"/twins/{ready_made.device}/modules/$edgeHub"
-    eventually(lambda: asked.times("GET", path) > 0, "the plan")
+    terminal.running.until_it_says("[y/N]")
     return terminal
 
 
 def test_ctrl_c_at_the_question(at_the_prompt: Terminal, asked: Any) -> None:
-    time.sleep(0.3)  # nothing but the prompt's own text, without a line's end, tells that it is there
     ended = at_the_prompt.interrupt()
     assert "were not changed" in interrupted(ended)
     assert "set the modules of device" in ended.stderr
