@@ -190,10 +190,8 @@ def _effect(kind: Kind, subject: Subject, before: Any, after: Any) -> Effect:
 
 
 def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
-    return {
-        key
-        for key in before.keys() | after.keys()
-        if key not in before or key not in after or not same(before[key], after[key])
+    return (before.keys() ^ after.keys()) | {
+        key for key in before.keys() & after.keys() if not same(before[key], after[key])
     }
 
 

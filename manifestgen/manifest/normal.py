@@ -12,7 +12,7 @@ Agent.Core (Constants, EnvVal) and Hub.Core (RouteSpec, EdgeHubConfigParser) of 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -75,9 +75,15 @@ _DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "edgeAgent": {**_MODULE_DEFAULTS, "status": "running", "restartPolicy": "always", "startupOrder": 0},
 }
 _ENUMS: Final = {"status": STATUS, "restartPolicy": RESTART_POLICY, "imagePullPolicy": IMAGE_PULL_POLICY}
+# A member has up to two names; the first is the one in JSON.
+_FIRST_NAMES: Final = {
+    name: {word: next(first for first in members if members[first] == members[word]) for word in members}
+    for name, members in _ENUMS.items()
+}
 
 # Newtonsoft.Json reads no deeper, IoT Hub not even so deep: what is deeper is refused and compared as it is.
 _DEEPEST: Final = 64
+_SCALARS: Final = frozenset({str, int, float, bool})
 
 
 def plain(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,28 +118,38 @@ def normal(content: Mapping[str, Any]) -> dict[str, Any]:
 def same(one: Any, other: Any) -> bool:
     """Whether two JSON values are the same; unlike in Python, true is not 1."""
     if isinstance(one, dict):
-        if not isinstance(other, dict) or len(one) != len(other):
+        if not isinstance(other, dict) or one.keys() != other.keys():
             return False
-        return all(key in other and same(value, other[key]) for key, value in one.items())
+        for key, value in one.items():
+            item = other[key]
+            if not (value == item if type(value) is str else same(value, item)):
+                return False
+        return True
     if isinstance(one, list):
         if not isinstance(other, list) or len(one) != len(other):
             return False
-        return all(same(value, other[index]) for index, value in enumerate(one))
+        return all(map(same, one, other))
     if isinstance(one, float) and isinstance(other, float) and math.isnan(one):
         # createOptions may have it: Newtonsoft.Json reads it.
         return math.isnan(other)
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
-def renamed(data: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+def renamed(data: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     """An object with the properties that the runtime finds in any case under their usual names.
 
     Where IoT Hub holds a name twice, in two cases, the one that the runtime would not find stays as it is.
     """
-    if data.keys() <= set(names):
+    lower = _lower(names)
+    if not any(key not in names and key.lower() in lower for key in data):
         return dict(data)
     found = {key_of(data, name): name for name in names if name not in data}
     return {found.get(key, key): value for key, value in data.items()}
+
+
+@lru_cache(maxsize=64)
+def _lower(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(name.lower() for name in names)
 
 
 def text_of_options(settings: Mapping[str, Any]) -> str | None:
@@ -172,11 +188,15 @@ def _plain_entry(name: str, entry: Any) -> Any:
 
 def _without_null(value: Any, depth: int = 1) -> Any:
     """A copy of a value without the keys whose value is null; the innermost values are shared."""
+    if type(value) in _SCALARS or depth > _DEEPEST:
+        return value
     if isinstance(value, Mapping):
-        if depth > _DEEPEST:
-            return value
-        return {key: _without_null(item, depth + 1) for key, item in value.items() if item is not None}
-    if isinstance(value, list) and depth <= _DEEPEST:
+        return {
+            key: item if type(item) in _SCALARS else _without_null(item, depth + 1)
+            for key, item in value.items()
+            if item is not None
+        }
+    if isinstance(value, list):
         return [_without_null(item, depth + 1) for item in value]
     return value
 
@@ -219,8 +239,7 @@ def _module(module: Any, defaults: Mapping[str, Any]) -> Any:
     result = renamed(module, MODULE_KEYS)
     for name, members in _ENUMS.items():
         if name in result and (member := enum_member(result[name], members)) is not None:
-            # A member has up to two names; the first is the one in JSON.
-            result[name] = next(word for word, number in members.items() if number == members[member])
+            result[name] = _FIRST_NAMES[name][member]
     _read_integer(result, "startupOrder", UINT32)
     if (version := as_text(result.get("version"))) is not None:
         result["version"] = version
@@ -296,7 +315,7 @@ def _without_typed_null(value: Any, shape: container.Shape | None) -> Any:
 
 
 def _variable(entry: Any) -> Any:
-    if not isinstance(entry, dict):
+    if not isinstance(entry, dict) or (len(entry) == 1 and type(entry.get("value")) is str):
         return entry
     result = renamed(entry, ("value",))
     text = as_text(result.get("value", ""))

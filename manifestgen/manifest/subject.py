@@ -88,7 +88,8 @@ def _of_runtime(runtime: dict[str, Any]) -> Iterator[Subject]:
             runtime["settings"] = rest
         name = "$edgeAgent registryCredentials"
         yield from _of_section("registry credential", name, CREDENTIALS, settings["registryCredentials"])
-    yield Subject("runtime", "container runtime", (*_AGENT, "runtime"), runtime)
+    if runtime:
+        yield Subject("runtime", "container runtime", (*_AGENT, "runtime"), runtime)
 
 
 def _of_hub(desired: dict[str, Any]) -> Iterator[Subject]:
