@@ -73,7 +73,9 @@ def take(hub: str, device: str, version: int, content: Mapping[str, Any], root: 
         return None
     folder = _folder(hub, device, root)
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        root.mkdir(parents=True, exist_ok=True)
+        for part in (folder.parent.parent, folder.parent, folder):
+            part.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise InputError(
             f"the snapshot cannot be kept: {(error.strerror or str(error)).lower()}",
