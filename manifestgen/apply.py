@@ -217,6 +217,11 @@ def carry_out(
         if not (rollback and applied and patience):
             raise
         raise _rolled_back(plan, hub, patience, report, failure) from failure
+    except CloudError as error:
+        if not applied:
+            raise
+        what = f"its modules are set; whether they run could not be read: {error}"
+        raise CloudError(what, where=f"device {plan.device!r}", fix=error.fix) from error
     except KeyboardInterrupt:
         done = "are set, whether they run was not waited for" if applied else "may or may not be set"
         raise Interrupted(

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from manifestgen.diff import diff
 from manifestgen.errors import InputError
 from manifestgen.manifest.dump import dump
 from manifestgen.manifest.manifest import Manifest
@@ -104,7 +105,25 @@ def snapshots(hub: str, device: str, root: Path) -> list[Snapshot]:
     return [snapshot for snapshot in found if snapshot is not None]
 
 
-def find(hub: str, device: str, root: Path, number: int = 1) -> Snapshot:
+def latest_other(hub: str, device: str, root: Path, content: Mapping[str, Any]) -> Snapshot:
+    """A device's latest snapshot that is not what it has now.
+
+    A snapshot of what it has now is there when an apply or rollback was prepared and then failed.
+
+    Raises:
+        InputError: there is none.
+    """
+    for snapshot in snapshots(hub, device, root):
+        if diff(content, snapshot.content):
+            return snapshot
+    raise InputError(
+        "there is no snapshot to go back to",
+        where=f"device {device!r}",
+        fix=f"see 'manifestgen history --device {device}' for those there are",
+    )
+
+
+def find(hub: str, device: str, root: Path, number: int) -> Snapshot:
     """A device's snapshot by its number, 1 for the latest.
 
     Raises:

@@ -12,28 +12,35 @@ from manifestgen.cli._console import Console, common_options, hub_option, usage_
     epilog=usage_of("manifestgen rollback --device edge-01", "manifestgen rollback --device edge-01 --to 3 --yes")
 )
 @click.option("--device", "device_id", metavar="ID", required=True, help="The device.")
-@click.option("--to", "number", type=click.IntRange(min=1), default=1, show_default=True, help="See 'history'.")
+@click.option(
+    "--to", "number", type=click.IntRange(min=1), help="See 'history'.  [default: the latest that differs from now]"
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until the device runs it.")
 @click.option("--timeout", type=click.FloatRange(min=0), default=600, show_default=True, help="Seconds to wait.")
 @hub_option
 @common_options
 def command(
-    device_id: str, number: int, yes: bool, no_wait: bool, timeout: float, hub: str | None, console: Console
+    device_id: str, number: int | None, yes: bool, no_wait: bool, timeout: float, hub: str | None, console: Console
 ) -> None:
     """Set what a device had before an apply, and wait until it runs it.
 
     Shows what would change and asks, as apply does. Modules that were added since are removed.
     Brings back what the hub held: images that are gone from their registry stay gone.
     """
-    from manifestgen.apply import Patience, carry_out
-    from manifestgen.cli.apply import Progress, keep_snapshot, permission, planned_for, show_plan, tell
-    from manifestgen.history import find, state_folder
+    from manifestgen.apply import Patience, carry_out, read_state
+    from manifestgen.cli.apply import Progress, keep_snapshot, permission, show_plan, tell
+    from manifestgen.history import find, latest_other, state_folder
     from manifestgen.manifest.manifest import Manifest
+    from manifestgen.plan import plan
 
     service = open_hub(hub, project_here())
-    snapshot = find(service.host, device_id, state_folder(), number)
-    planned = planned_for(Manifest.of(snapshot.content), service, device_id)
+    state = read_state(service, device_id)
+    if number is None:
+        snapshot = latest_other(service.host, device_id, state_folder(), state.content)
+    else:
+        snapshot = find(service.host, device_id, state_folder(), number)
+    planned = plan(Manifest.of(snapshot.content), state)
     show_plan(planned, console)
     outcome = carry_out(
         planned,

@@ -273,3 +273,19 @@ def test_without_rollback_a_failure_leaves_the_device_as_asked() -> None:
     agent = hub.module_twin(DEVICE, "$edgeAgent")
     assert agent is not None
     assert "bad" in agent.desired["modules"]
+
+
+def test_trouble_after_the_modules_were_set_says_that_they_are() -> None:
+    class Deaf(FakeHub):
+        def set_modules(self, device_id: str, content: Mapping[str, Any]) -> None:
+            super().set_modules(device_id, content)
+            self.trouble["module_twin"] = [
+                CloudError("503 Service Unavailable", where="the hub", fix="try again later")
+            ]
+
+    hub = Deaf(DEVICE)
+    with pytest.raises(
+        CloudError, match="its modules are set; whether they run could not be read: the hub: 503"
+    ) as caught:
+        carry_out(planned(hub, "scorer"), hub, permit=permit, snapshot=permit, patience=QUICK)
+    assert caught.value.fix == "try again later"

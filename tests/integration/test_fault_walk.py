@@ -1,0 +1,167 @@
+"""Every request of plan, apply, wait and rollback goes wrong in every way, one after the other.
+
+Whatever happens, the device is left as it was or as asked, what it had is kept, the exit code and words are those of
+the cloud in trouble, and the same command completes when the trouble is over. `pytest -s` prints the table.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.iot.hub import IoTHubConfigurationManager
+from fakes.hub_service import content, module
+from integration.command_line import Completed, in_this_process
+
+pytestmark = [
+    # The SDKs leave sockets of their many sessions to the garbage collector.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+HUB = "sandbox-hub.azure-devices.net"
+SENSOR = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor:1.5"
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "429": {"kind": "status", "status": 429},
+    "500": {"kind": "status", "status": 500},
+    "503": {"kind": "status", "status": 503},
+    "reset": {"kind": "reset"},
+    "reset after": {"kind": "reset_after"},
+    "truncated": {"kind": "truncate"},
+}
+
+# More requests than a command makes to the hub: the walk ends when a fault hits none of them any more.
+MOST_REQUESTS = 40
+
+
+@pytest.fixture(autouse=True)
+def hasty(quick: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Ask often, and give up soon on what will not end; but try once more however slow the machine is."""
+    from manifestgen import apply
+    from manifestgen.azure import iot_hub
+    from manifestgen.azure.iot_hub_retry import Patience
+
+    total = 10.0 if "once" in request.node.name else 0.15
+    monkeypatch.setattr(iot_hub, "Patience", partial(Patience, total=total, connect=total, first=0.005, longest=0.01))
+    monkeypatch.setattr(apply.Patience.__init__, "__defaults__", (10.0, 10.0, 0.02, 0.1))
+    monkeypatch.setenv("MANIFESTGEN_STATE", str(tmp_path / "state"))
+
+
+class Walk:
+    """A device that has one manifest and is to get another, again and again."""
+
+    def __init__(self, sandbox: Any, device: str, folder: Path) -> None:
+        self.sandbox = sandbox
+        self.device = device
+        self.folder = folder
+        self._sdk = IoTHubConfigurationManager.from_connection_string(sandbox.environment["IOTHUB_CONNECTION_STRING"])
+        self.before = self._write("before.json", "alpha")
+        self.after = self._write("after.json", "alpha", "beta")
+
+    def _write(self, name: str, *modules: str) -> Path:
+        path = self.folder / name
+        path.write_text(json.dumps(content({name: module(SENSOR) for name in modules})))
+        return path
+
+    def run(self, *arguments: object) -> Completed:
+        return in_this_process(*map(str, arguments), "--device", self.device)
+
+    def modules(self) -> set[str]:
+        twin = self._sdk.protocol.modules.get_twin(self.device, "$edgeAgent")
+        return set(twin.properties.desired.get("modules") or {})
+
+    def reset(self, file: Path) -> None:
+        self.sandbox.admin("DELETE", "/faults")
+        done = self.run("apply", file, "--yes", "--prune", "-q")
+        assert done.code == 0, done
+
+    def snapshots(self) -> int:
+        return len(json.loads(self.run("history", "--output", "json").stdout)["snapshots"])
+
+    def hits(self) -> int:
+        return sum(fault["hit"] for fault in self.sandbox.admin("GET", "/faults"))
+
+
+@pytest.fixture
+def walk(quick: Any, new_device: Callable[[], str], tmp_path: Path) -> Walk:
+    return Walk(quick, new_device(), tmp_path)
+
+
+def outcome(ended: Completed, left: set[str], before: set[str], asked: set[str]) -> str:
+    """One cell of the table; anything that nobody may see is an assertion."""
+    assert "Traceback" not in ended.stderr, ended
+    state = "as asked" if left == asked else "as it was" if left == before else "lost"
+    assert state != "lost", (ended, left)
+    if ended.code == 0:
+        return f"done, {state}"
+    assert ended.code in (1, 3), ended
+    errors = [line for line in ended.stderr.splitlines() if line.startswith(("error: ", "  fix: "))]
+    assert len(errors) == 2, ended
+    return f"exit {ended.code}, {state}"
+
+
+@pytest.mark.parametrize("lasting", ["once", "from then on"])
+@pytest.mark.parametrize("fault", FAULTS)
+def test_no_request_of_apply_can_go_wrong_badly(fault: str, lasting: str, walk: Walk) -> None:
+    table: Counter[str] = Counter()
+    for number in range(MOST_REQUESTS):
+        walk.reset(walk.before)
+        kept = walk.snapshots()
+        times = 1 if lasting == "once" else "forever"
+        walk.sandbox.fault(host=HUB, after=number, times=times, **FAULTS[fault])
+        ended = walk.run("apply", walk.after, "--yes", "-q")
+        hit = walk.hits()
+        walk.sandbox.admin("DELETE", "/faults")
+        if not hit:
+            break
+        left = walk.modules()
+        cell = outcome(ended, left, {"alpha"}, {"alpha", "beta"})
+        table[cell] += 1
+        if lasting == "once":
+            # One fault is nothing that the user needs to know of.
+            assert cell == "done, as asked", (number, ended)
+        if left == {"alpha", "beta"}:
+            assert walk.snapshots() == kept + 1 or kept == 20
+        again = walk.run("apply", walk.after, "--yes", "-q")
+        assert again.code == 0, again
+        assert walk.modules() == {"alpha", "beta"}
+    else:
+        pytest.fail("the walk has no end")
+    print(f"\napply    {fault:<12} {lasting:<13} {dict(table)}")
+    assert table
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("command", ["plan", "rollback", "status"])
+def test_no_request_of_the_other_commands_can_go_wrong_badly(command: str, fault: str, walk: Walk) -> None:
+    table: Counter[str] = Counter()
+    for number in range(MOST_REQUESTS):
+        walk.reset(walk.before)
+        walk.reset(walk.after)
+        arguments = {
+            "plan": ("plan", walk.before),
+            "rollback": ("rollback", "--yes", "-q"),
+            "status": ("status",),
+        }[command]
+        walk.sandbox.fault(host=HUB, after=number, times="forever", **FAULTS[fault])
+        ended = walk.run(*arguments)
+        hit = walk.hits()
+        walk.sandbox.admin("DELETE", "/faults")
+        if not hit:
+            break
+        asked = {"alpha"} if command == "rollback" else {"alpha", "beta"}
+        table[outcome(ended, walk.modules(), {"alpha", "beta"}, asked)] += 1
+        if command != "rollback" or walk.modules() != asked:
+            again = walk.run(*arguments)
+            assert again.code == 0, again
+            assert walk.modules() == asked
+    else:
+        pytest.fail("the walk has no end")
+    print(f"\n{command:<8} {fault:<12} from then on  {dict(table)}")
+    assert table
