@@ -20,7 +20,7 @@ MAX_CHUNKS: Final = 100
 
 _NAME: Final = "createOptions"
 # Not anchored, as in the runtime: any key that contains the name belongs to the sequence.
-_KEY: Final = re.compile(r"createoptions([0-9]*)", re.IGNORECASE | re.ASCII)
+_KEY: Final = r"(?ai)createoptions([0-9]*)"
 
 
 class ChunkError(InputError):
@@ -83,7 +83,7 @@ def join(settings: Mapping[str, Any]) -> str:
     if len(chunks) == 1 and chunks[0] == _NAME:
         return _text(settings[_NAME])
     for number, key in enumerate(chunks[:MAX_CHUNKS]):
-        match = _KEY.search(key)
+        match = re.search(_KEY, key)
         digits = match[1] if match else ""
         if number == 0 and digits:
             raise ChunkError(

@@ -17,7 +17,7 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.twin import Shape, shape
 
 _NO_SPAN: Final[Mapping[str, Span]] = {}
-_TEMPLATE_NAME: Final = re.compile(r"template|\.(j2|jinja2?|tmpl|tpl|mustache)$", re.IGNORECASE)
+_TEMPLATE_NAME: Final = r"(?i)template|\.(j2|jinja2?|tmpl|tpl|mustache)$"
 
 
 class Kind(str, Enum):
@@ -179,7 +179,7 @@ def _of_value(text: str, name: str, data: Any, encoding: str, *, layered: bool, 
     if places == ["/$schema-template"]:
         # A template in which nothing is left to fill in is a manifest.
         places = []
-    intended = filled is not None or _TEMPLATE_NAME.search(name) is not None or _intended(manifest, places)
+    intended = filled is not None or re.search(_TEMPLATE_NAME, name) is not None or _intended(manifest, places)
     kind = Kind.TEMPLATE if places else Kind.LAYERED if manifest.layered else Kind.MANIFEST
     return Document(
         name,

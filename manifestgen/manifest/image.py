@@ -18,12 +18,8 @@ from manifestgen.manifest.reading import is_blank, trim
 #: What edgeAgent looks for when an image names no registry host: Docker Hub's address of its first API.
 DOCKER_HUB: Final = "https://index.docker.io/v1/"
 
-# DockerConfig.cs: path segments, a name without a colon, at most one tag. `repository@sha256:…` matches with
-# `repository@sha256` as its name; `repository:tag@sha256:…` has two colons and does not.
-_PATTERN: Final = re.compile(r"(?P<repository>(?:[^/]*/)*[^/:]+)(?::(?P<tag>[^/:]+))?\n?\Z")
-
 # NestedEdgeParentUriParser.cs: what stands for the parent's host needs a port.
-_UPSTREAM: Final = re.compile(r".*\$upstream:[1-9]")
+_UPSTREAM: Final = r".*\$upstream:[1-9]"
 
 # Hosts whose images are pulled without logging in. Docker Hub is not among them: it holds both kinds.
 _PUBLIC: Final = frozenset(
@@ -58,16 +54,19 @@ class ImageReference:
         if is_blank(text):
             raise InputError("the image is blank", fix="name an image, for example 'acme.azurecr.io/scorer:1.4.2'")
         text = trim(text)
-        if text[0] == "$" and not _UPSTREAM.match(text):
+        if text[0] == "$" and not re.match(_UPSTREAM, text):
             raise InputError(
                 f"image {text!r} begins with '$' and is not '$upstream:PORT/…'",
                 fix="put the real image in place of the placeholder; for the parent of a nested device write "
                 "'$upstream:443/scorer:1.4.2'",
             )
-        match = _PATTERN.match(text)
-        if match is None:
+        # DockerConfig.cs: path segments, a name without a colon, at most one tag. In `repository@sha256:…` the name is
+        # `repository@sha256`; `repository:tag@sha256:…` has two colons.
+        folder, slash, last = text.rpartition("/")
+        name, colon, tag = last.partition(":")
+        if not name or (colon and not tag) or ":" in tag:
             raise _refusal(text)
-        repository, tag = match["repository"], match["tag"] or ""
+        repository = folder + slash + name
         if "@" in repository:
             repository, _, algorithm = repository.rpartition("@")
             return cls(text, repository, digest=f"{algorithm}:{tag}" if tag else algorithm)

@@ -16,8 +16,8 @@ from manifestgen.manifest.pointer import escape, split
 
 _scan_string = json.decoder.scanstring  # type: ignore[attr-defined]  # the C function; typeshed does not list it
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
-_STRING_OR_BRACKET: Final = re.compile(r'"(?:[^"\\]|\\.)*("?)|[\[\]{}]', re.DOTALL)
-_CONSTANT: Final = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)', re.DOTALL)
+_STRING_OR_BRACKET: Final = r'(?s)"(?:[^"\\]|\\.)*("?)|[\[\]{}]'
+_CONSTANT: Final = r'(?s)"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)'
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def duplicates(text: str) -> list[Duplicate]:
     stack: list[tuple[dict[str, int] | None, str]] = []
     counts: list[int] = []
     path = ""
-    for match in _TOKEN.finditer(text):
+    for match in re.finditer(_WORDS, text):
         token = match[0]
         first = token[0]
         if first == "{" or first == "[":
@@ -157,7 +157,7 @@ def duplicates(text: str) -> list[Duplicate]:
 
 
 # A key is a string with a colon after it; other strings are passed over whole.
-_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"(?:[ \t\n\r]*(:))?|[{}\[\],]', re.DOTALL)
+_WORDS: Final = r'(?s)"(?:[^"\\]|\\.)*"(?:[ \t\n\r]*(:))?|[{}\[\],]'
 
 
 def locate(text: str, pointers: Iterable[str]) -> dict[str, Span]:
@@ -195,25 +195,25 @@ def _descend(text: str, at: int, path: str, wanted: dict[str, Any], found: dict[
         return _end(text, at)
     if text[at] == "[":
         return _descend_list(text, at, path, wanted, found, depth)
-    start = at
-    member = _MEMBER.match(text, at + 1)
-    while member:
+    behind = at + 1
+    match = _MEMBER.match
+    while member := match(text, behind):
+        behind = member.end()
         key = member[1]
         if "\\" in key:
             key = _scan_string(text, member.start(1))[0]
-        value = member.end()
         child = wanted.get(key)
-        if child is None:
-            behind = _SKIP(text, value)[1]
-        else:
+        scalar = member[2]
+        if child is not None:
             below = f"{path}/{escape(key)}"
+            value = behind if scalar is None else member.start(2)
             # Of a doubled key the later one overwrites what the earlier one gave.
             found[below] = Span(member.start(1) - 1, value)
-            behind = _descend(text, value, below, child, found, depth + 1) if child else _end(text, value)
-        member = _NEXT_MEMBER.match(text, behind)
-        if not member:
-            return _skip_space(text, behind) + 1
-    return _skip_space(text, start + 1) + 1
+            if scalar is None:
+                behind = _descend(text, value, below, child, found, depth + 1)
+        elif scalar is None:
+            behind = _SKIP(text, behind)[1]
+    return text.index("}", behind) + 1
 
 
 def _descend_list(text: str, at: int, path: str, wanted: dict[str, Any], found: dict[str, Span], depth: int) -> int:
@@ -234,9 +234,12 @@ def _descend_list(text: str, at: int, path: str, wanted: dict[str, Any], found: 
     return at + 1
 
 
-_KEY_AND_COLON: Final = r'[ \t\n\r]*"((?:[^"\\]|\\.)*)"[ \t\n\r]*:[ \t\n\r]*'
-_MEMBER: Final = re.compile(_KEY_AND_COLON, re.DOTALL)
-_NEXT_MEMBER: Final = re.compile(r"[ \t\n\r]*," + _KEY_AND_COLON, re.DOTALL)
+# A member of an object up to its value, and with it if that is a text or a word: the comma before it, the key between
+# its quotes (group 1), the value (group 2).
+_MEMBER: Final = re.compile(
+    r'[ \t\n\r]*,?[ \t\n\r]*"([^"\\]*(?:\\.[^"\\]*)*)"[ \t\n\r]*:[ \t\n\r]*'
+    r'("[^"\\]*(?:\\.[^"\\]*)*"|[^ \t\n\r"{\[,}]+)?'
+)
 
 
 def _end(text: str, offset: int) -> int:
@@ -345,7 +348,7 @@ def _excerpt(text: str, offset: int) -> str:
 
 def _unclosed(text: str) -> JsonError:
     open_: list[int] = []
-    for match in _STRING_OR_BRACKET.finditer(text):
+    for match in re.finditer(_STRING_OR_BRACKET, text):
         if match[0] in "{[":
             open_.append(match.start())
         elif match[0] in "}]" and open_:
@@ -362,7 +365,7 @@ def _unclosed(text: str) -> JsonError:
 
 
 def _no_constant(text: str) -> JsonError:
-    for match in _CONSTANT.finditer(text):
+    for match in re.finditer(_CONSTANT, text):
         if match[1]:
             return JsonError(f"JSON has no {match[1]}", "write a number or null", match.start())
     raise AssertionError("the scanner saw a constant that the text does not have")
@@ -370,7 +373,7 @@ def _no_constant(text: str) -> JsonError:
 
 def _deepest(text: str) -> int:
     depth = 0
-    for match in _STRING_OR_BRACKET.finditer(text):
+    for match in re.finditer(_STRING_OR_BRACKET, text):
         depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(match[0], 0)
         if depth > 100:
             return match.start()

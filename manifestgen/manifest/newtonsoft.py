@@ -14,8 +14,8 @@ from typing import Any, Final
 MAX_DEPTH: Final = 64
 
 _BLANK: Final = re.compile(r"(?:[\s\x00]|/\*.*?\*/|//[^\r\n]*)*", re.DOTALL)
-_NAME: Final = re.compile(r"[A-Za-z_$][\w$]*")
-_NUMBER: Final = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
+_NAME: Final = r"[A-Za-z_$][\w$]*"
+_NUMBER: Final = r"[-+]?(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 _WORDS: Final[dict[str, Any]] = {
     "true": True,
     "false": False,
@@ -89,7 +89,7 @@ class _Reader:
             if self._text.startswith(word, self._at):
                 self._at += len(word)
                 return value
-        number = _NUMBER.match(self._text, self._at)
+        number = re.compile(_NUMBER).match(self._text, self._at)
         if number and number[0]:
             self._at = number.end()
             return _number(number[0], number.start())
@@ -107,7 +107,7 @@ class _Reader:
                 return found
             if seen in ("'", '"') and seen:
                 key = self._string(seen)
-            elif name := _NAME.match(self._text, self._at):
+            elif name := re.compile(_NAME).match(self._text, self._at):
                 key = name[0]
                 self._at = name.end()
             else:

@@ -19,17 +19,12 @@ _BRACES: Final = r"\{\{.*?\}\}|\{%.*?%\}|\$\{[^{}]*\}|#\{[^{}]*\}#?|\$\([\w.]+\)
 _WORDS: Final = r"(?<![A-Za-z0-9_])__[A-Za-z][A-Za-z0-9_]*?__(?![A-Za-z0-9_])|<[A-Za-z][\w .:/-]*>"
 # $NAME as VS Code and iotedgedev expand it; what the runtime itself names so is not one.
 _DOLLAR: Final = r"\$(?!upstream\b|edgeAgent\b|edgeHub\b)[A-Za-z_]\w*"
-_ANY: Final = re.compile(f"{_BRACES}|{_WORDS}|{_DOLLAR}", re.DOTALL)
-_IN_ROUTE: Final = re.compile(f"{_BRACES}|{_WORDS}", re.DOTALL)
-_BARE: Final = re.compile(rf"{_BRACES}|{_WORDS}|{_DOLLAR}", re.DOTALL)
-_STRING: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"')
-_BLOCK: Final = re.compile(r"\{%|\{#|\{\{")
+_IN_ROUTE: Final = f"(?s){_BRACES}|{_WORDS}"
+_ANY: Final = f"{_IN_ROUTE}|{_DOLLAR}"
+_STRING: Final = r'"(?:[^"\\\n]|\\.)*"'
 
 #: What stands in a value for a placeholder that was not inside a text.
 FILLER: Final = "\ue000"
-
-
-_WORD: Final = re.compile(r"__[A-Za-z]\w*__")
 
 
 def possible(text: str) -> bool:
@@ -37,17 +32,17 @@ def possible(text: str) -> bool:
     if "{{" in text or "{%" in text or "#{" in text or "<" in text or FILLER in text:
         return True
     known = text.count("$upstream") + text.count("$edge")
-    return text.count("$") != known or ("__" in text and _WORD.search(text) is not None)
+    return text.count("$") != known or ("__" in text and re.search(r"__[A-Za-z]\w*__", text) is not None)
 
 
 def in_value(text: str) -> bool:
     """Whether a text, such as an image, has a placeholder."""
-    return FILLER in text or _ANY.search(text) is not None
+    return FILLER in text or re.search(_ANY, text) is not None
 
 
 def in_route(text: str) -> bool:
     """Whether the text of a route has a placeholder; `$name` and `$body` belong to its own language."""
-    return _IN_ROUTE.search(text) is not None
+    return re.search(_IN_ROUTE, text) is not None
 
 
 def fill(text: str) -> str | None:
@@ -56,6 +51,7 @@ def fill(text: str) -> str | None:
     Returns:
         None if there is no bare placeholder. Whether the result is JSON then is for the caller to try.
     """
+    bare, whole_string = re.compile(_ANY), re.compile(_STRING)
     parts: list[str] = []
     last = 0
     found = False
@@ -63,7 +59,7 @@ def fill(text: str) -> str | None:
     while position < len(text):
         quote = text.find('"', position)
         bare_end = len(text) if quote < 0 else quote
-        for match in _BARE.finditer(text, position, bare_end):
+        for match in bare.finditer(text, position, bare_end):
             if match.end() - match.start() >= 2:
                 parts.append(text[last : match.start()])
                 parts.append('"' + FILLER * (match.end() - match.start() - 2) + '"')
@@ -71,7 +67,7 @@ def fill(text: str) -> str | None:
                 found = True
         if quote < 0:
             break
-        string = _STRING.match(text, quote)
+        string = whole_string.match(text, quote)
         position = string.end() if string else quote + 1
     if not found:
         return None
@@ -80,7 +76,7 @@ def fill(text: str) -> str | None:
 
 def has_blocks(text: str) -> bool:
     """Whether a text that is not JSON has the marks of a Jinja, Mustache or Helm template."""
-    return _BLOCK.search(text) is not None
+    return "{%" in text or "{#" in text or "{{" in text
 
 
 def places(manifest: Manifest) -> Iterator[str]:
@@ -120,7 +116,7 @@ def places(manifest: Manifest) -> Iterator[str]:
 def _fills_credential(key: str, value: str) -> bool:
     # A generated password may hold any characters: it is a placeholder only as a whole.
     if key.lower() == "password":
-        return FILLER in value or _ANY.fullmatch(value) is not None
+        return FILLER in value or re.fullmatch(_ANY, value) is not None
     return in_value(value)
 
 

@@ -5,24 +5,21 @@ Both go through .NET's `System.Version`: two to four numbers with dots between t
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 AGENT_RECOMMENDED: Final = "1.1"
 HUB_RECOMMENDED: Final = "1.1"
 
 # Version.Parse takes blanks around each number and a plus sign before it; it takes no more than Int32.MaxValue.
-_NUMBER: Final = r"[\t-\r ]*\+?([0-9]+)[\t-\r ]*"
-_VERSION: Final = re.compile(rf"{_NUMBER}\.{_NUMBER}(?:\.{_NUMBER})?(?:\.{_NUMBER})?\Z")
+_BLANKS: Final = "\t\n\v\f\r "
 _INT32_MAX: Final = 2**31 - 1
 
 
 def parse(text: str) -> tuple[int, ...] | None:
     """The two to four numbers of a version, or None where `System.Version` would not take the text."""
-    match = _VERSION.match(text)
-    if match is None:
+    numbers = [part.strip(_BLANKS).removeprefix("+") for part in text.split(".")]
+    if not 2 <= len(numbers) <= 4 or not all(number.isascii() and number.isdigit() for number in numbers):
         return None
-    numbers = [group for group in match.groups() if group is not None]
     if any(len(number.lstrip("0")) > 10 for number in numbers):
         return None
     version = tuple(int(number) for number in numbers)

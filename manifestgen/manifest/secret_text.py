@@ -11,17 +11,15 @@ from typing import Final
 from manifestgen.manifest.manifest import Manifest, child
 from manifestgen.manifest.reading import as_text, key_of
 
-_NAME: Final = re.compile(
+_NAME: Final = (
     r"(?i)passw(or)?d|pwd$|secret|api_?key|access_?key|account_?key|private_?key|connection_?string|connstr|"
     r"(auth|access|bearer|sas)_?token|credential"
 )
 # A name such as PASSWORD_FILE or SECRET_NAME says where a secret is, not what it is.
-_ELSEWHERE: Final = re.compile(r"(?i)(file|path|dir|name|uri|url|id|enabled|ttl|expiry|timeout|header|type|version)$")
-_VALUE: Final = re.compile(
-    r"(?i)(sharedaccesskey|accountkey|sharedaccesssignature|password|pwd)\s*=|-----BEGIN .*PRIVATE KEY"
-)
+_ELSEWHERE: Final = r"(?i)(file|path|dir|name|uri|url|id|enabled|ttl|expiry|timeout|header|type|version)$"
+_VALUE: Final = r"(?i)(sharedaccesskey|accountkey|sharedaccesssignature|password|pwd)\s*=|-----BEGIN .*PRIVATE KEY"
 # In a text that may be no JSON at all.
-_PASSWORD_LINE: Final = re.compile(
+_WRITTEN_OUT: Final = (
     r"""(?i)(?:password|passwd|pwd|secret|key|token)\\*["']?\s*[:=]\s*\\*["']?(?P<secret>[^"'\\,;}\s]{4,})"""
 )
 # Shorter texts occur by chance; hiding them would garble the line and say where they are.
@@ -35,12 +33,12 @@ def is_secret(name: str, value: str) -> bool:
         return False
     if value.lower() in ("true", "false", "none", "null") or value.startswith(("/", "$", "{{", "<")):
         return False
-    return bool(value) and (named or _VALUE.search(value) is not None)
+    return bool(value) and (named or re.search(_VALUE, value) is not None)
 
 
 @lru_cache(maxsize=4096)
 def _names_secret(name: str) -> bool:
-    return _NAME.search(name) is not None and _ELSEWHERE.search(name) is None
+    return re.search(_NAME, name) is not None and re.search(_ELSEWHERE, name) is None
 
 
 def secret_texts(manifest: Manifest) -> list[str]:
@@ -89,7 +87,7 @@ def written_forms(secrets: Sequence[str]) -> list[str]:
 
 def hide_passwords(line: str) -> str:
     """A line of a text that is no manifest, with what looks like a password replaced by as many asterisks."""
-    return _PASSWORD_LINE.sub(_hidden, line)
+    return re.sub(_WRITTEN_OUT, _hidden, line)
 
 
 def _hidden(match: re.Match[str]) -> str:

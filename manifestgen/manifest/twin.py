@@ -28,8 +28,8 @@ MAX_INTEGER: Final = 2**52 - 1
 _NUMBER_BYTES: Final = 8
 _BOOLEAN_BYTES: Final = 4
 
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
-_FORBIDDEN_IN_KEY: Final = re.compile("[.$ \x00-\x1f\x7f-\x9f]")
+_CONTROL: Final = "[\x00-\x1f\x7f-\x9f]"
+_FORBIDDEN_IN_KEY: Final = "[.$ \x00-\x1f\x7f-\x9f]"
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def _pointer(path: _Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _key_problem(key: str) -> tuple[str, str] | None:
-    if bad := _FORBIDDEN_IN_KEY.search(key):
+    if bad := re.search(_FORBIDDEN_IN_KEY, key):
         name = {".": "a dot", "$": "a dollar sign", " ": "a blank"}.get(bad[0], f"the control character {bad[0]!r}")
         return (
             f"key {_short(key)} contains {name}, which IoT Hub does not take in a twin",
@@ -248,4 +248,4 @@ def size(value: Any) -> int:
 def _text_size(text: str) -> int:
     if text.isascii() and text.isprintable():
         return len(text)
-    return utf8_length(_CONTROL.sub("", text))
+    return utf8_length(re.sub(_CONTROL, "", text))

@@ -15,7 +15,7 @@ from manifestgen.project.files import read_text
 from manifestgen.project.source import Source
 
 # `$${env:X}` is the text `${env:X}`. Another `${…}` is none of ours: a manifest's own placeholders look like it.
-_REFERENCE: Final = re.compile(r"(\$?)\$\{(env|file):([^}]*)\}")
+_REFERENCE: Final = r"(\$?)\$\{(env|file):([^}]*)\}"
 _MAX_FILE: Final = 1024 * 1024
 
 
@@ -68,7 +68,7 @@ def _pieces(
     read: Source, text: str, path: source.Path, root: Path, environ: Mapping[str, str], found: Expansion
 ) -> Iterator[str]:
     end = 0
-    for match in _REFERENCE.finditer(text):
+    for match in re.finditer(_REFERENCE, text):
         yield text[end : match.start()]
         end = match.end()
         escaped, kind, name = match.groups()

@@ -24,8 +24,8 @@ MAX_BYTES: Final = 4 * 1024 * 1024
 _MAX_DEPTH: Final = 64
 _MAX_VALUES: Final = 500_000
 
-_INTEGER: Final = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
-_FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_INTEGER: Final = r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+"
+_FLOAT: Final = r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?"
 _CONSTANTS: Final[dict[str, bool | None]] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -176,13 +176,13 @@ class _Reader:
         if text in _CONSTANTS:
             self._written[path] = text
             return _CONSTANTS[text]
-        if _INTEGER.fullmatch(text):
+        if re.fullmatch(_INTEGER, text):
             self._written[path] = text
             try:
                 return int(text, 0 if text[:2] in ("0o", "0x") else 10)
             except ValueError as error:
                 raise self._error(event, "a number of too many digits", "write it in quotes if it is a text") from error
-        if _FLOAT.fullmatch(text):
+        if re.fullmatch(_FLOAT, text):
             number = float(text)
             if number in (float("inf"), float("-inf")):
                 raise self._error(event, f"number {text} is too large", "write it in quotes if it is a text")

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from enum import Enum
-from typing import Any, Final
+from functools import cached_property
+from typing import Final
 
 from manifestgen.manifest.document import Document
 from manifestgen.manifest.manifest import Manifest
@@ -92,9 +93,6 @@ class Rule:
     Attributes:
         id: its name everywhere.
         effect: what happens to a manifest that breaks it.
-        summary: what, in a line.
-        why: what happens then, and why.
-        fix: how to put it right.
         side: who refuses, for the effect `refused`.
         status: the code that the module reports then in `lastDesiredStatus`; None if IoT Hub answers instead.
         compares: whether it compares parts of the manifest with each other, which says nothing about a template.
@@ -104,9 +102,6 @@ class Rule:
 
     id: str
     effect: Effect
-    summary: str
-    why: str
-    fix: str
     side: Side | None
     status: int | None
     compares: bool
@@ -119,6 +114,29 @@ class Rule:
     def severity(self) -> Severity:
         """The severity of its findings."""
         return self.effect.severity
+
+    @property
+    def summary(self) -> str:
+        """What, in a line."""
+        return self._documentation[0]
+
+    @property
+    def why(self) -> str:
+        """What happens then, and why."""
+        return self._documentation[1]
+
+    @property
+    def fix(self) -> str:
+        """How to put it right."""
+        return self._documentation[2]
+
+    # Read when somebody asks: `check` does not.
+    @cached_property
+    def _documentation(self) -> tuple[str, str, str]:
+        paragraphs = (inspect.getdoc(self._run) or "").split("\n\n")
+        if len(paragraphs) < 3:
+            raise TypeError(f"rule {self.id}: the docstring must say what, why and how to fix")
+        return paragraphs[0], "\n\n".join(paragraphs[1:-1]), paragraphs[-1]
 
     def problems_of(self, manifest: Manifest) -> Iterator[Problem]:
         """What it finds in a manifest without a text; for rules that look at each module by itself."""
@@ -169,15 +187,11 @@ def rule(
     """
 
     def decorate(function: Callable[..., Iterator[Problem]]) -> Rule:
-        parameters = list(inspect.signature(function).parameters)
+        parameters = function.__code__.co_varnames[: function.__code__.co_argcount]
         takes = "document" if parameters[0] == "document" else "date" if len(parameters) == 2 else "manifest"
-        summary, why, fix = _documentation(function)
         return Rule(
             function.__name__.replace("_", "-"),
             effect,
-            summary,
-            why,
-            fix,
             side,
             status,
             compares,
@@ -188,10 +202,3 @@ def rule(
         )
 
     return decorate
-
-
-def _documentation(function: Callable[..., Any]) -> tuple[str, str, str]:
-    paragraphs = (inspect.getdoc(function) or "").split("\n\n")
-    if len(paragraphs) < 3:
-        raise TypeError(f"rule {function.__name__}: the docstring must say what, why and how to fix")
-    return paragraphs[0], "\n\n".join(paragraphs[1:-1]), paragraphs[-1]

@@ -9,7 +9,7 @@ from manifestgen.manifest.manifest import Manifest, child
 from manifestgen.manifest.reading import is_blank
 from manifestgen.rules._rule import Effect, Problem, rule
 
-_SCHEME: Final = re.compile(r"https?://", re.IGNORECASE)
+_SCHEME: Final = r"(?i)https?://"
 
 
 @rule(Effect.RISK)
@@ -29,7 +29,7 @@ def credential_address(manifest: Manifest) -> Iterator[Problem]:
         address = found.value
         if address.lower() == DOCKER_HUB:
             continue
-        host = _SCHEME.sub("", address.strip()).rstrip("/")
+        host = re.sub(_SCHEME, "", address.strip()).rstrip("/")
         if host.lower() in ("index.docker.io/v1", "index.docker.io", "registry-1.docker.io", "hub.docker.com"):
             fix = f"write '{DOCKER_HUB}'"
         elif address == host and "/" not in host and (not host.endswith(":443") or host == "$upstream:443"):

@@ -8,14 +8,14 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 # github.com/distribution/reference: what Docker takes for a repository, a tag and a digest.
-_HOST: Final = re.compile(
+_HOST: Final = (
     r"(?:localhost|(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?\.)*[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\])"
     r"(?::[0-9]+)?\Z"
 )
-_SEGMENT: Final = re.compile(r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z")
-_TAG: Final = re.compile(r"\w[\w.-]{0,127}\Z", re.ASCII)
-_DIGEST: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}\Z")
-_USUAL: Final = re.compile(r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*)*\Z")
+_SEGMENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*\Z"
+_TAG: Final = r"(?a)\w[\w.-]{0,127}\Z"
+_DIGEST: Final = r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}\Z"
+_USUAL: Final = r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*)*\Z"
 
 
 @rule(Effect.DEAD, alone=True)
@@ -32,7 +32,7 @@ def image_name(manifest: Manifest) -> Iterator[Problem]:
         image = module.image
         if image is None:
             continue
-        if _USUAL.match(image.repository) and not image.digest and (not image.tag or _TAG.match(image.tag)):
+        if re.match(_USUAL, image.repository) and not image.digest and (not image.tag or re.match(_TAG, image.tag)):
             continue
         if problem := _problem(image.repository, image.tag, image.digest):
             yield Problem(
@@ -49,18 +49,18 @@ def _problem(repository: str, tag: str, digest: str) -> tuple[str, str] | None:
     if first.startswith("$upstream:"):
         first = "parent" + first[len("$upstream") :]
     named = rest and ("." in first or ":" in first or first == "localhost")
-    if named and not _HOST.match(first):
+    if named and not re.match(_HOST, first):
         return f"names no possible registry ({first!r})", "write the registry's host, and its port after a colon"
     for segment in rest if named else [first, *rest]:
-        if not _SEGMENT.match(segment):
-            if segment.lower() != segment and _SEGMENT.match(segment.lower()):
+        if not re.match(_SEGMENT, segment):
+            if segment.lower() != segment and re.match(_SEGMENT, segment.lower()):
                 return f"has capital letters in its repository ({segment!r})", f"write {segment.lower()!r}"
             return (
                 f"has a repository that Docker refuses ({segment!r})",
                 "use lower-case letters, digits and single '.', '_' or '-' between them",
             )
-    if tag and not _TAG.match(tag):
+    if tag and not re.match(_TAG, tag):
         return f"has a tag that Docker refuses ({tag!r})", "use letters, digits, '.', '_' and '-', at most 128 of them"
-    if digest and not _DIGEST.match(digest):
+    if digest and not re.match(_DIGEST, digest):
         return f"has a digest that Docker refuses ({digest!r})", "write 'sha256:' and 64 hexadecimal digits"
     return None

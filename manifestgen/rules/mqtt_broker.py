@@ -13,9 +13,9 @@ _OPERATIONS: Final = ("mqtt:publish", "mqtt:subscribe", "mqtt:connect")
 _VARIABLES: Final = frozenset(
     {"{{iot:identity}}", "{{iot:device_id}}", "{{iot:module_id}}", "{{mqtt:client_id}}", "{{iot:this_device_id}}"}
 )
-_VARIABLE: Final = re.compile(r"\{\{[^}]*\}\}")
+_VARIABLE: Final = r"\{\{[^}]*\}\}"
 # '#' only at the end and after '/', '+' only as a whole level.
-_BAD_FILTER: Final = re.compile(r"[^/]\+|\+[^/]|[^/]#|#.")
+_BAD_FILTER: Final = r"[^/]\+|\+[^/]|[^/]#|#."
 _DIRECTIONS: Final = ("in", "out", "both")
 _FIX: Final = "correct it, or drop 'mqttBroker': the runtime has had no MQTT broker since 1.3"
 
@@ -75,7 +75,7 @@ def _entry(entry: Part) -> Iterator[Problem]:
         if operation not in _OPERATIONS:
             yield Problem(entry.pointer, f"there is no operation {operation!r}", _FIX)
     for resource in resources:
-        if not resource or _BAD_FILTER.search(resource) or not _known_variables(resource):
+        if not resource or re.search(_BAD_FILTER, resource) or not _known_variables(resource):
             yield Problem(entry.pointer, f"resource {resource!r} is no topic filter", _FIX)
 
 
@@ -97,7 +97,7 @@ def _bridge(bridge: Part) -> Iterator[Problem]:
             yield Problem(setting.pointer, "the direction of a bridge must be in, out or both", _FIX)
         if topic is None or topic.value is None:
             yield Problem(setting.pointer, "a bridge names no topic", _FIX)
-        elif isinstance(topic.value, str) and _BAD_FILTER.search(topic.value):
+        elif isinstance(topic.value, str) and re.search(_BAD_FILTER, topic.value):
             yield Problem(topic.pointer, f"topic {topic.value!r} is no topic filter", _FIX)
         for name in ("inPrefix", "outPrefix"):
             prefix = child(setting, name)
@@ -117,4 +117,4 @@ def _texts(part: Part | None) -> list[str]:
 
 
 def _known_variables(text: str) -> bool:
-    return all(variable in _VARIABLES for variable in _VARIABLE.findall(text))
+    return all(variable in _VARIABLES for variable in re.findall(_VARIABLE, text))

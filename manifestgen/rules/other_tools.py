@@ -31,7 +31,7 @@ _MODULE: Final = frozenset(
         "configuration",
     ]
 )
-_SETTINGS: Final = re.compile(r"image|createOptions\d*|digest", re.IGNORECASE)
+_SETTINGS: Final = r"(?i)image|createOptions\d*|digest"
 _KNOWN_SETTINGS: Final = frozenset({"image", "createOptions"})
 _LOWER: Final = {name.lower() for names in (_AGENT, _HUB, _MODULE) for name in names}
 
@@ -93,7 +93,7 @@ def _module(module: Module) -> Iterator[Problem]:
         if key not in _MODULE and key.lower() not in _LOWER:
             yield _unknown(key, f"{module.pointer}/{escape(key)}", _MODULE)
     for key in module.settings:
-        if key in ("image", "createOptions") or _SETTINGS.fullmatch(key):
+        if key in ("image", "createOptions") or re.fullmatch(_SETTINGS, key):
             continue
         if "createoptions" not in key.lower():
             yield _unknown(key, f"{module.at('settings')}/{escape(key)}", _KNOWN_SETTINGS)

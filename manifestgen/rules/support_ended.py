@@ -19,7 +19,7 @@ SUPPORT_ENDS: Final = {
     (1, 6): date(2028, 11, 14),
 }
 _SOON: Final = timedelta(days=90)
-_TAG: Final = re.compile(r"v?(\d+)\.(\d+)")
+_TAG: Final = r"v?(\d+)\.(\d+)"
 
 
 @rule(Effect.RISK)
@@ -35,7 +35,7 @@ def support_ended(manifest: Manifest, as_of: date) -> Iterator[Problem]:
         image = module.image
         if not module.system or image is None or "azureiotedge-" not in image.repository:
             continue
-        match = _TAG.match(image.tag)
+        match = re.match(_TAG, image.tag)
         end = SUPPORT_ENDS.get((int(match[1]), int(match[2]))) if match and len(match[0]) < 10 else None
         if match is None or end is None or as_of + _SOON < end:
             continue

@@ -7,7 +7,7 @@ from typing import Final
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
-_MINOR: Final = re.compile(r"(\d+)\.(\d+)")
+_MINOR: Final = r"(\d+)\.(\d+)"
 
 
 @rule(Effect.RISK, compares=True, layers=False)
@@ -23,7 +23,7 @@ def version_skew(manifest: Manifest) -> Iterator[Problem]:
     for module in manifest.modules():
         if not module.system or module.image is None:
             continue
-        match = _MINOR.match(module.image.tag)
+        match = re.match(_MINOR, module.image.tag)
         if match and "azureiotedge-" in module.image.repository:
             versions[module.name] = f"{match[1]}.{match[2]}"
             place = module.at_setting("image")

@@ -31,12 +31,11 @@ SINKS: Final = ("$upstream", ENDPOINT_CALL)
 EXAMPLE: Final = "FROM /messages/* INTO $upstream"
 
 _NUMBERS: Final = frozenset({INTEGER, HEX, REAL})
-_PLACEHOLDER: Final = re.compile(r"<[^<>/\s]+>|\$?\{\{?[^{}]*\}\}?|@[A-Za-z_]+@|%[A-Za-z_]+%|\[[A-Z_]+\]")
-INVISIBLE: Final = re.compile(
+_PLACEHOLDER: Final = r"<[^<>/\s]+>|\$?\{\{?[^{}]*\}\}?|@[A-Za-z_]+@|%[A-Za-z_]+%|\[[A-Z_]+\]"
+_INVISIBLE: Final = (
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\xa0\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]"
 )
-CURLY_QUOTES: Final = re.compile("[\u2018-\u201f]")
-_GLUED_KEYWORD: Final = re.compile(r"(?i)(\*|'.*')(WHERE|INTO|AND|OR)")
+_GLUED_KEYWORD: Final = r"(?i)(\*|'.*')(WHERE|INTO|AND|OR)"
 
 # Operators of other languages, and what to write here.
 _FOREIGN: Final = {
@@ -53,6 +52,16 @@ _FOREIGN: Final = {
     "xor": "write (a OR b) AND NOT (a AND b)",
     "<>=": "write <>",
 }
+
+
+def invisible(text: str) -> re.Match[str] | None:
+    """The first character that cannot be seen and is no blank of the route language."""
+    return None if text.isascii() and text.isprintable() else re.search(_INVISIBLE, text)
+
+
+def curly_quote(text: str) -> re.Match[str] | None:
+    """The first typographic quote."""
+    return None if text.isascii() else re.search("[\u2018-\u201f]", text)
 
 
 def unexpected(tokens: Tokens, index: int, expected: tuple[str, ...], *, part: str = "condition") -> RouteSyntaxError:
@@ -111,17 +120,19 @@ def _general(tokens: Tokens, index: int, *, in_condition: bool) -> str:
         ignored = quoted(text[comment : text.index("*/", comment + 2) + 2])
         return f"'/*' starts a comment, so {ignored} is left out: remove the '*/', or put the comment elsewhere"
     words = text[tokens.start(max(0, index - 1)) : tokens.end(index)][-_LONGEST_GUESS:]
-    if found := INVISIBLE.search(words):
+    if found := invisible(words):
         return f"remove the invisible character U+{ord(found[0]):04X}, or put a plain blank in its place"
-    if CURLY_QUOTES.search(words):
+    if curly_quote(words):
         return "use straight quotes, ' or \""
     if tokens.kinds[index] == BRACKETED and (found := re.fullmatch(r"\w+(\[\d+\])(\.\w+)*", tokens.word(index))):
         return f"a property has no elements; for the message's body write $body.{quoted(found[0])[1:-1]}"
     at = start - 1 if index and tokens.word(index - 1) == "$" and before == start else start
-    if (found := _PLACEHOLDER.match(text, at)) and not (in_condition and re.fullmatch(r"\{\$?\w+\}", found[0])):
+    if (found := re.compile(_PLACEHOLDER).match(text, at)) and not (
+        in_condition and re.fullmatch(r"\{\$?\w+\}", found[0])
+    ):
         return f"put a value in the place of {quoted(found[0])}"
-    if index and _GLUED_KEYWORD.fullmatch(previous := tokens.word(index - 1)[-_LONGEST_GUESS:]):
-        glued = _GLUED_KEYWORD.fullmatch(previous)
+    if index and re.fullmatch(_GLUED_KEYWORD, previous := tokens.word(index - 1)[-_LONGEST_GUESS:]):
+        glued = re.fullmatch(_GLUED_KEYWORD, previous)
         return f"put a blank before {glued[2]}" if glued else ""
     if tokens.word(index)[:1] == "\\":
         return 'remove the backslash: inside the JSON string a quote is written \\", in the route " or \''

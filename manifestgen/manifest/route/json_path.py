@@ -18,7 +18,7 @@ class PathError(NamedTuple):
     offset: int
 
 
-_STEP: Final = re.compile(r"([^.\[\]]+)(\[[0-9]+\])?")
+_STEP: Final = r"([^.\[\]]+)(\[[0-9]+\])?"
 
 
 def check_path(path: str) -> PathError | None:
@@ -27,7 +27,7 @@ def check_path(path: str) -> PathError | None:
         return PathError("it is empty", 0)
     offset = 0
     while offset < len(path):
-        step = _STEP.match(path, offset)
+        step = re.compile(_STEP).match(path, offset)
         if step is None:
             return PathError(f"a name is missing before {quoted(path[offset])}", offset)
         if step[1].isascii() and step[1].isdigit():  # which its lexer reads as a number, so it is no name

@@ -50,7 +50,7 @@ _WORD: Final = (
     r"|([@;:\\?])"
 )
 _WORDS: Final = re.compile(_WORD)
-_NUMBER: Final = re.compile(
+_NUMBER: Final = (
     r"(?P<integer>-?[0-9]+)|(?P<hex>0[xX][0-9a-fA-F]+)"
     r"|-?[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?|-?[0-9]*[eE][+-]?[0-9]+"
 )
@@ -138,6 +138,6 @@ def _kind_of_word(word: str) -> str:
         return BRACKETED
     if word in _FIXED:
         return _FIXED[word]
-    if number := _NUMBER.fullmatch(word):
+    if number := re.fullmatch(_NUMBER, word):
         return {"integer": INTEGER, "hex": HEX, None: REAL}[number.lastgroup]
     return NAME

@@ -46,7 +46,6 @@ from manifestgen.manifest.route.tree import (
     Upstream,
 )
 
-_BLANK: Final = re.compile(r"\s")
 _LITERALS: Final = {
     STRING: "string",
     lexer.INTEGER: "number",
@@ -104,7 +103,7 @@ def _source(tokens: Tokens, start: int) -> tuple[Source, int]:
         raise unexpected(tokens, index, ("/",), part="source")
     offset, end = tokens.start(start), tokens.end(index - 1)
     path = tokens.text[offset:end]
-    if _BLANK.search(path) or "*/" in path:
+    if re.search(r"\s", path) or "*/" in path:
         path = "".join([tokens.word(i) for i in range(start, index)])
     return Source(path, offset, end - offset), index
 

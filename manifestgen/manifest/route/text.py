@@ -20,7 +20,7 @@ from manifestgen.manifest.route.tree import (
     Unary,
 )
 
-_BARE_DOUBLE_QUOTE: Final = re.compile(r'(?<!\\)(?:\\\\)*"')
+_BARE_DOUBLE_QUOTE: Final = r'(?<!\\)(?:\\\\)*"'
 
 
 def to_text(route: Route) -> str:
@@ -28,7 +28,7 @@ def to_text(route: Route) -> str:
     rest = "" if route.condition is None else f" WHERE {condition_text(route.condition)}"
     sink = route.sink
     if isinstance(sink, ModuleInput):
-        quote = "'" if _BARE_DOUBLE_QUOTE.search(sink.address) else '"'
+        quote = "'" if re.search(_BARE_DOUBLE_QUOTE, sink.address) else '"'
         rest += f" INTO BrokeredEndpoint({quote}{sink.address}{quote})"
     else:
         rest += " INTO $upstream"

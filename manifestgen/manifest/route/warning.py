@@ -9,7 +9,7 @@ from typing import Final
 
 from manifestgen.manifest.route.error import quoted
 from manifestgen.manifest.route.function import Type
-from manifestgen.manifest.route.hint import CURLY_QUOTES, INVISIBLE
+from manifestgen.manifest.route.hint import curly_quote, invisible
 from manifestgen.manifest.route.lexer import CONSTANTS, tokenize
 from manifestgen.manifest.route.sink import ADDRESS, WHITE
 from manifestgen.manifest.route.source import nearest_source, never_matches
@@ -56,7 +56,7 @@ KINDS: Final = {
 # With ANTLR 4.7 15 levels take two seconds and 20 half a minute, in Python; the runtime's own parser is compiled.
 DEEPEST: Final = 16
 
-_OPERATOR_IN_NAME: Final = re.compile(r"^[-!+%*]|!$|&&|\|\||[+*%|]|(?<=\d)-|-(?=\d+$)")
+_OPERATOR_IN_NAME: Final = r"^[-!+%*]|!$|&&|\|\||[+*%|]|(?<=\d)-|-(?=\d+$)"
 
 
 def warnings(route: Route) -> list[RouteWarning]:
@@ -76,12 +76,12 @@ def _of_source(route: Route) -> Iterator[RouteWarning]:
         message = f"{quoted(last)} is no pattern: it stands for the name {quoted(name)} alone"
         offset = source.offset + source.length - len(last)
         yield RouteWarning("star-in-name", message, offset, len(last), f"write {quoted(name)}, or * for all names")
-    if INVISIBLE.search(source.path) or CURLY_QUOTES.search(source.path):
+    if invisible(source.path) or curly_quote(source.path):
         yield _invisible(source.path, source.offset, source.length)
 
 
 def _invisible(name: str, offset: int, length: int) -> RouteWarning:
-    found = INVISIBLE.search(name) or CURLY_QUOTES.search(name)
+    found = invisible(name) or curly_quote(name)
     character = f"U+{ord(found[0]):04X}" if found else ""
     message = f"{quoted(name)} holds the character {character}"
     return RouteWarning("invisible-character", message, offset, length, "remove the character, or write it plainly")
@@ -122,13 +122,13 @@ def _of_name(name: str, node: Property | SystemProperty) -> Iterator[RouteWarnin
     if name[0] == "'" or name.count("'") > 1:
         message = f"{quoted(name)} is the name of a property, not a text"
         yield RouteWarning("quote-in-name", message, offset, length, "put a blank behind the closing quote")
-    elif _OPERATOR_IN_NAME.search(name):
+    elif re.search(_OPERATOR_IN_NAME, name):
         message = f"{quoted(name)} is one name"
         yield RouteWarning("operator-in-name", message, offset, length, "put blanks around the operator")
     elif isinstance(node, Property) and "-" in name:
         message = f"{quoted(name)} is one name, not a difference"
         yield RouteWarning("hyphen-in-name", message, offset, length, "if a difference is meant, put blanks round '-'")
-    if INVISIBLE.search(name) or CURLY_QUOTES.search(name):
+    if invisible(name) or curly_quote(name):
         yield _invisible(name, offset, length)
 
 
