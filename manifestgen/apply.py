@@ -18,8 +18,8 @@ from manifestgen.rollout import Rollout, State, assess
 # A lost answer is verified by reading before the request is repeated, so repeating is safe; after so many it is no use.
 _ATTEMPTS = 4
 
-# Parallel reads of one device's twins: fifty modules, as many as a deployment may have, are read in two round trips. Far
-# from the hub's limit on reads, a hundred a second for its smallest tier.
+# Parallel reads of one device's twins: fifty modules, as many as a deployment may have, are read in two round trips,
+# far from the hub's limit on reads, which is a hundred a second for its smallest tier.
 _READERS = 25
 
 

@@ -10,6 +10,7 @@ import click
 
 from manifestgen.cli._cloud import open_hub, project_here
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._watching import Watching
 from manifestgen.errors import InputError, Interrupted
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from manifestgen.cloud import Hub
     from manifestgen.manifest.manifest import Manifest
     from manifestgen.plan import Plan
-    from manifestgen.rollout import Rollout
     from manifestgen.saved_plan import SavedPlan
 
 
@@ -86,7 +86,7 @@ def command(
         prune=prune,
         patience=None if no_wait else Patience(timeout=timeout),
         rollback=rollback_on_failure,
-        report=Progress(console).show,
+        report=Watching(console).show,
     )
     tell(planned, outcome, console)
 
@@ -159,22 +159,6 @@ def permission(console: Console, *, yes: bool) -> Callable[[Plan], None]:
             raise Interrupted(what, fix="run the same command again to apply it")
 
     return permit
-
-
-class Progress:
-    """Says of every read of a device what is new in it."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._last: Rollout | None = None
-
-    def show(self, rollout: Rollout) -> None:
-        """One read of the device."""
-        from manifestgen.report.rollout import changed_lines
-
-        for line in changed_lines(self._last, rollout):
-            self._console.progress(line)
-        self._last = rollout
 
 
 def tell(planned: Plan, outcome: Outcome, console: Console, **more: str) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._watching import Watching
 
 
 @click.command(
@@ -65,7 +66,7 @@ def command(
     from manifestgen.apply import Patience
     from manifestgen.cli._cloud import Clouds
     from manifestgen.cli._manifest import findings_reporter
-    from manifestgen.cli.apply import Progress, keep_snapshot, permission, show_plan, tell
+    from manifestgen.cli.apply import keep_snapshot, permission, show_plan, tell
     from manifestgen.cli.image import reporter, with_builder
     from manifestgen.cli.render import values_of
     from manifestgen.deploy import Observer, Options, deploy
@@ -94,7 +95,7 @@ def command(
         image=reporter(console),
         findings=findings_reporter(console),
         plan=lambda planned: show_plan(planned, console),
-        rollout=Progress(console).show,
+        rollout=Watching(console).show,
     )
     services = Clouds(loaded, hub, enable_admin=enable_admin, report=console.progress)
     deployment = deploy(loaded, services, observer, options)

@@ -6,6 +6,7 @@ import click
 
 from manifestgen.cli._cloud import open_hub, project_here
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._watching import Watching
 
 
 @click.command(
@@ -29,7 +30,7 @@ def command(
     Brings back what the hub held: images that are gone from their registry stay gone.
     """
     from manifestgen.apply import Patience, carry_out, read_state
-    from manifestgen.cli.apply import Progress, keep_snapshot, permission, show_plan, tell
+    from manifestgen.cli.apply import keep_snapshot, permission, show_plan, tell
     from manifestgen.history import find, latest_other, state_folder
     from manifestgen.manifest.manifest import Manifest
     from manifestgen.plan import plan
@@ -49,6 +50,6 @@ def command(
         snapshot=keep_snapshot,
         prune=True,
         patience=None if no_wait else Patience(timeout=timeout),
-        report=Progress(console).show,
+        report=Watching(console).show,
     )
     tell(planned, outcome, console)

@@ -6,6 +6,7 @@ import click
 
 from manifestgen.cli._cloud import open_hub, project_here
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._watching import Watching
 
 
 @click.command(epilog=usage_of("manifestgen status --device edge-01", "manifestgen status --device edge-01 --watch"))
@@ -26,12 +27,11 @@ def command(device_id: str, watch: bool, timeout: float, hub: str | None, consol
 
     source = open_hub(hub, project_here())
     source.device(device_id)
+    watching = Watching(console)
     last: Rollout | None = None
-    for rollout in watch_rollout(source, device_id, Patience(timeout=timeout if watch else 0)):
+    for last in watch_rollout(source, device_id, Patience(timeout=timeout if watch else 0)):
         if watch:
-            for line in report.changed_lines(last, rollout):
-                console.progress(line)
-        last = rollout
+            watching.show(last)
     assert last is not None  # noqa: S101 - a watch reads at least once
     console.result(report.text(device_id, last))
     console.document(report.data(device_id, last))
