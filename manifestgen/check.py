@@ -12,10 +12,12 @@ from __future__ import annotations
 import difflib
 import marshal
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
 from typing import Any, Final
+
+from msgspec import Struct
 
 from manifestgen.errors import InputError
 from manifestgen.manifest.document import Document, Kind, read
@@ -95,8 +97,7 @@ class Checked:
     lines: Mapping[int, str] = field(default_factory=dict, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Struct, frozen=True):
     """How many findings there are of each severity."""
 
     errors: int = 0
@@ -251,7 +252,7 @@ def _of_modules(manifest: Manifest) -> list[tuple[Rule, Problem]]:
             usual = len(packed) <= _UNUSUAL
             problems = (_kept if usual else _unpacked)(module.name, packed, module.system)
         for rule, problem in problems:
-            found.append((rule, replace(problem, pointer=module.pointer + problem.pointer)))
+            found.append((rule, problem.below(module.pointer)))
     return found
 
 

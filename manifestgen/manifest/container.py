@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
+from msgspec import Struct
+
 from manifestgen.manifest import newtonsoft
 from manifestgen.manifest.reading import INT64, enum_member, integer, is_blank
 
 
-@dataclass(frozen=True)
-class Shape:
+class Shape(Struct, frozen=True, dict=True):
     """What a value must be.
 
     Attributes:
@@ -29,7 +30,7 @@ class Shape:
 
     kind: str
     item: Shape | None = None
-    keys: dict[str, Shape] = field(default_factory=dict)
+    keys: dict[str, Shape] = {}
     nullable: bool = True
 
     @cached_property
@@ -191,8 +192,7 @@ _RESTART_POLICY: Final = {
 }
 
 
-@dataclass(frozen=True)
-class TypeProblem:
+class TypeProblem(Struct, frozen=True):
     """A value of a type that edgeAgent refuses: where, as keys, and what is wrong."""
 
     path: tuple[str, ...]

@@ -10,6 +10,8 @@ from enum import Enum
 from functools import cached_property
 from typing import Any, Final
 
+from msgspec import Struct
+
 from manifestgen.errors import InputError
 from manifestgen.manifest import json_text, placeholder
 from manifestgen.manifest.json_text import Duplicate, JsonError, Span
@@ -29,8 +31,7 @@ class Kind(str, Enum):
     NOT_A_MANIFEST = "not-a-manifest"
 
 
-@dataclass(frozen=True)
-class Position:
+class Position(Struct, frozen=True):
     """A place in a text: line and column from 1, columns in characters; offset from 0."""
 
     line: int

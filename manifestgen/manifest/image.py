@@ -8,9 +8,10 @@ credential it is pulled with.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
+
+from msgspec import Struct
 
 from manifestgen.errors import InputError
 from manifestgen.manifest.reading import is_blank, trim
@@ -28,8 +29,7 @@ _PUBLIC: Final = frozenset(
 _PUBLIC_SUFFIXES: Final = (".gcr.io", ".pkg.dev")
 
 
-@dataclass(frozen=True)
-class ImageReference:
+class ImageReference(Struct, frozen=True, dict=True):
     """An image that edgeAgent accepts.
 
     Attributes:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, NoReturn
+
+from msgspec import Struct
 
 from manifestgen.manifest.pointer import escape, split
 
@@ -20,7 +21,6 @@ _STRING_OR_BRACKET: Final = r'(?s)"(?:[^"\\]|\\.)*("?)|[\[\]{}]'
 _CONSTANT: Final = r'(?s)"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)'
 
 
-@dataclass(frozen=True)
 class JsonError(Exception):
     """The text is not JSON.
 
@@ -30,13 +30,14 @@ class JsonError(Exception):
         offset: of the character where it shows.
     """
 
-    what: str
-    fix: str
-    offset: int
+    def __init__(self, what: str, fix: str, offset: int) -> None:
+        super().__init__(what, fix, offset)
+        self.what = what
+        self.fix = fix
+        self.offset = offset
 
 
-@dataclass(frozen=True)
-class Duplicate:
+class Duplicate(Struct, frozen=True):
     """A key that an object has twice; the later one counts, for us as for the runtime.
 
     Attributes:
@@ -50,8 +51,7 @@ class Duplicate:
     second: int
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(Struct, frozen=True):
     """Where a value stands.
 
     Attributes:

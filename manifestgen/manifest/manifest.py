@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
+from msgspec import Struct
+
 from manifestgen.errors import InputError
 from manifestgen.manifest import container, create_options
 from manifestgen.manifest.container import Options
@@ -39,8 +41,7 @@ class Part:
     value: Any = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """The desired properties of one module twin, whole or in the pieces that a layered deployment sets.
 
     Attributes:

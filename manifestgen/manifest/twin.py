@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
+
+from msgspec import Struct
 
 from manifestgen.manifest.pointer import escape
 
@@ -32,8 +33,7 @@ _CONTROL: Final = "[\x00-\x1f\x7f-\x9f]"
 _FORBIDDEN_IN_KEY: Final = "[.$ \x00-\x1f\x7f-\x9f]"
 
 
-@dataclass(frozen=True)
-class TwinViolation:
+class TwinViolation(Struct, frozen=True):
     """Something that IoT Hub refuses in desired properties.
 
     Attributes:
@@ -48,8 +48,7 @@ class TwinViolation:
     at_key: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """What a quick look at a value found.
 
     Attributes:

@@ -6,9 +6,10 @@ Fleets and folders repeat the same few routes, so that what was read of a text i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from manifestgen.manifest.manifest import Manifest, RouteEntry
 from manifestgen.manifest.reading import is_blank
@@ -28,8 +29,7 @@ from manifestgen.manifest.route.source import SourceModule
 _LONG: Final = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(Struct, frozen=True):
     """What is in the text of a route.
 
     Attributes:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import date
 from enum import Enum
 from functools import cached_property
 from typing import Final
+
+from msgspec import Struct
 
 from manifestgen.manifest.document import Document
 from manifestgen.manifest.manifest import Manifest
@@ -63,8 +64,7 @@ class Side(str, Enum):
     EDGE_HUB = "edgeHub"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """What a rule found at one place.
 
     Attributes:
@@ -85,9 +85,12 @@ class Problem:
     length: int = 0
     offset: int | None = None
 
+    def below(self, base: str) -> Problem:
+        """The same problem, its pointer taken from another place on."""
+        return Problem(base + self.pointer, self.message, self.fix, self.at_key, self.start, self.length, self.offset)
 
-@dataclass(frozen=True)
-class Rule:
+
+class Rule(Struct, frozen=True, dict=True):
     """A rule.
 
     Attributes:

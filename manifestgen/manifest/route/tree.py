@@ -6,8 +6,9 @@ count when two trees are compared.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
+
+from msgspec import Struct
 
 # Binary operators and how tightly they bind; all of them to the left.
 PRECEDENCE: Final = {
@@ -32,8 +33,27 @@ PRECEDENCE: Final = {
 PREFIX: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class _Node(Struct, frozen=True, eq=False):
+    """What all parts of a route share: where they stand is neither compared nor shown."""
+
+    _unseen: ClassVar[frozenset[str]] = frozenset({"offset", "length"})
+
+    def _seen(self) -> list[tuple[str, Any]]:
+        return [(name, getattr(self, name)) for name in self.__struct_fields__ if name not in self._unseen]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Node) or type(other) is not type(self):
+            return NotImplemented
+        return self._seen() == other._seen()
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self._seen()))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._seen())})"
+
+
+class Literal(_Node, frozen=True):
     """A text in quotes, a number, or one of `true`, `false`, `null`, `undefined`.
 
     Attributes:
@@ -43,7 +63,7 @@ class Literal:
 
     kind: str
     text: str
-    offset: int = field(compare=False, repr=False, default=0)
+    offset: int = 0
 
     @property
     def length(self) -> int:
@@ -51,12 +71,11 @@ class Literal:
         return len(self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class Property:
+class Property(_Node, frozen=True):
     """A message's application property: always text, undefined where the message lacks it."""
 
     name: str
-    offset: int = field(compare=False, repr=False, default=0)
+    offset: int = 0
 
     @property
     def length(self) -> int:
@@ -64,8 +83,7 @@ class Property:
         return len(self.name)
 
 
-@dataclass(frozen=True, slots=True)
-class SystemProperty:
+class SystemProperty(_Node, frozen=True):
     """`$name`: the application property of exactly that name, else the system property, else (`$body.…`) the body.
 
     Attributes:
@@ -75,8 +93,8 @@ class SystemProperty:
 
     name: str
     escaped: bool = False
-    offset: int = field(compare=False, repr=False, default=0)
-    length: int = field(compare=False, repr=False, default=0)
+    offset: int = 0
+    length: int = 0
 
     @property
     def body_path(self) -> str | None:
@@ -87,23 +105,21 @@ class SystemProperty:
 _BODY: Final = "$body."
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(_Node, frozen=True):
     """A function with its arguments; `name` as written, functions are called in any case."""
 
     name: str
     arguments: tuple[Expression, ...]
-    offset: int = field(compare=False, repr=False, default=0)
-    length: int = field(compare=False, repr=False, default=0)
+    offset: int = 0
+    length: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Unary:
+class Unary(_Node, frozen=True):
     """`-` or `NOT` and its operand; `offset` is the operator's."""
 
     operator: str
     operand: Expression
-    offset: int = field(compare=False, repr=False, default=0)
+    offset: int = 0
 
     @property
     def length(self) -> int:
@@ -111,14 +127,13 @@ class Unary:
         return len(self.operator)
 
 
-@dataclass(frozen=True, slots=True)
-class Binary:
+class Binary(_Node, frozen=True):
     """An operator of `PRECEDENCE` between two operands; `offset` is the operator's."""
 
     operator: str
     left: Expression
     right: Expression
-    offset: int = field(compare=False, repr=False, default=0)
+    offset: int = 0
 
     @property
     def length(self) -> int:
@@ -126,23 +141,21 @@ class Binary:
         return len(self.operator)
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(_Node, frozen=True):
     """A mistake in a condition that the runtime's parser has a rule for, so that only the compiler refuses it."""
 
     message: str
     fix: str
-    offset: int = field(compare=False, repr=False, default=0)
-    length: int = field(compare=False, repr=False, default=0)
+    offset: int = 0
+    length: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(_Node, frozen=True):
     """A condition that is taken when the manifest arrives and cannot be compiled: it has no tree, only faults."""
 
     text: str
     faults: tuple[Fault, ...]
-    offset: int = field(compare=False, repr=False, default=0)
+    offset: int = 0
 
     @property
     def length(self) -> int:
@@ -153,8 +166,7 @@ class Broken:
 Expression: TypeAlias = Literal | Property | SystemProperty | Call | Unary | Binary | Broken
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(_Node, frozen=True):
     """Where a route's messages come from.
 
     Attributes:
@@ -162,20 +174,18 @@ class Source:
     """
 
     path: str
-    offset: int = field(compare=False, repr=False, default=0)
-    length: int = field(compare=False, repr=False, default=0)
+    offset: int = 0
+    length: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Upstream:
+class Upstream(_Node, frozen=True):
     """The sink `$upstream`: IoT Hub, or the parent edge device."""
 
-    offset: int = field(compare=False, repr=False, default=0)
-    length: int = field(compare=False, repr=False, default=0)
+    offset: int = 0
+    length: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleInput:
+class ModuleInput(_Node, frozen=True):
     """The sink `BrokeredEndpoint("/modules/MODULE/inputs/INPUT")`.
 
     Attributes:
@@ -188,7 +198,7 @@ class ModuleInput:
     module: str
     input: str
     address: str
-    offset: int = field(compare=False, repr=False, default=0)
+    offset: int = 0
 
     @property
     def length(self) -> int:
@@ -196,8 +206,7 @@ class ModuleInput:
         return len(self.address)
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(_Node, frozen=True):
     """A route that the runtime's parser takes.
 
     Attributes:
@@ -208,8 +217,10 @@ class Route:
         tail: the offset behind the sink; whatever follows there has no effect.
     """
 
+    _unseen: ClassVar[frozenset[str]] = frozenset({"text", "tail"})
+
     source: Source
     condition: Expression | None
     sink: Upstream | ModuleInput
-    text: str = field(compare=False, repr=False, default="")
-    tail: int = field(compare=False, repr=False, default=0)
+    text: str = ""
+    tail: int = 0

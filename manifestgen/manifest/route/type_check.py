@@ -10,8 +10,9 @@ query/Undefined.cs, query/Null.cs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from manifestgen.manifest.route.error import quoted
 from manifestgen.manifest.route.function import FUNCTIONS, TWIN_CHANGE, Function, Type
@@ -29,8 +30,7 @@ from manifestgen.manifest.route.tree import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class RouteTypeError:
+class RouteTypeError(Struct, frozen=True):
     """What the compiler refuses: where, in characters of the route, what, and what to do.
 
     Attributes:

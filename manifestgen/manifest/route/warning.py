@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from manifestgen.manifest.route.error import quoted
 from manifestgen.manifest.route.function import Type
@@ -17,8 +18,7 @@ from manifestgen.manifest.route.tree import Broken, ModuleInput, Property, Route
 from manifestgen.manifest.route.type_check import nodes, type_of
 
 
-@dataclass(frozen=True, slots=True)
-class RouteWarning:
+class RouteWarning(Struct, frozen=True):
     """What to look at in a route: where, in characters of it, what, and what to do.
 
     Attributes:
