@@ -77,7 +77,7 @@ def assess(agent: Twin, hub: Twin | None = None) -> Rollout:
         return Rollout(state, agent.desired_version, version, code, description, modules, reason, fix)
 
     if code in _REFUSALS and not seen:
-        said = f"{code} {description or _REFUSALS[code]}"
+        said = f"{code} {description.rstrip('.') or _REFUSALS[code]}"
         if not _is_stale(agent):
             return rollout(State.REFUSED, f"the device refused it: {said}", _REFUSAL_FIXES[code])
         if agent.connected:
@@ -86,6 +86,12 @@ def assess(agent: Twin, hub: Twin | None = None) -> Rollout:
             return rollout(State.FAILING, reason, _REFUSAL_FIXES[code])
     if not seen:
         return rollout(State.WAITING, _not_seen(agent, version))
+    hub_status = _mapping(hub.reported.get("lastDesiredStatus")) if hub else {}
+    if hub and hub.reported.get("lastDesiredVersion") == hub.desired_version and hub_status.get("code") == 400:
+        words = f"edgeHub refused its properties: {str(hub_status.get('description') or 400).rstrip('.')}"
+        return rollout(
+            State.REFUSED, words, "run 'manifestgen check' on the manifest; edgeHub goes on with its old routes"
+        )
     if code == 500:
         reason, fix, final = explain(description)
         return rollout(State.FAILED if final else State.FAILING, reason, fix)
@@ -99,12 +105,6 @@ def assess(agent: Twin, hub: Twin | None = None) -> Rollout:
     if code != 200:
         return rollout(
             State.WAITING, "edgeAgent is at work on it" if code is None else f"edgeAgent reports {code} {description}"
-        )
-    hub_status = _mapping(hub.reported.get("lastDesiredStatus")) if hub else {}
-    if hub and hub.reported.get("lastDesiredVersion") == hub.desired_version and hub_status.get("code") == 400:
-        words = f"edgeHub refused its properties: {hub_status.get('description') or 400}"
-        return rollout(
-            State.REFUSED, words, "run 'manifestgen check' on the manifest; edgeHub goes on with its old routes"
         )
     return rollout(State.HEALTHY)
 
@@ -226,7 +226,7 @@ def explain(description: str) -> tuple[str, str, bool]:
     """Why the agent failed, from its own text: (what, what to do, whether it is no use waiting)."""
     module = re.search(r"(?:create|update|start|pull)\w* module ([^\s:()]+)", description, re.IGNORECASE)
     about = f"module {module[1]!r}: " if module else ""
-    text = " ".join(description.split())
+    text = " ".join(description.split()).rstrip(".")
     for pattern, words, fix, final in _CAUSES:
         if pattern.search(description):
             return f"{about}{words}; edgeAgent says: {text}", fix, final
