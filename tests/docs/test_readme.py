@@ -70,6 +70,19 @@ def test_the_twenty_second_example_prints_what_is_shown(sandbox: object, tmp_pat
     assert missing == []
 
 
+def test_the_library_example_deploys(sandbox: object, tmp_path: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    project = tmp_path / "my-model"
+    assert run("manifestgen init my-model", tmp_path).returncode == 0
+    assert run("manifestgen render my-model -o deployment.json", tmp_path).returncode == 0, project
+    result = subprocess.run(
+        [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1] == "healthy"
+    assert "module machinelearningmodule" in result.stdout
+
+
 def plain(text: str) -> str:
     """A line without what differs from run to run: the image's tag, seconds, and how far the device's version went."""
     text = re.sub(r"(tempanomalydetection:)[0-9a-f]{12}", r"\1TAG", text)
