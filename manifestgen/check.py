@@ -12,10 +12,9 @@ from __future__ import annotations
 import difflib
 import marshal
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from msgspec import Struct
 
@@ -24,6 +23,7 @@ from manifestgen.manifest.document import Document, Kind, read
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.pointer import split
 from manifestgen.manifest.secret_text import hide, hide_passwords, secret_texts, written_forms
+from manifestgen.manifest.value import Value
 from manifestgen.rules import BY_ID, KNOWN_ON, RULES, Effect, Problem, Rule, Severity, Side
 
 __all__ = [
@@ -44,8 +44,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Value, frozen=True):
     """What is wrong at one place of a file.
 
     Attributes:
@@ -62,6 +61,8 @@ class Finding:
         status: the code that edgeAgent or edgeHub reports then; None if IoT Hub answers instead.
     """
 
+    _unseen: ClassVar[frozenset[str]] = frozenset({"offset", "length"})
+
     rule: str
     effect: Effect
     pointer: str
@@ -69,8 +70,8 @@ class Finding:
     fix: str
     line: int
     column: int
-    offset: int = field(repr=False)
-    length: int = field(repr=False)
+    offset: int
+    length: int
     side: Side | None = None
     status: int | None = None
 
@@ -80,8 +81,7 @@ class Finding:
         return self.effect.severity
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Value, frozen=True):
     """A file and what was found in it: all that a report needs.
 
     Attributes:
@@ -91,10 +91,12 @@ class Checked:
         lines: the text of the lines that findings are in, by number, with secrets hidden by as many asterisks.
     """
 
+    _unseen: ClassVar[frozenset[str]] = frozenset({"lines"})
+
     path: str
     kind: Kind
     findings: tuple[Finding, ...] = ()
-    lines: Mapping[int, str] = field(default_factory=dict, repr=False)
+    lines: Mapping[int, str] = {}
 
 
 class Summary(Struct, frozen=True):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 from msgspec import Struct
@@ -210,10 +211,41 @@ def _descend(text: str, at: int, path: str, wanted: dict[str, Any], found: dict[
             # Of a doubled key the later one overwrites what the earlier one gave.
             found[below] = Span(member.start(1) - 1, value)
             if scalar is None:
-                behind = _descend(text, value, below, child, found, depth + 1)
+                descend = _recall if depth == _ABOVE_MODULES else _descend
+                behind = descend(text, value, below, child, found, depth + 1)
         elif scalar is None:
             behind = _SKIP(text, behind)[1]
     return text.index("}", behind) + 1
+
+
+# As many keys lead to the object that has the modules. Those of a fleet's manifests are mostly the same texts.
+_ABOVE_MODULES: Final = 4
+_UNUSUAL: Final = 16384
+
+
+def _recall(text: str, at: int, path: str, wanted: dict[str, Any], found: dict[str, Span], depth: int) -> int:
+    """`_descend` that remembers where things stand in texts seen before."""
+    behind = _end(text, at)
+    if behind - at > _UNUSUAL:
+        return _descend(text, at, path, wanted, found, depth)
+    for pointer, span in _places(text[at:behind], _frozen(wanted), depth):
+        found[path + pointer] = Span(span.key + at, span.value + at)
+    return behind
+
+
+def _frozen(wanted: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple((key, _frozen(below)) for key, below in wanted.items())
+
+
+def _thawed(wanted: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
+    return {key: _thawed(below) for key, below in wanted}
+
+
+@lru_cache(maxsize=2048)
+def _places(text: str, wanted: tuple[tuple[str, Any], ...], depth: int) -> tuple[tuple[str, Span], ...]:
+    found: dict[str, Span] = {}
+    _descend(text, 0, "", _thawed(wanted), found, depth)
+    return tuple(found.items())
 
 
 def _descend_list(text: str, at: int, path: str, wanted: dict[str, Any], found: dict[str, Span], depth: int) -> int:
@@ -252,7 +284,7 @@ def _skip_space(text: str, offset: int) -> int:
     return match.end() if match else offset
 
 
-_SCALAR: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|[^\s,\]}\[{:"]+')
+_SCALAR: Final = re.compile(r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"|[^\s,\]}\[{:"]+')
 
 
 def extent(text: str, value: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from msgspec import Struct
 
@@ -19,6 +19,7 @@ from manifestgen.manifest.credentials import RegistryCredential
 from manifestgen.manifest.image import ImageReference
 from manifestgen.manifest.pointer import escape
 from manifestgen.manifest.reading import as_text, get, key_of
+from manifestgen.manifest.value import Value
 from manifestgen.secret import Secret
 
 DESIRED: Final = "properties.desired"
@@ -26,8 +27,7 @@ _DOTTED: Final = DESIRED + "."
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Value, frozen=True):
     """A value in a manifest with its place.
 
     Attributes:
@@ -36,9 +36,11 @@ class Part:
         value: plain JSON.
     """
 
+    _unseen: ClassVar[frozenset[str]] = frozenset({"value"})
+
     name: str
     pointer: str
-    value: Any = field(repr=False)
+    value: Any
 
 
 class Section(Struct, frozen=True):
@@ -102,8 +104,7 @@ def child(part: Part | None, name: str) -> Part | None:
     return None if key is None else Part(key, f"{part.pointer}/{escape(key)}", part.value[key])
 
 
-@dataclass(frozen=True, slots=True)
-class Module:
+class Module(Value, frozen=True):
     """A module that `$edgeAgent` is told to run.
 
     Attributes:
@@ -115,14 +116,16 @@ class Module:
         image: None if there is none or edgeAgent refuses it.
     """
 
+    _unseen: ClassVar[frozenset[str]] = frozenset({"data", "settings", "_odd"})
+
     name: str
     pointer: str
     system: bool
-    data: Mapping[str, Any] = field(repr=False)
-    settings: Mapping[str, Any] = field(repr=False)
+    data: Mapping[str, Any]
+    settings: Mapping[str, Any]
     image: ImageReference | None
     # Whether there are keys that may be known ones in another case; most manifests have none to look for.
-    _odd: bool = field(repr=False, default=True)
+    _odd: bool = True
 
     @property
     def image_text(self) -> str | None:
@@ -191,8 +194,7 @@ class Module:
         return create_options.join(self.settings)
 
 
-@dataclass(frozen=True, slots=True)
-class RouteEntry:
+class RouteEntry(Value, frozen=True):
     """A route of `$edgeHub`.
 
     Attributes:
@@ -202,10 +204,12 @@ class RouteEntry:
         value: the entry as it is written, a text or an object.
     """
 
+    _unseen: ClassVar[frozenset[str]] = frozenset({"value"})
+
     name: str
     pointer: str
     text: str | None
-    value: Any = field(repr=False)
+    value: Any
     entry_pointer: str = ""
 
 
@@ -265,12 +269,14 @@ class Manifest:
         layered: whether it is a layered deployment: no whole `$edgeAgent`, and keys such as
             `properties.desired.modules.NAME`.
         data: the file's value as given.
+        kept: what was worked out about it, for whoever asks next.
     """
 
     content: Mapping[str, Any]
     base: str = "/modulesContent"
     layered: bool = False
     data: Any = None
+    kept: dict[str, Any] = field(default_factory=dict)
     _sections: Mapping[str, Section] = field(default_factory=dict)
     _modules: tuple[Module, ...] = ()
 
@@ -301,7 +307,7 @@ class Manifest:
             )
         modules = _modules(sections.get("$edgeAgent", Section()))
         content = data if found.pointer == "/modulesContent" and len(data) == 1 else {"modulesContent": entries}
-        return cls(content, found.pointer, layered, data, sections, modules)
+        return cls(content, found.pointer, layered, data, _sections=sections, _modules=modules)
 
     @classmethod
     def of_module(cls, name: str, data: Any, *, system: bool = False) -> Manifest:

@@ -95,7 +95,7 @@ def shape(value: Any) -> Shape:
                         suspicious = True
         level = below
     suspicious = suspicious or depth > MAX_DEPTH + _ENVELOPE_DEPTH
-    return Shape(keys, numbers, suspicious or any(key not in _ENVELOPE and _key_problem(key) for key in names))
+    return Shape(keys, numbers, suspicious or any(map(_key_problem, names - _ENVELOPE)))
 
 
 # A manifest has these around the desired properties of a twin.

@@ -47,8 +47,15 @@ class Reading(Struct, frozen=True):
     source: SourceModule | None = None
 
 
-def routes(manifest: Manifest) -> Iterator[tuple[RouteEntry, Reading]]:
+def routes(manifest: Manifest) -> tuple[tuple[RouteEntry, Reading], ...]:
     """The routes that have a text which is not blank."""
+    found: tuple[tuple[RouteEntry, Reading], ...] | None = manifest.kept.get("routes")
+    if found is None:
+        found = manifest.kept["routes"] = tuple(_readings(manifest))
+    return found
+
+
+def _readings(manifest: Manifest) -> Iterator[tuple[RouteEntry, Reading]]:
     for entry in manifest.routes():
         text = entry.text
         if text is not None and not is_blank(text):

@@ -6,9 +6,9 @@ count when two trees are compared.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
-from msgspec import Struct
+from manifestgen.manifest.value import Value
 
 # Binary operators and how tightly they bind; all of them to the left.
 PRECEDENCE: Final = {
@@ -33,13 +33,10 @@ PRECEDENCE: Final = {
 PREFIX: Final = 8
 
 
-class _Node(Struct, frozen=True, eq=False):
+class _Node(Value, frozen=True, eq=False):
     """What all parts of a route share: where they stand is neither compared nor shown."""
 
     _unseen: ClassVar[frozenset[str]] = frozenset({"offset", "length"})
-
-    def _seen(self) -> list[tuple[str, Any]]:
-        return [(name, getattr(self, name)) for name in self.__struct_fields__ if name not in self._unseen]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, _Node) or type(other) is not type(self):
@@ -48,9 +45,6 @@ class _Node(Struct, frozen=True, eq=False):
 
     def __hash__(self) -> int:
         return hash((type(self), *self._seen()))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._seen())})"
 
 
 class Literal(_Node, frozen=True):
