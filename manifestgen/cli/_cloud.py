@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from manifestgen.cli._console import listen_to_adapters
 from manifestgen.errors import InputError
 from manifestgen.secret import Secret
 
@@ -59,6 +60,7 @@ class Clouds:
         enable_admin: bool = False,
         report: Callable[[str], None] = lambda text: None,
     ) -> None:
+        listen_to_adapters()
         self._project = project
         self._host = hub
         self._enable_admin = enable_admin

@@ -14,6 +14,7 @@ import functools
 import json
 import os
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -105,7 +106,6 @@ class Console:
     def listen(self) -> None:
         """Show log records: warnings of ours always, our notes with -v, everybody's with -vv; never a secret."""
         import logging
-        import warnings
 
         logging.captureWarnings(capture=True)
         warnings.simplefilter("default" if self.verbosity > 1 else "ignore")
@@ -117,6 +117,18 @@ class Console:
         root.setLevel(logging.DEBUG if self.verbosity > 1 else logging.CRITICAL + 1)
         ours = logging.getLogger("manifestgen")
         ours.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbosity, 2)])
+
+
+# Commands in which nobody logs, unless `Clouds` imports an adapter: they start without `logging`.
+_OFFLINE = ("check", "explain", "render", "schema")
+
+
+def listen_to_adapters() -> None:
+    """Let the running command show the log records of the adapters that it is about to import."""
+    context = click.get_current_context(silent=True)
+    console = context.find_object(Console) if context else None
+    if console is not None:
+        console.listen()
 
 
 def _console_handler(console: Console) -> Any:
@@ -156,7 +168,10 @@ def options_with_outputs(*outputs: str) -> Callable[[Callable[..., Any]], Callab
         def command(*args: Any, output: str, quiet: bool, verbose: int, **kwargs: Any) -> Any:
             console = click.get_current_context().find_object(Console) or Console()
             console.output, console.quiet, console.verbosity = output, quiet, verbose
-            console.listen()
+            if verbose or click.get_current_context().info_name not in _OFFLINE:
+                console.listen()
+            else:
+                warnings.simplefilter("ignore")
             return function(*args, console=console, **kwargs)
 
         options = (
