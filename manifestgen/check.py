@@ -9,7 +9,6 @@ Findings depend on the document and the arguments, on nothing else: not on the c
 
 from __future__ import annotations
 
-import difflib
 import marshal
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
@@ -21,6 +20,7 @@ from msgspec import Struct
 from manifestgen.errors import InputError
 from manifestgen.manifest.document import Document, Kind, read
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.pointer import split
 from manifestgen.manifest.secret_text import hide, hide_passwords, secret_texts, written_forms
 from manifestgen.manifest.value import Value
@@ -208,7 +208,7 @@ def known_rules(ids: Iterable[str]) -> None:
     """
     for id_ in ids:
         if id_ not in BY_ID:
-            near = difflib.get_close_matches(id_, BY_ID, n=1)
+            near = nearest(id_, BY_ID)
             raise InputError(
                 f"there is no rule {id_!r}",
                 fix=f"did you mean {near[0]!r}?" if near else "see 'manifestgen explain' for the rules",

@@ -1,11 +1,11 @@
 """Keys in createOptions that do nothing."""
 
-import difflib
 from collections.abc import Iterator
 from typing import Final
 
 from manifestgen.manifest import container
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.nearest import nearest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 _TOP: Final = frozenset(container.CREATE.keys) | container.DOCKER_ONLY
@@ -46,7 +46,7 @@ def _unknown(key: str, here: dict[str, str], there: dict[str, str], other: str) 
         if other:
             return "has no effect here: it belongs into 'HostConfig'", f"move it to 'HostConfig.{there[lower]}'"
         return "has no effect here: it belongs beside 'HostConfig'", "move it out of 'HostConfig'"
-    near = difflib.get_close_matches(lower, here, n=1, cutoff=0.75)
+    near = nearest(lower, here, cutoff=0.75)
     if near:
         return "is not known to Docker", f"did you mean {here[near[0]]!r}?"
     return "is not known to Docker and has no effect", "drop it"

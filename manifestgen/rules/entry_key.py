@@ -1,9 +1,9 @@
 """Keys of an entry that are no twin path."""
 
-import difflib
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import DESIRED, Manifest
+from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.pointer import escape
 from manifestgen.rules._rule import Effect, Problem, rule
 
@@ -23,7 +23,7 @@ def entry_key(manifest: Manifest) -> Iterator[Problem]:
         for key in entry:
             if key == DESIRED or key.startswith(DESIRED + "."):
                 continue
-            near = difflib.get_close_matches(key, [DESIRED], cutoff=0.5)
+            near = nearest(key, [DESIRED], cutoff=0.5)
             fix = f"write '{DESIRED}'" if near else f"move it below '{DESIRED}', or drop it"
             yield Problem(
                 f"{manifest.base}/{escape(name)}/{escape(key)}",

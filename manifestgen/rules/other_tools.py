@@ -1,12 +1,12 @@
 """What the runtime takes and other tools refuse."""
 
-import difflib
 import re
 from collections.abc import Iterator
 from typing import Final
 
 from manifestgen.manifest.create_options import keys as chunk_keys
 from manifestgen.manifest.manifest import Manifest, Module, child
+from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.pointer import escape
 from manifestgen.manifest.reading import STATUS, enum_member
 from manifestgen.rules._rule import Effect, Problem, rule
@@ -117,6 +117,6 @@ def _unknown(key: str, pointer: str, known: frozenset[str]) -> Problem:
         return Problem(
             pointer, f"the runtime ignores {key!r}, and other tools refuse it", "drop it for those tools", at_key=True
         )
-    near = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.7)
+    near = nearest(key, sorted(known), cutoff=0.7)
     fix = f"did you mean {near[0]!r}?" if near else "drop it"
     return Problem(pointer, f"the runtime does not know {key!r} and ignores it", fix, at_key=True)

@@ -1,9 +1,9 @@
 """Routes from or to modules that are not there."""
 
-import difflib
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.route import ModuleInput
 from manifestgen.rules._routes import routes
 from manifestgen.rules._rule import Effect, Problem, rule
@@ -48,5 +48,5 @@ def route_module(manifest: Manifest) -> Iterator[Problem]:
 
 def _nearest(name: str, names: list[str]) -> str:
     same = [other for other in names if other.lower() == name.lower()]
-    near = same or difflib.get_close_matches(name, names[:1000], n=1)
+    near = same or nearest(name, names[:1000])
     return f"did you mean {near[0]!r}?" if near else "add the module, or drop the route"

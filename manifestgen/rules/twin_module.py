@@ -1,9 +1,9 @@
 """Twins of modules that are not deployed."""
 
-import difflib
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.pointer import escape
 from manifestgen.rules._rule import Effect, Problem, rule
 
@@ -23,7 +23,7 @@ def twin_module(manifest: Manifest) -> Iterator[Problem]:
         if name in ("$edgeAgent", "$edgeHub") or name in known:
             continue
         same = [other for other in names if other.lower() == name.lower()]
-        near = same or difflib.get_close_matches(name, names[:1000], n=1)
+        near = same or nearest(name, names[:1000])
         yield Problem(
             f"{manifest.base}/{escape(name)}",
             f"the twin of {name!r} is set, and no module of that name is deployed",

@@ -1,10 +1,10 @@
 """How the runtime talks to the cloud."""
 
-import difflib
 from collections.abc import Iterator
 from typing import Final
 
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.pointer import escape
 from manifestgen.manifest.reading import trim
 from manifestgen.rules._rule import Effect, Problem, rule
@@ -32,7 +32,7 @@ def upstream_protocol(manifest: Manifest) -> Iterator[Problem]:
             continue
         name = _LOWER.get(trim(value).lower())
         if name is None and trim(value) not in ("0", "1", "2", "3"):
-            near = difflib.get_close_matches(trim(value).lower(), _LOWER, n=1)
+            near = nearest(trim(value).lower(), _LOWER)
             yield Problem(
                 f"{module.at('env')}/{escape('UpstreamProtocol')}",
                 f"{module.name} ignores the upstream protocol {value!r} and uses AMQP",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from functools import lru_cache
 from typing import Final
 
+from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.route.error import RouteSyntaxError, join, quoted
 from manifestgen.manifest.route.function import FUNCTIONS
 from manifestgen.manifest.route.lexer import (
@@ -96,7 +96,7 @@ def nearest_function(name: str) -> str:
     """What to write instead of a function that there is not."""
     if name == "!":
         return "write NOT"
-    close = difflib.get_close_matches(name[:_LONGEST_GUESS], FUNCTIONS, 1)
+    close = nearest(name[:_LONGEST_GUESS], FUNCTIONS)
     if not close and name.replace("_", "") == name:
         close = [known for known in FUNCTIONS if known.replace("_", "") == name]
     return f"write {FUNCTIONS[close[0]].usage}" if close else f"use one of {', '.join(sorted(FUNCTIONS))}"
@@ -143,7 +143,7 @@ def _at_start(tokens: Tokens, index: int) -> str:
     word = tokens.word(index)[:_LONGEST_GUESS]
     if tokens.kinds[index] == END:
         return f"write a route, for example: {EXAMPLE}"
-    if tokens.kinds[index] == NAME and (close := difflib.get_close_matches(word.upper(), ("FROM", "SELECT"), 1)):
+    if tokens.kinds[index] == NAME and (close := nearest(word.upper(), ("FROM", "SELECT"))):
         return f"write {close[0]}"
     return f"begin with FROM, for example: {EXAMPLE}"
 
@@ -175,7 +175,7 @@ def _in_source(tokens: Tokens, index: int) -> str:
             return "write the source without quotes"
         return "write a source, for example /messages/*"
     if kind in (NAME, *_NUMBERS):
-        if close := difflib.get_close_matches(word[:_LONGEST_GUESS].upper(), ("WHERE", "INTO"), 1):
+        if close := nearest(word[:_LONGEST_GUESS].upper(), ("WHERE", "INTO")):
             return f"write {close[0]}"
         return "write WHERE or INTO here; a name cannot hold blanks"
     if kind in (SYSTEM, END):
@@ -225,7 +225,7 @@ def _in_sink(tokens: Tokens, index: int) -> str:
     sinks = f"write $upstream or {ENDPOINT_CALL}"
     if kind in (STRING, "/"):
         return f"write {ENDPOINT_CALL}"
-    if kind == NAME and difflib.get_close_matches(word[:_LONGEST_GUESS].lower(), ("upstream", "iothub"), 1):
+    if kind == NAME and nearest(word[:_LONGEST_GUESS].lower(), ("upstream", "iothub")):
         return "write $upstream"
     if word == "$" and tokens.word(index + 1).lower() == "upstream":
         return "write $upstream without a blank"

@@ -9,9 +9,9 @@ Source: Azure/iotedge, Microsoft.Azure.Devices.Routing.Core, messageSources/.
 
 from __future__ import annotations
 
-import difflib
 from typing import Final, NamedTuple
 
+from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.route.sink import WHITE
 from manifestgen.manifest.route.tree import Route, Source
 
@@ -91,9 +91,7 @@ def nearest_source(source: Source) -> str:
     if "*" in parts:
         parts = parts[: parts.index("*")]
     for position, words in enumerate(_KNOWN[: len(parts)]):
-        parts[position : position + 1] = difflib.get_close_matches(parts[position][:_LONGEST_GUESS], words, 1) or [
-            parts[position]
-        ]
+        parts[position : position + 1] = nearest(parts[position][:_LONGEST_GUESS], words) or [parts[position]]
     guess = "/" + "/".join(parts)
     candidate = Source(f"{guess}/*" if parts else "/*")
     return "/messages/*" if never_matches(candidate) or candidate.path == source.path else candidate.path
