@@ -149,8 +149,12 @@ class Started:
         self.ended()
 
     def interrupt(self) -> Completed:
-        """Ctrl-C."""
-        self.process.send_signal(signal.SIGINT)
+        """Ctrl-C; once more if nothing happens, as a person would: Python loses one that comes in a destructor."""
+        for _ in range(6):
+            self.process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(10)
+                break
         return self.ended()
 
     def ended(self) -> Completed:
