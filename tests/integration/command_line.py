@@ -149,7 +149,7 @@ class Started:
         self.ended()
 
     def interrupt(self) -> Completed:
-        """Ctrl-C; once more if nothing happens, as a person would: Python loses one that comes in a destructor."""
+        """Ctrl-C; once more if nothing happens, as a person would: one just before a read waits for the read to end."""
         for _ in range(6):
             self.process.send_signal(signal.SIGINT)
             with contextlib.suppress(subprocess.TimeoutExpired):
