@@ -131,13 +131,12 @@ def test_a_failed_pull_is_500_with_the_new_version_and_docker_s_words() -> None:
     async def work(hub: HubService) -> None:
         hub.images.problems[SCORER] = "unauthorized: authentication required"
         await hub.apply(content({"scorer": module(SCORER), "other": module()}))
-        reported = await hub.settled(500)
+        reported = await hub.until(lambda now: code(now) == 500 and state(now, "other") == "running")
         assert reported["lastDesiredStatus"]["description"] == (
             "One or more errors occurred. (Error calling Create module scorer: Could not create module scorer\n"
             f"\tcaused by: Could not pull image {SCORER}\n\tcaused by: unauthorized: authentication required)"
         )
         assert "scorer" not in reported["modules"]
-        assert state(reported, "other") == "running"
         hub.images.problems.clear()
         reported = await hub.settled(200)
         assert state(reported) == "running"
@@ -281,9 +280,8 @@ def test_a_pull_can_be_made_to_fail() -> None:
     async def work(hub: HubService) -> None:
         faults.set_module_fault(hub.world, "edge-01", "*", ModuleFault("pull", "i/o timeout", image=SCORER))
         await hub.apply(content({"scorer": module(SCORER), "other": module()}))
-        reported = await hub.settled(500)
+        reported = await hub.until(lambda now: code(now) == 500 and state(now, "other") == "running")
         assert "i/o timeout" in reported["lastDesiredStatus"]["description"]
-        assert state(reported, "other") == "running"
 
     with_hub(work)
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from manifestgen.sandbox.faults import ModuleFault, module_fault, set_module_fault
 from manifestgen.sandbox.world import Store, World
@@ -8,31 +11,31 @@ from manifestgen.sandbox.world import Store, World
 IMAGE = "sandboxmodels.azurecr.io/scorer:1"
 
 
-def world(tmp_path: Path) -> World:
-    return World(Store(), tmp_path)
+@pytest.fixture
+def here(tmp_path: Path) -> Iterator[World]:
+    store = Store()
+    yield World(store, tmp_path)
+    store.close()
 
 
-def test_a_module_without_a_fault_does_not_fail(tmp_path: Path) -> None:
-    assert module_fault(world(tmp_path), "edge-01", "scorer", IMAGE) is None
+def test_a_module_without_a_fault_does_not_fail(here: World) -> None:
+    assert module_fault(here, "edge-01", "scorer", IMAGE) is None
 
 
-def test_an_image_that_was_built_without_its_script_ends_at_once_on_every_device(tmp_path: Path) -> None:
-    here = world(tmp_path)
+def test_an_image_that_was_built_without_its_script_ends_at_once_on_every_device(here: World) -> None:
     here.store.put("start-failure", IMAGE, {"exit_code": 3, "message": "no score.py"})
     assert module_fault(here, "edge-01", "scorer", IMAGE) == ModuleFault("exit", "no score.py", 3, IMAGE)
     assert module_fault(here, "edge-01", "scorer", "sandboxmodels.azurecr.io/scorer:2") is None
 
 
-def test_a_fault_that_was_asked_for_comes_before_what_the_image_does(tmp_path: Path) -> None:
-    here = world(tmp_path)
+def test_a_fault_that_was_asked_for_comes_before_what_the_image_does(here: World) -> None:
     here.store.put("start-failure", IMAGE, {"exit_code": 3, "message": "no score.py"})
     asked = ModuleFault("pull", "unauthorized: authentication required")
     set_module_fault(here, "edge-01", "scorer", asked)
     assert module_fault(here, "edge-01", "scorer", IMAGE) == asked
 
 
-def test_a_fault_of_one_image_leaves_the_next_image_alone(tmp_path: Path) -> None:
-    here = world(tmp_path)
+def test_a_fault_of_one_image_leaves_the_next_image_alone(here: World) -> None:
     set_module_fault(here, "edge-01", "scorer", ModuleFault("exit", image=IMAGE))
     assert module_fault(here, "edge-01", "scorer", IMAGE) is not None
     assert module_fault(here, "edge-01", "scorer", "sandboxmodels.azurecr.io/scorer:2") is None
