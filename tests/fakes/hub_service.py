@@ -96,7 +96,7 @@ class HubService:
 
     async def until(self, done: Callable[[Any], bool], module: str = "$edgeAgent", device: str = "edge-01") -> Any:
         """Reported properties, once they are as told."""
-        for _ in range(500):
+        for _ in range(4000):
             reported = await self.reported(module, device)
             if done(reported):
                 return reported

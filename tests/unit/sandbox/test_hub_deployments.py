@@ -31,7 +31,7 @@ async def create(hub: HubService, name: str, deployed: Any, *args: Any, **more: 
 
 async def counts(hub: HubService, name: str, *expected: int) -> None:
     """Wait for targeted, applied, reported successful and reported failed."""
-    for _ in range(400):
+    for _ in range(4000):
         results = (await hub.get(f"/configurations/{name}"))["systemMetrics"]["results"]
         found = tuple(results[f"{key}Count"] for key in ("targeted", "applied", "reportedSuccessful", "reportedFailed"))
         if found == expected:
