@@ -18,6 +18,9 @@ from manifestgen.secret import Secret
 
 Builder = Literal["package", "container-image"]
 
+#: Property of a registered model that holds its content's hash, so that it can be told from another of the same name.
+SHA256_PROPERTY = "manifestgen.sha256"
+
 
 @dataclass(frozen=True)
 class RegisteredModel:

@@ -13,6 +13,7 @@ from datetime import datetime, timezone
 
 from manifestgen import __version__
 from manifestgen.cloud import (
+    SHA256_PROPERTY,
     Build,
     BuildRequest,
     BuildState,
@@ -29,9 +30,6 @@ from manifestgen.project.lock import Lock, LockedModel, read, write
 from manifestgen.project.pending import Pending, Progress
 from manifestgen.project.score import check_inputs
 from manifestgen.project.sections import Model
-
-# Kept with a registered model, so that it can be told from another of the same name.
-SHA256_PROPERTY = "manifestgen.sha256"
 
 _LOG_LINES = 20
 
@@ -133,7 +131,6 @@ def _prepare(
     pending = progress.read(inputs)
     if model is None:
         model = _register(project.model, known.sha256 or "", builder, report)
-        pending = progress.write(pending, model_name=model.name, model_version=model.version)
     build, pending = _started(project, builder, model, inputs, progress, pending, report, rebuild=rebuild)
     status = _wait(builder, build, progress, pending, patience, report, clock, sleep)
     lock = Lock(

@@ -28,9 +28,16 @@ from urllib3.util import Retry
 
 from manifestgen.azure import aml_sdk
 from manifestgen.azure.aml_workspace import WorkspaceId, find_config, read_config
-from manifestgen.cloud import Build, BuildRequest, BuildState, BuildStatus, ModelRegistration, RegisteredModel
+from manifestgen.cloud import (
+    SHA256_PROPERTY,
+    Build,
+    BuildRequest,
+    BuildState,
+    BuildStatus,
+    ModelRegistration,
+    RegisteredModel,
+)
 from manifestgen.errors import CloudError, DeniedError, InputError, NotFoundError
-from manifestgen.image import SHA256_PROPERTY
 from manifestgen.project import Project
 
 if TYPE_CHECKING:

@@ -25,14 +25,11 @@ class Pending:
 
     Attributes:
         inputs: hex digest of what it is made from: for other inputs, this is of no use.
-        model_name, model_version: the registered model, once it is known.
         label: the tag that was chosen for the image.
         builder, operation, image: the accepted build, once there is one.
     """
 
     inputs: str
-    model_name: str = ""
-    model_version: int = 0
     label: str = ""
     builder: str = ""
     operation: str = ""
