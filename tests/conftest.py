@@ -137,11 +137,19 @@ def running_sandbox(services: Any = None) -> Iterator[RunningSandbox]:
         await sandbox.start()
         return sandbox
 
+    async def stop(sandbox: Sandbox) -> None:
+        await sandbox.stop()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await asyncio.sleep(0.05)  # the ends of connections are read, and their sockets closed, before the loop ends
+
     sandbox = asyncio.run_coroutine_threadsafe(start(), loop).result(60)
     try:
         yield RunningSandbox(sandbox, sandbox.environment, loop)
     finally:
-        asyncio.run_coroutine_threadsafe(sandbox.stop(), loop).result(60)
+        asyncio.run_coroutine_threadsafe(stop(sandbox), loop).result(60)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()

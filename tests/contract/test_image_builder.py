@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import io
 import json
@@ -322,6 +323,8 @@ def test_registry_is_known_after_the_first_image(cloud: Cloud, files: Files, nam
     if cloud.sandbox is not None:
 
         async def forget() -> None:
+            # A build of an earlier test that nobody waited for would make the registry once more.
+            await asyncio.gather(*cloud.sandbox.world.tasks)
             cloud.sandbox.world.store.delete("workspace", "registry")
 
         cloud.sandbox.call(forget())

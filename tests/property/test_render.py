@@ -102,10 +102,32 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         assert error.fix
 
 
-mappings = st.dictionaries(texts, json_values, max_size=5)
+# Values as users write them: a name is a mapping in every file, or in none. (One that is both is replaced whole, and
+# then it matters which two files meet first.) Few names, so that they do meet.
+leaves = st.dictionaries(st.sampled_from("abc"), st.none() | st.integers() | st.lists(st.integers(), max_size=2))
+mappings = st.recursive(
+    leaves,
+    lambda inner: st.builds(lambda here, below: here | below, leaves, st.dictionaries(st.sampled_from("XYZ"), inner)),
+    max_leaves=8,
+)
 
 
 @given(a=mappings, b=mappings, c=mappings)
 def test_the_last_value_wins_however_it_is_grouped(a: dict[str, Any], b: dict[str, Any], c: dict[str, Any]) -> None:
     assert merge(merge(a, b), c) == merge(a, merge(b, c))
     assert merge(a, {}) == a == merge({}, a)
+
+
+@given(a=mappings, b=mappings)
+def test_every_value_of_the_last_is_kept_and_no_other_name_is_lost(a: dict[str, Any], b: dict[str, Any]) -> None:
+    merged = merge(a, b)
+    assert merged.keys() == a.keys() | b.keys()
+    for name, value in b.items():
+        if not isinstance(value, dict):
+            assert merged[name] == value
+    assert merge(merged, b) == merged
+
+
+def test_a_mapping_and_a_value_replace_each_other_whole() -> None:
+    assert merge({"a": {"b": 1}}, {"a": 2}) == {"a": 2}
+    assert merge({"a": 2}, {"a": {"b": 1}}) == {"a": {"b": 1}}
