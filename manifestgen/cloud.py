@@ -294,6 +294,10 @@ class Services(Protocol):
         """The IoT hub."""
         ...
 
-    def credentials(self, hosts: Iterable[str]) -> Mapping[str, Credential]:
-        """A registry credential for each host, from the source that the project names."""
+    def credentials(self, hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Credential]:
+        """A registry credential for each host, from the source that the project names.
+
+        Args:
+            hosts: registry host to the repositories that are to be pulled from it; without any, no token is made.
+        """
         ...

@@ -171,7 +171,7 @@ def _told_digest(image: str, services: Services, report: Reporter) -> str | None
 def _digest(image: str, services: Services) -> str | None:
     """The digest that the image's registry tells whoever has the credential that the device will use."""
     host = image.partition("/")[0]
-    return services.registry.digest(image, services.credentials([host]).get(host))
+    return services.registry.digest(image, services.credentials({host: frozenset()}).get(host))
 
 
 def _identify(spec: Model, builder: ImageBuilder) -> tuple[RegisteredModel | None, LockedModel]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import is_hypothesis_test
 
 # So that every test can say `from fakes.registry import FakeRegistry`.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -24,6 +25,13 @@ requests = pytest.importorskip("requests")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite golden files; read the diff afterwards")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave coverage out of what goes the same ways a hundred times: it would double their time and add no line."""
+    for item in items:
+        if item.get_closest_marker("slow") or is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker(pytest.mark.no_cover)
 
 
 @pytest.fixture

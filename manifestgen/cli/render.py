@@ -57,19 +57,19 @@ def command(
     from manifestgen.manifest.dump import dump
     from manifestgen.project import load
     from manifestgen.project.files import OWNER_ONLY, PUBLIC, is_special, write_atomic
-    from manifestgen.render import inline_logins, placeholder_logins, render_project
+    from manifestgen.render import inline_logins, placeholders_for, render_project
 
     loaded = load(project)
     target = _target(loaded, out)
     shown = target is None or is_special(target)
     inline = secrets == "inline" or (secrets is None and not shown)
 
-    def azure(hosts: Sequence[str]) -> Mapping[str, Login]:
+    def azure(hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Login]:
         from manifestgen.cli._cloud import Clouds
 
         return Clouds(loaded).credentials(hosts)
 
-    logins = inline_logins(loaded, os.environ, azure) if inline else placeholder_logins
+    logins = inline_logins(loaded, os.environ, azure) if inline else placeholders_for(loaded)
     rendered = render_project(loaded, logins, values=values_of(files, sets), image=image)
     if rendered.secret and not inline:
         raise InputError(

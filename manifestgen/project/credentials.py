@@ -1,4 +1,4 @@
-"""Registry credentials that are on this machine: in the environment, or in a mounted file.
+"""Which source a registry's credentials come from, and those that are on this machine: in the environment or a file.
 
 Pure functions of what they are given; Azure is asked elsewhere.
 """
@@ -9,7 +9,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,12 +18,19 @@ from msgspec import Struct
 from manifestgen.errors import InputError
 from manifestgen.project.files import read_text
 from manifestgen.project.load import Project
+from manifestgen.project.sections import Registry, Source
 from manifestgen.secret import Secret
 
 USERNAME: Final = "ACR_USERNAME_"
 PASSWORD: Final = "ACR_PASSWORD_"  # noqa: S105 - the beginning of a variable's name
 _MAX_BYTES: Final = 1024 * 1024
 _DOCKER_HUB: Final = "https://index.docker.io/v1/"
+# Under any of these names images and people mean Docker Hub.
+_DOCKER_NAMES: Final = frozenset({"docker.io", "index.docker.io", _DOCKER_HUB})
+# Holds no private images: whatever a Docker config.json has for it, no device needs it.
+_NEVER_PRIVATE: Final = "mcr.microsoft.com"
+# What `az acr login` logs Docker in as: its password is a token that lives for a few hours.
+_ENTRA_USER: Final = "00000000-0000-0000-0000-000000000000"
 
 
 class Login(Struct, frozen=True):
@@ -33,11 +40,32 @@ class Login(Struct, frozen=True):
     password: Secret
 
 
+def settings(project: Project) -> Registry:
+    """The project's section `registry`, or what it is left out for."""
+    return project.registry or Registry()
+
+
+def source_of(project: Project, host: str) -> Source:
+    """The source that a project names for a registry's credential.
+
+    Args:
+        project: whose section `registry` decides: `sources` first, then `credentials`.
+        host: as images name it.
+    """
+    registry = settings(project)
+    return next((source for name, source in registry.sources.items() if _key(name) == _key(host)), registry.credentials)
+
+
+def is_named(project: Project, host: str) -> bool:
+    """Whether a project names a source for this very registry: then it gets a credential, however public it is."""
+    return any(_key(name) == _key(host) for name in settings(project).sources)
+
+
 def variable_suffixes(hosts: Iterable[str]) -> dict[str, str]:
     """The `<NAME>` of `ACR_USERNAME_<NAME>` and `ACR_PASSWORD_<NAME>` for each registry host.
 
-    The host's first label: `acme.azurecr.io` is `ACME`, Docker Hub is `DOCKER`. Hosts that would share it have all of
-    their name in it: `ACME_AZURECR_IO` and `ACME_AZURECR_CN`.
+    The host's first label: `acme.azurecr.io` is `ACME`, Docker Hub is `DOCKER`, `$upstream:443` is `UPSTREAM`. Hosts
+    that would share it have all of their name in it: `ACME_AZURECR_IO` and `ACME_AZURECR_CN`.
     """
     hosts = tuple(dict.fromkeys(hosts))
     short = {host: _variable(_name(host).partition(".")[0].partition(":")[0]) for host in hosts}
@@ -45,43 +73,49 @@ def variable_suffixes(hosts: Iterable[str]) -> dict[str, str]:
     return {host: short[host] if taken.count(short[host]) == 1 else _variable(_name(host)) for host in hosts}
 
 
-def on_this_machine(project: Project, hosts: Iterable[str], environ: Mapping[str, str]) -> dict[str, Login] | None:
-    """The logins for registry hosts from the source that the project file names; hosts without one are left out.
+def on_this_machine(project: Project, hosts: Sequence[str], environ: Mapping[str, str]) -> dict[str, Login]:
+    """The logins for registry hosts from the environment and the file, where those are the project's sources.
+
+    A token's password is taken from the environment too, where a pipeline put it there.
 
     Args:
-        project: whose `registry` section names the source.
-        hosts: registry hosts that images name.
+        project: whose `registry` section names the sources.
+        hosts: all registry hosts that images of the manifest name; those with other sources are left out.
         environ: the environment variables.
-
-    Returns:
-        None if the source is Azure.
 
     Raises:
         InputError: a user name without its password or the reverse, or the file is missing or cannot be understood.
     """
-    registry = project.registry
-    if registry is None or registry.credentials == "admin":
-        return None
-    if registry.credentials == "env":
-        return from_variables(hosts, environ, "the environment")
-    if registry.file is None:
-        raise ValueError("credentials file without a file")
-    return from_file(registry.file, hosts)
+    sources = {host: source_of(project, host) for host in hosts if host.lower() != _NEVER_PRIVATE}
+    suffixes = variable_suffixes(hosts)
+    in_variables = [host for host, source in sources.items() if source in ("env", "token")]
+    found = from_variables(in_variables, environ, "the environment", suffixes)
+    in_file = [host for host, source in sources.items() if source == "file"]
+    path = settings(project).file
+    if in_file and path is not None:
+        found |= from_file(path, in_file, suffixes)
+    return found
 
 
-def from_variables(hosts: Iterable[str], variables: Mapping[str, str], where: str) -> dict[str, Login]:
+def from_variables(
+    hosts: Iterable[str], variables: Mapping[str, str], where: str, suffixes: Mapping[str, str] | None = None
+) -> dict[str, Login]:
     """The logins for registry hosts from `ACR_USERNAME_<NAME>` and `ACR_PASSWORD_<NAME>`.
 
     Args:
         hosts: registry hosts that images name.
         variables: names to values; a blank value counts as none.
         where: they come from, for messages.
+        suffixes: host to `<NAME>`; None to make them for these hosts alone.
 
     Raises:
         InputError: a user name without its password, or the reverse.
     """
+    hosts = tuple(hosts)
+    suffixes = variable_suffixes(hosts) if suffixes is None else suffixes
     logins: dict[str, Login] = {}
-    for host, suffix in variable_suffixes(hosts).items():
+    for host in hosts:
+        suffix = suffixes[host]
         username = variables.get(USERNAME + suffix, "").strip()
         password = variables.get(PASSWORD + suffix, "").strip()
         if bool(username) != bool(password):
@@ -93,12 +127,13 @@ def from_variables(hosts: Iterable[str], variables: Mapping[str, str], where: st
     return logins
 
 
-def from_file(path: Path, hosts: Iterable[str]) -> dict[str, Login]:
+def from_file(path: Path, hosts: Iterable[str], suffixes: Mapping[str, str] | None = None) -> dict[str, Login]:
     """The logins for registry hosts from a mounted file.
 
     Args:
         path: of a Docker `config.json`, or of a file with lines `ACR_USERNAME_<NAME>=…` and `ACR_PASSWORD_<NAME>=…`.
         hosts: registry hosts that images name.
+        suffixes: host to `<NAME>`; None to make them for these hosts alone.
 
     Raises:
         InputError: it is missing, or neither of the two; its content is never shown.
@@ -106,13 +141,19 @@ def from_file(path: Path, hosts: Iterable[str]) -> dict[str, Login]:
     text = read_text(path, "registry credentials file", fix="mount it, or correct registry.file", limit=_MAX_BYTES)
     if text.lstrip().startswith("{"):
         return _from_docker(text, hosts, path)
-    return from_variables(hosts, _lines(text, path), str(path))
+    return from_variables(hosts, _lines(text, path), str(path), suffixes)
+
+
+def _key(host: str) -> str:
+    """A host as it is compared with another: in lower case, and Docker Hub under one name."""
+    host = host.lower()
+    return "docker.io" if host in _DOCKER_NAMES else host
 
 
 def _name(host: str) -> str:
     if host == _DOCKER_HUB:
         return "docker"
-    return host.partition("://")[2] if "://" in host else host
+    return host.partition("://")[2] if "://" in host else host.lstrip("$")
 
 
 def _variable(name: str) -> str:
@@ -147,40 +188,57 @@ def _from_docker(text: str, hosts: Iterable[str], path: Path) -> dict[str, Login
     if not isinstance(entries, dict):
         raise InputError("this JSON has no 'auths'", where=where, fix="give a Docker config.json") from None
     by_host = {_docker_host(name): entry for name, entry in entries.items() if isinstance(entry, dict)}
-    helpers = config.get("credHelpers")
     logins: dict[str, Login] = {}
     for host in hosts:
         entry = by_host.get(_docker_host(host))
-        helped = "credsStore" in config or (isinstance(helpers, dict) and host in helpers)
+        helped = _is_helped(config, host)
         if entry is None and not helped:
             continue
         login = _docker_login(entry or {}, host, where)
         if login is None:
-            what = (
-                f"the password of {host} is in a credential helper, not in the file"
-                if helped
-                else (f"the entry of {host} has no user name and password")
-            )
-            fix = f"log in with 'docker --config FOLDER login {host}' where no credential helper is set up"
-            raise InputError(what, where=where, fix=fix)
+            raise _no_login(entry or {}, host, where, helped=helped)
+        if login.username == _ENTRA_USER:
+            what = f"the login of {host} is that of 'az acr login', which lives for three hours"
+            raise InputError(what, where=where, fix="use source token, or log in with a token's name and password")
         logins[host] = login
     return logins
+
+
+def _is_helped(config: Mapping[str, Any], host: str) -> bool:
+    """Whether Docker would ask another program for a host's password."""
+    helpers = config.get("credHelpers")
+    named = isinstance(helpers, dict) and any(_docker_host(str(name)) == _docker_host(host) for name in helpers)
+    return bool(config.get("credsStore")) or named
+
+
+def _no_login(entry: Mapping[str, Any], host: str, where: str, *, helped: bool) -> InputError:
+    """Why an entry of a Docker config.json is no user name and password."""
+    if entry.get("identitytoken"):
+        what = f"the entry of {host} is an identity token, which only Docker itself can log in with"
+        return InputError(what, where=where, fix="use source token, or log in with a user name and a password")
+    if helped:
+        what = f"the password of {host} is in a credential helper, not in the file; helpers are not run"
+        fix = f"log in with 'docker --config FOLDER login {host}' where no credential helper is set up"
+        return InputError(what, where=where, fix=fix)
+    what = f"the entry of {host} has no user name and password"
+    return InputError(what, where=where, fix=f"log in again with 'docker --config FOLDER login {host}'")
 
 
 def _docker_login(entry: Mapping[str, Any], host: str, where: str) -> Login | None:
     username, password = entry.get("username"), entry.get("password")
     encoded = entry.get("auth")
     if isinstance(encoded, str) and encoded:
+        Secret(encoded)  # as base64 of both it is none of the forms that the password alone is known in
         try:
             username, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
         except (binascii.Error, UnicodeDecodeError):
             what = f"the 'auth' of {host} is not base64 of USER:PASSWORD"
             raise InputError(what, where=where, fix=f"log in again with 'docker login {host}'") from None
-    if isinstance(username, str) and isinstance(password, str) and username.strip() and password:
+    if isinstance(username, str) and isinstance(password, str) and username.strip() and password.strip():
         return Login(username, Secret(password))
     return None
 
 
 def _docker_host(name: str) -> str:
     """A name of `auths` as a host: Docker also writes `https://acme.azurecr.io/v2/`."""
-    return name.lower() if name == _DOCKER_HUB else _name(name).partition("/")[0].lower()
+    return _key(name) if _key(name) == "docker.io" else _name(name).partition("/")[0].lower()

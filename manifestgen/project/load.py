@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final, get_args, get_origin
 
 import msgspec
 
@@ -43,7 +43,13 @@ _SECTIONS: Final[Mapping[str, type[Section]]] = {
     "check": Check,
 }
 # The fields that take a number: a reference always gives text, so there it is read as one.
-_NUMBERS: Final = (("version",), ("model", "version"), ("target", "priority"))
+_NUMBERS: Final = (
+    ("version",),
+    ("model", "version"),
+    ("registry", "days"),
+    ("registry", "warn_days"),
+    ("target", "priority"),
+)
 _DEFAULT_PRIORITY: Final = 10
 _WORDS: Final = {
     "str": "a text",
@@ -57,6 +63,7 @@ _WORDS: Final = {
 _PATTERN_FIXES: Final[Mapping[source.Path, str]] = {
     ("image", "name"): "use lower-case letters and digits, with '.', '_', '-' or '/' between them",
     ("manifest", "module"): "use 2 to 128 letters, digits, '-' and '_', a letter or digit first",
+    ("registry", "token"): "use 5 to 50 letters, digits and '-'",
     ("manifest", "runtime"): 'write an image tag, such as "1.6"',
     ("target", "deployment"): "use at most 128 lower-case letters, digits and - : + % _ # * ? ! ( ) , = @ ; '",
     ("hub", "host"): (
@@ -64,6 +71,8 @@ _PATTERN_FIXES: Final[Mapping[source.Path, str]] = {
         "IOTHUB_CONNECTION_STRING"
     ),
 }
+# Docker's names of a registry, its own hub in full, and the parent of a nested device.
+_HOST: Final = re.compile(r"(https://index\.docker\.io/v1/)|(\$upstream|[A-Za-z0-9][A-Za-z0-9.-]*)(:[0-9]{1,5})?")
 # What somebody pastes here by mistake may be a connection string: it is not repeated in a message.
 _NEVER_QUOTED: Final = (("hub", "host"),)
 
@@ -214,7 +223,7 @@ def _refusal(document: Source, expansion: Expansion, message: str) -> InputError
     what, _, pointer = message.partition(" - at `$")
     path: source.Path = tuple(re.findall(r"[^.\[\]`]+", pointer))
     if "[...]" in pointer:
-        path = (*path, _first_wrong(_at(expansion.data, path)))
+        path = (*path, _first_wrong(_at(expansion.data, path), _choices(path)))
     name = ".".join(map(str, path)) or "the file"
     where = document.where(path)
     missing = re.fullmatch(r"Object missing required field `(\w+)`", what)
@@ -249,7 +258,7 @@ def _wrong_choice(document: Source, path: source.Path, name: str, where: str) ->
     seen = _at(document.data, path)
     if path == ("version",):
         return InputError(f"version {seen} of the project file is not known", where=where, fix="write 'version: 1'")
-    choices = get_args(get_args(_SECTIONS[str(path[0])].__annotations__[str(path[-1])])[0])
+    choices = _choices(path)
     near = _nearest(str(seen).replace("_", "-"), choices)
     fix = f"did you mean '{near}'?" if near else f"write one of: {', '.join(choices)}"
     return InputError(f"{name} is '{seen}'", where=where, fix=fix)
@@ -284,10 +293,17 @@ def _at(data: Any, path: source.Path) -> Any:
     return data
 
 
-def _first_wrong(mapping: Mapping[str, Any]) -> str:
-    """The key of the first value of a text-to-text mapping that is no text; msgspec does not say which it was."""
+def _choices(path: source.Path) -> tuple[str, ...]:
+    """What may stand at a place of the file, or as the values of a mapping there, if those are a few words."""
+    kind = get_args(_SECTIONS[str(path[0])].__annotations__[str(path[1])])[0] if len(path) > 1 else None
+    found = get_args(get_args(kind)[1] if get_origin(kind) is dict else kind)
+    return tuple(choice for choice in found if isinstance(choice, str))
+
+
+def _first_wrong(mapping: Mapping[str, Any], choices: tuple[str, ...]) -> str:
+    """The key of the first wrong value of a mapping from text; msgspec does not say which it was."""
     return next((key for key, value in mapping.items() if not isinstance(value, str)), None) or next(
-        key for key, value in mapping.items() if not value
+        key for key, value in mapping.items() if not value or (choices and value not in choices) or not key
     )
 
 
@@ -324,14 +340,25 @@ def _check_others(document: Source, sections: ProjectFile) -> None:
             fix = "give either config, or subscription_id, resource_group and name"
             where = document.where(("workspace",), key=True)
             raise InputError("the workspace is named by halves or twice", where=where, fix=fix)
-    if registry is not None and (registry.credentials == "file") != (registry.file is not None):
-        where = document.where(("registry",), key=True)
-        if registry.file is None:
-            raise InputError("registry.file is missing; credentials file needs it", where=where, fix="add 'file: PATH'")
-        what = f"registry.file is given, and registry.credentials is {registry.credentials}"
-        raise InputError(what, where=where, fix="write 'credentials: file', or remove the file")
+    if registry is not None:
+        _check_registry(document, registry)
     if target is not None:
         _check_target(document.where(("target",), key=True), target)
+
+
+def _check_registry(document: Source, registry: Registry) -> None:
+    for host in registry.sources:
+        if not _HOST.fullmatch(host):
+            where = document.where(("registry", "sources", host), key=True)
+            fix = "write it as images name it, such as acme.azurecr.io, docker.io or localhost:5000"
+            raise InputError(f"{host!r} is no host of a registry", where=where, fix=fix)
+    where = document.where(("registry",), key=True)
+    if "file" not in (registry.credentials, *registry.sources.values()):
+        if registry.file is not None:
+            what = f"registry.file is given, and registry.credentials is {registry.credentials}"
+            raise InputError(what, where=where, fix="write 'credentials: file', or remove the file")
+    elif registry.file is None:
+        raise InputError("registry.file is missing; source file needs it", where=where, fix="add 'file: PATH'")
 
 
 def _check_target(where: str, target: Target) -> None:

@@ -76,23 +76,51 @@ class Image(Section, frozen=True):
     ] = None
 
 
+Source = Literal["admin", "token", "env", "file"]
+
+
 class Registry(Section, frozen=True):
-    """What a device logs in to the image's registry with."""
+    """What a device logs in to the registries of its images with."""
 
     credentials: Annotated[
-        Literal["admin", "env", "file"],
+        Source,
         Meta(
-            description="admin: the admin user of an Azure container registry. env: the variables ACR_USERNAME_<NAME> "
-            "and ACR_PASSWORD_<NAME>. file: a mounted file."
+            description="Source of the credentials of every registry that is not in sources. admin: the admin user of "
+            "an Azure container registry. token: a token of it that may only pull the manifest's repositories. env: "
+            "the variables ACR_USERNAME_<NAME> and ACR_PASSWORD_<NAME>. file: a mounted file."
         ),
     ] = "admin"
+    sources: Annotated[
+        dict[Text, Source],
+        Meta(
+            description="Registry host, as images name it, to its source. Docker Hub is docker.io. A registry that is "
+            "named here gets a credential although it is one of the public ones.",
+            examples=[{"acme.azurecr.io": "token", "docker.io": "env"}],
+        ),
+    ] = field(default_factory=dict)
     file: Annotated[
         Path | None,
         Meta(
-            description="With credentials file: a Docker config.json, or lines ACR_USERNAME_<NAME>=… and "
+            description="For the source file: a Docker config.json, or lines ACR_USERNAME_<NAME>=… and "
             "ACR_PASSWORD_<NAME>=…"
         ),
     ] = None
+    token: Annotated[
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{5,50}$")] | None,
+        Meta(
+            description="For the source token: its name; left out, manifestgen- and the name of the module that runs "
+            "the model image.",
+            examples=["manifestgen-hall-3"],
+        ),
+    ] = None
+    days: Annotated[
+        Annotated[int, Meta(ge=1, le=3650)],
+        Meta(description="Days after which a token's password expires, counted from when it is made."),
+    ] = 90
+    warn_days: Annotated[
+        Annotated[int, Meta(ge=0, le=3650)],
+        Meta(description="Warn when a token's password expires in fewer days than these."),
+    ] = 14
 
 
 class ManifestSection(Section, frozen=True):

@@ -10,14 +10,16 @@ from msgspec import Struct
 from manifestgen.errors import InputError
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.project import Project, lock
-from manifestgen.project.credentials import on_this_machine, variable_suffixes
+from manifestgen.project.credentials import is_named, on_this_machine, source_of, variable_suffixes
 from manifestgen.project.sections import ManifestSection
 from manifestgen.render.context import context_of
-from manifestgen.render.registry import Login, named_hosts, placeholders, private_hosts
+from manifestgen.render.registry import Login, named_hosts, placeholders, private_hosts, repositories
 from manifestgen.render.template import UndefinedValueError, load_template
 
 #: Finds the logins for what the images of a manifest name.
 Logins = Callable[[Manifest], Mapping[str, Login]]
+#: Finds in Azure the logins for registry hosts, each with the repositories that the manifest needs of it.
+AzureLogins = Callable[[Mapping[str, frozenset[str]]], Mapping[str, Login]]
 
 
 class Rendered(Struct, frozen=True):
@@ -69,28 +71,46 @@ def placeholder_logins(manifest: Manifest) -> Mapping[str, Login]:
     return placeholders(hosts, variable_suffixes(named_hosts(manifest)))
 
 
-def inline_logins(
-    project: Project, environ: Mapping[str, str], azure: Callable[[Sequence[str]], Mapping[str, Login]]
-) -> Logins:
-    """The real logins, from the source that the project file names.
+def placeholders_for(project: Project) -> Logins:
+    """`placeholder_logins`, for the registries that the project names sources for as well."""
+
+    def logins(manifest: Manifest) -> Mapping[str, Login]:
+        return placeholders(needed_hosts(project, manifest), variable_suffixes(named_hosts(manifest)))
+
+    return logins
+
+
+def needed_hosts(project: Project, manifest: Manifest) -> tuple[str, ...]:
+    """The registries of a manifest that need a credential and have none in it yet: private ones, and those that the
+    project names a source for."""
+    private = private_hosts(manifest)
+    return tuple(host for host in named_hosts(manifest) if host in private or is_named(project, host))
+
+
+def inline_logins(project: Project, environ: Mapping[str, str], azure: AzureLogins) -> Logins:
+    """The real logins, each from the source that the project file names for its registry.
 
     Args:
-        project: whose `registry` section names the source.
+        project: whose `registry` section names the sources.
         environ: the environment variables.
-        azure: finds them in Azure; called only for that source, and only if an image names a private registry.
+        azure: finds those of the sources `admin` and `token`; called only if an image needs one of them.
 
     Returns:
-        A function that raises InputError if a private registry has no login.
+        A function that raises InputError if a registry that needs a login has none.
     """
 
     def logins(manifest: Manifest) -> Mapping[str, Login]:
-        private = private_hosts(manifest)
-        found: Mapping[str, Login] | None = on_this_machine(project, named_hosts(manifest), environ)
-        if found is None:
-            found = azure(private) if private else {}
-        for host in private:
+        hosts = named_hosts(manifest)
+        needed = needed_hosts(project, manifest)
+        found: dict[str, Login] = dict(on_this_machine(project, hosts, environ))
+        pulled = repositories(manifest)
+        missing = [host for host in needed if host not in found]
+        asked = {host: pulled[host.lower()] for host in missing if source_of(project, host) in ("admin", "token")}
+        if asked:
+            found |= azure(asked)
+        for host in needed:
             if host not in found:
-                fix = _advice(project, host, variable_suffixes(named_hosts(manifest))[host])
+                fix = _advice(project, host, variable_suffixes(hosts)[host])
                 raise InputError(f"no credential for registry {host}", where=str(project.path), fix=fix)
         return found
 
@@ -98,12 +118,12 @@ def inline_logins(
 
 
 def _advice(project: Project, host: str, suffix: str) -> str:
-    registry = project.registry
-    if registry is not None and registry.credentials == "env":
+    source = source_of(project, host)
+    if source == "env":
         return f"set ACR_USERNAME_{suffix} and ACR_PASSWORD_{suffix}"
-    if registry is not None and registry.file is not None:
-        return f"add {host} to {registry.file}"
-    return "choose another source in registry.credentials"
+    if source == "file" and project.registry is not None:
+        return f"add {host} to {project.registry.file}"
+    return "choose another source in registry.credentials or registry.sources"
 
 
 def _holds(manifest: Manifest, texts: Sequence[str]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from manifestgen.manifest.credentials import key_for
-from manifestgen.manifest.image import is_private
+from manifestgen.manifest.image import DOCKER_HUB, is_private
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.project.credentials import variable_suffixes
 from manifestgen.secret import Secret
@@ -59,6 +59,20 @@ def named_hosts(manifest: Manifest) -> tuple[str, ...]:
 def private_hosts(manifest: Manifest) -> tuple[str, ...]:
     """Those of `named_hosts` whose images cannot be pulled without logging in."""
     return tuple(host for host in named_hosts(manifest) if is_private(host))
+
+
+def repositories(manifest: Manifest) -> dict[str, frozenset[str]]:
+    """For each registry host that images name, in lower case, the repositories that they name there.
+
+    What a device must be allowed to pull: `acme.azurecr.io/team/scorer:1` is `team/scorer` of `acme.azurecr.io`.
+    """
+    found: dict[str, set[str]] = {}
+    for module in manifest.modules():
+        host = module.image.host if module.image is not None else None
+        if module.image is not None and host is not None:
+            name = module.image.repository
+            found.setdefault(host.lower(), set()).add(name if host == DOCKER_HUB else name.partition("/")[2])
+    return {host: frozenset(names) for host, names in found.items()}
 
 
 def placeholders(hosts: Iterable[str], suffixes: Mapping[str, str]) -> dict[str, Placeholder]:
