@@ -7,7 +7,7 @@ the line are plain and frozen. Every method may raise `CloudError` (with the ser
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -174,6 +174,50 @@ class Credential:
     password: Secret
 
 
+@dataclass(frozen=True)
+class TokenPassword:
+    """One of the two passwords that a token may have; its text is told only once, when it is made.
+
+    Attributes:
+        name: `password1` or `password2`.
+        expiry: None if it never expires.
+    """
+
+    name: str
+    created: datetime | None = None
+    expiry: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Token:
+    """A repository-scoped token of a registry: a user name that may do what its scope map says.
+
+    Attributes:
+        scope_map: its name.
+        passwords: those that exist, expired ones among them.
+    """
+
+    registry: RegistryInfo
+    name: str
+    scope_map: str
+    enabled: bool = True
+    passwords: tuple[TokenPassword, ...] = ()
+
+
+@dataclass(frozen=True)
+class NewPassword:
+    """A password that was just made for a token.
+
+    Attributes:
+        name: `password1` or `password2`.
+        expiry: None if it never expires.
+    """
+
+    name: str
+    value: Secret
+    expiry: datetime | None = None
+
+
 class Registry(Protocol):
     """The container registries that the caller may read."""
 
@@ -191,6 +235,30 @@ class Registry(Protocol):
 
     def enable_admin(self, registry: RegistryInfo) -> RegistryInfo:
         """Switch the admin user on."""
+        ...
+
+    def scope_map(self, registry: RegistryInfo, name: str) -> frozenset[str] | None:
+        """The actions of a scope map, such as `repositories/scorer/content/read`; None if there is none."""
+        ...
+
+    def put_scope_map(self, registry: RegistryInfo, name: str, actions: Collection[str]) -> None:
+        """Create a scope map, or replace the actions of one that is there."""
+        ...
+
+    def token(self, registry: RegistryInfo, name: str) -> Token | None:
+        """A token; None if there is none."""
+        ...
+
+    def create_token(self, registry: RegistryInfo, name: str, scope_map: str) -> Token:
+        """Create a token without passwords that may do what a scope map says. One that is there is kept."""
+        ...
+
+    def generate_password(self, token: Token, name: str, expiry: datetime | None) -> NewPassword:
+        """Make `password1` or `password2` of a token anew; what it was before no longer works."""
+        ...
+
+    def drop_password(self, token: Token, name: str) -> None:
+        """Take `password1` or `password2` from a token; nothing happens if it has none."""
         ...
 
     def digest(self, image: str, credential: Credential | None) -> str | None:
@@ -234,6 +302,32 @@ class Twin:
     configurations: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Configuration:
+    """An automatic deployment; `Configuration` is what the API calls it.
+
+    Attributes:
+        content: `{"modulesContent": …}`; may hold passwords. The hub takes no other content once it is created.
+        condition: its target condition; `*` is all devices, a blank text none.
+        metrics: custom metrics, name to query.
+        etag: as the hub wrote it; an update or deletion names it, so that nobody's change is lost.
+        counts: results of the hub's own metrics, such as `targetedCount` and `reportedSuccessfulCount`; those that the
+            hub has not worked out yet are left out.
+        results: of the custom metrics.
+    """
+
+    id: str
+    content: Mapping[str, Any] = field(repr=False)
+    condition: str = ""
+    priority: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    etag: str = ""
+    created: datetime | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    results: Mapping[str, int] = field(default_factory=dict)
+
+
 class Hub(Protocol):
     """An IoT hub."""
 
@@ -273,6 +367,48 @@ class Hub(Protocol):
 
         Raises UnconfirmedError if the answer was lost: whether the hub took it must then be read from the twins.
         """
+        ...
+
+    def configurations(self) -> Sequence[Configuration]:
+        """All automatic deployments, those for modules of other devices included, by id."""
+        ...
+
+    def configuration(self, configuration_id: str) -> Configuration:
+        """One automatic deployment, with the results of its metrics. Raises NotFoundError."""
+        ...
+
+    def create_configuration(self, configuration: Configuration) -> None:
+        """Create an automatic deployment. Raises CloudError if its id is taken, UnconfirmedError like `set_modules`."""
+        ...
+
+    def update_configuration(self, configuration: Configuration) -> None:
+        """Change condition, priority, labels and metrics of an automatic deployment.
+
+        Raises CloudError if somebody changed it since its `etag`, UnconfirmedError like `set_modules`.
+        """
+        ...
+
+    def delete_configuration(self, configuration: Configuration) -> None:
+        """Delete an automatic deployment.
+
+        Raises NotFoundError, CloudError if somebody changed it since its `etag`, UnconfirmedError like `set_modules`.
+        """
+        ...
+
+    def test_queries(self, condition: str, metrics: Mapping[str, str]) -> Mapping[str, str]:
+        """What the hub has against a target condition and custom metrics, in its own words.
+
+        Returns:
+            Metric to complaint, the empty name for the condition; empty if the hub takes them all.
+        """
+        ...
+
+    def query(self, text: str) -> Iterator[Mapping[str, Any]]:
+        """The rows of a query, page by page, as the hub gives them; its index may be some seconds behind."""
+        ...
+
+    def set_tags(self, device_id: str, tags: Mapping[str, Any]) -> None:
+        """Merge tags into those of a device; null deletes one. Raises NotFoundError."""
         ...
 
 

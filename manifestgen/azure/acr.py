@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
@@ -15,7 +16,7 @@ from azure.mgmt.containerregistry import ContainerRegistryManagementClient
 from azure.mgmt.core import ARMPipelineClient
 
 from manifestgen.azure import registry_api
-from manifestgen.cloud import Credential, RegistryInfo
+from manifestgen.cloud import Credential, NewPassword, RegistryInfo, Token, TokenPassword
 from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError, NotFoundError
 from manifestgen.secret import Secret, redact
 
@@ -41,6 +42,8 @@ _ARM_ID = re.compile(
 )
 _READER = "give the identity the role 'Reader' on the registry"
 _CONTRIBUTOR = "give the identity the role 'Contributor' on the registry, or use registry credentials 'env' or 'file'"
+_TOKENS = "give the identity the role 'Contributor' on the registry, which tokens and their passwords need"
+_MADE_BY_US = "What a deployment manifest pulls; made by manifestgen"
 _ADMIN_OFF = "UnAuthorizedForCredentialOperations"
 
 
@@ -112,6 +115,78 @@ class Registries:
             )
             return _info(updating.result(timeout=_LIMITS["timeout"]))
 
+    def scope_map(self, registry: RegistryInfo, name: str) -> frozenset[str] | None:
+        """See `Registry.scope_map`."""
+        place = _parse(registry.id)
+        try:
+            with _translated(f"scope map {name} of {registry.login_server}", _TOKENS):
+                found = self._client(place["subscription"]).scope_maps.get(place["group"], place["name"], name)
+        except NotFoundError:
+            return None
+        return frozenset(found.actions or ())
+
+    def put_scope_map(self, registry: RegistryInfo, name: str, actions: Collection[str]) -> None:
+        """See `Registry.put_scope_map`."""
+        place = _parse(registry.id)
+        # Plain mappings here and below: their names in the API are those of all versions of the SDK.
+        wanted: Any = {"properties": {"description": _MADE_BY_US, "actions": sorted(actions)}}
+        with _translated(f"scope map {name} of {registry.login_server}", _TOKENS):
+            scope_maps = self._client(place["subscription"]).scope_maps
+            _done(scope_maps.begin_create(place["group"], place["name"], name, wanted, polling_interval=2))
+
+    def token(self, registry: RegistryInfo, name: str) -> Token | None:
+        """See `Registry.token`."""
+        place = _parse(registry.id)
+        try:
+            with _translated(f"token {name} of {registry.login_server}", _TOKENS):
+                found = self._client(place["subscription"]).tokens.get(place["group"], place["name"], name)
+        except NotFoundError:
+            return None
+        return _token(registry, found)
+
+    def create_token(self, registry: RegistryInfo, name: str, scope_map: str) -> Token:
+        """See `Registry.create_token`."""
+        place = _parse(registry.id)
+        wanted: Any = {"properties": {"scopeMapId": f"{registry.id}/scopeMaps/{scope_map}", "status": "enabled"}}
+        with _translated(f"token {name} of {registry.login_server}", _TOKENS):
+            tokens = self._client(place["subscription"]).tokens
+            made = _done(tokens.begin_create(place["group"], place["name"], name, wanted, polling_interval=2))
+        return _token(registry, made)
+
+    def generate_password(self, token: Token, name: str, expiry: datetime | None) -> NewPassword:
+        """See `Registry.generate_password`."""
+        registry = token.registry
+        place = _parse(registry.id)
+        wanted: Any = {"tokenId": f"{registry.id}/tokens/{token.name}", "name": name}
+        if expiry is not None:
+            wanted["expiry"] = expiry.astimezone(timezone.utc).isoformat()
+        with _translated(f"token {token.name} of {registry.login_server}", _TOKENS):
+            registries = self._client(place["subscription"]).registries
+            made = _done(
+                registries.begin_generate_credentials(place["group"], place["name"], wanted, polling_interval=2)
+            )
+        for password in made.passwords or ():
+            if password.name == name and password.value:
+                return NewPassword(name, Secret(password.value), password.expiry)
+        raise CloudError(
+            f"the service returned no {name}",
+            where=f"token {token.name} of {registry.login_server}",
+            fix="run the same command again",
+        )
+
+    def drop_password(self, token: Token, name: str) -> None:
+        """See `Registry.drop_password`."""
+        registry = token.registry
+        known = self.token(registry, token.name)
+        kept = [{"name": password.name} for password in (known.passwords if known else ()) if password.name != name]
+        if known is None or len(kept) == len(known.passwords):
+            return
+        place = _parse(registry.id)
+        wanted: Any = {"properties": {"credentials": {"passwords": kept}}}
+        with _translated(f"token {token.name} of {registry.login_server}", _TOKENS):
+            tokens = self._client(place["subscription"]).tokens
+            _done(tokens.begin_update(place["group"], place["name"], token.name, wanted, polling_interval=2))
+
     def digest(self, image: str, credential: Credential | None) -> str | None:
         """See `Registry.digest`."""
         return registry_api.digest(image, credential)
@@ -159,6 +234,32 @@ def _parse(arm_id: str) -> dict[str, str]:
 
 def _info(found: Any) -> RegistryInfo:
     return RegistryInfo(found.id, found.login_server, bool(found.admin_user_enabled))
+
+
+def _token(registry: RegistryInfo, found: Any) -> Token:
+    passwords = found.credentials.passwords if found.credentials else None
+    return Token(
+        registry,
+        found.name,
+        (found.scope_map_id or "").rpartition("/")[2],
+        found.status != "disabled",
+        # Later versions of the SDK give the name as an enum, whose text is another.
+        tuple(
+            TokenPassword(getattr(one.name, "value", one.name), one.creation_time, one.expiry)
+            for one in passwords or ()
+        ),
+    )
+
+
+def _done(poller: Any) -> Any:
+    """What a long-running operation ends with; one that goes on for too long is an error."""
+    found = poller.result(timeout=_LIMITS["timeout"])
+    if not poller.done():
+        raise CloudError(
+            f"Azure Resource Manager was not done after {_LIMITS['timeout']} s",
+            fix="look at the registry in the portal, then run the same command again",
+        )
+    return found
 
 
 @contextmanager

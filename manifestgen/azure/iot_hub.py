@@ -18,7 +18,9 @@ from azure.core.credentials import TokenCredential
 from azure.iot.hub.protocol import models
 
 from manifestgen.azure import iot_hub_client
+from manifestgen.azure.iot_hub_configurations import Configurations
 from manifestgen.azure.iot_hub_retry import Patience, Requests, refusal_of
+from manifestgen.azure.iot_hub_time import read_time
 from manifestgen.cloud import Device, Twin
 from manifestgen.errors import CloudError, InputError, NotFoundError
 from manifestgen.secret import Secret
@@ -100,13 +102,8 @@ def _unreadable(what: str) -> InputError:
     )
 
 
-class IotHub:
+class IotHub(Configurations):
     """An IoT hub, asked through the SDK. Made by `connect`."""
-
-    def __init__(self, host: str, client: Any, requests: Requests) -> None:
-        self._host = host
-        self._client = client
-        self._requests = requests
 
     @property
     def host(self) -> str:
@@ -265,11 +262,4 @@ def _twin_of(twin: Any) -> Twin:
 
 def _time(metadata: Any) -> datetime | None:
     """When a property was last written, from its `$metadata`."""
-    text = metadata.get("$lastUpdated") if isinstance(metadata, dict) else None
-    if not isinstance(text, str):
-        return None
-    # The service writes seven digits of a second, Python 3.10 reads three or six.
-    match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?Z", text)
-    if match is None:
-        return None
-    return datetime.fromisoformat(f"{match[1]}.{(match[2] or '')[:6]:0<6}+00:00")
+    return read_time(metadata.get("$lastUpdated")) if isinstance(metadata, dict) else None

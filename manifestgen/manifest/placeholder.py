@@ -29,10 +29,15 @@ FILLER: Final = "\ue000"
 
 def possible(text: str) -> bool:
     """Whether a JSON text may have placeholders; a quick look that spares most manifests the search."""
-    if "{{" in text or "{%" in text or "#{" in text or "<" in text or FILLER in text:
+    # Single characters are found at many times the speed of pairs.
+    if "<" in text or ("#" in text and "#{" in text) or ("%" in text and "{%" in text) or FILLER in text:
         return True
-    known = text.count("$upstream") + text.count("$edge")
-    return text.count("$") != known or ("__" in text and re.search(r"__[A-Za-z]\w*__", text) is not None)
+    if "{{" in text:
+        return True
+    dollars = text.count("$")
+    if dollars and dollars != text.count("$upstream") + text.count("$edge"):
+        return True
+    return "__" in text and re.search(r"__[A-Za-z]\w*__", text) is not None
 
 
 def in_value(text: str) -> bool:

@@ -29,7 +29,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -91,12 +90,12 @@ def _requests(sandbox: Sandbox) -> list[web.RouteDef]:
         return web.json_response(list(sandbox.traffic.unserved))
 
     async def rules(_: web.Request) -> web.Response:
-        return web.json_response([asdict(rule) for rule in sandbox.faults.rules])
+        return web.json_response([faults.view(rule) for rule in sandbox.faults.rules])
 
     async def add(request: web.Request) -> web.Response:
         fault = faults.parse_fault(await _body(request))
         sandbox.faults.add(fault)
-        return web.json_response(asdict(fault), status=201)
+        return web.json_response(faults.view(fault), status=201)
 
     async def clear(request: web.Request) -> web.Response:
         sandbox.faults.clear(request.match_info.get("id"))

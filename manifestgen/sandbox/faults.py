@@ -12,10 +12,11 @@ The services do not read the store for them but call `build_failure`, `device_on
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from aiohttp import web
@@ -45,6 +46,8 @@ class RequestFault:
             and `path`, which is searched for anywhere in the path.
         after: how many matching requests pass before the first is hit.
         times: how many are hit; None for all from then on.
+        probability: how likely a matching request is hit, from 0 to 1.
+        seed: of the dice behind `probability`: the same requests in the same order are hit again with the same seed.
         retry_after: the header `Retry-After` of a `status` answer, in seconds.
         code: the service's error code in a `status` answer; the usual one of the status if empty.
         message: the service's message in a `status` answer.
@@ -56,6 +59,8 @@ class RequestFault:
     path: str = ""
     after: int = 0
     times: int | None = 1
+    probability: float = 1.0
+    seed: int = 0
     status: int = 503
     retry_after: int | None = None
     code: str = ""
@@ -64,6 +69,10 @@ class RequestFault:
     id: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
     seen: int = 0
     hit: int = 0
+    dice: random.Random = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self.dice = random.Random(self.seed)  # noqa: S311 - to be repeated, not to be secret
 
     def strikes(self, request: web.Request) -> bool:
         """Whether this request is hit; counts it."""
@@ -71,7 +80,7 @@ class RequestFault:
         if spent or not self._matches(request):
             return False
         self.seen += 1
-        if self.seen <= self.after:
+        if self.seen <= self.after or (self.probability < 1 and self.dice.random() >= self.probability):
             return False
         self.hit += 1
         return True
@@ -95,21 +104,28 @@ def parse_fault(data: Mapping[str, Any]) -> RequestFault:
         raise ValueError(f"kind must be one of {', '.join(get_args(Kind))}, not {flat.get('kind')!r}")
     types: dict[str, tuple[type, ...]] = {
         **dict.fromkeys(("kind", "host", "method", "path", "code", "message"), (str,)),
-        **dict.fromkeys(("after", "status"), (int,)),
+        **dict.fromkeys(("after", "status", "seed"), (int,)),
         **dict.fromkeys(("times", "retry_after"), (int, type(None))),
-        "seconds": (int, float),
+        **dict.fromkeys(("seconds", "probability"), (int, float)),
     }
     for key, value in flat.items():
         if key not in types:
             raise ValueError(f"unknown key {key!r}; known are match, {', '.join(types)}")
         if isinstance(value, bool) or not isinstance(value, types[key]):
             raise ValueError(f"{key} must be {' or '.join(kind.__name__ for kind in types[key])}, not {value!r}")
+    if not 0 <= flat.get("probability", 1) <= 1:
+        raise ValueError(f"probability must be from 0 to 1, not {flat['probability']!r}")
     for key in ("host", "method", "path"):
         try:
             re.compile(flat.get(key, ""))
         except re.error as error:
             raise ValueError(f"{key} is not a regular expression: {error}") from error
     return RequestFault(**flat)
+
+
+def view(fault: RequestFault) -> dict[str, Any]:
+    """A fault in its JSON form."""
+    return {one.name: getattr(fault, one.name) for one in fields(fault) if one.init}
 
 
 class Faults:

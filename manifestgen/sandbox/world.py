@@ -149,6 +149,8 @@ class World:
     names: Names = field(default_factory=Names)
     pace: Pace = field(default_factory=Pace)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    # What services can tell the admin API about themselves, by name.
+    views: dict[str, Callable[[], Any]] = field(default_factory=dict)
 
     def secret(self, name: str) -> str:
         """A random secret that keeps its value for as long as the state is kept."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
 from fakes.registry import FakeRegistry, registry_id
 
-from manifestgen.cloud import Credential, Registry, RegistryInfo
+from manifestgen.cloud import Credential, Registry, RegistryInfo, Token
 from manifestgen.errors import CloudError, DeniedError, InputError, NotFoundError
+from manifestgen.sandbox.arm import registries
 from manifestgen.secret import Secret, redact
 
 
@@ -60,6 +63,9 @@ def _sdk(sandbox: Any) -> Cloud:
 
 @pytest.fixture(params=["fake", "sdk"])
 def cloud(request: pytest.FixtureRequest) -> Iterator[Cloud]:
+    if request.param == "sdk":
+        # ARM's operations are done at once here; clients that are told nothing else ask again after half a minute.
+        request.getfixturevalue("monkeypatch").setattr(registries, "_RETRY_AFTER", "0")
     cloud = _fake() if request.param == "fake" else _sdk(request.getfixturevalue("sandbox"))
     cloud.switch_admin(True)
     yield cloud
@@ -201,3 +207,100 @@ def test_a_registry_that_answers_with_errors_is_an_error(sdk: Cloud, sandbox: An
 def test_a_host_without_a_registry_cannot_be_reached(sdk: Cloud) -> None:
     with pytest.raises(CloudError, match="could not be reached"):
         sdk.registry.digest("nosuch.azurecr.io/scorer:1", None)
+
+
+_EXPIRY = datetime(2031, 5, 6, 7, 8, 9, tzinfo=timezone.utc)
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def info(cloud: Cloud) -> RegistryInfo:
+    return cloud.registry.by_id(cloud.id)
+
+
+def _made(cloud: Cloud, info: RegistryInfo, repository: str) -> Token:
+    """A token of its own with a scope map of its own."""
+    name = f"puller-{next(_numbers)}"
+    cloud.registry.put_scope_map(info, name, [f"repositories/{repository}/content/read"])
+    return cloud.registry.create_token(info, name, name)
+
+
+def test_what_is_not_there_is_none(cloud: Cloud, info: RegistryInfo) -> None:
+    assert cloud.registry.scope_map(info, "nobody-made") is None
+    assert cloud.registry.token(info, "nobody-made") is None
+
+
+def test_a_scope_map_is_created_and_replaced(cloud: Cloud, info: RegistryInfo) -> None:
+    for repositories in (["one"], ["one", "team/two"]):
+        actions = frozenset(f"repositories/{name}/content/read" for name in repositories)
+        cloud.registry.put_scope_map(info, "replaced", actions)
+        assert cloud.registry.scope_map(info, "replaced") == actions
+
+
+def test_a_new_token_has_no_password_and_is_read_as_it_was_created(cloud: Cloud, info: RegistryInfo) -> None:
+    token = _made(cloud, info, "scorer")
+    assert (token.registry, token.scope_map, token.enabled, token.passwords) == (info, token.name, True, ())
+    assert cloud.registry.token(info, token.name) == token
+
+
+def test_a_password_has_the_expiry_it_was_made_with_and_is_known_to_redact(cloud: Cloud, info: RegistryInfo) -> None:
+    token = _made(cloud, info, "scorer")
+    made = cloud.registry.generate_password(token, "password1", _EXPIRY)
+    assert (made.name, made.expiry) == ("password1", _EXPIRY)
+    assert redact(made.value.reveal()) == "***"
+    found = cloud.registry.token(info, token.name)
+    assert found is not None
+    assert [(one.name, one.expiry) for one in found.passwords] == [("password1", _EXPIRY)]
+
+
+def test_creating_a_token_again_keeps_its_passwords(cloud: Cloud, info: RegistryInfo) -> None:
+    token = _made(cloud, info, "scorer")
+    cloud.registry.generate_password(token, "password2", None)
+    again = cloud.registry.create_token(info, token.name, token.name)
+    assert [(one.name, one.expiry) for one in again.passwords] == [("password2", None)]
+
+
+def test_both_passwords_work_until_one_is_dropped(cloud: Cloud, info: RegistryInfo) -> None:
+    digest = cloud.push("scorer:7")
+    image = f"{cloud.host}/scorer:7"
+    token = _made(cloud, info, "scorer")
+    logins = {
+        name: Credential(cloud.host, token.name, cloud.registry.generate_password(token, name, _EXPIRY).value)
+        for name in ("password1", "password2")
+    }
+    assert [cloud.registry.digest(image, login) for login in logins.values()] == [digest, digest]
+    cloud.registry.drop_password(token, "password1")
+    cloud.registry.drop_password(token, "password1")  # once is enough, twice is no error
+    with pytest.raises(DeniedError):
+        cloud.registry.digest(image, logins["password1"])
+    assert cloud.registry.digest(image, logins["password2"]) == digest
+
+
+def test_making_a_password_anew_ends_the_former_one(cloud: Cloud, info: RegistryInfo) -> None:
+    cloud.push("scorer:7")
+    token = _made(cloud, info, "scorer")
+    former, latter = (cloud.registry.generate_password(token, "password1", None).value for _ in range(2))
+    with pytest.raises(DeniedError):
+        cloud.registry.digest(f"{cloud.host}/scorer:7", Credential(cloud.host, token.name, former))
+    assert cloud.registry.digest(f"{cloud.host}/scorer:7", Credential(cloud.host, token.name, latter))
+
+
+def test_a_token_reads_no_other_repository(cloud: Cloud, info: RegistryInfo) -> None:
+    cloud.push("other:1")
+    token = _made(cloud, info, "scorer")
+    login = Credential(cloud.host, token.name, cloud.registry.generate_password(token, "password1", None).value)
+    with pytest.raises(DeniedError):
+        cloud.registry.digest(f"{cloud.host}/other:1", login)
+
+
+def test_who_may_not_make_tokens_is_told_the_role(sdk: Cloud, sandbox: Any) -> None:
+    info = sdk.registry.by_id(sdk.id)
+    sandbox.fault("status", path="/tokens/", status=403, code="AuthorizationFailed", message="You may not write")
+    with pytest.raises(DeniedError, match="You may not write") as caught:
+        sdk.registry.create_token(info, "puller-denied", "_repositories_pull")
+    assert "Contributor" in caught.value.fix
+
+
+def test_a_token_without_its_scope_map_is_refused_in_the_services_words(sdk: Cloud) -> None:
+    with pytest.raises(CloudError, match="scope map"):
+        sdk.registry.create_token(sdk.registry.by_id(sdk.id), "puller-lost", "nobody-made")

@@ -14,6 +14,7 @@ from aiohttp import web
 from manifestgen.sandbox import accounts
 from manifestgen.sandbox.arm.registries import routes as registry_routes
 from manifestgen.sandbox.arm.request import Arm, ArmError, Route, not_found, page
+from manifestgen.sandbox.hub.throttle import size
 from manifestgen.sandbox.world import World
 
 HOSTS = ("management.azure.com",)
@@ -227,7 +228,7 @@ async def _list_keys(arm: Arm, request: web.Request) -> web.Response:
 
 
 def _hub(world: World) -> dict[str, Any]:
-    names = world.names
+    names, hub = world.names, size(world)
     return {
         "id": (
             f"/subscriptions/{names.subscription_id}/resourceGroups/{names.resource_group}"
@@ -238,7 +239,7 @@ def _hub(world: World) -> dict[str, Any]:
         "location": names.location,
         "subscriptionid": names.subscription_id,
         "resourcegroup": names.resource_group,
-        "sku": {"name": "S1", "tier": "Standard", "capacity": 1},
+        "sku": {"name": hub.tier, "tier": "Free" if hub.tier == "F1" else "Standard", "capacity": hub.units},
         "properties": {"state": "Active", "provisioningState": "Succeeded", "hostName": names.hub_host},
     }
 

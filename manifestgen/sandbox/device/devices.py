@@ -16,8 +16,9 @@ from typing import Any, Final
 from manifestgen.sandbox import faults
 from manifestgen.sandbox.device import edge_agent, edge_hub
 from manifestgen.sandbox.device.edge_agent import Spec
+from manifestgen.sandbox.hub.documents import AGENT, EDGE_HUB
 from manifestgen.sandbox.hub.errors import HubError
-from manifestgen.sandbox.hub.store import AGENT, EDGE_HUB, HubStore, agents_enabled
+from manifestgen.sandbox.hub.store import HubStore, agents_enabled
 from manifestgen.sandbox.hub.twins import Json, check_section, patch_section
 from manifestgen.sandbox.registry import service as registry
 from manifestgen.sandbox.registry.service import PullResult

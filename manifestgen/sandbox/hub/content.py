@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from manifestgen.sandbox.hub.documents import AGENT, EDGE_HUB, check_id, new_module, system_modules
 from manifestgen.sandbox.hub.errors import HubError, invalid
-from manifestgen.sandbox.hub.store import AGENT, EDGE_HUB, HubStore, check_id, new_module, system_modules
+from manifestgen.sandbox.hub.store import HubStore
 from manifestgen.sandbox.hub.twins import Json, check_section, replace_section, without_nulls, without_system
 
 DESIRED: Final = "properties.desired"

@@ -15,14 +15,16 @@ from aiohttp import web
 from manifestgen.sandbox.hub import query
 from manifestgen.sandbox.hub.auth import Right
 from manifestgen.sandbox.hub.content import check_content, compose, is_layer, put_content, whole
+from manifestgen.sandbox.hub.documents import AGENT
 from manifestgen.sandbox.hub.errors import HubError, configuration_not_found, invalid
 from manifestgen.sandbox.hub.queries import counts
 from manifestgen.sandbox.hub.requests import Route, body, check_match, tagged
-from manifestgen.sandbox.hub.store import AGENT, HubStore, twin_view
+from manifestgen.sandbox.hub.store import HubStore
+from manifestgen.sandbox.hub.throttle import size
 from manifestgen.sandbox.hub.twins import Json, etag
+from manifestgen.sandbox.hub.views import twin_view
 
 # Limits of a paid hub: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-quotas-throttling
-_MOST_CONFIGURATIONS: Final = 100
 _MOST_METRICS: Final = 5
 # "lower-case letters, digits and -:+%_#*?!(),=@;'" is what the portal takes.
 _ID: Final = re.compile(r"[a-z0-9\-:+%_#*?!(),=@;']{1,128}")
@@ -155,8 +157,9 @@ class _Deployments:
             words = f"A configuration with ID '{configuration_id}' already exists."
             raise HubError(409, "ConfigurationAlreadyExists", words)
         else:
-            if self._store.world.store.count("hub:configuration") >= _MOST_CONFIGURATIONS:
-                words = f"The hub has its {_MOST_CONFIGURATIONS} configurations."
+            most = size(self._store.world).configurations
+            if self._store.world.store.count("hub:configuration") >= most:
+                words = f"The hub has its {most} configurations."
                 raise HubError(413, "ConfigurationCountLimitExceeded", words)
             document = _created(configuration_id, data, self._store.now)
         self._store.world.store.put("hub:configuration", configuration_id, document)

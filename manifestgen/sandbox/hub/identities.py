@@ -13,19 +13,12 @@ from typing import Any
 from aiohttp import web
 
 from manifestgen.sandbox.hub.auth import Right
+from manifestgen.sandbox.hub.documents import check_id, new_device, new_module, sas_authentication, system_modules
 from manifestgen.sandbox.hub.errors import HubError, invalid
 from manifestgen.sandbox.hub.requests import Route, body, check_match, tagged
-from manifestgen.sandbox.hub.store import (
-    HubStore,
-    check_id,
-    device_view,
-    module_view,
-    new_device,
-    new_module,
-    sas_authentication,
-    system_modules,
-)
+from manifestgen.sandbox.hub.store import HubStore
 from manifestgen.sandbox.hub.twins import Json, etag
+from manifestgen.sandbox.hub.views import device_view, module_view
 
 # "GET /devices" shows no more than this, whatever is asked for.
 _MOST_DEVICES = 1000

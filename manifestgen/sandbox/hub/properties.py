@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from aiohttp import web
 
 from manifestgen.sandbox.hub.auth import Right
+from manifestgen.sandbox.hub.documents import AGENT, EDGE_HUB
 from manifestgen.sandbox.hub.errors import invalid
 from manifestgen.sandbox.hub.requests import Route, body, check_match, tagged
-from manifestgen.sandbox.hub.store import AGENT, EDGE_HUB, HubStore, module_twin_view, twin_view
+from manifestgen.sandbox.hub.store import HubStore
 from manifestgen.sandbox.hub.twins import (
     Json,
     check_section,
@@ -23,6 +24,7 @@ from manifestgen.sandbox.hub.twins import (
     without_nulls,
     without_system,
 )
+from manifestgen.sandbox.hub.views import module_twin_view, twin_view
 
 
 def routes(store: HubStore) -> Sequence[Route]:

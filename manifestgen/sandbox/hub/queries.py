@@ -14,8 +14,9 @@ from manifestgen.sandbox.hub import query
 from manifestgen.sandbox.hub.auth import Right
 from manifestgen.sandbox.hub.errors import invalid
 from manifestgen.sandbox.hub.requests import Route, body
-from manifestgen.sandbox.hub.store import HubStore, module_twin_view, twin_view
+from manifestgen.sandbox.hub.store import HubStore
 from manifestgen.sandbox.hub.twins import Json
+from manifestgen.sandbox.hub.views import module_twin_view, twin_view
 
 _PAGE = 100
 _LARGEST_PAGE = 2000

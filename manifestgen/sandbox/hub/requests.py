@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from aiohttp import web
 
 from manifestgen.sandbox.hub.auth import Right, authorize
 from manifestgen.sandbox.hub.errors import HubError, invalid, stale
+from manifestgen.sandbox.hub.throttle import Group, Throttle
 from manifestgen.sandbox.hub.twins import etag
 from manifestgen.sandbox.world import World
 
 # 2021-04-12 is what azure-iot-hub 2.7 asks with, 2024-03-31 what az's IoT extension does.
 API_VERSIONS: Final = frozenset({"2021-04-12", "2024-03-31"})
 
-Group = Literal["registry", "twin-read", "twin-write", "query", "configuration", "statistics"]
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
@@ -31,47 +30,6 @@ class Route:
     group: Group
     right: Right
     handler: Handler
-
-
-class Throttle:
-    """A token bucket for each group of requests; without a rate a group is not limited.
-
-    The hub's own limits, which tests switch on: S1 takes 50 twin writes and 100 twin reads a second, 1.67 registry
-    requests a second and unit, and 20 queries and 20 configuration requests a minute and unit.
-    """
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._buckets: dict[str, tuple[float, float]] = {}
-        self._settings: Mapping[str, Any] = {}
-        self._load("throttle")
-        world.store.watch("hub-setting", self._load)
-
-    def _load(self, key: str) -> None:
-        if key == "throttle":
-            self._settings = self._world.store.get("hub-setting", "throttle") or {}
-            self._buckets.clear()
-
-    def take(self, group: Group) -> None:
-        """Count a request. Raises HubError 429."""
-        rate = self._settings.get("rates", {}).get(group)
-        if rate is None:
-            return
-        now = time.monotonic()
-        most = max(1.0, rate)
-        tokens, since = self._buckets.get(group, (most, now))
-        tokens = min(most, tokens + (now - since) * rate)
-        if tokens < 1:
-            self._buckets[group] = (tokens, now)
-            after = self._settings.get("retry_after")
-            headers = {} if after is None else {"Retry-After": str(after)}
-            raise HubError(429, "ThrottlingException", "Throttling limit exceeded for this operation", headers=headers)
-        self._buckets[group] = (tokens - 1, now)
-
-
-def set_throttle(world: World, rates: Mapping[Group, float], *, retry_after: int | None = None) -> None:
-    """Limit groups of requests to so many a second; an empty mapping switches all limits off."""
-    world.store.put("hub-setting", "throttle", {"rates": dict(rates), "retry_after": retry_after})
 
 
 def guarded(world: World, throttle: Throttle, route: Route) -> Handler:

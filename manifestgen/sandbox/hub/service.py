@@ -14,9 +14,11 @@ from manifestgen.sandbox.device.devices import Agents, Pull
 from manifestgen.sandbox.hub import deployments, identities, properties, queries
 from manifestgen.sandbox.hub.auth import POLICIES, policy_key
 from manifestgen.sandbox.hub.deployments import Engine
+from manifestgen.sandbox.hub.documents import new_device, sas_authentication, system_modules
 from manifestgen.sandbox.hub.errors import HubError
-from manifestgen.sandbox.hub.requests import Route, Throttle, guarded
-from manifestgen.sandbox.hub.store import HubStore, new_device, sas_authentication, system_modules
+from manifestgen.sandbox.hub.requests import Route, guarded
+from manifestgen.sandbox.hub.store import HubStore
+from manifestgen.sandbox.hub.throttle import Throttle
 from manifestgen.sandbox.registry import service as registry
 from manifestgen.sandbox.world import World
 
@@ -38,6 +40,7 @@ def create(world: World, pull: Pull = registry.pull) -> web.Application:
     _register_first_device(store)
     app = web.Application(client_max_size=_LARGEST_BODY, middlewares=[_only_this_hub(world)])
     throttle = Throttle(world)
+    world.views["hub-requests"] = lambda: throttle.counts
     for route in _routes(store, engine):
         app.router.add_route(route.method, route.path, guarded(world, throttle, route))
 

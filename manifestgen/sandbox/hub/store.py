@@ -1,35 +1,34 @@
-"""The hub's documents in `World.store`, and how clients see them.
+"""The hub's documents in `World.store`.
 
     kind            key     value
     hub:device      DEVICE  {"identity", "twin"}; small, so that a query over many devices reads little
     hub:modules     DEVICE  {MODULE: {"identity", "twin", "configurations"}}; one document, as a manifest is one change
+    hub:gone        DEVICE  true: one of a series (see `series`), and deleted
 
-Whoever must act on a change is told: `desired_changed` the simulated devices, `device_changed` the automatic
-deployments.
+Whoever must act on a change is told: `desired_changed` the simulated devices, `device_changed` and `devices_added` the
+automatic deployments, and `touched` whoever counts.
 """
 
 from __future__ import annotations
 
-import re
-import secrets
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from heapq import merge
+from typing import Final
 
 from manifestgen.sandbox import faults
-from manifestgen.sandbox.hub.auth import new_key
-from manifestgen.sandbox.hub.errors import device_not_found, invalid, module_not_found
-from manifestgen.sandbox.hub.twins import NEVER, Json, etag, new_twin, section_view, timestamp
+from manifestgen.sandbox.hub.errors import device_not_found, module_not_found
+from manifestgen.sandbox.hub.series import Series, all_series
+from manifestgen.sandbox.hub.twins import Json, timestamp
 from manifestgen.sandbox.world import World
 
-AGENT: Final = "$edgeAgent"
-EDGE_HUB: Final = "$edgeHub"
-
-# Source: "Device identity properties" in learn.microsoft.com/azure/iot-hub/iot-hub-devguide-identity-registry.
-_ID: Final = re.compile(r"[A-Za-z0-9\-:.+%_#*?!(),=@;$']{1,128}")
 _CHUNK: Final = 500
 
 
 def _nobody(device_id: str) -> None:
+    pass
+
+
+def _nothing() -> None:
     pass
 
 
@@ -40,10 +39,14 @@ class HubStore:
         self.world = world
         self.desired_changed: Callable[[str], None] = _nobody
         self.device_changed: Callable[[str], None] = _nobody
+        self.devices_added: Callable[[], None] = _nothing
         # Counts writes: what was computed from all devices holds for as long as it stays the same.
         self.revision = 0
         self._agents_enabled = agents_enabled(world)
+        self._series = all_series(world)
+        self._gone = {device_id for device_id, _ in world.store.items("hub:gone")}
         world.store.watch("hub-agents", self._agents_switched)
+        world.store.watch("hub:series", self._series_added)
 
     @property
     def now(self) -> str:
@@ -54,9 +57,27 @@ class HubStore:
         self._agents_enabled = agents_enabled(self.world)
         self.revision += 1
 
+    def _series_added(self, key: str) -> None:
+        self._series = all_series(self.world)
+        self.revision += 1
+        self.devices_added()
+
+    def _in_series(self, device_id: str) -> tuple[Series, int] | None:
+        """Where a device stands that no row is needed for."""
+        if device_id in self._gone:
+            return None
+        for series in self._series:
+            number = series.number(device_id)
+            if number is not None:
+                return series, number
+        return None
+
     def find_device(self, device_id: str) -> Json | None:
         """A device's document, or None."""
         document: Json | None = self.world.store.get("hub:device", device_id)
+        if document is None and (place := self._in_series(device_id)) is not None:
+            series, number = place
+            return series.device(number)
         return document
 
     def device(self, device_id: str) -> Json:
@@ -80,12 +101,19 @@ class HubStore:
     def delete_device(self, device_id: str) -> None:
         """Remove a device with all that belongs to it."""
         self.revision += 1
-        for kind in ("hub:device", "hub:modules", "hub:agent", "hub:unsettled"):
+        if self._in_series(device_id) is not None:
+            self._gone.add(device_id)
+            self.world.store.put("hub:gone", device_id, True)
+        for kind in ("hub:device", "hub:modules", "hub:agent", "hub:unsettled", "hub:applied"):
             self.world.store.delete(kind, device_id)
 
     def modules(self, device_id: str) -> Json:
         """The documents of a device's modules, by module id."""
-        return self.world.store.get("hub:modules", device_id) or {}
+        document: Json | None = self.world.store.get("hub:modules", device_id)
+        if document is None and (place := self._in_series(device_id)) is not None:
+            series, number = place
+            return series.modules(number)
+        return document or {}
 
     def module(self, device_id: str, module_id: str) -> Json:
         """A module's document. Raises HubError 404."""
@@ -102,16 +130,24 @@ class HubStore:
 
     def devices(self, after: str = "") -> Iterator[tuple[str, Json]]:
         """All devices after this id, in the order of their ids, read in chunks."""
+        series = (((device_id, None) for device_id in one.ids(after)) for one in self._series)
+        last = after
+        for device_id, document in merge(self._stored(after), *series, key=lambda entry: entry[0]):
+            if device_id == last:
+                continue
+            last = device_id
+            # One of a series may have got a row since the rows were read.
+            found = document or self.find_device(device_id)
+            if found is not None:
+                yield device_id, found
+
+    def _stored(self, after: str) -> Iterator[tuple[str, Json | None]]:
         while True:
             chunk = list(self.world.store.items("hub:device", after=after, limit=_CHUNK))
             yield from chunk
             if len(chunk) < _CHUNK:
                 return
             after = chunk[-1][0]
-
-    def count(self) -> int:
-        """How many devices there are."""
-        return self.world.store.count("hub:device")
 
     def connected(self, device_id: str, document: Json) -> bool:
         """Whether the device is connected: an edge device with a running agent, not disabled and not cut off."""
@@ -134,161 +170,3 @@ def enable_agents(world: World, enabled: bool) -> None:
         world.store.delete("hub-agents", "disabled")
     else:
         world.store.put("hub-agents", "disabled", True)
-
-
-def check_id(name: str, value: Any) -> str:
-    """The value if it is a device or module id. Raises HubError 400."""
-    if not isinstance(value, str) or _ID.fullmatch(value) is None:
-        raise invalid(
-            f"{name} {value!r} must have 1 to 128 of the characters A-Z a-z 0-9 - : . + % _ # * ? ! ( ) , = @ ; $ '"
-        )
-    return value
-
-
-def new_identity(time: str, authentication: Json, *, edge: bool = False) -> Json:
-    """What a device and a module identity have in common."""
-    return {
-        "generationId": secrets.token_hex(9),
-        "version": 1,
-        "status": "enabled",
-        "statusReason": None,
-        "statusTime": NEVER,
-        "activity": NEVER,
-        "created": time,
-        "authentication": authentication,
-        "edge": edge,
-        "scope": None,
-        "parents": [],
-    }
-
-
-def new_device(device_id: str, time: str, authentication: Json, *, edge: bool) -> Json:
-    """A device's first document; an edge device gets its scope, which nobody can choose or change."""
-    identity = new_identity(time, authentication, edge=edge)
-    if edge:
-        identity["scope"] = f"ms-azure-iot-edge://{device_id}-{secrets.randbelow(10**18):018d}"
-    return {"identity": identity, "twin": new_twin(time)}
-
-
-def new_module(time: str, managed_by: str | None, authentication: Json | None = None) -> Json:
-    """A module's first document. edgeAgent and edgeHub log in through the device's own key store: no keys."""
-    identity = new_identity(time, authentication or sas_authentication())
-    identity["managedBy"] = managed_by
-    return {"identity": identity, "twin": new_twin(time), "configurations": {}}
-
-
-def system_modules(time: str) -> Json:
-    """The two modules that every edge device has from the start."""
-    return {name: new_module(time, "iotEdge", {"type": "none"}) for name in (AGENT, EDGE_HUB)}
-
-
-def sas_authentication(primary: str | None = None, secondary: str | None = None) -> Json:
-    """Authentication by symmetric keys, made by the hub where none is given."""
-    keys = {"primaryKey": primary or new_key(), "secondaryKey": secondary or new_key()}
-    return {"type": "sas", "symmetricKey": keys}
-
-
-def device_view(device_id: str, document: Json, *, connected: bool) -> Json:
-    """A device identity as `GET /devices/ID` shows it."""
-    identity = document["identity"]
-    view = {
-        "deviceId": device_id,
-        "generationId": identity["generationId"],
-        "etag": etag(identity["version"]),
-        **_connection(identity, connected),
-        "status": identity["status"],
-        "statusReason": identity["statusReason"],
-        "statusUpdatedTime": identity["statusTime"],
-        "lastActivityTime": identity["activity"],
-        "cloudToDeviceMessageCount": 0,
-        "authentication": _authentication(identity["authentication"]),
-        "capabilities": {"iotEdge": identity["edge"]},
-    }
-    if identity["scope"]:
-        view["deviceScope"] = identity["scope"]
-    if identity["parents"]:
-        view["parentScopes"] = identity["parents"]
-    return view
-
-
-def module_view(device_id: str, module_id: str, document: Json, *, connected: bool) -> Json:
-    """A module identity as `GET /devices/ID/modules/MODULE` shows it."""
-    identity = document["identity"]
-    return {
-        "moduleId": module_id,
-        "managedBy": identity["managedBy"],
-        "deviceId": device_id,
-        "generationId": identity["generationId"],
-        "etag": etag(identity["version"]),
-        **_connection(identity, connected),
-        "lastActivityTime": identity["activity"],
-        "cloudToDeviceMessageCount": 0,
-        "authentication": _authentication(identity["authentication"]),
-    }
-
-
-def _connection(identity: Json, connected: bool) -> Json:
-    return {
-        "connectionState": "Connected" if connected else "Disconnected",
-        "connectionStateUpdatedTime": identity["created"] if connected else NEVER,
-    }
-
-
-def _authentication(authentication: Json) -> Json:
-    empty = {"primaryKey": None, "secondaryKey": None}
-    thumbprint = {"primaryThumbprint": None, "secondaryThumbprint": None}
-    return {"symmetricKey": empty, "x509Thumbprint": thumbprint, **authentication}
-
-
-def twin_view(device_id: str, document: Json, *, connected: bool, metadata: bool = True) -> Json:
-    """A device twin as `GET /twins/ID` shows it."""
-    identity = document["identity"]
-    view = {
-        "deviceId": device_id,
-        **_twin_head(identity, document["twin"], connected),
-        "authenticationType": identity["authentication"]["type"],
-        "capabilities": {"iotEdge": identity["edge"]},
-        "tags": document["twin"]["tags"],
-        "properties": _properties(document["twin"], metadata),
-    }
-    if identity["scope"]:
-        view["deviceScope"] = identity["scope"]
-    if identity["parents"]:
-        view["parentScopes"] = identity["parents"]
-    return view
-
-
-def module_twin_view(device_id: str, module_id: str, document: Json, *, connected: bool, metadata: bool = True) -> Json:
-    """A module twin as `GET /twins/ID/modules/MODULE` shows it."""
-    identity = document["identity"]
-    view = {
-        "deviceId": device_id,
-        "moduleId": module_id,
-        **_twin_head(identity, document["twin"], connected),
-        "authenticationType": identity["authentication"]["type"],
-        "tags": document["twin"]["tags"],
-        "properties": _properties(document["twin"], metadata),
-    }
-    if document["configurations"]:
-        view["configurations"] = {name: {"status": status} for name, status in document["configurations"].items()}
-    return view
-
-
-def _twin_head(identity: Json, twin: Json, connected: bool) -> Json:
-    return {
-        "etag": etag(twin["version"]),
-        "deviceEtag": etag(identity["version"]),
-        "status": identity["status"],
-        "statusUpdateTime": identity["statusTime"],
-        "connectionState": "Connected" if connected else "Disconnected",
-        "lastActivityTime": identity["activity"],
-        "cloudToDeviceMessageCount": 0,
-        "version": twin["version"],
-    }
-
-
-def _properties(twin: Json, metadata: bool) -> Json:
-    return {
-        name: section_view(twin[name], metadata=metadata, versions=name == "desired")
-        for name in ("desired", "reported")
-    }

@@ -9,7 +9,15 @@ import pytest
 
 from manifestgen.errors import InputError
 from manifestgen.project import load
-from manifestgen.project.credentials import from_file, from_variables, on_this_machine, variable_suffixes
+from manifestgen.project.credentials import (
+    from_file,
+    from_variables,
+    is_named,
+    on_this_machine,
+    source_of,
+    variable_suffixes,
+)
+from manifestgen.secret import redact
 
 HUB = "https://index.docker.io/v1/"
 ACME = "acme.azurecr.io"
@@ -20,6 +28,7 @@ ACME = "acme.azurecr.io"
     [
         ([ACME], ["ACME"]),
         (["ghcr.io", HUB], ["GHCR", "DOCKER"]),
+        (["$upstream:443"], ["UPSTREAM"]),
         (["localhost:5000", "my-reg.example.com:5000"], ["LOCALHOST", "MY_REG"]),
         ([ACME, "acme.azurecr.cn", "other.azurecr.io"], ["ACME_AZURECR_IO", "ACME_AZURECR_CN", "OTHER"]),
         ([ACME, ACME], ["ACME"]),
@@ -95,7 +104,9 @@ def test_a_docker_config_is_read(tmp_path: Path) -> None:
         (docker({ACME: {"auth": "canary!"}}), "not base64"),
         (docker({ACME: encoded("canary-without-colon")}), "no user name and password"),
         (docker({ACME: {}}, credsStore="desktop"), "credential helper"),
-        (docker({}, credHelpers={ACME: "x"}), "credential helper"),
+        (docker({}, credHelpers={"Acme.azurecr.io": "x"}), "helpers are not run"),
+        (docker({ACME: {**encoded("robot:"), "identitytoken": "canary"}}), "identity token"),
+        (docker({ACME: encoded("00000000-0000-0000-0000-000000000000:canary")}), "az acr login"),
         ("canary\n", "not a line NAME=VALUE"),
         ("A B=canary\n", "not a line NAME=VALUE"),
     ],
@@ -117,12 +128,56 @@ def test_a_missing_file_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("registry", "expected"),
-    [("", None), ("registry: {credentials: admin}", None), ("registry: {credentials: env}", "u"),
-     ("registry: {credentials: file, file: acr.env}", "f")],
-)  # fmt: skip
+    [
+        ("", None),
+        ("registry: {credentials: admin}", None),
+        ("registry: {credentials: env}", "u"),
+        ("registry: {credentials: file, file: acr.env}", "f"),
+        ("registry: {credentials: token}", "u"),
+        ("registry: {credentials: env, sources: {ACME.azurecr.io: admin}}", None),
+        ("registry: {sources: {acme.azurecr.io: file}, file: acr.env}", "f"),
+        ("registry: {credentials: file, file: acr.env, sources: {acme.azurecr.io: env}}", "u"),
+    ],
+)
 def test_the_project_names_the_source(tmp_path: Path, registry: str, expected: Any) -> None:
-    (tmp_path / "manifestgen.yaml").write_text(f"version: 1\n{registry}\n")
     (tmp_path / "acr.env").write_text("ACR_USERNAME_ACME=f\nACR_PASSWORD_ACME=p\n")
     environ = {"ACR_USERNAME_ACME": "u", "ACR_PASSWORD_ACME": "p"}
-    logins = on_this_machine(load(tmp_path), [ACME], environ)
-    assert (logins and logins[ACME].username) == expected
+    logins = on_this_machine(project_of(tmp_path, registry), [ACME], environ)
+    assert (ACME in logins and logins[ACME].username) == (expected or False)
+
+
+def project_of(folder: Path, registry: str) -> Any:
+    (folder / "manifestgen.yaml").write_text(f"version: 1\n{registry}\n")
+    return load(folder)
+
+
+def test_each_registry_has_the_source_that_is_named_for_it_or_else_the_common_one(tmp_path: Path) -> None:
+    project = project_of(
+        tmp_path, "registry: {credentials: token, sources: {docker.io: env, '$upstream:443': env, ghcr.io: admin}}"
+    )
+    hosts = ["acme.azurecr.io", HUB, "docker.io", "index.docker.io", "$upstream:443", "$upstream:444", "GHCR.io"]
+    assert [source_of(project, host) for host in hosts] == ["token", "env", "env", "env", "env", "token", "admin"]
+    assert [is_named(project, host) for host in hosts] == [False, True, True, True, True, False, True]
+    assert source_of(project_of(tmp_path, ""), ACME) == "admin"
+
+
+def test_variables_of_registries_with_another_source_are_not_looked_at(tmp_path: Path) -> None:
+    project = project_of(tmp_path, "registry: {sources: {acme.azurecr.cn: env}}")
+    hosts = [ACME, "acme.azurecr.cn"]
+    environ = {"ACR_PASSWORD_ACME_AZURECR_IO": "half", "ACR_USERNAME_ACME_AZURECR_CN": "u"}
+    # The name has the whole host in it, since another registry of the manifest begins alike.
+    logins = on_this_machine(project, hosts, {**environ, "ACR_PASSWORD_ACME_AZURECR_CN": "p"})
+    assert list(logins) == ["acme.azurecr.cn"]
+
+
+def test_microsofts_registry_gets_no_login_whatever_the_file_holds(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(docker({"mcr.microsoft.com": encoded("u:p"), "ghcr.io": encoded("u:p")}))
+    project = project_of(tmp_path, "registry: {credentials: file, file: config.json}")
+    assert list(on_this_machine(project, ["mcr.microsoft.com", "ghcr.io"], {})) == ["ghcr.io"]
+
+
+def test_a_password_is_hidden_in_the_form_that_docker_keeps_it_in(tmp_path: Path) -> None:
+    entry = encoded("user:canary-of-docker")
+    (tmp_path / "config.json").write_text(docker({ACME: entry}))
+    from_file(tmp_path / "config.json", [ACME])
+    assert redact(f"read {entry['auth']} and canary-of-docker") == "read *** and ***"

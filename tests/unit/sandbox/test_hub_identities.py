@@ -11,7 +11,6 @@ from fakes.hub_service import HubService, content, module, with_hub
 
 from manifestgen.sandbox import entra
 from manifestgen.sandbox.hub.auth import connection_string, policy_key
-from manifestgen.sandbox.hub.requests import set_throttle
 
 
 def test_the_first_device_is_there_and_connected() -> None:
@@ -271,18 +270,5 @@ def test_statistics_count_devices() -> None:
         counts = await hub.get("/statistics/devices")
         assert counts == {"totalDeviceCount": 2, "enabledDeviceCount": 1, "disabledDeviceCount": 1}
         assert await hub.get("/statistics/service") == {"connectedDeviceCount": 1}
-
-    with_hub(work)
-
-
-def test_groups_of_requests_can_be_throttled() -> None:
-    async def work(hub: HubService) -> None:
-        set_throttle(hub.world, {"twin-write": 2.0}, retry_after=3)
-        answers = [await hub.apply(content()) for _ in range(4)]
-        assert [answer.status for answer in answers] == [204, 204, 429, 429]
-        assert (answers[2].code, answers[2].headers["Retry-After"]) == ("ThrottlingException", "3")
-        assert (await hub.call("GET", "/twins/edge-01")).status == 200
-        set_throttle(hub.world, {})
-        assert (await hub.apply(content())).status == 204
 
     with_hub(work)
