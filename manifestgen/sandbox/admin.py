@@ -12,6 +12,11 @@
     POST   /builds/fail             {"times": 1, "log": ["line", …], "message": "…"}: the next image builds fail
     PUT    /devices/ID              {"online": false} cuts a simulated device off, true connects it again
     PUT    /devices/ID/modules/M    {"kind": "pull" | "create" | "exit", "message", "exit_code", "image"}; DELETE
+    GET    /hub                     the hub's size, its limits, how many requests of each group it took and refused
+    PUT    /hub                     {"tier": "S1", "units": 1, "throttled": true, "speed": 20, "retry_after": null,
+                                    "rates": {}, "agents": true}: what is left out stays; DELETE: as at the start
+    GET    /hub/applied             fingerprints of what single devices were given, ?after=ID&limit=10000
+    POST   /devices                 {"id": "truck-{number}", "count": 100000, "first": 1, "tags": {…}}: many devices
     PUT    /registries/NAME         {"admin_enabled": false} switches the admin user off, true on; makes the registry
                                     if there is none, with "group" and "login_server" if given
     PUT    /images/HOST/REPO:TAG    {"architecture": "amd64"}: an image that devices and clients can pull
@@ -29,11 +34,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from manifestgen.sandbox import accounts, entra, faults
+from manifestgen.sandbox.hub import applied, series, store, throttle
 from manifestgen.sandbox.registry.service import push_image
 
 if TYPE_CHECKING:
@@ -44,7 +51,7 @@ if TYPE_CHECKING:
 def create(sandbox: Sandbox) -> web.Application:
     """The admin API of a sandbox."""
     app = web.Application(middlewares=[_explain])
-    app.add_routes([*_about(sandbox), *_requests(sandbox), *_services(sandbox), *_devices(sandbox)])
+    app.add_routes([*_about(sandbox), *_requests(sandbox), *_services(sandbox), *_hub(sandbox), *_devices(sandbox)])
     return app
 
 
@@ -163,6 +170,58 @@ def _services(sandbox: Sandbox) -> list[web.RouteDef]:
         web.put("/tokens/lifetime", lifetime),
         web.put("/registries/{name}", registry),
         web.put("/images/{host}/{image:.+}", image),
+    ]
+
+
+def _hub(sandbox: Sandbox) -> list[web.RouteDef]:
+    world = sandbox.world
+
+    def told() -> web.Response:
+        hub = throttle.size(world)
+        limits = {group: asdict(limit) for group, limit in hub.limits().items()}
+        agents = store.agents_enabled(world)
+        requests = world.views.get("hub-requests", dict)()
+        return web.json_response({**asdict(hub), "agents": agents, "limits": limits, "requests": requests})
+
+    async def show(_: web.Request) -> web.Response:
+        return told()
+
+    async def change(request: web.Request) -> web.Response:
+        body = dict(await _body(request))
+        agents = _typed(body, "agents", bool, store.agents_enabled(world))
+        body.pop("agents", None)
+        throttle.resize(world, body)
+        store.enable_agents(world, agents)
+        return told()
+
+    async def reset(_: web.Request) -> web.Response:
+        throttle.resize(world, asdict(throttle.Size()))
+        store.enable_agents(world, True)
+        return told()
+
+    async def what_was_applied(request: web.Request) -> web.Response:
+        limit = request.query.get("limit", "10000")
+        if not limit.isdecimal() or int(limit) == 0:
+            raise ValueError(f"limit must be a number from 1 on, not {limit!r}")
+        return web.json_response(applied.applied(world, after=request.query.get("after", ""), limit=int(limit)))
+
+    async def add(request: web.Request) -> web.Response:
+        body = await _body(request)
+        made = series.register(
+            world,
+            _typed(body, "id", str),
+            _typed(body, "count", int),
+            first=_typed(body, "first", int, 1),
+            tags=_typed(body, "tags", dict, {}),
+        )
+        return web.json_response(asdict(made), status=201)
+
+    return [
+        web.get("/hub", show),
+        web.put("/hub", change),
+        web.delete("/hub", reset),
+        web.get("/hub/applied", what_was_applied),
+        web.post("/devices", add),
     ]
 
 

@@ -19,6 +19,9 @@ from typing import Any
 
 _LOG = logging.getLogger(__name__)
 
+# Comes after every other character, so that what begins with a text lies between it and it with this behind.
+_LAST = "\U0010ffff"
+
 
 class Store:
     """JSON documents by kind and key, in one SQLite file.
@@ -63,16 +66,20 @@ class Store:
     def items(self, kind: str, *, prefix: str = "", after: str = "", limit: int = -1) -> Iterator[tuple[str, Any]]:
         """Documents of a kind in the order of their keys: those that begin with `prefix` and come after `after`."""
         rows = self._db.execute(
-            "SELECT key, value FROM document WHERE kind = ? AND key >= ? AND key > ? AND substr(key, 1, ?) = ? "
-            "ORDER BY key LIMIT ?",
-            (kind, prefix, after, len(prefix), prefix, limit),
+            "SELECT key, value FROM document WHERE kind = ? AND key >= ? AND key > ? AND key < ? ORDER BY key LIMIT ?",
+            (kind, prefix, after, prefix + _LAST, limit),
         ).fetchall()
         return ((key, json.loads(value)) for key, value in rows)
+
+    def keys(self, kind: str) -> Iterator[str]:
+        """The keys of a kind in order."""
+        rows = self._db.execute("SELECT key FROM document WHERE kind = ? ORDER BY key", (kind,))
+        return (key for (key,) in rows.fetchall())
 
     def count(self, kind: str, *, prefix: str = "") -> int:
         """How many documents of a kind there are."""
         rows = self._db.execute(
-            "SELECT count(*) FROM document WHERE kind = ? AND substr(key, 1, ?) = ?", (kind, len(prefix), prefix)
+            "SELECT count(*) FROM document WHERE kind = ? AND key >= ? AND key < ?", (kind, prefix, prefix + _LAST)
         )
         return int(rows.fetchone()[0])
 

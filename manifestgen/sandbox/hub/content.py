@@ -6,6 +6,8 @@ Source: the manifest's envelope in learn.microsoft.com/azure/iot-edge/module-com
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -91,6 +93,12 @@ def _set(target: Json, path: Sequence[str], value: Any) -> None:
 def whole(modules: Mapping[str, Json]) -> Desired:
     """The desired properties in a manifest for one device; an entry without any says nothing about its module."""
     return {name: without_system(entry[DESIRED]) for name, entry in modules.items() if DESIRED in entry}
+
+
+def fingerprint(desired: Mapping[str, Json]) -> str:
+    """SHA-256 of desired properties by module, as compact JSON with sorted keys, without nulls and empty modules."""
+    kept = {name: value for name, given in desired.items() if (value := without_nulls(given))}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def put_content(

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from manifestgen.sandbox.hub import query
+from manifestgen.sandbox.hub import applied, query
 from manifestgen.sandbox.hub.auth import Right
 from manifestgen.sandbox.hub.content import check_content, compose, is_layer, put_content, whole
 from manifestgen.sandbox.hub.documents import AGENT
@@ -74,6 +74,11 @@ class Engine:
             self._round.cancel()
         self._round = self._store.world.spawn(self._look_at_all())
 
+    def devices_added(self) -> None:
+        """There are many new devices: look at all of them, if any deployment might target them."""
+        if self.configurations():
+            self.changed()
+
     async def _look_at_all(self) -> None:
         for number, (device_id, _) in enumerate(self._store.devices()):
             self._bring_in_line(device_id)
@@ -125,7 +130,9 @@ class _Deployments:
         document = self._store.device(device_id)
         if not document["identity"]["edge"]:
             raise invalid(f"BadRequest: device {device_id} is not an IoT Edge device")
-        if put_content(self._store, device_id, whole(check_content(data, layered=False))):
+        desired = whole(check_content(data, layered=False))
+        applied.note(self._store.world, device_id, desired)
+        if put_content(self._store, device_id, desired):
             self._store.desired_changed(device_id)
             self._engine.look_at(device_id)
         return web.Response(status=204)

@@ -37,6 +37,7 @@ def create(world: World, pull: Pull = registry.pull) -> web.Application:
     engine = Engine(store)
     store.desired_changed = agents.wake
     store.device_changed = engine.look_at
+    store.devices_added = engine.devices_added
     _register_first_device(store)
     app = web.Application(client_max_size=_LARGEST_BODY, middlewares=[_only_this_hub(world)])
     throttle = Throttle(world)

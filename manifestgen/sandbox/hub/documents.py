@@ -1,0 +1,71 @@
+"""The first documents of the hub's devices and modules.
+
+Source: "Device identity properties" in learn.microsoft.com/azure/iot-hub/iot-hub-devguide-identity-registry.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Any, Final
+
+from manifestgen.sandbox.hub.auth import new_key
+from manifestgen.sandbox.hub.errors import invalid
+from manifestgen.sandbox.hub.twins import NEVER, Json, new_twin
+
+AGENT: Final = "$edgeAgent"
+EDGE_HUB: Final = "$edgeHub"
+
+_ID: Final = re.compile(r"[A-Za-z0-9\-:.+%_#*?!(),=@;$']{1,128}")
+
+
+def check_id(name: str, value: Any) -> str:
+    """The value if it is a device or module id. Raises HubError 400."""
+    if not isinstance(value, str) or _ID.fullmatch(value) is None:
+        raise invalid(
+            f"{name} {value!r} must have 1 to 128 of the characters A-Z a-z 0-9 - : . + % _ # * ? ! ( ) , = @ ; $ '"
+        )
+    return value
+
+
+def new_identity(time: str, authentication: Json, *, edge: bool = False) -> Json:
+    """What a device and a module identity have in common."""
+    return {
+        "generationId": secrets.token_hex(9),
+        "version": 1,
+        "status": "enabled",
+        "statusReason": None,
+        "statusTime": NEVER,
+        "activity": NEVER,
+        "created": time,
+        "authentication": authentication,
+        "edge": edge,
+        "scope": None,
+        "parents": [],
+    }
+
+
+def new_device(device_id: str, time: str, authentication: Json, *, edge: bool) -> Json:
+    """A device's first document; an edge device gets its scope, which nobody can choose or change."""
+    identity = new_identity(time, authentication, edge=edge)
+    if edge:
+        identity["scope"] = f"ms-azure-iot-edge://{device_id}-{secrets.randbelow(10**18):018d}"
+    return {"identity": identity, "twin": new_twin(time)}
+
+
+def new_module(time: str, managed_by: str | None, authentication: Json | None = None) -> Json:
+    """A module's first document. edgeAgent and edgeHub log in through the device's own key store: no keys."""
+    identity = new_identity(time, authentication or sas_authentication())
+    identity["managedBy"] = managed_by
+    return {"identity": identity, "twin": new_twin(time), "configurations": {}}
+
+
+def system_modules(time: str) -> Json:
+    """The two modules that every edge device has from the start."""
+    return {name: new_module(time, "iotEdge", {"type": "none"}) for name in (AGENT, EDGE_HUB)}
+
+
+def sas_authentication(primary: str | None = None, secondary: str | None = None) -> Json:
+    """Authentication by symmetric keys, made by the hub where none is given."""
+    keys = {"primaryKey": primary or new_key(), "secondaryKey": secondary or new_key()}
+    return {"type": "sas", "symmetricKey": keys}
