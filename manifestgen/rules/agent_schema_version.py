@@ -22,13 +22,9 @@ def agent_schema_version(manifest: Manifest) -> Iterator[Problem]:
     if whole is None or not isinstance(whole.value, dict) or not whole.value:
         return
     found = child(whole, "schemaVersion")
-    if found is None or found.value is None:
-        yield Problem(whole.pointer, "'schemaVersion' of '$edgeAgent' is missing", 'add \'"schemaVersion": "1.1"\'')
-        return
-    text = as_text(found.value)
-    if text is None:
-        yield Problem(found.pointer, "'schemaVersion' is not a text", "write '1.1'")
-    elif is_blank(text) or not schema_version.agent_accepts(text):
+    text = None if found is None else as_text(found.value)
+    # Without a text there, the whole is of the wrong shape: agent-shape says so.
+    if found is not None and text is not None and (is_blank(text) or not schema_version.agent_accepts(text)):
         note = "; that is a version of the runtime" if re.fullmatch(r"1\.[2-9]", text) else ""
         yield Problem(
             found.pointer, f"edgeAgent does not take schema version {text!r}: it knows 1.0 and 1.1{note}", "write '1.1'"

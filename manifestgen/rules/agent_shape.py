@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from manifestgen.manifest.manifest import Manifest, child
+from manifestgen.manifest.reading import as_text
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
@@ -11,8 +12,8 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 def agent_shape(manifest: Manifest) -> Iterator[Problem]:
     """A section of `$edgeAgent` is missing or of the wrong type.
 
-    edgeAgent needs `runtime` and `systemModules`; `modules`, `runtime.settings` and `registryCredentials` may
-    be left out, and all of them are objects. It reports 400, "Agent configuration format is invalid.", and says
+    edgeAgent needs `schemaVersion`, a text, and the objects `runtime` and `systemModules`; the objects
+    `modules`, `runtime.settings` and `registryCredentials` may be left out. It reports 400, "Agent configuration format is invalid.", and says
     no more.
 
     Add the section, or make it an object.
@@ -25,6 +26,13 @@ def agent_shape(manifest: Manifest) -> Iterator[Problem]:
             part = child(whole, name)
             if part is None or part.value is None:
                 yield Problem(whole.pointer, f"{name!r} of '$edgeAgent' is missing", f"add {name!r}")
+        if not manifest.layered:
+            version = child(whole, "schemaVersion")
+            if version is None or version.value is None:
+                fix = 'add \'"schemaVersion": "1.1"\''
+                yield Problem(whole.pointer, "'schemaVersion' of '$edgeAgent' is missing", fix)
+            elif as_text(version.value) is None:
+                yield Problem(version.pointer, "'schemaVersion' is not a text", "write '1.1'")
     for path, what in (
         (("runtime",), "'runtime'"),
         (("runtime", "settings"), "'settings' of 'runtime'"),
@@ -56,6 +64,7 @@ def _is_sound(desired: Any) -> bool:
         and isinstance(settings.get("registryCredentials", {}), dict)
         and isinstance(settings.get("minDockerVersion", ""), str)
         and isinstance(settings.get("loggingOptions", ""), str)
+        and isinstance(desired.get("schemaVersion"), str)
         and isinstance(desired.get("systemModules"), dict)
         and isinstance(desired.get("modules"), dict)
     )
