@@ -13,8 +13,8 @@ def agent_shape(manifest: Manifest) -> Iterator[Problem]:
     """A section of `$edgeAgent` is missing or of the wrong type.
 
     edgeAgent needs `schemaVersion`, a text, and the objects `runtime` and `systemModules`; the objects
-    `modules`, `runtime.settings` and `registryCredentials` may be left out. It reports 400, "Agent configuration format is invalid.", and says
-    no more.
+    `modules`, `runtime.settings` and `registryCredentials` may be left out. It reports 400, "Agent
+    configuration format is invalid.", and says no more.
 
     Add the section, or make it an object.
     """
