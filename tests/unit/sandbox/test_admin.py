@@ -126,3 +126,43 @@ def test_token_lifetimes_are_set(sandbox: Any) -> None:
     sandbox.admin("PUT", "/tokens/lifetime", {"seconds": 60})
     assert issue_token(sandbox.world, "x")[1] == 60
     sandbox.admin("PUT", "/tokens/lifetime", {"seconds": 3599})
+
+
+def test_the_hub_s_size_is_read_changed_and_reset(sandbox: Any) -> None:
+    hub = sandbox.admin("PUT", "/hub", {"tier": "S3", "units": 2, "throttled": True, "speed": 2})
+    assert (hub["tier"], hub["units"], hub["agents"]) == ("S3", 2, True)
+    assert hub["limits"]["twin-write"] == {"requests": 1000, "seconds": 1.0}
+    assert sandbox.admin("PUT", "/hub", {"agents": False})["tier"] == "S3"
+    assert sandbox.admin("GET", "/hub")["agents"] is False
+    reset = sandbox.admin("DELETE", "/hub")
+    assert (reset["tier"], reset["throttled"], reset["limits"], reset["agents"]) == ("S1", False, {}, True)
+    assert "tier must be one of" in _refused(sandbox, "PUT", "/hub", json={"tier": "B1"})
+    assert "agents must be bool" in _refused(sandbox, "PUT", "/hub", json={"agents": 1})
+
+
+def test_many_devices_are_registered_at_once_and_what_they_are_given_is_told(sandbox: Any) -> None:
+    made = sandbox.admin("POST", "/devices", {"id": "bus-{number}", "count": 100_000, "tags": {"site": ["a", "b"]}})
+    assert made == {"first": "bus-000001", "last": "bus-100000", "count": 100_000}
+    assert "already registered" in _refused(sandbox, "POST", "/devices", json={"id": "bus-{number}", "count": 100_000})
+    assert "count must be int" in _refused(sandbox, "POST", "/devices", json={"id": "x{number}"})
+    assert sandbox.admin("GET", "/hub/applied?limit=5") == {"devices": {}, "next": None}
+    assert "limit must be" in _refused(sandbox, "GET", "/hub/applied?limit=0")
+
+
+def test_a_fault_may_hit_by_chance_and_the_same_seed_hits_the_same(sandbox: Any) -> None:
+    def hits(seed: int) -> list[int]:
+        fault = {"kind": "status", "status": 429, "probability": 0.3, "seed": seed, "times": "forever"}
+        made = sandbox.admin("POST", "/faults", fault)
+        url = "https://login.microsoftonline.com/common/discovery/instance?api-version=1.1"
+        with requests.Session() as session:
+            found = [session.get(url, timeout=10).status_code for _ in range(40)]
+        sandbox.admin("DELETE", f"/faults/{made['id']}")
+        return found
+
+    first = hits(1)
+    assert set(first) == {200, 429}
+    assert hits(1) == first
+    assert hits(2) != first
+    assert "probability must be from 0 to 1" in _refused(
+        sandbox, "POST", "/faults", json={"kind": "reset", "probability": 2}
+    )
