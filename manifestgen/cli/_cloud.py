@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,8 @@ from manifestgen.errors import InputError
 from manifestgen.secret import Secret
 
 if TYPE_CHECKING:
-    from manifestgen.cloud import Credential, Hub, ImageBuilder, Registry
+    from manifestgen.cloud import Credential, Hub, ImageBuilder, Registry, RegistryInfo
+    from manifestgen.credentials.kept import Kept
     from manifestgen.project.load import Project
 
 CONNECTION_STRING = "IOTHUB_CONNECTION_STRING"
@@ -58,12 +59,23 @@ class Clouds:
         hub: str | None = None,
         *,
         enable_admin: bool = False,
+        create_token: bool = False,
         report: Callable[[str], None] = lambda text: None,
     ) -> None:
+        """The services of a project.
+
+        Args:
+            project: whose workspace, registry and hub are meant.
+            hub: host that wins over the project's.
+            enable_admin: switch a registry's admin user on where it is needed and off.
+            create_token: make a registry's token, or its first password, where it is needed and missing.
+            report: told what was switched on or made.
+        """
         listen_to_adapters()
         self._project = project
         self._host = hub
         self._enable_admin = enable_admin
+        self._create_token = create_token
         self._report = report
         self._credentials: dict[str, Credential] = {}
 
@@ -86,25 +98,58 @@ class Clouds:
         """The IoT hub."""
         return open_hub(self._host, self._project)
 
-    def credentials(self, hosts: Iterable[str]) -> Mapping[str, Credential]:
-        """A registry credential for each host, from the source that the project file names; asked for once."""
-        wanted = [host for host in hosts if host not in self._credentials]
+    def credentials(self, hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Credential]:
+        """A registry credential for each host, from the sources that the project file names; asked for once."""
+        wanted = {host: repositories for host, repositories in hosts.items() if host not in self._credentials}
         if wanted:
             self._credentials.update(self._fetch(wanted))
         return self._credentials
 
-    def _fetch(self, hosts: list[str]) -> Mapping[str, Credential]:
+    def registry_of(self, host: str) -> RegistryInfo:
+        """The Azure container registry that answers under a host. Raises NotFoundError."""
+        from manifestgen.credentials import find
+
+        return find(host, self.registry, self._workspace_registry)
+
+    def _fetch(self, hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Credential]:
         from manifestgen.cloud import Credential
-        from manifestgen.credentials import admin_credentials
-        from manifestgen.project.credentials import on_this_machine
+        from manifestgen.credentials import admin_credentials, token_credentials
+        from manifestgen.credentials.token import name_of
+        from manifestgen.history import state_folder
+        from manifestgen.project.credentials import on_this_machine, source_of
 
-        logins = on_this_machine(self._project, hosts, os.environ)
-        if logins is not None:
-            return {host: Credential(host, login.username, login.password) for host, login in logins.items()}
-
-        return admin_credentials(
-            hosts, self.registry, self._workspace_registry, enable_admin=self._enable_admin, report=self._report
+        logins = on_this_machine(self._project, tuple(hosts), os.environ)
+        found = {host: Credential(host, login.username, login.password) for host, login in logins.items()}
+        missing = {host: source_of(self._project, host) for host in hosts if host not in found}
+        tokens = [host for host, source in missing.items() if source == "token"]
+        found |= token_credentials(
+            tokens, name_of(self._project), root=state_folder(), make_missing=lambda host: self._made(host, hosts[host])
         )
+        admins = [host for host, source in missing.items() if source == "admin"]
+        found |= (
+            admin_credentials(
+                admins, self.registry, self._workspace_registry, enable_admin=self._enable_admin, report=self._report
+            )
+            if admins
+            else {}
+        )
+        return found
+
+    def _made(self, host: str, repositories: frozenset[str]) -> Kept | None:
+        """The password of a token that is made for this; None unless that was asked for."""
+        if not self._create_token or not repositories:
+            return None
+        from manifestgen.credentials.token import make, name_of
+        from manifestgen.history import state_folder
+        from manifestgen.project.credentials import settings
+
+        days = settings(self._project).days
+        made = make(
+            self.registry, self.registry_of(host), name_of(self._project), repositories, root=state_folder(), days=days
+        )
+        for note in made.notes:
+            self._report(note)
+        return made.kept
 
     def _workspace_registry(self) -> str | None:
         image = self._project.image

@@ -27,6 +27,7 @@ from manifestgen.cli._watching import Watching
 @click.option("--values", "files", multiple=True, metavar="FILE", help="Values from a YAML or JSON file; repeatable.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="One value; dots nest; repeatable.")
 @click.option("--enable-admin", is_flag=True, help="Switch the registry's admin user on if it is off.")
+@click.option("--create-token", is_flag=True, help="Make the registry's pull-only token if there is none yet.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--prune", is_flag=True, help="Remove the modules that the manifest does not name.")
 @click.option(
@@ -48,6 +49,7 @@ def command(
     files: tuple[str, ...],
     sets: tuple[str, ...],
     enable_admin: bool,
+    create_token: bool,
     yes: bool,
     prune: bool,
     merge: bool,
@@ -97,6 +99,6 @@ def command(
         plan=lambda planned: show_plan(planned, console),
         rollout=Watching(console).show,
     )
-    services = Clouds(loaded, hub, enable_admin=enable_admin, report=console.progress)
+    services = Clouds(loaded, hub, enable_admin=enable_admin, create_token=create_token, report=console.progress)
     deployment = deploy(loaded, services, observer, options)
     tell(deployment.plan, deployment.outcome, console, image=deployment.image)

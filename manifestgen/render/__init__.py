@@ -3,8 +3,8 @@
 - `render`, `load_template`, `Template`: a Jinja template, from the package or from anywhere, rendered.
 - `render_project`: the manifest of a project, with its image and its registry credentials.
 - `context_of`: what a template can use, for a project.
-- `named_hosts`, `private_hosts`, `needed_hosts`: the registries that a manifest's images name, for which credentials are
-  to be found; `repositories`: what is pulled from each.
+- `named_hosts`, `private_hosts`, `needed_hosts`: the registries that a manifest's images name, for which credentials
+  are to be found; `repositories`: what is pulled from each.
 - `placeholder_logins`, `placeholders_for`, `inline_logins`: where the credentials of a rendered manifest come from.
 - `with_placeholders`: a manifest without the user names and passwords in it.
 - `builtin_templates`, `builtin_names`, `builtin_name`: the templates that come with the package.

@@ -81,8 +81,7 @@ def placeholders_for(project: Project) -> Logins:
 
 
 def needed_hosts(project: Project, manifest: Manifest) -> tuple[str, ...]:
-    """The registries of a manifest that need a credential and have none in it yet: private ones, and those that the
-    project names a source for."""
+    """The registries that a manifest needs a credential for and has none yet: private ones, and those in `sources`."""
     private = private_hosts(manifest)
     return tuple(host for host in named_hosts(manifest) if host in private or is_named(project, host))
 

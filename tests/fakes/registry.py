@@ -97,7 +97,7 @@ class FakeRegistry:
         value = f"password-{self.made}-of-{token.name}"
         others = tuple(one for one in known.passwords if one.name != name)
         self.tokens[key] = replace(known, passwords=(*others, TokenPassword(name, self.clock(), expiry)))
-        self.token_passwords[*key, name] = value
+        self.token_passwords[(*key, name)] = value
         return NewPassword(name, Secret(value), expiry)
 
     def drop_password(self, token: Token, name: str) -> None:

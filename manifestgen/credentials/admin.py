@@ -29,12 +29,17 @@ def admin_credentials(
         DeniedError: the admin user is off; the error names the switch and the other sources.
     """
     return {
-        host: _admin_credential(_find(host, registry, workspace_registry), registry, enable_admin, report)
+        host: _admin_credential(find(host, registry, workspace_registry), registry, enable_admin, report)
         for host in hosts
     }
 
 
-def _find(host: str, registry: Registry, workspace_registry: Callable[[], str | None]) -> RegistryInfo:
+def find(host: str, registry: Registry, workspace_registry: Callable[[], str | None]) -> RegistryInfo:
+    """The registry that answers under a host: among those that the caller may list, else the workspace's own.
+
+    Raises:
+        NotFoundError: neither is it.
+    """
     try:
         return registry.by_host(host)
     except NotFoundError:

@@ -1,0 +1,228 @@
+"""Tokens of a container registry that may only pull what a manifest names: making them, and finding their passwords.
+
+A token is a user name with up to two passwords, `password1` and `password2`, and a scope map that says what it may do
+(https://learn.microsoft.com/azure/container-registry/container-registry-token-based-authentication). Token and scope
+map have the same name here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+from manifestgen.cloud import Credential, Registry, RegistryInfo, Token, TokenPassword
+from manifestgen.credentials import kept as keeping
+from manifestgen.credentials.kept import Kept
+from manifestgen.errors import InputError
+from manifestgen.project import Project
+from manifestgen.project.credentials import settings
+from manifestgen.project.sections import ManifestSection
+
+PASSWORDS = ("password1", "password2")
+
+_LONGEST_NAME = 50
+# To pull, and to list tags, so that `preflight` can name the nearest one where a tag is missing. Neither shows
+# another repository.
+_NEEDED, _HELPFUL = "content/read", "metadata/read"
+# The service keeps expiries less exactly than they are given.
+_TOLERANCE = timedelta(seconds=2)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A token that may pull what it should, and a password of it that is kept here.
+
+    Attributes:
+        kept: its password.
+        fresh: whether that was made just now.
+        notes: sentences about what was made, or is wider than it need be.
+    """
+
+    token: Token
+    kept: Kept
+    fresh: bool
+    notes: tuple[str, ...] = ()
+
+
+def name_of(project: Project) -> str:
+    """The name of a project's token: `registry.token`, else made from the name of the module with the model.
+
+    Names have 5 to 50 letters, digits and hyphens.
+    """
+    chosen = settings(project).token
+    if chosen is not None:
+        return chosen
+    module = re.sub(r"[^A-Za-z0-9-]+", "-", (project.manifest or ManifestSection()).module)
+    return f"manifestgen-{module}"[:_LONGEST_NAME].strip("-")
+
+
+def expiry_from(now: datetime, days: int) -> datetime:
+    """When a password that is made now expires; whole seconds."""
+    return now.replace(microsecond=0) + timedelta(days=days)
+
+
+def actions(repositories: Iterable[str], *kinds: str) -> frozenset[str]:
+    """The actions of a scope map that may pull these repositories, such as `repositories/scorer/content/read`."""
+    return frozenset(f"repositories/{name}/{kind}" for name in repositories for kind in kinds or (_NEEDED, _HELPFUL))
+
+
+def make(
+    registry: Registry,
+    info: RegistryInfo,
+    name: str,
+    repositories: Collection[str],
+    *,
+    root: Path,
+    days: int,
+    widen: bool = False,
+    now: datetime | None = None,
+) -> Made:
+    """Make what is missing of a token: its scope map, itself, a password. What is there is used.
+
+    Args:
+        name: of the token and its scope map.
+        repositories: what it must be allowed to pull.
+        root: the user's state folder, where the password is kept.
+        days: until a password that is made expires.
+        widen: let an existing scope map allow these repositories as well; it is never changed without this.
+        now: the time; None for the clock's.
+
+    Raises:
+        InputError: the scope map does not allow all of the repositories, the token is not one of ours, or it has a
+            password in use which this machine does not know.
+        DeniedError: the caller may not make tokens; names the role.
+    """
+    now = now or datetime.now(timezone.utc)
+    notes = [*_scope(registry, info, name, repositories, widen=widen)]
+    token = registry.token(info, name)
+    if token is None:
+        token = registry.create_token(info, name, name)
+        notes.append(f"made token {name} of {info.login_server}")
+    _check(token)
+    known = keeping.latest(root, info.login_server, name)
+    if known is not None and not known.expired(now) and is_current(token, known):
+        return Made(token, known, fresh=False, notes=tuple(notes))
+    fresh = _first_password(registry, token, root, expiry_from(now, days), now)
+    until = f", works until {fresh.expiry:%Y-%m-%d}" if fresh.expiry else ""
+    notes.append(f"made {fresh.name} of token {name}{until}")
+    return Made(registry.token(info, name) or token, fresh, fresh=True, notes=tuple(notes))
+
+
+def token_credentials(
+    hosts: Iterable[str],
+    name: str,
+    *,
+    root: Path,
+    make_missing: Callable[[str], Kept | None],
+    now: datetime | None = None,
+) -> dict[str, Credential]:
+    """The credential of the token of this name for each registry host, from what is kept on this machine.
+
+    Args:
+        root: the user's state folder.
+        make_missing: asked for a host whose token has no password here; None if it may not make one.
+
+    Raises:
+        InputError: a password is not kept here or has expired; says what to do.
+    """
+    now = now or datetime.now(timezone.utc)
+    found: dict[str, Credential] = {}
+    for host in hosts:
+        known = keeping.latest(root, host, name) or make_missing(host)
+        if known is None or known.password is None:
+            fix = (
+                "make one with 'manifestgen credentials create-token', or give it as ACR_USERNAME_… and ACR_PASSWORD_…"
+            )
+            raise InputError(f"no password of token {name} is kept on this machine", where=f"registry {host}", fix=fix)
+        if known.expired(now):
+            what = f"the password of token {name} expired on {known.expiry:%Y-%m-%d}"
+            fix = "make another one and put it on the devices with 'manifestgen credentials rotate'"
+            raise InputError(what, where=f"registry {host}", fix=fix)
+        found[host] = Credential(host, name, known.password)
+    return found
+
+
+def live(token: Token, now: datetime) -> dict[str, TokenPassword]:
+    """The passwords of a token that its registry takes, by name."""
+    return {one.name: one for one in token.passwords if one.expiry is None or one.expiry > now}
+
+
+def is_current(token: Token, known: Kept) -> bool:
+    """Whether a password that is kept is still the token's, and not one that was made anew elsewhere."""
+    for password in token.passwords:
+        if password.name == known.name:
+            if password.expiry is None or known.expiry is None:
+                return password.expiry == known.expiry
+            return abs(password.expiry - known.expiry) <= _TOLERANCE
+    return False
+
+
+def _scope(
+    registry: Registry, info: RegistryInfo, name: str, repositories: Collection[str], *, widen: bool
+) -> Iterable[str]:
+    """Make sure of the scope map; what is to be said about it."""
+    listed = ", ".join(sorted(repositories))
+    there = registry.scope_map(info, name)
+    if there is None:
+        registry.put_scope_map(info, name, actions(repositories))
+        yield f"made scope map {name} of {info.login_server}: may pull {listed}"
+        return
+    missing = sorted(one for one in repositories if not actions([one], _NEEDED) <= there)
+    if missing and not widen:
+        raise InputError(
+            f"scope map {name} does not allow {', '.join(missing)}",
+            where=f"registry {info.login_server}",
+            fix="add --widen to let the token pull them too, or give it a name of its own in registry.token",
+        )
+    if missing:
+        registry.put_scope_map(info, name, there | actions(missing))
+        yield f"widened scope map {name} of {info.login_server}: may pull {', '.join(missing)} too"
+    more = sorted({one for one in there - actions(repositories) if not one.endswith(f"/{_HELPFUL}")})
+    if more:
+        yield f"scope map {name} of {info.login_server} allows more than this manifest needs: {', '.join(more)}"
+
+
+def _check(token: Token) -> None:
+    where = f"token {token.name} of {token.registry.login_server}"
+    if not token.enabled:
+        raise InputError(
+            "the token is disabled", where=where, fix="enable it in the registry, or choose registry.token"
+        )
+    if token.scope_map != token.name:
+        what = f"the token has the scope map {token.scope_map!r}, so it was not made here"
+        raise InputError(what, where=where, fix="give the token a name of its own in registry.token")
+
+
+def _first_password(registry: Registry, token: Token, root: Path, expiry: datetime, now: datetime) -> Kept:
+    """A password in a place where nobody's is: one that was begun here, that is free, or that has expired."""
+    host = token.registry.login_server
+    begun = keeping.read(root, host, token.name)
+    used = set(live(token, now))
+    if begun is not None and begun.password is None:
+        used.discard(begun.name)
+        names = [begun.name]
+    else:
+        names = [name for name in PASSWORDS if name not in used]
+    if used:
+        raise InputError(
+            f"the token has a password in use ({', '.join(sorted(used))}) that is not kept on this machine",
+            where=f"token {token.name} of {host}",
+            fix="give it as ACR_USERNAME_… and ACR_PASSWORD_…, or put a new one on the devices with "
+            "'manifestgen credentials rotate'",
+        )
+    return generate(registry, token, names[0], root, expiry, now, "current")
+
+
+def generate(
+    registry: Registry, token: Token, name: str, root: Path, expiry: datetime, now: datetime, which: keeping.Which
+) -> Kept:
+    """Make a password that nobody has, so that being killed at any point of it does no harm, and keep it."""
+    begun = keeping.being_made(token.registry.login_server, token.name, name, now)
+    keeping.write(root, begun, which)
+    new = registry.generate_password(token, name, expiry)
+    done = keeping.made(begun, new.value, new.expiry)
+    keeping.write(root, done, which)
+    return done
