@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from fakes.hub_deployments import FakeDeployments
+
 from manifestgen.cloud import Device, Twin
 from manifestgen.errors import CloudError, ManifestgenError, NotFoundError, UnconfirmedError
 from manifestgen.secret import Secret
@@ -23,7 +25,7 @@ class _Registered:
     twins: dict[str, Twin] = field(default_factory=dict)
 
 
-class FakeHub:
+class FakeHub(FakeDeployments):
     """A `cloud.Hub` without a network.
 
     Attributes:
@@ -31,9 +33,12 @@ class FakeHub:
         applied: device id and content of each `set_modules` that the hub took.
         trouble: raised by the next calls of the method named, one each.
         lost_answers: how many of the next `set_modules` the hub takes although the caller gets no answer.
+
+    What it does with automatic deployments is in `FakeDeployments`.
     """
 
     def __init__(self, *device_ids: str, host: str = "fake-hub.azure-devices.net", obedient: bool = False) -> None:
+        super().__init__()
         self._host = host
         self._registered: dict[str, _Registered] = {}
         self._clock = _START
@@ -49,6 +54,7 @@ class FakeHub:
         device = Device(device_id, edge=edge, enabled=True, connected=True, tags=dict(tags or {}))
         twins = {name: Twin(name, {}, 1, connected=True) for name in _SYSTEM} if edge else {}
         self._registered[device_id] = _Registered(device, f"a2V5LW9mLXt7{len(self._registered):04d}", twins)
+        self._bring_in_line(device_id)
 
     def report(self, device_id: str, module: str, reported: Mapping[str, Any]) -> None:
         """Let a module report properties."""
@@ -139,7 +145,8 @@ class FakeHub:
 
     def _obey(self, found: _Registered) -> None:
         agent = found.twins["$edgeAgent"]
-        status = {"code": 200, "description": ""}
+        trouble = self._trouble_with(found.device.id, agent.desired)
+        status = {"code": 500 if trouble else 200, "description": trouble}
         reported: dict[str, Any] = {"lastDesiredVersion": agent.desired_version, "lastDesiredStatus": status}
         for section in ("systemModules", "modules"):
             reported[section] = {

@@ -1,0 +1,77 @@
+"""What a base deployment and its layers make together on a device.
+
+Source: learn.microsoft.com/azure/iot-edge/module-deployment-monitoring (layered deployment). A key
+`properties.desired.a.b` sets what is at `a.b` and leaves the rest; `properties.desired` replaces the whole. Of two
+layers that set the same, the one of higher priority wins; of equal ones the one created last.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any, Final
+
+from manifestgen.cloud import Configuration
+from manifestgen.manifest.manifest import DESIRED
+
+_AGENT: Final = "$edgeAgent"
+_DAWN: Final = datetime.min.replace(tzinfo=timezone.utc)
+
+
+def is_layer(content: Mapping[str, Any]) -> bool:
+    """Whether a deployment's content is a layer: it sets parts of twins, or not all of `$edgeAgent`'s."""
+    entries = content["modulesContent"]
+    return DESIRED not in entries.get(_AGENT, {}) or any(key != DESIRED for entry in entries.values() for key in entry)
+
+
+def rank(configuration: Configuration) -> tuple[int, datetime]:
+    """What decides between automatic deployments that target the same device: the highest wins."""
+    return configuration.priority, configuration.created or _DAWN
+
+
+def compose(base: Mapping[str, Any], layers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The manifest that a device gets from a base and the layers above it.
+
+    Args:
+        base: `{"modulesContent": …}`.
+        layers: the same, the lowest priority first.
+
+    Returns:
+        `{"modulesContent": …}` with nothing but whole `properties.desired`, without nulls: to a twin, null is nothing.
+    """
+    twins: dict[str, Any] = {}
+    for content in (base, *layers):
+        for name, entry in content["modulesContent"].items():
+            # The whole before its parts, and a part before what is inside it.
+            for key in sorted(entry, key=len):
+                path = key.split(".")[2:]
+                if path:
+                    _put(twins.setdefault(name, {}), path, entry[key])
+                else:
+                    twins[name] = copy.deepcopy(entry[key])
+    return {"modulesContent": {name: {DESIRED: _without_nulls(desired)} for name, desired in twins.items()}}
+
+
+def on_device(targeting: Sequence[Configuration]) -> dict[str, Any] | None:
+    """The manifest that the automatic deployments targeting a device make together; None if no base is among them."""
+    ordered = sorted(targeting, key=rank, reverse=True)
+    place = next((place for place, found in enumerate(ordered) if not is_layer(found.content)), None)
+    if place is None:
+        return None
+    return compose(ordered[place].content, [found.content for found in reversed(ordered[:place])])
+
+
+def _put(target: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    *parents, last = path
+    for key in parents:
+        if not isinstance(target.get(key), dict):
+            target[key] = {}
+        target = target[key]
+    target[last] = copy.deepcopy(value)
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(inner) for key, inner in value.items() if inner is not None}
+    return value
