@@ -369,6 +369,10 @@ class Hub(Protocol):
         """
         ...
 
+    def bulk(self) -> BulkHub:
+        """The same hub for a run over many devices, which paces and repeats its requests itself."""
+        ...
+
     def configurations(self) -> Sequence[Configuration]:
         """All automatic deployments, those for modules of other devices included, by id."""
         ...
@@ -409,6 +413,30 @@ class Hub(Protocol):
 
     def set_tags(self, device_id: str, tags: Mapping[str, Any]) -> None:
         """Merge tags into those of a device; null deletes one. Raises NotFoundError."""
+        ...
+
+
+class BulkHub(Protocol):
+    """An IoT hub that is asked once a call, from many threads.
+
+    Nothing is repeated behind the caller: whoever sends to thousands of devices slows all requests down together when
+    the hub asks for it, which no single request can do. Methods raise BusyError for what may be asked again later.
+    """
+
+    @property
+    def host(self) -> str:
+        """Its host name, such as `contoso.azure-devices.net`."""
+        ...
+
+    def set_modules(self, device_id: str, body: bytes) -> None:
+        """Replace the device's modules; `body` is the UTF-8 JSON of `{"modulesContent": …}` and is sent as it is.
+
+        Raises BusyError if the hub did nothing, UnconfirmedError if the answer was lost, NotFoundError, DeniedError.
+        """
+        ...
+
+    def desired(self, device_id: str, module: str) -> Mapping[str, Any] | None:
+        """Desired properties of a module twin, without `$metadata` and `$version`; None without such a module."""
         ...
 
 

@@ -6,7 +6,8 @@
     ├── CloudError          exit 3   the cloud refused, or could not be reached
     │   ├── NotFoundError            it does not have what was asked for
     │   ├── DeniedError              401 or 403
-    │   └── UnconfirmedError         the request was sent and its answer was lost
+    │   ├── UnconfirmedError         the request was sent and its answer was lost
+    │   └── BusyError                not now: nothing was done, and the same request may do later
     └── Interrupted         exit 130 Ctrl-C
 
 Anything else that is raised is a bug and keeps its traceback.
@@ -71,6 +72,22 @@ class DeniedError(CloudError):
 
 class UnconfirmedError(CloudError):
     """A request that changes something was sent and its answer was lost: read before sending it again."""
+
+
+class BusyError(CloudError):
+    """Not now: the service throttled the request or could not be reached, and did nothing.
+
+    Attributes:
+        retry_after: seconds that the service asks to wait; None if it does not say.
+        throttled: whether it was asked too often, rather than failing.
+    """
+
+    def __init__(
+        self, what: str, *, fix: str, where: str = "", retry_after: float | None = None, throttled: bool = False
+    ) -> None:
+        super().__init__(what, fix=fix, where=where)
+        self.retry_after = retry_after
+        self.throttled = throttled
 
 
 class Interrupted(ManifestgenError):

@@ -18,6 +18,7 @@ from azure.core.credentials import TokenCredential
 from azure.iot.hub.protocol import models
 
 from manifestgen.azure import iot_hub_client
+from manifestgen.azure.iot_hub_bulk import BulkIotHub
 from manifestgen.azure.iot_hub_configurations import Configurations
 from manifestgen.azure.iot_hub_retry import Patience, Requests, refusal_of
 from manifestgen.azure.iot_hub_time import read_time
@@ -109,6 +110,10 @@ class IotHub(Configurations):
     def host(self) -> str:
         """Its host name."""
         return self._host
+
+    def bulk(self) -> BulkIotHub:
+        """The same hub for a run over many devices."""
+        return BulkIotHub(self._host, self._client, self._requests.once())
 
     def device(self, device_id: str) -> Device:
         """One device identity with its tags. Raises NotFoundError."""

@@ -10,7 +10,7 @@ import json
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -120,9 +120,13 @@ class Requests:
         self._rights = rights
         self._patience = patience
 
+    def once(self) -> Requests:
+        """The same with a single attempt each."""
+        return Requests(self._host, self._rights, replace(self._patience, total=-1.0, connect=-1.0))
+
     def read(self, about: str, send: Callable[[], _T]) -> _T:
         """The result of a request that changes nothing."""
-        return self._send(about, send, _is_transient, writes=False)
+        return self._send(about, send, is_transient, writes=False)
 
     def write(self, about: str, send: Callable[[], _T]) -> _T:
         """The result of a request that changes something. Raises UnconfirmedError if its answer was lost."""
@@ -182,7 +186,7 @@ class Requests:
             return NotFoundError(
                 said, where=where, fix="check the id and the hub; 'manifestgen device list' shows devices"
             )
-        if _is_throttled(answer):
+        if is_throttled(answer):
             asked = "" if answer.retry_after is None else f" and asks to wait {answer.retry_after:.0f} s"
             return CloudError(
                 f"still throttled after {_duration(seconds)}: the hub answered {answer}{asked}",
@@ -212,13 +216,14 @@ def _retry_after(error: BaseException | None) -> float | None:
     return answer_of(error).retry_after if isinstance(error, HttpOperationError) else None
 
 
-def _is_throttled(answer: Answer) -> bool:
+def is_throttled(answer: Answer) -> bool:
     """Whether the hub says that it did nothing because of too many requests."""
     throttling = "throttl" in answer.code.lower() or answer.retry_after is not None
     return answer.status == 429 or (answer.status == 503 and throttling)
 
 
-def _is_transient(error: BaseException) -> bool:
+def is_transient(error: BaseException | None) -> bool:
+    """Whether asking again may help."""
     if isinstance(error, HttpOperationError):
         return error.response.status_code in _TRANSIENT
     return isinstance(error, ClientRequestError | DeserializationError | requests.RequestException)
@@ -226,7 +231,7 @@ def _is_transient(error: BaseException) -> bool:
 
 def _is_harmless(error: BaseException) -> bool:
     if isinstance(error, HttpOperationError):
-        return _is_throttled(answer_of(error))
+        return is_throttled(answer_of(error))
     return _never_sent(error)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn
 
 import jinja2
+from jinja2 import nodes
 from jinja2.utils import missing
 from msgspec import Struct
 
@@ -101,6 +102,32 @@ class Template(Struct, frozen=True):
         if len(used) < len(logins):
             manifest = self._once(values, used)
         return Manifest.of(manifest.data) if fill(manifest, used) else manifest
+
+    def compiled_by(self, kind: type[Environment]) -> Template:
+        """The same template, compiled by an environment of another kind."""
+        environment = kind(jinja2.FileSystemLoader(self._folders))
+        return Template(self.name, self._file, self._folders, environment, environment.get_template(self._file))
+
+    def sources(self) -> Iterator[tuple[str, nodes.Template] | None]:
+        """Text and syntax tree of this template and of those that it extends, includes or imports.
+
+        One that is named by an expression is not known before it is rendered: None stands for it.
+        """
+        from jinja2 import meta
+
+        loader = jinja2.FileSystemLoader(self._folders)
+        waiting: list[str | None] = [self._file]
+        for file in waiting:
+            try:
+                text = None if file is None else loader.get_source(self._environment, file)[0]
+            except jinja2.TemplateNotFound:
+                text = None
+            if text is None:
+                yield None
+                continue
+            tree = self._environment.parse(text)
+            yield text, tree
+            waiting += [name for name in meta.find_referenced_templates(tree) if name not in waiting]
 
     def _once(self, values: Mapping[str, Any], logins: Mapping[str, Login]) -> Manifest:
         data = self._data({**values, "registry_credentials": entries(logins)})
