@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -144,6 +146,29 @@ def test_thousand_files_show_no_progress_in_a_pipe(tmp_path: Path) -> None:
     done = command("check", str(tmp_path))
 
     assert (done.returncode, done.stdout, done.stderr) == (0, b"no findings in 1000 files\n", b"")
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="this system has no pseudo-terminals")
+def test_thousand_files_show_progress_on_a_terminal_and_clear_it(tmp_path: Path) -> None:
+    for number in range(1000):
+        (tmp_path / f"{number}.json").write_bytes(GOOD.read_bytes())
+    terminal, its_end = os.openpty()
+    shown = b""
+    arguments = [sys.executable, "-m", "manifestgen", "check", str(tmp_path)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=its_end) as running:
+        os.close(its_end)
+        with contextlib.suppress(OSError):  # the last end of the terminal is closed
+            while part := os.read(terminal, 4096):
+                shown += part
+        os.close(terminal)
+        result, _ = running.communicate(timeout=60)
+
+    assert (running.returncode, result) == (0, b"no findings in 1000 files\n")
+    steps = [int(number) for number in re.findall(rb"\rchecked (\d+) of 1000 files", shown)]
+    assert steps == sorted(steps)
+    assert len(steps) > 5
+    assert steps[-1] == 1000
+    assert shown.endswith(b"\r\x1b[K")
 
 
 def test_lone_surrogates_can_be_printed(tmp_path: Path) -> None:
