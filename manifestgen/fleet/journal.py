@@ -1,0 +1,322 @@
+"""What a run has done, line by line, so that another can go on where it stopped.
+
+A file of JSON lines that is only ever appended to. The first line says which run it is of: rows, template and values by
+their hashes, and the hub. Before a manifest is sent its row's `intent` is on disk, and after that its `outcome`. A row
+with an intent and no outcome may have been sent or not: whoever goes on has to ask the hub.
+
+Lines are written by many threads and made durable together: a thread that has to wait for the disk waits for everybody.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from array import array
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Final
+
+import filelock
+
+from manifestgen.errors import InputError
+
+_FORMAT: Final = "manifestgen journal"
+_VERSION: Final = 1
+
+
+class State(IntEnum):
+    """How far a row is."""
+
+    UNTOUCHED = 0
+    INTENDED = 1
+    APPLIED = 2
+    UNCHANGED = 3
+    REFUSED = 4
+    FAILED = 5
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to do."""
+        return self in (State.APPLIED, State.UNCHANGED)
+
+
+_OUTCOMES: Final = {
+    "applied": State.APPLIED,
+    "unchanged": State.UNCHANGED,
+    "refused": State.REFUSED,
+    "failed": State.FAILED,
+    "withdrawn": State.UNTOUCHED,
+}
+
+
+class Journal:
+    """The journal of one run. Opened by `open_journal`."""
+
+    def __init__(self, path: Path, count: int, lock: filelock.BaseFileLock) -> None:
+        self._path = path
+        self._lock = lock
+        self._states = bytearray(count + 1)
+        # Where the last line about a row begins: nine bytes a row, whatever the lines have to say.
+        self._offsets = array("Q", bytes(8 * (count + 1)))
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
+        self._end = 0
+        self._waiting: list[bytes] = []
+        self._written = self._synced = 0
+        self._mutex = threading.Condition()
+        self._syncing = False
+        self._broken: InputError | None = None
+        self._counts = [count, 0, 0, 0, 0, 0]
+
+    def state(self, row: int) -> State:
+        """How far a row is, by its number."""
+        return State(self._states[row])
+
+    def count(self, state: State) -> int:
+        """How many rows are in a state."""
+        return self._counts[state]
+
+    def entry(self, row: int) -> Mapping[str, Any]:
+        """The last line about a row; empty if there is none."""
+        offset = self._offsets[row]
+        if not offset:
+            return {}
+        with self._path.open("rb") as stream:
+            stream.seek(offset)
+            found: Mapping[str, Any] = json.loads(stream.readline())
+            return found
+
+    def entries(self, rows: int) -> Iterator[tuple[int, State, Mapping[str, Any]]]:
+        """Each row's number, state and last line, in order."""
+        with self._path.open("rb") as stream:
+            for row in range(1, rows + 1):
+                entry: Mapping[str, Any] = {}
+                if offset := self._offsets[row]:
+                    stream.seek(offset)
+                    entry = json.loads(stream.readline())
+                yield row, State(self._states[row]), entry
+
+    def intend(self, row: int, device: str, digest: str) -> None:
+        """Note that a manifest is about to be sent; comes back when that is on disk."""
+        self._append(row, State.INTENDED, {"row": row, "device": device, "intent": digest}, durable=True)
+
+    def settle(self, row: int, device: str, outcome: str, **more: str) -> None:
+        """Note what became of a row: `applied`, `unchanged`, `refused`, `failed`, or `withdrawn` for an intent that was
+        certainly not carried out.
+        """
+        at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        entry = {"row": row, "device": device, "outcome": outcome, **more, "at": at}
+        self._append(row, _OUTCOMES[outcome], entry, durable=False)
+
+    def close(self) -> None:
+        """Make everything durable and let others use the file.
+
+        Raises:
+            InputError: the disk is full.
+        """
+        try:
+            with self._mutex:
+                target = self._written
+            if self._broken is None:
+                self._sync_to(target)
+        finally:
+            os.close(self._descriptor)
+            self._lock.release()
+
+    def _append(self, row: int, state: State, entry: Mapping[str, Any], *, durable: bool) -> None:
+        line = json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace") + b"\n"
+        with self._mutex:
+            self._refuse_if_broken()
+            self._place(row, state, self._end)
+            self._waiting.append(line)
+            self._end += len(line)
+            self._written += 1
+            target = self._written
+            flush = durable or len(self._waiting) > 100
+        if flush:
+            self._sync_to(target)
+
+    def _place(self, row: int, state: State, offset: int) -> None:
+        self._counts[self._states[row]] -= 1
+        self._counts[state] += 1
+        self._states[row] = state
+        self._offsets[row] = offset
+
+    def _sync_to(self, target: int) -> None:
+        """Wait until so many lines are on disk; one of those who wait writes for all."""
+        while True:
+            with self._mutex:
+                while self._syncing and self._synced < target:
+                    self._mutex.wait()
+                self._refuse_if_broken()
+                if self._synced >= target:
+                    return
+                self._syncing = True
+                lines, self._waiting = self._waiting, []
+                upto = self._written
+            try:
+                self._write(b"".join(lines))
+            finally:
+                with self._mutex:
+                    self._syncing = False
+                    if self._broken is None:
+                        self._synced = upto
+                    self._mutex.notify_all()
+
+    def _write(self, data: bytes) -> None:
+        start = os.lseek(self._descriptor, 0, os.SEEK_CUR)
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+            os.fsync(self._descriptor)
+        except OSError as error:
+            self._broken = _not_writable(self._path, error)
+            # What is half written goes, as far as the disk lets us; the next run would mend it, too.
+            os.ftruncate(self._descriptor, start)
+            raise self._broken from error
+
+    def _refuse_if_broken(self) -> None:
+        if self._broken is not None:
+            raise self._broken
+
+    def _begin(self, identity: Mapping[str, Any]) -> None:
+        header = {_FORMAT: _VERSION, **identity, "begun": datetime.now(timezone.utc).isoformat(timespec="seconds")}
+        line = json.dumps(header, ensure_ascii=False).encode() + b"\n"
+        self._write(line)
+        self._end = len(line)
+
+    def _resume(self, identity: Mapping[str, Any]) -> bool:
+        """Read what is there; whether it was anything."""
+        with self._path.open("rb") as stream:
+            first = stream.readline()
+            if not first.endswith(b"\n"):
+                # Nothing, or a run that was killed before it had written its first line: nothing was sent.
+                os.ftruncate(self._descriptor, 0)
+                return False
+            self._confirm(_parsed(first, self._path, 1), identity)
+            self._end = len(first)
+            for number, line in enumerate(stream, start=2):
+                if not line.endswith(b"\n"):
+                    break  # killed while writing: what it was about to say was not done, or will be asked of the hub
+                self._replay(_parsed(line, self._path, number), number)
+                self._end += len(line)
+        os.ftruncate(self._descriptor, self._end)
+        os.lseek(self._descriptor, self._end, os.SEEK_SET)
+        return True
+
+    def _confirm(self, header: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+        where = str(self._path)
+        if header.get(_FORMAT) != _VERSION:
+            raise InputError("this is not a journal", where=where, fix="give another file with --journal")
+        other = [name for name, value in identity.items() if header.get(name) != value]
+        if other:
+            raise InputError(
+                f"this is the journal of another run: it had other {' and '.join(_WORDS[name] for name in other)}",
+                where=where,
+                fix="give another file with --journal, or remove this one to send to all devices again; "
+                "--since spares those that have the same already",
+            )
+
+    def _replay(self, entry: Mapping[str, Any], number: int) -> None:
+        row, outcome = entry.get("row"), entry.get("outcome")
+        known = outcome in _OUTCOMES if outcome is not None else isinstance(entry.get("intent"), str)
+        if not (isinstance(row, int) and 0 < row < len(self._states) and known):
+            raise _damaged(self._path, number)
+        self._place(row, State.INTENDED if outcome is None else _OUTCOMES[outcome], self._end)
+
+
+_WORDS: Final = {
+    "hub": "hub",
+    "template": "template",
+    "values": "values",
+    "rows": "rows",
+}
+
+
+def open_journal(path: Path, count: int, identity: Mapping[str, str]) -> Journal:
+    """Begin the journal of a run, or go on with it.
+
+    Args:
+        path: of the journal; beside it a lock file keeps other runs off.
+        count: of rows.
+        identity: `hub`, and hashes of `template`, `values` and `rows`: what makes a run the same run.
+
+    Raises:
+        InputError: another run is at work on it, it is of another run, or it cannot be read or written.
+    """
+    lock = filelock.FileLock(f"{path}.lock", timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise InputError(
+            "another run is at work on this journal",
+            where=str(path),
+            fix="wait until it has ended, or stop it",
+        ) from None
+    except OSError as error:
+        raise _not_writable(path, error) from error
+    try:
+        journal = Journal(path, count, lock)
+    except OSError as error:
+        lock.release()
+        raise _not_writable(path, error) from error
+    try:
+        if not journal._resume(identity):
+            journal._begin(identity)
+    except BaseException:
+        os.close(journal._descriptor)
+        lock.release()
+        raise
+    return journal
+
+
+def sent_by(path: Path) -> Iterator[tuple[str, str]]:
+    """Devices and digests of the manifests that an earlier run's journal says they were sent.
+
+    Raises:
+        InputError: it is no journal.
+    """
+    try:
+        with path.open("rb") as stream:
+            if _parsed(stream.readline(), path, 1).get(_FORMAT) != _VERSION:
+                raise InputError("this is not a journal", where=str(path), fix="give the journal of an earlier run")
+            for number, line in enumerate(stream, start=2):
+                if not line.endswith(b"\n"):
+                    return
+                entry = _parsed(line, path, number)
+                if entry.get("outcome") in ("applied", "unchanged"):
+                    yield str(entry["device"]), str(entry.get("manifest", ""))
+                elif "intent" in entry:
+                    yield str(entry["device"]), ""  # until the outcome says so, nobody knows what it has
+    except OSError as error:
+        what = f"the journal cannot be read: {(error.strerror or str(error)).lower()}"
+        raise InputError(what, where=str(path), fix="give the journal of an earlier run") from error
+
+
+def _parsed(line: bytes, path: Path, number: int) -> Mapping[str, Any]:
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        entry = None
+    if not isinstance(entry, dict):
+        raise _damaged(path, number)
+    return entry
+
+
+def _damaged(path: Path, number: int) -> InputError:
+    return InputError(
+        f"line {number} is not a journal's",
+        where=str(path),
+        fix="give another file with --journal, or restore this one; without it nobody knows what was sent",
+    )
+
+
+def _not_writable(path: Path, error: OSError) -> InputError:
+    return InputError(
+        f"the journal cannot be written: {(error.strerror or str(error)).lower()}",
+        where=str(path),
+        fix="make room, or choose another place with --journal, and run the same command again: nothing is lost",
+    )

@@ -1,0 +1,142 @@
+"""One pace for all requests of a run, however many threads make them.
+
+`turn` hands out moments that are a fixed distance apart. When the hub asks one request to wait, all wait: whoever goes
+on in another thread meanwhile only makes the hub refuse more. When the hub fails without a word, the pauses grow, at
+random, until it answers again.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from manifestgen.errors import BusyError, CloudError
+
+# A thread that wakes up late may catch up so many seconds; more would be a burst.
+_CREDIT: Final = 0.2
+_FIRST_PAUSE: Final = 0.5
+_LONGEST_PAUSE: Final = 30.0
+
+
+class Stopped(Exception):  # noqa: N818 - no error: the run was told to end
+    """The run is over; no further request is to be made."""
+
+
+class Pace:
+    """When the next request may be made.
+
+    Args:
+        rate: requests a second, reads and writes together.
+        give_up_after: seconds without any answer but "not now" after which the run ends.
+        clock: seconds that only go forward.
+        wait: waits some seconds, or less if what it is given is set; tells whether it is.
+        jitter: a random number from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        *,
+        give_up_after: float = 1800.0,
+        clock: Callable[[], float] = time.monotonic,
+        wait: Callable[[threading.Event, float], bool] = threading.Event.wait,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._gap = 1.0 / rate
+        self._credit = _CREDIT
+        self._give_up_after = give_up_after
+        self._clock = clock
+        self._wait = wait
+        self._jitter = jitter
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._next = 0.0
+        self._paused_until = 0.0
+        self._pause = _FIRST_PAUSE
+        self._failing_since: float | None = None
+        self._answers = 0
+        self._reason: CloudError | None = None
+
+    @property
+    def answers(self) -> int:
+        """How many requests the hub answered with something else than "not now"."""
+        return self._answers
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the run is to end."""
+        return self._stop.is_set()
+
+    @property
+    def reason(self) -> CloudError | None:
+        """Why the run was ended before its time; None if it was not, or by whoever called `stop`."""
+        return self._reason
+
+    @property
+    def waiting(self) -> float:
+        """For how many seconds from now on nothing is asked, because the hub wants it so or does not answer."""
+        return max(0.0, self._paused_until - self._clock())
+
+    def stop(self, reason: CloudError | None = None) -> None:
+        """End the run: whoever waits for a turn, or asks for one, gets `Stopped`."""
+        with self._lock:
+            self._reason = self._reason or reason
+        self._stop.set()
+
+    def turn(self) -> None:
+        """Wait until the next request may be made.
+
+        Raises:
+            Stopped: the run is over.
+        """
+        while True:
+            with self._lock:
+                now = self._clock()
+                at = max(self._next, now - self._credit, self._paused_until)
+                self._next = at + self._gap
+            if self._stop.is_set() or (at > now and self._wait(self._stop, at - now)):
+                raise Stopped
+            # A pause that was asked for meanwhile is for this request, too.
+            if self._clock() >= self._paused_until:
+                return
+
+    def answered(self) -> None:
+        """The hub answered a request, be it with a refusal of that request."""
+        with self._lock:
+            self._answers += 1
+            self._failing_since = None
+            self._pause = _FIRST_PAUSE
+
+    def busy(self, error: BusyError) -> None:
+        """The hub does not want requests now, or does not answer: all wait.
+
+        Ends the run if that has been so for too long.
+        """
+        with self._lock:
+            now = self._clock()
+            if self._failing_since is None:
+                self._failing_since = now
+            elif now - self._failing_since >= self._give_up_after and self._reason is None:
+                self._reason = _given_up(error, now - self._failing_since)
+                self._stop.set()
+            if error.retry_after is not None:
+                pause = error.retry_after
+            elif now < self._paused_until:
+                return  # another thread has met the same trouble
+            else:
+                pause = self._pause * (0.5 + self._jitter() / 2)
+                self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+            self._paused_until = max(self._paused_until, now + pause)
+            self._next = max(self._next, self._paused_until)
+
+
+def _given_up(error: BusyError, seconds: float) -> CloudError:
+    waited = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+    return CloudError(
+        f"no answer but 'not now' for {waited}: {error.what}",
+        where=error.where.rpartition(" in ")[2],
+        fix="run the same command again later to go on; --give-up-after waits longer",
+    )

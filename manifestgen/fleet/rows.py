@@ -1,0 +1,435 @@
+"""Rows of values, one a device: read as a stream, however many there are.
+
+A file is read twice. `survey` goes through it before anything is sent: what is wrong with the file as a whole ends the
+run there, devices that stand in it twice are found, rows are counted. `Rows` then yields one row after the other. What
+is wrong with one row only becomes that row's `problem`.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from msgspec import Struct
+
+from manifestgen.errors import InputError
+from manifestgen.manifest.nearest import nearest
+from manifestgen.project.values import parse_set
+
+#: Names of the column that has the device's id.
+DEVICE_NAMES: Final = ("device", "device_id", "deviceId")
+
+#: Where a value stands among the values of a row: `("site", "name")` for the column `site.name`.
+Place = tuple[str, ...]
+
+# learn.microsoft.com/azure/iot-hub/iot-hub-devguide-identity-registry: "A case-sensitive string (up to 128 characters
+# long) of ASCII 7-bit alphanumeric characters plus certain special characters".
+_DEVICE_ID: Final = re.compile(r"[A-Za-z0-9\-.%_*?!(),:=@$']{1,128}")
+# What YAML reads as the text that is written, without asking it.
+_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./][A-Za-z0-9_./-]*)*")
+_WORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,14})")
+_CHUNK: Final = 1024 * 1024
+
+
+class Row(Struct, frozen=True):
+    """One row: a device and its values.
+
+    Attributes:
+        number: of the row, from 1, blank lines not counted.
+        line: of the file where it begins.
+        device: id of the device; empty if the row has none.
+        places: where each value stands among the values of the template.
+        leaves: the values, in the same order; plain JSON data.
+        problem: why it cannot be used; empty if it can.
+        fix: what to do then.
+    """
+
+    number: int
+    line: int
+    device: str
+    places: tuple[Place, ...] = ()
+    leaves: tuple[Any, ...] = ()
+    problem: str = ""
+    fix: str = ""
+
+    def values(self) -> dict[str, Any]:
+        """The values as the template sees them, nested."""
+        values: dict[str, Any] = {}
+        for place, leaf in zip(self.places, self.leaves, strict=True):
+            holder = values
+            for key in place[:-1]:
+                holder = holder.setdefault(key, {})
+            holder[place[-1]] = leaf
+        return values
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a look through the whole file found.
+
+    Attributes:
+        count: of rows.
+        sha256: of the file, hex digest.
+        columns: of a CSV file, but for the device's; None for JSON lines, where each row has names of its own.
+        doubled: rows that name a device which another row names, too.
+    """
+
+    count: int
+    sha256: str
+    columns: tuple[str, ...] | None
+    doubled: int
+
+
+class Rows:
+    """The rows of a CSV or JSON lines file. Opened by `open_rows`.
+
+    Args:
+        path: of the file.
+        known: names that the template uses; None if that is not known.
+        ignored: names that may be there although the template does not use them; they are left out.
+    """
+
+    def __init__(self, path: Path, known: frozenset[str] | None, ignored: frozenset[str]) -> None:
+        self._path = path
+        self._known = known
+        self._ignored = ignored
+        self._lines = path.suffix.lower() in (".jsonl", ".ndjson")
+        # A private database that lives on disk only as far as it must: any number of devices takes a few MB of memory.
+        self._seen = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._seen.execute("PRAGMA journal_mode = OFF")
+        self._seen.execute("BEGIN")
+        self._seen.execute("CREATE TABLE seen (device BLOB PRIMARY KEY, line INTEGER) WITHOUT ROWID")
+        self._seen.execute("CREATE TABLE doubled (device BLOB PRIMARY KEY, first INTEGER, second INTEGER)")
+        self._state: tuple[int, int] | None = None
+        self._columns: tuple[Place, ...] = ()
+        self.survey = self._survey()
+
+    def close(self) -> None:
+        """Forget which devices there were."""
+        self._seen.close()
+
+    def _survey(self) -> Survey:
+        """Look through the file.
+
+        Raises:
+            InputError: it cannot be read, is neither CSV nor JSON lines, or has no column with device ids.
+        """
+        digest = hashlib.sha256()
+        with _reading(self._path), self._path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                digest.update(chunk)
+        count = doubled = 0
+        for row in self._read():
+            count += 1
+            if not row.problem:
+                doubled += self._note(row)
+        self._seen.execute("DELETE FROM seen")
+        if count == 0:
+            raise InputError("there are no rows", where=str(self._path), fix="add a row for each device")
+        columns = None if self._lines else tuple(".".join(place) for place in self._columns)
+        return Survey(count, digest.hexdigest(), columns, doubled)
+
+    def _note(self, row: Row) -> int:
+        """Keep in mind that a device was named; how many rows are known to be doubled by that."""
+        key = _hash(row.device)
+        if self._seen.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (key, row.line)).rowcount:
+            return 0
+        (first,) = self._seen.execute("SELECT line FROM seen WHERE device = ?", (key,)).fetchone()
+        new = self._seen.execute("INSERT OR IGNORE INTO doubled VALUES (?, ?, ?)", (key, first, row.line)).rowcount
+        return 1 + new
+
+    def __iter__(self) -> Iterator[Row]:
+        """The rows, in their order.
+
+        Raises:
+            InputError: the file is no longer what was surveyed.
+        """
+        for row in self._read():
+            if row.problem or not self.survey.doubled:
+                yield row
+            else:
+                yield self._unless_doubled(row)
+
+    def _unless_doubled(self, row: Row) -> Row:
+        found = self._seen.execute(
+            "SELECT first, second FROM doubled WHERE device = ?", (_hash(row.device),)
+        ).fetchone()
+        if found is None:
+            return row
+        other = found[1] if found[0] == row.line else found[0]
+        return Row(
+            row.number,
+            row.line,
+            row.device,
+            problem=f"device {row.device!r} has another row, in line {other}",
+            fix="keep one row for each device: nobody knows which of them is meant",
+        )
+
+    def _read(self) -> Iterator[Row]:
+        with _reading(self._path), self._path.open("rb") as binary:
+            status = self._path.stat()
+            state = (status.st_size, status.st_mtime_ns)
+            if self._state is not None and state != self._state:
+                raise InputError(
+                    "the file was changed while it was read", where=str(self._path), fix="run the same command again"
+                )
+            self._state = state
+        rows = self._read_lines() if self._lines else self._read_csv()
+        with closing(rows):
+            yield from rows
+
+    def _read_csv(self) -> Iterator[Row]:
+        with _reading(self._path), self._path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, strict=True)
+            begin = 1
+            try:
+                header = next(reader, None)
+                at, self._columns = self._header(header)
+                kept = [index for index, name in enumerate(header or ()) if index != at and self._keeps(name)]
+                begin = reader.line_num + 1
+                number = 0
+                for cells in reader:
+                    line, begin = begin, reader.line_num + 1
+                    if cells:
+                        number += 1
+                        yield self._row_of(number, line, cells, at, kept, len(header or ()))
+            except csv.Error as error:
+                raise InputError(
+                    f"not CSV: {error}",
+                    where=f"{self._path}:{begin}",
+                    fix="look for a quote that is not closed, or a value of more than 131,072 characters",
+                ) from error
+
+    def _keeps(self, name: str) -> bool:
+        return name.strip() not in self._ignored and _place(name)[0] not in self._ignored
+
+    def _header(self, header: Sequence[str] | None) -> tuple[int, tuple[Place, ...]]:
+        """Which column has the device, and where the values of the others belong."""
+        where = f"{self._path}:1"
+        names = [name.strip() for name in header or ()]
+        found = [index for index, name in enumerate(names) if name in DEVICE_NAMES]
+        if not found:
+            separated = len(names) == 1 and any(mark in names[0] for mark in ";\t|")
+            raise InputError(
+                "no column has the device's id",
+                where=where,
+                fix="separate columns by commas"
+                if separated
+                else "name one column 'device', 'device_id' or 'deviceId'",
+            )
+        if len(found) > 1:
+            what = f"'{names[found[0]]}' and '{names[found[1]]}' both name the device"
+            raise InputError(what, where=where, fix="keep one of the two")
+        for index, name in enumerate(names):
+            if not name or not all(_place(name)):
+                raise InputError(f"column {index + 1} has no name", where=where, fix="name it as the template does")
+            if names.index(name) != index:
+                raise InputError(f"column '{name}' is there twice", where=where, fix="keep one of the two")
+        places = tuple(_place(name) for index, name in enumerate(names) if index not in found and self._keeps(name))
+        for place in places:
+            if any(place[:length] in places for length in range(1, len(place))):
+                what = f"column '{'.'.join(place)}' is inside the value of another column"
+                raise InputError(what, where=where, fix="keep either the whole or its parts")
+            self._refuse_unknown(place, where)
+        return found[0], places
+
+    def _refuse_unknown(self, place: Place, where: str) -> None:
+        unknown = self._unknown(place[0])
+        if unknown:
+            raise InputError(f"column '{'.'.join(place)}' {unknown[0]}", where=where, fix=unknown[1])
+
+    def _unknown(self, name: str) -> tuple[str, str] | None:
+        """What to say of a name that the template does not use."""
+        if self._known is None or name in self._known or name in DEVICE_NAMES:
+            return None
+        near = nearest(name, self._known)
+        ignore = f"leave it out with --ignore-column {name}"
+        fix = f"did you mean '{near[0]}'? Otherwise {ignore}" if near else f"correct its name, or {ignore}"
+        return "is not used by the template", fix
+
+    def _row_of(self, number: int, line: int, cells: list[str], at: int, kept: list[int], width: int) -> Row:
+        if len(cells) != width:
+            what = f"line {line} has {len(cells)} values, the header has {width} columns"
+            return _unusable(number, line, cells[at].strip() if at < len(cells) else "", what, "correct the line")
+        device = cells[at].strip()
+        problem = _device_problem(device, line)
+        if problem:
+            return _unusable(number, line, device, *problem)
+        places, leaves = self._columns, []
+        try:
+            for index in kept:
+                leaves.append(_cell(cells[index]))
+        except InputError as error:
+            name = ".".join(places[len(leaves)])
+            return _unusable(
+                number, line, device, f"{name}: {error.what}", "put a text with special characters in quotes"
+            )
+        if _ABSENT in leaves:
+            given = [index for index, leaf in enumerate(leaves) if leaf is not _ABSENT]
+            places, leaves = tuple(places[index] for index in given), [leaves[index] for index in given]
+        return Row(number, line, device, places, tuple(leaves))
+
+    def _read_lines(self) -> Iterator[Row]:
+        with _reading(self._path), self._path.open("rb") as stream:
+            number = 0
+            for line, text in enumerate(_short_lines(stream, self._path), start=1):
+                if text.strip():
+                    number += 1
+                    yield self._row_of_line(number, line, text.removeprefix(b"\xef\xbb\xbf") if line == 1 else text)
+
+    def _row_of_line(self, number: int, line: int, text: bytes) -> Row:
+        try:
+            data = json.loads(text.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
+        except _JsonProblem as error:
+            return _unusable(number, line, "", str(error), "correct the JSON of this line")
+        except (ValueError, RecursionError):
+            return _unusable(number, line, "", f"line {line} is not JSON", "write one JSON object a line")
+        if not isinstance(data, dict):
+            return _unusable(number, line, "", f"line {line} is not a JSON object", "write one JSON object a line")
+        named = [name for name in DEVICE_NAMES if name in data]
+        if len(named) > 1:
+            what = f"'{named[0]}' and '{named[1]}' both name the device"
+            return _unusable(number, line, "", what, "keep one of the two")
+        device = data.pop(named[0]) if named else ""
+        if not isinstance(device, str):
+            return _unusable(number, line, "", f"the device's id {json.dumps(device)} is no text", "put it in quotes")
+        problem = _device_problem(device, line)
+        if problem:
+            return _unusable(number, line, device, *problem)
+        places: list[Place] = []
+        leaves: list[Any] = []
+        for name, value in data.items():
+            if name in self._ignored:
+                continue
+            unknown = self._unknown(_place(name)[0])
+            if unknown:
+                return _unusable(number, line, device, f"'{name}' {unknown[0]}", unknown[1])
+            _flatten(_place(name), value, places, leaves)
+        if len({place[:length] for place in places for length in range(1, len(place))} & set(places)):
+            return _unusable(number, line, device, "a value is given whole and in parts", "keep either of the two")
+        return Row(number, line, device, tuple(places), tuple(leaves))
+
+
+def open_rows(path: Path, *, known: frozenset[str] | None = None, ignored: Sequence[str] = ()) -> Rows:
+    """The rows of a file, after a look through all of it.
+
+    Args:
+        path: of a CSV file with a header, or of JSON lines (`.jsonl`, `.ndjson`).
+        known: the names that the template uses; a column that is not among them is refused.
+        ignored: names of columns that are left out.
+
+    Raises:
+        InputError: the file is missing, of another kind, or wrong as a whole; with the line.
+    """
+    if path.suffix.lower() not in (".csv", ".jsonl", ".ndjson"):
+        raise InputError(
+            "rows of devices are read from CSV or JSON lines",
+            where=str(path),
+            fix="give a file that ends in .csv, .jsonl or .ndjson",
+        )
+    if path.exists() and not path.is_file():
+        raise InputError(
+            "this is no file that can be read twice", where=str(path), fix="write the rows to a file and give that"
+        )
+    return Rows(path, known, frozenset(ignored))
+
+
+class _Absent(Struct):
+    """Stands for an empty cell: the row does not give this value."""
+
+
+_ABSENT: Final = _Absent()
+
+
+@lru_cache(maxsize=65536)
+def _cell(text: str) -> Any:
+    """A cell's value, read as `--set` reads it."""
+    if not text.strip():
+        return _ABSENT
+    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
+        return text
+    if _NUMBER.fullmatch(text):
+        return int(text)
+    return parse_set(f"cell={text}")["cell"]
+
+
+def _device_problem(device: str, line: int) -> tuple[str, str] | None:
+    if not device:
+        return f"line {line} names no device", "write the device's id"
+    if _DEVICE_ID.fullmatch(device) is None:
+        return f"{device[:140]!r} is not a device id", "give the id as 'manifestgen device list' shows it"
+    return None
+
+
+def _unusable(number: int, line: int, device: str, problem: str, fix: str) -> Row:
+    return Row(number, line, device, problem=problem, fix=fix)
+
+
+def _place(name: str) -> Place:
+    return tuple(part.strip() for part in name.split("."))
+
+
+def _flatten(place: Place, value: Any, places: list[Place], leaves: list[Any]) -> None:
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            _flatten((*place, key), item, places, leaves)
+    else:
+        places.append(place)
+        leaves.append(value)
+
+
+def _hash(device: str) -> bytes:
+    return hashlib.blake2b(device.encode(), digest_size=16).digest()
+
+
+class _JsonProblem(Exception):
+    pass
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _JsonProblem(f"'{next(key for key in keys if keys.count(key) > 1)}' is given twice")
+    return data
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise _JsonProblem(f"{name} is not JSON")
+
+
+_LONGEST: Final = 1024 * 1024
+
+
+def _short_lines(stream: Any, path: Path) -> Iterator[bytes]:
+    line = 0
+    while text := stream.readline(_LONGEST + 1):
+        line += 1
+        if len(text) > _LONGEST:
+            what = f"the line is longer than {_LONGEST:,} bytes"
+            raise InputError(what, where=f"{path}:{line}", fix="write one JSON object a line")
+        yield text
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise InputError("rows not found", where=str(path), fix="correct the path of the file") from None
+    except UnicodeDecodeError as error:
+        what = f"the rows are not UTF-8 text: byte 0x{error.object[error.start]:02x}"
+        raise InputError(what, where=str(path), fix="save the file as UTF-8") from None
+    except OSError as error:
+        what = f"the rows cannot be read: {(error.strerror or str(error)).lower()}"
+        raise InputError(what, where=str(path), fix="check the path") from error
