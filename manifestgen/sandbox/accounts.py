@@ -178,6 +178,25 @@ def generate_token_passwords(
     return put_token(world, name, token_name, passwords=passwords)
 
 
+def set_password_expiry(world: World, name: str, token_name: str, which: str, expiry: str) -> str:
+    """Let a token's password expire at another time, past or not; returns it as ARM writes it. Raises ValueError."""
+    known = token(world, name, token_name)
+    if known is None or which not in known["passwords"]:
+        raise ValueError(f"the token {token_name!r} of registry {name!r} has no {which!r}")
+    text = iso(moment(expiry))
+    put_token(
+        world, name, token_name, passwords={**known["passwords"], which: {**known["passwords"][which], "expiry": text}}
+    )
+    return text
+
+
+def moment(text: str) -> float:
+    """Seconds since the epoch of a time in ISO 8601, in UTC where it names no zone. Raises ValueError."""
+    # Python 3.10 does not read a Z at the end, nor more than six digits of a second.
+    read = datetime.fromisoformat(re.sub(r"(\.\d{6})\d*|[Zz]$", lambda found: found[1] or "+00:00", text))
+    return (read if read.tzinfo else read.replace(tzinfo=timezone.utc)).timestamp()
+
+
 def log_in(world: World, host: str, username: str, password: str) -> Access | None:
     """What a user name and a password give access to in the registry behind `host`; None if they are not accepted."""
     found = registry_of_host(world, host)

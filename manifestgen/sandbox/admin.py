@@ -19,7 +19,9 @@
     POST   /devices                 {"id": "truck-{number}", "count": 100000, "first": 1, "tags": {…}}: many devices
     PUT    /registries/NAME         {"admin_enabled": false} switches the admin user off, true on; makes the registry
                                     if there is none, with "group" and "login_server" if given
-    PUT    /images/HOST/REPO:TAG    {"architecture": "amd64"}: an image that devices and clients can pull
+    PUT    /registries/NAME/tokens/TOKEN/password1  {"expiry": "2001-01-01T00:00:00Z"}: of a password that it has
+    PUT    /images/HOST/REPO:TAG    {"architecture": "amd64"} or {"platforms": ["linux/amd64", "linux/arm/v7"]}, with
+                                    {"labels": {…}, "docker": true, "layer_bytes": 4096}: an image to be pulled
     POST   /stop                    end the sandbox
 
 A fault of requests is `{"kind": …, "match": {"host", "method", "path"}, "after", "times", …}`; the three of `match` are
@@ -41,7 +43,9 @@ from aiohttp import web
 
 from manifestgen.sandbox import accounts, entra, faults
 from manifestgen.sandbox.hub import applied, series, store, throttle
-from manifestgen.sandbox.registry.service import push_image
+from manifestgen.sandbox.registry import images
+
+_LARGEST_LAYER = 64 << 20
 
 if TYPE_CHECKING:
     from manifestgen.sandbox.server import Sandbox
@@ -160,17 +164,33 @@ def _services(sandbox: Sandbox) -> list[web.RouteDef]:
         repository, colon, tag = name.rpartition(":")
         if not colon:
             raise ValueError(f"an image is REPOSITORY:TAG, not {name!r}")
-        architecture = _typed(await _body(request), "architecture", str, "amd64")
-        digest = push_image(world, repository, tag, architecture=architecture, host=host.lower())
-        return web.json_response({"digest": digest})
+        kind = _image_kind(await _body(request))
+        return web.json_response({"digest": images.make_image(world, host.lower(), repository, tag, kind)})
+
+    async def expire_password(request: web.Request) -> web.Response:
+        name, token, password = (request.match_info[key] for key in ("name", "token", "password"))
+        expiry = _typed(await _body(request), "expiry", str)
+        return web.json_response({"expiry": accounts.set_password_expiry(world, name, token, password, expiry)})
 
     return [
         web.post("/builds/fail", fail_builds),
         web.post("/tokens/expire", expire),
         web.put("/tokens/lifetime", lifetime),
         web.put("/registries/{name}", registry),
+        web.put("/registries/{name}/tokens/{token}/{password}", expire_password),
         web.put("/images/{host}/{image:.+}", image),
     ]
+
+
+def _image_kind(body: Mapping[str, Any]) -> images.ImageKind:
+    platforms = _typed(body, "platforms", list, [f"linux/{_typed(body, 'architecture', str, 'amd64')}"])
+    if not platforms or not all(isinstance(platform, str) and 1 <= platform.count("/") <= 2 for platform in platforms):
+        raise ValueError(f"platforms must be a list such as ['linux/amd64', 'linux/arm/v7'], not {platforms!r}")
+    labels = _typed(body, "labels", dict, {})
+    layer_bytes = _typed(body, "layer_bytes", int, 0)
+    if layer_bytes and not 1024 <= layer_bytes <= _LARGEST_LAYER:
+        raise ValueError(f"layer_bytes must be from 1024 to {_LARGEST_LAYER}, not {layer_bytes}")
+    return images.ImageKind(tuple(platforms), labels, _typed(body, "docker", bool, False), layer_bytes)
 
 
 def _hub(sandbox: Sandbox) -> list[web.RouteDef]:

@@ -15,7 +15,7 @@ from azure.iot.hub.sastoken import SasToken
 
 from manifestgen.sandbox.hub import service as hub
 from manifestgen.sandbox.hub.auth import policy_key
-from manifestgen.sandbox.registry.service import PullResult
+from manifestgen.sandbox.registry.pull import PullResult
 from manifestgen.sandbox.world import Pace, Store, World
 
 QUICK = Pace(image_build=0.0, pull=0.0, start=0.0, retry=0.01)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from manifestgen.sandbox import accounts
-from manifestgen.sandbox.registry import service as registry
+from manifestgen.sandbox.registry import images
 
 pytestmark = pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
 
@@ -48,7 +48,8 @@ def test_a_public_image_is_mirrored_with_all_its_platforms(skopeo: Skopeo) -> No
 
 
 def test_an_image_comes_back_as_it_was_pushed(skopeo: Skopeo, tmp_path: Path) -> None:
-    registry.push_image(skopeo.world, "made", "v1", labels={"who": "me"}, architecture="arm64")
+    kind = images.ImageKind(("linux/arm64",), {"who": "me"})
+    images.make_image(skopeo.world, skopeo.world.names.login_server, "made", "v1", kind)
     local = f"oci:{tmp_path}/image:v1"
     pulled = skopeo("copy", f"docker://{skopeo.host}/made:v1", local, "--src-creds", skopeo.credentials)
     assert pulled.returncode == 0, pulled.stderr
@@ -60,7 +61,7 @@ def test_an_image_comes_back_as_it_was_pushed(skopeo: Skopeo, tmp_path: Path) ->
 
 @pytest.mark.parametrize("login", [["--no-creds"], ["--creds", "sandboxmodels:wrong"]])
 def test_without_the_right_login_it_is_unauthorized(skopeo: Skopeo, login: list[str]) -> None:
-    registry.push_image(skopeo.world, "private", "v1")
+    images.make_image(skopeo.world, skopeo.world.names.login_server, "private", "v1")
     refused = skopeo("inspect", f"docker://{skopeo.host}/private:v1", *login)
     assert refused.returncode != 0
     assert "authentication required" in refused.stderr

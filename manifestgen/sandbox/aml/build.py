@@ -28,7 +28,6 @@ from manifestgen.sandbox.aml.answer import iso
 from manifestgen.sandbox.aml.artifacts import CONTAINER, artifact_file
 from manifestgen.sandbox.faults import build_failure
 from manifestgen.sandbox.registry import images
-from manifestgen.sandbox.registry.service import push_image
 from manifestgen.sandbox.world import World
 
 _APP = "/var/azureml-app"
@@ -163,7 +162,8 @@ def _finish(world: World, build: Build) -> None:
 def _push(world: World, build: Build) -> None:
     """Put the image into the registry, with its environment and the time it was made."""
     host = world.names.login_server
-    pushed = images.find_manifest(world, host, build.repository, push_image(world, build.repository, build.tag))
+    digest = images.make_image(world, host, build.repository, build.tag)
+    pushed = images.find_manifest(world, host, build.repository, digest)
     assert pushed is not None  # noqa: S101 - it is there since the line above
     manifest = json.loads(pushed.path.read_bytes())
     config = json.loads(images.content_path(world, manifest["config"]["digest"]).read_bytes())

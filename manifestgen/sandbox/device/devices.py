@@ -20,8 +20,8 @@ from manifestgen.sandbox.hub.documents import AGENT, EDGE_HUB
 from manifestgen.sandbox.hub.errors import HubError
 from manifestgen.sandbox.hub.store import HubStore, agents_enabled
 from manifestgen.sandbox.hub.twins import Json, check_section, patch_section
-from manifestgen.sandbox.registry import service as registry
-from manifestgen.sandbox.registry.service import PullResult
+from manifestgen.sandbox.registry.pull import PullResult
+from manifestgen.sandbox.registry.pull import pull as pull_image
 from manifestgen.sandbox.world import World
 
 _AWAKE_AT_ONCE: Final = 64
@@ -33,7 +33,7 @@ Pull = Callable[[World, str, Mapping[str, str] | None], Awaitable[PullResult]]
 class Agents:
     """Wakes the agents of devices, a bounded number at a time."""
 
-    def __init__(self, store: HubStore, pull: Pull = registry.pull) -> None:
+    def __init__(self, store: HubStore, pull: Pull = pull_image) -> None:
         self._store = store
         self._pull = pull
         self._waiting: dict[str, None] = {}

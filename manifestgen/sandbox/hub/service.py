@@ -19,7 +19,7 @@ from manifestgen.sandbox.hub.errors import HubError
 from manifestgen.sandbox.hub.requests import Route, guarded
 from manifestgen.sandbox.hub.store import HubStore
 from manifestgen.sandbox.hub.throttle import Throttle
-from manifestgen.sandbox.registry import service as registry
+from manifestgen.sandbox.registry.pull import pull as pull_image
 from manifestgen.sandbox.world import World
 
 # `localhost` for clients that cannot use a proxy.
@@ -28,7 +28,7 @@ HOSTS = ("*.azure-devices.net", "localhost")
 _LARGEST_BODY = 4 * 1024 * 1024
 
 
-def create(world: World, pull: Pull = registry.pull) -> web.Application:
+def create(world: World, pull: Pull = pull_image) -> web.Application:
     """The hub's application; its devices start with it and pull their images with `pull`."""
     for policy in POLICIES:
         policy_key(world, policy)

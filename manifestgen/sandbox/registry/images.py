@@ -15,7 +15,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +30,15 @@ MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
-_CONFIG = "application/vnd.oci.image.config.v1+json"
-_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+# Media types of a configuration, and of a layer as it is and gzipped.
+_OCI_PARTS = (
+    "application/vnd.oci.image.config.v1+json",
+    ("application/vnd.oci.image.layer.v1.tar", "application/vnd.oci.image.layer.v1.tar+gzip"),
+)
+_DOCKER_PARTS = (
+    "application/vnd.docker.container.image.v1+json",
+    ("application/vnd.docker.image.rootfs.diff.tar", "application/vnd.docker.image.rootfs.diff.tar.gzip"),
+)
 
 # An empty tar archive, gzipped: the one layer of images that are made here. They name files, they hold none.
 _EMPTY_LAYER = bytes.fromhex("1f8b080000000000020363601805a360148c5400002eafb5ef00040000")
@@ -52,7 +59,7 @@ _PUBLIC: Mapping[str, Sequence[str]] = {
     "azureiotedge-metrics-collector": ("1.0", "1.1", "1.1.0", "latest"),
     "azureiotedge-api-proxy": ("1.0", "1.1", "1.1.0", "latest"),
 }
-_PUBLIC_PLATFORMS = (("amd64", ""), ("arm64", "v8"), ("arm", "v7"))
+_PUBLIC_PLATFORMS = ("linux/amd64", "linux/arm64/v8", "linux/arm/v7")
 
 
 @dataclass(frozen=True)
@@ -139,6 +146,13 @@ def find_manifest(world: World, host: str, repository: str, reference: str) -> S
     return StoredManifest(digest, entry["media_type"], content_path(world, digest), entry["size"])
 
 
+def unknown_manifest(reference: str) -> str:
+    """A registry's words for a tag or digest that it does not have."""
+    if DIGEST.fullmatch(reference):
+        return f"manifest {reference} is not found"
+    return f'manifest tagged by "{reference}" is not found'
+
+
 def delete_manifest(world: World, host: str, repository: str, reference: str) -> bool:
     """Delete a tag, or a manifest with all its tags; whether there was one."""
     if not DIGEST.fullmatch(reference):
@@ -166,48 +180,73 @@ def repositories(world: World, host: str) -> list[str]:
     return sorted(found | (set(_PUBLIC) if host == _PUBLIC_HOST else set()))
 
 
-def make_image(
-    world: World,
-    host: str,
-    repository: str,
-    tag: str,
-    *,
-    platforms: Sequence[tuple[str, str]] = (("amd64", ""),),
-    labels: Mapping[str, str] | None = None,
-) -> str:
-    """Make an image without content and return its digest; for several platforms an index.
+@dataclass(frozen=True)
+class ImageKind:
+    """What an image that is made here is like.
+
+    Attributes:
+        platforms: as in `linux/arm/v7`; for more than one an index is made.
+        labels: the image's labels.
+        docker: whether its media types are Docker's rather than those of OCI.
+        layer_bytes: how large its one layer is.
+    """
+
+    platforms: Sequence[str] = ("linux/amd64",)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    docker: bool = False
+    layer_bytes: int = 0
+
+    @property
+    def manifest_type(self) -> str:
+        """The media type of its manifests."""
+        return DOCKER_MANIFEST if self.docker else OCI_MANIFEST
+
+    @property
+    def index_type(self) -> str:
+        """The media type of its index."""
+        return DOCKER_LIST if self.docker else OCI_INDEX
+
+
+def make_image(world: World, host: str, repository: str, tag: str, kind: ImageKind | None = None) -> str:
+    """Make an image without files and return its digest, or that of its index.
 
     Args:
         world: where to.
         host: the registry.
-        repository: the image's name in it.
-        tag: the image's tag.
-        platforms: architecture and variant, as in `("arm", "v7")`; the variant may be empty.
-        labels: the image's labels.
+        repository: the image's name in it, such as `scorer` or `azureml/scorer`.
+        tag: the image's tag; empty for none, so that it is found by its digest only.
+        kind: what it is like; for one platform, amd64, if left out.
     """
-    entries: list[dict[str, Any]] = []
-    for architecture, variant in platforms:
-        platform = {"os": "linux", "architecture": architecture, **({"variant": variant} if variant else {})}
-        config = {
-            **platform,
-            "config": {"Labels": dict(labels or {})},
-            "rootfs": {"type": "layers", "diff_ids": [_EMPTY_DIFF]},
-            "history": [{"created_by": "manifestgen sandbox"}],
-        }
-        manifest = {
-            "schemaVersion": 2,
-            "mediaType": OCI_MANIFEST,
-            "config": {"mediaType": _CONFIG, **put_blob(world, host, repository, _json(config))},
-            "layers": [{"mediaType": _LAYER, **put_blob(world, host, repository, _EMPTY_LAYER)}],
-        }
-        data = _json(manifest)
-        reference = tag if len(platforms) == 1 else digest_of(data)
-        digest = put_manifest(world, host, repository, reference, OCI_MANIFEST, data)
-        entries.append({"mediaType": OCI_MANIFEST, "digest": digest, "size": len(data), "platform": platform})
+    kind = kind or ImageKind()
+    entries = [_make_platform(world, host, repository, kind, platform) for platform in kind.platforms]
     if len(entries) == 1:
-        return str(entries[0]["digest"])
-    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
-    return put_manifest(world, host, repository, tag, OCI_INDEX, _json(index))
+        data = content_path(world, entries[0]["digest"]).read_bytes()
+        return put_manifest(world, host, repository, tag or digest_of(data), kind.manifest_type, data)
+    index = _json({"schemaVersion": 2, "mediaType": kind.index_type, "manifests": entries})
+    return put_manifest(world, host, repository, tag or digest_of(index), kind.index_type, index)
+
+
+def _make_platform(world: World, host: str, repository: str, kind: ImageKind, platform: str) -> dict[str, Any]:
+    """The image for one platform, without a tag; its entry in an index."""
+    fields = dict(zip(("os", "architecture", "variant"), platform.split("/"), strict=False))
+    layer = bytes(kind.layer_bytes) or _EMPTY_LAYER  # zeros are an empty tar archive
+    config = {
+        **fields,
+        "config": {"Labels": dict(kind.labels)},
+        "rootfs": {"type": "layers", "diff_ids": [digest_of(layer) if kind.layer_bytes else _EMPTY_DIFF]},
+        "history": [{"created_by": "manifestgen sandbox"}],
+    }
+    config_type, layer_types = _DOCKER_PARTS if kind.docker else _OCI_PARTS
+    layer_type = layer_types[kind.layer_bytes == 0]
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": kind.manifest_type,
+        "config": {"mediaType": config_type, **put_blob(world, host, repository, _json(config))},
+        "layers": [{"mediaType": layer_type, **put_blob(world, host, repository, layer)}],
+    }
+    data = _json(manifest)
+    digest = put_manifest(world, host, repository, digest_of(data), kind.manifest_type, data)
+    return {"mediaType": kind.manifest_type, "digest": digest, "size": len(data), "platform": fields}
 
 
 def platforms_of(world: World, host: str, repository: str, manifest: StoredManifest) -> list[str]:
@@ -230,7 +269,7 @@ def labels_of(world: World, host: str, repository: str, manifest: StoredManifest
 
 def _make_public(world: World, repository: str, tag: str) -> str:
     labels = {"org.opencontainers.image.title": repository, "org.opencontainers.image.version": tag}
-    return make_image(world, _PUBLIC_HOST, repository, tag, platforms=_PUBLIC_PLATFORMS, labels=labels)
+    return make_image(world, _PUBLIC_HOST, repository, tag, ImageKind(_PUBLIC_PLATFORMS, labels))
 
 
 def _check_manifest(world: World, host: str, repository: str, media_type: str, data: bytes) -> None:

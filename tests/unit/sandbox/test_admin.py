@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -166,3 +167,53 @@ def test_a_fault_may_hit_by_chance_and_the_same_seed_hits_the_same(sandbox: Any)
     assert "probability must be from 0 to 1" in _refused(
         sandbox, "POST", "/faults", json={"kind": "reset", "probability": 2}
     )
+
+
+def _manifest(sandbox: Any, host: str, repository: str, reference: str) -> Any:
+    from manifestgen.sandbox.registry import images
+
+    found = images.find_manifest(sandbox.world, host, repository, reference)
+    assert found is not None
+    return json.loads(found.path.read_bytes())
+
+
+def test_an_image_for_several_platforms_is_an_index(sandbox: Any) -> None:
+    body = {"platforms": ["linux/amd64", "linux/arm/v7", "unknown/unknown"], "docker": True, "layer_bytes": 4096}
+    digest = sandbox.admin("PUT", "/images/ghcr.io/acme/scorer:2", body)["digest"]
+    index = _manifest(sandbox, "ghcr.io", "acme/scorer", digest)
+    assert index["mediaType"] == "application/vnd.docker.distribution.manifest.list.v2+json"
+    assert [entry["platform"] for entry in index["manifests"]] == [
+        {"os": "linux", "architecture": "amd64"},
+        {"os": "linux", "architecture": "arm", "variant": "v7"},
+        {"os": "unknown", "architecture": "unknown"},
+    ]
+    image = _manifest(sandbox, "ghcr.io", "acme/scorer", index["manifests"][1]["digest"])
+    assert image["mediaType"] == "application/vnd.docker.distribution.manifest.v2+json"
+    assert image["layers"][0]["size"] == 4096
+
+
+def test_labels_make_another_image(sandbox: Any) -> None:
+    path = "/images/ghcr.io/acme/moved:1"
+    first, again, other = (
+        sandbox.admin("PUT", path, {"labels": {"build": build}})["digest"] for build in ("1", "1", "2")
+    )
+    assert first == again != other
+    assert _manifest(sandbox, "ghcr.io", "acme/moved", "1") == _manifest(sandbox, "ghcr.io", "acme/moved", other)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({"platforms": []}, "platforms must be a list such as"),
+        ({"platforms": ["amd64"]}, "platforms must be a list such as"),
+        ({"layer_bytes": 10}, "layer_bytes must be from 1024"),
+        ({"docker": 1}, "docker must be bool"),
+    ],
+)
+def test_an_image_that_cannot_be_made_is_refused(sandbox: Any, body: dict[str, Any], words: str) -> None:
+    assert words in _refused(sandbox, "PUT", "/images/ghcr.io/acme/wrong:1", json=body)
+
+
+def test_a_password_that_is_not_there_cannot_expire(sandbox: Any) -> None:
+    path = "/registries/sandboxmodels/tokens/nobody/password1"
+    assert "has no 'password1'" in _refused(sandbox, "PUT", path, json={"expiry": "2001-01-01"})

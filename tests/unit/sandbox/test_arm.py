@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import requests
+from azure.core.credentials import AccessToken
+from azure.mgmt.containerregistry import ContainerRegistryManagementClient
 
 from manifestgen.sandbox.entra import ARM, HUB, issue_token
 
@@ -33,6 +35,16 @@ class Client:
             headers={"Authorization": f"Bearer {token or self.token}"},
             timeout=10,
         )
+
+
+class Fixed:
+    """A credential that hands out one token."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def get_token(self, *scopes: str, **settings: Any) -> AccessToken:
+        return AccessToken(self._token, 4102444800)
 
 
 @pytest.fixture
@@ -242,3 +254,68 @@ def test_scope_maps_and_tokens_are_listed_changed_and_deleted(arm: Client) -> No
 )
 def test_wrong_scope_maps_and_tokens_are_refused(arm: Client, path: str, properties: dict[str, Any]) -> None:
     assert arm("PUT", f"{arm.registry}/{path}", {"properties": properties}).status_code == 400
+
+
+def _passwords(arm: Client, token_id: str, **body: Any) -> dict[str, str]:
+    response = arm("POST", f"{arm.registry}/generateCredentials", {"tokenId": token_id, **body})
+    made = requests.get(
+        response.headers["Location"], headers={"Authorization": f"Bearer {arm.token}"}, timeout=10
+    ).json()
+    return {entry["name"]: entry["value"] for entry in made["passwords"]}
+
+
+def _accepted(arm: Client, name: str, password: str) -> bool:
+    host = arm.sandbox.world.names.login_server
+    return requests.get(f"https://{host}/v2/", auth=(name, password), timeout=10).ok
+
+
+def test_a_new_password_leaves_the_other_one_working(arm: Client) -> None:
+    token_id = _token_for(arm, "edge-four", "repositories/scorer/content/read")
+    before = _passwords(arm, token_id)
+    after = _passwords(arm, token_id, name="password2")
+    assert set(after) == {"password2"}
+    assert _accepted(arm, "edge-four", before["password1"])
+    assert _accepted(arm, "edge-four", after["password2"])
+    assert not _accepted(arm, "edge-four", before["password2"])
+
+
+def test_an_update_does_away_with_the_passwords_that_it_does_not_name(arm: Client) -> None:
+    token_id = _token_for(arm, "edge-five", "repositories/scorer/content/read")
+    before = _passwords(arm, token_id)
+    kept = {"credentials": {"passwords": [{"name": "password2"}]}}
+    shown = arm("PATCH", token_id, {"properties": kept}).json()["properties"]
+    assert [entry["name"] for entry in shown["credentials"]["passwords"]] == ["password2"]
+    assert not _accepted(arm, "edge-five", before["password1"])
+    assert _accepted(arm, "edge-five", before["password2"])
+    assert shown["scopeMapId"].endswith("/edge-five-map")
+    wrong = {"credentials": {"passwords": [{"name": "password3"}]}}
+    assert _code(arm("PATCH", token_id, {"properties": wrong})) == (400, "InvalidCredentialName")
+
+
+def test_the_sdk_deletes_one_password_of_a_token(arm: Client) -> None:
+    token_id = _token_for(arm, "edge-six", "repositories/scorer/content/read")
+    before = _passwords(arm, token_id)
+    credential = Fixed(arm.token)
+    with ContainerRegistryManagementClient(credential, arm.sandbox.world.names.subscription_id) as client:
+        names = (arm.sandbox.world.names.registry_group, arm.sandbox.world.names.registry, "edge-six")
+        update = {"properties": {"credentials": {"passwords": [{"name": "password2"}]}}}
+        client.tokens.begin_update(*names, update, polling=False).result()
+    assert not _accepted(arm, "edge-six", before["password1"])
+
+
+def test_what_the_system_defines_cannot_be_changed(arm: Client) -> None:
+    path = f"{arm.registry}/scopeMaps/_repositories_pull"
+    actions = {"properties": {"actions": ["repositories/x/content/read"]}}
+    assert _code(arm("PUT", path, actions)) == (400, "InvalidOperation")
+    assert _code(arm("DELETE", path)) == (400, "InvalidOperation")
+    assert arm("GET", path).json()["properties"]["actions"] == ["repositories/*/content/read"]
+
+
+def test_a_password_expires_when_the_admin_api_says_so(arm: Client) -> None:
+    token_id = _token_for(arm, "edge-seven", "repositories/scorer/content/read")
+    password = _passwords(arm, token_id, name="password1")["password1"]
+    path = f"/registries/{arm.sandbox.world.names.registry}/tokens/edge-seven/password1"
+    assert arm.sandbox.admin("PUT", path, {"expiry": "2100-01-01T00:00:00Z"})["expiry"].startswith("2100-01-01T00:00")
+    assert _accepted(arm, "edge-seven", password)
+    arm.sandbox.admin("PUT", path, {"expiry": "2001-01-01T00:00:00Z"})
+    assert not _accepted(arm, "edge-seven", password)

@@ -11,7 +11,7 @@ from manifestgen.sandbox import faults
 from manifestgen.sandbox.device import edge_agent
 from manifestgen.sandbox.faults import ModuleFault
 from manifestgen.sandbox.hub.store import enable_agents
-from manifestgen.sandbox.registry.service import PullResult
+from manifestgen.sandbox.registry.pull import PullResult
 from manifestgen.sandbox.world import Pace, Store, World
 
 SCORER = "acme.azurecr.io/scorer:1"

@@ -21,7 +21,7 @@ from fakes.hub_service import content, module
 from msrest.exceptions import HttpOperationError
 
 from manifestgen.sandbox import accounts
-from manifestgen.sandbox.registry import service as registry
+from manifestgen.sandbox.registry import images
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_a_model_image_runs_on_a_device_that_may_pull_it(sandbox: Any, manager: 
     world = sandbox.world
 
     async def push() -> None:
-        registry.push_image(world, "scorer", "1")
+        images.make_image(world, world.names.login_server, "scorer", "1")
 
     sandbox.call(push())
     image = f"{world.names.login_server}/scorer:1"

@@ -13,7 +13,8 @@ import requests
 from manifestgen.sandbox import accounts
 from manifestgen.sandbox.entra import ARM, HUB, issue_token
 from manifestgen.sandbox.registry import images
-from manifestgen.sandbox.registry import service as registry
+from manifestgen.sandbox.registry.pull import PullResult
+from manifestgen.sandbox.registry.pull import pull as pull_image
 
 _OCI = images.OCI_MANIFEST
 _ACCEPT = {"Accept": f"{images.OCI_MANIFEST}, {images.OCI_INDEX}"}
@@ -31,6 +32,9 @@ class Client:
     def __call__(self, method: str, path: str, **settings: Any) -> requests.Response:
         url = path if path.startswith("https://") else f"https://{self.host}{path}"
         return requests.request(method, url, timeout=10, **{"auth": self.login, **settings})
+
+    def make(self, repository: str, tag: str, kind: images.ImageKind | None = None) -> str:
+        return images.make_image(self.world, self.host, repository, tag, kind)
 
     def put_blob(self, repository: str, data: bytes) -> str:
         digest = images.digest_of(data)
@@ -159,14 +163,14 @@ def test_a_manifest_under_another_digest_is_refused(client: Client) -> None:
 
 
 def test_a_client_that_does_not_accept_the_stored_type_finds_nothing(client: Client) -> None:
-    registry.push_image(client.world, "typed", "v1")
+    client.make("typed", "v1")
     response = client("GET", "/v2/typed/manifests/v1", headers={"Accept": images.DOCKER_MANIFEST})
     assert _error(response) == (404, "MANIFEST_UNKNOWN")
 
 
 def test_tags_and_repositories_are_listed_in_pages(client: Client) -> None:
     for tag in ("a", "b", "c"):
-        registry.push_image(client.world, "paged", tag)
+        client.make("paged", tag)
     first = client("GET", "/v2/paged/tags/list?n=2")
     assert first.json() == {"name": "paged", "tags": ["a", "b"]}
     rest = client("GET", first.headers["Link"].partition(">")[0].removeprefix("<"))
@@ -176,8 +180,8 @@ def test_tags_and_repositories_are_listed_in_pages(client: Client) -> None:
 
 
 def test_tags_and_manifests_are_deleted(client: Client) -> None:
-    digest = registry.push_image(client.world, "deleted", "v1")
-    registry.push_image(client.world, "deleted", "v2")
+    digest = client.make("deleted", "v1")
+    client.make("deleted", "v2")
     assert client("DELETE", "/v2/deleted/manifests/v1").status_code == 202
     assert client("GET", "/v2/deleted/tags/list").json()["tags"] == ["v2"]
     assert client("DELETE", f"/v2/deleted/manifests/{digest}").status_code == 202
@@ -186,8 +190,8 @@ def test_tags_and_manifests_are_deleted(client: Client) -> None:
 
 
 def test_a_token_may_do_what_its_scope_map_says_and_no_more(client: Client) -> None:
-    registry.push_image(client.world, "mine", "v1")
-    registry.push_image(client.world, "theirs", "v1")
+    client.make("mine", "v1")
+    client.make("theirs", "v1")
     login = client.token("reader", "repositories/mine/content/read")
     assert client("GET", "/v2/mine/manifests/v1", auth=login, headers=_ACCEPT).ok
     for method, path in (
@@ -210,7 +214,7 @@ def test_wildcards_in_scope_maps_cover_what_is_below_them(client: Client) -> Non
 
 
 def test_an_expired_password_is_refused(client: Client) -> None:
-    registry.push_image(client.world, "mine", "v1")
+    client.make("mine", "v1")
     now = client.world.now()
     for expiry, status in ((now + 60, 200), (now - 1, 401)):
         login = client.token("expiring", "repositories/mine/content/read", expiry=accounts.iso(expiry))
@@ -218,7 +222,7 @@ def test_an_expired_password_is_refused(client: Client) -> None:
 
 
 def test_a_disabled_token_and_one_without_its_scope_map_are_refused(client: Client) -> None:
-    registry.push_image(client.world, "mine", "v1")
+    client.make("mine", "v1")
     login = client.token("disabled", "repositories/mine/content/read")
     accounts.put_token(client.world, client.name, "disabled", status="disabled")
     assert client("GET", "/v2/", auth=login).status_code == 401
@@ -233,7 +237,7 @@ def _bearer(client: Client, scope: str, login: tuple[str, str] | None = None) ->
 
 
 def test_the_token_service_grants_what_was_asked_and_is_allowed(client: Client) -> None:
-    registry.push_image(client.world, "mine", "v1")
+    client.make("mine", "v1")
     pull = _bearer(client, "repository:mine:pull")
     assert client("GET", "/v2/mine/manifests/v1", auth=None, headers=pull).ok
     assert client("GET", "/v2/mine/tags/list", auth=None, headers=pull).ok
@@ -252,7 +256,7 @@ def test_the_token_service_refuses_wrong_logins(client: Client) -> None:
 
 
 def test_an_entra_token_is_exchanged_and_then_works_as_a_password_too(client: Client) -> None:
-    registry.push_image(client.world, "mine", "v1")
+    client.make("mine", "v1")
 
     def exchange(audience: str) -> requests.Response:
         form = {"grant_type": "access_token", "service": client.host}
@@ -293,15 +297,15 @@ def test_versions_of_the_runtime_are_different_images(client: Client) -> None:
 
 @pytest.fixture
 def pulled(sandbox: Any) -> Any:
-    def pull(image: str, credentials: dict[str, str] | None = None) -> registry.PullResult:
-        result: registry.PullResult = sandbox.call(registry.pull(sandbox.world, image, credentials))
+    def pull(image: str, credentials: dict[str, str] | None = None) -> PullResult:
+        result: PullResult = sandbox.call(pull_image(sandbox.world, image, credentials))
         return result
 
     return pull
 
 
 def test_a_device_pulls_with_the_right_credentials_only(client: Client, pulled: Any) -> None:
-    digest = registry.push_image(client.world, "scorer", "v1", labels={"a": "b"}, architecture="arm/v7")
+    digest = client.make("scorer", "v1", images.ImageKind(("linux/arm/v7",), {"a": "b"}))
     credentials = {"username": client.login[0], "password": client.login[1]}
     result = pulled(f"{client.host}/scorer:v1", credentials)
     assert result.ok
@@ -315,7 +319,7 @@ def test_a_device_pulls_with_the_right_credentials_only(client: Client, pulled: 
 
 def test_a_device_pulls_what_its_token_may_read(client: Client, pulled: Any) -> None:
     for name in ("mine", "theirs"):
-        registry.push_image(client.world, name, "v1")
+        client.make(name, "v1")
     username, password = client.token("device", "repositories/mine/content/read")
     credentials = {"username": username, "password": password}
     assert pulled(f"{client.host}/mine:v1", credentials).ok
@@ -357,7 +361,7 @@ def test_a_failed_pull_says_what_docker_says(pulled: Any, image: str, words: str
 
 def test_another_registry_has_its_own_accounts_and_images(sandbox: Any, client: Client) -> None:
     sandbox.admin("PUT", "/registries/second", {"group": "elsewhere"})
-    registry.push_image(client.world, "scorer", "v1")
+    client.make("scorer", "v1")
     assert client("GET", "https://second.azurecr.io/v2/").status_code == 401
     login = ("second", accounts.admin_passwords(client.world, "second")[0]["value"])
     url = "https://second.azurecr.io/v2/scorer/manifests/v1"

@@ -1,0 +1,56 @@
+"""What all requests to ARM's resource provider Microsoft.ContainerRegistry share: where it is, and how it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from aiohttp import web
+
+from manifestgen.sandbox import accounts
+from manifestgen.sandbox.arm.request import Arm, not_found
+
+KIND: Final = "Microsoft.ContainerRegistry/registries"
+
+#: Those of azure-mgmt-containerregistry 14 (2025-04-01), 15 (2025-11-01), their predecessors, and az.
+VERSIONS: Final = frozenset(
+    {"2019-05-01", "2022-12-01", "2023-07-01", "2025-04-01", "2025-11-01"}
+    | {"2020-11-01-preview", "2021-08-01-preview", "2022-02-01-preview", "2023-01-01-preview", "2023-11-01-preview"}
+    | {"2024-11-01-preview", "2025-03-01-preview", "2026-09-01-preview"}
+)
+
+SUBSCRIPTION: Final = "/subscriptions/{subscription}/providers/Microsoft.ContainerRegistry"
+ALL: Final = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ContainerRegistry/registries"
+ONE: Final = ALL + "/{registry}"
+
+# In seconds. A client that is told nothing waits 30.
+_RETRY_AFTER: Final = "1"
+
+
+def find_registry(arm: Arm, request: web.Request) -> Mapping[str, Any]:
+    """The registry that a path names. Raises ArmError 404."""
+    name, group = request.match_info["registry"], request.match_info["group"]
+    found = accounts.registry(arm.world, name)
+    if found is None or found["group"].lower() != group.lower():
+        raise not_found(KIND, name, group)
+    return found
+
+
+def accepted(arm: Arm, request: web.Request, result: Mapping[str, Any], status: int) -> web.Response:
+    """The answer to a change: carried out at once here, but reported as the provider does, through an operation."""
+    url = _operation_url(arm, request, "operations", arm.operation(result))
+    return web.json_response(result, status=status, headers={"Azure-AsyncOperation": url, "Retry-After": _RETRY_AFTER})
+
+
+def to_be_fetched(arm: Arm, request: web.Request, result: Mapping[str, Any]) -> web.Response:
+    """The answer to an action whose result is read from another address."""
+    url = _operation_url(arm, request, "operationResults", arm.operation(result))
+    return web.Response(status=202, headers={"Location": url, "Retry-After": _RETRY_AFTER})
+
+
+def _operation_url(arm: Arm, request: web.Request, kind: str, operation: str) -> str:
+    names = arm.world.names
+    return (
+        f"https://management.azure.com/subscriptions/{names.subscription_id}/providers/Microsoft.ContainerRegistry"
+        f"/locations/{names.location}/{kind}/{operation}?api-version={request.query['api-version']}"
+    )
