@@ -103,12 +103,24 @@ class Journal:
         self._append(row, State.INTENDED, {"row": row, "device": device, "intent": digest}, durable=True)
 
     def settle(self, row: int, device: str, outcome: str, **more: str) -> None:
-        """Note what became of a row: `applied`, `unchanged`, `refused`, `failed`, or `withdrawn` for an intent that was
-        certainly not carried out.
+        """Note what became of a row.
+
+        Args:
+            row: its number.
+            device: its device.
+            outcome: `applied`, `unchanged`, `refused`, `failed`, or `withdrawn` for an intent that was certainly not
+                carried out.
+            more: `manifest`, the digest of what was sent; `why` and `fix`.
         """
         at = datetime.now(timezone.utc).isoformat(timespec="seconds")
         entry = {"row": row, "device": device, "outcome": outcome, **more, "at": at}
         self._append(row, _OUTCOMES[outcome], entry, durable=False)
+
+    def flush(self) -> None:
+        """Make everything durable."""
+        with self._mutex:
+            target = self._written
+        self._sync_to(target)
 
     def close(self) -> None:
         """Make everything durable and let others use the file.
@@ -117,10 +129,8 @@ class Journal:
             InputError: the disk is full.
         """
         try:
-            with self._mutex:
-                target = self._written
             if self._broken is None:
-                self._sync_to(target)
+                self.flush()
         finally:
             os.close(self._descriptor)
             self._lock.release()

@@ -22,7 +22,7 @@ from jinja2.compiler import Frame
 from jinja2.runtime import Context, Macro
 from jinja2.tests import test_defined, test_undefined
 
-from manifestgen.render.environment import Environment
+from manifestgen.render.environment import Environment, Generator
 from manifestgen.render.splice import Json, mark, to_json
 
 _OPEN: Final = "\ufdd4"
@@ -36,7 +36,7 @@ PLACES: Final = re.compile('\\[(\\\\?)"\ufdd4([0-9]+)\ufdd5\\1"\\]'.encode())
 CLEAN: Final = re.compile('\\["\ufdd4[0-9]+\ufdd5"\\]')
 
 
-class Touched(Exception):  # noqa: N818 - not an error: it says what the template does
+class Touched(Exception):
     """The template looked at opaque values.
 
     Attributes:
@@ -59,7 +59,7 @@ class Opaque:
     def __getattr__(self, name: str) -> NoReturn:
         raise Touched([self._number])
 
-    @property  # type: ignore[misc]  # `isinstance` asks for it
+    @property  # type: ignore[misc,override]  # `isinstance` asks for it
     def __class__(self) -> NoReturn:
         raise Touched([self._number])
 
@@ -69,11 +69,12 @@ def _touch(self: Opaque, *_: Any, **__: Any) -> NoReturn:
 
 
 # The interpreter looks its operators up on the class, not through `__getattr__`.
-for _name in (
-    "bool eq ne lt le gt ge hash repr str format len length_hint iter next contains getitem call int float complex index "
-    "round trunc floor ceil add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod divmod rdivmod pow "
-    "rpow and rand or ror xor rxor lshift rlshift rshift rrshift neg pos abs invert bytes reversed enter fspath"
-).split():
+_OPERATORS_OF_PYTHON: Final = (
+    "bool eq ne lt le gt ge hash repr str format len length_hint iter next contains getitem call int float complex "
+    "index round trunc floor ceil add radd sub rsub mul rmul truediv rtruediv floordiv rfloordiv mod rmod divmod "
+    "rdivmod pow rpow and rand or ror xor rxor lshift rlshift rshift rrshift neg pos abs invert bytes reversed fspath"
+)
+for _name in _OPERATORS_OF_PYTHON.split(" "):
     setattr(Opaque, f"__{_name}__", _touch)
 
 
@@ -133,7 +134,7 @@ def _default(value: Any, *args: Any, **kwargs: Any) -> Any:
     return value if not boolean else untouched(value)
 
 
-class _Generator(Environment.code_generator_class):
+class _Generator(Generator):
     """Lets comparisons and slices, which are the interpreter's own, ask for what they compare and cut."""
 
     def visit_Compare(self, node: nodes.Compare, frame: Frame) -> None:
@@ -174,7 +175,8 @@ class OpaqueEnvironment(Environment):
     def __init__(self, loader: Any) -> None:
         super().__init__(loader)
         own: dict[str, Callable[..., Any]] = {"tojson": _to_json}
-        for name, function in self.filters.items():
+        for name in list(self.filters):
+            function: Callable[..., Any] = self.filters[name]
             self.filters[name] = own.get(name) or _guarded(function)
         plain = self.filters["default"]
         self.filters["default"] = self.filters["d"] = functools.wraps(plain)(
@@ -182,7 +184,8 @@ class OpaqueEnvironment(Environment):
                 _default(value, *args, **kwargs) if type(value) is Opaque else plain(value, *args, **kwargs)
             )
         )
-        for name, test in self.tests.items():
+        for name in list(self.tests):
+            test: Callable[..., Any] = self.tests[name]
             self.tests[name] = _guarded(test)
         self.tests["defined"] = lambda value: type(value) is Opaque or test_defined(value)
         self.tests["undefined"] = lambda value: type(value) is not Opaque and test_undefined(value)
@@ -195,7 +198,7 @@ class OpaqueEnvironment(Environment):
         """`obj[argument]`."""
         return super().getitem(untouched(obj), untouched(argument))
 
-    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805 - as Jinja has it
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
         """A call: macros pass on what they are given, and so do a mapping and its methods."""
         if not (type(__obj) is Macro or __obj is dict or type(getattr(__obj, "__self__", None)) is dict):
             for value in (*args, *kwargs.values()):

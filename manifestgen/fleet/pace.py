@@ -21,7 +21,7 @@ _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
 
 
-class Stopped(Exception):  # noqa: N818 - no error: the run was told to end
+class Stopped(Exception):
     """The run is over; no further request is to be made."""
 
 

@@ -176,14 +176,14 @@ class Rows:
         )
 
     def _read(self) -> Iterator[Row]:
-        with _reading(self._path), self._path.open("rb") as binary:
+        with _reading(self._path):
             status = self._path.stat()
-            state = (status.st_size, status.st_mtime_ns)
-            if self._state is not None and state != self._state:
-                raise InputError(
-                    "the file was changed while it was read", where=str(self._path), fix="run the same command again"
-                )
-            self._state = state
+        state = (status.st_size, status.st_mtime_ns)
+        if self._state is not None and state != self._state:
+            raise InputError(
+                "the file was changed while it was read", where=str(self._path), fix="run the same command again"
+            )
+        self._state = state
         rows = self._read_lines() if self._lines else self._read_csv()
         with closing(rows):
             yield from rows

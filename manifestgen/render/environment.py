@@ -45,7 +45,7 @@ class _Undefined(StrictUndefined):
         super().__init__(hint, obj, name, error)
 
 
-class _Generator(CodeGenerator):
+class Generator(CodeGenerator):
     """Makes the literal in `{{ "," if not loop.last }}` text of the template, and `~` join texts."""
 
     def visit_Output(self, node: nodes.Output, frame: Frame) -> None:
@@ -72,7 +72,7 @@ class _Generator(CodeGenerator):
         self.write("))")
 
 
-class _TracingGenerator(_Generator):
+class _TracingGenerator(Generator):
     """Also has each piece of output say which line it comes from."""
 
     def visit_Output(self, node: nodes.Output, frame: Frame) -> None:
@@ -114,7 +114,7 @@ class Environment(SandboxedEnvironment):
     values, which is what `mark` goes by.
     """
 
-    code_generator_class = _Generator
+    code_generator_class = Generator
 
     def __init__(self, loader: BaseLoader) -> None:
         super().__init__(
