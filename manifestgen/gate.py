@@ -94,12 +94,20 @@ def admit(
         InputError: it is no manifest, a layer, or a template that is not filled in.
         FoundError: it has errors.
     """
-    manifest = _settable(document)
+    manifest = settable(document)
     verify(document, ignore=ignore, force=force, report=report)
     return manifest
 
 
-def _settable(document: Document) -> Manifest:
+def settable(document: Document, *, layered: bool = False) -> Manifest:
+    """The manifest of a document, whatever `check` says of it.
+
+    Args:
+        layered: take a layered manifest, too.
+
+    Raises:
+        InputError: it is no manifest, a layer that is not asked for, or a template that is not filled in.
+    """
     if document.error is not None and document.kind is not Kind.TEMPLATE:
         place = document.position(document.error.offset)
         where = f"{document.name}:{place.line}:{place.column}"
@@ -117,7 +125,7 @@ def _settable(document: Document) -> Manifest:
             where=document.name,
             fix="give a manifest, as 'manifestgen render' writes it",
         )
-    if document.kind is Kind.LAYERED:
+    if document.kind is Kind.LAYERED and not layered:
         raise InputError(
             f"this is a layered manifest (keys such as '{DESIRED}.modules.NAME'), which one device cannot take",
             where=document.name,

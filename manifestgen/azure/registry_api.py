@@ -1,170 +1,272 @@
-"""The one question that a registry's data plane is asked: which digest an image has.
+"""Container registries, asked as a device's engine asks them; implements `manifestgen.distribution.Distribution`.
 
-With plain HTTP instead of an SDK: azure-containerregistry takes no user name and password, and asks only Azure's
-registries. requests is there with every Azure SDK and obeys the same proxy and certificate variables.
-The protocol: https://github.com/opencontainers/distribution-spec and its token authentication.
+The protocol: https://github.com/opencontainers/distribution-spec. Not azure-containerregistry: it takes Entra ID tokens
+instead of user name and password, and fails on registries with a Basic challenge.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
+import threading
+from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urljoin
 
-import requests
-from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase, HTTPBasicAuth
-from urllib3 import BaseHTTPResponse, Retry
-
+from manifestgen.azure.registry_http import Answer, Http, Patience
+from manifestgen.azure.registry_login import Login
 from manifestgen.cloud import Credential
-from manifestgen.errors import CloudError, DeniedError, InputError
-from manifestgen.secret import Secret, redact
+from manifestgen.distribution import Location, Platform, PullError, RemoteImage, Trouble, locate
+from manifestgen.errors import CloudError, DeniedError
 
-_ACCEPT: Final = ", ".join(
-    (
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-    )
+_INDEXES: Final = frozenset(
+    {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
 )
-_TIMEOUT: Final = (10, 30)
-_LONGEST_WAIT: Final = 15
-# The grammar in github.com/distribution/reference; what comes before the first slash is a host if it looks like one.
-_REFERENCE = re.compile(
-    r"(?:(?P<host>(?=[^/]*[.:]|localhost/)[A-Za-z0-9.-]+(?::\d+)?)/)?"
-    r"(?P<repository>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)(?::(?P<tag>\w[\w.-]*))?(?:@(?P<digest>[a-z0-9+._-]+:[0-9a-f]+))?",
-    re.ASCII,
+_MANIFESTS: Final = frozenset(
+    {"application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"}
 )
-_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+# Without the stored type among them a registry says that there is no such manifest.
+_ACCEPT: Final = {"Accept": ", ".join(sorted(_INDEXES | _MANIFESTS))}
+_LIMIT: Final = 4 << 20  # what the specification lets a registry refuse as too large a manifest
+_TAG_PAGES: Final = 10
+_NEXT: Final = re.compile(r'<([^>]*)>\s*;\s*rel="?next"?')
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-class _Retry(Retry):
-    """Waits as long as it is told to, within reason."""
+class Registries:
+    """The registries, each logged in to once for each credential; any number of threads may ask at once.
 
-    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
-        wait = super().get_retry_after(response)
-        return None if wait is None else min(wait, _LONGEST_WAIT)
+    Args:
+        patience: with each registry.
+        environ: for HTTPS_PROXY, NO_PROXY and the certificates to trust.
 
+    Raises:
+        InputError: the certificates that a variable names cannot be read.
+    """
 
-class _Anonymous(AuthBase):
-    """No login; without this requests would look into ~/.netrc."""
+    def __init__(self, patience: Patience | None = None, environ: Mapping[str, str] = os.environ) -> None:
+        self._http = Http(patience or Patience(), environ)
+        self._logins: dict[tuple[str, Credential | None], Login] = {}
+        self._lock = threading.Lock()
 
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
 
+    def find(self, image: str, credential: Credential | None, platform: Platform | None = None) -> RemoteImage:
+        """See `Distribution.find`."""
+        place = locate(image)
+        login = self._login(place, credential)
+        answer = self._manifest(place, login, place.reference)
+        digest = _digest_of(answer, place)
+        data = _object(answer, place)
+        if _media_type(answer, data) not in _INDEXES:
+            return self._single(place, login, digest, data)
+        offered = _offered(data)
+        names = tuple(dict.fromkeys(name for name, _ in offered if name is not None))
+        if not names and offered:
+            # An index need not say what its parts are for: the first one's configuration does.
+            part = _object(self._manifest(place, login, offered[0][1]), place)
+            found = self._single(place, login, digest, part)
+            return RemoteImage(digest, found.platforms, True, found.platform, found.size)
+        chosen = platform.choose(names) if platform is not None else next(iter(names), None)
+        if chosen is None:
+            return RemoteImage(digest, names, index=True)
+        child = next(child for name, child in offered if name == chosen)
+        part = _object(self._manifest(place, login, child), place)
+        return RemoteImage(digest, names, True, chosen, _size(part))
 
-class _Bearer(AuthBase):
-    """A registry's own token."""
+    def tags(self, image: str, credential: Credential | None) -> tuple[str, ...]:
+        """See `Distribution.tags`."""
+        place = locate(image)
+        login = self._login(place, credential)
+        url = f"{login.base()}/v2/{place.repository}/tags/list?n=1000"
+        found: list[str] = []
+        for _ in range(_TAG_PAGES):
+            answer = self._get(url, place, login, {})
+            if not answer.ok:
+                raise _missing(answer, place) if answer.status == 404 else _odd(answer, place)
+            tags = _object(answer, place).get("tags")
+            found += [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+            more = _NEXT.search(answer.headers.get("Link", ""))
+            target = urljoin(url, more[1]) if more else ""
+            if not target.startswith(f"{login.base()}/"):
+                break
+            url = target
+        return tuple(found)
 
-    def __init__(self, token: Secret) -> None:
-        self._token = token
+    def digest(self, image: str, credential: Credential | None) -> str | None:
+        """`sha256:…` of an image (of its index, if it is for several platforms), by a request that is not a pull.
 
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
-        return request
+        Returns:
+            None if the registry has no such image.
+
+        Raises:
+            InputError: it is no image reference.
+            DeniedError: the registry does not accept the credential, or it may not read this repository.
+            CloudError: the registry did not answer, or not as registries do.
+        """
+        place = locate(image)
+        try:
+            answer = self._manifest(place, self._login(place, credential), place.reference, method="HEAD")
+        except PullError as error:
+            if error.trouble in (Trouble.REPOSITORY_NOT_FOUND, Trouble.TAG_NOT_FOUND, Trouble.DIGEST_NOT_FOUND):
+                return None
+            if error.trouble in (Trouble.LOGIN_REFUSED, Trouble.LOGIN_REQUIRED, Trouble.NOT_ALLOWED):
+                raise DeniedError(error.what, where=error.where, fix=error.fix) from error
+            raise
+        found = answer.headers.get("Docker-Content-Digest")
+        if not found:
+            raise CloudError(
+                f"the registry answered with status {answer.status} and no digest",
+                where=place.host,
+                fix="try again; if it goes on, look at the registry's own status",
+            )
+        return found
+
+    def _login(self, place: Location, credential: Credential | None) -> Login:
+        with self._lock:
+            key = (place.host, credential)
+            if key not in self._logins:
+                self._logins[key] = Login(self._http, place.host, credential)
+            return self._logins[key]
+
+    def _single(self, place: Location, login: Login, digest: str, data: Mapping[str, Any]) -> RemoteImage:
+        """An image for one platform, which only its configuration names."""
+        config = data.get("config")
+        blob = config.get("digest") if isinstance(config, dict) else None
+        if not isinstance(blob, str) or not _DIGEST.fullmatch(blob):
+            # Not of a kind that a device can run, such as the chart of a cluster.
+            raise PullError(
+                Trouble.FAILING,
+                f"what the registry has under {place.repository!r} is no container image",
+                where=place.host,
+                fix="name an image that 'docker pull' takes",
+            )
+        url = f"{login.base()}/v2/{place.repository}/blobs/{blob}"
+        answer = self._get(url, place, login, {})
+        if not answer.ok:
+            raise _odd(answer, place)
+        described = _object(answer, place)
+        platform = _platform(described)
+        return RemoteImage(digest, (platform,) if platform else (), False, platform, _size(data))
+
+    def _manifest(self, place: Location, login: Login, reference: str, *, method: str = "GET") -> Answer:
+        url = f"{login.base()}/v2/{place.repository}/manifests/{reference}"
+        answer = self._get(url, place, login, _ACCEPT, method=method)
+        if answer.status == 404:
+            raise _missing(answer, place)
+        if not answer.ok:
+            raise _odd(answer, place)
+        return answer
+
+    def _get(
+        self, url: str, place: Location, login: Login, headers: Mapping[str, str], *, method: str = "GET"
+    ) -> Answer:
+        """An answer to somebody who is logged in. Raises PullError where the login may not read the repository."""
+        answer = self._http.get(url, {**headers, **login.headers(place.repository)}, limit=_LIMIT, method=method)
+        if answer.status == 401 and answer.url == url:
+            # A token lives for minutes, and some registries ask who it is only where there is something to read.
+            login.challenged(answer)
+            again = login.headers(place.repository, renew=True)
+            answer = self._http.get(url, {**headers, **again}, limit=_LIMIT, method=method)
+        if answer.status in (401, 403):
+            raise login.not_allowed(place.repository, answer.words)
+        return answer
 
 
 def digest(image: str, credential: Credential | None) -> str | None:
-    """`sha256:…` of an image (of its index, if it is for several platforms); None if the registry has no such image.
-
-    Args:
-        image: `host/repository:tag` or `host/repository@sha256:…`; without a host it is on Docker Hub.
-        credential: to log in with; None asks as the public does.
-
-    Raises:
-        InputError: it is no image reference.
-        DeniedError: the registry does not accept the credential, or it may not read this repository.
-        CloudError: the registry did not answer, or not as registries do.
-    """
-    host, repository, reference = _parse(image)
-    url = f"https://{host}/v2/{repository}/manifests/{reference}"
-    session = requests.Session()
-    retry = _Retry(
-        total=3,
-        connect=1,
-        other=1,
-        backoff_factor=0.5,
-        status_forcelist=(429, 500, 502, 503, 504),
-        raise_on_status=False,
-    )
-    session.mount("https://", HTTPAdapter(max_retries=retry))
+    """`Registries.digest`, for one question."""
+    registries = Registries()
     try:
-        with session:
-            response = _head(session, url, _login(credential))
-            challenge = response.headers.get("WWW-Authenticate", "")
-            if response.status_code == 401 and challenge.lower().startswith("bearer "):
-                token = _token(session, dict(_CHALLENGE.findall(challenge)), credential)
-                if token:
-                    response = _head(session, url, _Bearer(token))
-    except requests.RequestException as error:
-        raise CloudError(
-            f"the registry could not be reached: {_words(error)}",
-            where=host,
-            fix="check the registry's name, the network and HTTPS_PROXY",
-        ) from error
-    if response.status_code == 404:
-        return None
-    if response.status_code in (401, 403):
-        who = f"user {credential.username!r}" if credential else "a client without a login"
-        raise DeniedError(
-            f"the registry does not let {who} read {repository!r}",
-            where=host,
-            fix="check user name and password, and that they may pull this repository",
+        return registries.digest(image, credential)
+    finally:
+        registries.close()
+
+
+def _missing(answer: Answer, place: Location) -> PullError:
+    """What a 404 means; many registries know of a repository without tags no more than of none."""
+    if any(code == "NAME_UNKNOWN" for code, _ in answer.errors):
+        what, trouble = f"there is no repository {place.repository!r}", Trouble.REPOSITORY_NOT_FOUND
+    elif place.by_digest:
+        what, trouble = f"there is no {place.reference} in {place.repository!r}", Trouble.DIGEST_NOT_FOUND
+    else:
+        what, trouble = f"there is no tag {place.reference!r} in {place.repository!r}", Trouble.TAG_NOT_FOUND
+    return PullError(trouble, what, where=place.host, fix="check the image's name, or push the image")
+
+
+def _odd(answer: Answer, place: Location) -> PullError:
+    words = f": {answer.words}" if answer.words else ""
+    return PullError(
+        Trouble.FAILING,
+        f"the registry answered with status {answer.status}{words}",
+        where=place.host,
+        fix="check the registry's name; if it is right, look at the registry's own status",
+    )
+
+
+def _object(answer: Answer, place: Location) -> dict[str, Any]:
+    try:
+        data = answer.json()
+    except ValueError:
+        data = None
+    if not isinstance(data, dict):
+        raise PullError(
+            Trouble.FAILING,
+            f"the registry answered with status {answer.status} and something that is no JSON object",
+            where=place.host,
+            fix="check the registry's name: this may be another kind of server",
         )
-    found = response.headers.get("Docker-Content-Digest")
-    if not response.ok or not found:
-        raise CloudError(
-            f"the registry answered with status {response.status_code} and no digest",
-            where=host,
-            fix="try again; if it goes on, look at the registry's own status",
+    return data
+
+
+def _digest_of(answer: Answer, place: Location) -> str:
+    """The digest of a manifest, from its bytes: what a registry tells about them is only compared."""
+    found = f"sha256:{hashlib.sha256(answer.body).hexdigest()}"
+    told = place.reference if place.by_digest else answer.headers.get("Docker-Content-Digest", found)
+    if told.startswith("sha256:") and told != found:
+        raise PullError(
+            Trouble.FAILING,
+            f"the registry sent something else than {told}: its digest is {found}",
+            where=place.host,
+            fix="a device refuses that too: look at the registry, or at the proxy before it",
         )
+    return found if told.startswith("sha256:") else told
+
+
+def _media_type(answer: Answer, data: Mapping[str, Any]) -> str:
+    told = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if told in _INDEXES | _MANIFESTS:
+        return told
+    return str(data.get("mediaType") or next(iter(_INDEXES)) if isinstance(data.get("manifests"), list) else "")
+
+
+def _offered(index: Mapping[str, Any]) -> list[tuple[Platform | None, str]]:
+    """The parts of an index: platform, if it is told, and digest. What builders say about a build is left out."""
+    found: list[tuple[Platform | None, str]] = []
+    entries = index.get("manifests")
+    for entry in entries if isinstance(entries, list) else []:
+        child = entry.get("digest") if isinstance(entry, dict) else None
+        if not isinstance(child, str) or not _DIGEST.fullmatch(child):
+            continue
+        platform = _platform(entry.get("platform"))
+        if platform is None or platform.os != "unknown":
+            found.append((platform, child))
     return found
 
 
-def _parse(image: str) -> tuple[str, str, str]:
-    match = _REFERENCE.fullmatch(image.strip())
-    if match is None:
-        raise InputError(f"{image!r} is no image reference", fix="write it as acme.azurecr.io/scorer:1.4.2")
-    host, repository = match["host"], match["repository"]
-    if host in (None, "docker.io", "index.docker.io"):
-        host = "registry-1.docker.io"
-        repository = repository if "/" in repository else f"library/{repository}"
-    return host, repository, match["digest"] or match["tag"] or "latest"
-
-
-def _login(credential: Credential | None) -> AuthBase:
-    if credential is None:
-        return _Anonymous()
-    return HTTPBasicAuth(credential.username.encode(), credential.password.reveal().encode())
-
-
-def _head(session: requests.Session, url: str, auth: AuthBase) -> requests.Response:
-    return session.head(url, headers={"Accept": _ACCEPT}, auth=auth, timeout=_TIMEOUT, allow_redirects=True)
-
-
-def _token(session: requests.Session, challenge: dict[str, str], credential: Credential | None) -> Secret | None:
-    """A token from where the challenge says; None if the credential gets none."""
-    realm = challenge.get("realm", "")
-    if not realm.startswith("https://"):
+def _platform(data: Any) -> Platform | None:
+    if not isinstance(data, dict):
         return None
-    asked = {name: challenge[name] for name in ("service", "scope") if name in challenge}
-    response = session.get(realm, params=asked, auth=_login(credential), timeout=_TIMEOUT)
-    if response.status_code in (400, 401, 403):
-        return None
-    response.raise_for_status()
-    answer: dict[str, Any] = response.json()
-    text = answer.get("access_token") or answer.get("token")
-    return Secret(text) if text else None
+    parts = [data.get(name) for name in ("os", "architecture", "variant")]
+    os_name, architecture, variant = (part if isinstance(part, str) else "" for part in parts)
+    return Platform.of(os_name, architecture, variant) if os_name and architecture else None
 
 
-def _words(error: Exception) -> str:
-    """The innermost reason: what wraps it repeats the URL and the names of classes."""
-    reason: Any = error
-    while True:
-        inner = getattr(reason, "reason", None) or getattr(reason, "original_error", None)
-        if inner is None and reason.args and isinstance(reason.args[0], Exception):
-            inner = reason.args[0]
-        if not isinstance(inner, Exception):
-            break
-        reason = inner
-    return redact(re.sub(r"^<?\w*Connection\S*?(?: object at \w+>|, port=\d+\)): ", "", str(reason)))
+def _size(manifest: Mapping[str, Any]) -> int | None:
+    """Bytes of an image's configuration and layers, as they are transferred; None if it does not say."""
+    layers = manifest.get("layers")
+    parts = [manifest.get("config"), *(layers if isinstance(layers, list) else [])]
+    sizes = [part.get("size") for part in parts if isinstance(part, dict)]
+    return sum(size for size in sizes if isinstance(size, int)) if isinstance(layers, list) else None

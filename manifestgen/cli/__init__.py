@@ -31,6 +31,7 @@ COMMANDS = {
     "render": "Render a deployment manifest from a template.",
     "check": "Check manifests as IoT Hub and the device will.",
     "explain": "Explain a rule of 'check'.",
+    "preflight": "Ask the registries for a manifest's images, as the device will.",
     "plan": "Show what would change on a device.",
     "apply": "Set the modules of a device and wait until they run.",
     "status": "Show what a device should run and what it runs.",

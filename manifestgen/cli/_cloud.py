@@ -15,6 +15,7 @@ from manifestgen.secret import Secret
 if TYPE_CHECKING:
     from manifestgen.cloud import Credential, Hub, ImageBuilder, Registry, RegistryInfo
     from manifestgen.credentials.kept import Kept
+    from manifestgen.distribution import Distribution
     from manifestgen.project.load import Project
 
 CONNECTION_STRING = "IOTHUB_CONNECTION_STRING"
@@ -90,6 +91,13 @@ class Clouds:
     def registry(self) -> Registry:
         """The container registries of the caller's subscriptions."""
         from manifestgen.azure.acr import Registries
+
+        return Registries()
+
+    @cached_property
+    def distribution(self) -> Distribution:
+        """The registries that images come from."""
+        from manifestgen.azure.registry_api import Registries
 
         return Registries()
 

@@ -24,11 +24,21 @@ def load_manifest(file: Path, console: Console, *, force: bool) -> Manifest:
         InputError: it cannot be read, is no manifest, or a placeholder has no value.
         FoundError: `check` finds errors in it.
     """
-    from manifestgen.gate import admit, resolve
+    from manifestgen.gate import admit
+
+    return admit(load_document(file), force=force, report=findings_reporter(console))
+
+
+def load_document(file: Path) -> Document:
+    """The document in a file, or on stdin for `-`, with its placeholders filled in from the environment.
+
+    Raises:
+        InputError: it cannot be read, or a placeholder has no value.
+    """
+    from manifestgen.gate import resolve
     from manifestgen.manifest.document import read
 
-    document = resolve(read(_bytes(file), "stdin" if str(file) == "-" else str(file)), os.environ)
-    return admit(document, force=force, report=findings_reporter(console))
+    return resolve(read(_bytes(file), "stdin" if str(file) == "-" else str(file)), os.environ)
 
 
 def _bytes(file: Path) -> bytes:

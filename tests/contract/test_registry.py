@@ -199,9 +199,10 @@ def test_an_outage_that_does_not_end_is_an_error_with_the_services_words(sdk: Cl
 
 
 def test_a_registry_that_answers_with_errors_is_an_error(sdk: Cloud, sandbox: Any) -> None:
+    credential = sdk.registry.admin_credential(sdk.registry.by_id(sdk.id))
     sandbox.fault("status", path="/manifests/", status=418, times="forever")
     with pytest.raises(CloudError, match="status 418"):
-        sdk.registry.digest(f"{sdk.host}/scorer:1", None)
+        sdk.registry.digest(f"{sdk.host}/scorer:1", credential)
 
 
 def test_a_host_without_a_registry_cannot_be_reached(sdk: Cloud) -> None:

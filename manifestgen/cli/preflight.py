@@ -1,0 +1,72 @@
+"""`manifestgen preflight`: asks the registries for a manifest's images, as the device will."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from manifestgen.cli._cloud import open_hub, project_here
+from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.errors import InputError
+
+if TYPE_CHECKING:
+    from manifestgen.distribution import Platform
+
+
+@click.command(
+    epilog=usage_of(
+        "manifestgen preflight deployment.json",
+        "manifestgen preflight deployment.json --device edge-01",
+        "manifestgen preflight deployment.json --platform linux/arm64 --output json",
+    )
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--device", "device_id", metavar="ID", help="Compare with the platform that this device reports.")
+@click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Compare with this platform, such as linux/arm64.")
+@hub_option
+@common_options
+def command(file: Path, device_id: str | None, platform: str | None, hub: str | None, console: Console) -> int:
+    """Ask the registries for each image of FILE, with the registry credentials that are in it.
+
+    As the device's engine would: logs in to each registry once, reads each image's manifest, pulls
+    nothing. Says what was found, or exactly what is wrong. Exit code 1 if a pull would fail.
+    """
+    from manifestgen.azure.registry_api import Registries
+    from manifestgen.cli._manifest import load_document
+    from manifestgen.gate import settable
+    from manifestgen.preflight import State, preflight
+    from manifestgen.report import preflight as report
+
+    if device_id is not None and platform is not None:
+        what = "--device and --platform exclude each other"
+        raise InputError(what, fix="drop one of the two: a device tells its own platform")
+    manifest = settable(load_document(file), layered=True)
+    wanted = _platform(device_id, platform, hub)
+    registries = Registries()
+    try:
+        pulls = preflight(manifest, registries, wanted)
+    finally:
+        registries.close()
+    console.result(report.text(pulls))
+    console.document(report.data(pulls, wanted))
+    return 1 if any(pull.state is State.FAILED for pull in pulls) else 0
+
+
+def _platform(device_id: str | None, platform: str | None, hub: str | None) -> Platform | None:
+    from manifestgen.distribution import Platform
+    from manifestgen.preflight import device_platform
+
+    if platform is not None:
+        return Platform.parse(platform)
+    if device_id is None:
+        return None
+    service = open_hub(hub, project_here())
+    service.device(device_id)  # that it is unknown is a clearer error than that its edgeAgent is
+    agent = service.module_twin(device_id, "$edgeAgent")
+    try:
+        return device_platform(agent.reported if agent is not None else {})
+    except InputError as error:
+        error.where = f"device {device_id!r}"
+        raise
