@@ -217,8 +217,9 @@ def _nearly(credentials: Mapping[str, RegistryCredential], host: str | None) -> 
     """The credential that was meant for a host and whose address never equals it."""
     if host is None:
         return None
-    wanted = _essence(host)
-    return next((entry for entry in credentials.values() if _essence(entry.address) == wanted), None)
+    found = {_essence(entry.address): entry for entry in reversed(credentials.values())}
+    without_port = {essence.partition(":")[0]: entry for essence, entry in found.items() if essence != DOCKER_HUB}
+    return found.get(_essence(host)) or without_port.get(host.lower().partition(":")[0])
 
 
 def _essence(address: str) -> str:
@@ -244,13 +245,11 @@ def _nearest(
     import difflib
 
     near = difflib.get_close_matches(locate(image).reference, known, n=_NEAREST, cutoff=0.5)
-    words = f"the nearest are {_listed(near)}" if near else f"there are {_listed(sorted(known)[-_NEAREST:])}"
+    shown = near or sorted(known)[-_NEAREST:]
+    verb = "is" if len(shown) == 1 else "are"
+    words = f"{'the nearest' if near else 'there'} {verb} {', '.join(map(repr, shown))}"
     fix = f"write one that is there, such as {near[0]!r}, or push the image" if near else error.fix
     return _with(pull, State.FAILED, trouble=error.trouble, words=f"{error.what}; {words}", fix=fix)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(repr(name) for name in names)
 
 
 def _wrong_platform(remote: RemoteImage, platform: Platform) -> tuple[str, str]:

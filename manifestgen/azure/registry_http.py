@@ -382,9 +382,9 @@ def _translated(error: Exception, url: str, patience: Patience) -> PullError:
                 "insecure-registries",
             )
         if isinstance(reason, ConnectTimeoutError):
-            return _slow(host, f"no connection within {patience.connect:.0f} s")
+            return _slow(host, f"no connection within {patience.connect:g} s")
         if isinstance(reason, ReadTimeoutError):
-            return _slow(host, f"no answer within {patience.read:.0f} s")
+            return _slow(host, f"no answer within {patience.read:g} s")
     words = _words(reasons)
     return PullError(
         Trouble.UNREACHABLE,
@@ -405,18 +405,19 @@ def _slow(host: str, words: str) -> PullError:
 
 def _refused(answer: Answer, seconds: float) -> PullError:
     said = f": {answer.words}" if answer.words else ""
+    tried = f", after {seconds:.0f} s of trying" if seconds >= 0.5 else ""
     if answer.status == 429:
         asked = seconds_of(answer.headers.get("Retry-After"))
         wait = "" if asked is None else f" and asks to wait {asked:.0f} s"
         return PullError(
             Trouble.THROTTLED,
-            f"the registry still answers 'too many requests' (429) after {seconds:.0f} s{wait}{said}",
+            f"the registry answers 'too many requests' (429){wait}{tried}{said}",
             where=answer.host,
             fix="wait, then try again; who logs in is often given more than the public is",
         )
     return PullError(
         Trouble.FAILING,
-        f"the registry answered with status {answer.status} for {seconds:.0f} s{said}",
+        f"the registry answered with status {answer.status}{tried}{said}",
         where=answer.host,
         fix="try again; if it goes on, look at the registry's own status",
     )
