@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from manifestgen.diff import Change, Effect, FieldChange
@@ -21,20 +22,27 @@ _EFFECTS = {
 
 def text(plan: Plan) -> str:
     """The plan for a person: one line a change, what differs below it, and a summary."""
-    lines = [f"device {plan.device!r} on {plan.hub}"]
-    for change in plan.changes:
-        lines.append(f"  {_SIGNS[change.kind]} {printable(str(change))}{_suffix(change)}")
-        lines.extend(f"      {printable(str(field))}" for field in change.fields)
-    lines.append(summary(plan))
-    return "\n".join(lines)
+    return "\n".join([f"device {plan.device!r} on {plan.hub}", *lines(plan.changes), summary(plan)])
+
+
+def lines(changes: Iterable[Change]) -> Iterator[str]:
+    """One line a change, and what differs below it."""
+    for change in changes:
+        yield f"  {_SIGNS[change.kind]} {printable(str(change))}{_suffix(change)}"
+        yield from (f"      {printable(str(field))}" for field in change.fields)
 
 
 def summary(plan: Plan) -> str:
     """One line: how many changes of each kind, and how many containers they recreate."""
     if not plan.changes:
         return f"no changes: the device has this manifest already (version {plan.version})"
-    counts = Counter(change.kind for change in plan.changes)
-    recreated = sum(change.effect is Effect.RECREATED for change in plan.changes)
+    return tally(plan.changes)
+
+
+def tally(changes: Collection[Change]) -> str:
+    """How many changes of each kind, and how many containers they recreate."""
+    counts = Counter(change.kind for change in changes)
+    recreated = sum(change.effect is Effect.RECREATED for change in changes)
     containers = f" ({recreated} container{'s' if recreated > 1 else ''} recreated)" if recreated else ""
     return f"plan: {counts['added']} to add, {counts['changed']} to change{containers}, {counts['removed']} to remove"
 
@@ -49,7 +57,7 @@ def data(plan: Plan) -> dict[str, Any]:
         "hub": plan.hub,
         "device": plan.device,
         "version": plan.version,
-        "changes": [_change(change) for change in plan.changes],
+        "changes": [change_data(change) for change in plan.changes],
         "warnings": list(plan.warnings),
     }
 
@@ -59,7 +67,8 @@ def _suffix(change: Change) -> str:
     return f"  # {said}" if said else ""
 
 
-def _change(change: Change) -> dict[str, Any]:
+def change_data(change: Change) -> dict[str, Any]:
+    """A change as JSON data; see `data`."""
     return {
         "kind": change.kind,
         "subject": change.subject,
