@@ -59,8 +59,8 @@ class Opaque:
     def __getattr__(self, name: str) -> NoReturn:
         raise Touched([self._number])
 
-    @property  # type: ignore[misc,override]  # `isinstance` asks for it
-    def __class__(self) -> NoReturn:
+    @property  # type: ignore[misc]  # mypy does not know properties there
+    def __class__(self) -> NoReturn:  # type: ignore[override]  # `isinstance` asks for it
         raise Touched([self._number])
 
 
@@ -175,8 +175,8 @@ class OpaqueEnvironment(Environment):
     def __init__(self, loader: Any) -> None:
         super().__init__(loader)
         own: dict[str, Callable[..., Any]] = {"tojson": _to_json}
-        for name in list(self.filters):
-            function: Callable[..., Any] = self.filters[name]
+        filters: dict[str, Any] = dict(self.filters)
+        for name, function in filters.items():
             self.filters[name] = own.get(name) or _guarded(function)
         plain = self.filters["default"]
         self.filters["default"] = self.filters["d"] = functools.wraps(plain)(
@@ -184,8 +184,8 @@ class OpaqueEnvironment(Environment):
                 _default(value, *args, **kwargs) if type(value) is Opaque else plain(value, *args, **kwargs)
             )
         )
-        for name in list(self.tests):
-            test: Callable[..., Any] = self.tests[name]
+        tests: dict[str, Any] = dict(self.tests)
+        for name, test in tests.items():
             self.tests[name] = _guarded(test)
         self.tests["defined"] = lambda value: type(value) is Opaque or test_defined(value)
         self.tests["undefined"] = lambda value: type(value) is not Opaque and test_undefined(value)

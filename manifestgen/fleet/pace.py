@@ -17,8 +17,10 @@ from manifestgen.errors import BusyError, CloudError
 
 # A thread that wakes up late may catch up so many seconds; more would be a burst.
 _CREDIT: Final = 0.2
-_FIRST_PAUSE: Final = 0.5
+_FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 30.0
+# A request or two that fail are their own trouble; so many in a row, whoever makes them, are the hub's.
+_OUTAGE: Final = 5
 
 
 class Stopped(Exception):
@@ -58,7 +60,8 @@ class Pace:
         self._pause = _FIRST_PAUSE
         self._failing_since: float | None = None
         self._answers = 0
-        self._reason: CloudError | None = None
+        self._failures = 0
+        self._reason: Exception | None = None
 
     @property
     def answers(self) -> int:
@@ -71,7 +74,7 @@ class Pace:
         return self._stop.is_set()
 
     @property
-    def reason(self) -> CloudError | None:
+    def reason(self) -> Exception | None:
         """Why the run was ended before its time; None if it was not, or by whoever called `stop`."""
         return self._reason
 
@@ -80,7 +83,7 @@ class Pace:
         """For how many seconds from now on nothing is asked, because the hub wants it so or does not answer."""
         return max(0.0, self._paused_until - self._clock())
 
-    def stop(self, reason: CloudError | None = None) -> None:
+    def stop(self, reason: Exception | None = None) -> None:
         """End the run: whoever waits for a turn, or asks for one, gets `Stopped`."""
         with self._lock:
             self._reason = self._reason or reason
@@ -108,6 +111,7 @@ class Pace:
         with self._lock:
             self._answers += 1
             self._failing_since = None
+            self._failures = 0
             self._pause = _FIRST_PAUSE
 
     def busy(self, error: BusyError) -> None:
@@ -117,6 +121,7 @@ class Pace:
         """
         with self._lock:
             now = self._clock()
+            self._failures += 1
             if self._failing_since is None:
                 self._failing_since = now
             elif now - self._failing_since >= self._give_up_after and self._reason is None:
@@ -124,8 +129,8 @@ class Pace:
                 self._stop.set()
             if error.retry_after is not None:
                 pause = error.retry_after
-            elif now < self._paused_until:
-                return  # another thread has met the same trouble
+            elif now < self._paused_until or (not error.throttled and self._failures < _OUTAGE):
+                return  # another thread has met the same trouble, or it is no trouble of all
             else:
                 pause = self._pause * (0.5 + self._jitter() / 2)
                 self._pause = min(self._pause * 2, _LONGEST_PAUSE)

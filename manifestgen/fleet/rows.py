@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -188,7 +188,7 @@ class Rows:
         with closing(rows):
             yield from rows
 
-    def _read_csv(self) -> Iterator[Row]:
+    def _read_csv(self) -> Generator[Row, None, None]:
         with _reading(self._path), self._path.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, strict=True)
             begin = 1
@@ -279,7 +279,7 @@ class Rows:
             places, leaves = tuple(places[index] for index in given), [leaves[index] for index in given]
         return Row(number, line, device, places, tuple(leaves))
 
-    def _read_lines(self) -> Iterator[Row]:
+    def _read_lines(self) -> Generator[Row, None, None]:
         with _reading(self._path), self._path.open("rb") as stream:
             number = 0
             for line, text in enumerate(_short_lines(stream, self._path), start=1):

@@ -243,6 +243,27 @@ class Renderer:
 _DEVICE: Final[Place] = ("device",)
 
 
+def names_in(template: Template) -> frozenset[str] | None:
+    """The names that a template, and those that it is made of, look up; None if that cannot be told from their text."""
+    from jinja2.meta import find_undeclared_variables
+
+    names: set[str] = set()
+    for source in template.sources():
+        if source is None:
+            return None
+        names |= find_undeclared_variables(source[1])
+    return frozenset(names)
+
+
+def hash_of(template: Template) -> str:
+    """SHA-256 of a template's text and of those that it names, hex digest."""
+    digest = hashlib.sha256()
+    for source in template.sources():
+        text = b"" if source is None else source[0].encode()
+        digest.update(len(text).to_bytes(8, "big") + text)
+    return digest.hexdigest()
+
+
 def _ready(body: bytes) -> Ready:
     return Ready(body, hashlib.blake2b(body, digest_size=16).hexdigest())
 

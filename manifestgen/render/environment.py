@@ -49,6 +49,7 @@ class Generator(CodeGenerator):
     """Makes the literal in `{{ "," if not loop.last }}` text of the template, and `~` join texts."""
 
     def visit_Output(self, node: nodes.Output, frame: Frame) -> None:
+        """What a template puts out."""
         node.nodes = [_literal_as_text(child) for child in node.nodes]
         super().visit_Output(node, frame)
 
@@ -65,6 +66,7 @@ class Generator(CodeGenerator):
         self.write(")")
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:
+        """`a ~ b`."""
         self.write("environment.join_texts((")
         for argument in node.nodes:
             self.visit(argument, frame)
