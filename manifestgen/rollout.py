@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from manifestgen.cloud import Twin
 
@@ -76,7 +76,8 @@ def assess(agent: Twin, hub: Twin | None = None) -> Rollout:
     def rollout(state: State, reason: str = "", fix: str = "") -> Rollout:
         return Rollout(state, agent.desired_version, version, code, description, modules, reason, fix)
 
-    if code in _REFUSALS and not seen:
+    # 417 is said of the nothing that it had before, unless nothing was set now too.
+    if code in _REFUSALS and not seen and not (code == _EMPTY and agent.desired):
         said = f"{code} {description.rstrip('.') or _REFUSALS[code]}"
         if not _is_stale(agent):
             return rollout(State.REFUSED, f"the device refused it: {said}", _REFUSAL_FIXES[code])
@@ -109,15 +110,16 @@ def assess(agent: Twin, hub: Twin | None = None) -> Rollout:
     return rollout(State.HEALTHY)
 
 
+_EMPTY: Final = 417
 _REFUSALS: Mapping[Any, str] = {
     400: "the configuration's format is invalid",
     412: "its schema version is not supported",
-    417: "the configuration is empty",
+    _EMPTY: "the configuration is empty",
 }
 _REFUSAL_FIXES: Mapping[Any, str] = {
     400: "run 'manifestgen check' on the manifest: the device does not say which field it means",
     412: "use schemaVersion 1.1, or update the runtime on the device",
-    417: "set modules on the device",
+    _EMPTY: "set modules on the device",
 }
 
 
@@ -132,6 +134,8 @@ def _not_seen(agent: Twin, version: Any) -> str:
         return "the device is offline; it takes its modules when it connects"
     if version is None:
         return "edgeAgent has not reported anything yet"
+    if isinstance(version, int) and version < 0:
+        return f"edgeAgent has not seen version {agent.desired_version} yet, and had none before"
     return f"edgeAgent has not seen version {agent.desired_version} yet, it is at {version}"
 
 

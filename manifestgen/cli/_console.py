@@ -39,6 +39,7 @@ class Console:
         self.output = "text"
         self.quiet = False
         self.verbosity = 0
+        self._live_rows = 0
 
     @property
     def interactive(self) -> bool:
@@ -48,11 +49,13 @@ class Console:
     def result(self, text: str) -> None:
         """A line of the result in text form; nothing with `--output json`."""
         if self.output == "text":
+            self._erase()
             click.echo(redact(text))
 
     def document(self, data: Any) -> None:
         """The result in JSON form; nothing with `--output text`."""
         if self.output == "json":
+            self._erase()
             click.echo(json.dumps(redact_json(data), indent=2, ensure_ascii=False))
 
     def disclose(self, text: str, *, newline: bool = True) -> None:
@@ -62,7 +65,34 @@ class Console:
     def progress(self, text: str) -> None:
         """What is being done, on stderr."""
         if not self.quiet:
+            self._erase()
             click.echo(redact(text), err=True)
+
+    @property
+    def live(self) -> bool:
+        """Whether lines can be replaced in place: on a terminal, where no log records come in between."""
+        return sys.stderr is not None and sys.stderr.isatty() and self.verbosity == 0
+
+    def redraw(self, lines: list[str]) -> None:
+        """Put these lines, on stderr, in the place of those drawn before; what is said next takes their place."""
+        if self.quiet:
+            return
+        import shutil
+
+        width = shutil.get_terminal_size().columns
+        # A line that wraps would take two rows, and the next drawing would begin in the wrong one.
+        shown = [line if len(line) < width else f"{line[: width - 2]}…" for line in map(redact, lines)]
+        # In one piece, so that nothing flickers.
+        click.echo(self._back() + "\n".join(shown), err=True)
+        self._live_rows = len(shown)
+
+    def _erase(self) -> None:
+        if self._live_rows:
+            click.echo(self._back(), err=True, nl=False)
+            self._live_rows = 0
+
+    def _back(self) -> str:
+        return f"\x1b[{self._live_rows}A\r\x1b[J" if self._live_rows else ""
 
     def step(self, name: str, outcome: str) -> None:
         """A step that is done and its result in a line, on stderr."""
@@ -70,6 +100,7 @@ class Console:
 
     def warn(self, text: str) -> None:
         """Something that is not an error and should be known, on stderr."""
+        self._erase()
         click.echo(styled("warning: ", fg="yellow") + redact(text), err=True)
 
     def confirm(self, question: str) -> bool:
@@ -78,6 +109,7 @@ class Console:
 
     def fail(self, error: ManifestgenError) -> int:
         """Say what went wrong and what to do about it; returns the exit code."""
+        self._live_rows = 0  # what was seen last stays above the error
         if self.quiet:
             for line in error.detail:
                 click.echo(redact(line), err=True)

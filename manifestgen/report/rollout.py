@@ -32,7 +32,8 @@ def summary(device: str, rollout: Rollout) -> str:
 def module_lines(rollout: Rollout) -> list[str]:
     """One line a module: mark, name, what it does, its image."""
     width = max((len(module.name) for module in rollout.modules), default=0)
-    return [_module_line(module, width) for module in rollout.modules]
+    words = max((len(module.words) for module in rollout.modules), default=0)
+    return [_module_line(module, width, words) for module in rollout.modules]
 
 
 def changed_lines(before: Rollout | None, rollout: Rollout) -> Iterator[str]:
@@ -50,8 +51,8 @@ def changed_lines(before: Rollout | None, rollout: Rollout) -> Iterator[str]:
         yield f"  {rollout.reason}"
 
 
-def _module_line(module: ModuleStatus, width: int) -> str:
-    return f"  {_MARKS[module.state]} {module.name:<{width}}  {module.words}  {module.desired_image}".rstrip()
+def _module_line(module: ModuleStatus, width: int, words: int = 0) -> str:
+    return f"  {_MARKS[module.state]} {module.name:<{width}}  {module.words:<{words}}  {module.desired_image}".rstrip()
 
 
 def data(device: str, rollout: Rollout) -> dict[str, Any]:

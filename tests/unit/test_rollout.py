@@ -54,12 +54,18 @@ def test_version_taken_and_every_module_in_its_state_with_its_image_is_healthy()
     ]
 
 
-@pytest.mark.parametrize("code", [400, 412, 417])
+@pytest.mark.parametrize("code", [400, 412])
 def test_a_refusal_keeps_the_old_version_and_is_said_at_once(code: int) -> None:
     rollout = read(reported(version=6, code=code, description="it says so"))
     assert rollout.state is State.REFUSED
     assert f"{code} it says so" in rollout.reason
     assert rollout.fix
+
+
+def test_a_device_that_had_nothing_is_waited_for_and_one_that_gets_nothing_says_so() -> None:
+    empty = reported(version=6, code=417, description="This device has an empty configuration")
+    assert read(empty).state is State.WAITING
+    assert assess(Twin("$edgeAgent", {}, 7, empty, connected=True)).state is State.REFUSED
 
 
 def test_a_refusal_of_earlier_properties_is_not_taken_for_one_of_these_at_once() -> None:

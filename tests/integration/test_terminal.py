@@ -1,0 +1,116 @@
+"""A device's life as a person sees it at a terminal, kept as text: what each command left on the screen.
+
+The commands run in processes of their own on a pseudo-terminal; a terminal emulator draws what they write, so that live
+lines replace each other as they do for a person.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.hub_service import content, module
+from integration.command_line import in_this_process
+
+pyte = pytest.importorskip("pyte")
+
+SENSOR = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor"
+COLUMNS, ROWS = 112, 60
+GOLDEN = Path(__file__).parent.parent / "golden/terminal/device-life.txt"
+
+
+@dataclass
+class Recording:
+    """Commands at a terminal, and what the screen showed.
+
+    Attributes:
+        text: the commands, each with its exit code, its last screen, and a screen from when modules were on their way.
+        frames: every screen of the last command, in order, without repetitions.
+    """
+
+    folder: Path
+    text: str = ""
+    frames: list[str] = field(default_factory=list)
+
+    def __call__(self, *arguments: str, typed: str = "") -> None:
+        """Run a command; `typed` is what a person answers to its question."""
+        screen = pyte.Screen(COLUMNS, ROWS)
+        stream = pyte.ByteStream(screen)
+        terminal, its_end = os.openpty()
+        fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+        self.frames = []
+        command = [sys.executable, "-m", "manifestgen", *arguments]
+        environment = {**os.environ, "TERM": "xterm-256color", "PYTHONUNBUFFERED": "1"}
+        with subprocess.Popen(
+            command, cwd=self.folder, env=environment, stdin=its_end, stdout=its_end, stderr=its_end
+        ) as running:
+            os.close(its_end)
+            with contextlib.suppress(OSError):  # the command has ended, and nobody else has the terminal
+                while part := os.read(terminal, 65536):
+                    stream.feed(part)
+                    shown = "\n".join(line.rstrip() for line in screen.display).rstrip()
+                    if not self.frames or self.frames[-1] != shown:
+                        self.frames.append(shown)
+                    if typed and shown.endswith("[y/N]:"):
+                        os.write(terminal, typed.encode())
+                        typed = ""
+            os.close(terminal)
+            code = running.wait(60)
+        self.text += f"$ manifestgen {' '.join(arguments)}\n"
+        underway = [frame for frame in self.frames if "not there yet" in frame]
+        if underway and underway[0] != self.frames[-1]:
+            self.text += f"{underway[0]}\n[and at the end]\n"
+        self.text += f"{self.frames[-1]}\n[exit {code}]\n\n"
+
+    def saw_in_turn(self, *words: str) -> bool:
+        """Whether frames of the last command had these words, one after the other."""
+        rest = iter(self.frames)
+        return all(any(word in frame for frame in rest) for word in words)
+
+
+@pytest.fixture
+def recording(quick: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recording:
+    """A device `edge-07` that pulls slowly enough to be watched."""
+    from manifestgen.sandbox.world import Pace
+
+    monkeypatch.setattr(quick.world, "pace", Pace(pull=1.5, start=0.1, retry=0.5))
+    assert in_this_process("device", "register", "edge-07", "-q").code == 0
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    return Recording(tmp_path)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., None]:
+    def write(name: str, **images: str) -> None:
+        modules = {module_: module(f"{SENSOR}:{tag}") for module_, tag in images.items()}
+        (tmp_path / name).write_text(json.dumps(content(modules), indent=2))
+
+    return write
+
+
+def test_plan_apply_failure_rollback_and_status_at_a_terminal(
+    recording: Recording, write: Callable[..., None], golden: Callable[[Path, str], None]
+) -> None:
+    write("site.json", sensor="1.5")
+    write("next.json", sensor="1.5", filter="1.6-not-there")
+    device = ("--device", "edge-07")
+
+    recording("plan", "site.json", *device)
+    recording("apply", "site.json", *device, typed="y\n")
+    assert recording.saw_in_turn("not there yet", "ok sensor", "healthy")
+    recording("apply", "next.json", *device, "--rollback-on-failure", "--yes")
+    assert recording.saw_in_turn("not there yet", "the image does not exist")
+    recording("status", *device)
+
+    golden(GOLDEN, recording.text)
