@@ -7,6 +7,7 @@ folder finds everything again at its next start.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import secrets
@@ -17,10 +18,32 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 _LOG = logging.getLogger(__name__)
+
+# Of pages of the file that are kept in memory.
+_CACHE_KIB = 32 * 1024
 
 # Comes after every other character, so that what begins with a text lies between it and it with this behind.
 _LAST = "\U0010ffff"
+
+
+def dump(value: Any) -> bytes:
+    """JSON text of a value."""
+    try:
+        return msgspec.json.encode(value)
+    except (UnicodeError, OverflowError):
+        # Half a surrogate pair, or a very large number: no text in UTF-8 for the one and no 64 bits for the other.
+        return json.dumps(value).encode()
+
+
+def load(text: bytes) -> Any:
+    """The value of a JSON text that `dump` made."""
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return json.loads(text)
 
 
 class Store:
@@ -34,25 +57,26 @@ class Store:
         self._db = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode = WAL" if path else "PRAGMA journal_mode = MEMORY")
         self._db.execute("PRAGMA synchronous = OFF")
+        self._db.execute(f"PRAGMA cache_size = {-_CACHE_KIB}")
         self._db.execute(
             "CREATE TABLE IF NOT EXISTS document (kind TEXT, key TEXT, value TEXT, PRIMARY KEY (kind, key)) "
             "WITHOUT ROWID"
         )
 
-        self._watchers: dict[str, Callable[[str], None]] = {}
+        self._watchers: dict[str, Callable[[str], object]] = {}
 
-    def watch(self, kind: str, changed: Callable[[str], None]) -> None:
+    def watch(self, kind: str, changed: Callable[[str], object]) -> None:
         """Call `changed` with the key of each document of a kind that is written or deleted from now on."""
         self._watchers[kind] = changed
 
     def get(self, kind: str, key: str) -> Any:
         """The document, or None."""
         row = self._db.execute("SELECT value FROM document WHERE kind = ? AND key = ?", (kind, key)).fetchone()
-        return None if row is None else json.loads(row[0])
+        return None if row is None else load(row[0])
 
     def put(self, kind: str, key: str, value: Any) -> None:
         """Write the document, new or not."""
-        self._db.execute("INSERT OR REPLACE INTO document VALUES (?, ?, ?)", (kind, key, json.dumps(value)))
+        self._db.execute("INSERT OR REPLACE INTO document VALUES (?, ?, ?)", (kind, key, dump(value)))
         if kind in self._watchers:
             self._watchers[kind](key)
 
@@ -69,7 +93,7 @@ class Store:
             "SELECT key, value FROM document WHERE kind = ? AND key >= ? AND key > ? AND key < ? ORDER BY key LIMIT ?",
             (kind, prefix, after, prefix + _LAST, limit),
         ).fetchall()
-        return ((key, json.loads(value)) for key, value in rows)
+        return ((key, load(value)) for key, value in rows)
 
     def keys(self, kind: str) -> Iterator[str]:
         """The keys of a kind in order."""
@@ -86,6 +110,15 @@ class Store:
     def counts(self) -> dict[str, int]:
         """How many documents there are of each kind."""
         return dict(self._db.execute("SELECT kind, count(*) FROM document GROUP BY kind ORDER BY kind").fetchall())
+
+    @contextlib.contextmanager
+    def batch(self) -> Iterator[None]:
+        """Make many changes at the price of one; nothing else may run in the meantime, so do not await in it."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("COMMIT")
 
     def close(self) -> None:
         """Close the file."""
@@ -159,13 +192,21 @@ class World:
     # What services can tell the admin API about themselves, by name.
     views: dict[str, Callable[[], Any]] = field(default_factory=dict)
 
-    def secret(self, name: str) -> str:
-        """A random secret that keeps its value for as long as the state is kept."""
-        value = self.store.get("secret", name)
-        if value is None:
-            value = secrets.token_urlsafe(32)
-            self.store.put("secret", name, value)
-        return str(value)
+    _secrets: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self.store.watch("secret", lambda name: self._secrets.pop(name, None))
+
+    def secret(self, name: str, make: Callable[[], str] = secrets.token_urlsafe) -> str:
+        """A random secret that keeps its value for as long as the state is kept; `make` makes it the first time."""
+        known = self._secrets.get(name)
+        if known is None:
+            known = self.store.get("secret", name)
+            if known is None:
+                known = make()
+                self.store.put("secret", name, known)
+            self._secrets[name] = known
+        return known
 
     def now(self) -> float:
         """Seconds since the epoch."""

@@ -18,7 +18,7 @@ from manifestgen.sandbox.device import edge_agent, edge_hub
 from manifestgen.sandbox.device.edge_agent import Spec
 from manifestgen.sandbox.hub.documents import AGENT, EDGE_HUB
 from manifestgen.sandbox.hub.errors import HubError
-from manifestgen.sandbox.hub.store import HubStore, agents_enabled
+from manifestgen.sandbox.hub.store import HubStore
 from manifestgen.sandbox.hub.twins import Json, check_section, patch_section
 from manifestgen.sandbox.registry.pull import PullResult
 from manifestgen.sandbox.registry.pull import pull as pull_image
@@ -58,14 +58,14 @@ class Agents:
 
     def wake(self, device_id: str) -> None:
         """There is something new for this device."""
-        if not agents_enabled(self._store.world):
+        if not self._store.agents_enabled:
             return
         self._store.world.store.put("hub:unsettled", device_id, True)
         self._waiting[device_id] = None
         self._pump()
 
     def _control_changed(self, device_id: str) -> None:
-        self._store.revision += 1
+        self._store.control_changed(device_id)
         if self._store.find_device(device_id) is not None:
             self.wake(device_id)
 

@@ -45,10 +45,7 @@ POLICIES: Final = {
 
 def policy_key(world: World, policy: str) -> str:
     """The policy's primary key, in base64 as the service hands it out; `World.secret` gives the same from then on."""
-    name = f"hub:{policy}"
-    if world.store.get("secret", name) is None:
-        world.store.put("secret", name, new_key())
-    return world.secret(name)
+    return world.secret(f"hub:{policy}", new_key)
 
 
 def new_key() -> str:

@@ -92,7 +92,7 @@ def _set(target: Json, path: Sequence[str], value: Any) -> None:
 
 def whole(modules: Mapping[str, Json]) -> Desired:
     """The desired properties in a manifest for one device; an entry without any says nothing about its module."""
-    return {name: without_system(entry[DESIRED]) for name, entry in modules.items() if DESIRED in entry}
+    return {name: without_nulls(without_system(entry[DESIRED])) for name, entry in modules.items() if DESIRED in entry}
 
 
 def fingerprint(desired: Mapping[str, Json]) -> str:
@@ -109,7 +109,7 @@ def put_content(
     Args:
         store: of the hub.
         device_id: an edge device.
-        desired: what to replace; the twins of other modules are left alone.
+        desired: what to replace, without nulls; the twins of other modules are left alone.
         statuses: of the automatic deployments that target the device; None keeps what is known.
 
     Returns:
@@ -124,7 +124,7 @@ def put_content(
     different = result.keys() != modules.keys()
     for name, value in desired.items():
         document = result[name]
-        if statuses is not None and document["twin"]["desired"]["value"] == without_nulls(value):
+        if statuses is not None and document["twin"]["desired"]["value"] == value:
             continue  # an automatic deployment that is in place does not write again
         twin = document["twin"]
         changed = {**twin, "desired": replace_section(twin["desired"], value, time), "version": twin["version"] + 1}

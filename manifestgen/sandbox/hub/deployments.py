@@ -14,12 +14,12 @@ from aiohttp import web
 
 from manifestgen.sandbox.hub import applied, query
 from manifestgen.sandbox.hub.auth import Right
-from manifestgen.sandbox.hub.content import check_content, compose, is_layer, put_content, whole
+from manifestgen.sandbox.hub.content import Desired, check_content, compose, is_layer, put_content, whole
 from manifestgen.sandbox.hub.documents import AGENT
 from manifestgen.sandbox.hub.errors import HubError, configuration_not_found, invalid
-from manifestgen.sandbox.hub.queries import counts
 from manifestgen.sandbox.hub.requests import Route, body, check_match, tagged
 from manifestgen.sandbox.hub.store import HubStore
+from manifestgen.sandbox.hub.tally import Tallies
 from manifestgen.sandbox.hub.throttle import size
 from manifestgen.sandbox.hub.twins import Json, etag
 from manifestgen.sandbox.hub.views import twin_view
@@ -28,12 +28,11 @@ from manifestgen.sandbox.hub.views import twin_view
 _MOST_METRICS: Final = 5
 # "lower-case letters, digits and -:+%_#*?!(),=@;'" is what the portal takes.
 _ID: Final = re.compile(r"[a-z0-9\-:+%_#*?!(),=@;']{1,128}")
-_CHUNK: Final = 100
 
 
-def routes(store: HubStore, engine: Engine) -> Sequence[Route]:
+def routes(store: HubStore, engine: Engine, tallies: Tallies) -> Sequence[Route]:
     """The requests about deployments."""
-    api = _Deployments(store, engine)
+    api = _Deployments(store, engine, tallies)
     read, write = Right.REGISTRY_READ, Right.REGISTRY_WRITE
     return [
         Route("POST", "/devices/{id}/applyConfigurationContent", "twin-write", write, api.apply),
@@ -52,6 +51,7 @@ class Engine:
         self._store = store
         self._conditions: dict[str, tuple[str, query.Condition]] = {}
         self._configurations: list[Json] | None = None
+        self._composed: dict[tuple[str, ...], Desired] = {}
         self._round: asyncio.Task[None] | None = None
 
     def configurations(self) -> list[Json]:
@@ -70,6 +70,7 @@ class Engine:
     def changed(self) -> None:
         """Automatic deployments have changed: look at all devices again, in the background."""
         self._configurations = None
+        self._composed.clear()
         if self._round is not None:
             self._round.cancel()
         self._round = self._store.world.spawn(self._look_at_all())
@@ -80,33 +81,43 @@ class Engine:
             self.changed()
 
     async def _look_at_all(self) -> None:
-        for number, (device_id, _) in enumerate(self._store.devices()):
-            self._bring_in_line(device_id)
-            if number % _CHUNK == _CHUNK - 1:
-                await asyncio.sleep(0)
+        async for chunk in self._store.walk():
+            with self._store.world.store.batch():
+                for device_id, document in chunk:
+                    self._bring_in_line(device_id, document)
 
     def look_at(self, device_id: str) -> None:
         """A device has changed: bring it in line with the automatic deployments that target it."""
-        if self.configurations():
-            self._bring_in_line(device_id)
+        document = self._store.find_device(device_id) if self.configurations() else None
+        if document is not None:
+            self._bring_in_line(device_id, document)
 
-    def _bring_in_line(self, device_id: str) -> None:
-        document = self._store.find_device(device_id)
-        if document is None or not document["identity"]["edge"]:
+    def _bring_in_line(self, device_id: str, document: Json) -> None:
+        if not document["identity"]["edge"]:
             return
-        known = self._store.modules(device_id)[AGENT]["configurations"]
         view = twin_view(device_id, document, connected=self._store.connected(device_id, document), metadata=False)
         targeting = [found for found in self.configurations() if self._condition(found)(view)]
+        modules = self._store.modules(device_id)
+        known = modules[AGENT]["configurations"]
+        if not targeting and not known:
+            return
         base = next((found for found in targeting if not is_layer(found["modules"])), None)
         statuses = {found["id"]: "Targeted" for found in targeting}
         desired = {}
         if base is not None:
             # A layer needs a base of lower priority. Highest first here, lowest first to compose.
             layers = [found for found in targeting[: targeting.index(base)] if is_layer(found["modules"])]
-            desired = compose(base["modules"], [found["modules"] for found in reversed(layers)])
+            desired = self._compose(base, layers)
             statuses.update({found["id"]: "Applied" for found in (base, *layers) if any(found["modules"].values())})
         if (desired or statuses != known) and put_content(self._store, device_id, desired, statuses=statuses):
             self._store.desired_changed(device_id)
+
+    def _compose(self, base: Json, layers: Sequence[Json]) -> Desired:
+        """What they make together; most devices are targeted by the same ones. Not to be changed."""
+        key = (base["id"], *(layer["id"] for layer in layers))
+        if key not in self._composed:
+            self._composed[key] = compose(base["modules"], [layer["modules"] for layer in reversed(layers)])
+        return self._composed[key]
 
     def _condition(self, configuration: Json) -> query.Condition:
         text = configuration["targetCondition"]
@@ -117,12 +128,10 @@ class Engine:
 
 
 class _Deployments:
-    def __init__(self, store: HubStore, engine: Engine) -> None:
+    def __init__(self, store: HubStore, engine: Engine, tallies: Tallies) -> None:
         self._store = store
         self._engine = engine
-        # Results of queries, which take a walk over all devices, for as long as nothing changes.
-        self._counted: dict[str, int] = {}
-        self._counted_at = -1
+        self._tallies = tallies
 
     async def apply(self, request: web.Request) -> web.Response:
         device_id = request.match_info["id"]
@@ -204,11 +213,8 @@ class _Deployments:
 
     async def _with_results(self, documents: Sequence[Json]) -> Sequence[Json]:
         """Configurations as they are read, with the results of all their metrics."""
-        if self._counted_at != self._store.revision:
-            self._counted, self._counted_at = {}, self._store.revision
-        counted = self._counted  # another request may begin anew while this one waits
         wanted = {text for found in documents for text in (_system_queries(found) | found["metrics"]).values()}
-        counted.update(await counts(self._store, wanted - counted.keys()))
+        counted = await self._tallies.count(wanted)
         return [_view(document, counted) for document in documents]
 
 

@@ -50,12 +50,8 @@ class _Identities:
             top = int(request.query.get("top", _MOST_DEVICES))
         except ValueError:
             raise invalid("BadRequest: top is not a number") from None
-        found: list[Json] = []
-        for device_id, document in self._store.devices():
-            if len(found) >= min(top, _MOST_DEVICES):
-                break
-            found.append(self._view(device_id, document))
-        return web.json_response(found)
+        found = self._store.chunk(size=max(0, min(top, _MOST_DEVICES)))
+        return web.json_response([self._view(device_id, document) for device_id, document in found])
 
     async def get_device(self, request: web.Request) -> web.Response:
         return self._answer(request.match_info["id"], self._store.device(request.match_info["id"]))

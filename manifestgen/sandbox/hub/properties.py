@@ -93,8 +93,10 @@ def changed(twin: Json, data: Json, method: str, time: str) -> Json:
         desired, tags = desired or {}, tags or {}
     result = {**twin, "version": twin["version"] + 1}
     if desired is not None:
-        make = replace_section if method == "PUT" else patch_section
-        result["desired"] = make(twin["desired"], desired, time)
+        if method == "PUT":
+            result["desired"] = replace_section(twin["desired"], without_nulls(desired), time)
+        else:
+            result["desired"] = patch_section(twin["desired"], desired, time)
         check_section("desired", result["desired"]["value"])
     if tags is not None:
         result["tags"] = without_nulls(tags) if method == "PUT" else patch(twin["tags"], tags)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
-from collections.abc import AsyncIterator, Collection, Sequence
-from itertools import chain
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 from aiohttp import web
 
@@ -15,17 +13,17 @@ from manifestgen.sandbox.hub.auth import Right
 from manifestgen.sandbox.hub.errors import invalid
 from manifestgen.sandbox.hub.requests import Route, body
 from manifestgen.sandbox.hub.store import HubStore
+from manifestgen.sandbox.hub.tally import Tallies
 from manifestgen.sandbox.hub.twins import Json
 from manifestgen.sandbox.hub.views import module_twin_view, twin_view
 
 _PAGE = 100
 _LARGEST_PAGE = 2000
-_CHUNK = 200
 
 
-def routes(store: HubStore) -> Sequence[Route]:
+def routes(store: HubStore, tallies: Tallies) -> Sequence[Route]:
     """The requests that ask about many devices."""
-    api = _Queries(store)
+    api = _Queries(store, tallies)
     return [
         Route("POST", "/devices/query", "query", Right.SERVICE_CONNECT, api.ask),
         Route("GET", "/statistics/devices", "statistics", Right.REGISTRY_READ, api.registry_statistics),
@@ -43,35 +41,31 @@ async def documents(
     device_after, module_after = after
     # The last page may have ended in the middle of a device's modules.
     unfinished = store.find_device(device_after) if module_after else None
-    begun = [] if unfinished is None else [(device_after, unfinished)]
-    for number, (device_id, document) in enumerate(chain(begun, store.devices(device_after))):
-        if number % _CHUNK == _CHUNK - 1:
-            await asyncio.sleep(0)
-        connected = store.connected(device_id, document)
-        if source == "devices":
-            yield device_id, "", twin_view(device_id, document, connected=connected, metadata=metadata)
-            continue
-        for name, module in sorted(store.modules(device_id).items()):
-            if device_id != device_after or name > module_after:
-                view = module_twin_view(device_id, name, module, connected=connected, metadata=metadata)
-                yield device_id, name, view
+    if unfinished is not None:
+        for entry in _documents_of(store, source, device_after, unfinished, metadata):
+            if entry[1] > module_after:
+                yield entry
+    async for chunk in store.walk(device_after):
+        for device_id, document in chunk:
+            for entry in _documents_of(store, source, device_id, document, metadata):
+                yield entry
 
 
-async def counts(store: HubStore, texts: Collection[str]) -> dict[str, int]:
-    """How many documents each query matches, in one walk over each source. Raises `query.QueryError`."""
-    found = dict.fromkeys(texts, 0)
-    asked = [(text, query.parse(text)) for text in found]
-    for source in {parsed.source for _, parsed in asked}:
-        here = [(text, parsed.matches) for text, parsed in asked if parsed.source == source]
-        async for _, _, document in documents(store, source):
-            for text, matches in here:
-                found[text] += matches(document)
-    return found
+def _documents_of(
+    store: HubStore, source: str, device_id: str, document: Json, metadata: bool
+) -> Iterator[tuple[str, str, Json]]:
+    connected = store.connected(device_id, document)
+    if source == "devices":
+        yield device_id, "", twin_view(device_id, document, connected=connected, metadata=metadata)
+        return
+    for name, module in sorted(store.modules(device_id).items()):
+        yield device_id, name, module_twin_view(device_id, name, module, connected=connected, metadata=metadata)
 
 
 class _Queries:
-    def __init__(self, store: HubStore) -> None:
+    def __init__(self, store: HubStore, tallies: Tallies) -> None:
         self._store = store
+        self._tallies = tallies
 
     async def ask(self, request: web.Request) -> web.Response:
         text = (await body(request)).get("query")
@@ -82,7 +76,7 @@ class _Queries:
         except query.QueryError as error:
             raise invalid(f"BadRequest: {error}", "InvalidQuery") from error
         if asked.count is not None:
-            found = await counts(self._store, [text])
+            found = await self._tallies.count([text])
             return _page([{asked.count: found[text]}], "raw", None)
         return await self._find(asked, _page_size(request), _continuation(request))
 
@@ -101,7 +95,7 @@ class _Queries:
 
     async def registry_statistics(self, request: web.Request) -> web.Response:
         every, off = "SELECT * FROM devices", "SELECT * FROM devices WHERE status = 'disabled'"
-        found = await counts(self._store, [every, off])
+        found = await self._tallies.count([every, off])
         total, disabled = found[every], found[off]
         return web.json_response(
             {
@@ -113,7 +107,7 @@ class _Queries:
 
     async def service_statistics(self, request: web.Request) -> web.Response:
         text = "SELECT * FROM devices WHERE connectionState = 'Connected'"
-        return web.json_response({"connectedDeviceCount": (await counts(self._store, [text]))[text]})
+        return web.json_response({"connectedDeviceCount": (await self._tallies.count([text]))[text]})
 
 
 def _item_type(asked: query.Query) -> str:

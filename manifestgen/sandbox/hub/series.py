@@ -17,9 +17,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from manifestgen.sandbox.hub.documents import AGENT, EDGE_HUB, check_id, new_device, new_module
+from manifestgen.sandbox.hub.documents import AGENT, EDGE_HUB, check_id, new_identity
 from manifestgen.sandbox.hub.errors import HubError
-from manifestgen.sandbox.hub.twins import Json, check_section, timestamp
+from manifestgen.sandbox.hub.twins import Json, check_section, new_twin, timestamp
 from manifestgen.sandbox.world import World
 
 _KIND: Final = "hub:series"
@@ -45,6 +45,8 @@ class Series:
         self._tags: Any = document["tags"]
         self._created: str = document["created"]
         self._seed = bytes.fromhex(document["seed"])
+        self._identity = new_identity(self._created, {}, edge=True)
+        self._module_identity = {**new_identity(self._created, {}), "managedBy": "iotEdge"}
 
     def device_id(self, number: int) -> str:
         """The id of the device with this number."""
@@ -74,22 +76,34 @@ class Series:
     def device(self, number: int) -> Json:
         """The document of a device that nobody has changed yet."""
         made = hashlib.blake2b(b"%d" % number, key=self._seed).digest()
-        keys = {"primaryKey": _key(made[:32]), "secondaryKey": _key(made[32:])}
-        device_id = self.device_id(number)
-        document = new_device(device_id, self._created, {"type": "sas", "symmetricKey": keys}, edge=False)
         generation = int.from_bytes(made[:9], "big")
-        scope = f"ms-azure-iot-edge://{device_id}-{generation % 10**18:018d}"
-        document["identity"].update(generationId=f"{generation:018x}", edge=True, scope=scope)
-        document["twin"]["tags"] = _filled(self._tags, number, number - self.first)
-        return document
+        keys = {"primaryKey": _key(made[:32]), "secondaryKey": _key(made[32:])}
+        identity = {
+            **self._identity,
+            "generationId": f"{generation:018x}",
+            "authentication": {"type": "sas", "symmetricKey": keys},
+            "scope": f"ms-azure-iot-edge://{self.device_id(number)}-{generation % 10**18:018d}",
+            "parents": [],
+        }
+        twin = {**new_twin(self._created), "tags": _filled(self._tags, number, number - self.first)}
+        return {"identity": identity, "twin": twin}
 
     def modules(self, number: int) -> Json:
         """The documents of its modules: the two that every edge device has from the start."""
         generation = hashlib.blake2b(b"%d" % number, key=self._seed, digest_size=9).hexdigest()
-        found = {name: new_module(self._created, "iotEdge", {"type": "none"}) for name in (AGENT, EDGE_HUB)}
-        for document in found.values():
-            document["identity"]["generationId"] = generation
-        return found
+        return {
+            name: {
+                "identity": {
+                    **self._module_identity,
+                    "generationId": generation,
+                    "authentication": {"type": "none"},
+                    "parents": [],
+                },
+                "twin": new_twin(self._created),
+                "configurations": {},
+            }
+            for name in (AGENT, EDGE_HUB)
+        }
 
 
 def _key(data: bytes) -> str:

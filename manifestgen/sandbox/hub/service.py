@@ -18,6 +18,7 @@ from manifestgen.sandbox.hub.documents import new_device, sas_authentication, sy
 from manifestgen.sandbox.hub.errors import HubError
 from manifestgen.sandbox.hub.requests import Route, guarded
 from manifestgen.sandbox.hub.store import HubStore
+from manifestgen.sandbox.hub.tally import Tallies
 from manifestgen.sandbox.hub.throttle import Throttle
 from manifestgen.sandbox.registry.pull import pull as pull_image
 from manifestgen.sandbox.world import World
@@ -38,11 +39,13 @@ def create(world: World, pull: Pull = pull_image) -> web.Application:
     store.desired_changed = agents.wake
     store.device_changed = engine.look_at
     store.devices_added = engine.devices_added
+    tallies = Tallies(store)
+    store.touched = tallies.touched
     _register_first_device(store)
     app = web.Application(client_max_size=_LARGEST_BODY, middlewares=[_only_this_hub(world)])
     throttle = Throttle(world)
     world.views["hub-requests"] = lambda: throttle.counts
-    for route in _routes(store, engine):
+    for route in _routes(store, engine, tallies):
         app.router.add_route(route.method, route.path, guarded(world, throttle, route))
 
     async def devices(_: web.Application) -> AsyncIterator[None]:
@@ -55,11 +58,11 @@ def create(world: World, pull: Pull = pull_image) -> web.Application:
     return app
 
 
-def _routes(store: HubStore, engine: Engine) -> Sequence[Route]:
+def _routes(store: HubStore, engine: Engine, tallies: Tallies) -> Sequence[Route]:
     # Fixed paths before those with an id in the same place.
     return [
-        *queries.routes(store),
-        *deployments.routes(store, engine),
+        *queries.routes(store, tallies),
+        *deployments.routes(store, engine, tallies),
         *identities.routes(store),
         *properties.routes(store),
     ]

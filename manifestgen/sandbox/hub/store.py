@@ -6,12 +6,13 @@
     hub:gone        DEVICE  true: one of a series (see `series`), and deleted
 
 Whoever must act on a change is told: `desired_changed` the simulated devices, `device_changed` and `devices_added` the
-automatic deployments, and `touched` whoever counts.
+automatic deployments, and `touched` whoever counts; None stands for all devices.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
 from heapq import merge
 from typing import Final
 
@@ -21,7 +22,7 @@ from manifestgen.sandbox.hub.series import Series, all_series
 from manifestgen.sandbox.hub.twins import Json, timestamp
 from manifestgen.sandbox.world import World
 
-_CHUNK: Final = 500
+_CHUNK: Final = 200
 
 
 def _nobody(device_id: str) -> None:
@@ -32,6 +33,14 @@ def _nothing() -> None:
     pass
 
 
+def _untold(device_id: str | None) -> None:
+    pass
+
+
+def _id_of(entry: tuple[str, Json | None]) -> str:
+    return entry[0]
+
+
 class HubStore:
     """The documents of the simulated hub."""
 
@@ -40,13 +49,20 @@ class HubStore:
         self.desired_changed: Callable[[str], None] = _nobody
         self.device_changed: Callable[[str], None] = _nobody
         self.devices_added: Callable[[], None] = _nothing
-        # Counts writes: what was computed from all devices holds for as long as it stays the same.
-        self.revision = 0
-        self._agents_enabled = agents_enabled(world)
+        self.touched: Callable[[str | None], None] = _untold
+        self.agents_enabled = agents_enabled(world)
         self._series = all_series(world)
+        # Devices that have rows; a device of a series that is in none of both needs no look into the file.
+        self._rows = {kind: set(world.store.keys(kind)) for kind in ("hub:device", "hub:modules")}
+        self._controlled = set(world.store.keys("device-control"))
         self._gone = {device_id for device_id, _ in world.store.items("hub:gone")}
         world.store.watch("hub-agents", self._agents_switched)
         world.store.watch("hub:series", self._series_added)
+
+    def control_changed(self, device_id: str) -> None:
+        """A device was cut off, connected again, or told how its modules fail."""
+        self._controlled.add(device_id)
+        self.touched(device_id)
 
     @property
     def now(self) -> str:
@@ -54,12 +70,12 @@ class HubStore:
         return timestamp(self.world.now())
 
     def _agents_switched(self, key: str) -> None:
-        self._agents_enabled = agents_enabled(self.world)
-        self.revision += 1
+        self.agents_enabled = agents_enabled(self.world)
+        self.touched(None)
 
     def _series_added(self, key: str) -> None:
         self._series = all_series(self.world)
-        self.revision += 1
+        self.touched(None)
         self.devices_added()
 
     def _in_series(self, device_id: str) -> tuple[Series, int] | None:
@@ -74,11 +90,11 @@ class HubStore:
 
     def find_device(self, device_id: str) -> Json | None:
         """A device's document, or None."""
-        document: Json | None = self.world.store.get("hub:device", device_id)
-        if document is None and (place := self._in_series(device_id)) is not None:
-            series, number = place
-            return series.device(number)
-        return document
+        if device_id in self._rows["hub:device"]:
+            document: Json | None = self.world.store.get("hub:device", device_id)
+            return document
+        place = self._in_series(device_id)
+        return None if place is None else place[0].device(place[1])
 
     def device(self, device_id: str) -> Json:
         """A device's document. Raises HubError 404."""
@@ -89,31 +105,36 @@ class HubStore:
 
     def put_device(self, device_id: str, document: Json) -> None:
         """Write a device's document."""
-        self.revision += 1
-        self.world.store.put("hub:device", device_id, document)
+        self._write("hub:device", device_id, document)
         self.device_changed(device_id)
 
     def note_activity(self, device_id: str, document: Json) -> None:
         """The device has sent something; nobody needs to be told."""
         document["identity"]["activity"] = self.now
-        self.world.store.put("hub:device", device_id, document)
+        self._write("hub:device", device_id, document)
 
     def delete_device(self, device_id: str) -> None:
         """Remove a device with all that belongs to it."""
-        self.revision += 1
         if self._in_series(device_id) is not None:
             self._gone.add(device_id)
             self.world.store.put("hub:gone", device_id, True)
         for kind in ("hub:device", "hub:modules", "hub:agent", "hub:unsettled", "hub:applied"):
             self.world.store.delete(kind, device_id)
+            self._rows.get(kind, set()).discard(device_id)
+        self.touched(device_id)
+
+    def _write(self, kind: str, device_id: str, document: Json) -> None:
+        self._rows[kind].add(device_id)
+        self.world.store.put(kind, device_id, document)
+        self.touched(device_id)
 
     def modules(self, device_id: str) -> Json:
         """The documents of a device's modules, by module id."""
-        document: Json | None = self.world.store.get("hub:modules", device_id)
-        if document is None and (place := self._in_series(device_id)) is not None:
-            series, number = place
-            return series.modules(number)
-        return document or {}
+        if device_id in self._rows["hub:modules"]:
+            document: Json = self.world.store.get("hub:modules", device_id)
+            return document
+        place = self._in_series(device_id)
+        return {} if place is None else place[0].modules(place[1])
 
     def module(self, device_id: str, module_id: str) -> Json:
         """A module's document. Raises HubError 404."""
@@ -125,37 +146,38 @@ class HubStore:
 
     def put_modules(self, device_id: str, modules: Json) -> None:
         """Write the documents of a device's modules."""
-        self.revision += 1
-        self.world.store.put("hub:modules", device_id, modules)
+        self._write("hub:modules", device_id, modules)
 
-    def devices(self, after: str = "") -> Iterator[tuple[str, Json]]:
-        """All devices after this id, in the order of their ids, read in chunks."""
+    def chunk(self, after: str = "", size: int = _CHUNK) -> list[tuple[str, Json]]:
+        """The next devices after this id, in the order of their ids, as they are now; empty at the end."""
+        stored: Iterator[tuple[str, Json | None]] = self.world.store.items("hub:device", after=after, limit=size)
         series = (((device_id, None) for device_id in one.ids(after)) for one in self._series)
+        found: list[tuple[str, Json]] = []
         last = after
-        for device_id, document in merge(self._stored(after), *series, key=lambda entry: entry[0]):
-            if device_id == last:
-                continue
+        for device_id, row in merge(stored, *series, key=_id_of):
+            # Rows come first among equals.
+            document = row or (None if device_id == last else self.find_device(device_id))
             last = device_id
-            # One of a series may have got a row since the rows were read.
-            found = document or self.find_device(device_id)
-            if found is not None:
-                yield device_id, found
+            if document is not None:
+                found.append((device_id, document))
+                if len(found) == size:
+                    break
+        return found
 
-    def _stored(self, after: str) -> Iterator[tuple[str, Json | None]]:
-        while True:
-            chunk = list(self.world.store.items("hub:device", after=after, limit=_CHUNK))
-            yield from chunk
-            if len(chunk) < _CHUNK:
-                return
+    async def walk(self, after: str = "") -> AsyncIterator[list[tuple[str, Json]]]:
+        """All devices in chunks, each as it is when it is given out; others may run in between."""
+        while chunk := self.chunk(after):
+            yield chunk
             after = chunk[-1][0]
+            await asyncio.sleep(0)
 
     def connected(self, device_id: str, document: Json) -> bool:
         """Whether the device is connected: an edge device with a running agent, not disabled and not cut off."""
         return (
             bool(document["identity"]["edge"])
             and document["identity"]["status"] == "enabled"
-            and self._agents_enabled
-            and faults.device_online(self.world, device_id)
+            and self.agents_enabled
+            and (device_id not in self._controlled or faults.device_online(self.world, device_id))
         )
 
 

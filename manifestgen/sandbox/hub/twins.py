@@ -51,9 +51,9 @@ def without_nulls(value: Any) -> Any:
 
 
 def replace_section(section: Json, value: Mapping[str, Any], time: str) -> Json:
-    """The section with all of its properties replaced."""
+    """The section with all of its properties replaced by these, which have no nulls."""
     version = section["version"] + 1
-    return {"value": without_nulls(dict(value)), "stamp": [time, version], "version": version}
+    return {"value": value, "stamp": [time, version], "version": version}
 
 
 def patch_section(section: Json, change: Mapping[str, Any], time: str) -> Json:

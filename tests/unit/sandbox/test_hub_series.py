@@ -17,7 +17,7 @@ from manifestgen.sandbox.world import World
 def test_ids_have_as_many_digits_as_the_last_one(world: World) -> None:
     assert register(world, "truck-{number}", 100) == Registered("truck-001", "truck-100", 100)
     assert register(world, "a{number}.plant", 2, first=9) == Registered("a09.plant", "a10.plant", 2)
-    ids = [device_id for device_id, _ in HubStore(world).devices()]
+    ids = [device_id for device_id, _ in HubStore(world).chunk()]
     assert (ids[:3], ids[-1], len(ids)) == (["a09.plant", "a10.plant", "truck-001"], "truck-100", 102)
 
 
@@ -25,7 +25,7 @@ def test_devices_take_turns_with_the_tags_of_a_list(world: World) -> None:
     register(
         world, "d{number}", 4, tags={"site": ["lab", "plant", "plant"], "row": "no {number}", "at": {"floor": [1, 2]}}
     )
-    tags = [document["twin"]["tags"] for _, document in HubStore(world).devices()]
+    tags = [document["twin"]["tags"] for _, document in HubStore(world).chunk()]
     assert tags == [
         {"site": "lab", "row": "no 1", "at": {"floor": 1}},
         {"site": "plant", "row": "no 2", "at": {"floor": 2}},
@@ -39,7 +39,7 @@ def test_a_million_devices_need_one_row(world: World) -> None:
     store = HubStore(world)
     assert store.device("d0999999")["identity"]["edge"] is True
     assert list(store.modules("d0999999")) == ["$edgeAgent", "$edgeHub"]
-    assert [device_id for device_id, _ in store.devices("d0999998")] == ["d0999999", "d1000000"]
+    assert [device_id for device_id, _ in store.chunk("d0999998")] == ["d0999999", "d1000000"]
     assert world.store.counts() == {"hub:series": 1}
 
 

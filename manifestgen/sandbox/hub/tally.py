@@ -1,0 +1,105 @@
+"""How many devices or modules match a query, kept up to date instead of counted anew.
+
+The first time a query is asked for, all devices are looked at once. From then on only those that have changed are, so
+that a rollout to a hundred thousand devices can be polled as often as anybody likes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Collection, Iterable
+from typing import Final
+
+from manifestgen.sandbox.hub import query
+from manifestgen.sandbox.hub.store import HubStore
+from manifestgen.sandbox.hub.twins import Json
+from manifestgen.sandbox.hub.views import module_twin_view, twin_view
+
+# Queries that are kept up to date; of more, those are forgotten that nobody has asked for the longest.
+_KEPT: Final = 200
+_CHUNK: Final = 200
+
+
+class _Tally:
+    """The matches of one query: a number for each device, by its position, and their sum."""
+
+    def __init__(self, text: str) -> None:
+        parsed = query.parse(text)
+        self.source = parsed.source
+        self.matches = parsed.matches
+        self.numbers = bytearray()
+        self.total = 0
+
+    def set(self, position: int, number: int) -> None:
+        if position >= len(self.numbers):
+            self.numbers.extend(bytes(max(1024, position + 1 - len(self.numbers))))
+        self.total += number - self.numbers[position]
+        self.numbers[position] = number
+
+
+class Tallies:
+    """The counts of queries over a hub's devices."""
+
+    def __init__(self, store: HubStore) -> None:
+        self._store = store
+        self._tallies: OrderedDict[str, _Tally] = OrderedDict()
+        self._positions: dict[str, int] = {}
+        self._changed: set[str] = set()
+        self._turn = asyncio.Lock()
+
+    def touched(self, device_id: str | None) -> None:
+        """A device has changed, or with None all have."""
+        if device_id is None:
+            self._tallies.clear()
+            self._changed.clear()
+        elif self._tallies:
+            self._changed.add(device_id)
+
+    async def count(self, texts: Collection[str]) -> dict[str, int]:
+        """How many documents each query matches. Raises `query.QueryError`."""
+        async with self._turn:
+            while new := {text: _Tally(text) for text in texts if text not in self._tallies}:
+                # Changes from here on are noted; whoever is looked at before it changes is looked at again.
+                self._tallies.update(new)
+                async for chunk in self._store.walk():
+                    for device_id, document in chunk:
+                        self._look_at(device_id, document, new.values())
+            await self._catch_up()
+            found = {text: self._tallies[text].total for text in texts if text in self._tallies}
+            for text in found:
+                self._tallies.move_to_end(text)
+            while len(self._tallies) > max(_KEPT, len(texts)):
+                self._tallies.popitem(last=False)
+        return found if len(found) == len(set(texts)) else await self.count(texts)
+
+    async def _catch_up(self) -> None:
+        number = 0
+        while self._changed:
+            device_id = self._changed.pop()
+            self._look_at(device_id, self._store.find_device(device_id), self._tallies.values())
+            number += 1
+            if number % _CHUNK == 0:
+                await asyncio.sleep(0)
+
+    def _look_at(self, device_id: str, document: Json | None, tallies: Iterable[_Tally]) -> None:
+        position = self._positions.setdefault(device_id, len(self._positions))
+        if document is None:
+            for tally in tallies:
+                tally.set(position, 0)
+            return
+        connected = self._store.connected(device_id, document)
+        views: dict[str, list[Json]] = {}
+        for tally in tallies:
+            if tally.source not in views:
+                views[tally.source] = _views(self._store, tally.source, device_id, document, connected)
+            tally.set(position, sum(map(tally.matches, views[tally.source])))
+
+
+def _views(store: HubStore, source: str, device_id: str, document: Json, connected: bool) -> list[Json]:
+    if source == "devices":
+        return [twin_view(device_id, document, connected=connected, metadata=False)]
+    return [
+        module_twin_view(device_id, name, module, connected=connected, metadata=False)
+        for name, module in store.modules(device_id).items()
+    ]
