@@ -10,6 +10,7 @@ import click
 
 from manifestgen.cli._cloud import open_hub, project_here
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._fleet import RowOptions, apply_rows, row_options
 from manifestgen.cli._watching import Watching
 from manifestgen.errors import InputError, Interrupted
 
@@ -28,9 +29,10 @@ if TYPE_CHECKING:
         "manifestgen apply deployment.json --device edge-01",
         "manifestgen apply deployment.json --device edge-01 --merge --yes --rollback-on-failure",
         "manifestgen apply edge-01.plan",
+        "manifestgen apply deployment.json.j2 --devices devices.csv --dry-run",
     )
 )
-@click.argument("file", metavar="FILE|PLAN", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE|PLAN|TEMPLATE|PROJECT", type=click.Path(path_type=Path))
 @click.option("--device", "device_id", metavar="ID", help="The device; a saved plan knows its own.")
 @click.option("--yes", is_flag=True, help="Do not ask. A saved plan asks nothing.")
 @click.option("--prune", is_flag=True, help="Remove the modules that the file does not name.")
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=click.FloatRange(min=0), default=600, show_default=True, help="Seconds to wait.")
 @click.option("--rollback-on-failure", is_flag=True, help="Go back to what the device had if it does not come to run.")
 @click.option("--force", is_flag=True, help="Go on although 'check' finds errors.")
+@row_options
 @hub_option
 @common_options
 def command(
@@ -51,19 +54,28 @@ def command(
     timeout: float,
     rollback_on_failure: bool,
     force: bool,
+    rows: RowOptions,
     hub: str | None,
     console: Console,
-) -> None:
+) -> int:
     """Set the modules of a device and wait until they run.
 
     This replaces everything: modules on the device that FILE does not name would be removed,
     which needs --prune; --merge keeps them. Shows what would change and asks before it does.
     What the device had is kept: see 'manifestgen history' and 'manifestgen rollback'.
+
+    With --devices, the manifest of every row is rendered from a template, checked and sent, and
+    replaces all modules of its device. What was done is kept in a journal, so that the same command
+    goes on where it was interrupted. Whether devices run it is not waited for.
     """
     from manifestgen.apply import Patience, carry_out
     from manifestgen.cli._manifest import load_manifest
     from manifestgen.saved_plan import confirm
 
+    if rows.devices is not None:
+        _refuse_beside_rows(device=device_id is not None, merge=merge, rollback_on_failure=rollback_on_failure)
+        return apply_rows(file, rows, console, hub=hub, yes=yes, force=force)
+    rows.refuse_alone()
     if rollback_on_failure and no_wait:
         fix = "drop one of the two: whether it fails is only known by waiting"
         raise InputError("--rollback-on-failure and --no-wait exclude each other", fix=fix)
@@ -89,6 +101,12 @@ def command(
         report=Watching(console).show,
     )
     tell(planned, outcome, console)
+    return 0
+
+
+def _refuse_beside_rows(**given: bool) -> None:
+    for name in (name.replace("_", "-") for name, is_given in given.items() if is_given):
+        raise InputError(f"--devices and --{name} exclude each other", fix=f"drop --{name}: each row names its device")
 
 
 def _saved(file: Path, device_id: str | None, *, merge: bool) -> SavedPlan | None:

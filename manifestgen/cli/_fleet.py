@@ -1,0 +1,464 @@
+"""What `apply TEMPLATE --devices FILE` does: a manifest for each of many devices."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from manifestgen.cli._console import Console
+from manifestgen.errors import CloudError, InputError, Interrupted
+
+if TYPE_CHECKING:
+    from manifestgen.check import Finding
+    from manifestgen.fleet.account import Account, Outcome
+    from manifestgen.fleet.journal import Journal
+    from manifestgen.fleet.pace import Pace
+    from manifestgen.fleet.rows import Rows
+    from manifestgen.fleet.shape import Renderer
+    from manifestgen.manifest.document import Document
+    from manifestgen.project.load import Project
+    from manifestgen.render import Template
+
+# So many rows are rendered to say beforehand what the run will cost.
+_SAMPLE: Final = 200
+# So many bad rows are told; the report has them all.
+_TOLD: Final = 20
+_DRAWN: Final = 0.2
+
+
+@dataclass(frozen=True)
+class RowOptions:
+    """The options of a run over many devices.
+
+    Attributes:
+        devices: the file with the rows; None for any other kind of apply.
+        rate: requests a second.
+        journal: where the run keeps what it did; None for beside the rows.
+        since: the journal of an earlier run, whose devices are not sent the same again.
+        report: where what became of each row is written.
+        give_up_after: seconds without an answer.
+        ignored: columns that the template need not use.
+    """
+
+    devices: Path | None
+    rate: float
+    dry_run: bool
+    journal: Path | None
+    since: Path | None
+    report: Path | None
+    give_up_after: float
+    ignored: tuple[str, ...]
+
+    def refuse_alone(self) -> None:
+        """Make sure that none was given for another kind of apply, where it would do nothing."""
+        given = {
+            "--dry-run": self.dry_run,
+            "--journal": self.journal,
+            "--since": self.since,
+            "--report": self.report,
+            "--ignore-column": self.ignored,
+        }
+        for name, value in given.items():
+            if value:
+                raise InputError(f"{name} belongs to --devices", fix=f"drop {name}, or give the rows with --devices")
+
+
+def row_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of a run over many devices, and pass it `rows`."""
+    path = click.Path(path_type=Path)
+
+    @functools.wraps(function)
+    def command(
+        *args: Any,
+        devices: Path | None,
+        rate: float,
+        dry_run: bool,
+        journal: Path | None,
+        since: Path | None,
+        report: Path | None,
+        give_up_after: float,
+        ignored: tuple[str, ...],
+        **kwargs: Any,
+    ) -> Any:
+        rows = RowOptions(devices, rate, dry_run, journal, since, report, give_up_after, ignored)
+        return function(*args, rows=rows, **kwargs)
+
+    options = (
+        click.option("--devices", metavar="FILE", type=path, help="CSV or JSON lines: a device and its values a row."),
+        click.option(
+            "--rate",
+            type=click.FloatRange(min=0, min_open=True),
+            default=40,
+            show_default=True,
+            help="With --devices: requests a second.",
+        ),
+        click.option("--dry-run", is_flag=True, help="With --devices: render and check every row, send nothing."),
+        click.option(
+            "--journal", metavar="FILE", type=path, help="With --devices: what was done.  [default: FILE.journal]"
+        ),
+        click.option(
+            "--since", metavar="JOURNAL", type=path, help="Leave out devices that an earlier run sent the same."
+        ),
+        click.option("--report", metavar="FILE", type=path, help="With --devices: every row, as .json or .csv."),
+        click.option(
+            "--give-up-after",
+            metavar="SECONDS",
+            type=click.FloatRange(min=0),
+            default=1800,
+            show_default=True,
+            help="With --devices: stop if the hub takes nothing for so long.",
+        ),
+        click.option(
+            "--ignore-column",
+            "ignored",
+            metavar="NAME",
+            multiple=True,
+            help="With --devices: a column that the template does not use; repeatable.",
+        ),
+    )
+    return functools.reduce(lambda decorated, option: option(decorated), reversed(options), command)
+
+
+def apply_rows(file: Path, options: RowOptions, console: Console, *, hub: str | None, yes: bool, force: bool) -> int:
+    """Render, check and send the manifest of every row; returns the exit code.
+
+    Args:
+        file: a project, or the name or path of a template.
+        options: with `devices`.
+        console: to say what happens.
+        hub: host of the hub; None for the project's or the environment's.
+        yes: do not ask.
+        force: go on although `check` finds errors.
+    """
+    from manifestgen.fleet.rows import open_rows
+    from manifestgen.fleet.shape import names_in
+
+    assert options.devices is not None  # noqa: S101 - the caller looked
+    if options.report is not None and options.report.suffix.lower() not in (".json", ".csv"):
+        raise InputError(
+            "a report is JSON or CSV", where=str(options.report), fix="give a file that ends in .json or .csv"
+        )
+    project, template = _source(file)
+    base = _base(project)
+    console.progress(f"looking through {options.devices}")
+    rows = open_rows(options.devices, known=names_in(template), ignored=options.ignored)
+    try:
+        renderer = _renderer(project, template, base, console, force=force)
+        if options.dry_run:
+            return _dry_run(rows, renderer, options, console)
+        return _Run(rows, renderer, options, console, project=project, template=template, base=base).go(hub, yes=yes)
+    finally:
+        rows.close()
+
+
+def _source(file: Path) -> tuple[Project | None, Template]:
+    """The project and the template that an argument names."""
+    from manifestgen.cli._cloud import project_here
+    from manifestgen.project.load import load
+    from manifestgen.project.sections import ManifestSection
+    from manifestgen.render import load_template
+
+    if file.is_dir() or file.suffix in (".yaml", ".yml"):
+        project = load(file)
+        return project, load_template((project.manifest or ManifestSection()).template, project.root)
+    if file.suffix == ".json":
+        raise InputError(
+            "this is a manifest, the same for every device",
+            where=str(file),
+            fix="give a template (.json.j2) or a project; for one manifest and many devices use --deployment NAME",
+        )
+    return project_here(), load_template(str(file))
+
+
+def _base(project: Project | None) -> dict[str, Any]:
+    """The values that all rows have."""
+    from manifestgen.project import lock
+    from manifestgen.render import context_of
+
+    builds = project is not None and project.image is not None and project.image.builder != "none"
+    return context_of(project, lock.read(project) if project is not None and builds else None)
+
+
+def _renderer(
+    project: Project | None, template: Template, base: Mapping[str, Any], console: Console, *, force: bool
+) -> Renderer:
+    from manifestgen.cli._cloud import Clouds
+    from manifestgen.fleet.shape import Renderer
+    from manifestgen.project.load import FILE_NAME, Project
+    from manifestgen.project.sections import Registry
+    from manifestgen.render import inline_logins
+
+    # Without a project, the credentials of private registries come from the environment.
+    known = project or Project(Path(FILE_NAME), Path.cwd(), registry=Registry(credentials="env"))
+    clouds = Clouds(known)
+    return Renderer(
+        template,
+        base,
+        inline_logins(known, os.environ, clouds.credentials),
+        ignore=known.check.ignore if known.check is not None else (),
+        force=force,
+        report=_first_findings(console),
+    )
+
+
+def _first_findings(console: Console) -> Callable[[Document, list[Finding]], None]:
+    """Says what `check` has to say of the first row; of most templates all others have the same."""
+    from manifestgen.cli._manifest import findings_reporter
+
+    say = findings_reporter(console)
+    told = False
+
+    def report(document: Document, findings: list[Finding]) -> None:
+        nonlocal told
+        if not told:
+            told = True
+            say(document, findings)
+
+    return report
+
+
+def _dry_run(rows: Rows, renderer: Renderer, options: RowOptions, console: Console) -> int:
+    from manifestgen.fleet.account import Account, Outcome
+    from manifestgen.fleet.shape import Ready
+
+    ready = messages = 0
+    bad: list[Outcome] = []
+
+    def outcomes() -> Iterator[Outcome]:
+        nonlocal ready, messages
+        for row in rows:
+            result = renderer.render(row)
+            if isinstance(result, Ready):
+                ready += 1
+                messages += result.messages
+                yield Outcome(row.line, row.device, "not tried", manifest=result.digest)
+                continue
+            outcome = Outcome(row.line, row.device, "refused", result.why, result.fix)
+            if len(bad) < _TOLD:
+                bad.append(outcome)
+            yield outcome
+
+    account = Account(not_tried=rows.survey.count)
+    if options.report is not None and options.report.suffix.lower() == ".json":
+        # The counts stand first in the report: they are known only after a look at all rows.
+        for _ in outcomes():
+            pass
+        account = Account(refused=rows.survey.count - ready, not_tried=ready)
+        ready, messages = 0, 0
+        bad.clear()
+    _write_report(account, outcomes(), options.report)
+    account = Account(refused=rows.survey.count - ready, not_tried=ready)
+    _tell(account, bad, console, f"nothing was sent; it would be {messages:,} messages of 4 KB")
+    return 1 if account.refused else 0
+
+
+class _Run:
+    """A run that sends."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        renderer: Renderer,
+        options: RowOptions,
+        console: Console,
+        *,
+        project: Project | None,
+        template: Template,
+        base: Mapping[str, Any],
+    ) -> None:
+        self._rows = rows
+        self._renderer = renderer
+        self._options = options
+        self._console = console
+        self._project = project
+        self._template = template
+        self._base = base
+
+    def go(self, hub: str | None, *, yes: bool) -> int:
+        """Ask, send, tell."""
+        from manifestgen.cli._cloud import open_hub
+        from manifestgen.fleet.devices import Earlier, Options, run, threads_for
+        from manifestgen.fleet.journal import open_journal, sent_by
+        from manifestgen.fleet.pace import Pace
+
+        options = self._options
+        assert options.devices is not None  # noqa: S101 - the caller looked
+        service = open_hub(hub, self._project).bulk()
+        path = options.journal or options.devices.with_name(f"{options.devices.name}.journal")
+        journal = open_journal(path, self._rows.survey.count, self._identity(service.host))
+        try:
+            self._permit(journal, service.host, yes=yes)
+            pace = Pace(options.rate, give_up_after=options.give_up_after)
+            earlier = Earlier(sent_by(options.since)) if options.since is not None else None
+            progress = _Progress(self._console, journal, pace, self._rows.survey.count)
+            how = Options(threads_for(options.rate), earlier, progress.tick)
+            try:
+                run(self._rows, self._renderer, service, journal, pace, how)
+            except KeyboardInterrupt:
+                raise Interrupted(
+                    f"interrupted; {self._finish(journal)}", fix="run the same command again to go on"
+                ) from None
+            except CloudError as error:
+                done = self._finish(journal)
+                what = f"{error.what}; until then {done}"
+                fix = f"{error.fix}; then run the same command again to go on"
+                raise type(error)(what, where=error.where, fix=fix) from error
+            self._finish(journal)
+            return 0 if _done(journal) == self._rows.survey.count else 1
+        finally:
+            journal.close()
+
+    def _identity(self, host: str) -> dict[str, str]:
+        """What makes a run the same run."""
+        import hashlib
+
+        from manifestgen.fleet.shape import hash_of
+        from manifestgen.manifest.dump import compact
+
+        values = compact({"base": self._base, "ignored": sorted(self._options.ignored)})
+        return {
+            "hub": host,
+            "template": hash_of(self._template),
+            "values": hashlib.sha256(values.encode("utf-8", "surrogatepass")).hexdigest(),
+            "rows": self._rows.survey.sha256,
+        }
+
+    def _permit(self, journal: Journal, host: str, *, yes: bool) -> None:
+        """Say what the run will do and cost, and ask."""
+        from manifestgen.fleet.shape import Ready
+
+        count, console = self._rows.survey.count, self._console
+        done = _done(journal)
+        left = count - done
+        sample = [
+            result.messages
+            for row in islice(self._rows, _SAMPLE)
+            if isinstance(result := self._renderer.render(row), Ready)
+        ]
+        messages = round(sum(sample) / max(1, len(sample)) * left)
+        went_on = f", {done:,} of them done before" if done else ""
+        console.progress(
+            f"{count:,} {_rows(count)}{went_on}: at most {left:,} devices are sent about {messages:,} messages of 4 KB, "
+            f"in {_duration(left / self._options.rate)} at {self._options.rate:g} a second"
+        )
+        if self._rows.survey.doubled:
+            console.warn(
+                f"{self._rows.survey.doubled:,} rows name a device that another row names, too: all are refused"
+            )
+        if yes or left == 0:
+            return
+        if not console.interactive:
+            raise InputError("nobody can be asked whether to apply this", fix="add --yes, or --dry-run to see first")
+        try:
+            permitted = console.confirm(f"replace all modules of {left:,} devices in {host}?")
+        except click.Abort:
+            permitted = False
+        if not permitted:
+            raise Interrupted("stopped; nothing was sent", fix="run the same command again to apply it")
+
+    def _finish(self, journal: Journal) -> str:
+        """Write the report and tell what became of the rows; the counts in words."""
+        from manifestgen.fleet.account import account_of, outcomes
+        from manifestgen.fleet.journal import State
+
+        journal.flush()
+        account = account_of(journal)
+        _write_report(account, outcomes(self._rows, journal), self._options.report)
+        bad: list[Outcome] = []
+        if account.refused or account.failed:
+            worst = (State.REFUSED, State.FAILED, State.INTENDED)
+            wanted = (one for one in outcomes(self._rows, journal) if one.outcome in ("refused", "failed"))
+            bad = list(islice(wanted, min(_TOLD, sum(journal.count(state) for state in worst))))
+        _tell(account, bad, self._console, "to see whether a device runs it: manifestgen status --device ID")
+        return ", ".join(f"{count:,} {name}" for name, count in account.counts().items() if count)
+
+
+def _done(journal: Journal) -> int:
+    from manifestgen.fleet.journal import State
+
+    return journal.count(State.APPLIED) + journal.count(State.UNCHANGED)
+
+
+def _tell(account: Account, bad: list[Outcome], console: Console, hint: str) -> None:
+    from manifestgen.report import fleet_devices as report
+
+    more = account.refused + account.failed - len(bad)
+    console.result(report.text(account, bad, more))
+    console.document(report.data(account, bad, more))
+    console.progress(hint)
+
+
+def _write_report(account: Account, outcomes: Iterable[Outcome], path: Path | None) -> None:
+    """Write what became of each row; the file appears when it is whole. Without a path nothing is written.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    from manifestgen.report import fleet_devices as report
+
+    if path is None:
+        for _ in outcomes:
+            pass
+        return
+    pieces = report.as_csv(outcomes) if path.suffix.lower() == ".csv" else report.as_json(account, outcomes)
+    draft = path.with_name(f".{path.name}.tmp")
+    try:
+        with draft.open("w", encoding="utf-8", newline="") as stream:
+            stream.writelines(pieces)
+        draft.replace(path)
+    except OSError as error:
+        what = f"the report cannot be written: {(error.strerror or str(error)).lower()}"
+        raise InputError(what, where=str(path), fix="choose another place with --report") from error
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+class _Progress:
+    """A line on a terminal: how many rows are done, how fast it goes, how long it will take."""
+
+    def __init__(self, console: Console, journal: Journal, pace: Pace, count: int) -> None:
+        self._console = console
+        self._journal = journal
+        self._pace = pace
+        self._count = count
+        self._begun = self._drawn = time.monotonic()
+        self._before = self._through()
+
+    def _through(self) -> int:
+        from manifestgen.fleet.account import account_of
+
+        return self._count - account_of(self._journal).not_tried
+
+    def tick(self) -> None:
+        """Draw it, if it is time."""
+        now = time.monotonic()
+        if not self._console.live or now - self._drawn < _DRAWN:
+            return
+        self._drawn = now
+        through = self._through()
+        rate = (through - self._before) / max(0.001, now - self._begun)
+        left = f", {_duration((self._count - through) / rate)} left" if rate > 0 else ""
+        waiting = self._pace.waiting
+        paused = f", waiting {waiting:.0f} s for the hub" if waiting >= 1 else ""
+        full = round(30 * through / self._count)
+        bar = "█" * full + "░" * (30 - full)
+        self._console.redraw([f"{bar} {through:,} of {self._count:,}, {rate:.0f} a second{left}{paused}"])
+
+
+def _rows(count: int) -> str:
+    return "row" if count == 1 else "rows"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
