@@ -1,0 +1,113 @@
+"""The new password of a rotation: made in the place that no device uses, kept before it is used, and proven."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+from manifestgen.cloud import Credential, Registry, Token
+from manifestgen.credentials import kept as keeping
+from manifestgen.credentials.kept import Kept
+from manifestgen.credentials.token import PASSWORDS, generate, is_current, live
+from manifestgen.errors import DeniedError, InputError
+
+# A password works in all of a registry's front ends some seconds after it is made.
+_PROOF_PAUSE = 3.0
+_PROOF_TIME = 90.0
+
+
+def other(name: str) -> str:
+    """The other one of a token's two passwords."""
+    return PASSWORDS[1 - PASSWORDS.index(name)]
+
+
+def unfinished(token: Token, root: Path, now: datetime) -> Kept | None:
+    """The new password of a rotation that was interrupted, if it is to go on with.
+
+    Raises:
+        InputError: somebody made that password of the token anew in the meantime.
+    """
+    host = token.registry.login_server
+    begun = keeping.read(root, host, token.name, "next")
+    if begun is None or begun.password is None or begun.expired(now):
+        return None
+    if begun == keeping.read(root, host, token.name):
+        # The former rotation had ended but for the removal of this file.
+        keeping.promote(root, host, token.name)
+        return None
+    if not is_current(token, begun):
+        path = keeping.path_of(root, host, token.name, "next")
+        raise InputError(
+            f"{begun.name} of the token was made anew elsewhere since the rotation began",
+            where=f"token {token.name} of {host}",
+            fix=f"make sure that nobody else rotates it, remove {path}, then run the same command again",
+        )
+    return begun
+
+
+def choose(token: Token, root: Path, in_use: str | None, now: datetime) -> str:
+    """Which of a token's two passwords is to be made anew: one that nobody can have, or that nobody should.
+
+    Args:
+        in_use: the password that devices have, if the caller knows it.
+
+    Raises:
+        InputError: both work, and which of them devices have is not known here.
+    """
+    host = token.registry.login_server
+    begun = keeping.read(root, host, token.name, "next")
+    if begun is not None:
+        # It was being made when the run was killed, so no device has it, or it has expired on those that have.
+        return begun.name
+    alive = set(live(token, now))
+    if in_use is not None:
+        if in_use not in alive:
+            has = f"it has {' and '.join(sorted(alive))}" if alive else "it has none that works"
+            raise InputError(f"token {token.name} has no {in_use}; {has}", where="--in-use", fix="drop --in-use")
+        return other(in_use)
+    if len(alive) == len(PASSWORDS):
+        known = keeping.read(root, host, token.name)
+        hint = f"; this machine knows {known.name}" if known is not None and is_current(token, known) else ""
+        raise InputError(
+            f"both passwords of the token work, and which of them devices have cannot be told{hint}",
+            where=f"token {token.name} of {host}",
+            fix="name it with --in-use password1 or --in-use password2; the other one is made anew",
+        )
+    return other(alive.pop()) if alive else PASSWORDS[0]
+
+
+def make(registry: Registry, token: Token, name: str, root: Path, expiry: datetime, now: datetime) -> Kept:
+    """Make the new password and keep it as the next one."""
+    return generate(registry, token, name, root, expiry, now, "next")
+
+
+def prove(
+    registry: Registry,
+    credential: Credential,
+    image: str,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Ask the registry for an image with the new password until it takes it.
+
+    Raises:
+        DeniedError: it does not after a minute and a half; no device has been touched.
+    """
+    deadline = clock() + _PROOF_TIME
+    while True:
+        try:
+            registry.digest(image, credential)
+        except DeniedError as error:
+            if clock() >= deadline:
+                raise DeniedError(
+                    f"the new password of token {credential.username} does not pull {image}: {error.what}",
+                    where=error.where,
+                    fix="let the token pull this repository with 'manifestgen credentials create-token --widen', then "
+                    "run the same command again; no device was changed",
+                ) from error
+            sleep(_PROOF_PAUSE)
+        else:
+            return
