@@ -239,7 +239,7 @@ class _Delivery:
             raise
         except CloudError as error:
             self.pace.answered()
-            self._settle("failed", why=redact(error.message), fix=redact(error.fix))
+            self._settle("failed", why=redact(error.what), fix=redact(error.fix))
             return True
         self._settle("applied", manifest=self.sent.ready.digest)
         return True
@@ -272,7 +272,7 @@ class _Delivery:
             self.answers = self.pace.answers
         if self.strikes < _STRIKES:
             return False
-        self._settle("failed", why=redact(f"{error.message} ({self.strikes} times)"), fix=redact(error.fix))
+        self._settle("failed", why=redact(f"{error.what} ({self.strikes} times)"), fix=redact(error.fix))
         return True
 
     def _settle(self, outcome: str, **more: str) -> None:

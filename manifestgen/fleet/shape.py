@@ -182,13 +182,15 @@ class Renderer:
             draft = self._template.render(context)
             logins = self._logins(draft)
             manifest = self._template.render(context, logins) if logins else draft
-            document = read(dump(manifest.content), f"device {row.device!r}")
+            document = read(dump(manifest.content), _about(row))
             admit(document, ignore=self._ignore, force=self._force, report=self._report)
             body = compact(manifest.content).encode()
         except CloudError:
             raise
         except ManifestgenError as error:
-            return Refused(error.message, error.fix), {}, None
+            # Where it is, but for the device: the row says that already.
+            why = error.what if error.where == _about(row) else error.message
+            return Refused(why, error.fix), {}, None
         except UnicodeEncodeError:
             return Refused("a text of the manifest is not Unicode", "correct the values of the row"), {}, None
         return _ready(body), logins, document
@@ -262,6 +264,10 @@ def hash_of(template: Template) -> str:
         text = b"" if source is None else source[0].encode()
         digest.update(len(text).to_bytes(8, "big") + text)
     return digest.hexdigest()
+
+
+def _about(row: Row) -> str:
+    return f"device {row.device!r}"
 
 
 def _ready(body: bytes) -> Ready:
