@@ -1,4 +1,4 @@
-"""`manifestgen apply`: set the modules of a device and wait until they run."""
+"""`manifestgen apply`: set the modules of a device, or of a fleet, and wait until they run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from manifestgen.cli._cloud import open_hub, project_here
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._deployment import Arguments, apply_deployment, deployment_options
 from manifestgen.cli._fleet import RowOptions, apply_rows, row_options
 from manifestgen.cli._watching import Watching
 from manifestgen.errors import InputError, Interrupted
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
         "manifestgen apply deployment.json --device edge-01",
         "manifestgen apply deployment.json --device edge-01 --merge --yes --rollback-on-failure",
         "manifestgen apply edge-01.plan",
+        "manifestgen apply deployment.json --deployment scorer --target-condition \"tags.site = 'lab'\" --priority 10",
+        "manifestgen apply deployment.json --deployment scorer --stages 5%,25%,100% --abort-if-failing 2% --yes",
         "manifestgen apply deployment.json.j2 --devices devices.csv --dry-run",
     )
 )
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=click.FloatRange(min=0), default=600, show_default=True, help="Seconds to wait.")
 @click.option("--rollback-on-failure", is_flag=True, help="Go back to what the device had if it does not come to run.")
 @click.option("--force", is_flag=True, help="Go on although 'check' finds errors.")
+@deployment_options
 @row_options
 @hub_option
 @common_options
@@ -54,6 +58,7 @@ def command(
     timeout: float,
     rollback_on_failure: bool,
     force: bool,
+    deployment: Arguments | None,
     rows: RowOptions,
     hub: str | None,
     console: Console,
@@ -64,6 +69,10 @@ def command(
     which needs --prune; --merge keeps them. Shows what would change and asks before it does.
     What the device had is kept: see 'manifestgen history' and 'manifestgen rollback'.
 
+    With --deployment it becomes an automatic deployment, which the hub itself brings to all devices
+    that its target condition matches. One that is there is replaced without a gap: the new one is
+    created above it, and the former one deleted once the devices run the new one.
+
     With --devices, the manifest of every row is rendered from a template, checked and sent, and
     replaces all modules of its device. What was done is kept in a journal, so that the same command
     goes on where it was interrupted. Whether devices run it is not waited for.
@@ -72,6 +81,21 @@ def command(
     from manifestgen.cli._manifest import load_manifest
     from manifestgen.saved_plan import confirm
 
+    if deployment is not None:
+        _refuse_for_fleets(device=device_id is not None, devices=rows.devices is not None, prune=prune, merge=merge)
+        rows.refuse_alone()
+        apply_deployment(
+            file,
+            deployment,
+            yes=yes,
+            no_wait=no_wait,
+            timeout=timeout,
+            restore=rollback_on_failure,
+            force=force,
+            hub=hub,
+            console=console,
+        )
+        return 0
     if rows.devices is not None:
         _refuse_beside_rows(device=device_id is not None, merge=merge, rollback_on_failure=rollback_on_failure)
         return apply_rows(file, rows, console, hub=hub, yes=yes, force=force)
@@ -83,7 +107,9 @@ def command(
     if saved is not None:
         device_id, merge, yes = saved.device, saved.merge, True
     elif device_id is None:
-        raise InputError("no device is named", where=str(file), fix="add --device ID")
+        raise InputError(
+            "no device is named", where=str(file), fix="add --device ID, --deployment NAME or --devices FILE"
+        )
     manifest = load_manifest(Path(saved.file) if saved else file, console, force=force)
     service = open_hub(hub, project_here())
     planned = planned_for(manifest, service, device_id, merge=merge)
@@ -102,6 +128,11 @@ def command(
     )
     tell(planned, outcome, console)
     return 0
+
+
+def _refuse_for_fleets(**given: bool) -> None:
+    for name in (name for name, is_given in given.items() if is_given):
+        raise InputError(f"--deployment and --{name} exclude each other", fix=f"drop --{name}, or --deployment")
 
 
 def _refuse_beside_rows(**given: bool) -> None:

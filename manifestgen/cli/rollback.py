@@ -7,12 +7,18 @@ import click
 from manifestgen.cli._cloud import open_hub, project_here
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._watching import Watching
+from manifestgen.errors import InputError
 
 
 @click.command(
-    epilog=usage_of("manifestgen rollback --device edge-01", "manifestgen rollback --device edge-01 --to 3 --yes")
+    epilog=usage_of(
+        "manifestgen rollback --device edge-01",
+        "manifestgen rollback --device edge-01 --to 3 --yes",
+        "manifestgen rollback --deployment scorer",
+    )
 )
-@click.option("--device", "device_id", metavar="ID", required=True, help="The device.")
+@click.option("--device", "device_id", metavar="ID", help="The device.")
+@click.option("--deployment", metavar="NAME", help="The automatic deployment.")
 @click.option(
     "--to", "number", type=click.IntRange(min=1), help="See 'history'.  [default: the latest that differs from now]"
 )
@@ -22,9 +28,16 @@ from manifestgen.cli._watching import Watching
 @hub_option
 @common_options
 def command(
-    device_id: str, number: int | None, yes: bool, no_wait: bool, timeout: float, hub: str | None, console: Console
+    device_id: str | None,
+    deployment: str | None,
+    number: int | None,
+    yes: bool,
+    no_wait: bool,
+    timeout: float,
+    hub: str | None,
+    console: Console,
 ) -> None:
-    """Set what a device had before an apply, and wait until it runs it.
+    """Set what a device, or an automatic deployment, had before an apply, and wait until it runs it.
 
     Shows what would change and asks, as apply does. Modules that were added since are removed.
     Brings back what the hub held: images that are gone from their registry stay gone.
@@ -35,6 +48,13 @@ def command(
     from manifestgen.manifest.manifest import Manifest
     from manifestgen.plan import plan
 
+    if deployment is not None and device_id is None:
+        from manifestgen.cli._deployment import roll_back
+
+        roll_back(deployment, number, yes=yes, no_wait=no_wait, timeout=timeout, hub=hub, console=console)
+        return
+    if device_id is None or deployment is not None:
+        raise InputError("name either a device or a deployment", fix="add --device ID or --deployment NAME")
     service = open_hub(hub, project_here())
     state = read_state(service, device_id)
     if number is None:

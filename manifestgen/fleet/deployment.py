@@ -131,6 +131,59 @@ def name_of(text: str) -> str:
     return name
 
 
+def intended(
+    name: str,
+    content: Mapping[str, Any],
+    known: Deployment | None,
+    *,
+    condition: str | None = None,
+    priority: int | None = None,
+    labels: Mapping[str, str] | None = None,
+    metrics: Mapping[str, str] | None = None,
+    model: str | None = None,
+    model_module: str | None = None,
+) -> Deployment:
+    """What a deployment shall be: what is not said stays as it is on the hub.
+
+    Args:
+        name: as `name_of` makes it.
+        content: `{"modulesContent": …}`.
+        known: what the hub has of it; None if it is new.
+        labels: the user's own; None keeps those there are.
+        metrics: the user's own; None keeps those there are.
+        model: `name:version` of the registered model that it brings.
+        model_module: the module that runs it.
+
+    Raises:
+        InputError: it is new and has no target condition, or a label or metric has a name of ours.
+    """
+    if condition is None and known is None:
+        raise InputError(
+            "it is new, and no target condition says which devices it is for",
+            where=f"deployment {name!r}",
+            fix="add --target-condition \"tags.site = 'lab'\", or '*' for all devices",
+        )
+    own = metrics_for(content, model_module)
+    for mine in (*(found for found in labels or {} if found.startswith(NAME_LABEL)), *(own.keys() & (metrics or {}))):
+        kind = "metric" if mine in own else "label"
+        raise InputError(f"{kind} {mine!r} is one that manifestgen makes", fix="choose another name for it")
+    if known is not None:
+        former = metrics_for(known.content, model_module)
+        if labels is None:
+            labels = {key: value for key, value in known.labels.items() if key != MODEL_LABEL}
+        if metrics is None:
+            metrics = {key: query for key, query in known.metrics.items() if key not in former and key not in own}
+    brought = {} if model is None else {MODEL_LABEL: model}
+    return Deployment(
+        name,
+        content,
+        condition if condition is not None else known.condition if known is not None else "",
+        priority if priority is not None else known.priority if known is not None else DEFAULT_PRIORITY,
+        {**(labels or {}), **brought},
+        {**own, **(metrics or {})},
+    )
+
+
 def metrics_for(content: Mapping[str, Any], model_module: str | None = None) -> dict[str, str]:
     """The custom metrics that a deployment has by itself.
 

@@ -1,0 +1,441 @@
+"""What `apply`, `status`, `history` and `rollback` do with `--deployment NAME`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from manifestgen.cli._cloud import open_hub, project_here
+from manifestgen.cli._console import Console
+from manifestgen.errors import InputError, Interrupted
+
+if TYPE_CHECKING:
+    from manifestgen.cloud import Hub
+    from manifestgen.fleet.counts import Progress
+    from manifestgen.fleet.deployment import Deployment
+    from manifestgen.fleet.proposal import Proposal
+    from manifestgen.fleet.replace import Goal, Observer, Patience
+    from manifestgen.fleet.stages import Ask
+    from manifestgen.manifest.document import Document
+    from manifestgen.project.load import Project
+
+# Devices take their time to come online; the default of --timeout is for one that is.
+_TIMEOUT = 1800.0
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """The options that only make sense with `--deployment`."""
+
+    name: str
+    condition: str | None
+    priority: int | None
+    labels: tuple[str, ...]
+    metrics: tuple[str, ...]
+    layered: bool
+    base: Path | None
+    show_targets: bool
+    wait_for: str
+    stages: str | None
+    stage_tag: str | None
+    tag_devices: bool
+    pause: float
+    abort_if_failing: str | None
+
+
+def deployment_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give `apply` the options of automatic deployments, and pass them as `deployment`; None without `--deployment`."""
+
+    @functools.wraps(function)
+    def command(*args: Any, **kwargs: Any) -> Any:
+        given = {name: kwargs.pop(f"deployment_{name}") for name in Arguments.__dataclass_fields__}
+        if given["name"] is None:
+            _refuse_without_name(click.get_current_context())
+        return function(*args, deployment=None if given["name"] is None else Arguments(**given), **kwargs)
+
+    options = (
+        click.option("--deployment", "deployment_name", metavar="NAME", help="Make it an automatic deployment."),
+        click.option("--target-condition", "deployment_condition", metavar="COND", help="Which devices it is for."),
+        click.option("--priority", "deployment_priority", type=int, help="The highest wins.  [default: 10 if new]"),
+        click.option("--label", "deployment_labels", multiple=True, metavar="KEY=VALUE", help="Repeatable."),
+        click.option("--metric", "deployment_metrics", multiple=True, metavar="NAME=QUERY", help="Repeatable."),
+        click.option("--layered", "deployment_layered", is_flag=True, help="It is a layer over a base deployment."),
+        click.option(
+            "--base",
+            "deployment_base",
+            type=click.Path(path_type=Path),
+            help="The base that a layer is checked with, instead of the hub's.",
+        ),
+        click.option("--show-targets", "deployment_show_targets", is_flag=True, help="List the matching devices."),
+        click.option(
+            "--wait-for",
+            "deployment_wait_for",
+            metavar="SHARE",
+            default="100%",
+            show_default=True,
+            help="Of the devices, before the former deployment is deleted.",
+        ),
+        click.option("--stages", "deployment_stages", metavar="5%,25%,…", help="First to some of the devices."),
+        click.option("--stage-tag", "deployment_stage_tag", metavar="TAG", help="Stages may be values of this tag."),
+        click.option(
+            "--tag-devices", "deployment_tag_devices", is_flag=True, help="Stages may write a tag to devices."
+        ),
+        click.option(
+            "--pause",
+            "deployment_pause",
+            type=click.FloatRange(min=0),
+            default=0,
+            show_default=True,
+            help="Seconds between two stages.",
+        ),
+        click.option(
+            "--abort-if-failing",
+            "deployment_abort_if_failing",
+            metavar="SHARE",
+            help="Go back to the former deployment if more of the devices fail.",
+        ),
+    )
+    return functools.reduce(lambda decorated, option: option(decorated), reversed(options), command)
+
+
+def _refuse_without_name(context: click.Context) -> None:
+    for parameter in context.command.params:
+        own = (parameter.name or "").startswith("deployment_") and parameter.name != "deployment_name"
+        source = context.get_parameter_source(parameter.name or "")
+        if own and source is click.core.ParameterSource.COMMANDLINE:
+            option = parameter.opts[0]
+            raise InputError(f"{option} is about automatic deployments", fix=f"add --deployment NAME, or drop {option}")
+
+
+def seconds(timeout: float) -> float:
+    """`--timeout` as it was given, else what suits a fleet."""
+    source = click.get_current_context().get_parameter_source("timeout")
+    return timeout if source is click.core.ParameterSource.COMMANDLINE else _TIMEOUT
+
+
+def apply_deployment(
+    file: Path,
+    given: Arguments,
+    *,
+    yes: bool,
+    no_wait: bool,
+    timeout: float,
+    restore: bool,
+    force: bool,
+    hub: str | None,
+    console: Console,
+) -> None:
+    """Make an automatic deployment of a manifest, and wait until its devices run it."""
+    from manifestgen.fleet.deployment import current, intended, name_of
+    from manifestgen.fleet.proposal import propose
+
+    project = project_here()
+    goal, stages = _goal(given, restore=restore, no_wait=no_wait)
+    name = name_of(given.name)
+    if name != given.name:
+        console.progress(f"deployment {given.name!r} is {name!r} on the hub")
+    document = _document(file, given, console, force=force)
+    base = _base(given.base)
+    service = open_hub(hub, project)
+    wanted = intended(
+        name,
+        _manifest(document),
+        current(service, name),
+        condition=given.condition,
+        priority=given.priority,
+        labels=_pairs("--label", given.labels) if given.labels else None,
+        metrics=_pairs("--metric", given.metrics) if given.metrics else None,
+        **_model(project, document),
+    )
+    proposal = propose(service, wanted, base=base)
+    _check_together(proposal, document.name, console, force=force)
+    targets = _targets(service, wanted, console) if given.show_targets else None
+    show(proposal, console)
+    carry_out(
+        service,
+        proposal,
+        console,
+        yes=yes,
+        wait=not no_wait,
+        goal=goal,
+        patience=_patience(seconds(timeout), given.pause),
+        stages=stages,
+        more={} if targets is None else {"targets": targets},
+    )
+
+
+def _goal(given: Arguments, *, restore: bool, no_wait: bool) -> tuple[Goal, tuple[Ask, ...]]:
+    from manifestgen.fleet.replace import Goal
+    from manifestgen.fleet.stages import parse, share_of
+
+    if no_wait and (given.stages is not None or given.abort_if_failing is not None):
+        raise InputError("--no-wait excludes --stages and --abort-if-failing", fix="drop --no-wait: both need waiting")
+    if given.stage_tag is not None and given.stages is None:
+        raise InputError("--stage-tag is about --stages", fix="add --stages VALUE,VALUE,100%, or drop it")
+    limit = given.abort_if_failing
+    goal = Goal(
+        wait_for=share_of(given.wait_for, where="--wait-for"),
+        abort_if_failing=None if limit is None else share_of(limit, where="--abort-if-failing"),
+        restore=restore,
+        tag_devices=given.tag_devices,
+    )
+    return goal, () if given.stages is None else parse(given.stages, given.stage_tag)
+
+
+def _patience(timeout: float, pause: float) -> Patience:
+    from manifestgen.fleet.replace import Patience
+
+    return Patience(timeout=timeout, pause=pause)
+
+
+def _document(file: Path, given: Arguments, console: Console, *, force: bool) -> Document:
+    """The manifest, checked; a layer if it is one or shall be one."""
+    from manifestgen.cli._manifest import findings_reporter, load_document
+    from manifestgen.gate import settable, verify
+    from manifestgen.manifest.document import Kind, read
+
+    document = load_document(file)
+    manifest = settable(document, layered=True)
+    if given.layered and document.kind is Kind.MANIFEST:
+        if manifest.agent.whole is not None:
+            raise InputError(
+                "it sets all of $edgeAgent, and so is no layer",
+                where=document.name,
+                fix="set 'properties.desired.modules.NAME' instead, or drop --layered",
+            )
+        document = read(document.text, document.name, layered=True)
+    elif given.base is not None and document.kind is not Kind.LAYERED:
+        raise InputError("--base is about layers, and this is none", where=document.name, fix="drop --base")
+    verify(document, force=force, report=findings_reporter(console))
+    return document
+
+
+def _manifest(document: Document) -> Mapping[str, Any]:
+    assert document.manifest is not None  # noqa: S101 - `settable` has made sure
+    return document.manifest.content
+
+
+def _base(file: Path | None) -> tuple[str, Mapping[str, Any]] | None:
+    if file is None:
+        return None
+    from manifestgen.cli._manifest import load_document
+    from manifestgen.gate import settable
+
+    return str(file), settable(load_document(file)).content
+
+
+def _model(project: Project | None, document: Document) -> dict[str, str | None]:
+    """The registered model that a manifest brings, if the project built its image, and the module that runs it."""
+    from manifestgen.project import lock
+
+    if project is None:
+        return {}
+    found: dict[str, str | None] = {"model_module": project.manifest.module if project.manifest is not None else None}
+    built = lock.read(project)
+    assert document.manifest is not None  # noqa: S101 - `settable` has made sure
+    images = [module.image_text or "" for module in document.manifest.modules()]
+    pinned = "" if built is None or not built.digest else f"@{built.digest}"
+    if (
+        built is not None
+        and built.model is not None
+        and any(image == built.image or (pinned and image.endswith(pinned)) for image in images)
+    ):
+        found["model"] = f"{built.model.name}:{built.model.version}"
+    return found
+
+
+def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise InputError(f"{text!r} is not NAME=VALUE", where=option, fix=f"write it as {option} NAME=VALUE")
+        pairs[name.strip()] = value
+    return pairs
+
+
+def _check_together(proposal: Proposal, name: str, console: Console, *, force: bool) -> None:
+    """Check what devices would end up with, where a layer meets a base."""
+    from manifestgen.cli._manifest import findings_reporter
+    from manifestgen.gate import verify
+    from manifestgen.manifest.document import read
+    from manifestgen.manifest.dump import dump
+
+    for meeting in proposal.meetings:
+        together = read(dump(meeting.content), f"{name} over {meeting.base}")
+        verify(together, force=force, report=findings_reporter(console))
+
+
+def _targets(service: Hub, wanted: Deployment, console: Console) -> list[str]:
+    from manifestgen.fleet.counts import matching
+
+    found = matching(service, wanted.condition)
+    for device in found:
+        console.result(device)
+    return found
+
+
+def show(proposal: Proposal, console: Console) -> None:
+    """What would be done, and its warnings."""
+    from manifestgen.report.deployment import proposal_text
+
+    for warning in proposal.warnings:
+        console.warn(warning)
+    console.result(proposal_text(proposal))
+
+
+def carry_out(
+    service: Hub,
+    proposal: Proposal,
+    console: Console,
+    *,
+    yes: bool,
+    wait: bool,
+    goal: Goal | None = None,
+    patience: Patience,
+    stages: tuple[Ask, ...] = (),
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Ask, replace the deployment, say what came of it."""
+    from manifestgen.fleet.replace import replace
+    from manifestgen.report.deployment import outcome_data, outcome_text, proposal_data
+
+    if not proposal.nothing_to_do:
+        permit(proposal, console, yes=yes)
+    outcome = replace(
+        service,
+        proposal.wanted,
+        goal=goal,
+        patience=patience,
+        stages=stages,
+        observer=observer(service, console),
+        wait=wait,
+    )
+    console.result(outcome_text(proposal, outcome))
+    console.document({**(more or {}), "plan": proposal_data(proposal), **outcome_data(outcome)})
+
+
+def permit(proposal: Proposal, console: Console, *, yes: bool) -> None:
+    """Ask whoever sits at the terminal, unless `yes`."""
+    from manifestgen.report.deployment import devices
+
+    if yes:
+        return
+    name = proposal.wanted.name
+    if not console.interactive:
+        raise InputError("nobody can be asked whether to apply this", fix="add --yes")
+    try:
+        permitted = console.confirm(f"apply deployment {name!r} to {devices(proposal.matched)}?")
+    except click.Abort:  # Ctrl-C, or the end of the input
+        permitted = False
+        console.progress("")
+    if not permitted:
+        raise Interrupted(f"stopped; deployment {name!r} was not changed", fix="run the same command again to apply it")
+
+
+def observer(service: Hub, console: Console) -> Observer:
+    """Says each step and how far the devices are, and keeps what they had."""
+    from manifestgen.fleet.former import keep
+    from manifestgen.fleet.replace import Observer
+    from manifestgen.history import state_folder
+
+    return Observer(
+        step=console.progress,
+        progress=Watching(console).show,
+        snapshot=lambda deployment: keep(service.host, deployment, state_folder()),
+    )
+
+
+class Watching:
+    """Shows how far a rollout is, on stderr: a bar on a terminal, what changed in a pipe."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last: tuple[str, Progress] | None = None
+
+    def show(self, title: str, progress: Progress) -> None:
+        """One look at the hub."""
+        from manifestgen.report.deployment import bar, counts
+
+        if self._console.live:
+            self._console.redraw([bar(title, progress)])
+        elif (title, progress) != self._last:
+            self._console.progress(f"{title}: {counts(progress)}")
+        self._last = (title, progress)
+
+
+def show_status(name: str, *, watch: bool, timeout: float, hub: str | None, console: Console) -> int:
+    """How a deployment stands; exit code 1 if not all of its devices run it."""
+    from manifestgen.fleet.replace import Patience
+    from manifestgen.fleet.standing import stand
+    from manifestgen.report.deployment import standing_data, standing_text
+
+    service = open_hub(hub, project_here())
+    patience = Patience(timeout=seconds(timeout) if watch else 0)
+    watching = Watching(console)
+    deadline, pause = patience.clock() + patience.timeout, patience.first
+    while True:
+        standing = stand(service, name)
+        if watch:
+            watching.show("rollout", standing.generations[0][1])
+        left = deadline - patience.clock()
+        if standing.healthy or left <= 0:
+            break
+        patience.sleep(min(pause, left))
+        pause = min(pause * 1.5, patience.longest)
+    console.result(standing_text(standing))
+    console.document(standing_data(standing))
+    return 0 if standing.healthy else 1
+
+
+def roll_back(
+    name: str, number: int | None, *, yes: bool, no_wait: bool, timeout: float, hub: str | None, console: Console
+) -> None:
+    """Make a deployment again what it was before."""
+    from manifestgen.fleet.deployment import current, name_of
+    from manifestgen.fleet.former import find
+    from manifestgen.fleet.proposal import propose
+    from manifestgen.history import state_folder
+
+    service = open_hub(hub, project_here())
+    name = name_of(name)
+    former = find(service.host, name, state_folder(), number, current(service, name))
+    proposal = propose(service, former.deployment)
+    show(proposal, console)
+    carry_out(service, proposal, console, yes=yes, wait=not no_wait, patience=_patience(seconds(timeout), 0.0))
+
+
+def show_history(name: str, *, hub: str | None, console: Console) -> None:
+    """What a deployment was before each replacement."""
+    from manifestgen.fleet.deployment import name_of
+    from manifestgen.fleet.former import formers
+    from manifestgen.history import state_folder
+
+    host, name = open_hub(hub, project_here()).host, name_of(name)
+    found = list(enumerate(formers(host, name, state_folder()), start=1))
+    for number, former in found:
+        taken = former.taken.strftime("%Y-%m-%d %H:%M:%S UTC")
+        modules = ", ".join(former.deployment.modules) or "no modules"
+        console.result(f"{number:>2}  {taken}  {former.deployment.id}  {modules}")
+    if not found:
+        console.progress(f"no snapshots of deployment {name!r} on {host}")
+    console.document(
+        {
+            "hub": host,
+            "deployment": name,
+            "snapshots": [
+                {
+                    "number": number,
+                    "taken": former.taken.isoformat(),
+                    "id": former.deployment.id,
+                    "modules": list(former.deployment.modules),
+                }
+                for number, former in found
+            ],
+        }
+    )

@@ -1,0 +1,177 @@
+"""Automatic deployments as text and as JSON: what applying one would do, how far it has come, how it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from manifestgen.fleet.counts import Progress
+from manifestgen.fleet.counts import data as progress_data
+from manifestgen.fleet.proposal import Meeting, Proposal
+from manifestgen.fleet.replace import Outcome
+from manifestgen.fleet.standing import Standing
+from manifestgen.report._printable import printable
+from manifestgen.report.changes import change_data, lines, tally
+
+_BAR = 30
+
+
+def proposal_text(proposal: Proposal) -> str:
+    """What would be done, for a person."""
+    return "\n".join(_proposal_lines(proposal))
+
+
+def _proposal_lines(proposal: Proposal) -> Iterator[str]:
+    wanted = proposal.wanted
+    kind = "layered deployment" if proposal.layered else "deployment"
+    yield f"{kind} {wanted.name!r} on {proposal.hub}: {devices(proposal.matched)} match {printable(wanted.condition)}"
+    for setting in proposal.settings:
+        if setting.before is None:
+            yield f"  + {printable(setting.field)}: {printable(setting.after or '')}"
+        elif setting.after is None:
+            yield f"  - {printable(setting.field)}: {printable(setting.before)}"
+        else:
+            yield f"  ~ {printable(str(setting))}"
+    yield from lines(proposal.changes)
+    for meeting in proposal.meetings:
+        yield f"  over {_base(meeting)}:"
+        yield from (f"  {line}" for line in lines(meeting.changes))
+        if not meeting.changes:
+            yield "    no changes"
+    yield _summary(proposal)
+
+
+def _base(meeting: Meeting) -> str:
+    return f"{meeting.base!r}" + ("" if meeting.devices is None else f", {devices(meeting.devices)}")
+
+
+def _summary(proposal: Proposal) -> str:
+    wanted, current = proposal.wanted, proposal.known.current
+    if proposal.nothing_to_do:
+        return f"no changes: the hub has it already ({wanted.id})"
+    if proposal.replaces and current is not None:
+        changes = "" if proposal.layered else f" ({tally(proposal.changes).removeprefix('plan: ')})"
+        return f"plan: create {wanted.id!r} above {current.id!r}, delete that once the devices run it{changes}"
+    if current is None:
+        return f"plan: create {wanted.id!r}"
+    left = ", ".join(map(repr, proposal.unfinished))
+    return f"plan: go on with {wanted.id!r}, beside {left}" if left else f"plan: change {wanted.id!r}"
+
+
+def proposal_data(proposal: Proposal) -> dict[str, Any]:
+    """What would be done, as JSON data."""
+    current = proposal.known.current
+    return {
+        "hub": proposal.hub,
+        "deployment": proposal.wanted.name,
+        "id": proposal.wanted.id,
+        "replaces": current.id if current is not None and proposal.replaces else None,
+        "layered": proposal.layered,
+        "condition": proposal.wanted.condition,
+        "priority": proposal.wanted.priority,
+        "matched": proposal.matched,
+        "settings": [
+            {"field": setting.field, "before": setting.before, "after": setting.after} for setting in proposal.settings
+        ],
+        "changes": [change_data(change) for change in proposal.changes],
+        "over": [
+            {
+                "base": meeting.base,
+                "devices": meeting.devices,
+                "changes": [change_data(change) for change in meeting.changes],
+            }
+            for meeting in proposal.meetings
+        ],
+        "warnings": list(proposal.warnings),
+    }
+
+
+def outcome_text(proposal: Proposal, outcome: Outcome) -> str:
+    """What came of it, in a line."""
+    if outcome.progress is None:
+        said = "is on the hub; whether its devices run it was not waited for"
+        if not outcome.finished:
+            said += ", and the former one stays below it: run the same command again to finish"
+        return f"deployment {outcome.id!r} {said}"
+    return f"deployment {outcome.id!r}: {counts(outcome.progress)}"
+
+
+def outcome_data(outcome: Outcome) -> dict[str, Any]:
+    """What came of it, as JSON data."""
+    return {
+        "id": outcome.id,
+        "applied": outcome.changed,
+        "finished": outcome.finished,
+        "progress": None if outcome.progress is None else progress_data(outcome.progress),
+    }
+
+
+def counts(progress: Progress) -> str:
+    """The counts of a rollout in a line."""
+    said = [
+        f"{progress.targeted:,} targeted",
+        f"{progress.applied:,} applied",
+        f"{progress.succeeded:,} reporting success",
+        f"{progress.failed:,} reporting failure",
+    ]
+    if progress.failing != progress.failed:
+        said.append(f"{progress.failing:,} failing")
+    if progress.held:
+        said.append(f"{progress.held:,} held by deployments of higher priority")
+    return ", ".join(said)
+
+
+def bar(title: str, progress: Progress) -> str:
+    """The counts of a rollout as a bar, for a terminal."""
+    share = progress.healthy / progress.due if progress.due else 1.0
+    full = int(share * _BAR)
+    failing = f", {progress.failing:,} failing" if progress.failing else ""
+    return f"{title} [{'#' * full}{'.' * (_BAR - full)}] {progress.healthy:,}/{progress.due:,}{failing}"
+
+
+def devices(count: int) -> str:
+    """`1 device`, `2,000 devices`."""
+    return "1 device" if count == 1 else f"{count:,} devices"
+
+
+def standing_text(standing: Standing) -> str:
+    """How a deployment stands, for a person."""
+    return "\n".join(_standing_lines(standing))
+
+
+def _standing_lines(standing: Standing) -> Iterator[str]:
+    yield f"deployment {standing.name!r} on {standing.hub}: {'healthy' if standing.healthy else 'not healthy'}"
+    for number, (found, progress) in enumerate(standing.generations):
+        below = "" if number == 0 else ", below: deleted when the one above is finished"
+        yield f"  {found.id}  priority {found.priority}, {printable(found.condition) or 'no devices'}{below}"
+        yield f"    {counts(progress)}"
+        own = {name: count for name, count in progress.results.items() if name != "failing"}
+        if own:
+            yield f"    {', '.join(f'{printable(name)}: {count:,}' for name, count in sorted(own.items()))}"
+    for model, count in sorted(standing.models.items()):
+        yield f"  model {printable(model)}: {devices(count)}"
+    for trouble in standing.troubles:
+        yield f"  xx {trouble.device}: {printable(trouble.reason)}"
+    hidden = standing.generations[0][1].failing - len(standing.troubles)
+    if hidden > 0 and standing.troubles:
+        yield f"  and {devices(hidden)} more"
+    fix = next((trouble.fix for trouble in standing.troubles if trouble.fix), "")
+    if fix:
+        yield f"  fix: {fix}"
+
+
+def standing_data(standing: Standing) -> dict[str, Any]:
+    """How a deployment stands, as JSON data."""
+    return {
+        "hub": standing.hub,
+        "deployment": standing.name,
+        "healthy": standing.healthy,
+        "configurations": [
+            {"priority": found.priority, "labels": dict(found.labels), **progress_data(progress)}
+            for found, progress in standing.generations
+        ],
+        "models": dict(standing.models),
+        "failing_devices": [
+            {"device": trouble.device, "reason": trouble.reason, "fix": trouble.fix} for trouble in standing.troubles
+        ],
+    }
