@@ -95,9 +95,9 @@ def test_an_unknown_command_is_a_document_when_json_is_asked_for(option: list[st
 
 
 def test_messages_of_the_parser_are_in_our_manner(capsys: Captured) -> None:
-    cli.run(["status"])
+    cli.run(["export"])
     assert capsys.readouterr().err == (
-        "error: manifestgen status: missing option '--device'\n  fix: see 'manifestgen status --help'\n"
+        "error: manifestgen export: missing option '--device'\n  fix: see 'manifestgen export --help'\n"
     )
 
 
