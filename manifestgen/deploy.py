@@ -1,4 +1,7 @@
-"""The whole way: image, render, check, plan, apply, wait. Stops at the first step that fails; run it again to go on."""
+"""The whole way: image, render, check, preflight, plan, apply, wait.
+
+Stops at the first step that fails; run it again to go on.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,18 @@ from typing import Any
 from manifestgen.apply import Outcome, Patience, carry_out, read_state
 from manifestgen.check import Finding, summarize
 from manifestgen.cloud import Services
-from manifestgen.errors import InputError
+from manifestgen.distribution import Distribution, Platform
+from manifestgen.errors import FoundError, InputError
 from manifestgen.gate import admit
 from manifestgen.image import Patience as BuildPatience
 from manifestgen.image import Reporter, prepare
 from manifestgen.manifest.document import Document, read
 from manifestgen.manifest.dump import dump
-from manifestgen.plan import Plan, plan
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.pin import moved, pin
+from manifestgen.plan import DeviceState, Plan, plan
+from manifestgen.preflight import Pull, State, device_platform, digests, insist, locked_images, preflight
+from manifestgen.project import lock
 from manifestgen.project.load import Project
 from manifestgen.project.pending import exclusive
 from manifestgen.render import inline_logins, render_project
@@ -30,6 +38,7 @@ class Options:
     Attributes:
         device: in place of the project's target.
         image: reference of an image to use in place of the project's.
+        moved_tags: go on although a tag names another image than the lock file keeps.
         values: win over the project file's.
         patience: with the rollout; None not to wait for it.
     """
@@ -41,6 +50,7 @@ class Options:
     prune: bool = False
     merge: bool = False
     force: bool = False
+    moved_tags: bool = False
     rollback: bool = False
     build_patience: BuildPatience = field(default_factory=BuildPatience)
     patience: Patience | None = field(default_factory=Patience)
@@ -56,6 +66,7 @@ class Observer:
         permit: may raise to stop before anything changes.
         snapshot: keeps what the device has before it is changed.
         findings: what the check says of the rendered manifest.
+        pulls: what the registries say of its images.
         rollout: what every read of the device says.
     """
 
@@ -64,6 +75,7 @@ class Observer:
     snapshot: Callable[[Plan], None]
     image: Reporter = field(default_factory=Reporter)
     findings: Callable[[Document, Sequence[Finding]], None] = lambda document, findings: None
+    pulls: Callable[[Sequence[Pull]], None] = lambda pulls: None
     plan: Callable[[Plan], None] = lambda planned: None
     rollout: Callable[[Rollout], None] = lambda rollout: None
 
@@ -77,8 +89,21 @@ class Deployment:
     outcome: Outcome
 
 
-def deploy(project: Project, services: Services, observer: Observer, options: Options) -> Deployment:
+def deploy(
+    project: Project,
+    services: Services,
+    observer: Observer,
+    options: Options,
+    distribution: Distribution | None = None,
+) -> Deployment:
     """Bring a project to its device.
+
+    Args:
+        project: what to deploy, and where to.
+        services: of the project.
+        observer: is told, and asked.
+        options: what it may do.
+        distribution: the registries to ask for the images; None leaves the preflight out.
 
     Raises:
         ManifestgenError: of the step that failed; what was done before it stays, and is found by the next run.
@@ -95,13 +120,24 @@ def deploy(project: Project, services: Services, observer: Observer, options: Op
             values=options.values,
             image=options.image,
         )
-        manifest = rendered.manifest
+        manifest, tags = rendered.manifest, None
         names = ", ".join(module.name for module in manifest.modules() if not module.system)
         logins = f", credentials for {', '.join(rendered.hosts)}" if rendered.hosts else ""
-        observer.step("render", f"modules {names}{logins}")
+        pins = project.manifest is not None and project.manifest.pin
+        if pins:
+            if distribution is None:
+                fix = "drop --no-preflight, or set pin to false"
+                raise InputError("manifest.pin needs the registries to be asked", where=str(project.path), fix=fix)
+            tags = preflight(manifest, distribution)
+            insist(tags)
+            manifest = pin(manifest, digests(tags))
+        observer.step("render", f"modules {names}{logins}{', images by digest' if pins else ''}")
         document = read(dump(manifest.content), "the rendered manifest")
         admit(document, ignore=_ignored(project), force=options.force, report=_told(observer))
-        planned = plan(manifest, read_state(services.hub, device), merge=options.merge)
+        state = read_state(services.hub, device)
+        if distribution is not None:
+            _preflight(project, manifest, tags, distribution, _platform(state), observer, options)
+        planned = plan(manifest, state, merge=options.merge)
         observer.plan(planned)
         outcome = carry_out(
             planned,
@@ -118,6 +154,51 @@ def deploy(project: Project, services: Services, observer: Observer, options: Op
             version, modules = outcome.rollout.desired_version, len(outcome.rollout.modules)
             observer.step("wait", f"device {device!r} runs version {version}: {modules} modules healthy")
         return Deployment(reference, planned, outcome)
+
+
+def _preflight(
+    project: Project,
+    manifest: Manifest,
+    tags: Sequence[Pull] | None,
+    distribution: Distribution,
+    platform: Platform | None,
+    observer: Observer,
+    options: Options,
+) -> None:
+    """Ask for the images, and compare their tags with the lock file.
+
+    Args:
+        tags: what was asked for by tag already, if `manifest` has digests instead.
+    """
+    pulls = preflight(manifest, distribution, platform)
+    observer.pulls(pulls)
+    if not options.force:
+        insist(pulls)
+    tags = pulls if tags is None else tags
+    changed = moved(lock.locked_digests(lock.read(project)), digests(tags))
+    if changed and not options.moved_tags:
+        first, others = changed[0], f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+        raise FoundError(
+            f"the tag has moved: it names {first.found} now, and {first.locked} when it was last locked{others}",
+            where=first.image,
+            fix="give the new image a tag of its own, or take it with --allow-moved-tag",
+        )
+    lock.record(project, locked_images(tags))
+    found = sum(pull.state is State.FOUND for pull in pulls)
+    failed = sum(pull.state is State.FAILED for pull in pulls)
+    unasked = len(pulls) - found - failed
+    words = [f"{found} of {len(pulls)} images can be pulled"]
+    words += [f"{failed} cannot"] * bool(failed) + [f"{unasked} not asked for"] * bool(unasked)
+    observer.step("preflight", ", ".join(words))
+
+
+def _platform(state: DeviceState) -> Platform | None:
+    """The device's platform; None if it never said."""
+    agent = state.twins.get("$edgeAgent")
+    try:
+        return device_platform(agent.reported) if agent is not None else None
+    except InputError:
+        return None
 
 
 def _told(observer: Observer) -> Callable[[Document, Sequence[Finding]], None]:

@@ -141,6 +141,7 @@ def _prepare(
         inputs=inputs,
         built_at=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         manifestgen=__version__,
+        images=locked.images if locked is not None else {},
     )
     write(project, lock)
     progress.clear()

@@ -15,17 +15,19 @@ from typing import Any, Final
 
 from manifestgen.cloud import Credential
 from manifestgen.distribution import Distribution, Platform, PullError, RemoteImage, Trouble, locate
-from manifestgen.errors import InputError, ManifestgenError
+from manifestgen.errors import FoundError, InputError, ManifestgenError
 from manifestgen.manifest.credentials import RegistryCredential, match
 from manifestgen.manifest.image import DOCKER_HUB, registry_host
 from manifestgen.manifest.manifest import Manifest, Module
 from manifestgen.manifest.reading import get, trim
+from manifestgen.project.lock import LockedImage
 
 # One image is a handful of round trips, one after the other: as many images as that are asked for side by side.
 _ASKERS: Final = 32
 _NEAREST: Final = 3
 
 _MISSING: Final = (Trouble.TAG_NOT_FOUND, Trouble.DIGEST_NOT_FOUND)
+_LOOPBACK: Final = ("localhost", "127.0.0.1")
 _HUB_SPELLINGS: Final = ("index.docker.io", "registry-1.docker.io", "docker.io", "hub.docker.com")
 
 
@@ -89,6 +91,32 @@ def preflight(manifest: Manifest, distribution: Distribution, platform: Platform
     finally:
         # After Ctrl-C nobody waits for the registries that have not answered yet.
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def digests(pulls: Sequence[Pull]) -> dict[str, str]:
+    """The digests of the images that were found, by image."""
+    return {pull.image: pull.remote.digest for pull in pulls if pull.state is State.FOUND and pull.remote is not None}
+
+
+def locked_images(pulls: Sequence[Pull]) -> dict[str, LockedImage]:
+    """What the lock file keeps of the images that were found under a tag."""
+    return {
+        pull.image: LockedImage(digest=pull.remote.digest, platforms=tuple(map(str, pull.remote.platforms)))
+        for pull in pulls
+        if pull.state is State.FOUND and pull.remote is not None and not locate(pull.image).by_digest
+    }
+
+
+def insist(pulls: Sequence[Pull]) -> None:
+    """Make sure that no pull would fail.
+
+    Raises:
+        FoundError: one would; says which and why.
+    """
+    failed = [pull for pull in pulls if pull.state is State.FAILED]
+    if failed:
+        others = f" (and {len(failed) - 1} more of {len(pulls)} images)" if len(failed) > 1 else ""
+        raise FoundError(f"{failed[0].words}{others}", where=failed[0].image, fix=failed[0].fix)
 
 
 def device_platform(reported: Mapping[str, Any]) -> Platform:
@@ -204,6 +232,8 @@ def _explained(
         return f"{error.what} (registry credential {entry.key!r})", fix
     if error.trouble is Trouble.NOT_ALLOWED and entry is not None:
         return f"{error.what} (registry credential {entry.key!r})", error.fix
+    if error.trouble is Trouble.UNREACHABLE and host is not None and host.partition(":")[0] in _LOOPBACK:
+        return error.what, f"{error.fix}; on the device, {host!r} is the device itself"
     return error.what, error.fix
 
 
@@ -217,7 +247,7 @@ def _nearly(credentials: Mapping[str, RegistryCredential], host: str | None) -> 
     """The credential that was meant for a host and whose address never equals it."""
     if host is None:
         return None
-    found = {_essence(entry.address): entry for entry in reversed(credentials.values())}
+    found = {_essence(entry.address): entry for entry in [*credentials.values()][::-1]}
     without_port = {essence.partition(":")[0]: entry for essence, entry in found.items() if essence != DOCKER_HUB}
     return found.get(_essence(host)) or without_port.get(host.lower().partition(":")[0])
 

@@ -381,7 +381,7 @@ def _translated(error: Exception, url: str, patience: Patience) -> PullError:
                 fix="let the registry serve HTTPS; a device pulls without it only from hosts in its daemon's "
                 "insecure-registries",
             )
-        if isinstance(reason, ConnectTimeoutError):
+        if isinstance(reason, ConnectTimeoutError) and not isinstance(reason, NewConnectionError):
             return _slow(host, f"no connection within {patience.connect:g} s")
         if isinstance(reason, ReadTimeoutError):
             return _slow(host, f"no answer within {patience.read:g} s")

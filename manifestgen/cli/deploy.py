@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._watching import Watching
+
+if TYPE_CHECKING:
+    from manifestgen.preflight import Pull
 
 
 @click.command(
@@ -34,7 +38,9 @@ from manifestgen.cli._watching import Watching
     "--merge", is_flag=True, help="Keep what the manifest does not name: modules, twins, routes, credentials."
 )
 @click.option("--rollback-on-failure", is_flag=True, help="Go back to what the device had if it does not come to run.")
-@click.option("--force", is_flag=True, help="Go on although 'check' finds errors.")
+@click.option("--no-preflight", is_flag=True, help="Do not ask the registries for the images.")
+@click.option("--allow-moved-tag", is_flag=True, help="Go on although a tag names another image than it did.")
+@click.option("--force", is_flag=True, help="Go on although 'check' finds errors, or an image cannot be pulled.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until the device runs them.")
 @click.option("--timeout", type=click.FloatRange(min=0), default=600, show_default=True, help="Seconds to wait.")
 @hub_option
@@ -54,13 +60,15 @@ def command(
     prune: bool,
     merge: bool,
     rollback_on_failure: bool,
+    no_preflight: bool,
+    allow_moved_tag: bool,
     force: bool,
     no_wait: bool,
     timeout: float,
     hub: str | None,
     console: Console,
 ) -> None:
-    """Do it all: build the image, render the manifest, check it, apply it and wait.
+    """Do it all: build the image, render the manifest, check it, ask for its images, apply it and wait.
 
     Stops at the first step that fails. Interrupted anywhere, the same command goes on: nothing is
     registered, built or applied twice.
@@ -87,6 +95,7 @@ def command(
         merge=merge,
         rollback=rollback_on_failure,
         force=force,
+        moved_tags=allow_moved_tag,
         build_patience=BuildPatience(build_timeout),
         patience=None if no_wait else Patience(timeout=timeout),
     )
@@ -96,9 +105,23 @@ def command(
         snapshot=keep_snapshot,
         image=reporter(console),
         findings=findings_reporter(console),
+        pulls=_pulls_reporter(console),
         plan=lambda planned: show_plan(planned, console),
         rollout=Watching(console).show,
     )
     services = Clouds(loaded, hub, enable_admin=enable_admin, create_token=create_token, report=console.progress)
-    deployment = deploy(loaded, services, observer, options)
+    distribution = None if no_preflight else services.distribution
+    deployment = deploy(loaded, services, observer, options, distribution)
     tell(deployment.plan, deployment.outcome, console, image=deployment.image)
+
+
+def _pulls_reporter(console: Console) -> Callable[[Sequence[Pull]], None]:
+    """Says which images a device could not pull, and why."""
+
+    def report(pulls: Sequence[Pull]) -> None:
+        from manifestgen.report import preflight
+
+        for line in preflight.failures(pulls):
+            console.progress(line)
+
+    return report

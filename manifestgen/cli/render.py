@@ -14,7 +14,9 @@ from manifestgen.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from manifestgen.manifest.manifest import Manifest
     from manifestgen.project import Project
+    from manifestgen.project.lock import LockedImage
     from manifestgen.render import Login
 
 
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     type=click.Choice(["inline", "placeholder"]),
     help="Registry credentials, or ${ACR_PASSWORD_<NAME>} for them.  [default: inline; on stdout placeholder]",
 )
+@click.option(
+    "--pin/--no-pin", default=None, help="Name images by digest, as their registries tell.  [default: manifest.pin]"
+)
 @click.option("--force", is_flag=True, help="Write it although 'check' finds errors.")
 @common_options
 def command(
@@ -44,12 +49,14 @@ def command(
     files: tuple[str, ...],
     sets: tuple[str, ...],
     secrets: Literal["inline", "placeholder"] | None,
+    pin: bool | None,
     force: bool,
     console: Console,
 ) -> None:
     """Render the deployment manifest of PROJECT from its template, and check it.
 
-    Nothing is written if 'check' finds errors in it.
+    Nothing is written if 'check' finds errors in it. With --pin the registries are asked for each
+    image, and the lock file keeps what they say.
     """
     from manifestgen.cli._manifest import findings_reporter
     from manifestgen.gate import verify
@@ -57,6 +64,7 @@ def command(
     from manifestgen.manifest.dump import dump
     from manifestgen.project import load
     from manifestgen.project.files import OWNER_ONLY, PUBLIC, is_special, write_atomic
+    from manifestgen.project.lock import record
     from manifestgen.render import inline_logins, placeholders_for, render_project
 
     loaded = load(project)
@@ -70,17 +78,27 @@ def command(
         return Clouds(loaded).credentials(hosts)
 
     logins = inline_logins(loaded, os.environ, azure) if inline else placeholders_for(loaded)
-    rendered = render_project(loaded, logins, values=values_of(files, sets), image=image)
+    values = values_of(files, sets)
+    rendered = render_project(loaded, logins, values=values, image=image)
     if rendered.secret and not inline:
         raise InputError(
             "the manifest would show the content of a file that a ${file:…} in manifest.values brings in",
             where=str(loaded.path),
             fix="add --secrets inline if it may be shown there",
         )
-    text = dump(rendered.manifest.content)
+    manifest = rendered.manifest
+    locked: dict[str, LockedImage] = {}
+    if pin if pin is not None else loaded.manifest is not None and loaded.manifest.pin:
+        real = manifest
+        if not inline:
+            real = render_project(loaded, inline_logins(loaded, os.environ, azure), values=values, image=image).manifest
+        manifest, locked = _pinned(manifest, real, console)
+    text = dump(manifest.content)
     ignored = loaded.check.ignore if loaded.check is not None else ()
     document = read(text, "the rendered manifest")
     verify(document, ignore=ignored, force=force, report=findings_reporter(console))
+    if locked:
+        record(loaded, locked)
     if target is None:
         console.disclose(text, newline=False)
         return
@@ -89,7 +107,7 @@ def command(
     if secret and not shown and _may_be_committed(target):
         advice = "add it to .gitignore, or use --secrets placeholder"
         console.warn(f"{target} holds secrets and git does not ignore it; {advice}")
-    modules = rendered.manifest.modules()
+    modules = manifest.modules()
     console.result(f"rendered {target}: {', '.join(module.name for module in modules)}")
     console.document(
         {
@@ -99,6 +117,32 @@ def command(
             "secrets": secret,
         }
     )
+
+
+def _pinned(manifest: Manifest, real: Manifest, console: Console) -> tuple[Manifest, dict[str, LockedImage]]:
+    """A manifest with its images by digest, and what its tags name.
+
+    Args:
+        manifest: as it will be written, perhaps with placeholders for its credentials.
+        real: the same with the credentials, which the registries are asked with.
+        console: is warned of what keeps its tag.
+    """
+    from manifestgen.azure.registry_api import Registries
+    from manifestgen.cli._console import listen_to_adapters
+    from manifestgen.pin import pin
+    from manifestgen.preflight import digests, insist, locked_images, preflight
+
+    listen_to_adapters()
+    registries = Registries()
+    try:
+        pulls = preflight(real, registries)
+    finally:
+        registries.close()
+    insist(pulls)
+    for pull in pulls:
+        if pull.remote is None:
+            console.warn(f"{pull.image} keeps its tag: {pull.words}")
+    return pin(manifest, digests(pulls)), locked_images(pulls)
 
 
 def _target(project: Project, out: str | None) -> Path | None:

@@ -1,13 +1,18 @@
-"""The lock file: what the last build made, and from what. It holds no secret and is meant to be committed."""
+"""The lock file: what the last build made and from what, and what tags named.
+
+It holds no secret and is meant to be committed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
 
+from manifestgen import __version__
 from manifestgen.errors import InputError
 from manifestgen.project.files import read_text, write_atomic
 from manifestgen.project.load import Project
@@ -30,13 +35,27 @@ class LockedModel(Struct, frozen=True, kw_only=True):
     sha256: str | None = None
 
 
-class Lock(Struct, frozen=True, kw_only=True):
-    """What the last build made.
+class LockedImage(Struct, frozen=True, kw_only=True):
+    """What an image's tag named.
 
     Attributes:
+        digest: `sha256:…` of the image, or of its index.
+        platforms: that it is for, such as `linux/arm64`.
+    """
+
+    digest: str
+    platforms: tuple[str, ...] = ()
+
+
+class Lock(Struct, frozen=True, kw_only=True):
+    """What the last build made, and what the images of the last manifest were.
+
+    Attributes:
+        images: of the manifest that was last pinned or deployed, by the image as it is named, with its tag.
         image: the reference, `login-server/repository:tag`.
         digest: `sha256:…` of the image, where its registry told it.
-        inputs: `inputs.inputs_hash` of what it was made from.
+        inputs: `inputs.inputs_hash` of what it was made from; empty for an image that was built elsewhere, as is
+            `built_at`.
         built_at: when the build ended: UTC, ISO 8601, seconds, `Z`.
         manifestgen: version that wrote the file.
     """
@@ -48,6 +67,7 @@ class Lock(Struct, frozen=True, kw_only=True):
     manifestgen: str
     model: LockedModel | None = None
     digest: str | None = None
+    images: dict[str, LockedImage] = {}
     version: int = _FORMAT
 
 
@@ -78,6 +98,36 @@ def read(project: Project) -> Lock | None:
         fix = "update manifestgen, or delete the file and run 'manifestgen image'"
         raise InputError(f"format {lock.version} of the lock file is not known", where=str(path), fix=fix)
     return lock
+
+
+def locked_digests(lock: Lock | None) -> dict[str, str]:
+    """The digests that a lock file keeps, by image as it is named with its tag."""
+    if lock is None:
+        return {}
+    built = {lock.image: lock.digest} if lock.digest is not None else {}
+    return built | {image: locked.digest for image, locked in lock.images.items()}
+
+
+def record(project: Project, images: Mapping[str, LockedImage]) -> None:
+    """Keep what the tags of a manifest's images name now, in place of what was kept before.
+
+    A project that builds its image and has not yet done so has no lock file, and gets none by this.
+
+    Raises:
+        InputError: the lock file is damaged, or the project's folder is not writable.
+    """
+    lock = read(project)
+    if lock is None:
+        image = project.image
+        if image is not None and image.builder != "none":
+            return
+        reference = (image.reference if image is not None else None) or ""
+        lock = Lock(builder="none", image=reference, inputs="", built_at="", manifestgen=__version__)
+    if lock.builder == "none" and project.image is not None:
+        lock = msgspec.structs.replace(lock, image=project.image.reference or "")
+    kept = msgspec.structs.replace(lock, images=dict(images))
+    if kept != lock:
+        write(project, kept)
 
 
 def write(project: Project, lock: Lock) -> None:

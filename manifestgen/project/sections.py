@@ -144,6 +144,9 @@ class ManifestSection(Section, frozen=True):
     values: Annotated[dict[str, Any], Meta(description="Values for the template.", examples=[{"ttl": 7200}])] = field(
         default_factory=dict
     )
+    pin: Annotated[
+        bool, Meta(description="Name images by their digests in place of their tags, as the registries tell them.")
+    ] = False
     output: Annotated[
         Path | None, Meta(description="Where the manifest is written; left out, deployment.json beside this file.")
     ] = None

@@ -14,13 +14,22 @@ _MARKS = {State.FOUND: "ok", State.FAILED: "xx", State.NOT_ASKED: "--"}
 
 def text(pulls: Sequence[Pull]) -> str:
     """For a person: a line or two an image, and what they come to."""
+    return "\n".join([*_lines(pulls), summary(pulls)])
+
+
+def failures(pulls: Sequence[Pull]) -> list[str]:
+    """The lines of the images that could not be pulled."""
+    return _lines([pull for pull in pulls if pull.state is State.FAILED])
+
+
+def _lines(pulls: Sequence[Pull]) -> list[str]:
     width = max((len(pull.image) for pull in pulls), default=0)
     lines: list[str] = []
     for pull in pulls:
         lines.append(f"{_MARKS[pull.state]} {printable(pull.image):<{width}}  {_words(pull)}")
         if pull.fix:
             lines.append(f"   fix: {printable(pull.fix)}")
-    return "\n".join([*lines, summary(pulls)])
+    return lines
 
 
 def summary(pulls: Sequence[Pull]) -> str:

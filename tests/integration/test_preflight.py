@@ -292,3 +292,165 @@ def test_what_is_no_manifest_is_two_lines(content: str, tmp_path: Path) -> None:
     file.write_text(content)
     complaint(in_this_process("preflight", file), 2)
     complaint(in_this_process("preflight", tmp_path / "nowhere.json"), 2)
+
+
+# What follows is asked of the sandbox's registry, which knows tokens, and tried by its device.
+
+
+@pytest.fixture
+def token(quick: Any) -> Callable[..., dict[str, str]]:
+    """Makes a token of the sandbox's registry that may pull one repository; returns a registry credential with it."""
+    from manifestgen.sandbox import accounts
+
+    names = quick.world.names
+
+    def make(repository: str, *, expiry: str | None = None) -> dict[str, str]:
+        world, registry = quick.world, names.registry
+        accounts.put_scope_map(world, registry, "pull-one", [f"repositories/{repository}/content/read"], "")
+        accounts.put_token(world, registry, "pull-one", scope_map="pull-one")
+        made = accounts.generate_token_passwords(world, registry, "pull-one", ["password1"], expiry)
+        return login(names.login_server, "pull-one", made["passwords"]["password1"]["value"])
+
+    return make
+
+
+def test_a_token_of_another_repository_is_refused_before_and_by_the_device(
+    quick: Any, ready_made: Any, token: Callable[..., dict[str, str]], tmp_path: Path
+) -> None:
+    host = quick.world.names.login_server
+    quick.admin("PUT", f"/images/{host}/other:1", {})
+    file = tmp_path / "token.json"
+
+    def manifest(image: str) -> None:
+        content = json.loads(manifest_of({"scorer": image}, {"acr": token("scorer")}))
+        desired = content["modulesContent"]["$edgeAgent"]["properties.desired"]
+        desired["systemModules"] = {
+            name: {
+                "type": "docker",
+                "status": "running",
+                "restartPolicy": "always",
+                "settings": {"image": f"mcr.microsoft.com/azureiotedge-{image}:1.6", "createOptions": "{}"},
+            }
+            for name, image in (("edgeAgent", "agent"), ("edgeHub", "hub"))
+        }
+        file.write_text(json.dumps(content))
+
+    manifest(f"{host}/scorer:1")
+    assert in_this_process("preflight", file, "--device", ready_made.device).code == 0
+    set_ = ["apply", file, "--device", ready_made.device, "--yes", "--force", "--timeout", "30"]
+    assert in_this_process(*set_).code == 0
+    manifest(f"{host}/other:1")
+    ended = in_this_process("preflight", file, "--device", ready_made.device, "--output", "json")
+    assert ended.code == 1
+    (refused,) = [image for image in ended.json["images"] if image["state"] != "found"]
+    assert refused["trouble"] == "not-allowed"
+    assert "does not let user 'pull-one' read 'other'" in refused["message"]
+    forced = in_this_process(*set_[:-1], "5")
+    assert forced.code == 1
+    assert "unauthorized" in forced.output
+
+
+def test_an_expired_password_may_be_wrong_too_and_that_is_said(
+    quick: Any, token: Callable[..., dict[str, str]], tmp_path: Path
+) -> None:
+    file = tmp_path / "expired.json"
+    host = quick.world.names.login_server
+    entry = token("scorer", expiry="2020-01-01T00:00:00+00:00")
+    file.write_text(manifest_of({"scorer": f"{host}/scorer:1"}, {"acr": entry}))
+    ended = in_this_process("preflight", file)
+    assert ended.code == 1
+    assert "does not accept user 'pull-one' with this password" in ended.stdout
+    assert "may have expired" in ended.stdout
+    assert entry["password"] not in ended.output
+
+
+def test_a_devices_platform_is_the_one_it_reports(quick: Any, ready_made: Any, tmp_path: Path) -> None:
+    host, registry = quick.world.names.login_server, quick.world.names.registry
+    quick.admin("PUT", f"/images/{host}/arm-only:1", {"architecture": "arm64"})
+    from manifestgen.sandbox.accounts import admin_passwords
+
+    entry = login(host, registry, admin_passwords(quick.world, registry)[0]["value"])
+    file = tmp_path / "arm.json"
+    file.write_text(manifest_of({"scorer": f"{host}/arm-only:1"}, {"acr": entry}))
+    early = in_this_process("preflight", file, "--device", ready_made.device)
+    if early.code == 2:
+        assert "has not reported its platform yet" in complaint(early, 2)
+    assert in_this_process("deploy", ready_made, "--yes").code == 0
+    ended = in_this_process("preflight", file, "--device", ready_made.device, "--output", "json")
+    assert ended.code == 1, ended
+    assert ended.json["platform"] == "linux/amd64"
+    assert ended.json["images"][0]["trouble"] == "platform-missing"
+    unknown = complaint(in_this_process("preflight", file, "--device", "nobody"), 3)
+    assert "nobody" in unknown
+
+
+def test_deploy_stops_before_the_device_would(ready_made: Any, quick: Any, asked: Any) -> None:
+    ready_made.edit("scorer:1", "scorre:1")
+    stopped = in_this_process("deploy", ready_made, "--yes")
+    assert "scorre" in complaint(stopped, 1)
+    assert asked.applied == 0
+    passed = in_this_process("deploy", ready_made, "--yes", "--no-preflight", "--no-wait")
+    assert passed.code == 0, passed
+    assert "preflight" not in passed.stderr
+
+
+def _lock(project: Any) -> Any:
+    return json.loads((project.root / "manifestgen.lock.json").read_text())
+
+
+def test_a_tag_that_moved_is_not_sent_unless_told(ready_made: Any, quick: Any, asked: Any) -> None:
+    host = quick.world.names.login_server
+    image = f"{host}/scorer:1"
+    assert in_this_process("deploy", ready_made, "--yes").code == 0
+    before = _lock(ready_made)["images"][image]
+    assert before["platforms"] == ["linux/amd64"]
+    quick.admin("PUT", f"/images/{image}", {"labels": {"moved": ready_made.device}})
+    refused = complaint(in_this_process("deploy", ready_made, "--yes"), 1)
+    assert before["digest"] in refused
+    assert "--allow-moved-tag" in refused
+    assert asked.applied == 1
+    assert _lock(ready_made)["images"][image] == before
+    assert in_this_process("deploy", ready_made, "--yes", "--allow-moved-tag").code == 0
+    assert _lock(ready_made)["images"][image] != before
+    assert in_this_process("deploy", ready_made, "--yes").code == 0
+
+
+@pytest.mark.parametrize("secrets", ["inline", "placeholder"])
+def test_a_pinned_manifest_names_digests_that_the_lock_keeps(secrets: str, ready_made: Any, quick: Any) -> None:
+    ended = in_this_process("render", ready_made, "--pin", "--secrets", secrets, "--output", "json")
+    assert ended.code == 0, ended
+    locked = _lock(ready_made)["images"]
+    images = {module["name"]: module["image"] for module in ended.json["modules"]}
+    assert len(images) == len(locked)
+    for image, entry in locked.items():
+        assert f"{image.rpartition(':')[0]}@{entry['digest']}" in images.values()
+    assert locked["mcr.microsoft.com/azureiotedge-agent:1.6"]["platforms"] == [
+        "linux/amd64",
+        "linux/arm64",
+        "linux/arm/v7",
+    ]
+    assert in_this_process("check", ready_made.root / "deployment.json").code == 0
+
+
+def test_a_project_that_pins_deploys_digests(
+    ready_made: Any, quick: Any, desired: Callable[[str], Mapping[str, Any]]
+) -> None:
+    ready_made.edit("{template: anomaly-detection}", "{template: anomaly-detection, pin: true}")
+    ended = in_this_process("deploy", ready_made, "--yes")
+    assert ended.code == 0, ended
+    agent = desired(ready_made.device)
+    modules = [*agent["modules"].values(), *agent["systemModules"].values()]
+    assert all("@sha256:" in module["settings"]["image"] for module in modules)
+    quick.admin("PUT", f"/images/{quick.world.names.login_server}/scorer:1", {"labels": {"moved": ready_made.device}})
+    assert "the tag has moved" in complaint(in_this_process("deploy", ready_made, "--yes"), 1)
+    # Pinning anew is how a new image is taken.
+    assert in_this_process("render", ready_made).code == 0
+    assert in_this_process("deploy", ready_made, "--yes").code == 0
+    assert "--no-preflight" in complaint(in_this_process("deploy", ready_made, "--yes", "--no-preflight"), 2)
+
+
+def test_what_cannot_be_pulled_is_not_pinned(ready_made: Any) -> None:
+    ready_made.edit("scorer:1", "scorer:9")
+    assert "there is no tag '9'" in complaint(in_this_process("render", ready_made, "--pin"), 1)
+    assert not (ready_made.root / "deployment.json").exists()
+    assert not (ready_made.root / "manifestgen.lock.json").exists()

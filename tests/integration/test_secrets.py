@@ -104,6 +104,7 @@ def _commands(project: Any) -> dict[str, Sequence[str]]:
         "render": ["render", str(project)],
         "check": ["check", manifest],
         "explain": ["explain", "clear-secret"],
+        "preflight": ["preflight", manifest, "--device", project.device],
         "plan": ["plan", manifest, "--device", project.device, "--out", str(project.root / "saved.plan"), "--force"],
         "apply": ["apply", manifest, "--device", project.device, "--yes", "--force"],
         "status": ["status", "--device", project.device],
