@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from manifestgen.cloud import Hub, Twin
 from manifestgen.diff import diff
-from manifestgen.errors import CloudError, FoundError, InputError, Interrupted, UnconfirmedError
+from manifestgen.errors import CloudError, FoundError, InputError, Interrupted, ReplacedError, UnconfirmedError
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.plan import DeviceState, Plan
 from manifestgen.plan import plan as make_plan
@@ -97,6 +97,7 @@ def watch(
     device_id: str,
     patience: Patience,
     *,
+    sent: Manifest | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Rollout]:
@@ -104,13 +105,23 @@ def watch(
 
     The last one yielded is the outcome: HEALTHY (twice in a row, so that a module which dies at once is not taken for
     a running one), REFUSED or FAILED; anything else means that the time was up.
+
+    Args:
+        sent: what was set and is waited for; without it, whatever the device is to run.
+
+    Raises:
+        ReplacedError: the device is to run something else than what was sent.
     """
     deadline = clock() + patience.timeout
     failing_since: float | None = None
     healthy = 0
     pause = patience.first
+    version: int | None = None
     while True:
         agent, edge_hub = _agent_and_hub(hub, device_id)
+        if sent is not None and agent.desired_version != version:
+            version = agent.desired_version
+            _make_sure(agent, sent, device_id)
         rollout = assess(agent, edge_hub)
         yield rollout
         now = clock()
@@ -136,17 +147,19 @@ def wait(
     patience: Patience,
     report: Callable[[Rollout], None] = lambda rollout: None,
     *,
+    sent: Manifest | None = None,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Rollout:
     """Wait until the device runs its desired modules; `report` is called with what every read says.
 
     Raises:
+        ReplacedError: see `watch`.
         FoundError: the device refused them, a module failed, or the time was up; with the reason and what to do.
     """
     started = clock()
     rollout = None
-    for rollout in watch(hub, device_id, patience, clock=clock, sleep=sleep):
+    for rollout in watch(hub, device_id, patience, sent=sent, clock=clock, sleep=sleep):
         report(rollout)
     assert rollout is not None  # noqa: S101 - `watch` reads at least once
     if rollout.state is State.HEALTHY:
@@ -213,7 +226,10 @@ def carry_out(
     try:
         applied = apply(plan, hub)
         sent(applied)
-        return Outcome(applied, wait(hub, plan.device, patience, report) if patience else None)
+        return Outcome(applied, wait(hub, plan.device, patience, report, sent=plan.manifest) if patience else None)
+    except ReplacedError:
+        # What is there now is somebody else's: going back would wipe it.
+        raise
     except FoundError as failure:
         if not (rollback and applied and patience):
             raise
@@ -242,11 +258,23 @@ def _rolled_back(
     back = make_plan(Manifest.of(plan.before), state)
     try:
         apply(back, hub)
-        wait(hub, plan.device, patience, report)
+        wait(hub, plan.device, patience, report, sent=back.manifest)
     except FoundError as second:
         what = f"{failure.what}; going back to what it had was sent, and failed too: {second.what}"
         return FoundError(what, where=failure.where, fix=second.fix)
     return FoundError(f"{failure.what}; it runs again what it had before", where=failure.where, fix=failure.fix)
+
+
+def _make_sure(agent: Twin, sent: Manifest, device_id: str) -> None:
+    """Raise ReplacedError unless `$edgeAgent` is to run what was sent."""
+    wanted = sent.content["modulesContent"].get("$edgeAgent", {})
+    found = {"properties.desired": agent.desired}
+    if diff({"modulesContent": {"$edgeAgent": found}}, {"modulesContent": {"$edgeAgent": wanted}}):
+        raise ReplacedError(
+            f"somebody else set other modules meanwhile (version {agent.desired_version})",
+            where=f"device {device_id!r}",
+            fix=f"see what is there with 'manifestgen plan FILE --device {device_id}', and apply again if it is wrong",
+        )
 
 
 def _agent_and_hub(hub: Hub, device_id: str) -> tuple[Twin, Twin | None]:

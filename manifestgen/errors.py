@@ -3,6 +3,7 @@
     ManifestgenError
     ├── InputError          exit 2   a file, a value or an option is wrong
     ├── FoundError          exit 1   the work was done and its result is bad: a failed build, an unhealthy rollout
+    │   └── ReplacedError            what was set on a device is not what it is to run any more
     ├── CloudError          exit 3   the cloud refused, or could not be reached
     │   ├── NotFoundError            it does not have what was asked for
     │   ├── DeniedError              401 or 403
@@ -54,6 +55,10 @@ class FoundError(ManifestgenError):
     """The command did its work, and what it found is not good."""
 
     exit_code = 1
+
+
+class ReplacedError(FoundError):
+    """Somebody else set other modules on the device in the meantime."""
 
 
 class CloudError(ManifestgenError):

@@ -6,11 +6,12 @@ listing shows their content.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,6 +26,7 @@ from manifestgen.project.files import OWNER_ONLY, write_atomic
 KEPT = 20
 
 _FORMAT = 1
+_STAMP = "%Y%m%dT%H%M%S.%fZ"
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,14 @@ def state_folder(environ: Mapping[str, str] | None = None) -> Path:
     return Path(chosen) if chosen else Path(platformdirs.user_state_dir("manifestgen", appauthor=False))
 
 
-def take(hub: str, device: str, version: int, content: Mapping[str, Any], root: Path) -> Path | None:
+def take(
+    hub: str, device: str, version: int, content: Mapping[str, Any], root: Path, *, now: datetime | None = None
+) -> Path | None:
     """Keep what a device has, and drop the oldest snapshots beyond `KEPT`.
 
     Args:
         root: from `state_folder`.
+        now: the time, in UTC; the clock's if none is given.
 
     Returns:
         The file; None if the device has nothing yet, which is nothing to go back to.
@@ -83,7 +88,7 @@ def take(hub: str, device: str, version: int, content: Mapping[str, Any], root: 
             where=str(folder),
             fix="make the folder writable, or set MANIFESTGEN_STATE to another one",
         ) from error
-    now = datetime.now(timezone.utc)
+    now = now or datetime.now(timezone.utc)
     data = {
         "format": _FORMAT,
         "hub": hub,
@@ -92,11 +97,20 @@ def take(hub: str, device: str, version: int, content: Mapping[str, Any], root: 
         "version": version,
         "content": content,
     }
-    path = folder / f"{now.strftime('%Y%m%dT%H%M%S.%fZ')}.json"
+    path = folder / f"{_after_all_in(folder, now).strftime(_STAMP)}.json"
     write_atomic(path, dump(data), OWNER_ONLY)
     for old in sorted(folder.glob("*.json"))[:-KEPT]:
         old.unlink(missing_ok=True)
     return path
+
+
+def _after_all_in(folder: Path, now: datetime) -> datetime:
+    """The time, or just after the latest snapshot's if the clock was set back since: the names are their order."""
+    for path in sorted(folder.glob("*.json"), reverse=True):
+        with contextlib.suppress(ValueError):
+            latest = datetime.strptime(path.stem, _STAMP).replace(tzinfo=timezone.utc)
+            return max(now, latest + timedelta(microseconds=1))
+    return now
 
 
 def snapshots(hub: str, device: str, root: Path) -> list[Snapshot]:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from azure.iot.hub import IoTHubConfigurationManager
+from azure.iot.hub.models import ConfigurationContent
 from fakes.hub_service import content, module
-from integration.command_line import Completed, in_this_process
+from integration.command_line import Completed, complaint, in_this_process, started
 
 SENSOR = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor"
 
@@ -50,6 +51,11 @@ class Life:
         twin = self._sdk.protocol.modules.get_twin(self.device, name)
         desired = dict(twin.properties.desired)
         return {key: value for key, value in desired.items() if not key.startswith("$")}
+
+    def set_modules(self, data: dict[str, Any]) -> None:
+        """What somebody else sets, with another tool."""
+        given = ConfigurationContent(modules_content=data["modulesContent"])
+        self._sdk.protocol.configuration.apply_on_edge_device(self.device, given)
 
     @property
     def modules(self) -> set[str]:
@@ -211,3 +217,58 @@ def test_a_snapshot_that_cannot_be_kept_stops_the_apply(life: Life, monkeypatch:
     result = life.apply(life.write("ab.json", "alpha", "beta"), expect=2)
     assert "the snapshot cannot be kept" in result.stderr
     assert life.modules == {"alpha"}
+
+
+def test_two_applies_at_once_end_with_one_of_them_whole(life: Life) -> None:
+    life.apply(life.write("a.json", "alpha"))
+    files = {name: life.write(f"{name}.json", "alpha", name) for name in ("beta", "gamma")}
+    runs = {
+        name: started("apply", file, "--device", life.device, "--yes", "--prune", cwd=life.folder)
+        for name, file in files.items()
+    }
+    ended = {name: run.ended() for name, run in runs.items()}
+    left = life.modules
+    assert left in ({"alpha", "beta"}, {"alpha", "gamma"})
+    for name, done in ended.items():
+        if name in left:
+            assert done.code == 0, done
+        elif done.code != 0:
+            # It noticed: before it sent anything, or while it waited.
+            assert "somebody else" in complaint(done, done.code)
+
+
+def test_fields_of_a_newer_runtime_are_shown_kept_and_exported(life: Life) -> None:
+    file = life.write("a.json", "alpha")
+    newer = json.loads(file.read_text())
+    desired = newer["modulesContent"]["$edgeAgent"]["properties.desired"]
+    desired["healthProbes"] = {"interval": 30}
+    desired["modules"]["alpha"]["probe"] = {"path": "/healthz"}
+    life.set_modules(newer)
+    assert "healthProbes" in life("plan", file).stdout
+    life.apply(life.write("b.json", "alpha", "beta"), "--merge")
+    twin = life.twin("$edgeAgent")
+    assert twin["healthProbes"] == {"interval": 30}
+    assert set(twin["modules"]) == {"alpha", "beta"}
+    assert '"healthProbes"' in life("export").stdout
+    assert life("status").code == 0
+
+
+def test_a_twin_larger_than_we_know_is_read_planned_and_exported(
+    life: Life, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    large = life.write("large.json", *(f"module{number:02}" for number in range(50)))
+    data = json.loads(large.read_text())
+    for module_ in data["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"].values():
+        module_["env"] = {"TEXT": {"value": "x" * 900}}
+    with monkeypatch.context() as patch:
+        # A hub that takes more than the 32 KB of today.
+        patch.setattr("manifestgen.manifest.twin.MAX_DESIRED_BYTES", 10**6)
+        life.set_modules(data)
+    exported = tmp_path / "exported.json"
+    life("export", "-o", exported)
+    assert exported.stat().st_size > 50_000
+    assert "IoT Hub takes 32768" in life("plan", exported, expect=1).stderr
+    small = life.write("small.json", "module00")
+    assert "1 to change (1 container recreated), 49 to remove" in life("plan", small).stdout
+    life.apply(small, "--prune")
+    assert life.modules == {"module00"}

@@ -8,7 +8,15 @@ from fakes.hub import FakeHub
 
 from manifestgen.apply import Outcome, Patience, apply, carry_out, read_state, wait
 from manifestgen.cloud import Hub
-from manifestgen.errors import CloudError, FoundError, InputError, Interrupted, NotFoundError, UnconfirmedError
+from manifestgen.errors import (
+    CloudError,
+    FoundError,
+    InputError,
+    Interrupted,
+    NotFoundError,
+    ReplacedError,
+    UnconfirmedError,
+)
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.plan import Plan, plan
 from manifestgen.rollout import Rollout, State
@@ -263,6 +271,32 @@ def test_rollback_on_failure_of_a_first_apply_says_that_there_is_nothing_to_go_b
     hub = RefusingHub(DEVICE)
     with pytest.raises(FoundError, match="nothing to go back to"):
         carry_out(planned(hub, "bad"), hub, permit=permit, snapshot=permit, patience=QUICK, rollback=True)
+
+
+@pytest.mark.parametrize("rollback", [False, True])
+@pytest.mark.parametrize("when", ["before the first read", "while it is waited for"])
+def test_modules_that_somebody_else_set_meanwhile_are_said_and_left_alone(when: str, rollback: bool) -> None:
+    class Crowded(FakeHub):
+        def set_modules(self, device_id: str, content: Mapping[str, Any]) -> None:
+            super().set_modules(device_id, content)
+            if when == "before the first read" and len(self.applied) == 2:
+                super().set_modules(device_id, manifest("theirs").content)
+
+    hub = Crowded(DEVICE)
+    apply(planned(hub, "before"), hub)
+
+    def interfere(rollout: Rollout) -> None:
+        if len(hub.applied) == 2:
+            hub.set_modules(DEVICE, manifest("theirs").content)
+
+    quick = Patience(timeout=5, first=0.001, longest=0.001)
+    mine = planned(hub, "before", "mine")
+    with pytest.raises(ReplacedError, match="somebody else set other modules meanwhile"):
+        carry_out(mine, hub, permit=permit, snapshot=permit, patience=quick, rollback=rollback, report=interfere)
+    agent = hub.module_twin(DEVICE, "$edgeAgent")
+    assert agent is not None
+    assert sorted(agent.desired["modules"]) == ["theirs"]
+    assert len(hub.applied) == 3
 
 
 def test_without_rollback_a_failure_leaves_the_device_as_asked() -> None:
