@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from fakes.hub import FakeHub
 from fakes.hub_service import content, module
+from integration.command_line import eventually
 
-from manifestgen.cloud import Hub
+from manifestgen.cloud import Configuration, Hub
 from manifestgen.errors import CloudError, NotFoundError
 from manifestgen.secret import Secret
 
@@ -146,3 +148,135 @@ def test_the_caller_s_content_is_left_as_it_was(hub: Hub, device: str) -> None:
     sent, same = content({"scorer": module()}), content({"scorer": module()})
     hub.set_modules(device, sent)
     assert sent == same
+
+
+@pytest.fixture
+def site(hub: Hub) -> str:
+    """A tag that three devices have and no other test's."""
+    name = f"site-{uuid.uuid4().hex[:8]}"
+    for number in range(3):
+        hub.register_device(f"{name}-{number}", tags={"site": name, "number": number})
+    return name
+
+
+def configuration(name: str, **more: Any) -> Configuration:
+    """An automatic deployment for the devices of a site."""
+    return Configuration(
+        **{
+            "id": f"deployment-{name}",
+            "content": content({"scorer": module("acme.azurecr.io/scorer:1")}, twins={"scorer": {"a": [None, {}]}}),
+            "condition": f"tags.site = '{name}'",
+            "priority": 7,
+            "labels": {"team": "edge", "über": "ä"},
+            "metrics": {"lab devices": "SELECT deviceId FROM devices WHERE tags.number > 0"},
+            **more,
+        }
+    )
+
+
+def test_an_automatic_deployment_is_read_as_it_was_created(hub: Hub, site: str) -> None:
+    wanted = configuration(site)
+    hub.create_configuration(wanted)
+    found = hub.configuration(wanted.id)
+    for name in ("id", "content", "condition", "priority", "labels", "metrics"):
+        assert getattr(found, name) == getattr(wanted, name), name
+    assert found.etag and found.created is not None
+    assert found in [replace(each, counts=found.counts, results=found.results) for each in hub.configurations()]
+
+
+def test_more_deployments_are_listed_than_a_page_has(hub: Hub, site: str) -> None:
+    names = [f"deployment-{site}-{number:02}" for number in range(21)]
+    for name in names:
+        hub.create_configuration(configuration(site, id=name, condition="", metrics={}))
+    try:
+        listed = [found.id for found in hub.configurations()]
+    finally:
+        for name in names:
+            hub.delete_configuration(hub.configuration(name))
+    assert [name for name in listed if name in names] == names
+
+
+def test_a_layer_keeps_its_dotted_keys(hub: Hub, site: str) -> None:
+    layer = {
+        "modulesContent": {
+            "$edgeAgent": {"properties.desired.modules.extra": module()},
+            "$edgeHub": {"properties.desired.routes.up": "FROM /messages/modules/extra/* INTO $upstream"},
+        }
+    }
+    wanted = configuration(site, content=layer)
+    hub.create_configuration(wanted)
+    assert hub.configuration(wanted.id).content == layer
+
+
+def test_devices_follow_the_deployment_that_targets_them(hub: Hub, site: str) -> None:
+    wanted = configuration(site)
+    hub.create_configuration(wanted)
+    eventually(lambda: hub.configuration(wanted.id).counts.get("appliedCount") == 3, "three devices follow it")
+    twin = hub.module_twin(f"{site}-0", "$edgeAgent")
+    assert twin is not None
+    assert twin.configurations == {wanted.id: "applied"}
+    assert twin.desired["modules"]["scorer"]["settings"]["image"] == "acme.azurecr.io/scorer:1"
+    found = hub.configuration(wanted.id)
+    assert (found.counts["targetedCount"], found.results["lab devices"] >= 2) == (3, True)
+
+
+def test_what_may_change_of_a_deployment_changes(hub: Hub, site: str) -> None:
+    hub.create_configuration(configuration(site))
+    found = hub.configuration(f"deployment-{site}")
+    hub.update_configuration(replace(found, priority=9, condition="", labels={"new": "one"}, metrics={}))
+    after = hub.configuration(found.id)
+    assert (after.priority, after.condition, after.labels, after.metrics) == (9, "", {"new": "one"}, {})
+    assert after.content == found.content and after.etag != found.etag and after.created == found.created
+
+
+def test_nobody_s_change_is_overwritten(hub: Hub, site: str) -> None:
+    hub.create_configuration(configuration(site))
+    old = hub.configuration(f"deployment-{site}")
+    hub.update_configuration(replace(old, priority=9))
+    for change in (hub.update_configuration, hub.delete_configuration):
+        with pytest.raises(CloudError) as caught:
+            change(replace(old, priority=3))
+        assert not isinstance(caught.value, NotFoundError)
+    assert hub.configuration(old.id).priority == 9
+
+
+def test_an_id_of_a_deployment_is_taken_once(hub: Hub, site: str) -> None:
+    hub.create_configuration(configuration(site))
+    with pytest.raises(CloudError) as caught:
+        hub.create_configuration(configuration(site))
+    assert "choose another name" in caught.value.fix
+
+
+def test_a_deleted_deployment_is_gone(hub: Hub, site: str) -> None:
+    hub.create_configuration(configuration(site))
+    found = hub.configuration(f"deployment-{site}")
+    hub.delete_configuration(found)
+    with pytest.raises(NotFoundError):
+        hub.configuration(found.id)
+    with pytest.raises(NotFoundError):
+        hub.delete_configuration(found)
+
+
+def test_the_hub_says_what_it_has_against_conditions_and_metrics(hub: Hub) -> None:
+    assert hub.test_queries("tags.site = 'lab'", {"all": "SELECT deviceId FROM devices"}) == {}
+    errors = hub.test_queries("tags.site = ", {"bad": "SELECT FROM", "good": "SELECT deviceId FROM devices"})
+    assert errors.keys() == {"", "bad"}
+    assert "expected" in errors[""]
+
+
+def test_a_query_gives_its_rows(hub: Hub, site: str) -> None:
+    where = f"FROM devices WHERE capabilities.iotEdge = true AND tags.site = '{site}'"
+    rows = list(hub.query(f"SELECT deviceId, tags.number AS number {where}"))
+    assert rows == [{"deviceId": f"{site}-{number}", "number": number} for number in range(3)]
+    assert list(hub.query(f"SELECT COUNT() AS matched {where}")) == [{"matched": 3}]
+    with pytest.raises(CloudError):
+        list(hub.query("SELECT"))
+
+
+def test_tags_are_merged(hub: Hub, site: str) -> None:
+    device = f"{site}-0"
+    hub.set_tags(device, {"manifestgen": {"bucket": 7}})
+    hub.set_tags(device, {"manifestgen": {"ring": "a"}, "number": None})
+    assert hub.device(device).tags == {"site": site, "manifestgen": {"bucket": 7, "ring": "a"}}
+    with pytest.raises(NotFoundError):
+        hub.set_tags("nobody", {"a": 1})
