@@ -11,7 +11,8 @@
     PUT    /tokens/lifetime         {"seconds": 3600}, of the tokens issued from now on
     POST   /builds/fail             {"times": 1, "log": ["line", …], "message": "…"}: the next image builds fail
     PUT    /devices/ID              {"online": false} cuts a simulated device off, true connects it again
-    PUT    /devices/ID/modules/M    {"kind": "pull" | "create" | "exit", "message", "exit_code", "image"}; DELETE
+    PUT    /devices/ID/modules/M    {"kind": "pull" | "create" | "exit", "message", "exit_code", "image"}; DELETE;
+                                    of all devices with * as ID, or with "share": 0.05 of five in a hundred
     GET    /hub                     the hub's size, its limits, how many requests of each group it took and refused
     PUT    /hub                     {"tier": "S1", "units": 1, "throttled": true, "speed": 20, "retry_after": null,
                                     "rates": {}, "agents": true}: what is left out stays; DELETE: as at the start
@@ -263,7 +264,10 @@ def _devices(sandbox: Sandbox) -> list[web.RouteDef]:
             _typed(body, "message", str, ""),
             _typed(body, "exit_code", int, 1),
             _typed(body, "image", str, ""),
+            _typed(body, "share", float, 1.0),
         )
+        if not 0 <= fault.share <= 1:
+            raise ValueError(f"share must be from 0 to 1, not {fault.share}")
         faults.set_module_fault(world, request.match_info["id"], request.match_info["module"], fault)
         return web.json_response({})
 

@@ -4,7 +4,10 @@ Faults of requests live in memory and end with the sandbox. Faults of builds and
 
     kind            key         value
     fault           image-build {"times": 1, "log": ["line", …], "message": "…"}
-    device-control  DEVICE      {"online": bool, "modules": {MODULE: {…, see `ModuleFault`}}}
+    device-control  DEVICE      {"online": bool, "modules": {MODULE: {…, see `ModuleFault`}}}, or one of the two
+
+The device `*` stands for all devices, or for a share of them: always the same ones, by their ids. What is said of a
+device itself comes first.
 
 The services do not read the store for them but call `build_failure`, `device_online` and `module_fault`.
 """
@@ -15,8 +18,9 @@ import asyncio
 import random
 import re
 import uuid
+import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from aiohttp import web
@@ -28,6 +32,8 @@ from manifestgen.sandbox.world import World
 
 # Pieces that a slow answer comes in.
 _DRIPS = 20
+
+EVERY_DEVICE = "*"
 
 Kind = Literal["status", "reset", "reset_after", "latency", "slow", "truncate"]
 ModuleTrouble = Literal["pull", "exit", "create"]
@@ -256,12 +262,14 @@ class ModuleFault:
         kind: `pull` fails with `message`; `create` fails with `message`, as Docker does for a port that is taken;
             `exit` starts, then ends with `exit_code`, again after each restart.
         image: only a module with this image fails so; empty for any.
+        share: of the devices, from 0 to 1, if it was asked for all.
     """
 
     kind: ModuleTrouble
     message: str = ""
     exit_code: int = 1
     image: str = ""
+    share: float = 1.0
 
 
 def set_device_online(world: World, device_id: str, online: bool) -> None:
@@ -271,29 +279,28 @@ def set_device_online(world: World, device_id: str, online: bool) -> None:
 
 def device_online(world: World, device_id: str) -> bool:
     """Whether a simulated device is connected; devices are unless cut off."""
-    return bool(_device(world, device_id)["online"])
+    said = (_device(world, control).get("online") for control in (device_id, EVERY_DEVICE))
+    return next((online for online in said if online is not None), True)
 
 
 def set_module_fault(world: World, device_id: str, module: str, fault: ModuleFault | None) -> None:
     """Let a module fail from now on, or with None no longer. `*` stands for every module."""
-    modules = dict(_device(world, device_id)["modules"])
+    modules = dict(_device(world, device_id).get("modules", {}))
     modules.pop(module, None)
     if fault is not None:
-        modules[module] = {
-            "kind": fault.kind,
-            "message": fault.message,
-            "exit_code": fault.exit_code,
-            "image": fault.image,
-        }
+        modules[module] = asdict(fault)
     _update_device(world, device_id, modules=modules)
 
 
 def module_fault(world: World, device_id: str, module: str, image: str = "") -> ModuleFault | None:
     """How the module is to fail, or None: as was asked for, or because of what its image was built from."""
-    modules = _device(world, device_id)["modules"]
-    data = modules.get(module) or modules.get("*")
-    if data is not None and not (data["image"] and image and data["image"] != image):
-        return ModuleFault(data["kind"], data["message"], data["exit_code"], data["image"])
+    for control in (device_id, EVERY_DEVICE):
+        modules = _device(world, control).get("modules", {})
+        data = modules.get(module) or modules.get("*")
+        if data is None or (data["image"] and image and data["image"] != image):
+            continue
+        if control == device_id or _is_among(device_id, data["share"]):
+            return ModuleFault(**data)
     # What Azure ML's builds know of images whose container cannot start, such as one without its entry script.
     cannot_start = world.store.get("start-failure", image) if image else None
     if cannot_start is None:
@@ -301,8 +308,13 @@ def module_fault(world: World, device_id: str, module: str, image: str = "") -> 
     return ModuleFault("exit", cannot_start["message"], cannot_start["exit_code"], image)
 
 
+def _is_among(device_id: str, share: float) -> bool:
+    """Whether a device belongs to a share of all, chosen by its id."""
+    return zlib.crc32(device_id.encode()) < share * 2**32
+
+
 def _device(world: World, device_id: str) -> dict[str, Any]:
-    return world.store.get("device-control", device_id) or {"online": True, "modules": {}}
+    return world.store.get("device-control", device_id) or {}
 
 
 def _update_device(world: World, device_id: str, **changes: Any) -> None:

@@ -66,7 +66,10 @@ class Agents:
 
     def _control_changed(self, device_id: str) -> None:
         self._store.control_changed(device_id)
-        if self._store.find_device(device_id) is not None:
+        if device_id == faults.EVERY_DEVICE:
+            for known in self._store.world.store.keys("hub:agent"):
+                self.wake(known)
+        elif self._store.find_device(device_id) is not None:
             self.wake(device_id)
 
     def _pump(self) -> None:

@@ -106,7 +106,8 @@ class Engine:
         desired = {}
         if base is not None:
             # A layer needs a base of lower priority. Highest first here, lowest first to compose.
-            layers = [found for found in targeting[: targeting.index(base)] if is_layer(found["modules"])]
+            above = (found for found in targeting if found["priority"] > base["priority"])
+            layers = [found for found in above if is_layer(found["modules"])]
             desired = self._compose(base, layers)
             statuses.update({found["id"]: "Applied" for found in (base, *layers) if any(found["modules"].values())})
         if (desired or statuses != known) and put_content(self._store, device_id, desired, statuses=statuses):

@@ -33,7 +33,7 @@ def at(path: tuple[str, ...]) -> Expression:
     def value(document: Document) -> Any:
         found: Any = document
         for name in path:
-            if not isinstance(found, Mapping) or name not in found:
+            if not isinstance(found, dict) or name not in found:
                 return UNDEFINED
             found = found[name]
         return found
@@ -159,7 +159,7 @@ TESTS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "is_bool": lambda value: isinstance(value, bool),
     "is_number": _is_number,
     "is_string": lambda value: isinstance(value, str),
-    "is_object": lambda value: isinstance(value, Mapping),
+    "is_object": lambda value: isinstance(value, dict),
     "is_array": lambda value: isinstance(value, list),
     "is_primitive": lambda value: value is None or isinstance(value, str | int | float | bool),
 }

@@ -54,15 +54,15 @@ class HubStore:
         self._series = all_series(world)
         # Devices that have rows; a device of a series that is in none of both needs no look into the file.
         self._rows = {kind: set(world.store.keys(kind)) for kind in ("hub:device", "hub:modules")}
-        self._controlled = set(world.store.keys("device-control"))
+        self._controlled = world.store.count("device-control") > 0
         self._gone = {device_id for device_id, _ in world.store.items("hub:gone")}
         world.store.watch("hub-agents", self._agents_switched)
         world.store.watch("hub:series", self._series_added)
 
     def control_changed(self, device_id: str) -> None:
         """A device was cut off, connected again, or told how its modules fail."""
-        self._controlled.add(device_id)
-        self.touched(device_id)
+        self._controlled = True
+        self.touched(None if device_id == faults.EVERY_DEVICE else device_id)
 
     @property
     def now(self) -> str:
@@ -177,7 +177,7 @@ class HubStore:
             bool(document["identity"]["edge"])
             and document["identity"]["status"] == "enabled"
             and self.agents_enabled
-            and (device_id not in self._controlled or faults.device_online(self.world, device_id))
+            and (not self._controlled or faults.device_online(self.world, device_id))
         )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from datetime import datetime, timezone
+from functools import lru_cache
 from typing import Any, Final
 
 from manifestgen.manifest import pointer, twin
@@ -28,6 +29,7 @@ def timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+@lru_cache(4096)
 def etag(version: int) -> str:
     """The ETag that belongs to a version."""
     return base64.b64encode(version.to_bytes(8, "big")).decode()

@@ -6,6 +6,10 @@ from typing import Any
 import pytest
 from fakes.hub_service import HubService, content, module, with_hub
 
+from manifestgen.sandbox import faults
+from manifestgen.sandbox.hub.series import register
+from manifestgen.sandbox.hub.store import enable_agents
+from manifestgen.sandbox.hub.tally import Tallies
 from manifestgen.sandbox.world import Store
 
 QUERY = "/devices/query"
@@ -269,6 +273,75 @@ def test_queries_can_be_tested_first() -> None:
         assert set(answer["customMetricQueryErrors"]) == {"bad"}
         fine = (await hub.call("POST", "/configurations/testQueries", {"targetCondition": "*"})).json
         assert fine == {"targetConditionError": None, "customMetricQueryErrors": {}}
+
+    with_hub(work)
+
+
+def test_a_layer_of_the_base_s_own_priority_does_not_apply() -> None:
+    async def work(hub: HubService) -> None:
+        await create(hub, "base", content({"scorer": module()}), "*", 5)
+        await create(hub, "same", layer({"extra": module()}), "*", 5)
+        await counts(hub, "same", 1, 0, 0, 0)
+        assert await modules_of(hub, "edge-01") == ["$edgeAgent", "$edgeHub", "scorer"]
+
+    with_hub(work)
+
+
+def test_modules_stay_when_their_deployment_is_deleted() -> None:
+    async def work(hub: HubService) -> None:
+        await create(hub, "base", content({"scorer": module()}), "*", 5)
+        await counts(hub, "base", 1, 1, 1, 0)
+        assert (await hub.call("DELETE", "/configurations/base", If_Match="*")).status == 204
+        await hub.until(lambda _: not hub.world.tasks)
+        assert await modules_of(hub, "edge-01") == ["$edgeAgent", "$edgeHub", "scorer"]
+        assert "configurations" not in await hub.get("/twins/edge-01/modules/$edgeAgent")
+
+    with_hub(work)
+
+
+def test_counts_follow_every_kind_of_change() -> None:
+    async def work(hub: HubService) -> None:
+        register(hub.world, "truck-{number}", 100, tags={"site": ["lab", "plant"]})
+        await create(hub, "base", content({"scorer": module()}), "tags.site = 'lab'", 5)
+        await counts(hub, "base", 50, 50, 50, 0)
+        await hub.call("PATCH", "/twins/truck-002", {"tags": {"site": "lab"}})
+        await counts(hub, "base", 51, 51, 51, 0)
+        assert (await hub.call("DELETE", "/devices/truck-001", If_Match="*")).status == 204
+        await counts(hub, "base", 50, 50, 50, 0)
+        register(hub.world, "bus-{number}", 4, tags={"site": "lab"})
+        await counts(hub, "base", 54, 54, 54, 0)
+        await hub.call("PATCH", "/twins/truck-003/modules/$edgeAgent", {"properties": {"desired": {"modules": None}}})
+        await hub.until(lambda _: not hub.world.tasks)
+        connected = "SELECT COUNT() AS n FROM devices WHERE connectionState = 'Connected'"
+        assert (await hub.call("POST", QUERY, {"query": connected})).json == [{"n": 104}]
+        faults.set_device_online(hub.world, "truck-005", False)
+        assert (await hub.call("POST", QUERY, {"query": connected})).json == [{"n": 103}]
+        enable_agents(hub.world, False)
+        assert (await hub.call("POST", QUERY, {"query": connected})).json == [{"n": 0}]
+
+    with_hub(work)
+
+
+def test_a_poll_of_many_devices_looks_only_at_those_that_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[str] = []
+    look = Tallies._look_at
+
+    def noted(self: Tallies, device_id: str, *rest: Any) -> None:
+        looked_at.append(device_id)
+        look(self, device_id, *rest)
+
+    monkeypatch.setattr(Tallies, "_look_at", noted)
+
+    async def work(hub: HubService) -> None:
+        enable_agents(hub.world, False)
+        register(hub.world, "truck-{number}", 1000)
+        await create(hub, "base", content(), "tags.site = 'lab'")
+        await counts(hub, "base", 0, 0, 0, 0)
+        assert len(looked_at) >= 1001
+        looked_at.clear()
+        await hub.call("PATCH", "/twins/truck-0007", {"tags": {"site": "lab"}})
+        await counts(hub, "base", 1, 1, 0, 0)
+        assert set(looked_at) == {"truck-0007"}
 
     with_hub(work)
 
