@@ -17,13 +17,11 @@ from manifestgen.cli._console import Console
 from manifestgen.errors import CloudError, InputError, Interrupted
 
 if TYPE_CHECKING:
-    from manifestgen.check import Finding
     from manifestgen.fleet.account import Account, Outcome
     from manifestgen.fleet.journal import Journal
     from manifestgen.fleet.pace import Pace
     from manifestgen.fleet.rows import Rows
     from manifestgen.fleet.shape import Renderer
-    from manifestgen.manifest.document import Document
     from manifestgen.project.load import Project
     from manifestgen.render import Template
 
@@ -191,6 +189,7 @@ def _renderer(
     project: Project | None, template: Template, base: Mapping[str, Any], console: Console, *, force: bool
 ) -> Renderer:
     from manifestgen.cli._cloud import Clouds
+    from manifestgen.cli._manifest import findings_reporter
     from manifestgen.fleet.shape import Renderer
     from manifestgen.project.load import FILE_NAME, Project
     from manifestgen.project.sections import Registry
@@ -205,24 +204,8 @@ def _renderer(
         inline_logins(known, os.environ, clouds.credentials),
         ignore=known.check.ignore if known.check is not None else (),
         force=force,
-        report=_first_findings(console),
+        report=findings_reporter(console),
     )
-
-
-def _first_findings(console: Console) -> Callable[[Document, list[Finding]], None]:
-    """Says what `check` has to say of the first row; of most templates all others have the same."""
-    from manifestgen.cli._manifest import findings_reporter
-
-    say = findings_reporter(console)
-    told = False
-
-    def report(document: Document, findings: list[Finding]) -> None:
-        nonlocal told
-        if not told:
-            told = True
-            say(document, findings)
-
-    return report
 
 
 def _dry_run(rows: Rows, renderer: Renderer, options: RowOptions, console: Console) -> int:
@@ -346,7 +329,7 @@ class _Run:
         messages = round(sum(sample) / max(1, len(sample)) * left)
         went_on = f", {done:,} of them done before" if done else ""
         console.progress(
-            f"{count:,} {_rows(count)}{went_on}: at most {left:,} devices are sent about {messages:,} messages of 4 KB, "
+            f"{count:,} {_rows(count)}{went_on}: at most {left:,} devices are sent about {messages:,} messages of 4 KB "
             f"in {_duration(left / self._options.rate)} at {self._options.rate:g} a second"
         )
         if self._rows.survey.doubled:

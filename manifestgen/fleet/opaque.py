@@ -80,7 +80,8 @@ for _name in _OPERATORS_OF_PYTHON.split(" "):
 
 def text_of(value: Opaque) -> Json:
     """What is put out for an opaque value."""
-    return Json(json.dumps([f"{_OPEN}{value._number}{_CLOSE}"]))
+    # Not escaped: inside a string of the template it will be, once.
+    return Json(json.dumps([f"{_OPEN}{value._number}{_CLOSE}"], ensure_ascii=False))
 
 
 def untouched(value: Any) -> Any:

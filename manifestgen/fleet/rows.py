@@ -351,7 +351,6 @@ class _Absent(Struct):
 _ABSENT: Final = _Absent()
 
 
-@lru_cache(maxsize=65536)
 def _cell(text: str) -> Any:
     """A cell's value, read as `--set` reads it."""
     if not text.strip():
@@ -360,6 +359,11 @@ def _cell(text: str) -> Any:
         return text
     if _NUMBER.fullmatch(text):
         return int(text)
+    return _parsed(text)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: str) -> Any:
     return parse_set(f"cell={text}")["cell"]
 
 

@@ -14,22 +14,24 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final
 
 import msgspec
 
+from manifestgen.check import Finding, Severity, check
 from manifestgen.errors import CloudError, ManifestgenError
 from manifestgen.fleet.opaque import CLEAN, NUMBERS, PLACES, Opaque, OpaqueEnvironment, Touched
 from manifestgen.fleet.rows import Place, Row
 from manifestgen.gate import admit
 from manifestgen.manifest import twin
-from manifestgen.manifest.document import Document, read
+from manifestgen.manifest.document import Document, Kind, read
 from manifestgen.manifest.dump import compact, dump
 from manifestgen.manifest.manifest import DESIRED, Manifest
 from manifestgen.project.values import merge
 from manifestgen.render import Login, Template
+from manifestgen.render.registry import image_hosts
 from manifestgen.render.splice import to_json
 
 # Texts in which nothing has a meaning of its own: no quote, escape, placeholder, character beyond ASCII.
@@ -100,7 +102,7 @@ class Renderer:
         logins: finds the registry credentials for a manifest.
         ignore: ids of rules that do not count.
         force: let errors of `check` pass that the hub itself does not refuse.
-        report: is given each document that was checked in full, with what was found in it.
+        report: is given the first document that was checked, with what was found in it.
     """
 
     def __init__(
@@ -111,7 +113,7 @@ class Renderer:
         *,
         ignore: Collection[str] = (),
         force: bool = False,
-        report: Callable[[Document, Any], None] = lambda document, findings: None,
+        report: Callable[[Document, Sequence[Finding]], None] = lambda document, findings: None,
     ) -> None:
         self._template = template
         self._base = base
@@ -124,6 +126,9 @@ class Renderer:
         self._shapes: OrderedDict[Any, _Shape] = OrderedDict()
         self._hits = self._misses = 0
         self._direct = False
+        self._reported = False
+        self._last_logins: Mapping[str, Login] = {}
+        self._last_registries: tuple[frozenset[str], int] = (frozenset(), 0)
 
     def render(self, row: Row) -> Ready | Refused:
         """The manifest of a row.
@@ -179,12 +184,17 @@ class Renderer:
         """Render and check a row's manifest with nothing left out."""
         context = self._context(row, row.device)
         try:
-            draft = self._template.render(context)
-            logins = self._logins(draft)
-            manifest = self._template.render(context, logins) if logins else draft
-            document = read(dump(manifest.content), _about(row))
-            admit(document, ignore=self._ignore, force=self._force, report=self._report)
-            body = compact(manifest.content).encode()
+            manifest, logins = self._manifest(context)
+            body = compact(manifest.content)
+            document = read(body, _about(row))
+            findings = check(document, ignore=self._ignore)
+            if any(finding.severity is Severity.ERROR for finding in findings) or not self._reported:
+                # With the lines of the text that a person would see.
+                document = read(dump(manifest.content), _about(row))
+                admit(document, ignore=self._ignore, force=self._force, report=self._tell)
+            elif document.kind is not Kind.MANIFEST:
+                admit(document, ignore=self._ignore, force=self._force)
+            encoded = body.encode()
         except CloudError:
             raise
         except ManifestgenError as error:
@@ -193,7 +203,27 @@ class Renderer:
             return Refused(why, error.fix), {}, None
         except UnicodeEncodeError:
             return Refused("a text of the manifest is not Unicode", "correct the values of the row"), {}, None
-        return _ready(body), logins, document
+        return _ready(encoded), logins, document
+
+    def _manifest(self, context: Mapping[str, Any]) -> tuple[Manifest, Mapping[str, Login]]:
+        """The manifest for these values, with the credentials that its images need.
+
+        Most rows need those that the last one needed, so that they are tried first.
+        """
+        if self._last_logins:
+            manifest = self._template.render(context, self._last_logins)
+            if _registries(manifest) == self._last_registries:
+                return manifest, self._last_logins
+        draft = self._template.render(context)
+        logins = self._logins(draft)
+        manifest = self._template.render(context, logins) if logins else draft
+        self._last_logins, self._last_registries = logins, _registries(manifest)
+        return manifest, logins
+
+    def _tell(self, document: Document, findings: Sequence[Finding]) -> None:
+        if not self._reported:
+            self._reported = True
+            self._report(document, findings)
 
     def _first_of_a_shape(self, row: Row) -> Ready | Refused:
         self._misses += 1
@@ -264,6 +294,11 @@ def hash_of(template: Template) -> str:
         text = b"" if source is None else source[0].encode()
         digest.update(len(text).to_bytes(8, "big") + text)
     return digest.hexdigest()
+
+
+def _registries(manifest: Manifest) -> tuple[frozenset[str], int]:
+    """What tells which credentials a manifest needs: the hosts of its images, and how many entries it has."""
+    return frozenset(image_hosts(manifest)), len(manifest.credential_entries())
 
 
 def _about(row: Row) -> str:

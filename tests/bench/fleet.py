@@ -1,0 +1,313 @@
+"""Manifests for many devices: how fast, in how much memory, and whether every device gets exactly its own.
+
+    python tests/bench/fleet.py render [--rows N]            rows a second against a bare Jinja2 loop; peak memory
+    python tests/bench/fleet.py calls [--calls N]            requests a second against the SDK's own loop, hub at 50 ms
+    python tests/bench/fleet.py show [--rows N] [--clock X]  a hub that throttles as tier S1, its clock X times as fast
+    python tests/bench/fleet.py show --faults --kill-every N the same with resets, failures, throttling and SIGKILL
+
+It prints figures. `show` also compares what each device was given with what was rendered, and ends with 1 if any
+differs. Only ratios of one run count: machines are noisy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+S1_UPDATES = 50
+MODULES = 10
+LATENCY = 0.05
+
+# The template of ten modules that tests/bench/render.py renders once.
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("what", choices=["render", "calls", "show"])
+    parser.add_argument("--rows", type=int)
+    parser.add_argument("--calls", type=int, default=600)
+    parser.add_argument("--clock", type=float, default=4.0)
+    parser.add_argument("--faults", action="store_true")
+    parser.add_argument("--kill-every", type=int, default=0)
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.what == "render":
+        render(given.rows or 20_000)
+    elif given.inside:
+        sys.exit(calls(given.calls) if given.what == "calls" else show(given))
+    else:
+        # Everything else needs a sandbox around it.
+        command = [sys.executable, "-m", "manifestgen", "sandbox", "run", "--", sys.executable, *sys.argv, "--inside"]
+        sys.exit(subprocess.run(command, check=False).returncode)
+
+
+def render(count: int) -> None:
+    """Rows a second of one process and of two, and peak memory by number of rows."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        _write_template(root)
+        rows = _write_rows(root / "rows.csv", count)
+        bare = [_bare(root, 2000) for _ in range(3)]
+        ours = [_rendered(root, rows) for _ in range(3)]
+        full = _rendered(root, _write_rows(root / "few.csv", 500), direct=True)
+        least, most = statistics.median(bare), statistics.median(ours)
+        print(f"bare loop over the compiled template:     {least:8,.0f} rows/s")
+        print(f"rendered, checked, encoded, one process:  {most:8,.0f} rows/s, {most / least:.1f} times the bare loop")
+        print(f"the same where every row has its shape:   {full:8,.0f} rows/s, {full / least:.2f} times the bare loop")
+        with multiprocessing.get_context("spawn").Pool(2) as pool:
+            pool.starmap(_rendered, [(root, _write_rows(root / f"{n}.csv", 100)) for n in range(2)])  # imports done
+            started = time.perf_counter()
+            pool.starmap(_rendered, [(root, rows)] * 2)
+            both = 2 * count / (time.perf_counter() - started)
+        print(f"two processes:                            {both:8,.0f} rows/s")
+        for number in (1_000, 100_000):
+            _write_rows(root / "devices.csv", number)
+            seconds, peak, _ = _measured(["t.json.j2", "--devices", "devices.csv", "--dry-run"], root)
+            print(f"apply --dry-run of {number:7,} rows: {seconds:5.1f} s, {peak:.1f} MiB at most (goal 64)")
+
+
+def _bare(root: Path, count: int) -> float:
+    import jinja2
+    from render import values
+
+    env = jinja2.Environment(loader=jinja2.FileSystemLoader(root), undefined=jinja2.StrictUndefined)  # noqa: S701
+    template = env.get_template("t.json.j2")
+    base = values()
+    started = time.perf_counter()
+    for number in range(count):
+        template.render({**base, "site": f"hall {number}", "ttl": 7200 + number % 3})
+    return count / (time.perf_counter() - started)
+
+
+def _rendered(root: Path, path: Path, direct: bool = False) -> float:
+    """Rows a second, reading them included, the look through the file not."""
+    from render import values
+
+    from manifestgen.fleet.rows import open_rows
+    from manifestgen.fleet.shape import Ready, Renderer
+    from manifestgen.render import load_template
+
+    base = {name: value for name, value in values().items() if name not in ("site", "ttl")}
+    renderer = Renderer(load_template("t.json.j2", root), base, lambda manifest: {})
+    if direct:
+        renderer._direct = True  # what it falls back to by itself
+    rows = open_rows(path)
+    started = time.perf_counter()
+    for row in rows:
+        if not isinstance(renderer.render(row), Ready):
+            raise SystemExit(f"row {row} makes no manifest")
+    seconds = time.perf_counter() - started
+    count = rows.survey.count
+    rows.close()
+    return count / seconds
+
+
+def _write_template(root: Path) -> None:
+    from render import TEMPLATE, values
+
+    base = {name: value for name, value in values().items() if name not in ("site", "ttl")}
+    (root / "t.json.j2").write_text(TEMPLATE)
+    (root / "manifestgen.yaml").write_text(
+        f"version: 1\nmanifest:\n  template: t.json.j2\n  values: {json.dumps(base)}\n"
+    )
+
+
+def _write_rows(path: Path, count: int) -> Path:
+    with path.open("w") as stream:
+        stream.write("device,site,ttl\n")
+        for number in range(1, count + 1):
+            stream.write(f"{_device(number, count)},hall {number},{7200 + number % 3}\n")
+    return path
+
+
+def _device(number: int, count: int) -> str:
+    return f"truck-{number:0{len(str(count))}}"
+
+
+def _measured(arguments: list[str], root: Path, kill_after: int = 0) -> tuple[float, float, int]:
+    """Seconds, peak MiB and exit code of an apply; killed when so many more outcomes are in its journal."""
+    journal = root / "devices.csv.journal"
+    before = _outcomes(journal)
+    command = [sys.executable, "-m", "manifestgen", "apply", *arguments, "-q"]
+    started = time.perf_counter()
+    process = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL)
+    while kill_after:
+        done, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if done:
+            break
+        if _outcomes(journal) - before >= kill_after:
+            process.send_signal(signal.SIGKILL)
+            kill_after = 0
+        time.sleep(0.5)
+    else:
+        _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return time.perf_counter() - started, usage.ru_maxrss / 1024, process.returncode
+
+
+def _outcomes(journal: Path) -> int:
+    """About how many rows are done: two lines a row."""
+    if not journal.exists():
+        return 0
+    with journal.open("rb") as stream:
+        return sum(chunk.count(b"\n") for chunk in iter(lambda: stream.read(1 << 20), b"")) // 2
+
+
+def calls(count: int) -> int:
+    """Applies a second through the SDK as it comes, and through ours, on a hub that answers after 50 ms."""
+    import msgspec
+    from azure.iot.hub import IoTHubConfigurationManager
+    from azure.iot.hub.models import ConfigurationContent
+
+    from manifestgen.azure.iot_hub import connect
+    from manifestgen.fleet.devices import MOST_THREADS
+    from manifestgen.secret import Secret
+
+    _admin("POST", "/devices", {"id": "truck-{number}", "count": 1000})
+    _admin("PUT", "/hub", {"agents": False})
+    match = {"path": "/applyConfigurationContent$"}
+    _admin("POST", "/faults", {"kind": "latency", "seconds": LATENCY, "times": "forever", "match": match})
+    text = os.environ["IOTHUB_CONNECTION_STRING"]
+    with tempfile.TemporaryDirectory() as folder:
+        _write_template(Path(folder))
+        content = _expected(Path(folder), _write_rows(Path(folder) / "one.csv", 1), raw=True)
+    body = msgspec.json.encode(content)
+    manager = IoTHubConfigurationManager.from_connection_string(text)
+    started = time.perf_counter()
+    for number in range(1, 41):
+        manager.apply_configuration_on_edge_device(
+            f"truck-{number:04}", ConfigurationContent(modules_content=content["modulesContent"])
+        )
+    sdk = 40 / (time.perf_counter() - started)
+    print(f"the SDK's own loop:                  {sdk:6.0f} a second")
+    from concurrent.futures import ThreadPoolExecutor
+
+    hub = connect(connection_string=Secret(text)).bulk()
+    for threads in (16, 32, MOST_THREADS):
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(lambda number: hub.set_modules(f"truck-{number:04}", body), range(1, threads + 1)))
+            started = time.perf_counter()
+            list(pool.map(lambda number: hub.set_modules(f"truck-{number % 999 + 1:04}", body), range(count)))
+            ours = count / (time.perf_counter() - started)
+        print(f"a ready body, {threads:2} threads:            {ours:6.0f} a second, {ours / sdk:.0f} times (goal 12)")
+    return 0
+
+
+def show(given: argparse.Namespace) -> int:
+    """Apply to many devices, and compare what they were given."""
+    count = given.rows or 100_000
+    limit = S1_UPDATES * given.clock
+    _admin("POST", "/devices", {"id": "truck-{number}", "count": count})
+    _admin("PUT", "/hub", {"tier": "S1", "throttled": True, "speed": given.clock, "agents": False, "retry_after": 1})
+    if given.faults:
+        match = {"host": ".*azure-devices.net", "path": "/devices/|/twins/"}
+        for seed, fault in enumerate(
+            (
+                {"kind": "reset", "probability": 0.005},
+                {"kind": "reset_after", "probability": 0.005},
+                {"kind": "status", "status": 500, "probability": 0.01},
+                {"kind": "status", "status": 429, "probability": 0.05},
+            )
+        ):
+            _admin("POST", "/faults", {**fault, "seed": seed, "times": "forever", "match": match})
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        _write_template(root)
+        rows = _write_rows(root / "devices.csv", count)
+        arguments = ["t.json.j2", "--devices", "devices.csv", "--yes", "--rate", str(limit), "--report", "report.json"]
+        seconds, peak, kills = 0.0, 0.0, 0
+        while True:
+            took, used, code = _measured(arguments, root, given.kill_every)
+            seconds, peak = seconds + took, max(peak, used)
+            if code != -signal.SIGKILL:
+                break
+            kills += 1
+            print(f"killed after {took:.0f} s", flush=True)
+        report = json.loads((root / "report.json").read_text())
+        print(f"{count:,} rows, {kills} kills, exit code {code}, classes {report['counts']}, {seconds:.0f} s")
+        print(
+            f"{count / seconds:.1f} a second: {count / seconds / limit:.1%} of {limit:.0f}/s (S1 at {given.clock:g}x)"
+        )
+        print(f"peak memory {peak:.1f} MiB")
+        wanted = {f"{device}": digest for device, digest in _expected_all(root, rows)}
+        print("requests:", json.dumps(_admin("GET", "/hub")["requests"]))
+        return _compare(wanted, report, count)
+
+
+def _compare(wanted: dict[str, str], report: dict[str, Any], count: int) -> int:
+    wrong = twice = other = 0
+    found: set[str] = set()
+    after = ""
+    while True:
+        page = _admin("GET", f"/hub/applied?after={after}")
+        for device, given in page["devices"].items():
+            found.add(device)
+            wrong += given["twins"] != wanted.get(device)
+            twice += len(given["applies"]) > 1
+            other += len(set(given["applies"])) > 1
+        after = page["next"]
+        if after is None:
+            break
+    missing = len(wanted.keys() - found)
+    total = sum(report["counts"].values())
+    print(f"sum of classes {total:,}, rows in the report {len(report['devices']):,}")
+    print(f"devices without a manifest {missing}, with another than theirs {wrong}, given other content before {other}")
+    print(f"given the same twice {twice}")
+    return 0 if (missing, wrong, other, total, len(report["devices"])) == (0, 0, 0, count, count) else 1
+
+
+def _expected_all(root: Path, rows: Path) -> Iterator[tuple[str, str]]:
+    """Each device and the fingerprint of what it is to have, rendered without anything of `manifestgen.fleet`."""
+    import csv
+
+    from render import values
+
+    from manifestgen.render import load_template
+
+    template = load_template("t.json.j2", root)
+    base = values()
+    with rows.open() as stream:
+        for row in csv.DictReader(stream):
+            own = {"device": row["device"], "site": row["site"], "ttl": int(row["ttl"])}
+            content = template.render({**base, **own})
+            yield row["device"], _fingerprint(content.content)
+
+
+def _expected(root: Path, rows: Path, *, raw: bool) -> Any:
+    from render import values
+
+    from manifestgen.render import load_template
+
+    return load_template("t.json.j2", root).render({**values(), "device": "truck-1"}).content
+
+
+def _fingerprint(content: Any) -> str:
+    desired = {name: entry["properties.desired"] for name, entry in content["modulesContent"].items()}
+    return hashlib.sha256(json.dumps(desired, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _admin(method: str, path: str, body: Any = None) -> Any:
+    request = urllib.request.Request(  # noqa: S310 - loopback
+        os.environ["MANIFESTGEN_SANDBOX"] + path, json.dumps(body).encode() if body is not None else None, method=method
+    )
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=600) as response:
+        return json.loads(response.read())
+
+
+if __name__ == "__main__":
+    main()
