@@ -5,10 +5,16 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
 from typing import Literal
 
-from manifestgen.cloud import Device, Services
+from manifestgen.cloud import Device, RegistryInfo, Services, Token
+from manifestgen.credentials import expiry, kept
+from manifestgen.credentials.token import is_current, name_of
 from manifestgen.errors import ManifestgenError
+from manifestgen.history import state_folder
+from manifestgen.project.credentials import settings
 from manifestgen.project.load import Project
 from manifestgen.project.score import check_inputs
 
@@ -33,14 +39,23 @@ class Row:
 
 
 def examine(
-    project: Project, services: Services, log_in: Callable[[], None], device_id: str | None = None
+    project: Project,
+    services: Services,
+    log_in: Callable[[], None],
+    device_id: str | None = None,
+    *,
+    root: Path | None = None,
+    now: datetime | None = None,
 ) -> Iterator[Row]:
     """Look at everything that deploying the project needs; one failure does not keep the others from being looked at.
 
     Args:
         log_in: asks Entra ID for a token; raises DeniedError if there is no credential that gives one.
         device_id: the device; the project's target if None.
+        root: the user's state folder, where passwords of tokens are kept; None for where it is.
+        now: the time; None for the clock's.
     """
+    root, now = root or state_folder(), now or datetime.now(timezone.utc)
     builds = project.image is not None and project.image.builder != "none"
     yield from _installed(builds)
     if builds:
@@ -50,8 +65,10 @@ def examine(
     reachable = credential.state == "ok"
     if builds:
         yield _workspace(services) if reachable else _skipped("workspace", "without a credential")
-    if project.registry is None or project.registry.credentials == "admin":
+    if settings(project).credentials in ("admin", "token"):
         yield _registry(project, services, builds) if reachable else _skipped("registry", "without a credential")
+    if settings(project).credentials == "token":
+        yield _token(project, services, builds, root, now) if reachable else _skipped("token", "without a credential")
     device_id = device_id or (project.target.device if project.target else None)
     yield from _device(services, device_id)
 
@@ -75,22 +92,67 @@ def _workspace(services: Services) -> Row:
 
 def _registry(project: Project, services: Services, builds: bool) -> Row:
     def look() -> str | Row:
-        if builds:
-            arm_id = services.builder.registry_id()
-            if arm_id is None:
-                return Row("registry", "ok", "none yet: the workspace makes it with its first image")
-            info = services.registry.by_id(arm_id)
-        else:
-            image = project.image.reference if project.image else None
-            if not image:
-                return _skipped("registry", "the project names no image")
-            info = services.registry.by_host(image.partition("/")[0])
+        info = _info(project, services, builds)
+        if isinstance(info, Row):
+            return info
+        if settings(project).credentials == "token":
+            return f"{info.login_server}, admin user is {'on' if info.admin_enabled else 'off'} and not used"
         if not info.admin_enabled:
             fix = "deploy with --enable-admin, or set registry.credentials to another source"
             return Row("registry", "failed", f"{info.login_server}: the admin user is off", fix)
         return f"{info.login_server}, admin user is on"
 
     return _row("registry", look)
+
+
+def _info(project: Project, services: Services, builds: bool) -> RegistryInfo | Row:
+    """The registry of the project's image; a row if there is none to look at."""
+    if builds:
+        arm_id = services.builder.registry_id()
+        if arm_id is None:
+            return Row("registry", "ok", "none yet: the workspace makes it with its first image")
+        return services.registry.by_id(arm_id)
+    image = project.image.reference if project.image else None
+    if not image:
+        return _skipped("registry", "the project names no image")
+    return services.registry.by_host(image.partition("/")[0])
+
+
+def _token(project: Project, services: Services, builds: bool, root: Path, now: datetime) -> Row:
+    name = name_of(project)
+    subject = f"token {name}"
+
+    def look() -> str | Row:
+        info = _info(project, services, builds)
+        if isinstance(info, Row):
+            return _skipped(subject, info.words)
+        token = services.registry.token(info, name)
+        if token is None:
+            fix = "run 'manifestgen credentials create-token', or deploy with --create-token"
+            return Row(subject, "failed", f"{info.login_server} has none of this name", fix)
+        known = kept.latest(root, info.login_server, name)
+        if known is None:
+            fix = "give it as ACR_USERNAME_… and ACR_PASSWORD_…, or run 'manifestgen credentials rotate'"
+            return Row(subject, "warning", "its password is not kept on this machine", fix)
+        return _lasting(subject, token, known, now, settings(project).warn_days)
+
+    return _row(subject, look)
+
+
+def _lasting(subject: str, token: Token, known: kept.Kept, now: datetime, warn_days: int) -> Row:
+    fix = "run 'manifestgen credentials rotate'"
+    if not is_current(token, known):
+        return Row(subject, "failed", "the password that is kept here was replaced or dropped elsewhere", fix)
+    if known.expiry is None:
+        return Row(subject, "ok", f"{known.name} does not expire")
+    words = f"{known.name} {expiry.words(known.expiry, now)}"
+    if known.expired(now):
+        return Row(subject, "failed", words, fix)
+    return (
+        Row(subject, "warning", words, fix)
+        if expiry.warning(token.name, token.registry.login_server, known.expiry, now, warn_days)
+        else Row(subject, "ok", words)
+    )
 
 
 def _device(services: Services, device_id: str | None) -> Iterator[Row]:

@@ -12,26 +12,40 @@ from manifestgen.errors import FoundError, InputError
 from manifestgen.manifest.document import Document, Kind, read
 from manifestgen.manifest.dump import dump
 from manifestgen.manifest.manifest import DESIRED, Manifest
+from manifestgen.secret import Secret
 
 # What `render --secrets placeholder` writes in place of a registry credential.
 _PLACEHOLDER: Final = re.compile(r"\$\{(ACR_(?:USERNAME|PASSWORD)_[A-Z0-9_]+)\}")
 
 
-def resolve(document: Document, environ: Mapping[str, str]) -> Document:
+def resolve(
+    document: Document,
+    environ: Mapping[str, str],
+    logins: Callable[[Manifest, Sequence[str]], Mapping[str, tuple[str, Secret]]] = lambda manifest, hosts: {},
+) -> Document:
     """The document with `${ACR_USERNAME_…}` and `${ACR_PASSWORD_…}` in its registry credentials filled in.
 
     Args:
-        environ: the environment variables.
+        environ: the environment variables, which win.
+        logins: finds user name and password for registry hosts elsewhere; asked once, for those whose variables are
+            not set.
 
     Raises:
-        InputError: one of them is not set, or blank: a device would refuse the whole manifest.
+        InputError: one of them is found nowhere, or blank: a device would refuse the whole manifest.
     """
     if document.manifest is None or not any(_names(part.value) for part in document.manifest.credential_entries()):
         return document
     data = copy.deepcopy(document.data)
-    for part in Manifest.of(data).credential_entries():
+    manifest = Manifest.of(data)
+    waiting = [part for part in manifest.credential_entries() if _unset(part.value, environ)]
+    hosts = [str(part.value.get("address", "")) for part in waiting]
+    found = logins(document.manifest, hosts) if hosts else {}
+    for part in manifest.credential_entries():
+        login = found.get(str(part.value.get("address", ""))) if isinstance(part.value, dict) else None
         for key, name in _names(part.value).items():
             value = environ.get(name, "")
+            if not value.strip() and login is not None:
+                value = login[1].reveal() if name.startswith("ACR_PASSWORD_") else login[0]
             if not value.strip():
                 raise InputError(
                     f"{name} is not set, and registry credential {part.name!r} needs it",
@@ -40,6 +54,10 @@ def resolve(document: Document, environ: Mapping[str, str]) -> Document:
                 )
             part.value[key] = value
     return read(dump(data), document.name)
+
+
+def _unset(entry: Any, environ: Mapping[str, str]) -> bool:
+    return any(not environ.get(name, "").strip() for name in _names(entry).values())
 
 
 def _names(entry: Any) -> dict[str, str]:

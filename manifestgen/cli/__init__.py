@@ -39,6 +39,7 @@ COMMANDS = {
     "history": "List what a device had before each apply.",
     "rollback": "Set what a device had before.",
     "device": "Register and look at edge devices.",
+    "credentials": "Look at registry credentials, make tokens, renew their passwords.",
     "deploy": "Do it all: image, render, check, apply, wait.",
     "sandbox": "Try everything on a local Azure.",
     "schema": "Print the project file's JSON Schema.",

@@ -133,6 +133,8 @@ class Clouds:
         found |= token_credentials(
             tokens, name_of(self._project), root=state_folder(), make_missing=lambda host: self._made(host, hosts[host])
         )
+        for host in tokens:
+            self._warn(host)
         admins = [host for host, source in missing.items() if source == "admin"]
         found |= (
             admin_credentials(
@@ -142,6 +144,21 @@ class Clouds:
             else {}
         )
         return found
+
+    def _warn(self, host: str) -> None:
+        """Report a token's password that expires soon."""
+        from datetime import datetime, timezone
+
+        from manifestgen.credentials import expiry, kept
+        from manifestgen.credentials.token import name_of
+        from manifestgen.history import state_folder
+        from manifestgen.project.credentials import settings
+
+        name = name_of(self._project)
+        known = kept.latest(state_folder(), host, name)
+        days = settings(self._project).warn_days
+        if known and (words := expiry.warning(name, host, known.expiry, datetime.now(timezone.utc), days)):
+            self._report(words)
 
     def _made(self, host: str, repositories: frozenset[str]) -> Kept | None:
         """The password of a token that is made for this; None unless that was asked for."""

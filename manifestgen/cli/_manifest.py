@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from manifestgen.check import Finding
     from manifestgen.manifest.document import Document
     from manifestgen.manifest.manifest import Manifest
+    from manifestgen.project import Project
+    from manifestgen.secret import Secret
 
 
 def load_manifest(file: Path, console: Console, *, force: bool) -> Manifest:
@@ -26,11 +29,20 @@ def load_manifest(file: Path, console: Console, *, force: bool) -> Manifest:
     """
     from manifestgen.gate import admit
 
-    return admit(load_document(file), force=force, report=findings_reporter(console))
+    manifest = admit(load_document(file), force=force, report=findings_reporter(console))
+    if manifest.credential_entries():
+        try:
+            project = project_beside(file)
+        except InputError:
+            project = None  # told where the project is needed
+        warn_of_expiry(manifest, project, console)
+    return manifest
 
 
 def load_document(file: Path) -> Document:
-    """The document in a file, or on stdin for `-`, with its placeholders filled in from the environment.
+    """The document in a file, or on stdin for `-`, with its placeholders filled in.
+
+    They come from the environment, or else from the sources of the project that is beside the file or here.
 
     Raises:
         InputError: it cannot be read, or a placeholder has no value.
@@ -38,7 +50,36 @@ def load_document(file: Path) -> Document:
     from manifestgen.gate import resolve
     from manifestgen.manifest.document import read
 
-    return resolve(read(_bytes(file), "stdin" if str(file) == "-" else str(file)), os.environ)
+    name = "stdin" if str(file) == "-" else str(file)
+    return resolve(read(_bytes(file), name), os.environ, functools.partial(_from_project, file))
+
+
+def project_beside(file: Path) -> Project | None:
+    """The project in the folder of a manifest, or else in the working directory, if there is one."""
+    from manifestgen.cli._cloud import project_here
+
+    return (None if str(file) == "-" else project_here(file.parent)) or project_here()
+
+
+def _from_project(file: Path, manifest: Manifest, hosts: Sequence[str]) -> Mapping[str, tuple[str, Secret]]:
+    """User name and password for registry hosts, from the sources that a project names."""
+    project = project_beside(file)
+    if project is None:
+        return {}
+    from manifestgen.cli._cloud import Clouds
+    from manifestgen.project.credentials import on_this_machine, source_of
+    from manifestgen.render import repositories
+
+    found = {
+        host: (login.username, login.password) for host, login in on_this_machine(project, hosts, os.environ).items()
+    }
+    pulled = repositories(manifest)
+    missing = [host for host in hosts if host not in found and source_of(project, host) in ("admin", "token")]
+    asked = {host: pulled.get(host.lower(), frozenset()) for host in missing}
+    if asked:
+        known = Clouds(project).credentials(asked)
+        found |= {host: (known[host].username, known[host].password) for host in missing if host in known}
+    return found
 
 
 def _bytes(file: Path) -> bytes:
@@ -63,3 +104,16 @@ def findings_reporter(console: Console) -> Callable[[Document, Sequence[Finding]
                 console.progress(f"{place}: {finding.severity.value}: {finding.message} [{finding.rule}]")
 
     return report
+
+
+def warn_of_expiry(manifest: Manifest, project: Project | None, console: Console) -> None:
+    """Warn of passwords of tokens that expire soon, as far as this machine knows them; nothing is asked."""
+    from datetime import datetime, timezone
+
+    from manifestgen.credentials.expiry import WARN_DAYS, warnings
+    from manifestgen.history import state_folder
+    from manifestgen.project.credentials import settings
+
+    days = settings(project).warn_days if project is not None else WARN_DAYS
+    for words in warnings(manifest.credentials().values(), state_folder(), datetime.now(timezone.utc), days):
+        console.warn(words)

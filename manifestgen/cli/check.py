@@ -74,6 +74,7 @@ def command(
     kept = [one for one in results if one.path in named or not _is_other(one)]
     total = total_of(kept)
     _show(console, kept, len(results) - len(kept))
+    _warn_of_expiry(sources, project, console)
     return 1 if total.reaches(fail_on) else 0
 
 
@@ -117,6 +118,26 @@ def _ignored_by(project: Path | None) -> Mapping[str, str]:
     except InputError as error:
         raise InputError(error.what, where=f"{loaded.path}: check.ignore", fix=error.fix) from None
     return ignored
+
+
+def _warn_of_expiry(paths: Sequence[str], project: Path | None, console: Console) -> None:
+    """Warn of passwords of tokens that expire soon, where a project says what soon is; from what this machine knows."""
+    if project is None and not Path("manifestgen.yaml").is_file():
+        return
+    from manifestgen.history import state_folder
+
+    if not (state_folder() / "credentials").is_dir():
+        return
+    from manifestgen.cli._manifest import warn_of_expiry
+    from manifestgen.manifest.document import read
+    from manifestgen.project import load
+
+    loaded = load(project or Path())
+    for path in paths:
+        if path != "-" and b"registryCredentials" in (source := Path(path).read_bytes()):
+            manifest = read(source, path).manifest
+            if manifest is not None:
+                warn_of_expiry(manifest, loaded, console)
 
 
 def _sources(files: Sequence[str]) -> tuple[list[str], set[str]]:

@@ -75,7 +75,7 @@ def command(
     def azure(hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Login]:
         from manifestgen.cli._cloud import Clouds
 
-        return Clouds(loaded).credentials(hosts)
+        return Clouds(loaded, report=console.warn).credentials(hosts)
 
     logins = inline_logins(loaded, os.environ, azure) if inline else placeholders_for(loaded)
     values = values_of(files, sets)
@@ -104,7 +104,7 @@ def command(
         return
     secret = inline and (rendered.secret or bool(rendered.hosts))
     write_atomic(target, text, OWNER_ONLY if secret else PUBLIC)
-    if secret and not shown and _may_be_committed(target):
+    if secret and not shown and may_be_committed(target):
         advice = "add it to .gitignore, or use --secrets placeholder"
         console.warn(f"{target} holds secrets and git does not ignore it; {advice}")
     modules = manifest.modules()
@@ -164,7 +164,7 @@ def values_of(files: Sequence[str], sets: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _may_be_committed(path: Path) -> bool:
+def may_be_committed(path: Path) -> bool:
     """Whether a file is in a git work tree that does not ignore it; False where there is no git."""
     folder = path.resolve().parent
     if not any((parent / ".git").exists() for parent in (folder, *folder.parents)):

@@ -13,7 +13,7 @@ from fakes.registry import FakeRegistry, registry_id
 
 from manifestgen.cloud import Credential, Registry, RegistryInfo, Token
 from manifestgen.errors import CloudError, DeniedError, InputError, NotFoundError
-from manifestgen.sandbox.arm import registries
+from manifestgen.sandbox.arm import provider
 from manifestgen.secret import Secret, redact
 
 
@@ -65,7 +65,7 @@ def _sdk(sandbox: Any) -> Cloud:
 def cloud(request: pytest.FixtureRequest) -> Iterator[Cloud]:
     if request.param == "sdk":
         # ARM's operations are done at once here; clients that are told nothing else ask again after half a minute.
-        request.getfixturevalue("monkeypatch").setattr(registries, "_RETRY_AFTER", "0")
+        request.getfixturevalue("monkeypatch").setattr(provider, "_RETRY_AFTER", "0")
     cloud = _fake() if request.param == "fake" else _sdk(request.getfixturevalue("sandbox"))
     cloud.switch_admin(True)
     yield cloud

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import importlib.metadata
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from fakes.image_builder import FakeImageBuilder
 from fakes.registry import FakeRegistry, registry_id
 
 from manifestgen.cloud import Credential, RegisteredModel
+from manifestgen.credentials.token import make, name_of
 from manifestgen.doctor import Row, examine
 from manifestgen.errors import CloudError, DeniedError
 from manifestgen.project.load import Project, load
@@ -214,3 +217,52 @@ def test_a_runtime_that_is_not_connected_is_a_warning(project: Project, services
     row = rows(project, services)["runtime"]
     assert row.state == "warning"
     assert "manifestgen device connection-string" in row.fix
+
+
+class TestToken:
+    NOW = datetime(2026, 9, 1, tzinfo=timezone.utc)
+
+    @pytest.fixture
+    def with_token(self, project: Project) -> Project:
+        return _load(project.root, _BUILDS + "registry: {credentials: token}\n")
+
+    def look(self, project: Project, services: Services, *, after: int = 0) -> Row:
+        now = self.NOW + timedelta(days=after)
+        found = {
+            row.subject: row for row in examine(project, services, logged_in, root=project.root / "state", now=now)
+        }
+        assert found["registry"].words == "acme.azurecr.io, admin user is on and not used"
+        return found["token manifestgen-machinelearningmodule"]
+
+    def made(self, project: Project, services: Services) -> None:
+        info = services.registry.by_host("acme.azurecr.io")
+        make(services.registry, info, name_of(project), ["scorer"], root=project.root / "state", days=30, now=self.NOW)
+
+    def test_one_that_is_missing_says_how_to_make_it(self, with_token: Project, services: Services) -> None:
+        row = self.look(with_token, services)
+        assert row.state == "failed"
+        assert "create-token" in row.fix
+
+    @pytest.mark.parametrize(
+        ("after", "state", "words"),
+        [(0, "ok", "in 30 days"), (17, "warning", "in 13 days"), (30, "failed", "expired on 2026-10-01")],
+    )
+    def test_its_password_is_warned_of_before_it_expires(
+        self, after: int, state: str, words: str, with_token: Project, services: Services
+    ) -> None:
+        self.made(with_token, services)
+        row = self.look(with_token, services, after=after)
+        assert (row.state, words in row.words) == (state, True)
+        assert ("rotate" in row.fix) == (state != "ok")
+
+    def test_a_password_that_is_kept_elsewhere_is_a_warning(self, with_token: Project, services: Services) -> None:
+        self.made(with_token, services)
+        shutil.rmtree(with_token.root / "state")
+        assert self.look(with_token, services).state == "warning"
+
+    def test_a_password_that_was_replaced_elsewhere_is_a_failure(self, with_token: Project, services: Services) -> None:
+        self.made(with_token, services)
+        (token,) = services.registry.tokens.values()
+        services.registry.generate_password(token, "password1", self.NOW + timedelta(days=77))
+        row = self.look(with_token, services)
+        assert row.state == "failed" and "replaced" in row.words

@@ -1,0 +1,142 @@
+"""What a project logs in to each of its registries with: source, user name, expiry, and never a password."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from manifestgen.cloud import Registry, RegistryInfo, Token
+from manifestgen.credentials import kept as keeping
+from manifestgen.credentials.token import is_current, live, name_of
+from manifestgen.errors import ManifestgenError
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.project import Project
+from manifestgen.project.credentials import on_this_machine, source_of
+from manifestgen.project.sections import Source
+from manifestgen.render import named_hosts, needed_hosts
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a project logs in to a registry with.
+
+    Attributes:
+        host: as images name it.
+        username: None if it is not known yet.
+        found: where the password is: `environment`, `file`, `state folder`, `Azure`, or `nowhere`.
+        expiry: of the password; None if it never expires or is not known.
+        admin: whether the registry's admin user is on; None if that is not known or it is no Azure registry.
+        problem: what keeps a device from logging in, or what could not be found out.
+        fix: what to do about it.
+    """
+
+    host: str
+    source: Source
+    username: str | None = None
+    found: str = "nowhere"
+    expiry: datetime | None = None
+    admin: bool | None = None
+    problem: str = ""
+    fix: str = ""
+
+
+def overview(
+    project: Project,
+    manifest: Manifest,
+    registry: Callable[[], Registry],
+    registry_of: Callable[[str], RegistryInfo],
+    environ: Mapping[str, str],
+    root: Path,
+    now: datetime,
+) -> Iterator[Standing]:
+    """Look at each registry of a manifest that needs a credential.
+
+    Args:
+        manifest: without credentials, as its template alone gives it.
+        registry: asked for the adapter only if an Azure registry is looked at.
+        registry_of: finds the Azure registry behind a host.
+        environ: the environment variables.
+        root: the user's state folder.
+
+    Raises:
+        InputError: half of a login is set in the environment, or the file cannot be understood.
+    """
+    hosts = named_hosts(manifest)
+    logins = on_this_machine(project, hosts, environ)
+    for host in hosts:
+        if host not in logins and host not in needed_hosts(project, manifest):
+            continue
+        source = source_of(project, host)
+        one = Standing(host, source)
+        if host in logins:
+            one = replace(one, username=logins[host].username, found="file" if source == "file" else "environment")
+        elif source == "token":
+            one = _kept(one, name_of(project), root, now)
+        elif source in ("env", "file"):
+            one = replace(one, problem="no user name and password", fix="see 'manifestgen render' for what to set")
+        if source in ("admin", "token") or ".azurecr." in host:
+            one = _asked(one, registry, registry_of, root, now)
+        yield one
+
+
+def _kept(one: Standing, name: str, root: Path, now: datetime) -> Standing:
+    known = keeping.latest(root, one.host, name)
+    if known is None:
+        fix = "run 'manifestgen credentials create-token'"
+        return replace(one, username=name, problem="no password of the token is kept on this machine", fix=fix)
+    one = replace(one, username=name, found="state folder", expiry=known.expiry)
+    return _if_expired(one, now)
+
+
+def _asked(
+    one: Standing,
+    registry: Callable[[], Registry],
+    registry_of: Callable[[str], RegistryInfo],
+    root: Path,
+    now: datetime,
+) -> Standing:
+    """With what Azure says of the registry, and of the token if the user name is one."""
+    try:
+        info = registry_of(one.host)
+        one = replace(one, admin=info.admin_enabled)
+        if one.source == "admin":
+            one = replace(one, username=info.id.rpartition("/")[2], found="Azure")
+            if not info.admin_enabled:
+                fix = "use source token, or switch it on with --enable-admin of 'manifestgen deploy'"
+                return replace(one, found="nowhere", problem="the admin user is off", fix=fix)
+            return one
+        token = registry().token(info, one.username) if one.username else None
+    except ManifestgenError as error:
+        return one if one.problem else replace(one, problem=error.message, fix=error.fix)
+    if token is None:
+        if one.source == "token":
+            fix = "run 'manifestgen credentials create-token'"
+            return replace(one, problem=f"the registry has no token {one.username}", fix=fix)
+        return one
+    return _if_expired(_compared(one, token, root, now), now)
+
+
+def _compared(one: Standing, token: Token, root: Path, now: datetime) -> Standing:
+    """With the expiry of the token's password: the one that is kept here, or the only one that it may be."""
+    if not token.enabled:
+        return replace(one, problem="the token is disabled", fix="enable it in the registry")
+    known = keeping.latest(root, one.host, token.name) if one.found == "state folder" else None
+    if known is not None:
+        if is_current(token, known):
+            return one
+        fix = "make another one and put it on the devices with 'manifestgen credentials rotate'"
+        return replace(one, problem="the password that is kept here was replaced or dropped elsewhere", fix=fix)
+    alive = [password.expiry for password in live(token, now).values()]
+    expiries = [expiry for expiry in alive if expiry is not None]
+    if one.expiry is None and expiries and len(expiries) == len(alive):
+        return replace(one, expiry=min(expiries))
+    return one
+
+
+def _if_expired(one: Standing, now: datetime) -> Standing:
+    if one.expiry is None or one.expiry > now or one.problem:
+        return one
+    fix = "make another one and put it on the devices with 'manifestgen credentials rotate'"
+    return replace(one, problem=f"the password expired on {one.expiry:%Y-%m-%d}", fix=fix)

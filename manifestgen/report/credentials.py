@@ -1,0 +1,94 @@
+"""Registry credentials and their rotation, in words and as JSON data; never a password."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from manifestgen.credentials.expiry import days_left, words
+from manifestgen.credentials.overview import Standing
+from manifestgen.rotation import DeviceOutcome, Rotated
+
+
+def standings_text(standings: Sequence[Standing], now: datetime) -> str:
+    """A registry each, with what to do where something is wrong."""
+    lines = []
+    width = max((len(one.host) for one in standings), default=0)
+    for one in standings:
+        facts = [f"source {one.source}", f"user {one.username}" if one.username else "no user"]
+        if one.found != "nowhere":
+            facts.append(f"password in {_PLACES[one.found]}")
+        if one.expiry is not None:
+            facts.append(words(one.expiry, now))
+        if one.admin is not None:
+            facts.append(f"admin user {'on' if one.admin else 'off'}")
+        lines.append(f"{one.host:<{width}}  {', '.join(facts)}")
+        if one.problem:
+            lines += [f"{'':<{width}}  {one.problem}", f"{'':<{width}}  fix: {one.fix}"]
+    return "\n".join(lines) or "no image is in a registry that needs a credential"
+
+
+_PLACES = {
+    "environment": "the environment",
+    "file": "the file",
+    "state folder": "this machine's state folder",
+    "Azure": "Azure",
+}
+
+
+def standings_data(standings: Sequence[Standing], now: datetime) -> dict[str, Any]:
+    """`{"registries": [{"host", "source", "username", "found", "expiry", "days_left", "admin", "problem", "fix"}]}`."""
+    return {
+        "registries": [
+            {
+                "host": one.host,
+                "source": one.source,
+                "username": one.username,
+                "found": one.found,
+                "expiry": one.expiry.isoformat() if one.expiry else None,
+                "days_left": days_left(one.expiry, now) if one.expiry else None,
+                "admin": one.admin,
+                "problem": one.problem,
+                "fix": one.fix,
+            }
+            for one in standings
+        ]
+    }
+
+
+def outcome_line(one: DeviceOutcome) -> str:
+    """A device's outcome in a line."""
+    return f"device {one.device!r}: {one.state}{f': {one.words}' if one.words else ''}"
+
+
+def rotation_text(rotated: Rotated) -> str:
+    """How the devices ended up, and whether the first password could be dropped."""
+    states = [one.state for one in rotated.devices]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+    lines = [f"token {rotated.username} of {rotated.registry}: {counts}"]
+    lines += [f"  {outcome_line(one)}" for one in rotated.devices if one.state not in ("rotated", "unaffected")]
+    if rotated.dropped is not None:
+        lines.append(f"  {rotated.new.name} is in use, {rotated.dropped} no longer works")
+        return "\n".join(lines)
+    named = {f"device {one.device!r}" for one in rotated.devices if one.state not in ("rotated", "unaffected")}
+    lines += [f"  {one.what}: {one.why}" for one in rotated.left if one.what not in named]
+    lines.append("  both passwords work until these are done; then run the same command again")
+    return "\n".join(lines)
+
+
+def rotation_data(rotated: Rotated) -> dict[str, Any]:
+    """`{"registry", "token", "password", "expiry", "dropped", "finished", "devices": […], "left": […]}`."""
+    return {
+        "registry": rotated.registry,
+        "token": rotated.username,
+        "password": rotated.new.name,
+        "expiry": rotated.new.expiry.isoformat() if rotated.new.expiry else None,
+        "dropped": rotated.dropped,
+        "finished": rotated.finished,
+        "devices": [
+            {"device": one.device, "state": one.state, "words": one.words, "changed": one.changed}
+            for one in rotated.devices
+        ],
+        "left": [{"what": one.what, "why": one.why} for one in rotated.left],
+    }
