@@ -145,7 +145,7 @@ def apply_deployment(
     wanted = intended(
         name,
         _manifest(document),
-        current(service, name),
+        current(service, name, condition=given.condition),
         condition=given.condition,
         priority=given.priority,
         labels=_pairs("--label", given.labels) if given.labels else None,
@@ -397,14 +397,14 @@ def roll_back(
     name: str, number: int | None, *, yes: bool, no_wait: bool, timeout: float, hub: str | None, console: Console
 ) -> None:
     """Make a deployment again what it was before."""
-    from manifestgen.fleet.deployment import current, name_of
+    from manifestgen.fleet.deployment import name_of, survey
     from manifestgen.fleet.former import find
     from manifestgen.fleet.proposal import propose
     from manifestgen.history import state_folder
 
     service = open_hub(hub, project_here())
     name = name_of(name)
-    former = find(service.host, name, state_folder(), number, current(service, name))
+    former = find(service.host, name, state_folder(), number, survey(service, name).current)
     proposal = propose(service, former.deployment)
     show(proposal, console)
     carry_out(service, proposal, console, yes=yes, wait=not no_wait, patience=_patience(seconds(timeout), 0.0))

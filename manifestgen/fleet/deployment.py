@@ -253,10 +253,36 @@ def survey(hub: Hub, name: str) -> Survey:
     )
 
 
-def current(hub: Hub, name: str) -> Deployment | None:
-    """The deployment of this name as devices follow it now; None if the hub has none."""
-    found = survey(hub, name).current
-    return None if found is None else of_configuration(found)
+def current(hub: Hub, name: str, *, condition: str | None = None) -> Deployment | None:
+    """The deployment of this name as devices follow it now; None if the hub has none.
+
+    While one configuration takes the place of another, it may have a priority or a target condition for the time being:
+    then those of the one below it are told.
+
+    Args:
+        hub: which is asked.
+        name: as `name_of` makes it.
+        condition: told instead of the deployment's own.
+
+    Raises:
+        InputError: its first rollout is in stages and not finished, and no condition is given: nobody can tell then
+            which devices it is for.
+    """
+    known = survey(hub, name).generations
+    if not known:
+        return None
+    found, first = known[0], known[-1]
+    staged = STAGE_LABEL in found.labels
+    if staged and found is first and condition is None:
+        raise InputError(
+            "its first rollout is in stages and was interrupted",
+            where=f"deployment {name!r}",
+            fix="finish it: run its apply again, or give the --target-condition",
+        )
+    if condition is None:
+        condition = first.condition if staged else found.condition
+    priority = first.priority if found.priority <= first.priority + 1 else found.priority
+    return replace(of_configuration(found), condition=condition, priority=priority)
 
 
 def admit(wanted: Deployment, known: Survey, *, host: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
+from manifestgen.cloud import Configuration
 from manifestgen.errors import InputError
 from manifestgen.fleet.deployment import Deployment
 from manifestgen.manifest.dump import dump
@@ -85,7 +86,7 @@ def formers(hub: str, name: str, root: Path) -> list[Former]:
     return [former for former in found if former is not None]
 
 
-def find(hub: str, name: str, root: Path, number: int | None, current: Deployment | None) -> Former:
+def find(hub: str, name: str, root: Path, number: int | None, current: Configuration | None) -> Former:
     """The snapshot to go back to.
 
     Args:

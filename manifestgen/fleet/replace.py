@@ -159,9 +159,10 @@ class _Run:
     def to_the_end(self, asked: Sequence[Ask], *, wait: bool) -> Outcome:
         staged = self._old or self._there is None or STAGE_LABEL in self._there.labels
         stages = self._stages(asked) if staged else ()
-        known = self._known.current
-        if known is not None and known.id != self._final.id:
-            self._observer.snapshot(of_configuration(known))
+        # What was there before any run that was not finished.
+        former = next((old for old in reversed(self._old) if STAGE_LABEL not in old.labels), None)
+        if former is not None:
+            self._observer.snapshot(of_configuration(former))
         for stage in stages:
             if stage.untagged:
                 tag(self._hub, stage.untagged)
@@ -308,16 +309,21 @@ class _Run:
         return FoundError(f"{what}{reason}; {self._restore()}", where=self._where, fix=fix)
 
     def _too_slow(self, title: str, progress: Progress) -> FoundError:
-        minutes = self._patience.timeout / 60
-        what = (
-            f"{title}: {progress.healthy} of {progress.due} devices run it after {minutes:.0f} min, "
-            f"{progress.failing} fail"
-        )
-        reason, fix = self._first_reason() if progress.failing else ("", "")
+        timeout = self._patience.timeout
+        after = f"{timeout:.0f} s" if timeout < 90 else f"{timeout / 60:.0f} min"
+        failing = f", {progress.failing} fail" if progress.failing else ""
+        what = f"{title}: {progress.healthy} of {progress.due} devices run it after {after}{failing}"
+        reason, fix = self._first_reason() if progress.failing else ("", self._look_again)
         if self._goal.restore:
-            return FoundError(f"{what}{reason}; {self._restore()}", where=self._where, fix=fix or _AGAIN)
+            return FoundError(f"{what}{reason}; {self._restore()}", where=self._where, fix=fix)
         stay = f"; {self._old[0].id!r} stays below it" if self._old else ""
-        return FoundError(f"{what}{reason}{stay}", where=self._where, fix=_GO_ON)
+        go_on = "run the same command again to go on waiting, accept less with --wait-for 95%"
+        back = f"go back with 'manifestgen rollback --deployment {self._wanted.name}'"
+        return FoundError(f"{what}{reason}{stay}", where=self._where, fix=f"{go_on}, or {back}")
+
+    @property
+    def _look_again(self) -> str:
+        return f"look at the devices with 'manifestgen status --deployment {self._wanted.name}'"
 
     @property
     def _where(self) -> str:
@@ -327,8 +333,8 @@ class _Run:
         """Why the first device fails, and what to do about it."""
         found = failing_devices(self._hub, self._hub.configuration(self._final.id), 1)
         if not found:
-            return "", _AGAIN
-        return f", the first {found[0].device!r}: {found[0].reason.rstrip('.')}", found[0].fix or _AGAIN
+            return "", self._look_again
+        return f", the first {found[0].device!r}: {found[0].reason.rstrip('.')}", found[0].fix or self._look_again
 
     def _restore(self) -> str:
         """Take the new configuration back, wait until the devices follow the former one; how that went."""
@@ -351,13 +357,6 @@ class _Run:
                 )
             patience.sleep(pause)
             pause = min(pause * 1.5, patience.longest)
-
-
-_AGAIN: Final = "see 'manifestgen status --deployment NAME', correct the manifest and apply it again"
-_GO_ON: Final = (
-    "run the same command again to go on waiting, accept less with --wait-for 95%, "
-    "or go back with 'manifestgen rollback'"
-)
 
 
 def _find(hub: Hub, configuration_id: str) -> Configuration | None:

@@ -14,6 +14,7 @@ from manifestgen.report._printable import printable
 from manifestgen.report.changes import change_data, lines, tally
 
 _BAR = 30
+_LONGEST = 80
 
 
 def proposal_text(proposal: Proposal) -> str:
@@ -27,11 +28,11 @@ def _proposal_lines(proposal: Proposal) -> Iterator[str]:
     yield f"{kind} {wanted.name!r} on {proposal.hub}: {devices(proposal.matched)} match {printable(wanted.condition)}"
     for setting in proposal.settings:
         if setting.before is None:
-            yield f"  + {printable(setting.field)}: {printable(setting.after or '')}"
+            yield f"  + {printable(setting.field)}: {_short(setting.after or '')}"
         elif setting.after is None:
-            yield f"  - {printable(setting.field)}: {printable(setting.before)}"
+            yield f"  - {printable(setting.field)}: {_short(setting.before)}"
         else:
-            yield f"  ~ {printable(str(setting))}"
+            yield f"  ~ {printable(setting.field)}: {_short(setting.before)} -> {_short(setting.after)}"
     yield from lines(proposal.changes)
     for meeting in proposal.meetings:
         yield f"  over {_base(meeting)}:"
@@ -39,6 +40,12 @@ def _proposal_lines(proposal: Proposal) -> Iterator[str]:
         if not meeting.changes:
             yield "    no changes"
     yield _summary(proposal)
+
+
+def _short(text: str) -> str:
+    """A condition or query as far as it fits into a line; JSON has the whole."""
+    text = printable(text)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _base(meeting: Meeting) -> str:
@@ -51,7 +58,9 @@ def _summary(proposal: Proposal) -> str:
         return f"no changes: the hub has it already ({wanted.id})"
     if proposal.replaces and current is not None:
         changes = "" if proposal.layered else f" ({tally(proposal.changes).removeprefix('plan: ')})"
-        return f"plan: create {wanted.id!r} above {current.id!r}, delete that once the devices run it{changes}"
+        there = any(found.id == wanted.id for found in proposal.known.generations)
+        first = f"{'put' if there else 'create'} {wanted.id!r} above {current.id!r}"
+        return f"plan: {first}, delete that once the devices run it{changes}"
     if current is None:
         return f"plan: create {wanted.id!r}"
     left = ", ".join(map(repr, proposal.unfinished))
@@ -150,8 +159,11 @@ def _standing_lines(standing: Standing) -> Iterator[str]:
             yield f"    {', '.join(f'{printable(name)}: {count:,}' for name, count in sorted(own.items()))}"
     for model, count in sorted(standing.models.items()):
         yield f"  model {printable(model)}: {devices(count)}"
+    by_reason: dict[str, list[str]] = {}
     for trouble in standing.troubles:
-        yield f"  xx {trouble.device}: {printable(trouble.reason)}"
+        by_reason.setdefault(trouble.reason, []).append(trouble.device)
+    for reason, failing in by_reason.items():
+        yield f"  xx {', '.join(failing)}: {printable(reason)}"
     hidden = standing.generations[0][1].failing - len(standing.troubles)
     if hidden > 0 and standing.troubles:
         yield f"  and {devices(hidden)} more"

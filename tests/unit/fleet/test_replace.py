@@ -353,6 +353,38 @@ def test_the_former_content_is_kept_before_the_first_change() -> None:
     assert hub.writes == []
 
 
+def test_an_interrupted_replacement_does_not_make_its_priority_and_condition_last() -> None:
+    hub = fleet(4)
+    apply(hub, deployment(1))
+    hub.connect("edge-03", connected=False)
+    with pytest.raises(FoundError):
+        apply(hub, deployment(2), stages=parse("99%"))
+    known = current(hub, "scorer")
+    assert known is not None
+    assert (known.id, known.condition, known.priority) == (deployment(2).id, "tags.site = 'lab'", 10)
+    hub.connect("edge-03", connected=True)
+    hub._obey(hub._find("edge-03"))
+    apply(hub, known)
+    assert current(hub, "scorer") == deployment(2)
+
+
+def test_a_first_rollout_in_stages_that_was_interrupted_needs_its_condition() -> None:
+    hub = fleet(4)
+    hub.connect("edge-02", connected=False)
+    with pytest.raises(FoundError):
+        apply(hub, deployment(1), stages=parse("1%"))
+    with pytest.raises(InputError, match="in stages and was interrupted"):
+        current(hub, "scorer")
+    assert current(hub, "scorer", condition="tags.site = 'lab'") == deployment(1)
+
+
+def test_a_priority_that_was_asked_for_lasts() -> None:
+    hub = fleet(1)
+    apply(hub, deployment(1))
+    apply(hub, deployment(2, priority=50), wait=False)
+    assert current(hub, "scorer") == deployment(2, priority=50)
+
+
 def test_a_layer_that_leaves_the_agent_empty_is_only_waited_for_to_be_targeted() -> None:
     hub = fleet(2)
     apply(hub, deployment(1))

@@ -1,0 +1,254 @@
+"""Automatic deployments as users make them, against the sandbox."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.hub_service import content, module
+from integration.command_line import Completed, complaint, in_this_process
+
+from manifestgen.cloud import Hub
+from manifestgen.fleet import replace
+from manifestgen.fleet.layers import on_device
+from manifestgen.secret import Secret
+
+GOOD = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor"
+
+
+@pytest.fixture
+def service(quick: Any, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """The hub, and commands that look at it often."""
+    from manifestgen.azure.iot_hub import connect
+
+    defaults = (60.0, 0.2, 0.02, 0.2, 0.0, time.monotonic, time.sleep)
+    monkeypatch.setattr(replace.Patience.__init__, "__defaults__", defaults)
+    return connect(connection_string=Secret(quick.environment["IOTHUB_CONNECTION_STRING"]))
+
+
+@pytest.fixture
+def site(service: Hub) -> str:
+    """A tag that four devices have and no other test's."""
+    name = f"site-{uuid.uuid4().hex[:6]}"
+    for number in range(4):
+        service.register_device(f"{name}-{number}", tags={"site": name, "ring": str(number)})
+    return name
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a manifest whose module `scorer` is of a version, or any other one."""
+
+    def to_file(version: str | Mapping[str, Any], name: str = "deployment.json") -> Path:
+        path = tmp_path / name
+        data = content({"scorer": module(f"{GOOD}:{version}")}) if isinstance(version, str) else version
+        path.write_text(json.dumps(data))
+        return path
+
+    return to_file
+
+
+def apply(file: Path, site: str, *more: str) -> Completed:
+    condition = f"tags.site = '{site}'"
+    return in_this_process("apply", file, "--deployment", site, "--target-condition", condition, "--yes", *more)
+
+
+def ours(service: Hub, site: str) -> list[str]:
+    """Ids of the configurations of a site's deployment."""
+    return [found.id for found in service.configurations() if found.id.startswith(site)]
+
+
+def images(service: Hub, site: str) -> list[str]:
+    """The tag of `scorer` that each device should run."""
+    found = []
+    for number in range(4):
+        twin = service.module_twin(f"{site}-{number}", "$edgeAgent")
+        assert twin is not None
+        found.append(twin.desired["modules"]["scorer"]["settings"]["image"].rpartition(":")[2])
+    return found
+
+
+def test_a_deployment_is_made_replaced_and_rolled_back(service: Hub, site: str, write: Any) -> None:
+    file = write("1.4")
+    first = apply(file, site, "--output", "json", "--label", "team=edge")
+    assert first.code == 0, first
+    made = first.json
+    assert made["applied"] and made["finished"]
+    assert (made["progress"]["matched"], made["progress"]["reporting_success"]) == (4, 4)
+    assert ours(service, site) == [made["id"]]
+
+    again = in_this_process("apply", file, "--deployment", site, "--yes")
+    assert again.code == 0, again
+    assert "no changes: the hub has it already" in again.stdout
+    assert ours(service, site) == [made["id"]]
+
+    write("1.5")
+    second = in_this_process("apply", file, "--deployment", site, "--yes")
+    assert second.code == 0, second
+    assert "~ module scorer" in second.stdout
+    assert "4 reporting success" in second.stdout
+    assert images(service, site) == ["1.5"] * 4
+    (now,) = ours(service, site)
+    assert now != made["id"]
+    assert service.configuration(now).labels["team"] == "edge"
+
+    listed = in_this_process("history", "--deployment", site)
+    assert made["id"] in listed.stdout
+    back = in_this_process("rollback", "--deployment", site, "--yes")
+    assert back.code == 0, back
+    assert images(service, site) == ["1.4"] * 4
+    assert ours(service, site) == [made["id"]]
+
+
+def test_a_canary_that_fails_never_reaches_the_second_stage(service: Hub, site: str, write: Any) -> None:
+    file = write("1.4")
+    assert apply(file, site).code == 0
+    before = ours(service, site)
+    write(content({"scorer": module("sandboxmodels.azurecr.io/missing:1")}))
+    failed = apply(file, site, "--stages", "25%,100%", "--abort-if-failing", "2%")
+    said = complaint(failed, 1)
+    assert "stage 1 of 2 (25%): 1 of 1 devices fail" in said.error
+    assert f"4 of 4 devices are back at {before[0]!r}" in said.error
+    assert "stage 2" not in failed.output
+    assert ours(service, site) == before
+    assert images(service, site) == ["1.4"] * 4
+
+
+def test_stages_by_tag_reach_all_in_the_end(service: Hub, site: str, write: Any) -> None:
+    file = write("1.4")
+    assert apply(file, site).code == 0
+    write("1.5")
+    staged = apply(file, site, "--stages", "2,0", "--stage-tag", "tags.ring")
+    assert staged.code == 0, staged
+    assert "stage 1 of 3 (2): 1 targeted" in staged.stderr
+    assert "stage 2 of 3 (0): 2 targeted" in staged.stderr
+    assert "stage 3 of 3 (100%): 4 targeted" in staged.stderr
+    assert images(service, site) == ["1.5"] * 4
+
+
+def test_status_says_which_devices_fail_and_why(service: Hub, site: str, write: Any) -> None:
+    file = write(content({"scorer": module("sandboxmodels.azurecr.io/missing:1")}))
+    assert apply(file, site, "--no-wait").code == 0
+    deadline = time.monotonic() + 30
+    while service.configuration(ours(service, site)[0]).results.get("failing") != 4:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    shown = in_this_process("status", "--deployment", site)
+    assert shown.code == 1
+    assert "4 reporting failure" in shown.stdout
+    assert f"xx {site}-0, {site}-1, {site}-2, {site}-3: " in shown.stdout
+    assert "missing:1" in shown.stdout
+    data = in_this_process("status", "--deployment", site, "--output", "json").json
+    assert [each["device"] for each in data["failing_devices"]] == [f"{site}-{number}" for number in range(4)]
+    write("1.4")
+    assert apply(file, site).code == 0
+    healthy = in_this_process("status", "--deployment", site, "--watch")
+    assert healthy.code == 0, healthy
+    assert "healthy" in healthy.stdout
+
+
+def test_a_layer_is_shown_and_checked_with_the_base_it_meets(service: Hub, site: str, write: Any) -> None:
+    base = write("1.4", "base.json")
+    assert apply(base, site).code == 0
+    layer = {
+        "modulesContent": {
+            "$edgeAgent": {"properties.desired.modules.extra": module(f"{GOOD}:1.5")},
+            "$edgeHub": {"properties.desired.routes.more": "FROM /messages/modules/extra/* INTO $upstream"},
+        }
+    }
+    file = write(layer, "layer.json")
+    made = in_this_process(
+        *("apply", file, "--deployment", f"{site}-layer", "--target-condition", f"tags.site = '{site}'"),
+        *("--layered", "--priority", "20", "--yes"),
+    )
+    assert made.code == 0, made
+    assert "4 devices" in made.stdout and "+ module extra" in made.stdout and "+ route more" in made.stdout
+    targeting = [found for found in service.configurations() if found.id.startswith(site)]
+    predicted = on_device(targeting)
+    assert predicted is not None
+    for name, entry in predicted["modulesContent"].items():
+        twin = service.module_twin(f"{site}-0", name)
+        assert twin is not None
+        assert twin.desired == entry["properties.desired"]
+
+    layer["modulesContent"]["$edgeHub"]["properties.desired.routes.more"] = (
+        "FROM /messages/modules/scorer/* INTO nowhere"
+    )
+    bad = in_this_process("apply", write(layer, "layer.json"), "--deployment", f"{site}-layer", "--yes")
+    assert bad.code == 1
+    nobody = 'FROM /messages/modules/extra/* INTO BrokeredEndpoint("/modules/nobody/inputs/a")'
+    layer["modulesContent"]["$edgeHub"]["properties.desired.routes.more"] = nobody
+    lost = in_this_process("apply", write(layer, "layer.json"), "--deployment", f"{site}-layer", "--yes")
+    assert complaint(lost, 1)
+    assert "layer.json over" in lost.stderr
+
+
+def test_the_devices_are_listed_before_anything_is_asked(service: Hub, site: str, write: Any) -> None:
+    condition = f"tags.site = '{site}'"
+    shown = in_this_process(
+        "apply", write("1.4"), "--deployment", f"My {site}", "--target-condition", condition, "--show-targets"
+    )
+    said = complaint(shown, 2)
+    assert "--yes" in said.fix
+    assert f"deployment 'My {site}' is 'my-{site}' on the hub" in shown.stderr
+    assert shown.stdout.splitlines()[:4] == [f"{site}-{number}" for number in range(4)]
+    assert ours(service, f"my-{site}") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--target-condition", "tags.site ="), "the hub does not take the target condition"),
+        (("--metric", "bad=SELECT"), "the hub does not take metric 'bad'"),
+        (("--metric", "nameless"), "'nameless' is not NAME=VALUE"),
+        (("--metric", "failing=SELECT deviceId FROM devices"), "metric 'failing' is one that manifestgen makes"),
+        (("--label", "manifestgen=me"), "label 'manifestgen' is one that manifestgen makes"),
+        (("--priority", "-1"), "priority -1 is out of range"),
+        (("--priority", "3000000000"), "priority 3000000000 is out of range"),
+        (("--stages", "50%,20%"), "'20%' is not larger than the one before it"),
+        (("--stages", "half"), "'half' is not a stage"),
+        (("--wait-for", "200%"), "'200%' is not a share"),
+        (("--stage-tag", "ring"), "--stage-tag is about --stages"),
+        (("--no-wait", "--abort-if-failing", "2%"), "--no-wait excludes --stages and --abort-if-failing"),
+        (("--layered",), "it sets all of $edgeAgent, and so is no layer"),
+        (("--base", "base.json"), "--base is about layers, and this is none"),
+        (("--device", "edge-01"), "--deployment and --device exclude each other"),
+        (("--prune",), "--deployment and --prune exclude each other"),
+    ],
+)
+def test_bad_input_is_two_lines_and_changes_nothing(
+    service: Hub, write: Any, options: tuple[str, ...], words: str
+) -> None:
+    name = f"bad-{uuid.uuid4().hex[:6]}"
+    said = complaint(apply(write("1.4"), name, *options), 2)
+    assert words in said.error
+    assert ours(service, name) == []
+
+
+def test_a_new_deployment_needs_a_condition(service: Hub, write: Any) -> None:
+    said = complaint(in_this_process("apply", write("1.4"), "--deployment", "unheard-of", "--yes"), 2)
+    assert "--target-condition" in said.fix
+
+
+def test_options_of_deployments_need_one(write: Any) -> None:
+    said = complaint(in_this_process("apply", write("1.4"), "--device", "edge-01", "--stages", "5%"), 2)
+    assert said.error == "--stages is about automatic deployments"
+
+
+@pytest.mark.parametrize("command", ["status", "rollback", "history"])
+def test_either_a_device_or_a_deployment_is_named(command: str) -> None:
+    for options in ((), ("--device", "edge-01", "--deployment", "scorer")):
+        assert "either a device or a deployment" in complaint(in_this_process(command, *options), 2)
+
+
+def test_an_unknown_deployment_is_said_with_those_there_are(service: Hub, site: str, write: Any) -> None:
+    assert apply(write("1.4"), site, "--no-wait").code == 0
+    said = complaint(in_this_process("status", "--deployment", f"{site}-unknown"), 2)
+    assert "there is no such deployment" in said.error
+    assert "the hub has" in said.fix
+    assert "no snapshot to go back to" in complaint(in_this_process("rollback", "--deployment", site), 2)
