@@ -257,6 +257,9 @@ def open_journal(path: Path, count: int, identity: Mapping[str, str]) -> Journal
     Raises:
         InputError: another run is at work on it, it is of another run, or it cannot be read or written.
     """
+    if not path.parent.is_dir():
+        # The lock would make the folder, where somebody mistyped it.
+        raise InputError("the folder of the journal is not there", where=str(path), fix="correct --journal")
     lock = filelock.FileLock(f"{path}.lock", timeout=0)
     try:
         lock.acquire()
