@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from manifestgen.errors import InputError
 from manifestgen.manifest import json_text, placeholder
-from manifestgen.manifest.json_text import Duplicate, JsonError, Span
+from manifestgen.manifest.json_error import JsonError
+from manifestgen.manifest.json_text import Duplicate, Span
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.twin import Shape, shape
 

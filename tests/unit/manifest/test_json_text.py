@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifestgen.manifest import json_text
-from manifestgen.manifest.json_text import JsonError
+from manifestgen.manifest.json_error import JsonError
 from manifestgen.manifest.pointer import join
 
 KEYS = st.text('ab"{', max_size=2) | st.text(max_size=6)
