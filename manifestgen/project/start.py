@@ -39,6 +39,19 @@ target:
   device: edge-01
 """
 
+_ONE_DEVICE: Final = """\
+target:
+  device: edge-01
+"""
+
+# A layer goes to a fleet, never to a device by itself.
+_FLEET: Final = """\
+target:
+  deployment: my-layer
+  condition: "tags.site = 'lab'"
+  priority: 20                          # above that of the base deployment
+"""
+
 _SCORE: Final = '''\
 """Entry script of the model image: the scoring server calls init() once and run() for every message."""
 
@@ -102,7 +115,10 @@ def start(folder: Path, template: str) -> tuple[Path, ...]:
     Raises:
         InputError: one of the other files is there already (then none is written), or the folder is not writable.
     """
-    files = {FILE_NAME: _PROJECT.replace("TEMPLATE", template), "score.py": _SCORE, "myenv.yml": _CONDA}
+    project = _PROJECT.replace("TEMPLATE", template)
+    if template == "layered":
+        project = project.replace(_ONE_DEVICE, _FLEET)
+    files = {FILE_NAME: project, "score.py": _SCORE, "myenv.yml": _CONDA}
     there = [name for name in files if (folder / name).exists()]
     if there:
         fix = "choose an empty folder, or remove the file" + ("s" if len(there) > 1 else "")

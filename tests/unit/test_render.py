@@ -328,7 +328,7 @@ class TestMistakes:
 
 class TestFinding:
     def test_the_built_in_names(self) -> None:
-        assert builtin_names() == ("anomaly-detection", "runtime-only", "single-module")
+        assert builtin_names() == ("anomaly-detection", "layered", "runtime-only", "single-module")
 
     @pytest.mark.parametrize(("name", "fix"), [("single-modul", "'single-module'"), ("zzz", "runtime-only")])
     def test_an_unknown_name_names_the_known_ones(self, name: str, fix: str) -> None:

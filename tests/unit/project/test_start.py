@@ -17,7 +17,10 @@ def test_a_new_project_renders_at_once(tmp_path: Path, template: str) -> None:
     assert [path.name for path in files] == ["manifestgen.yaml", "score.py", "myenv.yml", ".gitignore"]
     rendered = render_project(load(tmp_path / "new"), placeholder_logins)
     assert rendered.hosts == ()
-    assert {module.name for module in rendered.manifest.modules()} >= {"edgeAgent", "edgeHub"}
+    system = {module.name for module in rendered.manifest.modules() if module.system}
+    assert system == (set() if template == "layered" else {"edgeAgent", "edgeHub"})
+    target = load(tmp_path / "new").target
+    assert target is not None and (target.deployment is not None) == (template == "layered")
 
 
 def test_its_script_and_conda_file_pass_the_checks(tmp_path: Path) -> None:
