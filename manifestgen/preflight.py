@@ -17,7 +17,7 @@ from manifestgen.cloud import Credential
 from manifestgen.distribution import Distribution, Platform, PullError, RemoteImage, Trouble, locate
 from manifestgen.errors import FoundError, InputError, ManifestgenError
 from manifestgen.manifest.credentials import RegistryCredential, match
-from manifestgen.manifest.image import DOCKER_HUB, registry_host
+from manifestgen.manifest.image import DOCKER_HUB, ImageReference, registry_host
 from manifestgen.manifest.manifest import Manifest, Module
 from manifestgen.manifest.reading import get, trim
 from manifestgen.project.lock import LockedImage
@@ -154,6 +154,7 @@ def _pull(
         return _with(pull, State.NOT_ASKED, words=unasked)
     credential = Credential(entry.address, entry.username, entry.password) if entry else None
     try:
+        ImageReference.parse(image)  # what edgeAgent refuses never comes to a pull
         remote = distribution.find(image, credential, platform)
     except PullError as error:
         what, fix = _explained(error, image, entry, credentials, layered=layered)

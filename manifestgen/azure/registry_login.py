@@ -31,7 +31,7 @@ _LOOPBACK: Final = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+
 # RFC 9110: a challenge is a scheme, then parameters or a token68; a quoted value may have escaped characters.
 _SCHEME: Final = re.compile(r"[\s,]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?=\s|,|$)(?!\s*=)[ \t]*")
 _PARAMETER: Final = re.compile(
-    r"[\s,]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|([^\s,\"]+))(?=\s*(?:,|$))", re.DOTALL
+    r"[\s,]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|([^\s,\"=][^\s,\"]*))(?=\s*(?:,|$))", re.DOTALL
 )
 _TOKEN68: Final = re.compile(r"[0-9A-Za-z._~+/-]+=*(?=\s*(?:,|$))")
 
