@@ -15,7 +15,10 @@ from manifestgen.check import Finding, summarize
 from manifestgen.cloud import Services
 from manifestgen.distribution import Distribution, Platform
 from manifestgen.errors import FoundError, InputError
-from manifestgen.gate import admit
+from manifestgen.fleet import replace as fleet
+from manifestgen.fleet.deployment import current, intended, model_of, name_of
+from manifestgen.fleet.proposal import Proposal, propose, verify_meetings
+from manifestgen.gate import admit, settable, verify
 from manifestgen.image import Patience as BuildPatience
 from manifestgen.image import Reporter, prepare
 from manifestgen.manifest.document import Document, read
@@ -41,6 +44,7 @@ class Options:
         moved_tags: go on although a tag names another image than the lock file keeps.
         values: win over the project file's.
         patience: with the rollout; None not to wait for it.
+        fleet_patience: the same, if the project's target is an automatic deployment.
     """
 
     device: str | None = None
@@ -54,6 +58,7 @@ class Options:
     rollback: bool = False
     build_patience: BuildPatience = field(default_factory=BuildPatience)
     patience: Patience | None = field(default_factory=Patience)
+    fleet_patience: fleet.Patience | None = field(default_factory=fleet.Patience)
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,7 @@ class Observer:
         findings: what the check says of the rendered manifest.
         pulls: what the registries say of its images.
         rollout: what every read of the device says.
+        proposal, permit_fleet, fleet: the same, if the project's target is an automatic deployment.
     """
 
     step: Callable[[str, str], None]
@@ -78,15 +84,20 @@ class Observer:
     pulls: Callable[[Sequence[Pull]], None] = lambda pulls: None
     plan: Callable[[Plan], None] = lambda planned: None
     rollout: Callable[[Rollout], None] = lambda rollout: None
+    proposal: Callable[[Proposal], None] = lambda proposal: None
+    permit_fleet: Callable[[Proposal], None] = lambda proposal: None
+    fleet: fleet.Observer = field(default_factory=fleet.Observer)
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """What came of it."""
+    """What came of it: on one device a plan and its outcome, for a fleet a proposal and its own."""
 
     image: str
-    plan: Plan
-    outcome: Outcome
+    plan: Plan | None = None
+    outcome: Outcome | None = None
+    proposal: Proposal | None = None
+    fleet: fleet.Outcome | None = None
 
 
 def deploy(
@@ -96,7 +107,7 @@ def deploy(
     options: Options,
     distribution: Distribution | None = None,
 ) -> Deployment:
-    """Bring a project to its device.
+    """Bring a project to its device, or to the fleet of its automatic deployment.
 
     Args:
         project: what to deploy, and where to.
@@ -109,8 +120,8 @@ def deploy(
         ManifestgenError: of the step that failed; what was done before it stays, and is found by the next run.
     """
     device = options.device or (project.target.device if project.target else None)
-    if device is None:
-        fix = "add 'target: {device: ID}' to the project file, or give --device ID"
+    if device is None and (project.target is None or project.target.deployment is None):
+        fix = "add 'target: {device: ID}' or 'target: {deployment: NAME}' to the project file, or give --device ID"
         raise InputError("no device is named", where=str(project.path), fix=fix)
     with exclusive(project.root):
         reference = _image(project, services, observer, options)
@@ -133,6 +144,12 @@ def deploy(
             manifest = pin(manifest, digests(tags))
         observer.step("render", f"modules {names}{logins}{', images by digest' if pins else ''}")
         document = read(dump(manifest.content), "the rendered manifest")
+        if device is None:
+            settable(document, layered=True)
+            verify(document, ignore=_ignored(project), force=options.force, report=_told(observer))
+            if distribution is not None:
+                _preflight(project, manifest, tags, distribution, None, observer, options)
+            return _to_fleet(project, manifest, services, observer, options, reference)
         admit(document, ignore=_ignored(project), force=options.force, report=_told(observer))
         state = read_state(services.hub, device)
         if distribution is not None:
@@ -154,6 +171,41 @@ def deploy(
             version, modules = outcome.rollout.desired_version, len(outcome.rollout.modules)
             observer.step("wait", f"device {device!r} runs version {version}: {modules} modules healthy")
         return Deployment(reference, planned, outcome)
+
+
+def _to_fleet(
+    project: Project, manifest: Manifest, services: Services, observer: Observer, options: Options, reference: str
+) -> Deployment:
+    """Bring a checked manifest to the devices of the project's automatic deployment."""
+    target, hub = project.target, services.hub
+    assert target is not None and target.deployment is not None  # noqa: S101 - `deploy` has made sure
+    name = name_of(target.deployment)
+    wanted = intended(
+        name,
+        manifest.content,
+        current(hub, name, condition=target.condition),
+        condition=target.condition,
+        priority=target.priority,
+        model=model_of(lock.read(project), manifest),
+        model_module=project.manifest.module if project.manifest is not None else None,
+    )
+    proposal = propose(hub, wanted)
+    verify_meetings(proposal, "the rendered manifest", ignore=_ignored(project), force=options.force)
+    observer.proposal(proposal)
+    if not proposal.nothing_to_do:
+        observer.permit_fleet(proposal)
+    outcome = fleet.replace(
+        hub,
+        wanted,
+        goal=fleet.Goal(restore=options.rollback),
+        patience=options.fleet_patience,
+        observer=observer.fleet,
+        wait=options.fleet_patience is not None,
+    )
+    observer.step("apply", f"deployment {outcome.id!r}" if outcome.changed else "nothing to change")
+    if outcome.progress is not None:
+        observer.step("wait", f"{outcome.progress.healthy} of {outcome.progress.due} devices run it")
+    return Deployment(reference, proposal=proposal, fleet=outcome)
 
 
 def _preflight(

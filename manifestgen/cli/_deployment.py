@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from manifestgen.fleet.counts import Progress
     from manifestgen.fleet.deployment import Deployment
     from manifestgen.fleet.proposal import Proposal
-    from manifestgen.fleet.replace import Goal, Observer, Patience
+    from manifestgen.fleet.replace import Goal, Observer, Outcome, Patience
     from manifestgen.fleet.stages import Ask
     from manifestgen.manifest.document import Document
     from manifestgen.project.load import Project
@@ -131,8 +131,9 @@ def apply_deployment(
     console: Console,
 ) -> None:
     """Make an automatic deployment of a manifest, and wait until its devices run it."""
+    from manifestgen.cli._manifest import findings_reporter
     from manifestgen.fleet.deployment import current, intended, name_of
-    from manifestgen.fleet.proposal import propose
+    from manifestgen.fleet.proposal import propose, verify_meetings
 
     project = project_here()
     goal, stages = _goal(given, restore=restore, no_wait=no_wait)
@@ -153,7 +154,7 @@ def apply_deployment(
         **_model(project, document),
     )
     proposal = propose(service, wanted, base=base)
-    _check_together(proposal, document.name, console, force=force)
+    verify_meetings(proposal, document.name, force=force, report=findings_reporter(console))
     targets = _targets(service, wanted, console) if given.show_targets else None
     show(proposal, console)
     carry_out(
@@ -163,7 +164,7 @@ def apply_deployment(
         yes=yes,
         wait=not no_wait,
         goal=goal,
-        patience=_patience(seconds(timeout), given.pause),
+        patience=patience(seconds(timeout), given.pause),
         stages=stages,
         more={} if targets is None else {"targets": targets},
     )
@@ -187,7 +188,8 @@ def _goal(given: Arguments, *, restore: bool, no_wait: bool) -> tuple[Goal, tupl
     return goal, () if given.stages is None else parse(given.stages, given.stage_tag)
 
 
-def _patience(timeout: float, pause: float) -> Patience:
+def patience(timeout: float, pause: float = 0.0) -> Patience:
+    """How to wait for devices; see `fleet.replace.Patience`."""
     from manifestgen.fleet.replace import Patience
 
     return Patience(timeout=timeout, pause=pause)
@@ -231,22 +233,13 @@ def _base(file: Path | None) -> tuple[str, Mapping[str, Any]] | None:
 
 def _model(project: Project | None, document: Document) -> dict[str, str | None]:
     """The registered model that a manifest brings, if the project built its image, and the module that runs it."""
+    from manifestgen.fleet.deployment import model_of
     from manifestgen.project import lock
 
-    if project is None:
+    if project is None or document.manifest is None:
         return {}
-    found: dict[str, str | None] = {"model_module": project.manifest.module if project.manifest is not None else None}
-    built = lock.read(project)
-    assert document.manifest is not None  # noqa: S101 - `settable` has made sure
-    images = [module.image_text or "" for module in document.manifest.modules()]
-    pinned = "" if built is None or not built.digest else f"@{built.digest}"
-    if (
-        built is not None
-        and built.model is not None
-        and any(image == built.image or (pinned and image.endswith(pinned)) for image in images)
-    ):
-        found["model"] = f"{built.model.name}:{built.model.version}"
-    return found
+    module = project.manifest.module if project.manifest is not None else None
+    return {"model_module": module, "model": model_of(lock.read(project), document.manifest)}
 
 
 def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
@@ -257,18 +250,6 @@ def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
             raise InputError(f"{text!r} is not NAME=VALUE", where=option, fix=f"write it as {option} NAME=VALUE")
         pairs[name.strip()] = value
     return pairs
-
-
-def _check_together(proposal: Proposal, name: str, console: Console, *, force: bool) -> None:
-    """Check what devices would end up with, where a layer meets a base."""
-    from manifestgen.cli._manifest import findings_reporter
-    from manifestgen.gate import verify
-    from manifestgen.manifest.document import read
-    from manifestgen.manifest.dump import dump
-
-    for meeting in proposal.meetings:
-        together = read(dump(meeting.content), f"{name} over {meeting.base}")
-        verify(together, force=force, report=findings_reporter(console))
 
 
 def _targets(service: Hub, wanted: Deployment, console: Console) -> list[str]:
@@ -303,42 +284,53 @@ def carry_out(
 ) -> None:
     """Ask, replace the deployment, say what came of it."""
     from manifestgen.fleet.replace import replace
-    from manifestgen.report.deployment import outcome_data, outcome_text, proposal_data
 
     if not proposal.nothing_to_do:
-        permit(proposal, console, yes=yes)
+        permission(console, yes=yes)(proposal)
     outcome = replace(
         service,
         proposal.wanted,
         goal=goal,
         patience=patience,
         stages=stages,
-        observer=observer(service, console),
+        observer=observer(lambda: service.host, console),
         wait=wait,
     )
-    console.result(outcome_text(proposal, outcome))
+    tell(proposal, outcome, console, more)
+
+
+def tell(proposal: Proposal, outcome: Outcome, console: Console, more: Mapping[str, Any] | None = None) -> None:
+    """What came of it; `more` goes into the JSON document too."""
+    from manifestgen.report.deployment import outcome_data, outcome_text, proposal_data
+
+    console.result(outcome_text(outcome))
     console.document({**(more or {}), "plan": proposal_data(proposal), **outcome_data(outcome)})
 
 
-def permit(proposal: Proposal, console: Console, *, yes: bool) -> None:
-    """Ask whoever sits at the terminal, unless `yes`."""
-    from manifestgen.report.deployment import devices
+def permission(console: Console, *, yes: bool) -> Callable[[Proposal], None]:
+    """Asks whoever sits at the terminal, unless `yes`."""
 
-    if yes:
-        return
-    name = proposal.wanted.name
-    if not console.interactive:
-        raise InputError("nobody can be asked whether to apply this", fix="add --yes")
-    try:
-        permitted = console.confirm(f"apply deployment {name!r} to {devices(proposal.matched)}?")
-    except click.Abort:  # Ctrl-C, or the end of the input
-        permitted = False
-        console.progress("")
-    if not permitted:
-        raise Interrupted(f"stopped; deployment {name!r} was not changed", fix="run the same command again to apply it")
+    def permit(proposal: Proposal) -> None:
+        from manifestgen.report.deployment import devices
+
+        if yes:
+            return
+        name = proposal.wanted.name
+        if not console.interactive:
+            raise InputError("nobody can be asked whether to apply this", fix="add --yes")
+        try:
+            permitted = console.confirm(f"apply deployment {name!r} to {devices(proposal.matched)}?")
+        except click.Abort:  # Ctrl-C, or the end of the input
+            permitted = False
+            console.progress("")
+        if not permitted:
+            what = f"stopped; deployment {name!r} was not changed"
+            raise Interrupted(what, fix="run the same command again to apply it")
+
+    return permit
 
 
-def observer(service: Hub, console: Console) -> Observer:
+def observer(host: Callable[[], str], console: Console) -> Observer:
     """Says each step and how far the devices are, and keeps what they had."""
     from manifestgen.fleet.former import keep
     from manifestgen.fleet.replace import Observer
@@ -347,7 +339,7 @@ def observer(service: Hub, console: Console) -> Observer:
     return Observer(
         step=console.progress,
         progress=Watching(console).show,
-        snapshot=lambda deployment: keep(service.host, deployment, state_folder()),
+        snapshot=lambda deployment: keep(host(), deployment, state_folder()),
     )
 
 
@@ -407,7 +399,7 @@ def roll_back(
     former = find(service.host, name, state_folder(), number, survey(service, name).current)
     proposal = propose(service, former.deployment)
     show(proposal, console)
-    carry_out(service, proposal, console, yes=yes, wait=not no_wait, patience=_patience(seconds(timeout), 0.0))
+    carry_out(service, proposal, console, yes=yes, wait=not no_wait, patience=patience(seconds(timeout)))
 
 
 def show_history(name: str, *, hub: str | None, console: Console) -> None:

@@ -74,6 +74,7 @@ def command(
     registered, built or applied twice.
     """
     from manifestgen.apply import Patience
+    from manifestgen.cli import _deployment as fleet
     from manifestgen.cli._cloud import Clouds
     from manifestgen.cli._manifest import findings_reporter
     from manifestgen.cli.apply import keep_snapshot, permission, show_plan, tell
@@ -98,6 +99,7 @@ def command(
         moved_tags=allow_moved_tag,
         build_patience=BuildPatience(build_timeout),
         patience=None if no_wait else Patience(timeout=timeout),
+        fleet_patience=None if no_wait else fleet.patience(fleet.seconds(timeout)),
     )
     observer = Observer(
         step=console.step,
@@ -108,11 +110,17 @@ def command(
         pulls=_pulls_reporter(console),
         plan=lambda planned: show_plan(planned, console),
         rollout=Watching(console).show,
+        proposal=lambda proposal: fleet.show(proposal, console),
+        permit_fleet=fleet.permission(console, yes=yes),
+        fleet=fleet.observer(lambda: services.hub.host, console),
     )
     services = Clouds(loaded, hub, enable_admin=enable_admin, create_token=create_token, report=console.progress)
     distribution = None if no_preflight else services.distribution
     deployment = deploy(loaded, services, observer, options, distribution)
-    tell(deployment.plan, deployment.outcome, console, image=deployment.image)
+    if deployment.plan is not None and deployment.outcome is not None:
+        tell(deployment.plan, deployment.outcome, console, image=deployment.image)
+    elif deployment.proposal is not None and deployment.fleet is not None:
+        fleet.tell(deployment.proposal, deployment.fleet, console, {"image": deployment.image})
 
 
 def _pulls_reporter(console: Console) -> Callable[[Sequence[Pull]], None]:

@@ -15,6 +15,7 @@ from manifestgen.cloud import Configuration, Hub
 from manifestgen.errors import CloudError, InputError
 from manifestgen.fleet.layers import rank
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.project.lock import Lock
 from manifestgen.saved_plan import fingerprint
 
 #: Label of every configuration that was made here: the deployment's name.
@@ -182,6 +183,22 @@ def intended(
         {**(labels or {}), **brought},
         {**own, **(metrics or {})},
     )
+
+
+def model_of(built: Lock | None, manifest: Manifest) -> str | None:
+    """The registered model, `name:version`, that a manifest brings; None if its image was not built by the project.
+
+    Args:
+        built: the project's lock file.
+        manifest: with the image by its tag or its digest.
+    """
+    if built is None or built.model is None:
+        return None
+    pinned = f"@{built.digest}" if built.digest else "@"
+    images = [module.image_text or "" for module in manifest.modules()]
+    if not any(image == built.image or image.endswith(pinned) for image in images):
+        return None
+    return f"{built.model.name}:{built.model.version}"
 
 
 def metrics_for(content: Mapping[str, Any], model_module: str | None = None) -> dict[str, str]:

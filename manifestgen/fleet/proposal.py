@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Final
 
+from manifestgen.check import Finding
 from manifestgen.cloud import Configuration, Hub
 from manifestgen.diff import Change, FieldChange, diff
 from manifestgen.fleet.counts import count, either, rivals
 from manifestgen.fleet.deployment import MOST_ON_FREE, NAME_LABEL, STAGE_LABEL, Deployment, Survey, admit, survey, test
 from manifestgen.fleet.layers import compose, is_layer, rank
+from manifestgen.gate import verify
+from manifestgen.manifest.document import Document, read
+from manifestgen.manifest.dump import dump
 
 # Whether two conditions overlap is a query each, and the hub allows twenty a minute.
 _MOST_ASKED: Final = 10
@@ -115,6 +119,31 @@ def propose(hub: Hub, wanted: Deployment, *, base: tuple[str, Mapping[str, Any]]
         meetings,
         tuple(_warnings(hub, wanted, candidate, known, matched, meetings, layered=layered)),
     )
+
+
+def verify_meetings(
+    proposal: Proposal,
+    name: str,
+    *,
+    ignore: Collection[str] = (),
+    force: bool = False,
+    report: Callable[[Document, Sequence[Finding]], None] = lambda document, findings: None,
+) -> None:
+    """Make sure that `check` has no error in what devices would end up with, where a layer meets a base.
+
+    Args:
+        proposal: of the layer.
+        name: of the layer's file.
+        ignore: ids of rules that do not count.
+        force: as for `gate.verify`.
+        report: is given all findings.
+
+    Raises:
+        FoundError: it has errors.
+    """
+    for meeting in proposal.meetings:
+        together = read(dump(meeting.content), f"{name} over {meeting.base}")
+        verify(together, ignore=ignore, force=force, report=report)
 
 
 def _settings(before: Configuration | None, after: Configuration) -> Iterator[FieldChange]:

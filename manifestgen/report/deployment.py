@@ -95,7 +95,7 @@ def proposal_data(proposal: Proposal) -> dict[str, Any]:
     }
 
 
-def outcome_text(proposal: Proposal, outcome: Outcome) -> str:
+def outcome_text(outcome: Outcome) -> str:
     """What came of it, in a line."""
     if outcome.progress is None:
         said = "is on the hub; whether its devices run it was not waited for"

@@ -252,3 +252,19 @@ def test_an_unknown_deployment_is_said_with_those_there_are(service: Hub, site: 
     assert "there is no such deployment" in said.error
     assert "the hub has" in said.fix
     assert "no snapshot to go back to" in complaint(in_this_process("rollback", "--deployment", site), 2)
+
+
+def test_a_project_for_a_fleet_is_deployed_to_it(service: Hub, site: str, ready_made: Any) -> None:
+    ready_made.edit(
+        f"target: {{device: {ready_made.device}}}",
+        f"target: {{deployment: {site}, condition: \"tags.site = '{site}'\", priority: 30}}",
+    )
+    done = in_this_process("deploy", ready_made, "--yes", "--output", "json")
+    assert done.code == 0, done
+    assert "wait    4 of 4 devices run it" in done.stderr
+    made = done.json
+    assert (made["plan"]["priority"], made["progress"]["reporting_success"]) == (30, 4)
+    again = in_this_process("deploy", ready_made, "--yes")
+    assert again.code == 0, again
+    assert "no changes: the hub has it already" in again.stdout
+    assert ours(service, site) == [made["id"]]
