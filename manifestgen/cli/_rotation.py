@@ -88,9 +88,11 @@ class Rotating:
         Raises:
             NotFoundError: the registry has no such token.
         """
+        from manifestgen.credentials import kept
         from manifestgen.history import state_folder
         from manifestgen.rotation import rotate
 
+        kept.latest(state_folder(), host, name)  # known from here on, so that no message of a service shows it
         registry = self.clouds.registry
         token = registry.token(self.clouds.registry_of(host), name)
         if token is None:

@@ -185,3 +185,21 @@ def test_a_rendered_file_that_git_would_show_is_warned_of(project: Any) -> None:
     assert "holds secrets and git does not ignore it" in ended.stderr
     written = in_this_process("credentials", "create-token", project, "--out", project.root / "token.env")
     assert "holds secrets and git does not ignore it" in written.stderr
+
+
+@pytest.mark.parametrize("host", [r"management\..*", r"sandbox-hub\..*"])
+def test_a_service_that_repeats_what_it_was_told_is_not_repeated(
+    host: str, project: Any, quick: Any, seen: Seen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert in_this_process("deploy", project, "--create-token", "--yes", "--no-wait", "--force", "-q").code in (0, 1)
+    known = ["token password1", "connection string's key", "client secret", "password in the environment"]
+    told = [text for kind in known for text in seen.texts[kind]]
+    words = f"You may not. {' '.join(told)} Bearer {told[0]}"
+    quick.fault("status", times="forever", host=host, status=403, code="AuthorizationFailed", message=words)
+    for options in ([], ["-vv"], ["--output", "json"]):
+        monkeypatch.setattr(secret, "_forms", set())
+        monkeypatch.setattr(secret, "_known", None)
+        ended = in_this_process("credentials", "rotate", project, "--yes", *options)
+        assert ended.code == 3, ended
+        assert "You may not. ***" in ended.output
+        assert seen.shown_in(ended.output) == []
