@@ -1,11 +1,24 @@
 from __future__ import annotations
 
+import re
+import stat
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
 import pytest
 from fakes.registry import FakeRegistry, registry_id
 
 from manifestgen.cloud import RegistryInfo
-from manifestgen.credentials import admin_credentials
-from manifestgen.errors import DeniedError, NotFoundError
+from manifestgen.credentials import admin_credentials, expiry, kept, token_credentials
+from manifestgen.credentials.overview import Standing, overview
+from manifestgen.credentials.token import Made, make, name_of
+from manifestgen.errors import DeniedError, InputError, NotFoundError
+from manifestgen.manifest.credentials import RegistryCredential
+from manifestgen.project import Project, load
+from manifestgen.render import render_project
+from manifestgen.secret import Secret
 
 
 class Unlisted(FakeRegistry):
@@ -69,3 +82,269 @@ def test_enable_admin_leaves_an_admin_user_alone_that_is_on() -> None:
     admin_credentials(["acme.azurecr.io"], registry, never, enable_admin=True, report=said.append)
     assert registry.enabled == []
     assert said == []
+
+
+NAME, HOST = "manifestgen-scorer", "acme.azurecr.io"
+NOW = datetime(2026, 9, 1, 12, tzinfo=timezone.utc)
+
+
+def project_of(folder: Path, registry: str = "{credentials: token}", module: str = "scorer") -> Project:
+    (folder / "manifestgen.yaml").write_text(
+        f"version: 1\nregistry: {registry}\nimage: {{builder: none, reference: '{HOST}/scorer:1'}}\n"
+        f"manifest: {{template: single-module, module: {module}}}\n"
+    )
+    return load(folder)
+
+
+class TestTokens:
+    @pytest.fixture
+    def registry(self) -> FakeRegistry:
+        registry = FakeRegistry.of("acme")
+        registry.clock = lambda: NOW
+        return registry
+
+    def make(self, registry: FakeRegistry, root: Path, *repositories: str, **options: Any) -> Made:
+        info = registry.by_host(HOST)
+        return make(registry, info, NAME, repositories or ("scorer",), root=root, **{"days": 30, "now": NOW, **options})
+
+    @pytest.mark.parametrize(
+        ("module", "name"),
+        [
+            ("scorer", "manifestgen-scorer"),
+            ("my_scorer", "manifestgen-my-scorer"),
+            ("m" * 60, "manifestgen-" + "m" * 38),
+            ("a" * 37 + "_b", "manifestgen-" + "a" * 37),
+        ],
+    )
+    def test_are_named_by_the_module_within_what_the_registry_takes(
+        self, module: str, name: str, tmp_path: Path
+    ) -> None:
+        found = name_of(project_of(tmp_path, module=module))
+        assert found == name
+        assert re.fullmatch(r"[A-Za-z0-9-]{5,50}", found)
+        assert name_of(project_of(tmp_path, "{credentials: token, token: chosen}")) == "chosen"
+
+    def test_may_pull_the_repositories_and_list_their_tags_and_nothing_else(
+        self, registry: FakeRegistry, tmp_path: Path
+    ) -> None:
+        made = self.make(registry, tmp_path, "scorer", "team/other")
+        assert registry.scope_maps[HOST, NAME] == {
+            f"repositories/{repository}/{action}"
+            for repository in ("scorer", "team/other")
+            for action in ("content/read", "metadata/read")
+        }
+        assert (made.fresh, made.kept.name, made.kept.expiry) == (True, "password1", NOW + timedelta(days=30))
+        assert made.notes == (
+            f"made scope map {NAME} of {HOST}: may pull scorer, team/other",
+            f"made token {NAME} of {HOST}",
+            f"made password1 of token {NAME}, works until 2026-10-01",
+        )
+
+    def test_are_used_again_while_their_password_works(self, registry: FakeRegistry, tmp_path: Path) -> None:
+        first = self.make(registry, tmp_path)
+        again = self.make(registry, tmp_path, now=NOW + timedelta(days=29))
+        assert (again.fresh, again.kept, again.notes) == (False, first.kept, ())
+        later = self.make(registry, tmp_path, now=NOW + timedelta(days=31))
+        assert (later.fresh, later.kept.name) == (True, "password1")
+
+    def test_a_scope_map_that_pulls_without_listing_tags_is_enough(
+        self, registry: FakeRegistry, tmp_path: Path
+    ) -> None:
+        registry.put_scope_map(registry.by_host(HOST), NAME, ["repositories/scorer/content/read"])
+        self.make(registry, tmp_path)
+        assert registry.scope_maps[HOST, NAME] == {"repositories/scorer/content/read"}
+
+    def test_are_never_narrowed(self, registry: FakeRegistry, tmp_path: Path) -> None:
+        self.make(registry, tmp_path, "scorer", "former")
+        before = registry.scope_maps[HOST, NAME]
+        with pytest.raises(InputError, match="does not allow other"):
+            self.make(registry, tmp_path, "scorer", "other")
+        assert registry.scope_maps[HOST, NAME] == before
+        widened = self.make(registry, tmp_path, "scorer", "other", widen=True)
+        assert registry.scope_maps[HOST, NAME] > before
+        assert any("repositories/former/content/read" in note for note in widened.notes)
+
+    def test_one_that_was_killed_while_its_password_was_made_makes_it_anew(
+        self, registry: FakeRegistry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Killed(BaseException):
+            pass
+
+        generate = registry.generate_password
+
+        def killed(*args: Any) -> Any:
+            generate(*args)
+            raise Killed
+
+        monkeypatch.setattr(registry, "generate_password", killed)
+        with pytest.raises(Killed):
+            self.make(registry, tmp_path)
+        assert kept.latest(tmp_path, HOST, NAME) is None
+        monkeypatch.setattr(registry, "generate_password", generate)
+        made = self.make(registry, tmp_path)
+        assert made.kept.password is not None
+        assert registry.works(HOST, NAME, made.kept.password.reveal(), "scorer")
+
+    def test_a_password_that_somebody_else_has_is_not_made_anew(self, registry: FakeRegistry, tmp_path: Path) -> None:
+        self.make(registry, tmp_path)
+        with pytest.raises(InputError, match="not kept on this machine") as caught:
+            self.make(registry, tmp_path / "another machine")
+        assert "credentials rotate" in caught.value.fix
+        assert registry.made == 1
+
+    def test_of_somebody_else_are_left_alone(self, registry: FakeRegistry, tmp_path: Path) -> None:
+        self.make(registry, tmp_path)
+        key, token = next(iter(registry.tokens.items()))
+        registry.tokens[key] = replace(token, enabled=False)
+        with pytest.raises(InputError, match="disabled"):
+            self.make(registry, tmp_path)
+        registry.tokens[key] = replace(token, scope_map="_repositories_push")
+        with pytest.raises(InputError, match="not made here") as caught:
+            self.make(registry, tmp_path)
+        assert "registry.token" in caught.value.fix
+
+    def test_give_the_credential_that_is_kept(self, registry: FakeRegistry, tmp_path: Path) -> None:
+        made = self.make(registry, tmp_path)
+        found = token_credentials(["Acme.azurecr.io"], NAME, root=tmp_path, make_missing=no_password, now=NOW)
+        assert made.kept.password is not None
+        assert (found["Acme.azurecr.io"].username, found["Acme.azurecr.io"].password) == (NAME, made.kept.password)
+
+    def test_say_what_to_do_without_a_password_or_with_an_expired_one(
+        self, registry: FakeRegistry, tmp_path: Path
+    ) -> None:
+        with pytest.raises(InputError, match="no password of token") as caught:
+            token_credentials([HOST], NAME, root=tmp_path, make_missing=no_password, now=NOW)
+        assert "create-token" in caught.value.fix
+        self.make(registry, tmp_path)
+        with pytest.raises(InputError, match="expired on 2026-10-01") as caught:
+            token_credentials([HOST], NAME, root=tmp_path, make_missing=no_password, now=NOW + timedelta(days=30))
+        assert "rotate" in caught.value.fix
+
+
+def no_password(host: str) -> None:
+    """What may not be made."""
+
+
+class TestKept:
+    def test_only_the_owner_may_read_it(self, tmp_path: Path) -> None:
+        path = kept.write(tmp_path / "state", a_password())
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        assert kept.read(tmp_path / "state", HOST.upper(), NAME) == a_password()
+        assert "canary" not in repr(a_password())
+
+    @pytest.mark.parametrize("text", ["{", "[]", '{"format": 9}', '{"password": "canary-of-a-file"}', "\udcff"])
+    def test_a_damaged_file_says_so_and_shows_nothing_of_it(self, text: str, tmp_path: Path) -> None:
+        path = kept.write(tmp_path, a_password())
+        path.write_bytes(text.encode("utf-8", "surrogateescape"))
+        with pytest.raises(InputError, match="no password that manifestgen kept") as caught:
+            kept.read(tmp_path, HOST, NAME)
+        assert "canary" not in f"{caught.value} {caught.value.fix} {caught.value.__cause__}"
+        assert caught.value.where == str(path)
+
+    def test_a_folder_that_cannot_be_made_is_an_error(self, tmp_path: Path) -> None:
+        (tmp_path / "state").write_text("a file")
+        with pytest.raises(InputError, match="cannot be kept") as caught:
+            kept.write(tmp_path / "state", a_password())
+        assert "MANIFESTGEN_STATE" in caught.value.fix
+
+    def test_promoting_twice_is_promoting_once(self, tmp_path: Path) -> None:
+        kept.write(tmp_path, a_password(), "next")
+        for _ in range(2):
+            kept.promote(tmp_path, HOST, NAME)
+            assert kept.read(tmp_path, HOST, NAME) == a_password()
+            assert kept.read(tmp_path, HOST, NAME, "next") is None
+
+
+def a_password(text: str = "canary-that-is-kept", expiry: datetime | None = NOW + timedelta(days=10)) -> kept.Kept:
+    return kept.Kept(HOST, NAME, "password1", Secret(text), expiry, NOW)
+
+
+class TestExpiry:
+    @pytest.mark.parametrize(
+        ("delta", "words"),
+        [
+            (timedelta(days=12, hours=1), "expires on 2026-09-13, in 12 days"),
+            (timedelta(days=1), "expires on 2026-09-02, in 1 day"),
+            (timedelta(hours=3), "expires on 2026-09-01, today"),
+            (timedelta(0), "expired on 2026-09-01"),
+            (timedelta(days=-2), "expired on 2026-08-30"),
+        ],
+    )
+    def test_is_said_in_days(self, delta: timedelta, words: str) -> None:
+        assert expiry.words(NOW + delta, NOW) == words
+
+    def warnings(self, root: Path, password: str, username: str = NAME, warn_days: int = 14) -> list[str]:
+        entry = RegistryCredential("acme", HOST.upper(), username, Secret(password))
+        return list(expiry.warnings([entry], root, NOW, warn_days))
+
+    def test_is_warned_of_in_a_manifest_only_when_it_is_near(self, tmp_path: Path) -> None:
+        kept.write(tmp_path, a_password())
+        assert self.warnings(tmp_path, "canary-that-is-kept", warn_days=10) == []
+        (words,) = self.warnings(tmp_path, "canary-that-is-kept", warn_days=11)
+        assert "in 10 days" in words and "credentials rotate" in words
+        assert self.warnings(tmp_path, "whatever", username="somebody") == []
+
+    def test_a_manifest_with_a_former_password_is_told(self, tmp_path: Path) -> None:
+        kept.write(tmp_path, a_password())
+        (words,) = self.warnings(tmp_path, "a-former-password")
+        assert "render the manifest again" in words and "a-former" not in words
+        assert self.warnings(tmp_path, "${ACR_PASSWORD_ACME}") == []
+
+    def test_during_a_rotation_both_passwords_are_fine(self, tmp_path: Path) -> None:
+        kept.write(tmp_path, a_password("canary-number-one", None))
+        kept.write(tmp_path, a_password("canary-number-two", None), "next")
+        assert self.warnings(tmp_path, "canary-number-one") == self.warnings(tmp_path, "canary-number-two") == []
+
+
+class TestOverview:
+    def look(
+        self, project: Project, registry: FakeRegistry, root: Path, environ: dict[str, str] | None = None
+    ) -> Standing:
+        manifest = render_project(project, lambda manifest: {}).manifest
+        (found,) = overview(project, manifest, lambda: registry, registry.by_host, environ or {}, root, NOW)
+        return found
+
+    def test_the_admin_user_is_looked_at_without_reading_its_password(self, tmp_path: Path) -> None:
+        project = project_of(tmp_path, "{}")
+        registry = FakeRegistry.of("acme")
+        registry.passwords.clear()  # reading one would fail
+        assert self.look(project, registry, tmp_path) == Standing(HOST, "admin", "acme", "Azure", admin=True)
+        off = self.look(project, FakeRegistry.of("acme", admin=False), tmp_path)
+        assert (off.found, off.admin, off.problem) == ("nowhere", False, "the admin user is off")
+
+    def test_a_token_in_the_environment_has_the_expiry_that_azure_tells(self, tmp_path: Path) -> None:
+        registry = FakeRegistry.of("acme", admin=False)
+        registry.clock = lambda: NOW
+        make(registry, registry.by_host(HOST), NAME, ["scorer"], root=tmp_path, days=9, now=NOW)
+        environ = {"ACR_USERNAME_ACME": NAME, "ACR_PASSWORD_ACME": "canary"}
+        found = self.look(project_of(tmp_path, "{credentials: env}"), registry, tmp_path / "other", environ)
+        assert (found.username, found.found, found.admin) == (NAME, "environment", False)
+        assert found.expiry == NOW + timedelta(days=9)
+
+    def test_a_token_that_is_not_there_says_how_to_make_it(self, tmp_path: Path) -> None:
+        found = self.look(project_of(tmp_path), FakeRegistry.of("acme"), tmp_path)
+        assert (found.username, found.found) == (NAME, "nowhere")
+        assert "create-token" in found.fix
+
+    @pytest.mark.parametrize(
+        ("after", "problem"),
+        [
+            (lambda registry, token: registry.drop_password(token, "password1"), "replaced or dropped elsewhere"),
+            (lambda registry, token: registry.generate_password(token, "password1", None), "replaced or dropped"),
+            (lambda registry, token: registry.tokens.clear(), "has no token"),
+        ],
+    )
+    def test_a_password_that_no_longer_works_is_told(self, after: Any, problem: str, tmp_path: Path) -> None:
+        registry = FakeRegistry.of("acme")
+        made = make(registry, registry.by_host(HOST), NAME, ["scorer"], root=tmp_path, days=9, now=NOW)
+        project = project_of(tmp_path)
+        assert self.look(project, registry, tmp_path).problem == ""
+        after(registry, made.token)
+        assert problem in self.look(project, registry, tmp_path).problem
+
+    def test_what_azure_does_not_say_is_told_and_hides_nothing(self, tmp_path: Path) -> None:
+        environ = {"ACR_USERNAME_ACME": "robot", "ACR_PASSWORD_ACME": "canary"}
+        found = self.look(project_of(tmp_path, "{credentials: env}"), FakeRegistry(), tmp_path, environ)
+        assert (found.username, found.found, found.admin) == ("robot", "environment", None)
+        assert "no registry answers" in found.problem
