@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
@@ -116,6 +117,9 @@ class FakeHub(FakeDeployments):
         self._stumble("module_twin")
         return copy.deepcopy(self._find(device_id).twins.get(module))
 
+    def bulk(self) -> FakeBulk:
+        return FakeBulk(self)
+
     def set_modules(self, device_id: str, content: Mapping[str, Any]) -> None:
         self._stumble("set_modules")
         found = self._find(device_id)
@@ -178,3 +182,21 @@ class FakeHub(FakeDeployments):
 def _tagged(image: str) -> str:
     last = image.rpartition("/")[2]
     return image if ":" in last or "@" in last else f"{image}:latest"
+
+
+@dataclass(frozen=True)
+class FakeBulk:
+    """The same hub as a `cloud.BulkHub`."""
+
+    hub: FakeHub
+
+    @property
+    def host(self) -> str:
+        return self.hub.host
+
+    def set_modules(self, device_id: str, body: bytes) -> None:
+        self.hub.set_modules(device_id, json.loads(body))
+
+    def desired(self, device_id: str, module: str) -> Mapping[str, Any] | None:
+        twin = self.hub.module_twin(device_id, module)
+        return None if twin is None else twin.desired
