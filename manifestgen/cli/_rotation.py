@@ -112,7 +112,7 @@ class Rotating:
                     observer=observer,
                 )
             except KeyboardInterrupt:
-                what = "interrupted; both passwords of the token work, so that no device is without one"
+                what = "interrupted; every password that a device has works"
                 raise Interrupted(what, fix="run the same command again to go on") from None
 
     def _target(self, hub: Hub, observer: Observer) -> Target:

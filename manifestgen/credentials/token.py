@@ -29,6 +29,8 @@ _LONGEST_NAME = 50
 _NEEDED, _HELPFUL = "content/read", "metadata/read"
 # The service keeps expiries less exactly than they are given.
 _TOLERANCE = timedelta(seconds=2)
+# Between our clock and the service's, and what a request with its repetitions takes.
+_SAME_TIME = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,12 @@ def is_current(token: Token, known: Kept) -> bool:
     return False
 
 
+def may_be_made_here(token: Token, begun: Kept) -> bool:
+    """Whether a password may be the one that was being made here when the run was killed, so that nobody has it."""
+    made = next((one.created for one in token.passwords if one.name == begun.name), None)
+    return made is None or abs(made - begun.made) <= _SAME_TIME
+
+
 def _scope(
     registry: Registry, info: RegistryInfo, name: str, repositories: Collection[str], *, widen: bool
 ) -> Iterable[str]:
@@ -201,7 +209,7 @@ def _first_password(registry: Registry, token: Token, root: Path, expiry: dateti
     host = token.registry.login_server
     begun = keeping.read(root, host, token.name)
     used = set(live(token, now))
-    if begun is not None and begun.password is None:
+    if begun is not None and begun.password is None and may_be_made_here(token, begun):
         used.discard(begun.name)
         names = [begun.name]
     else:

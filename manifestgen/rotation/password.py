@@ -10,7 +10,7 @@ from pathlib import Path
 from manifestgen.cloud import Credential, Registry, Token
 from manifestgen.credentials import kept as keeping
 from manifestgen.credentials.kept import Kept
-from manifestgen.credentials.token import PASSWORDS, generate, is_current, live
+from manifestgen.credentials.token import PASSWORDS, generate, is_current, live, may_be_made_here
 from manifestgen.errors import DeniedError, InputError
 
 # A password works in all of a registry's front ends some seconds after it is made.
@@ -31,20 +31,27 @@ def unfinished(token: Token, root: Path, now: datetime) -> Kept | None:
     """
     host = token.registry.login_server
     begun = keeping.read(root, host, token.name, "next")
-    if begun is None or begun.password is None or begun.expired(now):
+    if begun is None or begun.password is None:
         return None
     if begun == keeping.read(root, host, token.name):
         # The former rotation had ended but for the removal of this file.
         keeping.promote(root, host, token.name)
         return None
+    if begun.name not in {one.name for one in token.passwords}:
+        return None
     if not is_current(token, begun):
-        path = keeping.path_of(root, host, token.name, "next")
-        raise InputError(
-            f"{begun.name} of the token was made anew elsewhere since the rotation began",
-            where=f"token {token.name} of {host}",
-            fix=f"make sure that nobody else rotates it, remove {path}, then run the same command again",
-        )
-    return begun
+        raise _of_somebody_else(token, begun, root)
+    return None if begun.expired(now) else begun
+
+
+def _of_somebody_else(token: Token, begun: Kept, root: Path) -> InputError:
+    host = token.registry.login_server
+    path = keeping.path_of(root, host, token.name, "next")
+    return InputError(
+        f"{begun.name} of the token was made anew elsewhere since the rotation began",
+        where=f"token {token.name} of {host}",
+        fix=f"make sure that nobody else rotates it, remove {path}, then run the same command again",
+    )
 
 
 def choose(token: Token, root: Path, in_use: str | None, now: datetime) -> str:
@@ -54,12 +61,14 @@ def choose(token: Token, root: Path, in_use: str | None, now: datetime) -> str:
         in_use: the password that devices have, if the caller knows it.
 
     Raises:
-        InputError: both work, and which of them devices have is not known here.
+        InputError: both work, and which of them devices have is not known here; or somebody else is at it too.
     """
     host = token.registry.login_server
     begun = keeping.read(root, host, token.name, "next")
     if begun is not None:
         # It was being made when the run was killed, so no device has it, or it has expired on those that have.
+        if begun.password is None and not may_be_made_here(token, begun):
+            raise _of_somebody_else(token, begun, root)
         return begun.name
     alive = set(live(token, now))
     if in_use is not None:

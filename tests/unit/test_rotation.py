@@ -335,6 +335,22 @@ class TestWhichPasswordIsMadeAnew:
         with pytest.raises(InputError, match="made anew elsewhere"):
             world.rotate("edge-1")
 
+    def test_one_that_somebody_made_long_after_the_run_was_killed_is_refused(self, world: World) -> None:
+        world.add("edge-1")
+        kept.write(world.root, kept.being_made(HOST, NAME, "password2", NOW - timedelta(hours=1)), "next")
+        assert world.rotate("edge-1").finished  # nobody made it: its place is free
+        kept.write(world.root, kept.being_made(HOST, NAME, "password1", NOW - timedelta(hours=1)), "next")
+        world.registry.generate_password(world.token, "password1", None)
+        with pytest.raises(InputError, match="made anew elsewhere"):
+            world.rotate("edge-1")
+
+    def test_one_that_was_dropped_elsewhere_meanwhile_is_made_anew(self, world: World) -> None:
+        world.add("edge-1", offline=True)
+        world.rotate("edge-1")
+        world.registry.drop_password(world.token, "password2")
+        world.connect("edge-1")
+        assert world.rotate("edge-1").finished and world.broken() == []
+
     def test_a_rotation_that_was_left_until_its_password_expired_makes_it_anew(self, world: World) -> None:
         world.add("edge-1", offline=True)
         world.rotate("edge-1")
