@@ -55,11 +55,18 @@ def compose(base: Mapping[str, Any], layers: Iterable[Mapping[str, Any]]) -> dic
 
 def on_device(targeting: Sequence[Configuration]) -> dict[str, Any] | None:
     """The manifest that the automatic deployments targeting a device make together; None if no base is among them."""
-    ordered = sorted(targeting, key=rank, reverse=True)
-    place = next((place for place, found in enumerate(ordered) if not is_layer(found.content)), None)
-    if place is None:
-        return None
-    return compose(ordered[place].content, [found.content for found in reversed(ordered[:place])])
+    found = applied(targeting)
+    return compose(found[0].content, [layer.content for layer in found[1:]]) if found else None
+
+
+def applied(targeting: Sequence[Configuration]) -> list[Configuration]:
+    """Of the automatic deployments that target a device, the base and the layers that it gets, the lowest first."""
+    bases = [each for each in targeting if not is_layer(each.content)]
+    if not bases:
+        return []
+    base = max(bases, key=rank)
+    layers = [each for each in targeting if is_layer(each.content) and each.priority > base.priority]
+    return [base, *sorted(layers, key=rank)]
 
 
 def _put(target: dict[str, Any], path: Sequence[str], value: Any) -> None:

@@ -247,7 +247,7 @@ def _meetings(
         elif both:
             bases.append((other, both))
     for found, devices in bases:
-        above = [layer for layer in layers if rank(layer) > rank(found)]
+        above = [layer for layer in layers if layer.priority > found.priority]
         if found.priority >= candidate.priority:
             continue
         now = sorted([*above, former] if former else above, key=rank)

@@ -9,7 +9,7 @@ from typing import Any
 
 from manifestgen.cloud import Configuration, Twin
 from manifestgen.errors import CloudError, NotFoundError, UnconfirmedError
-from manifestgen.fleet.layers import is_layer, on_device, rank
+from manifestgen.fleet.layers import applied, on_device, rank
 from manifestgen.sandbox.hub import query
 
 _APPLIED = (
@@ -163,8 +163,7 @@ class FakeDeployments:
         content = on_device(targeting)
         statuses = {configuration.id: "targeted" for configuration in targeting}
         if content is not None:
-            base = next(configuration for configuration in targeting if not is_layer(configuration.content))
-            statuses.update({each.id: "applied" for each in targeting[: targeting.index(base) + 1]})
+            statuses.update({each.id: "applied" for each in applied(targeting)})
             now = {name: twin.desired for name, twin in found.twins.items() if twin.desired}
             if now != {name: entry["properties.desired"] for name, entry in content["modulesContent"].items()}:
                 self._take(found, content["modulesContent"])
