@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -96,6 +97,24 @@ def test_the_same_image_is_asked_for_once(registries: FakeDistribution) -> None:
     pull = one(registries, manifest(image, image, f" {image}", acme=ACME))
     assert pull.modules == ("m0", "m1", "m2")
     assert len(registries.asked) == 1
+
+
+def test_thirty_images_are_asked_for_side_by_side(
+    registries: FakeDistribution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody gets an answer before all have asked: one after the other, this would break the barrier.
+    together = threading.Barrier(30)
+    find = registries.find
+
+    def waiting(*asked: Any) -> Any:
+        together.wait(30)
+        return find(*asked)
+
+    monkeypatch.setattr(registries, "find", waiting)
+    images = [f"r{number % 3}.azurecr.io/module:{number}" for number in range(30)]
+    for image in images:
+        registries.push(image)
+    assert {pull.state for pull in preflight(manifest(*images), registries)} == {State.FOUND}
 
 
 def test_images_come_in_the_manifests_order(registries: FakeDistribution) -> None:
