@@ -342,7 +342,7 @@ def admit(wanted: Deployment, known: Survey, *, host: str) -> None:
         )
 
 
-def test(hub: Hub, wanted: Deployment) -> None:
+def try_queries(hub: Hub, wanted: Deployment) -> None:
     """Let the hub try the target condition and the metrics.
 
     Raises:

@@ -11,7 +11,16 @@ from manifestgen.check import Finding
 from manifestgen.cloud import Configuration, Hub
 from manifestgen.diff import Change, FieldChange, diff
 from manifestgen.fleet.counts import count, either, rivals
-from manifestgen.fleet.deployment import MOST_ON_FREE, NAME_LABEL, STAGE_LABEL, Deployment, Survey, admit, survey, test
+from manifestgen.fleet.deployment import (
+    MOST_ON_FREE,
+    NAME_LABEL,
+    STAGE_LABEL,
+    Deployment,
+    Survey,
+    admit,
+    survey,
+    try_queries,
+)
 from manifestgen.fleet.layers import compose, is_layer, rank
 from manifestgen.gate import verify
 from manifestgen.manifest.document import Document, read
@@ -98,7 +107,7 @@ def propose(hub: Hub, wanted: Deployment, *, base: tuple[str, Mapping[str, Any]]
     """
     known = survey(hub, wanted.name)
     admit(wanted, known, host=hub.host)
-    test(hub, wanted)
+    try_queries(hub, wanted)
     matched = count(hub, wanted.condition)
     configuration = wanted.configuration()
     current = known.current
