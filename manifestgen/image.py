@@ -26,7 +26,7 @@ from manifestgen.cloud import (
 from manifestgen.errors import FoundError, Interrupted, ManifestgenError, NotFoundError
 from manifestgen.project.inputs import inputs_hash, sha256_of
 from manifestgen.project.load import Project
-from manifestgen.project.lock import Lock, LockedModel, read, write
+from manifestgen.project.lock import Lock, LockedImage, LockedModel, read, write
 from manifestgen.project.pending import Pending, Progress
 from manifestgen.project.score import check_inputs
 from manifestgen.project.sections import Model
@@ -141,12 +141,17 @@ def _prepare(
         inputs=inputs,
         built_at=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         manifestgen=__version__,
-        images=locked.images if locked is not None else {},
+        images=_others(locked, status.reference),
     )
     write(project, lock)
     progress.clear()
     report.step(f"built {lock.image}")
     return Prepared(lock, reused=False)
+
+
+def _others(locked: Lock | None, built: str) -> dict[str, LockedImage]:
+    """What the lock file kept of other images: under a tag that was built anew is another image, by intent."""
+    return {image: kept for image, kept in locked.images.items() if image != built} if locked is not None else {}
 
 
 def _is_gone(locked: Lock, services: Services, report: Reporter) -> bool:

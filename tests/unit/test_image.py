@@ -191,6 +191,15 @@ def test_an_image_that_its_registry_no_longer_has_is_built_again(project: Projec
     assert f"image {first.lock.image} is no longer in its registry, building it again" in run.steps
 
 
+def test_a_rebuilt_image_may_be_another_and_what_the_lock_keeps_of_others_stays(project: Project) -> None:
+    builder = FakeImageBuilder()
+    built = Run(builder)(project).lock.image
+    other = LockedImage(digest="sha256:11")
+    record(project, {built: LockedImage(digest="sha256:22"), "acme.azurecr.io/other:1": other})
+    run = Run(builder, {built: None})
+    assert run(project).lock.images == {"acme.azurecr.io/other:1": other}
+
+
 def test_a_registry_that_cannot_be_asked_does_not_stop_anything(project: Project) -> None:
     def refuse(image: str) -> str | None:
         raise CloudError("no route to host", fix="check the network")
