@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -279,3 +280,21 @@ def test_wrong_files_are_two_lines(
 ) -> None:
     fleet(2)
     assert what in complaint(in_this_process("apply", *arguments, "--yes"), 2)
+
+
+def test_the_documented_commands_and_rows_work(folder: Path, quick: Any) -> None:
+    text = (Path(__file__).parents[2] / "docs/rows.md").read_text()
+    blocks = re.findall(r"```(sh|csv)\n(.*?)```", text, re.DOTALL)
+    (rows,) = [block for kind, block in blocks if kind == "csv"]
+    quick.admin("POST", "/devices", {"id": "truck-{number}", "count": 2})
+    (folder / "devices.csv").write_text(rows)
+    (folder / "deployment.json.j2").write_text(_TEMPLATE)
+    (folder / "manifestgen.yaml").write_text(
+        f'version: 1\nimage: {{builder: none, reference: "{_IMAGE}"}}\nmanifest: {{values: {{ttl: 60}}}}\n'
+    )
+    commands = [line for kind, block in blocks if kind == "sh" for line in block.splitlines()]
+    for command in commands:
+        name, *arguments = command.split()
+        ended = in_this_process(*arguments)
+        assert (name, ended.code) == ("manifestgen", 0), ended
+    assert (folder / "report.csv").read_text().count("applied") == 2
