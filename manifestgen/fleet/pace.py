@@ -124,8 +124,10 @@ class Pace:
             self._failures += 1
             if self._failing_since is None:
                 self._failing_since = now
-            elif now - self._failing_since >= self._give_up_after and self._reason is None:
-                self._reason = _given_up(error, now - self._failing_since)
+            failing = now - self._failing_since
+            # Nobody sleeps through an hour only to be told then that half of it was too long.
+            if failing + (error.retry_after or 0.0) >= self._give_up_after and self._reason is None:
+                self._reason = _given_up(error, failing)
                 self._stop.set()
             if error.retry_after is not None:
                 pause = error.retry_after
@@ -140,8 +142,9 @@ class Pace:
 
 def _given_up(error: BusyError, seconds: float) -> CloudError:
     waited = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
+    asked = f", and it asks to wait {error.retry_after:.0f} s more" if error.retry_after else ""
     return CloudError(
-        f"no answer but 'not now' for {waited}: {error.what}",
+        f"no answer but 'not now' for {waited}: {error.what}{asked}",
         where=error.where.rpartition(" in ")[2],
         fix="run the same command again later to go on; --give-up-after waits longer",
     )

@@ -1,0 +1,120 @@
+"""How a run over many devices asks, and what it draws on a terminal."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from fakes.hub import FakeHub
+
+from manifestgen.cli import _cloud, _fleet
+from manifestgen.cli._console import Console
+from manifestgen.cli._fleet import RowOptions, apply_rows
+from manifestgen.errors import Interrupted
+from manifestgen.fleet.journal import Journal, open_journal
+from manifestgen.fleet.pace import Pace
+
+
+class Terminal(Console):
+    """A console that somebody sits at."""
+
+    interactive = True  # type: ignore[assignment]
+    live = True  # type: ignore[assignment]
+
+    def __init__(self, answer: bool | None) -> None:
+        super().__init__()
+        self.answer = answer
+        self.asked: list[str] = []
+        self.drawn: list[str] = []
+
+    def confirm(self, question: str) -> bool:
+        self.asked.append(question)
+        if self.answer is None:
+            raise click.Abort
+        return self.answer
+
+    def redraw(self, lines: list[str]) -> None:
+        self.drawn += lines
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> FakeHub:
+    found = FakeHub("edge-1", "edge-2")
+    monkeypatch.setattr(_cloud, "open_hub", lambda host, project: found)
+    return found
+
+
+@pytest.fixture
+def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RowOptions:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.csv").write_text("device,image\nedge-1,mcr.microsoft.com/a:1\nedge-2,mcr.microsoft.com/a:1\n")
+    return RowOptions(tmp_path / "rows.csv", 1000.0, False, None, None, None, 5.0, ())
+
+
+def go(options: RowOptions, console: Console) -> int:
+    return apply_rows(Path("single-module"), options, console, hub=None, yes=False, force=False)
+
+
+def test_whoever_says_yes_gets_it(hub: FakeHub, options: RowOptions) -> None:
+    console = Terminal(True)
+    assert go(options, console) == 0
+    assert console.asked == ["replace all modules of 2 devices in fake-hub.azure-devices.net?"]
+    assert sorted(device for device, _ in hub.applied) == ["edge-1", "edge-2"]
+
+
+@pytest.mark.parametrize("answer", [False, None])
+def test_whoever_says_no_or_goes_away_changes_nothing(hub: FakeHub, options: RowOptions, answer: bool | None) -> None:
+    with pytest.raises(Interrupted, match="stopped; nothing was sent"):
+        go(options, Terminal(answer))
+    assert hub.applied == []
+
+
+def test_nothing_is_asked_when_nothing_is_left(hub: FakeHub, options: RowOptions) -> None:
+    go(options, Terminal(True))
+    console = Terminal(False)
+    assert go(options, console) == 0
+    assert console.asked == []
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Iterator[Journal]:
+    found = open_journal(tmp_path / "journal", 10, {})
+    yield found
+    found.close()
+
+
+def test_the_bar_has_the_rate_the_time_left_and_what_is_waited_for(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 50.0
+    monkeypatch.setattr(_fleet.time, "monotonic", lambda: now)
+
+    def wait(stop: threading.Event, seconds: float) -> bool:
+        return False
+
+    pace = Pace(10.0, clock=lambda: now, wait=wait)
+    console: Any = Terminal(True)
+    progress = _fleet._Progress(console, journal, pace, 10)
+    progress.tick()
+    assert console.drawn == []
+    for row in range(1, 6):
+        journal.settle(row, "d", "applied")
+    now += 2.5
+    progress.tick()
+    from fakes.bulk_hub import busy
+
+    pace.busy(busy(retry_after=7))
+    now += 0.1
+    progress.tick()
+    progress.tick()
+    now += 0.2
+    progress.tick()
+    bar = "█" * 15 + "░" * 15
+    assert console.drawn == [
+        f"{bar} 5 of 10, 2 a second, 2 s left",
+        f"{bar} 5 of 10, 2 a second, 3 s left, waiting 7 s for the hub",
+    ]
