@@ -10,11 +10,13 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Any
 
 _HEAD_LIMIT = 64 * 1024
 _HEAD_TIMEOUT = 30.0
 _CHUNK = 64 * 1024
+_CANCEL_SECONDS = 0.1
 
 
 class Proxy:
@@ -39,10 +41,8 @@ class Proxy:
     async def stop(self) -> None:
         """Close the port and all tunnels."""
         if self._server is not None:
-            self._server.close()
-        for task in tuple(self._connections):
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
+            await close_server(self._server)
+        await end_all(self._connections)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -78,6 +78,32 @@ class Proxy:
             raise
         finally:
             far_writer.close()
+
+
+async def close_server(server: asyncio.Server) -> None:
+    """Accept nobody any more; who is being accepted is a connection like others when this returns."""
+    loop = asyncio.get_running_loop()
+    for listening in server.sockets:
+        # A server that is closed while it accepts loses that connection, and nobody would ever close it.
+        with contextlib.suppress(NotImplementedError):  # Windows accepts in another way
+            loop.remove_reader(listening.fileno())
+    await turns()
+    server.close()
+
+
+async def end_all(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until they have ended."""
+    while ending := [task for task in tasks if not task.done()]:
+        for task in ending:
+            task.cancel()
+        # Before Python 3.12 `asyncio.wait_for` forgets that it was cancelled if what it waits for comes in that moment.
+        await asyncio.wait(ending, timeout=_CANCEL_SECONDS)
+
+
+async def turns() -> None:
+    """Give what is under way in the event loop the few turns it takes: to accept a connection, to close a socket."""
+    for _ in range(5):
+        await asyncio.sleep(0)
 
 
 def reset(writer: asyncio.StreamWriter | asyncio.WriteTransport) -> None:

@@ -12,11 +12,12 @@ import asyncio
 import logging
 import shutil
 import sqlite3
+import ssl
 import tempfile
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -30,7 +31,7 @@ from manifestgen.sandbox.certificates import Authority
 from manifestgen.sandbox.environment import environment
 from manifestgen.sandbox.faults import Faults
 from manifestgen.sandbox.hub import service as hub
-from manifestgen.sandbox.proxy import Proxy
+from manifestgen.sandbox.proxy import Proxy, close_server, end_all, turns
 from manifestgen.sandbox.refusal import refusal
 from manifestgen.sandbox.registry import service as registry
 from manifestgen.sandbox.traffic import Handler, Traffic
@@ -91,6 +92,8 @@ class Sandbox:
         self._services = _SERVICES if services is None else services
         self._ports: list[tuple[Service, int]] = []
         self._runners: list[web.AppRunner] = []
+        self._servers: list[asyncio.Server] = []
+        self._handshakes: set[asyncio.Task[Any]] = set()
         self._proxy = Proxy(self._route, self.traffic.refused)
         self._environment: dict[str, str] = {}
 
@@ -129,11 +132,13 @@ class Sandbox:
         """Stop everything and remove what is temporary."""
         self.stopping.set()
         await self._proxy.stop()
-        for task in tuple(self.world.tasks):
-            task.cancel()
-        await asyncio.gather(*self.world.tasks, return_exceptions=True)
+        for server in self._servers:
+            await close_server(server)
+        await end_all(self._handshakes)
+        await end_all(self.world.tasks)
         for runner in self._runners:
             await runner.cleanup()
+        await turns()
         self.world.store.close()
         self._lock.release()
         if self._temporary:
@@ -156,13 +161,27 @@ class Sandbox:
     def _route(self, host: str, port: int) -> int | None:
         return self._port(host) if port == 443 else None
 
-    async def _serve(self, app: web.Application, context: object) -> int:
+    async def _serve(self, app: web.Application, context: ssl.SSLContext | None) -> int:
         # A client may hold its connection open for as long as it lives: nothing waits for it at the end.
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
         self._runners.append(runner)
-        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()  # type: ignore[arg-type]
-        return int(runner.addresses[0][1])
+        make = runner.server
+        if make is None:
+            raise AssertionError("it has been set up above")
+
+        def protocol() -> asyncio.Protocol:
+            # Called by the task that accepts a connection and then waits for its TLS handshake, of which nobody else
+            # knows: a client that connects and says nothing would keep it waiting beyond the end.
+            accepting = asyncio.current_task()
+            if accepting is not None:
+                self._handshakes.add(accepting)
+                accepting.add_done_callback(self._handshakes.discard)
+            return make()
+
+        server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0, ssl=context)
+        self._servers.append(server)
+        return int(server.sockets[0].getsockname()[1])
 
     def _middleware(self) -> Middleware:
         @web.middleware

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import ssl
 from pathlib import Path
@@ -14,8 +15,10 @@ import requests
 from aiohttp import web
 
 from manifestgen.errors import InputError
+from manifestgen.sandbox.arm import service as arm
 from manifestgen.sandbox.server import Sandbox
 
+_ADMIN = "MANIFESTGEN_SANDBOX"
 _LOGIN = "login.microsoftonline.com"
 _INSTANCES = f"https://{_LOGIN}/common/discovery/instance"
 
@@ -295,3 +298,26 @@ def _token(sandbox: Any) -> str:
     from manifestgen.sandbox.entra import ARM, issue_token
 
     return issue_token(sandbox.world, ARM)[0]
+
+
+@pytest.mark.parametrize("kind", ["straight to a service", "to the proxy", "through the proxy", "to the admin API"])
+@pytest.mark.parametrize("turns", [0, 2, 5])
+def test_a_client_that_says_nothing_leaves_nothing_behind(kind: str, turns: int) -> None:
+    async def run() -> None:
+        sandbox = Sandbox(None, [arm])
+        await sandbox.start()
+        proxy, admin = (int(sandbox.environment[name].rpartition(":")[2]) for name in ("HTTPS_PROXY", _ADMIN))
+        service = sandbox.port("management.azure.com")
+        port = {"straight to a service": service, "to the admin API": admin}.get(kind, proxy)
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            if kind == "through the proxy":
+                client.sendall(b"CONNECT management.azure.com:443 HTTP/1.1\r\n\r\n")
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await asyncio.wait_for(sandbox.stop(), 10)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(run())
+    loop.close()
+    gc.collect()  # what was left open would warn now, and warnings are errors
