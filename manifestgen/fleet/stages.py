@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -127,20 +127,27 @@ def prepare(
     """
     shares = [ask.share for ask in asked if ask.share is not None and ask.share < 1]
     members = matching(hub, condition) if shares else []
-    inside: Collection[str] = set(matching(hub, begun.condition)) if begun is not None and shares else ()
-    return tuple(_stage(hub, ask, condition, members, inside, tag_devices=tag_devices) for ask in asked)
+    inside = set(matching(hub, begun.condition)) & set(members) if begun is not None and shares else set()
+    stages: list[Stage] = []
+    for ask in asked:
+        if ask.share is None:
+            stages.append(Stage(ask.text, narrowed(condition, ask.condition)))
+        elif ask.share >= 1:
+            stages.append(Stage(ask.text, condition))
+        else:
+            first = sorted(members, key=_place)[: math.ceil(ask.share * len(members) - 1e-9)]
+            # Nobody who is in a stage is out of the next one.
+            inside = inside | set(first)
+            stages.append(_share(hub, ask, condition, members, sorted(inside), tag_devices=tag_devices))
+    return tuple(stages)
 
 
-def _stage(
-    hub: Hub, ask: Ask, condition: str, members: Sequence[str], inside: Collection[str], *, tag_devices: bool
+def _share(
+    hub: Hub, ask: Ask, condition: str, members: Sequence[str], chosen: Sequence[str], *, tag_devices: bool
 ) -> Stage:
-    if ask.share is None:
-        return Stage(ask.text, narrowed(condition, ask.condition))
-    if ask.share >= 1:
-        return Stage(ask.text, condition)
-    first = set(sorted(members, key=_digest)[: math.ceil(ask.share * len(members) - 1e-9)])
-    chosen = sorted(first | (set(inside) & set(members)))
-    named = narrowed(condition, ids(chosen)) if chosen else narrowed(condition, ids([""]))
+    """A stage of these devices, or of about as many with a tag."""
+    assert ask.share is not None  # noqa: S101 - whoever calls has looked
+    named = narrowed(condition, ids(chosen or [""]))
     if len(named) <= LONGEST_CONDITION:
         return Stage(ask.text, named)
     if not tag_devices:
@@ -156,14 +163,23 @@ def _stage(
             where="--stages",
             fix="make it 1%, or stage by a tag of yours with --stage-tag",
         )
-    known = set(matching(hub, narrowed(condition, f"{_BUCKET} < {below}")))
+    tagged = f"{_BUCKET} < {below}"
+    known = set(matching(hub, narrowed(condition, tagged)))
     untagged = tuple(device for device in members if bucket(device) < below and device not in known)
-    return Stage(ask.text, narrowed(condition, f"{_BUCKET} < {below}"), untagged)
+    others = [device for device in chosen if bucket(device) >= below]
+    if others:
+        tagged = f"({tagged} OR {ids(others)})"
+    return Stage(ask.text, narrowed(condition, tagged), untagged)
 
 
 def bucket(device: str) -> int:
     """The bucket of a device: the same for ever, and evenly spread."""
     return int.from_bytes(_digest(device)[:8], "big") % _BUCKETS
+
+
+def _place(device: str) -> tuple[int, bytes]:
+    """What decides which devices come first: their buckets, so that shares by id and by tag take in the same ones."""
+    return bucket(device), _digest(device)
 
 
 def _digest(device: str) -> bytes:

@@ -1,6 +1,7 @@
 """Automatic deployments under load: replaced while it is killed at every request, and a canary that fails.
 
-    python tests/bench/replace.py kills [--devices 2000]    SIGKILL at each request of a replacement, and run again
+    python tests/bench/replace.py kills [--devices 2000]    SIGKILL before and after each request of a replacement, and
+                                                            run again; --every N for some of them only
     python tests/bench/replace.py canary [--devices 2000]   5 % of the devices cannot run it: stages 5%,25%,100%
 
 It prints tables, and ends with 1 if a targeted device was ever without a deployment that names the module, a run could
@@ -36,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("what", choices=["kills", "canary"])
     parser.add_argument("--devices", type=int, default=2000)
+    parser.add_argument("--every", type=int, default=1, help="kill at every so many requests only")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--apply", metavar="FILE", help=argparse.SUPPRESS)
     parser.add_argument("--kill-at", type=int, default=0, help=argparse.SUPPRESS)
@@ -43,7 +45,7 @@ def main() -> None:
     if given.apply:
         apply_and_die(given.apply, given.kill_at)
     elif given.inside:
-        sys.exit(kills(given.devices) if given.what == "kills" else canary(given.devices))
+        sys.exit(kills(given.devices, given.every) if given.what == "kills" else canary(given.devices))
     else:
         command = [sys.executable, "-m", "manifestgen", "sandbox", "run", "--", sys.executable, *sys.argv, "--inside"]
         sys.exit(subprocess.run(command, check=False).returncode)
@@ -142,7 +144,7 @@ class Watch(threading.Thread):
     def run(self) -> None:
         named = f"IS_DEFINED(properties.desired.modules.{NAME})"
         query = f"SELECT COUNT() AS n FROM devices.modules WHERE moduleId = '$edgeAgent' AND {named}"  # noqa: S608
-        while not self._ended.wait(0.05):
+        while not self._ended.wait(0.5):
             (row,) = self._hub.query(query)
             covered = any(
                 found.condition == CONDITION and NAME in json.dumps(found.content)
@@ -162,7 +164,7 @@ def applied(file: str, *more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def kills(devices: int) -> int:
+def kills(devices: int, every: int) -> int:
     """Kill a replacement at each of its requests, before it is sent and after, and run it again."""
     admin("POST", "/devices", {"id": "truck-{number}", "count": devices, "tags": {"site": "lab"}})
     service = hub()
@@ -174,9 +176,10 @@ def kills(devices: int) -> int:
         first = applied(versions[0])
         assert first.returncode == 0, first.stderr
         print(f"{devices:,} devices; killed at           left on the hub    polls  gaps  run again")
-        at, killed = 1, True
+        at, turn, killed = 1, 0, True
         while killed:
-            file = versions[at % 2]
+            turn += 1
+            file = versions[turn % 2]
             watch = Watch(devices)
             watch.start()
             run = applied(file, "--kill-at", str(at))
@@ -196,7 +199,7 @@ def kills(devices: int) -> int:
             print(
                 f"{(at + 1) // 2:>4} {where:<28} {priorities:<18} {watch.polls:>5} {watch.gaps:>5}  {said}", flush=True
             )
-            at += 1
+            at += every
     return int(worst)
 
 
@@ -211,7 +214,7 @@ def canary(devices: int) -> int:
         run = [sys.executable, "-m", "manifestgen"]
         good = command(manifest(root / "a.json", f"{IMAGE}:1.4"))
         subprocess.run([*run, *good, "--quiet"], check=True, capture_output=True)
-        stages = ("--stages", "5%,25%,100%", "--abort-if-failing", "2%")
+        stages = ("--stages", "5%,25%,100%", "--abort-if-failing", "2%", "--tag-devices")
         ended = subprocess.run(
             [*run, *command(manifest(root / "b.json", bad)), *stages], check=False, capture_output=True, text=True
         )
@@ -224,7 +227,7 @@ def canary(devices: int) -> int:
         counts = left.counts
         print(f"exit {ended.returncode}; {row['n']:,} of {devices:,} devices should run the former image, ", end="")
         print(f"{counts['reportedSuccessfulCount']:,} report success; stage 2: ", end="")
-        reached = "stage 2" in ended.stderr
+        reached = "stage 2 of" in ended.stderr
         print("reached" if reached else "never reached")
         return int(ended.returncode != 1 or reached or row["n"] != devices)
 

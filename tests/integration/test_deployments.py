@@ -268,3 +268,30 @@ def test_a_project_for_a_fleet_is_deployed_to_it(service: Hub, site: str, ready_
     assert again.code == 0, again
     assert "no changes: the hub has it already" in again.stdout
     assert ours(service, site) == [made["id"]]
+
+
+def test_no_password_is_shown(service: Hub, site: str, write: Any, tmp_path: Path) -> None:
+    canary = f"canary-{uuid.uuid4().hex}"
+
+    def with_password(version: str) -> Path:
+        login = {"acme": {"address": "acme.azurecr.io", "username": "robot", "password": canary + version}}
+        return write(content({"scorer": module(f"{GOOD}:{version}")}, credentials=login))
+
+    assert apply(with_password("1.4"), site, "--no-wait").code == 0
+    said = ""
+    for output in ("text", "json"):
+        for command in (
+            ("apply", with_password("1.5"), "--deployment", site, "--yes"),
+            ("status", "--deployment", site),
+            ("history", "--deployment", site),
+            ("rollback", "--deployment", site, "--yes"),
+        ):
+            done = in_this_process(*command, "-vv", "--output", output)
+            assert done.code == 0, done
+            said += done.output
+    said += complaint(apply(with_password("1.5"), site, "--priority", "-5"), 2).error
+    assert "/configurations/" in said, "the SDK's logs are really there"
+    assert canary not in said
+    kept = list((tmp_path / "state").rglob("*.json"))
+    assert kept
+    assert all(path.stat().st_mode & 0o077 == 0 and canary in path.read_text() for path in kept)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace as changed
 from typing import Any
 
@@ -108,7 +109,7 @@ def test_too_many_to_name_need_a_tag() -> None:
     assert "--tag-devices" in caught.value.fix and "--stage-tag" in caught.value.fix
     small, half, _ = prepare(hub, parse("1%,50%"), LAB, tag_devices=True)
     assert "deviceId IN" in small.condition and not small.untagged
-    assert half.condition == f"({LAB}) AND tags.manifestgen.bucket < 50"
+    assert half.condition.startswith(f"({LAB}) AND ") and "tags.manifestgen.bucket < 50" in half.condition
     assert all(bucket(device) < 50 for device in half.untagged)
     assert 300 < len(half.untagged) < 400
     assert max(len(stage.condition) for stage in (small, half)) <= LONGEST_CONDITION
@@ -132,6 +133,19 @@ def test_devices_are_tagged_once_and_the_stages_follow(monkeypatch: pytest.Monke
     replace(hub, deployment(3), stages=asked, goal=goal, patience=Clock().patience(), observer=Observer(steps.append))
     assert not any(step.startswith("tagged") for step in steps)
     assert {hub.running(f"edge-{number:02}")["scorer"] for number in range(30)} == {"acme.azurecr.io/scorer:3"}
+
+
+def test_shares_by_id_and_by_tag_take_in_the_same_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = fleet(90)
+    monkeypatch.setattr("manifestgen.fleet.stages.LONGEST_CONDITION", 400)
+    stages = prepare(hub, parse("10%,15%,16%,50%,55%"), LAB, tag_devices=True)
+    assert ["bucket" in stage.condition for stage in stages] == [False, False, False, True, True, False]
+    for stage in stages:
+        for device in stage.untagged:
+            hub.set_tags(device, {"manifestgen": {"bucket": bucket(device)}})
+    found = [set(matching(hub, stage.condition)) for stage in stages]
+    assert all(before <= after for before, after in itertools.pairwise(found))
+    assert 35 < len(found[3]) < 60
 
 
 def test_an_interrupted_stage_goes_on_with_the_devices_it_had() -> None:
