@@ -10,7 +10,7 @@ from manifestgen.cloud import BuildState, Credential
 from manifestgen.errors import CloudError, FoundError
 from manifestgen.image import Patience, Prepared, Reporter, prepare
 from manifestgen.project.load import Project, load
-from manifestgen.project.lock import path_of, read
+from manifestgen.project.lock import LockedImage, path_of, read, record
 
 PROJECT = """\
 version: 1
