@@ -228,7 +228,7 @@ def _explained(
         if _is_acr_token(entry):
             fix += (
                 "; the password of a token may have expired, or the token be disabled, which the registry does not "
-                "tell apart: see 'az acr token show'"
+                "tell apart: see 'manifestgen credentials show'"
             )
         return f"{error.what} (registry credential {entry.key!r})", fix
     if error.trouble is Trouble.NOT_ALLOWED and entry is not None:

@@ -34,7 +34,7 @@ _NEXT: Final = re.compile(r'<([^>]*)>\s*;\s*rel="?next"?')
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-class Registries:
+class ImageRegistries:
     """The registries, each logged in to once for each credential; any number of threads may ask at once.
 
     Args:
@@ -177,8 +177,8 @@ class Registries:
 
 
 def digest(image: str, credential: Credential | None) -> str | None:
-    """`Registries.digest`, for one question."""
-    registries = Registries()
+    """`ImageRegistries.digest`, for one question."""
+    registries = ImageRegistries()
     try:
         return registries.digest(image, credential)
     finally:

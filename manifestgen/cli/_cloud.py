@@ -97,9 +97,9 @@ class Clouds:
     @cached_property
     def distribution(self) -> Distribution:
         """The registries that images come from."""
-        from manifestgen.azure.registry_api import Registries
+        from manifestgen.azure.registry_api import ImageRegistries
 
-        return Registries()
+        return ImageRegistries()
 
     @cached_property
     def hub(self) -> Hub:

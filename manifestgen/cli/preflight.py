@@ -33,7 +33,7 @@ def command(file: Path, device_id: str | None, platform: str | None, hub: str | 
     As the device's engine would: logs in to each registry once, reads each image's manifest, pulls
     nothing. Says what was found, or exactly what is wrong. Exit code 1 if a pull would fail.
     """
-    from manifestgen.azure.registry_api import Registries
+    from manifestgen.azure.registry_api import ImageRegistries
     from manifestgen.cli._manifest import load_document
     from manifestgen.gate import settable
     from manifestgen.preflight import State, preflight
@@ -44,7 +44,7 @@ def command(file: Path, device_id: str | None, platform: str | None, hub: str | 
         raise InputError(what, fix="drop one of the two: a device tells its own platform")
     manifest = settable(load_document(file), layered=True)
     wanted = _platform(device_id, platform, hub)
-    registries = Registries()
+    registries = ImageRegistries()
     try:
         pulls = preflight(manifest, registries, wanted)
     finally:

@@ -127,13 +127,13 @@ def _pinned(manifest: Manifest, real: Manifest, console: Console) -> tuple[Manif
         real: the same with the credentials, which the registries are asked with.
         console: is warned of what keeps its tag.
     """
-    from manifestgen.azure.registry_api import Registries
+    from manifestgen.azure.registry_api import ImageRegistries
     from manifestgen.cli._console import listen_to_adapters
     from manifestgen.pin import pin
     from manifestgen.preflight import digests, insist, locked_images, preflight
 
     listen_to_adapters()
-    registries = Registries()
+    registries = ImageRegistries()
     try:
         pulls = preflight(real, registries)
     finally:

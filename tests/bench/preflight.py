@@ -1,6 +1,6 @@
 """How long a preflight takes: `python tests/bench/preflight.py`.
 
-Registries of our own, in another process, with TLS, with tokens as Azure's have them, and with a delay before each
+ImageRegistries of our own, in another process, with TLS, with tokens as Azure's have them, and with a delay before each
 answer as over the internet. The yardstick is one image, asked for by itself: its round trips come one after the other
 and cannot be had side by side. Thirty images on three registries may take three times as long.
 """
@@ -54,7 +54,7 @@ def measure(delay: float, runs: int) -> tuple[float, float]:
 
 def _ask(images: list[str], hosts: list[str], ca: Path) -> float:
     """Seconds of a preflight with connections of its own."""
-    from manifestgen.azure.registry_api import Registries
+    from manifestgen.azure.registry_api import ImageRegistries
     from manifestgen.distribution import Platform
     from manifestgen.manifest.manifest import Manifest
     from manifestgen.preflight import State, preflight
@@ -67,7 +67,7 @@ def _ask(images: list[str], hosts: list[str], ca: Path) -> float:
     manifest = Manifest.of({"modulesContent": {"$edgeAgent": {"properties.desired": desired}}})
     # As a command does: what it trusts is read within the time.
     started = time.perf_counter()
-    registries = Registries(environ={"SSL_CERT_FILE": str(ca)})
+    registries = ImageRegistries(environ={"SSL_CERT_FILE": str(ca)})
     pulls = preflight(manifest, registries, Platform("linux", "arm64"))
     seconds = time.perf_counter() - started
     registries.close()

@@ -46,7 +46,7 @@ def _fake() -> Cloud:
 
 
 def _sandbox(sandbox: Any) -> Cloud:
-    from manifestgen.azure.registry_api import Registries
+    from manifestgen.azure.registry_api import ImageRegistries
     from manifestgen.sandbox.accounts import admin_passwords
 
     world, names = sandbox.world, sandbox.world.names
@@ -55,13 +55,13 @@ def _sandbox(sandbox: Any) -> Cloud:
     platforms = ["linux/amd64", "linux/arm64/v8", "linux/arm/v7"]
     sandbox.admin("PUT", f"/images/{host}/gateway:2", {"platforms": platforms})
     password = admin_passwords(world, names.registry)[0]["value"]
-    return Cloud(Registries(), host, Credential(host, names.registry, Secret(password)))
+    return Cloud(ImageRegistries(), host, Credential(host, names.registry, Secret(password)))
 
 
 def _real(server: RegistryServer) -> Cloud:
-    from manifestgen.azure.registry_api import Registries
+    from manifestgen.azure.registry_api import ImageRegistries
 
-    registries = Registries(environ={"SSL_CERT_FILE": str(server.ca)})
+    registries = ImageRegistries(environ={"SSL_CERT_FILE": str(server.ca)})
     return Cloud(registries, server.host, Credential(server.host, USER, Secret(PASSWORD)))
 
 
@@ -150,14 +150,14 @@ def test_tags_come_page_by_page(sandbox: Any, tmp_path: Path) -> None:
     from manifestgen.azure import registry_api
 
     listed: list[str] = []
-    original = registry_api.Registries._get
+    original = registry_api.ImageRegistries._get
 
     def two_at_a_time(self: Any, url: str, *rest: Any, **named: Any) -> Any:
         listed.append(url)
         return original(self, url.replace("n=1000", "n=2"), *rest, **named)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry_api.Registries, "_get", two_at_a_time)
+        patch.setattr(registry_api.ImageRegistries, "_get", two_at_a_time)
         assert cloud.distribution.tags(f"{cloud.host}/paged:9", cloud.credential) == tuple("01234")
     assert len(listed) == 3
     cloud.distribution.close()  # type: ignore[attr-defined] # the real one
