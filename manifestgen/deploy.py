@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from manifestgen import __version__
 from manifestgen.apply import Outcome, Patience, carry_out, read_state
 from manifestgen.check import Finding, summarize
 from manifestgen.cloud import Services
@@ -235,7 +236,7 @@ def _preflight(
             where=first.image,
             fix="give the new image a tag of its own, or take it with --allow-moved-tag",
         )
-    lock.record(project, locked_images(tags))
+    lock.record(project, locked_images(tags), __version__)
     found = sum(pull.state is State.FOUND for pull in pulls)
     failed = sum(pull.state is State.FAILED for pull in pulls)
     unasked = len(pulls) - found - failed

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from manifestgen import __version__
 from manifestgen.cli._console import Console, common_options, usage_of
 from manifestgen.errors import InputError
 
@@ -98,7 +99,7 @@ def command(
     document = read(text, "the rendered manifest")
     verify(document, ignore=ignored, force=force, report=findings_reporter(console))
     if locked:
-        record(loaded, locked)
+        record(loaded, locked, __version__)
     if target is None:
         console.disclose(text, newline=False)
         return

@@ -12,7 +12,6 @@ from typing import Final, Literal
 import msgspec
 from msgspec import Struct
 
-from manifestgen import __version__
 from manifestgen.errors import InputError
 from manifestgen.project.files import read_text, write_atomic
 from manifestgen.project.load import Project
@@ -108,10 +107,15 @@ def locked_digests(lock: Lock | None) -> dict[str, str]:
     return built | {image: locked.digest for image, locked in lock.images.items()}
 
 
-def record(project: Project, images: Mapping[str, LockedImage]) -> None:
+def record(project: Project, images: Mapping[str, LockedImage], manifestgen: str) -> None:
     """Keep what the tags of a manifest's images name now, in place of what was kept before.
 
     A project that builds its image and has not yet done so has no lock file, and gets none by this.
+
+    Args:
+        project: whose lock file it is.
+        images: by the image as the manifest names it, with its tag.
+        manifestgen: version that a new file is written by.
 
     Raises:
         InputError: the lock file is damaged, or the project's folder is not writable.
@@ -122,7 +126,7 @@ def record(project: Project, images: Mapping[str, LockedImage]) -> None:
         if image is not None and image.builder != "none":
             return
         reference = (image.reference if image is not None else None) or ""
-        lock = Lock(builder="none", image=reference, inputs="", built_at="", manifestgen=__version__)
+        lock = Lock(builder="none", image=reference, inputs="", built_at="", manifestgen=manifestgen)
     if lock.builder == "none" and project.image is not None:
         lock = msgspec.structs.replace(lock, image=project.image.reference or "")
     kept = msgspec.structs.replace(lock, images=dict(images))

@@ -195,7 +195,7 @@ def test_a_rebuilt_image_may_be_another_and_what_the_lock_keeps_of_others_stays(
     builder = FakeImageBuilder()
     built = Run(builder)(project).lock.image
     other = LockedImage(digest="sha256:11")
-    record(project, {built: LockedImage(digest="sha256:22"), "acme.azurecr.io/other:1": other})
+    record(project, {built: LockedImage(digest="sha256:22"), "acme.azurecr.io/other:1": other}, "1.0")
     run = Run(builder, {built: None})
     assert run(project).lock.images == {"acme.azurecr.io/other:1": other}
 
