@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,10 @@ def service(quick: Any, monkeypatch: pytest.MonkeyPatch) -> Hub:
 
     defaults = (60.0, 0.2, 0.02, 0.2, 0.0, time.monotonic, time.sleep)
     monkeypatch.setattr(replace.Patience.__init__, "__defaults__", defaults)
-    return connect(connection_string=Secret(quick.environment["IOTHUB_CONNECTION_STRING"]))
+    hub = connect(connection_string=Secret(quick.environment["IOTHUB_CONNECTION_STRING"]))
+    for left in hub.configurations():
+        hub.delete_configuration(left)
+    return hub
 
 
 @pytest.fixture
@@ -295,3 +299,20 @@ def test_no_password_is_shown(service: Hub, site: str, write: Any, tmp_path: Pat
     kept = list((tmp_path / "state").rglob("*.json"))
     assert kept
     assert all(path.stat().st_mode & 0o077 == 0 and canary in path.read_text() for path in kept)
+
+
+def test_a_full_free_hub_is_said_before_and_by_the_hub_itself(quick: Any, service: Hub, site: str, write: Any) -> None:
+    assert apply(write("1.4"), site).code == 0
+    (only,) = [found for found in service.configurations() if found.id.startswith(site)]
+    fillers = [f"{site}-filler-{number}" for number in range(9)]
+    for name in fillers:
+        service.create_configuration(changed(only, id=name, labels={}, condition="", metrics={}))
+    quick.admin("PUT", "/hub", {"tier": "F1"})
+    try:
+        full = apply(write("1.5"), f"{site}-more")
+    finally:
+        quick.admin("DELETE", "/hub")
+    said = complaint(full, 3)
+    assert "warning: the hub has 10 deployments; a free hub takes no more" in full.stderr
+    assert "ConfigurationCountLimitExceeded" in said.error
+    assert "a free one 10" in said.fix
