@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from manifestgen.cli._console import Console
+from manifestgen.cli._fleet_options import RowOptions
 from manifestgen.errors import CloudError, InputError, Interrupted
 
 if TYPE_CHECKING:
@@ -30,99 +29,6 @@ _SAMPLE: Final = 200
 # So many bad rows are told; the report has them all.
 _TOLD: Final = 20
 _DRAWN: Final = 0.2
-
-
-@dataclass(frozen=True)
-class RowOptions:
-    """The options of a run over many devices.
-
-    Attributes:
-        devices: the file with the rows; None for any other kind of apply.
-        rate: requests a second.
-        journal: where the run keeps what it did; None for beside the rows.
-        since: the journal of an earlier run, whose devices are not sent the same again.
-        report: where what became of each row is written.
-        give_up_after: seconds without an answer.
-        ignored: columns that the template need not use.
-    """
-
-    devices: Path | None
-    rate: float
-    dry_run: bool
-    journal: Path | None
-    since: Path | None
-    report: Path | None
-    give_up_after: float
-    ignored: tuple[str, ...]
-
-    def refuse_alone(self) -> None:
-        """Make sure that none was given for another kind of apply, where it would do nothing."""
-        given = {
-            "--dry-run": self.dry_run,
-            "--journal": self.journal,
-            "--since": self.since,
-            "--report": self.report,
-            "--ignore-column": self.ignored,
-        }
-        for name, value in given.items():
-            if value:
-                raise InputError(f"{name} belongs to --devices", fix=f"drop {name}, or give the rows with --devices")
-
-
-def row_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of a run over many devices, and pass it `rows`."""
-    path = click.Path(path_type=Path)
-
-    @functools.wraps(function)
-    def command(
-        *args: Any,
-        devices: Path | None,
-        rate: float,
-        dry_run: bool,
-        journal: Path | None,
-        since: Path | None,
-        report: Path | None,
-        give_up_after: float,
-        ignored: tuple[str, ...],
-        **kwargs: Any,
-    ) -> Any:
-        rows = RowOptions(devices, rate, dry_run, journal, since, report, give_up_after, ignored)
-        return function(*args, rows=rows, **kwargs)
-
-    options = (
-        click.option("--devices", metavar="FILE", type=path, help="CSV or JSON lines: a device and its values a row."),
-        click.option(
-            "--rate",
-            type=click.FloatRange(min=0, min_open=True),
-            default=40,
-            show_default=True,
-            help="With --devices: requests a second.",
-        ),
-        click.option("--dry-run", is_flag=True, help="With --devices: render and check every row, send nothing."),
-        click.option(
-            "--journal", metavar="FILE", type=path, help="With --devices: what was done.  [default: FILE.journal]"
-        ),
-        click.option(
-            "--since", metavar="JOURNAL", type=path, help="Leave out devices that an earlier run sent the same."
-        ),
-        click.option("--report", metavar="FILE", type=path, help="With --devices: every row, as .json or .csv."),
-        click.option(
-            "--give-up-after",
-            metavar="SECONDS",
-            type=click.FloatRange(min=0),
-            default=1800,
-            show_default=True,
-            help="With --devices: stop if the hub takes nothing for so long.",
-        ),
-        click.option(
-            "--ignore-column",
-            "ignored",
-            metavar="NAME",
-            multiple=True,
-            help="With --devices: a column that the template does not use; repeatable.",
-        ),
-    )
-    return functools.reduce(lambda decorated, option: option(decorated), reversed(options), command)
 
 
 def apply_rows(file: Path, options: RowOptions, console: Console, *, hub: str | None, yes: bool, force: bool) -> int:
@@ -229,15 +135,7 @@ def _dry_run(rows: Rows, renderer: Renderer, options: RowOptions, console: Conso
                 bad.append(outcome)
             yield outcome
 
-    account = Account(not_tried=rows.survey.count)
-    if options.report is not None and options.report.suffix.lower() == ".json":
-        # The counts stand first in the report: they are known only after a look at all rows.
-        for _ in outcomes():
-            pass
-        account = Account(refused=rows.survey.count - ready, not_tried=ready)
-        ready, messages = 0, 0
-        bad.clear()
-    _write_report(account, outcomes(), options.report)
+    _write_report(outcomes(), options.report)
     account = Account(refused=rows.survey.count - ready, not_tried=ready)
     _tell(account, bad, console, f"nothing was sent; it would be {messages:,} messages of 4 KB")
     return 1 if account.refused else 0
@@ -354,7 +252,7 @@ class _Run:
 
         journal.flush()
         account = account_of(journal)
-        _write_report(account, outcomes(self._rows, journal), self._options.report)
+        _write_report(outcomes(self._rows, journal), self._options.report)
         bad: list[Outcome] = []
         if account.refused or account.failed:
             worst = (State.REFUSED, State.FAILED, State.INTENDED)
@@ -379,7 +277,7 @@ def _tell(account: Account, bad: list[Outcome], console: Console, hint: str) -> 
     console.progress(hint)
 
 
-def _write_report(account: Account, outcomes: Iterable[Outcome], path: Path | None) -> None:
+def _write_report(outcomes: Iterable[Outcome], path: Path | None) -> None:
     """Write what became of each row; the file appears when it is whole. Without a path nothing is written.
 
     Raises:
@@ -391,7 +289,7 @@ def _write_report(account: Account, outcomes: Iterable[Outcome], path: Path | No
         for _ in outcomes:
             pass
         return
-    pieces = report.as_csv(outcomes) if path.suffix.lower() == ".csv" else report.as_json(account, outcomes)
+    pieces = report.as_csv(outcomes) if path.suffix.lower() == ".csv" else report.as_json(outcomes)
     draft = path.with_name(f".{path.name}.tmp")
     try:
         with draft.open("w", encoding="utf-8", newline="") as stream:

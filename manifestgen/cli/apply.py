@@ -11,7 +11,8 @@ import click
 from manifestgen.cli._cloud import open_hub, project_here
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._deployment import Arguments, apply_deployment, deployment_options
-from manifestgen.cli._fleet import RowOptions, apply_rows, row_options
+from manifestgen.cli._fleet import apply_rows
+from manifestgen.cli._fleet_options import RowOptions, row_options
 from manifestgen.cli._watching import Watching
 from manifestgen.errors import InputError, Interrupted
 

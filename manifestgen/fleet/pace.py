@@ -15,8 +15,8 @@ from typing import Final
 
 from manifestgen.errors import BusyError, CloudError
 
-# A thread that wakes up late may catch up so many seconds; more would be a burst.
-_CREDIT: Final = 0.2
+# After a stall, of a disk or of the machine, so many seconds are caught up: the hub counts by the second as well.
+_CREDIT: Final = 1.0
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 30.0
 # A request or two that fail are their own trouble; so many in a row, whoever makes them, are the hub's.

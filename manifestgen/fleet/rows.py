@@ -10,34 +10,22 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import re
 import sqlite3
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from msgspec import Struct
 
 from manifestgen.errors import InputError
+from manifestgen.fleet.values import ABSENT, Place, cell_value, device_problem, flatten, place_of, read_object
 from manifestgen.manifest.nearest import nearest
-from manifestgen.project.values import parse_set
 
 #: Names of the column that has the device's id.
 DEVICE_NAMES: Final = ("device", "device_id", "deviceId")
 
-#: Where a value stands among the values of a row: `("site", "name")` for the column `site.name`.
-Place = tuple[str, ...]
-
-# learn.microsoft.com/azure/iot-hub/iot-hub-devguide-identity-registry: "A case-sensitive string (up to 128 characters
-# long) of ASCII 7-bit alphanumeric characters plus certain special characters".
-_DEVICE_ID: Final = re.compile(r"[A-Za-z0-9\-.%_*?!(),:=@$']{1,128}")
-# What YAML reads as the text that is written, without asking it.
-_PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*(?: [A-Za-z0-9_./][A-Za-z0-9_./-]*)*")
-_WORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
-_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,14})")
 _CHUNK: Final = 1024 * 1024
 
 
@@ -211,7 +199,7 @@ class Rows:
                 ) from error
 
     def _keeps(self, name: str) -> bool:
-        return name.strip() not in self._ignored and _place(name)[0] not in self._ignored
+        return name.strip() not in self._ignored and place_of(name)[0] not in self._ignored
 
     def _header(self, header: Sequence[str] | None) -> tuple[int, tuple[Place, ...]]:
         """Which column has the device, and where the values of the others belong."""
@@ -231,11 +219,11 @@ class Rows:
             what = f"'{names[found[0]]}' and '{names[found[1]]}' both name the device"
             raise InputError(what, where=where, fix="keep one of the two")
         for index, name in enumerate(names):
-            if not name or not all(_place(name)):
+            if not name or not all(place_of(name)):
                 raise InputError(f"column {index + 1} has no name", where=where, fix="name it as the template does")
             if names.index(name) != index:
                 raise InputError(f"column '{name}' is there twice", where=where, fix="keep one of the two")
-        places = tuple(_place(name) for index, name in enumerate(names) if index not in found and self._keeps(name))
+        places = tuple(place_of(name) for index, name in enumerate(names) if index not in found and self._keeps(name))
         for place in places:
             if any(place[:length] in places for length in range(1, len(place))):
                 what = f"column '{'.'.join(place)}' is inside the value of another column"
@@ -262,20 +250,20 @@ class Rows:
             what = f"line {line} has {len(cells)} values, the header has {width} columns"
             return _unusable(number, line, cells[at].strip() if at < len(cells) else "", what, "correct the line")
         device = cells[at].strip()
-        problem = _device_problem(device, line)
+        problem = device_problem(device, line)
         if problem:
             return _unusable(number, line, device, *problem)
         places, leaves = self._columns, []
         try:
             for index in kept:
-                leaves.append(_cell(cells[index]))
+                leaves.append(cell_value(cells[index]))
         except InputError as error:
             name = ".".join(places[len(leaves)])
             return _unusable(
                 number, line, device, f"{name}: {error.what}", "put a text with special characters in quotes"
             )
-        if _ABSENT in leaves:
-            given = [index for index, leaf in enumerate(leaves) if leaf is not _ABSENT]
+        if ABSENT in leaves:
+            given = [index for index, leaf in enumerate(leaves) if leaf is not ABSENT]
             places, leaves = tuple(places[index] for index in given), [leaves[index] for index in given]
         return Row(number, line, device, places, tuple(leaves))
 
@@ -289,13 +277,9 @@ class Rows:
 
     def _row_of_line(self, number: int, line: int, text: bytes) -> Row:
         try:
-            data = json.loads(text.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
-        except _JsonProblem as error:
-            return _unusable(number, line, "", str(error), "correct the JSON of this line")
-        except (ValueError, RecursionError):
-            return _unusable(number, line, "", f"line {line} is not JSON", "write one JSON object a line")
-        if not isinstance(data, dict):
-            return _unusable(number, line, "", f"line {line} is not a JSON object", "write one JSON object a line")
+            data = read_object(text, line)
+        except InputError as error:
+            return _unusable(number, line, "", error.what, error.fix)
         named = [name for name in DEVICE_NAMES if name in data]
         if len(named) > 1:
             what = f"'{named[0]}' and '{named[1]}' both name the device"
@@ -303,7 +287,7 @@ class Rows:
         device = data.pop(named[0]) if named else ""
         if not isinstance(device, str):
             return _unusable(number, line, "", f"the device's id {json.dumps(device)} is no text", "put it in quotes")
-        problem = _device_problem(device, line)
+        problem = device_problem(device, line)
         if problem:
             return _unusable(number, line, device, *problem)
         places: list[Place] = []
@@ -311,10 +295,10 @@ class Rows:
         for name, value in data.items():
             if name in self._ignored:
                 continue
-            unknown = self._unknown(_place(name)[0])
+            unknown = self._unknown(place_of(name)[0])
             if unknown:
                 return _unusable(number, line, device, f"'{name}' {unknown[0]}", unknown[1])
-            _flatten(_place(name), value, places, leaves)
+            flatten(place_of(name), value, places, leaves)
         if len({place[:length] for place in places for length in range(1, len(place))} & set(places)):
             return _unusable(number, line, device, "a value is given whole and in parts", "keep either of the two")
         return Row(number, line, device, tuple(places), tuple(leaves))
@@ -344,72 +328,12 @@ def open_rows(path: Path, *, known: frozenset[str] | None = None, ignored: Seque
     return Rows(path, known, frozenset(ignored))
 
 
-class _Absent(Struct):
-    """Stands for an empty cell: the row does not give this value."""
-
-
-_ABSENT: Final = _Absent()
-
-
-def _cell(text: str) -> Any:
-    """A cell's value, read as `--set` reads it."""
-    if not text.strip():
-        return _ABSENT
-    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
-        return text
-    if _NUMBER.fullmatch(text):
-        return int(text)
-    return _parsed(text)
-
-
-@lru_cache(maxsize=1024)
-def _parsed(text: str) -> Any:
-    return parse_set(f"cell={text}")["cell"]
-
-
-def _device_problem(device: str, line: int) -> tuple[str, str] | None:
-    if not device:
-        return f"line {line} names no device", "write the device's id"
-    if _DEVICE_ID.fullmatch(device) is None:
-        return f"{device[:140]!r} is not a device id", "give the id as 'manifestgen device list' shows it"
-    return None
-
-
 def _unusable(number: int, line: int, device: str, problem: str, fix: str) -> Row:
     return Row(number, line, device, problem=problem, fix=fix)
 
 
-def _place(name: str) -> Place:
-    return tuple(part.strip() for part in name.split("."))
-
-
-def _flatten(place: Place, value: Any, places: list[Place], leaves: list[Any]) -> None:
-    if isinstance(value, dict) and value:
-        for key, item in value.items():
-            _flatten((*place, key), item, places, leaves)
-    else:
-        places.append(place)
-        leaves.append(value)
-
-
 def _hash(device: str) -> bytes:
     return hashlib.blake2b(device.encode(), digest_size=16).digest()
-
-
-class _JsonProblem(Exception):
-    pass
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    data = dict(pairs)
-    if len(data) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise _JsonProblem(f"'{next(key for key in keys if keys.count(key) > 1)}' is given twice")
-    return data
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise _JsonProblem(f"{name} is not JSON")
 
 
 _LONGEST: Final = 1024 * 1024

@@ -23,7 +23,8 @@ import msgspec
 from manifestgen.check import Finding, Severity, check
 from manifestgen.errors import CloudError, ManifestgenError
 from manifestgen.fleet.opaque import CLEAN, NUMBERS, PLACES, Opaque, OpaqueEnvironment, Touched
-from manifestgen.fleet.rows import Place, Row
+from manifestgen.fleet.rows import Row
+from manifestgen.fleet.values import Place
 from manifestgen.gate import admit
 from manifestgen.manifest import twin
 from manifestgen.manifest.document import Document, Kind, read

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from manifestgen.fleet.account import Account, Outcome
+from manifestgen.fleet.account import CLASSES, Account, Outcome
 from manifestgen.secret import redact
 
 _COLUMNS: Final = ("line", "device", "outcome", "why", "fix", "manifest")
@@ -40,15 +40,17 @@ def data(account: Account, bad: Iterable[Outcome], more: int) -> dict[str, Any]:
     }
 
 
-def as_json(account: Account, outcomes: Iterable[Outcome]) -> Iterator[str]:
-    """A report of every row as a JSON document, piece by piece."""
-    head = json.dumps({"rows": account.rows, "counts": data(account, (), 0)["counts"]}, indent=2)
-    yield head.removesuffix("\n}") + ',\n  "devices": ['
+def as_json(outcomes: Iterable[Outcome]) -> Iterator[str]:
+    """A report of every row as a JSON document, piece by piece; the counts come last, as they are known last."""
+    counts = dict.fromkeys(CLASSES, 0)
+    yield '{\n  "devices": ['
     separator = "\n"
     for outcome in outcomes:
+        counts[outcome.outcome] += 1
         yield f"{separator}    {redact(json.dumps(_entry(outcome), ensure_ascii=False))}"
         separator = ",\n"
-    yield "\n  ]\n}\n"
+    named = {name.replace(" ", "_"): count for name, count in counts.items()}
+    yield f'\n  ],\n  "counts": {json.dumps(named)},\n  "rows": {sum(counts.values())}\n}}\n'
 
 
 def as_csv(outcomes: Iterable[Outcome]) -> Iterator[str]:

@@ -159,6 +159,15 @@ def _measured(arguments: list[str], root: Path, kill_after: int = 0) -> tuple[fl
     return time.perf_counter() - started, usage.ru_maxrss / 1024, process.returncode
 
 
+def _sustained(journal: Path) -> float:
+    """Devices a second between the first outcome and the last."""
+    from datetime import datetime
+
+    times = [json.loads(line).get("at") for line in journal.open()]
+    at = [datetime.fromisoformat(time).timestamp() for time in times if time]
+    return len(at) / max(1.0, at[-1] - at[0] + 1)
+
+
 def _outcomes(journal: Path) -> int:
     """About how many rows are done: two lines a row."""
     if not journal.exists():

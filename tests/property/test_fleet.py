@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from manifestgen.check import Severity, check
 from manifestgen.errors import ManifestgenError
-from manifestgen.fleet.rows import Row, _cell, _flatten
+from manifestgen.fleet.rows import Row
 from manifestgen.fleet.shape import Ready, Refused, Renderer
+from manifestgen.fleet.values import cell_value, flatten
 from manifestgen.manifest.document import read
 from manifestgen.manifest.dump import compact, dump
 from manifestgen.project.values import merge, parse_set
@@ -98,7 +99,7 @@ def _row(number: int, values: dict[str, Any]) -> Row:
     places: list[Any] = []
     leaves: list[Any] = []
     for name, value in values.items():
-        _flatten((name,), value, places, leaves)
+        flatten((name,), value, places, leaves)
     return Row(number, number, f"edge-{number % 3}", tuple(places), tuple(leaves))
 
 
@@ -231,9 +232,9 @@ def test_a_cell_is_read_as_set_reads_it(text: str) -> None:
         expected = parse_set(f"cell={text}")["cell"]
     except ManifestgenError:
         with pytest.raises(ManifestgenError):
-            _cell(text)
+            cell_value(text)
     else:
-        found = _cell(text)
+        found = cell_value(text)
         assert (type(found), found) == (type(expected), expected)
 
 

@@ -13,7 +13,8 @@ from fakes.hub import FakeHub
 
 from manifestgen.cli import _cloud, _fleet
 from manifestgen.cli._console import Console
-from manifestgen.cli._fleet import RowOptions, apply_rows
+from manifestgen.cli._fleet import apply_rows
+from manifestgen.cli._fleet_options import RowOptions
 from manifestgen.errors import Interrupted
 from manifestgen.fleet.journal import Journal, open_journal
 from manifestgen.fleet.pace import Pace

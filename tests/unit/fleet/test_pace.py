@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 
 import pytest
 from fakes.bulk_hub import busy
@@ -42,14 +43,16 @@ def moments(pace: Pace, time: Time, count: int) -> list[float]:
 
 def test_turns_are_a_fixed_distance_apart(time: Time) -> None:
     paced = pace(time)
-    assert moments(paced, time, 50)[-1] == pytest.approx(49 / 10 - 0.2, abs=0.11)
+    found = moments(paced, time, 50)
+    assert found[-1] == pytest.approx(49 / 10 - 1.0, abs=0.11)
+    assert all(later - sooner == pytest.approx(0.1) for sooner, later in pairwise(found[12:]))
 
 
 def test_a_late_thread_may_catch_up_a_little_and_not_more(time: Time) -> None:
     paced = pace(time)
     paced.turn()
     time.now += 60
-    assert moments(paced, time, 5) == [60.0, 60.0, 60.0, 60.1, 60.2]
+    assert moments(paced, time, 13) == [60.0] * 11 + [60.1, 60.2]
 
 
 def test_one_retry_after_makes_all_wait(time: Time) -> None:
@@ -62,7 +65,7 @@ def test_one_retry_after_makes_all_wait(time: Time) -> None:
 
 def test_a_pause_is_for_those_too_who_wait_for_their_turn_already(time: Time) -> None:
     paced = pace(time, rate=1.0)
-    paced.turn()
+    assert moments(paced, time, 2) == [0.0, 0.0]  # the credit is used up
     wait = time.wait
 
     def told_meanwhile(stop: threading.Event, seconds: float) -> bool:
