@@ -32,12 +32,13 @@ def routes(store: HubStore, tallies: Tallies) -> Sequence[Route]:
 
 
 async def documents(
-    store: HubStore, source: str, after: tuple[str, str] = ("", ""), *, metadata: bool = False
+    store: HubStore, asked: query.Query, after: tuple[str, str] = ("", "")
 ) -> AsyncIterator[tuple[str, str, Json]]:
-    """Device id, module id and twin of all devices or of all their modules, after this pair of ids.
+    """Device id, module id and twin of the devices or modules that a query may match, after this pair of ids.
 
     Lets other requests through after every few hundred.
     """
+    source, metadata = asked.source, asked.columns is None
     device_after, module_after = after
     # The last page may have ended in the middle of a device's modules.
     unfinished = store.find_device(device_after) if module_after else None
@@ -45,6 +46,13 @@ async def documents(
         for entry in _documents_of(store, source, device_after, unfinished, metadata):
             if entry[1] > module_after:
                 yield entry
+    if "deviceId" in asked.only:
+        for device_id in sorted(asked.only["deviceId"]):
+            named = store.find_device(device_id) if device_id > device_after else None
+            if named is not None:
+                for entry in _documents_of(store, source, device_id, named, metadata):
+                    yield entry
+        return
     async for chunk in store.walk(device_after):
         for device_id, document in chunk:
             for entry in _documents_of(store, source, device_id, document, metadata):
@@ -83,8 +91,7 @@ class _Queries:
     async def _find(self, asked: query.Query, size: int, after: tuple[str, str]) -> web.Response:
         found: list[Json] = []
         last: tuple[str, str] | None = None
-        whole = asked.columns is None
-        async for device_id, module_id, document in documents(self._store, asked.source, after, metadata=whole):
+        async for device_id, module_id, document in documents(self._store, asked, after):
             if not asked.matches(document):
                 continue
             if len(found) == size:

@@ -10,8 +10,8 @@ Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-query-language and qu
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from manifestgen.sandbox.hub.query_terms import (
@@ -57,12 +57,14 @@ class Query:
         columns: None for `*`.
         count: the answer's name for `COUNT()`; None if it is not asked for.
         matches: whether a document is part of the answer.
+        only: the only ids that can be met by the condition, where it names any, by `deviceId` and `moduleId`.
     """
 
     source: Literal["devices", "devices.modules"]
     columns: tuple[Column, ...] | None
     count: str | None
     matches: Condition
+    only: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def project(self, document: Document) -> dict[str, Any]:
         """The document as the answer shows it; columns that it lacks are left out."""
@@ -140,17 +142,22 @@ class _Parser:
         self._tokens = list(_tokens(text))
         self._at = 0
         self._depth = 0
+        # What is known of terms: the value of texts, which of them are an id, and the ids that can meet a condition.
+        self._texts: dict[Expression, str] = {}
+        self._ids: dict[Expression, str] = {}
+        self._only: dict[Expression, Mapping[str, frozenset[str]]] = {}
 
     def query(self) -> Query:
         self._expect("keyword", "SELECT")
         columns, count = self._selection()
         self._expect("keyword", "FROM")
         source = self._source()
-        matches: Condition = lambda document: True  # noqa: E731 - typed, and replaced below
-        if self._take("keyword", "WHERE"):
-            condition = self.expression()
-            matches = lambda document: condition(document) is True  # noqa: E731
-        return Query(source, columns, count, matches)
+        if not self._take("keyword", "WHERE"):
+            return Query(source, columns, count, lambda document: True)
+        condition = self.expression()
+        return Query(
+            source, columns, count, lambda document: condition(document) is True, self._only.get(condition, {})
+        )
 
     def end(self) -> None:
         if self._now.kind != "end":
@@ -232,14 +239,23 @@ class _Parser:
             raise QueryError(f"more than {self._DEEPEST} levels of nesting")
         left = self._conjunction()
         while self._take("keyword", "OR"):
-            left = either(left, self._conjunction())
+            right = self._conjunction()
+            joined = either(left, right)
+            one, other = self._only.get(left, {}), self._only.get(right, {})
+            self._only[joined] = {name: one[name] | other[name] for name in one.keys() & other.keys()}
+            left = joined
         self._depth -= 1
         return left
 
     def _conjunction(self) -> Expression:
         left = self._negation()
         while self._take("keyword", "AND"):
-            left = both(left, self._negation())
+            right = self._negation()
+            joined = both(left, right)
+            one, other = self._only.get(left, {}), self._only.get(right, {})
+            both_named = {name: one[name] & other[name] for name in one.keys() & other.keys()}
+            self._only[joined] = {**one, **other, **both_named}
+            left = joined
         return left
 
     def _negation(self) -> Expression:
@@ -254,15 +270,26 @@ class _Parser:
         token = self._now
         if token.kind == "sign" and token.text in COMPARISONS:
             self._at += 1
-            return compare(COMPARISONS[token.text], left, self._sum())
+            right = self._sum()
+            compared = compare(COMPARISONS[token.text], left, right)
+            if token.text == "=":
+                self._note_ids(compared, left, (right,))
+                self._note_ids(compared, right, (left,))
+            return compared
         if token.kind == "keyword" and token.text in ("IN", "NIN"):
             self._at += 1
-            inside = among(left, self._list())
+            choices = self._list()
+            inside = among(left, choices)
+            self._note_ids(inside, left, choices)
             return inside if token.text == "IN" else negation(inside)
         if token.kind == "keyword" and token.text == "NOT" and self._tokens[self._at + 1].text == "IN":
             self._at += 2
             return negation(among(left, self._list()))
         return left
+
+    def _note_ids(self, condition: Expression, term: Expression, choices: tuple[Expression, ...]) -> None:
+        if term in self._ids and all(choice in self._texts for choice in choices):
+            self._only[condition] = {self._ids[term]: frozenset(self._texts[choice] for choice in choices)}
 
     def _list(self) -> tuple[Expression, ...]:
         self._expect("sign", "[")
@@ -294,7 +321,10 @@ class _Parser:
         if self._take("sign", "-"):
             return calculate("-", constant(0), constant(self._number()))
         if (token := self._take("string")) is not None:
-            return constant(_unquote(token.text))
+            text = _unquote(token.text)
+            term = constant(text)
+            self._texts[term] = text
+            return term
         if self._now.kind == "number":
             return constant(self._number())
         if (token := self._take("name")) is not None:
@@ -313,7 +343,11 @@ class _Parser:
             return constant(word == "true")
         if word == "null":
             return constant(None)
-        return at(self._path(token))
+        path = self._path(token)
+        term = at(path)
+        if path in (("deviceId",), ("moduleId",)):
+            self._ids[term] = path[0]
+        return term
 
     def _call(self, name: str) -> Expression:
         self._expect("sign", "(")

@@ -28,6 +28,7 @@ class _Tally:
         parsed = query.parse(text)
         self.source = parsed.source
         self.matches = parsed.matches
+        self.modules = parsed.only.get("moduleId")
         self.numbers = bytearray()
         self.total = 0
 
@@ -89,17 +90,18 @@ class Tallies:
                 tally.set(position, 0)
             return
         connected = self._store.connected(device_id, document)
-        views: dict[str, list[Json]] = {}
+        twin: Json | None = None
+        modules: Json | None = None
+        views: dict[str, Json] = {}
         for tally in tallies:
-            if tally.source not in views:
-                views[tally.source] = _views(self._store, tally.source, device_id, document, connected)
-            tally.set(position, sum(map(tally.matches, views[tally.source])))
-
-
-def _views(store: HubStore, source: str, device_id: str, document: Json, connected: bool) -> list[Json]:
-    if source == "devices":
-        return [twin_view(device_id, document, connected=connected, metadata=False)]
-    return [
-        module_twin_view(device_id, name, module, connected=connected, metadata=False)
-        for name, module in store.modules(device_id).items()
-    ]
+            if tally.source == "devices":
+                twin = twin or twin_view(device_id, document, connected=connected, metadata=False)
+                tally.set(position, int(tally.matches(twin)))
+                continue
+            if modules is None:
+                modules = self._store.modules(device_id)
+            asked = modules if tally.modules is None else [name for name in tally.modules if name in modules]
+            for name in asked:
+                if name not in views:
+                    views[name] = module_twin_view(device_id, name, modules[name], connected=connected, metadata=False)
+            tally.set(position, sum(tally.matches(views[name]) for name in asked))

@@ -373,6 +373,19 @@ def test_queries_are_answered_in_pages() -> None:
     with_hub(work)
 
 
+def test_devices_that_a_query_names_are_found_without_a_look_at_the_others() -> None:
+    async def work(hub: HubService) -> None:
+        register(hub.world, "truck-{number}", 1_000_000)
+        text = "SELECT deviceId, moduleId FROM devices.modules WHERE deviceId IN ['truck-0999999', 'edge-01', 'nobody']"
+        found = await pages(hub, text, 3)
+        assert [[(entry["deviceId"], entry["moduleId"]) for entry in page] for page in found] == [
+            [("edge-01", "$edgeAgent"), ("edge-01", "$edgeHub"), ("truck-0999999", "$edgeAgent")],
+            [("truck-0999999", "$edgeHub")],
+        ]
+
+    with_hub(work)
+
+
 def test_a_query_says_what_kind_of_items_it_gives() -> None:
     async def work(hub: HubService) -> None:
         twins = await hub.call("POST", QUERY, {"query": "SELECT * FROM devices"})

@@ -171,3 +171,30 @@ def test_any_text_is_a_condition_or_refused(text: str) -> None:
     except QueryError:
         return
     assert condition(DEVICE) in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("condition", "ids"),
+    [
+        ("deviceId = 'a'", {"a"}),
+        ("'a' = deviceId", {"a"}),
+        ("deviceId IN ['a', 'b']", {"a", "b"}),
+        ("tags.site = 'lab' AND deviceId IN ['a', 'b'] AND deviceId = 'b'", {"b"}),
+        ("(deviceId = 'a' OR deviceId = 'b') AND tags.x = 1", {"a", "b"}),
+        ("deviceId = 'a' OR tags.x = 1", None),
+        ("NOT deviceId = 'a'", None),
+        ("deviceId NIN ['a']", None),
+        ("deviceId NOT IN ['a']", None),
+        ("deviceId != 'a'", None),
+        ("deviceId IN ['a', tags.x]", None),
+        ("tags.deviceId = 'a'", None),
+        ("deviceId = tags.x", None),
+    ],
+)
+def test_a_query_knows_the_only_devices_that_can_match(condition: str, ids: set[str] | None) -> None:
+    assert parse("SELECT * FROM devices WHERE CONDITION".replace("CONDITION", condition)).only.get("deviceId") == ids
+
+
+def test_a_query_knows_the_only_modules_that_can_match() -> None:
+    text = "SELECT * FROM devices.modules WHERE moduleId = '$edgeAgent' AND tags.x = 1 AND deviceId IN ['a', 'b']"
+    assert parse(text).only == {"moduleId": {"$edgeAgent"}, "deviceId": {"a", "b"}}
