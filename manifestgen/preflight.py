@@ -81,10 +81,12 @@ def preflight(manifest: Manifest, distribution: Distribution, platform: Platform
         if module.image_text is not None:
             users.setdefault(trim(module.image_text), []).append(module)
     credentials = manifest.credentials()
+    used = {match(credentials, image) for image in users}
+    idle = [entry for key, entry in credentials.items() if key not in used]
     pool = ThreadPoolExecutor(min(_ASKERS, len(users)) or 1, thread_name_prefix="preflight")
     try:
         asked = [
-            pool.submit(_pull, image, modules, credentials, distribution, platform, layered=manifest.layered)
+            pool.submit(_pull, image, modules, credentials, idle, distribution, platform, layered=manifest.layered)
             for image, modules in users.items()
         ]
         return tuple(future.result() for future in asked)
@@ -140,6 +142,7 @@ def _pull(
     image: str,
     modules: Sequence[Module],
     credentials: Mapping[str, RegistryCredential],
+    idle: Sequence[RegistryCredential],
     distribution: Distribution,
     platform: Platform | None,
     *,
@@ -152,17 +155,19 @@ def _pull(
     unasked = _not_asked(image, modules)
     if unasked:
         return _with(pull, State.NOT_ASKED, words=unasked)
-    credential = Credential(entry.address, entry.username, entry.password) if entry else None
     try:
         ImageReference.parse(image)  # what edgeAgent refuses never comes to a pull
+        locate(image)
+    except InputError as error:
+        return _with(pull, State.FAILED, trouble=Trouble.NO_IMAGE_NAME, words=error.what, fix=error.fix)
+    credential = Credential(entry.address, entry.username, entry.password) if entry else None
+    try:
         remote = distribution.find(image, credential, platform)
     except PullError as error:
-        what, fix = _explained(error, image, entry, credentials, layered=layered)
+        what, fix = _explained(error, image, entry, idle, layered=layered)
         if error.trouble in _MISSING:
             return _nearest(pull, error, image, credential, distribution)
         return _with(pull, State.FAILED, trouble=error.trouble, words=what, fix=fix)
-    except InputError as error:
-        return _with(pull, State.FAILED, trouble=Trouble.NO_IMAGE_NAME, words=error.what, fix=error.fix)
     if platform is not None and remote.platforms and platform.choose(remote.platforms) is None:
         words, fix = _wrong_platform(remote, platform)
         return _with(pull, State.FAILED, remote=remote, trouble=Trouble.PLATFORM_MISSING, words=words, fix=fix)
@@ -195,14 +200,14 @@ def _explained(
     error: PullError,
     image: str,
     entry: RegistryCredential | None,
-    credentials: Mapping[str, RegistryCredential],
+    idle: Sequence[RegistryCredential],
     *,
     layered: bool,
 ) -> tuple[str, str]:
     """What is wrong and what to do, in words of the manifest where the credential is what is wrong."""
     host = registry_host(image)
     if error.trouble is Trouble.LOGIN_REQUIRED and entry is None:
-        near = _nearly(credentials, host)
+        near = _nearly(idle, host)
         if host is None:
             return (
                 "the device pulls an image without a '/' without logging in, and the registry does not let it",
@@ -244,11 +249,11 @@ def _is_acr_token(entry: RegistryCredential) -> bool:
     return rest.startswith("azurecr.") and entry.username.lower() != name
 
 
-def _nearly(credentials: Mapping[str, RegistryCredential], host: str | None) -> RegistryCredential | None:
-    """The credential that was meant for a host and whose address never equals it."""
+def _nearly(idle: Sequence[RegistryCredential], host: str | None) -> RegistryCredential | None:
+    """The credential, among those of no image, that was meant for a host and whose address never equals it."""
     if host is None:
         return None
-    found = {_essence(entry.address): entry for entry in [*credentials.values()][::-1]}
+    found = {_essence(entry.address): entry for entry in reversed(idle)}
     without_port = {essence.partition(":")[0]: entry for essence, entry in found.items() if essence != DOCKER_HUB}
     return found.get(_essence(host)) or without_port.get(host.lower().partition(":")[0])
 

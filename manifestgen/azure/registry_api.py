@@ -61,7 +61,7 @@ class ImageRegistries:
         answer = self._manifest(place, login, place.reference)
         digest = _digest_of(answer, place)
         data = _object(answer, place)
-        if _media_type(answer, data) not in _INDEXES:
+        if not _is_index(answer, data):
             return self._single(place, login, digest, data)
         offered = _offered(data)
         names = tuple(dict.fromkeys(name for name, _ in offered if name is not None))
@@ -235,11 +235,9 @@ def _digest_of(answer: Answer, place: Location) -> str:
     return found if told.startswith("sha256:") else told
 
 
-def _media_type(answer: Answer, data: Mapping[str, Any]) -> str:
+def _is_index(answer: Answer, data: Mapping[str, Any]) -> bool:
     told = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if told in _INDEXES | _MANIFESTS:
-        return told
-    return str(data.get("mediaType") or next(iter(_INDEXES)) if isinstance(data.get("manifests"), list) else "")
+    return told in _INDEXES or (told not in _MANIFESTS and isinstance(data.get("manifests"), list))
 
 
 def _offered(index: Mapping[str, Any]) -> list[tuple[Platform | None, str]]:

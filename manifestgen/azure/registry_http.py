@@ -59,7 +59,7 @@ class Patience:
 
     connect: float = 10.0
     read: float = 20.0
-    total: float = 45.0
+    total: float = 30.0
     first: float = 0.5
     longest: float = 8.0
     sleep: Callable[[float], None] = time.sleep

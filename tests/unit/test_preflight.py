@@ -141,6 +141,25 @@ def test_docker_hubs_own_address_is_advised(address: str, registries: FakeDistri
     assert pull.fix == f"write the address of 'hub' as {HUB!r}"
 
 
+def test_another_registry_on_the_same_host_is_not_taken_for_a_mistake(registries: FakeDistribution) -> None:
+    registries.logins = {"plant:5000": {"one-user": "one-pass"}, "plant:6000": {}}
+    registries.push("plant:5000/a:1")
+    first, second = preflight(manifest("plant:5000/a:1", "plant:6000/a:1", one="plant:5000"), registries)
+    assert first.state is State.FOUND
+    assert second.fix == "add a registry credential whose address is 'plant:6000'"
+
+
+def test_wrong_settings_of_this_machine_are_no_failed_pull(
+    registries: FakeDistribution, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(*asked: Any) -> Any:
+        raise InputError("the proxy is none that can be used", where="HTTPS_PROXY", fix="write it as http://HOST:PORT")
+
+    monkeypatch.setattr(registries, "find", find)
+    with pytest.raises(InputError, match="HTTPS_PROXY"):
+        preflight(manifest(f"{ACME}/scorer:1.4.2"), registries)
+
+
 def test_without_any_entry_one_is_advised(registries: FakeDistribution) -> None:
     pull = one(registries, manifest(f"{ACME}/scorer:1.4.2", other="other.azurecr.io"))
     assert f"no registry credential is for '{ACME}'" in pull.words

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +13,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from manifestgen.azure.registry_api import digest
+from manifestgen.azure.registry_api import ImageRegistries, digest
 from manifestgen.cloud import Credential
+from manifestgen.distribution import Platform, PullError, RemoteImage
 from manifestgen.errors import CloudError, DeniedError, InputError
 from manifestgen.secret import Secret
 
@@ -125,3 +128,93 @@ def test_an_answer_without_a_digest_is_an_error(registry: TokenRegistry) -> None
 def test_what_is_no_image_is_wrong_input(image: str) -> None:
     with pytest.raises(InputError, match="is no image reference"):
         digest(image, None)
+
+
+INDEX, MANIFEST = "application/vnd.oci.image.index.v1+json", "application/vnd.oci.image.manifest.v1+json"
+CONFIG = {"digest": "sha256:" + "c" * 64, "size": 100}
+
+
+@dataclass
+class OddRegistry:
+    """A registry that lets everybody read, and answers what it is told to, by the last part of the path."""
+
+    HOSTS = ("odd.example",)
+
+    answers: dict[str, tuple[int, Any, dict[str, str]]] = field(default_factory=dict)
+
+    def create(self, world: Any) -> web.Application:
+        app = web.Application()
+        app.router.add_get("/{path:.*}", self.answer)
+        return app
+
+    async def answer(self, request: web.Request) -> web.Response:
+        status, body, headers = self.answers.get(request.path.rpartition("/")[2], (200, b"{}", {}))
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return web.Response(status=status, body=raw, headers=headers)
+
+    def has(self, reference: str, body: Any, status: int = 200, **headers: str) -> None:
+        self.answers[reference] = (status, body, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+@pytest.fixture
+def odd(sandbox_of: Callable[..., Any]) -> OddRegistry:
+    registry = OddRegistry()
+    sandbox_of(registry)
+    return registry
+
+
+def found(image: str = "odd.example/x:1") -> RemoteImage:
+    registries = ImageRegistries()
+    try:
+        return registries.find(image, None, Platform("linux", "arm64"))
+    finally:
+        registries.close()
+
+
+def test_an_index_without_platforms_is_asked_for_its_first_image(odd: OddRegistry) -> None:
+    part = {"config": CONFIG, "layers": [{"size": 1000}]}
+    digest = f"sha256:{hashlib.sha256(json.dumps(part).encode()).hexdigest()}"
+    odd.has("1", {"manifests": [{"digest": digest}]}, Content_Type=INDEX)
+    odd.has(digest, part, Content_Type=MANIFEST)
+    odd.has(CONFIG["digest"], {"os": "linux", "architecture": "arm64", "variant": "v8"})  # type: ignore[arg-type] # a text
+    assert (found().platforms, found().size) == ((Platform("linux", "arm64"),), 1100)
+
+
+def test_what_a_builder_says_about_its_build_is_no_platform(odd: OddRegistry) -> None:
+    entry = {"digest": "sha256:" + "1" * 64, "platform": {"os": "unknown", "architecture": "unknown"}}
+    other = {"digest": "sha256:" + "2" * 64, "platform": {"os": "linux", "architecture": "s390x"}}
+    odd.has("1", {"manifests": [entry, other, {"digest": "../../etc"}, 5]}, Content_Type=INDEX)
+    assert found().platforms == (Platform("linux", "s390x"),)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "words"),
+    [
+        (200, b"<html>", {}, "no JSON object"),
+        (200, [], {}, "no JSON object"),
+        (200, {"config": {}}, {"Content_Type": MANIFEST}, "is no container image"),
+        (200, {"config": {"digest": "../x"}}, {"Content_Type": MANIFEST}, "is no container image"),
+        (200, {}, {"Docker_Content_Digest": "sha256:" + "0" * 64}, "sent something else than sha256:0000"),
+        (418, {"errors": [{"code": "TEAPOT", "message": "I am a teapot"}]}, {}, "status 418: I am a teapot"),
+        (
+            403,
+            {"errors": [{"code": "DENIED", "message": "not from here"}]},
+            {},
+            "without a login read 'x': not from here",
+        ),
+    ],
+)
+def test_an_odd_answer_is_said_and_not_guessed_at(
+    status: int, body: Any, headers: dict[str, str], words: str, odd: OddRegistry
+) -> None:
+    odd.has("1", body, status, **headers)
+    with pytest.raises(PullError) as caught:
+        found()
+    assert words in caught.value.what
+
+
+def test_a_next_page_elsewhere_is_not_read(odd: OddRegistry) -> None:
+    odd.has("list", {"tags": ["1", 2]}, Link='<https://evil.example/v2/x/tags/list>; rel="next"')
+    registries = ImageRegistries()
+    assert registries.tags("odd.example/x:1", None) == ("1",)
+    registries.close()
