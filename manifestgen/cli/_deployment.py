@@ -389,15 +389,19 @@ def roll_back(
     name: str, number: int | None, *, yes: bool, no_wait: bool, timeout: float, hub: str | None, console: Console
 ) -> None:
     """Make a deployment again what it was before."""
-    from manifestgen.fleet.deployment import name_of, survey
+    from manifestgen.fleet.deployment import name_of, survey, with_content
     from manifestgen.fleet.former import find
     from manifestgen.fleet.proposal import propose
     from manifestgen.history import state_folder
+    from manifestgen.rotation import renewed
 
     service = open_hub(hub, project_here())
     name = name_of(name)
     former = find(service.host, name, state_folder(), number, survey(service, name).current)
-    proposal = propose(service, former.deployment)
+    content, notes = renewed(former.deployment.content, state_folder())
+    for note in notes:
+        console.progress(note)
+    proposal = propose(service, with_content(former.deployment, content) if notes else former.deployment)
     show(proposal, console)
     carry_out(service, proposal, console, yes=yes, wait=not no_wait, patience=patience(seconds(timeout)))
 

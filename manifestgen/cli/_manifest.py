@@ -69,10 +69,13 @@ def _from_project(file: Path, manifest: Manifest, hosts: Sequence[str]) -> Mappi
     from manifestgen.cli._cloud import Clouds
     from manifestgen.project.credentials import on_this_machine, source_of
     from manifestgen.render import repositories
+    from manifestgen.render.registry import image_hosts
 
-    found = {
-        host: (login.username, login.password) for host, login in on_this_machine(project, hosts, os.environ).items()
-    }
+    # All of them: how variables are called depends on which other registries there are.
+    named = image_hosts(manifest)
+    logins = on_this_machine(project, tuple(named.values()), os.environ)
+    here = {host.lower(): (login.username, login.password) for host, login in logins.items()}
+    found = {host: here[host.lower()] for host in hosts if host.lower() in here}
     pulled = repositories(manifest)
     missing = [host for host in hosts if host not in found and source_of(project, host) in ("admin", "token")]
     asked = {host: pulled.get(host.lower(), frozenset()) for host in missing}

@@ -16,7 +16,6 @@ from manifestgen.errors import InputError, Interrupted, NotFoundError
 if TYPE_CHECKING:
     from manifestgen.cli._cloud import Clouds
     from manifestgen.cloud import Hub
-    from manifestgen.plan import Plan
     from manifestgen.project import Project
     from manifestgen.rotation import DeviceOutcome, Login, Observer, Rotated, Target
 
@@ -124,17 +123,13 @@ class Rotating:
         return devices(hub, self.chosen.devices, observer, patience=Patience(timeout=self.timeout))
 
     def _observer(self) -> Observer:
-        from manifestgen.cli.apply import keep_snapshot
         from manifestgen.report.credentials import outcome_line
         from manifestgen.rotation import Observer
 
         def device(outcome: DeviceOutcome) -> None:
             self.console.progress(outcome_line(outcome))
 
-        def snapshot(planned: Plan) -> None:
-            keep_snapshot(planned)
-
-        return Observer(self._permit, self.console.progress, device, snapshot)
+        return Observer(self._permit, self.console.progress, device)
 
     def _permit(self, words: str) -> None:
         self.console.progress(words)
@@ -153,9 +148,7 @@ class Rotating:
 def _deployment(hub: Hub, text: str, timeout: float, console: Console) -> Target:
     """An automatic deployment as the target of a rotation: its content is replaced, the hub does the rest."""
     from manifestgen.fleet.deployment import current, name_of, with_content
-    from manifestgen.fleet.former import keep
     from manifestgen.fleet.replace import Observer, Patience, replace
-    from manifestgen.history import state_folder
     from manifestgen.rotation import Target
 
     name = name_of(text)
@@ -171,9 +164,8 @@ def _deployment(hub: Hub, text: str, timeout: float, console: Console) -> Target
         found = current(hub, name)
         if found is None:
             raise NotFoundError(f"deployment {name!r} is gone", where=hub.host, fix="look who deleted it")
-        observer = Observer(
-            step=console.progress, snapshot=lambda deployment: keep(hub.host, deployment, state_folder())
-        )
+        # No snapshot: it would differ in the former password only, which nobody should go back to.
+        observer = Observer(step=console.progress)
         wanted = with_content(found, login.put_into(found.content))
         replace(hub, wanted, patience=Patience(timeout=timeout), observer=observer)
         return ()

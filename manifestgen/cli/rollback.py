@@ -40,13 +40,15 @@ def command(
     """Set what a device, or an automatic deployment, had before an apply, and wait until it runs it.
 
     Shows what would change and asks, as apply does. Modules that were added since are removed.
-    Brings back what the hub held: images that are gone from their registry stay gone.
+    Brings back what the hub held, but for passwords of tokens that were renewed since: images
+    that are gone from their registry stay gone.
     """
     from manifestgen.apply import Patience, carry_out, read_state
     from manifestgen.cli.apply import keep_snapshot, permission, show_plan, tell
     from manifestgen.history import find, latest_other, state_folder
     from manifestgen.manifest.manifest import Manifest
     from manifestgen.plan import plan
+    from manifestgen.rotation import renewed
 
     if deployment is not None and device_id is None:
         from manifestgen.cli._deployment import roll_back
@@ -61,7 +63,10 @@ def command(
         snapshot = latest_other(service.host, device_id, state_folder(), state.content)
     else:
         snapshot = find(service.host, device_id, state_folder(), number)
-    planned = plan(Manifest.of(snapshot.content), state)
+    content, notes = renewed(snapshot.content, state_folder())
+    for note in notes:
+        console.progress(note)
+    planned = plan(Manifest.of(content), state)
     show_plan(planned, console)
     outcome = carry_out(
         planned,

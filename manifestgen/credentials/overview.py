@@ -13,7 +13,7 @@ from manifestgen.credentials.token import is_current, live, name_of
 from manifestgen.errors import ManifestgenError
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.project import Project
-from manifestgen.project.credentials import on_this_machine, source_of
+from manifestgen.project.credentials import on_this_machine, settings, source_of, variable_suffixes
 from manifestgen.project.sections import Source
 from manifestgen.render import named_hosts, needed_hosts
 
@@ -75,7 +75,10 @@ def overview(
         elif source == "token":
             one = _kept(one, name_of(project), root, now)
         elif source in ("env", "file"):
-            one = replace(one, problem="no user name and password", fix="see 'manifestgen render' for what to set")
+            suffix = variable_suffixes(hosts)[host]
+            fix = f"set ACR_USERNAME_{suffix} and ACR_PASSWORD_{suffix}"
+            fix = fix if source == "env" else f"add {host} to {settings(project).file}"
+            one = replace(one, problem="no user name and password", fix=fix)
         if source in ("admin", "token") or ".azurecr." in host:
             one = _asked(one, registry, registry_of, root, now)
         yield one

@@ -5,11 +5,12 @@ more, that one is dropped. What has been done is read from the registry and from
 was killed anywhere is finished by the next one; kept on this machine is only the new password, which Azure tells once.
 
 `rotate` does it; `entry` finds and replaces the credential in a manifest, `password` makes the new password, `device`
-moves one device to it.
+moves one device to it. `renewed` puts it into a manifest from former times.
 """
 
 from manifestgen.rotation.device import DeviceOutcome
 from manifestgen.rotation.entry import Login
+from manifestgen.rotation.renew import renewed
 from manifestgen.rotation.rotate import Left, Observer, Rotated, Target, devices, rotate
 
-__all__ = ["DeviceOutcome", "Left", "Login", "Observer", "Rotated", "Target", "devices", "rotate"]
+__all__ = ["DeviceOutcome", "Left", "Login", "Observer", "Rotated", "Target", "devices", "renewed", "rotate"]

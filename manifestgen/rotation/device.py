@@ -14,7 +14,7 @@ from manifestgen.gate import verify
 from manifestgen.manifest.document import read
 from manifestgen.manifest.dump import dump
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.plan import DeviceState, Plan, plan
+from manifestgen.plan import DeviceState, plan
 from manifestgen.rotation.entry import Login
 
 # A device that somebody else changes at the same time is read and changed again.
@@ -46,7 +46,6 @@ def move(
     hub: Hub,
     device: str,
     login: Login,
-    snapshot: Callable[[Plan], None],
     patience: Patience,
     *,
     clock: Callable[[], float] = time.monotonic,
@@ -64,7 +63,7 @@ def move(
             if not login.passwords_in(state.content):
                 return DeviceOutcome(device, "unaffected", f"it has no credential of {login.username}")
             try:
-                changed = _set(hub, state, login, snapshot) or changed
+                changed = _set(hub, state, login) or changed
                 break
             except ManifestgenError as error:
                 if attempt == _ATTEMPTS or isinstance(error, FoundError | DeniedError | NotFoundError):
@@ -101,13 +100,13 @@ def has_taken(agent: Twin, login: Login) -> bool:
     return login.is_in(content) and agent.reported.get("lastDesiredVersion") == agent.desired_version
 
 
-def _set(hub: Hub, state: DeviceState, login: Login, snapshot: Callable[[Plan], None]) -> bool:
-    """Set the device's own manifest with the new password; whether there was anything to set."""
+def _set(hub: Hub, state: DeviceState, login: Login) -> bool:
+    """Set the device's own manifest with the new password; whether there was anything to set.
+
+    No snapshot is kept: it would differ in the former password only, which nobody should go back to.
+    """
     content = login.put_into(state.content)
     # What is on the device was taken once; only what the hub itself would refuse now is worth stopping for.
     verify(read(dump(content), f"the manifest of device {state.device.id!r}"), force=True)
     planned = plan(Manifest.of(content), state)
-    if not planned.changes:
-        return False
-    snapshot(planned)
     return apply(planned, hub)

@@ -16,7 +16,6 @@ from manifestgen.credentials import kept as keeping
 from manifestgen.credentials.kept import Kept
 from manifestgen.credentials.token import expiry_from
 from manifestgen.errors import InputError, NotFoundError
-from manifestgen.plan import Plan
 from manifestgen.rotation import password as passwords
 from manifestgen.rotation.device import DeviceOutcome, has_taken, move, state_of
 from manifestgen.rotation.entry import Login, agent_content, images_of
@@ -74,13 +73,11 @@ class Observer:
         permit: is shown a sentence about what will be done, and raises to stop before anything is.
         step: a step that was taken.
         device: a device's outcome.
-        snapshot: keeps what a device has before it is changed.
     """
 
     permit: Callable[[str], None] = lambda text: None
     step: Callable[[str], None] = lambda text: None
     device: Callable[[DeviceOutcome], None] = lambda outcome: None
-    snapshot: Callable[[Plan], None] = lambda planned: None
 
 
 @dataclass(frozen=True)
@@ -168,7 +165,7 @@ def devices(
 
     Args:
         ids: of the devices.
-        observer: told each device's outcome, and keeps what it had.
+        observer: told each device's outcome.
         patience: with each device's rollout.
         workers: devices that are changed at the same time.
     """
@@ -186,9 +183,7 @@ def devices(
         outcomes: dict[str, DeviceOutcome] = {}
         waiting = patience or Patience()
         try:
-            moving = [
-                pool.submit(move, hub, one, login, observer.snapshot, waiting, clock=clock, sleep=sleep) for one in ids
-            ]
+            moving = [pool.submit(move, hub, one, login, waiting, clock=clock, sleep=sleep) for one in ids]
             for done in as_completed(moving):
                 outcome = done.result()
                 outcomes[outcome.device] = outcome

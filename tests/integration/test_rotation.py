@@ -79,6 +79,17 @@ def test_a_device_gets_the_second_password_and_the_first_ends(
     assert again.json["applied"] is False
 
 
+def test_going_back_to_before_a_rotation_keeps_the_password_that_works(
+    running: Any, quick: Any, works: Callable[[], bool]
+) -> None:
+    assert in_this_process("deploy", running, "--yes", "--set", "ttl=60").code == 0
+    assert in_this_process("credentials", "rotate", running, "--yes").code == 0
+    ended = in_this_process("rollback", "--device", running.device, "--yes")
+    assert ended.code == 0, ended
+    assert "with the latest password of token" in ended.stderr
+    assert works()
+
+
 def test_a_device_that_is_offline_keeps_a_password_that_works(
     running: Any, quick: Any, works: Callable[[], bool], new_device: Callable[[], str]
 ) -> None:

@@ -20,7 +20,7 @@ from manifestgen.cloud import Configuration, RegistryInfo, Token
 from manifestgen.credentials import kept
 from manifestgen.credentials.token import make
 from manifestgen.errors import CloudError, DeniedError, InputError, Interrupted
-from manifestgen.rotation import DeviceOutcome, Login, Observer, Rotated, devices, rotate
+from manifestgen.rotation import DeviceOutcome, Login, Observer, Rotated, devices, renewed, rotate
 from manifestgen.secret import Secret
 
 HOST, NAME, REPOSITORY = "acme.azurecr.io", "manifestgen-scorer", "scorer"
@@ -449,6 +449,17 @@ def test_killed_at_every_step_and_run_again(
 def test_a_hundred_devices_of_which_three_are_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = iter([3, 60, 333, 620])
     assert walk(tmp_path, 100, 3, steps, True, monkeypatch) == 4
+
+
+def test_a_manifest_from_before_gets_the_latest_password(world: World) -> None:
+    device = world.add("edge-1")
+    before = manifest(NAME, next(iter(world.passwords(device))))
+    assert renewed(before, world.root) == (before, ())
+    world.rotate(device)
+    content, notes = renewed(before, world.root)
+    (now,) = world.passwords(device)
+    assert content == manifest(NAME, now)
+    assert notes == (f"with the latest password of token {NAME} for {HOST}, not that of back then",)
 
 
 def test_the_login_of_a_rotation_shows_no_password() -> None:
