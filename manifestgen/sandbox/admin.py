@@ -264,10 +264,8 @@ def _devices(sandbox: Sandbox) -> list[web.RouteDef]:
             _typed(body, "message", str, ""),
             _typed(body, "exit_code", int, 1),
             _typed(body, "image", str, ""),
-            _typed(body, "share", float, 1.0),
+            _share(body),
         )
-        if not 0 <= fault.share <= 1:
-            raise ValueError(f"share must be from 0 to 1, not {fault.share}")
         faults.set_module_fault(world, request.match_info["id"], request.match_info["module"], fault)
         return web.json_response({})
 
@@ -290,6 +288,13 @@ async def _body(request: web.Request) -> Mapping[str, Any]:
     if not isinstance(data, dict):
         raise ValueError("the body must be a JSON object")
     return data
+
+
+def _share(body: Mapping[str, Any]) -> float:
+    value = body.get("share", 1)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"share must be from 0 to 1, not {value!r}")
+    return float(value)
 
 
 def _typed(body: Mapping[str, Any], key: str, kind: type, default: Any = None) -> Any:

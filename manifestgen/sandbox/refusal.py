@@ -39,6 +39,7 @@ _CODES = {
     503: "ServiceUnavailable",
     504: "GatewayTimeout",
 }
+_PUBLIC_REGISTRIES = frozenset({"mcr.microsoft.com", "ghcr.io", "quay.io"})
 _REGISTRY_CODES = {401: "UNAUTHORIZED", 403: "DENIED", 404: "NOT_FOUND", 405: "UNSUPPORTED", 429: "TOOMANYREQUESTS"}
 
 
@@ -57,7 +58,7 @@ def refusal(host: str, status: int, message: str = "", *, code: str = "") -> web
         return hub_refusal(status, code or _HUB_CODES.get(status, "InvalidErrorCode"), message)
     if ".blob." in name:
         return _blob_refusal(status, code or _CODES.get(status, "InvalidInput"), message)
-    if name.endswith(".azurecr.io") or name == "mcr.microsoft.com":
+    if ".azurecr." in name or name in _PUBLIC_REGISTRIES:
         return registry_refusal(status, code or _REGISTRY_CODES.get(status, "UNKNOWN"), message)
     if name == "login.microsoftonline.com":
         return entra_refusal(status, code or "temporarily_unavailable", message)

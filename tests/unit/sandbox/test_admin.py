@@ -217,3 +217,22 @@ def test_an_image_that_cannot_be_made_is_refused(sandbox: Any, body: dict[str, A
 def test_a_password_that_is_not_there_cannot_expire(sandbox: Any) -> None:
     path = "/registries/sandboxmodels/tokens/nobody/password1"
     assert "has no 'password1'" in _refused(sandbox, "PUT", path, json={"expiry": "2001-01-01"})
+
+
+def test_a_share_of_the_devices_fails(sandbox: Any) -> None:
+    sandbox.admin("PUT", "/devices/*/modules/scorer", {"kind": "exit", "share": 0.5})
+    failing = [faults.module_fault(sandbox.world, f"truck-{number}", "scorer") is not None for number in range(100)]
+    assert 25 < sum(failing) < 75
+    sandbox.admin("DELETE", "/devices/*/modules/scorer")
+    assert faults.module_fault(sandbox.world, "truck-1", "scorer") is None
+    for share in (2, True, "half"):
+        body = {"kind": "exit", "share": share}
+        assert "share must be from 0 to 1" in _refused(sandbox, "PUT", "/devices/*/modules/scorer", json=body)
+
+
+@pytest.mark.parametrize("host", ["ghcr.io", "quay.io", "sandboxmodels.azurecr.io", "mcr.microsoft.com"])
+def test_a_fault_of_a_registry_speaks_as_registries_do(sandbox: Any, host: str) -> None:
+    sandbox.fault("status", status=429, retry_after=7, match={"host": host})
+    answer = requests.get(f"https://{host}/v2/", timeout=10)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "7")
+    assert answer.json()["errors"][0]["code"] == "TOOMANYREQUESTS"

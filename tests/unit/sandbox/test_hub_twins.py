@@ -204,3 +204,21 @@ def test_a_null_in_a_manifest_is_dropped() -> None:
         assert {key: value for key, value in desired.items() if not key.startswith("$")} == {"b": {}}
 
     with_hub(work)
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_what_python_alone_takes_for_a_number_is_not_json(word: str) -> None:
+    async def work(hub: HubService) -> None:
+        answer = await hub.call("PATCH", "/twins/edge-01", raw=f'{{"tags": {{"a": {word}}}}}'.encode())
+        assert (answer.status, answer.code) == (400, "ArgumentInvalid")
+
+    with_hub(work)
+
+
+def test_a_text_that_is_no_unicode_is_kept_as_it_came() -> None:
+    async def work(hub: HubService) -> None:
+        answer = await hub.call("PATCH", "/twins/edge-01", raw=b'{"tags": {"half": "\\ud83d"}}')
+        assert answer.status == 200
+        assert (await hub.get("/twins/edge-01"))["tags"] == {"half": "\ud83d"}
+
+    with_hub(work)
