@@ -59,15 +59,16 @@ class Progress:
         """Devices that report success and none of whose modules crash."""
         return max(0, min(self.succeeded, self.due - self.failing))
 
-    def reached(self, share: float) -> bool:
+    def reached(self, share: float, *, failing: int = 0) -> bool:
         """Whether this share of the devices runs it, and the hub's counts are those of all devices.
 
         Args:
             share: from 0 to 1.
+            failing: so many of them may fail instead.
         """
         if self.targeted < self.matched:
             return False
-        return not self.counted or self.healthy >= math.ceil(share * self.due - 1e-9)
+        return not self.counted or self.healthy + failing >= math.ceil(share * self.due - 1e-9)
 
     def exceeds(self, share: float) -> bool:
         """Whether more than this share of the devices fails."""

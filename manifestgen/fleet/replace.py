@@ -60,7 +60,8 @@ class Goal:
 
     Attributes:
         wait_for: share of the devices that must run it, from 0 to 1.
-        abort_if_failing: more failing devices than this share restore the former state; None never.
+        abort_if_failing: more failing devices than this share restore the former state, fewer are not waited for;
+            None: all are waited for, and nothing is restored.
         restore: restore the former state too when the time is up.
         tag_devices: whether devices may be tagged for the stages; see `stages`.
     """
@@ -291,7 +292,8 @@ class _Run:
             limit = self._goal.abort_if_failing
             if limit is None or not progress.exceeds(limit):
                 failing_since = None
-                if progress.reached(self._goal.wait_for):
+                # Where some may fail they are not waited for: a device that cannot run it never will.
+                if progress.reached(self._goal.wait_for, failing=0 if limit is None else progress.failing):
                     return progress
             elif failing_since is None:
                 failing_since = now

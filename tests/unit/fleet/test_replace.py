@@ -266,6 +266,18 @@ def test_a_failure_that_passes_does_not_abort() -> None:
     assert apply(hub, deployment(2), patience=clock.patience(), goal=Goal(abort_if_failing=0.02)).finished
 
 
+def test_failures_that_are_allowed_are_not_waited_for() -> None:
+    hub = fleet(10)
+    apply(hub, deployment(1))
+    hub.bad_images, hub.broken = {"acme.azurecr.io/scorer:2": "Could not pull image"}, {"edge-04"}
+    outcome = apply(hub, deployment(2), goal=Goal(abort_if_failing=0.1))
+    assert outcome.finished
+    assert outcome.progress is not None and (outcome.progress.healthy, outcome.progress.failing) == (9, 1)
+    hub.bad_images["acme.azurecr.io/scorer:3"] = "Could not pull image"
+    with pytest.raises(FoundError, match="1 of 10 devices fail"):
+        apply(hub, deployment(3), goal=Goal(abort_if_failing=0.09))
+
+
 def test_a_module_that_crashes_is_a_failure_although_the_hub_counts_success() -> None:
     hub = fleet(2)
     apply(hub, deployment(1))
@@ -357,7 +369,7 @@ def test_an_interrupted_replacement_does_not_make_its_priority_and_condition_las
     hub = fleet(4)
     apply(hub, deployment(1))
     hub.connect("edge-03", connected=False)
-    with pytest.raises(FoundError):
+    with pytest.raises(FoundError, match="stage 1 of 2"):
         apply(hub, deployment(2), stages=parse("99%"))
     known = current(hub, "scorer")
     assert known is not None
@@ -370,7 +382,8 @@ def test_an_interrupted_replacement_does_not_make_its_priority_and_condition_las
 
 def test_a_first_rollout_in_stages_that_was_interrupted_needs_its_condition() -> None:
     hub = fleet(4)
-    hub.connect("edge-02", connected=False)
+    for number in range(4):
+        hub.connect(f"edge-{number:02}", connected=False)
     with pytest.raises(FoundError):
         apply(hub, deployment(1), stages=parse("1%"))
     with pytest.raises(InputError, match="in stages and was interrupted"):
