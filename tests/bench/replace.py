@@ -166,7 +166,7 @@ def applied(file: str, *more: str) -> subprocess.CompletedProcess[str]:
 
 def kills(devices: int, every: int) -> int:
     """Kill a replacement at each of its requests, before it is sent and after, and run it again."""
-    admin("POST", "/devices", {"id": "truck-{number}", "count": devices, "tags": {"site": "lab"}})
+    admin("POST", "/devices", {"id": "press-{number}", "count": devices, "tags": {"site": "lab"}})
     service = hub()
     worst = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -204,8 +204,11 @@ def kills(devices: int, every: int) -> int:
 
 
 def canary(devices: int) -> int:
-    """Let five in a hundred devices fail with a new content, and see that the others never get it."""
-    admin("POST", "/devices", {"id": "truck-{number}", "count": devices, "tags": {"site": "lab"}})
+    """Let five in a hundred devices fail with a new content, and see that the others never get it.
+
+    With other ids it may happen that next to none of those that fail are in the first stage, and the second one begins.
+    """
+    admin("POST", "/devices", {"id": "press-{number}", "count": devices, "tags": {"site": "lab"}})
     bad = f"{IMAGE}:1.5"
     admin("PUT", f"/devices/*/modules/{NAME}", {"kind": "pull", "share": 0.05, "image": bad, "message": "disk full"})
     with tempfile.TemporaryDirectory() as folder:
