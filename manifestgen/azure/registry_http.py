@@ -1,4 +1,4 @@
-"""HTTP to container registries, as plainly as it can be had: no redirect is followed, no cookie kept, no ~/.netrc read.
+"""HTTP to container registries, as plainly as it can be had: no cookie is kept, no ~/.netrc read, nothing done unasked.
 
 urllib3 itself, which requests is made of: one pool of connections and one TLS context serve all threads, and every
 step that could carry a credential somewhere is written out in `registry_login` and `registry_api`.
@@ -6,18 +6,15 @@ step that could carry a credential somewhere is written out in `registry_login` 
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import tenacity
 import urllib3
@@ -31,8 +28,8 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
+from manifestgen.azure.registry_network import needs_none, proxies_of, proxy_of, tls_context
 from manifestgen.distribution import PullError, Trouble
-from manifestgen.errors import InputError
 from manifestgen.secret import Secret, redact
 
 _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
@@ -40,8 +37,6 @@ _REDIRECTING: Final = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS: Final = 5
 _CHUNK: Final = 1 << 16
 _LONGEST_WORDS: Final = 300
-# In the order in which requests, and so Microsoft's SDKs, look for them; the last is for whatever uses OpenSSL.
-_CA_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 # What OpenSSL calls an answer that is no TLS; which one depends on its version and on the answer.
 _NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
 
@@ -124,10 +119,10 @@ class Http:
 
     def __init__(self, patience: Patience, environ: Mapping[str, str]) -> None:
         self.patience = patience
-        self._proxies = _proxies_of(environ)
+        self._proxies = proxies_of(environ)
         self._pools: dict[str, urllib3.PoolManager] = {}
         # Reading the certificates takes tens of milliseconds: once, and before several threads could do it.
-        self._context = _context(environ)
+        self._context = tls_context(environ)
 
     def close(self) -> None:
         """Close the connections."""
@@ -225,7 +220,7 @@ class Http:
     def _pool(self, url: str) -> urllib3.PoolManager:
         parts = urlsplit(url)
         proxy = self._proxies.get(parts.scheme) or self._proxies.get("all")
-        if _needs_none(parts.netloc, parts.hostname or "", self._proxies.get("no", "")):
+        if needs_none(parts.netloc, parts.hostname or "", self._proxies.get("no", "")):
             proxy = None
         if (proxy or "") not in self._pools:
             self._pools[proxy or ""] = self._new_pool(proxy)
@@ -241,35 +236,8 @@ class Http:
         }
         if proxy is None:
             return urllib3.PoolManager(**settings)
-        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            what = f"the proxy {redact(_without_login(parts.geturl()))!r} is none that can be used"
-            raise InputError(what, where="HTTPS_PROXY", fix="write it as http://HOST:PORT")
-        login = None
-        if parts.username:
-            username, password = unquote(parts.username), unquote(parts.password or "")
-            Secret(password)
-            login = urllib3.make_headers(proxy_basic_auth=f"{username}:{password}")
-        return urllib3.ProxyManager(_without_login(parts.geturl()), proxy_headers=login, **settings)
-
-
-def _proxies_of(environ: Mapping[str, str]) -> dict[str, str]:
-    """Proxies by scheme, as `urllib.request` reads them: lower case wins; `no` holds the hosts that need none."""
-    named = sorted((name for name in environ if name.lower().endswith("_proxy")), key=str.islower)
-    found = {name.lower().removesuffix("_proxy"): environ[name] for name in named}
-    return {scheme: proxy for scheme, proxy in found.items() if proxy}
-
-
-def _needs_none(netloc: str, host: str, hosts: str) -> bool:
-    """Whether NO_PROXY names a host: `*`, the host with or without its port, a domain that it is in, or a network."""
-    for entry in filter(None, (part.strip().lower() for part in hosts.split(","))):
-        name = entry.removeprefix("*").lstrip(".")
-        if entry == "*" or any(one == name or one.endswith(f".{name}") for one in (host, netloc.lower())):
-            return True
-        with suppress(ValueError):
-            if ipaddress.ip_address(host) in ipaddress.ip_network(entry, strict=False):
-                return True
-    return False
+        url, login = proxy_of(proxy)
+        return urllib3.ProxyManager(url, proxy_headers=login, **settings)
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
@@ -279,34 +247,6 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 def _without_query(url: str) -> str:
     return _printable(url.partition("?")[0])
-
-
-def _without_login(url: str) -> str:
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
-def _context(environ: Mapping[str, str]) -> ssl.SSLContext:
-    """Trusts what a variable says, else the authorities of this machine and those of certifi."""
-    variable = next((name for name in _CA_VARIABLES if environ.get(name)), None)
-    if variable is None:
-        import certifi
-
-        context = ssl.create_default_context()
-        context.load_verify_locations(certifi.where())
-    else:
-        path = Path(environ[variable])
-        try:
-            if path.is_dir():
-                context = ssl.create_default_context(capath=str(path))
-            else:
-                context = ssl.create_default_context(cafile=str(path))
-        except OSError as error:
-            what = f"no certificates can be read from {str(path)!r}: {(error.strerror or str(error)).lower()}"
-            raise InputError(what, where=variable, fix="give a file of certificates in PEM form") from error
-    # A device's engine is written in Go, which does not insist on the letter of RFC 5280.
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    return context
 
 
 def _retry_after(state: tenacity.RetryCallState) -> float | None:

@@ -20,18 +20,19 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from manifestgen.azure.registry_http import Answer, Http
+from manifestgen.azure.registry_network import is_loopback
 from manifestgen.cloud import Credential
 from manifestgen.distribution import PullError, Trouble
 from manifestgen.secret import Secret
 
 _LIMIT: Final = 1 << 20
 _DENIED: Final = frozenset({400, 401, 403})
-_LOOPBACK: Final = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?")
 
 # RFC 9110: a challenge is a scheme, then parameters or a token68; a quoted value may have escaped characters.
 _SCHEME: Final = re.compile(r"[\s,]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)(?=\s|,|$)(?!\s*=)[ \t]*")
 _PARAMETER: Final = re.compile(
-    r"[\s,]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|([^\s,\"=][^\s,\"]*))(?=\s*(?:,|$))", re.DOTALL
+    r"[\s,]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|([^\s,\"=][^\s,\"]*))(?=\s*(?:,|$))",
+    re.DOTALL,
 )
 _TOKEN68: Final = re.compile(r"[0-9A-Za-z._~+/-]+=*(?=\s*(?:,|$))")
 
@@ -67,11 +68,6 @@ def _challenges(header: str) -> Iterator[Challenge]:
             value = parameter[3] if quoted is None else re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL)
             parameters.setdefault(parameter[1].lower(), value)
         yield Challenge(scheme[1].lower(), parameters)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host, with or without a port, is this machine by its very name."""
-    return _LOOPBACK.fullmatch(host) is not None
 
 
 class Login:

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 import trustme
 
-from manifestgen.azure.registry_http import Http, Patience, _needs_none, _proxies_of, seconds_of
+from manifestgen.azure.registry_http import Http, Patience, seconds_of
+from manifestgen.azure.registry_network import needs_none, proxies_of
 from manifestgen.distribution import PullError, Trouble
 from manifestgen.errors import InputError
 from manifestgen.secret import redact
@@ -309,7 +310,7 @@ def test_a_proxy_that_cannot_be_used_is_wrong_input(proxy: str, authority: tuple
 
 
 @pytest.mark.parametrize(
-    ("hosts", "needs_none"),
+    ("hosts", "bypassed"),
     [
         ("", False),
         ("*", True),
@@ -321,18 +322,25 @@ def test_a_proxy_that_cannot_be_used_is_wrong_input(proxy: str, authority: tuple
         ("acme.azurecr.io:8443", False),
     ],
 )
-def test_no_proxy_is_read_as_others_do(hosts: str, needs_none: bool) -> None:
-    assert _needs_none("acme.azurecr.io", "acme.azurecr.io", hosts) is needs_none
+def test_no_proxy_is_read_as_others_do(hosts: str, bypassed: bool) -> None:
+    assert needs_none("acme.azurecr.io", "acme.azurecr.io", hosts) is bypassed
+
+
+def test_this_machine_is_reached_without_a_proxy(clock: Clock, serve: Callable[..., Server]) -> None:
+    server = serve((200, {}, b"here"), tls=False)
+    http = Http(Patience(), {"HTTP_PROXY": "http://proxy.invalid:8080", "HTTPS_PROXY": "http://proxy.invalid:8080"})
+    assert http.get(f"{server.base}/", limit=LIMIT).body == b"here"
+    http.close()
 
 
 def test_no_proxy_may_name_networks() -> None:
-    assert _needs_none("10.1.2.3:5000", "10.1.2.3", "10.0.0.0/8")
-    assert not _needs_none("11.1.2.3:5000", "11.1.2.3", "10.0.0.0/8")
+    assert needs_none("10.1.2.3:5000", "10.1.2.3", "10.0.0.0/8")
+    assert not needs_none("11.1.2.3:5000", "11.1.2.3", "10.0.0.0/8")
 
 
 def test_lower_case_wins_among_the_proxies() -> None:
     environ = {"https_proxy": "http://lower", "HTTPS_PROXY": "http://upper", "HTTP_PROXY": "x", "http_proxy": ""}
-    assert _proxies_of(environ) == {"https": "http://lower"}
+    assert proxies_of(environ) == {"https": "http://lower"}
 
 
 def test_a_retry_after_may_be_a_date() -> None:
