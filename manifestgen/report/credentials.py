@@ -66,7 +66,7 @@ def rotation_text(rotated: Rotated) -> str:
     """How the devices ended up, and whether the first password could be dropped."""
     states = [one.state for one in rotated.devices]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    lines = [f"token {rotated.username} of {rotated.registry}: {counts}"]
+    lines = [f"token {rotated.username} of {rotated.registry}{f': {counts}' if counts else ''}"]
     lines += [f"  {outcome_line(one)}" for one in rotated.devices if one.state not in ("rotated", "unaffected")]
     if rotated.dropped is not None:
         lines.append(f"  {rotated.new.name} is in use, {rotated.dropped} no longer works")

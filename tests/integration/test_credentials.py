@@ -172,3 +172,13 @@ def test_a_password_that_expires_soon_is_warned_of(scoped: Any) -> None:
     data = json.loads(file.read_text())
     file.write_text(json.dumps({**data, "password": "another-password-of-it"}))
     assert "render the manifest again" in in_this_process("check", manifest, "--project", scoped).stderr
+
+
+def test_a_password_whose_answer_was_lost_is_made_anew(
+    scoped: Any, quick: Any, desired: Callable[[str], Mapping[str, Any]]
+) -> None:
+    quick.fault("reset_after", path="generateCredentials", times=1)
+    in_this_process("credentials", "create-token", scoped)  # whether it got its answer in the end or not
+    assert in_this_process("credentials", "create-token", scoped).code == 0
+    ended = in_this_process("deploy", scoped, "--yes")
+    assert ended.code == 0, ended

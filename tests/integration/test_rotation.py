@@ -182,3 +182,14 @@ class TestDevices:
         assert "one kind at a time" in complaint(both, 2)
         ready_made.edit(f"target: {{device: {ready_made.device}}}\n", "")
         assert "nothing is named" in complaint(in_this_process(*rotate), 2)
+
+
+def test_two_rotations_keep_out_of_each_others_way(tmp_path: Path) -> None:
+    from manifestgen.cli._rotation import _alone
+    from manifestgen.errors import InputError
+
+    with _alone(tmp_path), pytest.raises(InputError, match="another rotation"), _alone(tmp_path):
+        pass
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written to"), _alone(tmp_path / "file"):
+        pass

@@ -283,7 +283,7 @@ class TestExpiry:
         assert self.warnings(tmp_path, "canary-that-is-kept", warn_days=10) == []
         (words,) = self.warnings(tmp_path, "canary-that-is-kept", warn_days=11)
         assert "in 10 days" in words and "credentials rotate" in words
-        assert self.warnings(tmp_path, "whatever", username="somebody") == []
+        assert self.warnings(tmp_path, "canary-whatever", username="somebody") == []
 
     def test_a_manifest_with_a_former_password_is_told(self, tmp_path: Path) -> None:
         kept.write(tmp_path, a_password())

@@ -280,12 +280,12 @@ def test_nothing_happens_without_permission(world: World) -> None:
 
 def test_a_password_that_the_registry_does_not_take_reaches_no_device(world: World) -> None:
     world.hub.add("edge-1")
-    world.hub.set_modules("edge-1", manifest(NAME, "whatever", image=f"{HOST}/elsewhere:1"))
+    world.hub.set_modules("edge-1", manifest(NAME, "canary-whatever", image=f"{HOST}/elsewhere:1"))
     times = iter([0.0, 50.0, 100.0])
     with pytest.raises(DeniedError, match="does not pull") as caught:
         world.rotate("edge-1", clock=lambda: next(times))
     assert "--widen" in caught.value.fix
-    assert world.passwords("edge-1") == {"whatever"}
+    assert world.passwords("edge-1") == {"canary-whatever"}
 
 
 def test_a_password_that_takes_effect_late_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
