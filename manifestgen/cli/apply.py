@@ -10,7 +10,8 @@ import click
 
 from manifestgen.cli._cloud import open_hub, project_here
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
-from manifestgen.cli._deployment import Arguments, apply_deployment, deployment_options
+from manifestgen.cli._deployment import apply_deployment
+from manifestgen.cli._deployment_options import Arguments, deployment_options
 from manifestgen.cli._fleet import apply_rows
 from manifestgen.cli._fleet_options import RowOptions, row_options
 from manifestgen.cli._watching import Watching

@@ -274,6 +274,22 @@ def test_a_project_for_a_fleet_is_deployed_to_it(service: Hub, site: str, ready_
     assert ours(service, site) == [made["id"]]
 
 
+def test_the_project_s_condition_and_priority_are_those_of_its_deployment(
+    service: Hub, site: str, write: Any, ready_made: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready_made.edit(
+        f"target: {{device: {ready_made.device}}}",
+        f"target: {{deployment: {site}, condition: \"tags.site = '{site}'\", priority: 30}}",
+    )
+    monkeypatch.chdir(ready_made.root)
+    assert in_this_process("apply", write("1.4"), "--deployment", site, "--yes", "--no-wait").code == 0
+    (made,) = ours(service, site)
+    assert (service.configuration(made).condition, service.configuration(made).priority) == (
+        f"tags.site = '{site}'",
+        30,
+    )
+
+
 def test_no_password_is_shown(service: Hub, site: str, write: Any, tmp_path: Path) -> None:
     canary = f"canary-{uuid.uuid4().hex}"
 
