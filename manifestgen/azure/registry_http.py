@@ -345,7 +345,7 @@ def _slow(host: str, words: str) -> PullError:
 
 def _refused(answer: Answer, seconds: float) -> PullError:
     said = f": {answer.words}" if answer.words else ""
-    tried = f", after {seconds:.0f} s of trying" if seconds >= 0.5 else ""
+    tried = f", after {seconds:.0f} s of trying" if seconds >= 1 else ""
     if answer.status == 429:
         asked = seconds_of(answer.headers.get("Retry-After"))
         wait = "" if asked is None else f" and asks to wait {asked:.0f} s"

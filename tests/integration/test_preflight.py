@@ -70,8 +70,9 @@ def preflight(registries: Registries, tmp_path: Path, monkeypatch: pytest.Monkey
     """Runs `preflight` on a manifest of one image, with a client that trusts the registry and is in a hurry."""
     from manifestgen.azure import registry_http
 
-    defaults = (2.0, 0.3, 1.5, 0.01, 0.1, *registry_http.Patience.__init__.__defaults__[5:])
-    monkeypatch.setattr(registry_http.Patience.__init__, "__defaults__", defaults)
+    # Pauses are not waited for; what is measured is as patient as users are, for machines that are busy.
+    *limits, _, clock = registry_http.Patience.__init__.__defaults__
+    monkeypatch.setattr(registry_http.Patience.__init__, "__defaults__", (*limits, lambda seconds: None, clock))
     for name in ("HTTPS_PROXY", "https_proxy", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(registries.server.ca))
@@ -110,6 +111,10 @@ def _distrust(registries: Registries, patch: pytest.MonkeyPatch) -> None:
 
 
 def _slow(registries: Registries, patch: pytest.MonkeyPatch) -> None:
+    from manifestgen.azure import registry_http
+
+    connect, _, *more = registry_http.Patience.__init__.__defaults__
+    patch.setattr(registry_http.Patience.__init__, "__defaults__", (connect, 0.1, *more))
     registries.front.delay = 0.5
 
 

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifestgen.azure.registry_http import Answer
-from manifestgen.azure.registry_network import is_loopback
 from manifestgen.azure.registry_login import Challenge, Login, challenges
+from manifestgen.azure.registry_network import is_loopback
 from manifestgen.cloud import Credential
 from manifestgen.distribution import PullError, Trouble
 from manifestgen.secret import Secret, redact
