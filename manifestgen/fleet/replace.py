@@ -164,15 +164,14 @@ class _Run:
         former = next((old for old in reversed(self._old) if STAGE_LABEL not in old.labels), None)
         if former is not None:
             self._observer.snapshot(of_configuration(former))
-        for stage in stages:
-            if stage.untagged:
-                tag(self._hub, stage.untagged)
-                self._step(f"tagged {len(stage.untagged)} devices for stage {stage.title}")
         progress: Progress | None = None
         begin = begun_at(self._there, len(stages))
         for number, stage in enumerate(stages[:-1]):
             if number < begin:
                 continue
+            if stage.untagged:
+                tag(self._hub, stage.untagged)
+                self._step(f"tagged {len(stage.untagged)} devices for stage {stage.title}")
             self._put(self._in_stage(stage, number, len(stages), resumed=number == begin))
             title = f"stage {number + 1} of {len(stages)} ({stage.title})"
             progress = self._wait(title)
