@@ -108,7 +108,7 @@ def test_a_device_that_is_offline_keeps_a_password_that_works(
 
 
 def test_killed_three_times_and_run_again(running: Any, quick: Any, works: Callable[[], bool]) -> None:
-    quick.fault("latency", host=r"sandbox-hub\..*", seconds=0.1, times="forever")
+    quick.fault("latency", host=r"sandbox-hub\..*", seconds=0.03, times="forever")
     for words in ("made password2", "takes password2", "rotated"):
         rotating = started("credentials", "rotate", running, "--yes", cwd=running.root)
         rotating.until_it_says(words)

@@ -441,14 +441,14 @@ def walk(root: Path, ids: int, offline: int, steps: Iterator[int], after: bool, 
 def test_killed_at_every_step_and_run_again(
     offline: int, after: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killed = walk(tmp_path, 3, offline, iter(range(1, 1000)), after, monkeypatch)
+    killed = walk(tmp_path, 2, offline, iter(range(1, 1000)), after, monkeypatch)
     # To make (two files, one request), to prove, to set and to wait for each device, to look around, to end the first.
-    assert killed > 20
+    assert killed > 15
 
 
 def test_a_hundred_devices_of_which_three_are_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    steps = iter([3, 60, 333, 620])
-    assert walk(tmp_path, 100, 3, steps, True, monkeypatch) == 4
+    steps = iter([60, 620])
+    assert walk(tmp_path, 100, 3, steps, True, monkeypatch) == 2
 
 
 def test_a_manifest_from_before_gets_the_latest_password(world: World) -> None:
