@@ -96,8 +96,8 @@ def whole(modules: Mapping[str, Json]) -> Desired:
 
 
 def fingerprint(desired: Mapping[str, Json]) -> str:
-    """SHA-256 of desired properties by module, as compact JSON with sorted keys, without nulls and empty modules."""
-    kept = {name: value for name, given in desired.items() if (value := without_nulls(given))}
+    """SHA-256 of desired properties by module, none with nulls: of compact JSON with sorted keys, no empty modules."""
+    kept = {name: value for name, value in desired.items() if value}
     return hashlib.sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
