@@ -298,7 +298,12 @@ def current(hub: Hub, name: str, *, condition: str | None = None) -> Deployment 
         )
     if condition is None:
         condition = first.condition if staged else found.condition
-    priority = first.priority if found.priority <= first.priority + 1 else found.priority
+    priority = found.priority
+    for below in known[1:]:
+        # One more than the one below it was taken for the time being; any other was asked for.
+        if priority > below.priority + 1:
+            break
+        priority = below.priority
     return replace(of_configuration(found), condition=condition, priority=priority)
 
 

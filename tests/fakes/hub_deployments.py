@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from manifestgen.cloud import Configuration, Twin
@@ -16,6 +17,10 @@ _APPLIED = (
     "SELECT deviceId FROM devices.modules WHERE moduleId = '$edgeAgent' AND configurations.[[{id}]].status = 'Applied'"
 )
 _CURRENT = "properties.desired.$version = properties.reported.lastDesiredVersion"
+
+# The same few are asked again and again.
+_query = lru_cache(maxsize=None)(query.parse)
+_condition = lru_cache(maxsize=None)(query.parse_condition)
 
 
 class FakeDeployments:
@@ -102,7 +107,7 @@ class FakeDeployments:
     def query(self, text: str) -> Iterator[Mapping[str, Any]]:
         self._stumble("query")
         try:
-            asked = query.parse(text)
+            asked = _query(text)
         except query.QueryError as error:
             raise CloudError(str(error), fix="correct the query") from error
         rows = [asked.project(document) for document in self._documents(asked.source) if asked.matches(document)]
@@ -117,9 +122,7 @@ class FakeDeployments:
     def targeting(self, device_id: str) -> list[Configuration]:
         """The deployments that target a device, the winner first."""
         document = self._device_document(device_id)
-        matching = [
-            found for found in self._configurations.values() if query.parse_condition(found.condition)(document)
-        ]
+        matching = [found for found in self._configurations.values() if _condition(found.condition)(document)]
         return sorted(matching, key=rank, reverse=True)
 
     def running(self, device_id: str) -> dict[str, str]:
@@ -194,7 +197,7 @@ class FakeDeployments:
         return replace(copy.deepcopy(configuration), counts=counts, results=results)
 
     def _count(self, text: str) -> int:
-        asked = query.parse(text)
+        asked = _query(text)
         return sum(asked.matches(document) for document in self._documents(asked.source))
 
     def _documents(self, source: str) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from unit.fleet.deployments import Clock, deployment, fleet, layer, scorer
 from manifestgen.cloud import Configuration
 from manifestgen.errors import CloudError, FoundError, InputError, Interrupted
 from manifestgen.fleet.counts import Progress
-from manifestgen.fleet.deployment import HIGHEST_PRIORITY, NAME_LABEL, Deployment, current
+from manifestgen.fleet.deployment import HIGHEST_PRIORITY, NAME_LABEL, Deployment, current, survey
 from manifestgen.fleet.replace import Goal, Observer, Outcome, replace
 from manifestgen.fleet.stages import parse
 
@@ -391,11 +391,23 @@ def test_a_first_rollout_in_stages_that_was_interrupted_needs_its_condition() ->
     assert current(hub, "scorer", condition="tags.site = 'lab'") == deployment(1)
 
 
+def test_several_interrupted_replacements_do_not_make_priorities_creep_up() -> None:
+    hub = fleet(1)
+    for version in (1, 2, 3, 4):
+        known = current(hub, "scorer")
+        apply(hub, deployment(version, priority=known.priority if known else 10), wait=False)
+    assert [found.priority for found in survey(hub, "scorer").generations] == [13, 12, 11, 10]
+    apply(hub, deployment(4, priority=current(hub, "scorer").priority))  # type: ignore[union-attr] # it is there
+    assert [(found.id, found.priority) for found in hub.configurations()] == [(deployment(4).id, 10)]
+
+
 def test_a_priority_that_was_asked_for_lasts() -> None:
     hub = fleet(1)
     apply(hub, deployment(1))
     apply(hub, deployment(2, priority=50), wait=False)
     assert current(hub, "scorer") == deployment(2, priority=50)
+    apply(hub, deployment(3, priority=50), wait=False)
+    assert current(hub, "scorer") == deployment(3, priority=50)
 
 
 def test_a_layer_that_leaves_the_agent_empty_is_only_waited_for_to_be_targeted() -> None:
