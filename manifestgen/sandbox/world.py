@@ -192,7 +192,7 @@ class World:
     # What services can tell the admin API about themselves, by name.
     views: dict[str, Callable[[], Any]] = field(default_factory=dict)
 
-    _secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    _secrets: dict[str, str] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.store.watch("secret", lambda name: self._secrets.pop(name, None))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from manifestgen.sandbox.hub import applied
 from manifestgen.sandbox.hub.content import fingerprint, whole
 from manifestgen.sandbox.hub.series import Registered, register
 from manifestgen.sandbox.hub.store import HubStore
-from manifestgen.sandbox.world import World
+from manifestgen.sandbox.world import Store, World
 
 
 def test_ids_have_as_many_digits_as_the_last_one(world: World) -> None:
@@ -164,3 +166,33 @@ def test_a_manifest_that_is_refused_was_not_applied() -> None:
         assert applied.applied(hub.world)["devices"] == {}
 
     with_hub(work)
+
+
+def test_a_series_is_there_again_when_the_sandbox_starts_with_its_state() -> None:
+    store = Store()
+
+    async def begin(hub: HubService) -> None:
+        register(hub.world, "truck-{number}", 3, tags={"site": "lab"})
+        await hub.call("PATCH", "/twins/truck-1", {"tags": {"site": "plant"}})
+        await hub.call("DELETE", "/devices/truck-3", If_Match="*")
+        keys.append((await hub.get("/devices/truck-2"))["authentication"])
+
+    async def again(hub: HubService) -> None:
+        assert [entry["deviceId"] for entry in await hub.get("/devices")] == ["edge-01", "truck-1", "truck-2"]
+        assert (await hub.get("/twins/truck-1"))["tags"] == {"site": "plant"}
+        assert (await hub.get("/devices/truck-2"))["authentication"] == keys[0]
+        assert (await hub.call("GET", "/devices/truck-3")).status == 404
+
+    keys: list[Any] = []
+    with_hub(begin, store=store)
+    with_hub(again, store=store)
+    store.close()
+
+
+def test_the_script_that_measures_large_hubs_works(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = Path(__file__).parents[2] / "bench" / "sandbox.py"
+    monkeypatch.setattr("sys.argv", [str(script), "50"])
+    runpy.run_path(str(script), run_name="__main__")
+    assert "read its counts after one device has changed" in capsys.readouterr().out
