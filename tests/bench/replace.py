@@ -193,7 +193,7 @@ def kills(devices: int, every: int) -> int:
             (only,) = [found for found in service.configurations() if found.id.startswith(NAME)]
             ok = ok and only.priority == 10 and only.counts["reportedSuccessfulCount"] == devices
             worst |= watch.gaps > 0 or not ok
-            where = run.stdout.strip().replace("_", " ") if killed else "not at all"
+            where = run.stdout.split("\n")[-2].replace("_", " ") if killed else "not at all"
             said = f"ok, {seconds:.1f} s" if ok else again.stderr[-200:]
             priorities = f"priority {', '.join(left)}"
             print(

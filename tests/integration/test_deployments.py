@@ -332,3 +332,24 @@ def test_a_full_free_hub_is_said_before_and_by_the_hub_itself(quick: Any, servic
     assert "warning: the hub has 10 deployments; a free hub takes no more" in full.stderr
     assert "ConfigurationCountLimitExceeded" in said.error
     assert "a free one 10" in said.fix
+
+
+def test_one_lost_answer_at_any_request_about_deployments_changes_nothing_of_the_result(
+    service: Hub, write: Any, quick: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from manifestgen.azure.iot_hub_retry import Patience
+
+    monkeypatch.setattr(Patience.__init__, "__defaults__", (120.0, 5.0, 0.01, 0.1, time.sleep))
+    name = f"nowhere-{uuid.uuid4().hex[:6]}"
+    assert apply(write("0"), name).code == 0
+    for number in range(1, 40):
+        quick.fault(kind="reset_after", host=r"sandbox-hub\..*", path="/configurations.*", after=number, times=1)
+        ended = apply(write(f"1.{number}"), name, "-q")
+        hit = sum(each["hit"] for each in quick.admin("GET", "/faults"))
+        quick.admin("DELETE", "/faults")
+        assert ended.code == 0, (number, ended)
+        (only,) = ours(service, name)
+        assert service.configuration(only).priority == 10
+        if not hit:
+            break
+    assert 10 < number < 39
