@@ -96,7 +96,7 @@ class Console:
 
     def step(self, name: str, outcome: str) -> None:
         """A step that is done and its result in a line, on stderr."""
-        self.progress(f"{styled(f'{name:<7}', bold=True)} {outcome}")
+        self.progress(f"{styled(f'{name:<9}', bold=True)} {outcome}")
 
     def warn(self, text: str) -> None:
         """Something that is not an error and should be known, on stderr."""

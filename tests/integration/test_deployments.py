@@ -265,7 +265,7 @@ def test_a_project_for_a_fleet_is_deployed_to_it(service: Hub, site: str, ready_
     )
     done = in_this_process("deploy", ready_made, "--yes", "--output", "json")
     assert done.code == 0, done
-    assert "wait    4 of 4 devices run it" in done.stderr
+    assert "wait      4 of 4 devices run it" in done.stderr
     made = done.json
     assert (made["plan"]["priority"], made["progress"]["reporting_success"]) == (30, 4)
     again = in_this_process("deploy", ready_made, "--yes")

@@ -33,7 +33,7 @@ def test_a_sample_is_deployed(sample: Path, quick: Any, monkeypatch: pytest.Monk
         options = ("--image", f"{host}/vibration-scorer:1.4.2")
     result = in_this_process("deploy", str(sample), "--yes", "--prune", *options)
     assert result.code == 0, result
-    assert "wait    device 'edge-01' runs version" in result.stderr
+    assert "wait      device 'edge-01' runs version" in result.stderr
 
 
 async def admin_password(world: Any) -> str:
