@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from manifestgen.errors import InputError
 from manifestgen.manifest import create_options
-from manifestgen.manifest.manifest import DESIRED
 from manifestgen.manifest.normal import (
     AGENT_KEYS,
     CREDENTIAL_KEYS,
@@ -27,6 +26,7 @@ from manifestgen.manifest.normal import (
     text_of_options,
 )
 from manifestgen.manifest.reading import get, key_of
+from manifestgen.manifest.section import DESIRED
 
 _SYSTEM: Final = ("$edgeAgent", "$edgeHub")
 # The order in which people write what the runtime knows; one order for all objects of the two system twins is enough.

@@ -11,7 +11,8 @@ from manifestgen.check import Finding, Severity, Side, check
 from manifestgen.errors import FoundError, InputError
 from manifestgen.manifest.document import Document, Kind, read
 from manifestgen.manifest.dump import dump
-from manifestgen.manifest.manifest import DESIRED, Manifest
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.section import DESIRED
 from manifestgen.secret import Secret
 
 # What `render --secrets placeholder` writes in place of a registry credential.

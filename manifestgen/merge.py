@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from manifestgen.manifest import schema_version
-from manifestgen.manifest.manifest import DESIRED
 from manifestgen.manifest.normal import (
     AGENT_KEYS,
     CREDENTIAL_KEYS,
@@ -31,6 +30,7 @@ from manifestgen.manifest.normal import (
     same,
 )
 from manifestgen.manifest.reading import as_text
+from manifestgen.manifest.section import DESIRED
 from manifestgen.manifest.subject import Path, Subject, subjects
 
 #: Whose a subject of the merged manifest is; with `both` each has it, and the file's is taken.

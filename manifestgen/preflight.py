@@ -18,7 +18,8 @@ from manifestgen.distribution import Distribution, Platform, PullError, RemoteIm
 from manifestgen.errors import FoundError, InputError, ManifestgenError
 from manifestgen.manifest.credentials import RegistryCredential, match
 from manifestgen.manifest.image import DOCKER_HUB, ImageReference, registry_host
-from manifestgen.manifest.manifest import Manifest, Module
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.module import Module
 from manifestgen.manifest.reading import get, trim
 from manifestgen.project.lock import LockedImage
 

@@ -24,7 +24,7 @@ from manifestgen.fleet.journal import Journal, State
 from manifestgen.fleet.pace import Pace, Stopped
 from manifestgen.fleet.rows import Row
 from manifestgen.fleet.shape import Ready, Refused, Renderer
-from manifestgen.manifest.manifest import DESIRED
+from manifestgen.manifest.section import DESIRED
 from manifestgen.secret import redact
 
 # How often a row may go wrong while the hub takes others, before the row itself is to blame.

@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from typing import Any, Final
 
 from manifestgen.cloud import Configuration
-from manifestgen.manifest.manifest import DESIRED
+from manifestgen.manifest.section import DESIRED
 
 _AGENT: Final = "$edgeAgent"
 _DAWN: Final = datetime.min.replace(tzinfo=timezone.utc)

@@ -29,7 +29,8 @@ from manifestgen.gate import admit
 from manifestgen.manifest import twin
 from manifestgen.manifest.document import Document, Kind, read
 from manifestgen.manifest.dump import compact, dump
-from manifestgen.manifest.manifest import DESIRED, Manifest
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.section import DESIRED
 from manifestgen.project.values import merge
 from manifestgen.render import Login, Template
 from manifestgen.render.registry import image_hosts

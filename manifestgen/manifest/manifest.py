@@ -7,191 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from typing import Any, ClassVar, Final
-
-from msgspec import Struct
+from functools import cached_property
+from typing import Any, ClassVar
 
 from manifestgen.errors import InputError
 from manifestgen.manifest import container, create_options
 from manifestgen.manifest.container import Options
 from manifestgen.manifest.credentials import RegistryCredential
-from manifestgen.manifest.image import ImageReference
+from manifestgen.manifest.module import Module, module_of
 from manifestgen.manifest.pointer import escape
-from manifestgen.manifest.reading import as_text, get, key_of
+from manifestgen.manifest.reading import as_text
+from manifestgen.manifest.section import Part, Section, child, section_of
 from manifestgen.manifest.value import Value
 from manifestgen.secret import Secret
-
-DESIRED: Final = "properties.desired"
-_DOTTED: Final = DESIRED + "."
-_NOTHING: Final[Mapping[str, Any]] = {}
-
-
-class Part(Value, frozen=True):
-    """A value in a manifest with its place.
-
-    Attributes:
-        name: the last key of its place.
-        pointer: JSON Pointer into the file as given.
-        value: plain JSON.
-    """
-
-    _unseen: ClassVar[frozenset[str]] = frozenset({"value"})
-
-    name: str
-    pointer: str
-    value: Any
-
-
-class Section(Struct, frozen=True):
-    """The desired properties of one module twin, whole or in the pieces that a layered deployment sets.
-
-    Attributes:
-        pieces: path below `properties.desired` (empty for the whole) and what is set there.
-    """
-
-    pieces: tuple[tuple[tuple[str, ...], Part], ...] = ()
-
-    @property
-    def whole(self) -> Part | None:
-        """`properties.desired` itself, if the manifest replaces it."""
-        return next((part for path, part in self.pieces if not path), None)
-
-    def find(self, *path: str) -> Part | None:
-        """What is at a path, looked up as the runtime does: whatever the case of the names. None if nothing is."""
-        for at, part in self.pieces:
-            if path[: len(at)] != at:
-                continue
-            found: Part | None = part
-            for name in path[len(at) :]:
-                found = child(found, name)
-                if found is None:
-                    break
-            else:
-                return found
-        return None
-
-    def children(self, *path: str) -> Iterator[Part]:
-        """What is in the object at a path, from whichever piece sets it."""
-        length = len(path)
-        for at, part in self.pieces:
-            if len(at) == length + 1:
-                if at[:length] == path:
-                    yield part
-            elif path[: len(at)] == at:
-                found: Part | None = part
-                for name in path[len(at) :]:
-                    found = child(found, name)
-                    if found is None:
-                        break
-                if found is not None and isinstance(found.value, dict):
-                    for key, value in found.value.items():
-                        yield Part(key, f"{found.pointer}/{escape(key)}", value)
-
-    def deeper(self, *path: str) -> Iterator[tuple[tuple[str, ...], Part]]:
-        """Pieces that set something inside a child of the object at `path`, with their paths from there on."""
-        length = len(path)
-        for at, part in self.pieces:
-            if len(at) > length + 1 and at[:length] == path:
-                yield at[length:], part
-
-
-def child(part: Part | None, name: str) -> Part | None:
-    """What the runtime finds under `name` in an object; None if there is no such key, or no object."""
-    if part is None or not isinstance(part.value, dict):
-        return None
-    key = key_of(part.value, name)
-    return None if key is None else Part(key, f"{part.pointer}/{escape(key)}", part.value[key])
-
-
-class Module(Value, frozen=True):
-    """A module that `$edgeAgent` is told to run.
-
-    Attributes:
-        name: its key; for the system modules `edgeAgent` and `edgeHub`.
-        pointer: JSON Pointer to its object.
-        system: whether it stands under `systemModules`.
-        data: its object as given.
-        settings: its `settings`, empty if there are none or they are no object.
-        image: None if there is none or edgeAgent refuses it.
-    """
-
-    _unseen: ClassVar[frozenset[str]] = frozenset({"data", "settings", "_odd"})
-
-    name: str
-    pointer: str
-    system: bool
-    data: Mapping[str, Any]
-    settings: Mapping[str, Any]
-    image: ImageReference | None
-    # Whether there are keys that may be known ones in another case; most manifests have none to look for.
-    _odd: bool = True
-
-    @property
-    def image_text(self) -> str | None:
-        """The image as it is written; None if it is missing or no scalar."""
-        key = self.setting_key("image")
-        return None if key is None else as_text(self.settings[key])
-
-    @property
-    def status(self) -> Any:
-        """The `status` as it is written; None if it is missing."""
-        return self.get("status")
-
-    @property
-    def env(self) -> Mapping[str, Any]:
-        """Its environment as it is written, name to `{"value": …}`; empty if there is none or it is no object."""
-        env = self.get("env")
-        return env if isinstance(env, dict) else _NOTHING
-
-    def key(self, name: str) -> str | None:
-        """The key under which the runtime finds a property; None if it is missing."""
-        if name in self.data:
-            return name
-        return key_of(self.data, name) if self._odd else None
-
-    def setting_key(self, name: str) -> str | None:
-        """The key under which the runtime finds a property of the settings; None if it is missing."""
-        if name in self.settings:
-            return name
-        return key_of(self.settings, name) if self._odd else None
-
-    def get(self, name: str) -> Any:
-        """A property whatever the case of its name; None if it is missing or null."""
-        if name in self.data or not self._odd:
-            return self.data.get(name)
-        key = key_of(self.data, name)
-        return None if key is None else self.data[key]
-
-    def has(self, name: str) -> bool:
-        """Whether it has a property, null included."""
-        return self.key(name) is not None
-
-    def at(self, name: str) -> str:
-        """JSON Pointer to a property of the module, or to the module if it has no such property."""
-        key = self.key(name)
-        return self.pointer if key is None else f"{self.pointer}/{escape(key)}"
-
-    def at_setting(self, name: str) -> str:
-        """JSON Pointer to a property of its settings, or to the next outer place that is there."""
-        key = self.setting_key(name)
-        return self.at("settings") if key is None else f"{self.at('settings')}/{escape(key)}"
-
-    def env_value(self, name: str) -> str | None:
-        """A variable of its environment as the module sees it; None if it is not set or malformed."""
-        entry = self.env.get(name)
-        if not isinstance(entry, dict):
-            return None
-        key = key_of(entry, "value")
-        return None if key is None else as_text(entry[key]) or ""
-
-    def create_options(self) -> str:
-        """Its createOptions as one text.
-
-        Raises:
-            ChunkError: their chunks are not in sequence.
-        """
-        return create_options.join(self.settings)
 
 
 class RouteEntry(Value, frozen=True):
@@ -211,50 +39,6 @@ class RouteEntry(Value, frozen=True):
     text: str | None
     value: Any
     entry_pointer: str = ""
-
-
-_USUAL_KEYS: Final = frozenset(
-    {
-        "type",
-        "status",
-        "restartPolicy",
-        "imagePullPolicy",
-        "startupOrder",
-        "version",
-        "env",
-        "settings",
-        "configuration",
-    }
-)
-_USUAL_SETTINGS: Final = frozenset({"image", "createOptions"})
-
-
-def module_of(part: Part, *, system: bool = False) -> Module | None:
-    """A module from its object; None if it is none."""
-    data = part.value
-    if not isinstance(data, dict):
-        return None
-    odd = not data.keys() <= _USUAL_KEYS
-    settings = data.get("settings")
-    if settings is None and odd:
-        settings = get(data, "settings")
-    if not isinstance(settings, dict):
-        settings = _NOTHING
-    odd = odd or not settings.keys() <= _USUAL_SETTINGS
-    text = settings.get("image")
-    if type(text) is not str:
-        text = as_text(get(settings, "image"))
-    return Module(part.name, part.pointer, system, data, settings, _image(text), odd)
-
-
-@lru_cache(maxsize=2048)
-def _image(text: str | None) -> ImageReference | None:
-    if text is None:
-        return None
-    try:
-        return ImageReference.parse(text)
-    except InputError:
-        return None
 
 
 @dataclass(frozen=True, eq=False)
@@ -299,7 +83,7 @@ class Manifest:
                 fix='a manifest has the form {"modulesContent": {"$edgeAgent": {…}, "$edgeHub": {…}}}',
             )
         entries: Mapping[str, Any] = found.value
-        sections = {name: _section(entry, f"{found.pointer}/{escape(name)}") for name, entry in entries.items()}
+        sections = {name: section_of(entry, f"{found.pointer}/{escape(name)}") for name, entry in entries.items()}
         if layered is None:
             agent = sections.get("$edgeAgent")
             layered = (agent is None or agent.whole is None) and any(
@@ -439,19 +223,6 @@ def locate(data: Any) -> Part | None:
 
 def _object(part: Part | None) -> Mapping[str, Any] | None:
     return part.value if part is not None and isinstance(part.value, dict) else None
-
-
-def _section(entry: Any, pointer: str) -> Section:
-    if not isinstance(entry, dict):
-        return Section()
-    pieces: list[tuple[tuple[str, ...], Part]] = []
-    for key, value in entry.items():
-        if key == DESIRED:
-            pieces.append(((), Part(key, f"{pointer}/{DESIRED}", value)))
-        elif key.startswith(_DOTTED):
-            path = tuple(key[len(_DOTTED) :].split("."))
-            pieces.append((path, Part(path[-1], f"{pointer}/{escape(key)}", value)))
-    return Section(tuple(pieces))
 
 
 def _modules(agent: Section) -> tuple[Module, ...]:

@@ -19,7 +19,6 @@ from typing import Any, Final
 from manifestgen.errors import InputError
 from manifestgen.manifest import container, create_options, schema_version
 from manifestgen.manifest.image import ImageReference
-from manifestgen.manifest.manifest import DESIRED
 from manifestgen.manifest.reading import (
     IMAGE_PULL_POLICY,
     INT32,
@@ -33,6 +32,7 @@ from manifestgen.manifest.reading import (
     key_of,
     trim,
 )
+from manifestgen.manifest.section import DESIRED
 
 #: What edgeAgent reads of its desired properties, in the order in which people write it.
 AGENT_KEYS: Final = ("schemaVersion", "runtime", "systemModules", "modules", "integrity")

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from manifestgen.manifest.manifest import Manifest, child
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.reading import as_text, key_of
+from manifestgen.manifest.section import child
 
 _NAME: Final = (
     r"(?i)passw(or)?d|pwd$|secret|api_?key|access_?key|account_?key|private_?key|connection_?string|connstr|"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
-from manifestgen.manifest.manifest import DESIRED
+from manifestgen.manifest.section import DESIRED
 
 Kind = Literal[
     "module",

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from manifestgen.manifest.manifest import DESIRED, Manifest
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.reading import get, key_of
+from manifestgen.manifest.section import DESIRED
 from manifestgen.secret import Secret
 
 

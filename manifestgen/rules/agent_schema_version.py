@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 
 from manifestgen.manifest import schema_version
-from manifestgen.manifest.manifest import Manifest, child
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.reading import as_text, is_blank
+from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from manifestgen.manifest.manifest import Manifest, child
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.reading import as_text
+from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 

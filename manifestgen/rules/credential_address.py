@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from manifestgen.manifest.image import DOCKER_HUB
-from manifestgen.manifest.manifest import Manifest, child
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.reading import is_blank
+from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, rule
 
 _SCHEME: Final = r"(?i)https?://"

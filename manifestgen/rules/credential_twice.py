@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from manifestgen.manifest.manifest import Manifest, child
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, rule
 
 

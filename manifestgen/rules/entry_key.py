@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from manifestgen.manifest.manifest import DESIRED, Manifest
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.pointer import escape
+from manifestgen.manifest.section import DESIRED
 from manifestgen.rules._rule import Effect, Problem, rule
 
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from manifestgen.manifest.manifest import DESIRED, Manifest
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.pointer import escape
+from manifestgen.manifest.section import DESIRED
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from manifestgen.manifest import schema_version
-from manifestgen.manifest.manifest import Manifest, child
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.reading import INT32, INT64, as_text, integer
+from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from manifestgen.manifest import schema_version
-from manifestgen.manifest.manifest import Manifest, Part, child
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.reading import as_text
+from manifestgen.manifest.section import Part, child
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 _OPERATIONS: Final = ("mqtt:publish", "mqtt:subscribe", "mqtt:connect")

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from typing import Final
 
 from manifestgen.manifest.create_options import keys as chunk_keys
-from manifestgen.manifest.manifest import Manifest, Module, child
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.module import Module
 from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.pointer import escape
 from manifestgen.manifest.reading import STATUS, enum_member
+from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, rule
 
 _WORDS: Final = {

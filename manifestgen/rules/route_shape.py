@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from manifestgen.manifest import schema_version
-from manifestgen.manifest.manifest import Manifest, Part, child
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.reading import UINT32, as_text, integer, is_blank
+from manifestgen.manifest.section import Part, child
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 _NO_PRIORITY: Final = 2_000_000_000

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from manifestgen.manifest.container import Options
-from manifestgen.manifest.manifest import Manifest, Module
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.module import Module
 from manifestgen.rules._rule import Effect, Problem, rule
 
 

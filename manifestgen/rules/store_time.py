@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from manifestgen.manifest.manifest import Manifest, child
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.reading import INT32, integer
+from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, rule
 
 

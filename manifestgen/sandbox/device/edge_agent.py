@@ -15,7 +15,8 @@ from typing import Any, Final
 from manifestgen.manifest import credentials, schema_version
 from manifestgen.manifest.dump import compact
 from manifestgen.manifest.image import ImageReference
-from manifestgen.manifest.manifest import Manifest, Module
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.module import Module
 from manifestgen.manifest.reading import as_text, get
 from manifestgen.sandbox.device.verdict import refusals
 from manifestgen.sandbox.hub.twins import Json

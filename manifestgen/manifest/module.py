@@ -1,0 +1,151 @@
+"""A module that edgeAgent is told to run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, ClassVar, Final
+
+from manifestgen.errors import InputError
+from manifestgen.manifest import create_options
+from manifestgen.manifest.image import ImageReference
+from manifestgen.manifest.pointer import escape
+from manifestgen.manifest.reading import as_text, get, key_of
+from manifestgen.manifest.section import Part
+from manifestgen.manifest.value import Value
+
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+
+class Module(Value, frozen=True):
+    """A module that `$edgeAgent` is told to run.
+
+    Attributes:
+        name: its key; for the system modules `edgeAgent` and `edgeHub`.
+        pointer: JSON Pointer to its object.
+        system: whether it stands under `systemModules`.
+        data: its object as given.
+        settings: its `settings`, empty if there are none or they are no object.
+        image: None if there is none or edgeAgent refuses it.
+    """
+
+    _unseen: ClassVar[frozenset[str]] = frozenset({"data", "settings", "_odd"})
+
+    name: str
+    pointer: str
+    system: bool
+    data: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    image: ImageReference | None
+    # Whether there are keys that may be known ones in another case; most manifests have none to look for.
+    _odd: bool = True
+
+    @property
+    def image_text(self) -> str | None:
+        """The image as it is written; None if it is missing or no scalar."""
+        key = self.setting_key("image")
+        return None if key is None else as_text(self.settings[key])
+
+    @property
+    def status(self) -> Any:
+        """The `status` as it is written; None if it is missing."""
+        return self.get("status")
+
+    @property
+    def env(self) -> Mapping[str, Any]:
+        """Its environment as it is written, name to `{"value": …}`; empty if there is none or it is no object."""
+        env = self.get("env")
+        return env if isinstance(env, dict) else _NOTHING
+
+    def key(self, name: str) -> str | None:
+        """The key under which the runtime finds a property; None if it is missing."""
+        if name in self.data:
+            return name
+        return key_of(self.data, name) if self._odd else None
+
+    def setting_key(self, name: str) -> str | None:
+        """The key under which the runtime finds a property of the settings; None if it is missing."""
+        if name in self.settings:
+            return name
+        return key_of(self.settings, name) if self._odd else None
+
+    def get(self, name: str) -> Any:
+        """A property whatever the case of its name; None if it is missing or null."""
+        if name in self.data or not self._odd:
+            return self.data.get(name)
+        key = key_of(self.data, name)
+        return None if key is None else self.data[key]
+
+    def has(self, name: str) -> bool:
+        """Whether it has a property, null included."""
+        return self.key(name) is not None
+
+    def at(self, name: str) -> str:
+        """JSON Pointer to a property of the module, or to the module if it has no such property."""
+        key = self.key(name)
+        return self.pointer if key is None else f"{self.pointer}/{escape(key)}"
+
+    def at_setting(self, name: str) -> str:
+        """JSON Pointer to a property of its settings, or to the next outer place that is there."""
+        key = self.setting_key(name)
+        return self.at("settings") if key is None else f"{self.at('settings')}/{escape(key)}"
+
+    def env_value(self, name: str) -> str | None:
+        """A variable of its environment as the module sees it; None if it is not set or malformed."""
+        entry = self.env.get(name)
+        if not isinstance(entry, dict):
+            return None
+        key = key_of(entry, "value")
+        return None if key is None else as_text(entry[key]) or ""
+
+    def create_options(self) -> str:
+        """Its createOptions as one text.
+
+        Raises:
+            ChunkError: their chunks are not in sequence.
+        """
+        return create_options.join(self.settings)
+
+
+_USUAL_KEYS: Final = frozenset(
+    {
+        "type",
+        "status",
+        "restartPolicy",
+        "imagePullPolicy",
+        "startupOrder",
+        "version",
+        "env",
+        "settings",
+        "configuration",
+    }
+)
+_USUAL_SETTINGS: Final = frozenset({"image", "createOptions"})
+
+
+def module_of(part: Part, *, system: bool = False) -> Module | None:
+    """A module from its object; None if it is none."""
+    data = part.value
+    if not isinstance(data, dict):
+        return None
+    odd = not data.keys() <= _USUAL_KEYS
+    settings = data.get("settings")
+    if settings is None and odd:
+        settings = get(data, "settings")
+    if not isinstance(settings, dict):
+        settings = _NOTHING
+    odd = odd or not settings.keys() <= _USUAL_SETTINGS
+    text = settings.get("image")
+    if type(text) is not str:
+        text = as_text(get(settings, "image"))
+    return Module(part.name, part.pointer, system, data, settings, _image(text), odd)
+
+
+@lru_cache(maxsize=2048)
+def _image(text: str | None) -> ImageReference | None:
+    if text is None:
+        return None
+    try:
+        return ImageReference.parse(text)
+    except InputError:
+        return None
