@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 from manifestgen.manifest.normal import normal, same
 from manifestgen.manifest.pointer import join
+from manifestgen.manifest.reading import as_mapping
 from manifestgen.manifest.secret_text import is_secret
 from manifestgen.manifest.subject import CREDENTIALS, Path, Subject, subjects
 
@@ -178,7 +179,7 @@ def _effect(kind: Kind, subject: Subject, before: Any, after: Any) -> Effect:
     if not isinstance(before, dict) or not isinstance(after, dict):
         return Effect.RECREATED
     differing = _differing(before, after) & _RECREATING
-    settings = _differing(_mapping(before.get("settings")), _mapping(after.get("settings"))) & _RECREATING_SETTINGS
+    settings = _differing(as_mapping(before.get("settings")), as_mapping(after.get("settings"))) & _RECREATING_SETTINGS
     if subject.kind == "system module" and subject.name == "edgeAgent":
         # EdgeAgentDockerModule.Equals: by image, createOptions and env alone.
         return Effect.RECREATED if "env" in differing or settings & {"image", "createOptions"} else Effect.NOTED
@@ -331,10 +332,6 @@ def _text(value: Any) -> str | None:
 
 def _or_none(text: str | None) -> str:
     return "(none)" if text is None else text or '""'
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _remove(content: dict[str, Any], change: Change) -> None:

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, Final
 
 from manifestgen.cloud import Twin
+from manifestgen.manifest.reading import as_mapping
 
 
 class State(Enum):
@@ -68,7 +69,7 @@ def assess(agent: Twin, hub: Twin | None = None) -> Rollout:
     """
     reported = agent.reported
     version = reported.get("lastDesiredVersion")
-    status = _mapping(reported.get("lastDesiredStatus"))
+    status = as_mapping(reported.get("lastDesiredStatus"))
     code, description = status.get("code"), str(status.get("description") or "")
     seen = version == agent.desired_version
     modules = tuple(_modules(agent, seen=seen))
@@ -87,7 +88,7 @@ def assess(agent: Twin, hub: Twin | None = None) -> Rollout:
             return rollout(State.FAILING, reason, _REFUSAL_FIXES[code])
     if not seen:
         return rollout(State.WAITING, _not_seen(agent, version))
-    hub_status = _mapping(hub.reported.get("lastDesiredStatus")) if hub else {}
+    hub_status = as_mapping(hub.reported.get("lastDesiredStatus")) if hub else {}
     if hub and hub.reported.get("lastDesiredVersion") == hub.desired_version and hub_status.get("code") == 400:
         words = f"edgeHub refused its properties: {str(hub_status.get('description') or 400).rstrip('.')}"
         return rollout(
@@ -143,16 +144,16 @@ def _modules(agent: Twin, *, seen: bool) -> list[ModuleStatus]:
     """The modules that must run: edgeHub and the user's; edgeAgent is there if it reports."""
     result = []
     for section in ("systemModules", "modules"):
-        reported = _mapping(agent.reported.get(section))
-        for name, module in _mapping(agent.desired.get(section)).items():
+        reported = as_mapping(agent.reported.get(section))
+        for name, module in as_mapping(agent.desired.get(section)).items():
             if isinstance(module, Mapping):
-                result.append(_module(name, module, _mapping(reported.get(name)), seen=seen))
+                result.append(_module(name, module, as_mapping(reported.get(name)), seen=seen))
     return result
 
 
 def _module(name: str, desired: Mapping[str, Any], reported: Mapping[str, Any], *, seen: bool) -> ModuleStatus:
-    desired_image = tagged(str(_mapping(desired.get("settings")).get("image") or ""))
-    reported_image = str(_mapping(reported.get("settings")).get("image") or "")
+    desired_image = tagged(str(as_mapping(desired.get("settings")).get("image") or ""))
+    reported_image = str(as_mapping(reported.get("settings")).get("image") or "")
     # edgeAgent has no status of its own in a manifest: it always runs.
     wanted = str(desired.get("status") or "running").lower()
     runtime = str(reported.get("runtimeStatus") or "").lower()
@@ -243,7 +244,3 @@ def explain(description: str) -> tuple[str, str, bool]:
 
 def _logs(module: str) -> str:
     return f"see the module's log on the device: iotedge logs {module}"
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}

@@ -136,3 +136,8 @@ RESTART_POLICY: Final = {
     "OnUnhealthy": 2,
 }
 IMAGE_PULL_POLICY: Final = {"on-create": 0, "never": 1, "OnCreate": 0}
+
+
+def as_mapping(value: Any) -> Mapping[str, Any]:
+    """An object as it is; an empty one for anything else."""
+    return value if isinstance(value, Mapping) else {}
