@@ -65,7 +65,9 @@ class Tallies:
                 self._tallies.update(new)
                 async for chunk in self._store.walk():
                     for device_id, document in chunk:
-                        self._look_at(device_id, document, new.values())
+                        changed = device_id in self._changed
+                        self._changed.discard(device_id)
+                        self._look_at(device_id, document, (self._tallies if changed else new).values())
             await self._catch_up()
             found = {text: self._tallies[text].total for text in texts if text in self._tallies}
             for text in found:
