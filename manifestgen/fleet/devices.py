@@ -245,10 +245,11 @@ class _Delivery:
         return True
 
     def _send(self) -> None:
-        self.pace.turn()
         if not self.intended:
             self.journal.intend(self.sent.row, self.sent.device, self.sent.ready.digest)
             self.intended = True
+        # The turn last: a slow disk would bunch what the pace has spaced.
+        self.pace.turn()
         self.hub.set_modules(self.sent.device, self.sent.ready.body)
         self.pace.answered()
 

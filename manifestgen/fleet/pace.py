@@ -15,8 +15,8 @@ from typing import Final
 
 from manifestgen.errors import BusyError, CloudError
 
-# After a stall, of a disk or of the machine, so many seconds are caught up: the hub counts by the second as well.
-_CREDIT: Final = 1.0
+# After a stall, of a disk or of the machine, so many seconds are caught up: the hub counts by the second.
+_CREDIT: Final = 0.5
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 30.0
 # A request or two that fail are their own trouble; so many in a row, whoever makes them, are the hub's.
@@ -55,7 +55,7 @@ class Pace:
         self._jitter = jitter
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._next = 0.0
+        self._next = clock()
         self._paused_until = 0.0
         self._pause = _FIRST_PAUSE
         self._failing_since: float | None = None
