@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ import pytest
 from azure.iot.hub import IoTHubConfigurationManager
 from fakes.hub_service import content, module
 from integration.command_line import Completed, in_this_process
+
+from manifestgen.history import snapshots, state_folder
 
 pytestmark = [
     # The SDKs leave sockets of their many sessions to the garbage collector.
@@ -53,21 +56,29 @@ def hasty(quick: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: 
     monkeypatch.setenv("MANIFESTGEN_STATE", str(tmp_path / "state"))
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A manifest in a file, and the modules that a device has with it."""
+
+    file: Path
+    modules: set[str]
+
+
 class Walk:
-    """A device that has one manifest and is to get another, again and again."""
+    """A device that has one manifest and is to get the other, again and again."""
 
     def __init__(self, sandbox: Any, device: str, folder: Path) -> None:
         self.sandbox = sandbox
         self.device = device
-        self.folder = folder
         self._sdk = IoTHubConfigurationManager.from_connection_string(sandbox.environment["IOTHUB_CONNECTION_STRING"])
-        self.before = self._write("before.json", "alpha")
-        self.after = self._write("after.json", "alpha", "beta")
+        self.applied = self._write(folder / "one.json", "alpha")
+        self.other = self._write(folder / "two.json", "alpha", "beta")
+        done = self.run("apply", self.applied.file, "--yes", "-q")
+        assert done.code == 0, done
 
-    def _write(self, name: str, *modules: str) -> Path:
-        path = self.folder / name
+    def _write(self, path: Path, *modules: str) -> Wanted:
         path.write_text(json.dumps(content({name: module(SENSOR) for name in modules})))
-        return path
+        return Wanted(path, set(modules))
 
     def run(self, *arguments: object) -> Completed:
         return in_this_process(*map(str, arguments), "--device", self.device)
@@ -76,13 +87,8 @@ class Walk:
         twin = self._sdk.protocol.modules.get_twin(self.device, "$edgeAgent")
         return set(twin.properties.desired.get("modules") or {})
 
-    def reset(self, file: Path) -> None:
-        self.sandbox.admin("DELETE", "/faults")
-        done = self.run("apply", file, "--yes", "--prune", "-q")
-        assert done.code == 0, done
-
     def snapshots(self) -> int:
-        return len(json.loads(self.run("history", "--output", "json").stdout)["snapshots"])
+        return len(snapshots(HUB, self.device, state_folder()))
 
     def hits(self) -> int:
         return sum(fault["hit"] for fault in self.sandbox.admin("GET", "/faults"))
@@ -110,27 +116,30 @@ def outcome(ended: Completed, left: set[str], before: set[str], asked: set[str])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_no_request_of_apply_can_go_wrong_badly(fault: str, lasting: str, walk: Walk) -> None:
     table: Counter[str] = Counter()
+    before, after = walk.applied, walk.other
     for number in range(MOST_REQUESTS):
-        walk.reset(walk.before)
         kept = walk.snapshots()
         times = 1 if lasting == "once" else "forever"
         walk.sandbox.fault(host=HUB, after=number, times=times, **FAULTS[fault])
-        ended = walk.run("apply", walk.after, "--yes", "-q")
+        ended = walk.run("apply", after.file, "--yes", "--prune", "-q")
         hit = walk.hits()
         walk.sandbox.admin("DELETE", "/faults")
         if not hit:
             break
         left = walk.modules()
-        cell = outcome(ended, left, {"alpha"}, {"alpha", "beta"})
+        cell = outcome(ended, left, before.modules, after.modules)
         table[cell] += 1
         if lasting == "once":
             # One fault is nothing that the user needs to know of.
             assert cell == "done, as asked", (number, ended)
-        if left == {"alpha", "beta"}:
+        if left == after.modules:
             assert walk.snapshots() == kept + 1 or kept == 20
-        again = walk.run("apply", walk.after, "--yes", "-q")
-        assert again.code == 0, again
-        assert walk.modules() == {"alpha", "beta"}
+        if ended.code != 0:
+            again = walk.run("apply", after.file, "--yes", "--prune", "-q")
+            assert again.code == 0, again
+            assert walk.modules() == after.modules
+        # The next one goes back again.
+        before, after = after, before
     else:
         pytest.fail("the walk has no end")
     print(f"\napply    {fault:<12} {lasting:<13} {dict(table)}")
@@ -141,26 +150,29 @@ def test_no_request_of_apply_can_go_wrong_badly(fault: str, lasting: str, walk: 
 @pytest.mark.parametrize("command", ["plan", "rollback", "status"])
 def test_no_request_of_the_other_commands_can_go_wrong_badly(command: str, fault: str, walk: Walk) -> None:
     table: Counter[str] = Counter()
+    walk.run("apply", walk.other.file, "--yes", "--prune", "-q")
+    now, asked = walk.other.modules, walk.applied.modules
+    arguments = {
+        "plan": ("plan", walk.applied.file),
+        "rollback": ("rollback", "--yes", "-q"),
+        "status": ("status",),
+    }[command]
     for number in range(MOST_REQUESTS):
-        walk.reset(walk.before)
-        walk.reset(walk.after)
-        arguments = {
-            "plan": ("plan", walk.before),
-            "rollback": ("rollback", "--yes", "-q"),
-            "status": ("status",),
-        }[command]
         walk.sandbox.fault(host=HUB, after=number, times="forever", **FAULTS[fault])
         ended = walk.run(*arguments)
         hit = walk.hits()
         walk.sandbox.admin("DELETE", "/faults")
         if not hit:
             break
-        asked = {"alpha"} if command == "rollback" else {"alpha", "beta"}
-        table[outcome(ended, walk.modules(), {"alpha", "beta"}, asked)] += 1
-        if command != "rollback" or walk.modules() != asked:
+        left = walk.modules()
+        table[outcome(ended, left, now, asked if command == "rollback" else now)] += 1
+        if command != "rollback" or left != asked:
             again = walk.run(*arguments)
             assert again.code == 0, again
-            assert walk.modules() == asked
+        if command == "rollback":
+            # The next one goes back again.
+            now, asked = asked, now
+        assert walk.modules() == now
     else:
         pytest.fail("the walk has no end")
     print(f"\n{command:<8} {fault:<12} from then on  {dict(table)}")
