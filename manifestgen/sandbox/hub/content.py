@@ -87,7 +87,10 @@ def _set(target: Json, path: Sequence[str], value: Any) -> None:
         inner = target.get(key)
         target[key] = dict(inner) if isinstance(inner, dict) else {}
         target = target[key]
-    target[path[-1]] = value
+    if value is None:
+        target.pop(path[-1], None)
+    else:
+        target[path[-1]] = value
 
 
 def whole(modules: Mapping[str, Json]) -> Desired:
