@@ -18,15 +18,13 @@ from msgspec import Struct
 from manifestgen.errors import InputError
 from manifestgen.project.files import read_text
 from manifestgen.project.load import Project
-from manifestgen.project.sections import Registry, Source
+from manifestgen.project.registry import DOCKER_HUB, comparable, source_in
+from manifestgen.project.sections import KeyVault, Registry, Source, VaultLogin
 from manifestgen.secret import Secret
 
 USERNAME: Final = "ACR_USERNAME_"
 PASSWORD: Final = "ACR_PASSWORD_"  # noqa: S105 - the beginning of a variable's name
 _MAX_BYTES: Final = 1024 * 1024
-_DOCKER_HUB: Final = "https://index.docker.io/v1/"
-# Under any of these names images and people mean Docker Hub.
-_DOCKER_NAMES: Final = frozenset({"docker.io", "index.docker.io", _DOCKER_HUB})
 # Holds no private images: whatever a Docker config.json has for it, no device needs it.
 _NEVER_PRIVATE: Final = "mcr.microsoft.com"
 # What `az acr login` logs Docker in as: its password is a token that lives for a few hours.
@@ -52,13 +50,58 @@ def source_of(project: Project, host: str) -> Source:
         project: whose section `registry` decides: `sources` first, then `credentials`.
         host: as images name it.
     """
-    registry = settings(project)
-    return next((source for name, source in registry.sources.items() if _key(name) == _key(host)), registry.credentials)
+    return source_in(settings(project), host)
+
+
+def is_asked_of_azure(project: Project, host: str) -> bool:
+    """Whether a registry's credential comes over the network, rather than from this machine."""
+    return source_of(project, host) in ("admin", "token", "keyvault")
+
+
+def vault_of(project: Project) -> KeyVault:
+    """The project's section `registry.keyvault`, which a project with the source keyvault has."""
+    vault = settings(project).keyvault
+    if vault is None:
+        raise ValueError("no registry of the project has the source keyvault")
+    return vault
+
+
+def vault_logins(project: Project, hosts: Iterable[str]) -> dict[str, VaultLogin]:
+    """Which secrets of the project's key vault are the logins of registry hosts.
+
+    Args:
+        project: with the section `registry.keyvault`.
+        hosts: all registry hosts of the manifest whose source is keyvault.
+
+    Raises:
+        InputError: the section does not say which secret is for a host. A secret that it names for no registry in
+            particular is for one: a password is not given to a second registry because an image happens to be there.
+    """
+    vault, where = vault_of(project), str(project.path)
+    found: dict[str, VaultLogin] = {}
+    common: list[str] = []
+    for host in hosts:
+        own = next((login for name, login in vault.secrets.items() if comparable(name) == comparable(host)), None)
+        if own is None and comparable(host) not in map(comparable, common):
+            common.append(host)
+        if own is None and vault.name is not None:
+            own = VaultLogin(name=vault.name, username=vault.username, username_secret=vault.username_secret)
+        if own is not None:
+            found[host] = own
+    if vault.name is None and common:
+        what = f"registry.keyvault names no secret for registry {common[0]}"
+        raise InputError(what, where=where, fix=f"add '{common[0]}: {{name: SECRET, username: …}}' under its 'secrets'")
+    if len(common) > 1:
+        what = f"registry.keyvault.name is one secret, and {' and '.join(common)} would both get it"
+        raise InputError(
+            what, where=where, fix="say under registry.keyvault.secrets which secret is for which registry"
+        )
+    return found
 
 
 def is_named(project: Project, host: str) -> bool:
     """Whether a project names a source for this very registry: then it gets a credential, however public it is."""
-    return any(_key(name) == _key(host) for name in settings(project).sources)
+    return any(comparable(name) == comparable(host) for name in settings(project).sources)
 
 
 def variable_suffixes(hosts: Iterable[str]) -> dict[str, str]:
@@ -144,14 +187,8 @@ def from_file(path: Path, hosts: Iterable[str], suffixes: Mapping[str, str] | No
     return from_variables(hosts, _lines(text, path), str(path), suffixes)
 
 
-def _key(host: str) -> str:
-    """A host as it is compared with another: in lower case, and Docker Hub under one name."""
-    host = host.lower()
-    return "docker.io" if host in _DOCKER_NAMES else host
-
-
 def _name(host: str) -> str:
-    if host == _DOCKER_HUB:
+    if host == DOCKER_HUB:
         return "docker"
     return host.partition("://")[2] if "://" in host else host.lstrip("$")
 
@@ -241,4 +278,4 @@ def _docker_login(entry: Mapping[str, Any], host: str, where: str) -> Login | No
 
 def _docker_host(name: str) -> str:
     """A name of `auths` as a host: Docker also writes `https://acme.azurecr.io/v2/`."""
-    return _key(name) if _key(name) == "docker.io" else _name(name).partition("/")[0].lower()
+    return comparable(name) if comparable(name) == "docker.io" else _name(name).partition("/")[0].lower()

@@ -7,7 +7,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -15,6 +16,7 @@ from manifestgen.errors import InputError
 from manifestgen.project import source
 from manifestgen.project.expansion import Expansion, expand
 from manifestgen.project.files import read_text
+from manifestgen.project.registry import check_registry
 from manifestgen.project.sections import (
     Check,
     HubSection,
@@ -60,10 +62,16 @@ _WORDS: Final = {
     "array": "a list",
     "null": "empty",
 }
+# By section and key, however deep in the section the key stands.
 _PATTERN_FIXES: Final[Mapping[source.Path, str]] = {
     ("image", "name"): "use lower-case letters and digits, with '.', '_', '-' or '/' between them",
     ("manifest", "module"): "use 2 to 128 letters, digits, '-' and '_', a letter or digit first",
     ("registry", "token"): "use 5 to 50 letters, digits and '-'",
+    ("registry", "vault"): (
+        "write the vault's name (3 to 24 letters, digits and '-'), or its URI, such as https://NAME.vault.azure.cn"
+    ),
+    ("registry", "name"): "write the secret's name alone: letters, digits and '-', at most 127",
+    ("registry", "username_secret"): "write the secret's name alone: letters, digits and '-', at most 127",
     ("manifest", "runtime"): 'write an image tag, such as "1.6"',
     ("target", "deployment"): "use at most 128 lower-case letters, digits and - : + % _ # * ? ! ( ) , = @ ; '",
     ("hub", "host"): (
@@ -71,8 +79,6 @@ _PATTERN_FIXES: Final[Mapping[source.Path, str]] = {
         "IOTHUB_CONNECTION_STRING"
     ),
 }
-# Docker's names of a registry, its own hub in full, and the parent of a nested device.
-_HOST: Final = re.compile(r"(https://index\.docker\.io/v1/)|(\$upstream|[A-Za-z0-9][A-Za-z0-9.-]*)(:[0-9]{1,5})?")
 # What somebody pastes here by mistake may be a connection string: it is not repeated in a message.
 _NEVER_QUOTED: Final = (("hub", "host"),)
 
@@ -131,7 +137,7 @@ def read(text: str, path: Path, environ: Mapping[str, str]) -> Project:
     document = source.parse(text, str(path))
     if document.data is None:
         raise InputError("the project file is empty", where=str(path), fix="begin it with 'version: 1'")
-    _refuse_unknown_keys(document)
+    _refuse_unknown_keys(document, (), document.data, ProjectFile)
     expansion = expand(document, root, environ)
     for number in _NUMBERS:
         _read_number(expansion, number)
@@ -174,22 +180,30 @@ def _path(root: Path, kind: type, value: Any) -> Path:
     return root / value
 
 
-def _refuse_unknown_keys(document: Source) -> None:
-    if not isinstance(document.data, dict):
+def _refuse_unknown_keys(document: Source, path: source.Path, data: Any, kind: Any) -> None:
+    """Refuse the first key of a section, or of one inside it, that is not known.
+
+    Args:
+        kind: the section's class, or what a mapping of the user's own keys has as its values.
+    """
+    kind = _bare(kind)
+    if not isinstance(data, dict):
         return
-    for name, section in document.data.items():
-        _refuse_unknown_key(document, (name,), ProjectFile)
-        if isinstance(section, dict) and name in _SECTIONS:
-            for key in section:
-                _refuse_unknown_key(document, (name, key), _SECTIONS[name])
+    if get_origin(kind) is dict:
+        for key, value in data.items():
+            _refuse_unknown_keys(document, (*path, key), value, get_args(kind)[1])
+    elif isinstance(kind, type) and issubclass(kind, Section):
+        kinds = get_type_hints(kind, include_extras=True)
+        for key, value in data.items():
+            _refuse_unknown_key(document, (*path, key), tuple(kinds))
+            _refuse_unknown_keys(document, (*path, key), value, kinds[key])
 
 
-def _refuse_unknown_key(document: Source, path: source.Path, kind: type[Section]) -> None:
+def _refuse_unknown_key(document: Source, path: source.Path, known: tuple[str, ...]) -> None:
     key = str(path[-1])
-    known = kind.__struct_fields__
     if key in known:
         return
-    owner = f" in '{path[0]}'" if len(path) > 1 else ""
+    owner = f" in '{'.'.join(map(str, path[:-1]))}'" if len(path) > 1 else ""
     near = _nearest(key, known)
     if near is not None:
         fix = f"did you mean '{near}'?"
@@ -221,9 +235,10 @@ def _refusal(document: Source, expansion: Expansion, message: str) -> InputError
     A test has an example of each kind.
     """
     what, _, pointer = message.partition(" - at `$")
-    path: source.Path = tuple(re.findall(r"[^.\[\]`]+", pointer))
-    if "[...]" in pointer:
-        path = (*path, _first_wrong(_at(expansion.data, path), _choices(path)))
+    begin, ellipsis, rest = pointer.partition("[...]")
+    path: source.Path = _keys(begin)
+    if ellipsis:
+        path = (*path, _first_wrong(_at(expansion.data, path), _kind_at(path)), *_keys(rest))
     name = ".".join(map(str, path)) or "the file"
     where = document.where(path)
     missing = re.fullmatch(r"Object missing required field `(\w+)`", what)
@@ -250,7 +265,7 @@ def _wrong_text(document: Source, path: source.Path, name: str, where: str) -> I
         fix = "write the reason" if path[0] == "check" else "give it a value or remove the key"
         return InputError(f"{name} is empty", where=where, fix=fix)
     quoted = "" if path in _NEVER_QUOTED else f" '{seen}'"
-    fix = _PATTERN_FIXES.get(path, "shorten it")
+    fix = _PATTERN_FIXES.get((path[0], path[-1]), "shorten it")
     return InputError(f"{name}{quoted} has a form that is not allowed", where=where, fix=fix)
 
 
@@ -293,18 +308,38 @@ def _at(data: Any, path: source.Path) -> Any:
     return data
 
 
+def _keys(pointer: str) -> tuple[str, ...]:
+    return tuple(re.findall(r"[^.\[\]`]+", pointer))
+
+
+def _kind_at(path: source.Path) -> Any:
+    """The type of what may stand at a place of the file, without its bounds and its None."""
+    kind: Any = ProjectFile
+    for key in path:
+        of_key = get_args(kind)[1] if get_origin(kind) is dict else get_type_hints(kind, include_extras=True)[str(key)]
+        kind = _bare(of_key)
+    return kind
+
+
+def _bare(kind: Any) -> Any:
+    while get_origin(kind) in (Annotated, Union, UnionType):
+        kind = next(part for part in get_args(kind) if part is not NoneType)
+    return kind
+
+
 def _choices(path: source.Path) -> tuple[str, ...]:
-    """What may stand at a place of the file, or as the values of a mapping there, if those are a few words."""
-    kind = get_args(_SECTIONS[str(path[0])].__annotations__[str(path[1])])[0] if len(path) > 1 else None
-    found = get_args(get_args(kind)[1] if get_origin(kind) is dict else kind)
-    return tuple(choice for choice in found if isinstance(choice, str))
+    """The words that may stand at a place of the file, where there are a few."""
+    return tuple(choice for choice in get_args(_kind_at(path)) if isinstance(choice, str))
 
 
-def _first_wrong(mapping: Mapping[str, Any], choices: tuple[str, ...]) -> str:
-    """The key of the first wrong value of a mapping from text; msgspec does not say which it was."""
-    return next((key for key, value in mapping.items() if not isinstance(value, str)), None) or next(
-        key for key, value in mapping.items() if not value or (choices and value not in choices) or not key
-    )
+def _first_wrong(mapping: Mapping[str, Any], kind: Any) -> str:
+    """The key of the first wrong item of a mapping; msgspec does not say which it was."""
+    for key, value in mapping.items():
+        try:
+            msgspec.convert({key: value}, kind)
+        except msgspec.ValidationError:
+            return key
+    raise AssertionError("msgspec refuses one of them")
 
 
 def _check_image(document: Source, sections: ProjectFile) -> None:
@@ -341,24 +376,9 @@ def _check_others(document: Source, sections: ProjectFile) -> None:
             where = document.where(("workspace",), key=True)
             raise InputError("the workspace is named by halves or twice", where=where, fix=fix)
     if registry is not None:
-        _check_registry(document, registry)
+        check_registry(document, registry)
     if target is not None:
         _check_target(document.where(("target",), key=True), target)
-
-
-def _check_registry(document: Source, registry: Registry) -> None:
-    for host in registry.sources:
-        if not _HOST.fullmatch(host):
-            where = document.where(("registry", "sources", host), key=True)
-            fix = "write it as images name it, such as acme.azurecr.io, docker.io or localhost:5000"
-            raise InputError(f"{host!r} is no host of a registry", where=where, fix=fix)
-    where = document.where(("registry",), key=True)
-    if "file" not in (registry.credentials, *registry.sources.values()):
-        if registry.file is not None:
-            what = f"registry.file is given, and registry.credentials is {registry.credentials}"
-            raise InputError(what, where=where, fix="write 'credentials: file', or remove the file")
-    elif registry.file is None:
-        raise InputError("registry.file is missing; source file needs it", where=where, fix="add 'file: PATH'")
 
 
 def _check_target(where: str, target: Target) -> None:

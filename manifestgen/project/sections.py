@@ -76,7 +76,56 @@ class Image(Section, frozen=True):
     ] = None
 
 
-Source = Literal["admin", "token", "env", "file"]
+Source = Literal["admin", "token", "env", "file", "keyvault"]
+
+SecretName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,127}$")]
+_USERNAME = "User name, as a text: the one of a token or a robot account is no secret."
+_USERNAME_SECRET = "Name of the secret that holds the user name, in place of username."  # noqa: S105 - a description
+
+
+class VaultLogin(Section, frozen=True):
+    """What a key vault holds of a registry's login: the password, and the user name unless it stands here."""
+
+    name: Annotated[
+        SecretName, Meta(description="Name of the secret that holds the password.", examples=["hub-pull-pwd"])
+    ]
+    username: Annotated[Text | None, Meta(description=_USERNAME)] = None
+    username_secret: Annotated[SecretName | None, Meta(description=_USERNAME_SECRET)] = None
+
+
+class KeyVault(Section, frozen=True):
+    """The key vault of the source keyvault, and which of its secrets are the registries' logins."""
+
+    vault: Annotated[
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^(https://)?[A-Za-z](-?[A-Za-z0-9]){2,23}"
+                r"(\.vault\.[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*)?/?$"
+            ),
+        ],
+        Meta(
+            description="Name of the vault, or its URI where it is in another cloud than the login.",
+            examples=["contoso-edge", "https://contoso-edge.vault.azure.cn"],
+        ),
+    ]
+    name: Annotated[
+        SecretName | None,
+        Meta(
+            description="Name of the secret that holds the password, for the one registry that is not in secrets.",
+            examples=["acme-pull-pwd"],
+        ),
+    ] = None
+    username: Annotated[Text | None, Meta(description=_USERNAME)] = None
+    username_secret: Annotated[SecretName | None, Meta(description=_USERNAME_SECRET, examples=["acme-pull-usr"])] = None
+    secrets: Annotated[
+        dict[Text, VaultLogin],
+        Meta(
+            description="Registry host, as images name it, to its own secrets, where several registries have this "
+            "source.",
+            examples=[{"docker.io": {"name": "hub-pull-pwd", "username": "contosobot"}}],
+        ),
+    ] = field(default_factory=dict)
 
 
 class Registry(Section, frozen=True):
@@ -87,7 +136,8 @@ class Registry(Section, frozen=True):
         Meta(
             description="Source of the credentials of every registry that is not in sources. admin: the admin user of "
             "an Azure container registry. token: a token of it that may only pull the manifest's repositories. env: "
-            "the variables ACR_USERNAME_<NAME> and ACR_PASSWORD_<NAME>. file: a mounted file."
+            "the variables ACR_USERNAME_<NAME> and ACR_PASSWORD_<NAME>. file: a mounted file. keyvault: secrets of an "
+            "Azure key vault."
         ),
     ] = "admin"
     sources: Annotated[
@@ -105,6 +155,7 @@ class Registry(Section, frozen=True):
             "ACR_PASSWORD_<NAME>=…"
         ),
     ] = None
+    keyvault: Annotated[KeyVault | None, Meta(description=KeyVault.__doc__)] = None
     token: Annotated[
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{5,50}$")] | None,
         Meta(
@@ -119,7 +170,7 @@ class Registry(Section, frozen=True):
     ] = 90
     warn_days: Annotated[
         Annotated[int, Meta(ge=0, le=3650)],
-        Meta(description="Warn when a token's password expires in fewer days than these."),
+        Meta(description="Warn when a password of a token or a key vault expires in fewer days than these."),
     ] = 14
 
 

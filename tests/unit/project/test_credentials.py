@@ -12,11 +12,14 @@ from manifestgen.project import load
 from manifestgen.project.credentials import (
     from_file,
     from_variables,
+    is_asked_of_azure,
     is_named,
     on_this_machine,
     source_of,
     variable_suffixes,
+    vault_logins,
 )
+from manifestgen.project.sections import VaultLogin
 from manifestgen.secret import redact
 
 HUB = "https://index.docker.io/v1/"
@@ -181,3 +184,34 @@ def test_a_password_is_hidden_in_the_form_that_docker_keeps_it_in(tmp_path: Path
     (tmp_path / "config.json").write_text(docker({ACME: entry}))
     from_file(tmp_path / "config.json", [ACME])
     assert redact(f"read {entry['auth']} and canary-of-docker") == "read *** and ***"
+
+
+def test_each_registry_has_the_secret_that_is_named_for_it_or_else_the_common_one(tmp_path: Path) -> None:
+    project = project_of(
+        tmp_path,
+        "registry:\n  credentials: keyvault\n  keyvault:\n    {vault: contoso, name: acme-pwd, "
+        "username_secret: acme-usr, secrets: {docker.io: {name: hub-pwd, username: bot}}}",
+    )
+    assert is_asked_of_azure(project, ACME)
+    assert on_this_machine(project, [ACME], {"ACR_USERNAME_ACME": "u", "ACR_PASSWORD_ACME": "p"}) == {}
+    assert vault_logins(project, [HUB, ACME, "Acme.azurecr.io"]) == {
+        HUB: VaultLogin(name="hub-pwd", username="bot"),
+        ACME: VaultLogin(name="acme-pwd", username_secret="acme-usr"),
+        "Acme.azurecr.io": VaultLogin(name="acme-pwd", username_secret="acme-usr"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "hosts", "what"),
+    [
+        ("name: pwd, username: u", [ACME, "ghcr.io"], f"{ACME} and ghcr.io would both get it"),
+        ("secrets: {ghcr.io: {name: pwd, username: u}}", ["ghcr.io", ACME], f"no secret for registry {ACME}"),
+    ],
+)
+def test_a_password_is_given_to_no_registry_that_it_is_not_said_to_be_for(
+    tmp_path: Path, names: str, hosts: list[str], what: str
+) -> None:
+    project = project_of(tmp_path, f"registry:\n  credentials: keyvault\n  keyvault: {{vault: contoso, {names}}}")
+    with pytest.raises(InputError, match=what) as caught:
+        vault_logins(project, hosts)
+    assert "secrets" in caught.value.fix

@@ -99,7 +99,8 @@ def test_a_whole_number_may_come_from_a_variable() -> None:
         ("  name: best_model\n", "", "3:1", "'model.name' is missing", "'name: …' under 'model'"),
         ("path: model.pkl", "path: 3", "5:9", "model.path is a whole number (3)", '"3"'),
         ("path: model.pkl", "path: ''", "5:9", "model.path is empty", "value"),
-        ("credentials: admin", "credentials: vault", "16:16", "is 'vault'", "admin, token, env, file"),
+        ("credentials: admin", "credentials: docker", "16:16", "is 'docker'", "admin, token, env, file, keyvault"),
+        ("credentials: admin", "credentials: vault", "16:16", "is 'vault'", "did you mean 'keyvault'"),
         ("credentials: admin", "sources: {a.io: admn}", "16:19", "registry.sources.a.io is 'admn'", "'admin'"),
         ("credentials: admin", "sources: {a.io: }", "16:19", "registry.sources.a.io is empty", "value"),
         ("credentials: admin", "sources: {'https://a.io/': env}", "16:13", "'https://a.io/' is no host", "docker.io"),
@@ -134,6 +135,68 @@ def test_a_mistake_says_where_what_and_what_to_do(old: str, new: str, where: str
     assert caught.value.where == f"/p/manifestgen.yaml:{where}"
     assert what in caught.value.what
     assert fix in caught.value.fix
+
+
+VAULT = "credentials: keyvault\n  keyvault: {vault: contoso-edge, name: acme-pwd, username: robot}"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "at", "what", "fix"),
+    [
+        (VAULT[22:], "", "registry:", "registry.keyvault is missing", "name: SECRET"),
+        ("credentials: keyvault", "credentials: env", "registry:", "keyvault is given", "remove the key vault"),
+        ("vault: contoso-edge, ", "", "keyvault:", "'registry.keyvault.vault' is missing", "'vault: …'"),
+        ("contoso-edge", "a", "a,", "registry.keyvault.vault 'a' has a form", "3 to 24 letters"),
+        ("contoso-edge", "contoso-", "contoso-", "'contoso-' has a form", "3 to 24 letters"),
+        ("contoso-edge", "http://abc.vault.azure.net", "http:", "has a form", "https://NAME.vault.azure.cn"),
+        ("contoso-edge", "abc.managedhsm.azure.net", "abc.", "has a form", "vault's name"),
+        ("acme-pwd", "acme_pwd", "acme_pwd", "registry.keyvault.name 'acme_pwd' has a form", "letters, digits and '-'"),
+        ("acme-pwd", "https://v.vault.azure.net/secrets/x", "https:", "has a form", "name alone"),
+        (
+            "name: acme-pwd, username: robot", "username: robot, secrets: {a.io: {name: x, username: u}}",
+            "keyvault:", "has a user name and no secret", "name: SECRET",
+        ),
+        (", name: acme-pwd, username: robot", "", "keyvault:", "names no secret", "name: SECRET"),
+        (", username: robot", "", "keyvault:", "registry.keyvault has no user name", "username_secret"),
+        ("robot", "robot, username_secret: x", "keyvault:", "registry.keyvault has two user names", "either"),
+        ("username:", "usrname:", "usrname:", "unknown key 'usrname' in 'registry.keyvault'", "'username'"),
+        ("robot", "robot, secrets: {a.io: {nme: x}}", "nme:", "'nme' in 'registry.keyvault.secrets.a.io'", "'name'"),
+        ("robot", "robot, secrets: {a.io: {}}", "a.io:", "secrets.a.io.name' is missing", "'name: …'"),
+        (
+            "robot", "robot, secrets: {a.io: {name: x, username: u}, b.io: {name: 1}}",
+            "1}", "secrets.b.io.name is a whole number", '"1"',
+        ),
+        ("robot", "robot, secrets: {a.io: x}", "x}", "secrets.a.io is a text", "key: value"),
+        ("robot", "robot, secrets: {a.io: {name: x}}", "a.io:", "secrets.a.io has no user name", "username_secret"),
+        ("robot", "robot, secrets: {a/b: {name: x, username: u}}", "a/b:", "'a/b' is no host", "docker.io"),
+        (
+            "robot}", "robot, secrets: {index.docker.io: {name: x, username: u}}}\n  sources: {docker.io: env}",
+            "index.docker.io:", "names index.docker.io, whose source is env", "index.docker.io: keyvault",
+        ),
+    ],
+)  # fmt: skip
+def test_a_mistake_about_the_key_vault_says_where_what_and_what_to_do(
+    old: str, new: str, at: str, what: str, fix: str
+) -> None:
+    text = GOOD.replace("credentials: admin", VAULT)
+    reading(text)
+    assert text.count(old) == 1
+    wrong = text.replace(old, new)
+    with pytest.raises(InputError) as caught:
+        reading(wrong)
+    assert what in caught.value.what
+    assert fix in caught.value.fix
+    path, line, column = caught.value.where.split(":")
+    assert path == "/p/manifestgen.yaml"
+    assert wrong.splitlines()[int(line) - 1][int(column) - 1 :].startswith(at)
+
+
+@pytest.mark.parametrize(
+    "vault", ["abc", "Contoso-Edge2", "https://abc.vault.azure.cn/", "abc.vault.usgovcloudapi.net"]
+)
+def test_a_key_vault_has_a_name_or_a_uri(vault: str) -> None:
+    read_back = reading(GOOD.replace("credentials: admin", VAULT.replace("contoso-edge", f'"{vault}"')))
+    assert read_back.registry.keyvault.vault == vault
 
 
 def test_a_model_is_needed_to_build() -> None:
