@@ -51,7 +51,9 @@ class Recording:
         fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
         self.frames = []
         command = [sys.executable, "-m", "manifestgen", *arguments]
-        environment = {**os.environ, "TERM": "xterm-256color", "PYTHONUNBUFFERED": "1"}
+        # The size is the terminal's own, whatever the terminal is that the tests run in.
+        kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        environment = {**kept, "TERM": "xterm-256color", "PYTHONUNBUFFERED": "1"}
         with subprocess.Popen(
             command, cwd=self.folder, env=environment, stdin=its_end, stdout=its_end, stderr=its_end
         ) as running:

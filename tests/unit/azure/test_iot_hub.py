@@ -111,7 +111,9 @@ def test_pauses_grow_and_are_random(sandbox: Any) -> None:
 
 
 @pytest.mark.parametrize(("status", "retry_after"), [(429, None), (429, 0), (503, 0)])
-def test_throttled_applies_are_repeated(sandbox: Any, hub: IotHub, status: int, retry_after: int | None) -> None:
+def test_throttled_applies_are_repeated(sandbox: Any, status: int, retry_after: int | None) -> None:
+    patience = Patience(total=60.0, first=0.01, longest=0.05)
+    hub = connect(connection_string=Secret(sandbox.environment["IOTHUB_CONNECTION_STRING"]), patience=patience)
     sandbox.fault("status", status=status, retry_after=retry_after, times=3, path=APPLY)
     hub.set_modules(EDGE, content({"scorer": module()}))
     assert [entry["status"] for entry in requests_to(sandbox, APPLY)] == [status] * 3 + [204]
