@@ -21,6 +21,9 @@
     PUT    /registries/NAME         {"admin_enabled": false} switches the admin user off, true on; makes the registry
                                     if there is none, with "group" and "login_server" if given
     PUT    /registries/NAME/tokens/TOKEN/password1  {"expiry": "2001-01-01T00:00:00Z"}: of a password that it has
+    PUT    /vaults/NAME             {"denies": "role" | "policy" | "firewall" | "private" | ""}: for what the key vault
+                                    refuses everybody; makes the vault if there is none, with "host" if given
+    PUT    /vaults/NAME/secrets/S   {"value": "…", "enabled": true, "not_before", "expires": "2001-01-01T00:00:00Z"}
     PUT    /images/HOST/REPO:TAG    {"architecture": "amd64"} or {"platforms": ["linux/amd64", "linux/arm/v7"]}, with
                                     {"labels": {…}, "docker": true, "layer_bytes": 4096}: an image to be pulled
     POST   /stop                    end the sandbox
@@ -42,7 +45,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from manifestgen.sandbox import accounts, entra, faults
+from manifestgen.sandbox import accounts, entra, faults, key_vault
 from manifestgen.sandbox.hub import applied, series, store, throttle
 from manifestgen.sandbox.registry import images
 
@@ -56,7 +59,16 @@ if TYPE_CHECKING:
 def create(sandbox: Sandbox) -> web.Application:
     """The admin API of a sandbox."""
     app = web.Application(middlewares=[_explain])
-    app.add_routes([*_about(sandbox), *_requests(sandbox), *_services(sandbox), *_hub(sandbox), *_devices(sandbox)])
+    app.add_routes(
+        [
+            *_about(sandbox),
+            *_requests(sandbox),
+            *_services(sandbox),
+            *_hub(sandbox),
+            *_devices(sandbox),
+            *_vaults(sandbox),
+        ]
+    )
     return app
 
 
@@ -278,6 +290,36 @@ def _devices(sandbox: Sandbox) -> list[web.RouteDef]:
         web.put("/devices/{id}/modules/{module}", module),
         web.delete("/devices/{id}/modules/{module}", healed),
     ]
+
+
+def _vaults(sandbox: Sandbox) -> list[web.RouteDef]:
+    world = sandbox.world
+
+    def host_of(name: str) -> str:
+        masks = (mask.removeprefix("*") for mask in key_vault.HOSTS)
+        return next((f"{name}{mask}" for mask in masks if key_vault.serves(world, f"{name}{mask}")), "")
+
+    async def vault(request: web.Request) -> web.Response:
+        body, name = await _body(request), request.match_info["name"]
+        host = _typed(body, "host", str, host_of(name))
+        return web.json_response(key_vault.put_vault(world, name, host=host, denies=_typed(body, "denies", str, "")))
+
+    async def secret(request: web.Request) -> web.Response:
+        body, name, host = await _body(request), request.match_info["secret"], host_of(request.match_info["name"])
+        if not host:
+            raise ValueError(f"there is no vault {request.match_info['name']!r}; make it with PUT /vaults/NAME")
+        attributes: dict[str, Any] = {"enabled": _typed(body, "enabled", bool, True)}
+        for key, attribute in (("not_before", "nbf"), ("expires", "exp")):
+            if key in body:
+                attributes[attribute] = int(accounts.moment(_typed(body, key, str)))
+        sent = {"value": _typed(body, "value", str), "attributes": attributes}
+        try:
+            made = key_vault.set_secret(world, host, name, sent)
+        except key_vault.VaultError as error:
+            raise ValueError(str(error)) from error
+        return web.json_response({"id": made["id"]})
+
+    return [web.put("/vaults/{name}", vault), web.put("/vaults/{name}/secrets/{secret}", secret)]
 
 
 async def _body(request: web.Request) -> Mapping[str, Any]:

@@ -25,6 +25,8 @@ HOSTS = ("login.microsoftonline.com", "login.windows.net", "sts.windows.net")
 ARM = "https://management.azure.com"
 HUB = "https://iothubs.azure.net"
 REGISTRY = "https://containerregistry.azure.net"
+# One for each cloud; the sandbox is the Entra ID of all of them.
+VAULTS = ("https://vault.azure.net", "https://vault.azure.cn", "https://vault.usgovcloudapi.net")
 
 # Resources that tokens are issued for, by the names clients may call them. ARM answers to its old name as well.
 _RESOURCES = {
@@ -35,6 +37,7 @@ _RESOURCES = {
     "https://storage.azure.com": "https://storage.azure.com",
     "https://graph.microsoft.com": "https://graph.microsoft.com",
     "https://ml.azure.com": "https://ml.azure.com",
+    **{vault: vault for vault in VAULTS},
 }
 
 # What ARM and Azure ML accept as a token's audience.

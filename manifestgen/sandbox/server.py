@@ -24,7 +24,7 @@ from aiohttp.typedefs import Middleware
 from filelock import FileLock, Timeout
 
 from manifestgen.errors import InputError
-from manifestgen.sandbox import blob, entra
+from manifestgen.sandbox import blob, entra, key_vault
 from manifestgen.sandbox.aml import service as aml
 from manifestgen.sandbox.arm import service as arm
 from manifestgen.sandbox.certificates import Authority
@@ -55,7 +55,7 @@ class Service(Protocol):
         ...
 
 
-_SERVICES: Sequence[Service] = (entra, arm, registry, aml, blob, hub)
+_SERVICES: Sequence[Service] = (entra, arm, registry, aml, blob, hub, key_vault)
 
 
 class Sandbox:

@@ -142,6 +142,7 @@ class Names:
     storage_account: str = "sandboxmodelstore"
     hub: str = "sandbox-hub"
     device: str = "edge-01"
+    vault: str = "sandbox-vault"
 
     @property
     def login_server(self) -> str:
@@ -152,6 +153,11 @@ class Names:
     def hub_host(self) -> str:
         """The hub's host."""
         return f"{self.hub}.azure-devices.net"
+
+    @property
+    def vault_host(self) -> str:
+        """The key vault's host."""
+        return f"{self.vault}.vault.azure.net"
 
     @property
     def registry_arm_id(self) -> str:
