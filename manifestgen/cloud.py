@@ -267,6 +267,37 @@ class Registry(Protocol):
 
 
 @dataclass(frozen=True)
+class VaultSecret:
+    """A secret of a key vault, in its latest version.
+
+    Attributes:
+        expiry: None if it never expires. The vault gives out an expired secret like any other.
+        begins: when it begins to be valid, if that is said; given out before, too.
+    """
+
+    name: str
+    value: Secret
+    expiry: datetime | None = None
+    begins: datetime | None = None
+
+
+class Vaults(Protocol):
+    """The key vaults that the caller may read."""
+
+    def secret(self, vault: str, name: str) -> VaultSecret:
+        """The latest version of a secret.
+
+        Args:
+            vault: a vault's name, or its URI where it is in another cloud than the caller logs in to.
+            name: of the secret.
+
+        Raises NotFoundError, DeniedError if the caller may not read it or it is disabled, CloudError if no such vault
+        answers.
+        """
+        ...
+
+
+@dataclass(frozen=True)
 class Device:
     """A device identity in an IoT hub."""
 
@@ -451,6 +482,11 @@ class Services(Protocol):
     @property
     def registry(self) -> Registry:
         """The container registries."""
+        ...
+
+    @property
+    def vaults(self) -> Vaults:
+        """The key vaults."""
         ...
 
     @property

@@ -1,0 +1,170 @@
+"""Azure key vaults; implements `manifestgen.cloud.Vaults`.
+
+azure-keyvault-secrets is an extra, so it is imported when a vault is first asked. Whom to log in to, it learns from the
+vault itself, and refuses a vault that asks for a token for anybody else's domain.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from azure.core.exceptions import AzureError, HttpResponseError
+
+from manifestgen.cloud import VaultSecret
+from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError, NotFoundError
+from manifestgen.secret import Secret, redact
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+    from azure.keyvault.secrets import SecretClient
+
+# azure-core retries by itself; `timeout` bounds all attempts together.
+_LIMITS: dict[str, Any] = {
+    "retry_total": 3,
+    "retry_backoff_max": 10,
+    "timeout": 60,
+    "connection_timeout": 10,
+    "read_timeout": 30,
+}
+
+_PUBLIC = "vault.azure.net"
+# Clouds by the host that azure-identity logs in to, AZURE_AUTHORITY_HOST;
+# https://learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates#dns-suffixes-for-object-identifiers
+_SUFFIXES = {
+    "login.chinacloudapi.cn": "vault.azure.cn",
+    "login.partner.microsoftonline.cn": "vault.azure.cn",
+    "login.microsoftonline.us": "vault.usgovcloudapi.net",
+}
+
+_ROLE = "give the identity the role 'Key Vault Secrets User' on the vault; a new role takes some minutes to work"
+_POLICY = "give the identity the permission Get for secrets, in the vault's access policies"
+_NAMES = "check registry.keyvault.vault; a vault that was deleted comes back with 'az keyvault recover'"
+# What urllib3 says where a name does not resolve.
+_UNRESOLVED = ("Failed to resolve", "NameResolutionError")
+# azure-identity gives out no token for a tenant that its credential is not of.
+_OTHER_TENANT = re.compile(r"not configured to acquire tokens for tenant (?P<tenant>[0-9A-Za-z-]+)")
+
+
+class KeyVaults:
+    """The key vaults that a credential may read.
+
+    Args:
+        credential: of azure-identity; the one of `manifestgen.azure.auth` if None.
+
+    Raises:
+        InputError: azure-keyvault-secrets is not installed.
+    """
+
+    def __init__(self, credential: TokenCredential | None = None) -> None:
+        try:
+            from azure.keyvault.secrets import SecretClient
+        except ModuleNotFoundError as error:
+            raise InputError(
+                "support for Azure Key Vault is not installed", fix="run: pip install 'manifestgen[keyvault]'"
+            ) from error
+        if credential is None:
+            from manifestgen.azure.auth import credential as default_credential
+
+            credential = default_credential()
+        self._make = SecretClient
+        self._credential = credential
+        self._clients: dict[str, SecretClient] = {}
+
+    def secret(self, vault: str, name: str) -> VaultSecret:
+        """See `Vaults.secret`."""
+        uri = uri_of(vault, os.environ)
+        client = self._clients.get(uri)
+        if client is None:
+            client = self._clients[uri] = self._make(uri, self._credential, **_LIMITS)
+        with _translated(uri.removeprefix("https://"), name):
+            found = client.get_secret(name)
+        return VaultSecret(name, Secret(found.value or ""), found.properties.expires_on, found.properties.not_before)
+
+    def close(self) -> None:
+        """Close the connections."""
+        for client in self._clients.values():
+            client.close()
+
+
+def uri_of(vault: str, environ: Mapping[str, str]) -> str:
+    """A vault's URI, such as `https://contoso-edge.vault.azure.net`.
+
+    Args:
+        vault: its name, host or URI.
+        environ: the environment variables; `AZURE_AUTHORITY_HOST` says in which cloud a bare name is.
+    """
+    host = vault.removeprefix("https://").rstrip("/").lower()
+    if "." not in host:
+        authority = environ.get("AZURE_AUTHORITY_HOST", "").removeprefix("https://").rstrip("/").lower()
+        host = f"{host}.{_SUFFIXES.get(authority, _PUBLIC)}"
+    return f"https://{host}"
+
+
+@contextmanager
+def _translated(host: str, name: str) -> Iterator[None]:
+    """Raise the SDK's errors as ours, with the service's words."""
+    try:
+        yield
+    except ManifestgenError as error:
+        other = _OTHER_TENANT.search(str(error))
+        if other is None:
+            raise
+        what = f"the vault belongs to tenant {other['tenant']}, and the login is one of another"
+        fix = f"log in there: 'az login --tenant {other['tenant']}', or AZURE_TENANT_ID with an identity of that tenant"
+        raise DeniedError(what, where=f"key vault {host}", fix=fix) from error
+    except HttpResponseError as error:
+        raise _refused(error, host, name) from error
+    except AzureError as error:
+        words = _first_line(str(error))
+        unknown = any(sign in words for sign in _UNRESOLVED)
+        what = "there is no vault of this name" if unknown else "the vault could not be reached"
+        fix = _NAMES if unknown else f"check the network and HTTPS_PROXY; {_NAMES}"
+        raise CloudError(f"{what}: {words}", where=f"key vault {host}", fix=fix) from error
+    except ValueError as error:  # how the SDK refuses to log in to an address that asks for a token of another domain
+        what = f"what answers is no key vault: {_first_line(str(error))}"
+        raise DeniedError(what, where=f"key vault {host}", fix=_NAMES) from error
+
+
+def _refused(error: HttpResponseError, host: str, name: str) -> CloudError:
+    text = (error.error.message if error.error else None) or error.message
+    words, where, vault = _first_line(text), f"secret {name} of key vault {host}", host.partition(".")[0]
+    if error.status_code == 404:
+        fix = (
+            f"set it with 'az keyvault secret set --vault-name {vault} --name {name}', or correct its name; a deleted "
+            "one comes back with 'az keyvault secret recover'"
+        )
+        return NotFoundError("the vault has no such secret", where=where, fix=fix)
+    if error.status_code == 401:
+        return DeniedError(f"the credential is not accepted: {words}", where=where, fix="log in again: run 'az login'")
+    if error.status_code == 403:
+        inner = error.error.innererror if error.error else None
+        return _forbidden(str((inner or {}).get("code", "")), text, where, f"--vault-name {vault} --name {name}")
+    if error.status_code == 429:
+        return CloudError(f"too many requests: {words}", where=where, fix="wait a minute, then try again")
+    status = f" (status {error.status_code})" if error.status_code else ""
+    return CloudError(f"{words}{status}", where=where, fix="try again; see https://status.azure.com if it goes on")
+
+
+def _forbidden(code: str, text: str, where: str, options: str) -> DeniedError:
+    """What a 403 is cured by, which depends on the error inside it."""
+    words = _first_line(text)
+    if code == "SecretDisabled" or "disabled secret" in text:
+        fix = f"set a new version, or enable it with 'az keyvault secret set-attributes {options} --enabled true'"
+        return DeniedError("the secret is disabled", where=where, fix=fix)
+    if code in ("ForbiddenByFirewall", "ForbiddenByConnection"):
+        address = re.search(r"Client address: (\S+)", text)
+        seen = f" (it sees {address[1]})" if address else ""
+        what = f"the vault's network rules do not let this machine in: {words}"
+        fix = f"run this where the vault can be reached, or add this machine's address to its firewall{seen}"
+        return DeniedError(what, where=where, fix=fix)
+    by_policy = code == "AccessDenied" or "permission on key vault" in text
+    return DeniedError(f"access is denied: {words}", where=where, fix=_POLICY if by_policy else _ROLE)
+
+
+def _first_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return redact(lines[0].strip().rstrip(".")) if lines else "no reason given"
