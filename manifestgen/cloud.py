@@ -271,12 +271,14 @@ class VaultSecret:
     """A secret of a key vault, in its latest version.
 
     Attributes:
+        value: not a `Secret` yet: what holds a user name must not be hidden, since a registry's host has it in its name
+            often enough. Whoever asked makes one of a password at once.
         expiry: None if it never expires. The vault gives out an expired secret like any other.
         begins: when it begins to be valid, if that is said; given out before, too.
     """
 
     name: str
-    value: Secret
+    value: str = field(repr=False)
     expiry: datetime | None = None
     begins: datetime | None = None
 

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from manifestgen.cloud import Device, RegistryInfo, Services, Token
 from manifestgen.credentials import expiry, kept
 from manifestgen.credentials.token import is_current, name_of
+from manifestgen.credentials.vault import expiry_warning, read, renewal
 from manifestgen.errors import ManifestgenError
 from manifestgen.history import state_folder
-from manifestgen.project.credentials import settings
+from manifestgen.project.credentials import common_login, settings
 from manifestgen.project.load import Project
 from manifestgen.project.score import check_inputs
+from manifestgen.project.sections import KeyVault, VaultLogin
 
 State = Literal["ok", "warning", "failed", "skipped"]
 
 _SDKS = ("azure-identity", "azure-iot-hub", "azure-mgmt-containerregistry")
+_EXTRAS = {"azureml-core": "'manifestgen[azureml]'", "azure-keyvault-secrets": "'manifestgen[keyvault]'"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ def examine(
     """
     root, now = root or state_folder(), now or datetime.now(timezone.utc)
     builds = project.image is not None and project.image.builder != "none"
-    yield from _installed(builds)
+    vault = settings(project).keyvault
+    yield from _installed((*_SDKS, *("azureml-core",) * builds, *("azure-keyvault-secrets",) * (vault is not None)))
     if builds:
         yield _row("entry script and conda file", lambda: _after(lambda: check_inputs(project), "fit to be sent"))
     credential = _row("credential", lambda: _after(log_in, "Entra ID gives a token"))
@@ -69,16 +74,20 @@ def examine(
         yield _registry(project, services, builds) if reachable else _skipped("registry", "without a credential")
     if settings(project).credentials == "token":
         yield _token(project, services, builds, root, now) if reachable else _skipped("token", "without a credential")
+    if vault is not None:
+        yield from (
+            _secrets(project, services, vault, now) if reachable else [_skipped("key vault", "without a credential")]
+        )
     device_id = device_id or (project.target.device if project.target else None)
     yield from _device(services, device_id)
 
 
-def _installed(builds: bool) -> Iterator[Row]:
-    for name in (*_SDKS, *(("azureml-core",) if builds else ())):
+def _installed(names: Iterable[str]) -> Iterator[Row]:
+    for name in names:
         try:
             yield Row(name, "ok", importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            extra = "'manifestgen[azureml]'" if name == "azureml-core" else "manifestgen"
+            extra = _EXTRAS.get(name, "manifestgen")
             yield Row(name, "failed", "not installed", f"run: pip install {extra}")
 
 
@@ -153,6 +162,26 @@ def _lasting(subject: str, token: Token, known: kept.Kept, now: datetime, warn_d
         if expiry.warning(token.name, token.registry.login_server, known.expiry, now, warn_days)
         else Row(subject, "ok", words)
     )
+
+
+def _secrets(project: Project, services: Services, vault: KeyVault, now: datetime) -> Iterator[Row]:
+    """The logins that a key vault holds, a row each."""
+    common = common_login(vault)
+    logins = {**vault.secrets, **({"its registry": common} if common is not None else {})}
+    for host, login in logins.items():
+        yield _row(f"secret {login.name}", partial(_secret, project, services, vault, host, login, now))
+
+
+def _secret(
+    project: Project, services: Services, vault: KeyVault, host: str, login: VaultLogin, now: datetime
+) -> str | Row:
+    found = read(host, login, vault.vault, services.vaults, now)
+    words = f"key vault {vault.vault} gives it, for {host}"
+    if found.expiry is not None:
+        words = f"{words}; {expiry.words(found.expiry, now)}"
+    if expiry_warning(found, project, now):
+        return Row(f"secret {login.name}", "warning", words, renewal(project, login.name))
+    return words
 
 
 def _device(services: Services, device_id: str | None) -> Iterator[Row]:

@@ -16,7 +16,7 @@ from azure.core.exceptions import AzureError, HttpResponseError
 
 from manifestgen.cloud import VaultSecret
 from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError, NotFoundError
-from manifestgen.secret import Secret, redact
+from manifestgen.secret import redact
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -82,7 +82,7 @@ class KeyVaults:
             client = self._clients[uri] = self._make(uri, self._credential, **_LIMITS)
         with _translated(uri.removeprefix("https://"), name):
             found = client.get_secret(name)
-        return VaultSecret(name, Secret(found.value or ""), found.properties.expires_on, found.properties.not_before)
+        return VaultSecret(name, found.value or "", found.properties.expires_on, found.properties.not_before)
 
     def close(self) -> None:
         """Close the connections."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from manifestgen.errors import InputError
 from manifestgen.secret import Secret
 
 if TYPE_CHECKING:
-    from manifestgen.cloud import Credential, Hub, ImageBuilder, Registry, RegistryInfo
+    from manifestgen.cloud import Credential, Hub, ImageBuilder, Registry, RegistryInfo, Vaults
     from manifestgen.credentials.kept import Kept
     from manifestgen.distribution import Distribution
     from manifestgen.project.load import Project
@@ -95,6 +95,13 @@ class Clouds:
         return Registries()
 
     @cached_property
+    def vaults(self) -> Vaults:
+        """The key vaults that the caller may read."""
+        from manifestgen.azure.key_vault import KeyVaults
+
+        return KeyVaults()
+
+    @cached_property
     def distribution(self) -> Distribution:
         """The registries that images come from."""
         from manifestgen.azure.registry_api import ImageRegistries
@@ -143,7 +150,24 @@ class Clouds:
             if admins
             else {}
         )
-        return found
+        in_vault = [host for host, source in missing.items() if source == "keyvault"]
+        return found | self._from_vault(in_vault) if in_vault else found
+
+    def _from_vault(self, hosts: Sequence[str]) -> dict[str, Credential]:
+        from datetime import datetime, timezone
+
+        from manifestgen.credentials.vault import expiry_warning, vault_credentials
+        from manifestgen.project.credentials import source_of, vault_logins
+
+        # Whether the vault's one secret is for one registry, too, is a question about all that were asked for.
+        earlier = [host for host in self._credentials if source_of(self._project, host) == "keyvault"]
+        vault_logins(self._project, [*earlier, *hosts])
+        now = datetime.now(timezone.utc)
+        found = vault_credentials(hosts, self._project, self.vaults, now=now)
+        for one in found.values():
+            if words := expiry_warning(one, self._project, now):
+                self._report(words)
+        return {host: one.credential for host, one in found.items()}
 
     def _warn(self, host: str) -> None:
         """Report a token's password that expires soon."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,20 +29,26 @@ def load_manifest(file: Path, console: Console, *, force: bool) -> Manifest:
     """
     from manifestgen.gate import admit
 
-    manifest = admit(load_document(file), force=force, report=findings_reporter(console))
+    noticed: list[str] = []
+    manifest = admit(load_document(file, noticed.append), force=force, report=findings_reporter(console))
     if manifest.credential_entries():
         try:
             project = project_beside(file)
         except InputError:
             project = None  # told where the project is needed
-        warn_of_expiry(manifest, project, console)
+        noticed += _expiries(manifest, project)
+    for words in dict.fromkeys(noticed):  # a token's may have been noticed twice
+        console.warn(words)
     return manifest
 
 
-def load_document(file: Path) -> Document:
+def load_document(file: Path, notice: Callable[[str], None] = lambda text: None) -> Document:
     """The document in a file, or on stdin for `-`, with its placeholders filled in.
 
     They come from the environment, or else from the sources of the project that is beside the file or here.
+
+    Args:
+        notice: told of credentials among them that expire soon.
 
     Raises:
         InputError: it cannot be read, or a placeholder has no value.
@@ -51,7 +57,7 @@ def load_document(file: Path) -> Document:
     from manifestgen.manifest.document import read
 
     name = "stdin" if str(file) == "-" else str(file)
-    return resolve(read(_bytes(file), name), os.environ, functools.partial(_from_project, file))
+    return resolve(read(_bytes(file), name), os.environ, functools.partial(_from_project, file, notice))
 
 
 def project_beside(file: Path) -> Project | None:
@@ -61,13 +67,15 @@ def project_beside(file: Path) -> Project | None:
     return (None if str(file) == "-" else project_here(file.parent)) or project_here()
 
 
-def _from_project(file: Path, manifest: Manifest, hosts: Sequence[str]) -> Mapping[str, tuple[str, Secret]]:
+def _from_project(
+    file: Path, notice: Callable[[str], None], manifest: Manifest, hosts: Sequence[str]
+) -> Mapping[str, tuple[str, Secret]]:
     """User name and password for registry hosts, from the sources that a project names."""
     project = project_beside(file)
     if project is None:
         return {}
     from manifestgen.cli._cloud import Clouds
-    from manifestgen.project.credentials import on_this_machine, source_of
+    from manifestgen.project.credentials import is_asked_of_azure, on_this_machine
     from manifestgen.render import repositories
     from manifestgen.render.registry import image_hosts
 
@@ -77,10 +85,10 @@ def _from_project(file: Path, manifest: Manifest, hosts: Sequence[str]) -> Mappi
     here = {host.lower(): (login.username, login.password) for host, login in logins.items()}
     found = {host: here[host.lower()] for host in hosts if host.lower() in here}
     pulled = repositories(manifest)
-    missing = [host for host in hosts if host not in found and source_of(project, host) in ("admin", "token")]
+    missing = [host for host in hosts if host not in found and is_asked_of_azure(project, host)]
     asked = {host: pulled.get(host.lower(), frozenset()) for host in missing}
     if asked:
-        known = Clouds(project).credentials(asked)
+        known = Clouds(project, report=notice).credentials(asked)
         found |= {host: (known[host].username, known[host].password) for host in missing if host in known}
     return found
 
@@ -111,6 +119,11 @@ def findings_reporter(console: Console) -> Callable[[Document, Sequence[Finding]
 
 def warn_of_expiry(manifest: Manifest, project: Project | None, console: Console) -> None:
     """Warn of passwords of tokens that expire soon, as far as this machine knows them; nothing is asked."""
+    for words in _expiries(manifest, project):
+        console.warn(words)
+
+
+def _expiries(manifest: Manifest, project: Project | None) -> Iterator[str]:
     from datetime import datetime, timezone
 
     from manifestgen.credentials.expiry import WARN_DAYS, warnings
@@ -118,5 +131,4 @@ def warn_of_expiry(manifest: Manifest, project: Project | None, console: Console
     from manifestgen.project.credentials import settings
 
     days = settings(project).warn_days if project is not None else WARN_DAYS
-    for words in warnings(manifest.credentials().values(), state_folder(), datetime.now(timezone.utc), days):
-        console.warn(words)
+    yield from warnings(manifest.credentials().values(), state_folder(), datetime.now(timezone.utc), days)

@@ -59,6 +59,7 @@ def show(project: Path, image: str | None, console: Console) -> int:
             _manifest(loaded, image),
             lambda: clouds.registry,
             clouds.registry_of,
+            lambda: clouds.vaults,
             os.environ,
             state_folder(),
             now,

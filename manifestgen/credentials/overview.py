@@ -7,14 +7,22 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from manifestgen.cloud import Registry, RegistryInfo, Token
+from manifestgen.cloud import Registry, RegistryInfo, Token, Vaults
 from manifestgen.credentials import kept as keeping
 from manifestgen.credentials.token import is_current, live, name_of
+from manifestgen.credentials.vault import read
 from manifestgen.errors import ManifestgenError
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.project import Project
-from manifestgen.project.credentials import on_this_machine, settings, source_of, variable_suffixes
-from manifestgen.project.sections import Source
+from manifestgen.project.credentials import (
+    on_this_machine,
+    settings,
+    source_of,
+    variable_suffixes,
+    vault_logins,
+    vault_of,
+)
+from manifestgen.project.sections import Source, VaultLogin
 from manifestgen.render import named_hosts, needed_hosts
 
 
@@ -25,7 +33,7 @@ class Standing:
     Attributes:
         host: as images name it.
         username: None if it is not known yet.
-        found: where the password is: `environment`, `file`, `state folder`, `Azure`, or `nowhere`.
+        found: where the password is: `environment`, `file`, `state folder`, `Azure`, `key vault`, or `nowhere`.
         expiry: of the password; None if it never expires or is not known.
         admin: whether the registry's admin user is on; None if that is not known or it is no Azure registry.
         problem: what keeps a device from logging in, or what could not be found out.
@@ -47,6 +55,7 @@ def overview(
     manifest: Manifest,
     registry: Callable[[], Registry],
     registry_of: Callable[[str], RegistryInfo],
+    vaults: Callable[[], Vaults],
     environ: Mapping[str, str],
     root: Path,
     now: datetime,
@@ -57,16 +66,21 @@ def overview(
         manifest: without credentials, as its template alone gives it.
         registry: asked for the adapter only if an Azure registry is looked at.
         registry_of: finds the Azure registry behind a host.
+        vaults: asked for the adapter only if the source of a registry is keyvault.
         environ: the environment variables.
         root: the user's state folder.
 
     Raises:
-        InputError: half of a login is set in the environment, or the file cannot be understood.
+        InputError: half of a login is set in the environment, the file cannot be understood, or the project does not
+            say which secret of its key vault is for which registry.
     """
     hosts = named_hosts(manifest)
+    needed = needed_hosts(project, manifest)
     logins = on_this_machine(project, hosts, environ)
+    in_vault = [host for host in needed if source_of(project, host) == "keyvault"]
+    secrets = vault_logins(project, in_vault) if in_vault else {}
     for host in hosts:
-        if host not in logins and host not in needed_hosts(project, manifest):
+        if host not in logins and host not in needed:
             continue
         source = source_of(project, host)
         one = Standing(host, source)
@@ -74,6 +88,8 @@ def overview(
             one = replace(one, username=logins[host].username, found="file" if source == "file" else "environment")
         elif source == "token":
             one = _kept(one, name_of(project), root, now)
+        elif source == "keyvault":
+            one = _read(one, secrets[host], vault_of(project).vault, vaults, now)
         elif source in ("env", "file"):
             suffix = variable_suffixes(hosts)[host]
             fix = f"set ACR_USERNAME_{suffix} and ACR_PASSWORD_{suffix}"
@@ -82,6 +98,15 @@ def overview(
         if source in ("admin", "token") or ".azurecr." in host:
             one = _asked(one, registry, registry_of, root, now)
         yield one
+
+
+def _read(one: Standing, login: VaultLogin, vault: str, vaults: Callable[[], Vaults], now: datetime) -> Standing:
+    one = replace(one, username=login.username)
+    try:
+        found = read(one.host, login, vault, vaults(), now)
+    except ManifestgenError as error:
+        return replace(one, problem=error.message, fix=error.fix)
+    return replace(one, username=found.credential.username, found="key vault", expiry=found.expiry)
 
 
 def _kept(one: Standing, name: str, root: Path, now: datetime) -> Standing:

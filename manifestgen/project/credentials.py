@@ -66,6 +66,13 @@ def vault_of(project: Project) -> KeyVault:
     return vault
 
 
+def common_login(vault: KeyVault) -> VaultLogin | None:
+    """The login in a key vault that is for no registry in particular."""
+    if vault.name is None:
+        return None
+    return VaultLogin(name=vault.name, username=vault.username, username_secret=vault.username_secret)
+
+
 def vault_logins(project: Project, hosts: Iterable[str]) -> dict[str, VaultLogin]:
     """Which secrets of the project's key vault are the logins of registry hosts.
 
@@ -78,30 +85,25 @@ def vault_logins(project: Project, hosts: Iterable[str]) -> dict[str, VaultLogin
             particular is for one: a password is not given to a second registry because an image happens to be there.
     """
     vault, where = vault_of(project), str(project.path)
-    found: dict[str, VaultLogin] = {}
-    common: list[str] = []
-    for host in hosts:
-        own = next((login for name, login in vault.secrets.items() if comparable(name) == comparable(host)), None)
-        if own is None and comparable(host) not in map(comparable, common):
-            common.append(host)
-        if own is None and vault.name is not None:
-            own = VaultLogin(name=vault.name, username=vault.username, username_secret=vault.username_secret)
-        if own is not None:
-            found[host] = own
-    if vault.name is None and common:
-        what = f"registry.keyvault names no secret for registry {common[0]}"
-        raise InputError(what, where=where, fix=f"add '{common[0]}: {{name: SECRET, username: …}}' under its 'secrets'")
-    if len(common) > 1:
-        what = f"registry.keyvault.name is one secret, and {' and '.join(common)} would both get it"
-        raise InputError(
-            what, where=where, fix="say under registry.keyvault.secrets which secret is for which registry"
-        )
-    return found
+    own = {comparable(name): login for name, login in vault.secrets.items()}
+    hosts = tuple(hosts)
+    others = list(dict.fromkeys(host for host in map(comparable, hosts) if host not in own))
+    common = common_login(vault)
+    if others and common is None:
+        what = f"registry.keyvault names no secret for registry {others[0]}"
+        raise InputError(what, where=where, fix=f"add '{others[0]}: {{name: SECRET, username: …}}' under its 'secrets'")
+    if len(others) > 1:
+        what = f"registry.keyvault.name is one secret, and {' and '.join(others)} would both get it"
+        fix = "say under registry.keyvault.secrets which secret is for which registry"
+        raise InputError(what, where=where, fix=fix)
+    return {host: login for host in hosts if (login := own.get(comparable(host), common)) is not None}
 
 
 def is_named(project: Project, host: str) -> bool:
     """Whether a project names a source for this very registry: then it gets a credential, however public it is."""
-    return any(comparable(name) == comparable(host) for name in settings(project).sources)
+    registry = settings(project)
+    names = (*registry.sources, *(registry.keyvault.secrets if registry.keyvault is not None else ()))
+    return comparable(host) in map(comparable, names)
 
 
 def variable_suffixes(hosts: Iterable[str]) -> dict[str, str]:

@@ -28,7 +28,7 @@ image:
   tags: {area: iot}
   description: The model on the edge
 registry:
-  credentials: admin                    # admin | env | file
+  credentials: admin                    # admin | token | env | file | keyvault
 manifest:
   template: TEMPLATE
   module: machinelearningmodule

@@ -10,7 +10,7 @@ from msgspec import Struct
 from manifestgen.errors import InputError
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.project import Project, lock
-from manifestgen.project.credentials import is_named, on_this_machine, source_of, variable_suffixes
+from manifestgen.project.credentials import is_asked_of_azure, is_named, on_this_machine, source_of, variable_suffixes
 from manifestgen.project.sections import ManifestSection
 from manifestgen.render.context import context_of
 from manifestgen.render.registry import Login, named_hosts, placeholders, private_hosts, repositories
@@ -92,7 +92,7 @@ def inline_logins(project: Project, environ: Mapping[str, str], azure: AzureLogi
     Args:
         project: whose `registry` section names the sources.
         environ: the environment variables.
-        azure: finds those of the sources `admin` and `token`; called only if an image needs one of them.
+        azure: finds those of the sources `admin`, `token` and `keyvault`; called only if an image needs one of them.
 
     Returns:
         A function that raises InputError if a registry that needs a login has none.
@@ -104,7 +104,7 @@ def inline_logins(project: Project, environ: Mapping[str, str], azure: AzureLogi
         found: dict[str, Login] = dict(on_this_machine(project, hosts, environ))
         pulled = repositories(manifest)
         missing = [host for host in needed if host not in found]
-        asked = {host: pulled[host.lower()] for host in missing if source_of(project, host) in ("admin", "token")}
+        asked = {host: pulled[host.lower()] for host in missing if is_asked_of_azure(project, host)}
         if asked:
             found |= azure(asked)
         for host in needed:

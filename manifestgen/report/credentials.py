@@ -34,6 +34,7 @@ _PLACES = {
     "file": "the file",
     "state folder": "this machine's state folder",
     "Azure": "Azure",
+    "key vault": "the key vault",
 }
 
 

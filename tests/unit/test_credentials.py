@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fakes.registry import FakeRegistry, registry_id
+from fakes.vaults import FakeVaults
 
 from manifestgen.cloud import RegistryInfo
 from manifestgen.credentials import admin_credentials, expiry, kept, token_credentials
@@ -302,7 +303,9 @@ class TestOverview:
         self, project: Project, registry: FakeRegistry, root: Path, environ: dict[str, str] | None = None
     ) -> Standing:
         manifest = render_project(project, lambda manifest: {}).manifest
-        (found,) = overview(project, manifest, lambda: registry, registry.by_host, environ or {}, root, NOW)
+        (found,) = overview(
+            project, manifest, lambda: registry, registry.by_host, FakeVaults, environ or {}, root, NOW
+        )
         return found
 
     def test_the_admin_user_is_looked_at_without_reading_its_password(self, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from fakes.hub import FakeHub
 from fakes.image_builder import FakeImageBuilder
 from fakes.registry import FakeRegistry, registry_id
+from fakes.vaults import FakeVaults
 
 from manifestgen.cloud import Credential, RegisteredModel
 from manifestgen.credentials.token import make, name_of

@@ -193,6 +193,7 @@ def test_each_registry_has_the_secret_that_is_named_for_it_or_else_the_common_on
         "username_secret: acme-usr, secrets: {docker.io: {name: hub-pwd, username: bot}}}",
     )
     assert is_asked_of_azure(project, ACME)
+    assert [is_named(project, host) for host in (HUB, ACME)] == [True, False]
     assert on_this_machine(project, [ACME], {"ACR_USERNAME_ACME": "u", "ACR_PASSWORD_ACME": "p"}) == {}
     assert vault_logins(project, [HUB, ACME, "Acme.azurecr.io"]) == {
         HUB: VaultLogin(name="hub-pwd", username="bot"),
