@@ -22,9 +22,7 @@ class FakeVaults:
     disabled: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
 
-    def put(
-        self, name: str, value: str, expiry: datetime | None = None, begins: datetime | None = None
-    ) -> FakeVaults:
+    def put(self, name: str, value: str, expiry: datetime | None = None, begins: datetime | None = None) -> FakeVaults:
         """Set a secret of the vault `contoso`."""
         self.vaults["contoso"][name.lower()] = VaultSecret(name, value, expiry, begins)
         return self

@@ -303,9 +303,7 @@ class TestOverview:
         self, project: Project, registry: FakeRegistry, root: Path, environ: dict[str, str] | None = None
     ) -> Standing:
         manifest = render_project(project, lambda manifest: {}).manifest
-        (found,) = overview(
-            project, manifest, lambda: registry, registry.by_host, FakeVaults, environ or {}, root, NOW
-        )
+        (found,) = overview(project, manifest, lambda: registry, registry.by_host, FakeVaults, environ or {}, root, NOW)
         return found
 
     def test_the_admin_user_is_looked_at_without_reading_its_password(self, tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ class Services:
     builder: Builder = field(default_factory=lambda: Builder(registry_id("acme")))
     registry: FakeRegistry = field(default_factory=lambda: FakeRegistry.of("acme"))
     hub: FakeHub = field(default_factory=lambda: FakeHub(DEVICE))
+    vaults: FakeVaults = field(default_factory=FakeVaults)
 
     def credentials(self, hosts: Iterable[str]) -> Mapping[str, Credential]:
         return {}
@@ -267,3 +268,62 @@ class TestToken:
         services.registry.generate_password(token, "password1", self.NOW + timedelta(days=77))
         row = self.look(with_token, services)
         assert row.state == "failed" and "replaced" in row.words
+
+
+_IN_VAULT = (
+    _ELSEWHERE
+    + """\
+registry:
+  credentials: keyvault
+  keyvault: {vault: contoso, name: acme-pwd, username: a, secrets: {docker.io: {name: hub-pwd, username: h}}}
+"""
+)
+
+
+def test_each_login_of_a_key_vault_is_looked_at(tmp_path: Path, services: Services) -> None:
+    now = datetime(2026, 9, 1, tzinfo=timezone.utc)
+    services.vaults.put("hub-pwd", "canary-of-the-hub", now + timedelta(days=9)).put("acme-pwd", "canary-of-acme")
+    found = {one.subject: one for one in examine(_load(tmp_path, _IN_VAULT), services, logged_in, now=now)}
+    assert (found["secret acme-pwd"].state, found["secret acme-pwd"].words) == (
+        "ok",
+        "key vault contoso gives it, for its registry",
+    )
+    assert found["secret hub-pwd"].state == "warning"
+    assert found["secret hub-pwd"].words.endswith("for docker.io; expires on 2026-09-10, in 9 days")
+    assert "az keyvault secret set --vault-name contoso --name hub-pwd" in found["secret hub-pwd"].fix
+    assert "registry" not in found
+    assert "canary" not in str(found)
+
+
+def test_a_secret_that_is_missing_does_not_keep_the_others_from_being_looked_at(
+    tmp_path: Path, services: Services
+) -> None:
+    services.vaults.put("acme-pwd", "canary-of-acme")
+    found = rows(_load(tmp_path, _IN_VAULT), services)
+    assert [subject for subject in failed(found) if subject.startswith("secret")] == ["secret hub-pwd"]
+    assert found["secret hub-pwd"].fix == "set it"
+
+
+def test_a_key_vault_is_not_asked_without_a_credential(tmp_path: Path, services: Services) -> None:
+    def nobody() -> None:
+        raise DeniedError("no credential for Azure was found", fix="run 'az login'")
+
+    found = {one.subject: one for one in examine(_load(tmp_path, _IN_VAULT), services, nobody)}
+    assert found["key vault"].state == "skipped"
+    assert services.vaults.asked == []
+
+
+def test_the_key_vaults_sdk_is_told_how_to_install_only_where_it_is_needed(
+    tmp_path: Path, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name == "azure-keyvault-secrets":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return known(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    found = rows(_load(tmp_path, _IN_VAULT), services)
+    assert found["azure-keyvault-secrets"].fix == "run: pip install 'manifestgen[keyvault]'"
+    assert "azure-keyvault-secrets" not in rows(_load(tmp_path, _ELSEWHERE), services)
