@@ -1,8 +1,9 @@
-"""Twelve kinds of secret, none in any output of a command that meets them, nor in a file that git would show."""
+"""Thirteen kinds of secret, none in any output of a command that meets them, nor in a file that git would show."""
 
 from __future__ import annotations
 
 import base64
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -25,15 +26,22 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
+# Without the extra, the kinds are one fewer.
+_VAULT = importlib.util.find_spec("azure.keyvault") is not None
+
+_SOURCES = {"second.azurecr.io": "admin", "env.example.com": "env", "file.example.com": "file"}
+if _VAULT:
+    _SOURCES["vault.example.com"] = "keyvault"
+
 _TEMPLATE = """\
 {% extends "single-module.json.j2" %}
 {% block modules %}{{ super() }},
-  {% for name, host in [("admins", "second.azurecr.io"), ("envs", "env.example.com"), ("files", "file.example.com")] %}
+  {% for name, host in HOSTS %}
   {{ name | tojson }}: {"type": "docker", "status": "running", "restartPolicy": "always", "version": "1.0",
     "settings": {"image": {{ (host ~ "/x:1") | tojson }}, "createOptions": "{}"}}{{ "," if not loop.last }}
   {% endfor %}
 {% endblock %}
-"""
+""".replace("HOSTS", json.dumps([[f"of-{source}", host] for host, source in _SOURCES.items()]))
 
 
 @dataclass
@@ -96,10 +104,13 @@ def project(ready_made: Any, quick: Any, seen: Seen, hub: Any, monkeypatch: pyte
     (ready_made.root.parent / "config.json").write_text(json.dumps({"auths": {"file.example.com": {"auth": login}}}))
     (ready_made.root / "all.json.j2").write_text(_TEMPLATE)
     ready_made.edit("{template: anomaly-detection}", "{template: all.json.j2}")
-    ready_made.file.write_text(
-        ready_made.file.read_text() + f"registry: {{credentials: token, token: of-{ready_made.device}, "
-        "file: ../config.json, sources: {second.azurecr.io: admin, env.example.com: env, file.example.com: file}}\n"
-    )
+    registry: dict[str, Any] = {"credentials": "token", "token": f"of-{ready_made.device}", "sources": _SOURCES}
+    registry["file"] = "../config.json"
+    if _VAULT:
+        quick.admin("PUT", "/vaults/sandbox-vault/secrets/canary", {"value": "canary-in-a-key-vault"})
+        seen.add("secret of a key vault", "canary-in-a-key-vault")
+        registry["keyvault"] = {"vault": "sandbox-vault", "name": "canary", "username": "robot"}
+    ready_made.file.write_text(f"{ready_made.file.read_text()}registry: {json.dumps(registry)}\n")
     (ready_made.root / ".gitignore").write_text("deployment.json\n")
     subprocess.run(["git", "init", "-q", str(ready_made.root)], check=True)
     monkeypatch.setenv("ACR_USERNAME_ENV", "robot")
@@ -121,11 +132,11 @@ def project(ready_made: Any, quick: Any, seen: Seen, hub: Any, monkeypatch: pyte
 _KINDS = {
     "admin password 1", "admin password 2", "token password1", "token password2", "password in the environment",
     "password in a file", "auth of a Docker config.json", "connection string's key", "SAS token", "client secret",
-    "bearer access token", "device key",
+    "bearer access token", "device key", *(["secret of a key vault"] if _VAULT else []),
 }  # fmt: skip
 
 
-def test_none_of_twelve_kinds_of_secret_is_shown(
+def test_none_of_thirteen_kinds_of_secret_is_shown(
     project: Any, seen: Seen, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     manifest, device = project.root / "deployment.json", project.device
@@ -157,6 +168,8 @@ def test_none_of_twelve_kinds_of_secret_is_shown(
         assert ended.code in (0, 1), (command, ended)
         outputs.append((command, ended.output))
     assert set(seen.texts) >= _KINDS
+    held = (project.root / "deployment.json").read_text("utf-8")
+    assert ("canary-in-a-key-vault" in held) == _VAULT  # the vault was really asked
     assert "azure.core" in "".join(text for _, text in outputs)  # the SDKs' logs are really there
     for command, text in outputs:
         assert seen.shown_in(text) == [], command
