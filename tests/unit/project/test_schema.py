@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import pytest
+
 from manifestgen.manifest.dump import dump
+from manifestgen.project.load import read
 from manifestgen.project.schema import json_schema
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -24,3 +28,11 @@ def test_every_key_is_in_the_documentation() -> None:
     for name, section in json_schema()["$defs"].items():
         for key in section["properties"]:
             assert f"`{key}`" in text or f"`{key}:" in text, f"{name}.{key}"
+
+
+@pytest.mark.parametrize("page", ["credentials.md", "project-file.md"])
+def test_the_registry_sections_that_are_shown_are_taken(page: str) -> None:
+    shown = re.findall(r"```yaml\n(registry:.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
+    assert shown
+    for text in shown:
+        assert read(f"version: 1\n{text}", DOCS / page, {}).registry is not None
