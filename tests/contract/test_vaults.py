@@ -10,10 +10,16 @@ from typing import Any
 import pytest
 from fakes.vaults import FakeVaults
 
+from manifestgen.azure import auth
 from manifestgen.cloud import Vaults, VaultSecret
 from manifestgen.errors import CloudError, DeniedError, NotFoundError
 
 EXPIRY, BEGIN = datetime(2031, 5, 1, tzinfo=timezone.utc), datetime(2001, 5, 1, tzinfo=timezone.utc)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _no_former_login() -> None:
+    auth._credential.cache_clear()
 
 
 @dataclass
@@ -33,8 +39,6 @@ def _fake() -> Cloud:
 
 def _sdk(sandbox: Any) -> Cloud:
     pytest.importorskip("azure.keyvault.secrets", reason="azure-keyvault-secrets is not installed")
-    from azure.identity import EnvironmentCredential
-
     from manifestgen.azure.key_vault import KeyVaults
 
     name = sandbox.world.names.vault
@@ -47,7 +51,7 @@ def _sdk(sandbox: Any) -> Cloud:
     def disable(secret: str) -> None:
         sandbox.admin("PUT", f"/vaults/{name}/secrets/{secret}", {"value": "x", "enabled": False})
 
-    return Cloud(KeyVaults(EnvironmentCredential()), name, put, disable)
+    return Cloud(KeyVaults(), name, put, disable)
 
 
 @pytest.fixture(params=["fake", "sdk"])
@@ -156,6 +160,7 @@ def test_an_expired_token_is_denied(sdk: Cloud, sandbox: Any) -> None:
     sandbox.admin("POST", "/tokens/expire")
     with pytest.raises(DeniedError, match="not accepted"):
         sdk.vaults.secret(sdk.vault, "any")
+    auth._credential.cache_clear()  # which the other tests share
 
 
 def test_a_broken_connection_and_throttling_are_tried_again(sdk: Cloud, sandbox: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,15 +15,17 @@ Ask = Callable[..., requests.Response]
 
 
 @pytest.fixture
-def ask(sandbox: Any) -> Ask:
+def ask(sandbox: Any) -> Iterator[Ask]:
     token, _ = issue_token(sandbox.world, VAULTS[0])
+    session = requests.Session()
 
     def send(method: str, path: str, body: Any = None, *, bearer: str = token, **query: Any) -> requests.Response:
         headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
         query = {"api-version": "7.4", **query}
-        return requests.request(method, HOST + path, json=body, params=query, headers=headers, timeout=10)
+        return session.request(method, HOST + path, json=body, params=query, headers=headers, timeout=10)
 
-    return send
+    yield send
+    session.close()
 
 
 def error(response: requests.Response) -> tuple[int, str, str]:
