@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import coverage
 import pytest
 from hypothesis import is_hypothesis_test
+
+from manifestgen import secret
 
 # So that every test can say `from fakes.registry import FakeRegistry`.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -25,6 +28,17 @@ requests = pytest.importorskip("requests")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite golden files; read the diff afterwards")
+
+
+def pytest_configure() -> None:
+    """Let a worker be measured once.
+
+    pytest-cov begins a second time when a worker's session starts, and coverage has begun by itself because it is a
+    subprocess too: whichever is paused, another would go on, and `no_cover` be without effect.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        while (measured := coverage.Coverage.current()) is not None:
+            measured.stop()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -46,6 +60,16 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
         assert text == path.read_text(encoding="utf-8")
 
     return compare
+
+
+@pytest.fixture(autouse=True)
+def _secrets_of_its_own() -> Iterator[None]:
+    """Forget the secrets that a test made: another's words would be hidden if they happen to be one."""
+    before = secret._forms.copy()
+    yield
+    if secret._forms != before:
+        secret._forms.intersection_update(before)
+        secret._known = None
 
 
 class LeavesThisMachine(Exception):

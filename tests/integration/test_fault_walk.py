@@ -22,6 +22,7 @@ from integration.command_line import Completed, in_this_process
 from manifestgen.history import snapshots, state_folder
 
 pytestmark = [
+    pytest.mark.no_cover,  # the same ways again and again
     # The SDKs leave sockets of their many sessions to the garbage collector.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
