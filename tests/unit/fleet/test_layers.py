@@ -82,7 +82,9 @@ def _some(chance: random.Random, *things: Any) -> list[Any]:
 
 
 def _value(chance: random.Random) -> Any:
-    return chance.choice([1, "text", True, None, {"deep": {"er": chance.random()}}, [1, 2], {}, {"gone": None, "kept": 1}])
+    return chance.choice(
+        [1, "text", True, None, {"deep": {"er": chance.random()}}, [1, 2], {}, {"gone": None, "kept": 1}]
+    )
 
 
 def _base(chance: random.Random) -> Any:
