@@ -36,7 +36,7 @@ layers: $(VENV)/check-installed
 
 test: $(VENV)/check-installed
 	rm -f .coverage .coverage.*
-	$(BIN)/python -m pytest --numprocesses=3 --dist=loadgroup --cov --cov-report=term --cov-fail-under=85
+	$(BIN)/python -m pytest --numprocesses=4 --dist=loadgroup --cov --cov-report=term --cov-fail-under=85
 
 format: $(VENV)/check-installed
 	$(BIN)/ruff format .

@@ -31,6 +31,13 @@ def hub(sandbox: Any) -> IotHub:
     return connect(connection_string=Secret(sandbox.environment["IOTHUB_CONNECTION_STRING"]), patience=QUICK)
 
 
+@pytest.fixture
+def patient(sandbox: Any) -> IotHub:
+    """A hub for what is to succeed at last, however slow the machine is."""
+    patience = Patience(total=60.0, connect=60.0, first=0.01, longest=0.05)
+    return connect(connection_string=Secret(sandbox.environment["IOTHUB_CONNECTION_STRING"]), patience=patience)
+
+
 def requests_to(sandbox: Any, path: str) -> list[dict[str, Any]]:
     return [entry for entry in sandbox.admin("GET", "/requests") if path in entry["path"]]
 
@@ -54,16 +61,16 @@ READS: list[Callable[[IotHub], Any]] = [
 
 @pytest.mark.parametrize("read", READS)
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-def test_reads_are_repeated(sandbox: Any, hub: IotHub, read: Callable[[IotHub], Any], status: int) -> None:
+def test_reads_are_repeated(sandbox: Any, patient: IotHub, read: Callable[[IotHub], Any], status: int) -> None:
     sandbox.fault("status", status=status, times=2)
-    read(hub)
+    read(patient)
     assert [entry["status"] for entry in requests_to(sandbox, "/")] == [status, status, 200]
 
 
 @pytest.mark.parametrize("kind", ["reset", "reset_after", "truncate"])
-def test_reads_are_repeated_after_lost_answers(sandbox: Any, hub: IotHub, kind: str) -> None:
+def test_reads_are_repeated_after_lost_answers(sandbox: Any, patient: IotHub, kind: str) -> None:
     sandbox.fault(kind, times=2)
-    assert hub.module_twin(EDGE, "$edgeAgent") is not None
+    assert patient.module_twin(EDGE, "$edgeAgent") is not None
     assert len(requests_to(sandbox, "/twins/")) == 3
 
 
@@ -111,11 +118,9 @@ def test_pauses_grow_and_are_random(sandbox: Any) -> None:
 
 
 @pytest.mark.parametrize(("status", "retry_after"), [(429, None), (429, 0), (503, 0)])
-def test_throttled_applies_are_repeated(sandbox: Any, status: int, retry_after: int | None) -> None:
-    patience = Patience(total=60.0, first=0.01, longest=0.05)
-    hub = connect(connection_string=Secret(sandbox.environment["IOTHUB_CONNECTION_STRING"]), patience=patience)
+def test_throttled_applies_are_repeated(sandbox: Any, patient: IotHub, status: int, retry_after: int | None) -> None:
     sandbox.fault("status", status=status, retry_after=retry_after, times=3, path=APPLY)
-    hub.set_modules(EDGE, content({"scorer": module()}))
+    patient.set_modules(EDGE, content({"scorer": module()}))
     assert [entry["status"] for entry in requests_to(sandbox, APPLY)] == [status] * 3 + [204]
 
 
@@ -331,13 +336,13 @@ def test_all_pages_of_devices_are_read(sandbox: Any, hub: IotHub, monkeypatch: p
     assert len(requests_to(sandbox, "/devices/query")) >= 3
 
 
-def test_what_was_registered_is_not_registered_again_after_a_lost_answer(sandbox: Any, hub: IotHub) -> None:
+def test_what_was_registered_is_not_registered_again_after_a_lost_answer(sandbox: Any, patient: IotHub) -> None:
     sandbox.fault("reset_after", times=1, method="PUT", path="/devices/half-made")
     with pytest.raises(UnconfirmedError):
-        hub.register_device("half-made")
+        patient.register_device("half-made")
     assert len(requests_to(sandbox, "/devices/half-made")) == 1
     with pytest.raises(CloudError, match="409 DeviceAlreadyExists"):
-        hub.register_device("half-made")
+        patient.register_device("half-made")
 
 
 def test_a_device_without_a_key_has_no_connection_string(hub: IotHub) -> None:
