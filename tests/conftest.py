@@ -176,7 +176,7 @@ def running_sandbox(services: Any = None) -> Iterator[RunningSandbox]:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
         await asyncio.sleep(0.05)  # the ends of connections are read, and their sockets closed, before the loop ends
-        # A TLS connection that was closed waits half a minute for its client to agree; asyncio has no public list of them.
+        # A closed TLS connection waits half a minute for its client to agree; asyncio has no public list of them.
         for transport in list(getattr(loop, "_transports", {}).values()):
             transport.abort()
         await asyncio.sleep(0)
