@@ -245,10 +245,10 @@ def test_doctor_finds_nothing_missing(project: Any) -> None:
     assert {"credential", "workspace", "registry", "hub", f"device {project.device}", "runtime"} <= set(rows)
 
 
-def test_doctor_tells_what_is_missing_and_ends_with_one(project: Any, quick: Any) -> None:
+def test_doctor_tells_what_is_missing_and_ends_with_one(ready_made: Any, quick: Any) -> None:
     quick.admin("PUT", f"/registries/{quick.world.names.registry}", {"admin_enabled": False})
     try:
-        examined = in_this_process("doctor", project, "--device", "nobody")
+        examined = in_this_process("doctor", ready_made, "--device", "nobody")
     finally:
         quick.admin("PUT", f"/registries/{quick.world.names.registry}", {"admin_enabled": True})
     assert examined.code == 1
