@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import os
 import socket
 import sys
@@ -70,6 +71,19 @@ def _secrets_of_its_own() -> Iterator[None]:
     if secret._forms != before:
         secret._forms.intersection_update(before)
         secret._known = None
+
+
+@pytest.fixture(autouse=True)
+def _log_of_its_own() -> Iterator[None]:
+    """Take the handler away that a command of this test left, or it would write into another's output."""
+    root, ours = logging.getLogger(), logging.getLogger("manifestgen")
+    handlers, levels = root.handlers[:], (root.level, ours.level)
+    yield
+    if root.handlers != handlers or (root.level, ours.level) != levels:
+        logging.captureWarnings(capture=False)
+        root.handlers[:] = handlers
+        root.setLevel(levels[0])
+        ours.setLevel(levels[1])
 
 
 class LeavesThisMachine(Exception):
@@ -215,12 +229,24 @@ def sandbox_of(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Runnin
 @pytest.fixture
 def sandbox(shared_sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSandbox]:
     """The module's sandbox, with this process's environment leading to it and no fault switched on."""
-    for name in list(os.environ):
-        if name.upper().startswith(("AZURE_", "AZUREML_", "IOTHUB_")) or name.upper() == "HTTP_PROXY":
-            monkeypatch.delenv(name)
-    for name, value in shared_sandbox.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("HOME", str(shared_sandbox.sandbox.home))
+    _lead_to(shared_sandbox, monkeypatch)
     shared_sandbox.admin("DELETE", "/requests")
     yield shared_sandbox
     shared_sandbox.admin("DELETE", "/faults")
+
+
+@pytest.fixture
+def new_sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningSandbox]:
+    """A sandbox that no other test has used, with this process's environment leading to it."""
+    with running_sandbox() as running:
+        _lead_to(running, monkeypatch)
+        yield running
+
+
+def _lead_to(running: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.upper().startswith(("AZURE_", "AZUREML_", "IOTHUB_")) or name.upper() == "HTTP_PROXY":
+            monkeypatch.delenv(name)
+    for name, value in running.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HOME", str(running.sandbox.home))

@@ -11,7 +11,7 @@ from typing import Any
 
 from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
 from azure.core.exceptions import AzureError
-from azure.identity import DefaultAzureCredential
+from azure.identity import CredentialUnavailableError, DefaultAzureCredential
 
 from manifestgen.errors import CloudError, DeniedError
 from manifestgen.secret import redact
@@ -24,6 +24,7 @@ _LIMITS: dict[str, Any] = {"retry_total": 2, "connection_timeout": 10, "read_tim
 
 # What Entra ID says, without the identifiers that follow it.
 _ENTRA_WORDS = re.compile(r"AADSTS\d+: .*?(?=\.? Trace ID:|[\r\n]|$)")
+_TRIED_ALL = "DefaultAzureCredential failed"
 _ENVIRONMENT_WORDS = re.compile(r"EnvironmentCredential: (?P<words>.*?)(?=\n\t|\nTo mitigate|\Z)", re.DOTALL)
 
 
@@ -86,19 +87,27 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except AzureError as error:
-        raise _explain(str(error)) from error
+        raise _explain(error) from error
 
 
-def _explain(text: str) -> CloudError:
-    """The error for what azure-identity says: a paragraph about each credential that it tried."""
+def _explain(error: AzureError) -> CloudError:
+    """The error for what azure-identity says.
+
+    At first it is a paragraph about each credential that it tried. Once one has worked, only that one is asked again,
+    and what is said is its own sentence.
+    """
+    text = str(error)
     refused = _ENTRA_WORDS.search(text)
     if refused:
         words = redact(refused[0]).rstrip(".")
         return DeniedError(f"Microsoft Entra ID refused the credential: {words}", where=_WHERE, fix=_FIX)
-    environment = _ENVIRONMENT_WORDS.search(text)
-    if environment and "unavailable" not in environment["words"]:
-        words = redact(" ".join(environment["words"].split())).rstrip(".")
-        return CloudError(
-            f"could not get a token: {words}", where=_WHERE, fix="check the network and HTTPS_PROXY, then try again"
-        )
-    return DeniedError("no credential for Azure was found", where=_WHERE, fix=_FIX)
+    words = text
+    if text.startswith(_TRIED_ALL):
+        environment = _ENVIRONMENT_WORDS.search(text)
+        words = environment["words"] if environment and "unavailable" not in environment["words"] else ""
+    if not words or isinstance(error, CredentialUnavailableError):
+        return DeniedError("no credential for Azure was found", where=_WHERE, fix=_FIX)
+    words = redact(" ".join(words.split())).rstrip(".")
+    return CloudError(
+        f"could not get a token: {words}", where=_WHERE, fix="check the network and HTTPS_PROXY, then try again"
+    )

@@ -381,9 +381,12 @@ class TestAzureMl:
     def test_no_uploaded_archive_tells_where_the_project_is(
         self, sandbox_cloud: Cloud, files: Files, name: str
     ) -> None:
-        builder = sandbox_cloud.builder
+        builder, storage = sandbox_cloud.builder, sandbox_cloud.sandbox.world.blobs / "storage"
+        before = set(storage.iterdir()) if storage.is_dir() else set()
         builder.start(request_for(builder.register(registration(files, name)), files, "container-image"))
-        for file in (sandbox_cloud.sandbox.world.blobs / "storage").iterdir():
+        uploaded = set(storage.iterdir()) - before
+        assert uploaded
+        for file in uploaded:
             if tarfile.is_tarfile(file):
                 with tarfile.open(file) as tar:
                     assert not any(str(files.folder)[1:] in member for member in tar.getnames())

@@ -55,7 +55,7 @@ def test_the_error_is_the_one_that_is_shown(tmp_path: Path) -> None:
     assert result.stderr.splitlines() == shown
 
 
-def test_the_twenty_second_example_prints_what_is_shown(sandbox: object, tmp_path: Path) -> None:
+def test_the_twenty_second_example_prints_what_is_shown(new_sandbox: object, tmp_path: Path) -> None:
     pytest.importorskip("azureml.core", reason="azureml-core is not installed")
     (_, shown), *_ = [command for command in ALL if command[0] == "make demo"]
     (line,) = re.findall(r"^\t@\$\(BIN\)/(manifestgen sandbox run .*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from manifestgen.azure.auth import credential, token
+from manifestgen.azure.auth import _credential, credential, token
 from manifestgen.errors import CloudError, DeniedError
 
 _SCOPE = "https://management.azure.com/.default"
@@ -67,8 +67,13 @@ def test_an_unknown_application_is_denied_in_the_services_words(
         token(_SCOPE)
 
 
-def test_an_unreachable_entra_id_is_no_denial(environment: Any) -> None:
-    environment.fault("reset", host="login.microsoftonline.com", times="forever")
+@pytest.mark.parametrize("fault", [{"kind": "reset"}, {"kind": "status", "status": 503}], ids=["reset", "503"])
+@pytest.mark.parametrize("worked_before", [False, True], ids=["at first", "later"])
+def test_an_unreachable_entra_id_is_no_denial(environment: Any, fault: dict[str, Any], worked_before: bool) -> None:
+    _credential.cache_clear()
+    if worked_before:
+        token(_SCOPE)
+    environment.fault(**fault, host="login.microsoftonline.com", times="forever")
     with pytest.raises(CloudError, match="could not get a token") as caught:
         token("https://iothubs.azure.net/.default")
     assert not isinstance(caught.value, DeniedError)
