@@ -117,11 +117,12 @@ def patience(timeout: float, pause: float = 0.0) -> Patience:
 
 def _document(file: Path, given: Arguments, console: Console, *, force: bool) -> Document:
     """The manifest, checked; a layer if it is one or shall be one."""
-    from manifestgen.cli._manifest import findings_reporter, load_document
+    from manifestgen.cli._manifest import findings_reporter, load_document, warn_of_credentials
     from manifestgen.gate import settable, verify
     from manifestgen.manifest.document import Kind, read
 
-    document = load_document(file)
+    noticed: list[str] = []
+    document = load_document(file, noticed.append)
     manifest = settable(document, layered=True)
     if given.layered and document.kind is Kind.MANIFEST:
         if manifest.agent.whole is not None:
@@ -134,6 +135,7 @@ def _document(file: Path, given: Arguments, console: Console, *, force: bool) ->
     elif given.base is not None and document.kind is not Kind.LAYERED:
         raise InputError("--base is about layers, and this is none", where=document.name, fix="drop --base")
     verify(document, force=force, report=findings_reporter(console))
+    warn_of_credentials(file, manifest, noticed, console)
     return document
 
 

@@ -103,7 +103,7 @@ def _renderer(
 
     # Without a project, the credentials of private registries come from the environment.
     known = project or Project(Path(FILE_NAME), Path.cwd(), registry=Registry(credentials="env"))
-    clouds = Clouds(known)
+    clouds = Clouds(known, report=console.warn)
     return Renderer(
         template,
         base,

@@ -38,15 +38,11 @@ class RowOptions:
 
     def refuse_alone(self) -> None:
         """Make sure that none was given for another kind of apply, where it would do nothing."""
-        given = {
-            "--dry-run": self.dry_run,
-            "--journal": self.journal,
-            "--since": self.since,
-            "--report": self.report,
-            "--ignore-column": self.ignored,
-        }
-        for name, value in given.items():
-            if value:
+        context = click.get_current_context()
+        for parameter in context.command.params:
+            source = context.get_parameter_source(parameter.name or "")
+            if parameter.name in RowOptions.__dataclass_fields__ and source is click.core.ParameterSource.COMMANDLINE:
+                name = parameter.opts[0]
                 raise InputError(f"{name} belongs to --devices", fix=f"drop {name}, or give the rows with --devices")
 
 

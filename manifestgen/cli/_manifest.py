@@ -31,14 +31,7 @@ def load_manifest(file: Path, console: Console, *, force: bool) -> Manifest:
 
     noticed: list[str] = []
     manifest = admit(load_document(file, noticed.append), force=force, report=findings_reporter(console))
-    if manifest.credential_entries():
-        try:
-            project = project_beside(file)
-        except InputError:
-            project = None  # told where the project is needed
-        noticed += _expiries(manifest, project)
-    for words in dict.fromkeys(noticed):  # a token's may have been noticed twice
-        console.warn(words)
+    warn_of_credentials(file, manifest, noticed, console)
     return manifest
 
 
@@ -115,6 +108,26 @@ def findings_reporter(console: Console) -> Callable[[Document, Sequence[Finding]
                 console.progress(f"{place}: {finding.severity.value}: {finding.message} [{finding.rule}]")
 
     return report
+
+
+def warn_of_credentials(file: Path, manifest: Manifest, noticed: Sequence[str], console: Console) -> None:
+    """Warn of the registry credentials in a manifest that expire soon: what was noticed, and what this machine knows.
+
+    Args:
+        file: where the manifest came from.
+        manifest: filled in.
+        noticed: what `load_document` told.
+        console: to say it.
+    """
+    known: Iterator[str] = iter(())
+    if manifest.credential_entries():
+        try:
+            project = project_beside(file)
+        except InputError:
+            project = None  # told where the project is needed
+        known = _expiries(manifest, project)
+    for words in dict.fromkeys((*noticed, *known)):  # a token's may have been noticed twice
+        console.warn(words)
 
 
 def warn_of_expiry(manifest: Manifest, project: Project | None, console: Console) -> None:

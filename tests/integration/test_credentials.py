@@ -161,9 +161,14 @@ def test_a_password_that_expires_soon_is_warned_of(scoped: Any) -> None:
     quiet = in_this_process("check", manifest, "--project", scoped, "--output", "json")
     assert "expires" not in quiet.stderr
     scoped.edit("credentials: token", "credentials: token, warn_days: 365")
+    rows = scoped.root / "devices.csv"
+    rows.write_text(f"device\n{scoped.device}\n")
+    condition = ["--target-condition", "tags.of = 'nobody'"]
     for command in (
         ["check", manifest, "--project", scoped],
         ["apply", manifest, "--device", scoped.device, "--yes", "--no-wait"],
+        ["apply", manifest, "--deployment", f"of-{scoped.device}", *condition, "--yes", "--no-wait"],
+        ["apply", scoped, "--devices", rows, "--yes"],
         ["doctor", scoped],
     ):
         warned = in_this_process(*command)

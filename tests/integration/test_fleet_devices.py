@@ -273,6 +273,9 @@ def test_wrong_options_are_two_lines(
         (["nothing", "--devices", "devices.csv"], "no template 'nothing'"),
         (["t.json.j2", "--devices", "nothing.csv"], "rows not found"),
         (["t.json.j2", "--device", "a", "--dry-run"], "--dry-run belongs to --devices"),
+        (["d.json", "--device", "a", "--rate", "40"], "--rate belongs to --devices"),
+        (["d.json", "--deployment", "a", "--give-up-after", "60"], "--give-up-after belongs to --devices"),
+        (["d.json", "--device", "a", "--ignore-column", "x"], "--ignore-column belongs to --devices"),
     ],
 )
 def test_wrong_files_are_two_lines(
