@@ -14,7 +14,7 @@ The public modules, from values to effects:
 - `manifestgen.render`: a template and values become a manifest.
 - `manifestgen.check`: what IoT Hub and the device will say to a manifest.
 - `manifestgen.diff`, `manifestgen.merge`, `manifestgen.export`, `manifestgen.plan`: a manifest and what a device has.
-- `manifestgen.cloud`: what is asked of Azure, as three Protocols; `manifestgen.azure` answers them with the SDKs.
+- `manifestgen.cloud`: what is asked of Azure, as Protocols; `manifestgen.azure` answers them with the SDKs.
 - `manifestgen.image`, `manifestgen.apply`, `manifestgen.deploy`: the steps that change something.
 - `manifestgen.sandbox`: a local Azure to try all of it on.
 """

@@ -1,0 +1,184 @@
+"""IoT Hub: devices, module twins and configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from manifestgen.secret import Secret
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device identity in an IoT hub."""
+
+    id: str
+    edge: bool
+    enabled: bool
+    connected: bool
+    last_activity: datetime | None = None
+    parent: str | None = None
+    tags: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A module twin.
+
+    Attributes:
+        desired: desired properties without `$metadata` and `$version`.
+        desired_version: the hub's `$version` of them.
+        reported: reported properties without `$metadata` and `$version`.
+        desired_at: when the hub took the desired properties, by the hub's clock (`$metadata.$lastUpdated`).
+        reported_at: when each top-level reported property last changed, by the same clock.
+        configurations: the automatic deployments that target the device: id to `targeted` or `applied`.
+    """
+
+    module: str
+    desired: Mapping[str, Any]
+    desired_version: int
+    reported: Mapping[str, Any] = field(default_factory=dict)
+    connected: bool = False
+    desired_at: datetime | None = None
+    reported_at: Mapping[str, datetime] = field(default_factory=dict)
+    configurations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """An automatic deployment; `Configuration` is what the API calls it.
+
+    Attributes:
+        content: `{"modulesContent": …}`; may hold passwords. The hub takes no other content once it is created.
+        condition: its target condition; `*` is all devices, a blank text none.
+        metrics: custom metrics, name to query.
+        etag: as the hub wrote it; an update or deletion names it, so that nobody's change is lost.
+        counts: results of the hub's own metrics, such as `targetedCount` and `reportedSuccessfulCount`; those that the
+            hub has not worked out yet are left out.
+        results: of the custom metrics.
+    """
+
+    id: str
+    content: Mapping[str, Any] = field(repr=False)
+    condition: str = ""
+    priority: int = 0
+    labels: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    etag: str = ""
+    created: datetime | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    results: Mapping[str, int] = field(default_factory=dict)
+
+
+class Hub(Protocol):
+    """An IoT hub."""
+
+    @property
+    def host(self) -> str:
+        """Its host name, such as `contoso.azure-devices.net`."""
+        ...
+
+    def device(self, device_id: str) -> Device:
+        """One device identity. Raises NotFoundError."""
+        ...
+
+    def devices(self) -> Iterator[Device]:
+        """All edge device identities, by id."""
+        ...
+
+    def register_device(
+        self, device_id: str, *, parent: str | None = None, tags: Mapping[str, Any] | None = None
+    ) -> Device:
+        """Create an edge device identity. Raises CloudError if the id is taken, NotFoundError for an unknown parent."""
+        ...
+
+    def connection_string(self, device_id: str) -> Secret:
+        """What the runtime on the device connects with."""
+        ...
+
+    def modules(self, device_id: str) -> Sequence[str]:
+        """Ids of the device's modules, `$edgeAgent` and `$edgeHub` among them."""
+        ...
+
+    def module_twin(self, device_id: str, module: str) -> Twin | None:
+        """A module's twin, or None if the device has no such module."""
+        ...
+
+    def set_modules(self, device_id: str, content: Mapping[str, Any]) -> None:
+        """Replace the device's modules by `content` (`{"modulesContent": …}`).
+
+        Raises UnconfirmedError if the answer was lost: whether the hub took it must then be read from the twins.
+        """
+        ...
+
+    def bulk(self) -> BulkHub:
+        """The same hub for a run over many devices, which paces and repeats its requests itself."""
+        ...
+
+    def configurations(self) -> Sequence[Configuration]:
+        """All automatic deployments, those for modules of other devices included, by id."""
+        ...
+
+    def configuration(self, configuration_id: str) -> Configuration:
+        """One automatic deployment, with the results of its metrics. Raises NotFoundError."""
+        ...
+
+    def create_configuration(self, configuration: Configuration) -> None:
+        """Create an automatic deployment. Raises CloudError if its id is taken, UnconfirmedError like `set_modules`."""
+        ...
+
+    def update_configuration(self, configuration: Configuration) -> None:
+        """Change condition, priority, labels and metrics of an automatic deployment.
+
+        Raises CloudError if somebody changed it since its `etag`, UnconfirmedError like `set_modules`.
+        """
+        ...
+
+    def delete_configuration(self, configuration: Configuration) -> None:
+        """Delete an automatic deployment.
+
+        Raises NotFoundError, CloudError if somebody changed it since its `etag`, UnconfirmedError like `set_modules`.
+        """
+        ...
+
+    def test_queries(self, condition: str, metrics: Mapping[str, str]) -> Mapping[str, str]:
+        """What the hub has against a target condition and custom metrics, in its own words.
+
+        Returns:
+            Metric to complaint, the empty name for the condition; empty if the hub takes them all.
+        """
+        ...
+
+    def query(self, text: str) -> Iterator[Mapping[str, Any]]:
+        """The rows of a query, page by page, as the hub gives them; its index may be some seconds behind."""
+        ...
+
+    def set_tags(self, device_id: str, tags: Mapping[str, Any]) -> None:
+        """Merge tags into those of a device; null deletes one. Raises NotFoundError."""
+        ...
+
+
+class BulkHub(Protocol):
+    """An IoT hub that is asked once a call, from many threads.
+
+    Nothing is repeated behind the caller: whoever sends to thousands of devices slows all requests down together when
+    the hub asks for it, which no single request can do. Methods raise BusyError for what may be asked again later.
+    """
+
+    @property
+    def host(self) -> str:
+        """Its host name, such as `contoso.azure-devices.net`."""
+        ...
+
+    def set_modules(self, device_id: str, body: bytes) -> None:
+        """Replace the device's modules; `body` is the UTF-8 JSON of `{"modulesContent": …}` and is sent as it is.
+
+        Raises BusyError if the hub did nothing, UnconfirmedError if the answer was lost, NotFoundError, DeniedError.
+        """
+        ...
+
+    def desired(self, device_id: str, module: str) -> Mapping[str, Any] | None:
+        """Desired properties of a module twin, without `$metadata` and `$version`; None without such a module."""
+        ...

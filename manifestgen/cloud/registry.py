@@ -1,0 +1,125 @@
+"""Azure Container Registry: registries, their admin users and their tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from manifestgen.secret import Secret
+
+
+@dataclass(frozen=True)
+class RegistryInfo:
+    """A container registry as ARM describes it.
+
+    Attributes:
+        id: full ARM id.
+        login_server: the host that images are named by, such as `acme.azurecr.io`.
+    """
+
+    id: str
+    login_server: str
+    admin_enabled: bool
+
+
+@dataclass(frozen=True)
+class Credential:
+    """What a device logs in to a registry with."""
+
+    address: str
+    username: str
+    password: Secret
+
+
+@dataclass(frozen=True)
+class TokenPassword:
+    """One of the two passwords that a token may have; its text is told only once, when it is made.
+
+    Attributes:
+        name: `password1` or `password2`.
+        expiry: None if it never expires.
+    """
+
+    name: str
+    created: datetime | None = None
+    expiry: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Token:
+    """A repository-scoped token of a registry: a user name that may do what its scope map says.
+
+    Attributes:
+        scope_map: its name.
+        passwords: those that exist, expired ones among them.
+    """
+
+    registry: RegistryInfo
+    name: str
+    scope_map: str
+    enabled: bool = True
+    passwords: tuple[TokenPassword, ...] = ()
+
+
+@dataclass(frozen=True)
+class NewPassword:
+    """A password that was just made for a token.
+
+    Attributes:
+        name: `password1` or `password2`.
+        expiry: None if it never expires.
+    """
+
+    name: str
+    value: Secret
+    expiry: datetime | None = None
+
+
+class Registry(Protocol):
+    """The container registries that the caller may read."""
+
+    def by_id(self, arm_id: str) -> RegistryInfo:
+        """The registry with this full ARM id, in whatever resource group or subscription. Raises NotFoundError."""
+        ...
+
+    def by_host(self, login_server: str) -> RegistryInfo:
+        """The registry that answers under this host. Raises NotFoundError."""
+        ...
+
+    def admin_credential(self, registry: RegistryInfo) -> Credential:
+        """User name and first password of the admin user. Raises DeniedError if the admin user is off."""
+        ...
+
+    def enable_admin(self, registry: RegistryInfo) -> RegistryInfo:
+        """Switch the admin user on."""
+        ...
+
+    def scope_map(self, registry: RegistryInfo, name: str) -> frozenset[str] | None:
+        """The actions of a scope map, such as `repositories/scorer/content/read`; None if there is none."""
+        ...
+
+    def put_scope_map(self, registry: RegistryInfo, name: str, actions: Collection[str]) -> None:
+        """Create a scope map, or replace the actions of one that is there."""
+        ...
+
+    def token(self, registry: RegistryInfo, name: str) -> Token | None:
+        """A token; None if there is none."""
+        ...
+
+    def create_token(self, registry: RegistryInfo, name: str, scope_map: str) -> Token:
+        """Create a token without passwords that may do what a scope map says. One that is there is kept."""
+        ...
+
+    def generate_password(self, token: Token, name: str, expiry: datetime | None) -> NewPassword:
+        """Make `password1` or `password2` of a token anew; what it was before no longer works."""
+        ...
+
+    def drop_password(self, token: Token, name: str) -> None:
+        """Take `password1` or `password2` from a token; nothing happens if it has none."""
+        ...
+
+    def digest(self, image: str, credential: Credential | None) -> str | None:
+        """`sha256:…` of an image, asked of its registry with this credential; None if it has no such image."""
+        ...
