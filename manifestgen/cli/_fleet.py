@@ -175,6 +175,7 @@ class _Run:
         service = open_hub(hub, self._project).bulk()
         path = options.journal or options.devices.with_name(f"{options.devices.name}.journal")
         journal = open_journal(path, self._rows.survey.count, self._identity(service.host))
+        earlier: Earlier | None = None
         try:
             self._permit(journal, service.host, yes=yes)
             pace = Pace(options.rate, give_up_after=options.give_up_after)
@@ -195,6 +196,8 @@ class _Run:
             self._finish(journal)
             return 0 if _done(journal) == self._rows.survey.count else 1
         finally:
+            if earlier is not None:
+                earlier.close()
             journal.close()
 
     def _identity(self, host: str) -> dict[str, str]:

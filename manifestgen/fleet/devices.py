@@ -57,9 +57,13 @@ class Earlier:
     def __init__(self, sent: Iterable[tuple[str, str]] = ()) -> None:
         self._had = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._had.execute("CREATE TABLE had (device TEXT PRIMARY KEY, digest TEXT) WITHOUT ROWID")
-        self._had.execute("BEGIN")
-        self._had.executemany("INSERT OR REPLACE INTO had VALUES (?, ?)", sent)
-        self._had.execute("COMMIT")
+        try:
+            self._had.execute("BEGIN")
+            self._had.executemany("INSERT OR REPLACE INTO had VALUES (?, ?)", sent)
+            self._had.execute("COMMIT")
+        except BaseException:
+            self.close()
+            raise
 
     def has(self, device: str, digest: str) -> bool:
         """Whether this is what the device had last."""

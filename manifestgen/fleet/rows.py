@@ -100,7 +100,11 @@ class Rows:
         self._seen.execute("CREATE TABLE doubled (device BLOB PRIMARY KEY, first INTEGER, second INTEGER)")
         self._state: tuple[int, int] | None = None
         self._columns: tuple[Place, ...] = ()
-        self.survey = self._survey()
+        try:
+            self.survey = self._survey()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Forget which devices there were."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import tarfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -34,8 +34,10 @@ ENVIRONMENT = {
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(Store(), tmp_path, pace=Pace(image_build=0.05))
+def world(tmp_path: Path) -> Iterator[World]:
+    store = Store()
+    yield World(store, tmp_path, pace=Pace(image_build=0.05))
+    store.close()
 
 
 class Azure:
@@ -596,3 +598,4 @@ def test_build_goes_on_after_a_restart(tmp_path: Path) -> None:
     log = blob.local_file(second, "azureml", f"ImageLogs/{build['id']}/build.log")
     assert log is not None
     assert log.read_text().splitlines() == build["lines"]
+    second.store.close()

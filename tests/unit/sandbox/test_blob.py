@@ -6,7 +6,7 @@ import asyncio
 import base64
 import hashlib
 import itertools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,8 +27,10 @@ PUT = {**HOST, "x-ms-blob-type": "BlockBlob"}
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(Store(), tmp_path)
+def world(tmp_path: Path) -> Iterator[World]:
+    store = Store()
+    yield World(store, tmp_path)
+    store.close()
 
 
 def talk(world: World, conversation: Callable[[Any], Awaitable[T]]) -> T:
