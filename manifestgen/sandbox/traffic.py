@@ -21,6 +21,7 @@ class Traffic:
     def __init__(self) -> None:
         self._requests: deque[dict[str, Any]] = deque(maxlen=_KEPT_REQUESTS)
         self._unserved: Counter[tuple[str, str, str]] = Counter()
+        self._cleared = 0  # how often
 
     @property
     def requests(self) -> Sequence[dict[str, Any]]:
@@ -36,8 +37,9 @@ class Traffic:
         ]
 
     def clear(self) -> None:
-        """Forget the requests logged so far; what is not served stays."""
+        """Forget the requests made so far, those that are still being answered too; what is not served stays."""
         self._requests.clear()
+        self._cleared += 1
 
     def refused(self, method: str, host: str, path: str) -> None:
         """Note a request for something that is not served."""
@@ -47,7 +49,7 @@ class Traffic:
 
     async def log(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Note a request and its outcome; status 0 means that the client got no answer."""
-        started = time.monotonic()
+        started, cleared = time.monotonic(), self._cleared
         status = 0
         try:
             response = await handler(request)
@@ -60,17 +62,18 @@ class Traffic:
             # The router found no such path or method: the service's own 404s for missing things are not meant.
             if request.match_info.http_exception is not None:
                 self.refused(request.method, request.host, request.path)
-            self._requests.append(
-                {
-                    "time": time.time(),
-                    "method": request.method,
-                    "host": request.host,
-                    "path": request.path,
-                    "query": request.query_string,
-                    "status": status,
-                    "client_request_id": request.headers.get("x-ms-client-request-id", ""),
-                    "size": request.content_length or 0,
-                    "seconds": round(time.monotonic() - started, 4),
-                }
-            )
+            if cleared == self._cleared:
+                self._requests.append(
+                    {
+                        "time": time.time(),
+                        "method": request.method,
+                        "host": request.host,
+                        "path": request.path,
+                        "query": request.query_string,
+                        "status": status,
+                        "client_request_id": request.headers.get("x-ms-client-request-id", ""),
+                        "size": request.content_length or 0,
+                        "seconds": round(time.monotonic() - started, 4),
+                    }
+                )
         return response

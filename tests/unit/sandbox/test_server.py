@@ -6,6 +6,7 @@ import asyncio
 import gc
 import socket
 import ssl
+import time
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,16 @@ def test_latency_delays_the_answer(sandbox: Any) -> None:
     sandbox.fault("latency", seconds=0.3)
     assert requests.get(_INSTANCES, timeout=10).elapsed.total_seconds() >= 0.3
     assert sandbox.admin("GET", "/requests")[-1]["seconds"] >= 0.3
+
+
+def test_a_request_that_was_being_answered_when_the_log_was_cleared_is_not_in_it(sandbox: Any) -> None:
+    sandbox.fault("latency", seconds=0.3, times=1)
+    with pytest.raises(requests.exceptions.ReadTimeout):
+        requests.get(_INSTANCES, timeout=0.1)
+    sandbox.admin("DELETE", "/requests")
+    requests.get(f"{_INSTANCES}?later", timeout=10)
+    time.sleep(0.4)
+    assert ["later" in entry["query"] for entry in sandbox.admin("GET", "/requests")] == [True]
 
 
 def test_a_slow_answer_comes_whole_and_late(sandbox: Any) -> None:
