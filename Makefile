@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# What is imported is compiled then; most of it never is, and compiling it all takes longer than the rest.
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 
 .PHONY: demo check format lint types layers test docs bench clean
 
@@ -17,11 +19,11 @@ $(VENV)/bin/python:
 
 # Two stamps, so that a demo does not have to install the tools of development.
 $(VENV)/demo-installed: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable '.[all]'
+	$(INSTALL) --editable '.[all]'
 	@touch $@
 
 $(VENV)/check-installed: pyproject.toml | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --editable '.[all]' --group dev
+	$(INSTALL) --editable '.[all]' --group dev
 	@touch $@ $(VENV)/demo-installed
 
 lint: $(VENV)/check-installed
