@@ -6,6 +6,7 @@ import asyncio
 import ipaddress
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
@@ -32,11 +33,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Let a worker be measured once.
+    """Let Ctrl-C reach what tests start, and a worker be measured once.
 
     pytest-cov begins a second time when a worker's session starts, and coverage has begun by itself because it is a
     subprocess too: whichever is paused, another would go on, and `no_cover` be without effect.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell starts what it runs in the background so, and commands that tests interrupt would inherit it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if "PYTEST_XDIST_WORKER" in os.environ:
         while (measured := coverage.Coverage.current()) is not None:
             measured.stop()
