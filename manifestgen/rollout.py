@@ -13,7 +13,9 @@ from enum import Enum
 from typing import Any, Final
 
 from manifestgen.cloud import Twin
+from manifestgen.manifest.normal import normal
 from manifestgen.manifest.reading import as_mapping
+from manifestgen.manifest.section import DESIRED
 
 
 class State(Enum):
@@ -143,9 +145,12 @@ def _not_seen(agent: Twin, version: Any) -> str:
 def _modules(agent: Twin, *, seen: bool) -> list[ModuleStatus]:
     """The modules that must run: edgeHub and the user's; edgeAgent is there if it reports."""
     result = []
+    # What the agent reports is in one spelling, however what it shall run is spelt.
+    entries = normal({"modulesContent": {"$edgeAgent": {DESIRED: agent.desired}}})["modulesContent"]
+    desired = entries["$edgeAgent"][DESIRED]
     for section in ("systemModules", "modules"):
         reported = as_mapping(agent.reported.get(section))
-        for name, module in as_mapping(agent.desired.get(section)).items():
+        for name, module in as_mapping(desired.get(section)).items():
             if isinstance(module, Mapping):
                 result.append(_module(name, module, as_mapping(reported.get(name)), seen=seen))
     return result
@@ -154,8 +159,8 @@ def _modules(agent: Twin, *, seen: bool) -> list[ModuleStatus]:
 def _module(name: str, desired: Mapping[str, Any], reported: Mapping[str, Any], *, seen: bool) -> ModuleStatus:
     desired_image = tagged(str(as_mapping(desired.get("settings")).get("image") or ""))
     reported_image = str(as_mapping(reported.get("settings")).get("image") or "")
-    # edgeAgent has no status of its own in a manifest: it always runs.
-    wanted = str(desired.get("status") or "running").lower()
+    # edgeAgent has no status of its own in a manifest, and ignores one: it always runs.
+    wanted = "running" if name == "edgeAgent" else str(desired.get("status") or "running").lower()
     runtime = str(reported.get("runtimeStatus") or "").lower()
     exit_code = reported.get("exitCode")
 

@@ -130,6 +130,18 @@ def test_an_image_without_a_tag_is_reported_with_latest_and_is_the_same() -> Non
     assert read(reported(scorer=ran), wanted=wanted).state is State.HEALTHY
 
 
+def test_what_the_runtime_reads_in_any_spelling_is_waited_for_in_any_spelling() -> None:
+    wanted = desired()
+    wanted["systemModules"]["edgeAgent"]["status"] = "stopped"  # which edgeAgent ignores
+    wanted["Modules"] = wanted.pop("modules")
+    wanted["Modules"]["scorer"] = {"Status": "Running", "Settings": {"Image": f" {IMAGE} "}}
+    rollout = read(reported(), wanted=wanted)
+    assert [module.name for module in rollout.modules] == ["edgeAgent", "edgeHub", "scorer"]
+    assert rollout.state is State.HEALTHY
+    missing = {**reported(), "modules": {}}
+    assert read(missing, wanted=wanted).state is State.WAITING
+
+
 def test_a_module_that_should_be_stopped_and_is_stopped_is_healthy() -> None:
     wanted = desired(scorer={"status": "stopped", "settings": {"image": IMAGE}})
     stopped = {"runtimeStatus": "stopped", "settings": {"image": IMAGE}}
