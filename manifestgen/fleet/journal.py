@@ -25,6 +25,8 @@ from manifestgen.errors import InputError
 
 _FORMAT: Final = "manifestgen journal"
 _VERSION: Final = 1
+# Of every first line, whatever run it is of.
+_BEGINNING: Final = f'{{"{_FORMAT}": {_VERSION},'.encode()
 
 
 class State(IntEnum):
@@ -203,6 +205,9 @@ class Journal:
         with self._path.open("rb") as stream:
             first = stream.readline()
             if not first.endswith(b"\n"):
+                if not _BEGINNING.startswith(first[: len(_BEGINNING)]):
+                    # Somebody's file of one line, which must not be lost.
+                    raise _no_journal(self._path)
                 # Nothing, or a run that was killed before it had written its first line: nothing was sent.
                 os.ftruncate(self._descriptor, 0)
                 return False
@@ -218,21 +223,22 @@ class Journal:
         return True
 
     def _confirm(self, header: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
-        where = str(self._path)
         if header.get(_FORMAT) != _VERSION:
-            raise InputError("this is not a journal", where=where, fix="give another file with --journal")
+            raise _no_journal(self._path)
         other = [name for name, value in identity.items() if header.get(name) != value]
         if other:
             raise InputError(
                 f"this is the journal of another run: it had other {' and '.join(_WORDS[name] for name in other)}",
-                where=where,
+                where=str(self._path),
                 fix="give another file with --journal, or remove this one to send to all devices again; "
                 "--since spares those that have the same already",
             )
 
     def _replay(self, entry: Mapping[str, Any], number: int) -> None:
         row, outcome = entry.get("row"), entry.get("outcome")
-        known = outcome in _OUTCOMES if outcome is not None else isinstance(entry.get("intent"), str)
+        known = (isinstance(outcome, str) and outcome in _OUTCOMES) or (
+            outcome is None and isinstance(entry.get("intent"), str)
+        )
         if not (isinstance(row, int) and 0 < row < len(self._states) and known):
             raise _damaged(self._path, number)
         self._place(row, State.INTENDED if outcome is None else _OUTCOMES[outcome], self._end)
@@ -300,10 +306,12 @@ def sent_by(path: Path) -> Iterator[tuple[str, str]]:
                 if not line.endswith(b"\n"):
                     return
                 entry = _parsed(line, path, number)
+                if not isinstance(entry.get("device"), str):
+                    raise _damaged(path, number)
                 if entry.get("outcome") in ("applied", "unchanged"):
-                    yield str(entry["device"]), str(entry.get("manifest", ""))
+                    yield entry["device"], str(entry.get("manifest", ""))
                 elif "intent" in entry:
-                    yield str(entry["device"]), ""  # until the outcome says so, nobody knows what it has
+                    yield entry["device"], ""  # until the outcome says so, nobody knows what it has
     except OSError as error:
         what = f"the journal cannot be read: {(error.strerror or str(error)).lower()}"
         raise InputError(what, where=str(path), fix="give the journal of an earlier run") from error
@@ -317,6 +325,10 @@ def _parsed(line: bytes, path: Path, number: int) -> Mapping[str, Any]:
     if not isinstance(entry, dict):
         raise _damaged(path, number)
     return entry
+
+
+def _no_journal(path: Path) -> InputError:
+    return InputError("this is not a journal", where=str(path), fix="give another file with --journal")
 
 
 def _damaged(path: Path, number: int) -> InputError:

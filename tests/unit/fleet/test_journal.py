@@ -89,7 +89,10 @@ def test_the_journal_of_another_run_is_refused(path: Path, what: str) -> None:
     opened(path).close()  # and its lock is free
 
 
-@pytest.mark.parametrize("text", ['{"some": "json"}\n', "no json\n", '{"manifestgen journal": 99}\n'])
+@pytest.mark.parametrize(
+    "text",
+    ['{"some": "json"}\n', "no json\n", '{"manifestgen journal": 99}\n', '{"a": "template of one line"}', "device"],
+)
 def test_what_is_no_journal_is_not_written_to(path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(InputError) as caught:
@@ -98,7 +101,10 @@ def test_what_is_no_journal_is_not_written_to(path: Path, text: str) -> None:
     assert path.read_text() == text
 
 
-@pytest.mark.parametrize("line", ["garbage", '{"row": 99, "outcome": "applied"}', '{"row": 1, "outcome": "?"}', "[]"])
+@pytest.mark.parametrize(
+    "line",
+    ["garbage", '{"row": 99, "outcome": "applied"}', '{"row": 1, "outcome": "?"}', '{"row": 1, "outcome": []}', "[]"],
+)
 def test_a_damaged_line_in_the_middle_is_told_with_its_number(path: Path, line: str) -> None:
     opened(path).close()
     with path.open("a") as stream:
@@ -197,6 +203,10 @@ def test_what_an_earlier_run_sent_is_read_from_its_journal(path: Path) -> None:
     with path.open("a") as stream:
         stream.write('{"row": 4, "dev')
     assert dict(sent_by(path)) == {"d1": "abc", "d2": "", "d3": "def"}
+    with path.open("a") as stream:
+        stream.write('ice": "d4", "intent": "abc"}\n{"row": 5, "outcome": "applied"}\n')
+    with pytest.raises(InputError, match="line 7 is not a journal's"):
+        list(sent_by(path))
     path.write_text("{}\n")
     with pytest.raises(InputError, match="not a journal"):
         list(sent_by(path))
