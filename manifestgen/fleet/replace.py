@@ -156,6 +156,9 @@ class _Run:
         admit(wanted, self._known, host=hub.host)
         self._old = tuple(found for found in self._known.generations if found.id != self._final.id)
         self._there = next((found for found in self._known.generations if found.id == self._final.id), None)
+        there = self._there
+        # Only its settings are new then: to go back is to give it those it had, not to delete it.
+        self._kept = there if there is not None and not self._old and STAGE_LABEL not in there.labels else None
 
     def to_the_end(self, asked: Sequence[Ask], *, wait: bool) -> Outcome:
         staged = self._old or self._there is None or STAGE_LABEL in self._there.labels
@@ -223,12 +226,16 @@ class _Run:
 
     def _put(self, configuration: Configuration) -> None:
         """Make the hub have a configuration; an answer that is lost is looked after."""
+        sent = ""
         for attempt in range(1, _ATTEMPTS + 1):
             found = _find(self._hub, configuration.id)
             if found is not None and _same(found, configuration):
+                if sent:
+                    self._step(sent)
                 break
             if found is not None and found.labels.get(NAME_LABEL) != self._wanted.name:
                 raise _not_ours(found.id, self._hub.host)
+            sent = _words(found, configuration)
             try:
                 if found is None:
                     self._hub.create_configuration(configuration)
@@ -238,7 +245,7 @@ class _Run:
                 if attempt == _ATTEMPTS:
                     raise
                 continue
-            self._step(_words(found, configuration))
+            self._step(sent)
             break
         self._there = _find(self._hub, configuration.id)
 
@@ -247,6 +254,8 @@ class _Run:
         for attempt in range(1, _ATTEMPTS + 1):
             found = _find(self._hub, configuration.id)
             if found is None:
+                if attempt > 1:
+                    self._step(f"deleted {configuration.id!r}")
                 return
             if found.labels.get(NAME_LABEL) != self._wanted.name:
                 raise _not_ours(found.id, self._hub.host)
@@ -339,6 +348,10 @@ class _Run:
 
     def _restore(self) -> str:
         """Take the new configuration back, wait until the devices follow the former one; how that went."""
+        if self._kept is not None:
+            settings_changed = not _same(self._kept, self._final)
+            self._put(self._kept)
+            return "it has its former settings again" if settings_changed else "nothing was changed"
         self._remove(self._final)
         former = self._old[0] if self._old else None
         if former is None:

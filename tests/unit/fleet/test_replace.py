@@ -232,7 +232,9 @@ def test_a_lost_answer_is_looked_after(change: str) -> None:
     hub = fleet(2)
     apply(hub, deployment(1))
     hub.lose = [change]
-    apply(hub, deployment(2))
+    steps: list[str] = []
+    assert apply(hub, deployment(2), observer=Observer(step=steps.append)).changed
+    assert [step.split()[0] for step in steps] == ["created", "deleted", "changed"]
     assert hub.lose == []
     assert [(found.id, found.priority) for found in hub.configurations()] == [(deployment(2).id, 10)]
 
@@ -300,6 +302,20 @@ def test_an_abort_of_a_first_deployment_says_that_there_is_nothing_to_go_back_to
     with pytest.raises(FoundError, match="there was none before it"):
         apply(hub, deployment(1), goal=Goal(abort_if_failing=0.0))
     assert hub.configurations() == []
+
+
+@pytest.mark.parametrize("goal", [Goal(abort_if_failing=0.0), Goal(restore=True)])
+@pytest.mark.parametrize(("priority", "said"), [(20, "it has its former settings again"), (10, "nothing was changed")])
+def test_a_deployment_that_was_there_is_not_deleted_because_its_devices_fail(
+    goal: Goal, priority: int, said: str
+) -> None:
+    hub = fleet(2)
+    apply(hub, deployment(1))
+    hub.bad_images = {"acme.azurecr.io/scorer:1": "no such image"}
+    hub.add("edge-02", tags={"site": "lab"})
+    with pytest.raises(FoundError, match=said):
+        apply(hub, deployment(1, priority=priority), goal=goal)
+    assert current(hub, "scorer") == deployment(1)
 
 
 def test_without_waiting_both_stay_until_it_is_run_again() -> None:
