@@ -50,6 +50,11 @@ def apply_rows(file: Path, options: RowOptions, console: Console, *, hub: str | 
         raise InputError(
             "a report is JSON or CSV", where=str(options.report), fix="give a file that ends in .json or .csv"
         )
+    if options.report is not None and not options.report.parent.is_dir():
+        # Else that would be told when everything has been sent, in place of what became of it.
+        raise InputError(
+            "the report cannot be written: its folder is not there", where=str(options.report), fix="correct --report"
+        )
     project, template = _source(file)
     base = _base(project)
     console.progress(f"looking through {options.devices}")
@@ -186,10 +191,10 @@ class _Run:
                 run(self._rows, self._renderer, service, journal, pace, how)
             except KeyboardInterrupt:
                 raise Interrupted(
-                    f"interrupted; {self._finish(journal)}", fix="run the same command again to go on"
+                    f"interrupted; {self._finish(journal, ended=False)}", fix="run the same command again to go on"
                 ) from None
             except CloudError as error:
-                done = self._finish(journal)
+                done = self._finish(journal, ended=False)
                 what = f"{error.what}; until then {done}"
                 fix = f"{error.fix}; then run the same command again to go on"
                 raise type(error)(what, where=error.where, fix=fix) from error
@@ -248,8 +253,11 @@ class _Run:
         if not permitted:
             raise Interrupted("stopped; nothing was sent", fix="run the same command again to apply it")
 
-    def _finish(self, journal: Journal) -> str:
-        """Write the report and tell what became of the rows; the counts in words."""
+    def _finish(self, journal: Journal, *, ended: bool = True) -> str:
+        """Write the report and tell what became of the rows; the counts in words.
+
+        Without an end an error follows, which is the one document then.
+        """
         from manifestgen.fleet.account import account_of, outcomes
         from manifestgen.fleet.journal import State
 
@@ -261,7 +269,8 @@ class _Run:
             worst = (State.REFUSED, State.FAILED, State.INTENDED)
             wanted = (one for one in outcomes(self._rows, journal) if one.outcome in ("refused", "failed"))
             bad = list(islice(wanted, min(_TOLD, sum(journal.count(state) for state in worst))))
-        _tell(account, bad, self._console, "to see whether a device runs it: manifestgen status --device ID")
+        hint = "to see whether a device runs it: manifestgen status --device ID"
+        _tell(account, bad, self._console, hint, ended=ended)
         return ", ".join(f"{count:,} {name}" for name, count in account.counts().items() if count)
 
 
@@ -271,12 +280,13 @@ def _done(journal: Journal) -> int:
     return journal.count(State.APPLIED) + journal.count(State.UNCHANGED)
 
 
-def _tell(account: Account, bad: list[Outcome], console: Console, hint: str) -> None:
+def _tell(account: Account, bad: list[Outcome], console: Console, hint: str, *, ended: bool = True) -> None:
     from manifestgen.report import fleet_devices as report
 
     more = account.refused + account.failed - len(bad)
     console.result(report.text(account, bad, more))
-    console.document(report.data(account, bad, more))
+    if ended:
+        console.document(report.data(account, bad, more))
     console.progress(hint)
 
 

@@ -204,8 +204,9 @@ def test_a_hub_that_is_gone_ends_the_run_with_what_was_done(
     fleet(20)
     match = {"host": ".*azure-devices.net", "path": "/applyConfigurationContent$"}
     quick.fault("status", status=429, times="forever", after=5, match=match)
-    ended = apply("--yes", "--give-up-after", "0.5", "--report", "report.json")
+    ended = apply("--yes", "--give-up-after", "0.5", "--report", "report.json", "--output", "json")
     said = complaint(ended, 3)
+    assert ended.json.keys() == {"error"}
     assert "no answer but 'not now'" in said and "until then 5 applied, 15 not tried" in said
     assert "run the same command again to go on" in said
     report = json.loads((folder / "report.json").read_text())
@@ -252,7 +253,7 @@ def test_a_project_brings_its_values_and_credentials_and_no_secret_is_shown(
         (["--yes", "--merge"], "--devices and --merge exclude each other"),
         (["--yes", "--rollback-on-failure"], "--devices and --rollback-on-failure exclude each other"),
         (["--yes", "--report", "report.txt"], "a report is JSON or CSV"),
-        (["--yes", "--report", "missing/report.csv"], "the report cannot be written"),
+        (["--yes", "--report", "missing/report.csv"], "the report cannot be written: its folder is not there"),
         (["--yes", "--journal", "missing/journal"], "the folder of the journal is not there"),
         (["--yes", "--since", "missing"], "the journal cannot be read"),
         (["--yes", "--since", "t.json.j2"], "line 1 is not a journal's"),
