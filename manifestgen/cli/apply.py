@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -146,6 +147,8 @@ def _saved(file: Path, device_id: str | None, *, merge: bool) -> SavedPlan | Non
     """The saved plan in a file; None if it is a manifest, or whatever `load_manifest` will say that it is."""
     from manifestgen.saved_plan import MARK, read
 
+    if is_stream(file):
+        return None
     try:
         text = file.read_bytes()
     except OSError:
@@ -164,6 +167,11 @@ def _saved(file: Path, device_id: str | None, *, merge: bool) -> SavedPlan | Non
         fix = "drop --merge, or make the plan again with it"
         raise InputError("the plan was made without --merge", where=str(file), fix=fix)
     return saved
+
+
+def is_stream(file: Path) -> bool:
+    """Whether a file is a pipe, such as the shell's `<(…)`, or a device: it can be read only once."""
+    return os.path.exists(file) and not os.path.isfile(file) and not os.path.isdir(file)  # noqa: PTH110, PTH112, PTH113
 
 
 def planned_for(manifest: Manifest, service: Hub, device_id: str, *, merge: bool = False) -> Plan:

@@ -42,12 +42,13 @@ def command(
     file or device changed since.
     """
     from manifestgen.cli._manifest import load_manifest
-    from manifestgen.cli.apply import planned_for, show_plan
+    from manifestgen.cli.apply import is_stream, planned_for, show_plan
     from manifestgen.report import changes
     from manifestgen.saved_plan import save
 
-    if out is not None and str(file) == "-":
-        raise InputError("a plan of stdin cannot be saved", fix="write the manifest to a file, and plan that")
+    if out is not None and (str(file) == "-" or is_stream(file)):
+        name = "stdin" if str(file) == "-" else "a pipe"
+        raise InputError(f"a plan of {name} cannot be saved", fix="write the manifest to a file, and plan that")
     manifest = load_manifest(file, console, force=force)
     planned = planned_for(manifest, open_hub(hub, project_here()), device_id, merge=merge)
     data = changes.data(planned)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -143,6 +145,18 @@ def test_a_saved_plan_is_for_its_device_and_its_hub(life: Life) -> None:
     assert "the saved plan is damaged" in life("apply", plan, expect=2).stderr
     plan.write_text(json.dumps({**data, "manifestgen_plan": 9}))
     assert "format 9 of the saved plan is not known" in life("apply", plan, expect=2).stderr
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_manifest_from_a_pipe_is_applied_and_its_plan_cannot_be_saved(life: Life) -> None:
+    pipe, text = life.folder / "pipe", life.write("a.json", "alpha").read_text()
+    os.mkfifo(pipe)
+    assert "a plan of a pipe cannot be saved" in life("plan", "--out", "a.plan", pipe, expect=2).stderr
+    writer = threading.Thread(target=pipe.write_text, args=(text,))
+    writer.start()
+    life.apply(pipe)
+    writer.join()
+    assert life.modules == {"alpha"}
 
 
 def test_rollback_on_failure_brings_back_what_ran_and_says_both(life: Life) -> None:
