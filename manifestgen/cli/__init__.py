@@ -6,6 +6,7 @@ offline commands stay fast. A command module `cli/NAME.py` has one public name, 
 
 from __future__ import annotations
 
+import errno
 import gc
 import importlib
 import itertools
@@ -114,9 +115,27 @@ def run(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
+        denied = _denied(error)
+        if denied is not None:
+            return console.fail(denied)
         console.bug(error)
         return 70
     return outcome if isinstance(outcome, int) else 0
+
+
+# What a file system says to a path that was given; only to look whether something is there raises these.
+_PATH_ERRORS = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOSPC, errno.EROFS)
+
+
+def _denied(error: Exception) -> InputError | None:
+    """The error to tell where a path cannot be used at all; None if it is something else."""
+    if not isinstance(error, OSError) or error.errno not in _PATH_ERRORS or not isinstance(error.filename, str):
+        return None
+    told = InputError(
+        (error.strerror or str(error)).lower(), where=error.filename, fix="correct the path, or its rights"
+    )
+    told.__cause__ = error
+    return told
 
 
 def _choose_output(console: Console, arguments: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -92,6 +93,25 @@ def test_wrong_usage_is_a_document_when_json_is_asked_for(option: list[str], cap
 def test_an_unknown_command_is_a_document_when_json_is_asked_for(option: list[str], capsys: Captured) -> None:
     assert cli.run(["staus", *option]) == 2
     assert json.loads(capsys.readouterr().out)["error"]["fix"] == "did you mean 'status'?"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["apply", f"{'x' * 300}.json.j2", "--devices", "devices.csv"],
+        ["apply", "single-module", "--devices", f"{'x' * 300}.csv"],
+        ["check", "x" * 300],
+        ["render", "x" * 300],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_path_that_the_file_system_does_not_take_is_wrong_input(
+    arguments: list[str], capsys: Captured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.run(arguments) == 2
+    error, fix = capsys.readouterr().err.splitlines()[-2:]
+    assert error.startswith("error: xxx") and fix.startswith("  fix: ")
 
 
 def test_messages_of_the_parser_are_in_our_manner(capsys: Captured) -> None:
