@@ -229,6 +229,8 @@ class Rows:
                 raise InputError(f"column '{name}' is there twice", where=where, fix="keep one of the two")
         places = tuple(place_of(name) for index, name in enumerate(names) if index not in found and self._keeps(name))
         for place in places:
+            if places.count(place) > 1:
+                raise InputError(f"column '{'.'.join(place)}' is there twice", where=where, fix="keep one of the two")
             if any(place[:length] in places for length in range(1, len(place))):
                 what = f"column '{'.'.join(place)}' is inside the value of another column"
                 raise InputError(what, where=where, fix="keep either the whole or its parts")
@@ -297,12 +299,15 @@ class Rows:
         places: list[Place] = []
         leaves: list[Any] = []
         for name, value in data.items():
-            if name in self._ignored:
+            if not self._keeps(name):
                 continue
             unknown = self._unknown(place_of(name)[0])
             if unknown:
                 return _unusable(number, line, device, f"'{name}' {unknown[0]}", unknown[1])
             flatten(place_of(name), value, places, leaves)
+        if len(set(places)) < len(places):
+            twice = next(place for place in places if places.count(place) > 1)
+            return _unusable(number, line, device, f"'{'.'.join(twice)}' is given twice", "keep one of the two")
         if len({place[:length] for place in places for length in range(1, len(place))} & set(places)):
             return _unusable(number, line, device, "a value is given whole and in parts", "keep either of the two")
         return Row(number, line, device, tuple(places), tuple(leaves))

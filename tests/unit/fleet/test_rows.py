@@ -64,6 +64,7 @@ def test_a_byte_order_mark_quotes_and_windows_lines_are_read(csv: Any) -> None:
         ("device,\na,b\n", "column 2 has no name", "name it"),
         ("device,a.\na,b\n", "column 2 has no name", "name it"),
         ("device,a,a\na,b,c\n", "column 'a' is there twice", "keep one"),
+        ("device,a.b,a . b\na,b,c\n", "column 'a.b' is there twice", "keep one"),
         ("device,a,a.b\na,b,c\n", "column 'a.b' is inside the value of another column", "keep either"),
         ("device,sight\na,b\n", "column 'sight' is not used by the template", "did you mean 'site'?"),
         ("device,zzz\na,b\n", "column 'zzz' is not used by the template", "--ignore-column zzz"),
@@ -128,6 +129,12 @@ def test_columns_that_are_to_be_ignored_are_left_out(csv: Any) -> None:
     assert row.values() == {"site": "c"}
 
 
+def test_values_that_are_to_be_ignored_are_left_out_of_json_lines_as_of_csv(csv: Any) -> None:
+    path = csv('{"device": "a", "note": 1, "note2.x": 2, "site": "c"}\n', "devices.jsonl")
+    (row,) = read(path, known=frozenset({"site"}), ignored=["note", "note2"])
+    assert (row.values(), row.problem) == ({"site": "c"}, "")
+
+
 def test_json_lines_keep_their_types(csv: Any) -> None:
     lines = [
         {"device": "a", "site": "007", "ttl": 60, "deep": {"a": [1, 2], "b": {}}, "x.y": True, "n": None},
@@ -154,6 +161,7 @@ def test_json_lines_keep_their_types(csv: Any) -> None:
         ('{"device": 7}', "the device's id 7 is no text"),
         ('{"device": "a", "device_id": "b"}', "both name the device"),
         ('{"device": "a", "site": 1, "site": 2}', "'site' is given twice"),
+        ('{"device": "a", "site.name": 1, "site": {"name": 2}}', "'site.name' is given twice"),
         ('{"device": "a", "ttl": NaN}', "NaN is not JSON"),
         ('{"device": "a", "sight": 1}', "'sight' is not used by the template"),
         ('{"device": "a", "site": 1, "site.x": 1}', "whole and in parts"),
