@@ -254,15 +254,28 @@ def _rolled_back(
     if not plan.before.get("modulesContent"):
         what, fix = f"{failure.what}; there is nothing to go back to, it had no modules", failure.fix
         return FoundError(what, where=failure.where, fix=fix)
-    state = read_state(hub, plan.device)
-    back = make_plan(Manifest.of(plan.before), state)
+    applied = False
     try:
+        back = make_plan(Manifest.of(plan.before), read_state(hub, plan.device))
         apply(back, hub)
+        applied = True
         wait(hub, plan.device, patience, report, sent=back.manifest)
     except FoundError as second:
         what = f"{failure.what}; going back to what it had was sent, and failed too: {second.what}"
         return FoundError(what, where=failure.where, fix=second.fix)
+    except CloudError as error:
+        done = "was sent, whether it runs could not be read" if applied else "did not succeed"
+        what = f"{failure.what}; going back to what it had {done}: {error}"
+        raise CloudError(what, where=failure.where, fix=error.fix if applied else _go_back(plan)) from error
+    except KeyboardInterrupt:
+        done = "was sent, whether it runs was not waited for" if applied else "may or may not have been sent"
+        what = f"interrupted; {failure.where}: {failure.what}; going back to what it had {done}"
+        raise Interrupted(what, fix=_go_back(plan)) from None
     return FoundError(f"{failure.what}; it runs again what it had before", where=failure.where, fix=failure.fix)
+
+
+def _go_back(plan: Plan) -> str:
+    return f"go back with 'manifestgen rollback --device {plan.device}'"
 
 
 def _make_sure(agent: Twin, sent: Manifest, device_id: str) -> None:

@@ -13,6 +13,7 @@ from manifestgen.errors import (
     FoundError,
     InputError,
     Interrupted,
+    ManifestgenError,
     NotFoundError,
     ReplacedError,
     UnconfirmedError,
@@ -271,6 +272,30 @@ def test_rollback_on_failure_of_a_first_apply_says_that_there_is_nothing_to_go_b
     hub = RefusingHub(DEVICE)
     with pytest.raises(FoundError, match="nothing to go back to"):
         carry_out(planned(hub, "bad"), hub, permit=permit, snapshot=permit, patience=QUICK, rollback=True)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "error", "words"),
+    [
+        (CloudError("503", where="the hub", fix="try later"), CloudError, "did not succeed: the hub: 503"),
+        (KeyboardInterrupt(), Interrupted, "may or may not have been sent"),
+    ],
+)
+def test_what_stops_the_way_back_does_not_hide_that_the_device_failed(
+    trouble: BaseException, error: type[ManifestgenError], words: str
+) -> None:
+    class Stopped(RefusingHub):
+        def set_modules(self, device_id: str, content: Mapping[str, Any]) -> None:
+            if len(self.applied) == 2:
+                raise trouble
+            super().set_modules(device_id, content)
+
+    hub = Stopped(DEVICE)
+    apply(planned(hub, "good"), hub)
+    quick = Patience(timeout=5, first=0.001, longest=0.001)
+    with pytest.raises(error, match=f"refused it: 400 .*; going back to what it had {words}") as caught:
+        carry_out(planned(hub, "good", "bad"), hub, permit=permit, snapshot=permit, patience=quick, rollback=True)
+    assert caught.value.fix == "go back with 'manifestgen rollback --device edge-01'"
 
 
 @pytest.mark.parametrize("rollback", [False, True])
