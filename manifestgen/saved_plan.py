@@ -88,15 +88,24 @@ def read(data: Any, where: str) -> SavedPlan | None:
         raise InputError("the saved plan is damaged", where=where, fix=fix) from error
 
 
+def confirm_hub(saved: SavedPlan, host: str, where: str) -> None:
+    """Make sure that a saved plan is for this hub, before another one is asked for its device.
+
+    Raises:
+        InputError: it is for another one.
+    """
+    if host.lower() != saved.hub.lower():
+        raise InputError(f"the plan is for hub {saved.hub}, not {host}", where=where, fix=f"add --hub {saved.hub}")
+
+
 def confirm(saved: SavedPlan, plan: Plan, where: str) -> None:
     """Make sure that a plan made now is the one that was saved.
 
     Raises:
         InputError: the manifest, the values of its placeholders, or the device's state changed since.
     """
+    confirm_hub(saved, plan.hub, where)
     fix = "make the plan again with 'manifestgen plan --out', and look at it"
-    if plan.hub.lower() != saved.hub.lower():
-        raise InputError(f"the plan is for hub {saved.hub}, not {plan.hub}", where=where, fix=f"add --hub {saved.hub}")
     if plan.version != saved.version or fingerprint(plan.before) != saved.state:
         what = f"device {saved.device!r} changed since the plan was made"
         raise InputError(f"{what}: version {saved.version} is now {plan.version}", where=where, fix=fix)

@@ -82,7 +82,7 @@ def command(
     """
     from manifestgen.apply import Patience, carry_out
     from manifestgen.cli._manifest import load_manifest
-    from manifestgen.saved_plan import confirm
+    from manifestgen.saved_plan import confirm, confirm_hub
 
     if deployment is not None:
         _refuse_for_fleets(device=device_id is not None, devices=rows.devices is not None, prune=prune, merge=merge)
@@ -115,6 +115,8 @@ def command(
         )
     manifest = load_manifest(Path(saved.file) if saved else file, console, force=force)
     service = open_hub(hub, project_here())
+    if saved is not None:
+        confirm_hub(saved, service.host, str(file))
     planned = planned_for(manifest, service, device_id, merge=merge)
     if saved is not None:
         confirm(saved, planned, str(file))

@@ -138,6 +138,8 @@ def test_a_saved_plan_is_for_its_device_and_its_hub(life: Life) -> None:
     file, plan = life.write("a.json", "alpha"), life.folder / "a.plan"
     life("plan", "--out", plan, file)
     assert "not 'edge-01'" in life("apply", plan, "--device", "edge-01", expect=2).stderr
+    other = life("apply", "--hub", "other.azure-devices.net", plan, expect=2).stderr
+    assert "the plan is for hub sandbox-hub.azure-devices.net, not other.azure-devices.net" in other
     data = json.loads(plan.read_text())
     plan.write_text(json.dumps({**data, "hub": "other.azure-devices.net"}))
     assert "the plan is for hub other.azure-devices.net" in life("apply", plan, expect=2).stderr
