@@ -6,7 +6,6 @@ Pure functions of what they are given; Azure is asked elsewhere.
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -223,14 +222,17 @@ def _from_docker(text: str, hosts: Iterable[str], path: Path) -> dict[str, Login
     except (ValueError, RecursionError):
         # The parser's own words may show what is in the file.
         raise InputError("not JSON, though it begins with '{'", where=where, fix="give a Docker config.json") from None
-    entries = config.get("auths")
+    stored = bool(config.get("credsStore"))
+    # Docker leaves 'auths' out where it has never kept a password itself.
+    entries = config.get("auths", {} if stored or config.get("credHelpers") else None)
     if not isinstance(entries, dict):
         raise InputError("this JSON has no 'auths'", where=where, fix="give a Docker config.json") from None
     by_host = {_docker_host(name): entry for name, entry in entries.items() if isinstance(entry, dict)}
     logins: dict[str, Login] = {}
     for host in hosts:
         entry = by_host.get(_docker_host(host))
-        helped = _is_helped(config, host)
+        # Docker notes a login that it leaves to the store of all registries in 'auths', as an empty entry.
+        helped = _has_helper(config, host) or (stored and entry is not None)
         if entry is None and not helped:
             continue
         login = _docker_login(entry or {}, host, where)
@@ -243,11 +245,10 @@ def _from_docker(text: str, hosts: Iterable[str], path: Path) -> dict[str, Login
     return logins
 
 
-def _is_helped(config: Mapping[str, Any], host: str) -> bool:
-    """Whether Docker would ask another program for a host's password."""
+def _has_helper(config: Mapping[str, Any], host: str) -> bool:
+    """Whether Docker asks a program for this very host's password."""
     helpers = config.get("credHelpers")
-    named = isinstance(helpers, dict) and any(_docker_host(str(name)) == _docker_host(host) for name in helpers)
-    return bool(config.get("credsStore")) or named
+    return isinstance(helpers, dict) and any(_docker_host(str(name)) == _docker_host(host) for name in helpers)
 
 
 def _no_login(entry: Mapping[str, Any], host: str, where: str, *, helped: bool) -> InputError:
@@ -270,7 +271,7 @@ def _docker_login(entry: Mapping[str, Any], host: str, where: str) -> Login | No
         Secret(encoded)  # as base64 of both it is none of the forms that the password alone is known in
         try:
             username, _, password = base64.b64decode(encoded, validate=True).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:
             what = f"the 'auth' of {host} is not base64 of USER:PASSWORD"
             raise InputError(what, where=where, fix=f"log in again with 'docker login {host}'") from None
     if isinstance(username, str) and isinstance(password, str) and username.strip() and password.strip():

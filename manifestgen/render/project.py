@@ -121,7 +121,7 @@ def _advice(project: Project, host: str, suffix: str) -> str:
     if source == "env":
         return f"set ACR_USERNAME_{suffix} and ACR_PASSWORD_{suffix}"
     if source == "file" and project.registry is not None:
-        return f"add {host} to {project.registry.file}"
+        return f"add {host} with its user name and password to {project.registry.file}; credential helpers are not run"
     return "choose another source in registry.credentials or registry.sources"
 
 

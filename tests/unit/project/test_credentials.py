@@ -105,9 +105,11 @@ def test_a_docker_config_is_read(tmp_path: Path) -> None:
         ("{" + '"a":[' * 100_000, "not JSON"),
         (docker({ACME: {}}), "no user name and password"),
         (docker({ACME: {"auth": "canary!"}}), "not base64"),
+        (docker({ACME: {"auth": "canary-ü"}}), "not base64"),
         (docker({ACME: encoded("canary-without-colon")}), "no user name and password"),
         (docker({ACME: {}}, credsStore="desktop"), "credential helper"),
         (docker({}, credHelpers={"Acme.azurecr.io": "x"}), "helpers are not run"),
+        (json.dumps({"credHelpers": {ACME: "canary"}}), "helpers are not run"),
         (docker({ACME: {**encoded("robot:"), "identitytoken": "canary"}}), "identity token"),
         (docker({ACME: encoded("00000000-0000-0000-0000-000000000000:canary")}), "az acr login"),
         ("canary\n", "not a line NAME=VALUE"),
@@ -122,6 +124,17 @@ def test_a_file_that_cannot_be_understood_says_so_and_shows_nothing_of_it(tmp_pa
     error = caught.value
     assert "canary" not in f"{error} {error.fix} {error.__cause__}"
     assert error.where.startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    "text", ['{"credsStore": "desktop"}', docker({ACME: encoded("u:pw-acme")}, credsStore="desktop")]
+)
+def test_a_store_for_all_registries_is_no_login_of_one_that_docker_never_logged_in_to(
+    tmp_path: Path, text: str
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    assert from_file(path, [HUB, "ghcr.io"]) == {}
 
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
