@@ -248,7 +248,7 @@ def _refusal(document: Source, expansion: Expansion, message: str) -> InputError
         fix = "begin the file with 'version: 1'" if full == "version" else f"add '{field}: …' under '{name}'"
         return InputError(f"'{full}' is missing", where=document.where(path, key=True), fix=fix)
     if "matching regex" in what or "length" in what:
-        return _wrong_text(document, path, name, where)
+        return _wrong_text(document, expansion, path, name, where)
     if what.startswith("Invalid enum value"):
         return _wrong_choice(document, path, name, where)
     bound = re.fullmatch(r"Expected `int[^`]*` ([<>]=) (-?\d+)", what)
@@ -259,8 +259,12 @@ def _refusal(document: Source, expansion: Expansion, message: str) -> InputError
     return _wrong_type(document, path, name, where, expected.removesuffix(" | null"), got)
 
 
-def _wrong_text(document: Source, path: source.Path, name: str, where: str) -> InputError:
+def _wrong_text(document: Source, expansion: Expansion, path: source.Path, name: str, where: str) -> InputError:
     seen = _at(document.data, path)
+    if seen and path in expansion.paths and not _at(expansion.data, path):
+        return InputError(
+            f"{name} is empty: there is nothing in {seen}", where=where, fix="give it a value there, or remove the key"
+        )
     if not seen:
         fix = "write the reason" if path[0] == "check" else "give it a value or remove the key"
         return InputError(f"{name} is empty", where=where, fix=fix)

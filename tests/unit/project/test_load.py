@@ -226,6 +226,13 @@ def test_what_a_reference_stands_for_is_not_repeated() -> None:
     assert "${env:SECRET}" in str(caught.value)
 
 
+@pytest.mark.parametrize("section", ["model: {name: '${env:NAME}'}", "hub: {host: '${env:NAME}'}"])
+def test_a_variable_with_nothing_in_it_is_named(section: str) -> None:
+    with pytest.raises(InputError, match=r"is empty: there is nothing in \$\{env:NAME\}") as caught:
+        read(f"version: 1\n{section}\n", Path("manifestgen.yaml"), {"NAME": ""})
+    assert "give it" in caught.value.fix
+
+
 def test_contents_of_files_in_the_values_are_known_secrets(tmp_path: Path) -> None:
     (tmp_path / "key").write_text("canary-of-a-file\n")
     project = reading(GOOD.replace("${env:SITE}", "key=${file:key}"), tmp_path)
