@@ -93,6 +93,10 @@ def _cli() -> None:
     """From a trained model to a running Azure IoT Edge module."""
 
 
+# What click raises where a group is called by its name alone; before 8.2 it shows the help itself.
+_NO_COMMAND: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command line, print what it has to say, and return its exit code."""
     _know_secrets(os.environ)
@@ -102,6 +106,10 @@ def run(arguments: Sequence[str]) -> int:
     except ManifestgenError as error:
         _choose_output(console, arguments)
         return console.fail(error)
+    except _NO_COMMAND as error:
+        # Its message is the whole help, which an error would put on one line.
+        click.echo(error.format_message(), err=True)
+        return InputError.exit_code
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "manifestgen"
         _choose_output(console, arguments)

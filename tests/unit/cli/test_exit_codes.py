@@ -114,6 +114,15 @@ def test_a_path_that_the_file_system_does_not_take_is_wrong_input(
     assert error.startswith("error: xxx") and fix.startswith("  fix: ")
 
 
+@pytest.mark.parametrize("group", [[], ["credentials"], ["device"]])
+def test_without_a_command_the_help_is_shown_line_by_line(group: list[str], capsys: Captured) -> None:
+    assert cli.run(group) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"Usage: {' '.join(['manifestgen', *group])} [OPTIONS] COMMAND")
+    assert "\nCommands:\n" in said.err
+
+
 def test_messages_of_the_parser_are_in_our_manner(capsys: Captured) -> None:
     cli.run(["export"])
     assert capsys.readouterr().err == (
