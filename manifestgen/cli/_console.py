@@ -50,13 +50,13 @@ class Console:
         """A line of the result in text form; nothing with `--output json`."""
         if self.output == "text":
             self._erase()
-            click.echo(redact(text))
+            click.echo(_encodable(redact(text)))
 
     def document(self, data: Any) -> None:
         """The result in JSON form; nothing with `--output text`."""
         if self.output == "json":
             self._erase()
-            click.echo(json.dumps(redact_json(data), indent=2, ensure_ascii=False))
+            click.echo(_encodable(json.dumps(redact_json(data), indent=2, ensure_ascii=False)))
 
     def disclose(self, text: str, *, newline: bool = True) -> None:
         """A result that the user asked for with its secrets in it, on stdout."""
@@ -175,6 +175,11 @@ def _console_handler(console: Console) -> Any:
                 click.echo(redact(f"{record.name}: {text}"), err=True)
 
     return ConsoleHandler()
+
+
+def _encodable(text: str) -> str:
+    """The text with lone surrogates, as in the name of a file that is not UTF-8, escaped as JSON escapes them."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _one_line(text: str) -> str:

@@ -9,10 +9,13 @@ from typing import Any
 def dump(data: Any) -> str:
     """Readable JSON: two spaces a level, keys in the order given, characters as they are, a line feed at the end.
 
+    Lone surrogates, which JSON can name and no encoding has, are written as the escapes that they came from.
+
     Raises:
         ValueError: for NaN and the infinities, which JSON does not have.
     """
-    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def compact(data: Any) -> str:

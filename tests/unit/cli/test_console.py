@@ -52,6 +52,17 @@ def test_results_go_to_stdout_and_everything_else_to_stderr(console: Console, ca
     assert said.err == "at work\nwarning: take care\n"
 
 
+def test_the_name_of_a_file_that_is_not_utf_8_is_escaped(console: Console, capsys: Captured) -> None:
+    console.result("file \udcff")
+    console.output = "json"
+    console.document({"path": "file \udcff"})
+    said = capsys.readouterr().out
+    text, document = said.split("\n", 1)
+    assert text == "file \\udcff"
+    assert "\\udcff" in document
+    assert json.loads(document) == {"path": "file \udcff"}
+
+
 def test_json_is_the_only_thing_on_stdout_when_it_is_asked_for(console: Console, capsys: Captured) -> None:
     console.output = "json"
     console.result("text form")

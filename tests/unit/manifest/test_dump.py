@@ -22,6 +22,12 @@ def test_text_is_for_people_and_compact_for_machines() -> None:
     assert compact({"b": "é", "a": [1]}) == '{"b":"é","a":[1]}'
 
 
+def test_half_a_surrogate_pair_is_written_as_an_escape() -> None:
+    text = dump({"é": "\ud800"})
+    assert text.encode().decode() == '{\n  "é": "\\ud800"\n}\n'
+    assert json.loads(text) == {"é": "\ud800"}
+
+
 @pytest.mark.parametrize("write", [dump, compact])
 def test_what_json_does_not_have_is_refused(write: Any) -> None:
     with pytest.raises(ValueError, match="JSON"):
