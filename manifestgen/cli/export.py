@@ -34,17 +34,18 @@ def command(device_id: str, out: str, secrets: str | None, hub: str | None, cons
     from manifestgen.apply import read_state
     from manifestgen.export import export
     from manifestgen.manifest.dump import dump
-    from manifestgen.project.files import OWNER_ONLY, PUBLIC, write_atomic
+    from manifestgen.project.files import OWNER_ONLY, PUBLIC, is_special, is_stdout, write_atomic
     from manifestgen.render import with_placeholders
 
     state = read_state(open_hub(hub, project_here()), device_id)
     content = export({name: twin.desired for name, twin in state.twins.items()})
-    inline = secrets == "inline" or (secrets is None and out != "-")
+    target = Path(out)
+    inline = secrets == "inline" or (secrets is None and out != "-" and not is_special(target))
     if not inline:
         content = with_placeholders(content)
-    if out == "-":
+    if out == "-" or is_stdout(target):
         console.disclose(dump(content), newline=False)
         return
-    write_atomic(Path(out), dump(content), OWNER_ONLY if inline else PUBLIC)
+    write_atomic(target, dump(content), OWNER_ONLY if inline else PUBLIC)
     console.result(f"wrote {out}: the manifest of device {device_id!r}, version {state.version}")
     console.document({"path": out, "device": device_id, "version": state.version, "secrets": inline})

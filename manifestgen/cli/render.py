@@ -147,10 +147,12 @@ def _pinned(manifest: Manifest, real: Manifest, console: Console) -> tuple[Manif
 
 
 def _target(project: Project, out: str | None) -> Path | None:
-    if out is not None:
-        return None if out == "-" else Path(out)
+    """The file to write; None for stdout."""
+    from manifestgen.project.files import is_stdout
+
     configured = project.manifest.output if project.manifest is not None else None
-    return configured or project.path.parent / "deployment.json"
+    target = Path(out) if out is not None else configured or project.path.parent / "deployment.json"
+    return None if out == "-" or is_stdout(target) else target
 
 
 def values_of(files: Sequence[str], sets: Sequence[str]) -> dict[str, Any]:

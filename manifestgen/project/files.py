@@ -52,6 +52,14 @@ def is_special(path: Path) -> bool:
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
+def is_stdout(path: Path) -> bool:
+    """Whether the path is another name of this process's stdout, as `/dev/stdout` is; never if that is a file."""
+    try:
+        return is_special(path) and os.path.samestat(path.stat(), os.fstat(1))
+    except OSError:
+        return False
+
+
 def write_atomic(path: Path, data: str | bytes, mode: int = PUBLIC) -> None:
     """Write a file whole or not at all: into a file beside it that then takes its name.
 

@@ -13,7 +13,7 @@ import pytest
 from azure.iot.hub import IoTHubConfigurationManager
 from azure.iot.hub.models import ConfigurationContent
 from fakes.hub_service import content, module
-from integration.command_line import Completed, complaint, in_this_process, started
+from integration.command_line import Completed, complaint, in_a_new_process, in_this_process, started
 
 SENSOR = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor"
 
@@ -199,6 +199,9 @@ def test_export_to_stdout_shows_no_password_unless_asked(life: Life) -> None:
     shown = life("export").stdout
     assert "canary-in-the-twin" not in shown
     assert "${ACR_PASSWORD_ACME}" in shown
+    if os.name == "posix":
+        by_path = in_a_new_process("export", "--device", life.device, "-o", "/dev/stdout", cwd=life.folder)
+        assert by_path.stdout == shown
     assert "canary-in-the-twin" in life("export", "--secrets", "inline").stdout
 
 

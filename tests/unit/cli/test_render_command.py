@@ -5,6 +5,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,15 @@ def test_stdout_gets_placeholders_without_being_asked(
 def test_stdout_gets_secrets_only_when_asked(folder: Path, login: None, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["render", "-o", "-", "--secrets", "inline"]) == 0
     assert CANARY in capsys.readouterr().out
+
+
+@pytest.mark.skipif(os.name != "posix", reason="/dev/stdout of POSIX")
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_stdout_by_its_path_gets_the_manifest_and_nothing_else(folder: Path, login: None, output: str) -> None:
+    command = [sys.executable, "-m", "manifestgen", "render", "-o", "/dev/stdout", "--output", output]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "modulesContent" in json.loads(ended.stdout)
+    assert CANARY not in ended.stdout
 
 
 @pytest.mark.skipif(os.name != "posix", reason="/dev/stdout of POSIX")
