@@ -67,7 +67,7 @@ def show(project: Path, image: str | None, console: Console) -> int:
     )
     console.result(standings_text(found, now))
     console.document(standings_data(found, now))
-    return 1 if any(one.problem and one.found == "nowhere" for one in found) else 0
+    return 0 if all(one.usable for one in found) else FoundError.exit_code
 
 
 @command.command(

@@ -38,6 +38,7 @@ class Standing:
         admin: whether the registry's admin user is on; None if that is not known or it is no Azure registry.
         problem: what keeps a device from logging in, or what could not be found out.
         fix: what to do about it.
+        refused: whether the registry does not take the password any more.
     """
 
     host: str
@@ -48,6 +49,12 @@ class Standing:
     admin: bool | None = None
     problem: str = ""
     fix: str = ""
+    refused: bool = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether a device could log in with it, as far as is known."""
+        return not self.refused and not (self.problem and self.found == "nowhere")
 
 
 def overview(
@@ -141,7 +148,7 @@ def _asked(
     if token is None:
         if one.source == "token":
             fix = "run 'manifestgen credentials create-token'"
-            return replace(one, problem=f"the registry has no token {one.username}", fix=fix)
+            return replace(one, problem=f"the registry has no token {one.username}", fix=fix, refused=True)
         return one
     return _if_expired(_compared(one, token, root, now), now)
 
@@ -149,13 +156,14 @@ def _asked(
 def _compared(one: Standing, token: Token, root: Path, now: datetime) -> Standing:
     """With the expiry of the token's password: the one that is kept here, or the only one that it may be."""
     if not token.enabled:
-        return replace(one, problem="the token is disabled", fix="enable it in the registry")
+        return replace(one, problem="the token is disabled", fix="enable it in the registry", refused=True)
     known = keeping.latest(root, one.host, token.name) if one.found == "state folder" else None
     if known is not None:
         if is_current(token, known):
             return one
         fix = "make another one and put it on the devices with 'manifestgen credentials rotate'"
-        return replace(one, problem="the password that is kept here was replaced or dropped elsewhere", fix=fix)
+        what = "the password that is kept here was replaced or dropped elsewhere"
+        return replace(one, problem=what, fix=fix, refused=True)
     alive = [password.expiry for password in live(token, now).values()]
     expiries = [expiry for expiry in alive if expiry is not None]
     if one.expiry is None and expiries and len(expiries) == len(alive):
@@ -167,4 +175,4 @@ def _if_expired(one: Standing, now: datetime) -> Standing:
     if one.expiry is None or one.expiry > now or one.problem:
         return one
     fix = "make another one and put it on the devices with 'manifestgen credentials rotate'"
-    return replace(one, problem=f"the password expired on {one.expiry:%Y-%m-%d}", fix=fix)
+    return replace(one, problem=f"the password expired on {one.expiry:%Y-%m-%d}", fix=fix, refused=True)

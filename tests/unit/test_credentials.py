@@ -340,9 +340,12 @@ class TestOverview:
         registry = FakeRegistry.of("acme")
         made = make(registry, registry.by_host(HOST), NAME, ["scorer"], root=tmp_path, days=9, now=NOW)
         project = project_of(tmp_path)
-        assert self.look(project, registry, tmp_path).problem == ""
+        before = self.look(project, registry, tmp_path)
+        assert (before.problem, before.usable) == ("", True)
         after(registry, made.token)
-        assert problem in self.look(project, registry, tmp_path).problem
+        found = self.look(project, registry, tmp_path)
+        assert problem in found.problem
+        assert not found.usable
 
     def test_what_azure_does_not_say_is_told_and_hides_nothing(self, tmp_path: Path) -> None:
         environ = {"ACR_USERNAME_ACME": "robot", "ACR_PASSWORD_ACME": "canary"}
