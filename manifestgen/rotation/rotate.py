@@ -172,11 +172,14 @@ def devices(
     ids = tuple(dict.fromkeys(ids))
 
     def contents() -> Iterator[Mapping[str, Any]]:
+        missing: list[NotFoundError] = []
         for one in ids:
             try:
                 yield state_of(hub, one).content
-            except NotFoundError:
-                continue  # is told as the outcome of this device
+            except NotFoundError as error:
+                missing.append(error)  # is told as the outcome of this device
+        if missing and len(missing) == len(ids):
+            raise missing[0]
 
     def move_all(login: Login) -> list[DeviceOutcome]:
         pool = ThreadPoolExecutor(max(1, min(workers, len(ids))))

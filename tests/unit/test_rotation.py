@@ -19,7 +19,7 @@ from manifestgen.apply import Patience
 from manifestgen.cloud import Configuration, RegistryInfo, Token
 from manifestgen.credentials import kept
 from manifestgen.credentials.token import make
-from manifestgen.errors import CloudError, DeniedError, InputError, Interrupted
+from manifestgen.errors import CloudError, DeniedError, InputError, Interrupted, NotFoundError
 from manifestgen.rotation import DeviceOutcome, Login, Observer, Rotated, devices, renewed, rotate
 from manifestgen.secret import Secret
 
@@ -264,6 +264,12 @@ def test_where_nobody_uses_the_token_nothing_is_made(world: World) -> None:
     world.add("edge-1", "password-of-acme.azurecr.io", username="acme")
     with pytest.raises(InputError, match="nothing there pulls an image with token"):
         world.rotate("edge-1")
+    assert [one.name for one in world.token.passwords] == ["password1"]
+
+
+def test_where_no_device_is_there_that_is_said(world: World) -> None:
+    with pytest.raises(NotFoundError, match="device 'edge-9'"):
+        world.rotate("edge-9")
     assert [one.name for one in world.token.passwords] == ["password1"]
 
 
