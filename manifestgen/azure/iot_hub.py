@@ -74,6 +74,12 @@ def connect(
             "no IoT hub is given",
             fix="pass --hub HOST, set IOTHUB_CONNECTION_STRING, or add 'hub: {host: …}' to the project file",
         )
+    if "=" in host:
+        # A connection string, most likely, and so not to be repeated.
+        raise InputError(
+            "what is given as the host name of an IoT hub is none",
+            fix="give NAME.azure-devices.net; a connection string belongs in the variable IOTHUB_CONNECTION_STRING",
+        )
     if _HOST.fullmatch(host) is None:
         raise InputError(
             f"{host!r} is not the host name of an IoT hub",

@@ -274,6 +274,13 @@ def test_a_bad_host_is_refused(host: str) -> None:
         connect(host=host, credential=_NoToken())
 
 
+def test_a_connection_string_in_place_of_a_host_is_not_repeated() -> None:
+    with pytest.raises(InputError) as caught:
+        connect(host="HostName=h;SharedAccessKeyName=owner;SharedAccessKey=canary-", credential=_NoToken())
+    assert "canary" not in caught.value.message
+    assert "IOTHUB_CONNECTION_STRING" in caught.value.fix
+
+
 def test_no_hub_at_all_says_how_to_give_one() -> None:
     with pytest.raises(InputError) as caught:
         connect()
