@@ -19,6 +19,7 @@ from manifestgen.check import Effect, check, read
 from manifestgen.errors import ManifestgenError
 from manifestgen.manifest import create_options
 from manifestgen.manifest.credentials import RegistryCredential, match
+from manifestgen.manifest.reading import is_blank
 from manifestgen.manifest.route import compile_check, parse, parse_condition, source_matches
 from manifestgen.secret import Secret
 
@@ -73,11 +74,16 @@ def _chunks(value: Any) -> bool:
 
 
 def _condition(text: str) -> bool:
+    if is_blank(text):
+        # The compiler takes a condition that is not there, and no route can have one.
+        return True
     try:
         parse_condition(text)
+        # A text that is not closed is a fault of a condition alone; in a route it goes on beyond INTO.
+        route = parse(f"FROM /messages WHERE {text} INTO $upstream")
     except ManifestgenError:
         return False
-    return not compile_check(parse(f"FROM /messages WHERE {text} INTO $upstream"))
+    return not compile_check(route)
 
 
 def _protocol(value: str) -> bool:

@@ -58,3 +58,11 @@ def test_a_disagreement_is_shown_and_ends_with_one(tmp_path: Path) -> None:
 def test_a_kind_that_has_no_answer_is_not_counted_as_agreed(tmp_path: Path) -> None:
     code, lines = _run(tmp_path, [{"id": "new", "kind": "dream", "input": 1, "runtime_accepts": True}])
     assert (code, lines) == (1, ["dream                     1 cases that this cannot answer"])
+
+
+def test_no_condition_ends_the_comparison_however_it_is_broken(tmp_path: Path) -> None:
+    cases = [
+        {"id": text, "kind": "fragment", "fragment_type": "route-condition", "input": text, "runtime_accepts": accepts}
+        for text, accepts in (("'a", False), ('"', False), ("a = ", False), ("  ", True), ("a = 'b'", True))
+    ]
+    assert _run(tmp_path, cases) == (0, ["route-condition           5 of    5 agree"])
