@@ -15,7 +15,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from manifestgen.manifest import newtonsoft
-from manifestgen.manifest.reading import INT64, enum_member, integer, is_blank
+from manifestgen.manifest.reading import INT64, enum_member, integer, is_blank, is_null
 
 
 class Shape(Struct, frozen=True, dict=True):
@@ -249,7 +249,7 @@ def _read(text: str) -> Options:
         value = newtonsoft.loads(text)
     except newtonsoft.NewtonsoftError as error:
         return Options(error=error.what, error_offset=error.offset)
-    if value is None:
+    if is_null(value):
         return Options()
     if isinstance(value, str):
         return Options(error="it is a JSON text within a JSON text, encoded twice")
@@ -265,11 +265,12 @@ _read_long = lru_cache(maxsize=4)(_read)
 
 
 def _canonical(value: Any, shape: Shape, path: tuple[str, ...], problems: list[TypeProblem]) -> Any:
-    if value is None:
-        if not shape.nullable:
-            problems.append(TypeProblem(path, f"must be {_article(shape.kind)}, not null"))
-        return None
     kind = shape.kind
+    if value is None and not shape.nullable:
+        problems.append(TypeProblem(path, f"must be {_article(kind)}, not null"))
+        return None
+    if value is None or (shape.nullable and kind != "text" and is_null(value)):
+        return None
     if kind == "object":
         if not isinstance(value, dict):
             problems.append(TypeProblem(path, f"must be an object, not {_seen(value)}"))

@@ -14,7 +14,7 @@ from typing import Any, Final
 MAX_DEPTH: Final = 64
 
 _BLANK: Final = re.compile(r"(?:[\s\x00]|/\*.*?\*/|//[^\r\n]*)*", re.DOTALL)
-_NAME: Final = r"[A-Za-z_$][\w$]*"
+_NAME: Final = r"[\w$]+"
 _NUMBER: Final = r"[-+]?(?:0[xX][0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)"
 _WORDS: Final[dict[str, Any]] = {
     "true": True,
@@ -43,7 +43,7 @@ class NewtonsoftError(ValueError):
 
 
 def loads(text: str) -> Any:
-    """The value of a text.
+    """The value of a text; None for one that holds nothing but blanks and comments.
 
     Raises:
         NewtonsoftError: it would throw.
@@ -52,7 +52,8 @@ def loads(text: str) -> Any:
         value = json.loads(text)
     except (ValueError, RecursionError):
         return _Reader(text).document()
-    return value
+    # Python reads deeper than Newtonsoft.Json, which few texts have enough brackets for.
+    return value if text.count("{") + text.count("[") <= MAX_DEPTH else _Reader(text).document()
 
 
 class _Reader:
@@ -63,7 +64,7 @@ class _Reader:
         self._at = 0
 
     def document(self) -> Any:
-        value = self._value(1)
+        value = self._value(1) if self._blank() else None
         self._blank()
         if self._at < len(self._text):
             raise NewtonsoftError("there is more text after the end of the value", self._at)
@@ -76,9 +77,9 @@ class _Reader:
         return self._text[self._at : self._at + 1]
 
     def _value(self, depth: int) -> Any:
-        if depth > MAX_DEPTH:
-            raise NewtonsoftError(f"it is nested deeper than {MAX_DEPTH} levels", self._at)
         seen = self._blank()
+        if depth > MAX_DEPTH and seen and seen in "{[":
+            raise NewtonsoftError(f"it is nested deeper than {MAX_DEPTH} levels", self._at)
         if seen == "{":
             return self._object(depth)
         if seen == "[":

@@ -44,6 +44,11 @@ def get(data: Mapping[str, Any], name: str) -> Any:
     return None if key is None else data[key]
 
 
+def is_null(value: Any) -> bool:
+    """Whether Newtonsoft.Json reads a value as null where it wants an object or a list: an empty text is null to it."""
+    return value is None or value == ""
+
+
 def as_text(value: Any) -> str | None:
     """A scalar as Newtonsoft.Json puts it into a string property; None for null, an object or a list."""
     if isinstance(value, str):

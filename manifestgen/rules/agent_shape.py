@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.manifest.reading import as_text
+from manifestgen.manifest.reading import as_text, is_null
 from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
@@ -25,7 +25,7 @@ def agent_shape(manifest: Manifest) -> Iterator[Problem]:
     if whole is not None and isinstance(whole.value, dict) and whole.value:
         for name in ("runtime", "systemModules"):
             part = child(whole, name)
-            if part is None or part.value is None:
+            if part is None or is_null(part.value):
                 yield Problem(whole.pointer, f"{name!r} of '$edgeAgent' is missing", f"add {name!r}")
         if not manifest.layered:
             version = child(whole, "schemaVersion")
@@ -43,7 +43,7 @@ def agent_shape(manifest: Manifest) -> Iterator[Problem]:
         (("integrity",), "'integrity'"),
     ):
         part = manifest.agent.find(*path)
-        if part is not None and part.value is not None and not isinstance(part.value, dict):
+        if part is not None and not is_null(part.value) and not isinstance(part.value, dict):
             yield Problem(part.pointer, f"{what} is not an object", "write an object, {…}")
     for name in ("minDockerVersion", "loggingOptions"):
         part = manifest.agent.find("runtime", "settings", name)

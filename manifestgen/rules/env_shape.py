@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.pointer import escape
-from manifestgen.manifest.reading import key_of
+from manifestgen.manifest.reading import is_null, key_of
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
@@ -19,7 +19,7 @@ def env_shape(manifest: Manifest) -> Iterator[Problem]:
     """
     for module in manifest.modules():
         env = module.get("env")
-        if env is None:
+        if is_null(env):
             continue
         if not isinstance(env, dict):
             yield Problem(

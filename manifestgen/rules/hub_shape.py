@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from manifestgen.manifest import schema_version
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.manifest.reading import INT32, INT64, as_text, integer
+from manifestgen.manifest.reading import INT32, INT64, as_text, integer, is_null
 from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
@@ -29,17 +29,17 @@ def hub_shape(manifest: Manifest) -> Iterator[Problem]:
                 ("storeAndForwardConfiguration", 'add \'"storeAndForwardConfiguration": {"timeToLiveSecs": 7200}\''),
             ):
                 part = child(whole, name)
-                if part is None or part.value is None:
+                if part is None or is_null(part.value):
                     yield Problem(
                         whole.pointer,
                         f"{name!r} of '$edgeHub' is missing, which schema version 1.{version} requires",
                         fix,
                     )
     routes = manifest.hub.find("routes")
-    if routes is not None and routes.value is not None and not isinstance(routes.value, dict):
+    if routes is not None and not is_null(routes.value) and not isinstance(routes.value, dict):
         yield Problem(routes.pointer, "'routes' is not an object", 'write {"NAME": "FROM … INTO …"}')
     store = manifest.hub.find("storeAndForwardConfiguration")
-    if store is None or store.value is None:
+    if store is None or is_null(store.value):
         return
     if not isinstance(store.value, dict):
         yield Problem(
@@ -54,7 +54,7 @@ def hub_shape(manifest: Manifest) -> Iterator[Problem]:
             "write a number of seconds, for example 7200",
         )
     limits = child(store, "storeLimits")
-    if limits is not None and limits.value is not None:
+    if limits is not None and not is_null(limits.value):
         size = child(limits, "maxSizeBytes")
         if not isinstance(limits.value, dict):
             yield Problem(limits.pointer, "'storeLimits' is not an object", 'write {"maxSizeBytes": …}')

@@ -1,17 +1,21 @@
 """The object of a module."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.reading import is_null
 from manifestgen.rules._rule import Effect, Problem, Side, rule
+
+_USUAL: Final = frozenset({"image", "createOptions"})
 
 
 @rule(Effect.REFUSED, side=Side.AGENT, status=400)
 def module_shape(manifest: Manifest) -> Iterator[Problem]:
     """A module is not an object with settings in it.
 
-    Every module needs `settings`, an object; `version` is a text and `configuration` an object where they are
-    given.
+    Every module needs `settings`, an object; `version` and `settings.digest` are texts and `configuration` an
+    object where they are given.
 
     Write `{"type": "docker", "status": "running", "restartPolicy": "always", "settings": {"image": "…"}}`.
     """
@@ -23,7 +27,9 @@ def module_shape(manifest: Manifest) -> Iterator[Problem]:
                 yield Problem(part.pointer, f"module {part.name!r} is not an object", "write an object, {…}")
     for module in manifest.modules():
         data = module.data
-        if type(data.get("settings")) is dict and type(data.get("version", "")) is str and "configuration" not in data:
+        settings = data.get("settings")
+        usual = type(settings) is dict and settings.keys() <= _USUAL and "configuration" not in data
+        if usual and type(data.get("version", "")) is str:
             continue
         settings = module.get("settings")
         if not isinstance(settings, dict):
@@ -34,8 +40,12 @@ def module_shape(manifest: Manifest) -> Iterator[Problem]:
             yield Problem(module.at("settings"), message, 'write \'"settings": {"image": "…"}\'')
         if isinstance(module.get("version"), dict | list):
             yield Problem(module.at("version"), f"'version' of module {module.name!r} is not a text", "write a text")
+        digest = module.setting_key("digest")
+        if digest is not None and isinstance(module.settings[digest], dict | list):
+            place = module.at_setting("digest")
+            yield Problem(place, f"'digest' of module {module.name!r} is not a text", "drop it; an image can name one")
         configuration = module.get("configuration")
-        if configuration is not None and not isinstance(configuration, dict):
+        if not is_null(configuration) and not isinstance(configuration, dict):
             yield Problem(
                 module.at("configuration"), f"'configuration' of module {module.name!r} is not an object", "drop it"
             )

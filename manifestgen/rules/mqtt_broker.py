@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from manifestgen.manifest import schema_version
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.manifest.reading import as_text
+from manifestgen.manifest.reading import as_text, enum_member, is_null
 from manifestgen.manifest.section import Part, child
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
@@ -16,8 +16,8 @@ _VARIABLES: Final = frozenset(
 )
 _VARIABLE: Final = r"\{\{[^}]*\}\}"
 # '#' only at the end and after '/', '+' only as a whole level.
-_BAD_FILTER: Final = r"[^/]\+|\+[^/]|[^/]#|#."
-_DIRECTIONS: Final = ("in", "out", "both")
+_BAD_FILTER: Final = r"[^/]\+|\+[^/]|[^/]#|#.+$"
+_DIRECTIONS: Final = {"in": 0, "out": 1, "both": 2}
 _FIX: Final = "correct it, or drop 'mqttBroker': the runtime has had no MQTT broker since 1.3"
 
 
@@ -32,7 +32,7 @@ def mqtt_broker(manifest: Manifest) -> Iterator[Problem]:
     """
     broker = manifest.hub.find("mqttBroker")
     whole = manifest.hub.whole
-    if broker is None or broker.value is None or whole is None or not isinstance(whole.value, dict):
+    if broker is None or is_null(broker.value) or whole is None or not isinstance(whole.value, dict):
         return
     text = as_text(whole.value.get("schemaVersion"))
     if text is None or (schema_version.hub_minor(text) or 0) < 2:
@@ -44,10 +44,7 @@ def mqtt_broker(manifest: Manifest) -> Iterator[Problem]:
         yield from _statement(statement)
     for bridge in _items(child(broker, "bridges")):
         yield from _bridge(bridge)
-    for name in ("authorizations", "bridges"):
-        part = child(broker, name)
-        if part is not None and part.value is not None and not isinstance(part.value, list):
-            yield Problem(part.pointer, f"{name!r} is not a list", _FIX)
+    yield from _no_lists(broker, "authorizations", "bridges")
 
 
 def _statement(statement: Part) -> Iterator[Problem]:
@@ -55,14 +52,15 @@ def _statement(statement: Part) -> Iterator[Problem]:
     if identities is None or not isinstance(identities.value, list) or not identities.value:
         yield Problem(statement.pointer, "a statement names no identities", _FIX)
     else:
-        for identity in identities.value:
-            if not isinstance(identity, str) or not identity:
+        for identity in _texts(identities):
+            if not identity:
                 yield Problem(identities.pointer, "an identity is blank", _FIX)
             elif not _known_variables(identity):
                 yield Problem(identities.pointer, f"identity {identity!r} has an unknown variable", _FIX)
     for name in ("allow", "deny"):
         for entry in _items(child(statement, name)):
             yield from _entry(entry)
+    yield from _no_lists(statement, "allow", "deny")
 
 
 def _entry(entry: Part) -> Iterator[Problem]:
@@ -78,31 +76,38 @@ def _entry(entry: Part) -> Iterator[Problem]:
     for resource in resources:
         if not resource or re.search(_BAD_FILTER, resource) or not _known_variables(resource):
             yield Problem(entry.pointer, f"resource {resource!r} is no topic filter", _FIX)
+    yield from _no_lists(entry, "operations", "resources")
 
 
 def _bridge(bridge: Part) -> Iterator[Problem]:
     endpoint = child(bridge, "endpoint")
     settings = child(bridge, "settings")
-    if endpoint is None or not isinstance(endpoint.value, str) or not endpoint.value:
+    address = None if endpoint is None else as_text(endpoint.value)
+    if not address:
         yield Problem(bridge.pointer, "a bridge has no endpoint", _FIX)
         return
     if settings is None or not isinstance(settings.value, list):
         yield Problem(bridge.pointer, "a bridge has no settings", _FIX)
         return
-    if not settings.value and endpoint.value.lower() != "$upstream":
+    if not settings.value and address.lower() != "$upstream":
         yield Problem(settings.pointer, "a bridge has no settings", _FIX)
     for setting in _items(settings):
         topic = child(setting, "topic")
         direction = child(setting, "direction")
-        if direction is None or str(direction.value).lower() not in _DIRECTIONS:
+        if direction is None or enum_member(direction.value, _DIRECTIONS) is None:
             yield Problem(setting.pointer, "the direction of a bridge must be in, out or both", _FIX)
-        if topic is None or topic.value is None:
+        text = None if topic is None else as_text(topic.value)
+        if topic is None or text is None:
             yield Problem(setting.pointer, "a bridge names no topic", _FIX)
-        elif isinstance(topic.value, str) and re.search(_BAD_FILTER, topic.value):
-            yield Problem(topic.pointer, f"topic {topic.value!r} is no topic filter", _FIX)
+        elif re.search(_BAD_FILTER, text):
+            yield Problem(topic.pointer, f"topic {text!r} is no topic filter", _FIX)
         for name in ("inPrefix", "outPrefix"):
             prefix = child(setting, name)
-            if prefix is not None and isinstance(prefix.value, str) and ("+" in prefix.value or "#" in prefix.value):
+            if prefix is None:
+                continue
+            if isinstance(prefix.value, dict | list):
+                yield Problem(prefix.pointer, f"{name!r} is not a text", _FIX)
+            elif isinstance(prefix.value, str) and ("+" in prefix.value or "#" in prefix.value):
                 yield Problem(prefix.pointer, f"{name!r} has a wildcard", _FIX)
 
 
@@ -114,7 +119,14 @@ def _items(part: Part | None) -> Iterator[Part]:
 
 def _texts(part: Part | None) -> list[str]:
     values: Any = part.value if part is not None and isinstance(part.value, list) else []
-    return [value if isinstance(value, str) else "" for value in values]
+    return [as_text(value) or "" for value in values]
+
+
+def _no_lists(outer: Part, *names: str) -> Iterator[Problem]:
+    for name in names:
+        part = child(outer, name)
+        if part is not None and not is_null(part.value) and not isinstance(part.value, list):
+            yield Problem(part.pointer, f"{name!r} is not a list", _FIX)
 
 
 def _known_variables(text: str) -> bool:

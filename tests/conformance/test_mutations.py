@@ -30,6 +30,7 @@ HARMLESS = {
     ("AGENT/systemModules/edgeHub/startupOrder", "number"): "any order will do",
     ("AGENT/modules/*/env", "drop"): "a module needs no variables",
     ("AGENT/modules/*/env", "null"): "a module needs no variables",
+    ("AGENT/modules/*/env", "blank"): "an empty text is null to the runtime",
     ("AGENT/modules/*/env/*", "drop"): "a module needs no variables",
     ("AGENT/modules/*/env/*", "rename"): "its name is the module's business",
     ("AGENT/modules/*/env/*/value", "*"): "its value is the module's business",

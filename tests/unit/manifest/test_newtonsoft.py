@@ -15,9 +15,12 @@ from manifestgen.manifest.newtonsoft import NewtonsoftError, loads
     [
         ("{'a': 'b'}", {"a": "b"}),
         ("{a: 1}", {"a": 1}),
+        ("{1: 2, 80a: 3}", {"1": 2, "80a": 3}),
         ("{$a_1: [1, 2,]}", {"$a_1": [1, 2]}),
         ('{"a": 1,}', {"a": 1}),
         ("/* c */ {} // d", {}),
+        ("", None),
+        (" // nothing", None),
         ("[0x1F, .5, 1., +3, -1e2]", [31, 0.5, 1.0, 3, -100.0]),
         ("[,1]", [None, 1]),
         (r"'it\'s \u00e9 \t'", "it's é \t"),
@@ -33,7 +36,6 @@ def test_more_than_json_is_read(text: str, value: Any) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "",
         "{",
         "{a}",
         "{a:",
@@ -44,8 +46,10 @@ def test_more_than_json_is_read(text: str, value: Any) -> None:
         r"'\x'",
         "{} {}",
         "@",
-        "{1:2}",
+        "{1.2:3}",
         "[" * 65,
+        "[" * 65 + "]" * 65,
+        '{"a":' * 65 + "1" + "}" * 65,
         "nul",
         "{'a':1 'b':2}",
     ],
@@ -58,8 +62,9 @@ def test_what_it_would_refuse(text: str) -> None:
     assert caught.value.what
 
 
-def test_sixty_four_levels_are_read() -> None:
-    assert loads("[," * 63 + "[]" + "]" * 63)
+@pytest.mark.parametrize("text", ["[," * 63 + "[]" + "]" * 63, "[" * 64 + "1" + "]" * 64, "[" + "[]," * 100 + "1]"])
+def test_sixty_four_levels_are_read(text: str) -> None:
+    assert loads(text)
 
 
 @given(st.text(alphabet="{}[]'\",:\\/*ab1 .-$u\n", max_size=60))
