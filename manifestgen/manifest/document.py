@@ -182,6 +182,8 @@ def _of_value(text: str, name: str, data: Any, encoding: str, *, layered: bool, 
         # A template in which nothing is left to fill in is a manifest.
         places = []
     intended = filled is not None or re.search(_TEMPLATE_NAME, name) is not None or _intended(manifest, places)
+    if places and intended:
+        places += [pointer for pointer in placeholder.dependent(manifest) if pointer not in places]
     kind = Kind.TEMPLATE if places else Kind.LAYERED if manifest.layered else Kind.MANIFEST
     return Document(
         name,

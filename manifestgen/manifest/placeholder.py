@@ -11,8 +11,10 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from manifestgen.manifest import container, create_options
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.pointer import escape
+from manifestgen.manifest.reading import trim
 
 # {{ jinja, mustache, helm }} · ${SHELL} ${MODULES.x} ${MODULEDIR<../x>} · #{Azure DevOps}# · __TOKEN__ · <fill me in>
 _BRACES: Final = r"\{\{.*?\}\}|\{%.*?%\}|\$\{[^{}]*\}|#\{[^{}]*\}#?|\$\([\w.]+\)"
@@ -116,6 +118,60 @@ def places(manifest: Manifest) -> Iterator[str]:
     data = manifest.data
     if isinstance(data, dict) and "$schema-template" in data:
         yield "/$schema-template"
+
+
+def dependent(manifest: Manifest) -> Iterator[str]:
+    """JSON Pointers to what else depends on a placeholder, in a file that is a template anyhow.
+
+    On their own these tell nothing: a `$` in createOptions or a `$name` for a number is a mistake as often as not.
+    """
+    for section, names in (
+        (manifest.agent, ("schemaVersion", "runtime", "modules", "systemModules")),
+        (manifest.hub, ("schemaVersion", "routes", "storeAndForwardConfiguration")),
+    ):
+        for name in names:
+            part = section.find(name)
+            if part is not None and isinstance(part.value, str) and in_value(part.value):
+                yield part.pointer
+    for part in (
+        manifest.agent.find("runtime", "type"),
+        manifest.agent.find("runtime", "settings"),
+        manifest.agent.find("runtime", "settings", "registryCredentials"),
+        manifest.hub.find("storeAndForwardConfiguration", "timeToLiveSecs"),
+    ):
+        if part is not None and isinstance(part.value, str) and in_value(part.value):
+            yield part.pointer
+    for module in manifest.modules():
+        for name in ("imagePullPolicy", "startupOrder", "env"):
+            value = module.get(name)
+            if isinstance(value, str) and in_value(value):
+                yield module.at(name)
+        for name, entry in module.env.items():
+            if in_value(name) or (isinstance(entry, str) and in_value(entry)):
+                yield f"{module.at('env')}/{escape(name)}"
+        for key in create_options.keys(module.settings):
+            if _decides_options(module.settings[key]):
+                yield f"{module.at('settings')}/{escape(key)}"
+    for route in manifest.routes():
+        if route.text is not None and re.fullmatch(_ANY, trim(route.text)):
+            yield route.pointer
+        for key, value in route.value.items() if isinstance(route.value, dict) else ():
+            if isinstance(value, str) and re.fullmatch(_ANY, trim(value)):
+                yield f"{route.entry_pointer}/{escape(key)}"
+    for name, section in manifest.sections().items():
+        whole = section.whole
+        if not name.startswith("$") and whole is not None and isinstance(whole.value, str) and in_value(whole.value):
+            yield whole.pointer
+
+
+def _decides_options(value: Any) -> bool:
+    # A part of a text in createOptions, such as a bind's, changes nothing that is judged; a whole value may.
+    text = create_options.join({"createOptions": value})
+    if not in_value(text):
+        return False
+    if any(re.fullmatch(_ANY, string) for string in re.findall(r'"((?:[^"\\]|\\.)*)"', text)):
+        return True
+    return isinstance(value, str) and container.read(text).error != ""
 
 
 def _fills_credential(key: str, value: str) -> bool:

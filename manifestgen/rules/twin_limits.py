@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from manifestgen.manifest import twin
-from manifestgen.manifest.document import Document
+from manifestgen.manifest.document import Document, Kind
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.pointer import escape
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
@@ -27,6 +28,8 @@ def twin_limits(document: Document) -> Iterator[Problem]:
     small = len(document.text) + 8 * shape.numbers <= twin.MAX_DESIRED_BYTES and document.text.isascii()
     if small and not shape.suspicious:
         return
+    # Template tools turn createOptions into a text, to which only its length matters.
+    options = tuple(_options(manifest)) if document.kind is Kind.TEMPLATE and not document.leftover else ()
     for name, section in manifest.sections().items():
         for path, part in section.pieces:
             if not path and not isinstance(part.value, dict):
@@ -39,11 +42,21 @@ def twin_limits(document: Document) -> Iterator[Problem]:
             for violation in twin.violations(desired):
                 inside = violation.pointer.startswith(prefix) and len(violation.pointer) > len(prefix)
                 what = violation.message if violation.pointer else f"{violation.message} ({name!r})"
+                place = part.pointer + violation.pointer[len(prefix) :] if inside else part.pointer
+                if options and place.startswith(options):
+                    continue
                 yield Problem(
-                    part.pointer + violation.pointer[len(prefix) :] if inside else part.pointer,
+                    place,
                     what,
                     violation.fix,
                     at_key=violation.at_key,
                 )
             if "" in path:
                 yield Problem(part.pointer, "a path has an empty step", "name every step", at_key=True)
+
+
+def _options(manifest: Manifest) -> Iterator[str]:
+    for module in manifest.modules():
+        key = module.setting_key("createOptions")
+        if key is not None and isinstance(module.settings[key], dict):
+            yield module.at_setting("createOptions") + "/"

@@ -191,3 +191,45 @@ def test_manifest_of_a_hundred_thousand_modules_is_answered() -> None:
     data["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"] = {f"m{i}": module for i in range(100_000)}
 
     assert {finding.rule for finding in check_data(data)} >= {"twin-limits", "many-modules"}
+
+
+def template(*, hub: Any = None, **module: Any) -> list[str]:
+    """The errors in a template of VS Code whose module has these properties, and its `$edgeHub` these."""
+    data = json.loads(json.dumps(PLAIN))
+    entries = data["modulesContent"]
+    settings = {"image": "${MODULES.scorer}", **module.pop("settings", {})}
+    entries["$edgeAgent"]["properties.desired"]["modules"] = {
+        "scorer": {"type": "docker", "status": "running", "settings": settings, **module}
+    }
+    entries["$edgeHub"]["properties.desired"] |= {"routes": {}, **(hub or {})}
+    text = json.dumps({"$schema-template": "4.0.0", **data})
+    return [finding.rule for finding in check(read(text)) if finding.severity is Severity.ERROR]
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"startupOrder": "$ORDER", "imagePullPolicy": "${POLICY}", "env": "$ENV"},
+        {"env": {"LEVEL": "$LEVEL"}},
+        {"hub": {"schemaVersion": "$VERSION", "storeAndForwardConfiguration": {"timeToLiveSecs": "$SECONDS"}}},
+        {"hub": {"routes": {"a": "$ROUTE", "b": {"route": "${ROUTE}", "priority": "$PRIORITY"}}}},
+        {"settings": {"createOptions": {"HostConfig": {"Privileged": "$PRIVILEGED", "Memory": "${MEMORY}"}}}},
+        {"settings": {"createOptions": {"Labels": {"com.example.owner": "a"}, "ExposedPorts": {"$PORT/tcp": {}}}}},
+        {"settings": {"createOptions": "$OPTIONS"}},
+    ],
+)
+def test_what_a_template_fills_in_is_no_error(parts: dict[str, Any]) -> None:
+    assert template(**parts) == []
+
+
+@pytest.mark.parametrize(
+    ("parts", "rule"),
+    [
+        ({"startupOrder": "first"}, "startup-order"),
+        ({"settings": {"createOptions": {"Env": {}, "HostConfig": {"Binds": ["$DIR:/data"]}}}}, "create-options-types"),
+        ({"hub": {"routes": {"a": "FROM /messages/* INTO $cloud"}}}, "route-syntax"),
+        ({"env": {"a.b": {"value": "$X"}}}, "twin-limits"),
+    ],
+)
+def test_what_is_wrong_in_a_template_whatever_is_filled_in_is_an_error(parts: dict[str, Any], rule: str) -> None:
+    assert template(**parts) == [rule]

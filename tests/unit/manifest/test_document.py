@@ -180,3 +180,13 @@ def test_nothing_that_a_file_can_hold_is_an_exception(source: bytes) -> None:
 
     assert document.kind in Kind
     assert document.error is None or 0 <= document.error.offset <= len(document.text)
+
+
+def test_template_with_very_deep_create_options_is_read() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(400):
+        deep = {"a": deep}
+    data = manifest("${MODULES.a}")
+    data["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]["a"]["settings"]["createOptions"] = deep
+
+    assert read(json.dumps(data)).kind is Kind.TEMPLATE
