@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from manifestgen.errors import InputError
 from manifestgen.manifest.document import Document, Kind, read
+from manifestgen.manifest.layer import completed
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.pointer import split
@@ -148,6 +149,8 @@ def check(
             kept = {rule.id for rule in rules if not (template and rule.compares)}
             alone = [(rule, problem) for rule, problem in alone if rule.id in kept]
         found += alone
+        if document.manifest.layered:
+            found += _of_pieces(document.manifest, rules, found)
     if template and found:
         places = frozenset(document.placeholders)
         found = [(rule, problem) for rule, problem in found if not _depends(rule, problem, places)]
@@ -272,6 +275,36 @@ _kept = lru_cache(maxsize=4096)(_unpacked)
 def _run_alone(name: str, data: Any, *, system: bool) -> tuple[tuple[Rule, Problem], ...]:
     manifest = Manifest.of_module(name, data, system=system)
     return tuple((rule, problem) for rule in _ALONE for problem in rule.problems_of(manifest))
+
+
+def _of_pieces(
+    layer: Manifest, rules: Sequence[Rule], found: Sequence[tuple[Rule, Problem]]
+) -> list[tuple[Rule, Problem]]:
+    """What a device would refuse in the parts that a layer sets, whatever they meet, but for what was found already."""
+    whole = completed(layer)
+    if whole is None:
+        return []
+    seen = {(rule.id, problem.pointer) for rule, problem in found}
+    pieces = frozenset(whole.pieces.values())
+    of_pieces: list[tuple[Rule, Problem]] = []
+    for rule in rules:
+        if rule not in _OF_VALUES:
+            continue
+        for problem in rule.problems_of(whole.manifest):
+            pointer = whole.in_layer(problem.pointer)
+            if pointer is None or (rule.id, pointer) in seen:
+                continue
+            # createOptions that are a piece by themselves may have chunks that only the base knows.
+            if pointer not in pieces or not rule.id.startswith("create-options"):
+                of_pieces.append((rule, problem.at(pointer)))
+    return of_pieces
+
+
+_OF_VALUES: Final = frozenset(
+    rule
+    for rule in RULES
+    if (rule.side in (Side.AGENT, Side.EDGE_HUB) or rule.id == "image-name") and rule.id != "create-options-chunks"
+)
 
 
 def _depends(rule: Rule, problem: Problem, placeholders: frozenset[str]) -> bool:

@@ -87,7 +87,11 @@ class Problem(Struct, frozen=True):
 
     def below(self, base: str) -> Problem:
         """The same problem, its pointer taken from another place on."""
-        return Problem(base + self.pointer, self.message, self.fix, self.at_key, self.start, self.length, self.offset)
+        return self.at(base + self.pointer)
+
+    def at(self, pointer: str) -> Problem:
+        """The same problem at another place."""
+        return Problem(pointer, self.message, self.fix, self.at_key, self.start, self.length, self.offset)
 
 
 class Rule(Struct, frozen=True, dict=True):
@@ -142,7 +146,7 @@ class Rule(Struct, frozen=True, dict=True):
         return paragraphs[0], "\n\n".join(paragraphs[1:-1]), paragraphs[-1]
 
     def problems_of(self, manifest: Manifest) -> Iterator[Problem]:
-        """What it finds in a manifest without a text; for rules that look at each module by itself."""
+        """What it finds in a manifest without a text; for rules that look at nothing but the manifest."""
         return self._run(manifest)
 
     @property
