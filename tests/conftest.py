@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import coverage
 import pytest
 from hypothesis import is_hypothesis_test
 
@@ -33,17 +32,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C reach what tests start, and a worker be measured once.
-
-    pytest-cov begins a second time when a worker's session starts, and coverage has begun by itself because it is a
-    subprocess too: whichever is paused, another would go on, and `no_cover` be without effect.
-    """
+    """Let Ctrl-C reach what tests start."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell starts what it runs in the background so, and commands that tests interrupt would inherit it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        while (measured := coverage.Coverage.current()) is not None:
-            measured.stop()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -69,6 +69,10 @@ def test_bring_your_own_image_needs_no_network_no_variables_and_no_azure() -> No
 ANOMALY = SAMPLES / "anomaly-detection"
 
 
+# One worker trains, not each of them.
+one_worker = pytest.mark.xdist_group("samples")
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the sample without what its scripts make, and then with it."""
@@ -105,6 +109,7 @@ def scored(folder: Path, **environ: str) -> dict[str, list[object]]:
     return answer
 
 
+@one_worker
 def test_the_model_that_train_makes_finds_the_anomalies(trained: Path) -> None:
     answer = scored(trained)
     found = [result["anomaly"] for result in answer["results"] if isinstance(result, dict)]
@@ -113,11 +118,13 @@ def test_the_model_that_train_makes_finds_the_anomalies(trained: Path) -> None:
     assert all("not a message of the sensor" in str(error) for error in answer["errors"])
 
 
+@one_worker
 def test_the_committed_data_and_model_are_what_the_scripts_make(trained: Path) -> None:
     assert (trained / "sensor.csv").read_bytes() == (ANOMALY / "sensor.csv").read_bytes()
     assert scored(ANOMALY) == scored(trained)
 
 
+@one_worker
 def test_the_model_is_loaded_from_where_azure_ml_puts_it(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "model.pkl").write_bytes((trained / "model.pkl").read_bytes())
