@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import coverage
 import pytest
 from hypothesis import is_hypothesis_test
 
@@ -32,10 +33,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C reach what tests start."""
+    """Let Ctrl-C reach what tests start, and a worker be measured once.
+
+    In a worker pytest-cov begins when its options are read, and again when the session starts: it would pause the
+    second measuring only, and `no_cover` be without effect.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell starts what it runs in the background so, and commands that tests interrupt would inherit it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        while (measured := coverage.Coverage.current()) is not None:
+            measured.stop()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
