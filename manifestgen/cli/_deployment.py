@@ -329,7 +329,7 @@ def roll_back(
 
 
 def show_history(name: str, *, hub: str | None, console: Console) -> None:
-    """What a deployment was before each replacement."""
+    """What a deployment was before each change."""
     from manifestgen.fleet.deployment import name_of
     from manifestgen.fleet.former import formers
     from manifestgen.history import state_folder
@@ -339,7 +339,8 @@ def show_history(name: str, *, hub: str | None, console: Console) -> None:
     for number, former in found:
         taken = former.taken.strftime("%Y-%m-%d %H:%M:%S UTC")
         modules = ", ".join(former.deployment.modules) or "no modules"
-        console.result(f"{number:>2}  {taken}  {former.deployment.id}  {modules}")
+        settings = f"priority {former.deployment.priority}, for {former.deployment.condition}"
+        console.result(f"{number:>2}  {taken}  {former.deployment.id}  {settings}  {modules}")
     if not found:
         console.progress(f"no snapshots of deployment {name!r} on {host}")
     console.document(
@@ -351,6 +352,8 @@ def show_history(name: str, *, hub: str | None, console: Console) -> None:
                     "number": number,
                     "taken": former.taken.isoformat(),
                     "id": former.deployment.id,
+                    "condition": former.deployment.condition,
+                    "priority": former.deployment.priority,
                     "modules": list(former.deployment.modules),
                 }
                 for number, former in found

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from manifestgen.cli._number import FiniteRange
 from manifestgen.errors import InputError
 
 
@@ -73,7 +74,7 @@ def deployment_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--pause",
             "deployment_pause",
-            type=click.FloatRange(min=0),
+            type=FiniteRange(min=0),
             default=0,
             show_default=True,
             help="Seconds between two stages.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -51,8 +50,6 @@ def apply_rows(file: Path, options: RowOptions, console: Console, *, hub: str | 
         raise InputError(
             "a report is JSON or CSV", where=str(options.report), fix="give a file that ends in .json or .csv"
         )
-    if not math.isfinite(options.rate):
-        raise InputError(f"{options.rate} is no number of requests", where="--rate", fix="give one, such as --rate 100")
     if options.report is not None and not options.report.parent.is_dir():
         # Else that would be told when everything has been sent, in place of what became of it.
         raise InputError(

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from manifestgen.cli._number import FiniteRange
 from manifestgen.errors import InputError
 
 
@@ -70,7 +71,7 @@ def row_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--devices", metavar="FILE", type=path, help="CSV or JSON lines: a device and its values a row."),
         click.option(
             "--rate",
-            type=click.FloatRange(min=0, min_open=True),
+            type=FiniteRange(min=0, min_open=True),
             default=40,
             show_default=True,
             help="With --devices: requests a second.",
@@ -86,7 +87,7 @@ def row_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--give-up-after",
             metavar="SECONDS",
-            type=click.FloatRange(min=0),
+            type=FiniteRange(min=0),
             default=1800,
             show_default=True,
             help="With --devices: stop if the hub takes nothing for so long.",

@@ -15,6 +15,7 @@ from manifestgen.cli._deployment import apply_deployment
 from manifestgen.cli._deployment_options import Arguments, deployment_options
 from manifestgen.cli._fleet import apply_rows
 from manifestgen.cli._fleet_options import RowOptions, row_options
+from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._watching import Watching
 from manifestgen.errors import InputError, Interrupted
 
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 @click.option("--prune", is_flag=True, help="Remove the modules that the file does not name.")
 @click.option("--merge", is_flag=True, help="Keep what the file does not name: modules, twins, routes, credentials.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until the device runs them.")
-@click.option("--timeout", type=click.FloatRange(min=0), default=600, show_default=True, help="Seconds to wait.")
+@click.option("--timeout", type=FiniteRange(min=0), default=600, show_default=True, help="Seconds to wait.")
 @click.option("--rollback-on-failure", is_flag=True, help="Go back to what the device had if it does not come to run.")
 @click.option("--force", is_flag=True, help="Go on although 'check' finds errors.")
 @deployment_options

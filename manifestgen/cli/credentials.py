@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._number import FiniteRange
 from manifestgen.errors import FoundError, InputError
 
 if TYPE_CHECKING:
@@ -177,9 +178,7 @@ def create_token(
     help="The password that devices have, where that cannot be told.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option(
-    "--timeout", type=click.FloatRange(min=0), default=600, show_default=True, help="Seconds for each device."
-)
+@click.option("--timeout", type=FiniteRange(min=0), default=600, show_default=True, help="Seconds for each device.")
 @hub_option
 @common_options
 def rotate(

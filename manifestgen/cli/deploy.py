@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._watching import Watching
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--image", metavar="REF", help="An image to use in place of the project's.")
 @click.option("--builder", type=click.Choice(["package", "container-image"]), help="In place of the project file's.")
 @click.option("--rebuild", is_flag=True, help="Build although an image of these inputs is there.")
-@click.option("--build-timeout", type=click.FloatRange(min=0), default=1800, show_default=True, help="In seconds.")
+@click.option("--build-timeout", type=FiniteRange(min=0), default=1800, show_default=True, help="In seconds.")
 @click.option("--values", "files", multiple=True, metavar="FILE", help="Values from a YAML or JSON file; repeatable.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="One value; dots nest; repeatable.")
 @click.option("--enable-admin", is_flag=True, help="Switch the registry's admin user on if it is off.")
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 @click.option("--allow-moved-tag", is_flag=True, help="Go on although a tag names another image than it did.")
 @click.option("--force", is_flag=True, help="Go on although 'check' finds errors, or an image cannot be pulled.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until the device runs them.")
-@click.option("--timeout", type=click.FloatRange(min=0), default=600, show_default=True, help="Seconds to wait.")
+@click.option("--timeout", type=FiniteRange(min=0), default=600, show_default=True, help="Seconds to wait.")
 @hub_option
 @common_options
 def command(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.cli._number import FiniteRange
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @click.argument("project", default=".", type=click.Path(path_type=Path))
 @click.option("--builder", type=click.Choice(["package", "container-image"]), help="In place of the project file's.")
 @click.option("--rebuild", is_flag=True, help="Build although an image of these inputs is there.")
-@click.option("--timeout", type=click.FloatRange(min=0), default=1800, show_default=True, help="Seconds to wait.")
+@click.option("--timeout", type=FiniteRange(min=0), default=1800, show_default=True, help="Seconds to wait.")
 @common_options
 def command(
     project: Path,

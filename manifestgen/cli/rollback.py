@@ -6,6 +6,7 @@ import click
 
 from manifestgen.cli._cloud import open_hub, project_here
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._watching import Watching
 from manifestgen.errors import InputError
 
@@ -24,7 +25,7 @@ from manifestgen.errors import InputError
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until the device runs it.")
-@click.option("--timeout", type=click.FloatRange(min=0), default=600, show_default=True, help="Seconds to wait.")
+@click.option("--timeout", type=FiniteRange(min=0), default=600, show_default=True, help="Seconds to wait.")
 @hub_option
 @common_options
 def command(

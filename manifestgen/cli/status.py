@@ -6,6 +6,7 @@ import click
 
 from manifestgen.cli._cloud import open_hub, project_here
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._watching import Watching
 from manifestgen.errors import InputError
 
@@ -20,7 +21,7 @@ from manifestgen.errors import InputError
 @click.option("--device", "device_id", metavar="ID", help="The device.")
 @click.option("--deployment", metavar="NAME", help="The automatic deployment: its counts, and which devices fail why.")
 @click.option("--watch", is_flag=True, help="Wait until it runs what it should, or cannot.")
-@click.option("--timeout", type=click.FloatRange(min=0), default=600, show_default=True, help="Seconds to watch.")
+@click.option("--timeout", type=FiniteRange(min=0), default=600, show_default=True, help="Seconds to watch.")
 @hub_option
 @common_options
 def command(

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from manifestgen.cloud import Configuration
 from manifestgen.errors import InputError
-from manifestgen.fleet.deployment import Deployment
+from manifestgen.fleet.deployment import Deployment, of_configuration
 from manifestgen.manifest.dump import dump
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.project.files import OWNER_ONLY, write_atomic
@@ -90,7 +90,7 @@ def find(hub: str, name: str, root: Path, number: int | None, current: Configura
     """The snapshot to go back to.
 
     Args:
-        number: 1 for the latest; None for the latest whose content is not the current one.
+        number: 1 for the latest; None for the latest that differs from what it is now.
         current: what devices follow now.
 
     Raises:
@@ -98,7 +98,8 @@ def find(hub: str, name: str, root: Path, number: int | None, current: Configura
     """
     known = formers(hub, name, root)
     if number is None:
-        other = next((former for former in known if current is None or former.deployment.id != current.id), None)
+        now = of_configuration(current) if current is not None else None
+        other = next((former for former in known if former.deployment != now), None)
         what = "there is no snapshot to go back to on this machine"
     else:
         other = known[number - 1] if 1 <= number <= len(known) else None

@@ -79,7 +79,7 @@ class Observer:
     Attributes:
         step: a change that was made, in a sentence.
         progress: title of the stage, and what each look at the hub says.
-        snapshot: keeps what the devices have before another content comes; raises if it cannot.
+        snapshot: keeps what the deployment was before it changes; raises if it cannot.
     """
 
     step: Callable[[str], None] = lambda text: None
@@ -165,6 +165,8 @@ class _Run:
         stages = self._stages(asked) if staged else ()
         # What was there before any run that was not finished.
         former = next((old for old in reversed(self._old) if STAGE_LABEL not in old.labels), None)
+        if former is None and self._kept is not None and not _same(self._kept, self._final):
+            former = self._kept
         if former is not None:
             self._observer.snapshot(of_configuration(former))
         progress: Progress | None = None

@@ -229,6 +229,9 @@ class Rows:
                 raise InputError(f"column '{name}' is there twice", where=where, fix="keep one of the two")
         places = tuple(place_of(name) for index, name in enumerate(names) if index not in found and self._keeps(name))
         for place in places:
+            if place[0] in DEVICE_NAMES:
+                what = f"column '{'.'.join(place)}' is inside the device's id"
+                raise InputError(what, where=where, fix="give it another name, here and in the template")
             if places.count(place) > 1:
                 raise InputError(f"column '{'.'.join(place)}' is there twice", where=where, fix="keep one of the two")
             if any(place[:length] in places for length in range(1, len(place))):

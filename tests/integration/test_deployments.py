@@ -109,6 +109,26 @@ def test_a_deployment_is_made_replaced_and_rolled_back(service: Hub, site: str, 
     assert ours(service, site) == [made["id"]]
 
 
+def test_settings_alone_are_changed_and_gone_back_to(service: Hub, site: str, write: Any) -> None:
+    file = write("1.4")
+    assert apply(file, site, "--priority", "10").code == 0
+    (id_,) = ours(service, site)
+    assert apply(file, site, "--priority", "20", "--label", "team=edge").code == 0
+    changed = service.configuration(id_)
+    assert (changed.priority, changed.labels["team"]) == (20, "edge")
+
+    listed = in_this_process("history", "--deployment", site)
+    assert f"{id_}  priority 10, for tags.site = '{site}'" in listed.stdout
+    back = in_this_process("rollback", "--deployment", site, "--yes")
+
+    assert back.code == 0, back
+    former = service.configuration(id_)
+    assert former.priority == 10
+    assert "team" not in former.labels
+    assert in_this_process("rollback", "--deployment", site, "--yes").code == 0
+    assert service.configuration(id_).priority == 20
+
+
 def test_a_canary_that_fails_never_reaches_the_second_stage(service: Hub, site: str, write: Any) -> None:
     file = write("1.4")
     assert apply(file, site).code == 0

@@ -258,8 +258,8 @@ def test_a_project_brings_its_values_and_credentials_and_no_secret_is_shown(
         (["--yes", "--since", "missing"], "the journal cannot be read"),
         (["--yes", "--since", "t.json.j2"], "line 1 is not a journal's"),
         (["--yes", "--rate", "0"], "invalid value for '--rate'"),
-        (["--yes", "--rate", "inf"], "--rate: inf is no number of requests"),
-        (["--yes", "--rate", "nan"], "--rate: nan is no number of requests"),
+        (["--yes", "--rate", "inf"], "invalid value for '--rate': inf is not in the range x>0"),
+        (["--yes", "--rate", "nan"], "invalid value for '--rate': nan is not in the range x>0"),
     ],
 )
 def test_wrong_options_are_two_lines(

@@ -362,15 +362,18 @@ def test_ctrl_c_says_what_was_done() -> None:
         apply(hub, deployment(2), patience=clock.patience())
 
 
-def test_the_former_content_is_kept_before_the_first_change() -> None:
+def test_the_former_state_is_kept_before_the_first_change() -> None:
     hub = fleet(1)
     kept: list[Deployment] = []
     observer = Observer(snapshot=kept.append)
     apply(hub, deployment(1), observer=observer)
-    apply(hub, deployment(1, priority=12), observer=observer)
     assert kept == []
+    apply(hub, deployment(1, priority=12), observer=observer)
+    assert kept == [deployment(1)]
+    apply(hub, deployment(1, priority=12), observer=observer)
+    assert kept == [deployment(1)]
     apply(hub, deployment(2), observer=observer)
-    assert kept == [deployment(1, priority=12)]
+    assert kept == [deployment(1), deployment(1, priority=12)]
 
     def full(deployment: Deployment) -> None:
         raise InputError("the disk is full", fix="make room")

@@ -66,6 +66,7 @@ def test_a_byte_order_mark_quotes_and_windows_lines_are_read(csv: Any) -> None:
         ("device,a,a\na,b,c\n", "column 'a' is there twice", "keep one"),
         ("device,a.b,a . b\na,b,c\n", "column 'a.b' is there twice", "keep one"),
         ("device,a,a.b\na,b,c\n", "column 'a.b' is inside the value of another column", "keep either"),
+        ("device,device.floor\na,b\n", "column 'device.floor' is inside the device's id", "another name"),
         ("device,sight\na,b\n", "column 'sight' is not used by the template", "did you mean 'site'?"),
         ("device,zzz\na,b\n", "column 'zzz' is not used by the template", "--ignore-column zzz"),
         ("device,site\n", "there are no rows", "add a row"),
