@@ -20,7 +20,7 @@ from msrest.pipeline.requests import PipelineRequestsHTTPSender, RequestsCredent
 from msrest.universal_http.requests import RequestsHTTPSender
 from requests import PreparedRequest, Session
 from requests.adapters import HTTPAdapter
-from requests.utils import DEFAULT_CA_BUNDLE_PATH
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_environ_proxies
 from urllib3 import Retry
 from urllib3.util.ssl_ import create_urllib3_context
 
@@ -50,12 +50,22 @@ def _prepared(manager: IoTHubConfigurationManager, timeout: float) -> Any:
     config.keep_alive = True
     config.connection.timeout = timeout
     config.retry_policy = lambda: _NO_RETRIES
+    _read_environment_once(config)
     config.add_user_agent(f"manifestgen/{__version__}")
     config.pipeline = Pipeline(
         [config.user_agent_policy, RequestsCredentialsPolicy(config.credentials), _CompactBody()],
         PipelineRequestsHTTPSender(_Sender(config)),
     )
     return client
+
+
+def _read_environment_once(config: Any) -> None:
+    # Before every call requests would look for proxies, which are the same each time, and for the host in the user's
+    # .netrc, whose password would replace the signature.
+    config.proxies.use_env_settings = False
+    for scheme, proxy in get_environ_proxies(config.base_url).items():
+        config.proxies.add(scheme, proxy)
+    config.connection.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 
 
 class _CompactBody(SansIOHTTPPolicy):  # type: ignore[misc] # msrest has no types

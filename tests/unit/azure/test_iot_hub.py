@@ -6,6 +6,7 @@ import json
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -322,6 +323,18 @@ def test_no_more_connections_than_threads(sandbox: Any, hub: IotHub, connections
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda number: hub.module_twin(EDGE, "$edgeAgent"), range(40)))
     assert 1 <= len(connections) <= 4, requests_to(sandbox, "/")
+
+
+def test_a_password_in_netrc_does_not_replace_the_signature(
+    sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password something\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    hub = connect(connection_string=Secret(sandbox.environment["IOTHUB_CONNECTION_STRING"]), patience=QUICK)
+
+    assert hub.device(EDGE).id == EDGE
 
 
 def test_bodies_are_compact(sandbox: Any, hub: IotHub) -> None:
