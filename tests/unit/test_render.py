@@ -590,3 +590,10 @@ def test_a_template_renders_the_same_bytes_each_time(name: str) -> None:
 def test_the_upstream_protocol_is_set_on_agent_and_hub_alike() -> None:
     manifest = render("runtime-only", context_of(values={"upstream_protocol": "AmqpWs"}))
     assert [module.env_value("UpstreamProtocol") for module in manifest.modules()] == ["AmqpWs", "AmqpWs"]
+
+
+@pytest.mark.parametrize("template", ["single-module", "anomaly-detection", "layered"])
+def test_a_module_named_by_a_number_is_named_by_its_text(template: str) -> None:
+    rendered = render(template, context_of(image=f"{ACME}/m:1", values={"module": 7}))
+
+    assert "7" in [module.name for module in rendered.modules()]
