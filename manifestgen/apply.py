@@ -18,9 +18,9 @@ from manifestgen.rollout import Rollout, State, assess
 # A lost answer is verified by reading before the request is repeated, so repeating is safe; after so many it is no use.
 _ATTEMPTS = 4
 
-# Parallel reads of one device's twins: fifty modules, as many as a deployment may have, are read in two round trips.
-# The hub takes a hundred reads a second in its smallest tier, and the little more that this may be for a moment.
-_READERS = 50
+# Parallel reads of one device's twins: fifty modules, as many as a deployment may have, and the two of the runtime are
+# read in two round trips. The hub takes a hundred reads a second in its smallest tier.
+_READERS = 64
 
 
 def read_state(hub: Hub, device_id: str) -> DeviceState:
