@@ -98,6 +98,15 @@ class Module(Value, frozen=True):
         key = key_of(entry, "value")
         return None if key is None else as_text(entry[key]) or ""
 
+    def at_env(self, name: str) -> str:
+        """JSON Pointer to the value of a variable, or to the next outer place that is there."""
+        entry = self.env.get(name)
+        if entry is None:
+            return self.at("env")
+        place = f"{self.at('env')}/{escape(name)}"
+        key = key_of(entry, "value") if isinstance(entry, dict) else None
+        return place if key is None else f"{place}/{escape(key)}"
+
     def create_options(self) -> str:
         """Its createOptions as one text.
 

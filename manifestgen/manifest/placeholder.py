@@ -149,6 +149,8 @@ def dependent(manifest: Manifest) -> Iterator[str]:
         for name, entry in module.env.items():
             if in_value(name) or (isinstance(entry, str) and in_value(entry)):
                 yield f"{module.at('env')}/{escape(name)}"
+            elif isinstance(entry, dict) and re.fullmatch(_ANY, trim(module.env_value(name) or "")):
+                yield module.at_env(name)
         for key in create_options.keys(module.settings):
             if _decides_options(module.settings[key]):
                 yield f"{module.at('settings')}/{escape(key)}"

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.manifest.pointer import escape
 from manifestgen.manifest.reading import as_text, key_of
 from manifestgen.manifest.secret_text import is_secret
 from manifestgen.rules._rule import Effect, Problem, rule
@@ -31,7 +30,7 @@ def clear_secret(manifest: Manifest) -> Iterator[Problem]:
                 value = as_text(entry[key]) if key else None
             if value and is_secret(name, value):
                 yield Problem(
-                    f"{module.at('env')}/{escape(name)}",
+                    module.at_env(name),
                     f"variable {name!r} of module {module.name!r} holds a secret in clear text",
                     fix,
                 )

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from typing import Final
 
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.manifest.pointer import escape
 from manifestgen.manifest.reading import INT32, integer, trim
 from manifestgen.rules._rule import Effect, Problem, rule
 
@@ -25,13 +24,16 @@ def small_device(manifest: Manifest) -> Iterator[Problem]:
         if not module.system or module.name != "edgeHub":
             continue
         optimize = module.env_value("OptimizeForPerformance")
-        place = f"{module.at('env')}/{escape('OptimizeForPerformance')}"
         if optimize is not None and trim(optimize).lower() not in ("true", "false"):
-            yield Problem(place, f"'OptimizeForPerformance' is {optimize!r}", "write true or false")
+            yield Problem(
+                module.at_env("OptimizeForPerformance"),
+                f"'OptimizeForPerformance' is {optimize!r}",
+                "write true or false",
+            )
         clients = module.env_value("MaxConnectedClients")
         if clients is not None and integer(clients, 1, INT32[1]) is None:
             yield Problem(
-                f"{module.at('env')}/MaxConnectedClients",
+                module.at_env("MaxConnectedClients"),
                 f"'MaxConnectedClients' is {clients!r}",
                 "write a number from 1 on",
             )

@@ -5,7 +5,6 @@ from typing import Final
 
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.nearest import nearest
-from manifestgen.manifest.pointer import escape
 from manifestgen.manifest.reading import trim
 from manifestgen.rules._rule import Effect, Problem, rule
 
@@ -24,6 +23,7 @@ def upstream_protocol(manifest: Manifest) -> Iterator[Problem]:
     Set `Amqp`, `AmqpWs`, `Mqtt` or `MqttWs` on both.
     """
     found: dict[str, str] = {}
+    unknown = False
     for module in manifest.modules():
         if not module.system:
             continue
@@ -34,12 +34,13 @@ def upstream_protocol(manifest: Manifest) -> Iterator[Problem]:
         if name is None and trim(value) not in ("0", "1", "2", "3"):
             near = nearest(trim(value).lower(), _LOWER)
             yield Problem(
-                f"{module.at('env')}/{escape('UpstreamProtocol')}",
+                module.at_env("UpstreamProtocol"),
                 f"{module.name} ignores the upstream protocol {value!r} and uses AMQP",
                 f"did you mean {_LOWER[near[0]]!r}?" if near else "write Amqp, AmqpWs, Mqtt or MqttWs",
             )
+            unknown = True
         found[module.name] = name or value
-    if manifest.layered:
+    if manifest.layered or unknown:
         return
     system = [module for module in manifest.modules() if module.system]
     if len(found) == 1 and len(system) == 2:

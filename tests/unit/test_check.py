@@ -206,6 +206,20 @@ def template(*, hub: Any = None, **module: Any) -> list[str]:
     return [finding.rule for finding in check(read(text)) if finding.severity is Severity.ERROR]
 
 
+def test_what_a_template_fills_into_a_variable_is_not_judged() -> None:
+    data = json.loads(json.dumps(PLAIN))
+    agent = data["modulesContent"]["$edgeAgent"]["properties.desired"]
+    agent["systemModules"]["edgeAgent"]["env"] = {"UpstreamProtocol": {"value": "<UpstreamProtocol>"}}
+    agent["systemModules"]["edgeHub"]["env"] = {"OptimizeForPerformance": {"value": "$OPTIMIZE"}}
+    agent["modules"]["scorer"]["settings"]["image"] = "<registry>/scorer:1"
+    agent["modules"]["scorer"]["env"] = {"KEY": {"value": "${SharedAccessKey}"}}
+    data["$schema-template"] = "4.0.0"
+
+    found = {finding.rule for finding in check(read(json.dumps(data)))}
+
+    assert not found & {"upstream-protocol", "small-device", "clear-secret"}
+
+
 @pytest.mark.parametrize(
     "parts",
     [
