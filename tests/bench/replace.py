@@ -113,11 +113,13 @@ def apply_and_die(file: str, at: int) -> None:
             if seen == number and at % 2:
                 print(honest.__name__, "before", flush=True)
                 os.kill(os.getpid(), signal.SIGKILL)
-            result = honest(*args)
-            if seen == number:
-                print(honest.__name__, "after", flush=True)
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
+            try:
+                return honest(*args)
+            finally:
+                # Answered by an error, too: a configuration that is looked for is not there yet.
+                if seen == number:
+                    print(honest.__name__, "after", flush=True)
+                    os.kill(os.getpid(), signal.SIGKILL)
 
         return call
 
