@@ -24,6 +24,8 @@ NAME_LABEL: Final = "manifestgen"
 MODEL_LABEL: Final = "manifestgen-model"
 #: Label of a configuration that is on its way to all of its devices: which stage of which, such as `2/3`.
 STAGE_LABEL: Final = "manifestgen-stage"
+#: The label of one that stands above those it replaces: the priority that it has when they are gone.
+PRIORITY_LABEL: Final = "manifestgen-priority"
 
 #: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-quotas-throttling: deployments of a hub, and of a free one
 MOST: Final = 100
@@ -105,11 +107,12 @@ def of_configuration(configuration: Configuration) -> Deployment:
     labels = dict(configuration.labels)
     name = labels.pop(NAME_LABEL)
     labels.pop(STAGE_LABEL, None)
+    lasting = labels.pop(PRIORITY_LABEL, "")
     return Deployment(
         name,
         configuration.content,
         configuration.condition,
-        configuration.priority,
+        int(lasting) if lasting.isdecimal() else configuration.priority,
         labels,
         {metric: query.replace(configuration.id, ID_PLACEHOLDER) for metric, query in configuration.metrics.items()},
     )
@@ -273,8 +276,8 @@ def survey(hub: Hub, name: str) -> Survey:
 def current(hub: Hub, name: str, *, condition: str | None = None) -> Deployment | None:
     """The deployment of this name as devices follow it now; None if the hub has none.
 
-    While one configuration takes the place of another, it may have a priority or a target condition for the time being:
-    then those of the one below it are told.
+    While one configuration takes the place of another in stages, it has a target condition for the time being: then
+    that of the one below it is told.
 
     Args:
         hub: which is asked.
@@ -298,13 +301,7 @@ def current(hub: Hub, name: str, *, condition: str | None = None) -> Deployment 
         )
     if condition is None:
         condition = first.condition if staged else found.condition
-    priority = found.priority
-    for below in known[1:]:
-        # One more than the one below it was taken for the time being; any other was asked for.
-        if priority > below.priority + 1:
-            break
-        priority = below.priority
-    return replace(of_configuration(found), condition=condition, priority=priority)
+    return replace(of_configuration(found), condition=condition)
 
 
 def admit(wanted: Deployment, known: Survey, *, host: str) -> None:

@@ -8,7 +8,7 @@ can be seen on the hub, so that a run which was killed anywhere is gone on with 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from typing import Final
@@ -19,6 +19,7 @@ from manifestgen.fleet.counts import Progress, failing_devices, measure
 from manifestgen.fleet.deployment import (
     HIGHEST_PRIORITY,
     NAME_LABEL,
+    PRIORITY_LABEL,
     STAGE_LABEL,
     Deployment,
     Survey,
@@ -165,9 +166,8 @@ class _Run:
         stages = self._stages(asked) if staged else ()
         # What was there before any run that was not finished.
         former = next((old for old in reversed(self._old) if STAGE_LABEL not in old.labels), None)
-        if former is None and self._kept is not None and not _same(self._kept, self._final):
-            former = self._kept
-        if former is not None:
+        former = former or self._kept
+        if former is not None and of_configuration(former) != of_configuration(self._final):
             self._observer.snapshot(of_configuration(former))
         progress: Progress | None = None
         begin = begun_at(self._there, len(stages))
@@ -181,7 +181,7 @@ class _Run:
             title = f"stage {number + 1} of {len(stages)} ({stage.title})"
             progress = self._wait(title)
             self._pause(title)
-        self._put(changed(self._final, priority=self._priority()) if self._old else self._final)
+        self._put(self._above_old(self._final))
         if wait:
             title = f"stage {len(stages)} of {len(stages)} ({stages[-1].title})" if len(stages) > 1 else "rollout"
             progress = self._wait(title)
@@ -203,8 +203,15 @@ class _Run:
             # The devices of a stage that has begun stay the same, whoever has joined meanwhile.
             condition = self._there.condition
         labels = {**self._final.labels, STAGE_LABEL: mark}
+        return self._above_old(changed(self._final, condition=condition, labels=labels))
+
+    def _above_old(self, configuration: Configuration) -> Configuration:
+        """It with a priority above the former ones, as long as there are any, and a label for the one that it keeps."""
         priority = self._priority() if self._old else self._final.priority
-        return changed(self._final, condition=condition, labels=labels, priority=priority)
+        if priority == self._final.priority:
+            return configuration
+        labels = {**configuration.labels, PRIORITY_LABEL: str(self._final.priority)}
+        return changed(configuration, priority=priority, labels=labels)
 
     def _priority(self) -> int:
         """A priority with which it wins over the former configurations, and over nobody else that they do not."""
@@ -400,11 +407,16 @@ def _words(before: Configuration | None, after: Configuration) -> str:
         said.append(f"priority {before.priority} to {after.priority}")
     if before.condition.strip() != after.condition.strip():
         said.append("target condition")
-    if before.labels != after.labels:
+    if _users(before.labels) != _users(after.labels):
         said.append("labels")
     if before.metrics != after.metrics:
         said.append("metrics")
-    return f"changed {after.id!r}: {', '.join(said)}"
+    return f"changed {after.id!r}: {', '.join(said or ['labels'])}"
+
+
+def _users(labels: Mapping[str, str]) -> dict[str, str]:
+    """Labels without those for the time being."""
+    return {name: value for name, value in labels.items() if name not in (STAGE_LABEL, PRIORITY_LABEL)}
 
 
 def _not_ours(configuration_id: str, host: str) -> CloudError:

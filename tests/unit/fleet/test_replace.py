@@ -420,6 +420,25 @@ def test_several_interrupted_replacements_do_not_make_priorities_creep_up() -> N
     assert [(found.id, found.priority) for found in hub.configurations()] == [(deployment(4).id, 10)]
 
 
+def test_a_priority_for_the_time_being_does_not_last_when_the_old_one_is_gone_already() -> None:
+    hub = fleet(1)
+    apply(hub, deployment(1))
+    hub.update_configuration = lambda configuration: (_ for _ in ()).throw(Killed())  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        apply(hub, deployment(2))
+    del hub.update_configuration
+    assert [(found.id, found.priority) for found in hub.configurations()] == [(deployment(2).id, 11)]
+
+    kept: list[Deployment] = []
+    known = current(hub, "scorer")
+    assert known == deployment(2)
+    apply(hub, known, observer=Observer(snapshot=kept.append))
+
+    (only,) = hub.configurations()
+    assert (only.id, only.priority, only.labels) == (deployment(2).id, 10, {NAME_LABEL: "scorer"})
+    assert kept == []
+
+
 def test_a_priority_that_was_asked_for_lasts() -> None:
     hub = fleet(1)
     apply(hub, deployment(1))
