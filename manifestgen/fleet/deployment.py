@@ -26,6 +26,8 @@ MODEL_LABEL: Final = "manifestgen-model"
 STAGE_LABEL: Final = "manifestgen-stage"
 #: The label of one that stands above those it replaces: the priority that it has when they are gone.
 PRIORITY_LABEL: Final = "manifestgen-priority"
+#: Labels for the time being: one that has taken its place has none of them.
+TEMPORARY_LABELS: Final = frozenset({STAGE_LABEL, PRIORITY_LABEL})
 
 #: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-quotas-throttling: deployments of a hub, and of a free one
 MOST: Final = 100
@@ -104,10 +106,9 @@ class Deployment:
 
 def of_configuration(configuration: Configuration) -> Deployment:
     """The deployment that a configuration with our label is of."""
-    labels = dict(configuration.labels)
+    labels = {name: value for name, value in configuration.labels.items() if name not in TEMPORARY_LABELS}
     name = labels.pop(NAME_LABEL)
-    labels.pop(STAGE_LABEL, None)
-    lasting = labels.pop(PRIORITY_LABEL, "")
+    lasting = configuration.labels.get(PRIORITY_LABEL, "")
     return Deployment(
         name,
         configuration.content,

@@ -14,8 +14,8 @@ from manifestgen.fleet.counts import count, either, rivals
 from manifestgen.fleet.deployment import (
     MOST_ON_FREE,
     NAME_LABEL,
-    PRIORITY_LABEL,
     STAGE_LABEL,
+    TEMPORARY_LABELS,
     Deployment,
     Survey,
     admit,
@@ -170,7 +170,7 @@ def _settings(before: Configuration | None, after: Configuration) -> Iterator[Fi
         ("metric", _plain(before), _plain(after)),
     ):
         for name in sorted(old.keys() | new.keys()):
-            if old.get(name) != new.get(name) and name not in (NAME_LABEL, STAGE_LABEL, PRIORITY_LABEL):
+            if old.get(name) != new.get(name) and name not in (NAME_LABEL, *TEMPORARY_LABELS):
                 yield FieldChange(f"{kind} {name}", old.get(name), new.get(name))
 
 

@@ -21,6 +21,7 @@ from manifestgen.fleet.deployment import (
     NAME_LABEL,
     PRIORITY_LABEL,
     STAGE_LABEL,
+    TEMPORARY_LABELS,
     Deployment,
     Survey,
     admit,
@@ -416,7 +417,7 @@ def _words(before: Configuration | None, after: Configuration) -> str:
 
 def _users(labels: Mapping[str, str]) -> dict[str, str]:
     """Labels without those for the time being."""
-    return {name: value for name, value in labels.items() if name not in (STAGE_LABEL, PRIORITY_LABEL)}
+    return {name: value for name, value in labels.items() if name not in TEMPORARY_LABELS}
 
 
 def _not_ours(configuration_id: str, host: str) -> CloudError:
