@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.manifest.reading import as_text, key_of
 from manifestgen.manifest.secret_text import is_secret
 from manifestgen.rules._rule import Effect, Problem, rule
 
@@ -21,13 +20,8 @@ def clear_secret(manifest: Manifest) -> Iterator[Problem]:
     """
     fix = "let the module fetch it, for example from Key Vault or a mounted file"
     for module in manifest.modules():
-        for name, entry in module.env.items():
-            if not isinstance(entry, dict):
-                continue
-            value = entry.get("value")
-            if type(value) is not str:
-                key = key_of(entry, "value")
-                value = as_text(entry[key]) if key else None
+        for name in module.env:
+            value = module.env_value(name)
             if value and is_secret(name, value):
                 yield Problem(
                     module.at_env(name),
