@@ -13,9 +13,10 @@ The public modules, from values to effects:
 - `manifestgen.project`: the project file, the lock file and the values of a template.
 - `manifestgen.render`: a template and values become a manifest.
 - `manifestgen.check`: what IoT Hub and the device will say to a manifest.
-- `manifestgen.diff`, `manifestgen.merge`, `manifestgen.export`, `manifestgen.plan`: a manifest and what a device has.
+- `manifestgen.compare`: two manifests side by side: differences, merge, export.
 - `manifestgen.cloud`: what is asked of Azure, as Protocols; `manifestgen.azure` answers them with the SDKs.
-- `manifestgen.image`, `manifestgen.apply`, `manifestgen.deploy`: the steps that change something.
+- `manifestgen.images`, `manifestgen.device`, `manifestgen.deployments`, `manifestgen.rows`, `manifestgen.deploy`: the
+  steps that change something.
 - `manifestgen.sandbox`: a local Azure to try all of it on.
 """
 
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from manifestgen.check import Effect, Finding, Severity, check_data, check_source, summarize
     from manifestgen.check import check as check_document
     from manifestgen.check import read as read_document
-    from manifestgen.diff import Change
-    from manifestgen.diff import diff as diff_manifests
+    from manifestgen.compare.diff import Change
+    from manifestgen.compare.diff import diff as diff_manifests
     from manifestgen.errors import ManifestgenError
     from manifestgen.manifest.document import Document, Kind
     from manifestgen.manifest.image import ImageReference
@@ -64,7 +65,7 @@ __all__ = [
 # Where each name lives. A function has another name here where its own is that of its module: `manifestgen.check` is
 # the module as soon as anything has imported it.
 _HOMES = {
-    "Change": "manifestgen.diff:Change",
+    "Change": "manifestgen.compare.diff:Change",
     "Document": "manifestgen.manifest.document:Document",
     "Effect": "manifestgen.check:Effect",
     "Finding": "manifestgen.check:Finding",
@@ -79,7 +80,7 @@ _HOMES = {
     "check_document": "manifestgen.check:check",
     "check_route": "manifestgen.manifest.route:compile_check",
     "check_source": "manifestgen.check:check_source",
-    "diff_manifests": "manifestgen.diff:diff",
+    "diff_manifests": "manifestgen.compare.diff:diff",
     "parse_route": "manifestgen.manifest.route:parse",
     "read_document": "manifestgen.check:read",
     "render_template": "manifestgen.render:render",

@@ -11,28 +11,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from manifestgen import __version__
-from manifestgen.apply import Outcome, Patience, carry_out, read_state
 from manifestgen.check import Finding, summarize
 from manifestgen.cloud import Services
-from manifestgen.distribution import Distribution, Platform
+from manifestgen.cloud.distribution import Distribution, Platform
+from manifestgen.deployments import replace as fleet
+from manifestgen.deployments.deployment import current, intended, model_of, name_of
+from manifestgen.deployments.proposal import Proposal, propose, verify_meetings
+from manifestgen.device.apply import Outcome, Patience, carry_out, read_state
+from manifestgen.device.plan import DeviceState, Plan, plan
+from manifestgen.device.rollout import Rollout
 from manifestgen.errors import FoundError, InputError
-from manifestgen.fleet import replace as fleet
-from manifestgen.fleet.deployment import current, intended, model_of, name_of
-from manifestgen.fleet.proposal import Proposal, propose, verify_meetings
 from manifestgen.gate import admit, settable, verify
-from manifestgen.image import Patience as BuildPatience
-from manifestgen.image import Reporter, prepare
+from manifestgen.images.build import Patience as BuildPatience
+from manifestgen.images.build import Reporter, prepare
+from manifestgen.images.pin import moved, pin
+from manifestgen.images.preflight import Pull, State, device_platform, digests, insist, locked_images, preflight
 from manifestgen.manifest.document import Document, read
 from manifestgen.manifest.dump import dump
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.pin import moved, pin
-from manifestgen.plan import DeviceState, Plan, plan
-from manifestgen.preflight import Pull, State, device_platform, digests, insist, locked_images, preflight
 from manifestgen.project import lock
 from manifestgen.project.load import Project
 from manifestgen.project.pending import exclusive
 from manifestgen.render import inline_logins, render_project
-from manifestgen.rollout import Rollout
 
 
 @dataclass(frozen=True)

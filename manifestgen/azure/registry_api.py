@@ -1,4 +1,4 @@
-"""Container registries, asked as a device's engine asks them; implements `manifestgen.distribution.Distribution`.
+"""Container registries, asked as a device's engine asks them; implements `manifestgen.cloud.distribution.Distribution`.
 
 The protocol: https://github.com/opencontainers/distribution-spec. Not azure-containerregistry: it takes Entra ID tokens
 instead of user name and password, and fails on registries with a Basic challenge.
@@ -17,7 +17,7 @@ from urllib.parse import urljoin
 from manifestgen.azure.registry_http import Answer, Http, Patience
 from manifestgen.azure.registry_login import Login
 from manifestgen.cloud import Credential
-from manifestgen.distribution import Location, Platform, PullError, RemoteImage, Trouble, locate
+from manifestgen.cloud.distribution import Location, Platform, PullError, RemoteImage, Trouble, locate
 from manifestgen.errors import CloudError, DeniedError
 
 _INDEXES: Final = frozenset(

@@ -29,7 +29,7 @@ from urllib3.exceptions import (
 )
 
 from manifestgen.azure.registry_network import needs_none, proxies_of, proxy_of, tls_context
-from manifestgen.distribution import PullError, Trouble
+from manifestgen.cloud.distribution import PullError, Trouble
 from manifestgen.secret import Secret, redact
 
 _AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})

@@ -22,7 +22,7 @@ from urllib.parse import urlencode, urlsplit
 from manifestgen.azure.registry_http import Answer, Http
 from manifestgen.azure.registry_network import is_loopback
 from manifestgen.cloud import Credential
-from manifestgen.distribution import PullError, Trouble
+from manifestgen.cloud.distribution import PullError, Trouble
 from manifestgen.secret import Secret
 
 _LIMIT: Final = 1 << 20

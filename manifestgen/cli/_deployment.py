@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifestgen.cli._cloud import open_hub, project_here
 from manifestgen.cli._console import Console
 from manifestgen.cli._deployment_options import Arguments
 from manifestgen.errors import InputError, Interrupted
+from manifestgen.services import open_hub, project_here
 
 if TYPE_CHECKING:
     from manifestgen.cloud import Hub
-    from manifestgen.fleet.counts import Progress
-    from manifestgen.fleet.deployment import Deployment
-    from manifestgen.fleet.proposal import Proposal
-    from manifestgen.fleet.replace import Goal, Observer, Outcome, Patience
-    from manifestgen.fleet.stages import Ask
+    from manifestgen.deployments.counts import Progress
+    from manifestgen.deployments.deployment import Deployment
+    from manifestgen.deployments.proposal import Proposal
+    from manifestgen.deployments.replace import Goal, Observer, Outcome, Patience
+    from manifestgen.deployments.stages import Ask
     from manifestgen.manifest.document import Document
     from manifestgen.project.load import Project
 
@@ -47,8 +47,8 @@ def apply_deployment(
 ) -> None:
     """Make an automatic deployment of a manifest, and wait until its devices run it."""
     from manifestgen.cli._manifest import findings_reporter
-    from manifestgen.fleet.deployment import current, intended, name_of
-    from manifestgen.fleet.proposal import propose, verify_meetings
+    from manifestgen.deployments.deployment import current, intended, name_of
+    from manifestgen.deployments.proposal import propose, verify_meetings
 
     project = project_here()
     goal, stages = _goal(given, restore=restore, no_wait=no_wait)
@@ -91,8 +91,8 @@ def apply_deployment(
 
 
 def _goal(given: Arguments, *, restore: bool, no_wait: bool) -> tuple[Goal, tuple[Ask, ...]]:
-    from manifestgen.fleet.replace import Goal
-    from manifestgen.fleet.stages import parse, share_of
+    from manifestgen.deployments.replace import Goal
+    from manifestgen.deployments.stages import parse, share_of
 
     if no_wait and (given.stages is not None or given.abort_if_failing is not None):
         raise InputError("--no-wait excludes --stages and --abort-if-failing", fix="drop --no-wait: both need waiting")
@@ -110,7 +110,7 @@ def _goal(given: Arguments, *, restore: bool, no_wait: bool) -> tuple[Goal, tupl
 
 def patience(timeout: float, pause: float = 0.0) -> Patience:
     """How to wait for devices; see `fleet.replace.Patience`."""
-    from manifestgen.fleet.replace import Patience
+    from manifestgen.deployments.replace import Patience
 
     return Patience(timeout=timeout, pause=pause)
 
@@ -155,7 +155,7 @@ def _base(file: Path | None) -> tuple[str, Mapping[str, Any]] | None:
 
 def _model(project: Project | None, document: Document) -> dict[str, str | None]:
     """The registered model that a manifest brings, if the project built its image, and the module that runs it."""
-    from manifestgen.fleet.deployment import model_of
+    from manifestgen.deployments.deployment import model_of
     from manifestgen.project import lock
 
     if project is None or document.manifest is None:
@@ -175,7 +175,7 @@ def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
 
 
 def _targets(service: Hub, wanted: Deployment, console: Console) -> list[str]:
-    from manifestgen.fleet.counts import matching
+    from manifestgen.deployments.counts import matching
 
     found = matching(service, wanted.condition)
     for device in found:
@@ -205,7 +205,7 @@ def carry_out(
     more: Mapping[str, Any] | None = None,
 ) -> None:
     """Ask, replace the deployment, say what came of it."""
-    from manifestgen.fleet.replace import replace
+    from manifestgen.deployments.replace import replace
 
     if not proposal.nothing_to_do:
         permission(console, yes=yes)(proposal)
@@ -254,9 +254,9 @@ def permission(console: Console, *, yes: bool) -> Callable[[Proposal], None]:
 
 def observer(host: Callable[[], str], console: Console) -> Observer:
     """Says each step and how far the devices are, and keeps what they had."""
-    from manifestgen.fleet.former import keep
-    from manifestgen.fleet.replace import Observer
-    from manifestgen.history import state_folder
+    from manifestgen.deployments.replace import Observer
+    from manifestgen.deployments.snapshots import keep
+    from manifestgen.device.snapshots import state_folder
 
     return Observer(
         step=console.progress,
@@ -285,8 +285,8 @@ class Watching:
 
 def show_status(name: str, *, watch: bool, timeout: float, hub: str | None, console: Console) -> int:
     """How a deployment stands; exit code 1 if not all of its devices run it."""
-    from manifestgen.fleet.replace import Patience
-    from manifestgen.fleet.standing import stand
+    from manifestgen.deployments.replace import Patience
+    from manifestgen.deployments.status import stand
     from manifestgen.report.deployment import standing_data, standing_text
 
     service = open_hub(hub, project_here())
@@ -311,11 +311,11 @@ def roll_back(
     name: str, number: int | None, *, yes: bool, no_wait: bool, timeout: float, hub: str | None, console: Console
 ) -> None:
     """Make a deployment again what it was before."""
-    from manifestgen.fleet.deployment import name_of, survey, with_content
-    from manifestgen.fleet.former import find
-    from manifestgen.fleet.proposal import propose
-    from manifestgen.history import state_folder
-    from manifestgen.rotation import renewed
+    from manifestgen.credentials.rotation import renewed
+    from manifestgen.deployments.deployment import name_of, survey, with_content
+    from manifestgen.deployments.proposal import propose
+    from manifestgen.deployments.snapshots import find
+    from manifestgen.device.snapshots import state_folder
 
     service = open_hub(hub, project_here())
     name = name_of(name)
@@ -330,9 +330,9 @@ def roll_back(
 
 def show_history(name: str, *, hub: str | None, console: Console) -> None:
     """What a deployment was before each change."""
-    from manifestgen.fleet.deployment import name_of
-    from manifestgen.fleet.former import formers
-    from manifestgen.history import state_folder
+    from manifestgen.deployments.deployment import name_of
+    from manifestgen.deployments.snapshots import formers
+    from manifestgen.device.snapshots import state_folder
 
     host, name = open_hub(hub, project_here()).host, name_of(name)
     found = list(enumerate(formers(host, name, state_folder()), start=1))

@@ -16,13 +16,13 @@ from manifestgen.cli._fleet_options import RowOptions
 from manifestgen.errors import CloudError, InputError, Interrupted
 
 if TYPE_CHECKING:
-    from manifestgen.fleet.account import Account, Outcome
-    from manifestgen.fleet.journal import Journal
-    from manifestgen.fleet.pace import Pace
-    from manifestgen.fleet.rows import Rows
-    from manifestgen.fleet.shape import Renderer
     from manifestgen.project.load import Project
     from manifestgen.render import Template
+    from manifestgen.rows.account import Account, Outcome
+    from manifestgen.rows.journal import Journal
+    from manifestgen.rows.pace import Pace
+    from manifestgen.rows.rows import Rows
+    from manifestgen.rows.shape import Renderer
 
 # So many rows are rendered to say beforehand what the run will cost.
 _SAMPLE: Final = 200
@@ -42,8 +42,8 @@ def apply_rows(file: Path, options: RowOptions, console: Console, *, hub: str | 
         yes: do not ask.
         force: go on although `check` finds errors.
     """
-    from manifestgen.fleet.rows import open_rows
-    from manifestgen.fleet.shape import names_in
+    from manifestgen.rows.rows import open_rows
+    from manifestgen.rows.shape import names_in
 
     assert options.devices is not None  # noqa: S101 - the caller looked
     if options.report is not None and options.report.suffix.lower() not in (".json", ".csv"):
@@ -70,10 +70,10 @@ def apply_rows(file: Path, options: RowOptions, console: Console, *, hub: str | 
 
 def _source(file: Path) -> tuple[Project | None, Template]:
     """The project and the template that an argument names."""
-    from manifestgen.cli._cloud import project_here
     from manifestgen.project.load import load
     from manifestgen.project.sections import ManifestSection
     from manifestgen.render import load_template
+    from manifestgen.services import project_here
 
     if file.is_dir() or file.suffix in (".yaml", ".yml"):
         project = load(file)
@@ -99,12 +99,12 @@ def _base(project: Project | None) -> dict[str, Any]:
 def _renderer(
     project: Project | None, template: Template, base: Mapping[str, Any], console: Console, *, force: bool
 ) -> Renderer:
-    from manifestgen.cli._cloud import Clouds
     from manifestgen.cli._manifest import findings_reporter
-    from manifestgen.fleet.shape import Renderer
     from manifestgen.project.load import FILE_NAME, Project
     from manifestgen.project.sections import Registry
     from manifestgen.render import inline_logins
+    from manifestgen.rows.shape import Renderer
+    from manifestgen.services import Clouds
 
     # Without a project, the credentials of private registries come from the environment.
     known = project or Project(Path(FILE_NAME), Path.cwd(), registry=Registry(credentials="env"))
@@ -120,8 +120,8 @@ def _renderer(
 
 
 def _dry_run(rows: Rows, renderer: Renderer, options: RowOptions, console: Console) -> int:
-    from manifestgen.fleet.account import Account, Outcome
-    from manifestgen.fleet.shape import Ready
+    from manifestgen.rows.account import Account, Outcome
+    from manifestgen.rows.shape import Ready
 
     ready = messages = 0
     bad: list[Outcome] = []
@@ -170,10 +170,10 @@ class _Run:
 
     def go(self, hub: str | None, *, yes: bool) -> int:
         """Ask, send, tell."""
-        from manifestgen.cli._cloud import open_hub
-        from manifestgen.fleet.devices import Earlier, Options, run, threads_for
-        from manifestgen.fleet.journal import open_journal, sent_by
-        from manifestgen.fleet.pace import Pace
+        from manifestgen.rows.journal import open_journal, sent_by
+        from manifestgen.rows.pace import Pace
+        from manifestgen.rows.send import Earlier, Options, run, threads_for
+        from manifestgen.services import open_hub
 
         options = self._options
         assert options.devices is not None  # noqa: S101 - the caller looked
@@ -209,8 +209,8 @@ class _Run:
         """What makes a run the same run."""
         import hashlib
 
-        from manifestgen.fleet.shape import hash_of
         from manifestgen.manifest.dump import compact
+        from manifestgen.rows.shape import hash_of
 
         values = compact({"base": self._base, "ignored": sorted(self._options.ignored)})
         return {
@@ -222,7 +222,7 @@ class _Run:
 
     def _permit(self, journal: Journal, host: str, *, yes: bool) -> None:
         """Say what the run will do and cost, and ask."""
-        from manifestgen.fleet.shape import Ready
+        from manifestgen.rows.shape import Ready
 
         count, console = self._rows.survey.count, self._console
         done = _done(journal)
@@ -258,8 +258,8 @@ class _Run:
 
         Without an end an error follows, which is the one document then.
         """
-        from manifestgen.fleet.account import account_of, outcomes
-        from manifestgen.fleet.journal import State
+        from manifestgen.rows.account import account_of, outcomes
+        from manifestgen.rows.journal import State
 
         journal.flush()
         account = account_of(journal)
@@ -275,7 +275,7 @@ class _Run:
 
 
 def _done(journal: Journal) -> int:
-    from manifestgen.fleet.journal import State
+    from manifestgen.rows.journal import State
 
     return journal.count(State.APPLIED) + journal.count(State.UNCHANGED)
 
@@ -327,7 +327,7 @@ class _Progress:
         self._before = self._through()
 
     def _through(self) -> int:
-        from manifestgen.fleet.account import account_of
+        from manifestgen.rows.account import account_of
 
         return self._count - account_of(self._journal).not_tried
 

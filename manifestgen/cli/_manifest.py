@@ -55,7 +55,7 @@ def load_document(file: Path, notice: Callable[[str], None] = lambda text: None)
 
 def project_beside(file: Path) -> Project | None:
     """The project in the folder of a manifest, or else in the working directory, if there is one."""
-    from manifestgen.cli._cloud import project_here
+    from manifestgen.services import project_here
 
     return (None if str(file) == "-" else project_here(file.parent)) or project_here()
 
@@ -67,10 +67,10 @@ def _from_project(
     project = project_beside(file)
     if project is None:
         return {}
-    from manifestgen.cli._cloud import Clouds
     from manifestgen.project.credentials import is_asked_of_azure, on_this_machine
     from manifestgen.render import repositories
     from manifestgen.render.registry import image_hosts
+    from manifestgen.services import Clouds
 
     # All of them: how variables are called depends on which other registries there are.
     named = image_hosts(manifest)
@@ -140,7 +140,7 @@ def _expiries(manifest: Manifest, project: Project | None) -> Iterator[str]:
     from datetime import datetime, timezone
 
     from manifestgen.credentials.expiry import WARN_DAYS, warnings
-    from manifestgen.history import state_folder
+    from manifestgen.device.snapshots import state_folder
     from manifestgen.project.credentials import settings
 
     days = settings(project).warn_days if project is not None else WARN_DAYS

@@ -14,10 +14,10 @@ from manifestgen.cli._console import Console
 from manifestgen.errors import InputError, Interrupted, NotFoundError
 
 if TYPE_CHECKING:
-    from manifestgen.cli._cloud import Clouds
     from manifestgen.cloud import Hub
+    from manifestgen.credentials.rotation import DeviceOutcome, Login, Observer, Rotated, Target
     from manifestgen.project import Project
-    from manifestgen.rotation import DeviceOutcome, Login, Observer, Rotated, Target
+    from manifestgen.services import Clouds
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def _ids(file: Path) -> Iterator[str]:
     if file.suffix.lower() in (".csv", ".jsonl", ".ndjson"):
         from contextlib import closing
 
-        from manifestgen.fleet.rows import open_rows
+        from manifestgen.rows.rows import open_rows
 
         with closing(open_rows(file)) as rows:
             for row in rows:
@@ -88,8 +88,8 @@ class Rotating:
             NotFoundError: the registry has no such token.
         """
         from manifestgen.credentials import kept
-        from manifestgen.history import state_folder
-        from manifestgen.rotation import rotate
+        from manifestgen.credentials.rotation import rotate
+        from manifestgen.device.snapshots import state_folder
 
         kept.latest(state_folder(), host, name)  # known from here on, so that no message of a service shows it
         registry = self.clouds.registry
@@ -115,16 +115,16 @@ class Rotating:
                 raise Interrupted(what, fix="run the same command again to go on") from None
 
     def _target(self, hub: Hub, observer: Observer) -> Target:
-        from manifestgen.apply import Patience
-        from manifestgen.rotation import devices
+        from manifestgen.credentials.rotation import devices
+        from manifestgen.device.apply import Patience
 
         if self.chosen.deployment is not None:
             return _deployment(hub, self.chosen.deployment, self.timeout, self.console)
         return devices(hub, self.chosen.devices, observer, patience=Patience(timeout=self.timeout))
 
     def _observer(self) -> Observer:
+        from manifestgen.credentials.rotation import Observer
         from manifestgen.report.credentials import outcome_line
-        from manifestgen.rotation import Observer
 
         def device(outcome: DeviceOutcome) -> None:
             self.console.progress(outcome_line(outcome))
@@ -147,9 +147,9 @@ class Rotating:
 
 def _deployment(hub: Hub, text: str, timeout: float, console: Console) -> Target:
     """An automatic deployment as the target of a rotation: its content is replaced, the hub does the rest."""
-    from manifestgen.fleet.deployment import current, name_of, with_content
-    from manifestgen.fleet.replace import Observer, Patience, replace
-    from manifestgen.rotation import Target
+    from manifestgen.credentials.rotation import Target
+    from manifestgen.deployments.deployment import current, name_of, with_content
+    from manifestgen.deployments.replace import Observer, Patience, replace
 
     name = name_of(text)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from manifestgen.cli._console import Console
 
 if TYPE_CHECKING:
-    from manifestgen.rollout import Rollout
+    from manifestgen.device.rollout import Rollout
 
 
 class Watching:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from manifestgen.cli._cloud import open_hub, project_here
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._deployment import apply_deployment
 from manifestgen.cli._deployment_options import Arguments, deployment_options
@@ -18,15 +17,16 @@ from manifestgen.cli._fleet_options import RowOptions, row_options
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._watching import Watching
 from manifestgen.errors import InputError, Interrupted
+from manifestgen.services import open_hub, project_here
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from manifestgen.apply import Outcome
     from manifestgen.cloud import Hub
+    from manifestgen.device.apply import Outcome
+    from manifestgen.device.plan import Plan
+    from manifestgen.device.saved_plan import SavedPlan
     from manifestgen.manifest.manifest import Manifest
-    from manifestgen.plan import Plan
-    from manifestgen.saved_plan import SavedPlan
 
 
 @click.command(
@@ -81,9 +81,9 @@ def command(
     replaces all modules of its device. What was done is kept in a journal, so that the same command
     goes on where it was interrupted. Whether devices run it is not waited for.
     """
-    from manifestgen.apply import Patience, carry_out
     from manifestgen.cli._manifest import load_manifest
-    from manifestgen.saved_plan import confirm, confirm_hub
+    from manifestgen.device.apply import Patience, carry_out
+    from manifestgen.device.saved_plan import confirm, confirm_hub
 
     if deployment is not None:
         _refuse_for_fleets(device=device_id is not None, devices=rows.devices is not None, prune=prune, merge=merge)
@@ -148,7 +148,7 @@ def _refuse_beside_rows(**given: bool) -> None:
 
 def _saved(file: Path, device_id: str | None, *, merge: bool) -> SavedPlan | None:
     """The saved plan in a file; None if it is a manifest, or whatever `load_manifest` will say that it is."""
-    from manifestgen.saved_plan import MARK, read
+    from manifestgen.device.saved_plan import MARK, read
 
     if is_stream(file):
         return None
@@ -179,15 +179,15 @@ def is_stream(file: Path) -> bool:
 
 def planned_for(manifest: Manifest, service: Hub, device_id: str, *, merge: bool = False) -> Plan:
     """What setting a manifest would change on a device now."""
-    from manifestgen.apply import read_state
-    from manifestgen.plan import plan
+    from manifestgen.device.apply import read_state
+    from manifestgen.device.plan import plan
 
     return plan(manifest, read_state(service, device_id), merge=merge)
 
 
 def keep_snapshot(planned: Plan) -> None:
     """Keep what the device has before a plan changes it."""
-    from manifestgen.history import state_folder, take
+    from manifestgen.device.snapshots import state_folder, take
 
     take(planned.hub, planned.device, planned.version, planned.before, state_folder())
 

@@ -45,11 +45,11 @@ def show(project: Path, image: str | None, console: Console) -> int:
     """
     import os
 
-    from manifestgen.cli._cloud import Clouds
     from manifestgen.credentials.overview import overview
-    from manifestgen.history import state_folder
+    from manifestgen.device.snapshots import state_folder
     from manifestgen.project import load
     from manifestgen.report.credentials import standings_data, standings_text
+    from manifestgen.services import Clouds
 
     loaded = load(project)
     clouds = Clouds(loaded)
@@ -98,14 +98,14 @@ def create_token(
     state folder, since Azure tells it only once; --out writes it for a pipeline, as lines
     ACR_USERNAME_<NAME>=… and ACR_PASSWORD_<NAME>=…, which the source 'file' reads.
     """
-    from manifestgen.cli._cloud import Clouds
     from manifestgen.credentials.expiry import words
     from manifestgen.credentials.kept import path_of
     from manifestgen.credentials.token import make, name_of
-    from manifestgen.history import state_folder
+    from manifestgen.device.snapshots import state_folder
     from manifestgen.project import load
     from manifestgen.project.credentials import settings
     from manifestgen.render import named_hosts
+    from manifestgen.services import Clouds
 
     loaded = load(project)
     manifest = _manifest(loaded, image)
@@ -203,12 +203,12 @@ def rotate(
 
     Without --device, --devices or --deployment it is done to the project's target.
     """
-    from manifestgen.cli._cloud import Clouds
     from manifestgen.cli._rotation import Rotating, target_of
     from manifestgen.credentials.token import name_of
     from manifestgen.project import load
     from manifestgen.project.credentials import settings
     from manifestgen.report.credentials import rotation_data, rotation_text
+    from manifestgen.services import Clouds
 
     loaded = load(project)
     target = target_of(loaded, device_ids, file, deployment)

@@ -13,7 +13,7 @@ from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._watching import Watching
 
 if TYPE_CHECKING:
-    from manifestgen.preflight import Pull
+    from manifestgen.images.preflight import Pull
 
 
 @click.command(
@@ -74,16 +74,16 @@ def command(
     Stops at the first step that fails. Interrupted anywhere, the same command goes on: nothing is
     registered, built or applied twice.
     """
-    from manifestgen.apply import Patience
     from manifestgen.cli import _deployment as fleet
-    from manifestgen.cli._cloud import Clouds
     from manifestgen.cli._manifest import findings_reporter
     from manifestgen.cli.apply import keep_snapshot, permission, show_plan, tell
     from manifestgen.cli.image import reporter, with_builder
     from manifestgen.cli.render import values_of
     from manifestgen.deploy import Observer, Options, deploy
-    from manifestgen.image import Patience as BuildPatience
+    from manifestgen.device.apply import Patience
+    from manifestgen.images.build import Patience as BuildPatience
     from manifestgen.project import load
+    from manifestgen.services import Clouds
 
     loaded = load(project)
     if builder is not None:

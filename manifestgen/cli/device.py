@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifestgen.cli._cloud import open_hub, project_here
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.errors import InputError
+from manifestgen.services import open_hub, project_here
 
 if TYPE_CHECKING:
     from manifestgen.cloud import Device

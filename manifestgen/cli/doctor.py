@@ -21,9 +21,9 @@ def command(project: Path, device_id: str | None, hub: str | None, console: Cons
 
     Exit code 1 if something is missing.
     """
-    from manifestgen.cli._cloud import Clouds
     from manifestgen.doctor import examine
     from manifestgen.project.load import load
+    from manifestgen.services import Clouds
 
     loaded = load(project)
     rows = []

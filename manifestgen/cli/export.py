@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from manifestgen.cli._cloud import open_hub, project_here
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.services import open_hub, project_here
 
 
 @click.command(
@@ -31,8 +31,8 @@ def command(device_id: str, out: str, secrets: str | None, hub: str | None, cons
     Applying it and exporting again gives the same, byte for byte. On stdout registry credentials
     are placeholders, unless --secrets inline says otherwise.
     """
-    from manifestgen.apply import read_state
-    from manifestgen.export import export
+    from manifestgen.compare.export import export
+    from manifestgen.device.apply import read_state
     from manifestgen.manifest.dump import dump
     from manifestgen.project.files import OWNER_ONLY, PUBLIC, is_special, is_stdout, write_atomic
     from manifestgen.render import with_placeholders

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from manifestgen.cli._cloud import open_hub, project_here
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.errors import InputError
+from manifestgen.services import open_hub, project_here
 
 
 @click.command(epilog=usage_of("manifestgen history --device edge-01", "manifestgen history --deployment scorer"))
@@ -19,7 +19,7 @@ def command(device_id: str | None, deployment: str | None, hub: str | None, cons
 
     The number is what 'manifestgen rollback --to' takes.
     """
-    from manifestgen.history import snapshots, state_folder
+    from manifestgen.device.snapshots import snapshots, state_folder
 
     if deployment is not None and device_id is None:
         from manifestgen.cli._deployment import show_history

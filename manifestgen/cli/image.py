@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from manifestgen.cloud import BuildState
-    from manifestgen.image import Reporter
+    from manifestgen.images.build import Reporter
     from manifestgen.project.load import Project
 
 
@@ -40,10 +40,10 @@ def command(
     Prints the image's reference and writes manifestgen.lock.json. With unchanged inputs it reuses
     the image it built before.
     """
-    from manifestgen.cli._cloud import Clouds
-    from manifestgen.image import Patience, prepare
+    from manifestgen.images.build import Patience, prepare
     from manifestgen.project import load
     from manifestgen.project.pending import exclusive
+    from manifestgen.services import Clouds
 
     loaded = with_builder(load(project), builder)
     services = Clouds(loaded, report=console.progress)
@@ -81,7 +81,7 @@ def with_builder(project: Project, builder: Literal["package", "container-image"
 
 def reporter(console: Console) -> Reporter:
     """Tells what is going on with an image."""
-    from manifestgen.image import Reporter
+    from manifestgen.images.build import Reporter
 
     return Reporter(step=console.progress, state=_Elapsed(console).show, log=_log(console))
 

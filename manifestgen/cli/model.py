@@ -22,8 +22,8 @@ def command() -> None:
 @common_options
 def list_(project: Path, name: str | None, console: Console) -> None:
     """List the models that are registered in the project's workspace."""
-    from manifestgen.cli._cloud import Clouds
     from manifestgen.project.load import load
+    from manifestgen.services import Clouds
 
     models = Clouds(load(project)).builder.models(name)
     width = max((len(model.id) for model in models), default=0)

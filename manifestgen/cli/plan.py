@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from manifestgen.cli._cloud import open_hub, project_here
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.errors import InputError
+from manifestgen.services import open_hub, project_here
 
 
 @click.command(
@@ -43,8 +43,8 @@ def command(
     """
     from manifestgen.cli._manifest import load_manifest
     from manifestgen.cli.apply import is_stream, planned_for, show_plan
+    from manifestgen.device.saved_plan import save
     from manifestgen.report import changes
-    from manifestgen.saved_plan import save
 
     if out is not None and (str(file) == "-" or is_stream(file)):
         name = "stdin" if str(file) == "-" else "a pipe"

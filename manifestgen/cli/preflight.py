@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from manifestgen.cli._cloud import open_hub, project_here
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.errors import InputError
+from manifestgen.services import open_hub, project_here
 
 if TYPE_CHECKING:
-    from manifestgen.distribution import Platform
+    from manifestgen.cloud.distribution import Platform
 
 
 @click.command(
@@ -36,7 +36,7 @@ def command(file: Path, device_id: str | None, platform: str | None, hub: str | 
     from manifestgen.azure.registry_api import ImageRegistries
     from manifestgen.cli._manifest import load_document
     from manifestgen.gate import settable
-    from manifestgen.preflight import State, preflight
+    from manifestgen.images.preflight import State, preflight
     from manifestgen.report import preflight as report
 
     if device_id is not None and platform is not None:
@@ -55,8 +55,8 @@ def command(file: Path, device_id: str | None, platform: str | None, hub: str | 
 
 
 def _platform(device_id: str | None, platform: str | None, hub: str | None) -> Platform | None:
-    from manifestgen.distribution import Platform
-    from manifestgen.preflight import device_platform
+    from manifestgen.cloud.distribution import Platform
+    from manifestgen.images.preflight import device_platform
 
     if platform is not None:
         return Platform.parse(platform)

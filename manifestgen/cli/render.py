@@ -74,8 +74,10 @@ def command(
     inline = secrets == "inline" or (secrets is None and not shown)
 
     def azure(hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Login]:
-        from manifestgen.cli._cloud import Clouds
+        from manifestgen.cli._console import listen_to_adapters
+        from manifestgen.services import Clouds
 
+        listen_to_adapters()
         return Clouds(loaded, report=console.warn).credentials(hosts)
 
     logins = inline_logins(loaded, os.environ, azure) if inline else placeholders_for(loaded)
@@ -130,8 +132,8 @@ def _pinned(manifest: Manifest, real: Manifest, console: Console) -> tuple[Manif
     """
     from manifestgen.azure.registry_api import ImageRegistries
     from manifestgen.cli._console import listen_to_adapters
-    from manifestgen.pin import pin
-    from manifestgen.preflight import digests, insist, locked_images, preflight
+    from manifestgen.images.pin import pin
+    from manifestgen.images.preflight import digests, insist, locked_images, preflight
 
     listen_to_adapters()
     registries = ImageRegistries()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from manifestgen.cli._cloud import open_hub, project_here
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._watching import Watching
 from manifestgen.errors import InputError
+from manifestgen.services import open_hub, project_here
 
 
 @click.command(
@@ -44,12 +44,12 @@ def command(
     Brings back what the hub held, but for passwords of tokens that were renewed since: images
     that are gone from their registry stay gone.
     """
-    from manifestgen.apply import Patience, carry_out, read_state
     from manifestgen.cli.apply import keep_snapshot, permission, show_plan, tell
-    from manifestgen.history import find, latest_other, state_folder
+    from manifestgen.credentials.rotation import renewed
+    from manifestgen.device.apply import Patience, carry_out, read_state
+    from manifestgen.device.plan import plan
+    from manifestgen.device.snapshots import find, latest_other, state_folder
     from manifestgen.manifest.manifest import Manifest
-    from manifestgen.plan import plan
-    from manifestgen.rotation import renewed
 
     if deployment is not None and device_id is None:
         from manifestgen.cli._deployment import roll_back

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from manifestgen.cli._cloud import open_hub, project_here
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._watching import Watching
 from manifestgen.errors import InputError
+from manifestgen.services import open_hub, project_here
 
 
 @click.command(
@@ -31,10 +31,10 @@ def command(
 
     Exit code 1 if not all of them run what they should.
     """
-    from manifestgen.apply import Patience
-    from manifestgen.apply import watch as watch_rollout
+    from manifestgen.device.apply import Patience
+    from manifestgen.device.apply import watch as watch_rollout
+    from manifestgen.device.rollout import Rollout, State
     from manifestgen.report import rollout as report
-    from manifestgen.rollout import Rollout, State
 
     if deployment is not None and device_id is None:
         from manifestgen.cli._deployment import show_status

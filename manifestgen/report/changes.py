@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-from manifestgen.diff import Change, Effect, FieldChange
-from manifestgen.plan import Plan
+from manifestgen.compare.diff import Change, Effect, FieldChange
+from manifestgen.device.plan import Plan
 from manifestgen.report._printable import printable
 
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}

@@ -8,7 +8,7 @@ from typing import Any
 
 from manifestgen.credentials.expiry import days_left, words
 from manifestgen.credentials.overview import Standing
-from manifestgen.rotation import DeviceOutcome, Rotated
+from manifestgen.credentials.rotation import DeviceOutcome, Rotated
 
 
 def standings_text(standings: Sequence[Standing], now: datetime) -> str:

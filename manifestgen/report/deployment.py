@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from manifestgen.fleet.counts import Progress
-from manifestgen.fleet.counts import data as progress_data
-from manifestgen.fleet.proposal import Meeting, Proposal
-from manifestgen.fleet.replace import Outcome
-from manifestgen.fleet.standing import Standing
+from manifestgen.deployments.counts import Progress
+from manifestgen.deployments.counts import data as progress_data
+from manifestgen.deployments.proposal import Meeting, Proposal
+from manifestgen.deployments.replace import Outcome
+from manifestgen.deployments.status import Standing
 from manifestgen.report._printable import printable
 from manifestgen.report.changes import change_data, lines, tally
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from manifestgen.fleet.account import CLASSES, Account, Outcome
+from manifestgen.rows.account import CLASSES, Account, Outcome
 from manifestgen.secret import redact
 
 _COLUMNS: Final = ("line", "device", "outcome", "why", "fix", "manifest")

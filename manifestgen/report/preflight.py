@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from manifestgen.distribution import Platform
-from manifestgen.preflight import Pull, State
+from manifestgen.cloud.distribution import Platform
+from manifestgen.images.preflight import Pull, State
 from manifestgen.report._printable import printable
 
 _MARKS = {State.FOUND: "ok", State.FAILED: "xx", State.NOT_ASKED: "--"}

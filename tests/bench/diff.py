@@ -8,10 +8,10 @@ import timeit
 from functools import partial
 from typing import Any
 
-from manifestgen.diff import diff
-from manifestgen.export import export
+from manifestgen.compare.diff import diff
+from manifestgen.compare.export import export
+from manifestgen.compare.merge import merge
 from manifestgen.manifest import container
-from manifestgen.merge import merge
 
 
 def manifest(modules: int, tag: str) -> dict[str, Any]:

@@ -99,9 +99,9 @@ def _rendered(root: Path, path: Path, direct: bool = False) -> float:
     """Rows a second, reading them included, the look through the file not."""
     from render import values
 
-    from manifestgen.fleet.rows import open_rows
-    from manifestgen.fleet.shape import Ready, Renderer
     from manifestgen.render import load_template
+    from manifestgen.rows.rows import open_rows
+    from manifestgen.rows.shape import Ready, Renderer
 
     base = {name: value for name, value in values().items() if name not in ("site", "ttl")}
     renderer = Renderer(load_template("t.json.j2", root), base, lambda manifest: {})
@@ -188,7 +188,7 @@ def calls(count: int) -> None:
     from azure.iot.hub.models import ConfigurationContent
 
     from manifestgen.azure.iot_hub import connect
-    from manifestgen.fleet.devices import MOST_THREADS
+    from manifestgen.rows.send import MOST_THREADS
     from manifestgen.secret import Secret
 
     context = multiprocessing.get_context("spawn")
@@ -323,7 +323,7 @@ def _compare(wanted: dict[str, str], report: dict[str, Any], count: int) -> int:
 
 
 def _expected_all(root: Path, rows: Path) -> Iterator[tuple[str, str]]:
-    """Each device and the fingerprint of what it is to have, rendered without anything of `manifestgen.fleet`."""
+    """Each device and the fingerprint of what it is to have, rendered without anything of `manifestgen.rows`."""
     import csv
 
     from render import values

@@ -51,10 +51,10 @@ def seconds(work: Callable[[], object], repeat: int = 7) -> float:
 
 def main(latency: float) -> None:
     """Measure and print; the environment leads to a sandbox."""
-    from manifestgen.apply import apply, read_state
     from manifestgen.azure.iot_hub import connect
+    from manifestgen.device.apply import apply, read_state
+    from manifestgen.device.plan import plan
     from manifestgen.manifest.manifest import Manifest
-    from manifestgen.plan import plan
     from manifestgen.secret import Secret
 
     hub = connect(connection_string=Secret(os.environ["IOTHUB_CONNECTION_STRING"]))

@@ -55,9 +55,9 @@ def measure(delay: float, runs: int) -> tuple[float, float]:
 def _ask(images: list[str], hosts: list[str], ca: Path) -> float:
     """Seconds of a preflight with connections of its own."""
     from manifestgen.azure.registry_api import ImageRegistries
-    from manifestgen.distribution import Platform
+    from manifestgen.cloud.distribution import Platform
+    from manifestgen.images.preflight import State, preflight
     from manifestgen.manifest.manifest import Manifest
-    from manifestgen.preflight import State, preflight
 
     entries = {f"r{number}": {"address": host, "username": "me", "password": "x"} for number, host in enumerate(hosts)}
     desired = {

@@ -5,7 +5,7 @@
     python tests/bench/replace.py canary [--devices 2000]   5 % of the devices cannot run it: stages 5%,25%,100%
 
 It prints tables, and ends with 1 if a targeted device was ever without a deployment that names the module, a run could
-not be gone on with, or the canary left a device behind. The small twin is in tests/unit/fleet/test_replace.py.
+not be gone on with, or the canary left a device behind. The small twin is in tests/unit/deployments/test_replace.py.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def apply_and_die(file: str, at: int) -> None:
     """Apply in this process, and end it by SIGKILL at its request of this number, every second one after it is sent."""
     from manifestgen.azure.iot_hub import IotHub
     from manifestgen.cli import run
-    from manifestgen.fleet.replace import Patience
+    from manifestgen.deployments.replace import Patience
 
     seconds = Patience.__init__.__defaults__ or ()
     Patience.__init__.__defaults__ = (*seconds[:2], 0.1, 0.5, *seconds[4:])  # type: ignore[misc] # to look more often

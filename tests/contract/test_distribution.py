@@ -12,7 +12,7 @@ from fakes.distribution import FakeDistribution
 from fakes.registry_server import PASSWORD, USER, RegistryServer, registry_server, require_programs
 
 from manifestgen.cloud import Credential
-from manifestgen.distribution import Distribution, Platform, PullError, Trouble
+from manifestgen.cloud.distribution import Distribution, Platform, PullError, Trouble
 from manifestgen.errors import InputError
 from manifestgen.secret import Secret
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from manifestgen.cloud import Credential
-from manifestgen.distribution import Location, Platform, PullError, RemoteImage, Trouble, locate
+from manifestgen.cloud.distribution import Location, Platform, PullError, RemoteImage, Trouble, locate
 from manifestgen.secret import Secret
 
 

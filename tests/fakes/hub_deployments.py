@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Any
 
 from manifestgen.cloud import Configuration, Twin
+from manifestgen.deployments.layers import applied, on_device, rank
 from manifestgen.errors import CloudError, NotFoundError, UnconfirmedError
-from manifestgen.fleet.layers import applied, on_device, rank
 from manifestgen.sandbox.hub import query
 
 _APPLIED = (

@@ -74,7 +74,8 @@ class ProjectFolder:
 @pytest.fixture
 def quick(sandbox: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     """A sandbox whose builds and devices do not dawdle, and commands in this process that ask often."""
-    from manifestgen import apply, image
+    from manifestgen.device import apply
+    from manifestgen.images import build as image
     from manifestgen.sandbox.world import Pace
 
     monkeypatch.setattr(image.Patience.__init__, "__defaults__", (1800.0, 0.1))

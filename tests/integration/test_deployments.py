@@ -15,8 +15,8 @@ from fakes.hub_service import content, module
 from integration.command_line import Completed, complaint, in_this_process
 
 from manifestgen.cloud import Hub
-from manifestgen.fleet import replace
-from manifestgen.fleet.layers import on_device
+from manifestgen.deployments import replace
+from manifestgen.deployments.layers import on_device
 from manifestgen.secret import Secret
 
 GOOD = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor"

@@ -19,7 +19,7 @@ from azure.iot.hub import IoTHubConfigurationManager
 from fakes.hub_service import content, module
 from integration.command_line import Completed, in_this_process
 
-from manifestgen.history import snapshots, state_folder
+from manifestgen.device.snapshots import snapshots, state_folder
 
 pytestmark = [
     pytest.mark.no_cover,  # the same ways again and again
@@ -47,9 +47,9 @@ MOST_REQUESTS = 40
 @pytest.fixture(autouse=True)
 def hasty(quick: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Ask often, and give up soon on what will not end; but try once more however slow the machine is."""
-    from manifestgen import apply
     from manifestgen.azure import iot_hub
     from manifestgen.azure.iot_hub_retry import Patience
+    from manifestgen.device import apply
 
     total = 10.0 if "once" in request.node.name else 0.15
     monkeypatch.setattr(iot_hub, "Patience", partial(Patience, total=total, connect=total, first=0.005, longest=0.01))

@@ -202,7 +202,7 @@ def test_a_device_that_is_offline_is_waited_for_no_longer_than_asked(ready_made:
 def test_a_module_that_does_not_come_to_run_is_named_with_its_reason(
     fault: dict[str, Any], words: str, ready_made: Any, quick: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from manifestgen import apply
+    from manifestgen.device import apply
 
     monkeypatch.setattr(apply.Patience.__init__, "__defaults__", (600.0, 0.3, 0.05, 0.1))
     quick.admin("PUT", f"/devices/{ready_made.device}/modules/machinelearningmodule", fault)

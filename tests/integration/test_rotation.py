@@ -125,7 +125,7 @@ def test_killed_three_times_and_run_again(running: Any, quick: Any, works: Calla
 def test_an_automatic_deployment_is_rotated_too(
     running: Any, quick: Any, works: Callable[[], bool], new_device: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from manifestgen.fleet import replace
+    from manifestgen.deployments import replace
 
     monkeypatch.setattr(replace.Patience.__init__, "__defaults__", (60.0, 5.0, 0.1, 0.2, 0.0, *_clocks(replace)))
     assert in_this_process("render", running).code == 0

@@ -93,7 +93,7 @@ SCENARIOS = {
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quick: Any) -> Any:
-    from manifestgen import apply
+    from manifestgen.device import apply
 
     monkeypatch.setattr(apply.Patience.__init__, "__defaults__", (30.0, 1.0, 0.05, 0.2))
     monkeypatch.setenv("MANIFESTGEN_STATE", str(tmp_path / "state"))

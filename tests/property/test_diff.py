@@ -10,11 +10,11 @@ from hypothesis import given
 from property.manifests import CHANCES, clothes, manifests, thorough
 
 from manifestgen.cloud import Device
-from manifestgen.diff import diff, patch
+from manifestgen.compare.diff import diff, patch
+from manifestgen.compare.normal import normal
+from manifestgen.device.plan import Plan
 from manifestgen.manifest.dump import dump
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.manifest.normal import normal
-from manifestgen.plan import Plan
 from manifestgen.report import changes as report
 
 _CANARY = "canary-4711"

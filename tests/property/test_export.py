@@ -10,8 +10,8 @@ from typing import Any
 from hypothesis import given
 from property.manifests import CHANCES, clothes, manifests, thorough
 
-from manifestgen.diff import diff
-from manifestgen.export import export
+from manifestgen.compare.diff import diff
+from manifestgen.compare.export import export
 from manifestgen.manifest.dump import dump
 
 Twins = dict[str, dict[str, Any]]

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from manifestgen.check import Severity, check
 from manifestgen.errors import ManifestgenError
-from manifestgen.fleet.rows import Row
-from manifestgen.fleet.shape import Ready, Refused, Renderer
-from manifestgen.fleet.values import cell_value, flatten
 from manifestgen.manifest.document import read
 from manifestgen.manifest.dump import compact, dump
 from manifestgen.project.values import merge, parse_set
 from manifestgen.render import Template, load_template
+from manifestgen.rows.rows import Row
+from manifestgen.rows.shape import Ready, Refused, Renderer
+from manifestgen.rows.values import cell_value, flatten
 from manifestgen.rules import RULES
 
 _MODULE = """

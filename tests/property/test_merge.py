@@ -9,11 +9,11 @@ from typing import Any
 from hypothesis import given
 from property.manifests import CHANCES, clothes, manifests, thorough
 
-from manifestgen.diff import diff
+from manifestgen.compare.diff import diff
+from manifestgen.compare.merge import merge
+from manifestgen.compare.normal import normal, same
+from manifestgen.compare.subject import subjects
 from manifestgen.manifest.dump import dump
-from manifestgen.manifest.normal import normal, same
-from manifestgen.manifest.subject import subjects
-from manifestgen.merge import merge
 
 
 @thorough

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from manifestgen.azure.registry_api import ImageRegistries, digest
 from manifestgen.cloud import Credential
-from manifestgen.distribution import Platform, PullError, RemoteImage
+from manifestgen.cloud.distribution import Platform, PullError, RemoteImage
 from manifestgen.errors import CloudError, DeniedError, InputError
 from manifestgen.secret import Secret
 

@@ -18,7 +18,7 @@ import trustme
 
 from manifestgen.azure.registry_http import Http, Patience, seconds_of
 from manifestgen.azure.registry_network import needs_none, proxies_of
-from manifestgen.distribution import PullError, Trouble
+from manifestgen.cloud.distribution import PullError, Trouble
 from manifestgen.errors import InputError
 from manifestgen.secret import redact
 

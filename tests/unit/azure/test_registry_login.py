@@ -15,7 +15,7 @@ from manifestgen.azure.registry_http import Answer
 from manifestgen.azure.registry_login import Challenge, Login, challenges
 from manifestgen.azure.registry_network import is_loopback
 from manifestgen.cloud import Credential
-from manifestgen.distribution import PullError, Trouble
+from manifestgen.cloud.distribution import PullError, Trouble
 from manifestgen.secret import Secret, redact
 
 HOST = "acme.azurecr.io"

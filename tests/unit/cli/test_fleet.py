@@ -11,13 +11,14 @@ import click
 import pytest
 from fakes.hub import FakeHub
 
-from manifestgen.cli import _cloud, _fleet
+from manifestgen import services as _cloud
+from manifestgen.cli import _fleet
 from manifestgen.cli._console import Console
 from manifestgen.cli._fleet import apply_rows
 from manifestgen.cli._fleet_options import RowOptions
 from manifestgen.errors import Interrupted
-from manifestgen.fleet.journal import Journal, open_journal
-from manifestgen.fleet.pace import Pace
+from manifestgen.rows.journal import Journal, open_journal
+from manifestgen.rows.pace import Pace
 
 
 class Terminal(Console):

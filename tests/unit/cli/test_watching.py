@@ -6,7 +6,7 @@ import pytest
 
 from manifestgen.cli._console import Console
 from manifestgen.cli._watching import Watching
-from manifestgen.rollout import ModuleStatus, Rollout, State
+from manifestgen.device.rollout import ModuleStatus, Rollout, State
 
 
 class Terminal(io.StringIO):

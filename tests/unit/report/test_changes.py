@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from manifestgen.diff import diff
+from manifestgen.compare.diff import diff
+from manifestgen.device.plan import Plan
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.plan import Plan
 from manifestgen.report import changes
 
 

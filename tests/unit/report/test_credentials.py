@@ -5,8 +5,8 @@ from datetime import datetime, timedelta, timezone
 
 from manifestgen.credentials.kept import Kept
 from manifestgen.credentials.overview import Standing
+from manifestgen.credentials.rotation import DeviceOutcome, Left, Rotated
 from manifestgen.report.credentials import rotation_data, rotation_text, standings_data, standings_text
-from manifestgen.rotation import DeviceOutcome, Left, Rotated
 from manifestgen.secret import Secret
 
 NOW = datetime(2026, 9, 1, tzinfo=timezone.utc)

@@ -4,8 +4,8 @@ import csv
 import io
 import json
 
-from manifestgen.fleet.account import Account, Outcome
 from manifestgen.report import fleet_devices as report
+from manifestgen.rows.account import Account, Outcome
 from manifestgen.secret import Secret
 
 ACCOUNT = Account(applied=1_000, unchanged=2, refused=1, failed=1, not_tried=3)

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from manifestgen.device.rollout import ModuleStatus, Rollout, State
 from manifestgen.report import rollout as report
-from manifestgen.rollout import ModuleStatus, Rollout, State
 
 IMAGE = "acme.azurecr.io/scorer:1"
 

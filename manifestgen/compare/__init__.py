@@ -1,0 +1,1 @@
+"""Two manifests side by side: their differences, one merged into the other, one normalised for export."""

@@ -1,0 +1,374 @@
+"""Two manifests become the changes between them, by what they mean and not by their text.
+
+Both are read in their normal form (`compare.normal`) as a set of subjects: modules, routes, registry credentials and
+so on. Values that may be secret are not in what a change shows: of env, module twins and `Env` within createOptions
+only the names are told, of a registry credential only its address.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Final, Literal
+
+from manifestgen.compare.normal import normal, same
+from manifestgen.compare.subject import CREDENTIALS, Path, Subject, subjects
+from manifestgen.manifest.pointer import join
+from manifestgen.manifest.reading import as_mapping
+from manifestgen.manifest.secret_text import is_secret
+
+Kind = Literal["added", "removed", "changed"]
+
+
+class Effect(str, Enum):
+    """What the device does with a change.
+
+    Sources: ModuleSet.Diff and HealthRestartPlanner of Agent.Core, DockerModule.Equals, IsOnlyModuleStatusChanged and
+    EdgeAgentDockerModule.Equals of Agent.Docker: a module that differs in anything but its status is stopped, removed
+    and created anew, be it only in its restart policy, its startup order or its image pull policy.
+    """
+
+    CREATED = "created"
+    RECREATED = "recreated"
+    STARTED = "started"
+    STOPPED = "stopped"
+    REMOVED = "removed"
+    #: edgeAgent keeps it and does nothing now; a registry credential is used at the next pull.
+    NOTED = "noted"
+    #: No container restarts: edgeHub takes routes, and a module its twin, while they run.
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class FieldChange:
+    """One field of a subject, before and after.
+
+    Attributes:
+        field: its name; for what is inside createOptions `createOptions` and a JSON Pointer, for a variable `env` and
+            its name, for a module twin a JSON Pointer.
+        before, after: the value as text; None where it is absent or must not be shown.
+    """
+
+    field: str
+    before: str | None = None
+    after: str | None = None
+
+    def __str__(self) -> str:
+        if self.before is None and self.after is None:
+            return self.field
+        return f"{self.field}: {_or_none(self.before)} -> {_or_none(self.after)}"
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that one manifest has and the other has not, or has differently.
+
+    Attributes:
+        subject: `module`, `system module`, `route`, `registry credential`, `module twin`, `store and forward`,
+            `runtime` or `property`.
+        fields: of a changed subject, what differs in it. Of a registry credential never the password, so that it may
+            have changed without any.
+        effect: what the device does with it.
+    """
+
+    kind: Kind
+    subject: str
+    name: str
+    fields: tuple[FieldChange, ...] = ()
+    effect: Effect = Effect.NONE
+    # What `patch` needs. Not shown: the value may hold secrets.
+    _path: Path = field(default=(), repr=False, compare=False)
+    _after: Subject | None = field(default=None, repr=False, compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.subject} {self.name}"
+
+
+def diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:
+    """The changes that turn one manifest's content into another's.
+
+    Args:
+        before: `{"modulesContent": …}`.
+        after: the same. A module twin that it does not name is left alone by the hub, so it is no removal.
+
+    Returns:
+        Changes in the order: modules, system modules, routes, credentials, the rest; by name within each.
+    """
+    old, new = subjects(normal(before)), subjects(normal(after))
+    found: list[Change] = []
+    for path in old.keys() | new.keys():
+        change = _change(old.get(path), new.get(path))
+        if change is not None:
+            found.append(change)
+    return tuple(sorted(found, key=lambda change: (_ORDER.index(change.subject), change.name)))
+
+
+def patch(content: Mapping[str, Any], changes: Iterable[Change]) -> dict[str, Any]:
+    """A manifest's content after changes that `diff` found from it on, in normal form.
+
+    Args:
+        content: `{"modulesContent": …}`; it is not changed.
+    """
+    result = normal(content)
+    changes = list(changes)
+    # Removals first: a section that was broken makes room for what is added in it.
+    for change in changes:
+        if change._after is None:
+            _remove(result, change)
+    for change in changes:
+        if change._after is not None:
+            _set(result, change._path, change._after)
+    return result
+
+
+_ORDER: Final = (
+    "module",
+    "system module",
+    "route",
+    "registry credential",
+    "store and forward",
+    "module twin",
+    "runtime",
+    "property",
+)
+
+
+def _change(old: Subject | None, new: Subject | None) -> Change | None:
+    subject = new or old
+    assert subject is not None  # noqa: S101 - one of the two has its path
+    kind: Kind
+    if subject.kind == "module twin":
+        # The hub keeps no twin apart from an empty one, and leaves alone what is not named.
+        before, after = (old.value if old else {}), (new.value if new else {})
+        if new is None or same(before, after):
+            return None
+        kind = "added" if not before else "removed" if not after else "changed"
+    else:
+        before, after = (old.value if old else None), (new.value if new else None)
+        if old is not None and new is not None and same(before, after):
+            return None
+        # What is no section has no subjects, so that a broken one is the absence of one.
+        was, is_ = (part is not None and not part.broken for part in (old, new))
+        if subject.broken and old is None:
+            was = True
+        if subject.broken and new is None:
+            is_ = True
+        kind = "changed" if was == is_ else "added" if is_ else "removed"
+    fields = tuple(_fields(subject, before, after)) if kind == "changed" else ()
+    return Change(kind, subject.kind, subject.name, fields, _effect(kind, subject, before, after), subject.path, new)
+
+
+# DockerModule.Equals; what else is in a module is not compared.
+_RECREATING: Final = frozenset({"type", "version", "restartPolicy", "imagePullPolicy", "startupOrder", "env"})
+_RECREATING_SETTINGS: Final = frozenset({"image", "digest", "createOptions"})
+
+
+def _effect(kind: Kind, subject: Subject, before: Any, after: Any) -> Effect:
+    if subject.kind in ("runtime", "registry credential"):
+        return Effect.NOTED
+    if subject.kind == "property":
+        return Effect.NOTED if subject.path[1] == "$edgeAgent" else Effect.NONE
+    if subject.kind not in ("module", "system module"):
+        return Effect.NONE
+    if kind == "added":
+        return Effect.CREATED
+    if kind == "removed":
+        return Effect.REMOVED
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return Effect.RECREATED
+    differing = _differing(before, after) & _RECREATING
+    settings = _differing(as_mapping(before.get("settings")), as_mapping(after.get("settings"))) & _RECREATING_SETTINGS
+    if subject.kind == "system module" and subject.name == "edgeAgent":
+        # EdgeAgentDockerModule.Equals: by image, createOptions and env alone.
+        return Effect.RECREATED if "env" in differing or settings & {"image", "createOptions"} else Effect.NOTED
+    if differing or settings:
+        return Effect.RECREATED
+    if before.get("status") == after.get("status"):
+        return Effect.NOTED
+    return {"running": Effect.STARTED, "stopped": Effect.STOPPED}.get(str(after.get("status")), Effect.NOTED)
+
+
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
+    return (before.keys() ^ after.keys()) | {
+        key for key in before.keys() & after.keys() if not same(before[key], after[key])
+    }
+
+
+def _fields(subject: Subject, before: Any, after: Any) -> Iterator[FieldChange]:
+    if subject.kind == "property":
+        if subject.path[-1] == "schemaVersion":
+            yield FieldChange("schemaVersion", _text(before), _text(after))
+        return
+    if subject.kind == "route":
+        before, after = ({"route": route} if isinstance(route, str) else route for route in (before, after))
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return
+    if subject.kind == "registry credential":
+        yield from _credential_fields(before, after)
+    elif subject.kind == "module twin":
+        yield from (FieldChange(join("", *path)) for path, _, _ in _leaves((), before, after))
+    else:
+        yield from _named_fields(before, after)
+
+
+def _credential_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[FieldChange]:
+    for name in sorted(_differing(before, after) - {"password"}):
+        old, new = before.get(name), after.get(name)
+        # `user:password@host` is an address to those who write one so.
+        if name == "address" and "@" not in f"{old}{new}":
+            yield FieldChange(name, _text(old), _text(new))
+        else:
+            yield FieldChange(name)
+
+
+# Shown with their values. Others may hold secrets, and what is not known may as well.
+_SHOWN: Final = frozenset(
+    {
+        "type",
+        "image",
+        "digest",
+        "status",
+        "restartPolicy",
+        "imagePullPolicy",
+        "startupOrder",
+        "version",
+        "route",
+        "priority",
+        "timeToLiveSecs",
+        "storeLimits",
+        "minDockerVersion",
+    }
+)
+
+
+def _named_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[FieldChange]:
+    """The fields of a module, a route, the store or the runtime, those under `settings` beside the others."""
+    old, new = _flat(before), _flat(after)
+    for name in sorted(_differing(old, new)):
+        was, is_ = old.get(name), new.get(name)
+        if name == "env":
+            yield from _env_fields(was, is_)
+        elif name == "createOptions":
+            yield from _option_fields(was, is_)
+        elif name in _SHOWN:
+            yield FieldChange(name, _text(was), _text(is_))
+        else:
+            yield FieldChange(name)
+
+
+def _env_fields(before: Any, after: Any) -> Iterator[FieldChange]:
+    if not isinstance(before, dict | None) or not isinstance(after, dict | None):
+        yield FieldChange("env")
+        return
+    for name in sorted(_differing(before or {}, after or {})):
+        yield FieldChange(f"env {name}")
+
+
+# Parts of createOptions whose values are settings of the container. Labels, commands, options of log and volume drivers
+# and what Docker may learn tomorrow are told by name only.
+_PLAIN_OPTIONS: Final = frozenset({"HostConfig", "ExposedPorts", "NetworkingConfig"})
+_HIDDEN_HOST_CONFIG: Final = frozenset({"LogConfig", "Mounts", "StorageOpt"})
+
+
+def _option_fields(before: Any, after: Any) -> Iterator[FieldChange]:
+    if not isinstance(before, dict | None) or not isinstance(after, dict | None):
+        yield FieldChange("createOptions")
+        return
+    for path, old, new in _leaves((), before, after):
+        if path == ("Env",):
+            yield from _option_env_fields(old, new)
+            continue
+        name = f"createOptions {join('', *path)}" if path else "createOptions"
+        hidden = not path or path[0] not in _PLAIN_OPTIONS or (len(path) > 1 and path[1] in _HIDDEN_HOST_CONFIG)
+        texts = _text(old), _text(new)
+        if hidden or any(text is not None and is_secret(path[-1], text) for text in texts):
+            yield FieldChange(name)
+        else:
+            yield FieldChange(name, *texts)
+
+
+def _option_env_fields(before: Any, after: Any) -> Iterator[FieldChange]:
+    old, new = _variables(before), _variables(after)
+    names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    # None: the same variables in another order, or something else than texts.
+    for name in names or [""]:
+        yield FieldChange(f"createOptions /Env {name}".rstrip())
+
+
+def _variables(env: Any) -> dict[str, list[str]]:
+    """What stands after each name, whichever number of times it is there."""
+    found: dict[str, list[str]] = {}
+    for item in env if isinstance(env, list) else ():
+        if isinstance(item, str):
+            name, _, value = item.partition("=")
+            found.setdefault(name, []).append(value)
+    return found
+
+
+def _leaves(path: Path, before: Any, after: Any) -> Iterator[tuple[Path, Any, Any]]:
+    """The innermost differing values of two, with the keys that lead to them; None where one is absent."""
+    old, new = (value if isinstance(value, dict) else {} if value is None else None for value in (before, after))
+    if old is None or new is None or not (old or new):
+        yield path, before, after
+        return
+    for key in sorted(_differing(old, new)):
+        yield from _leaves((*path, key), old.get(key), new.get(key))
+
+
+def _flat(value: Mapping[str, Any]) -> dict[str, Any]:
+    settings = value.get("settings")
+    if not isinstance(settings, dict):
+        return dict(value)
+    return {**{key: item for key, item in value.items() if key != "settings"}, **settings}
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _or_none(text: str | None) -> str:
+    return "(none)" if text is None else text or '""'
+
+
+def _remove(content: dict[str, Any], change: Change) -> None:
+    *outer, last = change._path
+    place: Any = content
+    for key in outer:
+        place = place.get(key)
+        if not isinstance(place, dict):
+            return
+    if change.subject == "runtime":
+        credentials = _credentials(content)
+        place.pop(last, None)
+        if credentials is not None:
+            _place(content, CREDENTIALS, credentials)
+    else:
+        place.pop(last, None)
+
+
+def _set(content: dict[str, Any], path: Path, subject: Subject) -> None:
+    credentials = _credentials(content) if subject.kind == "runtime" else None
+    _place(content, path, subject.value)
+    if credentials is not None:
+        _place(content, CREDENTIALS, credentials)
+
+
+def _credentials(content: dict[str, Any]) -> Any:
+    place: Any = content
+    for key in CREDENTIALS:
+        place = place.get(key) if isinstance(place, dict) else None
+    return place
+
+
+def _place(content: dict[str, Any], path: Path, value: Any) -> None:
+    place = content
+    for key in path[:-1]:
+        inner = place.get(key)
+        # A copy, since what was read may be shared.
+        place[key] = dict(inner) if isinstance(inner, dict) else {}
+        place = place[key]
+    place[path[-1]] = value

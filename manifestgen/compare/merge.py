@@ -1,0 +1,299 @@
+"""A manifest and what a device has become one manifest: what the file names wins, what it does not name is kept.
+
+*Named* is a module, a route, a registry credential, a property of a module twin. A named module is the file's in all
+that the runtime knows of a module, so that a variable dropped from the file is dropped from the device; only fields
+that the runtime does not know, and that IoT Hub would drop with the rest, are kept. In a module twin each property
+counts for itself, since other tools write there too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from manifestgen.compare.normal import (
+    AGENT_KEYS,
+    CREDENTIAL_KEYS,
+    HUB_KEYS,
+    MODULE_KEYS,
+    ROUTE_KEYS,
+    RUNTIME_KEYS,
+    RUNTIME_SETTINGS,
+    STORE_KEYS,
+    SYSTEM_MODULES,
+    is_option_key,
+    normal,
+    plain,
+    renamed,
+    same,
+)
+from manifestgen.compare.subject import Path, Subject, subjects
+from manifestgen.manifest import schema_version
+from manifestgen.manifest.reading import as_text
+from manifestgen.manifest.section import DESIRED
+
+#: Whose a subject of the merged manifest is; with `both` each has it, and the file's is taken.
+Origin = Literal["file", "device", "both"]
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """File and device name the same thing with another meaning; it is resolved for the file.
+
+    Attributes:
+        subject: `registry credential` or `route`.
+        name: its name on the device.
+        message: what differs and what is done; no secret is in it.
+    """
+
+    subject: str
+    name: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What came of a merge.
+
+    Attributes:
+        content: `{"modulesContent": …}`. It holds what both held, passwords too.
+        origins: by kind and name of each subject, as in a `diff.Change`.
+    """
+
+    content: dict[str, Any] = field(repr=False)
+    origins: Mapping[tuple[str, str], Origin]
+    conflicts: tuple[Conflict, ...] = ()
+
+
+def merge(file: Mapping[str, Any], device: Mapping[str, Any]) -> Merged:
+    """Merge a manifest's content into what a device has.
+
+    Of two schema versions the higher one is taken, since it knows what both manifests need; a route that is an object
+    raises edgeHub's to 1.1. Merging the same file once more changes nothing.
+
+    Args:
+        file: `{"modulesContent": …}`, not layered.
+        device: the same, as `DeviceState.content` or `export` have it.
+    """
+    named, had = subjects(normal(file)), subjects(normal(device))
+    doubled = _doubled(named, had)
+    entries = _each(
+        plain(file)["modulesContent"],
+        plain(device)["modulesContent"],
+        lambda name, one, two: _entry(name, one, two, doubled),
+    )
+    content = {"modulesContent": entries}
+    origins: dict[tuple[str, str], Origin] = {
+        (subject.kind, subject.name): "device" if path not in named else "both" if path in had else "file"
+        for path, subject in subjects(normal(content)).items()
+    }
+    return Merged(content, origins, tuple(_conflicts(named, had, doubled)))
+
+
+def _entry(name: str, one: Any, two: Any, doubled: Collection[str]) -> Any:
+    if not isinstance(one, dict) or not isinstance(two, dict):
+        return one
+    result = _over(one, two)
+    mine, theirs = one.get(DESIRED), two.get(DESIRED, {})
+    if isinstance(mine, dict) and isinstance(theirs, dict):
+        if name == "$edgeAgent":
+            result[DESIRED] = _agent(mine, theirs, doubled)
+        elif name == "$edgeHub":
+            result[DESIRED] = _hub(mine, theirs)
+        else:
+            result[DESIRED] = _deep(mine, theirs)
+    return result
+
+
+def _over(one: Mapping[str, Any], two: Mapping[str, Any], known: Collection[str] = ()) -> dict[str, Any]:
+    """The file's object with what only the device's has, but for the keys that the runtime knows."""
+    lower = {name.lower() for name in known}
+    return {**one, **{key: value for key, value in two.items() if key not in one and key.lower() not in lower}}
+
+
+def _each(one: Mapping[str, Any], two: Mapping[str, Any], join: Callable[[str, Any, Any], Any]) -> dict[str, Any]:
+    """All named things of two objects, those of the file joined with those of the device."""
+    # Joined with nothing, what only the file has comes out as it does when the device has it the next time.
+    return _over({key: join(key, value, two.get(key, {})) for key, value in one.items()}, two)
+
+
+def _deep(one: Any, two: Any) -> Any:
+    if isinstance(one, dict) and isinstance(two, dict):
+        return _each(one, two, lambda _, mine, theirs: _deep(mine, theirs))
+    return one
+
+
+def _agent(one: dict[str, Any], two: dict[str, Any], doubled: Collection[str]) -> dict[str, Any]:
+    one, two = renamed(one, AGENT_KEYS), renamed(two, AGENT_KEYS)
+    result = _over(one, two)
+    _set_version(result, one, two, schema_version.agent_accepts)
+    _join(result, two, "runtime", lambda mine, theirs: _runtime(mine, theirs, doubled))
+    _join(
+        result,
+        two,
+        "systemModules",
+        lambda mine, theirs: _each(renamed(mine, SYSTEM_MODULES), renamed(theirs, SYSTEM_MODULES), _module),
+    )
+    _join(result, two, "modules", lambda mine, theirs: _each(mine, theirs, _module))
+    return result
+
+
+def _runtime(one: dict[str, Any], two: dict[str, Any], doubled: Collection[str]) -> dict[str, Any]:
+    one, two = renamed(one, RUNTIME_KEYS), renamed(two, RUNTIME_KEYS)
+    result = _over(one, two)
+    _join(result, two, "settings", lambda mine, theirs: _runtime_settings(mine, theirs, doubled))
+    return result
+
+
+def _runtime_settings(one: dict[str, Any], two: dict[str, Any], doubled: Collection[str]) -> dict[str, Any]:
+    one, two = renamed(one, RUNTIME_SETTINGS), renamed(two, RUNTIME_SETTINGS)
+    result = _over(one, two)
+    _join(
+        result,
+        two,
+        "registryCredentials",
+        lambda mine, theirs: _each(
+            mine,
+            {key: entry for key, entry in theirs.items() if key not in doubled},
+            lambda _, new, old: _fields(new, old, CREDENTIAL_KEYS),
+        ),
+    )
+    return result
+
+
+def _module(_: str, one: Any, two: Any) -> Any:
+    if not isinstance(one, dict) or not isinstance(two, dict):
+        return one
+    one, two = renamed(one, MODULE_KEYS), renamed(two, MODULE_KEYS)
+    result = _over(one, two, MODULE_KEYS)
+    _join(result, two, "settings", _settings)
+    # A variable that the file does not name is none: only unknown fields of those it names are kept.
+    _join(
+        result,
+        two,
+        "env",
+        lambda mine, theirs: {name: _fields(entry, theirs.get(name), ("value",)) for name, entry in mine.items()},
+    )
+    return result
+
+
+def _settings(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
+    return _over(one, {key: value for key, value in two.items() if not is_option_key(key)}, ("image", "digest"))
+
+
+def _hub(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
+    # edgeHub finds `schemaVersion` in exactly this case.
+    one, two = renamed(one, HUB_KEYS[1:]), renamed(two, HUB_KEYS[1:])
+    result = _over(one, two)
+    _set_version(result, one, two, lambda text: schema_version.hub_minor(text) is not None)
+    _join(result, two, "routes", lambda mine, theirs: _each(mine, theirs, _route))
+    _join(result, two, "storeAndForwardConfiguration", _store)
+    routes = result.get("routes")
+    if isinstance(routes, dict) and any(isinstance(route, dict) for route in routes.values()):
+        version = as_text(result.get("schemaVersion"))
+        if version is not None and schema_version.hub_minor(version) == 0:
+            result["schemaVersion"] = schema_version.HUB_RECOMMENDED
+    return result
+
+
+def _route(_: str, one: Any, two: Any) -> Any:
+    if isinstance(one, str) and isinstance(two, dict):
+        joined = _over({"route": one}, two, ROUTE_KEYS)
+        return joined if len(joined) > 1 else one
+    return _fields(one, two, ROUTE_KEYS)
+
+
+def _store(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
+    one, two = renamed(one, STORE_KEYS), renamed(two, STORE_KEYS)
+    result = _over(one, two, STORE_KEYS)
+    _join(result, two, "storeLimits", lambda mine, theirs: _over(mine, theirs, ("maxSizeBytes",)))
+    return result
+
+
+def _fields(one: Any, two: Any, known: Collection[str]) -> Any:
+    return _over(one, two, known) if isinstance(one, dict) and isinstance(two, dict) else one
+
+
+def _join(
+    result: dict[str, Any],
+    two: Mapping[str, Any],
+    key: str,
+    join: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]],
+) -> None:
+    """Join what is under a key, if it is an object in both; else the file's stays."""
+    mine, theirs = result.get(key), two.get(key, {})
+    if isinstance(mine, dict) and isinstance(theirs, dict) and mine is not theirs:
+        result[key] = join(mine, theirs)
+
+
+def _set_version(
+    result: dict[str, Any], one: Mapping[str, Any], two: Mapping[str, Any], accepts: Callable[[str], bool]
+) -> None:
+    """The higher of two schema versions; the file's if they differ in no more than the third number."""
+    mine, theirs = as_text(one.get("schemaVersion")), as_text(two.get("schemaVersion"))
+    if mine is None or theirs is None or not accepts(mine) or not accepts(theirs):
+        return
+    if (schema_version.parse(theirs) or ())[:2] > (schema_version.parse(mine) or ())[:2]:
+        result["schemaVersion"] = two["schemaVersion"]
+
+
+def _credentials(parts: Mapping[Path, Subject]) -> dict[str, str]:
+    """The addresses of registry credentials, by key."""
+    return {
+        part.name: part.value["address"]
+        for part in parts.values()
+        if part.kind == "registry credential"
+        and isinstance(part.value, dict)
+        and type(part.value.get("address")) is str
+    }
+
+
+def _doubled(named: Mapping[Path, Subject], had: Mapping[Path, Subject]) -> dict[str, str]:
+    """Keys of the device's credentials for addresses that the file has a credential for, to the file's keys.
+
+    With both of them edgeAgent might use either.
+    """
+    mine = {address.upper(): key for key, address in _credentials(named).items()}
+    keys = {part.name for part in named.values() if part.kind == "registry credential"}
+    return {
+        key: mine[address.upper()]
+        for key, address in _credentials(had).items()
+        if key not in keys and address.upper() in mine
+    }
+
+
+def _conflicts(
+    named: Mapping[Path, Subject], had: Mapping[Path, Subject], doubled: Mapping[str, str]
+) -> Iterator[Conflict]:
+    mine = _credentials(named)
+    for key, address in _credentials(had).items():
+        if key in doubled:
+            yield Conflict(
+                "registry credential",
+                key,
+                f"the device's registry credential {key!r} has the same address as the file's {doubled[key]!r}, and "
+                "edgeAgent might use either: the device's is dropped",
+            )
+        elif key in mine and mine[key].upper() != address.upper():
+            yield Conflict(
+                "registry credential",
+                key,
+                f"registry credential {key!r} is for {_shown(mine[key])} in the file and for {_shown(address)} on the "
+                "device: the file's is taken, and modules from the other registry are pulled without it",
+            )
+    for path, part in named.items():
+        other = had.get(path)
+        if part.kind == "route" and other is not None and not same(_route_of(part.value), _route_of(other.value)):
+            yield Conflict("route", part.name, f"route {part.name!r} is another one on the device: the file's is taken")
+
+
+def _route_of(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"route": value}
+    return {key: value[key] for key in ROUTE_KEYS if key in value} if isinstance(value, dict) else value
+
+
+def _shown(address: str) -> str:
+    # `user:password@host` is an address to those who write one so.
+    return "an address that is not shown" if "@" in address else repr(address)

@@ -1,0 +1,428 @@
+"""Bring an automatic deployment to what it should be, without a moment in which a device has none.
+
+The content of a configuration never changes, so that another content is another configuration: it is created above the
+old one, the old one is deleted once the devices run it, and its priority is set to what was asked for. Each step
+can be seen on the hub, so that a run which was killed anywhere is gone on with by running it again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from dataclasses import replace as changed
+from typing import Final
+
+from manifestgen.cloud import Configuration, Hub
+from manifestgen.deployments.counts import Progress, failing_devices, measure
+from manifestgen.deployments.deployment import (
+    HIGHEST_PRIORITY,
+    NAME_LABEL,
+    PRIORITY_LABEL,
+    STAGE_LABEL,
+    TEMPORARY_LABELS,
+    Deployment,
+    Survey,
+    admit,
+    of_configuration,
+    survey,
+)
+from manifestgen.deployments.layers import rank
+from manifestgen.deployments.stages import Ask, Stage, begun_at, prepare, tag
+from manifestgen.errors import CloudError, FoundError, InputError, Interrupted, NotFoundError, UnconfirmedError
+
+# A lost answer is looked after before the request is repeated.
+_ATTEMPTS: Final = 4
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How to wait for devices, in seconds.
+
+    Attributes:
+        timeout: for each stage.
+        grace: how long too many failures must last: an agent tries again what failed.
+        first, longest: between two looks; the hub allows twenty queries a minute, and works its own metrics out every
+            few minutes.
+        pause: between two stages.
+    """
+
+    timeout: float = 1800.0
+    grace: float = 60.0
+    first: float = 2.0
+    longest: float = 15.0
+    pause: float = 0.0
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True)
+class Goal:
+    """When a stage is done, and when the whole is given up.
+
+    Attributes:
+        wait_for: share of the devices that must run it, from 0 to 1.
+        abort_if_failing: more failing devices than this share restore the former state, fewer are not waited for;
+            None: all are waited for, and nothing is restored.
+        restore: restore the former state too when the time is up.
+        tag_devices: whether devices may be tagged for the stages; see `stages`.
+    """
+
+    wait_for: float = 1.0
+    abort_if_failing: float | None = None
+    restore: bool = False
+    tag_devices: bool = False
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Who is told how it goes.
+
+    Attributes:
+        step: a change that was made, in a sentence.
+        progress: title of the stage, and what each look at the hub says.
+        snapshot: keeps what the deployment was before it changes; raises if it cannot.
+    """
+
+    step: Callable[[str], None] = lambda text: None
+    progress: Callable[[str, Progress], None] = lambda title, progress: None
+    snapshot: Callable[[Deployment], None] = lambda deployment: None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        id: of the configuration that devices follow.
+        changed: whether anything was written.
+        finished: whether nothing is left to do: the former configurations are deleted.
+        progress: the last look; None if it was not waited for.
+    """
+
+    id: str
+    changed: bool
+    finished: bool
+    progress: Progress | None = None
+
+
+def replace(
+    hub: Hub,
+    wanted: Deployment,
+    *,
+    goal: Goal | None = None,
+    patience: Patience | None = None,
+    stages: Sequence[Ask] = (),
+    observer: Observer | None = None,
+    wait: bool = True,
+) -> Outcome:
+    """Make an automatic deployment what it should be, and wait until its devices run it.
+
+    Nothing is written if it is so already. Running it again after an interruption goes on where it was.
+
+    Args:
+        hub: which is changed.
+        wanted: its content may be new, and so may condition, priority, labels and metrics.
+        goal: when it is done.
+        patience: how to wait.
+        stages: from `stages.parse`; only for a new content.
+        observer: is told.
+        wait: False to come back at once: the former configurations stay until it is run again.
+
+    Raises:
+        InputError: the hub cannot take it, or there is no room above the former priority.
+        FoundError: not enough devices come to run it; says whether the former state was restored.
+        CloudError: the hub refused a step.
+        Interrupted: by Ctrl-C, with what had been done by then.
+    """
+    run = _Run(hub, wanted, goal or Goal(), patience or Patience(), observer or Observer())
+    try:
+        return run.to_the_end(stages, wait=wait)
+    except KeyboardInterrupt:
+        done = "; ".join(run.steps) or "nothing was changed"
+        raise Interrupted(f"interrupted; {done}", fix="run the same command again to go on") from None
+
+
+class _Run:
+    """One run of `replace`: the hub as it was found, and what has been done since."""
+
+    def __init__(self, hub: Hub, wanted: Deployment, goal: Goal, patience: Patience, observer: Observer) -> None:
+        self.steps: list[str] = []
+        self._hub = hub
+        self._wanted = wanted
+        self._final = wanted.configuration()
+        self._goal = goal
+        self._patience = patience
+        self._observer = observer
+        self._known: Survey = survey(hub, wanted.name)
+        admit(wanted, self._known, host=hub.host)
+        self._old = tuple(found for found in self._known.generations if found.id != self._final.id)
+        self._there = next((found for found in self._known.generations if found.id == self._final.id), None)
+        there = self._there
+        # Only its settings are new then: to go back is to give it those it had, not to delete it.
+        self._kept = there if there is not None and not self._old and STAGE_LABEL not in there.labels else None
+
+    def to_the_end(self, asked: Sequence[Ask], *, wait: bool) -> Outcome:
+        staged = self._old or self._there is None or STAGE_LABEL in self._there.labels
+        stages = self._stages(asked) if staged else ()
+        # What was there before any run that was not finished.
+        former = next((old for old in reversed(self._old) if STAGE_LABEL not in old.labels), None)
+        former = former or self._kept
+        if former is not None and of_configuration(former) != of_configuration(self._final):
+            self._observer.snapshot(of_configuration(former))
+        progress: Progress | None = None
+        begin = begun_at(self._there, len(stages))
+        for number, stage in enumerate(stages[:-1]):
+            if number < begin:
+                continue
+            if stage.untagged:
+                tag(self._hub, stage.untagged)
+                self._step(f"tagged {len(stage.untagged)} devices for stage {stage.title}")
+            self._put(self._in_stage(stage, number, len(stages), resumed=number == begin))
+            title = f"stage {number + 1} of {len(stages)} ({stage.title})"
+            progress = self._wait(title)
+            self._pause(title)
+        self._put(self._above_old(self._final))
+        if wait:
+            title = f"stage {len(stages)} of {len(stages)} ({stages[-1].title})" if len(stages) > 1 else "rollout"
+            progress = self._wait(title)
+            for old in self._old:
+                self._remove(old)
+            if self._old:
+                self._put(self._final)
+        return Outcome(self._final.id, bool(self.steps), wait or not self._old, progress)
+
+    def _stages(self, asked: Sequence[Ask]) -> tuple[Stage, ...]:
+        begun = self._there if self._there is not None and STAGE_LABEL in self._there.labels else None
+        goal = self._goal
+        return prepare(self._hub, asked, self._wanted.condition, begun=begun, tag_devices=goal.tag_devices)
+
+    def _in_stage(self, stage: Stage, number: int, stages: int, *, resumed: bool) -> Configuration:
+        mark = f"{number + 1}/{stages}"
+        condition = stage.condition
+        if resumed and self._there is not None and self._there.labels.get(STAGE_LABEL) == mark:
+            # The devices of a stage that has begun stay the same, whoever has joined meanwhile.
+            condition = self._there.condition
+        labels = {**self._final.labels, STAGE_LABEL: mark}
+        return self._above_old(changed(self._final, condition=condition, labels=labels))
+
+    def _above_old(self, configuration: Configuration) -> Configuration:
+        """It with a priority above the former ones, as long as there are any, and a label for the one that it keeps."""
+        priority = self._priority() if self._old else self._final.priority
+        if priority == self._final.priority:
+            return configuration
+        labels = {**configuration.labels, PRIORITY_LABEL: str(self._final.priority)}
+        return changed(configuration, priority=priority, labels=labels)
+
+    def _priority(self) -> int:
+        """A priority with which it wins over the former configurations, and over nobody else that they do not."""
+        top = max(old.priority for old in self._old)
+        if self._wanted.priority > top:
+            return self._wanted.priority
+        there = self._there
+        if there is not None and all(rank(there) > rank(old) for old in self._old):
+            return there.priority
+        taken = {other.priority for other in self._known.others}
+        if top < HIGHEST_PRIORITY and top + 1 not in taken:
+            return top + 1
+        if there is None:
+            # Of equal priorities the one created last wins.
+            return top
+        raise InputError(
+            f"it has to go above priority {top} again, and priority {top + 1} is somebody else's",
+            where=f"deployment {self._wanted.name!r} in {self._hub.host}",
+            fix=f"give it another priority with --priority, above {top + 1}, or move the other deployment",
+        )
+
+    def _put(self, configuration: Configuration) -> None:
+        """Make the hub have a configuration; an answer that is lost is looked after."""
+        sent = ""
+        for attempt in range(1, _ATTEMPTS + 1):
+            found = _find(self._hub, configuration.id)
+            if found is not None and _same(found, configuration):
+                if sent:
+                    self._step(sent)
+                break
+            if found is not None and found.labels.get(NAME_LABEL) != self._wanted.name:
+                raise _not_ours(found.id, self._hub.host)
+            sent = _words(found, configuration)
+            try:
+                if found is None:
+                    self._hub.create_configuration(configuration)
+                else:
+                    self._hub.update_configuration(changed(configuration, etag=found.etag, content=found.content))
+            except UnconfirmedError:
+                if attempt == _ATTEMPTS:
+                    raise
+                continue
+            self._step(sent)
+            break
+        self._there = _find(self._hub, configuration.id)
+
+    def _remove(self, configuration: Configuration) -> None:
+        """Delete a configuration that is still ours."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            found = _find(self._hub, configuration.id)
+            if found is None:
+                if attempt > 1:
+                    self._step(f"deleted {configuration.id!r}")
+                return
+            if found.labels.get(NAME_LABEL) != self._wanted.name:
+                raise _not_ours(found.id, self._hub.host)
+            try:
+                self._hub.delete_configuration(found)
+            except NotFoundError:
+                return
+            except UnconfirmedError:
+                if attempt == _ATTEMPTS:
+                    raise
+                continue
+            self._step(f"deleted {configuration.id!r}")
+            return
+
+    def _step(self, text: str) -> None:
+        self.steps.append(text)
+        self._observer.step(text)
+
+    def _pause(self, title: str) -> None:
+        """Between two stages: failures of devices that ran at first are still seen."""
+        patience, limit = self._patience, self._goal.abort_if_failing
+        until = patience.clock() + patience.pause
+        while (left := until - patience.clock()) > 0:
+            patience.sleep(min(left, patience.longest))
+            if limit is not None and self._look(f"pause after {title}").exceeds(limit):
+                self._wait(title)
+
+    def _look(self, title: str) -> Progress:
+        progress = measure(self._hub, self._final.id, self._known.others)
+        self._observer.progress(title, progress)
+        return progress
+
+    def _wait(self, title: str) -> Progress:
+        """Look at the devices until enough of them run it. Raises FoundError."""
+        patience = self._patience
+        deadline = patience.clock() + patience.timeout
+        failing_since: float | None = None
+        pause = patience.first
+        while True:
+            progress = self._look(title)
+            now = patience.clock()
+            limit = self._goal.abort_if_failing
+            if limit is None or not progress.exceeds(limit):
+                failing_since = None
+                # Where some may fail they are not waited for: a device that cannot run it never will.
+                if progress.reached(self._goal.wait_for, failing=0 if limit is None else progress.failing):
+                    return progress
+            elif failing_since is None:
+                failing_since = now
+            if failing_since is not None and now - failing_since >= patience.grace:
+                raise self._given_up(title, progress)
+            if now >= deadline:
+                raise self._too_slow(title, progress)
+            patience.sleep(max(0.0, min(pause, deadline - now)))
+            pause = min(pause * 1.5, patience.longest)
+
+    def _given_up(self, title: str, progress: Progress) -> FoundError:
+        share, limit = progress.failing / progress.due, self._goal.abort_if_failing or 0.0
+        what = f"{title}: {progress.failing} of {progress.due} devices fail ({share:.1%}, more than {limit:.1%})"
+        reason, fix = self._first_reason()
+        return FoundError(f"{what}{reason}; {self._restore()}", where=self._where, fix=fix)
+
+    def _too_slow(self, title: str, progress: Progress) -> FoundError:
+        timeout = self._patience.timeout
+        after = f"{timeout:.0f} s" if timeout < 90 else f"{timeout / 60:.0f} min"
+        failing = f", {progress.failing} fail" if progress.failing else ""
+        what = f"{title}: {progress.healthy} of {progress.due} devices run it after {after}{failing}"
+        reason, fix = self._first_reason() if progress.failing else ("", self._look_again)
+        if self._goal.restore:
+            return FoundError(f"{what}{reason}; {self._restore()}", where=self._where, fix=fix)
+        stay = f"; {self._old[0].id!r} stays below it" if self._old else ""
+        go_on = "run the same command again to go on waiting, accept less with --wait-for 95%"
+        back = f"go back with 'manifestgen rollback --deployment {self._wanted.name}'"
+        return FoundError(f"{what}{reason}{stay}", where=self._where, fix=f"{go_on}, or {back}")
+
+    @property
+    def _look_again(self) -> str:
+        return f"look at the devices with 'manifestgen status --deployment {self._wanted.name}'"
+
+    @property
+    def _where(self) -> str:
+        return f"deployment {self._wanted.name!r}"
+
+    def _first_reason(self) -> tuple[str, str]:
+        """Why the first device fails, and what to do about it."""
+        found = failing_devices(self._hub, self._hub.configuration(self._final.id), 1)
+        if not found:
+            return "", self._look_again
+        return f", the first {found[0].device!r}: {found[0].reason.rstrip('.')}", found[0].fix or self._look_again
+
+    def _restore(self) -> str:
+        """Take the new configuration back, wait until the devices follow the former one; how that went."""
+        if self._kept is not None:
+            settings_changed = not _same(self._kept, self._final)
+            self._put(self._kept)
+            return "it has its former settings again" if settings_changed else "nothing was changed"
+        self._remove(self._final)
+        former = self._old[0] if self._old else None
+        if former is None:
+            return "it was deleted; there was none before it, so that devices keep the modules they have"
+        before = former.counts.get("reportedSuccessfulCount", 0)
+        patience = self._patience
+        deadline = patience.clock() + patience.timeout
+        pause = patience.first
+        while True:
+            progress = measure(self._hub, former.id, self._known.others)
+            self._observer.progress("back", progress)
+            back = progress.targeted >= progress.matched and progress.applied >= progress.due
+            if (back and progress.succeeded >= min(before, progress.due)) or patience.clock() >= deadline:
+                return (
+                    f"it was deleted, and {progress.applied} of {progress.due} devices are back at {former.id!r}, "
+                    f"{progress.succeeded} of them report success"
+                )
+            patience.sleep(pause)
+            pause = min(pause * 1.5, patience.longest)
+
+
+def _find(hub: Hub, configuration_id: str) -> Configuration | None:
+    try:
+        return hub.configuration(configuration_id)
+    except NotFoundError:
+        return None
+
+
+def _same(found: Configuration, configuration: Configuration) -> bool:
+    return (
+        found.condition.strip() == configuration.condition.strip()
+        and found.priority == configuration.priority
+        and found.labels == configuration.labels
+        and found.metrics == configuration.metrics
+    )
+
+
+def _words(before: Configuration | None, after: Configuration) -> str:
+    """What was changed, in a sentence."""
+    if before is None:
+        return f"created {after.id!r} with priority {after.priority}"
+    said = []
+    if before.priority != after.priority:
+        said.append(f"priority {before.priority} to {after.priority}")
+    if before.condition.strip() != after.condition.strip():
+        said.append("target condition")
+    if _users(before.labels) != _users(after.labels):
+        said.append("labels")
+    if before.metrics != after.metrics:
+        said.append("metrics")
+    return f"changed {after.id!r}: {', '.join(said or ['labels'])}"
+
+
+def _users(labels: Mapping[str, str]) -> dict[str, str]:
+    """Labels without those for the time being."""
+    return {name: value for name, value in labels.items() if name not in TEMPORARY_LABELS}
+
+
+def _not_ours(configuration_id: str, host: str) -> CloudError:
+    return CloudError(
+        "it has lost the label that says that manifestgen made it, and is not touched",
+        where=f"deployment {configuration_id!r} in {host}",
+        fix=f"give it back its label {NAME_LABEL!r}, or delete it yourself",
+    )

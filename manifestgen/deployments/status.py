@@ -1,0 +1,58 @@
+"""How an automatic deployment stands: each of its configurations, and the devices that have trouble."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from manifestgen.cloud import Configuration, Hub
+from manifestgen.deployments.counts import Progress, Trouble, failing_devices, measure, models
+from manifestgen.deployments.deployment import name_of, survey
+from manifestgen.errors import InputError
+
+
+@dataclass(frozen=True)
+class Standing:
+    """An automatic deployment as it is now.
+
+    Attributes:
+        generations: its configurations, the one that devices follow first, and how far each has come.
+        troubles: the first devices that have trouble with that one, and why.
+        models: how many devices have which registered model.
+    """
+
+    hub: str
+    name: str
+    generations: tuple[tuple[Configuration, Progress], ...]
+    troubles: tuple[Trouble, ...]
+    models: Mapping[str, int]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether one configuration is left and all of its devices run it."""
+        progress = self.generations[0][1]
+        return len(self.generations) == 1 and progress.reached(1.0) and not progress.failing
+
+
+def stand(hub: Hub, text: str, *, most: int = 20) -> Standing:
+    """Look at an automatic deployment.
+
+    Args:
+        hub: which is asked.
+        text: its name, or the id of a configuration, of whoever made it.
+        most: how many failing devices are looked at.
+
+    Raises:
+        InputError: the hub has no such deployment.
+    """
+    known = survey(hub, name_of(text))
+    found = known.generations or tuple(each for each in known.others if each.id == text)
+    if not found:
+        names = sorted({each.id for each in known.others})
+        listed = f"the hub has {', '.join(map(repr, names[:10]))}" if names else "the hub has no deployment at all"
+        raise InputError("there is no such deployment", where=f"deployment {text!r} in {hub.host}", fix=listed)
+    others = tuple(each for each in known.others if each not in found)
+    generations = tuple((each, measure(hub, each.id, others)) for each in found)
+    current, progress = generations[0]
+    troubles = tuple(failing_devices(hub, current, most)) if progress.failing else ()
+    return Standing(hub.host, text, generations, troubles, models(each for each, _ in generations))

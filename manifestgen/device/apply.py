@@ -1,0 +1,301 @@
+"""Carry out a Plan through a Hub, and wait until the device runs what it should."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from manifestgen.cloud import Hub, Twin
+from manifestgen.compare.diff import diff
+from manifestgen.device.plan import DeviceState, Plan
+from manifestgen.device.plan import plan as make_plan
+from manifestgen.device.rollout import Rollout, State, assess
+from manifestgen.errors import CloudError, FoundError, InputError, Interrupted, ReplacedError, UnconfirmedError
+from manifestgen.manifest.manifest import Manifest
+
+# A lost answer is verified by reading before the request is repeated, so repeating is safe; after so many it is no use.
+_ATTEMPTS = 4
+
+# Parallel reads of one device's twins: fifty modules, as many as a deployment may have, and the two of the runtime are
+# read in two round trips. The hub takes a hundred reads a second in its smallest tier.
+_READERS = 64
+
+
+def read_state(hub: Hub, device_id: str) -> DeviceState:
+    """Read a device and the twins of its modules, side by side.
+
+    Raises:
+        NotFoundError: the hub has no such device.
+    """
+    pool = ThreadPoolExecutor(_READERS)
+    try:
+        device, modules = pool.submit(hub.device, device_id), pool.submit(hub.modules, device_id)
+        # The device first: that it is unknown is a clearer error than that its modules are.
+        found = device.result()
+        twins = pool.map(lambda module: hub.module_twin(device_id, module), modules.result())
+        return DeviceState(hub.host, found, {twin.module: twin for twin in twins if twin is not None})
+    finally:
+        # After an error or Ctrl-C nobody waits for the other reads, which may go on trying for minutes.
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def apply(plan: Plan, hub: Hub) -> bool:
+    """Set the plan's modules on its device.
+
+    The hub has no ETag for this call, so the device's state is read once more just before: if it moved since the plan
+    was made, nothing is sent. An answer that is lost is verified by reading, never sent again blindly.
+
+    Returns:
+        Whether anything was sent; False if the device has the manifest already.
+
+    Raises:
+        CloudError: the hub refused, or the device changed since the plan.
+        UnconfirmedError: the answer was lost and so was every try to find out.
+    """
+    if not plan.changes:
+        return False
+    agent = hub.module_twin(plan.device, "$edgeAgent")
+    if (agent.desired_version if agent else 0) != plan.version:
+        raise CloudError(
+            "its modules were changed by somebody else since the plan was made",
+            where=f"device {plan.device!r}",
+            fix="look at the plan again: run the same command",
+        )
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            hub.set_modules(plan.device, plan.manifest.content)
+        except UnconfirmedError:
+            if not diff(read_state(hub, plan.device).content, plan.manifest.content):
+                return True
+            if attempt == _ATTEMPTS:
+                raise
+        else:
+            return True
+    raise AssertionError("unreachable")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How `wait` waits, in seconds.
+
+    Attributes:
+        timeout: for the whole rollout.
+        grace: how long a failure that the agent tries again may last before it counts as one.
+        first, longest: between two reads; the first pause grows to the longest, to spare the hub's limits on reads.
+    """
+
+    timeout: float = 600.0
+    grace: float = 60.0
+    first: float = 0.5
+    longest: float = 10.0
+
+
+def watch(
+    hub: Hub,
+    device_id: str,
+    patience: Patience,
+    *,
+    sent: Manifest | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Rollout]:
+    """Read a device's progress until it is decided or time is up; yields what each read says.
+
+    The last one yielded is the outcome: HEALTHY (twice in a row, so that a module which dies at once is not taken for
+    a running one), REFUSED or FAILED; anything else means that the time was up.
+
+    Args:
+        sent: what was set and is waited for; without it, whatever the device is to run.
+
+    Raises:
+        ReplacedError: the device is to run something else than what was sent.
+    """
+    deadline = clock() + patience.timeout
+    failing_since: float | None = None
+    healthy = 0
+    pause = patience.first
+    version: int | None = None
+    while True:
+        agent, edge_hub = _agent_and_hub(hub, device_id)
+        if sent is not None and agent.desired_version != version:
+            version = agent.desired_version
+            _make_sure(agent, sent, device_id)
+        rollout = assess(agent, edge_hub)
+        yield rollout
+        now = clock()
+        healthy = healthy + 1 if rollout.state is State.HEALTHY else 0
+        if rollout.state is not State.FAILING:
+            failing_since = None
+        elif failing_since is None:
+            failing_since = now
+        decided = (
+            rollout.state in (State.REFUSED, State.FAILED)
+            or healthy > 1
+            or (failing_since is not None and now - failing_since >= patience.grace)
+        )
+        if decided or now >= deadline:
+            return
+        sleep(max(0.0, min(pause, deadline - now)))
+        pause = patience.first if healthy else min(pause * 1.5, patience.longest)
+
+
+def wait(
+    hub: Hub,
+    device_id: str,
+    patience: Patience,
+    report: Callable[[Rollout], None] = lambda rollout: None,
+    *,
+    sent: Manifest | None = None,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Rollout:
+    """Wait until the device runs its desired modules; `report` is called with what every read says.
+
+    Raises:
+        ReplacedError: see `watch`.
+        FoundError: the device refused them, a module failed, or the time was up; with the reason and what to do.
+    """
+    started = clock()
+    rollout = None
+    for rollout in watch(hub, device_id, patience, sent=sent, clock=clock, sleep=sleep):
+        report(rollout)
+    assert rollout is not None  # noqa: S101 - `watch` reads at least once
+    if rollout.state is State.HEALTHY:
+        return rollout
+    reason = rollout.reason
+    if rollout.state is State.WAITING:
+        reason = f"not running after {clock() - started:.0f} s: {reason}"
+    fix = rollout.fix or f"look again with 'manifestgen status --device {device_id}'; --timeout waits longer"
+    raise FoundError(reason, where=f"device {device_id!r}", fix=fix)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a plan.
+
+    Attributes:
+        applied: whether anything was sent; False if the device had the manifest already.
+        rollout: how the device ended up; None if it was not waited for.
+    """
+
+    applied: bool
+    rollout: Rollout | None
+
+
+def carry_out(
+    plan: Plan,
+    hub: Hub,
+    *,
+    permit: Callable[[Plan], None],
+    snapshot: Callable[[Plan], None],
+    prune: bool = False,
+    patience: Patience | None = None,
+    rollback: bool = False,
+    sent: Callable[[bool], None] = lambda applied: None,
+    report: Callable[[Rollout], None] = lambda rollout: None,
+) -> Outcome:
+    """Apply a plan as a person or a pipeline wants it: permitted, without surprising removals, and waited for.
+
+    Args:
+        permit: is shown the plan if there is something to change, and raises to stop.
+        snapshot: keeps what the device has before it is changed, and raises if it cannot.
+        prune: whether modules that the manifest does not name may be removed.
+        patience: how to wait; None not to.
+        rollback: go back to what the device had if it does not come to run what it should.
+        sent: told whether anything was sent, before the waiting.
+        report: called with what every read of the device says.
+
+    Raises:
+        InputError: modules would be removed without `prune`.
+        FoundError: the device does not come to run its modules.
+        Interrupted: by Ctrl-C, with what had been done by then.
+    """
+    removed = ", ".join(repr(name) for name in plan.removed_modules)
+    if removed and not prune:
+        raise InputError(
+            f"this would remove {removed}, which the manifest does not name",
+            where=f"device {plan.device!r}",
+            fix="add them to the manifest, or remove them with --prune",
+        )
+    if plan.changes:
+        permit(plan)
+        snapshot(plan)
+    applied = False
+    try:
+        applied = apply(plan, hub)
+        sent(applied)
+        return Outcome(applied, wait(hub, plan.device, patience, report, sent=plan.manifest) if patience else None)
+    except ReplacedError:
+        # What is there now is somebody else's: going back would wipe it.
+        raise
+    except FoundError as failure:
+        if not (rollback and applied and patience):
+            raise
+        raise _rolled_back(plan, hub, patience, report, failure) from failure
+    except CloudError as error:
+        if not applied:
+            raise
+        what = f"its modules are set; whether they run could not be read: {error}"
+        raise CloudError(what, where=f"device {plan.device!r}", fix=error.fix) from error
+    except KeyboardInterrupt:
+        done = "are set, whether they run was not waited for" if applied else "may or may not be set"
+        raise Interrupted(
+            f"interrupted; the modules of device {plan.device!r} {done}",
+            fix=f"run the same command again to go on, or see 'manifestgen status --device {plan.device}'",
+        ) from None
+
+
+def _rolled_back(
+    plan: Plan, hub: Hub, patience: Patience, report: Callable[[Rollout], None], failure: FoundError
+) -> FoundError:
+    """Go back to what the device had; the error that says how both went."""
+    if not plan.before.get("modulesContent"):
+        what, fix = f"{failure.what}; there is nothing to go back to, it had no modules", failure.fix
+        return FoundError(what, where=failure.where, fix=fix)
+    applied = False
+    try:
+        back = make_plan(Manifest.of(plan.before), read_state(hub, plan.device))
+        apply(back, hub)
+        applied = True
+        wait(hub, plan.device, patience, report, sent=back.manifest)
+    except FoundError as second:
+        what = f"{failure.what}; going back to what it had was sent, and failed too: {second.what}"
+        return FoundError(what, where=failure.where, fix=second.fix)
+    except CloudError as error:
+        done = "was sent, whether it runs could not be read" if applied else "did not succeed"
+        what = f"{failure.what}; going back to what it had {done}: {error}"
+        raise CloudError(what, where=failure.where, fix=error.fix if applied else _go_back(plan)) from error
+    except KeyboardInterrupt:
+        done = "was sent, whether it runs was not waited for" if applied else "may or may not have been sent"
+        what = f"interrupted; {failure.where}: {failure.what}; going back to what it had {done}"
+        raise Interrupted(what, fix=_go_back(plan)) from None
+    return FoundError(f"{failure.what}; it runs again what it had before", where=failure.where, fix=failure.fix)
+
+
+def _go_back(plan: Plan) -> str:
+    return f"go back with 'manifestgen rollback --device {plan.device}'"
+
+
+def _make_sure(agent: Twin, sent: Manifest, device_id: str) -> None:
+    """Raise ReplacedError unless `$edgeAgent` is to run what was sent."""
+    wanted = sent.content["modulesContent"].get("$edgeAgent", {})
+    found = {"properties.desired": agent.desired}
+    if diff({"modulesContent": {"$edgeAgent": found}}, {"modulesContent": {"$edgeAgent": wanted}}):
+        raise ReplacedError(
+            f"somebody else set other modules meanwhile (version {agent.desired_version})",
+            where=f"device {device_id!r}",
+            fix=f"see what is there with 'manifestgen plan FILE --device {device_id}', and apply again if it is wrong",
+        )
+
+
+def _agent_and_hub(hub: Hub, device_id: str) -> tuple[Twin, Twin | None]:
+    agent = hub.module_twin(device_id, "$edgeAgent")
+    if agent is None:
+        raise CloudError(
+            "the device has no $edgeAgent module",
+            where=f"device {device_id!r}",
+            fix="register an edge device with 'manifestgen device register'",
+        )
+    return agent, hub.module_twin(device_id, "$edgeHub")

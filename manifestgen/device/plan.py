@@ -1,0 +1,133 @@
+"""What setting modules would change on a device: a manifest and the device's state become a Plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from manifestgen.cloud import Device, Twin
+from manifestgen.compare.diff import Change, diff
+from manifestgen.compare.merge import merge as merge_contents
+from manifestgen.errors import CloudError
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.twin import MAX_DESIRED_BYTES, size
+
+# From here on a device's report, which repeats what is desired and adds to it, may no longer fit (Azure/iotedge#7035).
+_NEARLY_FULL = 0.75
+
+
+@dataclass(frozen=True)
+class DeviceState:
+    """A device and the twins that a manifest can change, as the hub has them now.
+
+    Attributes:
+        hub: the hub's host.
+        twins: by module id, `$edgeAgent` and `$edgeHub` among them.
+    """
+
+    hub: str
+    device: Device
+    twins: Mapping[str, Twin] = field(default_factory=dict)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What the device should run now, in the form of a manifest."""
+        return {
+            "modulesContent": {
+                name: {"properties.desired": dict(twin.desired)} for name, twin in self.twins.items() if twin.desired
+            }
+        }
+
+    @property
+    def version(self) -> int:
+        """The hub's version of `$edgeAgent`'s desired properties; 0 if it has none."""
+        agent = self.twins.get("$edgeAgent")
+        return agent.desired_version if agent else 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would change. Empty changes: the device already has this manifest.
+
+    Attributes:
+        version: of `$edgeAgent`'s desired properties when the plan was made: if it moved, the plan is out of date.
+        warnings: sentences for the person who decides.
+        before: what the device has now, in the form of a manifest; for a snapshot.
+        kept: what a merge keeps although the manifest does not name it, such as `module filter`.
+    """
+
+    hub: str
+    device: str
+    manifest: Manifest
+    changes: tuple[Change, ...]
+    version: int
+    warnings: tuple[str, ...] = ()
+    before: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    kept: tuple[str, ...] = ()
+
+    @property
+    def removed_modules(self) -> tuple[str, ...]:
+        """Names of the modules that would be removed from the device."""
+        return tuple(change.name for change in self.changes if change.kind == "removed" and change.subject == "module")
+
+
+def plan(manifest: Manifest, state: DeviceState, *, merge: bool = False) -> Plan:
+    """Compare a manifest with what a device has.
+
+    Args:
+        merge: keep what the manifest does not name: other modules, their twins, routes, credentials, unknown fields.
+
+    Raises:
+        CloudError: the device is not an edge device.
+    """
+    device = state.device
+    if not device.edge:
+        raise CloudError(
+            "the device is not an IoT Edge device",
+            where=f"device {device.id!r}",
+            fix="register an edge device with 'manifestgen device register', this capability cannot be added later",
+        )
+    conflicts: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    if merge:
+        manifest, conflicts, kept = _merged(manifest, state)
+    changes = diff(state.content, manifest.content)
+    warnings = (*conflicts, *_warnings(manifest, state, changes))
+    return Plan(state.hub, device.id, manifest, changes, state.version, warnings, state.content, kept)
+
+
+def _merged(manifest: Manifest, state: DeviceState) -> tuple[Manifest, tuple[str, ...], tuple[str, ...]]:
+    """The manifest with what only the device has; where the two disagree, in words; what is kept, by name."""
+    merged = merge_contents(manifest.content, state.content)
+    entries = {
+        name: entry
+        for name, entry in merged.content["modulesContent"].items()
+        # A twin that the file does not name is left alone by the hub; to send it would only raise its version.
+        if name in manifest.entries or name in ("$edgeAgent", "$edgeHub")
+    }
+    conflicts = tuple(conflict.message for conflict in merged.conflicts)
+    kept = tuple(f"{kind} {name}" for (kind, name), origin in merged.origins.items() if origin == "device")
+    return Manifest.of({"modulesContent": entries}), conflicts, kept
+
+
+def _warnings(manifest: Manifest, state: DeviceState, changes: tuple[Change, ...]) -> Iterator[str]:
+    device, agent = state.device, state.twins.get("$edgeAgent")
+    if not device.enabled:
+        yield f"device {device.id!r} is disabled: it cannot connect until it is enabled"
+    elif agent is not None and not agent.connected:
+        yield f"device {device.id!r} is offline: it takes its modules when it connects"
+    if agent is not None and agent.configurations:
+        names = ", ".join(repr(name) for name in sorted(agent.configurations))
+        yield f"device {device.id!r} is targeted by automatic deployment {names}, which overwrites what is set here"
+    changed = {change.name for change in changes if change.subject in ("module", "system module")}
+    for module in manifest.modules():
+        if module.image is not None and module.image.floating and module.name not in changed:
+            yield (
+                f"module {module.name!r} is unchanged and its tag may move: "
+                f"nothing is pulled, whatever {module.image_text!r} means by now"
+            )
+    for name, section in manifest.sections().items():
+        bytes_ = size(section.whole.value) if section.whole is not None else 0
+        if bytes_ > _NEARLY_FULL * MAX_DESIRED_BYTES:
+            yield f"the desired properties of {name!r} count {bytes_} bytes; IoT Hub takes {MAX_DESIRED_BYTES}"

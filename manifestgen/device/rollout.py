@@ -1,0 +1,251 @@
+"""How far a device is with its desired modules, read from its twins by the runtime's own rules.
+
+Sources, all in Azure/iotedge: edge-agent `Agent.cs` (when `lastDesiredVersion` moves), `DeploymentStatusCode.cs` (the
+codes), `doc/reported_states_during_deployment.md`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+from manifestgen.cloud import Twin
+from manifestgen.compare.normal import normal
+from manifestgen.manifest.reading import as_mapping
+from manifestgen.manifest.section import DESIRED
+
+
+class State(Enum):
+    """What a module, or the whole rollout, has come to."""
+
+    WAITING = "waiting"
+    HEALTHY = "healthy"
+    FAILING = "failing"  # the agent will try again
+    FAILED = "failed"  # it will not get better by itself
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class ModuleStatus:
+    """A module as desired and as reported.
+
+    Attributes:
+        words: what it is doing, such as `running`, `pulling`, `backoff, exit code 1, restarted 2 times`.
+    """
+
+    name: str
+    state: State
+    words: str
+    desired_image: str
+    reported_image: str = ""
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A device's progress towards its desired modules.
+
+    Attributes:
+        code, description: of the agent's `lastDesiredStatus`.
+        reason: in one sentence, why it is not healthy; empty if it is.
+        fix: what to do about it, where that can be told.
+    """
+
+    state: State
+    desired_version: int
+    reported_version: int | None
+    code: int | None
+    description: str
+    modules: tuple[ModuleStatus, ...] = ()
+    reason: str = ""
+    fix: str = ""
+
+
+def assess(agent: Twin, hub: Twin | None = None) -> Rollout:
+    """Read a device's progress from the twins of `$edgeAgent` and `$edgeHub`.
+
+    An agent that cannot read a configuration reports 400, 412 or 417 and keeps its *previous* `lastDesiredVersion`; one
+    that understood it but cannot carry it out reports 500 with the new version; its other modules go on.
+    """
+    reported = agent.reported
+    version = reported.get("lastDesiredVersion")
+    status = as_mapping(reported.get("lastDesiredStatus"))
+    code, description = status.get("code"), str(status.get("description") or "")
+    seen = version == agent.desired_version
+    modules = tuple(_modules(agent, seen=seen))
+
+    def rollout(state: State, reason: str = "", fix: str = "") -> Rollout:
+        return Rollout(state, agent.desired_version, version, code, description, modules, reason, fix)
+
+    # 417 is said of the nothing that it had before, unless nothing was set now too.
+    if code in _REFUSALS and not seen and not (code == _EMPTY and agent.desired):
+        said = f"{code} {description.rstrip('.') or _REFUSALS[code]}"
+        if not _is_stale(agent):
+            return rollout(State.REFUSED, f"the device refused it: {said}", _REFUSAL_FIXES[code])
+        if agent.connected:
+            # It reports only what differs: a second refusal in the same words leaves the first one's time as it is.
+            reason = f"the device refused what was set before ({said}), and has not said anything else since"
+            return rollout(State.FAILING, reason, _REFUSAL_FIXES[code])
+    if not seen:
+        return rollout(State.WAITING, _not_seen(agent, version))
+    hub_status = as_mapping(hub.reported.get("lastDesiredStatus")) if hub else {}
+    if hub and hub.reported.get("lastDesiredVersion") == hub.desired_version and hub_status.get("code") == 400:
+        words = f"edgeHub refused its properties: {str(hub_status.get('description') or 400).rstrip('.')}"
+        return rollout(
+            State.REFUSED, words, "run 'manifestgen check' on the manifest; edgeHub goes on with its old routes"
+        )
+    if code == 500:
+        reason, fix, final = explain(description)
+        return rollout(State.FAILED if final else State.FAILING, reason, fix)
+    broken = [module for module in modules if module.state is State.FAILED]
+    if broken:
+        return rollout(State.FAILED, f"module {broken[0].name!r} is {broken[0].words}", _logs(broken[0].name))
+    waiting = [module for module in modules if module.state is not State.HEALTHY]
+    if waiting:
+        state = State.FAILING if any(module.state is State.FAILING for module in waiting) else State.WAITING
+        return rollout(state, f"module {waiting[0].name!r} is {waiting[0].words}", _logs(waiting[0].name))
+    if code != 200:
+        return rollout(
+            State.WAITING, "edgeAgent is at work on it" if code is None else f"edgeAgent reports {code} {description}"
+        )
+    return rollout(State.HEALTHY)
+
+
+_EMPTY: Final = 417
+_REFUSALS: Mapping[Any, str] = {
+    400: "the configuration's format is invalid",
+    412: "its schema version is not supported",
+    _EMPTY: "the configuration is empty",
+}
+_REFUSAL_FIXES: Mapping[Any, str] = {
+    400: "run 'manifestgen check' on the manifest: the device does not say which field it means",
+    412: "use schemaVersion 1.1, or update the runtime on the device",
+    _EMPTY: "set modules on the device",
+}
+
+
+def _is_stale(agent: Twin) -> bool:
+    """Whether the refusal was reported before the desired properties changed, so that it is about earlier ones."""
+    reported_at = agent.reported_at.get("lastDesiredStatus")
+    return reported_at is not None and agent.desired_at is not None and reported_at < agent.desired_at
+
+
+def _not_seen(agent: Twin, version: Any) -> str:
+    if not agent.connected:
+        return "the device is offline; it takes its modules when it connects"
+    if version is None:
+        return "edgeAgent has not reported anything yet"
+    if isinstance(version, int) and version < 0:
+        return f"edgeAgent has not seen version {agent.desired_version} yet, and had none before"
+    return f"edgeAgent has not seen version {agent.desired_version} yet, it is at {version}"
+
+
+def _modules(agent: Twin, *, seen: bool) -> list[ModuleStatus]:
+    """The modules that must run: edgeHub and the user's; edgeAgent is there if it reports."""
+    result = []
+    # What the agent reports is in one spelling, however what it shall run is spelt.
+    entries = normal({"modulesContent": {"$edgeAgent": {DESIRED: agent.desired}}})["modulesContent"]
+    desired = entries["$edgeAgent"][DESIRED]
+    for section in ("systemModules", "modules"):
+        reported = as_mapping(agent.reported.get(section))
+        for name, module in as_mapping(desired.get(section)).items():
+            if isinstance(module, Mapping):
+                result.append(_module(name, module, as_mapping(reported.get(name)), seen=seen))
+    return result
+
+
+def _module(name: str, desired: Mapping[str, Any], reported: Mapping[str, Any], *, seen: bool) -> ModuleStatus:
+    desired_image = tagged(str(as_mapping(desired.get("settings")).get("image") or ""))
+    reported_image = str(as_mapping(reported.get("settings")).get("image") or "")
+    # edgeAgent has no status of its own in a manifest, and ignores one: it always runs.
+    wanted = "running" if name == "edgeAgent" else str(desired.get("status") or "running").lower()
+    runtime = str(reported.get("runtimeStatus") or "").lower()
+    exit_code = reported.get("exitCode")
+
+    def status(state: State, words: str) -> ModuleStatus:
+        return ModuleStatus(name, state, words, desired_image, reported_image)
+
+    if not reported:
+        return status(State.WAITING, "pulling" if seen else "not there yet")
+    if tagged(reported_image) != desired_image:
+        return status(State.WAITING, f"{runtime} with its old image {reported_image!r}" if seen else "not updated yet")
+    if runtime == wanted:
+        return status(State.HEALTHY, runtime)
+    if runtime == "failed":
+        return status(State.FAILED, f"failed, exit code {exit_code}")
+    if runtime == "backoff":
+        restarts = reported.get("restartCount") or 0
+        return status(State.FAILING, f"in backoff, exit code {exit_code}, restarted {restarts} times")
+    return status(State.WAITING, runtime or "starting")
+
+
+def tagged(image: str) -> str:
+    """The image as the runtime reports it: with `:latest` if it has neither tag nor digest."""
+    last = image.rpartition("/")[2]
+    return image if not image or ":" in last or "@" in last else f"{image}:latest"
+
+
+# What Docker says at a pull, create or start, in the order of being looked for:
+# its pattern, what it means, what to do, and whether it is no use to wait for the agent's next try.
+_CAUSES: tuple[tuple[re.Pattern[str], str, str, bool], ...] = (
+    (
+        re.compile(r"unauthorized|authentication required|access denied|denied:", re.IGNORECASE),
+        "the registry refuses the credentials",
+        "check registryCredentials: the address must equal the image's host exactly, and the password be valid",
+        True,
+    ),
+    (
+        re.compile(
+            r"manifest unknown|manifest for .* not found|not found: manifest|repository does not exist|name unknown",
+            re.IGNORECASE,
+        ),
+        "the image does not exist",
+        "check the image's repository and tag",
+        True,
+    ),
+    (
+        re.compile(r"no matching manifest|exec format error|does not match the specified platform", re.IGNORECASE),
+        "the image is not built for the device's platform",
+        "build the image for the device's architecture; Azure ML builds for amd64 only",
+        True,
+    ),
+    (
+        re.compile(r"port is already allocated|address already in use", re.IGNORECASE),
+        "a port that the module publishes is taken on the device",
+        "change HostPort in the module's createOptions, or stop what uses the port",
+        False,
+    ),
+    (
+        re.compile(r"invalid reference format|repository name must be lowercase", re.IGNORECASE),
+        "the image's name is not valid",
+        "run 'manifestgen check' on the manifest",
+        True,
+    ),
+    (
+        re.compile(r"no such host|i/o timeout|connection refused|TLS handshake|certificate", re.IGNORECASE),
+        "the device cannot reach the registry",
+        "check the registry's host name and the device's network",
+        False,
+    ),
+)
+
+
+def explain(description: str) -> tuple[str, str, bool]:
+    """Why the agent failed, from its own text: (what, what to do, whether it is no use waiting)."""
+    module = re.search(r"(?:create|update|start|pull)\w* module ([^\s:()]+)", description, re.IGNORECASE)
+    about = f"module {module[1]!r}: " if module else ""
+    text = " ".join(description.split()).rstrip(".")
+    for pattern, words, fix, final in _CAUSES:
+        if pattern.search(description):
+            return f"{about}{words}; edgeAgent says: {text}", fix, final
+    return (
+        f"{about}edgeAgent says: {text or 'nothing but code 500'}",
+        "see edgeAgent's log on the device: iotedge logs edgeAgent",
+        False,
+    )
+
+
+def _logs(module: str) -> str:
+    return f"see the module's log on the device: iotedge logs {module}"

@@ -1,0 +1,113 @@
+"""A plan in a file: what was decided, by hashes, so that exactly that is applied later, or nothing. No secret in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from manifestgen.device.plan import Plan
+from manifestgen.errors import InputError
+from manifestgen.project.files import PUBLIC, write_atomic
+
+#: The key that tells a saved plan from a manifest, and the version of its format.
+MARK = "manifestgen_plan"
+_FORMAT = 1
+
+
+class SavedPlan(Struct, frozen=True):
+    """What a plan was made from.
+
+    Attributes:
+        file: the manifest, absolute.
+        merge: whether it was merged with what the device had.
+        content: hex SHA-256 of what would be sent.
+        state: hex SHA-256 of what the device had.
+        version: the hub's version of what the device had.
+    """
+
+    hub: str
+    device: str
+    file: str
+    merge: bool
+    content: str
+    state: str
+    version: int
+
+
+def fingerprint(content: Mapping[str, Any]) -> str:
+    """Hex SHA-256 of a manifest's content, whatever the order of its keys."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def save(plan: Plan, file: Path, path: Path, changes: Any, *, merge: bool = False) -> None:
+    """Write a plan.
+
+    Args:
+        file: the manifest it was made from.
+        path: where to write it.
+        changes: what would change, for whoever reads the file; see `report.changes.data`.
+        merge: whether the manifest was merged with what the device had.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    saved = SavedPlan(
+        plan.hub,
+        plan.device,
+        str(file.absolute()),
+        merge,
+        fingerprint(plan.manifest.content),
+        fingerprint(plan.before),
+        plan.version,
+    )
+    data = {MARK: _FORMAT, **msgspec.structs.asdict(saved), "changes": changes}
+    write_atomic(path, json.dumps(data, indent=2) + "\n", PUBLIC)
+
+
+def read(data: Any, where: str) -> SavedPlan | None:
+    """The saved plan in JSON data; None if it is something else.
+
+    Raises:
+        InputError: it is a saved plan of a format that is not known, or damaged.
+    """
+    if not isinstance(data, dict) or MARK not in data:
+        return None
+    fix = "make the plan again with 'manifestgen plan --out'"
+    if data[MARK] != _FORMAT:
+        raise InputError(f"format {data[MARK]!r} of the saved plan is not known", where=where, fix=fix)
+    try:
+        return msgspec.convert(data, SavedPlan)
+    except msgspec.ValidationError as error:
+        raise InputError("the saved plan is damaged", where=where, fix=fix) from error
+
+
+def confirm_hub(saved: SavedPlan, host: str, where: str) -> None:
+    """Make sure that a saved plan is for this hub, before another one is asked for its device.
+
+    Raises:
+        InputError: it is for another one.
+    """
+    if host.lower() != saved.hub.lower():
+        raise InputError(f"the plan is for hub {saved.hub}, not {host}", where=where, fix=f"add --hub {saved.hub}")
+
+
+def confirm(saved: SavedPlan, plan: Plan, where: str) -> None:
+    """Make sure that a plan made now is the one that was saved.
+
+    Raises:
+        InputError: the manifest, the values of its placeholders, or the device's state changed since.
+    """
+    confirm_hub(saved, plan.hub, where)
+    fix = "make the plan again with 'manifestgen plan --out', and look at it"
+    if plan.version != saved.version or fingerprint(plan.before) != saved.state:
+        what = f"device {saved.device!r} changed since the plan was made"
+        raise InputError(f"{what}: version {saved.version} is now {plan.version}", where=where, fix=fix)
+    if fingerprint(plan.manifest.content) != saved.content:
+        raise InputError(f"{saved.file} changed since the plan was made", where=where, fix=fix)

@@ -1,0 +1,300 @@
+"""Asks the registries for the images of a manifest with the manifest's own credentials, as the device will.
+
+Which credential belongs to an image is the runtime's rule, not Docker's: the first whose address equals the image's
+registry host, ignoring case; see `manifest.credentials.match`. An image without one is asked for as the public does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Final
+
+from manifestgen.cloud import Credential
+from manifestgen.cloud.distribution import Distribution, Platform, PullError, RemoteImage, Trouble, locate
+from manifestgen.errors import FoundError, InputError, ManifestgenError
+from manifestgen.manifest.credentials import RegistryCredential, match
+from manifestgen.manifest.image import DOCKER_HUB, ImageReference, registry_host
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.module import Module
+from manifestgen.manifest.reading import get, trim
+from manifestgen.project.lock import LockedImage
+
+# One image is a handful of round trips, one after the other: as many images as that are asked for side by side.
+_ASKERS: Final = 32
+_NEAREST: Final = 3
+
+_MISSING: Final = (Trouble.TAG_NOT_FOUND, Trouble.DIGEST_NOT_FOUND)
+_LOOPBACK: Final = ("localhost", "127.0.0.1")
+_HUB_SPELLINGS: Final = ("index.docker.io", "registry-1.docker.io", "docker.io", "hub.docker.com")
+
+
+class State(str, Enum):
+    """What is known about an image's pull. The values are a stable interface."""
+
+    FOUND = "found"
+    FAILED = "failed"
+    NOT_ASKED = "not-asked"
+
+
+@dataclass(frozen=True)
+class Pull:
+    """What would come of a device's pull of an image.
+
+    Attributes:
+        image: as the manifest names it.
+        modules: that run it.
+        entry: key of the registry credential that the runtime would use; None if it would pull without one.
+        username: of that credential.
+        remote: what the registry has, if it was found.
+        trouble: why the pull would fail.
+        words: what was found, or what is wrong.
+        fix: what to do about it.
+    """
+
+    image: str
+    modules: tuple[str, ...]
+    state: State
+    entry: str | None = None
+    username: str = ""
+    remote: RemoteImage | None = None
+    trouble: Trouble | None = None
+    words: str = ""
+    fix: str = ""
+
+
+def preflight(manifest: Manifest, distribution: Distribution, platform: Platform | None = None) -> tuple[Pull, ...]:
+    """Ask for every image of a manifest, side by side.
+
+    Args:
+        manifest: whose images are asked for with its own registry credentials, placeholders filled in.
+        distribution: the registries.
+        platform: of the device; None if images for any platform will do.
+
+    Returns:
+        One for each image, in the manifest's order. That an image cannot be pulled is no error here.
+    """
+    users: dict[str, list[Module]] = {}
+    for module in manifest.modules():
+        if module.image_text is not None:
+            users.setdefault(trim(module.image_text), []).append(module)
+    credentials = manifest.credentials()
+    used = {match(credentials, image) for image in users}
+    idle = [entry for key, entry in credentials.items() if key not in used]
+    pool = ThreadPoolExecutor(min(_ASKERS, len(users)) or 1, thread_name_prefix="preflight")
+    try:
+        asked = [
+            pool.submit(_pull, image, modules, credentials, idle, distribution, platform, layered=manifest.layered)
+            for image, modules in users.items()
+        ]
+        return tuple(future.result() for future in asked)
+    finally:
+        # After Ctrl-C nobody waits for the registries that have not answered yet.
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def digests(pulls: Sequence[Pull]) -> dict[str, str]:
+    """The digests of the images that were found, by image."""
+    return {pull.image: pull.remote.digest for pull in pulls if pull.state is State.FOUND and pull.remote is not None}
+
+
+def locked_images(pulls: Sequence[Pull]) -> dict[str, LockedImage]:
+    """What the lock file keeps of the images that were found under a tag."""
+    return {
+        pull.image: LockedImage(digest=pull.remote.digest, platforms=tuple(map(str, pull.remote.platforms)))
+        for pull in pulls
+        if pull.state is State.FOUND and pull.remote is not None and not locate(pull.image).by_digest
+    }
+
+
+def insist(pulls: Sequence[Pull]) -> None:
+    """Make sure that no pull would fail.
+
+    Raises:
+        FoundError: one would; says which and why.
+    """
+    failed = [pull for pull in pulls if pull.state is State.FAILED]
+    if failed:
+        others = f" (and {len(failed) - 1} more of {len(pulls)} images)" if len(failed) > 1 else ""
+        raise FoundError(f"{failed[0].words}{others}", where=failed[0].image, fix=failed[0].fix)
+
+
+def device_platform(reported: Mapping[str, Any]) -> Platform:
+    """The platform that `$edgeAgent` of a device reported: `runtime.platform` in its reported properties.
+
+    Raises:
+        InputError: it reported none, which it does once it has run.
+    """
+    runtime = get(reported, "runtime")
+    found = get(runtime, "platform") if isinstance(runtime, dict) else None
+    names = [get(found, name) for name in ("os", "architecture")] if isinstance(found, dict) else []
+    if len(names) == 2 and all(isinstance(name, str) and name.strip() for name in names):
+        return Platform.of(*names)
+    raise InputError(
+        "the device has not reported its platform yet",
+        fix="give --platform, such as linux/arm64, or wait until its edgeAgent has run",
+    )
+
+
+def _pull(
+    image: str,
+    modules: Sequence[Module],
+    credentials: Mapping[str, RegistryCredential],
+    idle: Sequence[RegistryCredential],
+    distribution: Distribution,
+    platform: Platform | None,
+    *,
+    layered: bool,
+) -> Pull:
+    names = tuple(module.name for module in modules)
+    key = match(credentials, image)
+    entry = credentials[key] if key is not None else None
+    pull = Pull(image, names, State.NOT_ASKED, key, entry.username if entry else "")
+    unasked = _not_asked(image, modules)
+    if unasked:
+        return _with(pull, State.NOT_ASKED, words=unasked)
+    try:
+        ImageReference.parse(image)  # what edgeAgent refuses never comes to a pull
+        locate(image)
+    except InputError as error:
+        return _with(pull, State.FAILED, trouble=Trouble.NO_IMAGE_NAME, words=error.what, fix=error.fix)
+    credential = Credential(entry.address, entry.username, entry.password) if entry else None
+    try:
+        remote = distribution.find(image, credential, platform)
+    except PullError as error:
+        what, fix = _explained(error, image, entry, idle, layered=layered)
+        if error.trouble in _MISSING:
+            return _nearest(pull, error, image, credential, distribution)
+        return _with(pull, State.FAILED, trouble=error.trouble, words=what, fix=fix)
+    if platform is not None and remote.platforms and platform.choose(remote.platforms) is None:
+        words, fix = _wrong_platform(remote, platform)
+        return _with(pull, State.FAILED, remote=remote, trouble=Trouble.PLATFORM_MISSING, words=words, fix=fix)
+    return _with(pull, State.FOUND, remote=remote, words="found")
+
+
+def _with(
+    pull: Pull,
+    state: State,
+    *,
+    words: str,
+    fix: str = "",
+    trouble: Trouble | None = None,
+    remote: RemoteImage | None = None,
+) -> Pull:
+    return Pull(pull.image, pull.modules, state, pull.entry, pull.username, remote, trouble, words, fix)
+
+
+def _not_asked(image: str, modules: Sequence[Module]) -> str:
+    """Why an image cannot be asked for from here, or need not be; empty if it can."""
+    if image.startswith("$upstream"):
+        return "only the parent of the device knows '$upstream': it cannot be asked from here"
+    policies = [module.get("imagePullPolicy") for module in modules]
+    if all(isinstance(policy, str) and trim(policy).lower() == "never" for policy in policies):
+        return "the device is told never to pull it (imagePullPolicy)"
+    return ""
+
+
+def _explained(
+    error: PullError,
+    image: str,
+    entry: RegistryCredential | None,
+    idle: Sequence[RegistryCredential],
+    *,
+    layered: bool,
+) -> tuple[str, str]:
+    """What is wrong and what to do, in words of the manifest where the credential is what is wrong."""
+    host = registry_host(image)
+    if error.trouble is Trouble.LOGIN_REQUIRED and entry is None:
+        near = _nearly(idle, host)
+        if host is None:
+            return (
+                "the device pulls an image without a '/' without logging in, and the registry does not let it",
+                "write the image with its registry, such as docker.io/USER/NAME:TAG",
+            )
+        if near is not None:
+            return (
+                f"no registry credential is for {host!r}: the address of {near.key!r}, {near.address!r}, "
+                "never equals it",
+                f"write the address of {near.key!r} as {host!r}",
+            )
+        if layered:
+            return (
+                f"{error.what}, and this layer has no registry credential for {host!r}",
+                "make sure that the base deployment has it",
+            )
+        return (
+            f"{error.what}, and no registry credential is for {host!r}",
+            f"add a registry credential whose address is {host!r}",
+        )
+    if error.trouble is Trouble.LOGIN_REFUSED and entry is not None:
+        fix = "correct its user name and password"
+        if _is_acr_token(entry):
+            fix += (
+                "; the password of a token may have expired, or the token be disabled, which the registry does not "
+                "tell apart: see 'manifestgen credentials show'"
+            )
+        return f"{error.what} (registry credential {entry.key!r})", fix
+    if error.trouble is Trouble.NOT_ALLOWED and entry is not None:
+        return f"{error.what} (registry credential {entry.key!r})", error.fix
+    if error.trouble is Trouble.UNREACHABLE and host is not None and host.partition(":")[0] in _LOOPBACK:
+        return error.what, f"{error.fix}; on the device, {host!r} is the device itself"
+    return error.what, error.fix
+
+
+def _is_acr_token(entry: RegistryCredential) -> bool:
+    """Whether an entry is for an Azure container registry and not of its admin user, whose name is the registry's."""
+    name, _, rest = entry.address.lower().partition(".")
+    return rest.startswith("azurecr.") and entry.username.lower() != name
+
+
+def _nearly(idle: Sequence[RegistryCredential], host: str | None) -> RegistryCredential | None:
+    """The credential, among those of no image, that was meant for a host and whose address never equals it."""
+    if host is None:
+        return None
+    found = {_essence(entry.address): entry for entry in reversed(idle)}
+    without_port = {essence.partition(":")[0]: entry for essence, entry in found.items() if essence != DOCKER_HUB}
+    return found.get(_essence(host)) or without_port.get(host.lower().partition(":")[0])
+
+
+def _essence(address: str) -> str:
+    """What is left of an address without scheme, path, the usual port and blanks, in lower case."""
+    text = re.sub(r"^https?://", "", address.strip().lower()).partition("/")[0].removesuffix(":443")
+    return DOCKER_HUB if text in _HUB_SPELLINGS else text
+
+
+def _nearest(
+    pull: Pull, error: PullError, image: str, credential: Credential | None, distribution: Distribution
+) -> Pull:
+    """A tag that is not there, with those that are: what a person would look up next."""
+    try:
+        known = distribution.tags(image, credential)
+    except PullError as refused:
+        if refused.trouble is Trouble.REPOSITORY_NOT_FOUND:
+            return _with(pull, State.FAILED, trouble=refused.trouble, words=refused.what, fix=refused.fix)
+        known = ()  # to pull takes no right to list
+    except ManifestgenError:
+        known = ()
+    if error.trouble is Trouble.DIGEST_NOT_FOUND or not known:
+        return _with(pull, State.FAILED, trouble=error.trouble, words=error.what, fix=error.fix)
+    import difflib
+
+    near = difflib.get_close_matches(locate(image).reference, known, n=_NEAREST, cutoff=0.5)
+    shown = near or sorted(known)[-_NEAREST:]
+    verb = "is" if len(shown) == 1 else "are"
+    words = f"{'the nearest' if near else 'there'} {verb} {', '.join(map(repr, shown))}"
+    fix = f"write one that is there, such as {near[0]!r}, or push the image" if near else error.fix
+    return _with(pull, State.FAILED, trouble=error.trouble, words=f"{error.what}; {words}", fix=fix)
+
+
+def _wrong_platform(remote: RemoteImage, platform: Platform) -> tuple[str, str]:
+    offered = ", ".join(map(str, remote.platforms))
+    fix = f"build and push the image for {platform} too"
+    if remote.index:
+        return f"the image is for {offered}, not for the device's {platform}: the pull fails", fix
+    words = (
+        f"the image is for {offered}, not for the device's {platform}: it is pulled and ends with 'exec format error'"
+    )
+    return words, fix

@@ -1,0 +1,1 @@
+"""A manifest for each of many devices, rendered from rows of values."""

@@ -1,0 +1,288 @@
+"""A manifest for each of many devices: rows are rendered, checked, sent and accounted for, as a stream.
+
+    run(rows, renderer, hub.bulk(), journal, Pace(40.0))
+
+One thread reads and renders; others send. What is between them is a short queue, so that memory does not grow with the
+number of rows. Every row ends in exactly one class, and what is not in the journal was not done.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from manifestgen.cloud import BulkHub
+from manifestgen.compare.diff import diff
+from manifestgen.errors import BusyError, CloudError, DeniedError, UnconfirmedError
+from manifestgen.manifest.section import DESIRED
+from manifestgen.rows.journal import Journal, State
+from manifestgen.rows.pace import Pace, Stopped
+from manifestgen.rows.rows import Row
+from manifestgen.rows.shape import Ready, Refused, Renderer
+from manifestgen.secret import redact
+
+# How often a row may go wrong while the hub takes others, before the row itself is to blame.
+_STRIKES: Final = 8
+_TICK: Final = 0.2
+#: More connections than this serve nobody: the hub's largest tier takes 250 updates a second.
+MOST_THREADS: Final = 64
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """A manifest on its way.
+
+    Attributes:
+        row: number of its row.
+        doubtful: whether an earlier run may have sent it already.
+    """
+
+    row: int
+    device: str
+    ready: Ready
+    doubtful: bool
+
+
+class Earlier:
+    """What devices have had from an earlier run, so that the same is not sent again.
+
+    Kept in a private database that lives on disk only as far as it must.
+    """
+
+    def __init__(self, sent: Iterable[tuple[str, str]] = ()) -> None:
+        self._had = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._had.execute("CREATE TABLE had (device TEXT PRIMARY KEY, digest TEXT) WITHOUT ROWID")
+        try:
+            self._had.execute("BEGIN")
+            self._had.executemany("INSERT OR REPLACE INTO had VALUES (?, ?)", sent)
+            self._had.execute("COMMIT")
+        except BaseException:
+            self.close()
+            raise
+
+    def has(self, device: str, digest: str) -> bool:
+        """Whether this is what the device had last."""
+        found = self._had.execute("SELECT digest FROM had WHERE device = ?", (device,)).fetchone()
+        return found is not None and found[0] == digest
+
+    def close(self) -> None:
+        """Forget it."""
+        self._had.close()
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run goes.
+
+    Attributes:
+        threads: that send at the same time.
+        earlier: what devices have had from an earlier run; None to send to all.
+        tick: called now and then in the thread that reads the rows, for a progress bar.
+    """
+
+    threads: int = 16
+    earlier: Earlier | None = None
+    tick: Callable[[], None] = lambda: None
+
+
+def threads_for(rate: float) -> int:
+    """How many threads keep a rate up, should the hub take 0.4 s for an answer."""
+    return max(4, min(MOST_THREADS, round(rate * 0.4)))
+
+
+def run(
+    rows: Iterable[Row], renderer: Renderer, hub: BulkHub, journal: Journal, pace: Pace, options: Options | None = None
+) -> None:
+    """Send each row's manifest to its device, but for what the journal says was done.
+
+    Returns when every row is settled, or when `pace` was stopped. Rows that failed before are tried again.
+
+    Raises:
+        CloudError: the hub does not accept the caller, or gave no answer for too long; what was done is in the journal.
+        InputError: the rows or the journal cannot be read or written any more; likewise.
+        KeyboardInterrupt: after requests under way have ended.
+    """
+    options = options or Options()
+    work: queue.Queue[Sent | None] = queue.Queue(2 * options.threads)
+    senders = [
+        threading.Thread(target=_send_all, args=(work, hub, journal, pace), name=f"sender-{number}", daemon=True)
+        for number in range(options.threads)
+    ]
+    for sender in senders:
+        sender.start()
+    try:
+        for sent in _to_send(rows, renderer, journal, options.earlier):
+            if not _put(work, sent, pace, options.tick):
+                break
+        for _ in senders:
+            _put(work, None, pace, options.tick)
+        _join(senders, options.tick)
+    except BaseException:
+        pace.stop()
+        _join(senders, options.tick)
+        raise
+    journal.flush()
+    if pace.reason is not None:
+        raise pace.reason
+
+
+def _to_send(rows: Iterable[Row], renderer: Renderer, journal: Journal, earlier: Earlier | None) -> Iterator[Sent]:
+    """The manifests that are to be sent; what becomes of the other rows goes to the journal."""
+    for row in rows:
+        state = journal.state(row.number)
+        if state.settled:
+            continue
+        result = renderer.render(row)
+        if isinstance(result, Refused):
+            journal.settle(row.number, row.device, "refused", why=redact(result.why), fix=redact(result.fix))
+        elif state is State.UNTOUCHED and earlier is not None and earlier.has(row.device, result.digest):
+            journal.settle(row.number, row.device, "unchanged", manifest=result.digest)
+        else:
+            yield Sent(row.number, row.device, result, doubtful=state is State.INTENDED)
+
+
+def _put(work: queue.Queue[Sent | None], sent: Sent | None, pace: Pace, tick: Callable[[], None]) -> bool:
+    """Hand a manifest to the senders; False if the run is over."""
+    while not pace.stopped:
+        tick()
+        try:
+            work.put(sent, timeout=_TICK)
+        except queue.Full:
+            continue
+        return True
+    return False
+
+
+def _join(senders: Iterable[threading.Thread], tick: Callable[[], None]) -> None:
+    for sender in senders:
+        while sender.is_alive():
+            tick()
+            sender.join(_TICK)
+
+
+def _send_all(work: queue.Queue[Sent | None], hub: BulkHub, journal: Journal, pace: Pace) -> None:
+    """Send what comes until nothing does any more, or the run is over."""
+    while not pace.stopped:
+        try:
+            sent = work.get(timeout=_TICK)
+        except queue.Empty:
+            continue
+        if sent is None:
+            return
+        try:
+            _Delivery(sent, hub, journal, pace).carry_out()
+        except Stopped:
+            return
+        except Exception as error:  # whatever it is, `run` raises it in the caller's thread
+            pace.stop(error)
+            return
+
+
+@dataclass
+class _Delivery:
+    """One manifest on its way to its device.
+
+    Attributes:
+        intended: whether an intent is in the journal.
+        doubtful: whether the hub may have taken it already.
+        strikes: how often it went wrong while others went well.
+        answers: how many answers the hub had given anybody when it last went wrong.
+    """
+
+    sent: Sent
+    hub: BulkHub
+    journal: Journal
+    pace: Pace
+    intended: bool = False
+    doubtful: bool = False
+    strikes: int = 0
+    answers: int = -1
+    trouble: CloudError | None = field(default=None)
+
+    def carry_out(self) -> None:
+        """Send it until it is settled.
+
+        Raises:
+            Stopped: the run is over; the journal says what is known of this row.
+            DeniedError: the hub does not accept the caller.
+        """
+        self.intended = self.doubtful = self.sent.doubtful
+        try:
+            while not self._settled():
+                pass
+        except Stopped:
+            if self.intended and not self.doubtful:
+                self._settle("withdrawn")
+            raise
+
+    def _settled(self) -> bool:
+        """Make one attempt; whether the row is settled by it."""
+        try:
+            if self.doubtful:
+                if self._is_there():
+                    self._settle("applied", manifest=self.sent.ready.digest)
+                    return True
+                self.doubtful = False
+            self._send()
+        except BusyError as error:
+            self.pace.busy(error)
+            return not error.throttled and self._struck(error)
+        except UnconfirmedError as error:
+            # A lost answer, or a failure of the service that does not say how far it came.
+            self.doubtful = True
+            self.pace.busy(BusyError(error.what, where=error.where, fix=error.fix))
+            return self._struck(error)
+        except DeniedError:
+            if self.intended and not self.doubtful:
+                self._settle("withdrawn")
+            raise
+        except CloudError as error:
+            self.pace.answered()
+            self._settle("failed", why=redact(error.what), fix=redact(error.fix))
+            return True
+        self._settle("applied", manifest=self.sent.ready.digest)
+        return True
+
+    def _send(self) -> None:
+        if not self.intended:
+            self.journal.intend(self.sent.row, self.sent.device, self.sent.ready.digest)
+            self.intended = True
+        # The turn last: a slow disk would bunch what the pace has spaced.
+        self.pace.turn()
+        self.hub.set_modules(self.sent.device, self.sent.ready.body)
+        self.pace.answered()
+
+    def _is_there(self) -> bool:
+        """Whether the device's twins say what the manifest says: read by as few requests as tell it."""
+        wanted: Mapping[str, Any] = msgspec.json.decode(self.sent.ready.body)["modulesContent"]
+        for name, entry in sorted(wanted.items()):
+            if DESIRED not in entry:
+                continue
+            self.pace.turn()
+            found = self.hub.desired(self.sent.device, name)
+            self.pace.answered()
+            if found is None or diff(_one(name, found), _one(name, entry[DESIRED])):
+                return False
+        return True
+
+    def _struck(self, error: CloudError) -> bool:
+        """Count a failure if the hub answered others since the last one; whether these were too many."""
+        if self.pace.answers > self.answers:
+            self.strikes += 1
+            self.answers = self.pace.answers
+        if self.strikes < _STRIKES:
+            return False
+        self._settle("failed", why=redact(f"{error.what} ({self.strikes} times)"), fix=redact(error.fix))
+        return True
+
+    def _settle(self, outcome: str, **more: str) -> None:
+        self.journal.settle(self.sent.row, self.sent.device, outcome, **more)
+
+
+def _one(name: str, desired: Any) -> dict[str, Any]:
+    return {"modulesContent": {name: {DESIRED: desired}}}

@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from manifestgen.compare.diff import Effect, diff, patch
+
+CONTENT: dict[str, Any] = {
+    "modulesContent": {
+        "$edgeAgent": {
+            "properties.desired": {
+                "schemaVersion": "1.1",
+                "runtime": {
+                    "type": "docker",
+                    "settings": {
+                        "registryCredentials": {
+                            "acme": {"address": "acme.azurecr.io", "username": "u", "password": "p"}
+                        }
+                    },
+                },
+                "systemModules": {"edgeHub": {"type": "docker", "settings": {"image": "hub:1.6"}}},
+                "modules": {
+                    "a": {"status": "running", "settings": {"image": "x/a:1", "createOptions": '{"Env": ["A=1"]}'}},
+                    "b": {"status": "running", "settings": {"image": "x/b:1"}},
+                },
+            }
+        },
+        "$edgeHub": {
+            "properties.desired": {
+                "routes": {"up": "FROM /messages/* INTO $upstream"},
+                "storeAndForwardConfiguration": {"timeToLiveSecs": 7200},
+            }
+        },
+        "a": {"properties.desired": {"threshold": 3}},
+    }
+}
+
+
+def changed() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    content = copy.deepcopy(CONTENT)
+    agent = content["modulesContent"]["$edgeAgent"]["properties.desired"]
+    return content, agent, content["modulesContent"]["$edgeHub"]["properties.desired"]
+
+
+def test_a_manifest_and_itself_have_no_changes() -> None:
+    assert diff(CONTENT, copy.deepcopy(CONTENT)) == ()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"image": "x/a:1", "createOptions": {"Env": ["A=1"]}},
+        {"image": "x/a:1", "createOptions": '{"Env":["A=1"]}'},
+        {"image": "x/a:1", "createOptions": '{"Env":', "createOptions01": ' ["A=1"]}'},
+    ],
+)
+def test_create_options_in_other_clothes_are_equal(settings: dict[str, Any]) -> None:
+    content, agent, _ = changed()
+    agent["modules"]["a"]["settings"] = settings
+    assert diff(CONTENT, content) == ()
+
+
+def test_modules_are_added_removed_and_changed_by_name() -> None:
+    content, agent, _ = changed()
+    del agent["modules"]["b"]
+    agent["modules"]["c"] = {"status": "running", "settings": {"image": "x/c:1"}}
+    agent["modules"]["a"]["settings"]["image"] = "x/a:2"
+    changes = diff(CONTENT, content)
+    assert [(change.kind, change.subject, change.name) for change in changes] == [
+        ("changed", "module", "a"),
+        ("removed", "module", "b"),
+        ("added", "module", "c"),
+    ]
+    assert str(changes[0].fields[0]) == "image: x/a:1 -> x/a:2"
+
+
+def test_a_changed_credential_is_said_and_its_values_are_not() -> None:
+    content, agent, _ = changed()
+    agent["runtime"]["settings"]["registryCredentials"]["acme"]["password"] = "canary-password"
+    (change,) = diff(CONTENT, content)
+    assert (change.kind, change.subject, change.name, change.fields) == ("changed", "registry credential", "acme", ())
+    assert "canary-password" not in repr(change)
+
+
+def test_env_and_twins_may_hold_secrets_so_only_their_names_are_told() -> None:
+    content, agent, _ = changed()
+    agent["modules"]["b"]["env"] = {"KEY": {"value": "canary-env"}}
+    content["modulesContent"]["a"]["properties.desired"]["threshold"] = "canary-twin"
+    text = " ".join(f"{change} {field}" for change in diff(CONTENT, content) for field in change.fields)
+    assert text == "module b env KEY module twin a /threshold"
+
+
+def test_a_twin_that_the_new_manifest_leaves_out_is_left_alone() -> None:
+    content, _, _ = changed()
+    del content["modulesContent"]["a"]
+    assert diff(CONTENT, content) == ()
+
+
+def test_routes_and_store_and_forward_are_subjects_of_their_own() -> None:
+    content, _, hub = changed()
+    hub["routes"] = {"up": {"route": "FROM /messages/* INTO $upstream", "priority": 1}, "new": "FROM /* INTO $upstream"}
+    hub["storeAndForwardConfiguration"] = {"timeToLiveSecs": 60}
+    changes = diff(CONTENT, content)
+    assert [(change.kind, str(change)) for change in changes] == [
+        ("added", "route new"),
+        ("changed", "route up"),
+        ("changed", "store and forward configuration"),
+    ]
+
+
+def test_malformed_parts_are_compared_as_they_are() -> None:
+    content, agent, _ = changed()
+    agent["modules"]["a"] = "not a module"
+    assert [str(change) for change in diff(CONTENT, content)] == ["module a"]
+    agent["modules"] = "not modules"
+    assert {change.kind for change in diff(CONTENT, content)} == {"removed"}
+
+
+RUNNING: dict[str, Any] = {"type": "docker", "status": "running", "settings": {"image": "x/a:1"}}
+
+
+def of_module(before: dict[str, Any], after: dict[str, Any], *, system: str = "") -> Any:
+    """The one change between two manifests that differ in one module."""
+    section, name = ("systemModules", system) if system else ("modules", "m")
+    old, new = (
+        {"modulesContent": {"$edgeAgent": {"properties.desired": {section: {name: module}}}}}
+        for module in (before, after)
+    )
+    changes = diff(old, new)
+    return changes[0] if changes else None
+
+
+@pytest.mark.parametrize(
+    ("more", "effect"),
+    [
+        ({"status": "stopped"}, Effect.STOPPED),
+        ({"status": "failed"}, Effect.NOTED),
+        ({"restartPolicy": "never"}, Effect.RECREATED),
+        ({"startupOrder": 1}, Effect.RECREATED),
+        ({"imagePullPolicy": "never"}, Effect.RECREATED),
+        ({"version": "2"}, Effect.RECREATED),
+        ({"env": {"A": {"value": "1"}}}, Effect.RECREATED),
+        ({"settings": {"image": "x/a:2"}}, Effect.RECREATED),
+        ({"settings": {"image": "x/a:1", "digest": "sha256:0"}}, Effect.RECREATED),
+        ({"status": "stopped", "startupOrder": 1}, Effect.RECREATED),
+        ({"newer": 1}, Effect.NOTED),
+        ({"settings": {"image": "x/a:1", "newer": 1}}, Effect.NOTED),
+    ],
+)
+def test_a_change_says_what_becomes_of_the_container(more: dict[str, Any], effect: Effect) -> None:
+    assert of_module(RUNNING, {**RUNNING, **more}).effect is effect
+    assert of_module(RUNNING, {**RUNNING, **more}, system="edgeHub").effect is effect
+
+
+def test_a_stopped_module_that_shall_run_is_started() -> None:
+    assert of_module({**RUNNING, "status": "stopped"}, RUNNING).effect is Effect.STARTED
+
+
+@pytest.mark.parametrize(
+    ("more", "effect"),
+    [
+        ({"settings": {"image": "x/a:2"}}, Effect.RECREATED),
+        ({"env": {"A": {"value": "1"}}}, Effect.RECREATED),
+        ({"version": "2"}, Effect.NOTED),
+        ({"imagePullPolicy": "never"}, Effect.NOTED),
+    ],
+)
+def test_edge_agent_replaces_itself_for_image_env_and_create_options_only(more: dict[str, Any], effect: Effect) -> None:
+    assert of_module(RUNNING, {**RUNNING, **more}, system="edgeAgent").effect is effect
+
+
+def test_what_no_container_restarts_for_says_so() -> None:
+    content, agent, hub = changed()
+    agent["runtime"]["settings"]["registryCredentials"]["acme"]["password"] = "new"
+    agent["runtime"]["settings"]["minDockerVersion"] = "v1.25"
+    hub["routes"]["new"] = "FROM /* INTO $upstream"
+    content["modulesContent"]["a"]["properties.desired"]["threshold"] = 4
+    assert {change.subject: change.effect.value for change in diff(CONTENT, content)} == {
+        "route": "none",
+        "registry credential": "noted",
+        "module twin": "none",
+        "runtime": "noted",
+    }
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"Status": "Running", "status": None},
+        {"restartPolicy": "on-unhealthy"},
+        {"restartPolicy": "OnUnhealthy"},
+        {"imagePullPolicy": "On-Create", "startupOrder": "4294967295", "version": "", "env": {}},
+        {"env": None, "configuration": {"id": "fleet-1"}},
+        {"settings": {"IMAGE": " x/a:1 ", "createOptions": "null"}},
+        {"settings": {"image": "x/a:1", "createOptions": {"HostConfig": None}}},
+    ],
+)
+def test_defaults_and_cases_are_clothes(more: dict[str, Any]) -> None:
+    module = {key: value for key, value in {**RUNNING, **more}.items() if value is not None}
+    assert of_module(RUNNING, module) is None
+
+
+def test_edge_hub_is_always_restarted_unless_it_says_otherwise() -> None:
+    always = {**RUNNING, "restartPolicy": "always"}
+    assert of_module(RUNNING, always, system="edgeHub") is None
+    assert of_module(RUNNING, always) is not None
+
+
+def test_true_is_not_one() -> None:
+    assert of_module({**RUNNING, "newer": 1}, {**RUNNING, "newer": True}) is not None
+
+
+def test_an_image_without_a_tag_is_the_latest() -> None:
+    latest = {**RUNNING, "settings": {"image": "x/a:latest"}}
+    assert of_module({**RUNNING, "settings": {"image": "x/a"}}, latest) is None
+
+
+def test_create_options_are_compared_inside_and_their_env_by_name() -> None:
+    before = {"Env": ["A=1", "B=canary"], "HostConfig": {"PortBindings": {"443/tcp": [{"HostPort": "443"}]}}}
+    after = {
+        "Env": ["A=1", "B=canary-2", "C=canary"],
+        "HostConfig": {"PortBindings": {"443/tcp": [{"HostPort": "8443"}]}, "Privileged": True},
+        "Labels": {"l": "canary"},
+    }
+    old, new = ({**RUNNING, "settings": {"image": "x/a:1", "createOptions": options}} for options in (before, after))
+    assert [str(field) for field in of_module(old, new).fields] == [
+        "createOptions /Env B",
+        "createOptions /Env C",
+        'createOptions /HostConfig/PortBindings/443~1tcp: [{"HostPort":"443"}] -> [{"HostPort":"8443"}]',
+        "createOptions /HostConfig/Privileged: (none) -> true",
+        "createOptions /Labels/l",
+    ]
+
+
+@pytest.mark.parametrize("options", ["{", "[]", '"{}"', "[" * 100 + "]" * 100])
+def test_create_options_that_cannot_be_read_are_compared_as_text(options: str) -> None:
+    broken = {**RUNNING, "settings": {"image": "x/a:1", "createOptions": options}}
+    assert [str(field) for field in of_module(RUNNING, broken).fields] == ["createOptions"]
+    assert of_module(broken, copy.deepcopy(broken)) is None
+
+
+def test_chunks_out_of_sequence_are_compared_as_they_are() -> None:
+    broken = {**RUNNING, "settings": {"image": "x/a:1", "createOptions02": "{}"}}
+    assert [str(field) for field in of_module(RUNNING, broken).fields] == ["createOptions02"]
+
+
+def test_the_address_of_a_credential_is_told_and_its_user_only_named() -> None:
+    content, agent, _ = changed()
+    entry = agent["runtime"]["settings"]["registryCredentials"]["acme"]
+    entry.update(address="other.azurecr.io", username="canary")
+    (change,) = diff(CONTENT, content)
+    assert [str(field) for field in change.fields] == ["address: acme.azurecr.io -> other.azurecr.io", "username"]
+    entry["address"] = "user:canary@other.azurecr.io"
+    assert "canary" not in repr(diff(CONTENT, content))
+
+
+def test_an_object_route_that_says_no_more_than_its_text_is_no_change_unless_the_hub_takes_texts_only() -> None:
+    content, _, hub = changed()
+    hub["routes"]["up"] = {"Route": "FROM /messages/* INTO $upstream", "timeToLiveSecs": 0}
+    assert diff(CONTENT, content) == ()
+    hub["schemaVersion"] = "1.0"
+    assert [str(change) for change in diff(CONTENT, content)] == ["route up", "property $edgeHub schemaVersion"]
+
+
+def test_a_new_schema_version_is_shown() -> None:
+    content, agent, _ = changed()
+    agent["schemaVersion"] = "1.0"
+    (change,) = diff(CONTENT, content)
+    assert [str(field) for field in change.fields] == ["schemaVersion: 1.1 -> 1.0"]
+
+
+def test_a_twin_is_cleared_only_if_the_manifest_says_so() -> None:
+    content, _, _ = changed()
+    content["modulesContent"]["a"]["properties.desired"] = {}
+    (change,) = diff(CONTENT, content)
+    assert (change.kind, change.subject) == ("removed", "module twin")
+    del content["modulesContent"]["a"]
+    assert diff(content, {"modulesContent": {**content["modulesContent"], "a": {"properties.desired": {}}}}) == ()
+
+
+@pytest.mark.parametrize("broken", [None, [], "text", 5, {"properties.desired": "text"}, {"other": 1}])
+def test_what_is_no_manifest_at_all_can_be_compared_and_patched(broken: Any) -> None:
+    content = {"modulesContent": {**CONTENT["modulesContent"], "$edgeAgent": broken}}
+    for before, after in ((CONTENT, content), (content, CONTENT)):
+        changes = diff(before, after)
+        assert changes
+        assert diff(patch(before, changes), after) == ()

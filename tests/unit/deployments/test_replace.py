@@ -1,0 +1,516 @@
+from __future__ import annotations
+
+from dataclasses import replace as with_changes
+from typing import Any
+
+import pytest
+from fakes.hub import FakeHub
+from unit.deployments.deployments import Clock, deployment, fleet, layer, scorer
+
+from manifestgen.cloud import Configuration
+from manifestgen.deployments.counts import Progress
+from manifestgen.deployments.deployment import HIGHEST_PRIORITY, NAME_LABEL, Deployment, current, survey
+from manifestgen.deployments.replace import Goal, Observer, Outcome, replace
+from manifestgen.deployments.stages import parse
+from manifestgen.errors import CloudError, FoundError, InputError, Interrupted
+
+
+class Killed(BaseException):
+    """SIGKILL: nothing of the run gets to do anything more."""
+
+
+def images(hub: FakeHub, count: int) -> set[str]:
+    """What the devices at the lab run."""
+    return {hub.running(f"edge-{number:02}").get("scorer", "nothing") for number in range(count)}
+
+
+def apply(hub: FakeHub, wanted: Deployment, **more: Any) -> Outcome:
+    return replace(hub, wanted, patience=more.pop("patience", Clock().patience()), **more)
+
+
+def foreign(name: str, priority: int, condition: str = "tags.site = 'lab'", **more: Any) -> Configuration:
+    """Somebody else's deployment."""
+    return Configuration(name, scorer("foreign"), condition, priority, **more)
+
+
+def test_a_new_deployment_reaches_the_devices_that_its_condition_matches() -> None:
+    hub = fleet(3)
+    outcome = apply(hub, deployment(1))
+    assert images(hub, 3) == {"acme.azurecr.io/scorer:1"}
+    assert hub.running("elsewhere") == {}
+    assert outcome.finished and outcome.changed
+    assert outcome.progress is not None and (outcome.progress.due, outcome.progress.healthy) == (3, 3)
+
+
+def test_the_same_content_again_writes_nothing() -> None:
+    hub = fleet(2)
+    apply(hub, deployment(1))
+    hub.writes.clear()
+    assert not apply(hub, deployment(1)).changed
+    assert hub.writes == []
+
+
+def test_another_content_is_created_above_and_the_old_one_deleted_last() -> None:
+    hub = fleet(2)
+    old, new = deployment(1), deployment(2)
+    apply(hub, old)
+    hub.writes.clear()
+    steps: list[str] = []
+    apply(hub, new, observer=Observer(step=steps.append))
+    assert hub.writes == [f"create {new.id}", f"delete {old.id}", f"update {new.id}"]
+    assert steps[0] == f"created {new.id!r} with priority 11"
+    assert steps[-1] == f"changed {new.id!r}: priority 11 to 10"
+    assert [found.id for found in hub.configurations()] == [new.id]
+    assert images(hub, 2) == {"acme.azurecr.io/scorer:2"}
+
+
+def test_condition_priority_labels_and_metrics_change_in_place() -> None:
+    hub = fleet(2)
+    apply(hub, deployment(1))
+    hub.writes.clear()
+    wanted = deployment(1, condition="*", priority=20, labels={"ring": "all"}, metrics={})
+    apply(hub, wanted)
+    assert hub.writes == [f"update {wanted.id}"]
+    assert hub.running("elsewhere") == {"scorer": "acme.azurecr.io/scorer:1"}
+    assert current(hub, "scorer") == wanted
+
+
+def test_a_higher_priority_is_taken_at_once() -> None:
+    hub = fleet(1)
+    apply(hub, deployment(1))
+    hub.writes.clear()
+    new = deployment(2, priority=50)
+    apply(hub, new)
+    assert hub.writes == [f"create {new.id}", f"delete {deployment(1).id}"]
+
+
+@pytest.mark.parametrize(("priority", "neighbour"), [(10, 11), (HIGHEST_PRIORITY, None)])
+def test_without_room_above_it_has_the_same_priority_and_wins_as_the_newer_one(
+    priority: int, neighbour: int | None
+) -> None:
+    hub = fleet(2)
+    apply(hub, deployment(1, priority=priority))
+    if neighbour is not None:
+        # A layer needs a priority above its base's: going to 11 would take it from the devices for a while.
+        extra = Configuration("extra", layer("extra", 1), "*", neighbour)
+        hub.create_configuration(extra)
+    hub.changed = lambda: check_extra(hub, neighbour)
+    apply(hub, deployment(2, priority=priority))
+    assert images(hub, 2) == {"acme.azurecr.io/scorer:2"}
+    assert {found.priority for found in hub.configurations()} == {priority} | ({neighbour} if neighbour else set())
+
+
+def check_extra(hub: FakeHub, neighbour: int | None) -> None:
+    assert neighbour is None or hub.running("edge-00").get("extra"), "the layer was gone for a while"
+
+
+def test_the_old_one_stays_until_enough_devices_report_success() -> None:
+    hub = fleet(4)
+    apply(hub, deployment(1))
+    hub.connect("edge-03", connected=False)
+    clock = Clock()
+    with pytest.raises(FoundError) as caught:
+        apply(hub, deployment(2), patience=clock.patience())
+    assert "3 of 4 devices run it after 10 min" in caught.value.what
+    assert f"{deployment(1).id!r} stays below it" in caught.value.what
+    assert "--wait-for" in caught.value.fix
+    assert clock.now == pytest.approx(600)
+    assert len(hub.configurations()) == 2
+    assert apply(hub, deployment(2), goal=Goal(wait_for=0.75)).finished
+    assert [found.id for found in hub.configurations()] == [deployment(2).id]
+
+
+def test_devices_that_come_late_are_waited_for() -> None:
+    hub = fleet(2)
+    apply(hub, deployment(1))
+    hub.connect("edge-01", connected=False)
+    clock = Clock()
+
+    def after_a_minute(now: float) -> None:
+        if now > 60 and not hub.device("edge-01").connected:
+            hub.connect("edge-01", connected=True)
+            hub._obey(hub._find("edge-01"))
+
+    clock.waited = after_a_minute
+    looks: list[Progress] = []
+    apply(hub, deployment(2), patience=clock.patience(), observer=Observer(progress=lambda _, each: looks.append(each)))
+    assert [look.healthy for look in looks][:1] == [1] and looks[-1].healthy == 2
+    assert 60 < clock.now < 90
+
+
+def test_the_hub_is_asked_politely() -> None:
+    hub = fleet(1)
+    apply(hub, deployment(1))
+    hub.connect("edge-00", connected=False)
+    clock = Clock()
+    looks: list[float] = []
+    with pytest.raises(FoundError):
+        apply(
+            hub,
+            deployment(2),
+            patience=clock.patience(),
+            observer=Observer(progress=lambda *_: looks.append(clock.now)),
+        )
+    # Of twenty queries and twenty configuration calls a minute for one unit, it takes a quarter.
+    assert len([at for at in looks if 60 <= at < 120]) <= 5
+
+
+def test_devices_that_another_deployment_holds_are_not_waited_for() -> None:
+    hub = fleet(4, lambda number: {"ring": number})
+    apply(hub, deployment(1))
+    hub.create_configuration(foreign("better", 90, "tags.ring >= 2"))
+    outcome = apply(hub, deployment(2))
+    assert outcome.progress is not None
+    assert (outcome.progress.matched, outcome.progress.held, outcome.progress.due) == (4, 2, 2)
+    assert hub.running("edge-03") == {"scorer": "acme.azurecr.io/scorer:foreign"}
+
+
+def test_counts_that_the_hub_has_not_worked_out_yet_are_not_taken_for_success() -> None:
+    hub = fleet(2)
+    apply(hub, deployment(1))
+    clock = Clock()
+    new = deployment(2)
+    honest = hub.configuration
+
+    def lagging(configuration_id: str) -> Configuration:
+        found = honest(configuration_id)
+        return with_changes(found, counts={}, results={}) if clock.now < 300 else found
+
+    hub.configuration = lagging  # type: ignore[method-assign] # the hub works its metrics out every five minutes
+    apply(hub, new, patience=clock.patience())
+    assert clock.now >= 300
+
+
+def test_nothing_of_others_is_touched() -> None:
+    hub = fleet(1)
+    other = foreign("scorer-of-somebody", 5, labels={"owner": "me"})
+    hub.create_configuration(other)
+    hub.create_configuration(foreign("another", 6, labels={NAME_LABEL: "another"}))
+    apply(hub, deployment(1))
+    apply(hub, deployment(2))
+    assert {found.id for found in hub.configurations()} == {"scorer-of-somebody", "another", deployment(2).id}
+
+
+def test_a_name_that_is_somebody_else_s_is_refused_before_anything_is_written() -> None:
+    hub = fleet(1)
+    hub.create_configuration(foreign("scorer", 5))
+    hub.writes.clear()
+    with pytest.raises(InputError, match="manifestgen has not made") as caught:
+        apply(hub, deployment(1))
+    assert "choose another name" in caught.value.fix
+    assert hub.writes == []
+
+
+def test_a_full_hub_is_said_before_anything_is_written() -> None:
+    hub = fleet(1)
+    for number in range(100):
+        hub.create_configuration(foreign(f"other-{number}", 1, "tags.site = 'nowhere'"))
+    hub.writes.clear()
+    with pytest.raises(CloudError, match="the hub has 100 deployments, and takes 100"):
+        apply(hub, deployment(1))
+    assert hub.writes == []
+
+
+def test_one_that_lost_its_label_meanwhile_is_not_deleted() -> None:
+    hub = fleet(1)
+    apply(hub, deployment(1))
+    old = hub.configurations()[0]
+
+    def rob(name: str) -> None:
+        if name == "create":
+            hub.before = lambda name: None
+            hub.update_configuration(with_changes(old, labels={}))
+
+    hub.before = rob
+    with pytest.raises(CloudError, match="lost the label"):
+        apply(hub, deployment(2))
+    assert old.id in {found.id for found in hub.configurations()}
+
+
+@pytest.mark.parametrize("change", ["create", "update", "delete"])
+def test_a_lost_answer_is_looked_after(change: str) -> None:
+    hub = fleet(2)
+    apply(hub, deployment(1))
+    hub.lose = [change]
+    steps: list[str] = []
+    assert apply(hub, deployment(2), observer=Observer(step=steps.append)).changed
+    assert [step.split()[0] for step in steps] == ["created", "deleted", "changed"]
+    assert hub.lose == []
+    assert [(found.id, found.priority) for found in hub.configurations()] == [(deployment(2).id, 10)]
+
+
+def test_an_abort_brings_the_former_content_back() -> None:
+    hub = fleet(4)
+    apply(hub, deployment(1))
+    hub.bad_images = {"acme.azurecr.io/scorer:2": "Could not pull image"}
+    with pytest.raises(FoundError) as caught:
+        apply(hub, deployment(2), goal=Goal(abort_if_failing=0.02))
+    assert "4 of 4 devices fail (100.0%, more than 2.0%)" in caught.value.what
+    assert "Could not pull image" in caught.value.what
+    assert f"4 of 4 devices are back at {deployment(1).id!r}" in caught.value.what
+    assert images(hub, 4) == {"acme.azurecr.io/scorer:1"}
+    assert [found.id for found in hub.configurations()] == [deployment(1).id]
+
+
+def test_a_failure_that_passes_does_not_abort() -> None:
+    hub = fleet(2)
+    apply(hub, deployment(1))
+    hub.bad_images = {"acme.azurecr.io/scorer:2": "Could not pull image"}
+    clock = Clock()
+
+    def better(now: float) -> None:
+        if now > 30 and hub.bad_images:
+            hub.bad_images = {}
+            for device in ("edge-00", "edge-01"):
+                hub._obey(hub._find(device))
+
+    clock.waited = better
+    assert apply(hub, deployment(2), patience=clock.patience(), goal=Goal(abort_if_failing=0.02)).finished
+
+
+def test_failures_that_are_allowed_are_not_waited_for() -> None:
+    hub = fleet(10)
+    apply(hub, deployment(1))
+    hub.bad_images, hub.broken = {"acme.azurecr.io/scorer:2": "Could not pull image"}, {"edge-04"}
+    outcome = apply(hub, deployment(2), goal=Goal(abort_if_failing=0.1))
+    assert outcome.finished
+    assert outcome.progress is not None and (outcome.progress.healthy, outcome.progress.failing) == (9, 1)
+    hub.bad_images["acme.azurecr.io/scorer:3"] = "Could not pull image"
+    with pytest.raises(FoundError, match="1 of 10 devices fail"):
+        apply(hub, deployment(3), goal=Goal(abort_if_failing=0.09))
+
+
+def test_a_module_that_crashes_is_a_failure_although_the_hub_counts_success() -> None:
+    hub = fleet(2)
+    apply(hub, deployment(1))
+    clock = Clock()
+
+    def crash(now: float) -> None:
+        agent = hub.module_twin("edge-00", "$edgeAgent")
+        assert agent is not None
+        modules = {"scorer": {**agent.reported["modules"]["scorer"], "runtimeStatus": "backoff"}}
+        hub.report("edge-00", "$edgeAgent", {**agent.reported, "modules": modules})
+
+    hub.changed = lambda: crash(0) if len(hub.configurations()) == 2 else None
+    with pytest.raises(FoundError, match="1 of 2 devices fail"):
+        apply(hub, deployment(2), patience=clock.patience(), goal=Goal(abort_if_failing=0.1))
+
+
+def test_an_abort_of_a_first_deployment_says_that_there_is_nothing_to_go_back_to() -> None:
+    hub = fleet(1)
+    hub.bad_images = {"acme.azurecr.io/scorer:1": "no such image"}
+    with pytest.raises(FoundError, match="there was none before it"):
+        apply(hub, deployment(1), goal=Goal(abort_if_failing=0.0))
+    assert hub.configurations() == []
+
+
+@pytest.mark.parametrize("goal", [Goal(abort_if_failing=0.0), Goal(restore=True)])
+@pytest.mark.parametrize(("priority", "said"), [(20, "it has its former settings again"), (10, "nothing was changed")])
+def test_a_deployment_that_was_there_is_not_deleted_because_its_devices_fail(
+    goal: Goal, priority: int, said: str
+) -> None:
+    hub = fleet(2)
+    apply(hub, deployment(1))
+    hub.bad_images = {"acme.azurecr.io/scorer:1": "no such image"}
+    hub.add("edge-02", tags={"site": "lab"})
+    with pytest.raises(FoundError, match=said):
+        apply(hub, deployment(1, priority=priority), goal=goal)
+    assert current(hub, "scorer") == deployment(1)
+
+
+def test_without_waiting_both_stay_until_it_is_run_again() -> None:
+    hub = fleet(2)
+    apply(hub, deployment(1))
+    outcome = apply(hub, deployment(2), wait=False)
+    assert (outcome.finished, outcome.progress) == (False, None)
+    assert len(hub.configurations()) == 2
+    assert apply(hub, deployment(2)).finished
+    assert len(hub.configurations()) == 1
+
+
+def test_going_back_in_the_middle_of_a_replacement_raises_the_old_one_again() -> None:
+    hub = fleet(2)
+    apply(hub, deployment(1))
+    apply(hub, deployment(2), wait=False)
+    assert images(hub, 2) == {"acme.azurecr.io/scorer:2"}
+    apply(hub, deployment(1))
+    assert images(hub, 2) == {"acme.azurecr.io/scorer:1"}
+    assert [(found.id, found.priority) for found in hub.configurations()] == [(deployment(1).id, 10)]
+
+
+def test_going_back_where_the_next_priority_is_taken_says_what_to_do() -> None:
+    hub = fleet(2)
+    apply(hub, deployment(1))
+    apply(hub, deployment(2), wait=False)
+    hub.create_configuration(foreign("neighbour", 12, "tags.site = 'shop'"))
+    with pytest.raises(InputError, match="priority 12 is somebody else's") as caught:
+        apply(hub, deployment(1))
+    assert "--priority" in caught.value.fix
+
+
+def test_ctrl_c_says_what_was_done() -> None:
+    hub = fleet(1)
+    apply(hub, deployment(1))
+    hub.connect("edge-00", connected=False)
+    clock = Clock()
+
+    def stop(now: float) -> None:
+        raise KeyboardInterrupt
+
+    clock.waited = stop
+    with pytest.raises(Interrupted, match=f"created '{deployment(2).id}' with priority 11"):
+        apply(hub, deployment(2), patience=clock.patience())
+
+
+def test_the_former_state_is_kept_before_the_first_change() -> None:
+    hub = fleet(1)
+    kept: list[Deployment] = []
+    observer = Observer(snapshot=kept.append)
+    apply(hub, deployment(1), observer=observer)
+    assert kept == []
+    apply(hub, deployment(1, priority=12), observer=observer)
+    assert kept == [deployment(1)]
+    apply(hub, deployment(1, priority=12), observer=observer)
+    assert kept == [deployment(1)]
+    apply(hub, deployment(2), observer=observer)
+    assert kept == [deployment(1), deployment(1, priority=12)]
+
+    def full(deployment: Deployment) -> None:
+        raise InputError("the disk is full", fix="make room")
+
+    hub.writes.clear()
+    with pytest.raises(InputError, match="full"):
+        apply(hub, deployment(3), observer=Observer(snapshot=full))
+    assert hub.writes == []
+
+
+def test_an_interrupted_replacement_does_not_make_its_priority_and_condition_last() -> None:
+    hub = fleet(4)
+    apply(hub, deployment(1))
+    hub.connect("edge-03", connected=False)
+    with pytest.raises(FoundError, match="stage 1 of 2"):
+        apply(hub, deployment(2), stages=parse("99%"))
+    known = current(hub, "scorer")
+    assert known is not None
+    assert (known.id, known.condition, known.priority) == (deployment(2).id, "tags.site = 'lab'", 10)
+    hub.connect("edge-03", connected=True)
+    hub._obey(hub._find("edge-03"))
+    apply(hub, known)
+    assert current(hub, "scorer") == deployment(2)
+
+
+def test_a_first_rollout_in_stages_that_was_interrupted_needs_its_condition() -> None:
+    hub = fleet(4)
+    for number in range(4):
+        hub.connect(f"edge-{number:02}", connected=False)
+    with pytest.raises(FoundError):
+        apply(hub, deployment(1), stages=parse("1%"))
+    with pytest.raises(InputError, match="in stages and was interrupted"):
+        current(hub, "scorer")
+    assert current(hub, "scorer", condition="tags.site = 'lab'") == deployment(1)
+
+
+def test_several_interrupted_replacements_do_not_make_priorities_creep_up() -> None:
+    hub = fleet(1)
+    for version in (1, 2, 3, 4):
+        known = current(hub, "scorer")
+        apply(hub, deployment(version, priority=known.priority if known else 10), wait=False)
+    assert [found.priority for found in survey(hub, "scorer").generations] == [13, 12, 11, 10]
+    apply(hub, deployment(4, priority=current(hub, "scorer").priority))  # type: ignore[union-attr] # it is there
+    assert [(found.id, found.priority) for found in hub.configurations()] == [(deployment(4).id, 10)]
+
+
+def test_a_priority_for_the_time_being_does_not_last_when_the_old_one_is_gone_already() -> None:
+    hub = fleet(1)
+    apply(hub, deployment(1))
+    hub.update_configuration = lambda configuration: (_ for _ in ()).throw(Killed())  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        apply(hub, deployment(2))
+    del hub.update_configuration
+    assert [(found.id, found.priority) for found in hub.configurations()] == [(deployment(2).id, 11)]
+
+    kept: list[Deployment] = []
+    known = current(hub, "scorer")
+    assert known == deployment(2)
+    apply(hub, known, observer=Observer(snapshot=kept.append))
+
+    (only,) = hub.configurations()
+    assert (only.id, only.priority, only.labels) == (deployment(2).id, 10, {NAME_LABEL: "scorer"})
+    assert kept == []
+
+
+def test_a_priority_that_was_asked_for_lasts() -> None:
+    hub = fleet(1)
+    apply(hub, deployment(1))
+    apply(hub, deployment(2, priority=50), wait=False)
+    assert current(hub, "scorer") == deployment(2, priority=50)
+    apply(hub, deployment(3, priority=50), wait=False)
+    assert current(hub, "scorer") == deployment(3, priority=50)
+
+
+def test_a_layer_that_leaves_the_agent_empty_is_only_waited_for_to_be_targeted() -> None:
+    hub = fleet(2)
+    apply(hub, deployment(1))
+    routes = {"$edgeAgent": {}, "$edgeHub": {"properties.desired.routes.more": "FROM /messages/* INTO $upstream"}}
+    outcome = apply(hub, deployment(0, name="routes", content={"modulesContent": routes}, priority=20))
+    assert outcome.progress is not None and not outcome.progress.counted
+
+
+def test_killed_at_every_request_and_run_again_no_device_is_ever_without_the_module() -> None:
+    """Each request may be the last: before it is sent, or after it was taken."""
+    asked = parse("25%,100%")
+
+    def walk(last: int, *, taken: bool) -> bool:
+        """Kill the run at a request, look at the devices all the while, run again; whether it came so far."""
+        hub = fleet(4)
+        apply(hub, deployment(1))
+        seen = 0
+        reads = ("configurations", "configuration", "query")
+        writes = ("create_configuration", "update_configuration", "delete_configuration")
+
+        def no_gap() -> None:
+            for number in range(4):
+                device = f"edge-{number:02}"
+                winner = hub.targeting(device)[0]
+                assert "scorer" in winner.content["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]
+                assert hub.running(device)["scorer"] in ("acme.azurecr.io/scorer:1", "acme.azurecr.io/scorer:2")
+
+        def deadly(name: str) -> Any:
+            honest = getattr(hub, name)
+
+            def call(*args: Any) -> Any:
+                nonlocal seen
+                seen += 1
+                no_gap()
+                if seen == last and not taken:
+                    raise Killed
+                try:
+                    return honest(*args)
+                finally:
+                    no_gap()
+                    if seen == last:
+                        raise Killed
+
+            return call
+
+        for name in (*reads, *writes):
+            setattr(hub, name, deadly(name))
+        killed = True
+        try:
+            apply(hub, deployment(2), stages=asked)
+            killed = False
+        except Killed:
+            last = 0
+            apply(hub, deployment(2), stages=asked)
+        for name in (*reads, *writes):
+            delattr(hub, name)
+        assert [(found.id, found.priority) for found in hub.configurations()] == [(deployment(2).id, 10)]
+        assert images(hub, 4) == {"acme.azurecr.io/scorer:2"}
+        assert hub.configurations()[0].labels == {NAME_LABEL: "scorer"}
+        return killed
+
+    for taken in (False, True):
+        last = 1
+        while walk(last, taken=taken):
+            last += 1
+        assert last > 10

@@ -1,0 +1,350 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from fakes.hub import FakeHub
+
+from manifestgen.cloud import Hub
+from manifestgen.device.apply import Outcome, Patience, apply, carry_out, read_state, wait
+from manifestgen.device.plan import Plan, plan
+from manifestgen.device.rollout import Rollout, State
+from manifestgen.errors import (
+    CloudError,
+    FoundError,
+    InputError,
+    Interrupted,
+    ManifestgenError,
+    NotFoundError,
+    ReplacedError,
+    UnconfirmedError,
+)
+from manifestgen.manifest.manifest import Manifest
+
+DEVICE = "edge-01"
+QUICK = Patience(timeout=60, grace=5, first=1, longest=1)
+
+
+def manifest(*names: str, image: str = "acme.azurecr.io/scorer:1") -> Manifest:
+    module = {"type": "docker", "status": "running", "settings": {"image": image, "createOptions": "{}"}}
+    hub = {"type": "docker", "status": "running", "settings": {"image": "mcr.microsoft.com/azureiotedge-hub:1.6"}}
+    agent = {"type": "docker", "settings": {"image": "mcr.microsoft.com/azureiotedge-agent:1.6"}}
+    return Manifest.of(
+        {
+            "modulesContent": {
+                "$edgeAgent": {
+                    "properties.desired": {
+                        "schemaVersion": "1.1",
+                        "runtime": {"type": "docker", "settings": {}},
+                        "systemModules": {"edgeAgent": agent, "edgeHub": hub},
+                        "modules": {name: module for name in names},
+                    }
+                },
+                "$edgeHub": {"properties.desired": {"schemaVersion": "1.1", "routes": {}}},
+            }
+        }
+    )
+
+
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.pauses: list[float] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
+def planned(hub: Hub, *names: str) -> Plan:
+    return plan(manifest(*names), read_state(hub, DEVICE))
+
+
+def waited(hub: Hub, patience: Patience = QUICK) -> tuple[Rollout, list[Rollout], Clock]:
+    clock, seen = Clock(), []
+    rollout = wait(hub, DEVICE, patience, seen.append, clock=clock, sleep=clock.sleep)
+    return rollout, seen, clock
+
+
+def permit(_: Plan) -> None: ...
+
+
+def test_a_plan_is_sent_once_and_then_there_is_nothing_to_change() -> None:
+    hub = FakeHub(DEVICE)
+    assert apply(planned(hub, "scorer"), hub)
+    again = planned(hub, "scorer")
+    assert again.changes == ()
+    assert not apply(again, hub)
+    assert len(hub.applied) == 1
+
+
+def test_somebody_elses_change_since_the_plan_stops_it() -> None:
+    hub = FakeHub(DEVICE)
+    mine = planned(hub, "scorer")
+    apply(planned(hub, "other"), hub)
+    with pytest.raises(CloudError, match="changed by somebody else"):
+        apply(mine, hub)
+    assert len(hub.applied) == 1
+
+
+def test_a_lost_answer_is_verified_by_reading_and_not_sent_again() -> None:
+    hub = FakeHub(DEVICE)
+    hub.lost_answers = 1
+    assert apply(planned(hub, "scorer"), hub)
+    assert len(hub.applied) == 1
+
+
+def test_a_request_that_did_not_arrive_is_sent_again() -> None:
+    hub = FakeHub(DEVICE)
+    hub.trouble["set_modules"] = [UnconfirmedError("reset", fix="look")]
+    assert apply(planned(hub, "scorer"), hub)
+    assert len(hub.applied) == 1
+
+
+def test_a_request_that_never_arrives_is_given_up() -> None:
+    hub = FakeHub(DEVICE)
+    hub.trouble["set_modules"] = [UnconfirmedError("reset", fix="look")] * 4
+    with pytest.raises(UnconfirmedError):
+        apply(planned(hub, "scorer"), hub)
+    assert hub.applied == []
+
+
+def test_an_unknown_device_is_said_to_be_unknown() -> None:
+    with pytest.raises(NotFoundError):
+        read_state(FakeHub(), DEVICE)
+
+
+def test_a_device_that_is_no_edge_device_is_refused_before_anything_is_sent() -> None:
+    hub = FakeHub()
+    hub.add(DEVICE, edge=False)
+    with pytest.raises(CloudError, match="not an IoT Edge device"):
+        planned(hub, "scorer")
+
+
+def test_an_automatic_deployment_on_the_device_is_warned_of() -> None:
+    hub = FakeHub(DEVICE)
+    hub.target(DEVICE, {"fleet-1": "applied"})
+    (warning,) = planned(hub, "scorer").warnings
+    assert "'fleet-1'" in warning
+
+
+def test_waiting_ends_when_the_device_runs_it_in_two_reads() -> None:
+    hub = FakeHub(DEVICE, obedient=True)
+    apply(planned(hub, "scorer"), hub)
+    rollout, seen, _ = waited(hub)
+    assert rollout.state is State.HEALTHY
+    assert len(seen) == 2
+
+
+def test_a_refusal_ends_the_waiting_at_once() -> None:
+    hub = FakeHub(DEVICE)
+    apply(planned(hub, "scorer"), hub)
+    hub.report(
+        DEVICE, "$edgeAgent", {"lastDesiredVersion": 1, "lastDesiredStatus": {"code": 400, "description": "bad"}}
+    )
+    with pytest.raises(FoundError, match="refused it: 400 bad"):
+        waited(hub)
+
+
+def test_a_failure_that_the_agent_tries_again_gets_its_grace() -> None:
+    hub = FakeHub(DEVICE)
+    apply(planned(hub, "scorer"), hub)
+    version = read_state(hub, DEVICE).version
+    trouble = {"code": 500, "description": "Could not pull image: dial tcp: i/o timeout"}
+    hub.report(DEVICE, "$edgeAgent", {"lastDesiredVersion": version, "lastDesiredStatus": trouble})
+    clock = Clock()
+    with pytest.raises(FoundError, match="cannot reach the registry"):
+        wait(hub, DEVICE, QUICK, clock=clock, sleep=clock.sleep)
+    assert QUICK.grace <= clock.now < QUICK.timeout
+
+
+def test_an_offline_device_is_waited_for_until_time_is_up_and_the_reason_is_said() -> None:
+    hub = FakeHub(DEVICE)
+    apply(planned(hub, "scorer"), hub)
+    hub.connect(DEVICE, connected=False)
+    clock = Clock()
+    with pytest.raises(FoundError, match="not running after 60 s: the device is offline") as caught:
+        wait(hub, DEVICE, QUICK, clock=clock, sleep=clock.sleep)
+    assert "--timeout" in caught.value.fix
+
+
+def test_pauses_between_reads_grow_to_spare_the_hub() -> None:
+    hub = FakeHub(DEVICE)
+    apply(planned(hub, "scorer"), hub)
+    clock = Clock()
+    with pytest.raises(FoundError):
+        wait(hub, DEVICE, Patience(timeout=100, first=0.5, longest=10), clock=clock, sleep=clock.sleep)
+    assert clock.pauses[0] == 0.5
+    assert max(clock.pauses) == 10
+    assert clock.pauses[:8] == sorted(clock.pauses[:8])
+
+
+def test_modules_that_the_manifest_does_not_name_are_not_removed_without_prune() -> None:
+    hub = FakeHub(DEVICE)
+    apply(planned(hub, "a", "b"), hub)
+    wiping = planned(hub, "b", "c")
+    with pytest.raises(InputError, match="would remove 'a'"):
+        carry_out(wiping, hub, permit=permit, snapshot=permit)
+    assert carry_out(wiping, hub, permit=permit, snapshot=permit, prune=True) == Outcome(applied=True, rollout=None)
+    assert {"b", "c"} <= set(hub.modules(DEVICE))
+    assert "a" not in hub.modules(DEVICE)
+
+
+def test_whoever_is_asked_can_stop_it() -> None:
+    def refuse(plan: Plan) -> None:
+        raise Interrupted("nothing was changed", fix="run it again")
+
+    hub = FakeHub(DEVICE)
+    with pytest.raises(Interrupted):
+        carry_out(planned(hub, "scorer"), hub, permit=refuse, snapshot=permit)
+    assert hub.applied == []
+
+
+def test_nobody_is_asked_when_there_is_nothing_to_change() -> None:
+    hub = FakeHub(DEVICE, obedient=True)
+    apply(planned(hub, "scorer"), hub)
+    asked: list[Any] = []
+    outcome = carry_out(
+        planned(hub, "scorer"), hub, permit=asked.append, snapshot=asked.append, patience=Patience(first=0.001)
+    )
+    assert not outcome.applied
+    assert asked == []
+
+
+def test_interrupted_while_waiting_says_that_the_modules_are_set() -> None:
+    def interrupt(rollout: Rollout) -> None:
+        raise KeyboardInterrupt
+
+    hub = FakeHub(DEVICE)
+    with pytest.raises(Interrupted, match="are set, whether they run was not waited for"):
+        carry_out(planned(hub, "scorer"), hub, permit=permit, snapshot=permit, patience=QUICK, report=interrupt)
+
+
+def test_what_the_device_had_is_kept_before_it_is_changed() -> None:
+    hub = FakeHub(DEVICE)
+    apply(planned(hub, "a"), hub)
+    kept: list[Plan] = []
+    carry_out(planned(hub, "a", "b"), hub, permit=permit, snapshot=kept.append)
+    assert sorted(Manifest.of(kept[0].before).section("$edgeAgent").whole.value["modules"]) == ["a"]  # type: ignore[union-attr]
+
+
+def test_a_snapshot_that_cannot_be_kept_keeps_the_device_as_it_is() -> None:
+    def full(plan: Plan) -> None:
+        raise InputError("the snapshot cannot be kept: no space left on device", fix="make room")
+
+    hub = FakeHub(DEVICE)
+    with pytest.raises(InputError):
+        carry_out(planned(hub, "a"), hub, permit=permit, snapshot=full)
+    assert hub.applied == []
+
+
+class RefusingHub(FakeHub):
+    """Its devices refuse manifests with a module of this name."""
+
+    def set_modules(self, device_id: str, content: Mapping[str, Any]) -> None:
+        bad = "bad" in content["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]
+        self.obedient = not bad
+        super().set_modules(device_id, content)
+        if bad:
+            refusal = {"code": 400, "description": "Agent configuration format is invalid."}
+            # It reports the version that it still runs.
+            self.report(device_id, "$edgeAgent", {"lastDesiredVersion": -1, "lastDesiredStatus": refusal})
+
+
+def test_rollback_on_failure_goes_back_and_reports_both() -> None:
+    hub = RefusingHub(DEVICE)
+    apply(planned(hub, "good"), hub)
+    quick = Patience(timeout=5, first=0.001, longest=0.001)
+    with pytest.raises(FoundError, match=r"refused it: 400 .*; it runs again what it had before"):
+        carry_out(planned(hub, "good", "bad"), hub, permit=permit, snapshot=permit, patience=quick, rollback=True)
+    agent = hub.module_twin(DEVICE, "$edgeAgent")
+    assert agent is not None
+    assert sorted(agent.desired["modules"]) == ["good"]
+
+
+def test_rollback_on_failure_of_a_first_apply_says_that_there_is_nothing_to_go_back_to() -> None:
+    hub = RefusingHub(DEVICE)
+    with pytest.raises(FoundError, match="nothing to go back to"):
+        carry_out(planned(hub, "bad"), hub, permit=permit, snapshot=permit, patience=QUICK, rollback=True)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "error", "words"),
+    [
+        (CloudError("503", where="the hub", fix="try later"), CloudError, "did not succeed: the hub: 503"),
+        (KeyboardInterrupt(), Interrupted, "may or may not have been sent"),
+    ],
+)
+def test_what_stops_the_way_back_does_not_hide_that_the_device_failed(
+    trouble: BaseException, error: type[ManifestgenError], words: str
+) -> None:
+    class Stopped(RefusingHub):
+        def set_modules(self, device_id: str, content: Mapping[str, Any]) -> None:
+            if len(self.applied) == 2:
+                raise trouble
+            super().set_modules(device_id, content)
+
+    hub = Stopped(DEVICE)
+    apply(planned(hub, "good"), hub)
+    quick = Patience(timeout=5, first=0.001, longest=0.001)
+    with pytest.raises(error, match=f"refused it: 400 .*; going back to what it had {words}") as caught:
+        carry_out(planned(hub, "good", "bad"), hub, permit=permit, snapshot=permit, patience=quick, rollback=True)
+    assert caught.value.fix == "go back with 'manifestgen rollback --device edge-01'"
+
+
+@pytest.mark.parametrize("rollback", [False, True])
+@pytest.mark.parametrize("when", ["before the first read", "while it is waited for"])
+def test_modules_that_somebody_else_set_meanwhile_are_said_and_left_alone(when: str, rollback: bool) -> None:
+    class Crowded(FakeHub):
+        def set_modules(self, device_id: str, content: Mapping[str, Any]) -> None:
+            super().set_modules(device_id, content)
+            if when == "before the first read" and len(self.applied) == 2:
+                super().set_modules(device_id, manifest("theirs").content)
+
+    hub = Crowded(DEVICE)
+    apply(planned(hub, "before"), hub)
+
+    def interfere(rollout: Rollout) -> None:
+        if len(hub.applied) == 2:
+            hub.set_modules(DEVICE, manifest("theirs").content)
+
+    quick = Patience(timeout=5, first=0.001, longest=0.001)
+    mine = planned(hub, "before", "mine")
+    with pytest.raises(ReplacedError, match="somebody else set other modules meanwhile"):
+        carry_out(mine, hub, permit=permit, snapshot=permit, patience=quick, rollback=rollback, report=interfere)
+    agent = hub.module_twin(DEVICE, "$edgeAgent")
+    assert agent is not None
+    assert sorted(agent.desired["modules"]) == ["theirs"]
+    assert len(hub.applied) == 3
+
+
+def test_without_rollback_a_failure_leaves_the_device_as_asked() -> None:
+    hub = RefusingHub(DEVICE)
+    apply(planned(hub, "good"), hub)
+    with pytest.raises(FoundError):
+        carry_out(planned(hub, "good", "bad"), hub, permit=permit, snapshot=permit, patience=QUICK)
+    agent = hub.module_twin(DEVICE, "$edgeAgent")
+    assert agent is not None
+    assert "bad" in agent.desired["modules"]
+
+
+def test_trouble_after_the_modules_were_set_says_that_they_are() -> None:
+    class Deaf(FakeHub):
+        def set_modules(self, device_id: str, content: Mapping[str, Any]) -> None:
+            super().set_modules(device_id, content)
+            self.trouble["module_twin"] = [
+                CloudError("503 Service Unavailable", where="the hub", fix="try again later")
+            ]
+
+    hub = Deaf(DEVICE)
+    with pytest.raises(
+        CloudError, match="its modules are set; whether they run could not be read: the hub: 503"
+    ) as caught:
+        carry_out(planned(hub, "scorer"), hub, permit=permit, snapshot=permit, patience=QUICK)
+    assert caught.value.fix == "try again later"
