@@ -38,7 +38,7 @@ def command(device_id: str, out: str, secrets: str | None, hub: str | None, cons
     from manifestgen.render import with_placeholders
 
     state = read_state(open_hub(hub, project_here()), device_id)
-    content = export({name: twin.desired for name, twin in state.twins.items()})
+    content = export({name: twin.desired for name, twin in state.twins.items()}).content
     target = Path(out)
     inline = secrets == "inline" or (secrets is None and out != "-" and not is_special(target))
     if not inline:

@@ -67,7 +67,7 @@ def apply(plan: Plan, hub: Hub) -> bool:
         try:
             hub.set_modules(plan.device, plan.manifest.content)
         except UnconfirmedError:
-            if not diff(read_state(hub, plan.device).content, plan.manifest.content):
+            if not diff(Manifest.of(read_state(hub, plan.device).content), plan.manifest):
                 return True
             if attempt == _ATTEMPTS:
                 raise
@@ -280,9 +280,8 @@ def _go_back(plan: Plan) -> str:
 
 def _make_sure(agent: Twin, sent: Manifest, device_id: str) -> None:
     """Raise ReplacedError unless `$edgeAgent` is to run what was sent."""
-    wanted = sent.content["modulesContent"].get("$edgeAgent", {})
-    found = {"properties.desired": agent.desired}
-    if diff({"modulesContent": {"$edgeAgent": found}}, {"modulesContent": {"$edgeAgent": wanted}}):
+    wanted = Manifest.of({"modulesContent": {"$edgeAgent": sent.entries.get("$edgeAgent", {})}})
+    if diff(Manifest.of_twins({"$edgeAgent": agent.desired}), wanted):
         raise ReplacedError(
             f"somebody else set other modules meanwhile (version {agent.desired_version})",
             where=f"device {device_id!r}",

@@ -128,7 +128,7 @@ def latest_other(hub: str, device: str, root: Path, content: Mapping[str, Any]) 
         InputError: there is none.
     """
     for snapshot in snapshots(hub, device, root):
-        if diff(content, snapshot.content):
+        if diff(Manifest.of(content), Manifest.of(snapshot.content)):
             return snapshot
     raise InputError(
         "there is no snapshot to go back to",

@@ -20,6 +20,7 @@ import msgspec
 from manifestgen.cloud import BulkHub
 from manifestgen.compare.diff import diff
 from manifestgen.errors import BusyError, CloudError, DeniedError, UnconfirmedError
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.section import DESIRED
 from manifestgen.rows.journal import Journal, State
 from manifestgen.rows.pace import Pace, Stopped
@@ -266,7 +267,7 @@ class _Delivery:
             self.pace.turn()
             found = self.hub.desired(self.sent.device, name)
             self.pace.answered()
-            if found is None or diff(_one(name, found), _one(name, entry[DESIRED])):
+            if found is None or diff(Manifest.of_twins({name: found}), Manifest.of_twins({name: entry[DESIRED]})):
                 return False
         return True
 
@@ -282,7 +283,3 @@ class _Delivery:
 
     def _settle(self, outcome: str, **more: str) -> None:
         self.journal.settle(self.sent.row, self.sent.device, outcome, **more)
-
-
-def _one(name: str, desired: Any) -> dict[str, Any]:
-    return {"modulesContent": {name: {DESIRED: desired}}}

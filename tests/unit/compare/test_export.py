@@ -3,7 +3,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from manifestgen.compare.export import export
+from manifestgen.compare.export import export as export_manifest
+
+
+def export(twins: dict[str, Any]) -> dict[str, Any]:
+    return dict(export_manifest(twins).content)
 
 
 def desired(content: dict[str, Any], name: str = "$edgeAgent") -> Any:
