@@ -21,13 +21,12 @@ from manifestgen.device.apply import Outcome, Patience, carry_out, read_state
 from manifestgen.device.plan import DeviceState, Plan, plan
 from manifestgen.device.rollout import Rollout
 from manifestgen.errors import FoundError, InputError
-from manifestgen.gate import admit, settable, verify
+from manifestgen.gate import require_applicable, require_manifest, require_no_errors
 from manifestgen.images.build import Patience as BuildPatience
 from manifestgen.images.build import Reporter, prepare
 from manifestgen.images.pin import moved, pin
 from manifestgen.images.preflight import Pull, State, device_platform, digests, insist, locked_images, preflight
-from manifestgen.manifest.document import Document, read
-from manifestgen.manifest.dump import dump
+from manifestgen.manifest.document import Document, of_manifest
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.project import lock
 from manifestgen.project.load import Project
@@ -144,14 +143,14 @@ def deploy(
             insist(tags)
             manifest = pin(manifest, digests(tags))
         observer.step("render", f"modules {names}{logins}{', images by digest' if pins else ''}")
-        document = read(dump(manifest.content), "the rendered manifest")
+        document = of_manifest(manifest, "the rendered manifest")
         if device is None:
-            settable(document, layered=True)
-            verify(document, ignore=_ignored(project), force=options.force, report=_told(observer))
+            require_manifest(document, layered=True)
+            require_no_errors(document, ignore=_ignored(project), force=options.force, report=_told(observer))
             if distribution is not None:
                 _preflight(project, manifest, tags, distribution, None, observer, options)
             return _to_fleet(project, manifest, services, observer, options, reference)
-        admit(document, ignore=_ignored(project), force=options.force, report=_told(observer))
+        require_applicable(document, ignore=_ignored(project), force=options.force, report=_told(observer))
         state = read_state(services.hub, device)
         if distribution is not None:
             _preflight(project, manifest, tags, distribution, _platform(state), observer, options)

@@ -118,12 +118,12 @@ def patience(timeout: float, pause: float = 0.0) -> Patience:
 def _document(file: Path, given: Arguments, console: Console, *, force: bool) -> Document:
     """The manifest, checked; a layer if it is one or shall be one."""
     from manifestgen.cli._manifest import findings_reporter, load_document, warn_of_credentials
-    from manifestgen.gate import settable, verify
-    from manifestgen.manifest.document import Kind, read
+    from manifestgen.gate import require_manifest, require_no_errors
+    from manifestgen.manifest.document import Kind, with_data
 
     noticed: list[str] = []
     document = load_document(file, noticed.append)
-    manifest = settable(document, layered=True)
+    manifest = require_manifest(document, layered=True)
     if given.layered and document.kind is Kind.MANIFEST:
         if manifest.agent.whole is not None:
             raise InputError(
@@ -131,16 +131,16 @@ def _document(file: Path, given: Arguments, console: Console, *, force: bool) ->
                 where=document.name,
                 fix="set 'properties.desired.modules.NAME' instead, or drop --layered",
             )
-        document = read(document.text, document.name, layered=True)
+        document = with_data(document, document.data, layered=True)
     elif given.base is not None and document.kind is not Kind.LAYERED:
         raise InputError("--base is about layers, and this is none", where=document.name, fix="drop --base")
-    verify(document, force=force, report=findings_reporter(console))
+    require_no_errors(document, force=force, report=findings_reporter(console))
     warn_of_credentials(file, manifest, noticed, console)
     return document
 
 
 def _manifest(document: Document) -> Mapping[str, Any]:
-    assert document.manifest is not None  # noqa: S101 - `settable` has made sure
+    assert document.manifest is not None  # noqa: S101 - `require_manifest` has made sure
     return document.manifest.content
 
 
@@ -148,9 +148,9 @@ def _base(file: Path | None) -> tuple[str, Mapping[str, Any]] | None:
     if file is None:
         return None
     from manifestgen.cli._manifest import load_document
-    from manifestgen.gate import settable
+    from manifestgen.gate import require_manifest
 
-    return str(file), settable(load_document(file)).content
+    return str(file), require_manifest(load_document(file)).content
 
 
 def _model(project: Project | None, document: Document) -> dict[str, str | None]:

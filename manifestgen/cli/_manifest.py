@@ -27,10 +27,11 @@ def load_manifest(file: Path, console: Console, *, force: bool) -> Manifest:
         InputError: it cannot be read, is no manifest, or a placeholder has no value.
         FoundError: `check` finds errors in it.
     """
-    from manifestgen.gate import admit
+    from manifestgen.gate import require_applicable
 
     noticed: list[str] = []
-    manifest = admit(load_document(file, noticed.append), force=force, report=findings_reporter(console))
+    document = load_document(file, noticed.append)
+    manifest = require_applicable(document, force=force, report=findings_reporter(console))
     warn_of_credentials(file, manifest, noticed, console)
     return manifest
 
@@ -46,11 +47,11 @@ def load_document(file: Path, notice: Callable[[str], None] = lambda text: None)
     Raises:
         InputError: it cannot be read, or a placeholder has no value.
     """
-    from manifestgen.gate import resolve
+    from manifestgen.credentials.placeholders import fill_placeholders
     from manifestgen.manifest.document import read
 
     name = "stdin" if str(file) == "-" else str(file)
-    return resolve(read(_bytes(file), name), os.environ, functools.partial(_from_project, file, notice))
+    return fill_placeholders(read(_bytes(file), name), os.environ, functools.partial(_from_project, file, notice))
 
 
 def project_beside(file: Path) -> Project | None:
@@ -104,7 +105,7 @@ def findings_reporter(console: Console) -> Callable[[Document, Sequence[Finding]
 
         for finding in findings:
             if finding.severity is not Severity.INFO:
-                place = f"{document.name}:{finding.line}:{finding.column}"
+                place = f"{document.name}:{finding.place}" if finding.line else f"{document.name}: {finding.place}"
                 console.progress(f"{place}: {finding.severity.value}: {finding.message} [{finding.rule}]")
 
     return report

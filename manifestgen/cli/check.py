@@ -163,7 +163,9 @@ def _below(folder: Path) -> Iterator[str]:
 
 def _is_other(checked: Checked) -> bool:
     """Whether a file of a folder is some other JSON, such as a package.json."""
-    return any(finding.rule == "not-a-manifest" for finding in checked.findings)
+    from manifestgen.rules import BY_ID
+
+    return any(BY_ID[finding.rule].other_json for finding in checked.findings)
 
 
 def _checked(paths: Sequence[str], options: dict[str, Any], console: Console) -> list[Checked]:

@@ -35,14 +35,14 @@ def command(file: Path, device_id: str | None, platform: str | None, hub: str | 
     """
     from manifestgen.azure.registry_api import ImageRegistries
     from manifestgen.cli._manifest import load_document
-    from manifestgen.gate import settable
+    from manifestgen.gate import require_manifest
     from manifestgen.images.preflight import State, preflight
     from manifestgen.report import preflight as report
 
     if device_id is not None and platform is not None:
         what = "--device and --platform exclude each other"
         raise InputError(what, fix="drop one of the two: a device tells its own platform")
-    manifest = settable(load_document(file), layered=True)
+    manifest = require_manifest(load_document(file), layered=True)
     wanted = _platform(device_id, platform, hub)
     registries = ImageRegistries()
     try:

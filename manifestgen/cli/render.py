@@ -60,8 +60,8 @@ def command(
     image, and the lock file keeps what they say.
     """
     from manifestgen.cli._manifest import findings_reporter
-    from manifestgen.gate import verify
-    from manifestgen.manifest.document import read
+    from manifestgen.gate import require_no_errors
+    from manifestgen.manifest.document import of_manifest
     from manifestgen.manifest.dump import dump
     from manifestgen.project import load
     from manifestgen.project.files import OWNER_ONLY, PUBLIC, is_special, write_atomic
@@ -96,12 +96,12 @@ def command(
         if not inline:
             real = render_project(loaded, inline_logins(loaded, os.environ, azure), values=values, image=image).manifest
         manifest, locked = _pinned(manifest, real, console)
-    text = dump(manifest.content)
     ignored = loaded.check.ignore if loaded.check is not None else ()
-    document = read(text, "the rendered manifest")
-    verify(document, ignore=ignored, force=force, report=findings_reporter(console))
+    document = of_manifest(manifest, "the rendered manifest")
+    require_no_errors(document, ignore=ignored, force=force, report=findings_reporter(console))
     if locked:
         record(loaded, locked, __version__)
+    text = dump(manifest.content)
     if target is None:
         console.disclose(text, newline=False)
         return

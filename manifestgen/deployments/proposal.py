@@ -23,9 +23,8 @@ from manifestgen.deployments.deployment import (
     try_queries,
 )
 from manifestgen.deployments.layers import compose, is_layer, rank
-from manifestgen.gate import verify
-from manifestgen.manifest.document import Document, read
-from manifestgen.manifest.dump import dump
+from manifestgen.gate import require_no_errors
+from manifestgen.manifest.document import Document, of_manifest
 from manifestgen.manifest.manifest import Manifest
 
 # Whether two conditions overlap is a query each, and the hub allows twenty a minute.
@@ -146,15 +145,15 @@ def verify_meetings(
         proposal: of the layer.
         name: of the layer's file.
         ignore: ids of rules that do not count.
-        force: as for `gate.verify`.
+        force: as for `gate.require_no_errors`.
         report: is given all findings.
 
     Raises:
         FoundError: it has errors.
     """
     for meeting in proposal.meetings:
-        together = read(dump(meeting.content), f"{name} over {meeting.base}")
-        verify(together, ignore=ignore, force=force, report=report)
+        together = of_manifest(Manifest.of(meeting.content), f"{name} over {meeting.base}")
+        require_no_errors(together, ignore=ignore, force=force, report=report)
 
 
 def _settings(before: Configuration | None, after: Configuration) -> Iterator[FieldChange]:

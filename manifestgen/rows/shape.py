@@ -22,10 +22,10 @@ import msgspec
 
 from manifestgen.check import Finding, Severity, check
 from manifestgen.errors import CloudError, ManifestgenError
-from manifestgen.gate import admit
+from manifestgen.gate import require_applicable
 from manifestgen.manifest import twin
-from manifestgen.manifest.document import Document, Kind, read
-from manifestgen.manifest.dump import compact, dump
+from manifestgen.manifest.document import Document, Kind, of_manifest, read
+from manifestgen.manifest.dump import compact
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.section import DESIRED
 from manifestgen.project.values import merge
@@ -191,11 +191,11 @@ class Renderer:
             document = read(body, _about(row))
             findings = check(document, ignore=self._ignore)
             if any(finding.severity is Severity.ERROR for finding in findings) or not self._reported:
-                # With the lines of the text that a person would see.
-                document = read(dump(manifest.content), _about(row))
-                admit(document, ignore=self._ignore, force=self._force, report=self._tell)
+                # By their pointers: nobody sees the text that the hub is sent.
+                shown = of_manifest(manifest, _about(row))
+                require_applicable(shown, ignore=self._ignore, force=self._force, report=self._tell)
             elif document.kind is not Kind.MANIFEST:
-                admit(document, ignore=self._ignore, force=self._force)
+                require_applicable(document, ignore=self._ignore, force=self._force)
             encoded = body.encode()
         except CloudError:
             raise

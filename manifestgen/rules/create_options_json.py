@@ -7,7 +7,7 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True)
+@rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True, joins_chunks=True)
 def create_options_json(manifest: Manifest) -> Iterator[Problem]:
     """`createOptions` are not the text of a JSON object.
 

@@ -18,7 +18,7 @@ _DIGEST: Final = r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-
 _USUAL: Final = r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*)*\Z"
 
 
-@rule(Effect.DEAD, alone=True)
+@rule(Effect.DEAD, alone=True, pieces=True)
 def image_name(manifest: Manifest) -> Iterator[Problem]:
     """A module's image is a name that Docker refuses.
 

@@ -7,7 +7,7 @@ from manifestgen.manifest.manifest import locate
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.HUB)
+@rule(Effect.REFUSED, side=Side.HUB, other_json=True)
 def not_a_manifest(document: Document) -> Iterator[Problem]:
     """The file is JSON, but no deployment manifest.
 

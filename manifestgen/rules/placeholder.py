@@ -6,7 +6,7 @@ from manifestgen.manifest.document import Document, Kind
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.NOTE)
+@rule(Effect.NOTE, about_placeholders=True)
 def placeholder(document: Document) -> Iterator[Problem]:
     """A placeholder is not filled in.
 

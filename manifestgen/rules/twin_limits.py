@@ -24,9 +24,7 @@ def twin_limits(document: Document) -> Iterator[Problem]:
     if manifest is None:
         return
     shape = document.shape or twin.shape(document.data)
-    # Numbers count eight bytes however short they are written; all else counts no more than its text has.
-    small = len(document.text) + 8 * shape.numbers <= twin.MAX_DESIRED_BYTES and document.text.isascii()
-    if small and not shape.suspicious:
+    if document.counts_at_most(twin.MAX_DESIRED_BYTES) and not shape.suspicious:
         return
     # Template tools turn createOptions into a text, to which only its length matters.
     options = tuple(_options(manifest)) if document.kind is Kind.TEMPLATE and not document.leftover else ()

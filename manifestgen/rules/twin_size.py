@@ -23,8 +23,7 @@ def twin_size(document: Document) -> Iterator[Problem]:
     manifest = document.manifest
     if manifest is None:
         return
-    shape = document.shape or twin.shape(document.data)
-    if len(document.text) + 8 * shape.numbers <= _COMFORTABLE and document.text.isascii():
+    if document.counts_at_most(_COMFORTABLE):
         return
     whole = manifest.agent.whole
     if whole is None or not isinstance(whole.value, dict):

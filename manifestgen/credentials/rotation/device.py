@@ -12,9 +12,8 @@ from manifestgen.credentials.rotation.entry import Login
 from manifestgen.device.apply import Patience, apply, wait
 from manifestgen.device.plan import DeviceState, plan
 from manifestgen.errors import DeniedError, FoundError, ManifestgenError, NotFoundError
-from manifestgen.gate import verify
-from manifestgen.manifest.document import read
-from manifestgen.manifest.dump import dump
+from manifestgen.gate import require_no_errors
+from manifestgen.manifest.document import of_manifest
 from manifestgen.manifest.manifest import Manifest
 
 # A device that somebody else changes at the same time is read and changed again.
@@ -105,8 +104,8 @@ def _set(hub: Hub, state: DeviceState, login: Login) -> bool:
 
     No snapshot is kept: it would differ in the former password only, which nobody should go back to.
     """
-    content = login.put_into(state.content)
+    manifest = Manifest.of(login.put_into(state.content))
     # What is on the device was taken once; only what the hub itself would refuse now is worth stopping for.
-    verify(read(dump(content), f"the manifest of device {state.device.id!r}"), force=True)
-    planned = plan(Manifest.of(content), state)
+    require_no_errors(of_manifest(manifest, f"the manifest of device {state.device.id!r}"), force=True)
+    planned = plan(manifest, state)
     return apply(planned, hub)
