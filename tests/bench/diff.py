@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import timeit
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -48,7 +49,7 @@ def main() -> None:
     for modules in (5, 50, 500):
         before, after = manifest(modules, "1"), manifest(modules, "2")
         twins = {name: entry["properties.desired"] for name, entry in before.entries.items()}
-        works = {
+        works: dict[str, Callable[[], object]] = {
             "same": partial(diff, before, copy.deepcopy(before)),
             "all changed": partial(diff, before, after),
             "first time": partial(_first, before, after),

@@ -102,7 +102,7 @@ def apply_and_die(file: str, at: int) -> None:
     from manifestgen.deployments.replace import Patience
 
     seconds = Patience.__init__.__defaults__ or ()
-    Patience.__init__.__defaults__ = (*seconds[:2], 0.1, 0.5, *seconds[4:])  # type: ignore[misc] # to look more often
+    Patience.__init__.__defaults__ = (*seconds[:2], 0.1, 0.5, *seconds[4:])  # to look more often
     seen = 0
 
     def deadly(honest: Callable[..., Any]) -> Callable[..., Any]:

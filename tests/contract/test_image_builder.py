@@ -102,7 +102,8 @@ def sandbox_cloud(
 @pytest.fixture(params=["fake", pytest.param("azureml", marks=azureml)])
 def cloud(request: pytest.FixtureRequest) -> Cloud:
     if request.param == "azureml":
-        return request.getfixturevalue("sandbox_cloud")
+        on_sandbox: Cloud = request.getfixturevalue("sandbox_cloud")
+        return on_sandbox
     fake = FakeImageBuilder()
     return Cloud(fake, lambda: fake, lambda message, log: fake.failures.append((message, log)))
 

@@ -91,8 +91,9 @@ def test_rules_are_selected_and_ignored() -> None:
 
 @pytest.mark.parametrize("keyword", ["select", "ignore"])
 def test_unknown_rule_names_the_nearest(keyword: str) -> None:
+    unknown: dict[str, Any] = {keyword: ["route-sintax"]}
     with pytest.raises(InputError) as caught:
-        check(read("{}"), **{keyword: ["route-sintax"]})
+        check(read("{}"), **unknown)
 
     assert "route-syntax" in caught.value.fix
 

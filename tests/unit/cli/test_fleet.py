@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,8 @@ import pytest
 from fakes.hub import FakeHub
 
 from manifestgen import services as _cloud
-from manifestgen.cli import _fleet
 from manifestgen.cli._console import Console
-from manifestgen.cli._fleet import apply_rows
+from manifestgen.cli._fleet import _Progress, apply_rows
 from manifestgen.cli._fleet_options import RowOptions
 from manifestgen.errors import Interrupted
 from manifestgen.rows.journal import Journal, open_journal
@@ -24,8 +24,8 @@ from manifestgen.rows.pace import Pace
 class Terminal(Console):
     """A console that somebody sits at."""
 
-    interactive = True  # type: ignore[assignment]
-    live = True  # type: ignore[assignment]
+    interactive = True
+    live = True
 
     def __init__(self, answer: bool | None) -> None:
         super().__init__()
@@ -93,14 +93,14 @@ def test_the_bar_has_the_rate_the_time_left_and_what_is_waited_for(
     journal: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 50.0
-    monkeypatch.setattr(_fleet.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
 
     def wait(stop: threading.Event, seconds: float) -> bool:
         return False
 
     pace = Pace(10.0, clock=lambda: now, wait=wait)
     console: Any = Terminal(True)
-    progress = _fleet._Progress(console, journal, pace, 10)
+    progress = _Progress(console, journal, pace, 10)
     progress.tick()
     assert console.drawn == []
     for row in range(1, 6):

@@ -20,6 +20,7 @@ from manifestgen.credentials.rotation import DeviceOutcome, Login, Observer, Rot
 from manifestgen.credentials.token import make
 from manifestgen.device.apply import Patience
 from manifestgen.errors import CloudError, DeniedError, InputError, Interrupted, NotFoundError
+from manifestgen.project.files import write_atomic
 from manifestgen.secret import Secret
 
 HOST, NAME, REPOSITORY = "acme.azurecr.io", "manifestgen-scorer", "scorer"
@@ -406,7 +407,7 @@ def killed_at(world: World, step: int, after: bool, ids: list[str], monkeypatch:
         for owner, names in _STEPS.items():
             for name in names:
                 patch.setattr(getattr(world, owner), name, killer.guard(getattr(getattr(world, owner), name)))
-        patch.setattr(kept, "write_atomic", killer.guard(kept.write_atomic))
+        patch.setattr(kept, "write_atomic", killer.guard(write_atomic))
         try:
             world.rotate(*ids)
         except Killed:

@@ -67,7 +67,8 @@ def planned(hub: Hub, *names: str) -> Plan:
 
 
 def waited(hub: Hub, patience: Patience = QUICK) -> tuple[Rollout, list[Rollout], Clock]:
-    clock, seen = Clock(), []
+    clock = Clock()
+    seen: list[Rollout] = []
     rollout = wait(hub, DEVICE, patience, seen.append, clock=clock, sleep=clock.sleep)
     return rollout, seen, clock
 

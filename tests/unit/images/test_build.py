@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from fakes.hub import FakeHub
 from fakes.image_builder import FakeImageBuilder
+from fakes.registry import FakeRegistry
+from fakes.vaults import FakeVaults
 
-from manifestgen.cloud import BuildState, Credential
+from manifestgen.cloud import BuildState, Credential, ImageBuilder, Registry
 from manifestgen.errors import CloudError, FoundError
 from manifestgen.images.build import Patience, Prepared, Reporter, prepare
 from manifestgen.project.load import Project, load
@@ -40,10 +43,11 @@ class Killed(BaseException):
     """What a SIGKILL looks like from inside a test: nothing catches it."""
 
 
-class FakeRegistry:
-    """Tells digests."""
+class Digests(FakeRegistry):
+    """A registry that answers for every image."""
 
     def __init__(self, digest: Callable[[str], str | None]) -> None:
+        super().__init__()
         self._digest = digest
 
     def digest(self, image: str, credential: Credential | None) -> str | None:
@@ -53,11 +57,13 @@ class FakeRegistry:
 class FakeServices:
     """Services of which an image needs two."""
 
-    def __init__(self, builder: FakeImageBuilder, registry: FakeRegistry) -> None:
+    def __init__(self, builder: ImageBuilder, registry: Registry) -> None:
         self.builder = builder
         self.registry = registry
+        self.hub = FakeHub()
+        self.vaults = FakeVaults()
 
-    def credentials(self, hosts: Iterable[str]) -> Mapping[str, Credential]:
+    def credentials(self, hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Credential]:
         return {}
 
 
@@ -83,7 +89,7 @@ class Run:
         clock: Callable[[], float] = lambda: float(next(time))  # noqa: E731
         return prepare(
             project,
-            FakeServices(self.builder, FakeRegistry(lambda image: self.digests.get(image, "sha256:00"))),
+            FakeServices(self.builder, Digests(lambda image: self.digests.get(image, "sha256:00"))),
             report=Reporter(self.steps.append, state, log),
             clock=clock,
             sleep=lambda seconds: None,
@@ -206,7 +212,7 @@ def test_a_registry_that_cannot_be_asked_does_not_stop_anything(project: Project
 
     builder = FakeImageBuilder()
     steps: list[str] = []
-    services = FakeServices(builder, FakeRegistry(refuse))
+    services = FakeServices(builder, Digests(refuse))
     first = prepare(project, services, report=Reporter(steps.append), sleep=lambda seconds: None)
     assert first.lock.digest is None
     assert any("no route to host" in step for step in steps)

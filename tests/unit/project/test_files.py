@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from manifestgen.errors import InputError
-from manifestgen.project import files
 from manifestgen.project.files import OWNER_ONLY, is_special, read_text, write_atomic
 
 posix = pytest.mark.skipif(os.name != "posix", reason="permissions and pipes of POSIX")
@@ -61,7 +60,7 @@ def test_a_failure_leaves_the_former_file_and_nothing_else(
     if failing == "fsync":
         monkeypatch.setattr(os, "fsync", fail)
     else:
-        monkeypatch.setattr(files.Path, "replace", fail)
+        monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(InputError, match="no space left") as caught:
         write_atomic(target, "new")
     assert "disk" in caught.value.fix
@@ -140,7 +139,7 @@ def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
 
 @posix
 def test_devices_are_special_and_files_are_not(tmp_path: Path) -> None:
-    assert is_special(files.Path("/dev/null"))
+    assert is_special(Path("/dev/null"))
     assert not is_special(tmp_path)
     assert not is_special(tmp_path / "missing")
 

@@ -253,13 +253,17 @@ def test_a_folder_or_a_file_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "manifestgen.yaml").write_text("version: 1\n")
     (tmp_path / "other.yaml").write_text("\ufeffversion: 1\nhub: {host: a.b}\n", encoding="utf-8")
     assert load(tmp_path).path == tmp_path / "manifestgen.yaml"
-    assert load(tmp_path / "other.yaml").hub.host == "a.b"
+    hub = load(tmp_path / "other.yaml").hub
+    assert hub is not None
+    assert hub.host == "a.b"
 
 
 def test_the_process_environment_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_DEVICE", "edge-9")
     (tmp_path / "manifestgen.yaml").write_text("version: 1\ntarget: {device: '${env:A_DEVICE}'}\n")
-    assert load(tmp_path).target.device == "edge-9"
+    target = load(tmp_path).target
+    assert target is not None
+    assert target.device == "edge-9"
 
 
 @pytest.mark.parametrize("name", [".", "manifestgen.yaml", "nowhere/at/all"])

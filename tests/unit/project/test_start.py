@@ -34,7 +34,9 @@ def test_it_becomes_one_that_builds_by_the_change_that_its_comment_names(tmp_pat
     path = tmp_path / "manifestgen.yaml"
     lines = path.read_text().splitlines()
     path.write_text("\n".join(x.replace("builder: none", "builder: package") for x in lines if "reference:" not in x))
-    assert load(tmp_path).image.builder == "package"
+    image = load(tmp_path).image
+    assert image is not None
+    assert image.builder == "package"
 
 
 def test_nothing_is_overwritten_and_nothing_written_then(tmp_path: Path) -> None:

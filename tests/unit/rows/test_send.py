@@ -55,6 +55,10 @@ def journal(tmp_path: Path) -> Iterator[Callable[[], Journal]]:
         one.close()
 
 
+def _nothing(device: str) -> None:
+    """What happens to a request that is left alone."""
+
+
 def quick(**more: Any) -> Pace:
     """No real pauses, whatever the hub asks for."""
     return Pace(1e6, wait=lambda stop, seconds: stop.wait(min(seconds, 0.001)), **more)
@@ -272,8 +276,8 @@ def test_a_run_killed_at_any_moment_goes_on_without_sending_twice(
                 frozen = path.read_bytes()
                 raise DeniedError("killed", fix="")
 
-        hub.before = die if moment == "before sending" else lambda device: None
-        hub.lost = die if moment == "after sending" else lambda device: None
+        hub.before = die if moment == "before sending" else _nothing
+        hub.lost = die if moment == "after sending" else _nothing
         if moment == "before the outcome":
             settle = kept.settle
 
