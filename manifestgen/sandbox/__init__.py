@@ -1,20 +1,21 @@
-"""A local Azure on loopback, for the unmodified SDKs: not Azure, but as strict where it matters to a deployment.
+"""A local stand-in for Azure on loopback, for unmodified SDKs. It is as strict as Azure where a deployment can fail.
 
-One HTTPS proxy ends TLS with a throwaway certificate authority and serves, by the services' real host names, what
-azureml-core, azure-mgmt-containerregistry, azure-identity, azure-iot-hub and azure-keyvault-secrets ask for. Each
-service is an aiohttp application in a module of its own, made by `create(world)`; `World` is all they share.
+An HTTPS proxy terminates TLS with a throwaway certificate authority. Behind it, the services have their real host names
+and support the requests of azureml-core, azure-mgmt-containerregistry, azure-identity, azure-iot-hub and
+azure-keyvault-secrets. Each service is an aiohttp application in its own module or package, created by
+`create(world)`; `World` is all they share.
 
-    run, daemon                around a command, or in the background of a session
-    server                     proxy + services + admin API = one running sandbox
-    proxy, certificates        how clients get there
-    environment                the variables that lead them there
-    admin, faults, traffic     what a test can switch on, and see
-    world, refusal             what the services share: state and secrets, and the shapes of their errors
-    entra                      Microsoft Entra ID
-    arm, arm_…, accounts       Azure Resource Manager; the registries' accounts
-    registry, registry_login, images    the registries' data plane
-    aml, aml_…, blob           Azure Machine Learning and its storage
-    key_vault                  Azure Key Vault: secrets
-    hub, hub_…, query, query_terms    IoT Hub
-    devices, edge_agent, edge_hub, verdict    simulated edge devices
+    run, daemon               run the sandbox around a command, or in the background of a session
+    server                    one running sandbox: proxy + services + admin API
+    proxy, certificates       how clients connect
+    environment               the variables that point a client at the sandbox
+    admin, faults, traffic    what a test can switch on, and inspect
+    world, error_response     what the services share: state and secrets, and the format of their errors
+    entra                     Microsoft Entra ID
+    arm/, accounts            Azure Resource Manager; the registries' accounts
+    registry/                 the registries' data plane
+    aml/, blob                Azure Machine Learning and its storage
+    key_vault                 Azure Key Vault: secrets
+    hub/                      IoT Hub
+    device/                   simulated edge devices
 """

@@ -1,6 +1,6 @@
-"""The container registries of the sandbox as ARM sees them: who may log in to which, and what for.
+"""The sandbox's container registries as ARM sees them: accounts and their permissions.
 
-Kept in `World.store`, all by the registry's name in lower case:
+Documents in `World.store`, keyed by the registry's name in lower case:
 
     kind            key              value
     acr             REGISTRY         {"name", "group", "login_server", "admin_enabled", "created"}
@@ -24,7 +24,7 @@ from manifestgen.sandbox.world import World
 ADMIN_PASSWORDS = ("password", "password2")
 TOKEN_PASSWORDS = ("password1", "password2")
 
-# Every registry has these; "System-defined scope maps" in the registry's documentation.
+# Every registry has these: "System-defined scope maps" in the documentation of Azure Container Registry.
 _SYSTEM_SCOPE_MAPS = {
     "_repositories_pull": ["content/read"],
     "_repositories_pull_metadata_read": ["content/read", "metadata/read"],
@@ -33,7 +33,7 @@ _SYSTEM_SCOPE_MAPS = {
     "_repositories_admin": ["content/delete", "content/read", "content/write", "metadata/read", "metadata/write"],
 }
 
-# What a device's pull needs, what a push needs, and what listing tags needs.
+# Actions needed by a device's pull, by a push, and by listing tags.
 READ, WRITE, METADATA = "content/read", "content/write", "metadata/read"
 
 _ACTION = re.compile(r"repositories/(?P<repository>.+)/(?P<action>(?:content|metadata)/(?:read|write|delete))")
@@ -41,11 +41,11 @@ _ACTION = re.compile(r"repositories/(?P<repository>.+)/(?P<action>(?:content|met
 
 @dataclass(frozen=True)
 class Access:
-    """What an account may do in a registry.
+    """The permissions of an account in a registry.
 
     Attributes:
-        account: its name.
-        actions: as in a scope map; None for everything.
+        account: the account's name.
+        actions: allowed actions, as in a scope map; None allows everything.
     """
 
     account: str
@@ -76,12 +76,12 @@ def registry(world: World, name: str) -> Mapping[str, Any] | None:
 
 
 def registry_of_host(world: World, host: str) -> Mapping[str, Any] | None:
-    """The registry that answers under a login server."""
+    """The registry with this login server."""
     return next((value for value in registries(world) if value["login_server"].lower() == host.lower()), None)
 
 
 def add_registry(world: World, name: str, *, group: str = "", login_server: str = "", admin: bool = True) -> None:
-    """Make a registry. Its login server need not begin with its name, as in Azure it need not either."""
+    """Create a registry. As in Azure, its login server need not begin with its name."""
     value = {
         "name": name,
         "group": group or world.names.registry_group,
@@ -93,7 +93,7 @@ def add_registry(world: World, name: str, *, group: str = "", login_server: str 
 
 
 def set_admin(world: World, name: str, enabled: bool) -> Mapping[str, Any]:
-    """Switch a registry's admin user on or off. Raises LookupError."""
+    """Enable or disable a registry's admin user. Raises LookupError."""
     value = registry(world, name)
     if value is None:
         raise LookupError(name)
@@ -102,7 +102,7 @@ def set_admin(world: World, name: str, enabled: bool) -> Mapping[str, Any]:
 
 
 def admin_passwords(world: World, name: str) -> list[dict[str, str]]:
-    """Both passwords of a registry's admin user, whose name is the registry's; they work only if it is switched on."""
+    """Both passwords of a registry's admin user, named like the registry; they work only while it is enabled."""
     return [{"name": which, "value": world.secret(_admin_secret(name, which))} for which in ADMIN_PASSWORDS]
 
 
@@ -112,7 +112,7 @@ def regenerate_admin_password(world: World, name: str, which: str) -> None:
 
 
 def scope_maps(world: World, name: str) -> list[Mapping[str, Any]]:
-    """A registry's scope maps, the system's first."""
+    """A registry's scope maps, system-defined ones first."""
     own = [value for _, value in world.store.items("acr-scope-map", prefix=f"{name.lower()}/")]
     return [*(scope for system in _SYSTEM_SCOPE_MAPS if (scope := scope_map(world, name, system))), *own]
 
@@ -127,7 +127,7 @@ def scope_map(world: World, name: str, scope: str) -> Mapping[str, Any] | None:
 
 
 def put_scope_map(world: World, name: str, scope: str, actions: Sequence[str], description: str) -> Mapping[str, Any]:
-    """Create or replace a scope map. Raises ValueError with the action that is none."""
+    """Create or replace a scope map. Raises ValueError with the invalid action."""
     for action in actions:
         if not _ACTION.fullmatch(action):
             raise ValueError(action)
@@ -170,7 +170,7 @@ def put_token(world: World, name: str, token_name: str, **changes: Any) -> Mappi
 def generate_token_passwords(
     world: World, name: str, token_name: str, which: Sequence[str], expiry: str | None
 ) -> Mapping[str, Any]:
-    """Replace passwords of a token; both are known once, here."""
+    """Replace passwords of a token; the new ones are visible only in this result."""
     known = token(world, name, token_name)
     passwords = dict(known["passwords"]) if known else {}
     for one in which:
@@ -179,7 +179,7 @@ def generate_token_passwords(
 
 
 def set_password_expiry(world: World, name: str, token_name: str, which: str, expiry: str) -> str:
-    """Let a token's password expire at another time, past or not; returns it as ARM writes it. Raises ValueError."""
+    """Change when a token's password expires, also to the past; returns the time in ARM's form. Raises ValueError."""
     known = token(world, name, token_name)
     if known is None or which not in known["passwords"]:
         raise ValueError(f"the token {token_name!r} of registry {name!r} has no {which!r}")
@@ -191,14 +191,14 @@ def set_password_expiry(world: World, name: str, token_name: str, which: str, ex
 
 
 def moment(text: str) -> float:
-    """Seconds since the epoch of a time in ISO 8601, in UTC where it names no zone. Raises ValueError."""
-    # Python 3.10 does not read a Z at the end, nor more than six digits of a second.
+    """Seconds since the epoch of an ISO 8601 time, in UTC if it has no zone. Raises ValueError."""
+    # Python 3.10 does not parse a trailing Z, nor more than six decimals of a second.
     read = datetime.fromisoformat(re.sub(r"(\.\d{6})\d*|[Zz]$", lambda found: found[1] or "+00:00", text))
     return (read if read.tzinfo else read.replace(tzinfo=timezone.utc)).timestamp()
 
 
 def log_in(world: World, host: str, username: str, password: str) -> Access | None:
-    """What a user name and a password give access to in the registry behind `host`; None if they are not accepted."""
+    """The access that a user name and password give in the registry at `host`; None if the login fails."""
     found = registry_of_host(world, host)
     if found is None:
         return None
@@ -219,7 +219,7 @@ def log_in(world: World, host: str, username: str, password: str) -> Access | No
 
 
 def iso(seconds: float) -> str:
-    """A point in time as ARM writes it."""
+    """A time in ARM's form."""
     return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="microseconds")
 
 

@@ -1,39 +1,39 @@
 """The sandbox's admin API: plain HTTP on loopback, JSON in and out. Its address is in `MANIFESTGEN_SANDBOX`.
 
-    GET    /                        which hosts are served, each with its TLS port on localhost
-    GET    /environment             the variables that lead a client here
-    GET    /state                   how much of what there is
-    GET    /requests                the last requests; DELETE forgets them
-    GET    /unserved                what clients asked for and the sandbox does not serve
-    GET    /faults                  the faults of requests; POST adds one, DELETE removes all
+    GET    /                        the served hosts, each with its TLS port on localhost
+    GET    /environment             the environment variables that point a client at the sandbox
+    GET    /state                   the state folder, and the number of documents by kind
+    GET    /requests                the last requests; DELETE clears them
+    GET    /unserved                requests that the sandbox does not support
+    GET    /faults                  the request faults; POST adds one, DELETE removes all
     DELETE /faults/ID               remove one
-    POST   /tokens/expire           every token issued so far is expired
-    PUT    /tokens/lifetime         {"seconds": 3600}, of the tokens issued from now on
-    POST   /builds/fail             {"times": 1, "log": ["line", …], "message": "…"}: the next image builds fail
-    PUT    /devices/ID              {"online": false} cuts a simulated device off, true connects it again
+    POST   /tokens/expire           expire every token issued so far
+    PUT    /tokens/lifetime         {"seconds": 3600}: lifetime of tokens issued from now on
+    POST   /builds/fail             {"times": 1, "log": ["line", …], "message": "…"}: make the next image builds fail
+    PUT    /devices/ID              {"online": false}: disconnect a simulated device; true reconnects it
     PUT    /devices/ID/modules/M    {"kind": "pull" | "create" | "exit", "message", "exit_code", "image"}; DELETE;
-                                    of all devices with * as ID, or with "share": 0.05 of five in a hundred
-    GET    /hub                     the hub's size, its limits, how many requests of each group it took and refused
+                                    * as ID for all devices, with "share": 0.05 for five in a hundred
+    GET    /hub                     the hub's size and limits, and the accepted and rejected requests of each group
     PUT    /hub                     {"tier": "S1", "units": 1, "throttled": true, "speed": 20, "retry_after": null,
-                                    "rates": {}, "agents": true}: what is left out stays; DELETE: as at the start
-    GET    /hub/applied             fingerprints of what single devices were given, ?after=ID&limit=10000
+                                    "rates": {}, "agents": true}: omitted keys stay; DELETE restores the defaults
+    GET    /hub/applied             fingerprints of the manifests set on single devices, ?after=ID&limit=10000
     POST   /devices                 {"id": "truck-{number}", "count": 100000, "first": 1, "tags": {…}}: many devices
-    PUT    /registries/NAME         {"admin_enabled": false} switches the admin user off, true on; makes the registry
-                                    if there is none, with "group" and "login_server" if given
-    PUT    /registries/NAME/tokens/TOKEN/password1  {"expiry": "2001-01-01T00:00:00Z"}: of a password that it has
-    PUT    /vaults/NAME             {"denies": "role" | "policy" | "firewall" | "private" | ""}: for what the key vault
-                                    refuses everybody; makes the vault if there is none, with "host" if given
+    PUT    /registries/NAME         {"admin_enabled": false}: disable the admin user, true enables it; creates a missing
+                                    registry, with optional "group" and "login_server"
+    PUT    /registries/NAME/tokens/TOKEN/password1  {"expiry": "2001-01-01T00:00:00Z"}: change a password's expiry
+    PUT    /vaults/NAME             {"denies": "role" | "policy" | "firewall" | "private" | ""}: the reason for which
+                                    the key vault rejects every caller; creates a missing vault, with optional "host"
     PUT    /vaults/NAME/secrets/S   {"value": "…", "enabled": true, "not_before", "expires": "2001-01-01T00:00:00Z"}
     PUT    /images/HOST/REPO:TAG    {"architecture": "amd64"} or {"platforms": ["linux/amd64", "linux/arm/v7"]}, with
-                                    {"labels": {…}, "docker": true, "layer_bytes": 4096}: an image to be pulled
-    POST   /stop                    end the sandbox
+                                    {"labels": {…}, "docker": true, "layer_bytes": 4096}: an image to pull
+    POST   /stop                    stop the sandbox
 
-A fault of requests is `{"kind": …, "match": {"host", "method", "path"}, "after", "times", …}`; the three of `match` are
-regular expressions, `path` may match anywhere in the path, a missing one matches everything. `times` is a number or
-`"forever"` (default 1), `after` lets that many pass first. Kinds: `status` (with `status`, `retry_after`, `code`,
-`message`), `reset` (before the request is handled), `reset_after` (handled, the answer is lost), `latency` (`seconds`
-before it is handled), `slow` (`seconds` for the answer's body, bit by bit), `truncate` (half of the body). Wrong input
-is answered by 400 and `{"error": "…"}`.
+A request fault is `{"kind": …, "match": {"host", "method", "path"}, "after", "times", …}`. The keys of `match` are
+regular expressions; `path` may match anywhere in the path; a missing key matches everything. `times` is a number or
+`"forever"` (default 1). `after` is the number of matching requests to let pass first. Kinds: `status` (with `status`,
+`retry_after`, `code`, `message`), `reset` (before the request is handled), `reset_after` (handled, but the response is
+lost), `latency` (`seconds` before it is handled), `slow` (`seconds` for the response body, piece by piece), `truncate`
+(half of the body). Invalid input returns 400 and `{"error": "…"}`.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ def _services(sandbox: Sandbox) -> list[web.RouteDef]:
         host, name = request.match_info["host"], request.match_info["image"]
         repository, colon, tag = name.rpartition(":")
         if not colon:
-            raise ValueError(f"an image is REPOSITORY:TAG, not {name!r}")
+            raise ValueError(f"an image must be REPOSITORY:TAG, not {name!r}")
         kind = _image_kind(await _body(request))
         return web.json_response({"digest": images.make_image(world, host.lower(), repository, tag, kind)})
 
@@ -235,7 +235,7 @@ def _hub(sandbox: Sandbox) -> list[web.RouteDef]:
     async def what_was_applied(request: web.Request) -> web.Response:
         limit = request.query.get("limit", "10000")
         if not limit.isdecimal() or int(limit) == 0:
-            raise ValueError(f"limit must be a number from 1 on, not {limit!r}")
+            raise ValueError(f"limit must be a number of at least 1, not {limit!r}")
         return web.json_response(applied.applied(world, after=request.query.get("after", ""), limit=int(limit)))
 
     async def add(request: web.Request) -> web.Response:
@@ -307,7 +307,7 @@ def _vaults(sandbox: Sandbox) -> list[web.RouteDef]:
     async def secret(request: web.Request) -> web.Response:
         body, name, host = await _body(request), request.match_info["secret"], host_of(request.match_info["name"])
         if not host:
-            raise ValueError(f"there is no vault {request.match_info['name']!r}; make it with PUT /vaults/NAME")
+            raise ValueError(f"there is no vault {request.match_info['name']!r}; create it with PUT /vaults/NAME")
         attributes: dict[str, Any] = {"enabled": _typed(body, "enabled", bool, True)}
         for key, attribute in (("not_before", "nbf"), ("expires", "exp")):
             if key in body:

@@ -1,8 +1,8 @@
-r"""Blob Storage of the sandbox: what Azure ML gives out SAS URLs for.
+r"""The sandbox's Blob Storage, for which Azure ML issues SAS URLs.
 
-Block blobs are put whole or block by block, read whole or by range, each request with a service SAS whose signature,
-times and permissions are checked. Errors, headers and rules follow the Blob service's REST reference, "Put Blob",
-"Put Block", "Put Block List", "Get Blob" and "Create a service SAS". A body goes straight to disk, never into memory.
+Clients put block blobs whole or block by block, and read them whole or by range. Each request has a service SAS, whose
+signature, times and permissions are checked. Errors, headers and rules follow the Blob service's REST reference:
+"Put Blob", "Put Block", "Put Block List", "Get Blob" and "Create a service SAS". Bodies are streamed to disk.
 
     kind   key                    value
     blob   CONTAINER/PATH         {"file", "size", "md5", "type", "etag", "modified"}
@@ -33,16 +33,16 @@ from manifestgen.sandbox.world import World
 
 HOSTS = ("*.blob.core.windows.net",)
 
-_VERSION = "2018-11-09"  # of the SAS: the last one whose string to sign has no encryption scope
+_VERSION = "2018-11-09"  # version of the SAS: the last whose string-to-sign has no encryption scope
 _CHUNK = 1 << 16
-_MAX_PUT = 5000 << 20  # bytes that Put Blob takes, "Scalability targets for Blob Storage"
+_MAX_PUT = 5000 << 20  # bytes that Put Blob accepts, "Scalability targets for Blob Storage"
 _MAX_BLOCKS = 50_000
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _SIGNED = ("sp", "st", "se", "", "si", "sip", "spr", "sv", "sr", "snapshot", "rscc", "rscd", "rsce", "rscl", "rsct")
 
 
 def sas_url(world: World, container: str, path: str, permissions: str, *, seconds: int = 3600) -> str:
-    """A URL that grants `permissions` (of `r`, `c`, `w`) on one blob for a while."""
+    """A URL that grants `permissions` (of `r`, `c`, `w`) on one blob for a limited time."""
     query = {
         "sv": _VERSION,
         "sr": "b",
@@ -56,7 +56,7 @@ def sas_url(world: World, container: str, path: str, permissions: str, *, second
 
 
 def exists(world: World, container: str, path: str) -> bool:
-    """Whether the blob's bytes have arrived."""
+    """Whether the blob was uploaded."""
     return world.store.get("blob", f"{container}/{path}") is not None
 
 
@@ -77,7 +77,7 @@ def names(world: World, container: str, prefix: str) -> Iterable[str]:
 
 
 def append(world: World, container: str, path: str, text: str) -> None:
-    """Add text to the end of a blob; makes it if there is none."""
+    """Append text to a blob, creating the blob if it is missing."""
     key = f"{container}/{path}"
     blob = world.store.get("blob", key)
     name = uuid.uuid4().hex if blob is None else blob["file"]
@@ -88,7 +88,7 @@ def append(world: World, container: str, path: str, text: str) -> None:
 
 
 def create(world: World) -> web.Application:
-    """The service's application."""
+    """Create the service's application."""
     service = _Service(world)
     app = web.Application(middlewares=[service.guard])
     app.router.add_get("/{container}/{path:.+}", service.read)
@@ -103,13 +103,13 @@ class _Service:
 
     @web.middleware
     async def guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        refused = None if request.match_info.http_exception else self._refuse_sas(request)
-        response = refused or await handler(request)
+        error = None if request.match_info.http_exception else self._reject_sas(request)
+        response = error or await handler(request)
         if not response.prepared:
             response.headers.update(_headers(request))
         return response
 
-    def _refuse_sas(self, request: web.Request) -> web.Response | None:
+    def _reject_sas(self, request: web.Request) -> web.Response | None:
         query = request.query
         container, path = request.match_info["container"], request.match_info["path"]
         if "sig" not in query:
@@ -235,7 +235,7 @@ class _Service:
         return self._commit(request, key, name, size, md5)
 
     async def _receive(self, request: web.Request) -> tuple[str, int, str] | web.Response:
-        """Stream the body to a new file: its name, size and MD5 in base64; or the answer that refuses it."""
+        """Stream the body to a new file. Returns the file's name, size and base64 MD5, or an error response."""
         if request.content_length is None:
             return _error(411, "MissingContentLengthHeader", "The Content-Length header was not specified.")
         if request.content_length > _MAX_PUT:
@@ -259,7 +259,7 @@ class _Service:
 
     def _commit(self, request: web.Request, key: str, name: str, size: int, md5: str) -> web.Response:
         self._forget(self._world.store.get("blob", key))
-        # An SDK that knows no type sends an empty header.
+        # An SDK that does not know the type sends an empty header.
         content_type = request.headers.get("x-ms-blob-content-type") or "application/octet-stream"
         blob = _document(self._world, name, size, md5, content_type)
         self._world.store.put("blob", key, blob)
@@ -279,7 +279,7 @@ def _document(world: World, name: str, size: int, md5: str | None, content_type:
 
 
 def _block_ids(body: bytes) -> list[str]:
-    # Only clients of the sandbox on this machine can send this, and expat refuses entity bombs by itself.
+    # Only clients on this machine can send this, and expat itself rejects entity bombs.
     root = ElementTree.fromstring(body)  # noqa: S314
     return [(element.text or "").strip() for element in root if _local_name(element) in ("Latest", "Uncommitted")]
 

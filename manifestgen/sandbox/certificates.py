@@ -1,4 +1,4 @@
-"""A throwaway certificate authority: it lives as long as the sandbox does, and its key is never written to disk."""
+"""A throwaway certificate authority: it exists only while the sandbox runs, and its key is never written to disk."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import trustme
 
 _NAME = "manifestgen sandbox, not Azure"
 
-# A client may ask for any name below a wildcard such as *.azurecr.io; only the last ones asked for are kept.
+# A client may ask for any name below a wildcard such as *.azurecr.io; only the most recent certificates are kept.
 _KEPT = 128
 
 
 class Authority:
-    """Issues a certificate for each host name that a client asks for, the moment it asks."""
+    """Issues a certificate for each host name, on a client's first request for it."""
 
     def __init__(self) -> None:
         self._ca = trustme.CA(organization_name=_NAME)
@@ -28,11 +28,11 @@ class Authority:
         path.write_bytes(self._ca.cert_pem.bytes())
 
     def server_context(self, serves: Callable[[str], bool]) -> ssl.SSLContext:
-        """A context that presents the certificate of whatever served host the client names.
+        """A context that presents the certificate of the served host that the client names.
 
         Args:
-            serves: whether a host, in lower case, is one of ours; the handshake of any other is refused. A client that
-                names none gets the certificate of `localhost`.
+            serves: whether the sandbox serves a host (in lower case); handshakes for other hosts are rejected. A client
+                that names no host gets the certificate of `localhost`.
         """
 
         def choose(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> int | None:
@@ -43,7 +43,7 @@ class Authority:
             return None
 
         context = self._make_context("localhost")
-        # typeshed describes the callback by the socket variant; asyncio hands it an SSLObject.
+        # typeshed declares the callback with the socket variant; asyncio passes an SSLObject.
         callback: Any = choose
         context.sni_callback = callback
         return context

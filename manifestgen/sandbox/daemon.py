@@ -1,7 +1,7 @@
 """The process behind `manifestgen sandbox start`: `python -m manifestgen.sandbox.daemon WATCHED [STATE]`.
 
-It writes the variables as one line of JSON to stdout once everything answers. Then it lets go of stdout and stderr,
-which may be a pipe that somebody waits to be closed, and writes to `sandbox.log` in its folder.
+Once all services accept requests, it writes the environment variables as one line of JSON to stdout. Then it releases
+stdout and stderr, which may be pipes whose reader waits for their end, and logs to `sandbox.log` in its folder.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    """Run it until the watched process ends."""
+    """Run the sandbox until the watched process ends."""
     watched, *rest = sys.argv[1:]
     try:
         asyncio.run(serve(Path(rest[0]) if rest else None, int(watched), _detach))

@@ -1,8 +1,7 @@
-"""Microsoft Entra ID, as far as a service principal needs it: metadata, and tokens for a client secret.
+"""The part of Microsoft Entra ID that a service principal needs: metadata, and tokens for a client secret.
 
-Tokens are JSON Web Tokens with the claims that clients and services look at. They are signed with one symmetric key
-(HS256) where Entra ID has RSA keys: nobody but the sandbox itself verifies them, so keys to
-publish would be of no use.
+Tokens are JSON Web Tokens with the claims that clients and services check. They are signed with one symmetric key
+(HS256), where Entra ID uses RSA keys: only the sandbox itself verifies them, so public keys would serve no purpose.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
-from manifestgen.sandbox.refusal import entra_refusal
+from manifestgen.sandbox.error_response import entra_error
 from manifestgen.sandbox.world import World
 
 HOSTS = ("login.microsoftonline.com", "login.windows.net", "sts.windows.net")
@@ -25,10 +24,10 @@ HOSTS = ("login.microsoftonline.com", "login.windows.net", "sts.windows.net")
 ARM = "https://management.azure.com"
 HUB = "https://iothubs.azure.net"
 REGISTRY = "https://containerregistry.azure.net"
-# One for each cloud; the sandbox is the Entra ID of all of them.
+# One host for each cloud; the sandbox serves all of them.
 VAULTS = ("https://vault.azure.net", "https://vault.azure.cn", "https://vault.usgovcloudapi.net")
 
-# Resources that tokens are issued for, by the names clients may call them. ARM answers to its old name as well.
+# Resources that tokens are issued for, by the names that clients may use. ARM's old name works too.
 _RESOURCES = {
     "https://management.azure.com": ARM,
     "https://management.core.windows.net": "https://management.core.windows.net",
@@ -40,7 +39,7 @@ _RESOURCES = {
     **{vault: vault for vault in VAULTS},
 }
 
-# What ARM and Azure ML accept as a token's audience.
+# Token audiences that ARM and Azure ML accept.
 ARM_AUDIENCES = (ARM, "https://management.core.windows.net")
 HUB_AUDIENCES = (HUB,)
 REGISTRY_AUDIENCES = (REGISTRY, *ARM_AUDIENCES)
@@ -49,7 +48,7 @@ _LIFETIME = 3599.0
 
 
 class TokenError(Exception):
-    """Why a token is not accepted; `code` is ARM's word for it."""
+    """A rejected token, with the reason; `code` is ARM's error code for it."""
 
     def __init__(self, message: str, code: str = "InvalidAuthenticationToken") -> None:
         super().__init__(message)
@@ -60,13 +59,13 @@ def verify_token(world: World, request: web.Request, audiences: Collection[str])
     """The claims of the request's bearer token.
 
     Args:
-        world: which signed the token.
-        request: with the header `Authorization: Bearer …`.
-        audiences: those the service accepts, such as `ARM_AUDIENCES`; a slash at the end does not matter.
+        world: the world that signed the token.
+        request: has the header `Authorization: Bearer …`.
+        audiences: the audiences that the service accepts, such as `ARM_AUDIENCES`; a trailing slash is ignored.
 
     Raises:
-        TokenError: it is missing, malformed, not ours, for someone else, or expired. The service answers 401 with its
-            own body.
+        TokenError: the token is missing, malformed, not ours, for another audience, or expired. The service responds
+            with 401 and its own body.
     """
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
@@ -100,7 +99,7 @@ def decode_token(world: World, token: str, audiences: Collection[str]) -> Mappin
 
 
 def challenge(world: World, error: TokenError) -> str:
-    """The header `WWW-Authenticate` of the 401 that says why."""
+    """The header `WWW-Authenticate` of the 401, with the reason."""
     return (
         f'Bearer authorization_uri="https://login.windows.net/{world.names.tenant_id}", error="invalid_token", '
         f'error_description="{error}"'
@@ -125,7 +124,7 @@ def issue_token(world: World, audience: str, **claims: Any) -> tuple[str, int]:
         "tid": names.tenant_id,
         "uti": uuid.uuid4().hex,
         "ver": "1.0",
-        # In full precision, so that a revocation in the same second tells older tokens from newer.
+        # In full precision: a revocation in the same second must distinguish older tokens from newer ones.
         "issued": now,
         **claims,
     }
@@ -135,22 +134,22 @@ def issue_token(world: World, audience: str, **claims: Any) -> tuple[str, int]:
 
 
 def expire_tokens(world: World) -> None:
-    """From now on every token issued so far is expired."""
+    """Expire every token issued so far."""
     world.store.put("entra", "revoked", world.now())
 
 
 def set_token_lifetime(world: World, seconds: int) -> None:
-    """Of the tokens issued from now on."""
+    """Set the lifetime of tokens issued from now on."""
     world.store.put("entra", "lifetime", seconds)
 
 
 def object_id(world: World) -> str:
-    """The service principal's object id."""
+    """The service principal's object ID."""
     return str(uuid.uuid5(uuid.NAMESPACE_URL, world.names.client_id))
 
 
 def create(world: World) -> web.Application:
-    """The service."""
+    """Create the service's application."""
     app = web.Application()
 
     async def instances(request: web.Request) -> web.Response:
@@ -215,7 +214,7 @@ async def _token(world: World, request: web.Request) -> web.Response:
         return _no_tenant(tenant)
     grant = str(form.get("grant_type", ""))
     if grant != "client_credentials":
-        return entra_refusal(
+        return entra_error(
             400, "unsupported_grant_type", f"The app requested an unsupported grant type '{grant}'.", number=70003
         )
     client_id, secret = _client(request, form)
@@ -224,13 +223,13 @@ async def _token(world: World, request: web.Request) -> web.Response:
             f"Application with identifier '{client_id}' was not found in the directory '{tenant}'. This can happen if "
             "the application has not been installed by the administrator of the tenant."
         )
-        return entra_refusal(400, "unauthorized_client", words, number=700016)
+        return entra_error(400, "unauthorized_client", words, number=700016)
     if not hmac.compare_digest(secret.encode(), world.secret("entra:client").encode()):
         words = (
             "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, "
             f"not the client secret ID, for a secret added to app '{client_id}'."
         )
-        return entra_refusal(401, "invalid_client", words, number=7000215)
+        return entra_error(401, "invalid_client", words, number=7000215)
     version2 = "/v2.0/" in request.path
     asked = str(form.get("scope" if version2 else "resource", ""))
     if version2 and not asked.endswith("/.default"):
@@ -238,12 +237,12 @@ async def _token(world: World, request: web.Request) -> web.Response:
             f"The provided value for scope {asked} is not valid. Client credential flows must have a scope value with "
             "/.default suffixed to the resource identifier (application ID URI)."
         )
-        return entra_refusal(400, "invalid_scope", words, number=1002012)
-    # A resource that ends in a slash keeps it: https://management.core.windows.net//.default
+        return entra_error(400, "invalid_scope", words, number=1002012)
+    # A resource with a trailing slash keeps it: https://management.core.windows.net//.default
     resource = asked.removesuffix("/.default") if version2 else asked
     if resource.rstrip("/") not in _RESOURCES:
         words = f"The resource principal named {resource} was not found in the tenant named {tenant}."
-        return entra_refusal(400, "invalid_resource", words, number=500011)
+        return entra_error(400, "invalid_resource", words, number=500011)
     token, lifetime = issue_token(world, resource)
     answer: dict[str, Any] = {"token_type": "Bearer", "access_token": token}
     if version2:
@@ -277,7 +276,7 @@ def _no_tenant(tenant: str) -> web.Response:
         "correct cloud. Check with your subscription administrator, this may happen if there are no active "
         "subscriptions for the tenant."
     )
-    return entra_refusal(400, "invalid_request", words, number=90002)
+    return entra_error(400, "invalid_request", words, number=90002)
 
 
 def _sign(world: World, signed: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The environment variables that lead a client to the sandbox and away from everything else."""
+"""The environment variables that point a client at the sandbox, and keep it away from everything else."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from manifestgen.sandbox.world import World
 
-# The caller's variables that must not reach a client of the sandbox: real credentials, settings that lead elsewhere.
+# The caller's variables that a client of the sandbox must not see: real credentials, settings that point elsewhere.
 _FOREIGN_PREFIXES = ("AZURE_", "AZUREML_", "ARM_", "MSI_", "IDENTITY_", "IOTHUB_", "IOTEDGE_", "ACR_")
 _FOREIGN = frozenset({"IMDS_ENDPOINT", "ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"})
 
@@ -15,9 +15,9 @@ _FOREIGN = frozenset({"IMDS_ENDPOINT", "ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY",
 def environment(world: World, *, proxy: str, certificate: Path, admin: str) -> dict[str, str]:
     """The variables for a client.
 
-    `HTTPS_PROXY` and `REQUESTS_CA_BUNDLE` are what Microsoft's Python SDKs need, `SSL_CERT_FILE` is for clients in Go
-    and for Python's own `ssl`, `CURL_CA_BUNDLE` for curl; `HTTP_PROXY` keeps requests without TLS, such as those for a
-    managed identity, from leaving the machine. The rest are a credential and the resources' names.
+    Microsoft's Python SDKs need `HTTPS_PROXY` and `REQUESTS_CA_BUNDLE`; clients in Go and Python's own `ssl` need
+    `SSL_CERT_FILE`; curl needs `CURL_CA_BUNDLE`. `HTTP_PROXY` keeps requests without TLS, such as those for a managed
+    identity, on this machine. The rest are a credential and the resources' names.
     """
     names = world.names
     hub_key = world.secret("hub:iothubowner")
@@ -50,7 +50,7 @@ def environment(world: World, *, proxy: str, certificate: Path, admin: str) -> d
 
 
 def without_azure(variables: Mapping[str, str]) -> dict[str, str]:
-    """The caller's variables without those that name a real Azure, a credential or another proxy."""
+    """The caller's variables, except those that point to a real Azure, a credential or another proxy."""
     return {
         name: value
         for name, value in variables.items()

@@ -1,15 +1,14 @@
-"""Trouble that can be switched on: for requests (`Faults`), for image builds, for devices and their modules.
+"""Faults that can be switched on: for requests (`Faults`), for image builds, for devices and their modules.
 
-Faults of requests live in memory and end with the sandbox. Faults of builds and devices are state, in `World.store`:
+Request faults are kept in memory and end with the sandbox. Build and device faults are state, in `World.store`:
 
     kind            key         value
     fault           image-build {"times": 1, "log": ["line", …], "message": "…"}
     device-control  DEVICE      {"online": bool, "modules": {MODULE: {…, see `ModuleFault`}}}, or one of the two
 
-The device `*` stands for all devices, or for a share of them: always the same ones, by their ids. What is said of a
-device itself comes first.
+The device `*` means all devices, or a fixed share of them, chosen by ID. A fault of a named device overrides it.
 
-The services do not read the store for them but call `build_failure`, `device_online` and `module_fault`.
+Services do not read these documents; they call `build_failure`, `device_online` and `module_fault`.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ from typing import Any, Literal, get_args
 
 from aiohttp import web
 
+from manifestgen.sandbox.error_response import error_response
 from manifestgen.sandbox.proxy import reset
-from manifestgen.sandbox.refusal import refusal
 from manifestgen.sandbox.traffic import Handler
 from manifestgen.sandbox.world import World
 
-# Pieces that a slow answer comes in.
+# Number of pieces in which a slow response is sent.
 _DRIPS = 20
 
 EVERY_DEVICE = "*"
@@ -41,22 +40,22 @@ ModuleTrouble = Literal["pull", "exit", "create"]
 
 @dataclass
 class RequestFault:
-    """What happens to the requests that match.
+    """A fault, and the requests that it applies to.
 
     Attributes:
-        kind: `status` answers `status` in the shape of the service, without handling the request; `reset` resets the
-            connection before the request is handled, `reset_after` once it was handled, so that only the answer is
-            lost; `latency` waits `seconds` first; `slow` takes `seconds` to send the answer's body, bit by bit;
-            `truncate` sends half of the answer's body, then closes.
-        host: regular expression that the request's host must match in full; empty matches all. Likewise `method`,
-            and `path`, which is searched for anywhere in the path.
-        after: how many matching requests pass before the first is hit.
-        times: how many are hit; None for all from then on.
-        probability: how likely a matching request is hit, from 0 to 1.
-        seed: of the dice behind `probability`: the same requests in the same order are hit again with the same seed.
-        retry_after: the header `Retry-After` of a `status` answer, in seconds.
-        code: the service's error code in a `status` answer; the usual one of the status if empty.
-        message: the service's message in a `status` answer.
+        kind: `status` responds with `status` in the service's own format and does not handle the request; `reset`
+            resets the connection before the request is handled; `reset_after` resets it afterwards, so only the
+            response is lost; `latency` waits `seconds` first; `slow` takes `seconds` to send the response body, piece
+            by piece; `truncate` sends half of the response body, then closes the connection.
+        host: regular expression that the request's host must match in full; empty matches all. The same goes for
+            `method`; `path` may match anywhere in the path.
+        after: number of matching requests to let through first.
+        times: number of requests to hit; None for all.
+        probability: probability that a matching request is hit, from 0 to 1.
+        seed: of the random numbers for `probability`: with the same seed, the same requests in the same order are hit.
+        retry_after: the header `Retry-After` of a `status` response, in seconds.
+        code: the service's error code in a `status` response; the usual code for the status if empty.
+        message: the service's error message in a `status` response.
     """
 
     kind: Kind
@@ -78,10 +77,10 @@ class RequestFault:
     dice: random.Random = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        self.dice = random.Random(self.seed)  # noqa: S311 - to be repeated, not to be secret
+        self.dice = random.Random(self.seed)  # noqa: S311 - must be repeatable, not secret
 
     def strikes(self, request: web.Request) -> bool:
-        """Whether this request is hit; counts it."""
+        """Whether the fault hits this request; counts the request."""
         spent = self.times is not None and self.hit >= self.times
         if spent or not self._matches(request):
             return False
@@ -101,7 +100,7 @@ class RequestFault:
 
 
 def parse_fault(data: Mapping[str, Any]) -> RequestFault:
-    """A fault from its JSON form; `match` may group host, method and path. Raises ValueError with what is wrong."""
+    """Read a fault from JSON; `match` may group host, method and path. Raises ValueError with the reason."""
     flat = {**data.get("match", {}), **{key: value for key, value in data.items() if key != "match"}}
     flat.pop("id", None)
     if flat.get("times") == "forever":
@@ -130,41 +129,41 @@ def parse_fault(data: Mapping[str, Any]) -> RequestFault:
 
 
 def view(fault: RequestFault) -> dict[str, Any]:
-    """A fault in its JSON form."""
+    """A fault as JSON."""
     return {one.name: getattr(fault, one.name) for one in fields(fault) if one.init}
 
 
 class Faults:
-    """The faults of requests that are switched on, in the order they were."""
+    """The active request faults, in the order in which they were added."""
 
     def __init__(self) -> None:
         self._rules: list[RequestFault] = []
 
     @property
     def rules(self) -> Sequence[RequestFault]:
-        """All rules, spent ones too, with how often each was seen and hit."""
+        """All faults, including used-up ones, with the number of requests each has matched and hit."""
         return tuple(self._rules)
 
     def add(self, fault: RequestFault) -> None:
-        """Switch a fault on."""
+        """Add a fault."""
         self._rules.append(fault)
 
     def clear(self, fault_id: str | None = None) -> None:
-        """Switch one fault off, or all."""
+        """Remove one fault, or all."""
         self._rules = [rule for rule in self._rules if fault_id is not None and rule.id != fault_id]
 
     async def strike(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Handle a request as the faults that match it say; the first one that is no latency decides."""
+        """Handle a request with the faults that hit it; the first fault other than `latency` decides the outcome."""
         for rule in tuple(self._rules):
             if not rule.strikes(request):
                 continue
             if rule.kind == "latency":
                 if request.content_type == "application/json":
-                    await request.read()  # it is with the service by now, even if its client does not live to see more
+                    await request.read()  # the service has the request, even if its client gives up now
                 await asyncio.sleep(rule.seconds)
             elif rule.kind == "status":
                 async for _ in request.content.iter_any():
-                    pass  # a service that is throttled still takes the request off the wire
+                    pass  # a throttling service still reads the request
                 return _answer(rule, request)
             elif rule.kind == "reset":
                 return _drop(request)
@@ -186,7 +185,7 @@ async def _handle(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _answer(rule: RequestFault, request: web.Request) -> web.Response:
-    response = refusal(request.host, rule.status, rule.message, code=rule.code)
+    response = error_response(request.host, rule.status, rule.message, code=rule.code)
     if rule.retry_after is not None:
         response.headers["Retry-After"] = str(rule.retry_after)
     return response
@@ -195,11 +194,11 @@ def _answer(rule: RequestFault, request: web.Request) -> web.Response:
 def _drop(request: web.Request) -> web.StreamResponse:
     if request.transport is not None:
         reset(request.transport)
-    return web.Response(status=500)  # nobody is there to read it
+    return web.Response(status=500)  # never delivered: the connection is gone
 
 
 async def _drip(request: web.Request, response: web.StreamResponse, seconds: float) -> web.StreamResponse:
-    """Send the body in pieces, so that a client's limit on a single read does not notice."""
+    """Send the body in pieces, so a client's timeout for a single read does not trigger."""
     body = response.body if isinstance(response, web.Response) else None
     if not isinstance(body, bytes) or not body:
         await asyncio.sleep(seconds)
@@ -218,7 +217,7 @@ async def _drip(request: web.Request, response: web.StreamResponse, seconds: flo
 async def _truncate(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:
     body = response.body if isinstance(response, web.Response) else None
     if not isinstance(body, bytes) or not body:
-        # Nothing to cut in the body (a streamed one has been sent by now): the connection is all that can be cut.
+        # There is no body to cut, or it was streamed and already sent: only the connection can be cut.
         return _drop(request)
     cut = web.StreamResponse(status=response.status, headers=response.headers)
     cut.content_length = len(body)
@@ -231,19 +230,19 @@ async def _truncate(request: web.Request, response: web.StreamResponse) -> web.S
 
 @dataclass(frozen=True)
 class BuildFailure:
-    """An image build that is to fail, with the last lines of its log and the service's error message."""
+    """A planned failure of an image build: the last lines of its log and the service's error message."""
 
     log: Sequence[str]
     message: str
 
 
 def fail_builds(world: World, *, log: Sequence[str], message: str, times: int) -> None:
-    """Let the next `times` image builds fail."""
+    """Make the next `times` image builds fail."""
     world.store.put("fault", "image-build", {"times": times, "log": list(log), "message": message})
 
 
 def build_failure(world: World) -> BuildFailure | None:
-    """How the image build that starts now is to fail, or None. Each call stands for one build."""
+    """The planned failure of the image build that starts now, or None. Call it once per build."""
     fault = world.store.get("fault", "image-build")
     if fault is None:
         return None
@@ -259,10 +258,10 @@ class ModuleFault:
     """How a module of a simulated device fails.
 
     Attributes:
-        kind: `pull` fails with `message`; `create` fails with `message`, as Docker does for a port that is taken;
-            `exit` starts, then ends with `exit_code`, again after each restart.
-        image: only a module with this image fails so; empty for any.
-        share: of the devices, from 0 to 1, if it was asked for all.
+        kind: `pull` fails the pull with `message`; `create` fails the container's creation with `message`, as Docker
+            does for a port in use; `exit` starts, then exits with `exit_code`, again after each restart.
+        image: only modules with this image fail; empty for any.
+        share: of all devices, from 0 to 1, for a fault of the device `*`.
     """
 
     kind: ModuleTrouble
@@ -273,18 +272,18 @@ class ModuleFault:
 
 
 def set_device_online(world: World, device_id: str, online: bool) -> None:
-    """Cut a simulated device off from the hub, or connect it again."""
+    """Disconnect a simulated device from the hub, or reconnect it."""
     _update_device(world, device_id, online=online)
 
 
 def device_online(world: World, device_id: str) -> bool:
-    """Whether a simulated device is connected; devices are unless cut off."""
-    said = (_device(world, control).get("online") for control in (device_id, EVERY_DEVICE))
-    return next((online for online in said if online is not None), True)
+    """Whether a simulated device is connected; devices are, unless they were disconnected."""
+    states = (_device(world, control).get("online") for control in (device_id, EVERY_DEVICE))
+    return next((online for online in states if online is not None), True)
 
 
 def set_module_fault(world: World, device_id: str, module: str, fault: ModuleFault | None) -> None:
-    """Let a module fail from now on, or with None no longer. `*` stands for every module."""
+    """Make a module fail from now on; None ends that. `*` means every module."""
     modules = dict(_device(world, device_id).get("modules", {}))
     modules.pop(module, None)
     if fault is not None:
@@ -293,7 +292,7 @@ def set_module_fault(world: World, device_id: str, module: str, fault: ModuleFau
 
 
 def module_fault(world: World, device_id: str, module: str, image: str = "") -> ModuleFault | None:
-    """How the module is to fail, or None: as was asked for, or because of what its image was built from."""
+    """How the module fails, or None: because of a fault that was set, or because its image cannot start."""
     for control in (device_id, EVERY_DEVICE):
         modules = _device(world, control).get("modules", {})
         data = modules.get(module) or modules.get("*")
@@ -301,7 +300,7 @@ def module_fault(world: World, device_id: str, module: str, image: str = "") -> 
             continue
         if control == device_id or _is_among(device_id, data["share"]):
             return ModuleFault(**data)
-    # What Azure ML's builds know of images whose container cannot start, such as one without its entry script.
+    # Azure ML builds record which images cannot start, such as one without its entry script.
     cannot_start = world.store.get("start-failure", image) if image else None
     if cannot_start is None:
         return None
@@ -309,7 +308,7 @@ def module_fault(world: World, device_id: str, module: str, image: str = "") -> 
 
 
 def _is_among(device_id: str, share: float) -> bool:
-    """Whether a device belongs to a share of all, chosen by its id."""
+    """Whether a device belongs to a fixed share of all devices, chosen by ID."""
     return zlib.crc32(device_id.encode()) < share * 2**32
 
 

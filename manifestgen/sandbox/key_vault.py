@@ -1,8 +1,8 @@
-"""Azure Key Vault of the sandbox: the secrets of vaults, and nothing else of them.
+"""The sandbox's Azure Key Vault: secrets only.
 
-Paths, bodies, times and error codes follow the REST reference "Key Vault secrets"; who comes without a token is told
-where to get one, since the SDKs find out that way ("Authentication, requests and responses"). A vault that is not there
-has no host name. Times only inform: an expired secret is given out like any other, a disabled one is not.
+Paths, bodies, times and error codes follow the REST reference "Key Vault secrets". The response to a request without a
+token says where to get one, because the SDKs discover it that way ("Authentication, requests and responses"). The host
+name of a missing vault does not resolve. Times are informational: expired secrets are returned, disabled ones are not.
 
     kind            key           value
     vault           HOST          {"name", "host", "denies"}
@@ -25,10 +25,10 @@ from manifestgen.sandbox.world import World
 
 HOSTS = tuple(f"*.{resource.removeprefix('https://')}" for resource in VAULTS)
 
-#: What a vault may refuse everybody for.
+#: Reasons for which a vault can reject every caller.
 DENIALS = ("", "role", "policy", "firewall", "private")
 
-# What the SDKs of recent years ask with.
+# The api-versions of the SDKs of recent years.
 _API_VERSIONS = ("2016-10-01", "7.0", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "2025-07-01", "2026-04-01")
 _NAME = re.compile(r"[0-9a-zA-Z-]{1,127}")
 _VAULT_NAME = re.compile(r"[a-zA-Z](-?[a-zA-Z0-9]){2,23}")
@@ -42,7 +42,7 @@ Document = dict[str, Any]
 
 
 class VaultError(Exception):
-    """A request that the vault refuses."""
+    """A request that the vault rejects."""
 
     def __init__(self, status: int, code: str, message: str, inner: str = "") -> None:
         super().__init__(message)
@@ -52,12 +52,12 @@ class VaultError(Exception):
 
 
 def serves(world: World, host: str) -> bool:
-    """Whether there is such a vault: the name of any other does not resolve."""
+    """Whether the vault exists; the name of a missing vault does not resolve."""
     return vault(world, host) is not None
 
 
 def vault(world: World, host: str) -> Document | None:
-    """The vault behind a host."""
+    """The vault at a host."""
     known: Document | None = world.store.get("vault", host.lower())
     if known is None and host.lower() == world.names.vault_host:
         return {"name": world.names.vault, "host": world.names.vault_host, "denies": ""}
@@ -65,7 +65,7 @@ def vault(world: World, host: str) -> Document | None:
 
 
 def put_vault(world: World, name: str, *, host: str = "", denies: str = "") -> Document:
-    """Make a vault, or change for what it refuses everybody. Raises ValueError."""
+    """Create a vault, or change the reason for which it rejects every caller. Raises ValueError."""
     host = (host or f"{name}.vault.azure.net").lower()
     if not _VAULT_NAME.fullmatch(name) or host.partition(".")[0] != name.lower() or _resource(host) not in VAULTS:
         raise ValueError(f"a vault is NAME at one of NAME{', NAME'.join(mask[1:] for mask in HOSTS)}, not {host!r}")
@@ -77,7 +77,7 @@ def put_vault(world: World, name: str, *, host: str = "", denies: str = "") -> D
 
 
 def set_secret(world: World, host: str, name: str, body: Mapping[str, Any]) -> Document:
-    """Add a version to a secret, which is made if there is none; returns its bundle. Raises VaultError."""
+    """Add a version to a secret, creating the secret if it is missing; returns its bundle. Raises VaultError."""
     if not _NAME.fullmatch(name):
         raise VaultError(400, "BadParameter", f"The request URI contains an invalid name: {name}")
     value = body.get("value")
@@ -107,7 +107,7 @@ def set_secret(world: World, host: str, name: str, body: Mapping[str, Any]) -> D
 
 
 def create(world: World) -> web.Application:
-    """The service."""
+    """Create the service's application."""
     vaults = _Vaults(world)
     app = web.Application()
 
@@ -131,7 +131,7 @@ def create(world: World) -> web.Application:
 
 
 class _Vaults:
-    """What can be asked of vaults: each method gives the JSON of its answer, or raises VaultError."""
+    """The operations on vaults: each method returns the JSON of its response, or raises VaultError."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -155,9 +155,9 @@ class _Vaults:
                     f'Bearer authorization="https://login.microsoftonline.com/{self._world.names.tenant_id}", '
                     f'resource="{_resource(host)}"'
                 )
-                return _refusal(VaultError(401, "Unauthorized", _token_words(error, host)), headers)
+                return _error_response(VaultError(401, "Unauthorized", _token_words(error, host)), headers)
             except VaultError as error:
-                return _refusal(error, headers)
+                return _error_response(error, headers)
 
         return answer
 
@@ -217,12 +217,12 @@ class _Vaults:
         self._world.store.delete("vault-secret", _key(host, secret["name"]))
 
     def _host(self, request: web.Request) -> str:
-        """The vault that is meant; who comes to the port on localhost means the one that is always there."""
+        """The requested vault; on the localhost port, the vault of every new sandbox."""
         host = request.host.partition(":")[0].lower()
         return host if serves(self._world, host) else self._world.names.vault_host
 
     def _admit(self, request: web.Request, host: str) -> None:
-        """Check a request in the vault's order: token, network, permission, api-version."""
+        """Check a request in the same order as the service: token, network, permission, api-version."""
         verify_token(self._world, request, (_resource(host),))
         known = vault(self._world, host) or {}
         if denies := known.get("denies"):
@@ -297,7 +297,7 @@ def _not_found(name: str, *, deleted: bool = False) -> VaultError:
 
 
 def _version(request: web.Request, secret: Document) -> Document:
-    """The version that a request names; the latest if it names none."""
+    """The version that a request names; without one, the latest."""
     wanted = request.match_info.get("version", "")
     versions: list[Document] = secret["versions"]
     found = next((one for one in versions if one["version"] == wanted.lower()), None) if wanted else versions[-1]
@@ -369,7 +369,7 @@ def _key(host: str, name: str) -> str:
 
 
 def _resource(host: str) -> str:
-    """What a token for a vault is issued for: `https://vault.azure.net` in the public cloud."""
+    """The audience of a token for a vault: `https://vault.azure.net` in the public cloud."""
     return f"https://{host.partition('.')[2]}"
 
 
@@ -382,7 +382,7 @@ def _token_words(error: TokenError, host: str) -> str:
     return f"[TokenExpired] Error validating token: {error}"
 
 
-def _refusal(error: VaultError, headers: Mapping[str, str]) -> web.Response:
+def _error_response(error: VaultError, headers: Mapping[str, str]) -> web.Response:
     body: Document = {"code": error.code, "message": str(error)}
     if error.inner:
         body["innererror"] = {"code": error.inner}

@@ -1,7 +1,7 @@
-"""The HTTP proxy that clients are pointed at: it tunnels to the sandbox's own services and refuses every other host.
+"""The HTTP proxy for clients: it tunnels to the sandbox's own services and rejects every other host.
 
-It never looks inside a tunnel. A connection that a service resets is reset towards the client too, so that a client
-sees the same failure as without a proxy between.
+It never looks inside a tunnel. If a service resets a connection, the proxy resets the client's connection too, so the
+client sees the same failure as without a proxy.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ class Proxy:
     """An HTTP CONNECT proxy on loopback.
 
     Args:
-        route: the loopback port that serves a host (in lower case), or None to refuse it.
-        refused: told the method, the host and the path of each refused request.
+        route: returns the loopback port that serves a host (in lower case), or None to reject the host.
+        rejected: called with method, host and path of each rejected request.
     """
 
-    def __init__(self, route: Callable[[str, int], int | None], refused: Callable[[str, str, str], None]) -> None:
+    def __init__(self, route: Callable[[str, int], int | None], rejected: Callable[[str, str, str], None]) -> None:
         self._route = route
-        self._refused = refused
+        self._rejected = rejected
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
 
@@ -66,8 +66,8 @@ class Proxy:
         host, port, path = _split_target(method, target)
         upstream = self._route(host, port) if method == "CONNECT" else None
         if upstream is None:
-            self._refused(method, host or "?", path)
-            await _refuse(writer, host)
+            self._rejected(method, host or "?", path)
+            await _reject(writer, host)
             return
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", upstream, limit=_HEAD_LIMIT)
         try:
@@ -81,33 +81,33 @@ class Proxy:
 
 
 async def close_server(server: asyncio.Server) -> None:
-    """Accept nobody any more; who is being accepted is a connection like others when this returns."""
+    """Stop accepting connections; when it returns, a connection that was being accepted is in the caller's hands."""
     loop = asyncio.get_running_loop()
     for listening in server.sockets:
-        # A server that is closed while it accepts loses that connection, and nobody would ever close it.
-        with contextlib.suppress(NotImplementedError):  # Windows accepts in another way
+        # A server that is closed while it accepts a connection loses it, and nothing would ever close that connection.
+        with contextlib.suppress(NotImplementedError):  # Windows accepts connections differently
             loop.remove_reader(listening.fileno())
-    await turns()
+    await run_pending()
     server.close()
 
 
 async def end_all(tasks: Collection[asyncio.Task[Any]]) -> None:
-    """Cancel tasks until they have ended."""
+    """Cancel tasks, repeatedly, until all have ended."""
     while ending := [task for task in tasks if not task.done()]:
         for task in ending:
             task.cancel()
-        # Before Python 3.12 `asyncio.wait_for` forgets that it was cancelled if what it waits for comes in that moment.
+        # Before Python 3.12, `asyncio.wait_for` swallows a cancellation that arrives together with the awaited result.
         await asyncio.wait(ending, timeout=_CANCEL_SECONDS)
 
 
-async def turns() -> None:
-    """Give what is under way in the event loop the few turns it takes: to accept a connection, to close a socket."""
+async def run_pending() -> None:
+    """Run the event loop a few times, enough to finish accepting a connection or closing a socket."""
     for _ in range(5):
         await asyncio.sleep(0)
 
 
 def reset(writer: asyncio.StreamWriter | asyncio.WriteTransport) -> None:
-    """Close a connection so that its peer sees a reset (RST), not an orderly end."""
+    """Close a connection with a reset (RST) instead of an orderly end."""
     transport = writer.transport if isinstance(writer, asyncio.StreamWriter) else writer
     connection = transport.get_extra_info("socket")
     with contextlib.suppress(OSError):  # it may be closed already
@@ -132,8 +132,8 @@ def _split_target(method: str, target: str) -> tuple[str, int, str]:
     return host.lower(), int(port) if port.isdecimal() else default, path
 
 
-async def _refuse(writer: asyncio.StreamWriter, host: str) -> None:
-    """Say which host it is also in the reason phrase: most clients show nothing else of a proxy's answer."""
+async def _reject(writer: asyncio.StreamWriter, host: str) -> None:
+    """Name the host in the reason phrase too: most clients show nothing else of a proxy's response."""
     name = "".join(letter for letter in host if letter.isprintable() and letter.isascii()) or "this"
     body = (
         f"The manifestgen sandbox does not serve {name!r}. It is a local stand-in for the Azure services that "

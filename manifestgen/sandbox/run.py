@@ -1,4 +1,4 @@
-"""A sandbox around a command, and one that stays in the background until the session it was started in ends."""
+"""Run a sandbox around a command, or in the background until the session that started it ends."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _START_SECONDS = 60.0
 
 
 async def run_command(command: Sequence[str], state: Path | None, say: Callable[[str], None]) -> int:
-    """Run a command in a sandbox of its own and return its exit code (128 + signal number if one ended it).
+    """Run a command in its own sandbox and return its exit code (128 + signal number if a signal ended it).
 
-    The command gets this process's environment without what leads to a real Azure, the sandbox's variables, and a home
-    folder of its own, since azureml-core keeps the addresses of services there for ever. Signals are handed on to it.
-    If our parent goes, the command is ended and so is the sandbox.
+    The command gets this process's environment without anything that points to a real Azure, the sandbox's variables,
+    and its own home folder, because azureml-core caches service addresses there forever. Signals are forwarded to it.
+    If our parent process ends, the command and the sandbox end too.
 
     Args:
         command: program and arguments.
-        state: folder to keep everything in between runs, or None to forget it.
-        say: told what the user should know.
+        state: folder that keeps the state between runs; None deletes it at the end.
+        say: called with each line for the user.
 
     Raises:
-        InputError: there is no such program, or the folder cannot be used.
+        InputError: the program does not exist, or the folder cannot be used.
     """
     async with _running(state) as sandbox:
         say(_notice(sandbox))
@@ -47,7 +47,7 @@ async def run_command(command: Sequence[str], state: Path | None, say: Callable[
             process = await asyncio.create_subprocess_exec(*command, env=environment)
         except OSError as error:
             raise InputError(
-                f"cannot run {command[0]!r}: {error.strerror or error}", fix="give a program that is on the PATH"
+                f"cannot run {command[0]!r}: {error.strerror or error}", fix="name a program that is on the PATH"
             ) from error
         with _forwarding(process):
             ends = asyncio.ensure_future(process.wait())
@@ -65,17 +65,17 @@ async def run_command(command: Sequence[str], state: Path | None, say: Callable[
 
 
 async def serve(state: Path | None, watched: int, ready: Callable[[Sandbox], None]) -> None:
-    """Run a sandbox until it is told to stop, a signal ends it, or the process `watched` ends.
+    """Run a sandbox until the admin API or a signal stops it, or the process `watched` ends.
 
     Args:
-        state: folder to keep everything in between runs, or None to forget it.
-        watched: process id; 0 watches none.
-        ready: called once everything answers.
+        state: folder that keeps the state between runs; None deletes it at the end.
+        watched: process ID; 0 watches none.
+        ready: called once all services accept requests.
     """
     async with _running(state) as sandbox:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(NotImplementedError):  # Windows has no such handlers; there Ctrl-C raises
+            with contextlib.suppress(NotImplementedError):  # not supported on Windows, where Ctrl-C raises
                 loop.add_signal_handler(number, sandbox.stopping.set)
         ready(sandbox)
         orphaned = asyncio.ensure_future(_end_of(watched))
@@ -88,12 +88,12 @@ async def serve(state: Path | None, watched: int, ready: Callable[[Sandbox], Non
 
 
 def start(state: Path | None) -> Mapping[str, str]:
-    """Start a sandbox in the background and return the variables that lead to it.
+    """Start a sandbox in the background and return the environment variables that point a client at it.
 
-    It stops with the session of this process: when the shell or the pipeline step that asked for it is over.
+    It stops when the session of this process ends: the shell or the pipeline step that started it.
 
     Raises:
-        InputError: it cannot start, most likely because of the folder.
+        InputError: the sandbox cannot start, most likely because of the folder.
     """
     command = [sys.executable, "-m", "manifestgen.sandbox.daemon", str(_session()), *([str(state)] if state else [])]
     process = subprocess.Popen(  # noqa: S603 - our own module
@@ -105,25 +105,27 @@ def start(state: Path | None) -> Mapping[str, str]:
         text=True,
     )
     if process.stdout is None or process.stderr is None:
-        raise AssertionError("both are pipes, as asked for above")
+        raise AssertionError("both are pipes, see above")
     with process.stdout, process.stderr:
         answer = process.stdout.readline()
         if not answer:
-            reason = process.stderr.read().strip().splitlines() or ["no reason given"]
+            reason = process.stderr.read().strip().splitlines() or ["it gave no reason"]
             process.wait()
             raise InputError(f"the sandbox did not start: {reason[-1]}", fix="see 'manifestgen sandbox start --help'")
-    # It outlives us, so nobody here will ever wait for it; without this Python would warn.
+    # The process outlives us, so we never wait for it; without this, Python would warn.
     process.returncode = 0
     environment: Mapping[str, str] = json.loads(answer)
     return environment
 
 
 def stop(admin: str) -> None:
-    """Stop the sandbox behind this admin address and return once it is gone. Raises CloudError if none answers."""
+    """Stop the sandbox at this admin address and return once it is gone. Raises CloudError if none responds."""
     try:
         _call(admin, "POST", "/stop", timeout=10)
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise CloudError(f"no sandbox answers at {admin}", fix="it has stopped already: unset the variables") from error
+        raise CloudError(
+            f"no sandbox responds at {admin}", fix="it has already stopped: unset its environment variables"
+        ) from error
     deadline = time.monotonic() + _GRACE_SECONDS
     while time.monotonic() < deadline:
         try:
@@ -134,7 +136,7 @@ def stop(admin: str) -> None:
 
 
 def _call(admin: str, method: str, path: str, *, timeout: float) -> None:
-    """Without any proxy, whatever the environment says: the address is on this machine."""
+    """Bypass any proxy in the environment: the address is on this machine."""
     connection = http.client.HTTPConnection(urlsplit(admin).netloc, timeout=timeout)
     with contextlib.closing(connection):
         connection.request(method, path)
@@ -160,14 +162,15 @@ def _unserved(sandbox: Sandbox) -> list[str]:
         f"  {entry['method']} {entry['host']}{entry['path']}" + (f" ({entry['count']} times)" * (entry["count"] > 1))
         for entry in sandbox.traffic.unserved
     ]
-    return ["sandbox: clients asked for what it does not serve:", *lines] if lines else []
+    return ["sandbox: clients sent requests that it does not support:", *lines] if lines else []
 
 
 @contextlib.contextmanager
 def _forwarding(process: asyncio.subprocess.Process) -> Iterator[None]:
-    """Hand signals on to the command while it runs.
+    """Forward signals to the command while it runs.
 
-    Not Ctrl-C on a terminal: it reaches the command without us, and twice would mean "at once" to many programs.
+    Ctrl-C on a terminal is not forwarded: the command receives it anyway, and many programs take a second one to mean
+    "stop at once".
     """
     numbers = [signal.SIGTERM]
     if os.name == "posix":
@@ -175,9 +178,9 @@ def _forwarding(process: asyncio.subprocess.Process) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     with contextlib.ExitStack() as stack:
         for number in (*numbers, signal.SIGINT):
-            hand_on = not (number == signal.SIGINT and sys.stdin is not None and sys.stdin.isatty())
-            with contextlib.suppress(NotImplementedError):  # Windows has no such handlers
-                loop.add_signal_handler(number, _send, process, number if hand_on else None)
+            forward = not (number == signal.SIGINT and sys.stdin is not None and sys.stdin.isatty())
+            with contextlib.suppress(NotImplementedError):  # not supported on Windows
+                loop.add_signal_handler(number, _send, process, number if forward else None)
                 stack.callback(loop.remove_signal_handler, number)
         yield
 
@@ -198,7 +201,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def _session() -> int:
-    """The process that the caller's session stands and falls with."""
+    """The leader of the caller's session: the sandbox ends with this process."""
     if os.name != "posix":
         return os.getppid()
     # 0 if the leader lives in another process namespace, as with `docker exec`.
@@ -208,7 +211,7 @@ def _session() -> int:
 async def _end_of(process_id: int) -> None:
     """Return when a process has ended; never if it cannot be watched."""
     if process_id == 0 or os.name != "posix":
-        # Windows: the console's Ctrl-C and 'sandbox stop' are left; os.kill would end the process there.
+        # Windows: only Ctrl-C and 'sandbox stop' end the sandbox; there, os.kill(pid, 0) would end the process.
         await asyncio.Event().wait()
     if hasattr(os, "pidfd_open"):
         await _end_of_by_descriptor(process_id)
@@ -218,7 +221,7 @@ async def _end_of(process_id: int) -> None:
 
 
 async def _end_of_by_descriptor(process_id: int) -> None:
-    """Linux tells at once, and of this very process, not of one that was given its number later."""
+    """On Linux: no polling, and no confusion with a later process that gets the same ID."""
     try:
         descriptor = os.pidfd_open(process_id)
     except ProcessLookupError:

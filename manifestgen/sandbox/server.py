@@ -1,9 +1,9 @@
-"""A running sandbox: its services on loopback, the proxy that leads to them, and what a client must know to use them.
+"""A running sandbox: its services on loopback, the proxy in front of them, and the environment variables for clients.
 
-Each service is a module with `HOSTS`, the host names it answers under (`*` stands for any part), and `create(world)`,
-which makes its aiohttp application; `serves(world, host)`, where there is one, tells which of those hosts exist. Each
-gets a TLS port of its own, and the proxy picks the port by the host that the client connects to; so a service never
-sees another one's requests, whatever they look like.
+Each service is a module with `HOSTS`, the host names that it serves (`*` matches any part), and `create(world)`, which
+creates its aiohttp application. An optional `serves(world, host)` says which of those hosts exist. Each service has its
+own TLS port. The proxy picks the port by the host that the client connects to, so a service never sees the requests of
+another, whatever they look like.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from manifestgen.sandbox.aml import service as aml
 from manifestgen.sandbox.arm import service as arm
 from manifestgen.sandbox.certificates import Authority
 from manifestgen.sandbox.environment import environment
+from manifestgen.sandbox.error_response import error_response
 from manifestgen.sandbox.faults import Faults
 from manifestgen.sandbox.hub import service as hub
-from manifestgen.sandbox.proxy import Proxy, close_server, end_all, turns
-from manifestgen.sandbox.refusal import refusal
+from manifestgen.sandbox.proxy import Proxy, close_server, end_all, run_pending
 from manifestgen.sandbox.registry import service as registry
 from manifestgen.sandbox.traffic import Handler, Traffic
 from manifestgen.sandbox.world import Store, World
@@ -43,15 +43,15 @@ _SHUTDOWN_SECONDS = 0.2
 
 
 class Service(Protocol):
-    """What a service's module offers."""
+    """The interface of a service's module."""
 
     @property
     def HOSTS(self) -> tuple[str, ...]:
-        """The host names, or masks of them, that it answers under."""
+        """The host names, or patterns of host names, that the service serves."""
         ...
 
     def create(self, world: World) -> web.Application:
-        """The service's application; background work starts in its `on_startup`."""
+        """Create the service's application; background work starts in its `on_startup`."""
         ...
 
 
@@ -62,8 +62,8 @@ class Sandbox:
     """One sandbox. `start` it, give `environment` to clients, `stop` it.
 
     Args:
-        state: folder that keeps everything between runs; without it a temporary one that `stop` removes.
-        services: the services to run, all by default.
+        state: folder that keeps the state between runs; by default a temporary one that `stop` removes.
+        services: the services to run; all by default.
 
     Raises:
         InputError: the folder cannot be used, or another sandbox uses it.
@@ -81,11 +81,11 @@ class Sandbox:
             self._lock.acquire()
             self.world = World(Store(self.folder / "state.sqlite"), blobs)
         except Timeout as error:
-            words = "another sandbox keeps its state here"
-            raise InputError(words, where=str(self.folder), fix="stop it, or give another folder") from error
+            words = "another sandbox uses this folder"
+            raise InputError(words, where=str(self.folder), fix="stop it, or choose another folder") from error
         except (OSError, sqlite3.Error) as error:
-            words = f"cannot keep the sandbox's state here: {error}"
-            raise InputError(words, where=str(self.folder), fix="give a folder that can be written to") from error
+            words = f"cannot write the sandbox's state to this folder: {error}"
+            raise InputError(words, where=str(self.folder), fix="choose a folder that you can write to") from error
         self.faults = Faults()
         self.traffic = Traffic()
         self.stopping = asyncio.Event()
@@ -94,21 +94,21 @@ class Sandbox:
         self._runners: list[web.AppRunner] = []
         self._servers: list[asyncio.Server] = []
         self._handshakes: set[asyncio.Task[Any]] = set()
-        self._proxy = Proxy(self._route, self.traffic.refused)
+        self._proxy = Proxy(self._route, self.traffic.note_unserved)
         self._environment: dict[str, str] = {}
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that lead a client here."""
+        """The environment variables that point a client at this sandbox."""
         return dict(self._environment)
 
     @property
     def ports(self) -> dict[str, int]:
-        """The host names, or masks of them, that are served, each with its loopback TLS port."""
+        """The served host names, or patterns of host names, each with its loopback TLS port."""
         return {mask: port for service, port in self._ports for mask in service.HOSTS}
 
     async def start(self) -> None:
-        """Start everything; once it returns, all services answer."""
+        """Start everything; when it returns, all services accept requests."""
         from manifestgen.sandbox import admin
 
         authority = Authority()
@@ -129,7 +129,7 @@ class Sandbox:
         )
 
     async def stop(self) -> None:
-        """Stop everything and remove what is temporary."""
+        """Stop everything and remove temporary files."""
         self.stopping.set()
         await self._proxy.stop()
         for server in self._servers:
@@ -138,7 +138,7 @@ class Sandbox:
         await end_all(self.world.tasks)
         for runner in self._runners:
             await runner.cleanup()
-        await turns()
+        await run_pending()
         self.world.store.close()
         self._lock.release()
         if self._temporary:
@@ -162,17 +162,17 @@ class Sandbox:
         return self._port(host) if port == 443 else None
 
     async def _serve(self, app: web.Application, context: ssl.SSLContext | None) -> int:
-        # A client may hold its connection open for as long as it lives: nothing waits for it at the end.
+        # A client may keep its connection open as long as it runs, so stopping waits for none of them.
         runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
         self._runners.append(runner)
         make = runner.server
         if make is None:
-            raise AssertionError("it has been set up above")
+            raise AssertionError("it was set up above")
 
         def protocol() -> asyncio.Protocol:
-            # Called by the task that accepts a connection and then waits for its TLS handshake, of which nobody else
-            # knows: a client that connects and says nothing would keep it waiting beyond the end.
+            # Called by the task that accepts a connection and then waits for its TLS handshake. Nothing else tracks
+            # that task: a client that connects and sends nothing would keep it waiting after the sandbox has stopped.
             accepting = asyncio.current_task()
             if accepting is not None:
                 self._handshakes.add(accepting)
@@ -192,15 +192,15 @@ class Sandbox:
                 except web.HTTPException as error:
                     if request.match_info.http_exception is None:
                         raise
-                    # The service has no such path, and did not say so itself.
+                    # The service has no such path, and did not respond to it itself.
                     words = f"No route {request.method} {request.path} in this service."
-                    return refusal(request.host, error.status, words)
+                    return error_response(request.host, error.status, words)
                 except ConnectionError:
-                    raise  # the client has gone
+                    raise  # the client has disconnected
                 except Exception:
-                    # A bug of the sandbox: it is told, and to the client it is an outage of the service.
+                    # A bug in the sandbox: it is logged, and the client sees an outage of the service.
                     _LOG.exception("the sandbox failed at %s %s%s", request.method, request.host, request.path)
-                    return refusal(request.host, 500, "The sandbox failed; its log says why.")
+                    return error_response(request.host, 500, "The sandbox failed; its log says why.")
 
             async def strike(request: web.Request) -> web.StreamResponse:
                 return await self.faults.strike(request, answer)

@@ -1,4 +1,4 @@
-"""What clients asked for: the last requests, and those that the sandbox has no answer to."""
+"""A record of clients' requests: the last ones, and those that the sandbox does not support."""
 
 from __future__ import annotations
 
@@ -16,39 +16,39 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Traffic:
-    """A bounded log of requests, and a count of what is not served."""
+    """A bounded log of requests, and a count of unsupported ones."""
 
     def __init__(self) -> None:
         self._requests: deque[dict[str, Any]] = deque(maxlen=_KEPT_REQUESTS)
         self._unserved: Counter[tuple[str, str, str]] = Counter()
-        self._cleared = 0  # how often
+        self._cleared = 0  # how many times
 
     @property
     def requests(self) -> Sequence[dict[str, Any]]:
-        """The last requests, the oldest first."""
+        """The last requests, oldest first."""
         return tuple(self._requests)
 
     @property
     def unserved(self) -> Sequence[dict[str, Any]]:
-        """Method, host, path and number of the requests that nothing here answers."""
+        """Method, host, path and number of the requests that no service supports."""
         return [
             {"method": method, "host": host, "path": path, "count": count}
             for (method, host, path), count in self._unserved.items()
         ]
 
     def clear(self) -> None:
-        """Forget the requests made so far, those that are still being answered too; what is not served stays."""
+        """Clear the log, including requests still in progress; the count of unsupported requests stays."""
         self._requests.clear()
         self._cleared += 1
 
-    def refused(self, method: str, host: str, path: str) -> None:
-        """Note a request for something that is not served."""
+    def note_unserved(self, method: str, host: str, path: str) -> None:
+        """Count a request that is not supported."""
         entry = (method, host, path)
         if entry in self._unserved or len(self._unserved) < _KEPT_UNSERVED:
             self._unserved[entry] += 1
 
     async def log(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Note a request and its outcome; status 0 means that the client got no answer."""
+        """Handle a request and log its outcome; status 0 means that the client got no response."""
         started, cleared = time.monotonic(), self._cleared
         status = 0
         try:
@@ -59,9 +59,9 @@ class Traffic:
             status = answer.status
             raise
         finally:
-            # The router found no such path or method: the service's own 404s for missing things are not meant.
+            # Only if the router found no such path or method, not for the service's own 404s.
             if request.match_info.http_exception is not None:
-                self.refused(request.method, request.host, request.path)
+                self.note_unserved(request.method, request.host, request.path)
             if cleared == self._cleared:
                 self._requests.append(
                     {

@@ -1,7 +1,7 @@
-"""What the services of the sandbox share: its names and secrets, its state, its clock.
+"""What the sandbox's services share: names, secrets, state and clock.
 
-State is kept in SQLite, not in memory: a sandbox of a hundred thousand devices stays small, and one that is given a
-folder finds everything again at its next start.
+State is kept in SQLite, not in memory: a sandbox with a hundred thousand devices stays small, and with a state folder
+it survives a restart.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ import msgspec
 
 _LOG = logging.getLogger(__name__)
 
-# Of pages of the file that are kept in memory.
+# Size of SQLite's page cache.
 _CACHE_KIB = 32 * 1024
 
-# Comes after every other character, so that what begins with a text lies between it and it with this behind.
+# Sorts after every other character: every string that begins with a prefix sorts below prefix + _LAST.
 _LAST = "\U0010ffff"
 
 
@@ -34,12 +34,12 @@ def dump(value: Any) -> bytes:
     try:
         return msgspec.json.encode(value)
     except (UnicodeError, OverflowError):
-        # Half a surrogate pair, or a very large number: no text in UTF-8 for the one and no 64 bits for the other.
+        # Half a surrogate pair cannot be encoded in UTF-8; a very large number does not fit 64 bits.
         return json.dumps(value).encode()
 
 
 def load(text: bytes) -> Any:
-    """The value of a JSON text that `dump` made."""
+    """The value of a JSON text that `dump` wrote."""
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
@@ -49,8 +49,8 @@ def load(text: bytes) -> Any:
 class Store:
     """JSON documents by kind and key, in one SQLite file.
 
-    Written through at once and without waiting for the disk: what a killed sandbox loses is nothing, what a machine
-    loses with its power does not matter here.
+    Changes are written at once but not synced to disk: a killed sandbox loses nothing, and losing data in a power cut
+    does not matter here.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -66,7 +66,7 @@ class Store:
         self._watchers: dict[str, Callable[[str], object]] = {}
 
     def watch(self, kind: str, changed: Callable[[str], object]) -> None:
-        """Call `changed` with the key of each document of a kind that is written or deleted from now on."""
+        """From now on, call `changed` with the key of each document of this kind that is written or deleted."""
         self._watchers[kind] = changed
 
     def get(self, kind: str, key: str) -> Any:
@@ -75,20 +75,20 @@ class Store:
         return None if row is None else load(row[0])
 
     def put(self, kind: str, key: str, value: Any) -> None:
-        """Write the document, new or not."""
+        """Create or replace the document."""
         self._db.execute("INSERT OR REPLACE INTO document VALUES (?, ?, ?)", (kind, key, dump(value)))
         if kind in self._watchers:
             self._watchers[kind](key)
 
     def delete(self, kind: str, key: str) -> bool:
-        """Delete the document; whether there was one."""
+        """Delete the document; return whether it existed."""
         deleted = self._db.execute("DELETE FROM document WHERE kind = ? AND key = ?", (kind, key)).rowcount > 0
         if deleted and kind in self._watchers:
             self._watchers[kind](key)
         return deleted
 
     def items(self, kind: str, *, prefix: str = "", after: str = "", limit: int = -1) -> Iterator[tuple[str, Any]]:
-        """Documents of a kind in the order of their keys: those that begin with `prefix` and come after `after`."""
+        """Documents of a kind, ordered by key, with keys that begin with `prefix` and sort after `after`."""
         rows = self._db.execute(
             "SELECT key, value FROM document WHERE kind = ? AND key >= ? AND key > ? AND key < ? ORDER BY key LIMIT ?",
             (kind, prefix, after, prefix + _LAST, limit),
@@ -96,24 +96,24 @@ class Store:
         return ((key, load(value)) for key, value in rows)
 
     def keys(self, kind: str) -> Iterator[str]:
-        """The keys of a kind in order."""
+        """The keys of a kind, in order."""
         rows = self._db.execute("SELECT key FROM document WHERE kind = ? ORDER BY key", (kind,))
         return (key for (key,) in rows.fetchall())
 
     def count(self, kind: str, *, prefix: str = "") -> int:
-        """How many documents of a kind there are."""
+        """The number of documents of a kind."""
         rows = self._db.execute(
             "SELECT count(*) FROM document WHERE kind = ? AND key >= ? AND key < ?", (kind, prefix, prefix + _LAST)
         )
         return int(rows.fetchone()[0])
 
     def counts(self) -> dict[str, int]:
-        """How many documents there are of each kind."""
+        """The number of documents, by kind."""
         return dict(self._db.execute("SELECT kind, count(*) FROM document GROUP BY kind ORDER BY kind").fetchall())
 
     @contextlib.contextmanager
     def batch(self) -> Iterator[None]:
-        """Make many changes at the price of one; nothing else may run in the meantime, so do not await in it."""
+        """Make many changes in one transaction. Do not await inside: nothing else may run in the meantime."""
         self._db.execute("BEGIN")
         try:
             yield
@@ -127,7 +127,7 @@ class Store:
 
 @dataclass(frozen=True)
 class Names:
-    """What the sandbox's resources are called. The ids are fixed, so that a project file can name them."""
+    """Names of the sandbox's resources. The IDs are fixed, so a project file can refer to them."""
 
     tenant_id: str = "7e4a4700-0000-4000-8000-000000000001"
     subscription_id: str = "5ab5c710-0000-4000-8000-000000000001"
@@ -136,7 +136,7 @@ class Names:
     resource_group: str = "sandbox"
     workspace: str = "sandbox-ml"
     workspace_id: str = "3052ace0-0000-4000-8000-000000000001"
-    # Not in the workspace's resource group, as it often is not: nobody may guess where the registry lives.
+    # Not the workspace's resource group, as often in reality: code must not guess where the registry is.
     registry_group: str = "sandbox-shared"
     registry: str = "sandboxmodels"
     storage_account: str = "sandboxmodelstore"
@@ -161,7 +161,7 @@ class Names:
 
     @property
     def registry_arm_id(self) -> str:
-        """The registry's full ARM id."""
+        """The registry's full ARM ID."""
         return (
             f"/subscriptions/{self.subscription_id}/resourceGroups/{self.registry_group}"
             f"/providers/Microsoft.ContainerRegistry/registries/{self.registry}"
@@ -169,7 +169,7 @@ class Names:
 
     @property
     def workspace_arm_id(self) -> str:
-        """The workspace's full ARM id."""
+        """The workspace's full ARM ID."""
         return (
             f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
             f"/providers/Microsoft.MachineLearningServices/workspaces/{self.workspace}"
@@ -178,7 +178,7 @@ class Names:
 
 @dataclass(frozen=True)
 class Pace:
-    """How long simulated work takes, in seconds; `retry` is a device's first pause before it tries again."""
+    """How long simulated work takes, in seconds; `retry` is a device's first pause before a retry."""
 
     image_build: float = 3.0
     pull: float = 0.3
@@ -195,7 +195,7 @@ class World:
     names: Names = field(default_factory=Names)
     pace: Pace = field(default_factory=Pace)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
-    # What services can tell the admin API about themselves, by name.
+    # Callables with which services report their state to the admin API, by name.
     views: dict[str, Callable[[], Any]] = field(default_factory=dict)
 
     _secrets: dict[str, str] = field(default_factory=dict, init=False, repr=False)
@@ -204,7 +204,7 @@ class World:
         self.store.watch("secret", lambda name: self._secrets.pop(name, None))
 
     def secret(self, name: str, make: Callable[[], str] = secrets.token_urlsafe) -> str:
-        """A random secret that keeps its value for as long as the state is kept; `make` makes it the first time."""
+        """A random secret, created with `make` on first use; it keeps its value as long as the state is kept."""
         known = self._secrets.get(name)
         if known is None:
             known = self.store.get("secret", name)

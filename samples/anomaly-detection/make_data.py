@@ -1,4 +1,4 @@
-"""Writes sensor.csv: a machine as the simulated temperature sensor measures it, with some readings that are wrong.
+"""Writes sensor.csv: readings of a machine as the simulated temperature sensor sends them, with some anomalies.
 
     python make_data.py
 
@@ -17,7 +17,7 @@ COLUMNS = ("temperature", "pressure", "ambient_temperature", "humidity", "anomal
 
 
 def rows():
-    """Readings: machine temperature (°C) and pressure (bar), ambient temperature (°C) and humidity (%), 1 if wrong."""
+    """Readings: machine temperature (°C) and pressure (bar), ambient temperature (°C) and humidity (%), 1 for an anomaly."""
     chance = random.Random(20260714)  # noqa: S311 - a simulation
     wrong = set(chance.sample(range(ROWS), ANOMALIES))
     for number in range(ROWS):

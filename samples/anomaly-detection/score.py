@@ -1,7 +1,7 @@
-"""Entry script of the model image: scores what the simulated temperature sensor sends.
+"""Entry script of the model image: scores the messages of the simulated temperature sensor.
 
-The scoring server calls init() once, and run() with the body of every message that arrives at the input amlInput; what
-run() returns leaves through the output amlOutput.
+The scoring server calls init() once. It calls run() with the body of every message that arrives at the input amlInput,
+and sends the result through the output amlOutput.
 """
 
 import json
@@ -13,7 +13,7 @@ model = None
 
 
 def init():
-    """Load the model from where Azure ML puts it; beside this file when it runs elsewhere."""
+    """Load the model from Azure ML's model folder; outside Azure ML, from this file's folder."""
     global model
     folder = Path(os.environ.get("AZUREML_MODEL_DIR", Path(__file__).resolve().parent))
     with (folder / "model.pkl").open("rb") as stream:
@@ -25,7 +25,7 @@ def run(input_data):
 
     In: {"machine": {"temperature": 26.1, "pressure": 1.6}, …}, as text or already parsed.
     Out: for each message {"anomaly": true or false, "score": …}; the lower the score, the stranger the reading.
-    An error is returned as {"error": "…"}: the module shall go on with the next message.
+    Errors are returned as {"error": "…"}, so the module continues with the next message.
     """
     try:
         messages = json.loads(input_data) if isinstance(input_data, str | bytes) else input_data

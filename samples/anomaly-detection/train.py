@@ -2,8 +2,8 @@
 
     python train.py [MODEL.pkl]
 
-It learns how pressure goes with temperature, and what is too far from that. scikit-learn must be of the version that
-myenv.yml names: a pickle is made for the version that wrote it.
+It learns how pressure follows temperature, and which readings deviate too far. Use the scikit-learn version in
+myenv.yml: a pickle is only compatible with the version that wrote it.
 """
 
 import csv
@@ -18,14 +18,14 @@ FEATURES = ("temperature", "pressure")
 
 
 def read(path=HERE / "sensor.csv"):
-    """The features of every reading, and whether it is known to be wrong."""
+    """The features of every reading, and whether the reading is a known anomaly."""
     with path.open(newline="", encoding="utf-8") as stream:
         readings = list(csv.DictReader(stream))
     return [[float(row[name]) for name in FEATURES] for row in readings], [row["anomaly"] == "1" for row in readings]
 
 
 def train(features):
-    """The fitted detector: it predicts 1 for a reading like the others, -1 for an anomaly."""
+    """The fitted detector: it predicts 1 for a normal reading, -1 for an anomaly."""
     return EllipticEnvelope(contamination=0.02, random_state=0).fit(features)
 
 

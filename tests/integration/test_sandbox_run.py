@@ -124,7 +124,7 @@ def test_what_is_not_served_is_told_at_the_end() -> None:
     code = "import urllib.request as r\ntry: r.urlopen('https://example.com')\nexcept OSError as e: print(e)"
     outcome = _run("sandbox", "run", "--", *_python(code))
     assert "example.com is not served by the manifestgen sandbox" in outcome.stdout
-    assert outcome.stderr.endswith("clients asked for what it does not serve:\n  CONNECT example.com\n")
+    assert outcome.stderr.endswith("clients sent requests that it does not support:\n  CONNECT example.com\n")
 
 
 def test_the_state_is_kept_and_a_temporary_one_removed(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_a_state_in_use_is_wrong_input(tmp_path: Path) -> None:
     inner = [*_MANIFESTGEN, "sandbox", "start", "--state", str(tmp_path)]
     outcome = _run("sandbox", "run", "--state", str(tmp_path), "--", *inner)
     assert outcome.returncode == 2
-    assert "another sandbox keeps its state here" in outcome.stderr
+    assert "another sandbox uses this folder" in outcome.stderr
 
 
 def test_stopping_without_one_says_where_to_stop_it() -> None:
@@ -265,7 +265,7 @@ def test_stopping_without_one_says_where_to_stop_it() -> None:
 def test_stopping_one_that_is_gone_is_told() -> None:
     outcome = _run("sandbox", "stop", env={"MANIFESTGEN_SANDBOX": "http://127.0.0.1:9"})
     assert outcome.returncode == 3
-    assert "no sandbox answers at http://127.0.0.1:9" in outcome.stderr
+    assert "no sandbox responds at http://127.0.0.1:9" in outcome.stderr
 
 
 @pytest.mark.parametrize("missing", ["aiohttp", "trustme"])

@@ -1,1 +1,1 @@
-"""Azure Machine Learning, as azureml-core asks for it."""
+"""Azure Machine Learning, as far as azureml-core uses it."""

@@ -1,4 +1,4 @@
-"""Azure ML's artifact service in the sandbox: where a client uploads files to, and where it reads them from.
+"""Azure ML's artifact service in the sandbox: it tells clients where to upload files and where to read them.
 
 An artifact is `ORIGIN/CONTAINER/PATH`; its bytes are the blob of the same path in one storage container.
 """
@@ -12,7 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from manifestgen.sandbox import blob
-from manifestgen.sandbox.aml.answer import iso, service_error
+from manifestgen.sandbox.aml.responses import iso, service_error
 from manifestgen.sandbox.world import World
 
 CONTAINER = "azureml"
@@ -22,12 +22,12 @@ _SCHEME = "aml://artifact/"
 
 
 def artifact_file(world: World, url: str) -> Path | None:
-    """The file of an artifact that `url` (`aml://artifact/…`) names; None if it was never uploaded."""
+    """The file of the artifact at `url` (`aml://artifact/…`); None if it was never uploaded."""
     return blob.local_file(world, CONTAINER, url[len(_SCHEME) :]) if url.startswith(_SCHEME) else None
 
 
 def uploaded(world: World, prefix: str) -> bool:
-    """Whether there is an artifact with its bytes at or below this prefix, and none whose bytes are missing."""
+    """Whether there are artifacts at or below this prefix, and all of them were uploaded."""
     announced = [key for key, _ in world.store.items("artifact", prefix=prefix) if key[len(prefix) :][:1] in ("", "/")]
     return bool(announced) and all(blob.exists(world, CONTAINER, key) for key in announced)
 
@@ -49,7 +49,7 @@ class _Artifacts:
         self._world = world
 
     async def announce(self, request: web.Request) -> web.Response:
-        """Make empty artifacts, and say where to put their bytes."""
+        """Create empty artifacts, and return URLs to upload their content to."""
         try:
             paths = [item["path"] for item in json.loads(await request.read())["paths"]]
         except (ValueError, KeyError, TypeError):
@@ -77,14 +77,14 @@ class _Artifacts:
         )
 
     async def content_information(self, request: web.Request) -> web.Response:
-        """Where to read one artifact."""
+        """The URL to read one artifact from."""
         artifact_id, artifact = self._find(request)
         if artifact is None:
             return self._missing(artifact_id)
         return web.json_response(self._content(artifact_id, artifact, "r"))
 
     async def below(self, request: web.Request) -> web.Response:
-        """Where to read all artifacts of a container whose path begins with a prefix."""
+        """The URLs to read all artifacts of a container from whose path begins with a prefix."""
         prefix, _ = self._find(request)
         values = [self._content(key, value, "r") for key, value in self._world.store.items("artifact", prefix=prefix)]
         return web.json_response({"value": values, "continuationToken": None, "nextLink": None})

@@ -1,13 +1,13 @@
 """Image builds of Azure ML in the sandbox.
 
-Nothing is installed and no layer is made, but what a real build or its container would stumble over is looked at: the
-conda specification must be one, the entry script must be where the driver looks for it and must compile, the container
-must have a server. A build takes `world.pace.image_build` seconds, its log grows line by line meanwhile, and in the end
-an image is in the registry, or the build has failed.
+A build installs nothing and creates no layer. It checks what would make a real build or its container fail: the conda
+specification must be valid, the entry script must be where the driver looks for it and must compile, and the container
+must have a server. A build takes `world.pace.image_build` seconds, during which its log grows line by line. At the end,
+the image is in the registry, or the build has failed.
 
     kind           key                       value
     build          ID                        the build, see `Build`
-    start-failure  LOGIN_SERVER/NAME:TAG     {"exit_code", "message"}: why a container of this image ends at once
+    start-failure  LOGIN_SERVER/NAME:TAG     {"exit_code", "message"}: why a container of this image exits at once
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from typing import Any
 import yaml
 
 from manifestgen.sandbox import blob
-from manifestgen.sandbox.aml.answer import iso
 from manifestgen.sandbox.aml.artifacts import CONTAINER, artifact_file
+from manifestgen.sandbox.aml.responses import iso
 from manifestgen.sandbox.faults import build_failure
 from manifestgen.sandbox.registry import images
 from manifestgen.sandbox.world import World
@@ -33,13 +33,13 @@ from manifestgen.sandbox.world import World
 _APP = "/var/azureml-app"
 _DRIVER_SCRIPT = re.compile(r"os\.path\.realpath\(__file__\)\), '([^']+)'\)")
 _PIP_NAME = re.compile(r"[A-Za-z0-9._-]+")
-# The packages that bring the web server which answers in the container.
+# The packages that provide the container's web server.
 _SERVERS = {"azureml-defaults", "azureml-inference-server-http"}
 
 
 @dataclass(frozen=True)
 class StartFailure:
-    """Why a container ends as soon as it is started, and with which exit code."""
+    """Why a container exits as soon as it is started, and with which exit code."""
 
     exit_code: int
     message: str
@@ -47,17 +47,17 @@ class StartFailure:
 
 @dataclass(frozen=True)
 class Build:
-    """A build, as it is kept in the store.
+    """A build, as kept in the store.
 
     Attributes:
-        id: of the asynchronous operation.
+        id: ID of the asynchronous operation.
         kind: the service's type of operation.
-        image: key of the image that the service keeps of it; empty for a package.
-        repository: of the image to push; `tag` likewise.
-        variables: the container's environment.
+        image: key of the service's record of the image; empty for a package.
+        repository: repository of the image to push; `tag` is its tag.
+        variables: the container's environment variables.
         lines: the log's lines, of which `logged` have been written.
         state: NotStarted, Running, Succeeded or Failed.
-        error: the service's words when it fails, known from the start but told at the end.
+        error: the service's error message if the build fails; known from the start but reported at the end.
         start_failure: exit code and message of a container of the image, if it cannot start.
     """
 
@@ -77,40 +77,40 @@ class Build:
 
     @property
     def log_path(self) -> str:
-        """Path of the log's blob."""
+        """Path of the blob with the log."""
         return f"ImageLogs/{self.id}/build.log"
 
 
 def find(world: World, build_id: str) -> Build | None:
-    """A build by its id."""
+    """A build by its ID."""
     data = world.store.get("build", build_id)
     return None if data is None else Build(**data)
 
 
 def save(world: World, build: Build) -> None:
-    """Keep a build."""
+    """Store a build."""
     world.store.put("build", build.id, asdict(build))
 
 
 def reference(world: World, build: Build) -> str:
-    """The image that the build makes."""
+    """The reference of the image that the build creates."""
     return f"{world.names.login_server}/{build.repository}:{build.tag}"
 
 
 def start_failure(world: World, image: str) -> StartFailure | None:
-    """Why a container of this image ends at once; None if it starts. For the simulated devices."""
+    """Why a container of this image exits at once; None if it starts. For the simulated devices."""
     data = world.store.get("start-failure", image)
     return None if data is None else StartFailure(**data)
 
 
 def start(world: World, build: Build, conda: Any, trouble: StartFailure | None) -> None:
-    """Accept a build and carry it out in the background.
+    """Accept a build and run it in the background.
 
     Args:
-        world: where it runs.
-        build: with neither lines nor errors yet.
-        conda: the conda specification, parsed; whatever it is.
-        trouble: why the container will not start, if so.
+        world: where the build runs.
+        build: the build, without lines and errors yet.
+        conda: the parsed conda specification, valid or not.
+        trouble: why the container will not start, if it will not.
     """
     error, lines = _conda_error(conda), _log_head(world, build)
     if error:
@@ -126,7 +126,7 @@ def start(world: World, build: Build, conda: Any, trouble: StartFailure | None) 
 
 
 def resume(world: World) -> None:
-    """Go on with the builds that a stopped sandbox left unfinished."""
+    """Resume the builds that a stopped sandbox left unfinished."""
     for build_id, data in world.store.items("build"):
         if data["state"] in ("NotStarted", "Running"):
             world.spawn(_run(world, build_id))
@@ -154,20 +154,20 @@ def _finish(world: World, build: Build) -> None:
         world.store.delete("start-failure", reference(world, build))
     else:
         world.store.put("start-failure", reference(world, build), build.start_failure)
-    # A workspace gets its registry with its first image.
+    # A workspace gets its registry with the first image.
     world.store.put("workspace", "registry", {"id": world.names.registry_arm_id})
     save(world, replace(build, state="Succeeded", ended=world.now()))
 
 
 def _push(world: World, build: Build) -> None:
-    """Put the image into the registry, with its environment and the time it was made."""
+    """Put the image into the registry, with its environment variables and build time."""
     host = world.names.login_server
     digest = images.make_image(world, host, build.repository, build.tag)
     pushed = images.find_manifest(world, host, build.repository, digest)
     assert pushed is not None  # noqa: S101 - it is there since the line above
     manifest = json.loads(pushed.path.read_bytes())
     config = json.loads(images.content_path(world, manifest["config"]["digest"]).read_bytes())
-    # The time makes every build another image, as it is in truth.
+    # As in reality, the time gives each build's image its own digest.
     config["created"] = iso(world.now())
     config["config"] = {
         "Env": [f"{name}={value}" for name, value in {**build.variables, "AZUREML_APP_ROOT": _APP}.items()],
@@ -179,7 +179,7 @@ def _push(world: World, build: Build) -> None:
 
 
 def conda_file(world: World, url: str) -> Any:
-    """The uploaded conda specification, parsed; a text that says why if it does not parse."""
+    """The uploaded conda specification, parsed; if it does not parse, a string with the reason."""
     file = artifact_file(world, url)
     try:
         return yaml.safe_load(file.read_bytes()) if file else None
@@ -188,12 +188,12 @@ def conda_file(world: World, url: str) -> Any:
 
 
 def entry_trouble(world: World, assets: Sequence[Mapping[str, Any]], script: str | None) -> StartFailure | None:
-    """Why the container cannot load its entry script.
+    """Why the container cannot load its entry script; None if it can.
 
     Args:
-        world: where the assets were uploaded to.
-        assets: of the image: those to unpack are archives, the others go beside each other.
-        script: where the entry script is looked for, relative to the application's folder; the driver says it if None.
+        world: where the assets were uploaded.
+        assets: the image's assets; archives are unpacked, other files are placed side by side.
+        script: path of the entry script in the application's folder; if None, the driver names it.
     """
     if script is None:
         script = _script_of_driver(world, assets)
@@ -205,14 +205,14 @@ def entry_trouble(world: World, assets: Sequence[Mapping[str, Any]], script: str
     except (SyntaxError, ValueError) as error:
         return StartFailure(3, f"SyntaxError: {error}")
     missing = {"init", "run"} - defined
-    # A name may come from an import as well; only a script that has no other way to define it fails for sure.
+    # A name may also come from an import; only a script with no other way to define it is certain to fail.
     if missing and not re.search(rb"\bimport\b[^\n]*\b(init|run|\*)", source):
         return StartFailure(3, f"AttributeError: module 'service_driver' has no attribute '{min(missing)}'")
     return None
 
 
 def server_trouble(conda: Any) -> StartFailure | None:
-    """Why a package's container has nothing that answers: no server in its environment."""
+    """Why a package's container accepts no requests: its environment has no server. None if it has one."""
     names = {match[0].lower() for item in _pip(conda) if (match := _PIP_NAME.match(item))}
     return None if names & _SERVERS else StartFailure(127, "/var/runit/gunicorn/run: exec: gunicorn: not found")
 

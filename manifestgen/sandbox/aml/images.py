@@ -2,7 +2,7 @@
 
 kind           key            value
 image          NAME:VERSION   the image, the version padded with zeros so that keys sort
-image-version  NAME           the highest version ever given out
+image-version  NAME           the highest version ever assigned
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from aiohttp import web
 
 from manifestgen.sandbox import blob
 from manifestgen.sandbox.aml import build as aml_build
-from manifestgen.sandbox.aml.answer import Document, bad_request, body_of, iso, listed, not_found, patch_of, text_map
 from manifestgen.sandbox.aml.artifacts import CONTAINER, artifact_file
 from manifestgen.sandbox.aml.models import find_model
+from manifestgen.sandbox.aml.responses import Document, bad_request, body_of, iso, listed, not_found, patch_of, text_map
 from manifestgen.sandbox.world import World
 
 _IMAGE_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
-# As the Docker reference grammar has them.
+# According to the grammar of Docker references.
 _REPOSITORY = re.compile(r"[a-z0-9]+([._/-]+[a-z0-9]+)*")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 
@@ -48,7 +48,7 @@ class _Images:
         self._location = location
 
     async def create(self, request: web.Request) -> web.Response:
-        """Start to build an image that the service keeps a record of."""
+        """Start building an image that the service keeps a record of."""
         data = await body_of(request)
         name = data.get("name")
         if not isinstance(name, str) or not _IMAGE_NAME.fullmatch(name) or not 3 <= len(name) <= 32:
@@ -61,7 +61,7 @@ class _Images:
         if not isinstance(runtime, dict) or not isinstance(runtime.get("properties"), dict):
             raise bad_request("MissingField", "The targetRuntime field is required.")
         files = [runtime["properties"].get(key) for key in ("condaEnvFile", "pipRequirements")]
-        self._refuse_missing_bytes([url for url in [*files, data.get("dockerFileUri")] if url])
+        self._reject_missing_uploads([url for url in [*files, data.get("dockerFileUri")] if url])
         version = (self._world.store.get("image-version", name) or 0) + 1
         self._world.store.put("image-version", name, version)
         now = iso(self._world.now())
@@ -99,7 +99,7 @@ class _Images:
         return self._accepted(build)
 
     async def package(self, request: web.Request) -> web.Response:
-        """Start to build an image that only the registry knows in the end."""
+        """Start building a package, whose image only the registry keeps."""
         data = await body_of(request)
         wanted = data.get("imageRequest")
         if data.get("packageType") != "DockerImage" or not isinstance(wanted, dict):
@@ -144,12 +144,12 @@ class _Images:
             for asset in assets
         ):
             raise bad_request("InvalidField", "Each asset must have an id and a url.")
-        self._refuse_missing_bytes([asset["url"] for asset in assets])
+        self._reject_missing_uploads([asset["url"] for asset in assets])
         if data.get("driverProgram") not in {asset["id"] for asset in assets}:
             raise bad_request("DriverNotFound", f"The driver '{data.get('driverProgram')}' is not among the assets.")
         return [{"mimeType": None, "unpack": False, **asset} for asset in assets]
 
-    def _refuse_missing_bytes(self, urls: Sequence[str]) -> None:
+    def _reject_missing_uploads(self, urls: Sequence[str]) -> None:
         for url in urls:
             if artifact_file(self._world, url) is None:
                 raise bad_request("ArtifactNotFound", f"The artifact '{url}' has no content.")
@@ -158,7 +158,7 @@ class _Images:
         return web.Response(status=202, headers={"Operation-Location": f"{self._location}/operations/{build.id}"})
 
     async def list(self, request: web.Request) -> web.Response:
-        """Images that match, the newest first unless ordered otherwise."""
+        """Matching images, newest first unless ordered otherwise."""
         query = request.query
         prefix = f"{query['name']}:" if query.get("name") else ""
         images = [self._shown(image, request) for _, image in self._world.store.items("image", prefix=prefix)]
@@ -184,13 +184,13 @@ class _Images:
         return web.json_response(self._shown(image, request))
 
     async def delete(self, request: web.Request) -> web.Response:
-        """Delete the record of an image; what is in the registry stays."""
+        """Delete the record of an image; the image in the registry stays."""
         image = self._found(request)
         self._world.store.delete("image", _key(image["name"], image["version"]))
         return web.Response(status=200)
 
     async def operation(self, request: web.Request) -> web.Response:
-        """How far a build is."""
+        """The state of a build."""
         build = aml_build.find(self._world, request.match_info["id"])
         if build is None:
             raise not_found("OperationNotFound", f"Operation with id {request.match_info['id']} was not found.")

@@ -3,7 +3,7 @@
 kind           key            value
 asset          ID             the asset
 model          NAME:VERSION   the model, the version padded with zeros so that keys sort
-model-version  NAME           the highest version ever given out; it is not given out again after a delete
+model-version  NAME           the highest version ever assigned; it is not reused after a delete
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 from aiohttp import web
 
-from manifestgen.sandbox.aml.answer import Document, bad_request, body_of, iso, listed, not_found, patch_of, text_map
 from manifestgen.sandbox.aml.artifacts import uploaded
+from manifestgen.sandbox.aml.responses import Document, bad_request, body_of, iso, listed, not_found, patch_of, text_map
 from manifestgen.sandbox.world import World
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}")
@@ -25,7 +25,7 @@ _IMMUTABLE = "Properties are immutable: the value of '{}' cannot be changed."
 
 
 def find_model(world: World, model_id: str) -> Document | None:
-    """A registered model by its id, `name:version`."""
+    """A registered model by its ID, `name:version`."""
     name, _, version = model_id.rpartition(":")
     found: Document | None = world.store.get("model", _key(name, int(version))) if version.isdecimal() else None
     return found
@@ -52,7 +52,7 @@ class _Models:
         self._world = world
 
     async def create_asset(self, request: web.Request) -> web.Response:
-        """Group artifacts under one id."""
+        """Group artifacts under one ID."""
         data = await body_of(request)
         artifacts = data.get("artifacts")
         if not _is_text(data.get("name")):
@@ -77,7 +77,7 @@ class _Models:
         return web.json_response(asset)
 
     async def list_assets(self, request: web.Request) -> web.Response:
-        """Assets, of one name or run if asked so."""
+        """Assets, optionally filtered by name or run."""
         wanted = {key: request.query[key] for key in ("name", "runid") if key in request.query}
         assets = [
             asset
@@ -103,7 +103,7 @@ class _Models:
         if not _NAME.fullmatch(name):
             raise bad_request("InvalidModelName", f"Model name '{name}' is invalid.")
         tags, properties = text_map(data, "kvTags"), text_map(data, "properties")
-        self._refuse_missing_bytes(data["url"])
+        self._reject_missing_uploads(data["url"])
         version = (self._world.store.get("model-version", name) or 0) + 1
         self._world.store.put("model-version", name, version)
         now = iso(self._world.now())
@@ -134,7 +134,7 @@ class _Models:
         self._world.store.put("model", _key(name, version), model)
         return web.json_response(model)
 
-    def _refuse_missing_bytes(self, url: str) -> None:
+    def _reject_missing_uploads(self, url: str) -> None:
         asset = self._world.store.get("asset", url[len(_ASSET) :]) if url.startswith(_ASSET) else None
         if asset is None:
             raise bad_request("AssetNotFound", f"The asset of the model, '{url}', was not found.")
@@ -144,9 +144,9 @@ class _Models:
                 raise bad_request("ArtifactNotFound", f"The artifact '{prefix}' has no content.")
 
     async def list(self, request: web.Request) -> web.Response:
-        """Models that match, the newest first unless ordered otherwise."""
+        """Matching models, newest first unless ordered otherwise."""
         query = request.query
-        # A list is filtered in memory: a sandbox has hundreds of models at the most.
+        # Lists are filtered in memory: a sandbox has a few hundred models at most.
         models = [model for _, model in self._world.store.items("model", prefix=_prefix(query))]
         if query.get("latestVersionOnly", "").lower() == "true":
             models = list({model["name"]: model for model in models}.values())

@@ -1,8 +1,8 @@
 """Azure Machine Learning, the first version of its API, in the sandbox.
 
-What azureml-core asks of a workspace's services: discovery, artifacts (`artifacts`), assets and registered models
-(`models`), images, packages and operations (`images`), builds (`build`). Bytes travel by SAS URLs of
-`blob`. No published contract describes these services; their paths, bodies and answers are those that azureml-core
+The services of a workspace that azureml-core uses: discovery, artifacts (`artifacts`), assets and registered models
+(`models`), images, packages and operations (`images`), builds (`build`). Files are transferred with SAS URLs of
+`blob`. No published contract describes these services; paths, bodies and responses are those that azureml-core
 1.57 to 1.61 sends and reads.
 """
 
@@ -17,13 +17,13 @@ from manifestgen.sandbox.aml import artifacts as aml_artifacts
 from manifestgen.sandbox.aml import build
 from manifestgen.sandbox.aml import images as aml_images
 from manifestgen.sandbox.aml import models as aml_models
-from manifestgen.sandbox.aml.answer import Refused, service_error
+from manifestgen.sandbox.aml.responses import Rejected, service_error
 from manifestgen.sandbox.entra import ARM_AUDIENCES, TokenError, verify_token
 from manifestgen.sandbox.world import World
 
 HOSTS = ("*.api.azureml.ms", "*.experiments.azureml.net", "*.modelmanagement.azureml.net")
 
-# Besides a token for Azure Resource Manager, as azureml-core sends, the services take one for themselves.
+# The services accept a token for Azure Resource Manager, which azureml-core sends, or one for themselves.
 _AUDIENCES = (*ARM_AUDIENCES, "https://ml.azure.com")
 
 _MAX_BODY = 4 << 20
@@ -37,7 +37,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def create(world: World) -> web.Application:
-    """The services' application."""
+    """Create the services' application."""
     app = web.Application(middlewares=[_guard(world)], client_max_size=_MAX_BODY)
     app.router.add_get("/discovery", _discovery(world))
     app.router.add_get("/discovery/workspaces/{id}", _discovery(world))
@@ -86,7 +86,7 @@ def _guard(world: World) -> Any:
             return service_error(world, 403, "AuthorizationFailed", _ROLE)
         try:
             return await handler(request)
-        except Refused as refused:
-            return refused.response()
+        except Rejected as rejected:
+            return rejected.response()
 
     return guard

@@ -1,4 +1,4 @@
-"""What all requests to ARM's resource provider Microsoft.ContainerRegistry share: where it is, and how it answers."""
+"""Shared by all requests to ARM's resource provider Microsoft.ContainerRegistry: paths, versions, responses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from manifestgen.sandbox.arm.request import Arm, not_found
 
 KIND: Final = "Microsoft.ContainerRegistry/registries"
 
-#: Those of azure-mgmt-containerregistry 14 (2025-04-01), 15 (2025-11-01), their predecessors, and az.
+#: The api-versions of azure-mgmt-containerregistry 14 (2025-04-01), 15 (2025-11-01), their predecessors, and az.
 VERSIONS: Final = frozenset(
     {"2019-05-01", "2022-12-01", "2023-07-01", "2025-04-01", "2025-11-01"}
     | {"2020-11-01-preview", "2021-08-01-preview", "2022-02-01-preview", "2023-01-01-preview", "2023-11-01-preview"}
@@ -23,12 +23,12 @@ SUBSCRIPTION: Final = "/subscriptions/{subscription}/providers/Microsoft.Contain
 ALL: Final = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.ContainerRegistry/registries"
 ONE: Final = ALL + "/{registry}"
 
-# In seconds. A client that is told nothing waits 30.
+# In seconds. Without this header, a client waits 30.
 _RETRY_AFTER: Final = "1"
 
 
 def find_registry(arm: Arm, request: web.Request) -> Mapping[str, Any]:
-    """The registry that a path names. Raises ArmError 404."""
+    """The registry in a path. Raises ArmError 404."""
     name, group = request.match_info["registry"], request.match_info["group"]
     found = accounts.registry(arm.world, name)
     if found is None or found["group"].lower() != group.lower():
@@ -37,13 +37,13 @@ def find_registry(arm: Arm, request: web.Request) -> Mapping[str, Any]:
 
 
 def accepted(arm: Arm, request: web.Request, result: Mapping[str, Any], status: int) -> web.Response:
-    """The answer to a change: carried out at once here, but reported as the provider does, through an operation."""
+    """The response to a change. It takes effect at once here but, as in Azure, is reported through an operation."""
     url = _operation_url(arm, request, "operations", arm.operation(result))
     return web.json_response(result, status=status, headers={"Azure-AsyncOperation": url, "Retry-After": _RETRY_AFTER})
 
 
 def to_be_fetched(arm: Arm, request: web.Request, result: Mapping[str, Any]) -> web.Response:
-    """The answer to an action whose result is read from another address."""
+    """The response to an action whose result is at another address."""
     url = _operation_url(arm, request, "operationResults", arm.operation(result))
     return web.Response(status=202, headers={"Location": url, "Retry-After": _RETRY_AFTER})
 

@@ -1,4 +1,4 @@
-"""ARM's resource provider Microsoft.ContainerRegistry: registries and their admin user; the rest is in `tokens`."""
+"""ARM's resource provider Microsoft.ContainerRegistry: registries and their admin user; see also `tokens`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from manifestgen.sandbox.arm.tokens import routes as token_routes
 
 
 def routes() -> list[Route]:
-    """The provider's paths."""
+    """The provider's routes."""
     table = [
         ("GET", f"{SUBSCRIPTION}/registries", _list),
         ("GET", f"{SUBSCRIPTION}/locations/{{location}}/operationResults/{{operation}}", _operation_result),

@@ -1,4 +1,4 @@
-"""What every request to Azure Resource Manager goes through before its resource is looked at."""
+"""The checks that every request to Azure Resource Manager passes before its handler runs."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from aiohttp import web
 
 from manifestgen.sandbox import accounts
 from manifestgen.sandbox.entra import ARM_AUDIENCES, TokenError, challenge, verify_token
-from manifestgen.sandbox.refusal import arm_refusal
+from manifestgen.sandbox.error_response import arm_error
 from manifestgen.sandbox.world import World
 
 
 class ArmError(Exception):
-    """A request that ARM refuses, with its status, code and message."""
+    """A request that ARM rejects, with status, code and message."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -27,7 +27,7 @@ class ArmError(Exception):
 
 
 def not_found(kind: str, name: str, group: str) -> ArmError:
-    """The resource is not there."""
+    """The error for a missing resource."""
     return ArmError(
         404,
         "ResourceNotFound",
@@ -37,7 +37,7 @@ def not_found(kind: str, name: str, group: str) -> ArmError:
 
 
 def page(items: Sequence[Any]) -> web.Response:
-    """A list as ARM returns it, all on one page."""
+    """A list in ARM's form, all on one page."""
     return web.json_response({"value": list(items)})
 
 
@@ -64,10 +64,10 @@ class Route:
     """A path of ARM.
 
     Attributes:
-        path: with the variables `subscription` and `group` where it has them.
+        path: may contain the variables `subscription` and `group`.
         kind: the resource type, for the error about the api-version.
-        versions: the api-versions it is served with.
-        public: whether it needs no token.
+        versions: the supported api-versions.
+        public: whether the path needs no token.
     """
 
     method: str
@@ -79,13 +79,13 @@ class Route:
 
 
 class Arm:
-    """ARM's view of the world: resource groups, and operations that take a while."""
+    """ARM's view of the world: resource groups and asynchronous operations."""
 
     def __init__(self, world: World) -> None:
         self.world = world
 
     def handler(self, route: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        """The route's handler with all that comes before it."""
+        """The route's handler, preceded by all checks."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             try:
@@ -94,10 +94,10 @@ class Arm:
                 self._check(route, request)
                 response = await route.handle(self, request)
             except TokenError as error:
-                response = arm_refusal(401, error.code, str(error))
+                response = arm_error(401, error.code, str(error))
                 response.headers["WWW-Authenticate"] = challenge(self.world, error)
             except ArmError as error:
-                response = arm_refusal(error.status, error.code, error.message)
+                response = arm_error(error.status, error.code, error.message)
             request_id = str(uuid.uuid4())
             response.headers["x-ms-request-id"] = request_id
             response.headers["x-ms-correlation-request-id"] = request_id
@@ -112,14 +112,14 @@ class Arm:
         return sorted(found)
 
     def registry_id(self, registry: Mapping[str, Any]) -> str:
-        """A registry's full ARM id."""
+        """A registry's full ARM ID."""
         return (
             f"/subscriptions/{self.world.names.subscription_id}/resourceGroups/{registry['group']}"
             f"/providers/Microsoft.ContainerRegistry/registries/{registry['name']}"
         )
 
     def operation(self, result: Mapping[str, Any]) -> str:
-        """Note an operation that has been carried out, for a client that asks until it is done; its id."""
+        """Record a completed operation, for a client that polls it; returns its ID."""
         operation = f"registries-{uuid.uuid4()}"
         self.world.store.put("arm-operation", operation, dict(result))
         return operation

@@ -1,7 +1,7 @@
-"""Azure Resource Manager: subscriptions, resource groups, the workspace; the registries are in `registries`.
+"""Azure Resource Manager: subscriptions, resource groups and the workspace; registries are in `registries`.
 
-Paths are matched without regard to case, as ARM does. Each request is checked in ARM's order: token, api-version,
-subscription, resource group, resource.
+As in ARM, paths ignore case. Each request is checked in ARM's order: token, api-version, subscription, resource group,
+resource.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _HUB = "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft
 
 
 def create(world: World) -> web.Application:
-    """The service."""
+    """Create the service's application."""
     arm = Arm(world)
     app = web.Application()
     for route in (*_ROUTES, *registry_routes()):
@@ -50,7 +50,7 @@ def create(world: World) -> web.Application:
 
 
 def _any_case(path: str) -> str:
-    """The path as an aiohttp pattern whose fixed parts match in any case."""
+    """The path as an aiohttp pattern whose fixed parts ignore case."""
     parts = path.split("/")[1:]
     return "".join(
         f"/{part}" if part.startswith("{") else f"/{{_{number}:(?i:{re.escape(part)})}}"
@@ -138,7 +138,7 @@ async def _get_group(arm: Arm, request: web.Request) -> web.Response:
 
 
 async def _list_resources(arm: Arm, request: web.Request) -> web.Response:
-    """All resources of the subscription; `$filter` may ask for one resource type, or for a name, or for both."""
+    """All resources of the subscription; `$filter` may select a resource type, a name, or both."""
     names = arm.world.names
     resources = [
         _resource(arm.world, names.workspace_arm_id, "Microsoft.MachineLearningServices/workspaces"),
@@ -161,7 +161,7 @@ def _resource(world: World, arm_id: str, kind: str) -> dict[str, Any]:
 
 
 def workspace(world: World) -> dict[str, Any]:
-    """The workspace. `containerRegistry` is null until it has built its first image, as in Azure."""
+    """The workspace. As in Azure, `containerRegistry` is null until the first image was built."""
     names = world.names
     base = f"/subscriptions/{names.subscription_id}/resourceGroups/{names.resource_group}/providers"
     registry = world.store.get("workspace", "registry")

@@ -1,6 +1,6 @@
 """A registry's scope maps and tokens in ARM, and the passwords of tokens.
 
-Source: azure-mgmt-containerregistry 14, its operations and the checks it makes itself.
+Source: the operations of azure-mgmt-containerregistry 14, and its client-side validation.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ Handler = Callable[[Arm, web.Request], Any]
 
 @dataclass(frozen=True)
 class _Kind:
-    """A kind of resource below a registry.
+    """A type of resource below a registry.
 
     Attributes:
-        name: as paths have it.
-        word: in error messages.
-        letters: what a name may consist of.
-        stored: the kind of its documents.
-        find: one by its name, or None.
-        every: all of a registry.
-        show: its properties.
+        name: the type's name in paths.
+        word: its name in error messages.
+        letters: characters allowed in a resource's name.
+        stored: the kind of its documents in the store.
+        find: returns a resource by name, or None.
+        every: returns all resources of a registry.
+        show: returns a resource's properties.
     """
 
     name: str
@@ -44,7 +44,7 @@ class _Kind:
     show: Callable[[Arm, Item, Item], dict[str, Any]]
 
     def view(self, arm: Arm, registry: Item, item: Item) -> dict[str, Any]:
-        """The resource as ARM shows it."""
+        """The resource in ARM's form."""
         return {
             "id": f"{arm.registry_id(registry)}/{self.name}/{item['name']}",
             "name": item["name"],
@@ -53,7 +53,7 @@ class _Kind:
         }
 
     def found(self, arm: Arm, request: web.Request) -> tuple[Item, Item]:
-        """The registry and the resource that a path names. Raises ArmError 404."""
+        """The registry and the resource in a path. Raises ArmError 404."""
         registry = find_registry(arm, request)
         name = request.match_info["name"]
         item = self.find(arm.world, registry["name"], name)
@@ -62,7 +62,7 @@ class _Kind:
         return registry, item
 
     def to_change(self, arm: Arm, request: web.Request) -> tuple[Item, Item | None]:
-        """The registry, and the resource that PUT may make and PATCH must find. Raises ArmError."""
+        """The registry and the resource, which must exist for PATCH but not for PUT. Raises ArmError."""
         if request.method == "PATCH":
             return self.found(arm, request)
         registry, name = find_registry(arm, request), request.match_info["name"]
@@ -73,7 +73,7 @@ class _Kind:
 
 
 def routes() -> list[Route]:
-    """The paths of scope maps and tokens."""
+    """The routes of scope maps and tokens."""
     table: list[tuple[str, str, Handler]] = [("POST", f"{ONE}/generateCredentials", _generate)]
     for kind, put in ((_SCOPE_MAPS, _put_scope_map), (_TOKENS, _put_token)):
         path = f"{ONE}/{kind.name}"
@@ -105,14 +105,14 @@ def _getter(kind: _Kind) -> Handler:
 def _deleter(kind: _Kind) -> Handler:
     async def delete(arm: Arm, request: web.Request) -> web.Response:
         registry, name = find_registry(arm, request), request.match_info["name"]
-        _refuse_system_defined(kind.find(arm.world, registry["name"], name))
+        _reject_system_defined(kind.find(arm.world, registry["name"], name))
         deleted = arm.world.store.delete(kind.stored, f"{registry['name']}/{name}".lower())
         return web.Response(status=200 if deleted else 204)
 
     return delete
 
 
-def _refuse_system_defined(item: Item | None) -> None:
+def _reject_system_defined(item: Item | None) -> None:
     if item is not None and item.get("system"):
         words = f"The scope map '{item['name']}' is defined by the system and cannot be changed or deleted."
         raise ArmError(400, "InvalidOperation", words)
@@ -129,7 +129,7 @@ def _scope_map_properties(arm: Arm, registry: Item, scope: Item) -> dict[str, An
 
 async def _put_scope_map(arm: Arm, request: web.Request) -> web.Response:
     registry, old = _SCOPE_MAPS.to_change(arm, request)
-    _refuse_system_defined(old)
+    _reject_system_defined(old)
     properties = (await body_of(request)).get("properties") or {}
     actions = properties.get("actions", old["actions"] if old else None)
     if not isinstance(actions, list) or not actions or not all(isinstance(action, str) for action in actions):
@@ -173,7 +173,7 @@ async def _put_token(arm: Arm, request: web.Request) -> web.Response:
 
 
 def _kept_passwords(token: Item, credentials: Any) -> dict[str, Any]:
-    """Those that an update still names: so `az acr token credential delete` does away with the other one."""
+    """The passwords that an update still names; `az acr token credential delete` removes the others this way."""
     listed = (credentials.get("passwords") if isinstance(credentials, dict) else None) or []
     names = [entry.get("name") if isinstance(entry, dict) else None for entry in listed]
     wrong = next((name for name in names if name not in accounts.TOKEN_PASSWORDS), None)
@@ -190,13 +190,13 @@ def _scope_map_of(arm: Arm, registry: Item, scope_map_id: object) -> str:
 
 
 def _name_below(prefix: str, resource_id: object) -> str:
-    """The last part of a resource id below `prefix`; empty if it is not below it."""
+    """The last part of a resource ID below `prefix`; empty if the ID is not below it."""
     below = isinstance(resource_id, str) and resource_id.lower().startswith(prefix.lower())
     return str(resource_id)[len(prefix) :] if below else ""
 
 
 async def _generate(arm: Arm, request: web.Request) -> web.Response:
-    """New passwords: both, or the one that is named; the other one goes on working."""
+    """Generate both passwords, or only the named one; the other keeps working."""
     registry = find_registry(arm, request)
     body = await body_of(request)
     name = _name_below(f"{arm.registry_id(registry)}/tokens/", body.get("tokenId"))

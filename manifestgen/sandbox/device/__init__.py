@@ -1,1 +1,1 @@
-"""Simulated edge devices: what edgeAgent and edgeHub do with their desired properties, and report."""
+"""Simulated edge devices: how edgeAgent and edgeHub apply their desired properties, and what they report."""

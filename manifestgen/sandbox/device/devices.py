@@ -1,9 +1,9 @@
-"""The simulated edge devices: an edgeAgent for each, awake only while it has something to do.
+"""The simulated edge devices: each has an edgeAgent that runs only while it has work.
 
-A device sleeps as rows in `World.store` (`hub:agent`: its containers and what it last applied). A change of its desired
-properties, of its connection or of its faults wakes it; it works off one plan, reports, and sleeps again, with a timer
-if something must be tried again. `hub:unsettled` names the devices that were not done, so that a sandbox which starts
-with kept state goes on where it was. Memory is bounded by the devices awake at once, not by how many there are.
+A sleeping device is rows in `World.store` (`hub:agent`: its containers and what it last applied). A change of its
+desired properties, connection or faults wakes it. It executes one plan, reports, and sleeps again, with a timer if it
+must retry. `hub:unsettled` names the devices that had not finished, so a sandbox that starts with kept state resumes
+their work. Memory depends on the number of devices awake at once, not on the total.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ class Agents:
         store.world.store.watch("device-control", self._control_changed)
 
     def start(self) -> None:
-        """Begin, with the devices that were not done when the sandbox last stopped."""
+        """Start, beginning with the devices that had not finished when the sandbox last stopped."""
         self._running = True
         for device_id, _ in self._store.world.store.items("hub:unsettled"):
             self._waiting[device_id] = None
         self._pump()
 
     def stop(self) -> None:
-        """Let no agent wake any more."""
+        """Stop waking agents."""
         self._running = False
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
 
     def wake(self, device_id: str) -> None:
-        """There is something new for this device."""
+        """Wake this device: something has changed for it."""
         if not self._store.agents_enabled:
             return
         self._store.world.store.put("hub:unsettled", device_id, True)
@@ -88,7 +88,7 @@ class Agents:
         try:
             pause = await Agent(self._store, device_id, self._pull).reconcile()
         except asyncio.CancelledError:
-            self.stop()  # the sandbox stops: nobody is to wake in the meantime
+            self.stop()  # the sandbox is stopping: no device may wake in the meantime
             raise
         finally:
             self._awake.discard(device_id)
@@ -102,7 +102,7 @@ class Agents:
 
 
 class Agent:
-    """One device's edgeAgent, for as long as it is awake."""
+    """One device's edgeAgent, while it is awake."""
 
     def __init__(self, store: HubStore, device_id: str, pull: Pull) -> None:
         self._store = store
@@ -110,7 +110,7 @@ class Agent:
         self._world = store.world
         self._id = device_id
         memory = self._world.store.get("hub:agent", device_id) or {}
-        # Version and value of the desired properties that it works by; -1 before it took any.
+        # Version and value of the desired properties in use; -1 before it has accepted any.
         self._version: int = memory.get("version", -1)
         self._desired: Json = memory.get("desired", {})
         self._containers: dict[str, Json] = memory.get("containers", {})
@@ -118,7 +118,7 @@ class Agent:
         self._routes: Json | None = memory.get("routes")
 
     async def reconcile(self) -> float | None:
-        """Work off one plan and report; seconds until it must be tried again, or None."""
+        """Execute one plan and report. Returns the seconds until a retry, or None."""
         document = self._store.find_device(self._id)
         if document is None or not self._store.connected(self._id, document):
             return None
@@ -128,15 +128,15 @@ class Agent:
         desired = modules[AGENT]["twin"]["desired"]
         if not modules[AGENT]["twin"]["reported"]["value"]:
             self._report_agent((406, ""), {})
-        refused = edge_agent.refusal(desired["value"])
-        if refused is not None:
-            self._report_agent(refused, self._containers)
+        rejected = edge_agent.rejection(desired["value"])
+        if rejected is not None:
+            self._report_agent(rejected, self._containers)
             return None
         if desired["version"] != self._version:
             self._failures.clear()
         reserved = edge_agent.has_reserved_name(desired["value"])
         if reserved is not None:
-            # Fails before the plan, so that the old version stays.
+            # Fails before the plan, so the old version stays.
             words = f"An item with the same key has already been added. Key: {reserved}"
             self._report_agent((500, words), self._containers)
             return None
@@ -155,7 +155,7 @@ class Agent:
         return self._next_try(errors)
 
     async def _carry_out(self, wanted: Sequence[Spec]) -> dict[str, str]:
-        """Make the containers what they should be; what went wrong, by module."""
+        """Bring the containers to their desired state. Returns what went wrong, by module."""
         names = {spec.name for spec in wanted}
         self._containers = {name: container for name, container in self._containers.items() if name in names}
         errors: dict[str, str] = {}
@@ -189,7 +189,7 @@ class Agent:
         return None
 
     async def _pull(self, spec: Spec) -> tuple[PullResult, str | None]:
-        """The image, or what edgeAgent says about the pull that failed."""
+        """The image, or edgeAgent's message about the failed pull."""
         await asyncio.sleep(self._world.pace.pull)
         fault = faults.module_fault(self._world, self._id, spec.name, spec.image)
         if fault is not None and fault.kind == "pull":
@@ -236,7 +236,7 @@ class Agent:
         return None
 
     def _ended_for_good(self, container: Json) -> bool:
-        """Whether it ran to its end and its policy leaves it there."""
+        """Whether the container has exited and its restart policy leaves it stopped."""
         if container["exited"] is None or container["started"] is None:
             return False
         return container["restart_policy"] == "never" or bool(
@@ -244,7 +244,7 @@ class Agent:
         )
 
     def _let_modules_end(self) -> None:
-        """Modules that were told to fail end; edgeAgent starts them again after a pause, as their policy says."""
+        """Modules with a fault exit; edgeAgent restarts them after a pause, according to their restart policy."""
         for name, container in self._containers.items():
             fault = faults.module_fault(self._world, self._id, name, container["image"])
             ends = fault is not None and fault.kind == "exit"
@@ -296,7 +296,7 @@ class Agent:
         }
         self._report(EDGE_HUB, edge_hub.reported(desired["version"], verdict, clients))
         if self._routes is None:
-            # It has no older routes to go on with: edgeHub stops, and is started again for nothing.
+            # Without older routes to fall back on, edgeHub stops, and every restart fails the same way.
             self._end(container, 1)
 
     def _report_agent(self, status: tuple[int, str], containers: Mapping[str, Json]) -> None:
@@ -315,7 +315,7 @@ class Agent:
             self._world.store.put("hub:agent", self._id, memory)
 
     def _report(self, module: str, value: Json) -> None:
-        """Send what is different from what was last reported, as the runtime does; nothing while it is cut off."""
+        """Send the difference from the last report, as the runtime does; nothing while the device is disconnected."""
         device = self._store.find_device(self._id)
         modules = self._store.modules(self._id)
         document = modules.get(module)
@@ -330,13 +330,13 @@ class Agent:
         try:
             check_section("reported", section["value"])
         except HubError:
-            return  # as on a real device: a report that is too large is refused, and the old one stays
+            return  # as on a real device: the hub rejects a report that is too large, and the old one stays
         changed = {**twin, "reported": section, "version": twin["version"] + 1}
         self._store.put_modules(self._id, {**modules, module: {**document, "twin": changed}})
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Json:
-    """The merge patch that makes `new` of `old`."""
+    """The merge patch that turns `old` into `new`."""
     change: Json = {key: None for key in old if new.get(key) is None}
     for key, value in new.items():
         if value is None or (key in old and old[key] == value):

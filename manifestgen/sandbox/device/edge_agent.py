@@ -1,4 +1,4 @@
-"""What edgeAgent makes of its desired properties, and what it reports: functions from values to values.
+"""How edgeAgent interprets its desired properties, and what it reports: functions from values to values.
 
 Sources, in Azure/iotedge at 1.6: edge-agent `Agent.cs`, `EdgeAgentConnection.cs`, `DeploymentStatusCode.cs`,
 `DockerConfig.cs`, `RestartPolicyManager.cs`, `AgentState.cs`, `EdgeAgentDockerRuntimeModule.cs`.
@@ -18,7 +18,7 @@ from manifestgen.manifest.image import ImageReference
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.module import Module
 from manifestgen.manifest.reading import as_text, get
-from manifestgen.sandbox.device.verdict import refusals
+from manifestgen.sandbox.device.verdict import rejections
 from manifestgen.sandbox.hub.twins import Json
 
 RUNTIME_VERSION: Final = {"version": "1.6.1", "build": "20260812.1", "commit": "sandbox"}
@@ -30,7 +30,7 @@ BOOTSTRAP_IMAGE: Final = "mcr.microsoft.com/azureiotedge-agent:1.6"
 # Constants.cs and appsettings_agent.json of edge-agent.
 _CHUNK_CHARACTERS: Final = 512
 MAX_RESTARTS: Final = 20
-_LONGEST_PAUSE: Final = 30  # of the first pause: 300 s for 10 s
+_LONGEST_PAUSE: Final = 30  # times the first pause: 300 s for 10 s
 _LAST_ORDER: Final = 2**32 - 1
 
 _EMPTY: Final = (
@@ -44,11 +44,11 @@ NOT_RUNNING: Final = (406, "Agent is not running")
 
 @dataclass(frozen=True)
 class Spec:
-    """A module as edgeAgent is to run it.
+    """A module that edgeAgent should run.
 
     Attributes:
-        image: with `:latest` where the manifest names neither tag nor digest.
-        options: createOptions as edgeAgent writes them again after reading them.
+        image: with `:latest` if the manifest names neither tag nor digest.
+        options: createOptions, parsed and rewritten by edgeAgent.
         order: `startupOrder`.
     """
 
@@ -65,12 +65,12 @@ class Spec:
 
     @property
     def fingerprint(self) -> str:
-        """Changes when the container must be made anew; status, policies and order are changed without that."""
+        """Changes if the container must be recreated; changes of status, policies and order do not recreate it."""
         return compact([self.image, self.options, self.env, self.version])
 
     @property
     def runs(self) -> bool:
-        """Whether the container is to be started; with a status other than running it is made and left alone."""
+        """Whether the container should be started; with a status other than running, it is only created."""
         return self.status == "running"
 
     def host_ports(self) -> Iterator[str]:
@@ -88,14 +88,14 @@ class Spec:
                     yield f"{port}/{protocol}"
 
 
-def refusal(desired: Mapping[str, Any]) -> tuple[int, str] | None:
-    """Code and description with which edgeAgent refuses its desired properties; None if it takes them.
+def rejection(desired: Mapping[str, Any]) -> tuple[int, str] | None:
+    """Code and description with which edgeAgent rejects its desired properties; None if it accepts them.
 
-    It says no more than that: which field is wrong stands in its log only.
+    It reports no details: only its log says which field is wrong.
     """
     if not desired:
         return _EMPTY
-    statuses = {refusal.status for refusal in refusals("$edgeAgent", desired)}
+    statuses = {rejected.status for rejected in rejections("$edgeAgent", desired)}
     version = as_text(get(desired, "schemaVersion"))
     if 400 in statuses or version is None:
         return _FORMAT
@@ -112,7 +112,7 @@ def _manifest(desired: Mapping[str, Any]) -> Manifest:
 
 
 def specs(desired: Mapping[str, Any]) -> Sequence[Spec]:
-    """The modules of desired properties that edgeAgent took, in the order it works them off."""
+    """The modules in accepted desired properties, in the order in which edgeAgent processes them."""
     found = [_spec(module) for module in _manifest(desired).modules() if module.image is not None]
     return sorted(found, key=lambda spec: spec.order)
 
@@ -140,7 +140,7 @@ def _default_policy(module: Module) -> str:
 
 
 def tagged(image: str) -> str:
-    """The image with the tag that edgeAgent adds."""
+    """The image name with the tag that edgeAgent adds."""
     reference = ImageReference.parse(image)
     return reference.text if reference.tag or reference.digest else f"{reference.text}:latest"
 
@@ -151,11 +151,11 @@ def _normalised(options: str) -> str:
     try:
         return compact(json.loads(options))
     except ValueError:
-        return options  # what Newtonsoft.Json takes and is no JSON: comments, single quotes
+        return options  # not JSON, but accepted by Newtonsoft.Json: comments, single quotes
 
 
 def credential(desired: Mapping[str, Any], image: str) -> dict[str, str] | None:
-    """The registry credential that edgeAgent sends along with a pull; None for an anonymous one."""
+    """The registry credential that edgeAgent uses for a pull; None for an anonymous pull."""
     entries = _manifest(desired).credentials()
     key = credentials.match(entries, image)
     if key is None:
@@ -165,35 +165,35 @@ def credential(desired: Mapping[str, Any], image: str) -> dict[str, str] | None:
 
 
 def has_reserved_name(desired: Mapping[str, Any]) -> str | None:
-    """A user module with a system module's name, on which every reconciliation fails; None if there is none."""
+    """A user module with the name of a system module, which makes every reconciliation fail; None if there is none."""
     modules = get(desired, "modules") or {}
     return next((name for name in ("edgeAgent", "edgeHub") if name in modules), None)
 
 
 def pause(failures: int, first: float) -> float | None:
-    """Seconds until the next try after so many failures; None when edgeAgent has given up."""
+    """Seconds until the next retry after a number of failures; None once edgeAgent has given up."""
     if failures > MAX_RESTARTS:
         return None
     return first * min(2.0 ** max(0, failures - 1), _LONGEST_PAUSE)
 
 
 def create_error(module: str, cause: str) -> str:
-    """What edgeAgent says about a container that could not be made; `cause` in Docker's words."""
+    """EdgeAgent's message about a container that could not be created; `cause` is Docker's message."""
     return f"Error calling Create module {module}: Could not create module {module}\n\tcaused by: {cause}"
 
 
 def pull_error(module: str, image: str, cause: str) -> str:
-    """What edgeAgent says about an image that could not be pulled."""
+    """EdgeAgent's message about an image that could not be pulled."""
     return create_error(module, f"Could not pull image {image}\n\tcaused by: {cause}")
 
 
 def start_error(module: str, cause: str) -> str:
-    """What edgeAgent says about a container that could not be started."""
+    """EdgeAgent's message about a container that could not be started."""
     return f"Error calling start module {module}: Could not start module {module}\n\tcaused by: {cause}"
 
 
 def port_taken(module: str, port: str) -> str:
-    """Docker's words for a host port that is in use."""
+    """Docker's message about a host port that is in use."""
     number = port.partition("/")[0]
     return (
         f"driver failed programming external connectivity on endpoint {module}: "
@@ -210,10 +210,10 @@ def reported(desired: Mapping[str, Any], version: int, status: tuple[int, str], 
     """The reported properties of `$edgeAgent`.
 
     Args:
-        desired: what it works by, empty if it never took any.
-        version: of the desired properties that were last applied or tried.
+        desired: the desired properties in use; empty if it never accepted any.
+        version: version of the desired properties that were last applied or tried.
         status: code and description.
-        containers: what runs, by module name, as `devices` keeps it.
+        containers: the containers by module name, as `devices` stores them.
     """
     runtime = get(desired, "runtime")
     settings = get(runtime, "settings") if isinstance(runtime, dict) else None

@@ -1,9 +1,8 @@
-"""What edgeHub makes of its desired properties, and what it reports.
+"""How edgeHub interprets its desired properties, and what it reports.
 
-Two stages (Azure/iotedge: `TwinConfigSource.cs`, `ConfigUpdater.cs`): routes that cannot be parsed are refused with
-400; types and functions in their conditions are looked at only when the routes are installed, after 200 was reported,
-and a mistake there is written to edgeHub's log and nowhere else. A running edgeHub then keeps its old routes; one that
-never had any stops.
+Two stages (Azure/iotedge: `TwinConfigSource.cs`, `ConfigUpdater.cs`): edgeHub reports 400 for routes that do not parse.
+It checks types and functions in conditions only when it installs the routes, after it has reported 200; a mistake there
+appears only in its log. A running edgeHub then keeps its old routes; one that never had any stops.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 
 from manifestgen.manifest.reading import get
 from manifestgen.sandbox.device.edge_agent import RUNTIME_VERSION
-from manifestgen.sandbox.device.verdict import refusals
+from manifestgen.sandbox.device.verdict import rejections
 from manifestgen.sandbox.hub.twins import Json
 
 _FAILED = "Error while parsing desired properties - "
@@ -22,7 +21,7 @@ _FAILED = "Error while parsing desired properties - "
 
 @dataclass(frozen=True)
 class Verdict:
-    """What edgeHub answers to desired properties.
+    """EdgeHub's verdict on desired properties.
 
     Attributes:
         code: 200 or 400, as reported.
@@ -36,18 +35,18 @@ class Verdict:
 
 
 def judge(desired: Mapping[str, Any]) -> Verdict:
-    """Read desired properties as edgeHub does."""
+    """Evaluate desired properties as edgeHub does."""
     if not desired:
         return Verdict(400, description=_FAILED + "the schema version is missing")
-    found = list(refusals("$edgeHub", desired))
-    unread = [refusal.message for refusal in found if refusal.status == 400]
+    found = list(rejections("$edgeHub", desired))
+    unread = [rejected.message for rejected in found if rejected.status == 400]
     if unread:
         return Verdict(400, description=_FAILED + unread[0])
-    return Verdict(200, uncompiled="; ".join(refusal.message for refusal in found))
+    return Verdict(200, uncompiled="; ".join(rejected.message for rejected in found))
 
 
 def routes(desired: Mapping[str, Any]) -> dict[str, str]:
-    """Name and text of the routes in desired properties that were judged well."""
+    """Names and texts of the routes in accepted desired properties."""
     entries = get(desired, "routes") or {}
     return {name: str(get(entry, "route") if isinstance(entry, dict) else entry) for name, entry in entries.items()}
 

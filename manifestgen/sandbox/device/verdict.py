@@ -1,4 +1,4 @@
-"""What the runtime refuses in a section of a manifest: the rules of `check`, so that there is one truth about it."""
+"""Which sections of a manifest the runtime rejects. Uses the rules of `check`, so the two cannot disagree."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from manifestgen.rules import KNOWN_ON, RULES, Effect, Side
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """Why edgeAgent or edgeHub refuses its desired properties.
+class Rejection:
+    """Why edgeAgent or edgeHub rejects its desired properties.
 
     Attributes:
-        rule: id of the rule that says so.
-        status: the code that is reported then.
-        message: what is wrong, which edgeAgent keeps in its log.
+        rule: ID of the violated rule.
+        status: the status code that is reported.
+        message: what is wrong; edgeAgent writes it to its log only.
     """
 
     rule: str
@@ -27,20 +27,20 @@ class Refusal:
     message: str
 
 
-def refusals(module: str, desired: Mapping[str, Any]) -> Sequence[Refusal]:
-    """Everything for which `$edgeAgent` or `$edgeHub` refuses these desired properties.
+def rejections(module: str, desired: Mapping[str, Any]) -> Sequence[Rejection]:
+    """All reasons for which `$edgeAgent` or `$edgeHub` rejects these desired properties.
 
-    Places that look like a template's count as well: a device does not know of templates.
+    What looks like a template's placeholder counts as well: a device knows no templates.
     """
     side = Side.AGENT if module == "$edgeAgent" else Side.EDGE_HUB
-    return _refusals(side, compact({"modulesContent": {module: {"properties.desired": desired}}}))
+    return _rejections(side, compact({"modulesContent": {module: {"properties.desired": desired}}}))
 
 
-@lru_cache(maxsize=256)  # a fleet is mostly given one manifest
-def _refusals(side: Side, text: str) -> tuple[Refusal, ...]:
+@lru_cache(maxsize=256)  # most devices of a fleet get the same manifest
+def _rejections(side: Side, text: str) -> tuple[Rejection, ...]:
     document = read(text)
     return tuple(
-        Refusal(rule.id, rule.status, problem.message)
+        Rejection(rule.id, rule.status, problem.message)
         for rule in RULES
         if rule.effect is Effect.REFUSED and rule.side is side and rule.status is not None
         for problem in rule.problems(document, KNOWN_ON)

@@ -1,9 +1,9 @@
-"""What single devices were given: who was served how often, and what their twins came to.
+"""A record of the manifests set on single devices.
 
-A test of a hundred thousand devices compares them with it, and finds a manifest that was sent twice.
+Tests with a hundred thousand devices use it to verify every device, and to find manifests that were sent twice.
 
     kind         key     value
-    hub:applied  DEVICE  [fingerprint, …] of each manifest that was applied to this device alone, the oldest first
+    hub:applied  DEVICE  [fingerprint, …] of each manifest that was set on this device alone, oldest first
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ _KEPT: Final = 20
 
 
 def note(world: World, device_id: str, desired: Desired) -> None:
-    """A manifest was applied to a device."""
+    """Record a manifest that was set on a device."""
     known = world.store.get(_KIND, device_id) or []
     world.store.put(_KIND, device_id, [*known, fingerprint(desired)][-_KEPT:])
 
 
 def applied(world: World, *, after: str = "", limit: int = 10_000) -> dict[str, Any]:
-    """A page of the devices that a manifest was applied to, in the order of their ids.
+    """A page of the devices on which a manifest was set, ordered by ID.
 
     Returns:
-        `devices`, by id: `applies` has the fingerprint of each manifest (the last 20), `twins` that of the desired
-        properties of all modules as they are now. `next` is what to give as `after` for the next page, or None.
+        `devices`, by ID: `applies` has the fingerprints of the last 20 manifests, `twins` the fingerprint of the
+        current desired properties of all modules. `next` is the `after` of the next page, or None.
     """
     found = list(islice(world.store.items(_KIND, after=after, limit=limit + 1), limit + 1))
     page = found[:limit]

@@ -1,7 +1,7 @@
-"""Who may ask the simulated hub: shared access signatures of its policies, and Entra tokens.
+"""Authorization at the simulated hub: shared access signatures of its policies, and Entra tokens.
 
-Source: learn.microsoft.com/azure/iot-hub/authenticate-authorize-sas. A signature is made over the resource as it stands
-in the token, percent-encoded, a line feed and the expiry in seconds since the epoch.
+Source: learn.microsoft.com/azure/iot-hub/authenticate-authorize-sas. A signature covers the resource exactly as
+written in the token (percent-encoded), a line feed, and the expiry in seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ AUDIENCE: Final = "https://iothubs.azure.net"
 
 
 class Right(Flag):
-    """What a policy may do."""
+    """A permission of a policy."""
 
     REGISTRY_READ = auto()
     REGISTRY_WRITE = auto()
@@ -33,7 +33,7 @@ class Right(Flag):
     DEVICE_CONNECT = auto()
 
 
-# The five policies that a new hub has.
+# The five policies of a new hub.
 POLICIES: Final = {
     "iothubowner": Right.REGISTRY_READ | Right.REGISTRY_WRITE | Right.SERVICE_CONNECT | Right.DEVICE_CONNECT,
     "service": Right.SERVICE_CONNECT,
@@ -44,7 +44,7 @@ POLICIES: Final = {
 
 
 def policy_key(world: World, policy: str) -> str:
-    """The policy's primary key, in base64 as the service hands it out; `World.secret` gives the same from then on."""
+    """The policy's primary key, in base64 as the service returns it; `World.secret` keeps it."""
     return world.secret(f"hub:{policy}", new_key)
 
 
@@ -54,7 +54,7 @@ def new_key() -> str:
 
 
 def connection_string(world: World, policy: str, *, host: str | None = None) -> str:
-    """The policy's connection string; `host` in place of the public name for a direct connection."""
+    """The policy's connection string; `host` replaces the public host name for a direct connection."""
     return (
         f"HostName={host or world.names.hub_host};SharedAccessKeyName={policy};"
         f"SharedAccessKey={policy_key(world, policy)}"
@@ -62,7 +62,7 @@ def connection_string(world: World, policy: str, *, host: str | None = None) -> 
 
 
 def unauthorized(message: str) -> HubError:
-    """401, as the hub answers whatever is wrong with a token."""
+    """The hub's 401 for any invalid token."""
     return HubError(
         401,
         "IotHubUnauthorizedAccess",
@@ -74,7 +74,7 @@ def unauthorized(message: str) -> HubError:
 
 
 def authorize(world: World, request: web.Request, needed: Right) -> None:
-    """Raise HubError unless the request carries a token that grants what is needed."""
+    """Raise HubError unless the request's token grants the needed permissions."""
     header = request.headers.get("Authorization", "")
     scheme, _, rest = header.partition(" ")
     if scheme.lower() == "sharedaccesssignature":

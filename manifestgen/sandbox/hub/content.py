@@ -1,4 +1,4 @@
-"""Deployment content: what the hub takes, and what it does to the modules of a device.
+"""Deployment content: what the hub accepts, and its effect on a device's modules.
 
 Source: the manifest's envelope in learn.microsoft.com/azure/iot-edge/module-composition, layers in
 …/how-to-deploy-cli-at-scale.
@@ -27,8 +27,8 @@ def check_content(content: Any, *, layered: bool) -> Json:
     """The `modulesContent` of a deployment. Raises HubError 400 or 403.
 
     Args:
-        content: as the client sent it.
-        layered: whether keys below `properties.desired` are taken: in automatic deployments, not for one device.
+        content: the client's content.
+        layered: whether keys below `properties.desired` are allowed: in automatic deployments, not for one device.
     """
     if not isinstance(content, dict):
         raise invalid("the content is not an object", _CODE)
@@ -63,17 +63,17 @@ def _check_entry(name: str, entry: Any, *, layered: bool) -> None:
 
 
 def is_layer(modules: Mapping[str, Json]) -> bool:
-    """Whether this is a layer: some key goes below `properties.desired`, or edgeAgent's own are not all given."""
+    """Whether this is a layer: a key is below `properties.desired`, or edgeAgent's own properties are not all given."""
     agent = modules.get(AGENT, {})
     return DESIRED not in agent or any(key != DESIRED for entry in modules.values() for key in entry)
 
 
 def compose(base: Mapping[str, Json], layers: Sequence[Mapping[str, Json]]) -> Desired:
-    """The desired properties that a base deployment and its layers, the lowest priority first, make together."""
+    """The combined desired properties of a base deployment and its layers, lowest priority first."""
     result: Desired = {}
     for modules in (base, *layers):
         for name, entry in modules.items():
-            for key in sorted(entry, key=len):  # the whole before its parts
+            for key in sorted(entry, key=len):  # a whole section before its parts
                 value = without_nulls(entry[key])
                 if key == DESIRED:
                     result[name] = dict(without_system(value))
@@ -94,12 +94,12 @@ def _set(target: Json, path: Sequence[str], value: Any) -> None:
 
 
 def whole(modules: Mapping[str, Json]) -> Desired:
-    """The desired properties in a manifest for one device; an entry without any says nothing about its module."""
+    """The desired properties in a manifest for one device; an entry without any leaves its module unchanged."""
     return {name: without_nulls(without_system(entry[DESIRED])) for name, entry in modules.items() if DESIRED in entry}
 
 
 def fingerprint(desired: Mapping[str, Json]) -> str:
-    """SHA-256 of desired properties by module, none with nulls: of compact JSON with sorted keys, no empty modules."""
+    """SHA-256 of desired properties by module, as compact JSON with sorted keys, without nulls and empty modules."""
     kept = {name: value for name, value in desired.items() if value}
     return hashlib.sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
@@ -107,16 +107,16 @@ def fingerprint(desired: Mapping[str, Json]) -> str:
 def put_content(
     store: HubStore, device_id: str, desired: Desired, *, statuses: Mapping[str, str] | None = None
 ) -> bool:
-    """Replace desired properties of a device's modules; make the modules that are named and remove those no longer.
+    """Replace desired properties of a device's modules. Creates modules that are named, removes those no longer named.
 
     Args:
-        store: of the hub.
+        store: the hub's store.
         device_id: an edge device.
-        desired: what to replace, without nulls; the twins of other modules are left alone.
-        statuses: of the automatic deployments that target the device; None keeps what is known.
+        desired: the new properties by module, without nulls; twins of other modules do not change.
+        statuses: statuses of the automatic deployments that target the device; None keeps the current ones.
 
     Returns:
-        Whether anything was changed.
+        Whether anything changed.
     """
     modules = store.modules(device_id)
     kept = {name: document for name, document in modules.items() if _stays(name, document, desired)}
@@ -128,7 +128,7 @@ def put_content(
     for name, value in desired.items():
         document = result[name]
         if statuses is not None and document["twin"]["desired"]["value"] == value:
-            continue  # an automatic deployment that is in place does not write again
+            continue  # an automatic deployment that is already in place does not write again
         twin = document["twin"]
         changed = {**twin, "desired": replace_section(twin["desired"], value, time), "version": twin["version"] + 1}
         result[name] = {**document, "twin": changed}
@@ -142,7 +142,7 @@ def put_content(
 
 
 def _deployed(desired: Desired) -> list[str]:
-    """The user modules that edgeAgent is to run, as far as they can be module ids."""
+    """The user modules in edgeAgent's desired properties whose names are valid module IDs."""
     modules = desired.get(AGENT, {}).get("modules")
     if not isinstance(modules, dict):
         return []

@@ -1,4 +1,4 @@
-"""Manifests for one device, and automatic deployments: their requests and the engine that keeps devices in line.
+"""Manifests for one device, and automatic deployments: requests, and the engine that keeps devices up to date.
 
 Source: learn.microsoft.com/rest/api/iothub/service/configuration and …/azure/iot-edge/module-deployment-monitoring.
 """
@@ -26,12 +26,12 @@ from manifestgen.sandbox.hub.views import twin_view
 
 # Limits of a paid hub: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-quotas-throttling
 _MOST_METRICS: Final = 5
-# "lower-case letters, digits and -:+%_#*?!(),=@;'" is what the portal takes.
+# The portal accepts "lower-case letters, digits and -:+%_#*?!(),=@;'".
 _ID: Final = re.compile(r"[a-z0-9\-:+%_#*?!(),=@;']{1,128}")
 
 
 def routes(store: HubStore, engine: Engine, tallies: Tallies) -> Sequence[Route]:
-    """The requests about deployments."""
+    """Handlers for deployments."""
     api = _Deployments(store, engine, tallies)
     read, write = Right.REGISTRY_READ, Right.REGISTRY_WRITE
     return [
@@ -45,7 +45,7 @@ def routes(store: HubStore, engine: Engine, tallies: Tallies) -> Sequence[Route]
 
 
 class Engine:
-    """Keeps the devices that automatic deployments target in line with them."""
+    """Keeps devices up to date with the automatic deployments that target them."""
 
     def __init__(self, store: HubStore) -> None:
         self._store = store
@@ -55,7 +55,7 @@ class Engine:
         self._round: asyncio.Task[None] | None = None
 
     def configurations(self) -> list[Json]:
-        """All automatic deployments, the highest priority first; of equal ones the one created last."""
+        """All automatic deployments, highest priority first; among equals, the newest first."""
         if self._configurations is None:
             found = [document for _, document in self._store.world.store.items("hub:configuration")]
             found.sort(key=lambda document: (document["priority"], document["created"]), reverse=True)
@@ -63,12 +63,12 @@ class Engine:
         return self._configurations
 
     def start(self) -> None:
-        """Go on where the sandbox was when it last stopped."""
+        """Resume where the sandbox last stopped."""
         if self.configurations():
             self.changed()
 
     def changed(self) -> None:
-        """Automatic deployments have changed: look at all devices again, in the background."""
+        """Automatic deployments have changed: reevaluate all devices, in the background."""
         self._configurations = None
         self._composed.clear()
         if self._round is not None:
@@ -76,7 +76,7 @@ class Engine:
         self._round = self._store.world.spawn(self._look_at_all())
 
     def devices_added(self) -> None:
-        """There are many new devices: look at all of them, if any deployment might target them."""
+        """Many devices were added: evaluate them all, if any deployment might target them."""
         if self.configurations():
             self.changed()
 
@@ -87,7 +87,7 @@ class Engine:
                     self._bring_in_line(device_id, document)
 
     def look_at(self, device_id: str) -> None:
-        """A device has changed: bring it in line with the automatic deployments that target it."""
+        """A device has changed: apply the automatic deployments that target it."""
         document = self._store.find_device(device_id) if self.configurations() else None
         if document is not None:
             self._bring_in_line(device_id, document)
@@ -105,7 +105,7 @@ class Engine:
         statuses = {found["id"]: "Targeted" for found in targeting}
         desired = {}
         if base is not None:
-            # A layer needs a base of lower priority. Highest first here, lowest first to compose.
+            # A layer needs a base of lower priority. The list has the highest first; composing needs the lowest first.
             above = (found for found in targeting if found["priority"] > base["priority"])
             layers = [found for found in above if is_layer(found["modules"])]
             desired = self._compose(base, layers)
@@ -114,7 +114,7 @@ class Engine:
             self._store.desired_changed(device_id)
 
     def _compose(self, base: Json, layers: Sequence[Json]) -> Desired:
-        """What they make together; most devices are targeted by the same ones. Not to be changed."""
+        """The deployments' combined content, cached because most devices have the same ones. Do not modify it."""
         key = (base["id"], *(layer["id"] for layer in layers))
         if key not in self._composed:
             self._composed[key] = compose(base["modules"], [layer["modules"] for layer in reversed(layers)])
@@ -151,7 +151,7 @@ class _Deployments:
         try:
             top = int(request.query.get("top", 20))
         except ValueError:
-            raise invalid("BadRequest: top is not a number") from None
+            raise invalid("BadRequest: top must be a number") from None
         found = sorted(self._engine.configurations(), key=lambda document: str(document["id"]))
         return web.json_response(await self._with_results(found[:top]))
 
@@ -209,11 +209,11 @@ class _Deployments:
         return dict(document)
 
     def _answer(self, document: Json, status: int = 200) -> web.Response:
-        """A configuration that was just written: its metrics have no results yet."""
+        """A configuration that was just written, whose metrics have no results yet."""
         return tagged(_view(document, {}), etag(document["version"]), status)
 
     async def _with_results(self, documents: Sequence[Json]) -> Sequence[Json]:
-        """Configurations as they are read, with the results of all their metrics."""
+        """Configurations for reading, with the results of all their metrics."""
         wanted = {text for found in documents for text in (_system_queries(found) | found["metrics"]).values()}
         counted = await self._tallies.count(wanted)
         return [_view(document, counted) for document in documents]
@@ -241,7 +241,7 @@ def _metrics(queries: Mapping[str, str], counted: Mapping[str, int]) -> Json:
 
 
 def _system_queries(document: Json) -> dict[str, str]:
-    """The queries behind the four counts of a rollout, as the service shows them."""
+    """The queries of a rollout's four counts, in the service's form."""
     condition = document["targetCondition"].strip()
     agents = "select deviceId from devices.modules where moduleId = '$edgeAgent'"
     applied = f"{agents} and configurations.[[{document['id']}]].status = 'Applied'"
@@ -280,17 +280,17 @@ def _updated(existing: Json, data: Json, time: str) -> Json:
 
 
 def _mutable(data: Json) -> Json:
-    """What may change after creation, checked."""
+    """The validated parts that may change after creation."""
     condition = data.get("targetCondition") or ""
     error = _problem(query.parse_condition, condition)
     if error:
         raise invalid(f"the target condition is invalid: {error}", "InvalidConfigurationTargetCondition")
     priority = data.get("priority", 0)
     if isinstance(priority, bool) or not isinstance(priority, int) or not 0 <= priority < 2**31:
-        raise invalid(f"BadRequest: priority {priority!r} is not a number from 0 on")
+        raise invalid(f"BadRequest: priority {priority!r} must be a number of at least 0")
     labels = data.get("labels") or {}
     if not isinstance(labels, dict) or not all(isinstance(value, str) for value in labels.values()):
-        raise invalid("BadRequest: labels must be an object of texts")
+        raise invalid("BadRequest: labels must be an object of strings")
     queries = (data.get("metrics") or {}).get("queries") or {}
     if not isinstance(queries, dict) or len(queries) > _MOST_METRICS:
         raise invalid(f"BadRequest: a configuration has at most {_MOST_METRICS} custom metrics")
@@ -303,7 +303,7 @@ def _mutable(data: Json) -> Json:
 
 def _problem(parse: Any, text: Any) -> str | None:
     if not isinstance(text, str):
-        return "not a text"
+        return "not a string"
     try:
         parse(text)
     except query.QueryError as error:

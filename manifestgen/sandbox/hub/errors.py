@@ -1,4 +1,4 @@
-"""What the simulated hub says when it refuses, in the words and the shape of the service.
+"""The simulated hub's errors, in the service's wording and format.
 
 Source: learn.microsoft.com/rest/api/iothub/common-error-codes and error texts quoted in public issue threads.
 """
@@ -9,11 +9,11 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from manifestgen.sandbox.refusal import hub_refusal
+from manifestgen.sandbox.error_response import hub_error
 
 
 class HubError(Exception):
-    """A refusal: HTTP status, the service's error code, its words."""
+    """An error: HTTP status, the service's error code and message."""
 
     def __init__(self, status: int, code: str, message: str, *, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -23,14 +23,14 @@ class HubError(Exception):
         self.headers = dict(headers or {})
 
     def response(self) -> web.Response:
-        """The answer that carries it."""
-        response = hub_refusal(self.status, self.code, self.message)
+        """The error response."""
+        response = hub_error(self.status, self.code, self.message)
         response.headers.update(self.headers)
         return response
 
 
 def invalid(message: str, code: str = "ArgumentInvalid") -> HubError:
-    """400: the request cannot be understood or breaks a limit."""
+    """400: the request is malformed or exceeds a limit."""
     return HubError(400, code, message)
 
 

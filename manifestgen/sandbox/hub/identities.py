@@ -20,13 +20,13 @@ from manifestgen.sandbox.hub.store import HubStore
 from manifestgen.sandbox.hub.twins import Json, etag
 from manifestgen.sandbox.hub.views import device_view, module_view
 
-# "GET /devices" shows no more than this, whatever is asked for.
+# "GET /devices" never returns more than this.
 _MOST_DEVICES = 1000
 _MOST_MODULES = 50
 
 
 def routes(store: HubStore) -> Sequence[Route]:
-    """The requests about identities."""
+    """Handlers for identities."""
     read, write = Right.REGISTRY_READ, Right.REGISTRY_WRITE
     api = _Identities(store)
     return [
@@ -49,7 +49,7 @@ class _Identities:
         try:
             top = int(request.query.get("top", _MOST_DEVICES))
         except ValueError:
-            raise invalid("BadRequest: top is not a number") from None
+            raise invalid("BadRequest: top must be a number") from None
         found = self._store.chunk(size=max(0, min(top, _MOST_DEVICES)))
         return web.json_response([self._view(device_id, document) for device_id, document in found])
 
@@ -105,7 +105,7 @@ class _Identities:
     def _change(self, identity: Json, data: Json, *, edge: bool) -> None:
         status = data.get("status") or "enabled"
         if status not in ("enabled", "disabled"):
-            raise invalid(f"BadRequest: status {status!r} is neither enabled nor disabled")
+            raise invalid(f"BadRequest: status must be enabled or disabled, not {status!r}")
         if status != identity["status"]:
             identity["statusTime"] = self._store.now
         identity["status"], identity["statusReason"] = status, data.get("statusReason")
@@ -230,4 +230,4 @@ def _check_key(name: str, key: Any) -> None:
     except (binascii.Error, TypeError, ValueError):
         size = 0
     if not 16 <= size <= 64:
-        raise invalid(f"BadRequest: {name} must be the base64 text of 16 to 64 bytes")
+        raise invalid(f"BadRequest: {name} must be 16 to 64 bytes in base64")

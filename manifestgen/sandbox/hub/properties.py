@@ -28,7 +28,7 @@ from manifestgen.sandbox.hub.views import module_twin_view, twin_view
 
 
 def routes(store: HubStore) -> Sequence[Route]:
-    """The requests about twins."""
+    """Handlers for twins."""
     right = Right.SERVICE_CONNECT
     api = _Twins(store)
     return [
@@ -84,8 +84,8 @@ class _Twins:
 def changed(twin: Json, data: Json, method: str, time: str) -> Json:
     """The twin after a PATCH, which merges tags and desired properties, or a PUT, which replaces both.
 
-    What the hub owns (`reported`, `etag`, `version`, …) may stand in the body, as clients send back what they read,
-    and has no effect. Raises HubError.
+    The body may contain what the hub owns (`reported`, `etag`, `version`, …), because clients send back what they
+    read; it has no effect. Raises HubError.
     """
     properties = _object(data, "properties") or {}
     desired, tags = without_system(_object(properties, "desired")), _object(data, "tags")

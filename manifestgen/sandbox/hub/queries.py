@@ -1,4 +1,4 @@
-"""Queries and statistics over all devices, answered without holding them in memory and without holding up others."""
+"""Queries and statistics over all devices, without loading them into memory and without blocking other requests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LARGEST_PAGE = 2000
 
 
 def routes(store: HubStore, tallies: Tallies) -> Sequence[Route]:
-    """The requests that ask about many devices."""
+    """Handlers for requests about many devices."""
     api = _Queries(store, tallies)
     return [
         Route("POST", "/devices/query", "query", Right.SERVICE_CONNECT, api.ask),
@@ -34,13 +34,13 @@ def routes(store: HubStore, tallies: Tallies) -> Sequence[Route]:
 async def documents(
     store: HubStore, asked: query.Query, after: tuple[str, str] = ("", "")
 ) -> AsyncIterator[tuple[str, str, Json]]:
-    """Device id, module id and twin of the devices or modules that a query may match, after this pair of ids.
+    """Device ID, module ID and twin of the devices or modules that a query may match, after this pair of IDs.
 
-    Lets other requests through after every few hundred.
+    Lets other requests run after every few hundred.
     """
     source, metadata = asked.source, asked.columns is None
     device_after, module_after = after
-    # The last page may have ended in the middle of a device's modules.
+    # The last page may have ended within a device's modules.
     unfinished = store.find_device(device_after) if module_after else None
     if unfinished is not None:
         for entry in _documents_of(store, source, device_after, unfinished, metadata):
@@ -78,7 +78,7 @@ class _Queries:
     async def ask(self, request: web.Request) -> web.Response:
         text = (await body(request)).get("query")
         if not isinstance(text, str):
-            raise invalid("BadRequest: query must be a text")
+            raise invalid("BadRequest: query must be a string")
         try:
             asked = query.parse(text)
         except query.QueryError as error:

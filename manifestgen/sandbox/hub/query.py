@@ -1,9 +1,9 @@
-"""The query language of IoT Hub, as far as a fleet of edge devices is asked with it.
+"""The query language of IoT Hub, as far as queries about fleets of edge devices need it.
 
     SELECT * | column [AS name], … | COUNT() [AS name]  FROM devices | devices.modules  [WHERE condition]
 
-A target condition is a condition alone. Text becomes a tree of closures once and is then evaluated on each document, so
-that a hundred thousand devices are asked in seconds.
+A target condition is just a condition. A query is compiled once to a tree of closures, which is then evaluated on each
+document, so a query over a hundred thousand devices takes seconds.
 Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-query-language and query-twins.
 """
 
@@ -37,12 +37,12 @@ Condition = Callable[[Document], bool]
 
 
 class QueryError(Exception):
-    """The text is not a query; says what was expected and where."""
+    """The text is not a valid query; the message says what was expected and where."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a projection: its name in the answer and how its value is found."""
+    """One column of a projection: its name in the result, and a function that finds its value."""
 
     name: str
     value: Expression
@@ -53,11 +53,11 @@ class Query:
     """A parsed query.
 
     Attributes:
-        source: what is asked.
+        source: `devices` or `devices.modules`.
         columns: None for `*`.
-        count: the answer's name for `COUNT()`; None if it is not asked for.
-        matches: whether a document is part of the answer.
-        only: the only ids that can be met by the condition, where it names any, by `deviceId` and `moduleId`.
+        count: the result's name for `COUNT()`; None if the query has no count.
+        matches: whether a document is part of the result.
+        only: by `deviceId` and `moduleId`, the only IDs that can meet the condition, if it names any.
     """
 
     source: Literal["devices", "devices.modules"]
@@ -67,7 +67,7 @@ class Query:
     only: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def project(self, document: Document) -> dict[str, Any]:
-        """The document as the answer shows it; columns that it lacks are left out."""
+        """The document in the result; columns that it lacks are left out."""
         if self.columns is None:
             return dict(document)
         found = ((column.name, column.value(document)) for column in self.columns)
@@ -75,7 +75,7 @@ class Query:
 
 
 def parse(text: str) -> Query:
-    """Read a query. Raises QueryError."""
+    """Parse a query. Raises QueryError."""
     parser = _Parser(text)
     query = parser.query()
     parser.end()
@@ -83,7 +83,7 @@ def parse(text: str) -> Query:
 
 
 def parse_condition(text: str) -> Condition:
-    """Read a target condition: `*` is all devices and a blank text none. Raises QueryError."""
+    """Parse a target condition: `*` matches all devices, a blank string none. Raises QueryError."""
     stripped = text.strip()
     if stripped == "*":
         return lambda document: True
@@ -133,7 +133,7 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 class _Parser:
-    """A recursive descent over the tokens; its depth is bounded, for the text is a stranger's."""
+    """A recursive-descent parser; its depth is bounded because the text is untrusted."""
 
     _DEEPEST: Final = 100
 
@@ -142,7 +142,7 @@ class _Parser:
         self._tokens = list(_tokens(text))
         self._at = 0
         self._depth = 0
-        # What is known of terms: the value of texts, which of them are an id, and the ids that can meet a condition.
+        # Facts about terms: the value of strings, which terms are an ID, and the IDs that can meet a condition.
         self._texts: dict[Expression, str] = {}
         self._ids: dict[Expression, str] = {}
         self._only: dict[Expression, Mapping[str, frozenset[str]]] = {}
@@ -194,7 +194,7 @@ class _Parser:
                 self._take("sign", "*")
                 self._expect("sign", ")")
                 if columns or self._now.text == ",":
-                    raise QueryError("COUNT() cannot stand beside other columns without GROUP BY, which is not served")
+                    raise QueryError("COUNT() beside other columns needs GROUP BY, which is not supported")
                 return (), self._alias("$1")
             path = self._path(first)
             columns.append(Column(self._alias(path[-1]), at(path)))
@@ -221,7 +221,7 @@ class _Parser:
                 if quoted is not None:
                     path.append(quoted.text[2:-2])
                 else:
-                    # Beyond the first name a keyword is a name like any other: tags.group
+                    # After the first name, keywords are ordinary names: tags.group
                     token = self._take("keyword") or self._expect("name")
                     path.append(self._text[token.offset : token.offset + len(token.text)])
             elif (quoted := self._take("quoted")) is not None:

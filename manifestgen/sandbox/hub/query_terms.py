@@ -1,7 +1,7 @@
-"""The terms of a query: functions from a document to a value, put together by `query`.
+"""The terms of a query: functions from a document to a value, combined by `query`.
 
-A value of a document is any JSON value, or `UNDEFINED` where the document has none; that is neither equal to anything,
-nor less nor more, and a condition that comes to it is not met.
+A value is any JSON value, or `UNDEFINED` if the document has none. `UNDEFINED` is not equal to anything, nor less, nor
+greater, and a condition that evaluates to it is not met.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def constant(value: Any) -> Expression:
 
 
 def at(path: tuple[str, ...]) -> Expression:
-    """What a document has at a path."""
+    """The value at a path in a document."""
 
     def value(document: Document) -> Any:
         found: Any = document
@@ -42,7 +42,7 @@ def at(path: tuple[str, ...]) -> Expression:
 
 
 def both(left: Expression, right: Expression) -> Expression:
-    """AND, of three values: true, false and undefined."""
+    """AND in three-valued logic: true, false and undefined."""
 
     def value(document: Document) -> Any:
         first = left(document)
@@ -57,7 +57,7 @@ def both(left: Expression, right: Expression) -> Expression:
 
 
 def either(left: Expression, right: Expression) -> Expression:
-    """OR, of three values."""
+    """OR in three-valued logic."""
 
     def value(document: Document) -> Any:
         first = left(document)
@@ -72,7 +72,7 @@ def either(left: Expression, right: Expression) -> Expression:
 
 
 def negation(inner: Expression) -> Expression:
-    """NOT: of anything but true and false it is undefined."""
+    """NOT: undefined for anything but true and false."""
 
     def value(document: Document) -> Any:
         found = inner(document)
@@ -82,7 +82,7 @@ def negation(inner: Expression) -> Expression:
 
 
 def among(left: Expression, choices: tuple[Expression, ...]) -> Expression:
-    """IN: whether a value is one of several."""
+    """IN: whether a value is in a list."""
 
     def value(document: Document) -> Any:
         found = left(document)
@@ -94,7 +94,7 @@ def among(left: Expression, choices: tuple[Expression, ...]) -> Expression:
 
 
 def _equal(left: Any, right: Any) -> bool:
-    # In Python True equals 1; in JSON it does not.
+    # In Python, True equals 1; in JSON it does not.
     return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
 
 
@@ -118,7 +118,7 @@ COMPARISONS: Final[Mapping[str, Callable[[Any, Any], Any]]] = {
 
 
 def compare(test: Callable[[Any, Any], Any], left: Expression, right: Expression) -> Expression:
-    """A comparison; undefined where one side is."""
+    """A comparison; undefined if either side is."""
 
     def value(document: Document) -> Any:
         first, second = left(document), right(document)
@@ -178,7 +178,7 @@ def tested(test: Callable[[Any], bool], argument: Expression) -> Expression:
 
 
 def text_tested(test: Callable[[str, str], bool], text: Expression, part: Expression) -> Expression:
-    """A function of two texts, such as STARTSWITH; undefined for anything else."""
+    """A function of two strings, such as STARTSWITH; undefined for anything else."""
 
     def value(document: Document) -> Any:
         first, second = text(document), part(document)

@@ -1,4 +1,4 @@
-"""What all requests to the simulated hub have in common: versions, rights, throttles, bodies, ETags, errors."""
+"""Shared by all requests to the simulated hub: api-versions, permissions, throttling, bodies, ETags, errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from manifestgen.sandbox.hub.throttle import Group, Throttle
 from manifestgen.sandbox.hub.twins import etag
 from manifestgen.sandbox.world import World
 
-# 2021-04-12 is what azure-iot-hub 2.7 asks with, 2024-03-31 what az's IoT extension does.
+# azure-iot-hub 2.7 uses 2021-04-12; az's IoT extension uses 2024-03-31.
 API_VERSIONS: Final = frozenset({"2021-04-12", "2024-03-31"})
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -23,7 +23,7 @@ Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 @dataclass(frozen=True)
 class Route:
-    """One request that the hub answers: what it needs, and which throttle it counts against."""
+    """A request that the hub supports: its permissions, and the throttle it counts against."""
 
     method: str
     path: str
@@ -33,7 +33,7 @@ class Route:
 
 
 def guarded(world: World, throttle: Throttle, route: Route) -> Handler:
-    """The route's handler behind everything that is checked before a request is looked at."""
+    """The route's handler, preceded by all checks."""
 
     async def handle(request: web.Request) -> web.Response:
         try:
@@ -57,7 +57,7 @@ def _check_version(request: web.Request) -> None:
 
 
 def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is no number")
+    raise ValueError(f"{word} is not a number")
 
 
 async def body(request: web.Request) -> dict[str, Any]:
@@ -84,5 +84,5 @@ def check_match(request: web.Request, version: int, *, required: bool = False) -
 
 
 def tagged(data: Any, tag: str, status: int = 200) -> web.Response:
-    """A JSON answer with its ETag."""
+    """A JSON response with its ETag."""
     return web.json_response(data, status=status, headers={"ETag": f'"{tag}"'})

@@ -1,10 +1,9 @@
-"""Many edge devices at once: a series of them is one document, and each of its devices is made when it is asked for.
+"""Many edge devices as one document: a series. Each of its devices is computed when a request needs it.
 
     kind        key     value
     hub:series  NUMBER  {"id", "first", "count", "tags", "created", "seed"}
 
-A device of a series is what it would be had it been registered by a client; once anything about it is changed, it has
-rows of its own like any other device.
+A device of a series looks as if a client had registered it. Once anything about it changes, it gets its own rows.
 """
 
 from __future__ import annotations
@@ -28,16 +27,16 @@ _MOST: Final = 1_000_000
 
 
 class Series:
-    """Devices whose ids have a number each, all with as many digits, so that they sort by number.
+    """Devices with numbered IDs. All numbers have the same number of digits, so IDs sort by number.
 
     Args:
-        document: as the store keeps it.
+        document: the series' document in the store.
     """
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         match = _PATTERN.fullmatch(document["id"])
         if match is None:
-            raise ValueError(f"id must have {{number}} in it once, not {document['id']!r}")
+            raise ValueError(f"id must contain {{number}} once, not {document['id']!r}")
         self._prefix, self._suffix = match.groups()
         self.first: int = document["first"]
         self.count: int = document["count"]
@@ -49,11 +48,11 @@ class Series:
         self._module_identity = {**new_identity(self._created, {}), "managedBy": "iotEdge"}
 
     def device_id(self, number: int) -> str:
-        """The id of the device with this number."""
+        """The ID of the device with this number."""
         return f"{self._prefix}{number:0{self._digits}}{self._suffix}"
 
     def number(self, device_id: str) -> int | None:
-        """The number of a device; None if it is not one of these."""
+        """A device's number; None if the device is not in this series."""
         end = len(device_id) - len(self._suffix)
         digits = device_id[len(self._prefix) : end]
         if len(digits) != self._digits or not digits.isdecimal() or not digits.isascii():
@@ -63,7 +62,7 @@ class Series:
         return number if inside and self.device_id(number) == device_id else None
 
     def ids(self, after: str = "") -> Iterator[str]:
-        """The ids that come after this one, in order."""
+        """The IDs after this one, in order."""
         low, high = self.first, self.first + self.count
         while low < high:
             middle = (low + high) // 2
@@ -74,7 +73,7 @@ class Series:
         return (self.device_id(number) for number in range(low, self.first + self.count))
 
     def device(self, number: int) -> Json:
-        """The document of a device that nobody has changed yet."""
+        """The document of a device that has not changed yet."""
         made = hashlib.blake2b(b"%d" % number, key=self._seed).digest()
         generation = int.from_bytes(made[:9], "big")
         keys = {"primaryKey": _key(made[:32]), "secondaryKey": _key(made[32:])}
@@ -89,7 +88,7 @@ class Series:
         return {"identity": identity, "twin": twin}
 
     def modules(self, number: int) -> Json:
-        """The documents of its modules: the two that every edge device has from the start."""
+        """The documents of its modules: the two of every new edge device."""
         generation = hashlib.blake2b(b"%d" % number, key=self._seed, digest_size=9).hexdigest()
         return {
             name: {
@@ -111,7 +110,7 @@ def _key(data: bytes) -> str:
 
 
 def _filled(tags: Any, number: int, position: int) -> Any:
-    """Tags for one device: `{number}` in texts is its number, and of each list the devices take turns."""
+    """Tags for one device: `{number}` in strings is its number; the devices take turns through each list."""
     if isinstance(tags, str):
         return tags.replace("{number}", str(number))
     if isinstance(tags, list):
@@ -123,7 +122,7 @@ def _filled(tags: Any, number: int, position: int) -> Any:
 
 @dataclass(frozen=True)
 class Registered:
-    """A series that was just made: the ids of its first and last device, and how many it has."""
+    """A new series: the IDs of its first and last device, and their number."""
 
     first: str
     last: str
@@ -131,7 +130,7 @@ class Registered:
 
 
 def all_series(world: World) -> list[Series]:
-    """The series that there are."""
+    """All series."""
     return [Series(document) for _, document in world.store.items(_KIND)]
 
 
@@ -141,17 +140,17 @@ def register(
     """Register many edge devices.
 
     Args:
-        world: of the hub.
-        pattern: of the ids, with `{number}` in it once; numbers get leading zeros, to be as long as the last one.
-        count: how many.
+        world: the hub's world.
+        pattern: pattern of the IDs, with `{number}` in it once; leading zeros make all numbers as long as the last.
+        count: number of devices.
         first: the first number.
-        tags: of each device; `{number}` in texts is its number, and of a list the devices take turns.
+        tags: tags of each device; `{number}` in strings is its number, and the devices take turns through each list.
 
     Raises:
-        ValueError: no hub takes such ids or tags, or one of the ids is taken.
+        ValueError: a hub would reject the IDs or tags, or one of the IDs is taken.
     """
     if not 1 <= count <= _MOST or first < 0:
-        raise ValueError(f"count must be from 1 to {_MOST} and first not negative, not {count} and {first}")
+        raise ValueError(f"count must be from 1 to {_MOST} and first at least 0, not {count} and {first}")
     document = {
         "id": pattern,
         "first": first,
@@ -170,7 +169,7 @@ def register(
 def _check(made: Series, tags: Any) -> None:
     empty = [value for value in _lists(tags) if not value]
     if empty:
-        raise ValueError("a list in tags must not be empty: the devices take turns")
+        raise ValueError("a list in tags must not be empty")
     last = made.first + made.count - 1
     try:
         check_id("deviceId", made.device_id(last))

@@ -1,7 +1,7 @@
-"""The simulated IoT hub: its service REST API, and the edge devices that are registered with it.
+"""The simulated IoT hub: its service REST API and its edge devices.
 
-Written from the contracts of azure-iot-hub 2.7 and az's IoT extension; see the modules `hub_*` for each group of
-requests, `devices` for what the devices do.
+Based on the contracts of azure-iot-hub 2.7 and az's IoT extension. Each group of requests has its own module here;
+`device.devices` simulates the devices.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _LARGEST_BODY = 4 * 1024 * 1024
 
 
 def create(world: World, pull: Pull = pull_image) -> web.Application:
-    """The hub's application; its devices start with it and pull their images with `pull`."""
+    """Create the hub's application; its devices start with it and pull their images with `pull`."""
     for policy in POLICIES:
         policy_key(world, policy)
     store = HubStore(world)
@@ -59,7 +59,7 @@ def create(world: World, pull: Pull = pull_image) -> web.Application:
 
 
 def _routes(store: HubStore, engine: Engine, tallies: Tallies) -> Sequence[Route]:
-    # Fixed paths before those with an id in the same place.
+    # Fixed paths before paths with an ID in the same place.
     return [
         *queries.routes(store, tallies),
         *deployments.routes(store, engine, tallies),
@@ -69,7 +69,7 @@ def _routes(store: HubStore, engine: Engine, tallies: Tallies) -> Sequence[Route
 
 
 def _register_first_device(store: HubStore) -> None:
-    """The device of a new sandbox; one that was deleted does not come back."""
+    """Create the device of a new sandbox; if it was deleted, it does not come back."""
     device_id = store.world.names.device
     if store.world.store.get("hub-setting", "first-device") is not None:
         return

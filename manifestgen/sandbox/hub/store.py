@@ -1,12 +1,12 @@
 """The hub's documents in `World.store`.
 
     kind            key     value
-    hub:device      DEVICE  {"identity", "twin"}; small, so that a query over many devices reads little
-    hub:modules     DEVICE  {MODULE: {"identity", "twin", "configurations"}}; one document, as a manifest is one change
-    hub:gone        DEVICE  true: one of a series (see `series`), and deleted
+    hub:device      DEVICE  {"identity", "twin"}; small, because queries over many devices read it
+    hub:modules     DEVICE  {MODULE: {"identity", "twin", "configurations"}}; one document: a manifest is one change
+    hub:gone        DEVICE  true: a deleted device of a series (see `series`)
 
-Whoever must act on a change is told: `desired_changed` the simulated devices, `device_changed` and `devices_added` the
-automatic deployments, and `touched` whoever counts; None stands for all devices.
+Callbacks report changes: `desired_changed` to the simulated devices, `device_changed` and `devices_added` to the
+automatic deployments, and `touched` to the counts; None means all devices.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class HubStore:
         self.touched: Callable[[str | None], None] = _untold
         self.agents_enabled = agents_enabled(world)
         self._series = all_series(world)
-        # Devices that have rows; a device of a series that is in none of both needs no look into the file.
+        # Devices that have rows, and deleted ones; any other device of a series needs no read of the file.
         self._rows = {kind: set(world.store.keys(kind)) for kind in ("hub:device", "hub:modules")}
         self._controlled = world.store.count("device-control") > 0
         self._gone = {device_id for device_id, _ in world.store.items("hub:gone")}
@@ -60,13 +60,13 @@ class HubStore:
         world.store.watch("hub:series", self._series_added)
 
     def control_changed(self, device_id: str) -> None:
-        """A device was cut off, connected again, or told how its modules fail."""
+        """A device was disconnected or reconnected, or its module faults changed."""
         self._controlled = True
         self.touched(None if device_id == faults.EVERY_DEVICE else device_id)
 
     @property
     def now(self) -> str:
-        """The time as the hub writes it."""
+        """The time in the hub's form."""
         return timestamp(self.world.now())
 
     def _agents_switched(self, key: str) -> None:
@@ -79,7 +79,7 @@ class HubStore:
         self.devices_added()
 
     def _in_series(self, device_id: str) -> tuple[Series, int] | None:
-        """Where a device stands that no row is needed for."""
+        """The series and number of a device that has no rows."""
         if device_id in self._gone:
             return None
         for series in self._series:
@@ -109,12 +109,12 @@ class HubStore:
         self.device_changed(device_id)
 
     def note_activity(self, device_id: str, document: Json) -> None:
-        """The device has sent something; nobody needs to be told."""
+        """Record that the device has sent something; calls no callback."""
         document["identity"]["activity"] = self.now
         self._write("hub:device", device_id, document)
 
     def delete_device(self, device_id: str) -> None:
-        """Remove a device with all that belongs to it."""
+        """Delete a device with everything that belongs to it."""
         if self._in_series(device_id) is not None:
             self._gone.add(device_id)
             self.world.store.put("hub:gone", device_id, True)
@@ -129,7 +129,7 @@ class HubStore:
         self.touched(device_id)
 
     def modules(self, device_id: str) -> Json:
-        """The documents of a device's modules, by module id."""
+        """The documents of a device's modules, by module ID."""
         if device_id in self._rows["hub:modules"]:
             document: Json = self.world.store.get("hub:modules", device_id)
             return document
@@ -149,13 +149,13 @@ class HubStore:
         self._write("hub:modules", device_id, modules)
 
     def chunk(self, after: str = "", size: int = _CHUNK) -> list[tuple[str, Json]]:
-        """The next devices after this id, in the order of their ids, as they are now; empty at the end."""
+        """The next devices after this ID, ordered by ID, in their current state; empty at the end."""
         stored: Iterator[tuple[str, Json | None]] = self.world.store.items("hub:device", after=after, limit=size)
         series = (((device_id, None) for device_id in one.ids(after)) for one in self._series)
         found: list[tuple[str, Json]] = []
         last = after
         for device_id, row in merge(stored, *series, key=_id_of):
-            # Rows come first among equals.
+            # For equal IDs, rows come first.
             document = row or (None if device_id == last else self.find_device(device_id))
             last = device_id
             if document is not None:
@@ -165,14 +165,14 @@ class HubStore:
         return found
 
     async def walk(self, after: str = "") -> AsyncIterator[list[tuple[str, Json]]]:
-        """All devices in chunks, each as it is when it is given out; others may run in between."""
+        """All devices in chunks, each in its state when its chunk is read; other tasks may run in between."""
         while chunk := self.chunk(after):
             yield chunk
             after = chunk[-1][0]
             await asyncio.sleep(0)
 
     def connected(self, device_id: str, document: Json) -> bool:
-        """Whether the device is connected: an edge device with a running agent, not disabled and not cut off."""
+        """Whether the device is connected: an edge device with a running agent, neither disabled nor disconnected."""
         return (
             bool(document["identity"]["edge"])
             and document["identity"]["status"] == "enabled"
@@ -182,12 +182,12 @@ class HubStore:
 
 
 def agents_enabled(world: World) -> bool:
-    """Whether edge devices run a simulated agent; without agents a device costs nothing but its rows."""
+    """Whether edge devices run a simulated agent; without agents, a device costs only its rows."""
     return world.store.get("hub-agents", "disabled") is None
 
 
 def enable_agents(world: World, enabled: bool) -> None:
-    """Switch the simulated agents of all edge devices on or off."""
+    """Enable or disable the simulated agents of all edge devices."""
     if enabled:
         world.store.delete("hub-agents", "disabled")
     else:

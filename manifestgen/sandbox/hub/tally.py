@@ -1,7 +1,7 @@
-"""How many devices or modules match a query, kept up to date instead of counted anew.
+"""Incremental counts of the devices or modules that match a query.
 
-The first time a query is asked for, all devices are looked at once. From then on only those that have changed are, so
-that a rollout to a hundred thousand devices can be polled as often as anybody likes.
+The first request for a query's count examines all devices. From then on, only changed devices are examined: a rollout
+to a hundred thousand devices can be polled at any rate.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from manifestgen.sandbox.hub.store import HubStore
 from manifestgen.sandbox.hub.twins import Json
 from manifestgen.sandbox.hub.views import module_twin_view, twin_view
 
-# Queries that are kept up to date; of more, those are forgotten that nobody has asked for the longest.
+# Number of queries that are kept up to date; the least recently used ones are dropped.
 _KEPT: Final = 200
 _CHUNK: Final = 200
 
 
 class _Tally:
-    """The matches of one query: a number for each device, by its position, and their sum."""
+    """The matches of one query: a count for each device, by position, and their sum."""
 
     def __init__(self, text: str) -> None:
         parsed = query.parse(text)
@@ -40,7 +40,7 @@ class _Tally:
 
 
 class Tallies:
-    """The counts of queries over a hub's devices."""
+    """The counts of all queries over a hub's devices."""
 
     def __init__(self, store: HubStore) -> None:
         self._store = store
@@ -50,7 +50,7 @@ class Tallies:
         self._turn = asyncio.Lock()
 
     def touched(self, device_id: str | None) -> None:
-        """A device has changed, or with None all have."""
+        """Record that a device has changed; None means all."""
         if device_id is None:
             self._tallies.clear()
             self._changed.clear()
@@ -61,7 +61,7 @@ class Tallies:
         """How many documents each query matches. Raises `query.QueryError`."""
         async with self._turn:
             while new := {text: _Tally(text) for text in texts if text not in self._tallies}:
-                # Changes from here on are noted; whoever is looked at before it changes is looked at again.
+                # Changes from here on are recorded: a device that changes after it was examined is examined again.
                 self._tallies.update(new)
                 async for chunk in self._store.walk():
                     for device_id, document in chunk:

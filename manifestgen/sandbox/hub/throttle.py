@@ -1,6 +1,6 @@
-"""How large the simulated hub is, and the throttles that come with its size.
+"""The size of the simulated hub, and the throttles of that size.
 
-Kept in `World.store` under `hub-setting`, `size`; without it the hub is one S1 unit and throttles nothing.
+Stored in `World.store` under `hub-setting`, `size`; by default the hub is one S1 unit and throttles nothing.
 Source of the rates: "Operation throttles" in learn.microsoft.com/azure/iot-hub/iot-hub-devguide-quotas-throttling.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, get_args
 from manifestgen.sandbox.hub.errors import HubError
 from manifestgen.sandbox.world import World
 
-#: What a request counts against. Setting modules on one device is an update of its twins.
+#: Throttled groups of requests. Setting modules on one device counts as a twin update.
 Group = Literal["registry", "twin-read", "twin-write", "query", "configuration", "statistics"]
 Tier = Literal["F1", "S1", "S2", "S3"]
 
@@ -25,28 +25,28 @@ _SECOND, _MINUTE = 1.0, 60.0
 
 @dataclass(frozen=True)
 class Limit:
-    """So many requests in so many seconds; both together are also the most that may come at once."""
+    """A number of requests per number of seconds. All of them may arrive at once."""
 
     requests: float
     seconds: float
 
     @property
     def rate(self) -> float:
-        """Requests a second, in the long run."""
+        """Requests per second, on average."""
         return self.requests / self.seconds
 
 
 @dataclass(frozen=True)
 class Size:
-    """The hub's tier and units, and how strictly it holds clients to them.
+    """The hub's tier and units, and how strictly it enforces their limits.
 
     Attributes:
         tier: `F1`, `S1`, `S2` or `S3`.
-        units: how many.
-        throttled: whether requests over the limits are refused with 429.
-        speed: how many times faster than the real hub's its clock runs: all limits are that many times higher.
-        retry_after: the header `Retry-After` of each 429, in seconds; None leaves it out, as the hub promises none.
-        rates: requests a second of groups that are not to be limited as the tier is, by group.
+        units: number of units.
+        throttled: whether requests over the limits get 429.
+        speed: how many times faster than a real hub's its clock runs; all limits are multiplied by it.
+        retry_after: the header `Retry-After` of each 429, in seconds; None omits it, as the hub does not promise it.
+        rates: requests per second by group; they override the tier's limits.
     """
 
     tier: Tier = "S1"
@@ -58,11 +58,11 @@ class Size:
 
     @property
     def configurations(self) -> int:
-        """How many automatic deployments the hub takes."""
+        """The maximum number of automatic deployments."""
         return 10 if self.tier == "F1" else 100
 
     def limits(self) -> dict[Group, Limit]:
-        """What each group of requests is held to; a group without a limit is missing."""
+        """The limit of each group of requests; groups without a limit are missing."""
         found = {
             group: Limit(limit.requests * self.speed, limit.seconds)
             for group, limit in (_limits(self.tier, self.units) if self.throttled else {}).items()
@@ -88,12 +88,12 @@ def _limits(tier: Tier, units: int) -> dict[Group, Limit]:
 
 
 def size(world: World) -> Size:
-    """The hub's size."""
+    """The hub's current size."""
     return Size(**(world.store.get("hub-setting", "size") or {}))
 
 
 def resize(world: World, changes: Mapping[str, Any]) -> Size:
-    """Change the hub's size; what `changes` does not name stays. Raises ValueError with what is wrong."""
+    """Change the hub's size; settings that `changes` does not name stay. Raises ValueError with the reason."""
     known = asdict(size(world))
     for key, value in changes.items():
         if key not in known:
@@ -126,22 +126,22 @@ def _are_rates(value: Any) -> bool:
 
 _CHECKS: Final[Mapping[str, Callable[[str, Any], None]]] = {
     "tier": _check(f"one of {', '.join(get_args(Tier))}", lambda value: value in get_args(Tier)),
-    "units": _check("a number from 1 on", lambda value: isinstance(value, int) and _is_number(value, 0)),
+    "units": _check("a number of at least 1", lambda value: isinstance(value, int) and _is_number(value, 0)),
     "throttled": _check("true or false", lambda value: isinstance(value, bool)),
     "speed": _check("a number above 0", lambda value: _is_number(value, 0)),
     "retry_after": _check(
         "a number of seconds or null", lambda value: value is None or (isinstance(value, int) and _is_number(value, -1))
     ),
-    "rates": _check(f"requests a second by {', '.join(get_args(Group))}", _are_rates),
+    "rates": _check(f"requests per second by {', '.join(get_args(Group))}", _are_rates),
 }
 
 
 class Throttle:
-    """A token bucket for each group of requests, and a count of what it let through and what it refused.
+    """A token bucket for each group of requests, and counts of accepted and rejected requests.
 
     Args:
-        world: where the hub's size is kept.
-        clock: seconds that only go forward.
+        world: stores the hub's size.
+        clock: a monotonic clock, in seconds.
     """
 
     def __init__(self, world: World, clock: Callable[[], float] = time.monotonic) -> None:
@@ -150,8 +150,8 @@ class Throttle:
         self._buckets: dict[Group, tuple[float, float]] = {}
         self._limits: Mapping[Group, Limit] = {}
         self._headers: Mapping[str, str] = {}
-        self._taken: Counter[Group] = Counter()
-        self._refused: Counter[Group] = Counter()
+        self._accepted: Counter[Group] = Counter()
+        self._rejected: Counter[Group] = Counter()
         self._load("size")
         world.store.watch("hub-setting", self._load)
 
@@ -164,18 +164,18 @@ class Throttle:
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
-        """How many requests of each group were let through and how many were refused."""
-        groups = sorted({*self._taken, *self._refused})
-        return {group: {"taken": self._taken[group], "refused": self._refused[group]} for group in groups}
+        """The number of accepted and rejected requests of each group."""
+        groups = sorted({*self._accepted, *self._rejected})
+        return {group: {"taken": self._accepted[group], "refused": self._rejected[group]} for group in groups}
 
     def take(self, group: Group) -> None:
         """Count a request. Raises HubError 429."""
         limit = self._limits.get(group)
         if limit is not None and not self._has_room(group, limit):
-            self._refused[group] += 1
+            self._rejected[group] += 1
             words = "Throttling limit exceeded for this operation"
             raise HubError(429, "ThrottlingException", words, headers=self._headers)
-        self._taken[group] += 1
+        self._accepted[group] += 1
 
     def _has_room(self, group: Group, limit: Limit) -> bool:
         now = self._clock()

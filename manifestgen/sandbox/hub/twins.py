@@ -1,9 +1,9 @@
-"""Twins as the hub keeps them: sections with versions, merge patches, metadata.
+"""The hub's twins: sections with versions, merge patches, metadata.
 
-A section is stored as `{"value", "stamp", "version"}`. `stamp` says when each property was last written: either a pair
-`[time, version]` for the whole of a value, or an object with one stamp a key and the object's own under `$`, which no
-key of a twin may contain.
-So a section that was written in one go, as most are, costs one stamp, and its `$metadata` is unfolded when it is read.
+A section is stored as `{"value", "stamp", "version"}`. `stamp` says when each property was last written. It is
+either a pair `[time, version]` for a whole value, or an object with one stamp per key and the object's own stamp under
+`$`, which no key of a twin may contain. A section that was written in one go, as most are, therefore needs one stamp;
+its `$metadata` is expanded when it is read.
 Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-device-twins.
 """
 
@@ -25,13 +25,13 @@ MAX_TAGS_BYTES: Final = 8192
 
 
 def timestamp(seconds: float) -> str:
-    """Seconds since the epoch as the hub writes them."""
+    """Seconds since the epoch in the hub's form."""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 @lru_cache(4096)
 def etag(version: int) -> str:
-    """The ETag that belongs to a version."""
+    """The ETag of a version."""
     return base64.b64encode(version.to_bytes(8, "big")).decode()
 
 
@@ -46,27 +46,27 @@ def new_twin(time: str) -> Json:
 
 
 def without_nulls(value: Any) -> Any:
-    """The value as the hub keeps it: a null deletes its key."""
+    """The value as the hub stores it: a null deletes its key."""
     if isinstance(value, dict):
         return {key: without_nulls(item) for key, item in value.items() if item is not None}
     return value
 
 
 def replace_section(section: Json, value: Mapping[str, Any], time: str) -> Json:
-    """The section with all of its properties replaced by these, which have no nulls."""
+    """The section with all properties replaced by these, which contain no nulls."""
     version = section["version"] + 1
     return {"value": value, "stamp": [time, version], "version": version}
 
 
 def patch_section(section: Json, change: Mapping[str, Any], time: str) -> Json:
-    """The section after a merge patch: objects are merged, null deletes, all else replaces."""
+    """The section after a merge patch: objects are merged, null deletes, anything else replaces."""
     version = section["version"] + 1
     value, stamp = _patch(section["value"], section["stamp"], change, [time, version])
     return {"value": value, "stamp": stamp, "version": version}
 
 
 def patch(value: Mapping[str, Any], change: Mapping[str, Any]) -> Json:
-    """A merge patch of a section without stamps, such as tags."""
+    """Apply a merge patch to a section without stamps, such as tags."""
     return _patch(value, [NEVER, 0], change, [NEVER, 0])[0]
 
 
@@ -86,7 +86,7 @@ def _patch(value: Mapping[str, Any], stamp: Any, change: Mapping[str, Any], now:
 
 
 def section_view(section: Json, *, metadata: bool = True, versions: bool = False) -> Json:
-    """A section as a client sees it, with `$version` and, if asked for, `$metadata`, in which desired have versions."""
+    """A section for clients, with `$version` and optional `$metadata`, which has versions for desired properties."""
     view = dict(section["value"])
     if metadata:
         view["$metadata"] = _metadata(section["value"], section["stamp"], versions=versions)
@@ -107,19 +107,19 @@ def _metadata(value: Any, stamp: Any, *, versions: bool) -> Json:
 
 
 def without_system(value: Any) -> Any:
-    """A section as a client sends it back, without the `$metadata` and `$version` that the hub owns."""
+    """A section that a client sends back, without the hub's own `$metadata` and `$version`."""
     if isinstance(value, dict):
         return {key: item for key, item in value.items() if key not in ("$metadata", "$version")}
     return value
 
 
 def check_section(name: str, value: Any) -> None:
-    """Raise HubError unless the hub takes this value as a twin's `tags`, `desired` or `reported` properties."""
+    """Raise HubError unless the value is valid as a twin's `tags`, `desired` or `reported` properties."""
     if not isinstance(value, dict):
         raise invalid(f"{name} must be an object")
     for violation in twin.violations(value):
         if not violation.pointer:
-            continue  # the size of the whole, which has a code of its own
+            continue  # the total size, which has its own error code
         if not violation.at_key and isinstance(_lookup(value, violation.pointer), str):
             words = f"Property or Tag value should be maximum {twin.MAX_STRING_BYTES} bytes"
             raise invalid(f"{words} ({name}{violation.pointer})")

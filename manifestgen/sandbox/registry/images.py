@@ -1,4 +1,4 @@
-"""The container images of the sandbox, by registry host: layers and manifests on disk, what names them in the store.
+"""The sandbox's container images, by registry host: layers and manifests on disk, their names in the store.
 
     kind              key                    value
     image-repository  HOST/REPOSITORY        {}
@@ -6,7 +6,7 @@
     image-tag         HOST/REPOSITORY:TAG    digest
     image-blob        HOST/REPOSITORY@DIGEST {"size"}
 
-Content lies in `World.blobs/registry`, one file a digest, shared by all repositories.
+Content is stored in `World.blobs/registry`, one file per digest, shared by all repositories.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
-# Media types of a configuration, and of a layer as it is and gzipped.
+# Media types of a configuration, an uncompressed layer and a gzipped layer.
 _OCI_PARTS = (
     "application/vnd.oci.image.config.v1+json",
     ("application/vnd.oci.image.layer.v1.tar", "application/vnd.oci.image.layer.v1.tar+gzip"),
@@ -40,7 +40,7 @@ _DOCKER_PARTS = (
     ("application/vnd.docker.image.rootfs.diff.tar", "application/vnd.docker.image.rootfs.diff.tar.gzip"),
 )
 
-# An empty tar archive, gzipped: the one layer of images that are made here. They name files, they hold none.
+# An empty tar archive, gzipped: the only layer of images created here. They contain no files.
 _EMPTY_LAYER = bytes.fromhex("1f8b080000000000020363601805a360148c5400002eafb5ef00040000")
 _EMPTY_DIFF = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
 
@@ -50,7 +50,7 @@ _RUNTIME_VERSIONS = (
 )
 _PUBLIC_HOST = "mcr.microsoft.com"
 
-# Repository to tags. They come into being when they are first asked for.
+# Tags by repository. An image is created on the first request for it.
 _PUBLIC: Mapping[str, Sequence[str]] = {
     "azureiotedge-agent": _RUNTIME_VERSIONS,
     "azureiotedge-hub": _RUNTIME_VERSIONS,
@@ -64,7 +64,7 @@ _PUBLIC_PLATFORMS = ("linux/amd64", "linux/arm64/v8", "linux/arm/v7")
 
 @dataclass(frozen=True)
 class StoredManifest:
-    """A manifest (or an index of manifests) and where its text is."""
+    """A manifest (or an index of manifests) and the file with its text."""
 
     digest: str
     media_type: str
@@ -73,7 +73,7 @@ class StoredManifest:
 
 
 class InvalidManifest(Exception):
-    """A manifest that a registry does not take; `code` is the registry's word for why."""
+    """A manifest that a registry rejects; `code` is the registry's error code."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -81,17 +81,17 @@ class InvalidManifest(Exception):
 
 
 def is_public(host: str) -> bool:
-    """Whether a registry host lets everybody read: all but the Azure container registries."""
+    """Whether anyone can read from a registry host: all but the Azure container registries."""
     return ".azurecr." not in host.lower()
 
 
 def digest_of(data: bytes) -> str:
-    """`sha256:…` of some content."""
+    """The digest `sha256:…` of content."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 def content_path(world: World, digest: str) -> Path:
-    """Where the content with this digest lies, if it is there."""
+    """The path of the content with this digest, which may not exist."""
     folder = world.blobs / "registry"
     folder.mkdir(exist_ok=True)
     return folder / digest.partition(":")[2]
@@ -103,13 +103,13 @@ def has_blob(world: World, host: str, repository: str, digest: str) -> bool:
 
 
 def link_blob(world: World, host: str, repository: str, digest: str) -> None:
-    """Let a repository have content that lies in its place already."""
+    """Add content that is already on disk to a repository."""
     size = content_path(world, digest).stat().st_size
     world.store.put("image-blob", f"{host}/{repository}@{digest}", {"size": size})
 
 
 def put_blob(world: World, host: str, repository: str, data: bytes) -> dict[str, Any]:
-    """Store a small blob; its digest and size as a manifest names them."""
+    """Store a small blob; returns its digest and size in a manifest's form."""
     digest = digest_of(data)
     content_path(world, digest).write_bytes(data)
     link_blob(world, host, repository, digest)
@@ -147,14 +147,14 @@ def find_manifest(world: World, host: str, repository: str, reference: str) -> S
 
 
 def unknown_manifest(reference: str) -> str:
-    """A registry's words for a tag or digest that it does not have."""
+    """A registry's error message for a missing tag or digest."""
     if DIGEST.fullmatch(reference):
         return f"manifest {reference} is not found"
     return f'manifest tagged by "{reference}" is not found'
 
 
 def delete_manifest(world: World, host: str, repository: str, reference: str) -> bool:
-    """Delete a tag, or a manifest with all its tags; whether there was one."""
+    """Delete a tag, or a manifest with all its tags; returns whether it existed."""
     if not DIGEST.fullmatch(reference):
         return world.store.delete("image-tag", f"{host}/{repository}:{reference}")
     for key, digest in world.store.items("image-tag", prefix=f"{host}/{repository}:"):
@@ -164,7 +164,7 @@ def delete_manifest(world: World, host: str, repository: str, reference: str) ->
 
 
 def tags(world: World, host: str, repository: str) -> list[str] | None:
-    """A repository's tags in order; None if there is no such repository."""
+    """A repository's tags, in order; None if the repository does not exist."""
     prefix = f"{host}/{repository}:"
     found = {key[len(prefix) :] for key, _ in world.store.items("image-tag", prefix=prefix)}
     if host == _PUBLIC_HOST:
@@ -174,7 +174,7 @@ def tags(world: World, host: str, repository: str) -> list[str] | None:
 
 
 def repositories(world: World, host: str) -> list[str]:
-    """A registry's repositories in order."""
+    """A registry's repositories, in order."""
     prefix = f"{host}/"
     found = {key[len(prefix) :] for key, _ in world.store.items("image-repository", prefix=prefix)}
     return sorted(found | (set(_PUBLIC) if host == _PUBLIC_HOST else set()))
@@ -182,13 +182,13 @@ def repositories(world: World, host: str) -> list[str]:
 
 @dataclass(frozen=True)
 class ImageKind:
-    """What an image that is made here is like.
+    """Properties of an image created here.
 
     Attributes:
-        platforms: as in `linux/arm/v7`; for more than one an index is made.
+        platforms: such as `linux/arm/v7`; several platforms create an index.
         labels: the image's labels.
-        docker: whether its media types are Docker's rather than those of OCI.
-        layer_bytes: how large its one layer is.
+        docker: whether to use Docker's media types instead of OCI's.
+        layer_bytes: size of its only layer.
     """
 
     platforms: Sequence[str] = ("linux/amd64",)
@@ -198,24 +198,24 @@ class ImageKind:
 
     @property
     def manifest_type(self) -> str:
-        """The media type of its manifests."""
+        """The media type of the image's manifests."""
         return DOCKER_MANIFEST if self.docker else OCI_MANIFEST
 
     @property
     def index_type(self) -> str:
-        """The media type of its index."""
+        """The media type of the image's index."""
         return DOCKER_LIST if self.docker else OCI_INDEX
 
 
 def make_image(world: World, host: str, repository: str, tag: str, kind: ImageKind | None = None) -> str:
-    """Make an image without files and return its digest, or that of its index.
+    """Create an image without files and return its digest, or the digest of its index.
 
     Args:
-        world: where to.
-        host: the registry.
-        repository: the image's name in it, such as `scorer` or `azureml/scorer`.
-        tag: the image's tag; empty for none, so that it is found by its digest only.
-        kind: what it is like; for one platform, amd64, if left out.
+        world: where to create it.
+        host: the registry's host.
+        repository: the image's name in the registry, such as `scorer` or `azureml/scorer`.
+        tag: the image's tag; empty for an image that has only a digest.
+        kind: the image's properties; by default one platform, amd64.
     """
     kind = kind or ImageKind()
     entries = [_make_platform(world, host, repository, kind, platform) for platform in kind.platforms]
@@ -227,7 +227,7 @@ def make_image(world: World, host: str, repository: str, tag: str, kind: ImageKi
 
 
 def _make_platform(world: World, host: str, repository: str, kind: ImageKind, platform: str) -> dict[str, Any]:
-    """The image for one platform, without a tag; its entry in an index."""
+    """Create the image for one platform, without a tag; returns its entry in an index."""
     fields = dict(zip(("os", "architecture", "variant"), platform.split("/"), strict=False))
     layer = bytes(kind.layer_bytes) or _EMPTY_LAYER  # zeros are an empty tar archive
     config = {
@@ -250,7 +250,7 @@ def _make_platform(world: World, host: str, repository: str, kind: ImageKind, pl
 
 
 def platforms_of(world: World, host: str, repository: str, manifest: StoredManifest) -> list[str]:
-    """Platforms that a manifest is for, as `linux/arm/v7`."""
+    """The platforms of a manifest, such as `linux/arm/v7`."""
     data = json.loads(manifest.path.read_bytes())
     if manifest.media_type in INDEXES:
         return [_platform(entry.get("platform", {})) for entry in data["manifests"]]
@@ -258,7 +258,7 @@ def platforms_of(world: World, host: str, repository: str, manifest: StoredManif
 
 
 def labels_of(world: World, host: str, repository: str, manifest: StoredManifest) -> dict[str, str]:
-    """An image's labels; of an index, those of its first image."""
+    """An image's labels; for an index, those of its first image."""
     data = json.loads(manifest.path.read_bytes())
     if manifest.media_type in INDEXES:
         first = find_manifest(world, host, repository, data["manifests"][0]["digest"])

@@ -1,8 +1,8 @@
-"""How a container registry knows its clients: Basic, its own bearer tokens, and the exchange of Entra ID tokens.
+"""Authentication at a container registry: Basic, its own bearer tokens, and the exchange of Entra ID tokens.
 
-As the distribution specification's token authentication and Azure Container Registry's "AAD-OAuth" describe it: a
-request without a valid credential is answered by a challenge that names the token service (`/oauth2/token`); user name
-and password are also taken on `/v2/` directly.
+This follows the distribution specification's token authentication and Azure Container Registry's "AAD-OAuth": the
+response to a request without a valid credential is a challenge that names the token service (`/oauth2/token`). `/v2/`
+also accepts user name and password directly.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from aiohttp import web
 from manifestgen.sandbox import accounts
 from manifestgen.sandbox.accounts import Access
 from manifestgen.sandbox.entra import REGISTRY_AUDIENCES, TokenError, decode_token, issue_token
-from manifestgen.sandbox.refusal import registry_refusal
+from manifestgen.sandbox.error_response import registry_error
 from manifestgen.sandbox.registry.images import is_public
 from manifestgen.sandbox.world import World
 
-# The user name that stands for "the password is a refresh token".
+# The user name that means "the password is a refresh token".
 _TOKEN_USER = "00000000-0000-0000-0000-000000000000"  # noqa: S105 - as Azure documents it
 
 _SCOPE_WORDS = {accounts.READ: "pull", accounts.WRITE: "push", accounts.METADATA: "metadata_read"}
@@ -35,7 +35,7 @@ _WORDS = "authentication required, visit https://aka.ms/acr/authorization for mo
 
 
 class Unauthorized(Exception):
-    """A request that is answered by a challenge."""
+    """A request that gets a challenge."""
 
     def __init__(self, response: web.Response) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Unauthorized(Exception):
 
 
 def check(world: World, request: web.Request, repository: str, action: str) -> None:
-    """Whether the request may do `action` on a repository; an empty one means any login. Raises Unauthorized."""
+    """Raise Unauthorized unless the request may do `action` on a repository; if that is empty, any login will do."""
     host = host_of(request)
     if is_public(host) and action == accounts.READ:
         return
@@ -55,7 +55,7 @@ def check(world: World, request: web.Request, repository: str, action: str) -> N
 
 
 def host_of(request: web.Request) -> str:
-    """The registry that is asked, in lower case and without a port."""
+    """The host of the requested registry, in lower case and without a port."""
     return request.host.partition(":")[0].lower()
 
 
@@ -79,12 +79,12 @@ async def token(world: World, request: web.Request) -> web.Response:
 
 
 async def exchange(world: World, request: web.Request) -> web.Response:
-    """An Entra ID token for a refresh token of the registry, `POST /oauth2/exchange`."""
+    """Exchange an Entra ID token for the registry's refresh token, `POST /oauth2/exchange`."""
     form = await request.post()
     try:
         decode_token(world, str(form.get("access_token", "")), REGISTRY_AUDIENCES)
     except TokenError as error:
-        return registry_refusal(401, "UNAUTHORIZED", str(error))
+        return registry_error(401, "UNAUTHORIZED", str(error))
     refresh_token, _ = issue_token(world, host_of(request), grant="refresh")
     return web.json_response({"refresh_token": refresh_token})
 
@@ -112,7 +112,7 @@ def _access(world: World, request: web.Request) -> Access | None:
 
 
 def _access_of_refresh(world: World, host: str, text: str) -> Access | None:
-    """Who came in through Entra ID has every right here: the sandbox's one principal is the registry's owner."""
+    """Entra ID logins may do everything: the sandbox's one principal owns the registry."""
     try:
         claims = decode_token(world, text, [host])
     except TokenError:
@@ -121,7 +121,7 @@ def _access_of_refresh(world: World, host: str, text: str) -> Access | None:
 
 
 def _grant(access: Access, scope: str) -> dict[str, Any] | None:
-    """What a token may do of a scope such as `repository:a/b:pull,push`."""
+    """The actions that a token allows out of a scope such as `repository:a/b:pull,push`."""
     kind, _, rest = scope.partition(":")
     name, _, words = rest.rpartition(":")
     if kind == "registry" and name == "catalog":
@@ -143,7 +143,7 @@ def _actions(granted: Sequence[Mapping[str, Any]]) -> list[str]:
 def _challenge(host: str, repository: str, action: str, *, error: str = "") -> Unauthorized:
     word = _SCOPE_WORDS.get(action, "delete")
     detail = [{"Type": "repository", "Name": repository, "Action": word}] if repository else None
-    response = registry_refusal(401, "UNAUTHORIZED", _WORDS, detail=detail)
+    response = registry_error(401, "UNAUTHORIZED", _WORDS, detail=detail)
     parts = [f'realm="https://{host}/oauth2/token"', f'service="{host}"']
     if repository:
         scope = "pull,push" if action == accounts.WRITE else word

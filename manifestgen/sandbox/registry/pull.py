@@ -1,4 +1,4 @@
-"""What a device's container engine does to pull an image, in this process: no device opens a connection."""
+"""A device's image pull, as its container engine does it but within this process: no device opens a connection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from manifestgen.sandbox import accounts
 from manifestgen.sandbox.registry import images
 from manifestgen.sandbox.world import World
 
-# What follows the registry in an image's name as Docker reads it: the grammar in github.com/distribution/reference.
+# The part of an image's name after the registry, according to the grammar in github.com/distribution/reference.
 _REFERENCE = re.compile(
     r"(?P<repository>[a-z0-9]+(?:(?:[._]|__|-+|/)[a-z0-9]+)*)"
     r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?",
@@ -20,13 +20,13 @@ _REFERENCE = re.compile(
 
 @dataclass(frozen=True)
 class PullResult:
-    """What came of a device's `docker pull`.
+    """The outcome of a device's `docker pull`.
 
     Attributes:
-        error: what Docker says if it failed; empty otherwise.
-        digest: of the image, or of its index.
-        platforms: the platforms it is for, as `linux/amd64`.
-        labels: of the image.
+        error: Docker's error message; empty if the pull succeeded.
+        digest: digest of the image, or of its index.
+        platforms: the image's platforms, such as `linux/amd64`.
+        labels: the image's labels.
     """
 
     error: str = ""
@@ -36,21 +36,21 @@ class PullResult:
 
     @property
     def ok(self) -> bool:
-        """Whether the image is there now."""
+        """Whether the pull succeeded."""
         return not self.error
 
 
 async def pull(world: World, image: str, credentials: Mapping[str, str] | None) -> PullResult:
-    """Pull an image as a device's container engine does.
+    """Pull an image as a device's container engine would.
 
     Args:
         world: where the registries are.
-        image: as the deployment manifest names it.
-        credentials: `username` and `password` to log in with, or None to pull without. Which of the manifest's
-            credentials belong to this image is for the caller to find out.
+        image: the image's name in the deployment manifest.
+        credentials: `username` and `password` to log in with, or None to pull without a login. The caller chooses the
+            manifest's credentials for this image.
     """
     first, slash, rest = image.partition("/")
-    # Docker's rule for what is a registry and what is the first part of a repository on Docker Hub.
+    # Docker's rule that distinguishes a registry from the first part of a Docker Hub repository.
     has_host = bool(slash) and (re.search(r"[.:]", first) is not None or first == "localhost")
     host, name = (first.lower(), rest) if has_host else ("docker.io", image)
     match = _REFERENCE.fullmatch(name)

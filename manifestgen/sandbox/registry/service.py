@@ -1,7 +1,7 @@
 """Container registries: the OCI distribution API for clients.
 
-Azure container registries ask for a login, with the accounts that ARM knows (`accounts`); mcr.microsoft.com and other
-hosts are public and read-only.
+Azure container registries require a login with one of ARM's accounts (`accounts`); mcr.microsoft.com and other hosts
+are public and read-only.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from manifestgen.sandbox import accounts
-from manifestgen.sandbox.refusal import registry_refusal
+from manifestgen.sandbox.error_response import registry_error
 from manifestgen.sandbox.registry import images, uploads
 from manifestgen.sandbox.registry import login as registry_login
 from manifestgen.sandbox.registry.login import Unauthorized, check, host_of
@@ -26,12 +26,12 @@ Handler = Callable[[World, web.Request], Awaitable[web.StreamResponse]]
 
 
 def serves(world: World, host: str) -> bool:
-    """Whether there is such a registry: the name of any other does not resolve."""
+    """Whether the registry exists; the name of a missing registry does not resolve."""
     return images.is_public(host) or accounts.registry_of_host(world, host) is not None
 
 
 def create(world: World) -> web.Application:
-    """The service."""
+    """Create the service's application."""
     app = web.Application(client_max_size=_MAX_MANIFEST)
 
     def add(method: str, path: str, handle: Handler) -> None:
@@ -86,13 +86,13 @@ async def _tags(world: World, request: web.Request) -> web.Response:
         check(world, request, name, _listing_right(request))
     found = images.tags(world, host_of(request), name)
     if found is None:
-        return registry_refusal(404, "NAME_UNKNOWN", "repository name not known to registry", detail={"name": name})
+        return registry_error(404, "NAME_UNKNOWN", "repository name not known to registry", detail={"name": name})
     some, link = _page(request, found)
     return web.json_response({"name": name, "tags": some}, headers=link)
 
 
 def _listing_right(request: web.Request) -> str:
-    """Listing tags takes `metadata/read` of who logs in directly; a bearer token for `pull` may list them too."""
+    """Listing tags requires `metadata/read` with a direct login; a bearer token for `pull` may list them too."""
     direct = request.headers.get("Authorization", "").lower().startswith("basic")
     return accounts.METADATA if direct else accounts.READ
 
@@ -113,11 +113,11 @@ async def _get_manifest(world: World, request: web.Request) -> web.Response:
     check(world, request, name, accounts.READ)
     manifest = images.find_manifest(world, host_of(request), name, reference)
     if manifest is None:
-        return registry_refusal(404, "MANIFEST_UNKNOWN", images.unknown_manifest(reference), detail={"Tag": reference})
+        return registry_error(404, "MANIFEST_UNKNOWN", images.unknown_manifest(reference), detail={"Tag": reference})
     accepted = {part.partition(";")[0].strip() for part in ",".join(request.headers.getall("Accept", [])).split(",")}
     if manifest.media_type not in accepted:
         words = f"{images.unknown_manifest(reference)} with an accepted media type: it is {manifest.media_type}"
-        return registry_refusal(404, "MANIFEST_UNKNOWN", words, detail={"Tag": reference})
+        return registry_error(404, "MANIFEST_UNKNOWN", words, detail={"Tag": reference})
     return web.Response(
         body=manifest.path.read_bytes(),
         headers={
@@ -133,12 +133,12 @@ async def _put_manifest(world: World, request: web.Request) -> web.Response:
     name, reference, host = request.match_info["name"], request.match_info["reference"], host_of(request)
     check(world, request, name, accounts.WRITE)
     if images.is_public(host):
-        return registry_refusal(405, "UNSUPPORTED", "this registry is read-only")
+        return registry_error(405, "UNSUPPORTED", "this registry is read-only")
     media_type = request.headers.get("Content-Type", "").partition(";")[0].strip()
     try:
         digest = images.put_manifest(world, host, name, reference, media_type, await request.read())
     except images.InvalidManifest as error:
-        return registry_refusal(400, error.code, str(error))
+        return registry_error(400, error.code, str(error))
     headers = {"Location": f"/v2/{name}/manifests/{digest}", "Docker-Content-Digest": digest}
     return web.Response(status=201, headers=headers)
 
@@ -147,7 +147,7 @@ async def _delete_manifest(world: World, request: web.Request) -> web.Response:
     name, reference = request.match_info["name"], request.match_info["reference"]
     check(world, request, name, "content/delete")
     if not images.delete_manifest(world, host_of(request), name, reference):
-        return registry_refusal(404, "MANIFEST_UNKNOWN", images.unknown_manifest(reference), detail={"Tag": reference})
+        return registry_error(404, "MANIFEST_UNKNOWN", images.unknown_manifest(reference), detail={"Tag": reference})
     return web.Response(status=202)
 
 
@@ -155,6 +155,6 @@ async def _get_blob(world: World, request: web.Request) -> web.StreamResponse:
     name, digest = request.match_info["name"], request.match_info["digest"]
     check(world, request, name, accounts.READ)
     if not images.has_blob(world, host_of(request), name, digest):
-        return registry_refusal(404, "BLOB_UNKNOWN", "blob unknown to registry", detail={"digest": digest})
+        return registry_error(404, "BLOB_UNKNOWN", "blob unknown to registry", detail={"digest": digest})
     headers = {"Docker-Content-Digest": digest, "Content-Type": "application/octet-stream"}
     return web.FileResponse(images.content_path(world, digest), headers=headers)

@@ -1,4 +1,4 @@
-"""Uploads of layers and configurations to a registry, in one piece or in many.
+"""Uploads of layers and configurations to a registry, whole or in chunks.
 
 Source: "Pushing blobs" in github.com/opencontainers/distribution-spec.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 from aiohttp import web
 
 from manifestgen.sandbox import accounts
-from manifestgen.sandbox.refusal import registry_refusal
+from manifestgen.sandbox.error_response import registry_error
 from manifestgen.sandbox.registry import images
 from manifestgen.sandbox.registry.login import check, host_of
 from manifestgen.sandbox.world import World
@@ -22,11 +22,11 @@ _CHUNK = 1 << 16
 
 
 async def start(world: World, request: web.Request) -> web.Response:
-    """Begin an upload, mount a layer of another repository, or take a whole layer at once."""
+    """Begin an upload, mount a layer of another repository, or accept a whole layer at once."""
     name, host = request.match_info["name"], host_of(request)
     check(world, request, name, accounts.WRITE)
     if images.is_public(host):
-        return registry_refusal(405, "UNSUPPORTED", "this registry is read-only")
+        return registry_error(405, "UNSUPPORTED", "this registry is read-only")
     mount, source = request.query.get("mount"), request.query.get("from")
     if mount and source and images.has_blob(world, host, source, mount):
         check(world, request, source, accounts.READ)
@@ -42,7 +42,7 @@ async def start(world: World, request: web.Request) -> web.Response:
 
 
 async def append(world: World, request: web.Request) -> web.Response:
-    """Take the next piece of an upload."""
+    """Accept the next chunk of an upload."""
     name, upload = request.match_info["name"], request.match_info["upload"]
     check(world, request, name, accounts.WRITE)
     if not _is_upload(world, request):
@@ -57,14 +57,14 @@ async def append(world: World, request: web.Request) -> web.Response:
 
 
 async def finish(world: World, request: web.Request) -> web.Response:
-    """Take the last piece, and see whether it all has the digest that it should."""
+    """Accept the last chunk, and verify the digest of the whole."""
     check(world, request, request.match_info["name"], accounts.WRITE)
     upload = request.match_info["upload"]
     return await _complete(world, request, upload) if _is_upload(world, request) else _no_upload(upload)
 
 
 async def progress(world: World, request: web.Request) -> web.Response:
-    """How far an upload is."""
+    """The progress of an upload."""
     name, upload = request.match_info["name"], request.match_info["upload"]
     check(world, request, name, accounts.WRITE)
     if not _is_upload(world, request):
@@ -75,7 +75,7 @@ async def progress(world: World, request: web.Request) -> web.Response:
 
 
 async def cancel(world: World, request: web.Request) -> web.Response:
-    """Forget an upload."""
+    """Cancel an upload."""
     check(world, request, request.match_info["name"], accounts.WRITE)
     upload = request.match_info["upload"]
     if not _is_upload(world, request):
@@ -91,7 +91,7 @@ async def _complete(world: World, request: web.Request, upload: str) -> web.Resp
     actual = await asyncio.to_thread(_digest_of_file, path)
     if actual != wanted:
         _forget_upload(world, upload)
-        return registry_refusal(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
+        return registry_error(400, "DIGEST_INVALID", "provided digest did not match uploaded content")
     path.replace(images.content_path(world, actual))
     images.link_blob(world, host_of(request), name, actual)
     _forget_upload(world, upload)
@@ -99,7 +99,7 @@ async def _complete(world: World, request: web.Request, upload: str) -> web.Resp
 
 
 async def _receive(request: web.Request, path: Path) -> None:
-    """Append the body to a file, without ever holding it whole."""
+    """Stream the body to the end of a file."""
     with path.open("ab") as file:
         async for chunk in request.content.iter_chunked(_CHUNK):
             file.write(chunk)
@@ -130,7 +130,7 @@ def _forget_upload(world: World, upload: str) -> None:
 
 
 def _no_upload(upload: str) -> web.Response:
-    return registry_refusal(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry", detail={"uuid": upload})
+    return registry_error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry", detail={"uuid": upload})
 
 
 def _stored(name: str, digest: str) -> web.Response:

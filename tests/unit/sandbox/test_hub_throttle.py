@@ -110,14 +110,14 @@ def test_changes_leave_the_rest_as_it_was(world: World) -> None:
     [
         ({"teir": "S1"}, "unknown key 'teir'; known are tier"),
         ({"tier": "S9"}, "tier must be one of F1, S1, S2, S3, not 'S9'"),
-        ({"units": 0}, "units must be a number from 1 on, not 0"),
-        ({"units": True}, "units must be a number from 1 on, not True"),
+        ({"units": 0}, "units must be a number of at least 1, not 0"),
+        ({"units": True}, "units must be a number of at least 1, not True"),
         ({"tier": "F1", "units": 2}, "units must be at most 1 in tier F1"),
         ({"tier": "S3", "units": 11}, "units must be at most 10 in tier S3"),
         ({"speed": 0}, "speed must be a number above 0, not 0"),
         ({"throttled": 1}, "throttled must be true or false, not 1"),
         ({"retry_after": 0.5}, "retry_after must be a number of seconds or null, not 0.5"),
-        ({"rates": {"twin": 1}}, "rates must be requests a second by registry, twin-read"),
+        ({"rates": {"twin": 1}}, "rates must be requests per second by registry, twin-read"),
     ],
 )
 def test_a_size_that_no_hub_has_is_refused(world: World, changes: dict[str, Any], words: str) -> None:

@@ -291,7 +291,7 @@ def test_two_sandboxes_do_not_share_a_state(tmp_path: Path) -> None:
         first = Sandbox(tmp_path, services=[])
         await first.start()
         try:
-            with pytest.raises(InputError, match="another sandbox keeps its state here"):
+            with pytest.raises(InputError, match="another sandbox uses this folder"):
                 Sandbox(tmp_path, services=[])
         finally:
             await first.stop()
@@ -301,7 +301,7 @@ def test_two_sandboxes_do_not_share_a_state(tmp_path: Path) -> None:
 
 def test_a_state_that_is_a_file_is_wrong_input(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot keep the sandbox's state here"):
+    with pytest.raises(InputError, match="cannot write the sandbox's state to this folder"):
         Sandbox(tmp_path / "file", services=[])
 
 

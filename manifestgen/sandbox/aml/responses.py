@@ -1,6 +1,6 @@
-"""The shapes in which the Azure ML services answer: errors, times, pages.
+"""Formats of the Azure ML services' responses: errors, times, pages.
 
-Model management (`/modelmanagement`) puts code, status and details side by side; the other services wrap theirs in
+Model management (`/modelmanagement`) puts code, status and details at the top level; the other services wrap them in
 `error`, as their generated clients in azureml-core expect (`ModelErrorResponse`, `ErrorResponse`).
 """
 
@@ -21,11 +21,11 @@ _MAX_PAGE = 255
 Document = dict[str, Any]
 
 
-class Refused(Exception):
-    """A request that model management does not take.
+class Rejected(Exception):
+    """A request that model management rejects.
 
     Attributes:
-        details: pairs of code and message, the service's reasons.
+        details: the service's reasons, as pairs of code and message.
     """
 
     def __init__(self, status: int, code: str, message: str, *details: tuple[str, str]) -> None:
@@ -36,7 +36,7 @@ class Refused(Exception):
         self.details = details
 
     def response(self) -> web.Response:
-        """The answer."""
+        """The error response."""
         body = {
             "code": self.code,
             "statusCode": self.status,
@@ -47,14 +47,14 @@ class Refused(Exception):
         return web.json_response(body, status=self.status)
 
 
-def bad_request(code: str, message: str) -> Refused:
+def bad_request(code: str, message: str) -> Rejected:
     """400, with one reason."""
-    return Refused(400, "BadRequest", "The request is invalid", (code, message))
+    return Rejected(400, "BadRequest", "The request is invalid", (code, message))
 
 
-def not_found(code: str, message: str) -> Refused:
+def not_found(code: str, message: str) -> Rejected:
     """404, with one reason."""
-    return Refused(404, "NotFound", "The specified resource was not found", (code, message))
+    return Rejected(404, "NotFound", "The specified resource was not found", (code, message))
 
 
 def service_error(
@@ -72,7 +72,7 @@ def service_error(
 
 
 async def body_of(request: web.Request) -> Document:
-    """The JSON object that the request carries. Raises Refused."""
+    """The request's JSON object. Raises Rejected."""
     data = await _json(request)
     if not isinstance(data, dict):
         raise bad_request("InvalidRequestBody", "The request body must be a JSON object.")
@@ -80,7 +80,7 @@ async def body_of(request: web.Request) -> Document:
 
 
 async def patch_of(request: web.Request) -> list[Document]:
-    """The JSON Patch (RFC 6902) that the request carries. Raises Refused."""
+    """The request's JSON Patch (RFC 6902). Raises Rejected."""
     data = await _json(request)
     if not isinstance(data, list) or not all(
         isinstance(step, dict) and "op" in step and "path" in step for step in data
@@ -97,7 +97,7 @@ async def _json(request: web.Request) -> Any:
 
 
 def text_map(data: Mapping[str, Any], key: str) -> dict[str, str]:
-    """A field that maps texts to texts; empty when it is null. Raises Refused."""
+    """A field that maps strings to strings; empty if it is null. Raises Rejected."""
     value = data.get(key)
     if value is None:
         return {}
@@ -107,18 +107,18 @@ def text_map(data: Mapping[str, Any], key: str) -> dict[str, str]:
 
 
 def iso(seconds: float) -> str:
-    """A time as the services write it."""
+    """A time in the services' form."""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f+00:00")
 
 
 def listed(request: web.Request, documents: Sequence[Document], keep: Callable[[Document], bool]) -> Document:
-    """One page of a list: filtered, in the order asked for, with a link to the next page if there is one.
+    """One page of a list, filtered and ordered as requested, with a link to the next page if there is one.
 
     Args:
         request: with `count`, `offset`, `$skipToken`, `orderBy` and the filters `name`, `tag`, `tags`, `properties`,
             `description`.
-        documents: all of them, with `name`, `createdTime`, `modifiedTime`, `kvTags`, `properties`, `description`.
-        keep: the filters that only this kind of document has.
+        documents: all documents, with `name`, `createdTime`, `modifiedTime`, `kvTags`, `properties`, `description`.
+        keep: additional filters for this kind of document.
     """
     query = request.query
     chosen = [document for document in documents if _matches(document, query) and keep(document)]

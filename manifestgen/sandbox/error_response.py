@@ -1,8 +1,8 @@
-"""What a service's error answer looks like, by the host that gives it.
+"""Error responses in each service's own format, chosen by host.
 
-Shapes: ARM and Azure ML as in the ARM error contract (`{"error": {"code", "message"}}`); IoT Hub
-`{"Message": "ErrorCode:…;…", "ExceptionMessage": "Tracking ID:…"}` with the header `iothub-errorcode`; Blob Storage XML
-with the header `x-ms-error-code`; registries as the OCI distribution specification says; Entra ID as OAuth 2.0 does.
+Formats: ARM and Azure ML follow the ARM error contract (`{"error": {"code", "message"}}`); IoT Hub sends
+`{"Message": "ErrorCode:…;…", "ExceptionMessage": "Tracking ID:…"}` with the header `iothub-errorcode`; Blob Storage
+XML with the header `x-ms-error-code`; registries follow the OCI distribution specification; Entra ID follows OAuth 2.0.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-# IoT Hub's codes, by status, as its service SDK documentation lists them.
+# IoT Hub's error codes by status, from the documentation of its service SDK.
 _HUB_CODES = {
     400: "ArgumentInvalid",
     401: "IotHubUnauthorizedAccess",
@@ -43,35 +43,35 @@ _PUBLIC_REGISTRIES = frozenset({"mcr.microsoft.com", "ghcr.io", "quay.io"})
 _REGISTRY_CODES = {401: "UNAUTHORIZED", 403: "DENIED", 404: "NOT_FOUND", 405: "UNSUPPORTED", 429: "TOOMANYREQUESTS"}
 
 
-def refusal(host: str, status: int, message: str = "", *, code: str = "") -> web.Response:
-    """The error answer that the service behind `host` would give.
+def error_response(host: str, status: int, message: str = "", *, code: str = "") -> web.Response:
+    """The error response that the service at `host` would send.
 
     Args:
-        host: as in the request; `localhost` is the hub.
+        host: the request's host; `localhost` is the hub.
         status: HTTP status.
-        message: in the service's words; the status's own phrase if empty.
-        code: the service's error code; the usual one for the status if empty.
+        message: the service's error message; the status's standard phrase if empty.
+        code: the service's error code; the usual code for the status if empty.
     """
     name = host.partition(":")[0].lower()
     message = message or _phrase(status)
     if name.endswith(".azure-devices.net") or name == "localhost":
-        return hub_refusal(status, code or _HUB_CODES.get(status, "InvalidErrorCode"), message)
+        return hub_error(status, code or _HUB_CODES.get(status, "InvalidErrorCode"), message)
     if ".blob." in name:
-        return _blob_refusal(status, code or _CODES.get(status, "InvalidInput"), message)
+        return _blob_error(status, code or _CODES.get(status, "InvalidInput"), message)
     if ".azurecr." in name or name in _PUBLIC_REGISTRIES:
-        return registry_refusal(status, code or _REGISTRY_CODES.get(status, "UNKNOWN"), message)
+        return registry_error(status, code or _REGISTRY_CODES.get(status, "UNKNOWN"), message)
     if name == "login.microsoftonline.com":
-        return entra_refusal(status, code or "temporarily_unavailable", message)
-    return arm_refusal(status, code or _CODES.get(status, "BadRequest"), message)
+        return entra_error(status, code or "temporarily_unavailable", message)
+    return arm_error(status, code or _CODES.get(status, "BadRequest"), message)
 
 
-def arm_refusal(status: int, code: str, message: str) -> web.Response:
-    """As Azure Resource Manager and the Azure ML services answer."""
+def arm_error(status: int, code: str, message: str) -> web.Response:
+    """An error of Azure Resource Manager or an Azure ML service."""
     return web.json_response({"error": {"code": code, "message": message}}, status=status)
 
 
-def hub_refusal(status: int, code: str, message: str) -> web.Response:
-    """As IoT Hub answers."""
+def hub_error(status: int, code: str, message: str) -> web.Response:
+    """An error of IoT Hub."""
     tracking = f"Tracking ID:{uuid.uuid4().hex}-G:0-TimeStamp:{_timestamp()}"
     return web.json_response(
         {"Message": f"ErrorCode:{code};{message}", "ExceptionMessage": tracking},
@@ -80,8 +80,8 @@ def hub_refusal(status: int, code: str, message: str) -> web.Response:
     )
 
 
-def registry_refusal(status: int, code: str, message: str, *, detail: object = None) -> web.Response:
-    """As a container registry answers."""
+def registry_error(status: int, code: str, message: str, *, detail: object = None) -> web.Response:
+    """An error of a container registry."""
     body = json.dumps({"errors": [{"code": code, "message": message, "detail": detail}]})
     return web.Response(
         body=body.encode(),
@@ -91,8 +91,8 @@ def registry_refusal(status: int, code: str, message: str, *, detail: object = N
     )
 
 
-def entra_refusal(status: int, error: str, description: str, *, number: int = 90033) -> web.Response:
-    """As Microsoft Entra ID answers; `number` is the one in `AADSTS…`."""
+def entra_error(status: int, error: str, description: str, *, number: int = 90033) -> web.Response:
+    """An error of Microsoft Entra ID; `number` is the one in `AADSTS…`."""
     trace, correlation = str(uuid.uuid4()), str(uuid.uuid4())
     words = f"AADSTS{number}: {description} Trace ID: {trace} Correlation ID: {correlation} Timestamp: {_timestamp()}"
     body = {
@@ -107,7 +107,7 @@ def entra_refusal(status: int, error: str, description: str, *, number: int = 90
     return web.json_response(body, status=status)
 
 
-def _blob_refusal(status: int, code: str, message: str) -> web.Response:
+def _blob_error(status: int, code: str, message: str) -> web.Response:
     text = (
         '<?xml version="1.0" encoding="utf-8"?>'
         f"<Error><Code>{code}</Code><Message>{message}\nRequestId:{uuid.uuid4()}\nTime:{_timestamp()}</Message></Error>"
