@@ -45,7 +45,8 @@ class OtherClient:
         if self._sdk is not None:
             properties: Mapping[str, Any] = self._sdk.modules.get_twin(device, module).properties.desired
         else:
-            properties = self._send("GET", f"/twins/{device}/modules/{quote(module)}").json()["properties"]["desired"]
+            twin = self._send("GET", f"/twins/{quote(device, safe='')}/modules/{quote(module)}").json()
+            properties = twin["properties"]["desired"]
         return properties
 
     def set_modules(self, device: str, content: Mapping[str, Any]) -> None:
@@ -53,7 +54,7 @@ class OtherClient:
         if self._sdk is not None:
             self._sdk.configuration.apply_on_edge_device(device, {"modulesContent": content["modulesContent"]})
         else:
-            self._send("POST", f"/devices/{device}/applyConfigurationContent", content)
+            self._send("POST", f"/devices/{quote(device, safe='')}/applyConfigurationContent", content)
 
     def register(self, device: str, body: Mapping[str, Any] | None = None) -> None:
         """Create a device of any kind."""
@@ -61,9 +62,18 @@ class OtherClient:
         if self._sdk is not None:
             self._sdk.devices.create_or_update_identity(device, identity)
         else:
-            self._send("PUT", f"/devices/{device}", identity)
+            self._send("PUT", f"/devices/{quote(device, safe='')}", identity)
 
-    def _send(self, method: str, path: str, body: Any = None) -> requests.Response:
+    def delete(self, device: str) -> None:
+        """Delete a device."""
+        if self._sdk is not None:
+            self._sdk.devices.delete_identity(device, '"*"')
+        else:
+            self._send("DELETE", f"/devices/{quote(device, safe='')}", headers={"If-Match": '"*"'})
+
+    def _send(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> requests.Response:
         host = self._parts["HostName"]
         token = signature(host, self._parts["SharedAccessKey"], self._parts["SharedAccessKeyName"])
         answer = requests.request(
@@ -71,7 +81,7 @@ class OtherClient:
             f"https://{host}{path}",
             params={"api-version": "2021-04-12"},
             json=body,
-            headers={"Authorization": token},
+            headers={"Authorization": token, **(headers or {})},
             timeout=60,
         )
         answer.raise_for_status()

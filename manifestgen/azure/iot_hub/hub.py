@@ -156,11 +156,10 @@ class IotHub(Configurations):
         about = f"module {module!r} of {_device(device_id)}"
         body = {
             "methodName": name,
+            **({} if payload is None else {"payload": payload}),
             "responseTimeoutInSeconds": response_timeout,
             "connectTimeoutInSeconds": connect_timeout,
         }
-        if payload is not None:
-            body["payload"] = payload
         call = Call(
             INVOKE_METHOD,
             {**_ids(device_id), "module": module},
