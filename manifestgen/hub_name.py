@@ -29,9 +29,3 @@ def is_device_name(host: str) -> bool:
     """Whether this is the name that only devices can use: the service API does not answer there."""
     match = _NAMES.fullmatch(host)
     return match is not None and match["part"].lower() == "device"
-
-
-def is_service_name(host: str) -> bool:
-    """Whether this is the name that only back ends can use: a device cannot connect to it."""
-    match = _NAMES.fullmatch(host)
-    return match is not None and match["part"].lower() == "service"
