@@ -1,4 +1,4 @@
-# make demo    the main job on a sample, against the sandbox: needs Python 3.10-3.13 and nothing else
+# make demo    the main job on a sample, against the sandbox: needs Python 3.10 or later and nothing else
 # make check   format, types, layers, tests: what CI runs
 PYTHON ?= python3
 VENV ?= .venv
@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # What is imported is compiled then; most of it never is, and compiling it all takes longer than the rest.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 
-.PHONY: demo check format lint types layers test docs bench clean
+.PHONY: demo check format lint types layers test rest resolve docs bench clean
 
 demo: $(VENV)/demo-installed
 	@$(BIN)/manifestgen sandbox run --state .sandbox -- $(BIN)/manifestgen deploy samples/anomaly-detection --yes
@@ -39,6 +39,17 @@ layers: $(VENV)/check-installed
 test: $(VENV)/check-installed
 	rm -f .coverage .coverage.*
 	$(BIN)/python -m pytest --numprocesses=4 --dist=loadgroup --cov --cov-report=term --cov-fail-under=85
+
+# What talks to the hub, once more without Microsoft's SDK. The suites that `make test` runs with both clients are left out.
+rest: $(VENV)/check-installed
+	MANIFESTGEN_HUB_CLIENT=rest $(BIN)/python -m pytest --numprocesses=4 --dist=loadgroup tests/integration \
+		--deselect tests/integration/test_other_clients.py
+
+# Whether the wheel can be installed on every platform and Python. Needs the package index.
+resolve: $(VENV)/check-installed
+	rm -rf build/resolve
+	$(BIN)/python -m build --wheel --quiet --outdir build/resolve .
+	$(BIN)/python tests/resolve.py build/resolve/*.whl
 
 format: $(VENV)/check-installed
 	$(BIN)/ruff format .

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from manifestgen.project.sections import KeyVault, VaultLogin
 
 State = Literal["ok", "warning", "failed", "skipped"]
 
-_SDKS = ("azure-identity", "azure-iot-hub", "azure-mgmt-containerregistry")
+_SDKS = ("azure-identity", "azure-mgmt-containerregistry")
 _EXTRAS = {"azureml-core": "'manifestgen[azureml]'", "azure-keyvault-secrets": "'manifestgen[keyvault]'"}
 
 
@@ -200,7 +200,11 @@ def _device(services: Services, device_id: str | None) -> Iterator[Row]:
         return f"{services.hub.host} answers"
 
     missing: list[ManifestgenError] = []
-    row = _row("hub", hub)
+    client = _row("hub client", lambda: services.hub.client)
+    # Without one, what is wrong is which hub is meant.
+    row = _row("hub", hub) if client.state == "ok" else replace(client, subject="hub")
+    if client.state == "ok":
+        yield client
     yield row
     if device_id is None:
         yield _skipped("device", "the project names none")

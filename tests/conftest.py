@@ -139,6 +139,15 @@ def _loopback_only() -> Iterator[None]:
     patch.undo()
 
 
+@pytest.fixture(params=["sdk", "rest"])
+def hub_client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What sends requests to IoT Hub: Microsoft's SDK, or the REST API; a test that uses this runs with both."""
+    if request.param == "sdk":
+        pytest.importorskip("uamqp", reason="Microsoft's SDK for IoT Hub is not installed")
+    monkeypatch.setenv("MANIFESTGEN_HUB_CLIENT", request.param)
+    return str(request.param)
+
+
 @dataclass(frozen=True)
 class RunningSandbox:
     """A sandbox in a thread of this process.

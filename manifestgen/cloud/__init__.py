@@ -5,7 +5,7 @@ the line are plain and frozen. Every method may raise `CloudError` (with the ser
 `DeniedError` (naming the role that is missing); no SDK exception crosses the line.
 """
 
-from manifestgen.cloud.hub import BulkHub, Configuration, Device, Hub, Twin
+from manifestgen.cloud.hub import BulkHub, Configuration, Device, Hub, MethodResult, Twin
 from manifestgen.cloud.image_builder import (
     SHA256_PROPERTY,
     Build,
@@ -34,6 +34,7 @@ __all__ = [
     "Device",
     "Hub",
     "ImageBuilder",
+    "MethodResult",
     "ModelRegistration",
     "NewPassword",
     "RegisteredModel",

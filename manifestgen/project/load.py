@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_
 import msgspec
 
 from manifestgen.errors import InputError
+from manifestgen.hub_name import hub_identity, is_device_name
 from manifestgen.project import source
 from manifestgen.project.expansion import Expansion, expand
 from manifestgen.project.files import read_text
@@ -381,6 +382,12 @@ def _check_others(document: Source, sections: ProjectFile) -> None:
             raise InputError("the workspace is named by halves or twice", where=where, fix=fix)
     if registry is not None:
         check_registry(document, registry)
+    if sections.hub is not None and is_device_name(sections.hub.host):
+        raise InputError(
+            f"{sections.hub.host} is the hub's name for devices only",
+            where=document.where(("hub", "host")),
+            fix=f"write {hub_identity(sections.hub.host)}, or the hub's name with '.service.' in it",
+        )
     if target is not None:
         _check_target(document.where(("target",), key=True), target)
 

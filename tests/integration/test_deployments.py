@@ -357,7 +357,7 @@ def test_a_full_free_hub_is_said_before_and_by_the_hub_itself(quick: Any, servic
 def test_one_lost_answer_at_any_request_about_deployments_changes_nothing_of_the_result(
     service: Hub, write: Any, quick: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from manifestgen.azure.iot_hub_retry import Patience
+    from manifestgen.azure.iot_hub.retry import Patience
 
     monkeypatch.setattr(Patience.__init__, "__defaults__", (120.0, 5.0, 0.01, 0.1, time.sleep))
     name = f"nowhere-{uuid.uuid4().hex[:6]}"

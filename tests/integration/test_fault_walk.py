@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.iot.hub import IoTHubConfigurationManager
 from fakes.hub_service import content, module
+from fakes.other_client import OtherClient
 from integration.command_line import Completed, in_this_process
 
 from manifestgen.device.snapshots import snapshots, state_folder
@@ -48,7 +48,7 @@ MOST_REQUESTS = 40
 def hasty(quick: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Ask often, and give up soon on what will not end; but try once more however slow the machine is."""
     from manifestgen.azure import iot_hub
-    from manifestgen.azure.iot_hub_retry import Patience
+    from manifestgen.azure.iot_hub.retry import Patience
     from manifestgen.device import apply
 
     total = 10.0 if "once" in request.node.name else 0.15
@@ -71,7 +71,7 @@ class Walk:
     def __init__(self, sandbox: Any, device: str, folder: Path) -> None:
         self.sandbox = sandbox
         self.device = device
-        self._sdk = IoTHubConfigurationManager.from_connection_string(sandbox.environment["IOTHUB_CONNECTION_STRING"])
+        self._other = OtherClient(sandbox.environment["IOTHUB_CONNECTION_STRING"])
         self.applied = self._write(folder / "one.json", "alpha")
         self.other = self._write(folder / "two.json", "alpha", "beta")
         done = self.run("apply", self.applied.file, "--yes", "-q")
@@ -85,8 +85,7 @@ class Walk:
         return in_this_process(*map(str, arguments), "--device", self.device)
 
     def modules(self) -> set[str]:
-        twin = self._sdk.protocol.modules.get_twin(self.device, "$edgeAgent")
-        return set(twin.properties.desired.get("modules") or {})
+        return set(self._other.desired(self.device).get("modules") or {})
 
     def snapshots(self) -> int:
         return len(snapshots(HUB, self.device, state_folder()))

@@ -26,7 +26,7 @@ _ARM = "management.azure.com"
 def soon_tired(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the adapters give up in a second where they would try for minutes."""
     from manifestgen.azure import acr, auth, iot_hub
-    from manifestgen.azure.iot_hub_retry import Patience
+    from manifestgen.azure.iot_hub.retry import Patience
 
     monkeypatch.setattr(iot_hub, "Patience", partial(Patience, total=0.5, connect=0.3, first=0.01, longest=0.05))
     monkeypatch.setitem(acr._LIMITS, "timeout", 2)

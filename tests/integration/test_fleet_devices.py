@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.other_client import OtherClient
 from integration.command_line import Completed, complaint, eventually, in_this_process, started
 
 from manifestgen.render import load_template
@@ -229,10 +230,7 @@ def test_a_project_brings_its_values_and_credentials_and_no_secret_is_shown(
     os.environ.pop("IOTHUB_CONNECTION_STRING")
     ended = in_this_process("apply", ".", "--devices", "devices.csv", "--yes", "--report", "report.json", "-vv")
     assert ended.code == 0, ended
-    from azure.iot.hub import IoTHubConfigurationManager
-
-    client = IoTHubConfigurationManager.from_connection_string(quick.environment["IOTHUB_CONNECTION_STRING"]).protocol
-    desired = client.modules.get_twin(names[1], "$edgeAgent").properties.desired
+    desired = OtherClient(quick.environment["IOTHUB_CONNECTION_STRING"]).desired(names[1])
     (entry,) = desired["runtime"]["settings"]["registryCredentials"].values()
     passwords = [one["value"] for one in admin_passwords(quick.world, quick.world.names.registry)]
     assert (entry["address"], entry["password"] in passwords) == (host, True)

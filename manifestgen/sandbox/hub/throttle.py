@@ -16,7 +16,7 @@ from manifestgen.sandbox.hub.errors import HubError
 from manifestgen.sandbox.world import World
 
 #: Throttled groups of requests. Setting modules on one device counts as a twin update.
-Group = Literal["registry", "twin-read", "twin-write", "query", "configuration", "statistics"]
+Group = Literal["registry", "twin-read", "twin-write", "query", "configuration", "statistics", "method"]
 Tier = Literal["F1", "S1", "S2", "S3"]
 
 _MOST_UNITS: Final[Mapping[Tier, int]] = {"F1": 1, "S1": 200, "S2": 200, "S3": 10}

@@ -12,17 +12,22 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, NoReturn
 
-import requests
 import tenacity
-from azure.core.exceptions import AzureError
-from msrest.exceptions import ClientException, ClientRequestError, DeserializationError, HttpOperationError
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NameResolutionError, NewConnectionError, ProxyError
 
+from manifestgen.azure.iot_hub.wire import (
+    NO_CONTENT,
+    Call,
+    LostError,
+    NoTokenError,
+    RefusedError,
+    Reply,
+    Wire,
+    WireError,
+)
 from manifestgen.errors import CloudError, DeniedError, NotFoundError, UnconfirmedError
-
-_T = TypeVar("_T")
 
 _TRANSIENT: Final = frozenset({408, 429, 500, 502, 503, 504})
 # 403 that is not about who asks: learn.microsoft.com/rest/api/iothub/common-error-codes
@@ -57,42 +62,51 @@ class Answer:
 
     Attributes:
         code: the service's name for the error, such as `DeviceNotFound`; empty if it did not say.
+        number: its number in the body, such as `404103`; empty without one.
     """
 
     status: int
     code: str
     words: str
     retry_after: float | None
+    number: str = ""
 
     def __str__(self) -> str:
         return " ".join(part for part in (str(self.status), self.code, self.words) if part)
 
 
-def answer_of(error: HttpOperationError) -> Answer:
-    """What the service said; its own text is in the body that the SDK drops."""
-    response = error.response
-    code = response.headers.get("iothub-errorcode", "")
-    words = ""
-    try:
-        data = json.loads(response.text)
-    except ValueError:
-        data = None
-    if isinstance(data, dict):
-        # Two forms are in use: {"Message": "ErrorCode:X;…"} and {"message": …, "errorCode": 404001}.
+def answer_of(error: RefusedError) -> Answer:
+    """What the service said."""
+    reply = error.reply
+    code = reply.headers.get("iothub-errorcode", "")
+    words = number = ""
+    data = _object(reply.text)
+    if data is not None:
+        # Three forms are in use: {"Message": "ErrorCode:X;…"}, {"message": …, "errorCode": 404001}, and, for direct
+        # methods, the second one as a text inside the first (Azure/azure-iot-cli-extension#54).
+        data = _object(data.get("Message")) or data
         words = str(data.get("Message") or data.get("message") or "")
         found = _MESSAGE.match(words)
         if found is not None:
             code, words = code or found["code"], found["words"]
-        code = code or str(data.get("errorCode") or "")
-    return Answer(
-        response.status_code, code, " ".join(words.split()).rstrip("."), _seconds(response.headers.get("Retry-After"))
-    )
+        number = str(data.get("errorCode") or "")
+    said = " ".join(words.split()).rstrip(".")
+    return Answer(reply.status, code or number, said, _seconds(reply.headers.get("Retry-After")), number)
+
+
+def _object(text: Any) -> dict[str, Any] | None:
+    """The JSON object in a text, or None."""
+    try:
+        data = json.loads(text)
+    except (TypeError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
 
 
 def refusal_of(error: CloudError) -> Answer | None:
     """The service's answer that an error was made from, or None if it gave none."""
     cause = error.__cause__
-    return answer_of(cause) if isinstance(cause, HttpOperationError) else None
+    return answer_of(cause) if isinstance(cause, RefusedError) else None
 
 
 def _seconds(header: str | None) -> float | None:
@@ -110,29 +124,37 @@ class Requests:
     """Sends requests to one hub, again where that helps and does no harm.
 
     Args:
+        wire: sends each of them once.
         host: of the hub, for errors.
         rights: what the caller's credential needs, for errors: the policy's rights or the role.
         patience: how long to go on.
     """
 
-    def __init__(self, host: str, rights: str, patience: Patience) -> None:
+    def __init__(self, wire: Wire, host: str, rights: str, patience: Patience) -> None:
+        self._wire = wire
         self._host = host
         self._rights = rights
         self._patience = patience
 
+    @property
+    def client(self) -> str:
+        """What sends them, with its version."""
+        return self._wire.name
+
     def once(self) -> Requests:
         """The same with a single attempt each."""
-        return Requests(self._host, self._rights, replace(self._patience, total=-1.0, connect=-1.0))
+        patience = replace(self._patience, total=-1.0, connect=-1.0)
+        return Requests(self._wire, self._host, self._rights, patience)
 
-    def read(self, about: str, send: Callable[[], _T]) -> _T:
-        """The result of a request that changes nothing."""
-        return self._send(about, send, is_transient, writes=False)
+    def read(self, about: str, call: Call) -> Reply:
+        """The answer to a request that changes nothing, or may be repeated although it does."""
+        return self._send(about, call, is_transient, writes=False)
 
-    def write(self, about: str, send: Callable[[], _T]) -> _T:
-        """The result of a request that changes something. Raises UnconfirmedError if its answer was lost."""
-        return self._send(about, send, _is_harmless, writes=True)
+    def write(self, about: str, call: Call) -> Reply:
+        """The answer to a request that changes something. Raises UnconfirmedError if the answer was lost."""
+        return self._send(about, call, _is_harmless, writes=True)
 
-    def _send(self, about: str, send: Callable[[], _T], again: Callable[[BaseException], bool], *, writes: bool) -> _T:
+    def _send(self, about: str, call: Call, again: Callable[[BaseException], bool], *, writes: bool) -> Reply:
         patience = self._patience
         pause = tenacity.wait_random_exponential(multiplier=patience.first, max=patience.longest)
         attempts = tenacity.Retrying(
@@ -144,20 +166,26 @@ class Requests:
         )
         started = time.monotonic()
         try:
-            return attempts(send)
-        except (ClientException, AzureError, requests.RequestException) as error:
+            return attempts(self._attempt, call)
+        except WireError as error:
             self._give_up(error, about, writes=writes, seconds=time.monotonic() - started)
+
+    def _attempt(self, call: Call) -> Reply:
+        reply = self._wire.send(call)
+        if call.operation.success != NO_CONTENT:
+            reply.json  # noqa: B018 - an answer that was cut off counts as lost
+        return reply
 
     def _is_over(self, state: tenacity.RetryCallState) -> bool:
         limit = self._patience.connect if _never_sent(_failure(state)) else self._patience.total
         return (state.seconds_since_start or 0.0) + state.upcoming_sleep > limit
 
-    def _give_up(self, error: Exception, about: str, *, writes: bool, seconds: float) -> NoReturn:
+    def _give_up(self, error: WireError, about: str, *, writes: bool, seconds: float) -> NoReturn:
         where = f"{about} in {self._host}" if about else self._host
-        if isinstance(error, HttpOperationError):
+        if isinstance(error, RefusedError):
             answer = answer_of(error)
             raise self._refused(answer, where, writes=writes, seconds=seconds) from error
-        if isinstance(error, AzureError):
+        if isinstance(error, NoTokenError):
             raise DeniedError(
                 f"no token for the hub: {_first_line(error)}",
                 where=self._host,
@@ -213,7 +241,7 @@ def _failure(state: tenacity.RetryCallState) -> BaseException | None:
 
 
 def _retry_after(error: BaseException | None) -> float | None:
-    return answer_of(error).retry_after if isinstance(error, HttpOperationError) else None
+    return answer_of(error).retry_after if isinstance(error, RefusedError) else None
 
 
 def is_throttled(answer: Answer) -> bool:
@@ -224,15 +252,15 @@ def is_throttled(answer: Answer) -> bool:
 
 def is_transient(error: BaseException | None) -> bool:
     """Whether asking again may help."""
-    if isinstance(error, HttpOperationError):
-        return error.response.status_code in _TRANSIENT
-    return isinstance(error, ClientRequestError | DeserializationError | requests.RequestException)
+    if isinstance(error, RefusedError):
+        return error.reply.status in _TRANSIENT
+    return isinstance(error, LostError)
 
 
 def _is_harmless(error: BaseException) -> bool:
-    if isinstance(error, HttpOperationError):
+    if isinstance(error, RefusedError):
         return is_throttled(answer_of(error))
-    return _never_sent(error)
+    return isinstance(error, LostError) and _never_sent(error)
 
 
 def _never_sent(error: BaseException | None) -> bool:
@@ -268,7 +296,7 @@ def _root_words(error: BaseException) -> str:
     """What the innermost error says, without the wrappers' repetition."""
     for reason in reversed(_chain(error)):
         words = _first_line(reason)
-        if words and not isinstance(reason, ClientRequestError):
+        if words:
             return words
     return _first_line(error) or type(error).__name__
 
