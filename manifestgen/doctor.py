@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from manifestgen.cloud import Device, RegistryInfo, Services, Token
+from manifestgen.cloud import Device, RegistryInfo, Requirement, Services, Token
 from manifestgen.credentials import expiry, kept
 from manifestgen.credentials.token import is_current, name_of
 from manifestgen.credentials.vault import expiry_warning, read, renewal
 from manifestgen.device.snapshots import state_folder
-from manifestgen.errors import ManifestgenError
+from manifestgen.errors import ManifestgenError, NotFoundError
 from manifestgen.project.credentials import common_login, settings
 from manifestgen.project.load import Project
-from manifestgen.project.score import check_inputs
 from manifestgen.project.sections import KeyVault, VaultLogin
 
 State = Literal["ok", "warning", "failed", "skipped"]
 
-_SDKS = ("azure-identity", "azure-mgmt-containerregistry")
-_EXTRAS = {"azureml-core": "'manifestgen[azureml]'", "azure-keyvault-secrets": "'manifestgen[keyvault]'"}
+# Distributions, each with what pip installs them with.
+_SDKS = dict.fromkeys(("azure-identity", "azure-mgmt-containerregistry"), "manifestgen")
+_KEY_VAULT = {"azure-keyvault-secrets": "manifestgen[keyvault]"}
 
 
 @dataclass(frozen=True)
@@ -60,16 +61,15 @@ def examine(
         now: the time; None for the clock's.
     """
     root, now = root or state_folder(), now or datetime.now(timezone.utc)
-    builds = project.image is not None and project.image.builder != "none"
+    builds = project.builds
     vault = settings(project).keyvault
-    yield from _installed((*_SDKS, *("azureml-core",) * builds, *("azure-keyvault-secrets",) * (vault is not None)))
-    if builds:
-        yield _row("entry script and conda file", lambda: _after(lambda: check_inputs(project), "fit to be sent"))
+    requirements = services.builder.requirements(project) if builds else ()
+    yield from _installed(_SDKS, services.builder.packages if builds else {}, _KEY_VAULT if vault is not None else {})
+    yield from (_row(one.subject, one.look) for one in requirements if not one.login)
     credential = _row("credential", lambda: _after(log_in, "Entra ID gives a token"))
     yield credential
     reachable = credential.state == "ok"
-    if builds:
-        yield _workspace(services) if reachable else _skipped("workspace", "without a credential")
+    yield from (_with_login(one, reachable=reachable) for one in requirements if one.login)
     if settings(project).credentials in ("admin", "token"):
         yield _registry(project, services, builds) if reachable else _skipped("registry", "without a credential")
     if settings(project).credentials == "token":
@@ -82,21 +82,19 @@ def examine(
     yield from _device(services, device_id)
 
 
-def _installed(names: Iterable[str]) -> Iterator[Row]:
-    for name in names:
+def _installed(*packages: Mapping[str, str]) -> Iterator[Row]:
+    for name, requirement in chain.from_iterable(one.items() for one in packages):
         try:
             yield Row(name, "ok", importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            extra = _EXTRAS.get(name, "manifestgen")
-            yield Row(name, "failed", "not installed", f"run: pip install {extra}")
+            quoted = f"'{requirement}'" if "[" in requirement else requirement
+            yield Row(name, "failed", "not installed", f"run: pip install {quoted}")
 
 
-def _workspace(services: Services) -> Row:
-    def look() -> str:
-        models = services.builder.models()
-        return f"can be read, {len(models)} registered models"
-
-    return _row("workspace", look)
+def _with_login(requirement: Requirement, *, reachable: bool) -> Row:
+    if not reachable:
+        return _skipped(requirement.subject, "without a credential")
+    return _row(requirement.subject, requirement.look)
 
 
 def _registry(project: Project, services: Services, builds: bool) -> Row:
@@ -186,6 +184,7 @@ def _secret(
 
 def _device(services: Services, device_id: str | None) -> Iterator[Row]:
     found: list[Device] = []
+    missing: list[NotFoundError] = []
 
     def hub() -> str:
         if device_id is None:
@@ -193,13 +192,10 @@ def _device(services: Services, device_id: str | None) -> Iterator[Row]:
         else:
             try:
                 found.append(services.hub.device(device_id))
-            except ManifestgenError as error:
-                if "device" not in error.where:
-                    raise
+            except NotFoundError as error:  # the hub answered, and does not have the device
                 missing.append(error)
         return f"{services.hub.host} answers"
 
-    missing: list[ManifestgenError] = []
     client = _row("hub client", lambda: services.hub.client)
     # Without one, what is wrong is which hub is meant.
     row = _row("hub", hub) if client.state == "ok" else replace(client, subject="hub")

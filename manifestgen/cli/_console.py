@@ -151,16 +151,8 @@ class Console:
         ours.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbosity, 2)])
 
 
-# Commands in which nobody logs, unless `Clouds` imports an adapter: they start without `logging`.
+# Commands that start without `logging`, for speed; once they connect to a service, that is made up for.
 _OFFLINE = ("check", "explain", "render", "schema")
-
-
-def listen_to_adapters() -> None:
-    """Let the running command show the log records of the adapters that it is about to import."""
-    context = click.get_current_context(silent=True)
-    console = context.find_object(Console) if context else None
-    if console is not None:
-        console.listen()
 
 
 def _console_handler(console: Console) -> Any:

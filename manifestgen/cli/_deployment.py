@@ -117,12 +117,12 @@ def patience(timeout: float, pause: float = 0.0) -> Patience:
 
 def _document(file: Path, given: Arguments, console: Console, *, force: bool) -> Document:
     """The manifest, checked; a layer if it is one or shall be one."""
-    from manifestgen.cli._manifest import findings_reporter, load_document, warn_of_credentials
+    from manifestgen.cli._manifest import findings_reporter, load_file
     from manifestgen.gate import require_manifest, require_no_errors
     from manifestgen.manifest.document import Kind, with_data
 
-    noticed: list[str] = []
-    document = load_document(file, noticed.append)
+    loaded = load_file(file)
+    document = loaded.document
     manifest = require_manifest(document, layered=True)
     if given.layered and document.kind is Kind.MANIFEST:
         if manifest.agent.whole is not None:
@@ -135,7 +135,8 @@ def _document(file: Path, given: Arguments, console: Console, *, force: bool) ->
     elif given.base is not None and document.kind is not Kind.LAYERED:
         raise InputError("--base is about layers, and this is none", where=document.name, fix="drop --base")
     require_no_errors(document, force=force, report=findings_reporter(console))
-    warn_of_credentials(file, manifest, noticed, console)
+    for words in loaded.warnings():
+        console.warn(words)
     return document
 
 
@@ -147,10 +148,10 @@ def _manifest(document: Document) -> Mapping[str, Any]:
 def _base(file: Path | None) -> tuple[str, Mapping[str, Any]] | None:
     if file is None:
         return None
-    from manifestgen.cli._manifest import load_document
+    from manifestgen.cli._manifest import load_file
     from manifestgen.gate import require_manifest
 
-    return str(file), require_manifest(load_document(file)).content
+    return str(file), require_manifest(load_file(file).document).content
 
 
 def _model(project: Project | None, document: Document) -> dict[str, str | None]:

@@ -92,8 +92,7 @@ def _base(project: Project | None) -> dict[str, Any]:
     from manifestgen.project import lock
     from manifestgen.render import context_of
 
-    builds = project is not None and project.image is not None and project.image.builder != "none"
-    return context_of(project, lock.read(project) if project is not None and builds else None)
+    return context_of(project, lock.read(project) if project is not None and project.builds else None)
 
 
 def _renderer(

@@ -128,8 +128,8 @@ def _warn_of_expiry(paths: Sequence[str], project: Path | None, console: Console
 
     if not (state_folder() / "credentials").is_dir():
         return
-    from manifestgen.cli._manifest import warn_of_expiry
     from manifestgen.manifest.document import read
+    from manifestgen.manifest_file import expiry_warnings
     from manifestgen.project import load
 
     loaded = load(project or Path())
@@ -137,7 +137,8 @@ def _warn_of_expiry(paths: Sequence[str], project: Path | None, console: Console
         if path != "-" and b"registryCredentials" in (source := Path(path).read_bytes()):
             manifest = read(source, path).manifest
             if manifest is not None:
-                warn_of_expiry(manifest, loaded, console)
+                for words in expiry_warnings(manifest, loaded):
+                    console.warn(words)
 
 
 def _sources(files: Sequence[str]) -> tuple[list[str], set[str]]:

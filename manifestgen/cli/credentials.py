@@ -249,9 +249,8 @@ def _token_hosts(project: Project, manifest: Manifest) -> Mapping[str, frozenset
 
 def _write_lines(out: Path, logins: Mapping[str, tuple[str, object]], hosts: tuple[str, ...], console: Console) -> None:
     """User names and passwords as the source `file` reads them, for their owner only."""
-    from manifestgen.cli.render import may_be_committed
     from manifestgen.project.credentials import PASSWORD, USERNAME, variable_suffixes
-    from manifestgen.project.files import OWNER_ONLY, write_atomic
+    from manifestgen.project.files import OWNER_ONLY, git_would_commit, write_atomic
     from manifestgen.secret import Secret
 
     suffixes = variable_suffixes(hosts)
@@ -261,7 +260,7 @@ def _write_lines(out: Path, logins: Mapping[str, tuple[str, object]], hosts: tup
             lines += [f"{USERNAME}{suffixes[host]}={username}", f"{PASSWORD}{suffixes[host]}={password.reveal()}"]
     write_atomic(out, "\n".join(lines) + "\n", OWNER_ONLY)
     console.result(f"  written to {out}")
-    if may_be_committed(out):
+    if git_would_commit(out):
         console.warn(f"{out} holds secrets and git does not ignore it; add it to .gitignore")
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
+from manifestgen.cli._builder import builder_option
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._watching import Watching
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 @click.argument("project", default=".", type=click.Path(path_type=Path))
 @click.option("--device", "device_id", metavar="ID", help="The device, in place of the project's target.")
 @click.option("--image", metavar="REF", help="An image to use in place of the project's.")
-@click.option("--builder", type=click.Choice(["package", "container-image"]), help="In place of the project file's.")
+@builder_option
 @click.option("--rebuild", is_flag=True, help="Build although an image of these inputs is there.")
 @click.option("--build-timeout", type=FiniteRange(min=0), default=1800, show_default=True, help="In seconds.")
 @click.option("--values", "files", multiple=True, metavar="FILE", help="Values from a YAML or JSON file; repeatable.")
@@ -50,7 +51,7 @@ def command(
     project: Path,
     device_id: str | None,
     image: str | None,
-    builder: Literal["package", "container-image"] | None,
+    builder: str | None,
     rebuild: bool,
     build_timeout: float,
     files: tuple[str, ...],
@@ -76,25 +77,25 @@ def command(
     """
     from manifestgen.cli import _deployment as fleet
     from manifestgen.cli._manifest import findings_reporter
-    from manifestgen.cli.apply import keep_snapshot, permission, show_plan, tell
-    from manifestgen.cli.image import reporter, with_builder
-    from manifestgen.cli.render import values_of
+    from manifestgen.cli.apply import permission, show_plan, tell
+    from manifestgen.cli.image import reporter
     from manifestgen.deploy import Observer, Options, deploy
     from manifestgen.device.apply import Patience
     from manifestgen.images.build import Patience as BuildPatience
-    from manifestgen.project import load
+    from manifestgen.project import load, values
     from manifestgen.services import Clouds
 
     loaded = load(project)
     if builder is not None:
-        loaded = with_builder(loaded, builder)
+        loaded = loaded.built_by(builder)
     options = Options(
         device=device_id,
         image=image,
-        values=values_of(files, sets),
+        values=values.given(files, sets),
         rebuild=rebuild,
         prune=prune,
         merge=merge,
+        preflight=not no_preflight,
         rollback=rollback_on_failure,
         force=force,
         moved_tags=allow_moved_tag,
@@ -105,7 +106,6 @@ def command(
     observer = Observer(
         step=console.step,
         permit=permission(console, yes=yes),
-        snapshot=keep_snapshot,
         image=reporter(console),
         findings=findings_reporter(console),
         pulls=_pulls_reporter(console),
@@ -115,9 +115,8 @@ def command(
         permit_fleet=fleet.permission(console, yes=yes),
         fleet=fleet.observer(lambda: services.hub.host, console),
     )
-    services = Clouds(loaded, hub, enable_admin=enable_admin, create_token=create_token, report=console.progress)
-    distribution = None if no_preflight else services.distribution
-    deployment = deploy(loaded, services, observer, options, distribution)
+    with Clouds(loaded, hub, enable_admin=enable_admin, create_token=create_token, report=console.progress) as services:
+        deployment = deploy(loaded, services, options=options, observer=observer)
     if deployment.plan is not None and deployment.outcome is not None:
         tell(deployment.plan, deployment.outcome, console, image=deployment.image)
     elif deployment.proposal is not None and deployment.fleet is not None:

@@ -60,6 +60,24 @@ def is_stdout(path: Path) -> bool:
         return False
 
 
+def git_would_commit(path: Path) -> bool:
+    """Whether a file is in a git work tree that does not ignore it; False where there is no git."""
+    folder = path.resolve().parent
+    if not any((parent / ".git").exists() for parent in (folder, *folder.parents)):
+        return False
+    import shutil
+    import subprocess
+
+    git = shutil.which("git")
+    if git is None:
+        return False
+    ask = [git, "-C", str(folder), "check-ignore", "--quiet", "--", path.name]
+    try:
+        return subprocess.run(ask, capture_output=True, timeout=10, check=False).returncode == 1  # noqa: S603 - no shell
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
 def write_atomic(path: Path, data: str | bytes, mode: int = PUBLIC) -> None:
     """Write a file whole or not at all: into a file beside it that then takes its name.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
@@ -14,7 +14,7 @@ import msgspec
 
 from manifestgen.errors import InputError
 from manifestgen.hub_name import hub_identity, is_device_name
-from manifestgen.project import source
+from manifestgen.project import builders, source
 from manifestgen.project.expansion import Expansion, expand
 from manifestgen.project.files import read_text
 from manifestgen.project.registry import check_registry
@@ -105,6 +105,30 @@ class Project:
     target: Target | None = None
     check: Check | None = None
     file_texts: tuple[Secret, ...] = ()
+
+    @property
+    def builds(self) -> bool:
+        """Whether manifestgen builds the project's image."""
+        return self.image is not None and self.image.builds
+
+    def built_by(self, builder: str | None) -> Project:
+        """The project with another builder in place of the one that its file names; None keeps that one.
+
+        Raises:
+            InputError: it builds no image, or its file lacks what that builder needs.
+        """
+        if self.image is None or not self.image.builds:
+            raise InputError(
+                "the project builds no image",
+                where=str(self.path),
+                fix=f"give its 'image' section a builder ({', '.join(builders.BUILDERS)}) and what that needs",
+            )
+        image = msgspec.structs.replace(self.image, builder=builder or self.image.builder)
+        try:
+            builders.check_image(image, self.model)
+        except InputError as error:
+            raise InputError(error.what, where=str(self.path), fix=error.fix) from None
+        return replace(self, image=image)
 
 
 def load(path: Path, environ: Mapping[str, str] | None = None) -> Project:
@@ -251,7 +275,7 @@ def _refusal(document: Source, expansion: Expansion, message: str) -> InputError
     if "matching regex" in what or "length" in what:
         return _wrong_text(document, expansion, path, name, where)
     if what.startswith("Invalid enum value"):
-        return _wrong_choice(document, path, name, where)
+        return _wrong_choice(document, path, name, where, _choices(path))
     bound = re.fullmatch(r"Expected `int[^`]*` ([<>]=) (-?\d+)", what)
     if bound:
         least = "at least" if bound.group(1) == ">=" else "at most"
@@ -274,11 +298,10 @@ def _wrong_text(document: Source, expansion: Expansion, path: source.Path, name:
     return InputError(f"{name}{quoted} has a form that is not allowed", where=where, fix=fix)
 
 
-def _wrong_choice(document: Source, path: source.Path, name: str, where: str) -> InputError:
+def _wrong_choice(document: Source, path: source.Path, name: str, where: str, choices: tuple[str, ...]) -> InputError:
     seen = _at(document.data, path)
     if path == ("version",):
         return InputError(f"version {seen} of the project file is not known", where=where, fix="write 'version: 1'")
-    choices = _choices(path)
     near = _nearest(str(seen).replace("_", "-"), choices)
     fix = f"did you mean '{near}'?" if near else f"write one of: {', '.join(choices)}"
     return InputError(f"{name} is '{seen}'", where=where, fix=fix)
@@ -351,25 +374,15 @@ def _check_image(document: Source, sections: ProjectFile) -> None:
     image = sections.image
     if image is None:
         return
-    where = document.where(("image",), key=True)
-    if image.builder == "none":
-        if image.reference is None:
-            fix = "add 'reference: HOST/REPOSITORY:TAG', or choose a builder"
-            raise InputError("image.builder is none and image.reference is missing", where=where, fix=fix)
-        return
-    if image.reference is not None:
+    if image.builder not in builders.choices():
+        path = ("image", "builder")
+        raise _wrong_choice(document, path, "image.builder", document.where(path), builders.choices())
+    try:
+        builders.check_image(image, sections.model)
+    except InputError as error:
         raise InputError(
-            f"image.reference is given, and image.builder is {image.builder}",
-            where=document.where(("image", "reference"), key=True),
-            fix="write 'builder: none' to use this image, or remove the reference to build one",
-        )
-    for key in ("name", "entry_script", "conda_file"):
-        if getattr(image, key) is None:
-            fix = f"add '{key}: …' under 'image', or write 'builder: none' and a reference"
-            raise InputError(f"image.{key} is missing; builder {image.builder} needs it", where=where, fix=fix)
-    if sections.model is None:
-        fix = "add the section 'model' with the model's name"
-        raise InputError(f"builder {image.builder} needs a model", where=where, fix=fix)
+            error.what, where=document.where(tuple(error.where.split(".")), key=True), fix=error.fix
+        ) from None
 
 
 def _check_others(document: Source, sections: ProjectFile) -> None:

@@ -5,9 +5,12 @@ absolute once a project is loaded.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, field
+
+#: The `image.builder` of an image that is built elsewhere.
+NONE: Final = "none"
 
 Text = Annotated[str, Meta(min_length=1)]
 Tags = Annotated[
@@ -50,13 +53,8 @@ class Model(Section, frozen=True):
 class Image(Section, frozen=True):
     """The model image: how it is built, or the reference of one that comes from elsewhere."""
 
-    builder: Annotated[
-        Literal["package", "container-image", "none"],
-        Meta(
-            description="package: Model.package of Azure ML. container-image: its deprecated predecessor. "
-            "none: the image is there already, see reference."
-        ),
-    ] = "package"
+    # Its values are those of `builders.BUILDERS` and NONE; `load` and the JSON Schema take them from there.
+    builder: Annotated[str, Meta(description="Who builds the image.")] = "package"
     name: Annotated[
         Annotated[str, Meta(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$", max_length=255)]
         | None,
@@ -74,6 +72,11 @@ class Image(Section, frozen=True):
         Text | None,
         Meta(description="With builder none: the image.", examples=["acme.azurecr.io/scorer:1.4.2"]),
     ] = None
+
+    @property
+    def builds(self) -> bool:
+        """Whether the image is built by manifestgen, not elsewhere."""
+        return self.builder != NONE
 
 
 Source = Literal["admin", "token", "env", "file", "keyvault"]

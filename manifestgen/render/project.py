@@ -50,8 +50,7 @@ def render_project(
         InputError: the template goes wrong, or it uses an image and there is none yet.
     """
     template = load_template((project.manifest or ManifestSection()).template, project.root)
-    builds = project.image is not None and project.image.builder != "none"
-    context = context_of(project, lock.read(project) if builds else None, values=values, image=image)
+    context = context_of(project, lock.read(project) if project.builds else None, values=values, image=image)
     try:
         draft = template.render(context)
     except UndefinedValueError as error:

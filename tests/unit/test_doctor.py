@@ -2,21 +2,22 @@ from __future__ import annotations
 
 import importlib.metadata
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from fakes.builder import FakeBuilder, FakeModels
+from fakes.distribution import FakeDistribution
 from fakes.hub import FakeHub
-from fakes.image_builder import FakeImageBuilder
 from fakes.registry import FakeRegistry, registry_id
 from fakes.vaults import FakeVaults
 
-from manifestgen.cloud import Credential, RegisteredModel
+from manifestgen.cloud import Credential
 from manifestgen.credentials.token import make, name_of
 from manifestgen.doctor import Row, examine
-from manifestgen.errors import CloudError, DeniedError
+from manifestgen.errors import CloudError, DeniedError, NotFoundError
 from manifestgen.project.load import Project, load
 
 DEVICE = "edge-01"
@@ -34,33 +35,26 @@ target: {device: edge-01}
 """
 
 
-class Builder(FakeImageBuilder):
-    """A workspace with a registry of its own, or without one yet."""
-
-    def __init__(self, registry: str | None) -> None:
-        super().__init__()
-        self.own = registry
-        self.trouble: CloudError | None = None
-
-    def models(self, name: str | None = None) -> list[RegisteredModel]:
-        if self.trouble is not None:
-            raise self.trouble
-        return list(super().models(name))
-
-    def registry_id(self) -> str | None:
-        return self.own
+def _builder(models: FakeModels) -> FakeBuilder:
+    builder = FakeBuilder(models)
+    builder.registry = registry_id("acme")
+    return builder
 
 
 @dataclass
 class Services:
     """Services in memory."""
 
-    builder: Builder = field(default_factory=lambda: Builder(registry_id("acme")))
+    models: FakeModels = field(default_factory=FakeModels)
     registry: FakeRegistry = field(default_factory=lambda: FakeRegistry.of("acme"))
     hub: FakeHub = field(default_factory=lambda: FakeHub(DEVICE))
     vaults: FakeVaults = field(default_factory=FakeVaults)
+    distribution: FakeDistribution = field(default_factory=FakeDistribution)
 
-    def credentials(self, hosts: Iterable[str]) -> Mapping[str, Credential]:
+    def __post_init__(self) -> None:
+        self.builder: FakeBuilder = _builder(self.models)
+
+    def credentials(self, hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Credential]:
         return {}
 
 
@@ -99,7 +93,7 @@ def test_a_project_that_lacks_nothing(project: Project, services: Services) -> N
     found = rows(project, services)
     assert failed(found) == []
     assert list(found)[-3:] == ["hub", "device edge-01", "runtime"]
-    assert found["workspace"].words == "can be read, 0 registered models"
+    assert found["workspace"].words == "0 registered models"
     assert found["registry"].words == "acme.azurecr.io, admin user is on"
     assert found["runtime"].words == "connected, edgeAgent 1.5.9"
     assert all(row.fix == "" for row in found.values())
@@ -140,7 +134,7 @@ def test_without_a_credential_what_needs_one_is_not_asked(project: Project, serv
 
 
 def test_a_workspace_that_cannot_be_read_does_not_hide_the_rest(project: Project, services: Services) -> None:
-    services.builder.trouble = DeniedError("403", where="workspace w", fix="ask for the role 'AzureML Data Scientist'")
+    services.models.trouble = DeniedError("403", where="workspace w", fix="ask for the role 'AzureML Data Scientist'")
     found = rows(project, services)
     assert failed(found) == ["workspace"]
     assert "AzureML Data Scientist" in found["workspace"].fix
@@ -148,7 +142,7 @@ def test_a_workspace_that_cannot_be_read_does_not_hide_the_rest(project: Project
 
 
 def test_a_workspace_without_a_registry_yet_is_fine(project: Project, services: Services) -> None:
-    services.builder.own = None
+    services.builder.registry = None
     assert rows(project, services)["registry"].state == "ok"
 
 
@@ -183,7 +177,7 @@ def test_a_project_without_an_image_has_no_registry_to_look_at(tmp_path: Path, s
 
 
 def test_a_device_that_is_not_there(project: Project, services: Services) -> None:
-    services.hub.trouble["device"] = [CloudError("404", where="device 'edge-01' in fake-hub", fix="check the id")]
+    services.hub.trouble["device"] = [NotFoundError("404", where="device 'edge-01' in fake-hub", fix="check the id")]
     found = rows(project, services)
     assert found["hub"].state == "ok"
     assert found["device"].state == "failed"

@@ -32,7 +32,7 @@ def test_there_are_the_samples_that_the_documentation_names() -> None:
 @pytest.mark.parametrize("name", projects)
 def test_a_sample_renders_as_it_did(name: str, golden: Callable[[Path, str], None]) -> None:
     project = load(SAMPLES / name)
-    image = None if project.image is not None and project.image.builder == "none" else IMAGE
+    image = IMAGE if project.builds or project.image is None else None
     rendered = render_project(project, placeholder_logins, image=image)
     golden(GOLDEN / f"sample-{name}.json", dump(rendered.manifest.content))
 
