@@ -255,13 +255,13 @@ def permission(console: Console, *, yes: bool) -> Callable[[Proposal], None]:
 def observer(host: Callable[[], str], console: Console) -> Observer:
     """Says each step and how far the devices are, and keeps what they had."""
     from manifestgen.deployments.replace import Observer
-    from manifestgen.deployments.snapshots import keep
-    from manifestgen.device.snapshots import state_folder
+    from manifestgen.deployments.snapshots import take
+    from manifestgen.state import state_folder
 
     return Observer(
         step=console.progress,
         progress=Watching(console).show,
-        snapshot=lambda deployment: keep(host(), deployment, state_folder()),
+        snapshot=lambda deployment: take(host(), deployment, state_folder()),
     )
 
 
@@ -315,7 +315,7 @@ def roll_back(
     from manifestgen.deployments.deployment import name_of, survey, with_content
     from manifestgen.deployments.proposal import propose
     from manifestgen.deployments.snapshots import find
-    from manifestgen.device.snapshots import state_folder
+    from manifestgen.state import state_folder
 
     service = open_hub(hub, project_here())
     name = name_of(name)
@@ -331,11 +331,11 @@ def roll_back(
 def show_history(name: str, *, hub: str | None, console: Console) -> None:
     """What a deployment was before each change."""
     from manifestgen.deployments.deployment import name_of
-    from manifestgen.deployments.snapshots import formers
-    from manifestgen.device.snapshots import state_folder
+    from manifestgen.deployments.snapshots import snapshots
+    from manifestgen.state import state_folder
 
     host, name = open_hub(hub, project_here()).host, name_of(name)
-    found = list(enumerate(formers(host, name, state_folder()), start=1))
+    found = list(enumerate(snapshots(host, name, state_folder()), start=1))
     for number, former in found:
         taken = former.taken.strftime("%Y-%m-%d %H:%M:%S UTC")
         modules = ", ".join(former.deployment.modules) or "no modules"

@@ -140,8 +140,8 @@ def _expiries(manifest: Manifest, project: Project | None) -> Iterator[str]:
     from datetime import datetime, timezone
 
     from manifestgen.credentials.expiry import WARN_DAYS, warnings
-    from manifestgen.device.snapshots import state_folder
     from manifestgen.project.credentials import settings
+    from manifestgen.state import state_folder
 
     days = settings(project).warn_days if project is not None else WARN_DAYS
     yield from warnings(manifest.credentials().values(), state_folder(), datetime.now(timezone.utc), days)

@@ -89,7 +89,7 @@ class Rotating:
         """
         from manifestgen.credentials import kept
         from manifestgen.credentials.rotation import rotate
-        from manifestgen.device.snapshots import state_folder
+        from manifestgen.state import state_folder
 
         kept.latest(state_folder(), host, name)  # known from here on, so that no message of a service shows it
         registry = self.clouds.registry

@@ -187,7 +187,8 @@ def planned_for(manifest: Manifest, service: Hub, device_id: str, *, merge: bool
 
 def keep_snapshot(planned: Plan) -> None:
     """Keep what the device has before a plan changes it."""
-    from manifestgen.device.snapshots import state_folder, take
+    from manifestgen.device.snapshots import take
+    from manifestgen.state import state_folder
 
     take(planned.hub, planned.device, planned.version, planned.before, state_folder())
 

@@ -19,7 +19,8 @@ def command(device_id: str | None, deployment: str | None, hub: str | None, cons
 
     The number is what 'manifestgen rollback --to' takes.
     """
-    from manifestgen.device.snapshots import snapshots, state_folder
+    from manifestgen.device.snapshots import snapshots
+    from manifestgen.state import state_folder
 
     if deployment is not None and device_id is None:
         from manifestgen.cli._deployment import show_history

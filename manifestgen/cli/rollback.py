@@ -48,8 +48,9 @@ def command(
     from manifestgen.credentials.rotation import renewed
     from manifestgen.device.apply import Patience, carry_out, read_state
     from manifestgen.device.plan import plan
-    from manifestgen.device.snapshots import find, latest_other, state_folder
+    from manifestgen.device.snapshots import find
     from manifestgen.manifest.manifest import Manifest
+    from manifestgen.state import state_folder
 
     if deployment is not None and device_id is None:
         from manifestgen.cli._deployment import roll_back
@@ -60,10 +61,7 @@ def command(
         raise InputError("name either a device or a deployment", fix="add --device ID or --deployment NAME")
     service = open_hub(hub, project_here())
     state = read_state(service, device_id)
-    if number is None:
-        snapshot = latest_other(service.host, device_id, state_folder(), state.content)
-    else:
-        snapshot = find(service.host, device_id, state_folder(), number)
+    snapshot = find(service.host, device_id, state_folder(), number, state.content)
     content, notes = renewed(snapshot.content, state_folder())
     for note in notes:
         console.progress(note)

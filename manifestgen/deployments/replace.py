@@ -86,7 +86,7 @@ class Observer:
 
     step: Callable[[str], None] = lambda text: None
     progress: Callable[[str, Progress], None] = lambda title, progress: None
-    snapshot: Callable[[Deployment], None] = lambda deployment: None
+    snapshot: Callable[[Deployment], object] = lambda deployment: None
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from azure.iot.hub import IoTHubConfigurationManager
 from fakes.hub_service import content, module
 from integration.command_line import Completed, in_this_process
 
-from manifestgen.device.snapshots import snapshots, state_folder
+from manifestgen.device.snapshots import snapshots
+from manifestgen.state import state_folder
 
 pytestmark = [
     pytest.mark.no_cover,  # the same ways again and again

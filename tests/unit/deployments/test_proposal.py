@@ -8,7 +8,7 @@ from unit.deployments.deployments import Clock, deployment, fleet, layer, scorer
 from manifestgen.cloud import Configuration
 from manifestgen.deployments.proposal import propose, verify_meetings
 from manifestgen.deployments.replace import replace
-from manifestgen.deployments.snapshots import find, formers, keep
+from manifestgen.deployments.snapshots import find, snapshots, take
 from manifestgen.deployments.status import stand
 from manifestgen.errors import FoundError, InputError
 from manifestgen.report.deployment import bar, proposal_data, proposal_text, standing_text
@@ -116,8 +116,8 @@ def test_what_a_layer_breaks_together_with_its_base_stops_it() -> None:
 def test_snapshots_are_for_their_owner_and_the_latest_others_come_first(tmp_path: Any) -> None:
     first, second = deployment(1), deployment(2)
     for each in (first, first, second):
-        keep("hub", each, tmp_path)
-    assert [former.deployment for former in formers("hub", "scorer", tmp_path)] == [second, first]
+        take("hub", each, tmp_path)
+    assert [snapshot.deployment for snapshot in snapshots("hub", "scorer", tmp_path)] == [second, first]
     for path in tmp_path.rglob("*"):
         assert path.stat().st_mode & 0o077 == 0
     assert find("hub", "scorer", tmp_path, None, second.configuration()).deployment == first
@@ -125,17 +125,17 @@ def test_snapshots_are_for_their_owner_and_the_latest_others_come_first(tmp_path
     for number in (3, 0):
         with pytest.raises(InputError, match="no snapshot"):
             find("hub", "scorer", tmp_path, number, None)
-    with pytest.raises(InputError, match="on this machine"):
+    with pytest.raises(InputError, match="this machine has no snapshot"):
         find("hub", "unknown", tmp_path, None, None)
 
 
 def test_only_so_many_snapshots_are_kept_and_damaged_ones_passed_over(tmp_path: Any) -> None:
     for number in range(25):
-        keep("hub", deployment(number), tmp_path)
-    known = formers("hub", "scorer", tmp_path)
+        take("hub", deployment(number), tmp_path)
+    known = snapshots("hub", "scorer", tmp_path)
     assert len(known) == 20
     known[0].path.write_text("{")
-    assert len(formers("hub", "scorer", tmp_path)) == 19
+    assert len(snapshots("hub", "scorer", tmp_path)) == 19
 
 
 def test_how_it_stands_tells_models_and_trouble() -> None:
