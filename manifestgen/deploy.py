@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from manifestgen import __version__
@@ -15,9 +16,10 @@ from manifestgen.check import Finding, summarize
 from manifestgen.cloud import Services
 from manifestgen.cloud.distribution import Distribution, Platform
 from manifestgen.deployments import replace as fleet
+from manifestgen.deployments.counts import Progress
 from manifestgen.deployments.deployment import current, intended, model_of, name_of
 from manifestgen.deployments.proposal import Proposal, propose, verify_meetings
-from manifestgen.device.apply import Outcome, Patience, carry_out, read_state
+from manifestgen.device.apply import PATIENCE, carry_out, read_state
 from manifestgen.device.plan import DeviceState, Plan, plan
 from manifestgen.device.rollout import Rollout
 from manifestgen.errors import FoundError, InputError
@@ -33,6 +35,9 @@ from manifestgen.project import lock
 from manifestgen.project.load import Project
 from manifestgen.project.pending import exclusive
 from manifestgen.render import inline_logins, render_project
+from manifestgen.state import state_folder
+from manifestgen.target import Observer as TargetObserver
+from manifestgen.target import Outcome, Patience
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class Options:
         values: win over the project file's.
         patience: with the rollout; None not to wait for it.
         fleet_patience: the same, if the project's target is an automatic deployment.
+        state: the state folder, where what the target has is kept before it changes.
     """
 
     device: str | None = None
@@ -58,8 +64,9 @@ class Options:
     moved_tags: bool = False
     rollback: bool = False
     build_patience: BuildPatience = field(default_factory=BuildPatience)
-    patience: Patience | None = field(default_factory=Patience)
-    fleet_patience: fleet.Patience | None = field(default_factory=fleet.Patience)
+    patience: Patience | None = PATIENCE
+    fleet_patience: Patience | None = fleet.PATIENCE
+    state: Path = field(default_factory=state_folder)
 
 
 @dataclass(frozen=True)
@@ -70,24 +77,21 @@ class Observer:
         step: a step that is done: its name and its result in a line.
         plan: what would change.
         permit: may raise to stop before anything changes.
-        snapshot: keeps what the device has before it is changed.
         findings: what the check says of the rendered manifest.
         pulls: what the registries say of its images.
         rollout: what every read of the device says.
-        proposal, permit_fleet, fleet: the same, if the project's target is an automatic deployment.
+        proposal, fleet: the same, and who is asked, if the project's target is an automatic deployment.
     """
 
     step: Callable[[str, str], None]
     permit: Callable[[Plan], None]
-    snapshot: Callable[[Plan], None]
     image: Reporter = field(default_factory=Reporter)
     findings: Callable[[Document, Sequence[Finding]], None] = lambda document, findings: None
     pulls: Callable[[Sequence[Pull]], None] = lambda pulls: None
     plan: Callable[[Plan], None] = lambda planned: None
     rollout: Callable[[Rollout], None] = lambda rollout: None
     proposal: Callable[[Proposal], None] = lambda proposal: None
-    permit_fleet: Callable[[Proposal], None] = lambda proposal: None
-    fleet: fleet.Observer = field(default_factory=fleet.Observer)
+    fleet: TargetObserver[Proposal, Progress] = field(default_factory=TargetObserver)
 
 
 @dataclass(frozen=True)
@@ -96,9 +100,9 @@ class Deployment:
 
     image: str
     plan: Plan | None = None
-    outcome: Outcome | None = None
+    outcome: Outcome[Rollout] | None = None
     proposal: Proposal | None = None
-    fleet: fleet.Outcome | None = None
+    fleet: Outcome[Progress] | None = None
 
 
 def deploy(
@@ -158,18 +162,20 @@ def deploy(
         planned = plan(manifest, state, merge=options.merge)
         observer.plan(planned)
         outcome = carry_out(
-            planned,
             services.hub,
-            permit=observer.permit,
-            snapshot=observer.snapshot,
+            planned,
+            state=options.state,
             prune=options.prune,
             patience=options.patience,
             rollback=options.rollback,
-            sent=lambda applied: observer.step("apply", "modules set" if applied else "nothing to change"),
-            report=observer.rollout,
+            observer=TargetObserver(
+                permit=observer.permit,
+                step=lambda text: observer.step("apply", text),
+                progress=lambda _, rollout: observer.rollout(rollout),
+            ),
         )
-        if outcome.rollout is not None:
-            version, modules = outcome.rollout.desired_version, len(outcome.rollout.modules)
+        if outcome.progress is not None:
+            version, modules = outcome.progress.desired_version, len(outcome.progress.modules)
             observer.step("wait", f"device {device!r} runs version {version}: {modules} modules healthy")
         return Deployment(reference, planned, outcome)
 
@@ -193,17 +199,15 @@ def _to_fleet(
     proposal = propose(hub, wanted)
     verify_meetings(proposal, "the rendered manifest", ignore=_ignored(project), force=options.force)
     observer.proposal(proposal)
-    if not proposal.nothing_to_do:
-        observer.permit_fleet(proposal)
-    outcome = fleet.replace(
+    outcome = fleet.carry_out(
         hub,
-        wanted,
+        proposal,
+        state=options.state,
         goal=fleet.Goal(restore=options.rollback),
         patience=options.fleet_patience,
         observer=observer.fleet,
-        wait=options.fleet_patience is not None,
     )
-    observer.step("apply", f"deployment {outcome.id!r}" if outcome.changed else "nothing to change")
+    observer.step("apply", f"deployment {wanted.id!r}" if outcome.applied else "nothing to change")
     if outcome.progress is not None:
         observer.step("wait", f"{outcome.progress.healthy} of {outcome.progress.due} devices run it")
     return Deployment(reference, proposal=proposal, fleet=outcome)
