@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from dataclasses import replace as changed
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,13 @@ from manifestgen.check import Finding, summarize
 from manifestgen.cloud import Services
 from manifestgen.cloud.distribution import Platform
 from manifestgen.deployments import replace as fleet
-from manifestgen.deployments import snapshots as fleet_snapshots
+from manifestgen.deployments.counts import Progress
 from manifestgen.deployments.deployment import Deployment as Wanted
 from manifestgen.deployments.deployment import current, intended, model_of, name_of
 from manifestgen.deployments.proposal import Proposal, propose, verify_meetings
-from manifestgen.device.apply import Outcome, Patience, carry_out, read_state
+from manifestgen.device.apply import PATIENCE, carry_out, read_state
 from manifestgen.device.plan import DeviceState, Plan, plan
 from manifestgen.device.rollout import Rollout
-from manifestgen.device.snapshots import state_folder, take
 from manifestgen.errors import FoundError, InputError
 from manifestgen.gate import require_applicable, require_manifest, require_no_errors
 from manifestgen.images.build import Patience as BuildPatience
@@ -38,6 +36,9 @@ from manifestgen.project.load import Project
 from manifestgen.project.pending import exclusive
 from manifestgen.project.sections import Target
 from manifestgen.render import Rendered, inline_logins, render_project
+from manifestgen.state import state_folder
+from manifestgen.target import Observer as TargetObserver
+from manifestgen.target import Outcome, Patience
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ class Options:
     force: bool = False
     rollback: bool = False
     build_patience: BuildPatience = field(default_factory=BuildPatience)
-    patience: Patience | None = field(default_factory=Patience)
-    fleet_patience: fleet.Patience | None = field(default_factory=fleet.Patience)
+    patience: Patience | None = PATIENCE
+    fleet_patience: Patience | None = fleet.PATIENCE
     state: Path | None = None
 
 
@@ -89,7 +90,7 @@ class Observer:
         plan: what would change on the device.
         permit: raises to stop before anything changes on the device.
         rollout: each reading of the device.
-        proposal, permit_fleet, fleet: the same for an automatic deployment.
+        proposal, fleet: the same for an automatic deployment.
     """
 
     step: Callable[[str, str], None] = lambda name, result: None
@@ -100,8 +101,7 @@ class Observer:
     permit: Callable[[Plan], None] = lambda planned: None
     rollout: Callable[[Rollout], None] = lambda rollout: None
     proposal: Callable[[Proposal], None] = lambda proposal: None
-    permit_fleet: Callable[[Proposal], None] = lambda proposal: None
-    fleet: fleet.Observer = field(default_factory=fleet.Observer)
+    fleet: TargetObserver[Proposal, Progress] = field(default_factory=TargetObserver)
 
 
 @dataclass(frozen=True)
@@ -114,9 +114,9 @@ class Deployment:
 
     image: str
     plan: Plan | None = None
-    outcome: Outcome | None = None
+    outcome: Outcome[Rollout] | None = None
     proposal: Proposal | None = None
-    fleet: fleet.Outcome | None = None
+    fleet: Outcome[Progress] | None = None
 
 
 def deploy(
@@ -261,24 +261,22 @@ def _to_device(job: _Job, rendered: _Manifest, device: str, reference: str) -> D
     planned = plan(rendered.manifest, state, merge=job.options.merge)
     job.observer.plan(planned)
     outcome = carry_out(
-        planned,
         hub,
-        permit=job.observer.permit,
-        snapshot=lambda taken: _keep(job, taken),
+        planned,
+        state=job.state,
         prune=job.options.prune,
         patience=job.options.patience,
         rollback=job.options.rollback,
-        sent=lambda applied: job.observer.step("apply", "modules set" if applied else "nothing to change"),
-        report=job.observer.rollout,
+        observer=TargetObserver(
+            permit=job.observer.permit,
+            step=lambda text: job.observer.step("apply", text),
+            progress=lambda _, rollout: job.observer.rollout(rollout),
+        ),
     )
-    if outcome.rollout is not None:
-        version, modules = outcome.rollout.desired_version, len(outcome.rollout.modules)
+    if outcome.progress is not None:
+        version, modules = outcome.progress.desired_version, len(outcome.progress.modules)
         job.observer.step("wait", f"device {device!r} runs version {version}: {modules} modules healthy")
     return Deployment(reference, planned, outcome)
-
-
-def _keep(job: _Job, planned: Plan) -> None:
-    take(planned.hub, planned.device, planned.version, planned.before, job.state)
 
 
 def _to_fleet(job: _Job, rendered: _Manifest, target: Target, reference: str) -> Deployment:
@@ -290,17 +288,15 @@ def _to_fleet(job: _Job, rendered: _Manifest, target: Target, reference: str) ->
     proposal = propose(hub, wanted)
     verify_meetings(proposal, document.name, ignore=job.ignored, force=job.options.force)
     job.observer.proposal(proposal)
-    if not proposal.nothing_to_do:
-        job.observer.permit_fleet(proposal)
-    outcome = fleet.replace(
+    outcome = fleet.carry_out(
         hub,
-        wanted,
+        proposal,
+        state=job.state,
         goal=fleet.Goal(restore=job.options.rollback),
         patience=job.options.fleet_patience,
-        observer=changed(job.observer.fleet, snapshot=lambda former: fleet_snapshots.keep(hub.host, former, job.state)),
-        wait=job.options.fleet_patience is not None,
+        observer=job.observer.fleet,
     )
-    job.observer.step("apply", f"deployment {outcome.id!r}" if outcome.changed else "nothing to change")
+    job.observer.step("apply", f"deployment {wanted.id!r}" if outcome.applied else "nothing to change")
     if outcome.progress is not None:
         job.observer.step("wait", f"{outcome.progress.healthy} of {outcome.progress.due} devices run it")
     return Deployment(reference, proposal=proposal, fleet=outcome)

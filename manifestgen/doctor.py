@@ -15,11 +15,11 @@ from manifestgen.cloud import Device, RegistryInfo, Requirement, Services, Token
 from manifestgen.credentials import expiry, kept
 from manifestgen.credentials.token import is_current, name_of
 from manifestgen.credentials.vault import expiry_warning, read, renewal
-from manifestgen.device.snapshots import state_folder
 from manifestgen.errors import ManifestgenError, NotFoundError
 from manifestgen.project.credentials import common_login, settings
 from manifestgen.project.load import Project
 from manifestgen.project.sections import KeyVault, VaultLogin
+from manifestgen.state import state_folder
 
 State = Literal["ok", "warning", "failed", "skipped"]
 

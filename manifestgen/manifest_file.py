@@ -64,8 +64,8 @@ def read_manifest_file(data: bytes, file: Path, environ: Mapping[str, str] | Non
 def expiry_warnings(manifest: Manifest, project: Project | None) -> Iterator[str]:
     """Passwords of tokens in a manifest that expire soon, as far as this machine knows them; nothing is asked."""
     from manifestgen.credentials.expiry import WARN_DAYS, warnings
-    from manifestgen.device.snapshots import state_folder
     from manifestgen.project.credentials import settings
+    from manifestgen.state import state_folder
 
     days = settings(project).warn_days if project is not None else WARN_DAYS
     yield from warnings(manifest.credentials().values(), state_folder(), datetime.now(timezone.utc), days)

@@ -213,8 +213,8 @@ class Clouds:
         from manifestgen.cloud import Credential
         from manifestgen.credentials import admin_credentials, token_credentials
         from manifestgen.credentials.token import name_of
-        from manifestgen.device.snapshots import state_folder
         from manifestgen.project.credentials import on_this_machine, source_of
+        from manifestgen.state import state_folder
 
         logins = on_this_machine(self._project, tuple(hosts), self._environ)
         found = {host: Credential(host, login.username, login.password) for host, login in logins.items()}
@@ -258,8 +258,8 @@ class Clouds:
 
         from manifestgen.credentials import expiry, kept
         from manifestgen.credentials.token import name_of
-        from manifestgen.device.snapshots import state_folder
         from manifestgen.project.credentials import settings
+        from manifestgen.state import state_folder
 
         name = name_of(self._project)
         known = kept.latest(state_folder(), host, name)
@@ -272,8 +272,8 @@ class Clouds:
         if not self._create_token or not repositories:
             return None
         from manifestgen.credentials.token import make, name_of
-        from manifestgen.device.snapshots import state_folder
         from manifestgen.project.credentials import settings
+        from manifestgen.state import state_folder
 
         days = settings(self._project).days
         made = make(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifestgen.errors import Interrupted, ManifestgenError
+from manifestgen.errors import InputError, Interrupted, ManifestgenError
 from manifestgen.secret import redact, redact_json
 
 if TYPE_CHECKING:
@@ -102,6 +102,32 @@ class Console:
         """Something that is not an error and should be known, on stderr."""
         self._erase()
         click.echo(styled("warning: ", fg="yellow") + redact(text), err=True)
+
+    def ask(self, question: str, *, yes: bool, unchanged: str, fix: str = "add --yes") -> None:
+        """Ask before something is changed.
+
+        Args:
+            question: what would be done.
+            yes: do it without asking.
+            unchanged: what stays as it is, in a sentence, if the answer is no.
+            fix: what to do where nobody can answer.
+
+        Raises:
+            InputError: nobody can answer.
+            Interrupted: the answer is no, or Ctrl-C, or the end of the input.
+        """
+        if yes:
+            return
+        if not self.interactive:
+            why = "not a terminal" if self.output == "text" else f"output is {self.output}"
+            raise InputError(f"{why}, so the change cannot be confirmed", fix=fix)
+        try:
+            permitted = self.confirm(question)
+        except click.Abort:
+            permitted = False
+            self.progress("")
+        if not permitted:
+            raise Interrupted(f"stopped; {unchanged}", fix="run the same command again to apply it")
 
     def confirm(self, question: str) -> bool:
         """Ask on the terminal; only to be called when `interactive`."""

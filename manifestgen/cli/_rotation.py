@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import click
 
 from manifestgen.cli._console import Console
 from manifestgen.errors import InputError, Interrupted, NotFoundError
@@ -89,7 +88,7 @@ class Rotating:
         """
         from manifestgen.credentials import kept
         from manifestgen.credentials.rotation import rotate
-        from manifestgen.device.snapshots import state_folder
+        from manifestgen.state import state_folder
 
         kept.latest(state_folder(), host, name)  # known from here on, so that no message of a service shows it
         registry = self.clouds.registry
@@ -116,11 +115,11 @@ class Rotating:
 
     def _target(self, hub: Hub, observer: Observer) -> Target:
         from manifestgen.credentials.rotation import devices
-        from manifestgen.device.apply import Patience
+        from manifestgen.device.apply import PATIENCE
 
         if self.chosen.deployment is not None:
             return _deployment(hub, self.chosen.deployment, self.timeout, self.console)
-        return devices(hub, self.chosen.devices, observer, patience=Patience(timeout=self.timeout))
+        return devices(hub, self.chosen.devices, observer, patience=changed(PATIENCE, timeout=self.timeout))
 
     def _observer(self) -> Observer:
         from manifestgen.credentials.rotation import Observer
@@ -133,23 +132,15 @@ class Rotating:
 
     def _permit(self, words: str) -> None:
         self.console.progress(words)
-        if self.yes:
-            return
-        if not self.console.interactive:
-            raise InputError("nobody can be asked whether to do this", fix="add --yes")
-        try:
-            permitted = self.console.confirm("go on?")
-        except click.Abort:
-            permitted = False
-        if not permitted:
-            raise Interrupted("stopped; nothing was changed", fix="run the same command again to do it")
+        self.console.ask("go on?", yes=self.yes, unchanged="nothing was changed")
 
 
 def _deployment(hub: Hub, text: str, timeout: float, console: Console) -> Target:
     """An automatic deployment as the target of a rotation: its content is replaced, the hub does the rest."""
     from manifestgen.credentials.rotation import Target
     from manifestgen.deployments.deployment import current, name_of, with_content
-    from manifestgen.deployments.replace import Observer, Patience, replace
+    from manifestgen.deployments.replace import PATIENCE, replace
+    from manifestgen.target import Observer
 
     name = name_of(text)
 
@@ -165,9 +156,9 @@ def _deployment(hub: Hub, text: str, timeout: float, console: Console) -> Target
         if found is None:
             raise NotFoundError(f"deployment {name!r} is gone", where=hub.host, fix="look who deleted it")
         # No snapshot: it would differ in the former password only, which nobody should go back to.
-        observer = Observer(step=console.progress)
+        observer: Observer[Any, Any] = Observer(step=console.progress)
         wanted = with_content(found, login.put_into(found.content))
-        replace(hub, wanted, patience=Patience(timeout=timeout), observer=observer)
+        replace(hub, wanted, patience=changed(PATIENCE, timeout=timeout), observer=observer)
         return ()
 
     return Target(f"automatic deployment {name!r}", contents, move)

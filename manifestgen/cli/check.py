@@ -124,7 +124,7 @@ def _warn_of_expiry(paths: Sequence[str], project: Path | None, console: Console
     """Warn of passwords of tokens that expire soon, where a project says what soon is; from what this machine knows."""
     if project is None and not Path("manifestgen.yaml").is_file():
         return
-    from manifestgen.device.snapshots import state_folder
+    from manifestgen.state import state_folder
 
     if not (state_folder() / "credentials").is_dir():
         return

@@ -46,10 +46,10 @@ def show(project: Path, image: str | None, console: Console) -> int:
     import os
 
     from manifestgen.credentials.overview import overview
-    from manifestgen.device.snapshots import state_folder
     from manifestgen.project import load
     from manifestgen.report.credentials import standings_data, standings_text
     from manifestgen.services import Clouds
+    from manifestgen.state import state_folder
 
     loaded = load(project)
     clouds = Clouds(loaded)
@@ -101,11 +101,11 @@ def create_token(
     from manifestgen.credentials.expiry import words
     from manifestgen.credentials.kept import path_of
     from manifestgen.credentials.token import make, name_of
-    from manifestgen.device.snapshots import state_folder
     from manifestgen.project import load
     from manifestgen.project.credentials import settings
     from manifestgen.render import named_hosts
     from manifestgen.services import Clouds
+    from manifestgen.state import state_folder
 
     loaded = load(project)
     manifest = _manifest(loaded, image)

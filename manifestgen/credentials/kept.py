@@ -57,7 +57,7 @@ def path_of(root: Path, registry: str, username: str, which: Which = "current") 
     """Where a token's password is kept.
 
     Args:
-        root: the user's state folder, see `manifestgen.device.snapshots.state_folder`.
+        root: the user's state folder, see `manifestgen.state.state_folder`.
     """
     ending = ".json" if which == "current" else ".next.json"
     return root / "credentials" / quote(registry.lower(), safe="") / f"{quote(username, safe='')}{ending}"

@@ -100,8 +100,8 @@ def _rendered(root: Path, path: Path, direct: bool = False) -> float:
     from render import values
 
     from manifestgen.render import load_template
+    from manifestgen.rows.render import Ready, Renderer
     from manifestgen.rows.rows import open_rows
-    from manifestgen.rows.shape import Ready, Renderer
 
     base = {name: value for name, value in values().items() if name not in ("site", "ttl")}
     renderer = Renderer(load_template("t.json.j2", root), base, lambda manifest: {})

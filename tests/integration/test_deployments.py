@@ -18,6 +18,7 @@ from manifestgen.cloud import Hub
 from manifestgen.deployments import replace
 from manifestgen.deployments.layers import on_device
 from manifestgen.secret import Secret
+from manifestgen.target import Patience
 
 GOOD = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor"
 
@@ -27,8 +28,7 @@ def service(quick: Any, monkeypatch: pytest.MonkeyPatch) -> Hub:
     """The hub, and commands that look at it often."""
     from manifestgen.azure.iot_hub import connect
 
-    defaults = (60.0, 0.2, 0.02, 0.2, 0.0, time.monotonic, time.sleep)
-    monkeypatch.setattr(replace.Patience.__init__, "__defaults__", defaults)
+    monkeypatch.setattr(replace, "PATIENCE", Patience(60.0, 0.2, 0.02, 0.2))
     hub = connect(connection_string=Secret(quick.environment["IOTHUB_CONNECTION_STRING"]))
     for left in hub.configurations():
         hub.delete_configuration(left)

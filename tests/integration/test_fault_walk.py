@@ -19,7 +19,8 @@ from fakes.hub_service import content, module
 from fakes.other_client import OtherClient
 from integration.command_line import Completed, in_this_process
 
-from manifestgen.device.snapshots import snapshots, state_folder
+from manifestgen.device.snapshots import snapshots
+from manifestgen.state import state_folder
 
 pytestmark = [
     pytest.mark.no_cover,  # the same ways again and again
@@ -50,10 +51,11 @@ def hasty(quick: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: 
     from manifestgen.azure import iot_hub
     from manifestgen.azure.iot_hub.retry import Patience
     from manifestgen.device import apply
+    from manifestgen.target import Patience as RolloutPatience
 
     total = 10.0 if "once" in request.node.name else 0.15
     monkeypatch.setattr(iot_hub, "Patience", partial(Patience, total=total, connect=total, first=0.005, longest=0.01))
-    monkeypatch.setattr(apply.Patience.__init__, "__defaults__", (10.0, 10.0, 0.02, 0.1))
+    monkeypatch.setattr(apply, "PATIENCE", RolloutPatience(10.0, 10.0, 0.02, 0.1))
     monkeypatch.setenv("MANIFESTGEN_STATE", str(tmp_path / "state"))
 
 

@@ -203,8 +203,9 @@ def test_a_module_that_does_not_come_to_run_is_named_with_its_reason(
     fault: dict[str, Any], words: str, ready_made: Any, quick: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from manifestgen.device import apply
+    from manifestgen.target import Patience
 
-    monkeypatch.setattr(apply.Patience.__init__, "__defaults__", (600.0, 0.3, 0.05, 0.1))
+    monkeypatch.setattr(apply, "PATIENCE", Patience(600.0, 0.3, 0.05, 0.1))
     quick.admin("PUT", f"/devices/{ready_made.device}/modules/machinelearningmodule", fault)
     ended = in_this_process("deploy", ready_made, "--yes", "--timeout", "20")
     said = complaint(ended, 1)

@@ -126,8 +126,9 @@ def test_an_automatic_deployment_is_rotated_too(
     running: Any, quick: Any, works: Callable[[], bool], new_device: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from manifestgen.deployments import replace
+    from manifestgen.target import Patience
 
-    monkeypatch.setattr(replace.Patience.__init__, "__defaults__", (60.0, 5.0, 0.1, 0.2, 0.0, *_clocks(replace)))
+    monkeypatch.setattr(replace, "PATIENCE", Patience(60.0, 5.0, 0.1, 0.2))
     assert in_this_process("render", running).code == 0
     name = f"rotated-{running.device}"
     created = in_this_process(
@@ -139,10 +140,6 @@ def test_an_automatic_deployment_is_rotated_too(
     assert ended.code == 0, ended
     assert slots(quick, running) == ["password2"]
     assert works()
-
-
-def _clocks(replace: Any) -> tuple[Any, ...]:
-    return tuple(replace.Patience.__init__.__defaults__[-2:])
 
 
 def test_without_a_token_nothing_is_rotated(ready_made: Any) -> None:

@@ -14,8 +14,6 @@ from fakes.services import FakeServices
 from manifestgen.deploy import Deployment, Observer, Options, deploy
 from manifestgen.deployments import snapshots as fleet_snapshots
 from manifestgen.deployments.proposal import Proposal
-from manifestgen.deployments.replace import Patience as FleetPatience
-from manifestgen.device.apply import Patience
 from manifestgen.device.plan import Plan
 from manifestgen.device.rollout import Rollout, State
 from manifestgen.device.snapshots import snapshots
@@ -24,6 +22,8 @@ from manifestgen.images.build import Patience as BuildPatience
 from manifestgen.project.load import Project, load
 from manifestgen.project.lock import read
 from manifestgen.project.pending import exclusive
+from manifestgen.target import Observer as TargetObserver
+from manifestgen.target import Patience
 
 DEVICE = "edge-01"
 SCORER = "acme.azurecr.io/scorer:1"
@@ -53,7 +53,7 @@ FLEET = ELSEWHERE.replace("{device: edge-01}", "{deployment: scorer, condition: 
 QUICK = Options(
     build_patience=BuildPatience(poll=0.0),
     patience=Patience(timeout=5.0, grace=0.0, first=0.0, longest=0.0),
-    fleet_patience=FleetPatience(timeout=5.0, grace=0.0, first=0.0, longest=0.0),
+    fleet_patience=Patience(timeout=5.0, grace=0.0, first=0.0, longest=0.0),
 )
 
 
@@ -77,7 +77,7 @@ class Told:
             permit=self.permitted.append,
             rollout=self.rollouts.append,
             proposal=self.proposals.append,
-            permit_fleet=self.permitted_fleets.append,
+            fleet=TargetObserver(permit=self.permitted_fleets.append),
             findings=lambda document, found: self.findings.extend(finding.rule for finding in found),
             pulls=lambda pulls: self.images.extend(pull.image for pull in pulls),
         )
@@ -143,9 +143,9 @@ class TestDevice:
         ]
         assert told.named("check").startswith("0 errors, ")
         assert _image_of(services) == deployed.image
-        assert deployed.outcome is not None and deployed.outcome.rollout is not None
-        assert deployed.outcome.rollout.state is State.HEALTHY
-        assert told.rollouts[-1] == deployed.outcome.rollout
+        assert deployed.outcome is not None and deployed.outcome.progress is not None
+        assert deployed.outcome.progress.state is State.HEALTHY
+        assert told.rollouts[-1] == deployed.outcome.progress
         assert told.plans == told.permitted == [deployed.plan]
         assert told.images == [AGENT, HUB, deployed.image]
 
@@ -260,7 +260,7 @@ class TestDevice:
     def test_without_patience_nothing_is_waited_for(self, tmp_path: Path, services: FakeServices, told: Told) -> None:
         deployed = _deploy(_project(tmp_path, ELSEWHERE), services, told, patience=None)
         assert deployed.outcome is not None
-        assert (deployed.outcome.applied, deployed.outcome.rollout) == (True, None)
+        assert (deployed.outcome.applied, deployed.outcome.progress) == (True, None)
         assert told.steps[-1] == ("apply", "modules set")
 
     def test_a_device_that_does_not_get_healthy_goes_back_if_asked(
@@ -427,13 +427,13 @@ class TestPin:
 class TestFleet:
     def test_the_devices_of_the_condition_run_it(self, tmp_path: Path, services: FakeServices, told: Told) -> None:
         deployed = _deploy(_project(tmp_path, FLEET), services, told)
-        assert deployed.fleet is not None and deployed.fleet.changed
+        assert deployed.fleet is not None and deployed.fleet.applied
         assert (deployed.plan, deployed.outcome) == (None, None)
         assert services.hub.running(DEVICE)["machinelearningmodule"] == SCORER
         assert told.proposals == told.permitted_fleets == [deployed.proposal]
-        assert told.named("apply") == f"deployment '{deployed.fleet.id}'"
-        assert told.named("wait") == "1 of 1 devices run it"
         (configuration,) = services.hub.configurations()
+        assert told.named("apply") == f"deployment '{configuration.id}'"
+        assert told.named("wait") == "1 of 1 devices run it"
         assert configuration.priority == 10
 
     def test_a_second_run_changes_nothing_and_asks_nothing(
@@ -450,7 +450,7 @@ class TestFleet:
         _deploy(project, services)
         services.push("acme.azurecr.io/scorer:2")
         _deploy(project, services, image="acme.azurecr.io/scorer:2")
-        (former,) = fleet_snapshots.formers(services.hub.host, "scorer", tmp_path / "state")
+        (former,) = fleet_snapshots.snapshots(services.hub.host, "scorer", tmp_path / "state")
         assert SCORER in json.dumps(dict(former.deployment.content))
 
     def test_without_patience_nothing_is_waited_for(self, tmp_path: Path, services: FakeServices, told: Told) -> None:
@@ -472,7 +472,7 @@ class TestFleet:
                 _project(tmp_path, FLEET),
                 services,
                 options=Options(state=tmp_path / "state"),
-                observer=Observer(permit_fleet=refuse),
+                observer=Observer(fleet=TargetObserver(permit=refuse)),
                 environ=LOGINS,
             )
         assert services.hub.writes == []
@@ -480,4 +480,4 @@ class TestFleet:
     def test_a_layer_goes_to_a_fleet(self, tmp_path: Path, services: FakeServices, told: Told) -> None:
         project = _project(tmp_path, FLEET + "manifest: {template: layered}\n")
         deployed = _deploy(project, services, told, fleet_patience=None)
-        assert deployed.fleet is not None and deployed.fleet.changed
+        assert deployed.fleet is not None and deployed.fleet.applied

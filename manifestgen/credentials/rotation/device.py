@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from manifestgen.cloud import Hub, Twin
 from manifestgen.credentials.rotation.entry import Login
-from manifestgen.device.apply import Patience, apply, wait
+from manifestgen.device.apply import apply, wait
 from manifestgen.device.plan import DeviceState, plan
 from manifestgen.errors import DeniedError, FoundError, ManifestgenError, NotFoundError
 from manifestgen.gate import require_no_errors
 from manifestgen.manifest.document import of_manifest
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.target import Patience
 
 # A device that somebody else changes at the same time is read and changed again.
 _ATTEMPTS = 3
@@ -73,7 +74,7 @@ def move(
     except ManifestgenError as error:
         return DeviceOutcome(device, "failed", error.message, changed)
     try:
-        wait(hub, device, patience, clock=clock, sleep=sleep)
+        wait(hub, device, replace(patience, clock=clock, sleep=sleep))
     except ManifestgenError as error:
         return DeviceOutcome(device, "unhealthy", error.what, changed)
     return DeviceOutcome(device, "rotated", changed=changed)

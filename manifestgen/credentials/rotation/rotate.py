@@ -17,9 +17,10 @@ from manifestgen.credentials.rotation import password as passwords
 from manifestgen.credentials.rotation.device import DeviceOutcome, has_taken, move, state_of
 from manifestgen.credentials.rotation.entry import Login, agent_content, images_of
 from manifestgen.credentials.token import expiry_from
-from manifestgen.device.apply import Patience
+from manifestgen.device.apply import PATIENCE
 from manifestgen.errors import InputError, NotFoundError
 from manifestgen.secret import Secret
+from manifestgen.target import Patience
 
 # Devices that are changed and waited for at the same time; a hub of the smallest tier takes five times as many calls.
 _WORKERS = 8
@@ -184,7 +185,7 @@ def devices(
     def move_all(login: Login) -> list[DeviceOutcome]:
         pool = ThreadPoolExecutor(max(1, min(workers, len(ids))))
         outcomes: dict[str, DeviceOutcome] = {}
-        waiting = patience or Patience()
+        waiting = patience or PATIENCE
         try:
             moving = [pool.submit(move, hub, one, login, waiting, clock=clock, sleep=sleep) for one in ids]
             for done in as_completed(moving):

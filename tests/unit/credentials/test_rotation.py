@@ -18,10 +18,10 @@ from manifestgen.cloud import Configuration, RegistryInfo, Token
 from manifestgen.credentials import kept, rotation
 from manifestgen.credentials.rotation import DeviceOutcome, Login, Observer, Rotated, devices, renewed, rotate
 from manifestgen.credentials.token import make
-from manifestgen.device.apply import Patience
 from manifestgen.errors import CloudError, DeniedError, InputError, Interrupted, NotFoundError
 from manifestgen.project.files import write_atomic
 from manifestgen.secret import Secret
+from manifestgen.target import Patience
 
 HOST, NAME, REPOSITORY = "acme.azurecr.io", "manifestgen-scorer", "scorer"
 NOW = datetime(2026, 9, 1, 12, tzinfo=timezone.utc)

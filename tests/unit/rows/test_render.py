@@ -11,9 +11,8 @@ from manifestgen.errors import CloudError
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.project.credentials import Login
 from manifestgen.render import load_template, private_hosts
-from manifestgen.rows import shape
+from manifestgen.rows.render import Ready, Refused, Renderer
 from manifestgen.rows.rows import Row
-from manifestgen.rows.shape import Ready, Refused, Renderer, hash_of, names_in
 from manifestgen.secret import Secret
 
 BASE: dict[str, Any] = {"ttl": 60, "runtime": "1.6", "module": "scorer", "image": "mcr.microsoft.com/acme/scorer:1"}
@@ -39,31 +38,26 @@ def twin_of(result: Ready | Refused) -> Any:
     return json.loads(result.body)["modulesContent"]["scorer"]["properties.desired"]
 
 
-def test_a_template_that_gives_every_row_a_shape_of_its_own_is_rendered_in_full(tmp_path: Path) -> None:
+def test_a_template_that_computes_with_each_device_s_name_is_rendered_row_by_row(tmp_path: Path) -> None:
     renderer = made(tmp_path, '"name": {{ device | upper | tojson }}')
     for number in range(70):
         assert twin_of(renderer.render(row(number))) == {"name": f"EDGE-{number}"}
-    assert renderer._direct
-    assert not renderer._shapes
 
 
-def test_a_template_that_opaque_values_cannot_follow_is_rendered_in_full(tmp_path: Path) -> None:
+def test_a_template_that_joins_values_gets_those_of_the_row(tmp_path: Path) -> None:
     renderer = made(tmp_path, '"name": {{ "-".join([site, device]) | tojson }}')
     assert [twin_of(renderer.render(row(number, site="x")))["name"] for number in (1, 2)] == ["x-edge-1", "x-edge-2"]
-    assert renderer._direct
 
 
-def test_only_so_many_shapes_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shape, "_MOST_SHAPES", 2)
+def test_rows_that_take_turns_get_their_own(tmp_path: Path) -> None:
     renderer = made(tmp_path, '"name": "{{ site | upper }} {{ device }}"')
     for site in ("a", "b", "a", "c", "b", "a"):
         for number in (1, 2):
             assert twin_of(renderer.render(row(number, site=site))) == {"name": f"{site.upper()} edge-{number}"}
-        assert len(renderer._shapes) <= 2
 
 
 @pytest.mark.parametrize("value", ['"', "\\", "${X}", "é", "x" * 300, 2**40, 1e300, None, True, [1, {"a": "b"}], {}])
-def test_values_that_are_not_harmless_come_out_as_they_are(tmp_path: Path, value: Any) -> None:
+def test_values_come_out_as_they_are(tmp_path: Path, value: Any) -> None:
     renderer = made(tmp_path, '"site": {{ site | tojson }}, "text": "<{{ site }}>"')
     assert twin_of(renderer.render(row(1, site="plain")))["site"] == "plain"
     assert twin_of(renderer.render(row(2, site=value)))["site"] == value
@@ -129,24 +123,3 @@ def test_the_findings_of_the_first_manifest_are_told_once(tmp_path: Path) -> Non
     for number in range(3):
         renderer.render(row(number, image=f"mcr.microsoft.com/acme/scorer:{number}"))
     assert len(told) == 1
-
-
-def test_the_names_of_a_template_are_those_of_its_parents_too(tmp_path: Path) -> None:
-    (tmp_path / "a.json.j2").write_text(
-        '{% extends "single-module.json.j2" %}{% block twins %}{{ mine }}{% endblock %}'
-    )
-    names = names_in(load_template(str(tmp_path / "a.json.j2")))
-    assert names is not None and {"mine", "image", "ttl", "env"} <= names
-    assert "name" not in names and "value" not in names
-    (tmp_path / "b.json.j2").write_text("{% include which %}")
-    assert names_in(load_template(str(tmp_path / "b.json.j2"))) is None
-    (tmp_path / "c.json.j2").write_text('{% include "missing" ignore missing %}')
-    assert names_in(load_template(str(tmp_path / "c.json.j2"))) is None
-
-
-def test_the_hash_of_a_template_covers_what_it_includes(tmp_path: Path) -> None:
-    (tmp_path / "a.json.j2").write_text('{% include "b.json.j2" %}')
-    (tmp_path / "b.json.j2").write_text("{}")
-    before = hash_of(load_template(str(tmp_path / "a.json.j2")))
-    (tmp_path / "b.json.j2").write_text("{ }")
-    assert hash_of(load_template(str(tmp_path / "a.json.j2"))) != before

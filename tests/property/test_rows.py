@@ -15,10 +15,9 @@ from manifestgen.manifest.document import read
 from manifestgen.manifest.dump import compact, dump
 from manifestgen.project.values import merge, parse_set
 from manifestgen.render import Template, load_template
+from manifestgen.rows.render import Ready, Refused, Renderer
 from manifestgen.rows.rows import Row
-from manifestgen.rows.shape import Ready, Refused, Renderer
 from manifestgen.rows.values import cell_value, flatten
-from manifestgen.rules import RULES
 
 _MODULE = """
     {{ name | tojson }}: {
@@ -129,94 +128,6 @@ def test_a_row_gives_what_render_and_check_say_of_it(
         row = _row(number, values)
         result = renderer.render(row)
         assert (result.body if isinstance(result, Ready) else None) == _said(template, row)
-
-
-@pytest.mark.parametrize(
-    ("piece", "shaping"),
-    [
-        ("plain", {"name", "image", "tag"}),
-        ("number", {"name", "image", "tag"}),
-        ("default", {"name", "image", "tag"}),
-        ("macro", {"name", "image", "tag"}),
-        ("list", {"name", "image", "tag", "site", "device"}),
-        ("slice", {"name", "image", "tag", "site"}),
-        ("branch", {"name", "image", "tag", "site"}),
-        ("options", {"name", "image", "tag", "site"}),
-        ("none", {"name", "image", "tag", "number"}),
-    ],
-)
-def test_only_what_the_template_looks_at_shapes_the_manifest(
-    templates: dict[str, Template], piece: str, shaping: set[str]
-) -> None:
-    renderer = Renderer(templates[piece], _BASE, lambda manifest: {})
-    values = {"site": "lab", "number": 3, "image": "scorer", "tag": "1.0", "name": "scorer"}
-    result = renderer.render(_row(1, values))
-    assert isinstance(result, Ready), result
-    assert {".".join(place) for place in renderer._shaping} == shaping
-    assert not renderer._direct
-    again = renderer.render(_row(2, {**values, "number": 4}))
-    assert isinstance(again, Ready)
-    assert again.body == _said(templates[piece], _row(2, {**values, "number": 4}))
-
-
-_harmless = st.from_regex(r"[A-Za-z0-9 ._:/@+,=-]{0,64}", fullmatch=True)
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.lists(_harmless, min_size=2, max_size=4))
-def test_values_of_the_environment_decide_no_error(texts: list[str]) -> None:
-    # What shapes rest on: of a variable's text, and of a text in a module's twin, no rule about errors wants to know
-    # more than that it is a text.
-    def verdict(text: str) -> list[tuple[str, str]]:
-        names = (
-            "SITE",
-            "UpstreamProtocol",
-            "storageFolder",
-            "https_proxy",
-            "OptimizeForPerformance",
-            "RuntimeLogLevel",
-        )
-        env = {name: {"value": text} for name in names}
-        system = {
-            name: {
-                "type": "docker",
-                "status": "running",
-                "restartPolicy": "always",
-                "env": env,
-                "settings": {"image": f"mcr.microsoft.com/azureiotedge-{name[4:].lower()}:1.5", "createOptions": "{}"},
-            }
-            for name in ("edgeAgent", "edgeHub")
-        }
-        agent = {
-            "schemaVersion": "1.1",
-            "runtime": {"type": "docker", "settings": {}},
-            "systemModules": system,
-            "modules": {"scorer": {**system["edgeHub"], "settings": {"image": "a.io/b:1"}}},
-        }
-        hub = {"schemaVersion": "1.1", "routes": {}, "storeAndForwardConfiguration": {"timeToLiveSecs": 10}}
-        data = {
-            "modulesContent": {
-                "$edgeAgent": {"properties.desired": agent},
-                "$edgeHub": {"properties.desired": hub},
-                "scorer": {"properties.desired": {"a": text, "b": {"c": [text]}}},
-            }
-        }
-        return [(one.rule, one.pointer) for one in check(read(dump(data))) if one.severity is Severity.ERROR]
-
-    assert len({tuple(verdict(text)) for text in texts}) == 1
-
-
-def test_no_rule_about_errors_is_new_to_shapes() -> None:
-    # A rule that is added here must not depend on the text of a variable or of a module's own twin: see `_is_inert`.
-    looked_at = {
-        "not-json", "not-a-manifest", "agent-empty", "agent-missing", "agent-schema-version", "agent-shape",
-        "create-options-chunks", "create-options-json", "create-options-types", "credential-shape", "device-request",
-        "edge-agent-missing", "edge-hub-missing", "entry-shape", "env-shape", "hub-schema-version", "hub-shape",
-        "image-format", "image-name", "image-pull-policy", "layer-system-modules", "module-name", "module-shape",
-        "module-status", "module-type", "mqtt-broker", "port-conflict", "reserved-name", "restart-policy",
-        "route-module", "route-shape", "route-syntax", "route-type", "runtime-type", "startup-order", "twin-limits",
-    }  # fmt: skip
-    assert {rule.id for rule in RULES if rule.severity is Severity.ERROR} <= looked_at
 
 
 @given(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,12 @@ from fakes.hub import FakeHub
 
 from manifestgen import services as _cloud
 from manifestgen.cli._console import Console
-from manifestgen.cli._fleet import _Progress, apply_rows
-from manifestgen.cli._fleet_options import RowOptions
+from manifestgen.cli._watching import RowsView
+from manifestgen.cli.apply import command
 from manifestgen.errors import Interrupted
 from manifestgen.rows.journal import Journal, open_journal
 from manifestgen.rows.pace import Pace
+from manifestgen.rows.run import progress_of
 
 
 class Terminal(Console):
@@ -51,34 +51,35 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> FakeHub:
 
 
 @pytest.fixture
-def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RowOptions:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "rows.csv").write_text("device,image\nedge-1,mcr.microsoft.com/a:1\nedge-2,mcr.microsoft.com/a:1\n")
-    return RowOptions(tmp_path / "rows.csv", 1000.0, False, None, None, None, 5.0, ())
+    return tmp_path
 
 
-def go(options: RowOptions, console: Console) -> int:
-    return apply_rows(Path("single-module"), options, console, hub=None, yes=False, force=False)
+def go(console: Console) -> Any:
+    arguments = ["single-module", "--devices", "rows.csv", "--rate", "1000"]
+    return command.main(arguments, prog_name="apply", standalone_mode=False, obj=console)
 
 
-def test_whoever_says_yes_gets_it(hub: FakeHub, options: RowOptions) -> None:
+def test_whoever_says_yes_gets_it(hub: FakeHub, folder: Path) -> None:
     console = Terminal(True)
-    assert go(options, console) == 0
+    assert go(console) == 0
     assert console.asked == ["replace all modules of 2 devices in fake-hub.azure-devices.net?"]
     assert sorted(device for device, _ in hub.applied) == ["edge-1", "edge-2"]
 
 
 @pytest.mark.parametrize("answer", [False, None])
-def test_whoever_says_no_or_goes_away_changes_nothing(hub: FakeHub, options: RowOptions, answer: bool | None) -> None:
+def test_whoever_says_no_or_goes_away_changes_nothing(hub: FakeHub, folder: Path, answer: bool | None) -> None:
     with pytest.raises(Interrupted, match="stopped; nothing was sent"):
-        go(options, Terminal(answer))
+        go(Terminal(answer))
     assert hub.applied == []
 
 
-def test_nothing_is_asked_when_nothing_is_left(hub: FakeHub, options: RowOptions) -> None:
-    go(options, Terminal(True))
+def test_nothing_is_asked_when_nothing_is_left(hub: FakeHub, folder: Path) -> None:
+    go(Terminal(True))
     console = Terminal(False)
-    assert go(options, console) == 0
+    assert go(console) == 0
     assert console.asked == []
 
 
@@ -89,34 +90,37 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     found.close()
 
 
-def test_the_bar_has_the_rate_the_time_left_and_what_is_waited_for(
-    journal: Journal, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_bar_has_the_rate_the_time_left_and_what_is_waited_for(journal: Journal) -> None:
     now = 50.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
 
     def wait(stop: threading.Event, seconds: float) -> bool:
         return False
 
     pace = Pace(10.0, clock=lambda: now, wait=wait)
     console: Any = Terminal(True)
-    progress = _Progress(console, journal, pace, 10)
-    progress.tick()
+    view = RowsView(console, clock=lambda: now)
+    view.show("rows", progress_of(journal, pace, 10))
     assert console.drawn == []
     for row in range(1, 6):
         journal.settle(row, "d", "applied")
     now += 2.5
-    progress.tick()
+    view.show("rows", progress_of(journal, pace, 10))
     from fakes.bulk_hub import busy
 
     pace.busy(busy(retry_after=7))
-    now += 0.1
-    progress.tick()
-    progress.tick()
-    now += 0.2
-    progress.tick()
+    now += 0.3
+    view.show("rows", progress_of(journal, pace, 10))
     bar = "█" * 15 + "░" * 15
     assert console.drawn == [
         f"{bar} 5 of 10, 2 a second, 2 s left",
         f"{bar} 5 of 10, 2 a second, 3 s left, waiting 7 s for the hub",
     ]
+
+
+def test_in_a_pipe_no_bar_is_drawn(journal: Journal) -> None:
+    console: Any = Terminal(True)
+    console.live = False
+    view = RowsView(console)
+    for _ in range(3):
+        view.show("rows", progress_of(journal, Pace(10.0), 10))
+    assert console.drawn == []
