@@ -237,10 +237,10 @@ def test_the_devices_are_listed_before_anything_is_asked(service: Hub, site: str
         (("--stages", "50%,20%"), "'20%' is not larger than the one before it"),
         (("--stages", "half"), "'half' is not a stage"),
         (("--wait-for", "200%"), "'200%' is not a share"),
-        (("--stage-tag", "ring"), "--stage-tag is about --stages"),
+        (("--stage-tag", "ring"), "--stage-tag needs --stages"),
         (("--no-wait", "--abort-if-failing", "2%"), "--no-wait excludes --stages and --abort-if-failing"),
-        (("--layered",), "it sets all of $edgeAgent, and so is no layer"),
-        (("--base", "base.json"), "--base is about layers, and this is none"),
+        (("--layered",), "not a layer: it sets all of $edgeAgent"),
+        (("--base", "base.json"), "--base is for layers, and this is not a layer"),
         (("--device", "edge-01"), "--deployment and --device exclude each other"),
         (("--prune",), "--deployment and --prune exclude each other"),
     ],
@@ -261,7 +261,7 @@ def test_a_new_deployment_needs_a_condition(service: Hub, write: Any) -> None:
 
 def test_options_of_deployments_need_one(write: Any) -> None:
     said = complaint(in_this_process("apply", write("1.4"), "--device", "edge-01", "--stages", "5%"), 2)
-    assert said.error == "--stages is about automatic deployments"
+    assert said.error == "--stages needs --deployment"
 
 
 @pytest.mark.parametrize("command", ["status", "rollback", "history"])
@@ -275,7 +275,7 @@ def test_an_unknown_deployment_is_said_with_those_there_are(service: Hub, site: 
     said = complaint(in_this_process("status", "--deployment", f"{site}-unknown"), 2)
     assert "there is no such deployment" in said.error
     assert "the hub has" in said.fix
-    assert "no snapshot to go back to" in complaint(in_this_process("rollback", "--deployment", site), 2)
+    assert "no snapshot to roll back to" in complaint(in_this_process("rollback", "--deployment", site), 2)
 
 
 def test_a_project_for_a_fleet_is_deployed_to_it(service: Hub, site: str, ready_made: Any) -> None:
