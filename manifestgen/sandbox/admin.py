@@ -209,7 +209,7 @@ def _image_kind(body: Mapping[str, Any]) -> images.ImageKind:
 def _hub(sandbox: Sandbox) -> list[web.RouteDef]:
     world = sandbox.world
 
-    def told() -> web.Response:
+    def current() -> web.Response:
         hub = throttle.size(world)
         limits = {group: asdict(limit) for group, limit in hub.limits().items()}
         agents = store.agents_enabled(world)
@@ -217,7 +217,7 @@ def _hub(sandbox: Sandbox) -> list[web.RouteDef]:
         return web.json_response({**asdict(hub), "agents": agents, "limits": limits, "requests": requests})
 
     async def show(_: web.Request) -> web.Response:
-        return told()
+        return current()
 
     async def change(request: web.Request) -> web.Response:
         body = dict(await _body(request))
@@ -225,12 +225,12 @@ def _hub(sandbox: Sandbox) -> list[web.RouteDef]:
         body.pop("agents", None)
         throttle.resize(world, body)
         store.enable_agents(world, agents)
-        return told()
+        return current()
 
     async def reset(_: web.Request) -> web.Response:
         throttle.resize(world, asdict(throttle.Size()))
         store.enable_agents(world, True)
-        return told()
+        return current()
 
     async def what_was_applied(request: web.Request) -> web.Response:
         limit = request.query.get("limit", "10000")

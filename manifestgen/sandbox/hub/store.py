@@ -25,7 +25,7 @@ from manifestgen.sandbox.world import World
 _CHUNK: Final = 200
 
 
-def _nobody(device_id: str) -> None:
+def _ignore(device_id: str) -> None:
     pass
 
 
@@ -46,8 +46,8 @@ class HubStore:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.desired_changed: Callable[[str], None] = _nobody
-        self.device_changed: Callable[[str], None] = _nobody
+        self.desired_changed: Callable[[str], None] = _ignore
+        self.device_changed: Callable[[str], None] = _ignore
         self.devices_added: Callable[[], None] = _nothing
         self.touched: Callable[[str | None], None] = _untold
         self.agents_enabled = agents_enabled(world)

@@ -167,13 +167,13 @@ def test_a_redirect_away_from_tls_is_not_followed(http: Http, serve: Callable[..
     plain = serve((200, {}, b""), tls=False)
     registry = serve((302, {"Location": f"{plain.base}/x"}, b""))
     error = failure(lambda: http.get(f"{registry.base}/", limit=LIMIT))
-    assert "where there is no TLS" in error.what
+    assert "which does not use TLS" in error.what
     assert plain.asked == []
 
 
 def test_a_redirect_in_a_circle_ends(http: Http, serve: Callable[..., Server]) -> None:
     registry = serve((302, {"Location": "/"}, b""))
-    assert "redirects without end" in failure(lambda: http.get(f"{registry.base}/", limit=LIMIT)).what
+    assert "redirects too many times" in failure(lambda: http.get(f"{registry.base}/", limit=LIMIT)).what
     assert len(registry.asked) == 5
 
 
@@ -305,7 +305,7 @@ def test_a_proxy_is_used_and_says_why_it_refuses(authority: tuple[trustme.CA, Pa
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "http://"])
 def test_a_proxy_that_cannot_be_used_is_wrong_input(proxy: str, authority: tuple[trustme.CA, Path]) -> None:
     http = Http(Patience(), {"HTTPS_PROXY": proxy, "SSL_CERT_FILE": str(authority[1])})
-    with pytest.raises(InputError, match="is none that can be used"):
+    with pytest.raises(InputError, match="is not supported"):
         http.get("https://acme.azurecr.io/v2/", limit=LIMIT)
 
 
@@ -360,5 +360,5 @@ def test_certificates_may_be_in_a_folder(authority: tuple[trustme.CA, Path]) -> 
 def test_certificates_that_are_none_are_wrong_input(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     file.write_text("no certificate")
-    with pytest.raises(InputError, match="no certificates can be read"):
+    with pytest.raises(InputError, match="cannot read certificates"):
         Http(Patience(), {"CURL_CA_BUNDLE": str(file)})
