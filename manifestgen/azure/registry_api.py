@@ -87,7 +87,7 @@ class ImageRegistries:
         for _ in range(_TAG_PAGES):
             answer = self._get(url, place, login, {})
             if not answer.ok:
-                raise _missing(answer, place) if answer.status == 404 else _odd(answer, place)
+                raise _missing(answer, place) if answer.status == 404 else _unexpected(answer, place)
             tags = _object(answer, place).get("tags")
             found += [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
             more = _NEXT.search(answer.headers.get("Link", ""))
@@ -148,7 +148,7 @@ class ImageRegistries:
         url = f"{login.base()}/v2/{place.repository}/blobs/{blob}"
         answer = self._get(url, place, login, {})
         if not answer.ok:
-            raise _odd(answer, place)
+            raise _unexpected(answer, place)
         described = _object(answer, place)
         platform = _platform(described)
         return RemoteImage(digest, (platform,) if platform else (), False, platform, _size(data))
@@ -159,7 +159,7 @@ class ImageRegistries:
         if answer.status == 404:
             raise _missing(answer, place)
         if not answer.ok:
-            raise _odd(answer, place)
+            raise _unexpected(answer, place)
         return answer
 
     def _get(
@@ -197,7 +197,7 @@ def _missing(answer: Answer, place: Location) -> PullError:
     return PullError(trouble, what, where=place.host, fix="check the image's name, or push the image")
 
 
-def _odd(answer: Answer, place: Location) -> PullError:
+def _unexpected(answer: Answer, place: Location) -> PullError:
     words = f": {answer.words}" if answer.words else ""
     return PullError(
         Trouble.FAILING,

@@ -28,7 +28,7 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
-from manifestgen.azure.registry_network import needs_none, proxies_of, proxy_of, tls_context
+from manifestgen.azure.registry_network import bypasses_proxy, proxies_of, proxy_of, tls_context
 from manifestgen.cloud.distribution import PullError, Trouble
 from manifestgen.secret import Secret, redact
 
@@ -187,7 +187,7 @@ class Http:
         except (HTTPError, OSError) as error:
             raise _translated(error, url, self.patience) from error
         if answer.status in _AGAIN:
-            raise _refused(answer, self.patience.clock() - started)
+            raise _failed(answer, self.patience.clock() - started)
         return answer
 
     def _once(self, method: str, url: str, headers: Mapping[str, str], limit: int, deadline: float) -> Answer:
@@ -212,7 +212,7 @@ class Http:
                     raise PullError(Trouble.FAILING, what, where=urlsplit(url).netloc, fix="check the registry's name")
                 if self.patience.clock() > deadline:
                     response.close()
-                    raise _slow(urlsplit(url).netloc, f"response not complete after {self.patience.total:.0f} s")
+                    raise _timed_out(urlsplit(url).netloc, f"response not complete after {self.patience.total:.0f} s")
             return Answer(url, response.status, response.headers, bytes(body))
         finally:
             response.release_conn()
@@ -220,7 +220,7 @@ class Http:
     def _pool(self, url: str) -> urllib3.PoolManager:
         parts = urlsplit(url)
         proxy = self._proxies.get(parts.scheme) or self._proxies.get("all")
-        if needs_none(parts.netloc, parts.hostname or "", self._proxies.get("no", "")):
+        if bypasses_proxy(parts.netloc, parts.hostname or "", self._proxies.get("no", "")):
             proxy = None
         if (proxy or "") not in self._pools:
             self._pools[proxy or ""] = self._new_pool(proxy)
@@ -322,9 +322,9 @@ def _translated(error: Exception, url: str, patience: Patience) -> PullError:
                 "insecure-registries",
             )
         if isinstance(reason, ConnectTimeoutError) and not isinstance(reason, NewConnectionError):
-            return _slow(host, f"no connection within {patience.connect:g} s")
+            return _timed_out(host, f"no connection within {patience.connect:g} s")
         if isinstance(reason, ReadTimeoutError):
-            return _slow(host, f"no response within {patience.read:g} s")
+            return _timed_out(host, f"no response within {patience.read:g} s")
     words = _words(reasons)
     return PullError(
         Trouble.UNREACHABLE,
@@ -334,7 +334,7 @@ def _translated(error: Exception, url: str, patience: Patience) -> PullError:
     )
 
 
-def _slow(host: str, words: str) -> PullError:
+def _timed_out(host: str, words: str) -> PullError:
     return PullError(
         Trouble.TIMEOUT,
         f"the registry timed out: {words}",
@@ -343,7 +343,7 @@ def _slow(host: str, words: str) -> PullError:
     )
 
 
-def _refused(answer: Answer, seconds: float) -> PullError:
+def _failed(answer: Answer, seconds: float) -> PullError:
     said = f": {answer.words}" if answer.words else ""
     tried = f", after {seconds:.0f} s of retries" if seconds >= 1 else ""
     if answer.status == 429:

@@ -101,7 +101,7 @@ class Login:
         """
         with self._lock, self._remembered():
             if not self._greeted:
-                self._greet()
+                self._probe()
                 self._greeted = True
             return self._base
 
@@ -122,7 +122,7 @@ class Login:
             return self._basic(repository)
         if renew:
             self._tokens.pop(repository, None)
-        token = self._tokens.get(repository) or self._first_or_next(challenge, repository)
+        token = self._tokens.get(repository) or self._new_token(challenge, repository)
         if token is None:
             raise self.not_allowed(repository)
         self._tokens[repository] = token
@@ -133,7 +133,7 @@ class Login:
         with self._lock:
             if self._challenge is not None or not answer.url.startswith(f"{self._base}/"):
                 return False
-            self._challenge = _known(answer)
+            self._challenge = _preferred(answer)
             return self._challenge is not None
 
     def not_allowed(self, repository: str, words: str = "") -> PullError:
@@ -170,7 +170,7 @@ class Login:
             self._failure = error
             raise
 
-    def _greet(self) -> None:
+    def _probe(self) -> None:
         try:
             answer = self._http.get(f"{self._base}/v2/", limit=_LIMIT)
         except PullError as error:
@@ -188,7 +188,7 @@ class Login:
             )
         if answer.status != 401:
             return
-        self._challenge = _known(answer)
+        self._challenge = _preferred(answer)
         if self._challenge is None:
             raise PullError(
                 Trouble.FAILING,
@@ -205,11 +205,11 @@ class Login:
         with self._lock, self._remembered():
             if not self._settled:
                 if self._http.get(f"{self._base}/v2/", headers, limit=_LIMIT).status == 401:
-                    raise self._refused()
+                    raise self._login_rejected()
                 self._settled = True
         return headers
 
-    def _first_or_next(self, challenge: Challenge, repository: str) -> Secret | None:
+    def _new_token(self, challenge: Challenge, repository: str) -> Secret | None:
         """A token for a repository. The first one also shows whether the registry accepts the credential at all."""
         scope = f"repository:{repository}:pull"
         with self._lock, self._remembered():
@@ -217,12 +217,12 @@ class Login:
                 token = self._token(challenge, scope)
                 # The rejection may concern the repository or the credential; without a repository, only the latter.
                 if token is None and self._credential is not None and self._token(challenge, "") is None:
-                    raise self._refused()
+                    raise self._login_rejected()
                 self._settled = True
                 return token
         return self._token(challenge, scope)
 
-    def _refused(self) -> PullError:
+    def _login_rejected(self) -> PullError:
         username = self._credential.username if self._credential else ""
         return PullError(
             Trouble.LOGIN_REFUSED,
@@ -276,7 +276,7 @@ class Login:
         return realm
 
 
-def _known(answer: Answer) -> Challenge | None:
+def _preferred(answer: Answer) -> Challenge | None:
     """The challenge to use. Like Docker, prefer a token to sending the password with each request."""
     found = {challenge.scheme: challenge for challenge in challenges(answer.headers.get("WWW-Authenticate", ""))}
     return found.get("bearer") or found.get("basic")

@@ -37,7 +37,7 @@ def is_loopback(host: str) -> bool:
     return _LOOPBACK.fullmatch(host) is not None
 
 
-def needs_none(netloc: str, host: str, hosts: str) -> bool:
+def bypasses_proxy(netloc: str, host: str, hosts: str) -> bool:
     """Whether a host is reached without a proxy.
 
     This machine never uses one, as in Go programs: otherwise a request without TLS would send a password to the proxy.

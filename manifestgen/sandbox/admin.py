@@ -281,14 +281,14 @@ def _devices(sandbox: Sandbox) -> list[web.RouteDef]:
         faults.set_module_fault(world, request.match_info["id"], request.match_info["module"], fault)
         return web.json_response({})
 
-    async def healed(request: web.Request) -> web.Response:
+    async def clear_fault(request: web.Request) -> web.Response:
         faults.set_module_fault(world, request.match_info["id"], request.match_info["module"], None)
         return web.json_response({})
 
     return [
         web.put("/devices/{id}", device),
         web.put("/devices/{id}/modules/{module}", module),
-        web.delete("/devices/{id}/modules/{module}", healed),
+        web.delete("/devices/{id}/modules/{module}", clear_fault),
     ]
 
 
@@ -311,7 +311,7 @@ def _vaults(sandbox: Sandbox) -> list[web.RouteDef]:
         attributes: dict[str, Any] = {"enabled": _typed(body, "enabled", bool, True)}
         for key, attribute in (("not_before", "nbf"), ("expires", "exp")):
             if key in body:
-                attributes[attribute] = int(accounts.moment(_typed(body, key, str)))
+                attributes[attribute] = int(accounts.parse_time(_typed(body, key, str)))
         sent = {"value": _typed(body, "value", str), "attributes": attributes}
         try:
             made = key_vault.set_secret(world, host, name, sent)

@@ -17,7 +17,7 @@ import pytest
 import trustme
 
 from manifestgen.azure.registry_http import Http, Patience, seconds_of
-from manifestgen.azure.registry_network import needs_none, proxies_of
+from manifestgen.azure.registry_network import bypasses_proxy, proxies_of
 from manifestgen.cloud.distribution import PullError, Trouble
 from manifestgen.errors import InputError
 from manifestgen.secret import redact
@@ -323,7 +323,7 @@ def test_a_proxy_that_cannot_be_used_is_wrong_input(proxy: str, authority: tuple
     ],
 )
 def test_no_proxy_is_read_as_others_do(hosts: str, bypassed: bool) -> None:
-    assert needs_none("acme.azurecr.io", "acme.azurecr.io", hosts) is bypassed
+    assert bypasses_proxy("acme.azurecr.io", "acme.azurecr.io", hosts) is bypassed
 
 
 def test_this_machine_is_reached_without_a_proxy(clock: Clock, serve: Callable[..., Server]) -> None:
@@ -334,8 +334,8 @@ def test_this_machine_is_reached_without_a_proxy(clock: Clock, serve: Callable[.
 
 
 def test_no_proxy_may_name_networks() -> None:
-    assert needs_none("10.1.2.3:5000", "10.1.2.3", "10.0.0.0/8")
-    assert not needs_none("11.1.2.3:5000", "11.1.2.3", "10.0.0.0/8")
+    assert bypasses_proxy("10.1.2.3:5000", "10.1.2.3", "10.0.0.0/8")
+    assert not bypasses_proxy("11.1.2.3:5000", "11.1.2.3", "10.0.0.0/8")
 
 
 def test_lower_case_wins_among_the_proxies() -> None:
