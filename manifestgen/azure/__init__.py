@@ -1,1 +1,1 @@
-"""The adapters: what `manifestgen.cloud` asks, answered with Microsoft's SDKs. Nothing else imports an Azure SDK."""
+"""The adapters: they implement `manifestgen.cloud` with Microsoft's SDKs. Nothing else imports an Azure SDK."""

@@ -1,4 +1,4 @@
-"""Who we are in Azure: one credential of azure-identity for all adapters, and its failures in our words."""
+"""Login to Azure: one azure-identity credential for all adapters, with its failures as our errors."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from manifestgen.secret import redact
 _WHERE = "Azure login"
 _FIX = "run 'az login', or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"
 
-# azure-identity's own limits add up to minutes.
+# azure-identity's own timeouts add up to minutes.
 _LIMITS: dict[str, Any] = {"retry_total": 2, "connection_timeout": 10, "read_timeout": 30, "process_timeout": 20}
 
-# What Entra ID says, without the identifiers that follow it.
+# Entra ID's message, without the identifiers that follow it.
 _ENTRA_WORDS = re.compile(r"AADSTS\d+: .*?(?=\.? Trace ID:|[\r\n]|$)")
 _TRIED_ALL = "DefaultAzureCredential failed"
 _ENVIRONMENT_WORDS = re.compile(r"EnvironmentCredential: (?P<words>.*?)(?=\n\t|\nTo mitigate|\Z)", re.DOTALL)
 
 
 class Login:
-    """A credential for the SDKs whose failures are errors of ours.
+    """A credential for the SDKs that raises our own errors.
 
-    They pass through every SDK as they are: to azure-core and msrest they are no transport errors, so nothing is tried
-    again and nothing is wrapped.
+    They pass through every SDK unchanged: azure-core and msrest do not see them as transport errors, so they neither
+    retry nor wrap them.
     """
 
     def __init__(self, credential: DefaultAzureCredential) -> None:
@@ -49,15 +49,15 @@ class Login:
             return self._credential.get_token_info(*scopes, options=options)
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close the credential's connections."""
         self._credential.close()
 
 
 def credential() -> Login:
-    """The credential of this process's environment, the same one for all who ask, so that one login does.
+    """The credential from this process's environment. All callers share it, so one login is enough.
 
-    In this order: a service principal in `AZURE_…` variables, workload identity, managed identity, then the login of
-    `az` or `azd`. Nothing is ever asked on a terminal or in a browser.
+    It tries, in this order: a service principal in `AZURE_…` variables, workload identity, managed identity, the login
+    of `az` or `azd`. It never prompts on a terminal or opens a browser.
     """
     return _credential(tuple(sorted(item for item in os.environ.items() if item[0].startswith("AZURE_"))))
 
@@ -69,11 +69,11 @@ def token(scope: str) -> str:
 
 @lru_cache(maxsize=1)
 def _credential(_variables: tuple[tuple[str, str], ...]) -> Login:
-    """Made anew when the variables that it is made from have changed."""
+    """Create the credential again if the variables that it depends on have changed."""
     return Login(
         DefaultAzureCredential(
             exclude_interactive_browser_credential=True,
-            # Both look for logins that a person left behind in an editor, which is no sign that we may use them.
+            # Both look for logins that a person left in an editor; that does not mean that we may use them.
             exclude_shared_token_cache_credential=True,
             exclude_visual_studio_code_credential=True,
             exclude_powershell_credential=True,
@@ -91,16 +91,16 @@ def _translated() -> Iterator[None]:
 
 
 def _explain(error: AzureError) -> CloudError:
-    """The error for what azure-identity says.
+    """Translate an error of azure-identity.
 
-    At first it is a paragraph about each credential that it tried. Once one has worked, only that one is asked again,
-    and what is said is its own sentence.
+    Its first message has a paragraph for each credential that it tried. Once a credential has worked, only that one is
+    used, and the message is its own sentence.
     """
     text = str(error)
     refused = _ENTRA_WORDS.search(text)
     if refused:
         words = redact(refused[0]).rstrip(".")
-        return DeniedError(f"Microsoft Entra ID refused the credential: {words}", where=_WHERE, fix=_FIX)
+        return DeniedError(f"Microsoft Entra ID rejected the credential: {words}", where=_WHERE, fix=_FIX)
     words = text
     if text.startswith(_TRIED_ALL):
         environment = _ENVIRONMENT_WORDS.search(text)

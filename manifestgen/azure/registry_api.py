@@ -1,7 +1,8 @@
-"""Container registries, asked as a device's engine asks them; implements `manifestgen.cloud.distribution.Distribution`.
+"""A client for container registries; implements `manifestgen.cloud.distribution.Distribution`.
 
-The protocol: https://github.com/opencontainers/distribution-spec. Not azure-containerregistry: it takes Entra ID tokens
-instead of user name and password, and fails on registries with a Basic challenge.
+It sends the same requests as a device's container engine (https://github.com/opencontainers/distribution-spec). We do
+not use azure-containerregistry: it accepts Entra ID tokens but no user name and password, and fails on registries with
+a Basic challenge.
 """
 
 from __future__ import annotations
@@ -26,23 +27,23 @@ _INDEXES: Final = frozenset(
 _MANIFESTS: Final = frozenset(
     {"application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"}
 )
-# Without the stored type among them a registry says that there is no such manifest.
+# If the stored type is not among them, a registry reports the manifest as missing.
 _ACCEPT: Final = {"Accept": ", ".join(sorted(_INDEXES | _MANIFESTS))}
-_LIMIT: Final = 4 << 20  # what the specification lets a registry refuse as too large a manifest
+_LIMIT: Final = 4 << 20  # the size from which the specification lets a registry reject a manifest
 _TAG_PAGES: Final = 10
 _NEXT: Final = re.compile(r'<([^>]*)>\s*;\s*rel="?next"?')
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class ImageRegistries:
-    """The registries, each logged in to once for each credential; any number of threads may ask at once.
+    """A thread-safe client for all registries, which logs in once per registry and credential.
 
     Args:
-        patience: with each registry.
-        environ: for HTTPS_PROXY, NO_PROXY and the certificates to trust.
+        patience: timeouts and retries for each registry.
+        environ: environment variables: HTTPS_PROXY, NO_PROXY and those that name trusted certificates.
 
     Raises:
-        InputError: the certificates that a variable names cannot be read.
+        InputError: a variable names certificates that cannot be read.
     """
 
     def __init__(self, patience: Patience | None = None, environ: Mapping[str, str] = os.environ) -> None:
@@ -66,7 +67,7 @@ class ImageRegistries:
         offered = _offered(data)
         names = tuple(dict.fromkeys(name for name, _ in offered if name is not None))
         if not names and offered:
-            # An index need not say what its parts are for: the first one's configuration does.
+            # An index need not name the platforms of its entries; the configuration of the first entry does.
             part = _object(self._manifest(place, login, offered[0][1]), place)
             found = self._single(place, login, digest, part)
             return RemoteImage(digest, found.platforms, True, found.platform, found.size)
@@ -86,7 +87,7 @@ class ImageRegistries:
         for _ in range(_TAG_PAGES):
             answer = self._get(url, place, login, {})
             if not answer.ok:
-                raise _missing(answer, place) if answer.status == 404 else _odd(answer, place)
+                raise _missing(answer, place) if answer.status == 404 else _unexpected(answer, place)
             tags = _object(answer, place).get("tags")
             found += [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
             more = _NEXT.search(answer.headers.get("Link", ""))
@@ -97,15 +98,15 @@ class ImageRegistries:
         return tuple(found)
 
     def digest(self, image: str, credential: Credential | None) -> str | None:
-        """`sha256:…` of an image (of its index, if it is for several platforms), by a request that is not a pull.
+        """The digest `sha256:…` of an image (for several platforms, of its index), without a pull.
 
         Returns:
-            None if the registry has no such image.
+            None if the registry does not have the image.
 
         Raises:
-            InputError: it is no image reference.
-            DeniedError: the registry does not accept the credential, or it may not read this repository.
-            CloudError: the registry did not answer, or not as registries do.
+            InputError: the image reference is not valid.
+            DeniedError: the registry rejects the credential, or the user may not read this repository.
+            CloudError: the registry did not respond, or not as a registry does.
         """
         place = locate(image)
         try:
@@ -119,9 +120,9 @@ class ImageRegistries:
         found = answer.headers.get("Docker-Content-Digest")
         if not found:
             raise CloudError(
-                f"the registry answered with status {answer.status} and no digest",
+                f"the registry returned status {answer.status} without a digest",
                 where=place.host,
-                fix="try again; if it goes on, look at the registry's own status",
+                fix="try again; if it keeps failing, check the registry's status",
             )
         return found
 
@@ -133,21 +134,21 @@ class ImageRegistries:
             return self._logins[key]
 
     def _single(self, place: Location, login: Login, digest: str, data: Mapping[str, Any]) -> RemoteImage:
-        """An image for one platform, which only its configuration names."""
+        """An image for one platform; only its configuration names the platform."""
         config = data.get("config")
         blob = config.get("digest") if isinstance(config, dict) else None
         if not isinstance(blob, str) or not _DIGEST.fullmatch(blob):
-            # Not of a kind that a device can run, such as the chart of a cluster.
+            # Something that a device cannot run, such as a Helm chart.
             raise PullError(
                 Trouble.FAILING,
-                f"what the registry has under {place.repository!r} is no container image",
+                f"the content of {place.repository!r} is not a container image",
                 where=place.host,
-                fix="name an image that 'docker pull' takes",
+                fix="name an image that 'docker pull' accepts",
             )
         url = f"{login.base()}/v2/{place.repository}/blobs/{blob}"
         answer = self._get(url, place, login, {})
         if not answer.ok:
-            raise _odd(answer, place)
+            raise _unexpected(answer, place)
         described = _object(answer, place)
         platform = _platform(described)
         return RemoteImage(digest, (platform,) if platform else (), False, platform, _size(data))
@@ -158,16 +159,16 @@ class ImageRegistries:
         if answer.status == 404:
             raise _missing(answer, place)
         if not answer.ok:
-            raise _odd(answer, place)
+            raise _unexpected(answer, place)
         return answer
 
     def _get(
         self, url: str, place: Location, login: Login, headers: Mapping[str, str], *, method: str = "GET"
     ) -> Answer:
-        """An answer to somebody who is logged in. Raises PullError where the login may not read the repository."""
+        """Send a request with a login. Raises PullError if the user may not read the repository."""
         answer = self._http.get(url, {**headers, **login.headers(place.repository)}, limit=_LIMIT, method=method)
         if answer.status == 401 and answer.url == url:
-            # A token lives for minutes, and some registries ask who it is only where there is something to read.
+            # A token expires after minutes, and some registries ask for a login only for existing content.
             login.challenged(answer)
             again = login.headers(place.repository, renew=True)
             answer = self._http.get(url, {**headers, **again}, limit=_LIMIT, method=method)
@@ -177,7 +178,7 @@ class ImageRegistries:
 
 
 def digest(image: str, credential: Credential | None) -> str | None:
-    """`ImageRegistries.digest`, for one question."""
+    """`ImageRegistries.digest` for a single image."""
     registries = ImageRegistries()
     try:
         return registries.digest(image, credential)
@@ -186,7 +187,7 @@ def digest(image: str, credential: Credential | None) -> str | None:
 
 
 def _missing(answer: Answer, place: Location) -> PullError:
-    """What a 404 means; many registries know of a repository without tags no more than of none."""
+    """The error for a 404. Many registries do not distinguish an empty repository from a missing one."""
     if any(code == "NAME_UNKNOWN" for code, _ in answer.errors):
         what, trouble = f"there is no repository {place.repository!r}", Trouble.REPOSITORY_NOT_FOUND
     elif place.by_digest:
@@ -196,13 +197,13 @@ def _missing(answer: Answer, place: Location) -> PullError:
     return PullError(trouble, what, where=place.host, fix="check the image's name, or push the image")
 
 
-def _odd(answer: Answer, place: Location) -> PullError:
+def _unexpected(answer: Answer, place: Location) -> PullError:
     words = f": {answer.words}" if answer.words else ""
     return PullError(
         Trouble.FAILING,
-        f"the registry answered with status {answer.status}{words}",
+        f"the registry returned status {answer.status}{words}",
         where=place.host,
-        fix="check the registry's name; if it is right, look at the registry's own status",
+        fix="check the registry's name; if it is right, check the registry's status",
     )
 
 
@@ -214,7 +215,7 @@ def _object(answer: Answer, place: Location) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise PullError(
             Trouble.FAILING,
-            f"the registry answered with status {answer.status} and something that is no JSON object",
+            f"the registry returned status {answer.status} with a body that is not a JSON object",
             where=place.host,
             fix="check the registry's name: this may be another kind of server",
         )
@@ -222,26 +223,26 @@ def _object(answer: Answer, place: Location) -> dict[str, Any]:
 
 
 def _digest_of(answer: Answer, place: Location) -> str:
-    """The digest of a manifest, from its bytes: what a registry tells about them is only compared."""
+    """The digest of a manifest, computed from its bytes and compared with the registry's digest."""
     found = f"sha256:{hashlib.sha256(answer.body).hexdigest()}"
-    told = place.reference if place.by_digest else answer.headers.get("Docker-Content-Digest", found)
-    if told.startswith("sha256:") and told != found:
+    declared = place.reference if place.by_digest else answer.headers.get("Docker-Content-Digest", found)
+    if declared.startswith("sha256:") and declared != found:
         raise PullError(
             Trouble.FAILING,
-            f"the registry sent something else than {told}: its digest is {found}",
+            f"the registry sent different content than {declared}: its digest is {found}",
             where=place.host,
-            fix="a device refuses that too: look at the registry, or at the proxy before it",
+            fix="a device would reject it too: check the registry, or the proxy in front of it",
         )
-    return found if told.startswith("sha256:") else told
+    return found if declared.startswith("sha256:") else declared
 
 
 def _is_index(answer: Answer, data: Mapping[str, Any]) -> bool:
-    told = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    return told in _INDEXES or (told not in _MANIFESTS and isinstance(data.get("manifests"), list))
+    declared = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    return declared in _INDEXES or (declared not in _MANIFESTS and isinstance(data.get("manifests"), list))
 
 
 def _offered(index: Mapping[str, Any]) -> list[tuple[Platform | None, str]]:
-    """The parts of an index: platform, if it is told, and digest. What builders say about a build is left out."""
+    """The images in an index: platform, if given, and digest. Build attestations are left out."""
     found: list[tuple[Platform | None, str]] = []
     entries = index.get("manifests")
     for entry in entries if isinstance(entries, list) else []:
@@ -263,7 +264,7 @@ def _platform(data: Any) -> Platform | None:
 
 
 def _size(manifest: Mapping[str, Any]) -> int | None:
-    """Bytes of an image's configuration and layers, as they are transferred; None if it does not say."""
+    """Transfer size of an image's configuration and layers in bytes; None if its manifest does not say."""
     layers = manifest.get("layers")
     parts = [manifest.get("config"), *(layers if isinstance(layers, list) else [])]
     sizes = [part.get("size") for part in parts if isinstance(part, dict)]

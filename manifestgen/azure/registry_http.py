@@ -1,7 +1,7 @@
-"""HTTP to container registries, as plainly as it can be had: no cookie is kept, no ~/.netrc read, nothing done unasked.
+"""A minimal HTTP client for container registries: it keeps no cookies, reads no ~/.netrc, and does nothing implicitly.
 
-urllib3 itself, which requests is made of: one pool of connections and one TLS context serve all threads, and every
-step that could carry a credential somewhere is written out in `registry_login` and `registry_api`.
+It uses urllib3 directly. One connection pool and one TLS context serve all threads. Every step that could send a
+credential somewhere is explicit, in `registry_login` and `registry_api`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
-from manifestgen.azure.registry_network import needs_none, proxies_of, proxy_of, tls_context
+from manifestgen.azure.registry_network import bypasses_proxy, proxies_of, proxy_of, tls_context
 from manifestgen.cloud.distribution import PullError, Trouble
 from manifestgen.secret import Secret, redact
 
@@ -37,19 +37,19 @@ _REDIRECTING: Final = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS: Final = 5
 _CHUNK: Final = 1 << 16
 _LONGEST_WORDS: Final = 300
-# What OpenSSL calls an answer that is no TLS; which one depends on its version and on the answer.
+# OpenSSL's reasons for a response that is not TLS; which one depends on its version and on the response.
 _NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a registry is given, in seconds.
+    """Timeouts and retries for a registry, in seconds.
 
     Attributes:
-        connect: for a connection to come about.
-        read: for the next bytes of an answer.
-        total: for one request, from the first attempt to the last; a Retry-After beyond it is not waited for.
-        first, longest: pauses between attempts where the registry asks for none; each may be twice as long as the last.
+        connect: timeout for establishing a connection.
+        read: timeout for the next bytes of a response.
+        total: limit for one request, including all retries; a Retry-After beyond it ends the request at once.
+        first, longest: first and longest pause between retries without a Retry-After; pauses double at most.
     """
 
     connect: float = 10.0
@@ -63,7 +63,7 @@ class Patience:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back: any status, and the body within the limit that was asked for."""
+    """A registry's response: any status, and the body up to the requested limit."""
 
     url: str
     status: int
@@ -72,16 +72,16 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """Whether it is what was asked for."""
+        """Whether the request succeeded."""
         return 200 <= self.status < 300
 
     @property
     def host(self) -> str:
-        """Who answered, with the port if it is not the usual one."""
+        """The host that responded, with the port unless it is the default."""
         return urlsplit(self.url).netloc
 
     def json(self) -> Any:
-        """Its body. Raises ValueError if that is no JSON."""
+        """The body as JSON. Raises ValueError if it is not JSON."""
         try:
             return json.loads(self.body)
         except RecursionError:
@@ -89,7 +89,7 @@ class Answer:
 
     @cached_property
     def errors(self) -> tuple[tuple[str, str], ...]:
-        """The registry's codes and words, in the form of the distribution specification; empty if it gave none."""
+        """The registry's error codes and messages, per the distribution specification; empty if it sent none."""
         try:
             data = self.json()
         except ValueError:
@@ -105,23 +105,23 @@ class Answer:
 
     @property
     def words(self) -> str:
-        """What the registry says, or nothing."""
+        """The registry's error messages; empty if it sent none."""
         return self.errors[0][1] if self.errors else ""
 
 
 class Http:
-    """Sends requests; any number of threads may use it at once.
+    """A thread-safe HTTP client.
 
     Args:
-        patience: with each registry.
-        environ: for HTTPS_PROXY, NO_PROXY and the certificates to trust.
+        patience: timeouts and retries for each registry.
+        environ: environment variables: HTTPS_PROXY, NO_PROXY and those that name trusted certificates.
     """
 
     def __init__(self, patience: Patience, environ: Mapping[str, str]) -> None:
         self.patience = patience
         self._proxies = proxies_of(environ)
         self._pools: dict[str, urllib3.PoolManager] = {}
-        # Reading the certificates takes tens of milliseconds: once, and before several threads could do it.
+        # Reading the certificates takes tens of milliseconds, so it is done once, before any thread needs them.
         self._context = tls_context(environ)
 
     def close(self) -> None:
@@ -131,13 +131,13 @@ class Http:
         self._pools.clear()
 
     def get(self, url: str, headers: Mapping[str, str] | None = None, *, limit: int, method: str = "GET") -> Answer:
-        """`send`, and on to where the answer redirects. Only the origin that was asked sees the `Authorization`.
+        """`send` a GET request and follow redirects. Only the requested origin gets the `Authorization` header.
 
-        Registries keep layers and configurations elsewhere and redirect there; the URL itself is the right to read
-        then, and so a secret.
+        Registries store layers and configurations elsewhere and redirect to them. Such a URL grants access by itself,
+        so it is a secret.
 
         Raises:
-            PullError: as `send`; or it redirects without end, or to where there is no TLS.
+            PullError: as for `send`; too many redirects, or a redirect to a URL without TLS.
         """
         headers = dict(headers or {})
         for _ in range(_REDIRECTS):
@@ -149,24 +149,24 @@ class Http:
             if _origin(target) != _origin(url):
                 headers.pop("Authorization", None)
             if urlsplit(target).scheme not in {"https", urlsplit(url).scheme}:
-                what = f"the registry redirects to {_without_query(target)!r}, where there is no TLS"
+                what = f"the registry redirects to {_without_query(target)!r}, which does not use TLS"
                 raise PullError(Trouble.FAILING, what, where=urlsplit(url).netloc, fix="check the registry's settings")
             Secret(urlsplit(target).query)
             url = target
-        what = "the registry redirects without end"
+        what = "the registry redirects too many times"
         raise PullError(Trouble.FAILING, what, where=urlsplit(url).netloc, fix="check the registry's settings")
 
     def send(self, method: str, url: str, headers: Mapping[str, str], *, limit: int) -> Answer:
-        """Send a request that changes nothing, again where that may help.
+        """Send a request that changes nothing, with retries where they may help.
 
         Args:
             method: GET or HEAD.
-            url: absolute.
-            headers: `Authorization` among them only if the URL's host may see it.
-            limit: the most bytes of body to read.
+            url: absolute URL.
+            headers: may contain `Authorization` only if the URL's host may see it.
+            limit: maximum number of body bytes to read.
 
         Raises:
-            PullError: nothing that could be judged came back.
+            PullError: there was no usable response.
         """
         started = self.patience.clock()
 
@@ -187,7 +187,7 @@ class Http:
         except (HTTPError, OSError) as error:
             raise _translated(error, url, self.patience) from error
         if answer.status in _AGAIN:
-            raise _refused(answer, self.patience.clock() - started)
+            raise _failed(answer, self.patience.clock() - started)
         return answer
 
     def _once(self, method: str, url: str, headers: Mapping[str, str], limit: int, deadline: float) -> Answer:
@@ -208,11 +208,11 @@ class Http:
                 body += chunk
                 if len(body) > limit:
                     response.close()
-                    what = f"the registry sent more than {limit >> 20} MiB where a short answer was due"
+                    what = f"the registry sent more than {limit >> 20} MiB; a short response was expected"
                     raise PullError(Trouble.FAILING, what, where=urlsplit(url).netloc, fix="check the registry's name")
                 if self.patience.clock() > deadline:
                     response.close()
-                    raise _slow(urlsplit(url).netloc, f"an answer is not complete after {self.patience.total:.0f} s")
+                    raise _timed_out(urlsplit(url).netloc, f"response not complete after {self.patience.total:.0f} s")
             return Answer(url, response.status, response.headers, bytes(body))
         finally:
             response.release_conn()
@@ -220,14 +220,14 @@ class Http:
     def _pool(self, url: str) -> urllib3.PoolManager:
         parts = urlsplit(url)
         proxy = self._proxies.get(parts.scheme) or self._proxies.get("all")
-        if needs_none(parts.netloc, parts.hostname or "", self._proxies.get("no", "")):
+        if bypasses_proxy(parts.netloc, parts.hostname or "", self._proxies.get("no", "")):
             proxy = None
         if (proxy or "") not in self._pools:
             self._pools[proxy or ""] = self._new_pool(proxy)
         return self._pools[proxy or ""]
 
     def _new_pool(self, proxy: str | None) -> urllib3.PoolManager:
-        # As many connections as threads may ask, so that none is thrown away and made again.
+        # One connection per thread, so none is discarded and reopened.
         settings: dict[str, Any] = {
             "maxsize": 32,
             "num_pools": 64,
@@ -257,7 +257,7 @@ def _retry_after(state: tenacity.RetryCallState) -> float | None:
 
 
 def seconds_of(header: str | None) -> float | None:
-    """Seconds to wait as a `Retry-After` tells them, as a number or as a date; None if it tells nothing."""
+    """Seconds to wait according to a `Retry-After` header, a number or a date; None if it is missing or invalid."""
     if header is None:
         return None
     if header.strip().isdecimal():
@@ -269,7 +269,7 @@ def seconds_of(header: str | None) -> float | None:
 
 
 def _may_pass(error: BaseException) -> bool:
-    """Whether the same request may do better: the connection was cut; all else stays as it is."""
+    """Whether a retry may help: only if the connection was cut."""
     if not isinstance(error, HTTPError | OSError):
         return False
     lasting = (NewConnectionError, NameResolutionError, ConnectTimeoutError, ReadTimeoutError, LocationParseError)
@@ -282,7 +282,7 @@ def _may_pass(error: BaseException) -> bool:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it was made from, the outermost first."""
+    """The error and its causes, outermost first."""
     waiting: list[Any] = [error]
     seen: set[int] = set()
     while waiting:
@@ -301,9 +301,9 @@ def _translated(error: Exception, url: str, patience: Patience) -> PullError:
         if isinstance(reason, NameResolutionError):
             return PullError(
                 Trouble.UNKNOWN_HOST,
-                "the registry could not be reached: there is no host of this name",
+                "the registry could not be reached: its host name does not resolve",
                 where=host,
-                fix="check the registry's name in the image, and the DNS that this machine asks",
+                fix="check the registry's name in the image, and this machine's DNS",
             )
         if isinstance(reason, ssl.SSLCertVerificationError):
             return PullError(
@@ -311,20 +311,20 @@ def _translated(error: Exception, url: str, patience: Patience) -> PullError:
                 f"the registry's TLS certificate is not trusted: {reason.verify_message}",
                 where=host,
                 fix=f"if the device trusts it (/etc/docker/certs.d/{host}/ca.crt), name that file in "
-                "REQUESTS_CA_BUNDLE here; else install a certificate that devices trust",
+                "REQUESTS_CA_BUNDLE here; otherwise install a certificate that devices trust",
             )
         if isinstance(reason, ssl.SSLError) and reason.reason in _NOT_TLS:
             return PullError(
                 Trouble.NOT_TLS,
-                "the registry answers without TLS",
+                "the registry does not use TLS",
                 where=host,
-                fix="let the registry serve HTTPS; a device pulls without it only from hosts in its daemon's "
+                fix="serve the registry over HTTPS; without it, a device pulls only from hosts in its daemon's "
                 "insecure-registries",
             )
         if isinstance(reason, ConnectTimeoutError) and not isinstance(reason, NewConnectionError):
-            return _slow(host, f"no connection within {patience.connect:g} s")
+            return _timed_out(host, f"no connection within {patience.connect:g} s")
         if isinstance(reason, ReadTimeoutError):
-            return _slow(host, f"no answer within {patience.read:g} s")
+            return _timed_out(host, f"no response within {patience.read:g} s")
     words = _words(reasons)
     return PullError(
         Trouble.UNREACHABLE,
@@ -334,37 +334,37 @@ def _translated(error: Exception, url: str, patience: Patience) -> PullError:
     )
 
 
-def _slow(host: str, words: str) -> PullError:
+def _timed_out(host: str, words: str) -> PullError:
     return PullError(
         Trouble.TIMEOUT,
-        f"the registry is too slow: {words}",
+        f"the registry timed out: {words}",
         where=host,
-        fix="check the network and HTTPS_PROXY; devices behind the same network would wait as long",
+        fix="check the network and HTTPS_PROXY; devices on the same network would time out too",
     )
 
 
-def _refused(answer: Answer, seconds: float) -> PullError:
+def _failed(answer: Answer, seconds: float) -> PullError:
     said = f": {answer.words}" if answer.words else ""
-    tried = f", after {seconds:.0f} s of trying" if seconds >= 1 else ""
+    tried = f", after {seconds:.0f} s of retries" if seconds >= 1 else ""
     if answer.status == 429:
         asked = seconds_of(answer.headers.get("Retry-After"))
         wait = "" if asked is None else f" and asks to wait {asked:.0f} s"
         return PullError(
             Trouble.THROTTLED,
-            f"the registry answers 'too many requests' (429){wait}{tried}{said}",
+            f"the registry is throttling requests (429){wait}{tried}{said}",
             where=answer.host,
-            fix="wait, then try again; who logs in is often given more than the public is",
+            fix="wait, then try again; many registries allow more requests with a login",
         )
     return PullError(
         Trouble.FAILING,
-        f"the registry answered with status {answer.status}{tried}{said}",
+        f"the registry returned status {answer.status}{tried}{said}",
         where=answer.host,
-        fix="try again; if it goes on, look at the registry's own status",
+        fix="try again; if it keeps failing, check the registry's status",
     )
 
 
 def _words(reasons: list[BaseException]) -> str:
-    """What the innermost error says: what wraps it repeats the URL and the names of classes."""
+    """The message of the innermost error; those around it only add the URL and class names."""
     for reason in reversed(reasons):
         if isinstance(reason, OSError) and reason.strerror:
             return _printable(reason.strerror.lower())
@@ -375,6 +375,6 @@ def _words(reasons: list[BaseException]) -> str:
 
 
 def _printable(text: str) -> str:
-    """A service's own words on one line, within bounds, without what would drive a terminal."""
+    """A service's message on one line, truncated and without control characters."""
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return redact(line[:_LONGEST_WORDS]).rstrip(".")

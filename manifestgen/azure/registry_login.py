@@ -1,11 +1,11 @@
-"""Logging in to a registry: what its challenge asks for, answered once for each host and credential.
+"""Login to a registry, once per host and credential.
 
-A registry answers whom it does not know with 401 and a challenge (RFC 9110, section 11.6.1). `Basic` wants user name
-and password with each request; `Bearer` names a token service, the realm, which gives a token for a repository to
-whoever shows it user name and password (https://distribution.github.io/distribution/spec/auth/token/).
+A registry responds to a request without a login with 401 and a challenge (RFC 9110, section 11.6.1). `Basic` requires
+user name and password with each request. `Bearer` names a token service, the realm, which issues a token for a
+repository in return for user name and password (https://distribution.github.io/distribution/spec/auth/token/).
 
-A credential is sent to two places only: to the registry that it is for, and to the realm that this registry itself
-names over TLS. Never without encryption beyond this machine, and never on to where either of them redirects.
+A credential is sent to two places only: to its own registry, and to the realm that this registry names over TLS. It is
+never sent unencrypted beyond this machine, and never to the target of a redirect.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _TOKEN68: Final = re.compile(r"[0-9A-Za-z._~+/-]+=*(?=\s*(?:,|$))")
 
 @dataclass(frozen=True)
 class Challenge:
-    """What a registry asks for.
+    """A registry's challenge.
 
     Attributes:
-        scheme: in lower case, such as `basic` or `bearer`.
-        parameters: by their names in lower case.
+        scheme: the authentication scheme in lower case, such as `basic` or `bearer`.
+        parameters: the parameters by name in lower case.
     """
 
     scheme: str
@@ -51,7 +51,7 @@ class Challenge:
 
 
 def challenges(header: str) -> tuple[Challenge, ...]:
-    """The challenges in a `WWW-Authenticate`, several headers joined by commas; what cannot be read is left out."""
+    """The challenges in `WWW-Authenticate`, with several headers joined by commas; invalid ones are left out."""
     return tuple(_challenges(header))
 
 
@@ -71,12 +71,12 @@ def _challenges(header: str) -> Iterator[Challenge]:
 
 
 class Login:
-    """One credential, or none, at one registry. Threads that need it wait for the one that is logging in.
+    """A login to one registry with one credential, or none. While one thread logs in, the others wait for it.
 
     Args:
-        http: what to ask with.
-        host: of the registry, with its port if it has one.
-        credential: None to ask as the public does.
+        http: the HTTP client.
+        host: the registry's host, with its port if it has one.
+        credential: None for anonymous access.
     """
 
     def __init__(self, http: Http, host: str, credential: Credential | None) -> None:
@@ -92,27 +92,27 @@ class Login:
         self._tokens: dict[str, Secret] = {}
 
     def base(self) -> str:
-        """`https://HOST`, once the registry has answered there.
+        """`https://HOST`, after the registry has responded there.
 
-        As a device's engine does, a registry on this very machine may also do without TLS.
+        A registry on this machine need not use TLS, as with a device's container engine.
 
         Raises:
-            PullError: it cannot be reached; the second image of a host is told so without another try.
+            PullError: the registry cannot be reached; later images of this host fail at once, without another attempt.
         """
         with self._lock, self._remembered():
             if not self._greeted:
-                self._greet()
+                self._probe()
                 self._greeted = True
             return self._base
 
     def headers(self, repository: str, *, renew: bool = False) -> dict[str, str]:
-        """The `Authorization` to read a repository with; empty where the registry asks for none.
+        """The `Authorization` header for reading a repository; empty if the registry requires none.
 
         Args:
-            renew: do not use the token of before, which the registry no longer takes.
+            renew: do not reuse the previous token, because the registry has rejected it.
 
         Raises:
-            PullError: the registry cannot be reached, or does not accept the credential.
+            PullError: the registry cannot be reached, or rejects the credential.
         """
         self.base()
         challenge = self._challenge
@@ -122,45 +122,45 @@ class Login:
             return self._basic(repository)
         if renew:
             self._tokens.pop(repository, None)
-        token = self._tokens.get(repository) or self._first_or_next(challenge, repository)
+        token = self._tokens.get(repository) or self._new_token(challenge, repository)
         if token is None:
             raise self.not_allowed(repository)
         self._tokens[repository] = token
         return {"Authorization": f"Bearer {token.reveal()}"}
 
     def challenged(self, answer: Answer) -> bool:
-        """Take up the challenge of a registry that greets everybody and asks only who reads; whether there was one."""
+        """Adopt the challenge of a registry that requires a login only for reading; returns whether there was one."""
         with self._lock:
             if self._challenge is not None or not answer.url.startswith(f"{self._base}/"):
                 return False
-            self._challenge = _known(answer)
+            self._challenge = _preferred(answer)
             return self._challenge is not None
 
     def not_allowed(self, repository: str, words: str = "") -> PullError:
-        """What to raise where the registry does not let this login read a repository.
+        """The error for a login that may not read a repository.
 
         Args:
-            words: the registry's own.
+            words: the registry's message.
         """
         said = f": {words}" if words else ""
         if self._credential is None:
             return PullError(
                 Trouble.LOGIN_REQUIRED,
-                f"the registry does not let a client without a login read {repository!r}{said}",
+                f"the registry requires a login to read {repository!r}{said}",
                 where=self._host,
-                fix="log in, or check the repository's name: many registries say the same where there is none",
+                fix="log in, or check the repository's name: many registries report a missing one the same way",
             )
         return PullError(
             Trouble.NOT_ALLOWED,
-            f"the registry does not let user {self._credential.username!r} read {repository!r}{said}",
+            f"user {self._credential.username!r} is not allowed to read {repository!r}{said}",
             where=self._host,
-            fix="give the user the right to pull this repository, or check its name: many registries say the same "
-            "where there is none",
+            fix="allow the user to pull this repository, or check its name: many registries report a missing one the "
+            "same way",
         )
 
     @contextmanager
     def _remembered(self) -> Iterator[None]:
-        """Raise what went wrong before once more, and keep what goes wrong now."""
+        """Raise the earlier failure again; remember a new one."""
         if self._failure is not None:
             known = self._failure
             raise PullError(known.trouble, known.what, where=known.where, fix=known.fix) from known.__cause__
@@ -170,7 +170,7 @@ class Login:
             self._failure = error
             raise
 
-    def _greet(self) -> None:
+    def _probe(self) -> None:
         try:
             answer = self._http.get(f"{self._base}/v2/", limit=_LIMIT)
         except PullError as error:
@@ -179,20 +179,20 @@ class Login:
             self._base = f"http://{self._host}"
             answer = self._http.get(f"{self._base}/v2/", limit=_LIMIT)
         if answer.status == 403:
-            # A firewall: who would be let in is not asked.
+            # A firewall, which rejects the request before any login.
             raise PullError(
                 Trouble.NOT_ALLOWED,
-                f"the registry lets nobody in from here: {answer.words or 'status 403'}",
+                f"the registry rejects all requests from this machine: {answer.words or 'status 403'}",
                 where=self._host,
-                fix="let the registry's network rules admit this machine, and the device",
+                fix="allow this machine and the device in the registry's network rules",
             )
         if answer.status != 401:
             return
-        self._challenge = _known(answer)
+        self._challenge = _preferred(answer)
         if self._challenge is None:
             raise PullError(
                 Trouble.FAILING,
-                "the registry asks for a login in no way that a device knows: "
+                "the registry requires a login method that devices do not support: "
                 f"{answer.headers.get('WWW-Authenticate', '')[:100]!r}",
                 where=self._host,
                 fix="check the registry's name",
@@ -205,34 +205,34 @@ class Login:
         with self._lock, self._remembered():
             if not self._settled:
                 if self._http.get(f"{self._base}/v2/", headers, limit=_LIMIT).status == 401:
-                    raise self._refused()
+                    raise self._login_rejected()
                 self._settled = True
         return headers
 
-    def _first_or_next(self, challenge: Challenge, repository: str) -> Secret | None:
-        """A token for a repository. The first one also settles whether the credential is accepted at all."""
+    def _new_token(self, challenge: Challenge, repository: str) -> Secret | None:
+        """A token for a repository. The first one also shows whether the registry accepts the credential at all."""
         scope = f"repository:{repository}:pull"
         with self._lock, self._remembered():
             if not self._settled:
                 token = self._token(challenge, scope)
-                # Refused may be the repository or the credential; without a repository only the credential is left.
+                # The rejection may concern the repository or the credential; without a repository, only the latter.
                 if token is None and self._credential is not None and self._token(challenge, "") is None:
-                    raise self._refused()
+                    raise self._login_rejected()
                 self._settled = True
                 return token
         return self._token(challenge, scope)
 
-    def _refused(self) -> PullError:
+    def _login_rejected(self) -> PullError:
         username = self._credential.username if self._credential else ""
         return PullError(
             Trouble.LOGIN_REFUSED,
-            f"the registry does not accept user {username!r} with this password",
+            f"the registry rejected the login of user {username!r}",
             where=self._host,
-            fix="check user name and password; it does not tell which is wrong, or whether the password has expired",
+            fix="check the user name, the password and its expiry: the registry does not say which of them is wrong",
         )
 
     def _token(self, challenge: Challenge, scope: str) -> Secret | None:
-        """A token from where the challenge says; None if the credential gets none."""
+        """A token from the challenge's realm; None if the realm rejects the credential."""
         asked = {"service": challenge.parameters.get("service", ""), "scope": scope}
         query = urlencode({name: value for name, value in asked.items() if value})
         realm = self._realm(challenge)
@@ -247,12 +247,12 @@ class Login:
         if not isinstance(data, dict):
             raise PullError(
                 Trouble.FAILING,
-                f"the registry's token service {answer.host!r} answered with status {answer.status} and no token",
+                f"the registry's token service {answer.host!r} returned status {answer.status} without a token",
                 where=self._host,
-                fix="try again; if it goes on, look at the registry's own status",
+                fix="try again; if it keeps failing, check the registry's status",
             )
         text = data.get("access_token") or data.get("token")
-        # A header of several lines would be several headers.
+        # A token with line breaks could inject headers.
         return Secret(text) if isinstance(text, str) and _TOKEN68.fullmatch(text) else None
 
     def _realm(self, challenge: Challenge) -> str:
@@ -269,15 +269,15 @@ class Login:
         if not safe or not known:
             raise PullError(
                 Trouble.FAILING,
-                f"the registry's token service {realm[:200]!r} is no https:// address, and gets no password",
+                f"the registry's token service {realm[:200]!r} does not use https://, so no password was sent",
                 where=self._host,
-                fix="let the registry name a token service with TLS",
+                fix="configure the registry with a token service that uses TLS",
             )
         return realm
 
 
-def _known(answer: Answer) -> Challenge | None:
-    """The challenge to answer: as Docker, a token rather than the password with each request."""
+def _preferred(answer: Answer) -> Challenge | None:
+    """The challenge to use. Like Docker, prefer a token to sending the password with each request."""
     found = {challenge.scheme: challenge for challenge in challenges(answer.headers.get("WWW-Authenticate", ""))}
     return found.get("bearer") or found.get("basic")
 

@@ -1,6 +1,6 @@
-"""What this machine says about the way to a registry: proxies, and the certificates to trust.
+"""This machine's network settings for registries: proxies and trusted certificates.
 
-By the variables that Microsoft's SDKs read too, so that what works for them works here.
+They come from the variables that Microsoft's SDKs read, so what works for the SDKs works here.
 """
 
 from __future__ import annotations
@@ -19,33 +19,33 @@ import urllib3
 from manifestgen.errors import InputError
 from manifestgen.secret import Secret, redact
 
-# In the order in which requests, and so Microsoft's SDKs, look for them; the last is for whatever uses OpenSSL.
+# In the order in which requests, and so Microsoft's SDKs, read them; the last is for programs that use OpenSSL.
 _CA_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 
 _LOOPBACK: Final = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?")
 
 
 def proxies_of(environ: Mapping[str, str]) -> dict[str, str]:
-    """Proxies by scheme, as `urllib.request` reads them: lower case wins; `no` holds the hosts that need none."""
+    """Proxies by scheme, as `urllib.request` reads them: lower case wins; `no` lists the hosts that need none."""
     named = sorted((name for name in environ if name.lower().endswith("_proxy")), key=str.islower)
     found = {name.lower().removesuffix("_proxy"): environ[name] for name in named}
     return {scheme: proxy for scheme, proxy in found.items() if proxy}
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host, with or without a port, is this machine by its very name."""
+    """Whether the name of a host, with or without a port, means this machine."""
     return _LOOPBACK.fullmatch(host) is not None
 
 
-def needs_none(netloc: str, host: str, hosts: str) -> bool:
+def bypasses_proxy(netloc: str, host: str, hosts: str) -> bool:
     """Whether a host is reached without a proxy.
 
-    This machine always is, as for programs in Go: a request without TLS would carry a password beyond it otherwise.
+    This machine never uses one, as in Go programs: otherwise a request without TLS would send a password to the proxy.
 
     Args:
         netloc: the host with its port, if it has one.
-        host: without.
-        hosts: NO_PROXY: `*`, hosts with or without their port, domains, networks.
+        host: the host without its port.
+        hosts: NO_PROXY: `*`, hosts with or without a port, domains, networks.
     """
     if is_loopback(netloc.lower()):
         return True
@@ -60,15 +60,15 @@ def needs_none(netloc: str, host: str, hosts: str) -> bool:
 
 
 def proxy_of(proxy: str) -> tuple[str, dict[str, str] | None]:
-    """A proxy's URL without the login in it, and the headers to log in to it with.
+    """A proxy's URL without its login, and the headers for the login.
 
     Raises:
-        InputError: it is no HTTP proxy.
+        InputError: the proxy is not an HTTP proxy.
     """
     parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
     url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        what = f"the proxy {redact(url)!r} is none that can be used"
+        what = f"the proxy URL {redact(url)!r} is not supported"
         raise InputError(what, where="HTTPS_PROXY", fix="write it as http://HOST:PORT")
     if not parts.username:
         return url, None
@@ -78,10 +78,10 @@ def proxy_of(proxy: str) -> tuple[str, dict[str, str] | None]:
 
 
 def tls_context(environ: Mapping[str, str]) -> ssl.SSLContext:
-    """Trusts what a variable says, else the authorities of this machine and those of certifi.
+    """A context that trusts the certificates in a variable; without one, those of this machine and of certifi.
 
     Raises:
-        InputError: the certificates that a variable names cannot be read.
+        InputError: a variable names certificates that cannot be read.
     """
     variable = next((name for name in _CA_VARIABLES if environ.get(name)), None)
     if variable is None:
@@ -97,8 +97,8 @@ def tls_context(environ: Mapping[str, str]) -> ssl.SSLContext:
             else:
                 context = ssl.create_default_context(cafile=str(path))
         except OSError as error:
-            what = f"no certificates can be read from {str(path)!r}: {(error.strerror or str(error)).lower()}"
-            raise InputError(what, where=variable, fix="give a file of certificates in PEM form") from error
-    # A device's engine is written in Go, which does not insist on the letter of RFC 5280.
+            what = f"cannot read certificates from {str(path)!r}: {(error.strerror or str(error)).lower()}"
+            raise InputError(what, where=variable, fix="name a file with certificates in PEM format") from error
+    # A device's container engine is written in Go, which is less strict than RFC 5280.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context

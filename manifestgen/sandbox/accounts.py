@@ -183,14 +183,14 @@ def set_password_expiry(world: World, name: str, token_name: str, which: str, ex
     known = token(world, name, token_name)
     if known is None or which not in known["passwords"]:
         raise ValueError(f"the token {token_name!r} of registry {name!r} has no {which!r}")
-    text = iso(moment(expiry))
+    text = iso(parse_time(expiry))
     put_token(
         world, name, token_name, passwords={**known["passwords"], which: {**known["passwords"][which], "expiry": text}}
     )
     return text
 
 
-def moment(text: str) -> float:
+def parse_time(text: str) -> float:
     """Seconds since the epoch of an ISO 8601 time, in UTC if it has no zone. Raises ValueError."""
     # Python 3.10 does not parse a trailing Z, nor more than six decimals of a second.
     read = datetime.fromisoformat(re.sub(r"(\.\d{6})\d*|[Zz]$", lambda found: found[1] or "+00:00", text))

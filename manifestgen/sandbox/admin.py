@@ -209,7 +209,7 @@ def _image_kind(body: Mapping[str, Any]) -> images.ImageKind:
 def _hub(sandbox: Sandbox) -> list[web.RouteDef]:
     world = sandbox.world
 
-    def told() -> web.Response:
+    def current() -> web.Response:
         hub = throttle.size(world)
         limits = {group: asdict(limit) for group, limit in hub.limits().items()}
         agents = store.agents_enabled(world)
@@ -217,7 +217,7 @@ def _hub(sandbox: Sandbox) -> list[web.RouteDef]:
         return web.json_response({**asdict(hub), "agents": agents, "limits": limits, "requests": requests})
 
     async def show(_: web.Request) -> web.Response:
-        return told()
+        return current()
 
     async def change(request: web.Request) -> web.Response:
         body = dict(await _body(request))
@@ -225,12 +225,12 @@ def _hub(sandbox: Sandbox) -> list[web.RouteDef]:
         body.pop("agents", None)
         throttle.resize(world, body)
         store.enable_agents(world, agents)
-        return told()
+        return current()
 
     async def reset(_: web.Request) -> web.Response:
         throttle.resize(world, asdict(throttle.Size()))
         store.enable_agents(world, True)
-        return told()
+        return current()
 
     async def what_was_applied(request: web.Request) -> web.Response:
         limit = request.query.get("limit", "10000")
@@ -281,14 +281,14 @@ def _devices(sandbox: Sandbox) -> list[web.RouteDef]:
         faults.set_module_fault(world, request.match_info["id"], request.match_info["module"], fault)
         return web.json_response({})
 
-    async def healed(request: web.Request) -> web.Response:
+    async def clear_fault(request: web.Request) -> web.Response:
         faults.set_module_fault(world, request.match_info["id"], request.match_info["module"], None)
         return web.json_response({})
 
     return [
         web.put("/devices/{id}", device),
         web.put("/devices/{id}/modules/{module}", module),
-        web.delete("/devices/{id}/modules/{module}", healed),
+        web.delete("/devices/{id}/modules/{module}", clear_fault),
     ]
 
 
@@ -311,7 +311,7 @@ def _vaults(sandbox: Sandbox) -> list[web.RouteDef]:
         attributes: dict[str, Any] = {"enabled": _typed(body, "enabled", bool, True)}
         for key, attribute in (("not_before", "nbf"), ("expires", "exp")):
             if key in body:
-                attributes[attribute] = int(accounts.moment(_typed(body, key, str)))
+                attributes[attribute] = int(accounts.parse_time(_typed(body, key, str)))
         sent = {"value": _typed(body, "value", str), "attributes": attributes}
         try:
             made = key_vault.set_secret(world, host, name, sent)

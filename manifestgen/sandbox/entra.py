@@ -171,7 +171,7 @@ def create(world: World) -> web.Application:
     async def metadata(request: web.Request) -> web.Response:
         tenant = request.match_info["tenant"]
         if tenant not in ("common", "organizations", world.names.tenant_id):
-            return _no_tenant(tenant)
+            return _unknown_tenant(tenant)
         version = "/v2.0" if "/v2.0/" in request.path else ""
         return web.json_response(_openid(tenant, version))
 
@@ -211,7 +211,7 @@ async def _token(world: World, request: web.Request) -> web.Response:
     form = await request.post()
     tenant = request.match_info["tenant"]
     if tenant != world.names.tenant_id:
-        return _no_tenant(tenant)
+        return _unknown_tenant(tenant)
     grant = str(form.get("grant_type", ""))
     if grant != "client_credentials":
         return entra_error(
@@ -270,7 +270,7 @@ def _client(request: web.Request, form: Mapping[str, Any]) -> tuple[str, str]:
     return str(form.get("client_id", "")), str(form.get("client_secret", ""))
 
 
-def _no_tenant(tenant: str) -> web.Response:
+def _unknown_tenant(tenant: str) -> web.Response:
     words = (
         f"Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID and are signing into the "
         "correct cloud. Check with your subscription administrator, this may happen if there are no active "

@@ -17,7 +17,7 @@ COLUMNS = ("temperature", "pressure", "ambient_temperature", "humidity", "anomal
 
 
 def rows():
-    """Readings: machine °C and bar, ambient °C and humidity in %, and 1 for an anomaly."""
+    """Readings: machine temperature (°C) and pressure (bar), ambient temperature (°C), humidity (%), 1 if anomalous."""
     chance = random.Random(20260714)  # noqa: S311 - a simulation
     wrong = set(chance.sample(range(ROWS), ANOMALIES))
     for number in range(ROWS):

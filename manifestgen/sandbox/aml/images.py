@@ -18,7 +18,16 @@ from manifestgen.sandbox import blob
 from manifestgen.sandbox.aml import build as aml_build
 from manifestgen.sandbox.aml.artifacts import CONTAINER, artifact_file
 from manifestgen.sandbox.aml.models import find_model
-from manifestgen.sandbox.aml.responses import Document, bad_request, body_of, iso, listed, not_found, patch_of, text_map
+from manifestgen.sandbox.aml.responses import (
+    Document,
+    bad_request,
+    body_of,
+    iso,
+    listed,
+    not_found,
+    patch_of,
+    string_map,
+)
 from manifestgen.sandbox.world import World
 
 _IMAGE_NAME = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
@@ -55,7 +64,7 @@ class _Images:
             raise bad_request("InvalidImageName", f"Image name '{name}' is invalid.")
         if data.get("imageType") != "Docker":
             raise bad_request("InvalidField", f"The imageType '{data.get('imageType')}' is not supported.")
-        tags, properties = text_map(data, "kvTags"), text_map(data, "properties")
+        tags, properties = string_map(data, "kvTags"), string_map(data, "properties")
         models, assets = self._models(data), self._assets(data)
         runtime = data.get("targetRuntime")
         if not isinstance(runtime, dict) or not isinstance(runtime.get("properties"), dict):
@@ -114,7 +123,7 @@ class _Images:
         tag = data.get("imageLabel") or iso(self._world.now())[:19].translate({ord(c): None for c in "-:T"})
         if not _REPOSITORY.fullmatch(repository) or not _TAG.fullmatch(tag):
             raise bad_request("InvalidPackageRequest", f"'{repository}:{tag}' is not a valid image name.")
-        variables = text_map(environment, "environmentVariables")
+        variables = string_map(environment, "environmentVariables")
         conda = python.get("condaDependencies")
         build = aml_build.Build(
             id=str(uuid.uuid4()),
@@ -175,7 +184,7 @@ class _Images:
             field = str(step["path"]).lstrip("/")
             if field not in ("kvTags", "properties") or step["op"] not in ("add", "replace"):
                 raise bad_request("InvalidPatch", f"The path '{step['path']}' cannot be changed by '{step['op']}'.")
-            values = text_map({field: step.get("value")}, field)
+            values = string_map({field: step.get("value")}, field)
             if field == "properties" and any(image[field].get(key, text) != text for key, text in values.items()):
                 raise bad_request("PropertiesImmutable", "Properties are immutable.")
             image[field] = {**image[field], **values} if field == "properties" else values

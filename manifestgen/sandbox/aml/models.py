@@ -16,7 +16,16 @@ from typing import Any
 from aiohttp import web
 
 from manifestgen.sandbox.aml.artifacts import uploaded
-from manifestgen.sandbox.aml.responses import Document, bad_request, body_of, iso, listed, not_found, patch_of, text_map
+from manifestgen.sandbox.aml.responses import (
+    Document,
+    bad_request,
+    body_of,
+    iso,
+    listed,
+    not_found,
+    patch_of,
+    string_map,
+)
 from manifestgen.sandbox.world import World
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}")
@@ -67,8 +76,8 @@ class _Models:
             "type": data.get("type"),
             "description": data.get("description"),
             "artifacts": artifacts,
-            "kvTags": text_map(data, "kvTags"),
-            "properties": text_map(data, "properties"),
+            "kvTags": string_map(data, "kvTags"),
+            "properties": string_map(data, "properties"),
             "runid": data.get("runid"),
             "meta": data.get("meta"),
             "createdTime": iso(self._world.now()),
@@ -102,7 +111,7 @@ class _Models:
         name = data["name"]
         if not _NAME.fullmatch(name):
             raise bad_request("InvalidModelName", f"Model name '{name}' is invalid.")
-        tags, properties = text_map(data, "kvTags"), text_map(data, "properties")
+        tags, properties = string_map(data, "kvTags"), string_map(data, "properties")
         self._reject_missing_uploads(data["url"])
         version = (self._world.store.get("model-version", name) or 0) + 1
         self._world.store.put("model-version", name, version)
@@ -186,13 +195,13 @@ def _apply(model: Document, step: Mapping[str, Any]) -> None:
     if field == "description" and not key:
         model["description"] = None if op == "remove" else value
     elif field == "kvTags" and not key:
-        model["kvTags"] = {} if op == "remove" else text_map({"kvTags": value}, "kvTags")
+        model["kvTags"] = {} if op == "remove" else string_map({"kvTags": value}, "kvTags")
     elif field == "kvTags" and op == "remove":
         model["kvTags"].pop(key, None)
     elif field == "kvTags":
         model["kvTags"][key] = str(value)
     elif field == "properties" and op == "add":
-        added = {key: value} if key else text_map({"properties": value}, "properties")
+        added = {key: value} if key else string_map({"properties": value}, "properties")
         for name, text in added.items():
             if model["properties"].get(name, text) != text:
                 raise bad_request("PropertiesImmutable", _IMMUTABLE.format(name))

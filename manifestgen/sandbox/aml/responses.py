@@ -96,7 +96,7 @@ async def _json(request: web.Request) -> Any:
         raise bad_request("InvalidRequestBody", f"The request body is not valid JSON: {error}.") from error
 
 
-def text_map(data: Mapping[str, Any], key: str) -> dict[str, str]:
+def string_map(data: Mapping[str, Any], key: str) -> dict[str, str]:
     """A field that maps strings to strings; empty if it is null. Raises Rejected."""
     value = data.get(key)
     if value is None:

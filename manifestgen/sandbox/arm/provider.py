@@ -42,7 +42,7 @@ def accepted(arm: Arm, request: web.Request, result: Mapping[str, Any], status: 
     return web.json_response(result, status=status, headers={"Azure-AsyncOperation": url, "Retry-After": _RETRY_AFTER})
 
 
-def to_be_fetched(arm: Arm, request: web.Request, result: Mapping[str, Any]) -> web.Response:
+def fetched_later(arm: Arm, request: web.Request, result: Mapping[str, Any]) -> web.Response:
     """The response to an action whose result is at another address."""
     url = _operation_url(arm, request, "operationResults", arm.operation(result))
     return web.Response(status=202, headers={"Location": url, "Retry-After": _RETRY_AFTER})

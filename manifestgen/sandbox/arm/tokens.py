@@ -13,7 +13,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from manifestgen.sandbox import accounts
-from manifestgen.sandbox.arm.provider import KIND, ONE, VERSIONS, accepted, find_registry, to_be_fetched
+from manifestgen.sandbox.arm.provider import KIND, ONE, VERSIONS, accepted, fetched_later, find_registry
 from manifestgen.sandbox.arm.request import Arm, ArmError, Route, body_of, not_found, page
 from manifestgen.sandbox.world import World
 
@@ -216,14 +216,14 @@ async def _generate(arm: Arm, request: web.Request) -> web.Response:
             if one in wanted
         ],
     }
-    return to_be_fetched(arm, request, result)
+    return fetched_later(arm, request, result)
 
 
 def _expiry(arm: Arm, text: object) -> str | None:
     if text is None:
         return None
     try:
-        expiry = accounts.moment(str(text))
+        expiry = accounts.parse_time(str(text))
     except ValueError as error:
         words = f"The expiry '{text}' is not a valid date and time."
         raise ArmError(400, "InvalidExpiry", words) from error

@@ -149,7 +149,7 @@ class Agent:
             # only its next look shows what became of them.
             self._report_agent(status, before)
             await asyncio.sleep(self._world.pace.start)
-        self._let_modules_end()
+        self._exit_failing_modules()
         self._run_edge_hub()
         self._report_agent(status, self._containers)
         return self._next_try(errors)
@@ -160,7 +160,7 @@ class Agent:
         self._containers = {name: container for name, container in self._containers.items() if name in names}
         errors: dict[str, str] = {}
         for spec in wanted:
-            problem = await self._bring_about(spec)
+            problem = await self._reconcile_container(spec)
             if problem is None:
                 self._failures.pop(spec.name, None)
             else:
@@ -168,7 +168,7 @@ class Agent:
                 self._failures[spec.name] = self._failures.get(spec.name, 0) + 1
         return errors
 
-    async def _bring_about(self, spec: Spec) -> str | None:
+    async def _reconcile_container(self, spec: Spec) -> str | None:
         container = self._containers.get(spec.name)
         if container is None or container["fingerprint"] != spec.fingerprint:
             pulled, problem = await self._pull(spec)
@@ -182,7 +182,7 @@ class Agent:
         container.update(
             status=spec.status, restart_policy=spec.restart_policy, order=spec.order, pull_policy=spec.pull_policy
         )
-        if spec.runs and container["state"] == "stopped" and not self._ended_for_good(container):
+        if spec.runs and container["state"] == "stopped" and not self._stays_stopped(container):
             return await self._start(spec, container)
         if not spec.runs and container["state"] == "running":
             container.update(state="stopped", exited=self._store.now)
@@ -235,7 +235,7 @@ class Agent:
         container.update(state="running", exit_code=0, started=self._store.now)
         return None
 
-    def _ended_for_good(self, container: Json) -> bool:
+    def _stays_stopped(self, container: Json) -> bool:
         """Whether the container has exited and its restart policy leaves it stopped."""
         if container["exited"] is None or container["started"] is None:
             return False
@@ -243,7 +243,7 @@ class Agent:
             container["restart_policy"] != "always" and container["exit_code"] == 0
         )
 
-    def _let_modules_end(self) -> None:
+    def _exit_failing_modules(self) -> None:
         """Modules with a fault exit; edgeAgent restarts them after a pause, according to their restart policy."""
         for name, container in self._containers.items():
             fault = faults.module_fault(self._world, self._id, name, container["image"])

@@ -73,20 +73,20 @@ class Engine:
         self._composed.clear()
         if self._round is not None:
             self._round.cancel()
-        self._round = self._store.world.spawn(self._look_at_all())
+        self._round = self._store.world.spawn(self._evaluate_all())
 
     def devices_added(self) -> None:
         """Many devices were added: evaluate them all, if any deployment might target them."""
         if self.configurations():
             self.changed()
 
-    async def _look_at_all(self) -> None:
+    async def _evaluate_all(self) -> None:
         async for chunk in self._store.walk():
             with self._store.world.store.batch():
                 for device_id, document in chunk:
                     self._bring_in_line(device_id, document)
 
-    def look_at(self, device_id: str) -> None:
+    def evaluate(self, device_id: str) -> None:
         """A device has changed: apply the automatic deployments that target it."""
         document = self._store.find_device(device_id) if self.configurations() else None
         if document is not None:
@@ -144,7 +144,7 @@ class _Deployments:
         applied.note(self._store.world, device_id, desired)
         if put_content(self._store, device_id, desired):
             self._store.desired_changed(device_id)
-            self._engine.look_at(device_id)
+            self._engine.evaluate(device_id)
         return web.Response(status=204)
 
     async def list(self, request: web.Request) -> web.Response:

@@ -56,14 +56,14 @@ def _check_version(request: web.Request) -> None:
         raise invalid(f"Unsupported API version {version}.", "InvalidProtocolVersion")
 
 
-def _no_number(word: str) -> None:
+def _reject_constant(word: str) -> None:
     raise ValueError(f"{word} is not a number")
 
 
 async def body(request: web.Request) -> dict[str, Any]:
     """The request's JSON object. Raises HubError 400."""
     try:
-        data = json.loads(await request.read(), parse_constant=_no_number)
+        data = json.loads(await request.read(), parse_constant=_reject_constant)
     except (ValueError, RecursionError) as error:
         raise invalid(f"BadRequest: the body is not JSON: {error}") from error
     if not isinstance(data, dict):

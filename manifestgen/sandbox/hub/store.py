@@ -25,7 +25,7 @@ from manifestgen.sandbox.world import World
 _CHUNK: Final = 200
 
 
-def _nobody(device_id: str) -> None:
+def _ignore_device(device_id: str) -> None:
     pass
 
 
@@ -33,7 +33,7 @@ def _nothing() -> None:
     pass
 
 
-def _untold(device_id: str | None) -> None:
+def _ignore_change(device_id: str | None) -> None:
     pass
 
 
@@ -46,10 +46,10 @@ class HubStore:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.desired_changed: Callable[[str], None] = _nobody
-        self.device_changed: Callable[[str], None] = _nobody
+        self.desired_changed: Callable[[str], None] = _ignore_device
+        self.device_changed: Callable[[str], None] = _ignore_device
         self.devices_added: Callable[[], None] = _nothing
-        self.touched: Callable[[str | None], None] = _untold
+        self.touched: Callable[[str | None], None] = _ignore_change
         self.agents_enabled = agents_enabled(world)
         self._series = all_series(world)
         # Devices that have rows, and deleted ones; any other device of a series needs no read of the file.

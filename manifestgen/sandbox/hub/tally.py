@@ -67,7 +67,7 @@ class Tallies:
                     for device_id, document in chunk:
                         changed = device_id in self._changed
                         self._changed.discard(device_id)
-                        self._look_at(device_id, document, (self._tallies if changed else new).values())
+                        self._count_device(device_id, document, (self._tallies if changed else new).values())
             await self._catch_up()
             found = {text: self._tallies[text].total for text in texts if text in self._tallies}
             for text in found:
@@ -80,12 +80,12 @@ class Tallies:
         number = 0
         while self._changed:
             device_id = self._changed.pop()
-            self._look_at(device_id, self._store.find_device(device_id), self._tallies.values())
+            self._count_device(device_id, self._store.find_device(device_id), self._tallies.values())
             number += 1
             if number % _CHUNK == 0:
                 await asyncio.sleep(0)
 
-    def _look_at(self, device_id: str, document: Json | None, tallies: Iterable[_Tally]) -> None:
+    def _count_device(self, device_id: str, document: Json | None, tallies: Iterable[_Tally]) -> None:
         position = self._positions.setdefault(device_id, len(self._positions))
         if document is None:
             for tally in tallies:

@@ -46,7 +46,7 @@ async def append(world: World, request: web.Request) -> web.Response:
     name, upload = request.match_info["name"], request.match_info["upload"]
     check(world, request, name, accounts.WRITE)
     if not _is_upload(world, request):
-        return _no_upload(upload)
+        return _unknown_upload(upload)
     path = _upload_path(world, upload)
     expected = path.stat().st_size
     start = request.headers.get("Content-Range", f"{expected}-").removeprefix("bytes ").partition("-")[0]
@@ -60,7 +60,7 @@ async def finish(world: World, request: web.Request) -> web.Response:
     """Accept the last chunk, and verify the digest of the whole."""
     check(world, request, request.match_info["name"], accounts.WRITE)
     upload = request.match_info["upload"]
-    return await _complete(world, request, upload) if _is_upload(world, request) else _no_upload(upload)
+    return await _complete(world, request, upload) if _is_upload(world, request) else _unknown_upload(upload)
 
 
 async def progress(world: World, request: web.Request) -> web.Response:
@@ -68,7 +68,7 @@ async def progress(world: World, request: web.Request) -> web.Response:
     name, upload = request.match_info["name"], request.match_info["upload"]
     check(world, request, name, accounts.WRITE)
     if not _is_upload(world, request):
-        return _no_upload(upload)
+        return _unknown_upload(upload)
     response = _uploading(name, upload, _upload_path(world, upload).stat().st_size)
     response.set_status(204)
     return response
@@ -79,7 +79,7 @@ async def cancel(world: World, request: web.Request) -> web.Response:
     check(world, request, request.match_info["name"], accounts.WRITE)
     upload = request.match_info["upload"]
     if not _is_upload(world, request):
-        return _no_upload(upload)
+        return _unknown_upload(upload)
     _forget_upload(world, upload)
     return web.Response(status=204)
 
@@ -129,7 +129,7 @@ def _forget_upload(world: World, upload: str) -> None:
     _upload_path(world, upload).unlink(missing_ok=True)
 
 
-def _no_upload(upload: str) -> web.Response:
+def _unknown_upload(upload: str) -> web.Response:
     return registry_error(404, "BLOB_UPLOAD_UNKNOWN", "blob upload unknown to registry", detail={"uuid": upload})
 
 

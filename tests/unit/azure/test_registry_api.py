@@ -76,7 +76,7 @@ def test_an_image_without_a_host_is_docker_hubs(registry: TokenRegistry, image: 
 def test_a_login_gets_its_own_token(registry: TokenRegistry) -> None:
     registry.tokens = {"me:pässword": "mine"}
     assert digest("tokens.example/scorer:1", Credential("tokens.example", "me", Secret("pässword"))) == _DIGEST
-    with pytest.raises(DeniedError, match="a client without a login"):
+    with pytest.raises(DeniedError, match="requires a login to read 'scorer'"):
         digest("tokens.example/scorer:1", None)
     with pytest.raises(DeniedError, match="user 'me'"):
         digest("tokens.example/scorer:1", Credential("tokens.example", "me", Secret("wrong-password")))
@@ -84,7 +84,7 @@ def test_a_login_gets_its_own_token(registry: TokenRegistry) -> None:
 
 def test_a_login_is_never_sent_without_encryption(registry: TokenRegistry) -> None:
     registry.realm = "http://tokens.example/token"
-    with pytest.raises(CloudError, match="gets no password"):
+    with pytest.raises(CloudError, match="so no password was sent"):
         digest("tokens.example/scorer:1", Credential("tokens.example", "me", Secret("password-1")))
     assert registry.asked == []
 
@@ -101,8 +101,8 @@ def test_a_login_that_someone_left_in_netrc_is_not_used(
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (lambda: web.Response(text="<html>"), "status 200 and no token"),
-        (lambda: web.json_response({}, status=418), "status 418 and no token"),
+        (lambda: web.Response(text="<html>"), "status 200 without a token"),
+        (lambda: web.json_response({}, status=418), "status 418 without a token"),
     ],
 )
 def test_a_token_service_that_makes_no_sense_is_an_error(
@@ -120,7 +120,7 @@ def test_a_token_service_without_a_token_is_a_denial(registry: TokenRegistry) ->
 
 
 def test_an_answer_without_a_digest_is_an_error(registry: TokenRegistry) -> None:
-    with pytest.raises(CloudError, match="status 200 and no digest"):
+    with pytest.raises(CloudError, match="status 200 without a digest"):
         digest("broken:1", None)
 
 
@@ -190,17 +190,17 @@ def test_what_a_builder_says_about_its_build_is_no_platform(odd: OddRegistry) ->
 @pytest.mark.parametrize(
     ("status", "body", "headers", "words"),
     [
-        (200, b"<html>", {}, "no JSON object"),
-        (200, [], {}, "no JSON object"),
-        (200, {"config": {}}, {"Content_Type": MANIFEST}, "is no container image"),
-        (200, {"config": {"digest": "../x"}}, {"Content_Type": MANIFEST}, "is no container image"),
-        (200, {}, {"Docker_Content_Digest": "sha256:" + "0" * 64}, "sent something else than sha256:0000"),
+        (200, b"<html>", {}, "not a JSON object"),
+        (200, [], {}, "not a JSON object"),
+        (200, {"config": {}}, {"Content_Type": MANIFEST}, "is not a container image"),
+        (200, {"config": {"digest": "../x"}}, {"Content_Type": MANIFEST}, "is not a container image"),
+        (200, {}, {"Docker_Content_Digest": "sha256:" + "0" * 64}, "sent different content than sha256:0000"),
         (418, {"errors": [{"code": "TEAPOT", "message": "I am a teapot"}]}, {}, "status 418: I am a teapot"),
         (
             403,
             {"errors": [{"code": "DENIED", "message": "not from here"}]},
             {},
-            "without a login read 'x': not from here",
+            "requires a login to read 'x': not from here",
         ),
     ],
 )

@@ -17,7 +17,7 @@ import pytest
 import trustme
 
 from manifestgen.azure.registry_http import Http, Patience, seconds_of
-from manifestgen.azure.registry_network import needs_none, proxies_of
+from manifestgen.azure.registry_network import bypasses_proxy, proxies_of
 from manifestgen.cloud.distribution import PullError, Trouble
 from manifestgen.errors import InputError
 from manifestgen.secret import redact
@@ -167,13 +167,13 @@ def test_a_redirect_away_from_tls_is_not_followed(http: Http, serve: Callable[..
     plain = serve((200, {}, b""), tls=False)
     registry = serve((302, {"Location": f"{plain.base}/x"}, b""))
     error = failure(lambda: http.get(f"{registry.base}/", limit=LIMIT))
-    assert "where there is no TLS" in error.what
+    assert "which does not use TLS" in error.what
     assert plain.asked == []
 
 
 def test_a_redirect_in_a_circle_ends(http: Http, serve: Callable[..., Server]) -> None:
     registry = serve((302, {"Location": "/"}, b""))
-    assert "redirects without end" in failure(lambda: http.get(f"{registry.base}/", limit=LIMIT)).what
+    assert "redirects too many times" in failure(lambda: http.get(f"{registry.base}/", limit=LIMIT)).what
     assert len(registry.asked) == 5
 
 
@@ -305,7 +305,7 @@ def test_a_proxy_is_used_and_says_why_it_refuses(authority: tuple[trustme.CA, Pa
 @pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:1080", "http://"])
 def test_a_proxy_that_cannot_be_used_is_wrong_input(proxy: str, authority: tuple[trustme.CA, Path]) -> None:
     http = Http(Patience(), {"HTTPS_PROXY": proxy, "SSL_CERT_FILE": str(authority[1])})
-    with pytest.raises(InputError, match="is none that can be used"):
+    with pytest.raises(InputError, match="is not supported"):
         http.get("https://acme.azurecr.io/v2/", limit=LIMIT)
 
 
@@ -323,7 +323,7 @@ def test_a_proxy_that_cannot_be_used_is_wrong_input(proxy: str, authority: tuple
     ],
 )
 def test_no_proxy_is_read_as_others_do(hosts: str, bypassed: bool) -> None:
-    assert needs_none("acme.azurecr.io", "acme.azurecr.io", hosts) is bypassed
+    assert bypasses_proxy("acme.azurecr.io", "acme.azurecr.io", hosts) is bypassed
 
 
 def test_this_machine_is_reached_without_a_proxy(clock: Clock, serve: Callable[..., Server]) -> None:
@@ -334,8 +334,8 @@ def test_this_machine_is_reached_without_a_proxy(clock: Clock, serve: Callable[.
 
 
 def test_no_proxy_may_name_networks() -> None:
-    assert needs_none("10.1.2.3:5000", "10.1.2.3", "10.0.0.0/8")
-    assert not needs_none("11.1.2.3:5000", "11.1.2.3", "10.0.0.0/8")
+    assert bypasses_proxy("10.1.2.3:5000", "10.1.2.3", "10.0.0.0/8")
+    assert not bypasses_proxy("11.1.2.3:5000", "11.1.2.3", "10.0.0.0/8")
 
 
 def test_lower_case_wins_among_the_proxies() -> None:
@@ -360,5 +360,5 @@ def test_certificates_may_be_in_a_folder(authority: tuple[trustme.CA, Path]) -> 
 def test_certificates_that_are_none_are_wrong_input(tmp_path: Path) -> None:
     file = tmp_path / "ca.pem"
     file.write_text("no certificate")
-    with pytest.raises(InputError, match="no certificates can be read"):
+    with pytest.raises(InputError, match="cannot read certificates"):
         Http(Patience(), {"CURL_CA_BUNDLE": str(file)})

@@ -324,13 +324,13 @@ def test_counts_follow_every_kind_of_change() -> None:
 
 def test_a_poll_of_many_devices_looks_only_at_those_that_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at: list[str] = []
-    look = Tallies._look_at
+    look = Tallies._count_device
 
     def noted(self: Tallies, device_id: str, *rest: Any) -> None:
         looked_at.append(device_id)
         look(self, device_id, *rest)
 
-    monkeypatch.setattr(Tallies, "_look_at", noted)
+    monkeypatch.setattr(Tallies, "_count_device", noted)
 
     async def work(hub: HubService) -> None:
         enable_agents(hub.world, False)
