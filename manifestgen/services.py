@@ -20,7 +20,17 @@ from manifestgen.secret import Secret
 
 if TYPE_CHECKING:
     from manifestgen.azure.aml import Workspace
-    from manifestgen.cloud import Builder, Credential, Distribution, Hub, ModelSource, Registry, RegistryInfo, Vaults
+    from manifestgen.cloud import (
+        Builder,
+        Credential,
+        Distribution,
+        Hub,
+        ModelSource,
+        Registry,
+        RegistryInfo,
+        Services,
+        Vaults,
+    )
     from manifestgen.credentials.kept import Kept
     from manifestgen.project.load import Project
 
@@ -63,6 +73,18 @@ def open_distribution() -> Iterator[Distribution]:
         yield registries
     finally:
         registries.close()
+
+
+def open_builder(project: Project, services: Services) -> Builder:
+    """The builder that a project's `image.builder` names. Raises ValueError if the project builds no image."""
+    from importlib import import_module
+
+    from manifestgen.project.builders import entry_of
+
+    if project.image is None:
+        raise ValueError("the project builds no image")
+    builder: Builder = import_module(entry_of(project.image).module).open_builder(project, services)
+    return builder
 
 
 def log_in() -> None:
@@ -161,14 +183,7 @@ class Clouds:
     @_service
     def builder(self) -> Builder:
         """The builder that the project's `image.builder` names."""
-        from importlib import import_module
-
-        from manifestgen.project.builders import entry_of
-
-        if self._project.image is None:
-            raise ValueError("the project builds no image")
-        builder: Builder = import_module(entry_of(self._project.image).module).open_builder(self._project, self)
-        return builder
+        return open_builder(self._project, self)
 
     @_service
     def registry(self) -> Registry:
