@@ -1,7 +1,7 @@
 """The services of a project, for any program: adapters are chosen, imported and connected here, when first used.
 
 project = load(Path("my-model"))
-with Clouds(project) as services:
+with ProjectServices(project) as services:
     deploy(project, services)
 """
 
@@ -109,18 +109,18 @@ def project_beside(file: Path) -> Project | None:
 _Service = TypeVar("_Service")
 
 
-def _service(connect: Callable[[Clouds], _Service]) -> cached_property[_Service]:
+def _service(connect: Callable[[ProjectServices], _Service]) -> cached_property[_Service]:
     """A service that is connected when it is first used."""
 
-    def first_use(clouds: Clouds) -> _Service:
-        clouds._connecting()
-        return connect(clouds)
+    def first_use(services: ProjectServices) -> _Service:
+        services._connecting()
+        return connect(services)
 
     first_use.__doc__ = connect.__doc__
     return cached_property(first_use)
 
 
-class Clouds:
+class ProjectServices:
     """Implements `manifestgen.cloud.Services` with Azure; as a context manager it closes what it opened."""
 
     def __init__(
@@ -154,7 +154,7 @@ class Clouds:
         self._connecting = connecting
         self._credentials: dict[str, Credential] = {}
 
-    def __enter__(self) -> Clouds:
+    def __enter__(self) -> ProjectServices:
         return self
 
     def __exit__(

@@ -83,7 +83,7 @@ def command(
     from manifestgen.device.apply import Patience
     from manifestgen.images.build import Patience as BuildPatience
     from manifestgen.project import load, values
-    from manifestgen.services import Clouds
+    from manifestgen.services import ProjectServices
 
     loaded = load(project)
     if builder is not None:
@@ -115,7 +115,9 @@ def command(
         permit_fleet=fleet.permission(console, yes=yes),
         fleet=fleet.observer(lambda: services.hub.host, console),
     )
-    with Clouds(loaded, hub, enable_admin=enable_admin, create_token=create_token, report=console.progress) as services:
+    with ProjectServices(
+        loaded, hub, enable_admin=enable_admin, create_token=create_token, report=console.progress
+    ) as services:
         deployment = deploy(loaded, services, options=options, observer=observer)
     if deployment.plan is not None and deployment.outcome is not None:
         tell(deployment.plan, deployment.outcome, console, image=deployment.image)

@@ -17,7 +17,7 @@ from manifestgen.errors import DeniedError, InputError
 from manifestgen.project.load import Project, load
 from manifestgen.services import (
     CONNECTION_STRING,
-    Clouds,
+    ProjectServices,
     log_in,
     open_builder,
     open_distribution,
@@ -67,9 +67,11 @@ class TestHub:
 
     def test_this_process_is_asked_by_default(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(CONNECTION_STRING, STRING)
-        assert open_hub(None, project) == Clouds(project).hub == "HostName=fromtheenvironment.azure-devices.net"
-        assert Clouds(project, environ={}).hub == "fromtheproject.azure-devices.net by login"
-        assert Clouds(project, "given").hub == "given by login"
+        assert (
+            open_hub(None, project) == ProjectServices(project).hub == "HostName=fromtheenvironment.azure-devices.net"
+        )
+        assert ProjectServices(project, environ={}).hub == "fromtheproject.azure-devices.net by login"
+        assert ProjectServices(project, "given").hub == "given by login"
 
 
 class TestProject:
@@ -95,7 +97,7 @@ class TestBuilder:
         ("name", "kind"), [("package", PackageBuilder), ("container-image", ContainerImageBuilder)]
     )
     def test_it_is_the_one_that_the_project_names(self, project: Project, name: str, kind: type) -> None:
-        services = Clouds(project.built_by(name))
+        services = ProjectServices(project.built_by(name))
         assert isinstance(services.builder, kind)
         assert services.builder is services.builder
         assert isinstance(services.models, WorkspaceModels)
@@ -105,7 +107,7 @@ class TestBuilder:
             (tmp_path / "manifestgen.yaml").write_text(text)
             made = load(tmp_path)
             with pytest.raises(ValueError, match=r"builds no image|built elsewhere"):
-                open_builder(made, Clouds(made))
+                open_builder(made, ProjectServices(made))
 
     def test_azure_ml_builds_models_of_azure_ml_only(self, project: Project) -> None:
         builder = PackageBuilder(lambda: object())  # type: ignore[arg-type, return-value]
@@ -116,7 +118,7 @@ class TestBuilder:
 class TestConnections:
     def test_nothing_is_connected_before_it_is_used(self, project: Project) -> None:
         connected: list[int] = []
-        with Clouds(project, connecting=lambda: connected.append(1)) as services:
+        with ProjectServices(project, connecting=lambda: connected.append(1)) as services:
             assert connected == []
             first = services.distribution
             assert services.distribution is first
@@ -130,10 +132,10 @@ class TestConnections:
 
         closed: list[object] = []
         monkeypatch.setattr(ImageRegistries, "close", lambda self: closed.append(self))
-        with Clouds(project):
+        with ProjectServices(project):
             pass
         assert closed == []
-        with Clouds(project) as services:
+        with ProjectServices(project) as services:
             opened = services.distribution
         with open_distribution() as alone:
             pass

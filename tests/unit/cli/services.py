@@ -12,7 +12,7 @@ from manifestgen.project import Project
 
 @dataclass
 class Opened:
-    """Stands in for `manifestgen.services.Clouds`: gives the same services to every command.
+    """Stands in for `manifestgen.services.ProjectServices`: gives the same services to every command.
 
     Attributes:
         projects: for which they were asked for.

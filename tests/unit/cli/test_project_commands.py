@@ -42,7 +42,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
     for image in (AGENT, HUB, SCORER):
         services.push(image)
     made = Opened(services)
-    monkeypatch.setattr(services_module, "Clouds", made)
+    monkeypatch.setattr(services_module, "ProjectServices", made)
     monkeypatch.setattr(services_module, "open_hub", lambda host, project: services.hub)
     return made
 

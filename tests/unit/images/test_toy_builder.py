@@ -164,7 +164,7 @@ def test_the_command_line_takes_it(
         made.append(project)
         return services
 
-    monkeypatch.setattr(services_module, "Clouds", of)
+    monkeypatch.setattr(services_module, "ProjectServices", of)
     assert run(["image", str(project.root), "--builder", "toy", "--output", "json"]) == 0
     assert [one.image.builder for one in made if one.image is not None] == ["toy"]
     out, err = capsys.readouterr()
