@@ -15,7 +15,7 @@ from manifestgen.manifest.document import Document, read
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.project import Project
 from manifestgen.secret import Secret
-from manifestgen.services import Clouds, project_beside
+from manifestgen.services import ProjectServices, project_beside
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,6 @@ def _from_project(
     missing = [host for host in hosts if host not in found and is_asked_of_azure(project, host)]
     asked = {host: pulled.get(host.lower(), frozenset()) for host in missing}
     if asked:
-        known = Clouds(project, report=notice, environ=environ).credentials(asked)
+        known = ProjectServices(project, report=notice, environ=environ).credentials(asked)
         found |= {host: (known[host].username, known[host].password) for host in missing if host in known}
     return found

@@ -1,7 +1,7 @@
 """The services of a project, for any program: adapters are chosen, imported and connected here, when first used.
 
 project = load(Path("my-model"))
-with Clouds(project) as services:
+with ProjectServices(project) as services:
     deploy(project, services)
 """
 
@@ -20,7 +20,17 @@ from manifestgen.secret import Secret
 
 if TYPE_CHECKING:
     from manifestgen.azure.aml import Workspace
-    from manifestgen.cloud import Builder, Credential, Distribution, Hub, ModelSource, Registry, RegistryInfo, Vaults
+    from manifestgen.cloud import (
+        Builder,
+        Credential,
+        Distribution,
+        Hub,
+        ModelSource,
+        Registry,
+        RegistryInfo,
+        Services,
+        Vaults,
+    )
     from manifestgen.credentials.kept import Kept
     from manifestgen.project.load import Project
 
@@ -65,6 +75,18 @@ def open_distribution() -> Iterator[Distribution]:
         registries.close()
 
 
+def open_builder(project: Project, services: Services) -> Builder:
+    """The builder that a project's `image.builder` names. Raises ValueError if the project builds no image."""
+    from importlib import import_module
+
+    from manifestgen.project.builders import entry_of
+
+    if project.image is None:
+        raise ValueError("the project builds no image")
+    builder: Builder = import_module(entry_of(project.image).module).open_builder(project, services)
+    return builder
+
+
 def log_in() -> None:
     """Make sure that Azure gives this process a token. Raises DeniedError, CloudError."""
     from manifestgen.azure.auth import token
@@ -87,18 +109,18 @@ def project_beside(file: Path) -> Project | None:
 _Service = TypeVar("_Service")
 
 
-def _service(connect: Callable[[Clouds], _Service]) -> cached_property[_Service]:
+def _service(connect: Callable[[ProjectServices], _Service]) -> cached_property[_Service]:
     """A service that is connected when it is first used."""
 
-    def first_use(clouds: Clouds) -> _Service:
-        clouds._connecting()
-        return connect(clouds)
+    def first_use(services: ProjectServices) -> _Service:
+        services._connecting()
+        return connect(services)
 
     first_use.__doc__ = connect.__doc__
     return cached_property(first_use)
 
 
-class Clouds:
+class ProjectServices:
     """Implements `manifestgen.cloud.Services` with Azure; as a context manager it closes what it opened."""
 
     def __init__(
@@ -132,7 +154,7 @@ class Clouds:
         self._connecting = connecting
         self._credentials: dict[str, Credential] = {}
 
-    def __enter__(self) -> Clouds:
+    def __enter__(self) -> ProjectServices:
         return self
 
     def __exit__(
@@ -161,14 +183,7 @@ class Clouds:
     @_service
     def builder(self) -> Builder:
         """The builder that the project's `image.builder` names."""
-        from importlib import import_module
-
-        from manifestgen.project.builders import entry_of
-
-        if self._project.image is None:
-            raise ValueError("the project builds no image")
-        builder: Builder = import_module(entry_of(self._project.image).module).open_builder(self._project, self)
-        return builder
+        return open_builder(self._project, self)
 
     @_service
     def registry(self) -> Registry:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from manifestgen.cloud import Hub
     from manifestgen.credentials.rotation import DeviceOutcome, Login, Observer, Rotated, Target
     from manifestgen.project import Project
-    from manifestgen.services import Clouds
+    from manifestgen.services import ProjectServices
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _ids(file: Path) -> Iterator[str]:
 class Rotating:
     """One run of `credentials rotate`."""
 
-    clouds: Clouds
+    clouds: ProjectServices
     chosen: Chosen
     days: int
     in_use: str | None

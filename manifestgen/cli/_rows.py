@@ -146,11 +146,11 @@ def _renderer(source: Source, console: Console, *, force: bool) -> Renderer:
     from manifestgen.project.sections import Registry
     from manifestgen.render import inline_logins
     from manifestgen.rows.render import Renderer
-    from manifestgen.services import Clouds
+    from manifestgen.services import ProjectServices
 
     # Without a project, the credentials of private registries come from the environment.
     known = source.project or Project(Path(FILE_NAME), Path.cwd(), registry=Registry(credentials="env"))
-    clouds = Clouds(known, report=console.warn)
+    clouds = ProjectServices(known, report=console.warn)
     return Renderer(
         source.template,
         source.base,

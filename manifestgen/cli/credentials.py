@@ -48,11 +48,11 @@ def show(project: Path, image: str | None, console: Console) -> int:
     from manifestgen.credentials.overview import overview
     from manifestgen.project import load
     from manifestgen.report.credentials import standings_data, standings_text
-    from manifestgen.services import Clouds
+    from manifestgen.services import ProjectServices
     from manifestgen.state import state_folder
 
     loaded = load(project)
-    clouds = Clouds(loaded)
+    clouds = ProjectServices(loaded)
     now = _now()
     found = list(
         overview(
@@ -104,12 +104,12 @@ def create_token(
     from manifestgen.project import load
     from manifestgen.project.credentials import settings
     from manifestgen.render import named_hosts
-    from manifestgen.services import Clouds
+    from manifestgen.services import ProjectServices
     from manifestgen.state import state_folder
 
     loaded = load(project)
     manifest = _manifest(loaded, image)
-    clouds = Clouds(loaded)
+    clouds = ProjectServices(loaded)
     root, name, now = state_folder(), name_of(loaded), _now()
     made = {}
     for host, repositories in _token_hosts(loaded, manifest).items():
@@ -208,11 +208,11 @@ def rotate(
     from manifestgen.project import load
     from manifestgen.project.credentials import settings
     from manifestgen.report.credentials import rotation_data, rotation_text
-    from manifestgen.services import Clouds
+    from manifestgen.services import ProjectServices
 
     loaded = load(project)
     target = target_of(loaded, device_ids, file, deployment)
-    clouds = Clouds(loaded, hub)
+    clouds = ProjectServices(loaded, hub)
     rotating = Rotating(clouds, target, days or settings(loaded).days, in_use, timeout, console, yes=yes)
     rotated = []
     for host in _token_hosts(loaded, _manifest(loaded, image)):

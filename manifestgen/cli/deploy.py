@@ -88,7 +88,7 @@ def command(
     from manifestgen.device import apply as device
     from manifestgen.images.build import Patience as BuildPatience
     from manifestgen.project import load, values
-    from manifestgen.services import Clouds
+    from manifestgen.services import ProjectServices
 
     loaded = load(project)
     if builder is not None:
@@ -120,7 +120,9 @@ def command(
         proposal=lambda proposal: _deployment.show(proposal, console),
         fleet=_deployment.observer(console, yes=yes),
     )
-    with Clouds(loaded, hub, enable_admin=enable_admin, create_token=create_token, report=console.progress) as services:
+    with ProjectServices(
+        loaded, hub, enable_admin=enable_admin, create_token=create_token, report=console.progress
+    ) as services:
         deployment = deploy(loaded, services, options=options, observer=observer)
     if deployment.plan is not None and deployment.outcome is not None:
         _device.tell(deployment.plan, deployment.outcome, console, image=deployment.image)

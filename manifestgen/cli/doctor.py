@@ -23,11 +23,11 @@ def command(project: Path, device_id: str | None, hub: str | None, console: Cons
     """
     from manifestgen.doctor import examine
     from manifestgen.project.load import load
-    from manifestgen.services import Clouds, log_in
+    from manifestgen.services import ProjectServices, log_in
 
     loaded = load(project)
     rows = []
-    for row in examine(loaded, Clouds(loaded, hub), log_in, device_id):
+    for row in examine(loaded, ProjectServices(loaded, hub), log_in, device_id):
         rows.append(row)
         console.result(f"{styled(f'{row.state:<7}', fg=_COLORS[row.state])}  {row.subject}: {row.words}")
         if row.fix:

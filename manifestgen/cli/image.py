@@ -41,10 +41,10 @@ def command(
     from manifestgen.images.build import Patience, prepare
     from manifestgen.project import load
     from manifestgen.project.pending import exclusive
-    from manifestgen.services import Clouds
+    from manifestgen.services import ProjectServices
 
     loaded = load(project).built_by(builder)
-    services = Clouds(loaded, report=console.progress)
+    services = ProjectServices(loaded, report=console.progress)
     with exclusive(loaded.root):
         prepared = prepare(loaded, services, rebuild=rebuild, patience=Patience(timeout), report=reporter(console))
     lock = prepared.lock

@@ -51,11 +51,11 @@ def command(
     from manifestgen.cli._manifest import findings_reporter
     from manifestgen.project import load, values
     from manifestgen.render_file import Observer, Options, render_file
-    from manifestgen.services import Clouds
+    from manifestgen.services import ProjectServices
 
     loaded = load(project)
     given = values.given(files, sets)
-    with Clouds(loaded, report=console.warn, connecting=console.listen) as services:
+    with ProjectServices(loaded, report=console.warn, connecting=console.listen) as services:
         rendered = render_file(
             loaded,
             services,

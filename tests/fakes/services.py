@@ -12,6 +12,7 @@ from fakes.registry import FakeRegistry
 from fakes.vaults import FakeVaults
 
 from manifestgen.cloud import Builder, Credential
+from manifestgen.secret import Secret
 
 
 @dataclass
@@ -28,13 +29,23 @@ class FakeServices:
     registry: FakeRegistry = field(default_factory=lambda: FakeRegistry.of("fake"))
     distribution: FakeDistribution = field(default_factory=FakeDistribution)
     vaults: FakeVaults = field(default_factory=FakeVaults)
-    logins: dict[str, Credential] = field(default_factory=dict)
+    logins: dict[str, Credential] = field(
+        default_factory=lambda: {
+            "fake.azurecr.io": Credential("fake.azurecr.io", "fake", Secret("password-of-fake.azurecr.io"))
+        }
+    )
     asked: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.builds = FakeBuilder(self.models)
         self.builds.pushed = self.push
         self.builder: Builder = self.builds
+
+    def __enter__(self) -> FakeServices:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.distribution.close()
 
     def push(self, image: str, *platforms: str) -> None:
         """Put an image into its registry."""
