@@ -60,7 +60,7 @@ def _ids(file: Path) -> Iterator[str]:
                     raise InputError(row.problem, where=f"{file}:{row.line}", fix=row.fix)
                 yield row.device
         return
-    from manifestgen.project.files import read_text
+    from manifestgen.files import read_text
 
     lines = [line.partition("#")[0].strip() for line in read_text(file, "list of devices").splitlines()]
     found = [line for line in lines if line]

@@ -250,8 +250,8 @@ def _token_hosts(project: Project, manifest: Manifest) -> Mapping[str, frozenset
 def _write_lines(out: Path, logins: Mapping[str, tuple[str, object]], hosts: tuple[str, ...], console: Console) -> None:
     """User names and passwords as the source `file` reads them, for their owner only."""
     from manifestgen.cli.render import may_be_committed
+    from manifestgen.files import OWNER_ONLY, write_atomic
     from manifestgen.project.credentials import PASSWORD, USERNAME, variable_suffixes
-    from manifestgen.project.files import OWNER_ONLY, write_atomic
     from manifestgen.secret import Secret
 
     suffixes = variable_suffixes(hosts)

@@ -33,8 +33,8 @@ def command(device_id: str, out: str, secrets: str | None, hub: str | None, cons
     """
     from manifestgen.compare.export import export
     from manifestgen.device.apply import read_state
+    from manifestgen.files import OWNER_ONLY, PUBLIC, is_special, is_stdout, write_atomic
     from manifestgen.manifest.dump import dump
-    from manifestgen.project.files import OWNER_ONLY, PUBLIC, is_special, is_stdout, write_atomic
     from manifestgen.render import with_placeholders
 
     state = read_state(open_hub(hub, project_here()), device_id)

@@ -60,11 +60,11 @@ def command(
     image, and the lock file keeps what they say.
     """
     from manifestgen.cli._manifest import findings_reporter
+    from manifestgen.files import OWNER_ONLY, PUBLIC, is_special, write_atomic
     from manifestgen.gate import verify
     from manifestgen.manifest.document import read
     from manifestgen.manifest.dump import dump
     from manifestgen.project import load
-    from manifestgen.project.files import OWNER_ONLY, PUBLIC, is_special, write_atomic
     from manifestgen.project.lock import record
     from manifestgen.render import inline_logins, placeholders_for, render_project
 
@@ -150,7 +150,7 @@ def _pinned(manifest: Manifest, real: Manifest, console: Console) -> tuple[Manif
 
 def _target(project: Project, out: str | None) -> Path | None:
     """The file to write; None for stdout."""
-    from manifestgen.project.files import is_stdout
+    from manifestgen.files import is_stdout
 
     configured = project.manifest.output if project.manifest is not None else None
     target = Path(out) if out is not None else configured or project.path.parent / "deployment.json"

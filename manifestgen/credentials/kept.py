@@ -20,7 +20,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from manifestgen.errors import InputError
-from manifestgen.project.files import OWNER_ONLY, write_atomic
+from manifestgen.files import OWNER_ONLY, write_atomic
 from manifestgen.secret import Secret
 
 _FORMAT = 1

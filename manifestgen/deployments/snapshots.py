@@ -15,9 +15,9 @@ from urllib.parse import quote
 from manifestgen.cloud import Configuration
 from manifestgen.deployments.deployment import Deployment, of_configuration
 from manifestgen.errors import InputError
+from manifestgen.files import OWNER_ONLY, write_atomic
 from manifestgen.manifest.dump import dump
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.project.files import OWNER_ONLY, write_atomic
 
 #: Snapshots of one deployment that are kept; the oldest go first.
 KEPT: Final = 20

@@ -18,9 +18,9 @@ from urllib.parse import quote
 
 from manifestgen.compare.diff import diff
 from manifestgen.errors import InputError
+from manifestgen.files import OWNER_ONLY, write_atomic
 from manifestgen.manifest.dump import dump
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.project.files import OWNER_ONLY, write_atomic
 
 #: Snapshots of one device that are kept; the oldest go first.
 KEPT = 20

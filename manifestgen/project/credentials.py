@@ -15,7 +15,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from manifestgen.errors import InputError
-from manifestgen.project.files import read_text
+from manifestgen.files import read_text
 from manifestgen.project.load import Project
 from manifestgen.project.registry import DOCKER_HUB, comparable, source_in
 from manifestgen.project.sections import KeyVault, Registry, Source, VaultLogin

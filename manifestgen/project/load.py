@@ -13,9 +13,9 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_
 import msgspec
 
 from manifestgen.errors import InputError
+from manifestgen.files import read_text
 from manifestgen.project import source
 from manifestgen.project.expansion import Expansion, expand
-from manifestgen.project.files import read_text
 from manifestgen.project.registry import check_registry
 from manifestgen.project.sections import (
     Check,

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from manifestgen import files
 from manifestgen.errors import InputError
-from manifestgen.project import files
-from manifestgen.project.files import OWNER_ONLY, is_special, read_text, write_atomic
+from manifestgen.files import OWNER_ONLY, is_special, read_text, write_atomic
 
 posix = pytest.mark.skipif(os.name != "posix", reason="permissions and pipes of POSIX")
 
