@@ -5,7 +5,6 @@ Stops at the first step that fails; run it again to go on.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from manifestgen import __version__
 from manifestgen.check import Finding, summarize
 from manifestgen.cloud import Services
 from manifestgen.cloud.distribution import Distribution, Platform
+from manifestgen.credentials.logins import inline
 from manifestgen.deployments import replace as fleet
 from manifestgen.deployments.deployment import current, intended, model_of, name_of
 from manifestgen.deployments.proposal import Proposal, propose, verify_meetings
@@ -32,7 +32,7 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.project import lock
 from manifestgen.project.load import Project
 from manifestgen.project.pending import exclusive
-from manifestgen.render import inline_logins, render_project
+from manifestgen.render import render_project
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def deploy(
         reference = _image(project, services, observer, options)
         rendered = render_project(
             project,
-            inline_logins(project, os.environ, services.credentials),
+            inline(project.registry_settings, services.credentials),
             values=options.values,
             image=options.image,
         )

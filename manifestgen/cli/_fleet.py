@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
@@ -100,19 +99,19 @@ def _renderer(
     project: Project | None, template: Template, base: Mapping[str, Any], console: Console, *, force: bool
 ) -> Renderer:
     from manifestgen.cli._manifest import findings_reporter
+    from manifestgen.credentials.logins import inline
+    from manifestgen.credentials.section import RegistrySection
     from manifestgen.project.load import FILE_NAME, Project
-    from manifestgen.project.sections import Registry
-    from manifestgen.render import inline_logins
     from manifestgen.rows.shape import Renderer
     from manifestgen.services import Clouds
 
     # Without a project, the credentials of private registries come from the environment.
-    known = project or Project(Path(FILE_NAME), Path.cwd(), registry=Registry(credentials="env"))
+    known = project or Project(Path(FILE_NAME), Path.cwd(), registry=RegistrySection(credentials="env"))
     clouds = Clouds(known, report=console.warn)
     return Renderer(
         template,
         base,
-        inline_logins(known, os.environ, clouds.credentials),
+        inline(known.registry_settings, clouds.logins.find),
         ignore=known.check.ignore if known.check is not None else (),
         force=force,
         report=findings_reporter(console),

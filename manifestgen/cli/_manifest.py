@@ -67,23 +67,14 @@ def _from_project(
     project = project_beside(file)
     if project is None:
         return {}
-    from manifestgen.project.credentials import is_asked_of_azure, on_this_machine
-    from manifestgen.render import repositories
-    from manifestgen.render.registry import image_hosts
+    from manifestgen.manifest.registries import image_hosts, repositories
     from manifestgen.services import Clouds
 
-    # All of them: how variables are called depends on which other registries there are.
-    named = image_hosts(manifest)
-    logins = on_this_machine(project, tuple(named.values()), os.environ)
-    here = {host.lower(): (login.username, login.password) for host, login in logins.items()}
-    found = {host: here[host.lower()] for host in hosts if host.lower() in here}
-    pulled = repositories(manifest)
-    missing = [host for host in hosts if host not in found and is_asked_of_azure(project, host)]
-    asked = {host: pulled.get(host.lower(), frozenset()) for host in missing}
-    if asked:
-        known = Clouds(project, report=notice).credentials(asked)
-        found |= {host: (known[host].username, known[host].password) for host in missing if host in known}
-    return found
+    named, pulled = image_hosts(manifest), repositories(manifest)
+    asked = {named.get(host.lower(), host): pulled.get(host.lower(), frozenset()) for host in hosts}
+    known = Clouds(project, report=notice).logins.find(asked, beside=named.values())
+    logins = {host.lower(): (login.username, login.password) for host, login in known.items()}
+    return {host: logins[host.lower()] for host in hosts if host.lower() in logins}
 
 
 def _bytes(file: Path) -> bytes:
@@ -139,9 +130,8 @@ def warn_of_expiry(manifest: Manifest, project: Project | None, console: Console
 def _expiries(manifest: Manifest, project: Project | None) -> Iterator[str]:
     from datetime import datetime, timezone
 
-    from manifestgen.credentials.expiry import WARN_DAYS, warnings
+    from manifestgen.credentials.standing import WARN_DAYS, warnings
     from manifestgen.device.snapshots import state_folder
-    from manifestgen.project.credentials import settings
 
-    days = settings(project).warn_days if project is not None else WARN_DAYS
+    days = project.registry_settings.registry.warn_days if project is not None else WARN_DAYS
     yield from warnings(manifest.credentials().values(), state_folder(), datetime.now(timezone.utc), days)

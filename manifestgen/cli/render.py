@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,10 +14,10 @@ from manifestgen.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from manifestgen.credentials.source import Login
     from manifestgen.manifest.manifest import Manifest
     from manifestgen.project import Project
     from manifestgen.project.lock import LockedImage
-    from manifestgen.render import Login
 
 
 @click.command(
@@ -60,27 +59,31 @@ def command(
     image, and the lock file keeps what they say.
     """
     from manifestgen.cli._manifest import findings_reporter
+    from manifestgen.credentials.logins import inline as inline_logins
+    from manifestgen.credentials.logins import may_ask_azure, placeholders
     from manifestgen.files import OWNER_ONLY, PUBLIC, is_special, write_atomic
     from manifestgen.gate import verify
     from manifestgen.manifest.document import read
     from manifestgen.manifest.dump import dump
     from manifestgen.project import load
     from manifestgen.project.lock import record
-    from manifestgen.render import inline_logins, placeholders_for, render_project
+    from manifestgen.render import render_project
 
     loaded = load(project)
     target = _target(loaded, out)
     shown = target is None or is_special(target)
     inline = secrets == "inline" or (secrets is None and not shown)
 
-    def azure(hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Login]:
+    def find(hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Login]:
         from manifestgen.cli._console import listen_to_adapters
         from manifestgen.services import Clouds
 
-        listen_to_adapters()
-        return Clouds(loaded, report=console.warn).credentials(hosts)
+        if may_ask_azure(hosts, loaded.registry_settings):
+            listen_to_adapters()
+        return Clouds(loaded, report=console.warn).logins.find(hosts)
 
-    logins = inline_logins(loaded, os.environ, azure) if inline else placeholders_for(loaded)
+    real_logins = inline_logins(loaded.registry_settings, find)
+    logins = real_logins if inline else placeholders(loaded.registry_settings)
     values = values_of(files, sets)
     rendered = render_project(loaded, logins, values=values, image=image)
     if rendered.secret and not inline:
@@ -94,7 +97,7 @@ def command(
     if pin if pin is not None else loaded.manifest is not None and loaded.manifest.pin:
         real = manifest
         if not inline:
-            real = render_project(loaded, inline_logins(loaded, os.environ, azure), values=values, image=image).manifest
+            real = render_project(loaded, real_logins, values=values, image=image).manifest
         manifest, locked = _pinned(manifest, real, console)
     text = dump(manifest.content)
     ignored = loaded.check.ignore if loaded.check is not None else ()

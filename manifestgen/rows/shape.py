@@ -27,10 +27,10 @@ from manifestgen.manifest import twin
 from manifestgen.manifest.document import Document, Kind, read
 from manifestgen.manifest.dump import compact, dump
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.registries import image_hosts
 from manifestgen.manifest.section import DESIRED
 from manifestgen.project.values import merge
 from manifestgen.render import Login, Template
-from manifestgen.render.registry import image_hosts
 from manifestgen.render.splice import to_json
 from manifestgen.rows.opaque import CLEAN, NUMBERS, PLACES, Opaque, OpaqueEnvironment, Touched
 from manifestgen.rows.rows import Row

@@ -1,14 +1,15 @@
-"""One device gets the new password: its own manifest with nothing else changed, and then it is waited for."""
+"""Devices as the target of a password rotation: each keeps its own manifest, in which only the password changes."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
+from typing import Any
 
-from manifestgen.cloud import Hub, Twin
-from manifestgen.credentials.rotation.entry import Login
+from manifestgen.cloud import Hub
+from manifestgen.credentials.rotation import DeviceOutcome, Login
 from manifestgen.device.apply import Patience, apply, wait
 from manifestgen.device.plan import DeviceState, plan
 from manifestgen.errors import DeniedError, FoundError, ManifestgenError, NotFoundError
@@ -17,32 +18,74 @@ from manifestgen.manifest.document import read
 from manifestgen.manifest.dump import dump
 from manifestgen.manifest.manifest import Manifest
 
+# Devices that are changed and waited for at the same time; a hub of the smallest tier takes five times as many calls.
+_WORKERS = 8
 # A device that somebody else changes at the same time is read and changed again.
 _ATTEMPTS = 3
 _SYSTEM = ("$edgeAgent", "$edgeHub")
 
-State = Literal["rotated", "unaffected", "offline", "unhealthy", "failed"]
-
 
 @dataclass(frozen=True)
-class DeviceOutcome:
-    """How a device ended up.
+class Devices:
+    """Devices as the target of a rotation.
 
     Attributes:
-        state: `rotated`: it runs healthy with the new password. `unaffected`: it does not use the token. `offline`: it
-            gets the new password when it connects. `unhealthy`: it has the new password and does not come to run.
-            `failed`: the new password could not be set.
-        words: why.
-        changed: whether this run set the new password.
+        hub: that they are registered in.
+        ids: of the devices.
+        report: receives each device's outcome.
+        patience: with each device's rollout.
+        workers: devices that are changed at the same time.
     """
 
-    device: str
-    state: State
-    words: str = ""
-    changed: bool = False
+    hub: Hub
+    ids: Sequence[str]
+    report: Callable[[DeviceOutcome], None] = lambda outcome: None
+    patience: Patience = field(default_factory=Patience)
+    workers: int = _WORKERS
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    @property
+    def words(self) -> str:
+        """How many they are."""
+        return "1 device" if len(self._each) == 1 else f"{len(self._each)} devices"
+
+    def contents(self) -> Iterator[Mapping[str, Any]]:
+        """The manifest of each device. Raises NotFoundError if none of them is there."""
+        missing: list[NotFoundError] = []
+        for one in self._each:
+            try:
+                yield _state_of(self.hub, one).content
+            except NotFoundError as error:
+                missing.append(error)  # reported as the outcome of this device
+        if missing and len(missing) == len(self._each):
+            raise missing[0]
+
+    def move(self, login: Login) -> Sequence[DeviceOutcome]:
+        """Move the devices to the login, several at a time."""
+        each = self._each
+        pool = ThreadPoolExecutor(max(1, min(self.workers, len(each))))
+        outcomes: dict[str, DeviceOutcome] = {}
+        try:
+            moving = [
+                pool.submit(_move, self.hub, one, login, self.patience, clock=self.clock, sleep=self.sleep)
+                for one in each
+            ]
+            for done in as_completed(moving):
+                outcome = done.result()
+                outcomes[outcome.device] = outcome
+                self.report(outcome)
+        finally:
+            # After Ctrl-C, devices that were not started are not waited for.
+            pool.shutdown(wait=False, cancel_futures=True)
+        return [outcomes[one] for one in each]
+
+    @property
+    def _each(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.ids))
 
 
-def move(
+def _move(
     hub: Hub,
     device: str,
     login: Login,
@@ -59,7 +102,7 @@ def move(
     changed = False
     try:
         for attempt in range(1, _ATTEMPTS + 1):
-            state = state_of(hub, device)
+            state = _state_of(hub, device)
             if not login.passwords_in(state.content):
                 return DeviceOutcome(device, "unaffected", f"it has no credential of {login.username}")
             try:
@@ -80,7 +123,7 @@ def move(
     return DeviceOutcome(device, "rotated", changed=changed)
 
 
-def state_of(hub: Hub, device: str) -> DeviceState:
+def _state_of(hub: Hub, device: str) -> DeviceState:
     """A device with the two twins that a rotation may touch; the twins of its modules stay as they are.
 
     Raises:
@@ -89,15 +132,6 @@ def state_of(hub: Hub, device: str) -> DeviceState:
     found = hub.device(device)
     twins = {name: twin for name in _SYSTEM if (twin := hub.module_twin(device, name)) is not None}
     return DeviceState(hub.host, found, twins)
-
-
-def has_taken(agent: Twin, login: Login) -> bool:
-    """Whether a device has confirmed that it took a manifest with the new password, and no other since.
-
-    edgeAgent reports the version of the desired properties that it last understood.
-    """
-    content = {"modulesContent": {"$edgeAgent": {"properties.desired": dict(agent.desired)}}}
-    return login.is_in(content) and agent.reported.get("lastDesiredVersion") == agent.desired_version
 
 
 def _set(hub: Hub, state: DeviceState, login: Login) -> bool:
