@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from manifestgen.credentials.expiry import is_near, warning
 from manifestgen.credentials.placeholders import Placeholder
 from manifestgen.credentials.placeholders import placeholders as placeholders_for
-from manifestgen.credentials.section import NEVER_PRIVATE
+from manifestgen.credentials.section import NEVER_PRIVATE, names
 from manifestgen.credentials.source import Inputs, Login, Settings, Wanted
 from manifestgen.credentials.sources import SOURCES
 from manifestgen.credentials.sources.token import Token
@@ -76,10 +76,10 @@ class Logins:
 
 def wanted_of(hosts: Mapping[str, frozenset[str]], settings: Settings, beside: Iterable[str] = ()) -> Iterable[Wanted]:
     """What is wanted for registry hosts; see `Logins.find`."""
-    names = suffixes((*hosts, *beside))
+    named = suffixes((*hosts, *beside))
     for host, pulled in hosts.items():
         if host.lower() != NEVER_PRIVATE:
-            yield Wanted(host, names[host], pulled, _is_required(host, settings))
+            yield Wanted(host, named[host], pulled, _is_required(host, settings))
 
 
 def may_ask_azure(hosts: Mapping[str, frozenset[str]], settings: Settings) -> bool:
@@ -152,4 +152,4 @@ def placeholders(settings: Settings | None = None) -> Callable[[Manifest], Mappi
 
 
 def _is_required(host: str, settings: Settings) -> bool:
-    return is_private(host) or settings.registry.names(host)
+    return is_private(host) or names(settings.registry, host)

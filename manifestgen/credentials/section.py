@@ -1,6 +1,6 @@
-"""The section `registry` of the project file: which source each registry has, and what the sources need to know.
+"""The section `registry` of the project file: the keys that all sources share and those of each source.
 
-Its keys are those below and those of the sources, so that a new source brings its own.
+It is made from the table of sources, so a new source brings its keys, its JSON Schema and its checks along.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -8,39 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from msgspec import Meta, Struct, defstruct, field
 
 from manifestgen.credentials.hosts import check_host, comparable
-from manifestgen.credentials.source import Where
+from manifestgen.credentials.source import Registry, Where
 from manifestgen.credentials.sources import SOURCES
 
 _CHOICE: Any = Literal
 
+_DOC = "What a device logs in to the registries of its images with."
 #: Holds no private images: whatever a source has for it, no device needs it.
 NEVER_PRIVATE = "mcr.microsoft.com"
-
-
-class Registry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a device logs in to the registries of its images with."""
-
-    credentials: str = "admin"
-    sources: dict[str, str] = field(default_factory=dict)
-    warn_days: int = 14
-
-    def source_of(self, host: str) -> str:
-        """Name of the source of a registry: the one in `sources`, or else the one for all."""
-        named = (source for name, source in self.sources.items() if comparable(name) == comparable(host))
-        return next(named, self.credentials)
-
-    def uses(self, source: str) -> bool:
-        """Whether a registry may have this source."""
-        return source == self.credentials or source in self.sources.values()
-
-    def names(self, host: str) -> bool:
-        """Whether the section names this very registry: then it gets a login, even if it is a public one."""
-        named = [*self.sources, *(name for source in SOURCES.values() for name in source.hosts(self))]
-        return host.lower() != NEVER_PRIVATE and comparable(host) in map(comparable, named)
-
-    def setting(self, key: str) -> Any:
-        """The value of a key that belongs to a source."""
-        return getattr(self, key)
 
 
 def _with_settings() -> type[Struct]:
@@ -73,15 +48,21 @@ def _with_settings() -> type[Struct]:
     own = [(key, *kind) for source in SOURCES.values() for key, kind in source.settings.items()]
     return defstruct(
         "Registry", [*shared, *own], bases=(Registry,), frozen=True, forbid_unknown_fields=True, kw_only=True,
-        namespace={"__doc__": Registry.__doc__}, module=__name__,
+        namespace={"__doc__": _DOC}, module=__name__,
     )  # fmt: skip
 
 
 if TYPE_CHECKING:
-    #: `Registry` with the keys of all sources.
+    #: `Registry` with the keys of all sources; see `Registry.setting`.
     RegistrySection = Registry
 else:
     RegistrySection = _with_settings()
+
+
+def names(registry: Registry, host: str) -> bool:
+    """Whether the section names this very registry: then it gets a login, even if it is a public one."""
+    named = [*registry.sources, *(name for source in SOURCES.values() for name in source.hosts(registry))]
+    return host.lower() != NEVER_PRIVATE and comparable(host) in map(comparable, named)
 
 
 def check(registry: Registry, where: Where) -> None:

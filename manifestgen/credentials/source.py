@@ -12,20 +12,47 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 from manifestgen.credentials.expiry import is_near
+from manifestgen.credentials.hosts import comparable
 from manifestgen.errors import InputError, ManifestgenError
 from manifestgen.secret import Secret
 
 if TYPE_CHECKING:
     from manifestgen.cloud import RegistryInfo, Services
-    from manifestgen.credentials.section import Registry
 
 #: The place in the project file of a key of the section `registry`, for messages.
 Where = Callable[..., str]
 
 State = Literal["ok", "warning", "failed", "skipped"]
+
+
+class Registry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a device logs in to the registries of its images with.
+
+    Attributes:
+        credentials: name of the source of every registry that is not in `sources`.
+        sources: registry host, as images name it, to the name of its source.
+        warn_days: warn of passwords that expire in fewer days than these.
+    """
+
+    credentials: str = "admin"
+    sources: dict[str, str] = field(default_factory=dict)
+    warn_days: int = 14
+
+    def source_of(self, host: str) -> str:
+        """Name of the source of a registry: the one in `sources`, or else the one for all."""
+        named = (source for name, source in self.sources.items() if comparable(name) == comparable(host))
+        return next(named, self.credentials)
+
+    def uses(self, source: str) -> bool:
+        """Whether a registry may have this source."""
+        return source == self.credentials or source in self.sources.values()
+
+    def setting(self, key: str) -> Any:
+        """The value of a key that belongs to a source, see `Source.settings`."""
+        return getattr(self, key)
 
 
 class Settings(Struct, frozen=True):

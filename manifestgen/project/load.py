@@ -13,8 +13,8 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_
 import msgspec
 
 from manifestgen.credentials import section as registry_section
-from manifestgen.credentials.section import Registry, RegistrySection
-from manifestgen.credentials.source import Settings
+from manifestgen.credentials.section import RegistrySection
+from manifestgen.credentials.source import Registry, Settings
 from manifestgen.credentials.sources import SOURCES
 from manifestgen.errors import InputError
 from manifestgen.files import read_text

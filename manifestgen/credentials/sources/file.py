@@ -6,19 +6,16 @@ import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
 from manifestgen.credentials import variables
 from manifestgen.credentials.hosts import comparable
-from manifestgen.credentials.source import Inputs, Login, Settings, Source, Wanted, Where
+from manifestgen.credentials.source import Inputs, Login, Registry, Settings, Source, Wanted, Where
 from manifestgen.errors import InputError
 from manifestgen.files import read_text
 from manifestgen.secret import Secret
-
-if TYPE_CHECKING:
-    from manifestgen.credentials.section import Registry
 
 _MAX_BYTES: Final = 1024 * 1024
 # What `az acr login` logs Docker in as: its password is a token that lives for a few hours.

@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta, Struct, field, structs
 
 from manifestgen.credentials.hosts import check_host, comparable
-from manifestgen.credentials.source import Inputs, Login, Settings, Source, Standing, Wanted, Where
+from manifestgen.credentials.source import Inputs, Login, Registry, Settings, Source, Standing, Wanted, Where
 from manifestgen.errors import InputError
 from manifestgen.secret import Secret
 
 if TYPE_CHECKING:
     from manifestgen.cloud import VaultSecret
-    from manifestgen.credentials.section import Registry
 
 _Text = Annotated[str, Meta(min_length=1)]
 _SecretName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,127}$")]

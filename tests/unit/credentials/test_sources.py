@@ -9,6 +9,7 @@ import pytest
 from fakes.credential_inputs import inputs_of
 
 from manifestgen.credentials.logins import Logins, may_ask_azure
+from manifestgen.credentials.section import names
 from manifestgen.credentials.source import Login, Wanted
 from manifestgen.credentials.sources.file import read
 from manifestgen.credentials.sources.keyvault import VaultLogin, assigned
@@ -189,7 +190,7 @@ def test_each_registry_has_the_source_that_is_named_for_it_or_else_the_common_on
     hosts = ["acme.azurecr.io", HUB, "docker.io", "index.docker.io", "$upstream:443", "$upstream:444", "GHCR.io"]
     registry = project.registry_settings.registry
     assert [registry.source_of(host) for host in hosts] == ["token", "env", "env", "env", "env", "token", "admin"]
-    assert [registry.names(host) for host in hosts] == [False, True, True, True, True, False, True]
+    assert [names(registry, host) for host in hosts] == [False, True, True, True, True, False, True]
     assert project_of(tmp_path, "").registry_settings.registry.source_of(ACME) == "admin"
 
 
@@ -223,7 +224,7 @@ def test_each_registry_has_the_secret_that_is_named_for_it_or_else_the_common_on
     )
     settings = project.registry_settings
     assert may_ask_azure({ACME: NOTHING}, settings)
-    assert [settings.registry.names(host) for host in (HUB, ACME)] == [True, False]
+    assert [names(settings.registry, host) for host in (HUB, ACME)] == [True, False]
     assert on_this_machine(project, [ACME], {"ACR_USERNAME_ACME": "u", "ACR_PASSWORD_ACME": "p"}) == {}
     assert assigned([HUB, ACME, "Acme.azurecr.io"], settings) == {
         HUB: VaultLogin(name="hub-pwd", username="bot"),
