@@ -5,7 +5,6 @@ Stops at the first step that fails; run again, it resumes.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from manifestgen import __version__
 from manifestgen.check import Finding, summarize
 from manifestgen.cloud import Services
 from manifestgen.cloud.distribution import Platform
+from manifestgen.credentials.logins import inline
 from manifestgen.deployments import replace as fleet
 from manifestgen.deployments.counts import Progress
 from manifestgen.deployments.deployment import Deployment as Wanted
@@ -35,7 +35,7 @@ from manifestgen.project import lock
 from manifestgen.project.load import Project
 from manifestgen.project.pending import exclusive
 from manifestgen.project.sections import Target
-from manifestgen.render import Rendered, inline_logins, render_project
+from manifestgen.render import Rendered, render_project
 from manifestgen.state import state_folder
 from manifestgen.target import Observer as TargetObserver
 from manifestgen.target import Outcome, Patience
@@ -125,7 +125,6 @@ def deploy(
     *,
     options: Options | None = None,
     observer: Observer | None = None,
-    environ: Mapping[str, str] | None = None,
 ) -> Deployment:
     """Bring a project to its device, or to the devices of its automatic deployment.
 
@@ -134,13 +133,11 @@ def deploy(
         services: of the project, such as `manifestgen.services`.
         options: what it may do.
         observer: callbacks.
-        environ: the environment variables, for registry credentials; None for those of this process.
 
     Raises:
         ManifestgenError: the step that failed. What earlier steps did stays, and the next run continues from there.
     """
-    environ = os.environ if environ is None else environ
-    job = _Job(project, services, options or Options(), observer or Observer(), environ)
+    job = _Job(project, services, options or Options(), observer or Observer())
     target = _target(job)
     with exclusive(project.root):
         reference = _image(job)
@@ -156,7 +153,6 @@ class _Job:
     services: Services
     options: Options
     observer: Observer
-    environ: Mapping[str, str]
 
     @property
     def pins(self) -> bool:
@@ -168,7 +164,7 @@ class _Job:
 
     @property
     def state(self) -> Path:
-        return self.options.state or state_folder(self.environ)
+        return self.options.state or state_folder()
 
 
 @dataclass(frozen=True)
@@ -234,7 +230,7 @@ def _built(prepared: Prepared) -> str:
 
 def _rendered(job: _Job) -> _Manifest:
     """The manifest with its credentials, and with digests if the project pins them."""
-    logins = inline_logins(job.project, job.environ, job.services.credentials)
+    logins = inline(job.project.registry_settings, job.services.credentials)
     rendered = render_project(job.project, logins, values=job.options.values, image=job.options.image)
     found = _pinned(job, rendered.manifest) if job.pins else _Manifest(rendered.manifest, None)
     job.observer.step("render", _summary(rendered, pinned=job.pins))

@@ -63,11 +63,10 @@ def read_manifest_file(data: bytes, file: Path, environ: Mapping[str, str] | Non
 
 def expiry_warnings(manifest: Manifest, project: Project | None) -> Iterator[str]:
     """Passwords of tokens in a manifest that expire soon, as far as this machine knows them; nothing is asked."""
-    from manifestgen.credentials.expiry import WARN_DAYS, warnings
-    from manifestgen.project.credentials import settings
+    from manifestgen.credentials.standing import WARN_DAYS, warnings
     from manifestgen.state import state_folder
 
-    days = settings(project).warn_days if project is not None else WARN_DAYS
+    days = project.registry_settings.registry.warn_days if project is not None else WARN_DAYS
     yield from warnings(manifest.credentials().values(), state_folder(), datetime.now(timezone.utc), days)
 
 
@@ -88,19 +87,10 @@ def _from_project(
     project = project_beside(file)
     if project is None:
         return {}
-    from manifestgen.project.credentials import is_asked_of_azure, on_this_machine
-    from manifestgen.render import repositories
-    from manifestgen.render.registry import image_hosts
+    from manifestgen.manifest.registries import image_hosts, repositories
 
-    # All of them: how variables are called depends on which other registries there are.
-    named = image_hosts(manifest)
-    logins = on_this_machine(project, tuple(named.values()), environ)
-    here = {host.lower(): (login.username, login.password) for host, login in logins.items()}
-    found = {host: here[host.lower()] for host in hosts if host.lower() in here}
-    pulled = repositories(manifest)
-    missing = [host for host in hosts if host not in found and is_asked_of_azure(project, host)]
-    asked = {host: pulled.get(host.lower(), frozenset()) for host in missing}
-    if asked:
-        known = ProjectServices(project, report=notice, environ=environ).credentials(asked)
-        found |= {host: (known[host].username, known[host].password) for host in missing if host in known}
-    return found
+    named, pulled = image_hosts(manifest), repositories(manifest)
+    asked = {named.get(host.lower(), host): pulled.get(host.lower(), frozenset()) for host in hosts}
+    known = ProjectServices(project, report=notice, environ=environ).logins.find(asked, beside=named.values())
+    logins = {host.lower(): (login.username, login.password) for host, login in known.items()}
+    return {host: logins[host.lower()] for host in hosts if host.lower() in logins}

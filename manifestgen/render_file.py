@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from manifestgen import __version__
+from manifestgen.credentials.logins import inline as real_logins
+from manifestgen.credentials.logins import placeholders
 from manifestgen.errors import InputError
+from manifestgen.files import OWNER_ONLY, PUBLIC, git_would_commit, is_special, is_stdout, write_atomic
 from manifestgen.gate import require_no_errors
 from manifestgen.manifest.document import Document, of_manifest
 from manifestgen.manifest.dump import dump
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.project import Project
-from manifestgen.project.files import OWNER_ONLY, PUBLIC, git_would_commit, is_special, is_stdout, write_atomic
 from manifestgen.project.lock import LockedImage, record
-from manifestgen.render import Logins, Rendered, inline_logins, placeholders_for, render_project
+from manifestgen.render import Logins, Rendered, render_project
 
 if TYPE_CHECKING:
     from manifestgen.check import Finding
@@ -78,7 +79,6 @@ def render_file(
     services: Services,
     options: Options | None = None,
     observer: Observer | None = None,
-    environ: Mapping[str, str] | None = None,
 ) -> RenderedFile:
     """Render the manifest of a project, check it, and write it unless it is for stdout.
 
@@ -89,13 +89,12 @@ def render_file(
         services: of the project; asked for credentials and digests if the manifest needs them.
         options: how.
         observer: callbacks.
-        environ: the environment variables, for registry credentials; None for those of this process.
 
     Raises:
         ManifestgenError: it cannot be rendered, has errors, would show a secret on stdout, or cannot be written.
     """
     options, observer = options or Options(), observer or Observer()
-    job = _Job(project, services, options, os.environ if environ is None else environ)
+    job = _Job(project, services, options)
     rendered = job.render(inline=job.inline)
     if rendered.secret and not job.inline:
         raise InputError(
@@ -121,7 +120,6 @@ class _Job:
     project: Project
     services: Services
     options: Options
-    environ: Mapping[str, str]
 
     @property
     def target(self) -> Path | None:
@@ -145,9 +143,8 @@ class _Job:
         return self.project.manifest is not None and self.project.manifest.pin
 
     def render(self, *, inline: bool) -> Rendered:
-        logins: Logins = placeholders_for(self.project)
-        if inline:
-            logins = inline_logins(self.project, self.environ, lambda hosts: self.services.credentials(hosts))
+        settings = self.project.registry_settings
+        logins: Logins = real_logins(settings, self.services.credentials) if inline else placeholders(settings)
         return render_project(self.project, logins, values=self.options.values, image=self.options.image)
 
 

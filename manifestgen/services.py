@@ -8,7 +8,7 @@ with ProjectServices(project) as services:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
         Services,
         Vaults,
     )
-    from manifestgen.credentials.kept import Kept
+    from manifestgen.credentials.logins import Logins
+    from manifestgen.credentials.source import Inputs
     from manifestgen.project.load import Project
 
 CONNECTION_STRING = "IOTHUB_CONNECTION_STRING"
@@ -152,7 +153,6 @@ class ProjectServices:
         self._report = report
         self._environ = os.environ if environ is None else environ
         self._connecting = connecting
-        self._credentials: dict[str, Credential] = {}
 
     def __enter__(self) -> ProjectServices:
         return self
@@ -212,91 +212,42 @@ class ProjectServices:
         return open_hub(self._host, self._project, self._environ)
 
     def credentials(self, hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Credential]:
-        """A registry credential for each host, from the sources that the project file names; asked for once."""
-        wanted = {host: repositories for host, repositories in hosts.items() if host not in self._credentials}
-        if wanted:
-            self._credentials.update(self._fetch(wanted))
-        return self._credentials
+        """The credential for each registry host that has one; each is looked up once. See `Logins.find`."""
+        from manifestgen.cloud import Credential
+
+        found = self.logins.find(hosts)
+        return {host: Credential(host, login.username, login.password) for host, login in found.items()}
 
     def registry_of(self, host: str) -> RegistryInfo:
         """The Azure container registry that answers under a host. Raises NotFoundError."""
-        from manifestgen.credentials import find
+        return self.inputs.registry_of(host)
 
-        return find(host, self.registry, self._workspace_registry)
-
-    def _fetch(self, hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Credential]:
-        from manifestgen.cloud import Credential
-        from manifestgen.credentials import admin_credentials, token_credentials
-        from manifestgen.credentials.token import name_of
-        from manifestgen.project.credentials import on_this_machine, source_of
-        from manifestgen.state import state_folder
-
-        logins = on_this_machine(self._project, tuple(hosts), self._environ)
-        found = {host: Credential(host, login.username, login.password) for host, login in logins.items()}
-        missing = {host: source_of(self._project, host) for host in hosts if host not in found}
-        tokens = [host for host, source in missing.items() if source == "token"]
-        found |= token_credentials(
-            tokens, name_of(self._project), root=state_folder(), make_missing=lambda host: self._made(host, hosts[host])
-        )
-        for host in tokens:
-            self._warn(host)
-        admins = [host for host, source in missing.items() if source == "admin"]
-        found |= (
-            admin_credentials(
-                admins, self.registry, self._workspace_registry, enable_admin=self._enable_admin, report=self._report
-            )
-            if admins
-            else {}
-        )
-        in_vault = [host for host, source in missing.items() if source == "keyvault"]
-        return found | self._from_vault(in_vault) if in_vault else found
-
-    def _from_vault(self, hosts: Sequence[str]) -> dict[str, Credential]:
+    @cached_property
+    def inputs(self) -> Inputs:
+        """What the sources of registry credentials may look at and do."""
         from datetime import datetime, timezone
 
-        from manifestgen.credentials.vault import expiry_warning, vault_credentials
-        from manifestgen.project.credentials import source_of, vault_logins
+        from manifestgen.credentials.source import Inputs
 
-        # Whether the vault's one secret is for one registry, too, is a question about all that were asked for.
-        earlier = [host for host in self._credentials if source_of(self._project, host) == "keyvault"]
-        vault_logins(self._project, [*earlier, *hosts])
-        now = datetime.now(timezone.utc)
-        found = vault_credentials(hosts, self._project, self.vaults, now=now)
-        for one in found.values():
-            if words := expiry_warning(one, self._project, now):
-                self._report(words)
-        return {host: one.credential for host, one in found.items()}
+        def state() -> Path:
+            from manifestgen.state import state_folder
 
-    def _warn(self, host: str) -> None:
-        """Report a token's password that expires soon."""
-        from datetime import datetime, timezone
+            return state_folder(self._environ)
 
-        from manifestgen.credentials import expiry, kept
-        from manifestgen.credentials.token import name_of
-        from manifestgen.project.credentials import settings
-        from manifestgen.state import state_folder
-
-        name = name_of(self._project)
-        known = kept.latest(state_folder(), host, name)
-        days = settings(self._project).warn_days
-        if known and (words := expiry.warning(name, host, known.expiry, datetime.now(timezone.utc), days)):
-            self._report(words)
-
-    def _made(self, host: str, repositories: frozenset[str]) -> Kept | None:
-        """The password of a token that is made for this; None unless that was asked for."""
-        if not self._create_token or not repositories:
-            return None
-        from manifestgen.credentials.token import make, name_of
-        from manifestgen.project.credentials import settings
-        from manifestgen.state import state_folder
-
-        days = settings(self._project).days
-        made = make(
-            self.registry, self.registry_of(host), name_of(self._project), repositories, root=state_folder(), days=days
+        return Inputs(
+            settings=self._project.registry_settings,
+            services=self,
+            environ=self._environ,
+            state_folder=state,
+            now=datetime.now(timezone.utc),
+            enable_admin=self._enable_admin,
+            create_token=self._create_token,
+            report=self._report,
         )
-        for note in made.notes:
-            self._report(note)
-        return made.kept
 
-    def _workspace_registry(self) -> str | None:
-        return self.builder.registry_id() if self._project.builds else None
+    @cached_property
+    def logins(self) -> Logins:
+        """The logins of the project's registries."""
+        from manifestgen.credentials.logins import Logins
+
+        return Logins(self.inputs)

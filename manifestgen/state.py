@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import quote
 
 from manifestgen.errors import InputError
+from manifestgen.files import OWNER_ONLY, write_atomic
 from manifestgen.manifest.dump import dump
-from manifestgen.project.files import OWNER_ONLY, write_atomic
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -142,19 +141,19 @@ def apply(
 
 def _renderer(source: Source, console: Console, *, force: bool) -> Renderer:
     from manifestgen.cli._manifest import findings_reporter
+    from manifestgen.credentials.logins import inline
+    from manifestgen.credentials.section import RegistrySection
     from manifestgen.project.load import FILE_NAME, Project
-    from manifestgen.project.sections import Registry
-    from manifestgen.render import inline_logins
     from manifestgen.rows.render import Renderer
     from manifestgen.services import ProjectServices
 
     # Without a project, the credentials of private registries come from the environment.
-    known = source.project or Project(Path(FILE_NAME), Path.cwd(), registry=Registry(credentials="env"))
-    clouds = ProjectServices(known, report=console.warn)
+    known = source.project or Project(Path(FILE_NAME), Path.cwd(), registry=RegistrySection(credentials="env"))
+    services = ProjectServices(known, report=console.warn)
     return Renderer(
         source.template,
         source.base,
-        inline_logins(known, os.environ, clouds.credentials),
+        inline(known.registry_settings, services.credentials),
         ignore=tuple(known.check.ignore) if known.check is not None else (),
         force=force,
         report=findings_reporter(console),

@@ -9,12 +9,10 @@ import click
 
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
-from manifestgen.errors import FoundError, InputError
+from manifestgen.errors import FoundError, InputError, Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
+    from manifestgen.credentials.rotation import Observer
     from manifestgen.manifest.manifest import Manifest
     from manifestgen.project import Project
 
@@ -43,32 +41,22 @@ def show(project: Path, image: str | None, console: Console) -> int:
     Source, user name, expiry, whether the admin user is on; never a password. Exit code 1 if a
     device could not log in.
     """
-    import os
-
-    from manifestgen.credentials.overview import overview
+    from manifestgen.credentials.logins import hosts_of
+    from manifestgen.credentials.standing import standings
     from manifestgen.project import load
     from manifestgen.report.credentials import standings_data, standings_text
     from manifestgen.services import ProjectServices
-    from manifestgen.state import state_folder
 
     loaded = load(project)
-    clouds = ProjectServices(loaded)
-    now = _now()
-    found = list(
-        overview(
-            loaded,
-            _manifest(loaded, image),
-            lambda: clouds.registry,
-            clouds.registry_of,
-            lambda: clouds.vaults,
-            os.environ,
-            state_folder(),
-            now,
-        )
-    )
-    console.result(standings_text(found, now))
-    console.document(standings_data(found, now))
-    return 0 if all(one.usable for one in found) else FoundError.exit_code
+    inputs = ProjectServices(loaded).inputs
+    found = list(standings(hosts_of(_manifest(loaded, image)), inputs))
+    for one in found:
+        if one.mistake is not None:
+            raise one.mistake
+    console.result(standings_text(found, inputs.now))
+    console.document(standings_data(found, inputs.now))
+    days = inputs.settings.registry.warn_days
+    return FoundError.exit_code if any(one.state(inputs.now, days) == "failed" for one in found) else 0
 
 
 @command.command(
@@ -98,54 +86,39 @@ def create_token(
     state folder, since Azure tells it only once; --out writes it for a pipeline, as lines
     ACR_USERNAME_<NAME>=… and ACR_PASSWORD_<NAME>=…, which the source 'file' reads.
     """
-    from manifestgen.credentials.expiry import words
-    from manifestgen.credentials.kept import path_of
-    from manifestgen.credentials.token import make, name_of
+    from manifestgen.credentials.acr_token import create_all
+    from manifestgen.credentials.expiry import until
+    from manifestgen.credentials.variables import lines
+    from manifestgen.manifest.registries import named_hosts
     from manifestgen.project import load
-    from manifestgen.project.credentials import settings
-    from manifestgen.render import named_hosts
     from manifestgen.services import ProjectServices
-    from manifestgen.state import state_folder
 
     loaded = load(project)
-    manifest = _manifest(loaded, image)
-    clouds = ProjectServices(loaded)
-    root, name, now = state_folder(), name_of(loaded), _now()
-    made = {}
-    for host, repositories in _token_hosts(loaded, manifest).items():
-        info = clouds.registry_of(host)
-        one = make(
-            clouds.registry,
-            info,
-            name,
-            repositories,
-            root=root,
-            days=days or settings(loaded).days,
-            widen=widen,
-            now=now,
-        )
-        made[host] = one
+    manifest, inputs = _manifest(loaded, image), ProjectServices(loaded).inputs
+    created = {}
+    for host, one in create_all(inputs, manifest, days=days, widen=widen):
+        created[host] = one
         for note in one.notes:
             console.progress(note)
-        until = f", {words(one.kept.expiry, now)}" if one.kept.expiry else ""
-        console.result(f"{host}: token {name}, {one.kept.name} {'made' if one.fresh else 'is there'}{until}")
-        console.result(f"  kept in {path_of(root, info.login_server, name)}")
+        expires = f", {until(one.stored.expiry, inputs.now)}" if one.stored.expiry else ""
+        what = "created" if one.fresh else "already exists"
+        console.result(f"{host}: token {one.token.name}, {one.stored.name} {what}{expires}")
+        console.result(f"  stored in {one.path}")
     if out is not None:
-        _write_lines(
-            out, {host: (name, one.kept.password) for host, one in made.items()}, named_hosts(manifest), console
-        )
+        logins = {host: (one.token.name, one.stored.password) for host, one in created.items()}
+        _write(out, lines(logins, named_hosts(manifest)), console)
     console.document(
         {
             "tokens": [
                 {
                     "host": host,
-                    "token": name,
-                    "password": one.kept.name,
+                    "token": one.token.name,
+                    "password": one.stored.name,
                     "made": one.fresh,
-                    "expiry": one.kept.expiry.isoformat() if one.kept.expiry else None,
+                    "expiry": one.stored.expiry.isoformat() if one.stored.expiry else None,
                     "notes": list(one.notes),
                 }
-                for host, one in made.items()
+                for host, one in created.items()
             ]
         }
     )
@@ -203,22 +176,20 @@ def rotate(
 
     Without --device, --devices or --deployment it is done to the project's target.
     """
-    from manifestgen.cli._rotation import Rotating, target_of
-    from manifestgen.credentials.token import name_of
     from manifestgen.project import load
-    from manifestgen.project.credentials import settings
     from manifestgen.report.credentials import rotation_data, rotation_text
+    from manifestgen.rotate import Options, choose
+    from manifestgen.rotate import rotate as rotate_tokens
     from manifestgen.services import ProjectServices
 
     loaded = load(project)
-    target = target_of(loaded, device_ids, file, deployment)
+    chosen = choose(loaded, device_ids, file, deployment)
     clouds = ProjectServices(loaded, hub)
-    rotating = Rotating(clouds, target, days or settings(loaded).days, in_use, timeout, console, yes=yes)
+    options = Options(image, days, in_use, timeout)
     rotated = []
-    for host in _token_hosts(loaded, _manifest(loaded, image)):
-        done = rotating.rotate(host, name_of(loaded))
-        rotated.append(done)
-        console.result(rotation_text(done))
+    for one in rotate_tokens(loaded, clouds, clouds.inputs, chosen, options, _observer(console, yes=yes)):
+        rotated.append(one)
+        console.result(rotation_text(one))
     console.document({"tokens": [rotation_data(one) for one in rotated]})
     return 0 if all(one.finished for one in rotated) else FoundError.exit_code
 
@@ -230,41 +201,31 @@ def _manifest(project: Project, image: str | None) -> Manifest:
     return render_project(project, lambda manifest: {}, image=image).manifest
 
 
-def _token_hosts(project: Project, manifest: Manifest) -> Mapping[str, frozenset[str]]:
-    """The registries of a manifest whose source is a token, with the repositories that are pulled from each.
+def _observer(console: Console, *, yes: bool) -> Observer:
+    from manifestgen.credentials.rotation import Observer
+    from manifestgen.report.credentials import outcome_line
 
-    Raises:
-        InputError: there is none.
-    """
-    from manifestgen.project.credentials import source_of
-    from manifestgen.render import needed_hosts, repositories
+    def permit(words: str) -> None:
+        console.progress(words)
+        if yes:
+            return
+        if not console.interactive:
+            raise InputError("not a terminal, so the rotation cannot be confirmed", fix="add --yes")
+        try:
+            permitted = console.confirm("go on?")
+        except click.Abort:
+            permitted = False
+        if not permitted:
+            raise Interrupted("stopped; nothing was changed", fix="run the same command again to do it")
 
-    pulled = repositories(manifest)
-    hosts = [host for host in needed_hosts(project, manifest) if source_of(project, host) == "token"]
-    if not hosts:
-        fix = "write 'registry: {credentials: token}' in the project file"
-        raise InputError("no registry of the manifest has the source token", where=str(project.path), fix=fix)
-    return {host: pulled[host.lower()] for host in hosts}
+    return Observer(permit, console.progress, lambda outcome: console.progress(outcome_line(outcome)))
 
 
-def _write_lines(out: Path, logins: Mapping[str, tuple[str, object]], hosts: tuple[str, ...], console: Console) -> None:
-    """User names and passwords as the source `file` reads them, for their owner only."""
-    from manifestgen.project.credentials import PASSWORD, USERNAME, variable_suffixes
-    from manifestgen.project.files import OWNER_ONLY, git_would_commit, write_atomic
-    from manifestgen.secret import Secret
+def _write(out: Path, text: str, console: Console) -> None:
+    """Write a file with secrets, readable by its owner only."""
+    from manifestgen.files import OWNER_ONLY, git_would_commit, write_atomic
 
-    suffixes = variable_suffixes(hosts)
-    lines = []
-    for host, (username, password) in logins.items():
-        if isinstance(password, Secret):
-            lines += [f"{USERNAME}{suffixes[host]}={username}", f"{PASSWORD}{suffixes[host]}={password.reveal()}"]
-    write_atomic(out, "\n".join(lines) + "\n", OWNER_ONLY)
+    write_atomic(out, text, OWNER_ONLY)
     console.result(f"  written to {out}")
     if git_would_commit(out):
         console.warn(f"{out} holds secrets and git does not ignore it; add it to .gitignore")
-
-
-def _now() -> datetime:
-    from datetime import datetime, timezone
-
-    return datetime.now(timezone.utc)

@@ -47,9 +47,9 @@ class Services(Protocol):
         ...
 
     def credentials(self, hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Credential]:
-        """A registry credential for each host, from the source that the project names.
+        """The credential for each registry host that has one, from the source that the project names for it.
 
         Args:
-            hosts: registry host to the repositories that are to be pulled from it; without any, no token is made.
+            hosts: registry host to the repositories that are pulled from it; without any, no token is created for it.
         """
         ...

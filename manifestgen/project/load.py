@@ -12,12 +12,15 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_
 
 import msgspec
 
+from manifestgen.credentials import section as registry_section
+from manifestgen.credentials.section import RegistrySection
+from manifestgen.credentials.source import Registry, Settings
+from manifestgen.credentials.sources import SOURCES
 from manifestgen.errors import InputError
+from manifestgen.files import read_text
 from manifestgen.hub_name import hub_identity, is_device_name
 from manifestgen.project import builders, source
 from manifestgen.project.expansion import Expansion, expand
-from manifestgen.project.files import read_text
-from manifestgen.project.registry import check_registry
 from manifestgen.project.sections import (
     Check,
     HubSection,
@@ -25,8 +28,6 @@ from manifestgen.project.sections import (
     ManifestSection,
     Model,
     ProjectFile,
-    Registry,
-    Section,
     Target,
     Workspace,
 )
@@ -35,11 +36,11 @@ from manifestgen.secret import Secret
 
 FILE_NAME: Final = "manifestgen.yaml"
 
-_SECTIONS: Final[Mapping[str, type[Section]]] = {
+_SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "workspace": Workspace,
     "model": Model,
     "image": Image,
-    "registry": Registry,
+    "registry": RegistrySection,
     "manifest": ManifestSection,
     "hub": HubSection,
     "target": Target,
@@ -67,12 +68,7 @@ _WORDS: Final = {
 _PATTERN_FIXES: Final[Mapping[source.Path, str]] = {
     ("image", "name"): "use lower-case letters and digits, with '.', '_', '-' or '/' between them",
     ("manifest", "module"): "use 2 to 128 letters, digits, '-' and '_', a letter or digit first",
-    ("registry", "token"): "use 5 to 50 letters, digits and '-'",
-    ("registry", "vault"): (
-        "write the vault's name (3 to 24 letters, digits and '-'), or its URI, such as https://NAME.vault.azure.cn"
-    ),
-    ("registry", "name"): "write the secret's name alone: letters, digits and '-', at most 127",
-    ("registry", "username_secret"): "write the secret's name alone: letters, digits and '-', at most 127",
+    **{("registry", key): fix for of in SOURCES.values() for key, fix in of.fixes.items()},
     ("manifest", "runtime"): 'write an image tag, such as "1.6"',
     ("target", "deployment"): "use at most 128 lower-case letters, digits and - : + % _ # * ? ! ( ) , = @ ; '",
     ("hub", "host"): (
@@ -129,6 +125,16 @@ class Project:
         except InputError as error:
             raise InputError(error.what, where=str(self.path), fix=error.fix) from None
         return replace(self, image=image)
+
+    @property
+    def registry_settings(self) -> Settings:
+        """What the project says about registry credentials; the defaults where it says nothing."""
+        return Settings(
+            registry=self.registry or RegistrySection(),
+            file=str(self.path),
+            module=(self.manifest or ManifestSection()).module,
+            builds=self.builds,
+        )
 
 
 def load(path: Path, environ: Mapping[str, str] | None = None) -> Project:
@@ -217,7 +223,7 @@ def _refuse_unknown_keys(document: Source, path: source.Path, data: Any, kind: A
     if get_origin(kind) is dict:
         for key, value in data.items():
             _refuse_unknown_keys(document, (*path, key), value, get_args(kind)[1])
-    elif isinstance(kind, type) and issubclass(kind, Section):
+    elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         kinds = get_type_hints(kind, include_extras=True)
         for key, value in data.items():
             _refuse_unknown_key(document, (*path, key), tuple(kinds))
@@ -394,7 +400,7 @@ def _check_others(document: Source, sections: ProjectFile) -> None:
             where = document.where(("workspace",), key=True)
             raise InputError("the workspace is named by halves or twice", where=where, fix=fix)
     if registry is not None:
-        check_registry(document, registry)
+        registry_section.check(registry, lambda *keys: document.where(("registry", *keys), key=True))
     if sections.hub is not None and is_device_name(sections.hub.host):
         raise InputError(
             f"{sections.hub.host} is the hub's name for devices only",

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from manifestgen.errors import InputError
-from manifestgen.project.files import read_text, write_atomic
+from manifestgen.files import read_text, write_atomic
 from manifestgen.project.load import Project
 from manifestgen.project.sections import NONE
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from manifestgen.errors import InputError
+from manifestgen.files import read_text
 from manifestgen.project import source
-from manifestgen.project.files import read_text
 from manifestgen.project.load import Project
 
 _SIGNATURES = {"init": "def init():", "run": "def run(input_data):"}

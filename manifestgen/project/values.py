@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from manifestgen.errors import InputError
+from manifestgen.files import read_text
 from manifestgen.project import source
-from manifestgen.project.files import read_text
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

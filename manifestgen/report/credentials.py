@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from manifestgen.credentials.expiry import days_left, words
-from manifestgen.credentials.overview import Standing
+from manifestgen.credentials.expiry import days_left
 from manifestgen.credentials.rotation import DeviceOutcome, Rotated
+from manifestgen.credentials.source import Standing
+from manifestgen.credentials.standing import describe
 
 
 def standings_text(standings: Sequence[Standing], now: datetime) -> str:
@@ -16,26 +17,10 @@ def standings_text(standings: Sequence[Standing], now: datetime) -> str:
     lines = []
     width = max((len(one.host) for one in standings), default=0)
     for one in standings:
-        facts = [f"source {one.source}", f"user {one.username}" if one.username else "no user"]
-        if one.found != "nowhere":
-            facts.append(f"password in {_PLACES[one.found]}")
-        if one.expiry is not None:
-            facts.append(words(one.expiry, now))
-        if one.admin is not None:
-            facts.append(f"admin user {'on' if one.admin else 'off'}")
-        lines.append(f"{one.host:<{width}}  {', '.join(facts)}")
+        lines.append(f"{one.host:<{width}}  {describe(one, now)}")
         if one.problem:
             lines += [f"{'':<{width}}  {one.problem}", f"{'':<{width}}  fix: {one.fix}"]
     return "\n".join(lines) or "no image is in a registry that needs a credential"
-
-
-_PLACES = {
-    "environment": "the environment",
-    "file": "the file",
-    "state folder": "this machine's state folder",
-    "Azure": "Azure",
-    "key vault": "the key vault",
-}
 
 
 def standings_data(standings: Sequence[Standing], now: datetime) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from manifestgen.gate import require_applicable
 from manifestgen.manifest.document import Document, Kind, of_manifest, read
 from manifestgen.manifest.dump import compact
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.registries import image_hosts
 from manifestgen.project.values import merge
 from manifestgen.render import Login, Template
-from manifestgen.render.registry import image_hosts
 from manifestgen.rows.rows import Row
 
 #: What decides which logins a manifest needs: the hosts of its images, and those that it has a credential for.

@@ -164,11 +164,11 @@ class TestDevices:
         ],
     )
     def test_are_read_from_lines_or_rows(self, name: str, text: str, tmp_path: Path) -> None:
-        from manifestgen.cli._rotation import target_of
         from manifestgen.project import Project
+        from manifestgen.rotate import choose
 
         (tmp_path / name).write_text(text)
-        chosen = target_of(Project(tmp_path / "manifestgen.yaml", tmp_path), (), tmp_path / name, None)
+        chosen = choose(Project(tmp_path / "manifestgen.yaml", tmp_path), (), tmp_path / name, None)
         assert chosen.devices == ("edge-1", "edge-2")
 
     def test_must_be_named_somewhere(self, ready_made: Any, tmp_path: Path) -> None:
@@ -176,14 +176,14 @@ class TestDevices:
         (tmp_path / "empty").write_text("# nobody\n")
         assert "names no device" in complaint(in_this_process(*rotate, "--devices", tmp_path / "empty"), 2)
         both = in_this_process(*rotate, "--device", "a", "--deployment", "b")
-        assert "one kind at a time" in complaint(both, 2)
+        assert "only one kind of target" in complaint(both, 2)
         ready_made.edit(f"target: {{device: {ready_made.device}}}\n", "")
-        assert "nothing is named" in complaint(in_this_process(*rotate), 2)
+        assert "no device or deployment is named" in complaint(in_this_process(*rotate), 2)
 
 
 def test_two_rotations_keep_out_of_each_others_way(tmp_path: Path) -> None:
-    from manifestgen.cli._rotation import _alone
     from manifestgen.errors import InputError
+    from manifestgen.rotate import _alone
 
     with _alone(tmp_path), pytest.raises(InputError, match="another rotation"), _alone(tmp_path):
         pass

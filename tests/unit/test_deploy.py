@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 from fakes.services import FakeServices
 
+from manifestgen.cloud import Credential
 from manifestgen.deploy import Deployment, Observer, Options, deploy
 from manifestgen.deployments import snapshots as fleet_snapshots
 from manifestgen.deployments.proposal import Proposal
@@ -22,6 +22,7 @@ from manifestgen.images.build import Patience as BuildPatience
 from manifestgen.project.load import Project, load
 from manifestgen.project.lock import read
 from manifestgen.project.pending import exclusive
+from manifestgen.secret import Secret
 from manifestgen.target import Observer as TargetObserver
 from manifestgen.target import Patience
 
@@ -29,10 +30,8 @@ DEVICE = "edge-01"
 SCORER = "acme.azurecr.io/scorer:1"
 AGENT, HUB = "mcr.microsoft.com/azureiotedge-agent:1.6", "mcr.microsoft.com/azureiotedge-hub:1.6"
 LOGINS = {
-    "ACR_USERNAME_FAKE": "user",
-    "ACR_PASSWORD_FAKE": "canary-password-of-fake",
-    "ACR_USERNAME_ACME": "user",
-    "ACR_PASSWORD_ACME": "canary-password-of-acme",
+    f"{name}.azurecr.io": Credential(f"{name}.azurecr.io", "user", Secret(f"canary-password-of-{name}"))
+    for name in ("fake", "acme")
 }
 
 BUILDS = """\
@@ -90,7 +89,7 @@ class Told:
 
 @pytest.fixture
 def services() -> FakeServices:
-    made = FakeServices()
+    made = FakeServices(logins=dict(LOGINS))
     made.hub.obedient = True
     made.hub.add(DEVICE, tags={"site": "lab"})
     for image in (AGENT, HUB, SCORER):
@@ -111,13 +110,9 @@ def _project(folder: Path, text: str) -> Project:
     return load(folder)
 
 
-def _deploy(
-    project: Project, services: FakeServices, told: Told | None = None, environ: Mapping[str, str] = LOGINS, **more: Any
-) -> Deployment:
+def _deploy(project: Project, services: FakeServices, told: Told | None = None, **more: Any) -> Deployment:
     options = Options(**{**vars(QUICK), "state": project.root / "state", **more})
-    return deploy(
-        project, services, options=options, observer=told.observer() if told is not None else None, environ=environ
-    )
+    return deploy(project, services, options=options, observer=told.observer() if told is not None else None)
 
 
 def _image_of(services: FakeServices, module: str = "machinelearningmodule") -> str:
@@ -165,8 +160,6 @@ class TestDevice:
         self, tmp_path: Path, services: FakeServices, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("MANIFESTGEN_STATE", str(tmp_path / "state"))
-        for name, value in LOGINS.items():
-            monkeypatch.setenv(name, value)
         deployed = deploy(_project(tmp_path, ELSEWHERE), services)
         assert deployed.image == SCORER
         assert deployed.outcome is not None and deployed.outcome.applied
@@ -238,7 +231,6 @@ class TestDevice:
                 services,
                 options=Options(state=tmp_path / "state"),
                 observer=Observer(permit=refuse),
-                environ=LOGINS,
             )
         assert services.hub.applied == []
         assert not (tmp_path / "state").exists()
@@ -473,7 +465,6 @@ class TestFleet:
                 services,
                 options=Options(state=tmp_path / "state"),
                 observer=Observer(fleet=TargetObserver(permit=refuse)),
-                environ=LOGINS,
             )
         assert services.hub.writes == []
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from manifestgen.credentials import kept
+from manifestgen.credentials import stored
 from manifestgen.errors import InputError
 from manifestgen.manifest_file import expiry_warnings, read_manifest_file
 from manifestgen.project.load import load
@@ -61,7 +61,8 @@ class TestWarnings:
         expiry = datetime.now(timezone.utc) + timedelta(days=3)
         password = Secret("canary-of-a-token")
         now = datetime.now(timezone.utc)
-        kept.write(tmp_path / "state", kept.Kept("acme.azurecr.io", self.TOKEN, "password1", password, expiry, now))
+        one = stored.StoredPassword("acme.azurecr.io", self.TOKEN, "password1", password, expiry, now)
+        stored.write(tmp_path / "state", one)
 
     def test_a_token_that_expires_soon_is_warned_of(self, tmp_path: Path) -> None:
         loaded = read_manifest_file(manifest(self.TOKEN, "canary-of-a-token"), tmp_path / "m.json", {})

@@ -4,13 +4,13 @@ A token has two passwords. The second is made, proven, set on the devices, and o
 more, that one is dropped. What has been done is read from the registry and from the devices' twins, so that a run which
 was killed anywhere is finished by the next one; kept on this machine is only the new password, which Azure tells once.
 
-`rotate` does it; `entry` finds and replaces the credential in a manifest, `password` makes the new password, `device`
-moves one device to it. `renewed` puts it into a manifest from former times.
+`rotate` does it, on a `Target` that is devices or an automatic deployment; `entry` finds and replaces the credential in
+a manifest, `password` makes the new password. `renewed` puts it into an older manifest.
 """
 
-from manifestgen.credentials.rotation.device import DeviceOutcome
 from manifestgen.credentials.rotation.entry import Login
 from manifestgen.credentials.rotation.renew import renewed
-from manifestgen.credentials.rotation.rotate import Left, Observer, Rotated, Target, devices, rotate
+from manifestgen.credentials.rotation.rotate import Left, Observer, Rotated, rotate
+from manifestgen.credentials.rotation.target import DeviceOutcome, Target
 
-__all__ = ["DeviceOutcome", "Left", "Login", "Observer", "Rotated", "Target", "devices", "renewed", "rotate"]
+__all__ = ["DeviceOutcome", "Left", "Login", "Observer", "Rotated", "Target", "renewed", "rotate"]

@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 from manifestgen.cloud import Credential, Registry, Token
-from manifestgen.credentials import kept as keeping
-from manifestgen.credentials.kept import Kept
-from manifestgen.credentials.token import PASSWORDS, generate, is_current, live, may_be_made_here
+from manifestgen.credentials import stored
+from manifestgen.credentials.acr_token import PASSWORDS, generate, is_current, live, may_be_made_here
+from manifestgen.credentials.stored import StoredPassword
 from manifestgen.errors import DeniedError, InputError
 
 # A password works in all of a registry's front ends some seconds after it is made.
@@ -23,19 +23,19 @@ def other(name: str) -> str:
     return PASSWORDS[1 - PASSWORDS.index(name)]
 
 
-def unfinished(token: Token, root: Path, now: datetime) -> Kept | None:
+def unfinished(token: Token, root: Path, now: datetime) -> StoredPassword | None:
     """The new password of a rotation that was interrupted, if it is to go on with.
 
     Raises:
         InputError: somebody made that password of the token anew in the meantime.
     """
     host = token.registry.login_server
-    begun = keeping.read(root, host, token.name, "next")
+    begun = stored.read(root, host, token.name, "next")
     if begun is None or begun.password is None:
         return None
-    if begun == keeping.read(root, host, token.name):
+    if begun == stored.read(root, host, token.name):
         # The former rotation had ended but for the removal of this file.
-        keeping.promote(root, host, token.name)
+        stored.promote(root, host, token.name)
         return None
     if begun.name not in {one.name for one in token.passwords}:
         return None
@@ -44,9 +44,9 @@ def unfinished(token: Token, root: Path, now: datetime) -> Kept | None:
     return None if begun.expired(now) else begun
 
 
-def _of_somebody_else(token: Token, begun: Kept, root: Path) -> InputError:
+def _of_somebody_else(token: Token, begun: StoredPassword, root: Path) -> InputError:
     host = token.registry.login_server
-    path = keeping.path_of(root, host, token.name, "next")
+    path = stored.path_of(root, host, token.name, "next")
     return InputError(
         f"{begun.name} of the token was made anew elsewhere since the rotation began",
         where=f"token {token.name} of {host}",
@@ -64,7 +64,7 @@ def choose(token: Token, root: Path, in_use: str | None, now: datetime) -> str:
         InputError: both work, and which of them devices have is not known here; or somebody else is at it too.
     """
     host = token.registry.login_server
-    begun = keeping.read(root, host, token.name, "next")
+    begun = stored.read(root, host, token.name, "next")
     if begun is not None:
         # It was being made when the run was killed, so no device has it, or it has expired on those that have.
         if begun.password is None and not may_be_made_here(token, begun):
@@ -77,7 +77,7 @@ def choose(token: Token, root: Path, in_use: str | None, now: datetime) -> str:
             raise InputError(f"token {token.name} has no {in_use}; {has}", where="--in-use", fix="drop --in-use")
         return other(in_use)
     if len(alive) == len(PASSWORDS):
-        known = keeping.read(root, host, token.name)
+        known = stored.read(root, host, token.name)
         hint = f"; this machine knows {known.name}" if known is not None and is_current(token, known) else ""
         raise InputError(
             f"both passwords of the token work, and which of them devices have cannot be told{hint}",
@@ -87,7 +87,7 @@ def choose(token: Token, root: Path, in_use: str | None, now: datetime) -> str:
     return other(alive.pop()) if alive else PASSWORDS[0]
 
 
-def make(registry: Registry, token: Token, name: str, root: Path, expiry: datetime, now: datetime) -> Kept:
+def make(registry: Registry, token: Token, name: str, root: Path, expiry: datetime, now: datetime) -> StoredPassword:
     """Make the new password and keep it as the next one."""
     return generate(registry, token, name, root, expiry, now, "next")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from manifestgen.credentials import kept
+from manifestgen.credentials import stored
 from manifestgen.credentials.rotation.entry import Login
 from manifestgen.manifest.manifest import Manifest
 
@@ -26,7 +26,7 @@ def renewed(content: Mapping[str, Any], root: Path) -> tuple[dict[str, Any], tup
     """
     result, notes = dict(content), []
     for one in Manifest.of(content).credentials().values():
-        known = kept.latest(root, one.address, one.username)
+        known = stored.latest(root, one.address, one.username)
         if known is not None and known.password is not None and known.password != one.password:
             result = Login(one.address, one.username, known.password).put_into(result)
             notes.append(f"with the latest password of token {one.username} for {one.address}, not that of back then")

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from manifestgen.cloud import Credential, Hub, Registry, Token
-from manifestgen.credentials import kept as keeping
-from manifestgen.credentials.kept import Kept
+from manifestgen.cloud import Credential, Hub, Registry, Token, Twin
+from manifestgen.credentials import stored
+from manifestgen.credentials.acr_token import expiry_from
 from manifestgen.credentials.rotation import password as passwords
-from manifestgen.credentials.rotation.device import DeviceOutcome, has_taken, move, state_of
 from manifestgen.credentials.rotation.entry import Login, agent_content, images_of
-from manifestgen.credentials.token import expiry_from
-from manifestgen.device.apply import PATIENCE
-from manifestgen.errors import InputError, NotFoundError
+from manifestgen.credentials.rotation.target import DeviceOutcome, Target
+from manifestgen.credentials.stored import StoredPassword
+from manifestgen.errors import InputError
 from manifestgen.secret import Secret
-from manifestgen.target import Patience
-
-# Devices that are changed and waited for at the same time; a hub of the smallest tier takes five times as many calls.
-_WORKERS = 8
 
 # Everything that edgeAgent may log in with, of every device of the hub.
 _QUERY = "SELECT deviceId, properties.desired.runtime AS runtime FROM devices.modules WHERE moduleId = '$edgeAgent'"
@@ -55,7 +49,7 @@ class Rotated:
 
     registry: str
     username: str
-    new: Kept
+    new: StoredPassword
     devices: tuple[DeviceOutcome, ...]
     left: tuple[Left, ...]
     dropped: str | None
@@ -79,21 +73,6 @@ class Observer:
     permit: Callable[[str], None] = lambda text: None
     step: Callable[[str], None] = lambda text: None
     device: Callable[[DeviceOutcome], None] = lambda outcome: None
-
-
-@dataclass(frozen=True)
-class Target:
-    """What is to hold the new password: some devices, or an automatic deployment.
-
-    Attributes:
-        words: such as `3 devices`.
-        contents: what they hold now, one `{"modulesContent": …}` after the other.
-        move: puts the login into all of them and waits; the outcome of each.
-    """
-
-    words: str
-    contents: Callable[[], Iterator[Mapping[str, Any]]]
-    move: Callable[[Login], Sequence[DeviceOutcome]]
 
 
 def rotate(
@@ -148,59 +127,11 @@ def rotate(
         dropped = passwords.other(name)
         registry.drop_password(token, dropped)
         observer.step(f"dropped {dropped} of token {token.name}")
-        keeping.promote(root, host, token.name)
+        stored.promote(root, host, token.name)
     return Rotated(host, token.name, new, outcomes, left, dropped)
 
 
-def devices(
-    hub: Hub,
-    ids: Sequence[str],
-    observer: Observer,
-    *,
-    patience: Patience | None = None,
-    workers: int = _WORKERS,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Target:
-    """Devices as the target of a rotation.
-
-    Args:
-        ids: of the devices.
-        observer: told each device's outcome.
-        patience: with each device's rollout.
-        workers: devices that are changed at the same time.
-    """
-    ids = tuple(dict.fromkeys(ids))
-
-    def contents() -> Iterator[Mapping[str, Any]]:
-        missing: list[NotFoundError] = []
-        for one in ids:
-            try:
-                yield state_of(hub, one).content
-            except NotFoundError as error:
-                missing.append(error)  # is told as the outcome of this device
-        if missing and len(missing) == len(ids):
-            raise missing[0]
-
-    def move_all(login: Login) -> list[DeviceOutcome]:
-        pool = ThreadPoolExecutor(max(1, min(workers, len(ids))))
-        outcomes: dict[str, DeviceOutcome] = {}
-        waiting = patience or PATIENCE
-        try:
-            moving = [pool.submit(move, hub, one, login, waiting, clock=clock, sleep=sleep) for one in ids]
-            for done in as_completed(moving):
-                outcome = done.result()
-                outcomes[outcome.device] = outcome
-                observer.device(outcome)
-        finally:
-            # After Ctrl-C nobody waits for devices that were not begun with.
-            pool.shutdown(wait=False, cancel_futures=True)
-        return [outcomes[one] for one in ids]
-
-    return Target("1 device" if len(ids) == 1 else f"{len(ids)} devices", contents, move_all)
-
-
-def _until(new: Kept) -> str:
+def _until(new: StoredPassword) -> str:
     return f", works until {new.expiry:%Y-%m-%d}" if new.expiry else ""
 
 
@@ -242,13 +173,21 @@ def _holders(hub: Hub, login: Login, outcomes: Sequence[DeviceOutcome]) -> Itera
             continue
         if not login.is_in(_content(agent.desired)):
             yield Left(f"device {device!r}", "its manifest holds the former password")
-        elif not has_taken(agent, login):
+        elif not _has_taken(agent, login):
             yield Left(f"device {device!r}", "it has not taken the new password yet")
     for configuration in hub.configurations():
         if not configuration.content.get("modulesContent"):
             continue  # one for modules, which logs in to no registry
         if login.passwords_in(configuration.content) and not login.is_in(configuration.content):
             yield Left(f"automatic deployment {configuration.id!r}", "it holds the former password")
+
+
+def _has_taken(agent: Twin, login: Login) -> bool:
+    """Whether a device has confirmed a manifest with the new password, and no other since.
+
+    edgeAgent reports the version of the desired properties that it last understood.
+    """
+    return login.is_in(_content(agent.desired)) and agent.reported.get("lastDesiredVersion") == agent.desired_version
 
 
 def _content(desired: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from fakes.services import FakeServices
 
 from manifestgen import services as services_module
 from manifestgen.cli import run
-from manifestgen.cloud import Build, Builder, BuildRequest, BuildState, BuildStatus, Requirement, Services
+from manifestgen.cloud import Build, Builder, BuildRequest, BuildState, BuildStatus, Credential, Requirement, Services
 from manifestgen.deploy import Options, deploy
 from manifestgen.doctor import examine
 from manifestgen.errors import InputError
@@ -21,6 +21,7 @@ from manifestgen.project.builders import BUILDERS, Entry
 from manifestgen.project.load import Project, load
 from manifestgen.project.lock import read
 from manifestgen.project.schema import json_schema
+from manifestgen.secret import Secret
 from manifestgen.services import open_builder as open_named
 from manifestgen.target import Patience
 
@@ -77,7 +78,7 @@ image: {builder: toy, name: bear, entry_script: score.py}
 registry: {credentials: env}
 target: {device: edge-01}
 """
-_LOGIN = {"ACR_USERNAME_TOYS": "user", "ACR_PASSWORD_TOYS": "canary-password-of-toys"}
+_LOGIN = Credential("toys.azurecr.io", "user", Secret("canary-password-of-toys"))
 _RUNTIME = ("mcr.microsoft.com/azureiotedge-agent:1.6", "mcr.microsoft.com/azureiotedge-hub:1.6")
 
 
@@ -99,6 +100,7 @@ def services(project: Project) -> FakeServices:
     made = FakeServices()
     made.hub.obedient = True
     made.hub.add("edge-01")
+    made.logins[_LOGIN.address] = _LOGIN
     made.builder = open_named(project, made)
     for image in _RUNTIME:
         made.push(image)
@@ -109,7 +111,7 @@ def test_it_carves_the_image_that_is_deployed(project: Project, services: FakeSe
     options = Options(
         build_patience=BuildPatience(poll=0.0), patience=Patience(first=0.0), state=project.root / "state"
     )
-    deployed = deploy(project, services, options=options, environ=_LOGIN)
+    deployed = deploy(project, services, options=options)
     assert isinstance(services.builder, ToyBuilder)
     assert [deployed.image] == services.builder.carved
     assert services.hub.applied[-1][0] == "edge-01"
@@ -134,7 +136,7 @@ def test_what_it_needs_of_the_project_file_is_checked(project: Project) -> None:
 def test_its_inputs_are_checked_before_anything_is_sent(project: Project, services: FakeServices) -> None:
     (project.root / "score.py").write_text("# plastic\n")
     with pytest.raises(InputError, match="no wood"):
-        deploy(project, services, environ=_LOGIN)
+        deploy(project, services)
     assert list(services.models.list()) == []
 
 

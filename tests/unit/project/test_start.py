@@ -4,18 +4,19 @@ from pathlib import Path
 
 import pytest
 
+from manifestgen.credentials.logins import placeholders
 from manifestgen.errors import InputError
 from manifestgen.project import load
 from manifestgen.project.score import check_conda_file, check_entry_script
 from manifestgen.project.start import start
-from manifestgen.render import builtin_names, placeholder_logins, render_project
+from manifestgen.render import builtin_names, render_project
 
 
 @pytest.mark.parametrize("template", builtin_names())
 def test_a_new_project_renders_at_once(tmp_path: Path, template: str) -> None:
     files = start(tmp_path / "new", template)
     assert [path.name for path in files] == ["manifestgen.yaml", "score.py", "myenv.yml", ".gitignore"]
-    rendered = render_project(load(tmp_path / "new"), placeholder_logins)
+    rendered = render_project(load(tmp_path / "new"), placeholders())
     assert rendered.hosts == ()
     system = {module.name for module in rendered.manifest.modules() if module.system}
     assert system == (set() if template == "layered" else {"edgeAgent", "edgeHub"})

@@ -3,9 +3,9 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta, timezone
 
-from manifestgen.credentials.kept import Kept
-from manifestgen.credentials.overview import Standing
 from manifestgen.credentials.rotation import DeviceOutcome, Left, Rotated
+from manifestgen.credentials.source import Standing
+from manifestgen.credentials.stored import StoredPassword
 from manifestgen.report.credentials import rotation_data, rotation_text, standings_data, standings_text
 from manifestgen.secret import Secret
 
@@ -38,7 +38,7 @@ def test_the_data_says_the_same() -> None:
 
 
 def rotated(*outcomes: DeviceOutcome, left: tuple[Left, ...] = ()) -> Rotated:
-    new = Kept("acme.azurecr.io", "puller", "password2", Secret("canary-of-a-report"), None, NOW)
+    new = StoredPassword("acme.azurecr.io", "puller", "password2", Secret("canary-of-a-report"), None, NOW)
     return Rotated("acme.azurecr.io", "puller", new, outcomes, left, None if left else "password1")
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from manifestgen.credentials.source import Login
 from manifestgen.errors import CloudError
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.project.credentials import Login
-from manifestgen.render import load_template, private_hosts
+from manifestgen.manifest.registries import private_hosts
+from manifestgen.render import load_template
 from manifestgen.rows.render import Ready, Refused, Renderer
 from manifestgen.rows.rows import Row
 from manifestgen.secret import Secret

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from manifestgen.errors import InputError
-from manifestgen.project.files import OWNER_ONLY, is_special, read_text, write_atomic
+from manifestgen.files import OWNER_ONLY, is_special, read_text, write_atomic
 
 posix = pytest.mark.skipif(os.name != "posix", reason="permissions and pipes of POSIX")
 

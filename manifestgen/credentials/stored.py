@@ -1,13 +1,13 @@
-"""The passwords of tokens that this machine made, in the user's state folder, for their owner only.
+"""The passwords of tokens that were made on this machine, in the user's state folder, readable by their owner only.
 
-Azure tells a token's password once, when it is made, so whoever renders a manifest later must have kept it. Of each
-token there is the password in use, and during a rotation the next one:
+Azure shows a token's password only once, when it is made, so it must be stored for the manifests that are rendered
+later. Each token has the password in use and, during a rotation, the next one:
 
     STATE/credentials/HOST/TOKEN.json         {"format", "registry", "username", "name", "password", "expiry", "made"}
     STATE/credentials/HOST/TOKEN.next.json    the same
 
-A file is written before its password is made, with `null` for it: a run that is killed in between leaves behind that
-this password of the token is nobody's, and may be made anew.
+A file is written before its password is made, with `null` in its place. If the run is killed in between, the file says
+that nothing uses this password of the token, so it can safely be made again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from manifestgen.errors import InputError
-from manifestgen.project.files import OWNER_ONLY, write_atomic
+from manifestgen.files import OWNER_ONLY, write_atomic
 from manifestgen.secret import Secret
 
 _FORMAT = 1
@@ -29,14 +29,14 @@ Which = Literal["current", "next"]
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredPassword:
     """A password of a token.
 
     Attributes:
         registry: the login server, in lower case.
         username: the token's name.
         name: `password1` or `password2`.
-        password: None while it is being made.
+        password: None while it is pending: about to be made.
         expiry: None if it never expires.
         made: when, in UTC.
     """
@@ -54,7 +54,7 @@ class Kept:
 
 
 def path_of(root: Path, registry: str, username: str, which: Which = "current") -> Path:
-    """Where a token's password is kept.
+    """The file of a token's password.
 
     Args:
         root: the user's state folder, see `manifestgen.state.state_folder`.
@@ -63,8 +63,8 @@ def path_of(root: Path, registry: str, username: str, which: Which = "current") 
     return root / "credentials" / quote(registry.lower(), safe="") / f"{quote(username, safe='')}{ending}"
 
 
-def read(root: Path, registry: str, username: str, which: Which = "current") -> Kept | None:
-    """What is kept of a token; None if nothing is. Its password may be None, see `Kept`.
+def read(root: Path, registry: str, username: str, which: Which = "current") -> StoredPassword | None:
+    """The stored password of a token; None if there is none. It may be pending, see `StoredPassword`.
 
     Raises:
         InputError: the file cannot be read, or is not what was written.
@@ -75,7 +75,7 @@ def read(root: Path, registry: str, username: str, which: Which = "current") -> 
         if data["format"] != _FORMAT:
             raise ValueError("another format")
         password = Secret(data["password"]) if data["password"] is not None else None
-        return Kept(
+        return StoredPassword(
             data["registry"], data["username"], data["name"], password, _time(data["expiry"]), _at(data["made"])
         )
     except FileNotFoundError:
@@ -86,11 +86,11 @@ def read(root: Path, registry: str, username: str, which: Which = "current") -> 
     except (ValueError, KeyError, TypeError, AttributeError):
         # The parser's own words may show what is in the file.
         fix = "remove the file, then run 'manifestgen credentials rotate'"
-        raise InputError("this is no password that manifestgen kept", where=str(path), fix=fix) from None
+        raise InputError("not a password file that manifestgen wrote", where=str(path), fix=fix) from None
 
 
-def latest(root: Path, registry: str, username: str) -> Kept | None:
-    """The password that a new manifest should hold: during a rotation the next one. None if none is known."""
+def latest(root: Path, registry: str, username: str) -> StoredPassword | None:
+    """The password for a new manifest: during a rotation the next one. None if none is stored."""
     for which in ("next", "current"):
         found = read(root, registry, username, which)
         if found is not None and found.password is not None:
@@ -98,38 +98,38 @@ def latest(root: Path, registry: str, username: str) -> Kept | None:
     return None
 
 
-def write(root: Path, kept: Kept, which: Which = "current") -> Path:
-    """Keep a password, for its owner only.
+def write(root: Path, stored: StoredPassword, which: Which = "current") -> Path:
+    """Store a password, readable by its owner only.
 
     Raises:
         InputError: the folder cannot be written to.
     """
-    path = path_of(root, kept.registry, kept.username, which)
+    path = path_of(root, stored.registry, stored.username, which)
     try:
         root.mkdir(parents=True, exist_ok=True)
         for folder in (path.parent.parent, path.parent):
             folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         raise InputError(
-            f"the token's password cannot be kept: {(error.strerror or str(error)).lower()}",
+            f"the token's password cannot be stored: {(error.strerror or str(error)).lower()}",
             where=str(path),
             fix="make the folder writable, or set MANIFESTGEN_STATE to another one",
         ) from error
     data = {
         "format": _FORMAT,
-        "registry": kept.registry,
-        "username": kept.username,
-        "name": kept.name,
-        "password": kept.password.reveal() if kept.password is not None else None,
-        "expiry": kept.expiry.isoformat() if kept.expiry else None,
-        "made": kept.made.isoformat(),
+        "registry": stored.registry,
+        "username": stored.username,
+        "name": stored.name,
+        "password": stored.password.reveal() if stored.password is not None else None,
+        "expiry": stored.expiry.isoformat() if stored.expiry else None,
+        "made": stored.made.isoformat(),
     }
     write_atomic(path, json.dumps(data, indent=2) + "\n", OWNER_ONLY)
     return path
 
 
 def promote(root: Path, registry: str, username: str) -> Path:
-    """The next password becomes the one in use. Done twice, the second time does nothing."""
+    """Make the next password the one in use. A second call does nothing."""
     upcoming = read(root, registry, username, "next")
     path = path_of(root, registry, username)
     if upcoming is not None:
@@ -138,13 +138,13 @@ def promote(root: Path, registry: str, username: str) -> Path:
     return path
 
 
-def being_made(registry: str, username: str, name: str, now: datetime) -> Kept:
-    """What is written before a password is made."""
-    return Kept(registry.lower(), username, name, None, None, now)
+def pending(registry: str, username: str, name: str, now: datetime) -> StoredPassword:
+    """What is stored before a password is made."""
+    return StoredPassword(registry.lower(), username, name, None, None, now)
 
 
-def made(before: Kept, password: Secret, expiry: datetime | None) -> Kept:
-    """What is written once it is."""
+def completed(before: StoredPassword, password: Secret, expiry: datetime | None) -> StoredPassword:
+    """What is stored once it is made."""
     return replace(before, password=password, expiry=expiry)
 
 

@@ -8,18 +8,20 @@ map have the same name here.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from manifestgen.cloud import Credential, Registry, RegistryInfo, Token, TokenPassword
-from manifestgen.credentials import kept as keeping
-from manifestgen.credentials.kept import Kept
+from manifestgen.cloud import Registry, RegistryInfo, Token, TokenPassword
+from manifestgen.credentials import stored
+from manifestgen.credentials.source import Inputs, Settings
+from manifestgen.credentials.stored import StoredPassword
 from manifestgen.errors import InputError
-from manifestgen.project import Project
-from manifestgen.project.credentials import settings
-from manifestgen.project.sections import ManifestSection
+
+if TYPE_CHECKING:
+    from manifestgen.manifest.manifest import Manifest
 
 PASSWORDS = ("password1", "password2")
 
@@ -34,30 +36,32 @@ _SAME_TIME = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
-class Made:
+class Created:
     """A token that may pull what it should, and a password of it that is kept here.
 
     Attributes:
-        kept: its password.
+        stored: its password.
+        path: of the file that holds it.
         fresh: whether that was made just now.
         notes: sentences about what was made, or is wider than it need be.
     """
 
     token: Token
-    kept: Kept
+    stored: StoredPassword
+    path: Path
     fresh: bool
     notes: tuple[str, ...] = ()
 
 
-def name_of(project: Project) -> str:
+def name_of(settings: Settings) -> str:
     """The name of a project's token: `registry.token`, else made from the name of the module with the model.
 
     Names have 5 to 50 letters, digits and hyphens.
     """
-    chosen = settings(project).token
+    chosen: str | None = settings.registry.setting("token")
     if chosen is not None:
         return chosen
-    module = re.sub(r"[^A-Za-z0-9-]+", "-", (project.manifest or ManifestSection()).module)
+    module = re.sub(r"[^A-Za-z0-9-]+", "-", settings.module)
     return f"manifestgen-{module}"[:_LONGEST_NAME].strip("-")
 
 
@@ -71,7 +75,7 @@ def actions(repositories: Iterable[str], *kinds: str) -> frozenset[str]:
     return frozenset(f"repositories/{name}/{kind}" for name in repositories for kind in kinds or (_NEEDED, _HELPFUL))
 
 
-def make(
+def create(
     registry: Registry,
     info: RegistryInfo,
     name: str,
@@ -81,7 +85,7 @@ def make(
     days: int,
     widen: bool = False,
     now: datetime | None = None,
-) -> Made:
+) -> Created:
     """Make what is missing of a token: its scope map, itself, a password. What is there is used.
 
     Args:
@@ -104,47 +108,40 @@ def make(
         token = registry.create_token(info, name, name)
         notes.append(f"made token {name} of {info.login_server}")
     _check(token)
-    known = keeping.latest(root, info.login_server, name)
+    known, path = stored.latest(root, info.login_server, name), stored.path_of(root, info.login_server, name)
     if known is not None and not known.expired(now) and is_current(token, known):
-        return Made(token, known, fresh=False, notes=tuple(notes))
+        return Created(token, known, path, fresh=False, notes=tuple(notes))
     fresh = _first_password(registry, token, root, expiry_from(now, days), now)
     until = f", works until {fresh.expiry:%Y-%m-%d}" if fresh.expiry else ""
     notes.append(f"made {fresh.name} of token {name}{until}")
-    return Made(registry.token(info, name) or token, fresh, fresh=True, notes=tuple(notes))
+    return Created(registry.token(info, name) or token, fresh, path, fresh=True, notes=tuple(notes))
 
 
-def token_credentials(
-    hosts: Iterable[str],
-    name: str,
-    *,
-    root: Path,
-    make_missing: Callable[[str], Kept | None],
-    now: datetime | None = None,
-) -> dict[str, Credential]:
-    """The credential of the token of this name for each registry host, from what is kept on this machine.
+def create_all(inputs: Inputs, manifest: Manifest, *, days: int | None, widen: bool) -> Iterator[tuple[str, Created]]:
+    """Create what is missing of the token of each registry of a manifest that has the source token; see `create`.
 
     Args:
-        root: the user's state folder.
-        make_missing: asked for a host whose token has no password here; None if it may not make one.
-
-    Raises:
-        InputError: a password is not kept here or has expired; says what to do.
+        inputs: of the project's sources.
+        manifest: without credentials.
+        days: until a new password expires; None for what the project says.
+        widen: see `create`.
     """
-    now = now or datetime.now(timezone.utc)
-    found: dict[str, Credential] = {}
-    for host in hosts:
-        known = keeping.latest(root, host, name) or make_missing(host)
-        if known is None or known.password is None:
-            fix = (
-                "make one with 'manifestgen credentials create-token', or give it as ACR_USERNAME_… and ACR_PASSWORD_…"
-            )
-            raise InputError(f"no password of token {name} is kept on this machine", where=f"registry {host}", fix=fix)
-        if known.expired(now):
-            what = f"the password of token {name} expired on {known.expiry:%Y-%m-%d}"
-            fix = "make another one and put it on the devices with 'manifestgen credentials rotate'"
-            raise InputError(what, where=f"registry {host}", fix=fix)
-        found[host] = Credential(host, name, known.password)
-    return found
+    from manifestgen.credentials.logins import token_hosts
+
+    for host, repositories in token_hosts(inputs.settings, manifest).items():
+        yield (
+            host,
+            create(
+                inputs.services.registry,
+                inputs.registry_of(host),
+                name_of(inputs.settings),
+                repositories,
+                root=inputs.state,
+                days=days or inputs.settings.registry.setting("days"),
+                widen=widen,
+                now=inputs.now,
+            ),
+        )
 
 
 def live(token: Token, now: datetime) -> dict[str, TokenPassword]:
@@ -152,7 +149,7 @@ def live(token: Token, now: datetime) -> dict[str, TokenPassword]:
     return {one.name: one for one in token.passwords if one.expiry is None or one.expiry > now}
 
 
-def is_current(token: Token, known: Kept) -> bool:
+def is_current(token: Token, known: StoredPassword) -> bool:
     """Whether a password that is kept is still the token's, and not one that was made anew elsewhere."""
     for password in token.passwords:
         if password.name == known.name:
@@ -162,7 +159,7 @@ def is_current(token: Token, known: Kept) -> bool:
     return False
 
 
-def may_be_made_here(token: Token, begun: Kept) -> bool:
+def may_be_made_here(token: Token, begun: StoredPassword) -> bool:
     """Whether a password may be the one that was being made here when the run was killed, so that nobody has it."""
     made = next((one.created for one in token.passwords if one.name == begun.name), None)
     return made is None or abs(made - begun.made) <= _SAME_TIME
@@ -204,10 +201,10 @@ def _check(token: Token) -> None:
         raise InputError(what, where=where, fix="give the token a name of its own in registry.token")
 
 
-def _first_password(registry: Registry, token: Token, root: Path, expiry: datetime, now: datetime) -> Kept:
+def _first_password(registry: Registry, token: Token, root: Path, expiry: datetime, now: datetime) -> StoredPassword:
     """A password in a place where nobody's is: one that was begun here, that is free, or that has expired."""
     host = token.registry.login_server
-    begun = keeping.read(root, host, token.name)
+    begun = stored.read(root, host, token.name)
     used = set(live(token, now))
     if begun is not None and begun.password is None and may_be_made_here(token, begun):
         used.discard(begun.name)
@@ -216,7 +213,7 @@ def _first_password(registry: Registry, token: Token, root: Path, expiry: dateti
         names = [name for name in PASSWORDS if name not in used]
     if used:
         raise InputError(
-            f"the token has a password in use ({', '.join(sorted(used))}) that is not kept on this machine",
+            f"the token has a password in use ({', '.join(sorted(used))}) that is not stored on this machine",
             where=f"token {token.name} of {host}",
             fix="give it as ACR_USERNAME_… and ACR_PASSWORD_…, or put a new one on the devices with "
             "'manifestgen credentials rotate'",
@@ -225,12 +222,12 @@ def _first_password(registry: Registry, token: Token, root: Path, expiry: dateti
 
 
 def generate(
-    registry: Registry, token: Token, name: str, root: Path, expiry: datetime, now: datetime, which: keeping.Which
-) -> Kept:
+    registry: Registry, token: Token, name: str, root: Path, expiry: datetime, now: datetime, which: stored.Which
+) -> StoredPassword:
     """Make a password that nobody has, so that being killed at any point of it does no harm, and keep it."""
-    begun = keeping.being_made(token.registry.login_server, token.name, name, now)
-    keeping.write(root, begun, which)
+    begun = stored.pending(token.registry.login_server, token.name, name, now)
+    stored.write(root, begun, which)
     new = registry.generate_password(token, name, expiry)
-    done = keeping.made(begun, new.value, new.expiry)
-    keeping.write(root, done, which)
+    done = stored.completed(begun, new.value, new.expiry)
+    stored.write(root, done, which)
     return done

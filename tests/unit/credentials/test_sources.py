@@ -6,22 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.credential_inputs import inputs_of
 
+from manifestgen.credentials.logins import Logins, may_ask_azure
+from manifestgen.credentials.section import names
+from manifestgen.credentials.source import Login, Wanted
+from manifestgen.credentials.sources.file import read
+from manifestgen.credentials.sources.keyvault import VaultLogin, assigned
+from manifestgen.credentials.variables import login, suffixes
 from manifestgen.errors import InputError
-from manifestgen.project import load
-from manifestgen.project.credentials import (
-    from_file,
-    from_variables,
-    is_asked_of_azure,
-    is_named,
-    on_this_machine,
-    source_of,
-    variable_suffixes,
-    vault_logins,
-)
-from manifestgen.project.sections import VaultLogin
+from manifestgen.project import Project, load
 from manifestgen.secret import redact
 
+NOTHING: frozenset[str] = frozenset()
 HUB = "https://index.docker.io/v1/"
 ACME = "acme.azurecr.io"
 
@@ -38,15 +35,16 @@ ACME = "acme.azurecr.io"
     ],
 )
 def test_variables_are_named_by_the_registry(hosts: Any, names: Any) -> None:
-    assert list(variable_suffixes(hosts).values()) == names
+    assert list(suffixes(hosts).values()) == names
 
 
 def test_variables_give_logins_and_unset_ones_none() -> None:
     variables = {"ACR_USERNAME_ACME": "u", "ACR_PASSWORD_ACME": " canary \n"}
-    logins = from_variables([ACME, "other.azurecr.io"], variables, "the environment")
-    assert list(logins) == [ACME]
-    assert (logins[ACME].username, logins[ACME].password.reveal()) == ("u", "canary")
-    assert "canary" not in repr(logins)
+    found = login(ACME, "ACME", variables, "the environment")
+    assert found is not None
+    assert (found[0], found[1].reveal()) == ("u", "canary")
+    assert "canary" not in repr(found)
+    assert login("other.azurecr.io", "OTHER", variables, "the environment") is None
 
 
 @pytest.mark.parametrize(
@@ -59,7 +57,25 @@ def test_variables_give_logins_and_unset_ones_none() -> None:
 )
 def test_half_a_login_names_the_missing_half(variables: Any, missing: str) -> None:
     with pytest.raises(InputError, match=missing):
-        from_variables([ACME], variables, "the environment")
+        login(ACME, "ACME", variables, "the environment")
+
+
+def from_file(path: Path, hosts: list[str]) -> dict[str, Login]:
+    """What the source `file` finds in a file."""
+    names = suffixes(hosts)
+    return read(path, [Wanted(host, names[host], NOTHING, required=True) for host in hosts])
+
+
+def on_this_machine(project: Project, hosts: list[str], environ: dict[str, str]) -> dict[str, Login]:
+    """The logins that are found without Azure; a host that has none there must be asked of Azure, or has none."""
+    found: dict[str, Login] = {}
+    for host in hosts:
+        try:
+            beside = [other for other in hosts if other != host]
+            found |= Logins(inputs_of(project, environ=environ)).find({host: NOTHING}, beside)
+        except AssertionError as error:
+            assert "Azure was asked" in str(error)
+    return found
 
 
 def test_a_file_of_lines_is_read(tmp_path: Path) -> None:
@@ -172,9 +188,10 @@ def test_each_registry_has_the_source_that_is_named_for_it_or_else_the_common_on
         tmp_path, "registry: {credentials: token, sources: {docker.io: env, '$upstream:443': env, ghcr.io: admin}}"
     )
     hosts = ["acme.azurecr.io", HUB, "docker.io", "index.docker.io", "$upstream:443", "$upstream:444", "GHCR.io"]
-    assert [source_of(project, host) for host in hosts] == ["token", "env", "env", "env", "env", "token", "admin"]
-    assert [is_named(project, host) for host in hosts] == [False, True, True, True, True, False, True]
-    assert source_of(project_of(tmp_path, ""), ACME) == "admin"
+    registry = project.registry_settings.registry
+    assert [registry.source_of(host) for host in hosts] == ["token", "env", "env", "env", "env", "token", "admin"]
+    assert [names(registry, host) for host in hosts] == [False, True, True, True, True, False, True]
+    assert project_of(tmp_path, "").registry_settings.registry.source_of(ACME) == "admin"
 
 
 def test_variables_of_registries_with_another_source_are_not_looked_at(tmp_path: Path) -> None:
@@ -205,10 +222,11 @@ def test_each_registry_has_the_secret_that_is_named_for_it_or_else_the_common_on
         "registry:\n  credentials: keyvault\n  keyvault:\n    {vault: contoso, name: acme-pwd, "
         "username_secret: acme-usr, secrets: {docker.io: {name: hub-pwd, username: bot}}}",
     )
-    assert is_asked_of_azure(project, ACME)
-    assert [is_named(project, host) for host in (HUB, ACME)] == [True, False]
+    settings = project.registry_settings
+    assert may_ask_azure({ACME: NOTHING}, settings)
+    assert [names(settings.registry, host) for host in (HUB, ACME)] == [True, False]
     assert on_this_machine(project, [ACME], {"ACR_USERNAME_ACME": "u", "ACR_PASSWORD_ACME": "p"}) == {}
-    assert vault_logins(project, [HUB, ACME, "Acme.azurecr.io"]) == {
+    assert assigned([HUB, ACME, "Acme.azurecr.io"], settings) == {
         HUB: VaultLogin(name="hub-pwd", username="bot"),
         ACME: VaultLogin(name="acme-pwd", username_secret="acme-usr"),
         "Acme.azurecr.io": VaultLogin(name="acme-pwd", username_secret="acme-usr"),
@@ -227,5 +245,5 @@ def test_a_password_is_given_to_no_registry_that_it_is_not_said_to_be_for(
 ) -> None:
     project = project_of(tmp_path, f"registry:\n  credentials: keyvault\n  keyvault: {{vault: contoso, {names}}}")
     with pytest.raises(InputError, match=what) as caught:
-        vault_logins(project, hosts)
+        assigned(hosts, project.registry_settings)
     assert "secrets" in caught.value.fix
