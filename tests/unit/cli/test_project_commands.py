@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fakes.distribution import FakeDistribution
+from fakes.registry import FakeRegistry
 from fakes.services import FakeServices
 from unit.cli.services import Opened
 
@@ -36,7 +37,9 @@ READY_MADE = PROJECT.replace(
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
-    services = FakeServices()
+    services = FakeServices(registry=FakeRegistry.of("fake", "acme"))
+    for registry in services.registry.registries.values():
+        services.logins[registry.login_server] = services.registry.admin_credential(registry)
     services.hub.obedient = True
     services.hub.add("edge-01", tags={"site": "lab"})
     for image in (AGENT, HUB, SCORER):
@@ -53,9 +56,6 @@ def folder(tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> P
     (tmp_path / "score.py").write_text("def init(): pass\ndef run(data): return data\n")
     (tmp_path / "myenv.yml").write_text("dependencies: [python=3.11]\n")
     (tmp_path / "manifestgen.yaml").write_text(PROJECT)
-    for name in ("FAKE", "ACME"):
-        monkeypatch.setenv(f"ACR_USERNAME_{name}", "user")
-        monkeypatch.setenv(f"ACR_PASSWORD_{name}", f"canary-password-of-{name}")
     monkeypatch.setenv("MANIFESTGEN_STATE", str(tmp_path / "state"))
     monkeypatch.setattr(build.Patience.__init__, "__defaults__", (1800.0, 0.0))
     monkeypatch.chdir(tmp_path)

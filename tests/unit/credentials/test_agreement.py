@@ -60,8 +60,8 @@ def prepare(world: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "logins.env").write_text(lines)
     services = {"registry": registry, "vaults": vaults, "hub": FakeHub("edge-01")}
     for name, service in services.items():
-        monkeypatch.setattr(f"manifestgen.services.Clouds.{name}", service)
-    monkeypatch.setattr("manifestgen.cli.doctor._log_in", lambda: None)
+        monkeypatch.setattr(f"manifestgen.services.ProjectServices.{name}", service)
+    monkeypatch.setattr("manifestgen.services.log_in", lambda: None)
     monkeypatch.setenv("MANIFESTGEN_STATE", str(folder / "state"))
 
 

@@ -24,10 +24,10 @@ SOURCES[toy_source.Toy.name] = toy_source.Toy()
 import manifestgen.cli
 import manifestgen.cli.doctor
 from fakes.hub import FakeHub
-from manifestgen.services import Clouds
+from manifestgen.services import ProjectServices
 
-Clouds.hub = FakeHub("edge-01")
-manifestgen.cli.doctor._log_in = lambda: None
+ProjectServices.hub = FakeHub("edge-01")
+manifestgen.services.log_in = lambda: None
 manifestgen.cli.main()
 """
 
