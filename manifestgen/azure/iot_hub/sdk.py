@@ -88,6 +88,7 @@ class SdkWire:
         config.keep_alive = True
         config.connection.timeout = timeout
         config.retry_policy = lambda: NO_RETRIES
+        config.redirect_policy.allow = False  # a hub does not redirect, and its signature is for nobody else
         _read_environment_once(config)
         config.add_user_agent(f"manifestgen/{__version__}")
         config.pipeline = Pipeline(
