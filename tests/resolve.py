@@ -139,7 +139,7 @@ class Target:
 def _universal(report: Mapping[str, Any]) -> Iterator[str]:
     """The packages of pip's report with a wheel for every platform."""
     for one in report["install"]:
-        if one["download_info"]["url"].partition("#")[0].endswith("-py3-none-any.whl"):
+        if one["download_info"]["url"].partition("#")[0].endswith("-none-any.whl"):
             yield f"{one['metadata']['name'].lower().replace('_', '-').replace('.', '-')}=={one['metadata']['version']}"
 
 

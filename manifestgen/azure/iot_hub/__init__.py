@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from manifestgen.azure.iot_hub.hub import IotHub
@@ -71,15 +72,8 @@ def connect(
     patience = patience or Patience()
     if connection_string is not None:
         parts = _parts_of(connection_string)
-        name = parts["HostName"]
-        sdk = _sdk()
-        if sdk is not None:
-            wire: Wire = sdk.from_connection_string(connection_string, timeout)
-        else:
-            from manifestgen.azure.iot_hub import rest
-
-            key = Secret(parts["SharedAccessKey"])
-            wire = rest.from_policy(name, parts["SharedAccessKeyName"], key, timeout)
+        name, key = parts["HostName"], Secret(parts["SharedAccessKey"])
+        wire: Wire = _client().from_policy(name, parts["SharedAccessKeyName"], key, timeout)
         return IotHub(hub_identity(name), Requests(wire, name, _POLICY, patience))
     if host is None or credential is None:
         raise InputError(
@@ -87,37 +81,29 @@ def connect(
             fix="pass --hub HOST, set IOTHUB_CONNECTION_STRING, or add 'hub: {host: …}' to the project file",
         )
     _check_host(host)
-    sdk = _sdk()
-    if sdk is not None:
-        wire = sdk.from_credential(host, credential, timeout)
-    else:
-        from manifestgen.azure.iot_hub import rest
-
-        wire = rest.from_credential(host, credential, timeout)
+    wire = _client().from_credential(host, credential, timeout)
     return IotHub(hub_identity(host), Requests(wire, host, _ROLE, patience))
 
 
-def _sdk() -> ModuleType | None:
-    """The module that sends requests with Microsoft's SDK; None if REST is to be used."""
+def _client() -> ModuleType:
+    """The module that sends the requests; both have `from_policy` and `from_credential`."""
     chosen = os.environ.get(CLIENT) or ""
     if chosen not in ("", "sdk", "rest"):
         raise InputError(
             f"{chosen!r} is not a client for IoT Hub", where=CLIENT, fix="set it to sdk or rest, or unset it"
         )
-    if chosen == "rest":
-        return None
-    try:
-        from manifestgen.azure.iot_hub import sdk
-    except ImportError as error:
-        if chosen == "sdk":
-            raise InputError(
-                f"azure-iot-hub cannot be imported: {error}",
-                where=CLIENT,
-                fix="unset the variable or set it to rest, which works everywhere; azure-iot-hub can be installed "
-                "on x86-64 with CPython 3.10 to 3.13",
-            ) from error
-        return None
-    return sdk
+    if chosen != "rest":
+        try:
+            return import_module("manifestgen.azure.iot_hub.sdk")
+        except ImportError as error:
+            if chosen == "sdk":
+                raise InputError(
+                    f"azure-iot-hub cannot be imported: {error}",
+                    where=CLIENT,
+                    fix="unset the variable or set it to rest, which works everywhere; azure-iot-hub can be installed "
+                    "on x86-64 with CPython 3.10 to 3.13",
+                ) from error
+    return import_module("manifestgen.azure.iot_hub.rest")
 
 
 def _check_host(host: str) -> None:

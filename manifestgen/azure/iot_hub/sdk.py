@@ -66,9 +66,10 @@ _CALLS: Final[Mapping[Operation, Callable[[Any, Call, Mapping[str, Any]], Any]]]
 }
 
 
-def from_connection_string(connection_string: Secret, timeout: float = TIMEOUT) -> SdkWire:
-    """Requests that are signed with a policy's key. Raises ValueError if the SDK cannot read the string."""
-    return SdkWire(IoTHubConfigurationManager.from_connection_string(connection_string.reveal()), timeout)
+def from_policy(host: str, policy: str, key: Secret, timeout: float = TIMEOUT) -> SdkWire:
+    """Requests that are signed with the key of a shared access policy."""
+    text = f"HostName={host};SharedAccessKeyName={policy};SharedAccessKey={key.reveal()}"
+    return SdkWire(IoTHubConfigurationManager.from_connection_string(text), timeout)
 
 
 def from_credential(host: str, credential: TokenCredential, timeout: float = TIMEOUT) -> SdkWire:
@@ -87,6 +88,7 @@ class SdkWire:
         config.keep_alive = True
         config.connection.timeout = timeout
         config.retry_policy = lambda: NO_RETRIES
+        config.redirect_policy.allow = False  # a hub does not redirect, and its signature is for nobody else
         _read_environment_once(config)
         config.add_user_agent(f"manifestgen/{__version__}")
         config.pipeline = Pipeline(

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+import urllib3
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import ClientSecretCredential
@@ -329,6 +331,25 @@ def test_no_more_connections_than_threads(sandbox: Any, hub: IotHub, connections
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda number: hub.module_twin(EDGE, "$edgeAgent"), range(40)))
     assert 1 <= len(connections) <= 4, requests_to(sandbox, "/")
+
+
+def test_a_redirect_is_not_followed(sandbox: Any, hub: IotHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str | None] = []
+
+    def redirect(self: Any, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
+        asked.append(request.url)
+        response = requests.Response()
+        response.status_code, response.request, response.url = 307, request, str(request.url)
+        response.headers["Location"] = "https://elsewhere.example.net/"
+        response.raw, response._content = urllib3.HTTPResponse(b""), b""
+        return response
+
+    with monkeypatch.context() as patch:
+        patch.setattr(requests.adapters.HTTPAdapter, "send", redirect)
+        for ask in (lambda: hub.device(EDGE), lambda: hub.set_modules(EDGE, content())):
+            with pytest.raises(CloudError, match="the hub answered 307"):
+                ask()
+    assert len(asked) == 2
 
 
 def test_a_password_in_netrc_does_not_replace_the_signature(
