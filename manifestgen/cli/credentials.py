@@ -1,4 +1,4 @@
-"""`manifestgen credentials`: what devices log in to registries with."""
+"""`manifestgen credentials`: the logins that devices use for registries."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     )
 )
 def command() -> None:
-    """Look at registry credentials, make tokens, renew their passwords.
+    """Inspect registry credentials, create tokens, rotate their passwords.
 
-    What a device logs in with is said in the project file: registry.credentials and registry.sources.
+    The project file says where the logins come from: registry.credentials and registry.sources.
     """
 
 
@@ -36,10 +36,10 @@ def command() -> None:
 @click.option("--image", metavar="REF", help="Model image to use instead of the project's.")
 @common_options
 def show(project: Path, image: str | None, console: Console) -> int:
-    """List the registries of PROJECT's manifest and what devices log in to them with.
+    """List the registries of PROJECT's manifest and the logins that devices use for them.
 
-    Source, user name, expiry, whether the admin user is on; never a password. Exit code 1 if a
-    device could not log in.
+    Shows source, user name, expiry and whether the admin user is on; never a password. Exit code 1
+    if a device could not log in.
     """
     from manifestgen.credentials.logins import hosts_of
     from manifestgen.credentials.standing import standings
@@ -70,20 +70,23 @@ def show(project: Path, image: str | None, console: Console) -> int:
 @click.argument("project", default=".", type=click.Path(path_type=Path))
 @click.option("--image", metavar="REF", help="Model image to use instead of the project's.")
 @click.option(
-    "--days", type=click.IntRange(1, 3650), help="Until its password expires.  [default: the project's, or 90]"
+    "--days", type=click.IntRange(1, 3650), help="Days until its password expires.  [default: the project's, or 90]"
 )
-@click.option("--widen", is_flag=True, help="Let a token that is there pull what else the manifest names.")
+@click.option("--widen", is_flag=True, help="Let an existing token also pull what else the manifest names.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Write user name and password there too, mode 0600."
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write user name and password to this file, mode 0600.",
 )
 @common_options
 def create_token(
     project: Path, image: str | None, days: int | None, widen: bool, out: Path | None, console: Console
 ) -> None:
-    """Make the token that devices pull PROJECT's images with, or use the one that is there.
+    """Create the token with which devices pull PROJECT's images, or reuse the existing one.
 
-    It may pull exactly the repositories that the manifest names. Its password is kept in this user's
-    state folder, since Azure tells it only once; --out writes it for a pipeline, as lines
+    It may pull exactly the repositories that the manifest names. Azure shows its password only once,
+    so it is stored in this user's state folder; --out also writes it for a pipeline, as lines
     ACR_USERNAME_<NAME>=… and ACR_PASSWORD_<NAME>=…, which the source 'file' reads.
     """
     from manifestgen.credentials.acr_token import create_all
@@ -143,12 +146,12 @@ def create_token(
 @click.option("--deployment", metavar="NAME", help="An automatic deployment.")
 @click.option("--image", metavar="REF", help="Model image to use instead of the project's.")
 @click.option(
-    "--days", type=click.IntRange(1, 3650), help="Until the new password expires.  [default: the project's, or 90]"
+    "--days", type=click.IntRange(1, 3650), help="Days until the new password expires.  [default: the project's, or 90]"
 )
 @click.option(
     "--in-use",
     type=click.Choice(["password1", "password2"]),
-    help="The password that devices have, where that cannot be told.",
+    help="The password that devices have now, where that is not known.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--timeout", type=FiniteRange(min=0), default=600, show_default=True, help="Seconds for each device.")
@@ -167,14 +170,14 @@ def rotate(
     hub: str | None,
     console: Console,
 ) -> int:
-    """Renew the password of PROJECT's token on devices, without a moment in which one cannot pull.
+    """Replace the password of PROJECT's token on devices, which can pull at every moment.
 
     Makes the token's second password, puts it into the manifest that each device has, waits until
-    the device runs with it, and drops the first password when no device of the hub needs it any
-    more. Interrupted anywhere, the same command goes on. A device that is offline keeps a password
-    that works: run the command again when it is back. Exit code 1 as long as something is left.
+    the device runs with it, and deletes the first password once no device of the hub needs it. If
+    it is interrupted, run the same command again: it resumes. An offline device keeps a password
+    that works: run the command again when it is back. Exit code 1 while something is left to do.
 
-    Without --device, --devices or --deployment it is done to the project's target.
+    Without --device, --devices or --deployment, the project's target is rotated.
     """
     from manifestgen.project import load
     from manifestgen.report.credentials import rotation_data, rotation_text

@@ -1,8 +1,8 @@
-"""Tokens of a container registry that may only pull what a manifest names: making them, and finding their passwords.
+"""Repository-scoped tokens of a container registry, which may only pull what a manifest names: creating them.
 
 A token is a user name with up to two passwords, `password1` and `password2`, and a scope map that says what it may do
-(https://learn.microsoft.com/azure/container-registry/container-registry-token-based-authentication). Token and scope
-map have the same name here.
+(https://learn.microsoft.com/azure/container-registry/container-registry-token-based-authentication). Here, a
+token and its scope map have the same name.
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ _LONGEST_NAME = 50
 # To pull, and to list tags, so that `preflight` can name the nearest one where a tag is missing. Neither shows
 # another repository.
 _NEEDED, _HELPFUL = "content/read", "metadata/read"
-# The service keeps expiries less exactly than they are given.
+# The service stores expiries with less precision than it is given.
 _TOLERANCE = timedelta(seconds=2)
-# Between our clock and the service's, and what a request with its repetitions takes.
+# Clock skew, and the time that a request and its retries take.
 _SAME_TIME = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
 class Created:
-    """A token that may pull what it should, and a password of it that is kept here.
+    """A token that may pull what it should, and the stored password for it.
 
     Attributes:
         stored: its password.
         path: of the file that holds it.
-        fresh: whether that was made just now.
-        notes: sentences about what was made, or is wider than it need be.
+        fresh: whether the password was just made.
+        notes: sentences about what was created, or allows more than is needed.
     """
 
     token: Token
@@ -54,7 +54,7 @@ class Created:
 
 
 def name_of(settings: Settings) -> str:
-    """The name of a project's token: `registry.token`, else made from the name of the module with the model.
+    """The name of a project's token: `registry.token`, or else derived from the name of the model's module.
 
     Names have 5 to 50 letters, digits and hyphens.
     """
@@ -66,12 +66,12 @@ def name_of(settings: Settings) -> str:
 
 
 def expiry_from(now: datetime, days: int) -> datetime:
-    """When a password that is made now expires; whole seconds."""
+    """When a password that is made now expires, in whole seconds."""
     return now.replace(microsecond=0) + timedelta(days=days)
 
 
 def actions(repositories: Iterable[str], *kinds: str) -> frozenset[str]:
-    """The actions of a scope map that may pull these repositories, such as `repositories/scorer/content/read`."""
+    """The actions of a scope map that allows pulling these repositories, such as `repositories/scorer/content/read`."""
     return frozenset(f"repositories/{name}/{kind}" for name in repositories for kind in kinds or (_NEEDED, _HELPFUL))
 
 
@@ -86,27 +86,27 @@ def create(
     widen: bool = False,
     now: datetime | None = None,
 ) -> Created:
-    """Make what is missing of a token: its scope map, itself, a password. What is there is used.
+    """Create what is missing of a token: its scope map, the token itself, a password. Existing parts are reused.
 
     Args:
         name: of the token and its scope map.
         repositories: what it must be allowed to pull.
-        root: the user's state folder, where the password is kept.
-        days: until a password that is made expires.
-        widen: let an existing scope map allow these repositories as well; it is never changed without this.
-        now: the time; None for the clock's.
+        root: the user's state folder, where the password is stored.
+        days: until a new password expires.
+        widen: add these repositories to an existing scope map, which is never changed otherwise.
+        now: the time; None for the current time.
 
     Raises:
-        InputError: the scope map does not allow all of the repositories, the token is not one of ours, or it has a
-            password in use which this machine does not know.
-        DeniedError: the caller may not make tokens; names the role.
+        InputError: the scope map does not allow all of the repositories, manifestgen did not create the token, or the
+            token has a password in use that is not stored on this machine.
+        DeniedError: the caller may not create tokens; names the role.
     """
     now = now or datetime.now(timezone.utc)
     notes = [*_scope(registry, info, name, repositories, widen=widen)]
     token = registry.token(info, name)
     if token is None:
         token = registry.create_token(info, name, name)
-        notes.append(f"made token {name} of {info.login_server}")
+        notes.append(f"created token {name} of {info.login_server}")
     _check(token)
     known, path = stored.latest(root, info.login_server, name), stored.path_of(root, info.login_server, name)
     if known is not None and not known.expired(now) and is_current(token, known):
@@ -145,12 +145,12 @@ def create_all(inputs: Inputs, manifest: Manifest, *, days: int | None, widen: b
 
 
 def live(token: Token, now: datetime) -> dict[str, TokenPassword]:
-    """The passwords of a token that its registry takes, by name."""
+    """The passwords of a token that its registry accepts, by name."""
     return {one.name: one for one in token.passwords if one.expiry is None or one.expiry > now}
 
 
 def is_current(token: Token, known: StoredPassword) -> bool:
-    """Whether a password that is kept is still the token's, and not one that was made anew elsewhere."""
+    """Whether a stored password is still the token's, and was not replaced elsewhere."""
     for password in token.passwords:
         if password.name == known.name:
             if password.expiry is None or known.expiry is None:
@@ -159,8 +159,8 @@ def is_current(token: Token, known: StoredPassword) -> bool:
     return False
 
 
-def may_be_made_here(token: Token, begun: StoredPassword) -> bool:
-    """Whether a password may be the one that was being made here when the run was killed, so that nobody has it."""
+def may_be_pending_here(token: Token, begun: StoredPassword) -> bool:
+    """Whether a password may be the one that was pending here when the run was killed, so that nothing uses it."""
     made = next((one.created for one in token.passwords if one.name == begun.name), None)
     return made is None or abs(made - begun.made) <= _SAME_TIME
 
@@ -168,23 +168,23 @@ def may_be_made_here(token: Token, begun: StoredPassword) -> bool:
 def _scope(
     registry: Registry, info: RegistryInfo, name: str, repositories: Collection[str], *, widen: bool
 ) -> Iterable[str]:
-    """Make sure of the scope map; what is to be said about it."""
+    """Create or widen the scope map if needed; sentences about it."""
     listed = ", ".join(sorted(repositories))
     there = registry.scope_map(info, name)
     if there is None:
         registry.put_scope_map(info, name, actions(repositories))
-        yield f"made scope map {name} of {info.login_server}: may pull {listed}"
+        yield f"created scope map {name} of {info.login_server}: may pull {listed}"
         return
     missing = sorted(one for one in repositories if not actions([one], _NEEDED) <= there)
     if missing and not widen:
         raise InputError(
             f"scope map {name} does not allow {', '.join(missing)}",
             where=f"registry {info.login_server}",
-            fix="add --widen to let the token pull them too, or give it a name of its own in registry.token",
+            fix="add --widen to let the token pull them too, or name another token in registry.token",
         )
     if missing:
         registry.put_scope_map(info, name, there | actions(missing))
-        yield f"widened scope map {name} of {info.login_server}: may pull {', '.join(missing)} too"
+        yield f"widened scope map {name} of {info.login_server}: may now also pull {', '.join(missing)}"
     more = sorted({one for one in there - actions(repositories) if not one.endswith(f"/{_HELPFUL}")})
     if more:
         yield f"scope map {name} of {info.login_server} allows more than this manifest needs: {', '.join(more)}"
@@ -194,19 +194,21 @@ def _check(token: Token) -> None:
     where = f"token {token.name} of {token.registry.login_server}"
     if not token.enabled:
         raise InputError(
-            "the token is disabled", where=where, fix="enable it in the registry, or choose registry.token"
+            "the token is disabled",
+            where=where,
+            fix="enable it in the registry, or name another token in registry.token",
         )
     if token.scope_map != token.name:
-        what = f"the token has the scope map {token.scope_map!r}, so it was not made here"
-        raise InputError(what, where=where, fix="give the token a name of its own in registry.token")
+        what = f"the token has the scope map {token.scope_map!r}, so manifestgen did not create it"
+        raise InputError(what, where=where, fix="name another token in registry.token")
 
 
 def _first_password(registry: Registry, token: Token, root: Path, expiry: datetime, now: datetime) -> StoredPassword:
-    """A password in a place where nobody's is: one that was begun here, that is free, or that has expired."""
+    """A password in a slot that nothing uses: pending here, free, or expired."""
     host = token.registry.login_server
     begun = stored.read(root, host, token.name)
     used = set(live(token, now))
-    if begun is not None and begun.password is None and may_be_made_here(token, begun):
+    if begun is not None and begun.password is None and may_be_pending_here(token, begun):
         used.discard(begun.name)
         names = [begun.name]
     else:
@@ -224,7 +226,7 @@ def _first_password(registry: Registry, token: Token, root: Path, expiry: dateti
 def generate(
     registry: Registry, token: Token, name: str, root: Path, expiry: datetime, now: datetime, which: stored.Which
 ) -> StoredPassword:
-    """Make a password that nobody has, so that being killed at any point of it does no harm, and keep it."""
+    """Make a password and store it, in an order in which being killed at any point does no harm."""
     begun = stored.pending(token.registry.login_server, token.name, name, now)
     stored.write(root, begun, which)
     new = registry.generate_password(token, name, expiry)

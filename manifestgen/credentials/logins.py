@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from manifestgen.credentials.expiry import is_near, warning
-from manifestgen.credentials.placeholders import Placeholder
-from manifestgen.credentials.placeholders import placeholders as placeholders_for
 from manifestgen.credentials.section import NEVER_PRIVATE, names
 from manifestgen.credentials.source import Inputs, Login, Settings, Wanted
 from manifestgen.credentials.sources import SOURCES
@@ -23,6 +21,7 @@ from manifestgen.manifest.registries import named_hosts, repositories
 
 if TYPE_CHECKING:
     from manifestgen.cloud import Credential
+    from manifestgen.credentials.placeholders import Placeholder
     from manifestgen.manifest.manifest import Manifest
 
 #: Finds the logins for registry hosts, each with the repositories that are pulled from it.
@@ -36,7 +35,7 @@ class Logins:
         """Nothing is looked up yet."""
         self._inputs = inputs
         self._known: dict[tuple[str, str], Login | None] = {}
-        self._required: dict[str, list[str]] = {}
+        self._required: dict[str, tuple[str, ...]] = {}
 
     def find(self, hosts: Mapping[str, frozenset[str]], beside: Iterable[str] = ()) -> dict[str, Login]:
         """The login for each registry host that has one, from the source that the project names for it.
@@ -58,10 +57,11 @@ class Logins:
             new = tuple(one for one in mine if (one.host, one.suffix) not in self._known)
             if not new:
                 continue
-            required = self._required.setdefault(name, [])
-            required += [one.host for one in new if one.required and one.host not in required]
+            earlier = self._required.get(name, ())
+            required = (*earlier, *(one.host for one in new if one.required and one.host not in earlier))
             source.assign(required, self._inputs.settings)
             found = source.logins(new, self._inputs)
+            self._required[name] = required
             self._known |= {(one.host, one.suffix): found.get(one.host) for one in new}
             for host, login in found.items():
                 self._warn(host, login)
@@ -142,6 +142,7 @@ def placeholders(settings: Settings | None = None) -> Callable[[Manifest], Mappi
     Args:
         settings: of the project, whose named registries get one too; None for the private registries alone.
     """
+    from manifestgen.credentials.placeholders import placeholders as placeholders_for
 
     def logins(manifest: Manifest) -> Mapping[str, Placeholder]:
         named = named_hosts(manifest)

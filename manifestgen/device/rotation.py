@@ -19,7 +19,7 @@ from manifestgen.target import Patience
 
 # Devices that are changed and waited for at the same time; a hub of the smallest tier takes five times as many calls.
 _WORKERS = 8
-# A device that somebody else changes at the same time is read and changed again.
+# Attempts to change a device that is being changed by another caller at the same time.
 _ATTEMPTS = 3
 _SYSTEM = ("$edgeAgent", "$edgeHub")
 
@@ -80,10 +80,9 @@ class Devices:
 
 
 def _move(hub: Hub, device: str, login: Login, patience: Patience) -> DeviceOutcome:
-    """Give a device the new password and wait until it is healthy; one that is offline is not waited for.
+    """Set the new password on a device and wait until it is healthy, unless it is offline.
 
-    A device that has it already is only waited for. What goes wrong with one device is its outcome, never an error of
-    the whole run.
+    If the device has it already, only wait. A failure is the outcome of this device and never ends the whole run.
     """
     changed = False
     try:
@@ -121,12 +120,12 @@ def _state_of(hub: Hub, device: str) -> DeviceState:
 
 
 def _set(hub: Hub, state: DeviceState, login: Login) -> bool:
-    """Set the device's own manifest with the new password; whether there was anything to set.
+    """Set the device's own manifest with the new password; whether there was anything to change.
 
-    No snapshot is kept: it would differ in the former password only, which nobody should go back to.
+    No snapshot is taken: it would differ only in the old password, to which no rollback should lead.
     """
     manifest = Manifest.of(login.put_into(state.content))
-    # What is on the device was taken once; only what the hub itself would refuse now is worth stopping for.
+    # The device has accepted this manifest before, so only what the hub itself would reject stops it.
     require_no_errors(of_manifest(manifest, f"the manifest of device {state.device.id!r}"), force=True)
     planned = plan(manifest, state)
     return apply(planned, hub)

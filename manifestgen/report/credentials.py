@@ -13,7 +13,7 @@ from manifestgen.credentials.standing import describe
 
 
 def standings_text(standings: Sequence[Standing], now: datetime) -> str:
-    """A registry each, with what to do where something is wrong."""
+    """A line for each registry, with what to do where something is wrong."""
     lines = []
     width = max((len(one.host) for one in standings), default=0)
     for one in standings:
@@ -49,7 +49,7 @@ def outcome_line(one: DeviceOutcome) -> str:
 
 
 def rotation_text(rotated: Rotated) -> str:
-    """How the devices ended up, and whether the first password could be dropped."""
+    """How the devices ended up, and whether the old password was deleted."""
     states = [one.state for one in rotated.devices]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     lines = [f"token {rotated.username} of {rotated.registry}{f': {counts}' if counts else ''}"]
@@ -59,7 +59,7 @@ def rotation_text(rotated: Rotated) -> str:
         return "\n".join(lines)
     named = {f"device {one.device!r}" for one in rotated.devices if one.state not in ("rotated", "unaffected")}
     lines += [f"  {one.what}: {one.why}" for one in rotated.left if one.what not in named]
-    lines.append("  both passwords work until these are done; then run the same command again")
+    lines.append("  both passwords keep working; run the same command again when these are done")
     return "\n".join(lines)
 
 

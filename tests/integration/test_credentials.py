@@ -47,7 +47,7 @@ def test_a_device_pulls_with_a_token_that_may_pull_this_repository_only(
 ) -> None:
     ended = in_this_process("deploy", scoped, "--yes", "--create-token")
     assert ended.code == 0, ended
-    assert "made scope map" in ended.stderr and "healthy" in ended.output
+    assert "created scope map" in ended.stderr and "healthy" in ended.output
     assert credential(desired, scoped.device)["username"] == f"of-{scoped.device}"
     file = kept_file(scoped)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -86,7 +86,7 @@ def test_going_back_to_before_a_rotation_keeps_the_password_that_works(
     assert in_this_process("credentials", "rotate", running, "--yes").code == 0
     ended = in_this_process("rollback", "--device", running.device, "--yes")
     assert ended.code == 0, ended
-    assert "with the latest password of token" in ended.stderr
+    assert "using the latest password of token" in ended.stderr
     assert works()
 
 
@@ -109,7 +109,7 @@ def test_a_device_that_is_offline_keeps_a_password_that_works(
 
 def test_killed_three_times_and_run_again(running: Any, quick: Any, works: Callable[[], bool]) -> None:
     quick.fault("latency", host=r"sandbox-hub\..*", seconds=0.03, times="forever")
-    for words in ("made password2", "takes password2", "rotated"):
+    for words in ("made password2", "accepts password2", "rotated"):
         rotating = started("credentials", "rotate", running, "--yes", cwd=running.root)
         rotating.until_it_says(words)
         rotating.kill()

@@ -198,11 +198,13 @@ class TestDevice:
         hub = content["modulesContent"]["$edgeHub"]["properties.desired"]
         assert hub["storeAndForwardConfiguration"]["timeToLiveSecs"] == 77
 
-    def test_azure_is_asked_only_for_the_registries_that_need_it(self, tmp_path: Path, services: FakeServices) -> None:
+    def test_a_registry_without_a_login_stops_it_before_anything_changes(self, tmp_path: Path, services: FakeServices) -> None:
         project = _project(tmp_path, ELSEWHERE.replace("env", "admin"))
+        services.logins.clear()
         with pytest.raises(InputError, match="no credential for registry acme"):
             _deploy(project, services)
-        assert services.asked == ["acme.azurecr.io"]
+        assert "acme.azurecr.io" in services.asked
+        assert services.hub.writes == []
 
     def test_another_device_may_be_given(self, tmp_path: Path, services: FakeServices) -> None:
         services.hub.add("edge-02")

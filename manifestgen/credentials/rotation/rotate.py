@@ -1,4 +1,4 @@
-"""The whole rotation of one token: new password, proof, devices one beside the other, and the end of the first."""
+"""The whole rotation of one token: new password, test pull, devices in parallel, deletion of the old password."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from manifestgen.credentials.stored import StoredPassword
 from manifestgen.errors import InputError
 from manifestgen.secret import Secret
 
-# Everything that edgeAgent may log in with, of every device of the hub.
+# The registry credentials of every device of the hub.
 _QUERY = "SELECT deviceId, properties.desired.runtime AS runtime FROM devices.modules WHERE moduleId = '$edgeAgent'"
 
 
 @dataclass(frozen=True)
 class Left:
-    """Something that still needs the first password.
+    """Something that still needs the old password.
 
     Attributes:
         what: such as `device 'edge-01'`.
@@ -38,13 +38,13 @@ class Left:
 
 @dataclass(frozen=True)
 class Rotated:
-    """What came of a rotation.
+    """The result of a rotation.
 
     Attributes:
         new: the password that devices have now.
-        devices: the outcome of each device that was named, in their order.
-        left: what still needs the first password.
-        dropped: the password that no longer works; None if it was kept because somebody needs it.
+        devices: the outcome of each device of the target, in order.
+        left: what still needs the old password.
+        dropped: the old password, which no longer works; None if it was not deleted because something needs it.
     """
 
     registry: str
@@ -62,12 +62,12 @@ class Rotated:
 
 @dataclass(frozen=True)
 class Observer:
-    """Who is told how it goes, and who is asked.
+    """Receives the progress of a rotation, and may stop it.
 
     Attributes:
-        permit: is shown a sentence about what will be done, and raises to stop before anything is.
-        step: a step that was taken.
-        device: a device's outcome.
+        permit: receives a sentence about what will be done, and raises to stop before anything is.
+        step: receives each step that was taken.
+        device: receives each device's outcome.
     """
 
     permit: Callable[[str], None] = lambda text: None
@@ -89,44 +89,47 @@ def rotate(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Rotated:
-    """Replace a token's password, and drop the former one when nobody in the hub needs it.
+    """Replace a token's password, and delete the old one once nothing in the hub needs it.
 
-    Killed anywhere, the same call goes on. Every password that a device's manifest holds works at every moment: the
-    first is dropped only after each device that uses the token has confirmed the second.
+    If it is killed, the same call resumes it. Every password in a device's manifest works at every moment: the old one
+    is deleted only after each device that uses the token has confirmed the new one.
 
     Args:
-        target: what to change, see `devices`; others of the hub that use the token keep the first password alive.
+        registry: to which the token belongs.
+        hub: whose devices and deployments may use the token.
+        token: to rotate.
+        target: what gets the new password. While anything else in the hub uses the token, the old password stays.
         root: the user's state folder.
         days: until the new password expires.
-        in_use: the password that devices have now, where that cannot be told.
+        in_use: the password that devices have now, where that cannot be found out.
 
     Raises:
-        InputError: the target does not use the token, or which password is in use cannot be told.
-        CloudError: the registry or the hub refused something that concerns all devices.
+        InputError: the target does not use the token, or it is not known which password is in use.
+        CloudError: the registry or the hub rejected something that concerns all devices.
     """
     host = token.registry.login_server.lower()
     image = _image(target, host, token.name)
     begun = passwords.unfinished(token, root, now())
     name = begun.name if begun is not None else passwords.choose(token, root, in_use, now())
-    observer.permit(f"{'go on with' if begun else 'make'} {name} of token {token.name} of {host} for {target.words}")
+    observer.permit(f"{'resume with' if begun else 'make'} {name} of token {token.name} of {host} for {target.words}")
     if begun is None:
         new = passwords.make(registry, token, name, root, expiry_from(now(), days), now())
         observer.step(f"made {name} of token {token.name}{_until(new)}")
     else:
         new = begun
-        observer.step(f"going on with {name} of token {token.name}{_until(new)}")
+        observer.step(f"resuming with {name} of token {token.name}{_until(new)}")
     if new.password is None:
         raise AssertionError("a password that was made has a text")
     login = Login(host, token.name, new.password)
-    passwords.prove(registry, Credential(host, token.name, new.password), image, clock=clock, sleep=sleep)
-    observer.step(f"{host} takes {name}")
+    passwords.verify_pull(registry, Credential(host, token.name, new.password), image, clock=clock, sleep=sleep)
+    observer.step(f"{host} accepts {name}")
     outcomes = tuple(target.move(login))
     left = (*_failing(outcomes), *_holders(hub, login, outcomes))
     dropped = None
     if not left:
         dropped = passwords.other(name)
         registry.drop_password(token, dropped)
-        observer.step(f"dropped {dropped} of token {token.name}")
+        observer.step(f"deleted {dropped} of token {token.name}")
         stored.promote(root, host, token.name)
     return Rotated(host, token.name, new, outcomes, left, dropped)
 
@@ -139,16 +142,16 @@ def _image(target: Target, host: str, username: str) -> str:
     """An image that the target pulls with the token.
 
     Raises:
-        InputError: there is none: a rotation would do nothing but end the former password.
+        InputError: there is none: a rotation would only delete the old password.
     """
     any_password = Login(host, username, Secret(""))
     for content in target.contents():
         if any_password.passwords_in(content) and (found := images_of(content, host)):
             return found[0]
     raise InputError(
-        f"nothing there pulls an image with token {username}: looked at {target.words}",
+        f"{target.words} pulls no image with token {username}",
         where=f"registry {host}",
-        fix="bring the token to a device first: 'manifestgen deploy' with registry credentials token",
+        fix="put the token on a device first: run 'manifestgen deploy' with registry credentials token",
     )
 
 
@@ -159,9 +162,9 @@ def _failing(outcomes: Sequence[DeviceOutcome]) -> Iterator[Left]:
 
 
 def _holders(hub: Hub, login: Login, outcomes: Sequence[DeviceOutcome]) -> Iterator[Left]:
-    """Whoever in the hub has another password of the token than the new one, or has not confirmed that.
+    """What in the hub has a password of the token other than the new one, or has not confirmed the new one.
 
-    The hub's index, which answers queries, may be some seconds behind, so that whoever it names is read once more.
+    Queries are answered from an index that may be some seconds behind, so each twin that it names is read once more.
     """
     settled = {one.device for one in outcomes if one.state in ("rotated", "unhealthy", "failed")}
     for row in hub.query(_QUERY):
@@ -172,14 +175,14 @@ def _holders(hub: Hub, login: Login, outcomes: Sequence[DeviceOutcome]) -> Itera
         if agent is None or not login.passwords_in(_content(agent.desired)):
             continue
         if not login.is_in(_content(agent.desired)):
-            yield Left(f"device {device!r}", "its manifest holds the former password")
+            yield Left(f"device {device!r}", "its manifest has the old password")
         elif not _has_taken(agent, login):
-            yield Left(f"device {device!r}", "it has not taken the new password yet")
+            yield Left(f"device {device!r}", "it has not applied the new password yet")
     for configuration in hub.configurations():
         if not configuration.content.get("modulesContent"):
             continue  # one for modules, which logs in to no registry
         if login.passwords_in(configuration.content) and not login.is_in(configuration.content):
-            yield Left(f"automatic deployment {configuration.id!r}", "it holds the former password")
+            yield Left(f"automatic deployment {configuration.id!r}", "it has the old password")
 
 
 def _has_taken(agent: Twin, login: Login) -> bool:

@@ -125,7 +125,7 @@ def _from_docker(text: str, hosts: Iterable[str], path: Path) -> dict[str, Login
         if login is None:
             raise _no_login(entry or {}, host, where, helped=helped)
         if login.username == _ENTRA_USER:
-            what = f"the login of {host} is that of 'az acr login', which lives for three hours"
+            what = f"the login of {host} comes from 'az acr login' and expires after three hours"
             raise InputError(what, where=where, fix="use source token, or log in with a token's name and password")
         logins[host] = login
     return logins
@@ -143,8 +143,8 @@ def _no_login(entry: Mapping[str, Any], host: str, where: str, *, helped: bool) 
         what = f"the entry of {host} is an identity token, which only Docker itself can log in with"
         return InputError(what, where=where, fix="use source token, or log in with a user name and a password")
     if helped:
-        what = f"the password of {host} is in a credential helper, not in the file; helpers are not run"
-        fix = f"log in with 'docker --config FOLDER login {host}' where no credential helper is set up"
+        what = f"the password of {host} is in a credential helper, not in the file; credential helpers are not run"
+        fix = f"log in with 'docker --config FOLDER login {host}' in a FOLDER that has no config.json yet"
         return InputError(what, where=where, fix=fix)
     what = f"the entry of {host} has no user name and password"
     return InputError(what, where=where, fix=f"log in again with 'docker --config FOLDER login {host}'")

@@ -169,8 +169,8 @@ class TestTokens:
         }
         assert (made.fresh, made.stored.name, made.stored.expiry) == (True, "password1", NOW + timedelta(days=30))
         assert made.notes == (
-            f"made scope map {NAME} of {HOST}: may pull scorer, team/other",
-            f"made token {NAME} of {HOST}",
+            f"created scope map {NAME} of {HOST}: may pull scorer, team/other",
+            f"created token {NAME} of {HOST}",
             f"made password1 of token {NAME}, works until 2026-10-01",
         )
 
@@ -233,7 +233,7 @@ class TestTokens:
         with pytest.raises(InputError, match="disabled"):
             self.make(registry, tmp_path)
         registry.tokens[key] = replace(token, scope_map="_repositories_push")
-        with pytest.raises(InputError, match="not made here") as caught:
+        with pytest.raises(InputError, match="manifestgen did not create it") as caught:
             self.make(registry, tmp_path)
         assert "registry.token" in caught.value.fix
 

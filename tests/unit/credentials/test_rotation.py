@@ -163,8 +163,8 @@ def test_devices_get_the_second_password_and_then_the_first_is_dropped(world: Wo
     assert said == [
         f"make password2 of token {NAME} of {HOST} for 3 devices",
         f"made password2 of token {NAME}, works until 2026-10-01",
-        f"{HOST} takes password2",
-        f"dropped password1 of token {NAME}",
+        f"{HOST} accepts password2",
+        f"deleted password1 of token {NAME}",
     ]
 
 
@@ -190,7 +190,7 @@ def test_a_device_that_stays_offline_keeps_a_password_that_works_and_is_named(wo
         rotated = world.rotate(*ids)
         assert states(rotated) == {"edge-1": "rotated", "edge-2": "offline"}
         assert [(one.what, one.why) for one in rotated.left] == [
-            ("device 'edge-2'", "it has not taken the new password yet")
+            ("device 'edge-2'", "it has not applied the new password yet")
         ]
         assert (rotated.dropped, rotated.finished) == (None, False)
         assert {one.name for one in world.token.passwords} == {"password1", "password2"}
@@ -207,7 +207,7 @@ def test_a_device_that_was_not_named_keeps_the_first_password_alive(world: World
     world.add("forgotten")
     rotated = world.rotate("edge-1")
     assert [(one.what, one.why) for one in rotated.left] == [
-        ("device 'forgotten'", "its manifest holds the former password")
+        ("device 'forgotten'", "its manifest has the old password")
     ]
     assert rotated.dropped is None and world.broken() == []
     assert world.rotate("edge-1", "forgotten").finished
@@ -261,7 +261,7 @@ def test_a_device_without_the_token_is_left_alone(world: World) -> None:
 
 def test_where_nobody_uses_the_token_nothing_is_made(world: World) -> None:
     world.add("edge-1", "password-of-acme.azurecr.io", username="acme")
-    with pytest.raises(InputError, match="nothing there pulls an image with token"):
+    with pytest.raises(InputError, match="pulls no image with token"):
         world.rotate("edge-1")
     assert [one.name for one in world.token.passwords] == ["password1"]
 
@@ -337,7 +337,7 @@ class TestWhichPasswordIsMadeAnew:
         world.add("edge-1", offline=True)
         world.rotate("edge-1")
         world.registry.generate_password(world.token, "password2", NOW + timedelta(days=99))
-        with pytest.raises(InputError, match="made anew elsewhere"):
+        with pytest.raises(InputError, match="replaced elsewhere"):
             world.rotate("edge-1")
 
     def test_one_that_somebody_made_long_after_the_run_was_killed_is_refused(self, world: World) -> None:
@@ -346,7 +346,7 @@ class TestWhichPasswordIsMadeAnew:
         assert world.rotate("edge-1").finished  # nobody made it: its place is free
         stored.write(world.root, stored.pending(HOST, NAME, "password1", NOW - timedelta(hours=1)), "next")
         world.registry.generate_password(world.token, "password1", None)
-        with pytest.raises(InputError, match="made anew elsewhere"):
+        with pytest.raises(InputError, match="replaced elsewhere"):
             world.rotate("edge-1")
 
     def test_one_that_was_dropped_elsewhere_meanwhile_is_made_anew(self, world: World) -> None:
@@ -464,7 +464,7 @@ def test_a_manifest_from_before_gets_the_latest_password(world: World) -> None:
     content, notes = renewed(before, world.root)
     (now,) = world.passwords(device)
     assert content == manifest(NAME, now)
-    assert notes == (f"with the latest password of token {NAME} for {HOST}, not that of back then",)
+    assert notes == (f"using the latest password of token {NAME} for {HOST}, not the one in the snapshot",)
 
 
 def test_the_login_of_a_rotation_shows_no_password() -> None:

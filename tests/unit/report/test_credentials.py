@@ -58,13 +58,13 @@ def test_a_rotation_that_goes_on_names_each_that_is_left_once() -> None:
     half = rotated(
         DeviceOutcome("edge-1", "rotated", changed=True),
         DeviceOutcome("edge-2", "offline", "it gets the new password when it connects", changed=True),
-        left=(Left("device 'edge-2'", "it has not taken it"), Left("device 'edge-3'", "it holds the former password")),
+        left=(Left("device 'edge-2'", "it has not taken it"), Left("device 'edge-3'", "it has the old password")),
     )
     assert rotation_text(half).splitlines() == [
         "token puller of acme.azurecr.io: 1 rotated, 1 offline",
         "  device 'edge-2': offline: it gets the new password when it connects",
-        "  device 'edge-3': it holds the former password",
-        "  both passwords work until these are done; then run the same command again",
+        "  device 'edge-3': it has the old password",
+        "  both passwords keep working; run the same command again when these are done",
     ]
     data = rotation_data(half)
     assert (data["finished"], data["dropped"], len(data["left"])) == (False, None, 2)
