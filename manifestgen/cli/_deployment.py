@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "apply",
+    options_metavar="--deployment NAME [OPTIONS]",
     epilog=usage_of(
         "manifestgen apply deployment.json --deployment scorer --target-condition \"tags.site = 'lab'\" --priority 10",
         "manifestgen apply deployment.json --deployment scorer --stages 5%,25%,100% --abort-if-failing 2% --yes",

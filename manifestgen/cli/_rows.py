@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "apply",
+    options_metavar="--devices FILE [OPTIONS]",
     epilog=usage_of(
         "manifestgen apply deployment.json.j2 --devices devices.csv --dry-run",
         "manifestgen apply deployment.json.j2 --devices devices.csv --yes --report report.csv",
