@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -76,7 +75,8 @@ def with_builder(project: Project, builder: Literal["package", "container-image"
             where=str(project.path),
             fix="give its 'image' section a builder, entry_script and conda_file; builder none has nothing to do",
         )
-    return replace(project, image=msgspec.structs.replace(project.image, builder=builder)) if builder else project
+    image = msgspec.structs.replace(project.image, builder=builder)
+    return msgspec.structs.replace(project, image=image) if builder else project
 
 
 def reporter(console: Console) -> Reporter:

@@ -11,7 +11,7 @@ from manifestgen.project.sections import KeyVault, Registry, Source, VaultLogin
 from manifestgen.project.source import Source as Document
 
 # Docker's names of a registry, its own hub in full, and the parent of a nested device.
-_HOST: Final = re.compile(r"(https://index\.docker\.io/v1/)|(\$upstream|[A-Za-z0-9][A-Za-z0-9.-]*)(:[0-9]{1,5})?")
+_HOST: Final = r"(https://index\.docker\.io/v1/)|(\$upstream|[A-Za-z0-9][A-Za-z0-9.-]*)(:[0-9]{1,5})?"
 
 DOCKER_HUB: Final = "https://index.docker.io/v1/"
 # Under any of these names images and people mean Docker Hub.
@@ -63,7 +63,7 @@ def check_registry(document: Document, registry: Registry) -> None:
 
 def _check_hosts(document: Document, hosts: Iterable[str], *keys: str) -> None:
     for host in hosts:
-        if not _HOST.fullmatch(host):
+        if not re.fullmatch(_HOST, host):
             where = document.where(("registry", *keys, host), key=True)
             fix = "write it as images name it, such as acme.azurecr.io, docker.io or localhost:5000"
             raise InputError(f"{host!r} is no host of a registry", where=where, fix=fix)
