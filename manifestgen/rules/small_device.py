@@ -13,10 +13,10 @@ _ARM32: Final = r"arm32|armhf|arm/?v7"
 
 @rule(Effect.NOTE)
 def small_device(manifest: Manifest) -> Iterator[Problem]:
-    """`edgeHub` is tuned for large devices, or its tuning is not read.
+    """`edgeHub` is tuned for large devices, or its settings are ignored.
 
-    `OptimizeForPerformance` is on unless it says `false`, and wants memory that small devices do not have;
-    another word than `true` or `false`, or a `MaxConnectedClients` that is no number, does not count.
+    `OptimizeForPerformance` is on unless it says `false`, and needs memory that small devices do not have.
+    edgeHub ignores any value other than `true` or `false`, and a `MaxConnectedClients` that is not a number.
 
     Set `OptimizeForPerformance` to `false` on devices with little memory.
     """
