@@ -22,7 +22,6 @@ from msgspec import Struct
 
 from manifestgen.errors import InputError
 from manifestgen.manifest.document import Document, Kind, of_data, of_manifest, read
-from manifestgen.manifest.layer import completed
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.pointer import split
@@ -65,7 +64,7 @@ class Finding(Value, frozen=True):
         status: the code that edgeAgent or edgeHub reports then; None if IoT Hub answers instead.
     """
 
-    _unseen: ClassVar[frozenset[str]] = frozenset({"offset", "length"})
+    _hidden: ClassVar[frozenset[str]] = frozenset({"offset", "length"})
 
     rule: str
     effect: Effect
@@ -100,7 +99,7 @@ class Checked(Value, frozen=True):
         lines: the text of the lines that findings are in, by number, with secrets hidden by as many asterisks.
     """
 
-    _unseen: ClassVar[frozenset[str]] = frozenset({"lines"})
+    _hidden: ClassVar[frozenset[str]] = frozenset({"lines"})
 
     path: str
     kind: Kind
@@ -290,6 +289,9 @@ def _of_pieces(
     layer: Manifest, rules: Sequence[Rule], found: Sequence[tuple[Rule, Problem]]
 ) -> list[tuple[Rule, Problem]]:
     """What a device would refuse in the parts that a layer sets, whatever they meet, but for what was found already."""
+    # Most manifests are not layers, and need not wait for this import.
+    from manifestgen.manifest.layer import completed
+
     whole = completed(layer)
     if whole is None:
         return []

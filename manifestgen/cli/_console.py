@@ -49,14 +49,19 @@ class Console:
     def result(self, text: str) -> None:
         """A line of the result in text form; nothing with `--output json`."""
         if self.output == "text":
+            from manifestgen.manifest.dump import encodable
+
             self._erase()
-            click.echo(_encodable(redact(text)))
+            # The name of a file that is not UTF-8 has lone surrogates.
+            click.echo(encodable(redact(text)))
 
     def document(self, data: Any) -> None:
         """The result in JSON form; nothing with `--output text`."""
         if self.output == "json":
+            from manifestgen.manifest.dump import encodable
+
             self._erase()
-            click.echo(_encodable(json.dumps(redact_json(data), indent=2, ensure_ascii=False)))
+            click.echo(encodable(json.dumps(redact_json(data), indent=2, ensure_ascii=False)))
 
     def disclose(self, text: str, *, newline: bool = True) -> None:
         """A result that the user asked for with its secrets in it, on stdout."""
@@ -193,11 +198,6 @@ def _console_handler(console: Console) -> Any:
                 click.echo(redact(f"{record.name}: {text}"), err=True)
 
     return ConsoleHandler()
-
-
-def _encodable(text: str) -> str:
-    """The text with lone surrogates, as in the name of a file that is not UTF-8, escaped as JSON escapes them."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _one_line(text: str) -> str:

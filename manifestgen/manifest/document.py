@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from manifestgen.errors import InputError
 from manifestgen.manifest import json_text, placeholder
@@ -18,6 +18,7 @@ from manifestgen.manifest.json_error import JsonError
 from manifestgen.manifest.json_text import Duplicate, Span
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.twin import Shape, shape
+from manifestgen.manifest.value import Value
 
 _NO_SPAN: Final[Mapping[str, Span]] = {}
 _TEMPLATE_NAME: Final = r"(?i)template|\.(j2|jinja2?|tmpl|tpl|mustache)$"
@@ -40,8 +41,7 @@ class Position(Struct, frozen=True):
     offset: int
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(Value, frozen=True, dict=True):
     """A file, or a value, that may be a deployment manifest.
 
     Attributes:
@@ -59,10 +59,12 @@ class Document:
         shape: what counting its keys and numbers gave.
     """
 
+    _hidden: ClassVar[frozenset[str]] = frozenset({"text", "data", "_json"})
+
     name: str
-    text: str = field(repr=False)
+    text: str
     kind: Kind
-    data: Any = field(default=None, repr=False)
+    data: Any = None
     manifest: Manifest | None = None
     error: JsonError | None = None
     encoding: str = "utf-8"
@@ -70,7 +72,7 @@ class Document:
     placeholders: tuple[str, ...] = ()
     leftover: bool = False
     shape: Shape | None = None
-    _json: str = field(default="", repr=False)
+    _json: str = ""
 
     @property
     def has_text(self) -> bool:

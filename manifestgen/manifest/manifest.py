@@ -6,9 +6,10 @@ Reading is tolerant. A part that is malformed is passed over here; the rule that
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
+
+from msgspec import Struct
 
 from manifestgen.errors import InputError
 from manifestgen.manifest import container, create_options
@@ -32,7 +33,7 @@ class RouteEntry(Value, frozen=True):
         value: the entry as it is written, a text or an object.
     """
 
-    _unseen: ClassVar[frozenset[str]] = frozenset({"value"})
+    _hidden: ClassVar[frozenset[str]] = frozenset({"value"})
 
     name: str
     pointer: str
@@ -41,8 +42,7 @@ class RouteEntry(Value, frozen=True):
     entry_pointer: str = ""
 
 
-@dataclass(frozen=True, eq=False)
-class Manifest:
+class Manifest(Struct, frozen=True, eq=False, dict=True):
     """A deployment manifest.
 
     Equality is that of `content`. Its repr names modules only, since the rest may hold passwords.
@@ -53,14 +53,14 @@ class Manifest:
         layered: whether it is a layered deployment: no whole `$edgeAgent`, and keys such as
             `properties.desired.modules.NAME`.
         data: the file's value as given.
-        kept: what was worked out about it, for whoever asks next.
+        cache: derived values, by name.
     """
 
     content: Mapping[str, Any]
     base: str = "/modulesContent"
     layered: bool = False
     data: Any = None
-    kept: dict[str, Any] = field(default_factory=dict)
+    cache: dict[str, Any] = {}
     _only: Module | None = None
 
     @classmethod

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
@@ -80,8 +79,7 @@ _PATTERN_FIXES: Final[Mapping[source.Path, str]] = {
 _NEVER_QUOTED: Final = (("hub", "host"),)
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(msgspec.Struct, frozen=True):
     """A project file that was read: its sections, None where it has none. Paths in them are absolute.
 
     Attributes:
@@ -124,7 +122,7 @@ class Project:
             builders.check_image(image, self.model)
         except InputError as error:
             raise InputError(error.what, where=str(self.path), fix=error.fix) from None
-        return replace(self, image=image)
+        return msgspec.structs.replace(self, image=image)
 
     @property
     def registry_settings(self) -> Settings:

@@ -198,7 +198,9 @@ class TestDevice:
         hub = content["modulesContent"]["$edgeHub"]["properties.desired"]
         assert hub["storeAndForwardConfiguration"]["timeToLiveSecs"] == 77
 
-    def test_a_registry_without_a_login_stops_it_before_anything_changes(self, tmp_path: Path, services: FakeServices) -> None:
+    def test_a_registry_without_a_login_stops_before_anything_changes(
+        self, tmp_path: Path, services: FakeServices
+    ) -> None:
         project = _project(tmp_path, ELSEWHERE.replace("env", "admin"))
         services.logins.clear()
         with pytest.raises(InputError, match="no credential for registry acme"):

@@ -19,6 +19,7 @@ from manifestgen.rows.render import Renderer
 from manifestgen.rows.rows import Rows, open_rows
 from manifestgen.rows.run import Proposal, Settings, Summary, carry_out, dry_run, identity_of, open_run, propose
 from manifestgen.rows.source import source_of
+from manifestgen.rows.workers import Workers
 from manifestgen.target import Observer
 
 HOST = "fake-hub.azure-devices.net"
@@ -85,7 +86,8 @@ def test_devices_with_two_rows_are_counted(rows: Callable[..., Rows], settings: 
 
 
 def test_a_run_sends_every_row_and_reports_it(rows: Callable[..., Rows], settings: Settings) -> None:
-    hub, asked = FakeBulkHub(), []
+    hub = FakeBulkHub()
+    asked: list[Proposal] = []
     proposal, outcome = go(rows(), settings, hub, Observer(permit=asked.append))
     assert asked == [proposal]
     assert (outcome.applied, outcome.finished) == (True, True)
@@ -95,7 +97,8 @@ def test_a_run_sends_every_row_and_reports_it(rows: Callable[..., Rows], setting
 
 
 def test_the_same_run_again_asks_nobody_and_sends_nothing(rows: Callable[..., Rows], settings: Settings) -> None:
-    hub, asked = FakeBulkHub(), []
+    hub = FakeBulkHub()
+    asked: list[Proposal] = []
     go(rows(), settings, hub)
     proposal, outcome = go(rows(), settings, hub, Observer(permit=asked.append))
     assert (proposal.done, proposal.left, proposal.messages) == (3, 0, 0)
@@ -141,7 +144,8 @@ def test_only_the_first_bad_rows_are_listed(rows: Callable[..., Rows], settings:
 def test_a_run_that_ends_early_says_what_was_done_and_writes_the_report(
     trouble: BaseException, error: type[Exception], words: str, rows: Callable[..., Rows], settings: Settings
 ) -> None:
-    hub, told = FakeBulkHub(), []
+    hub = FakeBulkHub()
+    told: list[Summary] = []
 
     def before(device: str) -> None:
         raise trouble
@@ -244,7 +248,7 @@ def test_a_dry_run_of_many_rows_uses_several_processes(
 ) -> None:
     started: list[int] = []
 
-    class Noted(run.Workers):
+    class Noted(Workers):
         def __init__(self, *args: Any) -> None:
             started.append(args[-1])
             super().__init__(*args)
