@@ -162,7 +162,7 @@ def test_only_what_the_template_looks_at_shapes_the_manifest(
 _harmless = st.from_regex(r"[A-Za-z0-9 ._:/@+,=-]{0,64}", fullmatch=True)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=min(40, settings().max_examples), deadline=None)
 @given(st.lists(_harmless, min_size=2, max_size=4))
 def test_values_of_the_environment_decide_no_error(texts: list[str]) -> None:
     # What shapes rest on: of a variable's text, and of a text in a module's twin, no rule about errors wants to know
