@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from manifestgen.manifest import create_options
 
 # A manifest is a large value: fewer of them, and no limit on the time that one takes on a busy machine.
-thorough = settings(max_examples=50, deadline=None)
+thorough = settings(max_examples=min(50, settings().max_examples), deadline=None)
 # One draw, where Hypothesis's own would draw for each decision.
 CHANCES = st.integers(0, 2**32 - 1).map(random.Random)
 
