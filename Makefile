@@ -52,7 +52,7 @@ fast: $(VENV)/check-installed
 test: $(VENV)/check-installed
 	$(BIN)/python -m pytest --numprocesses=4 --dist=loadgroup $(if $(filter on,$(COVERAGE)),$(GATE))
 
-# What talks to the hub, once more without Microsoft's SDK. The suites that `make test` runs with both clients are left out.
+# The integration tests once more, with the REST client; `make test` runs the contract, the client's own tests and a fault walk with both.
 rest: $(VENV)/check-installed
 	MANIFESTGEN_HUB_CLIENT=rest $(BIN)/python -m pytest --numprocesses=4 --dist=loadgroup tests/integration \
 		--deselect tests/integration/test_other_clients.py
