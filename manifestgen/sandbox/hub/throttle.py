@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, get_args
 from manifestgen.sandbox.hub.errors import HubError
 from manifestgen.sandbox.world import World
 
-#: Throttled groups of requests. Setting modules on one device counts as a twin update.
+#: What a request counts against. Setting modules on one device is an update of its twins.
 Group = Literal["registry", "twin-read", "twin-write", "query", "configuration", "statistics"]
 Tier = Literal["F1", "S1", "S2", "S3"]
 
