@@ -84,7 +84,7 @@ def _only_this_hub(world: World):  # type: ignore[no-untyped-def] # noqa: ANN202
     async def check(request: web.Request, handler):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
         name = request.host.partition(":")[0].lower()
         if name not in (world.names.hub_host, "localhost", "127.0.0.1"):
-            return HubError(404, "IotHubNotFound", f"No hub has the host name {name}.").response()
+            return HubError(404, "IotHubNotFound", f"No hub answers under {name}.").response()
         return await handler(request)
 
     return check
