@@ -4,7 +4,10 @@
     for finding in check(document):
         print(finding.line, finding.message)
 
-Findings depend on the document and the arguments, on nothing else: not on the clock, the network or the machine.
+    for finding in check(manifest):
+        print(finding.pointer, finding.message)
+
+Findings depend on the manifest and the arguments, on nothing else: not on the clock, the network or the machine.
 """
 
 from __future__ import annotations
@@ -18,8 +21,7 @@ from typing import Any, ClassVar, Final
 from msgspec import Struct
 
 from manifestgen.errors import InputError
-from manifestgen.manifest.document import Document, Kind, read
-from manifestgen.manifest.layer import completed
+from manifestgen.manifest.document import Document, Kind, of_data, of_manifest, read
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.pointer import split
@@ -54,25 +56,25 @@ class Finding(Value, frozen=True):
         pointer: JSON Pointer into the file as given.
         message: what is wrong.
         fix: what to do.
-        line: from 1.
-        column: in characters, from 1.
+        line: from 1; 0 if what was checked has no text.
+        column: in characters, from 1; 0 if what was checked has no text.
         offset: in the text, from 0.
-        length: characters to underline from there on; at least 1.
+        length: characters to underline from there on; at least 1, 0 without a text.
         side: who refuses, for the effect `refused`.
         status: the code that edgeAgent or edgeHub reports then; None if IoT Hub answers instead.
     """
 
-    _unseen: ClassVar[frozenset[str]] = frozenset({"offset", "length"})
+    _hidden: ClassVar[frozenset[str]] = frozenset({"offset", "length"})
 
     rule: str
     effect: Effect
     pointer: str
     message: str
     fix: str
-    line: int
-    column: int
-    offset: int
-    length: int
+    line: int = 0
+    column: int = 0
+    offset: int = 0
+    length: int = 0
     side: Side | None = None
     status: int | None = None
 
@@ -80,6 +82,11 @@ class Finding(Value, frozen=True):
     def severity(self) -> Severity:
         """How loud it is; follows from the effect."""
         return self.effect.severity
+
+    @property
+    def place(self) -> str:
+        """`LINE:COLUMN`, or the JSON Pointer if what was checked has no text."""
+        return f"{self.line}:{self.column}" if self.line else self.pointer or "(root)"
 
 
 class Checked(Value, frozen=True):
@@ -92,7 +99,7 @@ class Checked(Value, frozen=True):
         lines: the text of the lines that findings are in, by number, with secrets hidden by as many asterisks.
     """
 
-    _unseen: ClassVar[frozenset[str]] = frozenset({"lines"})
+    _hidden: ClassVar[frozenset[str]] = frozenset({"lines"})
 
     path: str
     kind: Kind
@@ -120,16 +127,16 @@ class Summary(Struct, frozen=True):
 
 
 def check(
-    document: Document,
+    subject: Document | Manifest,
     *,
     select: Collection[str] = (),
     ignore: Collection[str] | Mapping[str, str] = (),
     as_of: date = KNOWN_ON,
 ) -> list[Finding]:
-    """All findings in a document, in the order of the text.
+    """All findings in a manifest, in its own order.
 
     Args:
-        document: from `read`.
+        subject: a document, from `read`, whose findings have lines; or a manifest, whose findings have pointers only.
         select: ids of the only rules to run; empty for all.
         ignore: ids of rules to leave out, for example from the project file with a reason each.
         as_of: the date that support dates are compared with.
@@ -137,6 +144,7 @@ def check(
     Raises:
         InputError: there is no rule with such an id.
     """
+    document = of_manifest(subject) if isinstance(subject, Manifest) else subject
     rules = _selected(tuple(select), tuple(ignore))
     found: list[tuple[Rule, Problem]] = []
     template = document.kind is Kind.TEMPLATE and not document.leftover
@@ -154,14 +162,14 @@ def check(
     if template and found:
         places = frozenset(document.placeholders)
         found = [(rule, problem) for rule, problem in found if not _depends(rule, problem, places)]
-    return _placed(document, found) if found else []
+    if not found:
+        return []
+    return _placed(document, found) if document.has_text else _in_order(document, found)
 
 
 def check_data(data: Any, *, as_of: date = KNOWN_ON) -> list[Finding]:
-    """All findings in plain JSON data, such as a manifest that was just rendered; their places are in `dump(data)`."""
-    from manifestgen.manifest.dump import dump
-
-    return check(read(dump(data)), as_of=as_of)
+    """All findings in plain JSON data; where it is not known to be a manifest, else `check(Manifest.of(data))`."""
+    return check(of_data(data), as_of=as_of)
 
 
 def check_source(
@@ -281,6 +289,9 @@ def _of_pieces(
     layer: Manifest, rules: Sequence[Rule], found: Sequence[tuple[Rule, Problem]]
 ) -> list[tuple[Rule, Problem]]:
     """What a device would refuse in the parts that a layer sets, whatever they meet, but for what was found already."""
+    # Most manifests are not layers, and need not wait for this import.
+    from manifestgen.manifest.layer import completed
+
     whole = completed(layer)
     if whole is None:
         return []
@@ -288,28 +299,21 @@ def _of_pieces(
     pieces = frozenset(whole.pieces.values())
     of_pieces: list[tuple[Rule, Problem]] = []
     for rule in rules:
-        if rule not in _OF_VALUES:
+        if not rule.pieces:
             continue
         for problem in rule.problems_of(whole.manifest):
             pointer = whole.in_layer(problem.pointer)
             if pointer is None or (rule.id, pointer) in seen:
                 continue
             # createOptions that are a piece by themselves may have chunks that only the base knows.
-            if pointer not in pieces or not rule.id.startswith("create-options"):
+            if pointer not in pieces or not rule.joins_chunks:
                 of_pieces.append((rule, problem.at(pointer)))
     return of_pieces
 
 
-_OF_VALUES: Final = frozenset(
-    rule
-    for rule in RULES
-    if (rule.side in (Side.AGENT, Side.EDGE_HUB) or rule.id == "image-name") and rule.id != "create-options-chunks"
-)
-
-
 def _depends(rule: Rule, problem: Problem, placeholders: frozenset[str]) -> bool:
     """Whether a finding is about a place that a template tool has still to fill in, or about what is inside one."""
-    if rule.id == "placeholder":
+    if rule.about_placeholders:
         return False
     pointer = problem.pointer
     while pointer:
@@ -332,22 +336,38 @@ def _placed(document: Document, found: list[tuple[Rule, Problem]]) -> list[Findi
     for offset, length, rule, problem in placed:
         line += text.count("\n", last, offset)
         last = offset
-        findings.append(
-            Finding(
-                rule.id,
-                rule.effect,
-                problem.pointer,
-                problem.message,
-                problem.fix,
-                line,
-                offset - text.rfind("\n", 0, offset),
-                offset,
-                length,
-                rule.side,
-                rule.status,
-            )
-        )
+        findings.append(_finding(rule, problem, line, offset - text.rfind("\n", 0, offset), offset, length))
     return findings
+
+
+def _finding(rule: Rule, problem: Problem, line: int = 0, column: int = 0, offset: int = 0, length: int = 0) -> Finding:
+    message, fix = problem.message, problem.fix
+    return Finding(
+        rule.id, rule.effect, problem.pointer, message, fix, line, column, offset, length, rule.side, rule.status
+    )
+
+
+def _in_order(document: Document, found: list[tuple[Rule, Problem]]) -> list[Finding]:
+    """The findings in a value, in the order in which a text of it would have them."""
+    found.sort(key=lambda one: _steps(document.data, one[1]))
+    return [_finding(rule, problem) for rule, problem in found]
+
+
+def _steps(data: Any, problem: Problem) -> list[int]:
+    """The number of each key or item on the way to a place: a key comes before its value."""
+    steps: list[int] = []
+    for key in split(problem.pointer):
+        if isinstance(data, dict) and key in data:
+            steps.append(list(data).index(key))
+            data = data[key]
+        elif isinstance(data, list) and key.isdigit() and int(key) < len(data):
+            steps.append(int(key))
+            data = data[int(key)]
+        else:
+            return [-1]
+    if problem.at_key and steps:
+        return [*steps, -2]
+    return [*steps, -1] if problem.start is None else [*steps, -1, problem.start]
 
 
 def _place(document: Document, spans: Mapping[str, Any], problem: Problem) -> tuple[int, int]:

@@ -1,38 +1,44 @@
 """The whole way: image, render, check, preflight, plan, apply, wait.
 
-Stops at the first step that fails; run it again to go on.
+Stops at the first step that fails; run again, it resumes.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from manifestgen import __version__
 from manifestgen.check import Finding, summarize
 from manifestgen.cloud import Services
-from manifestgen.cloud.distribution import Distribution, Platform
+from manifestgen.cloud.distribution import Platform
+from manifestgen.credentials.logins import inline
 from manifestgen.deployments import replace as fleet
+from manifestgen.deployments.counts import Progress
+from manifestgen.deployments.deployment import Deployment as Wanted
 from manifestgen.deployments.deployment import current, intended, model_of, name_of
 from manifestgen.deployments.proposal import Proposal, propose, verify_meetings
-from manifestgen.device.apply import Outcome, Patience, carry_out, read_state
+from manifestgen.device.apply import PATIENCE, carry_out, read_state
 from manifestgen.device.plan import DeviceState, Plan, plan
 from manifestgen.device.rollout import Rollout
 from manifestgen.errors import FoundError, InputError
-from manifestgen.gate import admit, settable, verify
+from manifestgen.gate import require_applicable, require_manifest, require_no_errors
 from manifestgen.images.build import Patience as BuildPatience
-from manifestgen.images.build import Reporter, prepare
+from manifestgen.images.build import Prepared, Reporter, prepare
 from manifestgen.images.pin import moved, pin
 from manifestgen.images.preflight import Pull, State, device_platform, digests, insist, locked_images, preflight
-from manifestgen.manifest.document import Document, read
-from manifestgen.manifest.dump import dump
+from manifestgen.manifest.document import Document, of_manifest
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.project import lock
 from manifestgen.project.load import Project
 from manifestgen.project.pending import exclusive
-from manifestgen.render import inline_logins, render_project
+from manifestgen.project.sections import Target
+from manifestgen.render import Rendered, render_project
+from manifestgen.state import state_folder
+from manifestgen.target import Observer as TargetObserver
+from manifestgen.target import Outcome, Patience
 
 
 @dataclass(frozen=True)
@@ -40,12 +46,20 @@ class Options:
     """What a deployment may do and how long it may take.
 
     Attributes:
-        device: in place of the project's target.
-        image: reference of an image to use in place of the project's.
-        moved_tags: go on although a tag names another image than the lock file keeps.
-        values: win over the project file's.
-        patience: with the rollout; None not to wait for it.
-        fleet_patience: the same, if the project's target is an automatic deployment.
+        device: overrides the project's target.
+        image: reference of an image to use instead of the project's.
+        values: override those of the project file.
+        rebuild: build although there is an image of these inputs.
+        prune: remove modules that the manifest does not name.
+        merge: keep whatever the manifest does not name.
+        preflight: ask the registries for the images before anything changes.
+        moved_tags: continue although a tag names another image than the one in the lock file.
+        force: continue although `check` finds errors, or an image cannot be pulled.
+        rollback: go back to what the device had if it does not get healthy.
+        build_patience: how to wait for the build.
+        patience: how to wait for a device; None not to.
+        fleet_patience: how to wait for the devices of an automatic deployment; None not to.
+        state: folder for snapshots of what the target had; None for the user's state folder.
     """
 
     device: str | None = None
@@ -54,199 +68,287 @@ class Options:
     rebuild: bool = False
     prune: bool = False
     merge: bool = False
-    force: bool = False
+    preflight: bool = True
     moved_tags: bool = False
+    force: bool = False
     rollback: bool = False
     build_patience: BuildPatience = field(default_factory=BuildPatience)
-    patience: Patience | None = field(default_factory=Patience)
-    fleet_patience: fleet.Patience | None = field(default_factory=fleet.Patience)
+    patience: Patience | None = PATIENCE
+    fleet_patience: Patience | None = fleet.PATIENCE
+    state: Path | None = None
 
 
 @dataclass(frozen=True)
 class Observer:
-    """Who is told how it goes, and who is asked.
+    """Callbacks for progress, and for permission. By default nothing is reported and everything is permitted.
 
     Attributes:
-        step: a step that is done: its name and its result in a line.
-        plan: what would change.
-        permit: may raise to stop before anything changes.
-        snapshot: keeps what the device has before it is changed.
-        findings: what the check says of the rendered manifest.
-        pulls: what the registries say of its images.
-        rollout: what every read of the device says.
-        proposal, permit_fleet, fleet: the same, if the project's target is an automatic deployment.
+        step: a step that is done: its name and its result in one line.
+        image: progress of the image.
+        findings: what the check says about the rendered manifest.
+        pulls: what the registries say about its images.
+        plan: what would change on the device.
+        permit: raises to stop before anything changes on the device.
+        rollout: each reading of the device.
+        proposal, fleet: the same for an automatic deployment.
     """
 
-    step: Callable[[str, str], None]
-    permit: Callable[[Plan], None]
-    snapshot: Callable[[Plan], None]
+    step: Callable[[str, str], None] = lambda name, result: None
     image: Reporter = field(default_factory=Reporter)
     findings: Callable[[Document, Sequence[Finding]], None] = lambda document, findings: None
     pulls: Callable[[Sequence[Pull]], None] = lambda pulls: None
     plan: Callable[[Plan], None] = lambda planned: None
+    permit: Callable[[Plan], None] = lambda planned: None
     rollout: Callable[[Rollout], None] = lambda rollout: None
     proposal: Callable[[Proposal], None] = lambda proposal: None
-    permit_fleet: Callable[[Proposal], None] = lambda proposal: None
-    fleet: fleet.Observer = field(default_factory=fleet.Observer)
+    fleet: TargetObserver[Proposal, Progress] = field(default_factory=TargetObserver)
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """What came of it: on one device a plan and its outcome, for a fleet a proposal and its own."""
+    """The result: for a device a plan and its outcome, for a fleet a proposal and its outcome.
+
+    Attributes:
+        image: the model image's reference; empty if the project has none.
+    """
 
     image: str
     plan: Plan | None = None
-    outcome: Outcome | None = None
+    outcome: Outcome[Rollout] | None = None
     proposal: Proposal | None = None
-    fleet: fleet.Outcome | None = None
+    fleet: Outcome[Progress] | None = None
 
 
 def deploy(
     project: Project,
     services: Services,
-    observer: Observer,
-    options: Options,
-    distribution: Distribution | None = None,
+    *,
+    options: Options | None = None,
+    observer: Observer | None = None,
 ) -> Deployment:
-    """Bring a project to its device, or to the fleet of its automatic deployment.
+    """Bring a project to its device, or to the devices of its automatic deployment.
 
     Args:
         project: what to deploy, and where to.
-        services: of the project.
-        observer: is told, and asked.
+        services: of the project, such as `manifestgen.services`.
         options: what it may do.
-        distribution: the registries to ask for the images; None leaves the preflight out.
+        observer: callbacks.
 
     Raises:
-        ManifestgenError: of the step that failed; what was done before it stays, and is found by the next run.
+        ManifestgenError: the step that failed. What earlier steps did stays, and the next run continues from there.
     """
-    device = options.device or (project.target.device if project.target else None)
-    if device is None and (project.target is None or project.target.deployment is None):
-        fix = "add 'target: {device: ID}' or 'target: {deployment: NAME}' to the project file, or give --device ID"
-        raise InputError("no device is named", where=str(project.path), fix=fix)
+    job = _Job(project, services, options or Options(), observer or Observer())
+    target = _target(job)
     with exclusive(project.root):
-        reference = _image(project, services, observer, options)
-        rendered = render_project(
-            project,
-            inline_logins(project, os.environ, services.credentials),
-            values=options.values,
-            image=options.image,
-        )
-        manifest, tags = rendered.manifest, None
-        names = ", ".join(module.name for module in manifest.modules() if not module.system)
-        logins = f", credentials for {', '.join(rendered.hosts)}" if rendered.hosts else ""
-        pins = project.manifest is not None and project.manifest.pin
-        if pins:
-            if distribution is None:
-                fix = "drop --no-preflight, or set pin to false"
-                raise InputError("manifest.pin needs the registries to be asked", where=str(project.path), fix=fix)
-            tags = preflight(manifest, distribution)
-            insist(tags)
-            manifest = pin(manifest, digests(tags))
-        observer.step("render", f"modules {names}{logins}{', images by digest' if pins else ''}")
-        document = read(dump(manifest.content), "the rendered manifest")
-        if device is None:
-            settable(document, layered=True)
-            verify(document, ignore=_ignored(project), force=options.force, report=_told(observer))
-            if distribution is not None:
-                _preflight(project, manifest, tags, distribution, None, observer, options)
-            return _to_fleet(project, manifest, services, observer, options, reference)
-        admit(document, ignore=_ignored(project), force=options.force, report=_told(observer))
-        state = read_state(services.hub, device)
-        if distribution is not None:
-            _preflight(project, manifest, tags, distribution, _platform(state), observer, options)
-        planned = plan(manifest, state, merge=options.merge)
-        observer.plan(planned)
-        outcome = carry_out(
-            planned,
-            services.hub,
-            permit=observer.permit,
-            snapshot=observer.snapshot,
-            prune=options.prune,
-            patience=options.patience,
-            rollback=options.rollback,
-            sent=lambda applied: observer.step("apply", "modules set" if applied else "nothing to change"),
-            report=observer.rollout,
-        )
-        if outcome.rollout is not None:
-            version, modules = outcome.rollout.desired_version, len(outcome.rollout.modules)
-            observer.step("wait", f"device {device!r} runs version {version}: {modules} modules healthy")
-        return Deployment(reference, planned, outcome)
+        reference = _image(job)
+        rendered = _rendered(job)
+        if target.device is not None:
+            return _to_device(job, rendered, target.device, reference)
+        return _to_fleet(job, rendered, target, reference)
 
 
-def _to_fleet(
-    project: Project, manifest: Manifest, services: Services, observer: Observer, options: Options, reference: str
-) -> Deployment:
-    """Bring a checked manifest to the devices of the project's automatic deployment."""
-    target, hub = project.target, services.hub
-    assert target is not None and target.deployment is not None  # noqa: S101 - `deploy` has made sure
-    name = name_of(target.deployment)
-    wanted = intended(
-        name,
-        manifest.content,
-        current(hub, name, condition=target.condition),
-        condition=target.condition,
-        priority=target.priority,
-        model=model_of(lock.read(project), manifest),
-        model_module=project.manifest.module if project.manifest is not None else None,
+@dataclass(frozen=True)
+class _Job:
+    project: Project
+    services: Services
+    options: Options
+    observer: Observer
+
+    @property
+    def pins(self) -> bool:
+        return self.project.manifest is not None and self.project.manifest.pin
+
+    @property
+    def ignored(self) -> Collection[str]:
+        return self.project.check.ignore if self.project.check is not None else ()
+
+    @property
+    def state(self) -> Path:
+        return self.options.state or state_folder()
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """The rendered manifest.
+
+    Attributes:
+        tags: what the registries said about its tags, if digests have replaced them.
+    """
+
+    manifest: Manifest
+    tags: Sequence[Pull] | None
+
+    @property
+    def document(self) -> Document:
+        return of_manifest(self.manifest, "the rendered manifest")
+
+
+def _target(job: _Job) -> Target:
+    """Where it goes, checked together with the options before anything slow."""
+    target = Target(device=job.options.device) if job.options.device is not None else job.project.target
+    if target is None:
+        fix = "add 'target: {device: ID}' or 'target: {deployment: NAME}' to the project file, or give --device ID"
+        raise InputError("no device is given", where=str(job.project.path), fix=fix)
+    if job.pins and not job.options.preflight:
+        fix = "drop --no-preflight, or set pin to false"
+        raise InputError("manifest.pin needs the preflight", where=str(job.project.path), fix=fix)
+    return target
+
+
+def _image(job: _Job) -> str:
+    """The model image's reference, built if need be."""
+    image = job.project.image
+    if job.options.image is not None:
+        reference, words = job.options.image, f"{job.options.image}, as given"
+    elif image is None:
+        reference, words = "", "the project has none"
+    elif not image.builds:
+        reference, words = image.reference or "", f"{image.reference}, built elsewhere"
+    else:
+        prepared = _prepared(job)
+        reference, words = prepared.lock.image, _built(prepared)
+    job.observer.step("image", words)
+    return reference
+
+
+def _prepared(job: _Job) -> Prepared:
+    options = job.options
+    return prepare(
+        job.project,
+        job.services,
+        rebuild=options.rebuild,
+        patience=options.build_patience,
+        report=job.observer.image,
     )
-    proposal = propose(hub, wanted)
-    verify_meetings(proposal, "the rendered manifest", ignore=_ignored(project), force=options.force)
-    observer.proposal(proposal)
-    if not proposal.nothing_to_do:
-        observer.permit_fleet(proposal)
-    outcome = fleet.replace(
+
+
+def _built(prepared: Prepared) -> str:
+    model = prepared.lock.model
+    made_from = f", model {model.name}:{model.version}" if model is not None else ""
+    return f"{prepared.lock.image}{made_from}{', reused' if prepared.reused else ''}"
+
+
+def _rendered(job: _Job) -> _Manifest:
+    """The manifest with its credentials, and with digests if the project pins them."""
+    logins = inline(job.project.registry_settings, job.services.credentials)
+    rendered = render_project(job.project, logins, values=job.options.values, image=job.options.image)
+    found = _pinned(job, rendered.manifest) if job.pins else _Manifest(rendered.manifest, None)
+    job.observer.step("render", _summary(rendered, pinned=job.pins))
+    return found
+
+
+def _pinned(job: _Job, manifest: Manifest) -> _Manifest:
+    pulls = preflight(manifest, job.services.distribution)
+    insist(pulls)
+    return _Manifest(pin(manifest, digests(pulls)), pulls)
+
+
+def _summary(rendered: Rendered, *, pinned: bool) -> str:
+    names = ", ".join(module.name for module in rendered.manifest.modules() if not module.system)
+    logins = f", credentials for {', '.join(rendered.hosts)}" if rendered.hosts else ""
+    return f"modules {names}{logins}{', images by digest' if pinned else ''}"
+
+
+def _to_device(job: _Job, rendered: _Manifest, device: str, reference: str) -> Deployment:
+    hub = job.services.hub
+    require_applicable(rendered.document, ignore=job.ignored, force=job.options.force, report=_checked(job))
+    state = read_state(hub, device)
+    _preflight(job, rendered, _platform(state))
+    planned = plan(rendered.manifest, state, merge=job.options.merge)
+    job.observer.plan(planned)
+    outcome = carry_out(
         hub,
-        wanted,
-        goal=fleet.Goal(restore=options.rollback),
-        patience=options.fleet_patience,
-        observer=observer.fleet,
-        wait=options.fleet_patience is not None,
+        planned,
+        state=job.state,
+        prune=job.options.prune,
+        patience=job.options.patience,
+        rollback=job.options.rollback,
+        observer=TargetObserver(
+            permit=job.observer.permit,
+            step=lambda text: job.observer.step("apply", text),
+            progress=lambda _, rollout: job.observer.rollout(rollout),
+        ),
     )
-    observer.step("apply", f"deployment {outcome.id!r}" if outcome.changed else "nothing to change")
     if outcome.progress is not None:
-        observer.step("wait", f"{outcome.progress.healthy} of {outcome.progress.due} devices run it")
+        version, modules = outcome.progress.desired_version, len(outcome.progress.modules)
+        job.observer.step("wait", f"device {device!r} runs version {version}: {modules} modules healthy")
+    return Deployment(reference, planned, outcome)
+
+
+def _to_fleet(job: _Job, rendered: _Manifest, target: Target, reference: str) -> Deployment:
+    document, hub = rendered.document, job.services.hub
+    require_manifest(document, layered=True)
+    require_no_errors(document, ignore=job.ignored, force=job.options.force, report=_checked(job))
+    _preflight(job, rendered, None)
+    wanted = _wanted(job, target, rendered.manifest)
+    proposal = propose(hub, wanted)
+    verify_meetings(proposal, document.name, ignore=job.ignored, force=job.options.force)
+    job.observer.proposal(proposal)
+    outcome = fleet.carry_out(
+        hub,
+        proposal,
+        state=job.state,
+        goal=fleet.Goal(restore=job.options.rollback),
+        patience=job.options.fleet_patience,
+        observer=job.observer.fleet,
+    )
+    job.observer.step("apply", f"deployment {wanted.id!r}" if outcome.applied else "nothing to change")
+    if outcome.progress is not None:
+        job.observer.step("wait", f"{outcome.progress.healthy} of {outcome.progress.due} devices run it")
     return Deployment(reference, proposal=proposal, fleet=outcome)
 
 
-def _preflight(
-    project: Project,
-    manifest: Manifest,
-    tags: Sequence[Pull] | None,
-    distribution: Distribution,
-    platform: Platform | None,
-    observer: Observer,
-    options: Options,
-) -> None:
-    """Ask for the images, and compare their tags with the lock file.
+def _wanted(job: _Job, target: Target, manifest: Manifest) -> Wanted:
+    name = name_of(target.deployment or "")
+    return intended(
+        name,
+        manifest.content,
+        current(job.services.hub, name, condition=target.condition),
+        condition=target.condition,
+        priority=target.priority,
+        model=model_of(lock.read(job.project), manifest),
+        model_module=job.project.manifest.module if job.project.manifest is not None else None,
+    )
 
-    Args:
-        tags: what was asked for by tag already, if `manifest` has digests instead.
-    """
-    pulls = preflight(manifest, distribution, platform)
-    observer.pulls(pulls)
-    if not options.force:
+
+def _preflight(job: _Job, rendered: _Manifest, platform: Platform | None) -> None:
+    """Ask for the images, and compare their tags with the lock file, which then gets them."""
+    if not job.options.preflight:
+        return
+    pulls = preflight(rendered.manifest, job.services.distribution, platform)
+    job.observer.pulls(pulls)
+    if not job.options.force:
         insist(pulls)
-    tags = pulls if tags is None else tags
-    changed = moved(lock.locked_digests(lock.read(project)), digests(tags))
-    if changed and not options.moved_tags:
-        first, others = changed[0], f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
+    tags = pulls if rendered.tags is None else rendered.tags
+    if not job.options.moved_tags:
+        _refuse_moved(job.project, tags)
+    lock.record(job.project, locked_images(tags), __version__)
+    job.observer.step("preflight", _counted(pulls))
+
+
+def _refuse_moved(project: Project, tags: Sequence[Pull]) -> None:
+    """Stop if a tag names another image than the one in the lock file."""
+    found = moved(lock.locked_digests(lock.read(project)), digests(tags))
+    if found:
+        first, others = found[0], f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise FoundError(
-            f"the tag has moved: it names {first.found} now, and {first.locked} when it was last locked{others}",
+            f"the tag has moved: it now names {first.found}; the lock file has {first.locked}{others}",
             where=first.image,
-            fix="give the new image a tag of its own, or take it with --allow-moved-tag",
+            fix="give the new image its own tag, or accept it with --allow-moved-tag",
         )
-    lock.record(project, locked_images(tags), __version__)
+
+
+def _counted(pulls: Sequence[Pull]) -> str:
     found = sum(pull.state is State.FOUND for pull in pulls)
     failed = sum(pull.state is State.FAILED for pull in pulls)
-    unasked = len(pulls) - found - failed
+    skipped = len(pulls) - found - failed
     words = [f"{found} of {len(pulls)} images can be pulled"]
-    words += [f"{failed} cannot"] * bool(failed) + [f"{unasked} not asked for"] * bool(unasked)
-    observer.step("preflight", ", ".join(words))
+    words += [f"{failed} cannot"] * bool(failed) + [f"{skipped} not checked"] * bool(skipped)
+    return ", ".join(words)
 
 
 def _platform(state: DeviceState) -> Platform | None:
-    """The device's platform; None if it never said."""
+    """The device's platform; None if it never reported one."""
     agent = state.twins.get("$edgeAgent")
     try:
         return device_platform(agent.reported) if agent is not None else None
@@ -254,36 +356,13 @@ def _platform(state: DeviceState) -> Platform | None:
         return None
 
 
-def _told(observer: Observer) -> Callable[[Document, Sequence[Finding]], None]:
-    """Tells the findings, and how many there are as the step's result."""
+def _checked(job: _Job) -> Callable[[Document, Sequence[Finding]], None]:
+    """Passes the findings on, and reports how many there are as the step's result."""
 
     def report(document: Document, findings: Sequence[Finding]) -> None:
-        observer.findings(document, findings)
+        job.observer.findings(document, findings)
         found = summarize(findings)
         counts = ((found.errors, "error"), (found.warnings, "warning"), (found.infos, "note"))
-        observer.step("check", ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts))
+        job.observer.step("check", ", ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts))
 
     return report
-
-
-def _ignored(project: Project) -> Collection[str]:
-    return project.check.ignore if project.check is not None else ()
-
-
-def _image(project: Project, services: Services, observer: Observer, options: Options) -> str:
-    if options.image is not None:
-        observer.step("image", f"{options.image}, as given")
-        return options.image
-    if project.image is None:
-        observer.step("image", "the project names none")
-        return ""
-    if project.image.builder == "none":
-        observer.step("image", f"{project.image.reference}, built elsewhere")
-        return project.image.reference or ""
-    prepared = prepare(
-        project, services, rebuild=options.rebuild, patience=options.build_patience, report=observer.image
-    )
-    lock = prepared.lock
-    model = f", model {lock.model.name}:{lock.model.version}" if lock.model else ""
-    observer.step("image", f"{lock.image}{model}{', reused' if prepared.reused else ''}")
-    return lock.image

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Literal
 
-from manifestgen.cloud import Device, RegistryInfo, Services, Token
-from manifestgen.credentials import expiry, kept
-from manifestgen.credentials.token import is_current, name_of
-from manifestgen.credentials.vault import expiry_warning, read, renewal
-from manifestgen.device.snapshots import state_folder
-from manifestgen.errors import ManifestgenError
-from manifestgen.project.credentials import common_login, settings
+from manifestgen.cloud import Device, Requirement, Services
+from manifestgen.credentials.logins import hosts_of
+from manifestgen.credentials.source import Inputs, State
+from manifestgen.credentials.sources import SOURCES
+from manifestgen.credentials.standing import describe, standings
+from manifestgen.errors import ManifestgenError, NotFoundError
 from manifestgen.project.load import Project
-from manifestgen.project.score import check_inputs
-from manifestgen.project.sections import KeyVault, VaultLogin
+from manifestgen.render import NoImageError, render_project
+from manifestgen.state import state_folder
 
-State = Literal["ok", "warning", "failed", "skipped"]
-
-_SDKS = ("azure-identity", "azure-iot-hub", "azure-mgmt-containerregistry")
-_EXTRAS = {"azureml-core": "'manifestgen[azureml]'", "azure-keyvault-secrets": "'manifestgen[keyvault]'"}
+# Distributions, each with what pip installs them with.
+_SDKS = dict.fromkeys(("azure-identity", "azure-mgmt-containerregistry"), "manifestgen")
+# Stands for the model image while nobody knows which registry it will be in.
+_NO_IMAGE = "image-that-is-not-built-yet"
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,7 @@ def examine(
     *,
     root: Path | None = None,
     now: datetime | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Iterator[Row]:
     """Look at everything that deploying the project needs; one failure does not keep the others from being looked at.
 
@@ -58,134 +58,80 @@ def examine(
         device_id: the device; the project's target if None.
         root: the user's state folder, where passwords of tokens are kept; None for where it is.
         now: the time; None for the clock's.
+        environ: the environment variables; None for those of the process.
     """
     root, now = root or state_folder(), now or datetime.now(timezone.utc)
-    builds = project.image is not None and project.image.builder != "none"
-    vault = settings(project).keyvault
-    yield from _installed((*_SDKS, *("azureml-core",) * builds, *("azure-keyvault-secrets",) * (vault is not None)))
-    if builds:
-        yield _row("entry script and conda file", lambda: _after(lambda: check_inputs(project), "fit to be sent"))
+    settings = project.registry_settings
+    inputs = Inputs(settings, services, os.environ if environ is None else environ, lambda: root, now)
+    requirements = services.builder.requirements(project) if project.builds else ()
+    sources = [source for source in SOURCES.values() if settings.registry.uses(source.name)]
+    builder = services.builder.packages if project.builds else {}
+    yield from _installed(_SDKS, builder, *(source.packages for source in sources))
+    yield from (_row(one.subject, one.look) for one in requirements if not one.login)
     credential = _row("credential", lambda: _after(log_in, "Entra ID gives a token"))
     yield credential
     reachable = credential.state == "ok"
-    if builds:
-        yield _workspace(services) if reachable else _skipped("workspace", "without a credential")
-    if settings(project).credentials in ("admin", "token"):
-        yield _registry(project, services, builds) if reachable else _skipped("registry", "without a credential")
-    if settings(project).credentials == "token":
-        yield _token(project, services, builds, root, now) if reachable else _skipped("token", "without a credential")
-    if vault is not None:
-        yield from (
-            _secrets(project, services, vault, now) if reachable else [_skipped("key vault", "without a credential")]
-        )
+    yield from (_with_login(one, reachable=reachable) for one in requirements if one.login)
+    yield from _registries(inputs, project, reachable)
     device_id = device_id or (project.target.device if project.target else None)
     yield from _device(services, device_id)
 
 
-def _installed(names: Iterable[str]) -> Iterator[Row]:
-    for name in names:
+def _installed(*packages: Mapping[str, str]) -> Iterator[Row]:
+    for name, requirement in chain.from_iterable(one.items() for one in packages):
         try:
             yield Row(name, "ok", importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            extra = _EXTRAS.get(name, "manifestgen")
-            yield Row(name, "failed", "not installed", f"run: pip install {extra}")
+            quoted = f"'{requirement}'" if "[" in requirement else requirement
+            yield Row(name, "failed", "not installed", f"run: pip install {quoted}")
 
 
-def _workspace(services: Services) -> Row:
-    def look() -> str:
-        models = services.builder.models()
-        return f"can be read, {len(models)} registered models"
-
-    return _row("workspace", look)
+def _with_login(requirement: Requirement, *, reachable: bool) -> Row:
+    if not reachable:
+        return _skipped(requirement.subject, "without a credential")
+    return _row(requirement.subject, requirement.look)
 
 
-def _registry(project: Project, services: Services, builds: bool) -> Row:
-    def look() -> str | Row:
-        info = _info(project, services, builds)
-        if isinstance(info, Row):
-            return info
-        if settings(project).credentials == "token":
-            return f"{info.login_server}, admin user is {'on' if info.admin_enabled else 'off'} and not used"
-        if not info.admin_enabled:
-            fix = "deploy with --enable-admin, or set registry.credentials to another source"
-            return Row("registry", "failed", f"{info.login_server}: the admin user is off", fix)
-        return f"{info.login_server}, admin user is on"
-
-    return _row("registry", look)
-
-
-def _info(project: Project, services: Services, builds: bool) -> RegistryInfo | Row:
-    """The registry of the project's image; a row if there is none to look at."""
-    if builds:
-        arm_id = services.builder.registry_id()
-        if arm_id is None:
-            return Row("registry", "ok", "none yet: the workspace makes it with its first image")
-        return services.registry.by_id(arm_id)
-    image = project.image.reference if project.image else None
-    if not image:
-        return _skipped("registry", "the project names no image")
-    return services.registry.by_host(image.partition("/")[0])
+def _registries(inputs: Inputs, project: Project, azure: bool) -> Iterator[Row]:
+    """How the login for each registry of the manifest stands, as `credentials show` says it."""
+    try:
+        try:
+            manifest = render_project(project, lambda manifest: {}).manifest
+        except NoImageError:
+            image, row = _future_image(project, inputs, azure)
+            if row is not None:
+                yield row
+            manifest = render_project(project, lambda manifest: {}, image=image).manifest
+    except ManifestgenError as error:
+        yield Row("registry credentials", "failed", str(error), error.fix)
+        return
+    now, warn_days = inputs.now, inputs.settings.registry.warn_days
+    for one in standings(hosts_of(manifest), inputs, azure=azure):
+        subject, state = f"registry {one.host}", one.state(now, warn_days)
+        if one.skipped:
+            yield _skipped(subject, "without a credential")
+            continue
+        words = describe(one, now)
+        fix = one.fix if one.problem else one.renewal if state == "warning" else ""
+        yield Row(subject, state, f"{words}: {one.problem}" if one.problem else words, fix)
 
 
-def _token(project: Project, services: Services, builds: bool, root: Path, now: datetime) -> Row:
-    name = name_of(project)
-    subject = f"token {name}"
-
-    def look() -> str | Row:
-        info = _info(project, services, builds)
-        if isinstance(info, Row):
-            return _skipped(subject, info.words)
-        token = services.registry.token(info, name)
-        if token is None:
-            fix = "run 'manifestgen credentials create-token', or deploy with --create-token"
-            return Row(subject, "failed", f"{info.login_server} has none of this name", fix)
-        known = kept.latest(root, info.login_server, name)
-        if known is None:
-            fix = "give it as ACR_USERNAME_… and ACR_PASSWORD_…, or run 'manifestgen credentials rotate'"
-            return Row(subject, "warning", "its password is not kept on this machine", fix)
-        return _lasting(subject, token, known, now, settings(project).warn_days)
-
-    return _row(subject, look)
-
-
-def _lasting(subject: str, token: Token, known: kept.Kept, now: datetime, warn_days: int) -> Row:
-    fix = "run 'manifestgen credentials rotate'"
-    if not is_current(token, known):
-        return Row(subject, "failed", "the password that is kept here was replaced or dropped elsewhere", fix)
-    if known.expiry is None:
-        return Row(subject, "ok", f"{known.name} does not expire")
-    words = f"{known.name} {expiry.words(known.expiry, now)}"
-    if known.expired(now):
-        return Row(subject, "failed", words, fix)
-    return (
-        Row(subject, "warning", words, fix)
-        if expiry.warning(token.name, token.registry.login_server, known.expiry, now, warn_days)
-        else Row(subject, "ok", words)
-    )
-
-
-def _secrets(project: Project, services: Services, vault: KeyVault, now: datetime) -> Iterator[Row]:
-    """The logins that a key vault holds, a row each."""
-    common = common_login(vault)
-    logins = {**vault.secrets, **({"its registry": common} if common is not None else {})}
-    for host, login in logins.items():
-        yield _row(f"secret {login.name}", partial(_secret, project, services, vault, host, login, now))
-
-
-def _secret(
-    project: Project, services: Services, vault: KeyVault, host: str, login: VaultLogin, now: datetime
-) -> str | Row:
-    found = read(host, login, vault.vault, services.vaults, now)
-    words = f"key vault {vault.vault} gives it, for {host}"
-    if found.expiry is not None:
-        words = f"{words}; {expiry.words(found.expiry, now)}"
-    if expiry_warning(found, project, now):
-        return Row(f"secret {login.name}", "warning", words, renewal(project, login.name))
-    return words
+def _future_image(project: Project, inputs: Inputs, azure: bool) -> tuple[str, Row | None]:
+    """Before the first build, an image of the registry that the build will push to; and a row if that is not known."""
+    if not inputs.settings.builds:
+        return _NO_IMAGE, _skipped("registry", "the project names no image")
+    if not azure:
+        return _NO_IMAGE, _skipped("registry", "without a credential")
+    arm_id = inputs.services.builder.registry_id()
+    if arm_id is None:
+        return _NO_IMAGE, Row("registry", "ok", "none yet: the workspace creates it with its first image")
+    name = project.image.name if project.image is not None else None
+    return f"{inputs.services.registry.by_id(arm_id).login_server}/{name}:0", None
 
 
 def _device(services: Services, device_id: str | None) -> Iterator[Row]:
     found: list[Device] = []
+    missing: list[NotFoundError] = []
 
     def hub() -> str:
         if device_id is None:
@@ -193,14 +139,15 @@ def _device(services: Services, device_id: str | None) -> Iterator[Row]:
         else:
             try:
                 found.append(services.hub.device(device_id))
-            except ManifestgenError as error:
-                if "device" not in error.where:
-                    raise
+            except NotFoundError as error:  # the hub answered, and does not have the device
                 missing.append(error)
         return f"{services.hub.host} answers"
 
-    missing: list[ManifestgenError] = []
-    row = _row("hub", hub)
+    client = _row("hub client", lambda: services.hub.client)
+    # Without one, what is wrong is which hub is meant.
+    row = _row("hub", hub) if client.state == "ok" else replace(client, subject="hub")
+    if client.state == "ok":
+        yield client
     yield row
     if device_id is None:
         yield _skipped("device", "the project names none")

@@ -1,32 +1,53 @@
-"""The services of a project: adapters are chosen, imported and made here, when one is first needed."""
+"""The services of a project, for any program: adapters are chosen, imported and connected here, when first used.
+
+project = load(Path("my-model"))
+with ProjectServices(project) as services:
+    deploy(project, services)
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, TypeVar
 
 from manifestgen.errors import InputError
 from manifestgen.secret import Secret
 
 if TYPE_CHECKING:
-    from manifestgen.cloud import Credential, Hub, ImageBuilder, Registry, RegistryInfo, Vaults
-    from manifestgen.cloud.distribution import Distribution
-    from manifestgen.credentials.kept import Kept
+    from manifestgen.azure.aml import Workspace
+    from manifestgen.cloud import (
+        Builder,
+        Credential,
+        Distribution,
+        Hub,
+        ModelSource,
+        Registry,
+        RegistryInfo,
+        Services,
+        Vaults,
+    )
+    from manifestgen.credentials.logins import Logins
+    from manifestgen.credentials.source import Inputs
     from manifestgen.project.load import Project
 
 CONNECTION_STRING = "IOTHUB_CONNECTION_STRING"
 
 
-def open_hub(host: str | None, project: Project | None) -> Hub:
-    """The IoT hub: `--hub`, else the connection string in the environment, else the project file's.
+def open_hub(host: str | None, project: Project | None, environ: Mapping[str, str] | None = None) -> Hub:
+    """The IoT hub: the given host, else the connection string in the environment, else the project's `hub.host`.
+
+    Args:
+        environ: the environment variables; None for those of this process.
 
     Raises:
         InputError: none of them names one.
     """
-    text = os.environ.get(CONNECTION_STRING)
+    text = (os.environ if environ is None else environ).get(CONNECTION_STRING)
     if host is None and text:
         from manifestgen.azure.iot_hub import connect
 
@@ -34,7 +55,7 @@ def open_hub(host: str | None, project: Project | None) -> Hub:
     host = host or (project.hub.host if project is not None and project.hub is not None else None)
     if host is None:
         raise InputError(
-            "no IoT hub is named",
+            "no IoT hub is given",
             fix=f"add --hub HOST, set {CONNECTION_STRING}, or write 'hub: {{host: …}}' in the project file",
         )
     from manifestgen.azure.auth import credential
@@ -43,15 +64,65 @@ def open_hub(host: str | None, project: Project | None) -> Hub:
     return connect(host=host, credential=credential())
 
 
+@contextmanager
+def open_distribution() -> Iterator[Distribution]:
+    """The registries that images come from, for a program without a project; closed at the end of the block."""
+    from manifestgen.azure.registry_api import ImageRegistries
+
+    registries = ImageRegistries()
+    try:
+        yield registries
+    finally:
+        registries.close()
+
+
+def open_builder(project: Project, services: Services) -> Builder:
+    """The builder that a project's `image.builder` names. Raises ValueError if the project builds no image."""
+    from importlib import import_module
+
+    from manifestgen.project.builders import entry_of
+
+    if project.image is None:
+        raise ValueError("the project builds no image")
+    builder: Builder = import_module(entry_of(project.image).module).open_builder(project, services)
+    return builder
+
+
+def log_in() -> None:
+    """Make sure that Azure gives this process a token. Raises DeniedError, CloudError."""
+    from manifestgen.azure.auth import token
+
+    token("https://management.azure.com/.default")
+
+
 def project_here(folder: Path = Path()) -> Project | None:
-    """The project in a folder, if there is one: commands that take no PROJECT read the hub from it."""
+    """The project in a folder, if there is one."""
     from manifestgen.project.load import FILE_NAME, load
 
     return load(folder) if (folder / FILE_NAME).is_file() else None
 
 
-class Clouds:
-    """The services of one project, each made when it is first asked for."""
+def project_beside(file: Path) -> Project | None:
+    """The project in a file's folder, else the one in the working directory, if there is one; `-` is stdin."""
+    return (None if str(file) == "-" else project_here(file.parent)) or project_here()
+
+
+_Service = TypeVar("_Service")
+
+
+def _service(connect: Callable[[ProjectServices], _Service]) -> cached_property[_Service]:
+    """A service that is connected when it is first used."""
+
+    def first_use(services: ProjectServices) -> _Service:
+        services._connecting()
+        return connect(services)
+
+    first_use.__doc__ = connect.__doc__
+    return cached_property(first_use)
+
+
+class ProjectServices:
+    """Implements `manifestgen.cloud.Services` with Azure; as a context manager it closes what it opened."""
 
     def __init__(
         self,
@@ -61,143 +132,122 @@ class Clouds:
         enable_admin: bool = False,
         create_token: bool = False,
         report: Callable[[str], None] = lambda text: None,
+        environ: Mapping[str, str] | None = None,
+        connecting: Callable[[], None] = lambda: None,
     ) -> None:
         """The services of a project.
 
         Args:
-            project: whose workspace, registry and hub are meant.
-            hub: host that wins over the project's.
-            enable_admin: switch a registry's admin user on where it is needed and off.
-            create_token: make a registry's token, or its first password, where it is needed and missing.
-            report: told what was switched on or made.
+            project: names the workspace, the builder, the registries and the hub.
+            hub: host that overrides the project's.
+            enable_admin: enable a registry's admin user where it is needed and off.
+            create_token: create a registry's token, or its first password, where it is needed and missing.
+            report: is called with each thing that was enabled or created, and each password that expires soon.
+            environ: the environment variables; None for those of this process.
+            connecting: is called before each of the services is first used.
         """
         self._project = project
         self._host = hub
         self._enable_admin = enable_admin
         self._create_token = create_token
         self._report = report
-        self._credentials: dict[str, Credential] = {}
+        self._environ = os.environ if environ is None else environ
+        self._connecting = connecting
 
-    @cached_property
-    def builder(self) -> ImageBuilder:
-        """The project's Azure ML workspace."""
+    def __enter__(self) -> ProjectServices:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections to registries, if any were opened."""
+        distribution = self.__dict__.get("distribution")
+        if distribution is not None:
+            distribution.close()
+
+    @_service
+    def models(self) -> ModelSource:
+        """The models of the project's Azure ML workspace."""
+        from manifestgen.azure.aml_models import WorkspaceModels
+
+        return WorkspaceModels(self._open_workspace)
+
+    def _open_workspace(self) -> Workspace:
         from manifestgen.azure.aml import open_workspace
 
         return open_workspace(self._project)
 
-    @cached_property
+    @_service
+    def builder(self) -> Builder:
+        """The builder that the project's `image.builder` names."""
+        return open_builder(self._project, self)
+
+    @_service
     def registry(self) -> Registry:
         """The container registries of the caller's subscriptions."""
         from manifestgen.azure.acr import Registries
 
         return Registries()
 
-    @cached_property
+    @_service
     def vaults(self) -> Vaults:
         """The key vaults that the caller may read."""
         from manifestgen.azure.key_vault import KeyVaults
 
         return KeyVaults()
 
-    @cached_property
+    @_service
     def distribution(self) -> Distribution:
         """The registries that images come from."""
         from manifestgen.azure.registry_api import ImageRegistries
 
         return ImageRegistries()
 
-    @cached_property
+    @_service
     def hub(self) -> Hub:
         """The IoT hub."""
-        return open_hub(self._host, self._project)
+        return open_hub(self._host, self._project, self._environ)
 
     def credentials(self, hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Credential]:
-        """A registry credential for each host, from the sources that the project file names; asked for once."""
-        wanted = {host: repositories for host, repositories in hosts.items() if host not in self._credentials}
-        if wanted:
-            self._credentials.update(self._fetch(wanted))
-        return self._credentials
+        """The credential for each registry host that has one; each is looked up once. See `Logins.find`."""
+        from manifestgen.cloud import Credential
+
+        found = self.logins.find(hosts)
+        return {host: Credential(host, login.username, login.password) for host, login in found.items()}
 
     def registry_of(self, host: str) -> RegistryInfo:
         """The Azure container registry that answers under a host. Raises NotFoundError."""
-        from manifestgen.credentials import find
+        return self.inputs.registry_of(host)
 
-        return find(host, self.registry, self._workspace_registry)
-
-    def _fetch(self, hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Credential]:
-        from manifestgen.cloud import Credential
-        from manifestgen.credentials import admin_credentials, token_credentials
-        from manifestgen.credentials.token import name_of
-        from manifestgen.device.snapshots import state_folder
-        from manifestgen.project.credentials import on_this_machine, source_of
-
-        logins = on_this_machine(self._project, tuple(hosts), os.environ)
-        found = {host: Credential(host, login.username, login.password) for host, login in logins.items()}
-        missing = {host: source_of(self._project, host) for host in hosts if host not in found}
-        tokens = [host for host, source in missing.items() if source == "token"]
-        found |= token_credentials(
-            tokens, name_of(self._project), root=state_folder(), make_missing=lambda host: self._made(host, hosts[host])
-        )
-        for host in tokens:
-            self._warn(host)
-        admins = [host for host, source in missing.items() if source == "admin"]
-        found |= (
-            admin_credentials(
-                admins, self.registry, self._workspace_registry, enable_admin=self._enable_admin, report=self._report
-            )
-            if admins
-            else {}
-        )
-        in_vault = [host for host, source in missing.items() if source == "keyvault"]
-        return found | self._from_vault(in_vault) if in_vault else found
-
-    def _from_vault(self, hosts: Sequence[str]) -> dict[str, Credential]:
+    @cached_property
+    def inputs(self) -> Inputs:
+        """What the sources of registry credentials may look at and do."""
         from datetime import datetime, timezone
 
-        from manifestgen.credentials.vault import expiry_warning, vault_credentials
-        from manifestgen.project.credentials import source_of, vault_logins
+        from manifestgen.credentials.source import Inputs
 
-        # Whether the vault's one secret is for one registry, too, is a question about all that were asked for.
-        earlier = [host for host in self._credentials if source_of(self._project, host) == "keyvault"]
-        vault_logins(self._project, [*earlier, *hosts])
-        now = datetime.now(timezone.utc)
-        found = vault_credentials(hosts, self._project, self.vaults, now=now)
-        for one in found.values():
-            if words := expiry_warning(one, self._project, now):
-                self._report(words)
-        return {host: one.credential for host, one in found.items()}
+        def state() -> Path:
+            from manifestgen.state import state_folder
 
-    def _warn(self, host: str) -> None:
-        """Report a token's password that expires soon."""
-        from datetime import datetime, timezone
+            return state_folder(self._environ)
 
-        from manifestgen.credentials import expiry, kept
-        from manifestgen.credentials.token import name_of
-        from manifestgen.device.snapshots import state_folder
-        from manifestgen.project.credentials import settings
-
-        name = name_of(self._project)
-        known = kept.latest(state_folder(), host, name)
-        days = settings(self._project).warn_days
-        if known and (words := expiry.warning(name, host, known.expiry, datetime.now(timezone.utc), days)):
-            self._report(words)
-
-    def _made(self, host: str, repositories: frozenset[str]) -> Kept | None:
-        """The password of a token that is made for this; None unless that was asked for."""
-        if not self._create_token or not repositories:
-            return None
-        from manifestgen.credentials.token import make, name_of
-        from manifestgen.device.snapshots import state_folder
-        from manifestgen.project.credentials import settings
-
-        days = settings(self._project).days
-        made = make(
-            self.registry, self.registry_of(host), name_of(self._project), repositories, root=state_folder(), days=days
+        return Inputs(
+            settings=self._project.registry_settings,
+            services=self,
+            environ=self._environ,
+            state_folder=state,
+            now=datetime.now(timezone.utc),
+            enable_admin=self._enable_admin,
+            create_token=self._create_token,
+            report=self._report,
         )
-        for note in made.notes:
-            self._report(note)
-        return made.kept
 
-    def _workspace_registry(self) -> str | None:
-        image = self._project.image
-        return self.builder.registry_id() if image is not None and image.builder != "none" else None
+    @cached_property
+    def logins(self) -> Logins:
+        """The logins of the project's registries."""
+        from manifestgen.credentials.logins import Logins
+
+        return Logins(self.inputs)

@@ -18,7 +18,7 @@ from typing import Any
 
 import coverage
 import pytest
-from hypothesis import is_hypothesis_test
+from hypothesis import is_hypothesis_test, settings
 
 from manifestgen import secret
 
@@ -28,11 +28,19 @@ sys.path.insert(0, str(Path(__file__).parent))
 requests = pytest.importorskip("requests")
 
 
+# What `--fast` forbids a test, by the names of Python's audit events.
+_REACHING_OUT = ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "socket.bind", "socket.connect")
+_fast = False
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite golden files; read the diff afterwards")
+    parser.addoption(
+        "--fast", action="store_true", help="skip each test at its first process or connection, and slow tests"
+    )
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Let Ctrl-C reach what tests start, and a worker be measured once.
 
     In a worker pytest-cov begins when its options are read, and again when the session starts: it would pause the
@@ -41,14 +49,52 @@ def pytest_configure() -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell starts what it runs in the background so, and commands that tests interrupt would inherit it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if config.getoption("--fast"):
+        settings.register_profile("fast", max_examples=10, deadline=None)
+        settings.load_profile("fast")
+        sys.addaudithook(_skip_when_reaching_out)
+        # What a test that is skipped halfway leaves open; the full run has no such excuse.
+        for warning in ("ResourceWarning", "pytest.PytestUnraisableExceptionWarning"):
+            config.addinivalue_line("filterwarnings", f"ignore::{warning}")
     if "PYTEST_XDIST_WORKER" in os.environ:
         while (measured := coverage.Coverage.current()) is not None:
             measured.stop()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def _skip_when_reaching_out(event: str, arguments: tuple[Any, ...]) -> None:
+    """Skip the running test of `--fast` in place of what it is about to do: no list of fast tests has to be kept."""
+    if _fast and event in _REACHING_OUT:
+        if event.startswith("socket."):
+            arguments[0].close()  # or a later test would be blamed for it
+        pytest.skip(f"--fast: {event}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Tell the hook above when a test runs: a worker of pytest-xdist has connections of its own."""
+    global _fast
+    _fast = item.config.getoption("--fast")
+    try:
+        return (yield)
+    finally:
+        _fast = False
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the folders in which nearly all tests connect.
+
+    Importing the SDKs for them takes longer than a fast test, and a server that is interrupted while it starts leaves
+    things behind.
+    """
+    about_connections = [Path(__file__).parent / folder for folder in ("integration", "unit/sandbox")]
+    return True if config.getoption("--fast") and collection_path in about_connections else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
     """Leave coverage out of what goes the same ways a hundred times: it would double their time and add no line."""
     for item in items:
+        if config.getoption("--fast") and item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.skip(reason="--fast: slow"))
         if item.get_closest_marker("slow") or is_hypothesis_test(getattr(item, "obj", None)):
             item.add_marker(pytest.mark.no_cover)
 
@@ -139,6 +185,15 @@ def _loopback_only() -> Iterator[None]:
     patch.undo()
 
 
+@pytest.fixture(params=["sdk", "rest"])
+def hub_client(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What sends requests to IoT Hub: Microsoft's SDK, or the REST API; a test that uses this runs with both."""
+    if request.param == "sdk":
+        pytest.importorskip("uamqp", reason="Microsoft's SDK for IoT Hub is not installed")
+    monkeypatch.setenv("MANIFESTGEN_HUB_CLIENT", request.param)
+    return str(request.param)
+
+
 @dataclass(frozen=True)
 class RunningSandbox:
     """A sandbox in a thread of this process.
@@ -178,6 +233,8 @@ def running_sandbox(services: Any = None) -> Iterator[RunningSandbox]:
     """A sandbox in a thread, with these services or all."""
     from manifestgen.sandbox.server import Sandbox
 
+    if _fast:
+        pytest.skip("--fast: a sandbox")  # before a thread is started that would have to be stopped again
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="sandbox", daemon=True)
     thread.start()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _ARM = "https://management.azure.com"
 _SUBSCRIPTIONS_VERSION = "2022-12-01"
 
-# azure-core retries by itself; its own limits add up to half an hour. `timeout` bounds all attempts together.
+# azure-core retries on its own, by default for up to half an hour. `timeout` bounds all attempts together.
 _LIMITS: dict[str, Any] = {
     "retry_total": 4,
     "retry_backoff_max": 20,
@@ -43,15 +43,15 @@ _ARM_ID = re.compile(
 _READER = "give the identity the role 'Reader' on the registry"
 _CONTRIBUTOR = "give the identity the role 'Contributor' on the registry, or use registry credentials 'env' or 'file'"
 _TOKENS = "give the identity the role 'Contributor' on the registry, which tokens and their passwords need"
-_MADE_BY_US = "What a deployment manifest pulls; made by manifestgen"
+_DESCRIPTION = "What a deployment manifest pulls; created by manifestgen"
 _ADMIN_OFF = "UnAuthorizedForCredentialOperations"
 
 
 class Registries:
-    """The container registries that a credential may read, in whatever subscription.
+    """The container registries that a credential can read, in any subscription.
 
     Args:
-        credential: of azure-identity; the one of `manifestgen.azure.auth` if None.
+        credential: from azure-identity; None for that of `manifestgen.azure.auth`.
     """
 
     def __init__(self, credential: TokenCredential | None = None) -> None:
@@ -70,7 +70,7 @@ class Registries:
         return _info(found)
 
     def by_host(self, login_server: str) -> RegistryInfo:
-        """See `Registry.by_host`. Looks through all registries of all subscriptions: the name tells nothing."""
+        """See `Registry.by_host`. Searches all registries of all subscriptions: the host does not say which one."""
         denied: CloudError | None = None
         subscriptions = self._subscriptions()
         for subscription in subscriptions:
@@ -85,8 +85,8 @@ class Registries:
         if denied is not None and len(subscriptions) == 1:
             raise denied
         raise NotFoundError(
-            f"no container registry that the credential may read answers under {login_server!r}; looked in "
-            f"{len(subscriptions)} subscription{'s' * (len(subscriptions) != 1)}",
+            f"no container registry with login server {login_server!r} was found in the {len(subscriptions)} "
+            f"subscription{'s' * (len(subscriptions) != 1)} that the identity can read",
             fix=f"check the image's name, or {_READER}; other sources are registry credentials 'env' and 'file'",
         )
 
@@ -129,7 +129,7 @@ class Registries:
         """See `Registry.put_scope_map`."""
         place = _parse(registry.id)
         # Plain mappings here and below: their names in the API are those of all versions of the SDK.
-        wanted: Any = {"properties": {"description": _MADE_BY_US, "actions": sorted(actions)}}
+        wanted: Any = {"properties": {"description": _DESCRIPTION, "actions": sorted(actions)}}
         with _translated(f"scope map {name} of {registry.login_server}", _TOKENS):
             scope_maps = self._client(place["subscription"]).scope_maps
             _done(scope_maps.begin_create(place["group"], place["name"], name, wanted, polling_interval=2))
@@ -226,7 +226,7 @@ def _parse(arm_id: str) -> dict[str, str]:
     match = _ARM_ID.fullmatch(arm_id.strip())
     if match is None:
         raise InputError(
-            f"{arm_id!r} is no id of a container registry",
+            f"{arm_id!r} is not the id of a container registry",
             fix="give it as /subscriptions/…/resourceGroups/…/providers/Microsoft.ContainerRegistry/registries/NAME",
         )
     return match.groupdict()
@@ -243,7 +243,7 @@ def _token(registry: RegistryInfo, found: Any) -> Token:
         found.name,
         (found.scope_map_id or "").rpartition("/")[2],
         found.status != "disabled",
-        # Later versions of the SDK give the name as an enum, whose text is another.
+        # Later versions of the SDK return the name as an enum, whose str() differs.
         tuple(
             TokenPassword(getattr(one.name, "value", one.name), one.creation_time, one.expiry)
             for one in passwords or ()
@@ -252,11 +252,11 @@ def _token(registry: RegistryInfo, found: Any) -> Token:
 
 
 def _done(poller: Any) -> Any:
-    """What a long-running operation ends with; one that goes on for too long is an error."""
+    """The result of a long-running operation. Raises CloudError if it takes too long."""
     found = poller.result(timeout=_LIMITS["timeout"])
     if not poller.done():
         raise CloudError(
-            f"Azure Resource Manager was not done after {_LIMITS['timeout']} s",
+            f"Azure Resource Manager did not finish within {_LIMITS['timeout']} s",
             fix="look at the registry in the portal, then run the same command again",
         )
     return found
@@ -264,13 +264,13 @@ def _done(poller: Any) -> Any:
 
 @contextmanager
 def _translated(where: str, role: str) -> Iterator[None]:
-    """Raise the SDK's errors as ours, with the service's words; `role` says what a 403 is cured by."""
+    """Translate the SDK's errors into ours, with the service's message; `role` is the advice for a 403."""
     try:
         yield
     except ManifestgenError:
         raise
     except HttpResponseError as error:
-        raise _refused(error, where, role) from error
+        raise _rejected(error, where, role) from error
     except AzureError as error:
         raise CloudError(
             f"Azure Resource Manager could not be reached: {_first_line(str(error))}",
@@ -279,25 +279,27 @@ def _translated(where: str, role: str) -> Iterator[None]:
         ) from error
 
 
-def _refused(error: HttpResponseError, where: str, role: str) -> CloudError:
+def _rejected(error: HttpResponseError, where: str, role: str) -> CloudError:
     code = (error.error.code if error.error else None) or ""
     words = _first_line((error.error.message if error.error else None) or error.message)
     if code == _ADMIN_OFF:
         return DeniedError(
-            "the admin user of the registry is switched off",
+            "the admin user of the registry is off",
             where=where,
-            fix="add --enable-admin to switch it on, or use another source: registry credentials 'env' or 'file'",
+            fix="add --enable-admin to turn it on, or use registry credentials 'token', 'env' or 'file'",
         )
     if error.status_code == 401:
-        return DeniedError(f"the credential is not accepted: {words}", where=where, fix="log in again: run 'az login'")
+        return DeniedError(f"the credential was rejected: {words}", where=where, fix="log in again: run 'az login'")
     if error.status_code == 403:
         return DeniedError(f"access is denied: {words}", where=where, fix=role)
     if isinstance(error, ResourceNotFoundError) or error.status_code == 404:
-        return NotFoundError(words, where=where, fix="check the id; a registry that was moved or deleted has a new one")
+        return NotFoundError(
+            words, where=where, fix="check the id; a registry that was moved or recreated has a new one"
+        )
     if error.status_code == 429:
         return CloudError(f"too many requests: {words}", where=where, fix="wait a minute, then try again")
     status = f" (status {error.status_code})" if error.status_code else ""
-    return CloudError(f"{words}{status}", where=where, fix="try again; see https://status.azure.com if it goes on")
+    return CloudError(f"{words}{status}", where=where, fix="try again; if it persists, see https://status.azure.com")
 
 
 def _first_line(text: str) -> str:

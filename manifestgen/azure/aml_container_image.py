@@ -1,36 +1,89 @@
-"""The image configuration of azureml-core, with its entry script where the service looks for it.
-
-azureml-core 1.61 packs each dependency of an image under its absolute path (`upload_dependency` in
-`_model_management/_util.py`), the entry script among them; the driver that it generates opens the script beside itself.
-Such an image is built, and its container ends at once. 1.57 to 1.60 pack it right.
-"""
+"""The builder `container-image`: `ContainerImage` of Azure ML, which `package` replaces."""
 
 from __future__ import annotations
 
-import tarfile
-import tempfile
-from pathlib import Path
+import logging
 from typing import Any
 
-from azureml._model_management._util import upload_dependency
-from azureml.core.image.container import ContainerImageConfig
+from manifestgen.azure.aml_builder import WorkspaceBuilder, state_of
+from manifestgen.cloud import Build, BuildRequest, BuildState, Services
+from manifestgen.errors import CloudError, DeniedError, NotFoundError
+from manifestgen.project import Project
+
+_LOG = logging.getLogger("manifestgen.azure.aml")
+
+INPUTS_PROPERTY = "manifestgen.inputs"
+
+_DEPRECATED = (
+    "builder 'container-image' uses an interface of Azure ML that its makers have deprecated; "
+    "builder 'package' makes the same image with its successor"
+)
 
 
-class ScriptBesideDriver(ContainerImageConfig):  # type: ignore[misc] # the SDK has no types
-    """A configuration whose one dependency is the entry script, packed under its bare name."""
+def open_builder(project: Project, services: Services) -> ContainerImageBuilder:
+    """The builder of a project."""
+    return ContainerImageBuilder(lambda: services.models)
 
-    def build_create_payload(self, workspace: Any, name: str, model_ids: Any) -> Any:
-        """The request's body, as the SDK makes it, but with an archive of our own in place of the SDK's.
 
-        The SDK's archive has been uploaded by then, and stays in the workspace's storage unused.
-        """
-        payload = super().build_create_payload(workspace, name, model_ids)
-        payload["assets"] = [asset for asset in payload["assets"] if not asset.get("unpack")]
-        script = Path(self.execution_script)
-        with tempfile.TemporaryDirectory() as folder:
-            archive = Path(folder) / f"{script.stem}.tar.gz"
-            with tarfile.open(archive, "w:gz") as tar:
-                tar.add(script, arcname=script.name)
-            url, asset_id = upload_dependency(workspace, str(archive))
-        payload["assets"].append({"mimeType": "application/octet-stream", "id": asset_id, "url": url, "unpack": True})
-        return payload
+class ContainerImageBuilder(WorkspaceBuilder):
+    """Implements `manifestgen.cloud.Builder`."""
+
+    def start(self, request: BuildRequest) -> Build:
+        """See `Builder.start`."""
+        model = self._model_of(request)
+        _LOG.warning(_DEPRECATED)
+        before = self._image_ids(request)
+        try:
+            build = self._send(request, model, self._start)
+        except (DeniedError, NotFoundError):
+            raise
+        except CloudError:
+            taken = [image for image in self._image_ids(request) if image not in before]
+            if not taken:
+                raise
+            build = Build("", taken[0])
+            _LOG.warning("the answer was lost, but the workspace builds image %s", build.image)
+        extra = [image for image in self._image_ids(request) if image not in (*before, build.image)]
+        if extra:
+            _LOG.warning(
+                "azureml-core retried a request, so the image is built more than once: %s is used, delete %s",
+                build.image,
+                ", ".join(extra),
+            )
+        return build
+
+    def find(self, request: BuildRequest) -> Build | None:
+        """The newest image of these inputs that has not failed."""
+        images = self._images(request)
+        alive = [image for image in images if state_of(image["creationState"]) is not BuildState.FAILED]
+        return Build("", alive[0]["id"]) if alive else None
+
+    def _start(self, request: BuildRequest, model: Any, script: str, conda: str) -> Build:
+        from azureml.core.image import Image
+
+        from manifestgen.azure.aml_image_configuration import ScriptBesideDriver
+
+        configuration = ScriptBesideDriver(
+            execution_script=script,
+            runtime="python",
+            conda_file=conda,
+            tags=dict(request.tags),
+            properties={INPUTS_PROPERTY: request.inputs},
+            description=request.description,
+        )
+        image = Image.create(self._workspace.sdk, request.name, [model], configuration)
+        return Build(image._operation_endpoint.rpartition("/")[2], image.id)
+
+    def _image_ids(self, request: BuildRequest) -> list[str]:
+        return [str(image["id"]) for image in self._images(request)]
+
+    def _images(self, request: BuildRequest) -> list[dict[str, Any]]:
+        """Images of the request's name and inputs, the newest first."""
+        wanted = {
+            "name": request.name,
+            "properties": f"{INPUTS_PROPERTY}={request.inputs}",
+            "orderBy": "CreatedAtDesc",
+            "count": "20",
+        }
+        images: list[dict[str, Any]] = self._workspace.get("/images", wanted)["value"]
+        return images

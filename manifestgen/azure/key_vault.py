@@ -1,7 +1,7 @@
 """Azure key vaults; implements `manifestgen.cloud.Vaults`.
 
-azure-keyvault-secrets is an extra, so it is imported when a vault is first asked. Whom to log in to, it learns from the
-vault itself, and refuses a vault that asks for a token for anybody else's domain.
+azure-keyvault-secrets is an extra, so it is imported only when a vault is used. It learns from the vault's challenge
+where to log in, and rejects a vault that asks for a token for a domain other than its own.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
     from azure.keyvault.secrets import SecretClient
 
-# azure-core retries by itself; `timeout` bounds all attempts together.
+# azure-core retries on its own; `timeout` bounds all attempts together.
 _LIMITS: dict[str, Any] = {
     "retry_total": 3,
     "retry_backoff_max": 10,
@@ -40,12 +40,12 @@ _SUFFIXES = {
     "login.microsoftonline.us": "vault.usgovcloudapi.net",
 }
 
-_ROLE = "give the identity the role 'Key Vault Secrets User' on the vault; a new role takes some minutes to work"
+_ROLE = "give the identity the role 'Key Vault Secrets User' on the vault; it takes effect after some minutes"
 _POLICY = "give the identity the permission Get for secrets, in the vault's access policies"
-_NAMES = "check registry.keyvault.vault; a vault that was deleted comes back with 'az keyvault recover'"
-# What urllib3 says where a name does not resolve.
+_NAMES = "check registry.keyvault.vault; a deleted vault can be recovered with 'az keyvault recover'"
+# urllib3's messages for a name that does not resolve.
 _UNRESOLVED = ("Failed to resolve", "NameResolutionError")
-# azure-identity gives out no token for a tenant that its credential is not of.
+# azure-identity returns no token for a tenant to which its credential does not belong.
 _OTHER_TENANT = re.compile(r"not configured to acquire tokens for tenant (?P<tenant>[0-9A-Za-z-]+)")
 
 
@@ -106,51 +106,51 @@ def uri_of(vault: str, environ: Mapping[str, str]) -> str:
 
 @contextmanager
 def _translated(host: str, name: str) -> Iterator[None]:
-    """Raise the SDK's errors as ours, with the service's words."""
+    """Translate the SDK's errors into ours, with the service's message."""
     try:
         yield
     except ManifestgenError as error:
         other = _OTHER_TENANT.search(str(error))
         if other is None:
             raise
-        what = f"the vault belongs to tenant {other['tenant']}, and the login is one of another"
+        what = f"the vault belongs to tenant {other['tenant']}, but the login is for another tenant"
         fix = f"log in there: 'az login --tenant {other['tenant']}', or AZURE_TENANT_ID with an identity of that tenant"
         raise DeniedError(what, where=f"key vault {host}", fix=fix) from error
     except HttpResponseError as error:
-        raise _refused(error, host, name) from error
+        raise _rejected(error, host, name) from error
     except AzureError as error:
         words = _first_line(str(error))
         unknown = any(sign in words for sign in _UNRESOLVED)
-        what = "there is no vault of this name" if unknown else "the vault could not be reached"
+        what = "no vault has this name" if unknown else "the vault could not be reached"
         fix = _NAMES if unknown else f"check the network and HTTPS_PROXY; {_NAMES}"
         raise CloudError(f"{what}: {words}", where=f"key vault {host}", fix=fix) from error
-    except ValueError as error:  # how the SDK refuses to log in to an address that asks for a token of another domain
-        what = f"what answers is no key vault: {_first_line(str(error))}"
+    except ValueError as error:  # the SDK rejects an address that asks for a token for another domain
+        what = f"the server at this address is not a key vault: {_first_line(str(error))}"
         raise DeniedError(what, where=f"key vault {host}", fix=_NAMES) from error
 
 
-def _refused(error: HttpResponseError, host: str, name: str) -> CloudError:
+def _rejected(error: HttpResponseError, host: str, name: str) -> CloudError:
     text = (error.error.message if error.error else None) or error.message
     words, where, vault = _first_line(text), f"secret {name} of key vault {host}", host.partition(".")[0]
     if error.status_code == 404:
         fix = (
-            f"set it with 'az keyvault secret set --vault-name {vault} --name {name}', or correct its name; a deleted "
-            "one comes back with 'az keyvault secret recover'"
+            f"set it with 'az keyvault secret set --vault-name {vault} --name {name}', or correct its name; a "
+            "deleted secret can be recovered with 'az keyvault secret recover'"
         )
         return NotFoundError("the vault has no such secret", where=where, fix=fix)
     if error.status_code == 401:
-        return DeniedError(f"the credential is not accepted: {words}", where=where, fix="log in again: run 'az login'")
+        return DeniedError(f"the credential was rejected: {words}", where=where, fix="log in again: run 'az login'")
     if error.status_code == 403:
         inner = error.error.innererror if error.error else None
         return _forbidden(str((inner or {}).get("code", "")), text, where, f"--vault-name {vault} --name {name}")
     if error.status_code == 429:
         return CloudError(f"too many requests: {words}", where=where, fix="wait a minute, then try again")
     status = f" (status {error.status_code})" if error.status_code else ""
-    return CloudError(f"{words}{status}", where=where, fix="try again; see https://status.azure.com if it goes on")
+    return CloudError(f"{words}{status}", where=where, fix="try again; if it persists, see https://status.azure.com")
 
 
 def _forbidden(code: str, text: str, where: str, options: str) -> DeniedError:
-    """What a 403 is cured by, which depends on the error inside it."""
+    """The advice for a 403, which depends on its inner error."""
     words = _first_line(text)
     if code == "SecretDisabled" or "disabled secret" in text:
         fix = f"set a new version, or enable it with 'az keyvault secret set-attributes {options} --enabled true'"
@@ -158,7 +158,7 @@ def _forbidden(code: str, text: str, where: str, options: str) -> DeniedError:
     if code in ("ForbiddenByFirewall", "ForbiddenByConnection"):
         address = re.search(r"Client address: (\S+)", text)
         seen = f" (it sees {address[1]})" if address else ""
-        what = f"the vault's network rules do not let this machine in: {words}"
+        what = f"the vault's network rules block this machine: {words}"
         fix = f"run this where the vault can be reached, or add this machine's address to its firewall{seen}"
         return DeniedError(what, where=where, fix=fix)
     by_policy = code == "AccessDenied" or "permission on key vault" in text

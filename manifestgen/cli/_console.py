@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifestgen.errors import Interrupted, ManifestgenError
+from manifestgen.errors import InputError, Interrupted, ManifestgenError
 from manifestgen.secret import redact, redact_json
 
 if TYPE_CHECKING:
@@ -49,14 +49,19 @@ class Console:
     def result(self, text: str) -> None:
         """A line of the result in text form; nothing with `--output json`."""
         if self.output == "text":
+            from manifestgen.manifest.dump import encodable
+
             self._erase()
-            click.echo(_encodable(redact(text)))
+            # The name of a file that is not UTF-8 has lone surrogates.
+            click.echo(encodable(redact(text)))
 
     def document(self, data: Any) -> None:
         """The result in JSON form; nothing with `--output text`."""
         if self.output == "json":
+            from manifestgen.manifest.dump import encodable
+
             self._erase()
-            click.echo(_encodable(json.dumps(redact_json(data), indent=2, ensure_ascii=False)))
+            click.echo(encodable(json.dumps(redact_json(data), indent=2, ensure_ascii=False)))
 
     def disclose(self, text: str, *, newline: bool = True) -> None:
         """A result that the user asked for with its secrets in it, on stdout."""
@@ -102,6 +107,32 @@ class Console:
         """Something that is not an error and should be known, on stderr."""
         self._erase()
         click.echo(styled("warning: ", fg="yellow") + redact(text), err=True)
+
+    def ask(self, question: str, *, yes: bool, unchanged: str, fix: str = "add --yes") -> None:
+        """Ask before something is changed.
+
+        Args:
+            question: what would be done.
+            yes: do it without asking.
+            unchanged: what stays as it is, in a sentence, if the answer is no.
+            fix: what to do where nobody can answer.
+
+        Raises:
+            InputError: nobody can answer.
+            Interrupted: the answer is no, or Ctrl-C, or the end of the input.
+        """
+        if yes:
+            return
+        if not self.interactive:
+            why = "not a terminal" if self.output == "text" else f"output is {self.output}"
+            raise InputError(f"{why}, so the change cannot be confirmed", fix=fix)
+        try:
+            permitted = self.confirm(question)
+        except click.Abort:
+            permitted = False
+            self.progress("")
+        if not permitted:
+            raise Interrupted(f"stopped; {unchanged}", fix="run the same command again to apply it")
 
     def confirm(self, question: str) -> bool:
         """Ask on the terminal; only to be called when `interactive`."""
@@ -151,16 +182,8 @@ class Console:
         ours.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbosity, 2)])
 
 
-# Commands in which nobody logs, unless `Clouds` imports an adapter: they start without `logging`.
+# Commands that start without `logging`, for speed; once they connect to a service, that is made up for.
 _OFFLINE = ("check", "explain", "render", "schema")
-
-
-def listen_to_adapters() -> None:
-    """Let the running command show the log records of the adapters that it is about to import."""
-    context = click.get_current_context(silent=True)
-    console = context.find_object(Console) if context else None
-    if console is not None:
-        console.listen()
 
 
 def _console_handler(console: Console) -> Any:
@@ -175,11 +198,6 @@ def _console_handler(console: Console) -> Any:
                 click.echo(redact(f"{record.name}: {text}"), err=True)
 
     return ConsoleHandler()
-
-
-def _encodable(text: str) -> str:
-    """The text with lone surrogates, as in the name of a file that is not UTF-8, escaped as JSON escapes them."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _one_line(text: str) -> str:

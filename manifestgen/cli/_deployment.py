@@ -1,186 +1,236 @@
-"""What `apply`, `status`, `history` and `rollback` do with `--deployment NAME`."""
+"""What the commands do with an automatic deployment."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifestgen.cli._console import Console
-from manifestgen.cli._deployment_options import Arguments
-from manifestgen.errors import InputError, Interrupted
+from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._target import patience_of
+from manifestgen.cli._watching import DeploymentView
 from manifestgen.services import open_hub, project_here
 
 if TYPE_CHECKING:
-    from manifestgen.cloud import Hub
     from manifestgen.deployments.counts import Progress
-    from manifestgen.deployments.deployment import Deployment
     from manifestgen.deployments.proposal import Proposal
-    from manifestgen.deployments.replace import Goal, Observer, Outcome, Patience
-    from manifestgen.deployments.stages import Ask
-    from manifestgen.manifest.document import Document
-    from manifestgen.project.load import Project
-
-# Devices take their time to come online; the default of --timeout is for one that is.
-_TIMEOUT = 1800.0
+    from manifestgen.manifest.manifest import Manifest
+    from manifestgen.target import Observer, Outcome
 
 
-def seconds(timeout: float) -> float:
-    """`--timeout` as it was given, else what suits a fleet."""
-    source = click.get_current_context().get_parameter_source("timeout")
-    return timeout if source is click.core.ParameterSource.COMMANDLINE else _TIMEOUT
-
-
-def apply_deployment(
+@click.command(
+    "apply",
+    options_metavar="--deployment NAME [OPTIONS]",
+    epilog=usage_of(
+        "manifestgen apply deployment.json --deployment scorer --target-condition \"tags.site = 'lab'\" --priority 10",
+        "manifestgen apply deployment.json --deployment scorer --stages 5%,25%,100% --abort-if-failing 2% --yes",
+        "manifestgen apply layer.json --deployment scorer-layer --layered --target-condition \"tags.line = '3'\"",
+    ),
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--deployment", "name", metavar="NAME", required=True, help="The automatic deployment, new or not.")
+@click.option("--target-condition", "condition", metavar="COND", help="Which devices it targets.")
+@click.option("--priority", type=int, help="The highest wins.  [default: 10 if new]")
+@click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label; repeatable.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME=QUERY", help="A custom metric; repeatable.")
+@click.option("--layered", is_flag=True, help="It is a layer over a base deployment.")
+@click.option(
+    "--base",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The base that a layer is checked with, instead of the hub's.",
+)
+@click.option("--show-targets", is_flag=True, help="List the matching devices.")
+@click.option("--stages", metavar="5%,25%,…", help="Roll out to some of the devices first.")
+@click.option("--stage-tag", metavar="TAG", help="Stages may be values of this tag.")
+@click.option("--tag-devices", is_flag=True, help="Stages may write a tag to devices.")
+@click.option("--pause", type=FiniteRange(min=0), default=0, show_default=True, help="Seconds between two stages.")
+@click.option(
+    "--wait-for",
+    metavar="SHARE",
+    default="100%",
+    show_default=True,
+    help="Share of the devices that must run the new version before the old one is deleted.",
+)
+@click.option("--abort-if-failing", metavar="SHARE", help="Restore the old version if more of the devices fail.")
+@click.option("--rollback-on-failure", is_flag=True, help="Restore the old version when the time is up, too.")
+@click.option("--no-wait", is_flag=True, help="Do not wait until the devices run it.")
+@click.option(
+    "--timeout", type=FiniteRange(min=0), default=1800, show_default=True, help="Seconds to wait, for each stage."
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--force", is_flag=True, help="Continue although 'check' finds errors.")
+@hub_option
+@common_options
+def apply(
     file: Path,
-    given: Arguments,
-    *,
-    yes: bool,
+    name: str,
+    condition: str | None,
+    priority: int | None,
+    labels: tuple[str, ...],
+    metrics: tuple[str, ...],
+    layered: bool,
+    base: Path | None,
+    show_targets: bool,
+    stages: str | None,
+    stage_tag: str | None,
+    tag_devices: bool,
+    pause: float,
+    wait_for: str,
+    abort_if_failing: str | None,
+    rollback_on_failure: bool,
     no_wait: bool,
     timeout: float,
-    restore: bool,
+    yes: bool,
     force: bool,
     hub: str | None,
     console: Console,
-) -> None:
-    """Make an automatic deployment of a manifest, and wait until its devices run it."""
-    from manifestgen.cli._manifest import findings_reporter
-    from manifestgen.deployments.deployment import current, intended, name_of
-    from manifestgen.deployments.proposal import propose, verify_meetings
+) -> int:
+    """Make FILE an automatic deployment, and wait until its devices run it.
 
-    project = project_here()
-    goal, stages = _goal(given, restore=restore, no_wait=no_wait)
-    name = name_of(given.name)
-    if name != given.name:
-        console.progress(f"deployment {given.name!r} is {name!r} on the hub")
-    document = _document(file, given, console, force=force)
-    base = _base(given.base)
-    service = open_hub(hub, project)
-    condition, priority = given.condition, given.priority
-    target = project.target if project is not None else None
-    if target is not None and target.deployment is not None and name_of(target.deployment) == name:
-        condition = target.condition if condition is None else condition
-        priority = target.priority if priority is None else priority
-    wanted = intended(
-        name,
-        _manifest(document),
-        current(service, name, condition=condition),
-        condition=condition,
-        priority=priority,
-        labels=_pairs("--label", given.labels) if given.labels else None,
-        metrics=_pairs("--metric", given.metrics) if given.metrics else None,
-        **_model(project, document),
+    The hub itself brings it to all devices that the target condition matches, now and later. What
+    an option does not say stays as it is on the hub. A changed manifest is rolled out as a new
+    configuration with a higher priority; once devices run it, the old one is deleted.
+
+    If a run is interrupted, run the same command again: it resumes.
+    """
+    from manifestgen.cli._manifest import findings_reporter, load_file
+    from manifestgen.deployments.deployment import name_of
+    from manifestgen.deployments.replace import PATIENCE, carry_out
+    from manifestgen.deployments.request import Request, pairs, propose_request, strategy_of, verified
+    from manifestgen.state import state_folder
+
+    strategy = strategy_of(
+        wait=not no_wait,
+        wait_for=wait_for,
+        stages=stages,
+        stage_tag=stage_tag,
+        tag_devices=tag_devices,
+        pause=pause,
+        abort_if_failing=abort_if_failing,
+        restore=rollback_on_failure,
     )
-    proposal = propose(service, wanted, base=base)
-    verify_meetings(proposal, document.name, force=force, report=findings_reporter(console))
-    targets = _targets(service, wanted, console) if given.show_targets else None
+    if name_of(name) != name:
+        console.progress(f"deployment {name!r} is {name_of(name)!r} on the hub")
+    report = findings_reporter(console)
+    loaded = load_file(file)
+    document = verified(loaded.document, layered=layered, based=base is not None, force=force, report=report)
+    for words in loaded.warnings():
+        console.warn(words)
+    request = Request(name, condition, priority, pairs("--label", labels), pairs("--metric", metrics), _base(base))
+    project = project_here()
+    service = open_hub(hub, project)
+    proposal = propose_request(service, request, document, project, force=force, report=report)
+    more: dict[str, Any] = {}
+    if show_targets:
+        from manifestgen.deployments.counts import matching
+
+        more["targets"] = matching(service, proposal.wanted.condition)
+        for device in more["targets"]:
+            console.result(device)
     show(proposal, console)
-    carry_out(
+    outcome = carry_out(
         service,
         proposal,
-        console,
-        yes=yes,
-        wait=not no_wait,
-        goal=goal,
-        patience=patience(seconds(timeout), given.pause),
-        stages=stages,
-        more={} if targets is None else {"targets": targets},
+        state=state_folder(),
+        goal=strategy.goal,
+        patience=None if no_wait else patience_of(PATIENCE, timeout),
+        stages=strategy.stages,
+        observer=observer(console, yes=yes),
     )
+    tell(proposal, outcome, console, more)
+    return 0
 
 
-def _goal(given: Arguments, *, restore: bool, no_wait: bool) -> tuple[Goal, tuple[Ask, ...]]:
-    from manifestgen.deployments.replace import Goal
-    from manifestgen.deployments.stages import parse, share_of
+class DeploymentTarget:
+    """An automatic deployment, for the commands that look at it or go back."""
 
-    if no_wait and (given.stages is not None or given.abort_if_failing is not None):
-        raise InputError("--no-wait excludes --stages and --abort-if-failing", fix="drop --no-wait: both need waiting")
-    if given.stage_tag is not None and given.stages is None:
-        raise InputError("--stage-tag is about --stages", fix="add --stages VALUE,VALUE,100%, or drop it")
-    limit = given.abort_if_failing
-    goal = Goal(
-        wait_for=share_of(given.wait_for, where="--wait-for"),
-        abort_if_failing=None if limit is None else share_of(limit, where="--abort-if-failing"),
-        restore=restore,
-        tag_devices=given.tag_devices,
-    )
-    return goal, () if given.stages is None else parse(given.stages, given.stage_tag)
+    def __init__(self, name: str, hub: str | None, console: Console) -> None:
+        self._name = name
+        self._hub = open_hub(hub, project_here())
+        self._console = console
+
+    def status(self, *, watch: bool, timeout: float | None) -> int:
+        """Show how far its devices are; the exit code is 1 unless all of them run it."""
+        from manifestgen.deployments.replace import PATIENCE
+        from manifestgen.deployments.status import status
+        from manifestgen.report.deployment import status_data, status_text
+
+        patience = patience_of(PATIENCE, timeout) if watch else None
+        found = status(self._hub, self._name, patience=patience, progress=DeploymentView(self._console).show)
+        self._console.result(status_text(found))
+        self._console.document(status_data(found))
+        return 0 if found.healthy else 1
+
+    def history(self) -> None:
+        """List its snapshots."""
+        from manifestgen.deployments.deployment import name_of
+        from manifestgen.deployments.snapshots import snapshots
+        from manifestgen.state import state_folder
+
+        host, name, console = self._hub.host, name_of(self._name), self._console
+        found = list(enumerate(snapshots(host, name, state_folder()), start=1))
+        for number, snapshot in found:
+            taken, was = snapshot.taken.strftime("%Y-%m-%d %H:%M:%S UTC"), snapshot.deployment
+            modules = ", ".join(was.modules) or "no modules"
+            settings = f"priority {was.priority}, for {was.condition}"
+            console.result(f"{number:>2}  {taken}  {was.id}  {settings}  {modules}")
+        if not found:
+            console.progress(f"no snapshots of deployment {name!r} on {host}")
+        console.document(
+            {
+                "hub": host,
+                "deployment": name,
+                "snapshots": [
+                    {
+                        "number": number,
+                        "taken": snapshot.taken.isoformat(),
+                        "id": snapshot.deployment.id,
+                        "condition": snapshot.deployment.condition,
+                        "priority": snapshot.deployment.priority,
+                        "modules": list(snapshot.deployment.modules),
+                    }
+                    for number, snapshot in found
+                ],
+            }
+        )
+
+    def rollback(self, number: int | None, *, yes: bool, wait: bool, timeout: float | None) -> None:
+        """Make it what it was at a snapshot."""
+        from manifestgen.credentials.rotation import renewed
+        from manifestgen.deployments.deployment import name_of, survey, with_content
+        from manifestgen.deployments.proposal import propose
+        from manifestgen.deployments.replace import PATIENCE, carry_out
+        from manifestgen.deployments.snapshots import find
+        from manifestgen.state import state_folder
+
+        name = name_of(self._name)
+        was = find(self._hub.host, name, state_folder(), number, survey(self._hub, name).current).deployment
+        content, notes = renewed(was.content, state_folder())
+        for note in notes:
+            self._console.progress(note)
+        proposal = propose(self._hub, with_content(was, content) if notes else was)
+        show(proposal, self._console)
+        outcome = carry_out(
+            self._hub,
+            proposal,
+            state=state_folder(),
+            patience=patience_of(PATIENCE, timeout) if wait else None,
+            observer=observer(self._console, yes=yes),
+        )
+        tell(proposal, outcome, self._console)
 
 
-def patience(timeout: float, pause: float = 0.0) -> Patience:
-    """How to wait for devices; see `fleet.replace.Patience`."""
-    from manifestgen.deployments.replace import Patience
-
-    return Patience(timeout=timeout, pause=pause)
-
-
-def _document(file: Path, given: Arguments, console: Console, *, force: bool) -> Document:
-    """The manifest, checked; a layer if it is one or shall be one."""
-    from manifestgen.cli._manifest import findings_reporter, load_document, warn_of_credentials
-    from manifestgen.gate import settable, verify
-    from manifestgen.manifest.document import Kind, read
-
-    noticed: list[str] = []
-    document = load_document(file, noticed.append)
-    manifest = settable(document, layered=True)
-    if given.layered and document.kind is Kind.MANIFEST:
-        if manifest.agent.whole is not None:
-            raise InputError(
-                "it sets all of $edgeAgent, and so is no layer",
-                where=document.name,
-                fix="set 'properties.desired.modules.NAME' instead, or drop --layered",
-            )
-        document = read(document.text, document.name, layered=True)
-    elif given.base is not None and document.kind is not Kind.LAYERED:
-        raise InputError("--base is about layers, and this is none", where=document.name, fix="drop --base")
-    verify(document, force=force, report=findings_reporter(console))
-    warn_of_credentials(file, manifest, noticed, console)
-    return document
-
-
-def _manifest(document: Document) -> Mapping[str, Any]:
-    assert document.manifest is not None  # noqa: S101 - `settable` has made sure
-    return document.manifest.content
-
-
-def _base(file: Path | None) -> tuple[str, Mapping[str, Any]] | None:
+def _base(file: Path | None) -> tuple[str, Manifest] | None:
     if file is None:
         return None
-    from manifestgen.cli._manifest import load_document
-    from manifestgen.gate import settable
+    from manifestgen.cli._manifest import load_file
+    from manifestgen.gate import require_manifest
 
-    return str(file), settable(load_document(file)).content
-
-
-def _model(project: Project | None, document: Document) -> dict[str, str | None]:
-    """The registered model that a manifest brings, if the project built its image, and the module that runs it."""
-    from manifestgen.deployments.deployment import model_of
-    from manifestgen.project import lock
-
-    if project is None or document.manifest is None:
-        return {}
-    module = project.manifest.module if project.manifest is not None else None
-    return {"model_module": module, "model": model_of(lock.read(project), document.manifest)}
-
-
-def _pairs(option: str, texts: tuple[str, ...]) -> dict[str, str]:
-    pairs = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip():
-            raise InputError(f"{text!r} is not NAME=VALUE", where=option, fix=f"write it as {option} NAME=VALUE")
-        pairs[name.strip()] = value
-    return pairs
-
-
-def _targets(service: Hub, wanted: Deployment, console: Console) -> list[str]:
-    from manifestgen.deployments.counts import matching
-
-    found = matching(service, wanted.condition)
-    for device in found:
-        console.result(device)
-    return found
+    return str(file), require_manifest(load_file(file).document)
 
 
 def show(proposal: Proposal, console: Console) -> None:
@@ -192,171 +242,25 @@ def show(proposal: Proposal, console: Console) -> None:
     console.result(proposal_text(proposal))
 
 
-def carry_out(
-    service: Hub,
-    proposal: Proposal,
-    console: Console,
-    *,
-    yes: bool,
-    wait: bool,
-    goal: Goal | None = None,
-    patience: Patience,
-    stages: tuple[Ask, ...] = (),
-    more: Mapping[str, Any] | None = None,
-) -> None:
-    """Ask, replace the deployment, say what came of it."""
-    from manifestgen.deployments.replace import replace
-
-    if not proposal.nothing_to_do:
-        permission(console, yes=yes)(proposal)
-    outcome = replace(
-        service,
-        proposal.wanted,
-        goal=goal,
-        patience=patience,
-        stages=stages,
-        observer=observer(lambda: service.host, console),
-        wait=wait,
-    )
-    tell(proposal, outcome, console, more)
-
-
-def tell(proposal: Proposal, outcome: Outcome, console: Console, more: Mapping[str, Any] | None = None) -> None:
-    """What came of it; `more` goes into the JSON document too."""
-    from manifestgen.report.deployment import outcome_data, outcome_text, proposal_data
-
-    console.result(outcome_text(outcome))
-    console.document({**(more or {}), "plan": proposal_data(proposal), **outcome_data(outcome)})
-
-
-def permission(console: Console, *, yes: bool) -> Callable[[Proposal], None]:
-    """Asks whoever sits at the terminal, unless `yes`."""
+def observer(console: Console, *, yes: bool) -> Observer[Proposal, Progress]:
+    """Asks whether to apply the deployment, says each step, and shows how the rollout goes."""
+    from manifestgen.target import Observer
 
     def permit(proposal: Proposal) -> None:
         from manifestgen.report.deployment import devices
 
-        if yes:
-            return
-        name = proposal.wanted.name
-        if not console.interactive:
-            raise InputError("nobody can be asked whether to apply this", fix="add --yes")
-        try:
-            permitted = console.confirm(f"apply deployment {name!r} to {devices(proposal.matched)}?")
-        except click.Abort:  # Ctrl-C, or the end of the input
-            permitted = False
-            console.progress("")
-        if not permitted:
-            what = f"stopped; deployment {name!r} was not changed"
-            raise Interrupted(what, fix="run the same command again to apply it")
+        name = f"deployment {proposal.wanted.name!r}"
+        question = f"apply {name} to {devices(proposal.matched)}?"
+        console.ask(question, yes=yes, unchanged=f"{name} was not changed")
 
-    return permit
+    return Observer(permit=permit, step=console.progress, progress=DeploymentView(console).show)
 
 
-def observer(host: Callable[[], str], console: Console) -> Observer:
-    """Says each step and how far the devices are, and keeps what they had."""
-    from manifestgen.deployments.replace import Observer
-    from manifestgen.deployments.snapshots import keep
-    from manifestgen.device.snapshots import state_folder
-
-    return Observer(
-        step=console.progress,
-        progress=Watching(console).show,
-        snapshot=lambda deployment: keep(host(), deployment, state_folder()),
-    )
-
-
-class Watching:
-    """Shows how far a rollout is, on stderr: a bar on a terminal, what changed in a pipe."""
-
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._last: tuple[str, Progress] | None = None
-
-    def show(self, title: str, progress: Progress) -> None:
-        """One look at the hub."""
-        from manifestgen.report.deployment import bar, counts
-
-        if self._console.live:
-            self._console.redraw([bar(title, progress)])
-        elif (title, progress) != self._last:
-            self._console.progress(f"{title}: {counts(progress)}")
-        self._last = (title, progress)
-
-
-def show_status(name: str, *, watch: bool, timeout: float, hub: str | None, console: Console) -> int:
-    """How a deployment stands; exit code 1 if not all of its devices run it."""
-    from manifestgen.deployments.replace import Patience
-    from manifestgen.deployments.status import stand
-    from manifestgen.report.deployment import standing_data, standing_text
-
-    service = open_hub(hub, project_here())
-    patience = Patience(timeout=seconds(timeout) if watch else 0)
-    watching = Watching(console)
-    deadline, pause = patience.clock() + patience.timeout, patience.first
-    while True:
-        standing = stand(service, name)
-        if watch:
-            watching.show("rollout", standing.generations[0][1])
-        left = deadline - patience.clock()
-        if standing.healthy or left <= 0:
-            break
-        patience.sleep(min(pause, left))
-        pause = min(pause * 1.5, patience.longest)
-    console.result(standing_text(standing))
-    console.document(standing_data(standing))
-    return 0 if standing.healthy else 1
-
-
-def roll_back(
-    name: str, number: int | None, *, yes: bool, no_wait: bool, timeout: float, hub: str | None, console: Console
+def tell(
+    proposal: Proposal, outcome: Outcome[Progress], console: Console, more: Mapping[str, Any] | None = None
 ) -> None:
-    """Make a deployment again what it was before."""
-    from manifestgen.credentials.rotation import renewed
-    from manifestgen.deployments.deployment import name_of, survey, with_content
-    from manifestgen.deployments.proposal import propose
-    from manifestgen.deployments.snapshots import find
-    from manifestgen.device.snapshots import state_folder
+    """What came of it; `more` goes into the JSON document too."""
+    from manifestgen.report.deployment import outcome_data, outcome_text, proposal_data
 
-    service = open_hub(hub, project_here())
-    name = name_of(name)
-    former = find(service.host, name, state_folder(), number, survey(service, name).current)
-    content, notes = renewed(former.deployment.content, state_folder())
-    for note in notes:
-        console.progress(note)
-    proposal = propose(service, with_content(former.deployment, content) if notes else former.deployment)
-    show(proposal, console)
-    carry_out(service, proposal, console, yes=yes, wait=not no_wait, patience=patience(seconds(timeout)))
-
-
-def show_history(name: str, *, hub: str | None, console: Console) -> None:
-    """What a deployment was before each change."""
-    from manifestgen.deployments.deployment import name_of
-    from manifestgen.deployments.snapshots import formers
-    from manifestgen.device.snapshots import state_folder
-
-    host, name = open_hub(hub, project_here()).host, name_of(name)
-    found = list(enumerate(formers(host, name, state_folder()), start=1))
-    for number, former in found:
-        taken = former.taken.strftime("%Y-%m-%d %H:%M:%S UTC")
-        modules = ", ".join(former.deployment.modules) or "no modules"
-        settings = f"priority {former.deployment.priority}, for {former.deployment.condition}"
-        console.result(f"{number:>2}  {taken}  {former.deployment.id}  {settings}  {modules}")
-    if not found:
-        console.progress(f"no snapshots of deployment {name!r} on {host}")
-    console.document(
-        {
-            "hub": host,
-            "deployment": name,
-            "snapshots": [
-                {
-                    "number": number,
-                    "taken": former.taken.isoformat(),
-                    "id": former.deployment.id,
-                    "condition": former.deployment.condition,
-                    "priority": former.deployment.priority,
-                    "modules": list(former.deployment.modules),
-                }
-                for number, former in found
-            ],
-        }
-    )
+    console.result(outcome_text(proposal.wanted.id, outcome))
+    console.document({**(more or {}), "plan": proposal_data(proposal), **outcome_data(proposal.wanted.id, outcome)})

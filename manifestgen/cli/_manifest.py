@@ -1,11 +1,9 @@
-"""Manifests on their way to a hub: loads them, and says what `check` has to say of them."""
+"""Manifests on their way to a hub: reads them, and prints what there is to say about them."""
 
 from __future__ import annotations
 
-import functools
-import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,74 +14,30 @@ if TYPE_CHECKING:
     from manifestgen.check import Finding
     from manifestgen.manifest.document import Document
     from manifestgen.manifest.manifest import Manifest
-    from manifestgen.project import Project
-    from manifestgen.secret import Secret
+    from manifestgen.manifest_file import ManifestFile
 
 
 def load_manifest(file: Path, console: Console, *, force: bool) -> Manifest:
-    """The manifest in a file, or on stdin for `-`, with its placeholders filled in from the environment.
+    """The manifest in a file, or on stdin for `-`, that can be set on a device; prints its findings and warnings.
 
     Raises:
-        InputError: it cannot be read, is no manifest, or a placeholder has no value.
+        InputError: it cannot be read, is not a manifest, or a placeholder has no value.
         FoundError: `check` finds errors in it.
     """
-    from manifestgen.gate import admit
+    from manifestgen.gate import require_applicable
 
-    noticed: list[str] = []
-    manifest = admit(load_document(file, noticed.append), force=force, report=findings_reporter(console))
-    warn_of_credentials(file, manifest, noticed, console)
+    loaded = load_file(file)
+    manifest = require_applicable(loaded.document, force=force, report=findings_reporter(console))
+    for words in loaded.warnings():
+        console.warn(words)
     return manifest
 
 
-def load_document(file: Path, notice: Callable[[str], None] = lambda text: None) -> Document:
-    """The document in a file, or on stdin for `-`, with its placeholders filled in.
+def load_file(file: Path) -> ManifestFile:
+    """The manifest in a file, or on stdin for `-`, with its placeholders filled in; see `read_manifest_file`."""
+    from manifestgen.manifest_file import read_manifest_file
 
-    They come from the environment, or else from the sources of the project that is beside the file or here.
-
-    Args:
-        notice: told of credentials among them that expire soon.
-
-    Raises:
-        InputError: it cannot be read, or a placeholder has no value.
-    """
-    from manifestgen.gate import resolve
-    from manifestgen.manifest.document import read
-
-    name = "stdin" if str(file) == "-" else str(file)
-    return resolve(read(_bytes(file), name), os.environ, functools.partial(_from_project, file, notice))
-
-
-def project_beside(file: Path) -> Project | None:
-    """The project in the folder of a manifest, or else in the working directory, if there is one."""
-    from manifestgen.services import project_here
-
-    return (None if str(file) == "-" else project_here(file.parent)) or project_here()
-
-
-def _from_project(
-    file: Path, notice: Callable[[str], None], manifest: Manifest, hosts: Sequence[str]
-) -> Mapping[str, tuple[str, Secret]]:
-    """User name and password for registry hosts, from the sources that a project names."""
-    project = project_beside(file)
-    if project is None:
-        return {}
-    from manifestgen.project.credentials import is_asked_of_azure, on_this_machine
-    from manifestgen.render import repositories
-    from manifestgen.render.registry import image_hosts
-    from manifestgen.services import Clouds
-
-    # All of them: how variables are called depends on which other registries there are.
-    named = image_hosts(manifest)
-    logins = on_this_machine(project, tuple(named.values()), os.environ)
-    here = {host.lower(): (login.username, login.password) for host, login in logins.items()}
-    found = {host: here[host.lower()] for host in hosts if host.lower() in here}
-    pulled = repositories(manifest)
-    missing = [host for host in hosts if host not in found and is_asked_of_azure(project, host)]
-    asked = {host: pulled.get(host.lower(), frozenset()) for host in missing}
-    if asked:
-        known = Clouds(project, report=notice).credentials(asked)
-        found |= {host: (known[host].username, known[host].password) for host in missing if host in known}
-    return found
+    return read_manifest_file(_bytes(file), file)
 
 
 def _bytes(file: Path) -> bytes:
@@ -97,51 +51,14 @@ def _bytes(file: Path) -> bytes:
 
 
 def findings_reporter(console: Console) -> Callable[[Document, Sequence[Finding]], None]:
-    """Says errors and warnings, one a line."""
+    """Prints errors and warnings, one a line."""
 
     def report(document: Document, findings: Sequence[Finding]) -> None:
         from manifestgen.check import Severity
 
         for finding in findings:
             if finding.severity is not Severity.INFO:
-                place = f"{document.name}:{finding.line}:{finding.column}"
+                place = f"{document.name}:{finding.place}" if finding.line else f"{document.name}: {finding.place}"
                 console.progress(f"{place}: {finding.severity.value}: {finding.message} [{finding.rule}]")
 
     return report
-
-
-def warn_of_credentials(file: Path, manifest: Manifest, noticed: Sequence[str], console: Console) -> None:
-    """Warn of the registry credentials in a manifest that expire soon: what was noticed, and what this machine knows.
-
-    Args:
-        file: where the manifest came from.
-        manifest: filled in.
-        noticed: what `load_document` told.
-        console: to say it.
-    """
-    known: Iterator[str] = iter(())
-    if manifest.credential_entries():
-        try:
-            project = project_beside(file)
-        except InputError:
-            project = None  # told where the project is needed
-        known = _expiries(manifest, project)
-    for words in dict.fromkeys((*noticed, *known)):  # a token's may have been noticed twice
-        console.warn(words)
-
-
-def warn_of_expiry(manifest: Manifest, project: Project | None, console: Console) -> None:
-    """Warn of passwords of tokens that expire soon, as far as this machine knows them; nothing is asked."""
-    for words in _expiries(manifest, project):
-        console.warn(words)
-
-
-def _expiries(manifest: Manifest, project: Project | None) -> Iterator[str]:
-    from datetime import datetime, timezone
-
-    from manifestgen.credentials.expiry import WARN_DAYS, warnings
-    from manifestgen.device.snapshots import state_folder
-    from manifestgen.project.credentials import settings
-
-    days = settings(project).warn_days if project is not None else WARN_DAYS
-    yield from warnings(manifest.credentials().values(), state_folder(), datetime.now(timezone.utc), days)

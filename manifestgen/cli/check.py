@@ -1,11 +1,11 @@
 """`manifestgen check`: what IoT Hub and the device will say to manifests."""
+# ruff: noqa: PTH112, PTH113, PTH123 - to import pathlib takes a twentieth of the time in which a file is checked
 
 from __future__ import annotations
 
 import json
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from manifestgen.check import Checked
+    from manifestgen.project import Project
 
 # Fewer files are checked sooner than a second process starts.
 _MANY = 64
@@ -38,9 +39,7 @@ _MANY = 64
 @click.option(
     "--as-of", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Date that support dates are compared with."
 )
-@click.option(
-    "--project", type=click.Path(path_type=Path), metavar="PROJECT", help="Project whose ignored rules count as well."
-)
+@click.option("--project", type=click.Path(), metavar="PROJECT", help="Project whose ignored rules count as well.")
 @options_with_outputs("text", "json", "sarif", "github")
 def command(
     files: tuple[str, ...],
@@ -49,7 +48,7 @@ def command(
     select: tuple[str, ...],
     layered: bool,
     as_of: datetime | None,
-    project: Path | None,
+    project: str | None,
     console: Console,
 ) -> int:
     """Check manifests as IoT Hub and the device will.
@@ -61,11 +60,12 @@ def command(
     from manifestgen.rules import KNOWN_ON
 
     known_rules((*ignore, *select))
+    loaded = _project(project)
     form = console.output
     options = {
         "layered": layered,
         "select": select,
-        "ignore": (*ignore, *_ignored_by(project)),
+        "ignore": (*ignore, *_ignored_by(loaded)),
         "lines": form == "text",
         "as_of": as_of.date() if as_of else KNOWN_ON,
     }
@@ -74,7 +74,7 @@ def command(
     kept = [one for one in results if one.path in named or not _is_other(one)]
     total = total_of(kept)
     _show(console, kept, len(results) - len(kept))
-    _warn_of_expiry(sources, project, console)
+    _warn_of_expiry(sources, loaded, console)
     return 1 if total.reaches(fail_on) else 0
 
 
@@ -104,40 +104,48 @@ def _show(console: Console, checked: Sequence[Checked], skipped: int) -> None:
         console.result(summary_text(checked, total, skipped=skipped))
 
 
-def _ignored_by(project: Path | None) -> Mapping[str, str]:
-    """What the project file ignores: that of `--project`, or the one in the working directory if there is one."""
-    if project is None and not Path("manifestgen.yaml").is_file():
-        return {}
-    from manifestgen.check import known_rules
+def _project(given: str | None) -> Project | None:
+    """The project of `--project`, or the one in the working directory if there is one."""
+    if given is None and not os.path.isfile("manifestgen.yaml"):
+        return None
+    from pathlib import Path
+
     from manifestgen.project import load
 
-    loaded = load(project or Path())
-    ignored: Mapping[str, str] = loaded.check.ignore if loaded.check else {}
+    return load(Path(given or "."))
+
+
+def _ignored_by(project: Project | None) -> Mapping[str, str]:
+    """What the project file ignores."""
+    if project is None:
+        return {}
+    from manifestgen.check import known_rules
+
+    ignored: Mapping[str, str] = project.check.ignore if project.check else {}
     try:
         known_rules(ignored)
     except InputError as error:
-        raise InputError(error.what, where=f"{loaded.path}: check.ignore", fix=error.fix) from None
+        raise InputError(error.what, where=f"{project.path}: check.ignore", fix=error.fix) from None
     return ignored
 
 
-def _warn_of_expiry(paths: Sequence[str], project: Path | None, console: Console) -> None:
+def _warn_of_expiry(paths: Sequence[str], project: Project | None, console: Console) -> None:
     """Warn of passwords of tokens that expire soon, where a project says what soon is; from what this machine knows."""
-    if project is None and not Path("manifestgen.yaml").is_file():
+    if project is None:
         return
-    from manifestgen.device.snapshots import state_folder
+    from manifestgen.state import state_folder
 
     if not (state_folder() / "credentials").is_dir():
         return
-    from manifestgen.cli._manifest import warn_of_expiry
     from manifestgen.manifest.document import read
-    from manifestgen.project import load
+    from manifestgen.manifest_file import expiry_warnings
 
-    loaded = load(project or Path())
     for path in paths:
-        if path != "-" and b"registryCredentials" in (source := Path(path).read_bytes()):
+        if path != "-" and b"registryCredentials" in (source := _bytes(path)):
             manifest = read(source, path).manifest
             if manifest is not None:
-                warn_of_expiry(manifest, loaded, console)
+                for words in expiry_warnings(manifest, project):
+                    console.warn(words)
 
 
 def _sources(files: Sequence[str]) -> tuple[list[str], set[str]]:
@@ -145,15 +153,17 @@ def _sources(files: Sequence[str]) -> tuple[list[str], set[str]]:
     paths: dict[str, None] = {}
     named: set[str] = set()
     for file in files:
-        if file != "-" and Path(file).is_dir():
-            paths.update((path, None) for path in _below(Path(file)))
+        if file != "-" and os.path.isdir(file):
+            paths.update((path, None) for path in _below(file))
         else:
             paths[file] = None
             named.add(file)
     return list(paths), named
 
 
-def _below(folder: Path) -> Iterator[str]:
+def _below(folder: str) -> Iterator[str]:
+    from pathlib import Path
+
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name != "node_modules")
         for name in sorted(names):
@@ -163,7 +173,9 @@ def _below(folder: Path) -> Iterator[str]:
 
 def _is_other(checked: Checked) -> bool:
     """Whether a file of a folder is some other JSON, such as a package.json."""
-    return any(finding.rule == "not-a-manifest" for finding in checked.findings)
+    from manifestgen.rules import BY_ID
+
+    return any(BY_ID[finding.rule].other_json for finding in checked.findings)
 
 
 def _checked(paths: Sequence[str], options: dict[str, Any], console: Console) -> list[Checked]:
@@ -193,8 +205,13 @@ def _one(path: str, options: dict[str, Any]) -> Checked:
     from manifestgen.check import check_source
 
     try:
-        source = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        source = sys.stdin.buffer.read() if path == "-" else _bytes(path)
     except OSError as error:
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else (error.strerror or "").lower()
         raise InputError(reason or "it cannot be read", where=path, fix="check the path") from error
     return check_source(source, path, **options)
+
+
+def _bytes(path: str) -> bytes:
+    with open(path, "rb") as stream:
+        return stream.read()

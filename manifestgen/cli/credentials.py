@@ -1,4 +1,4 @@
-"""`manifestgen credentials`: what devices log in to registries with."""
+"""`manifestgen credentials`: the logins that devices use for registries."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ import click
 
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
-from manifestgen.errors import FoundError, InputError
+from manifestgen.errors import FoundError, InputError, Interrupted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
+    from manifestgen.credentials.rotation import Observer
     from manifestgen.manifest.manifest import Manifest
     from manifestgen.project import Project
 
@@ -27,9 +25,9 @@ if TYPE_CHECKING:
     )
 )
 def command() -> None:
-    """Look at registry credentials, make tokens, renew their passwords.
+    """Inspect registry credentials, create tokens, rotate their passwords.
 
-    What a device logs in with is said in the project file: registry.credentials and registry.sources.
+    The project file says where the logins come from: registry.credentials and registry.sources.
     """
 
 
@@ -38,37 +36,27 @@ def command() -> None:
 @click.option("--image", metavar="REF", help="Model image to use instead of the project's.")
 @common_options
 def show(project: Path, image: str | None, console: Console) -> int:
-    """List the registries of PROJECT's manifest and what devices log in to them with.
+    """List the registries of PROJECT's manifest and the logins that devices use for them.
 
-    Source, user name, expiry, whether the admin user is on; never a password. Exit code 1 if a
-    device could not log in.
+    Shows source, user name, expiry and whether the admin user is on; never a password. Exit code 1
+    if a device could not log in.
     """
-    import os
-
-    from manifestgen.credentials.overview import overview
-    from manifestgen.device.snapshots import state_folder
+    from manifestgen.credentials.logins import hosts_of
+    from manifestgen.credentials.standing import standings
     from manifestgen.project import load
     from manifestgen.report.credentials import standings_data, standings_text
-    from manifestgen.services import Clouds
+    from manifestgen.services import ProjectServices
 
     loaded = load(project)
-    clouds = Clouds(loaded)
-    now = _now()
-    found = list(
-        overview(
-            loaded,
-            _manifest(loaded, image),
-            lambda: clouds.registry,
-            clouds.registry_of,
-            lambda: clouds.vaults,
-            os.environ,
-            state_folder(),
-            now,
-        )
-    )
-    console.result(standings_text(found, now))
-    console.document(standings_data(found, now))
-    return 0 if all(one.usable for one in found) else FoundError.exit_code
+    inputs = ProjectServices(loaded).inputs
+    found = list(standings(hosts_of(_manifest(loaded, image)), inputs))
+    for one in found:
+        if one.mistake is not None:
+            raise one.mistake
+    console.result(standings_text(found, inputs.now))
+    console.document(standings_data(found, inputs.now))
+    days = inputs.settings.registry.warn_days
+    return FoundError.exit_code if any(one.state(inputs.now, days) == "failed" for one in found) else 0
 
 
 @command.command(
@@ -82,70 +70,58 @@ def show(project: Path, image: str | None, console: Console) -> int:
 @click.argument("project", default=".", type=click.Path(path_type=Path))
 @click.option("--image", metavar="REF", help="Model image to use instead of the project's.")
 @click.option(
-    "--days", type=click.IntRange(1, 3650), help="Until its password expires.  [default: the project's, or 90]"
+    "--days", type=click.IntRange(1, 3650), help="Days until its password expires.  [default: the project's, or 90]"
 )
-@click.option("--widen", is_flag=True, help="Let a token that is there pull what else the manifest names.")
+@click.option("--widen", is_flag=True, help="Let an existing token also pull what else the manifest names.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Write user name and password there too, mode 0600."
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write user name and password to this file, mode 0600.",
 )
 @common_options
 def create_token(
     project: Path, image: str | None, days: int | None, widen: bool, out: Path | None, console: Console
 ) -> None:
-    """Make the token that devices pull PROJECT's images with, or use the one that is there.
+    """Create the token with which devices pull PROJECT's images, or reuse the existing one.
 
-    It may pull exactly the repositories that the manifest names. Its password is kept in this user's
-    state folder, since Azure tells it only once; --out writes it for a pipeline, as lines
+    It may pull exactly the repositories that the manifest names. Azure shows its password only once,
+    so it is stored in this user's state folder; --out also writes it for a pipeline, as lines
     ACR_USERNAME_<NAME>=… and ACR_PASSWORD_<NAME>=…, which the source 'file' reads.
     """
-    from manifestgen.credentials.expiry import words
-    from manifestgen.credentials.kept import path_of
-    from manifestgen.credentials.token import make, name_of
-    from manifestgen.device.snapshots import state_folder
+    from manifestgen.credentials.acr_token import create_all
+    from manifestgen.credentials.expiry import until
+    from manifestgen.credentials.variables import lines
+    from manifestgen.manifest.registries import named_hosts
     from manifestgen.project import load
-    from manifestgen.project.credentials import settings
-    from manifestgen.render import named_hosts
-    from manifestgen.services import Clouds
+    from manifestgen.services import ProjectServices
 
     loaded = load(project)
-    manifest = _manifest(loaded, image)
-    clouds = Clouds(loaded)
-    root, name, now = state_folder(), name_of(loaded), _now()
-    made = {}
-    for host, repositories in _token_hosts(loaded, manifest).items():
-        info = clouds.registry_of(host)
-        one = make(
-            clouds.registry,
-            info,
-            name,
-            repositories,
-            root=root,
-            days=days or settings(loaded).days,
-            widen=widen,
-            now=now,
-        )
-        made[host] = one
+    manifest, inputs = _manifest(loaded, image), ProjectServices(loaded).inputs
+    created = {}
+    for host, one in create_all(inputs, manifest, days=days, widen=widen):
+        created[host] = one
         for note in one.notes:
             console.progress(note)
-        until = f", {words(one.kept.expiry, now)}" if one.kept.expiry else ""
-        console.result(f"{host}: token {name}, {one.kept.name} {'made' if one.fresh else 'is there'}{until}")
-        console.result(f"  kept in {path_of(root, info.login_server, name)}")
+        expires = f", {until(one.stored.expiry, inputs.now)}" if one.stored.expiry else ""
+        what = "created" if one.fresh else "already exists"
+        console.result(f"{host}: token {one.token.name}, {one.stored.name} {what}{expires}")
+        console.result(f"  stored in {one.path}")
     if out is not None:
-        _write_lines(
-            out, {host: (name, one.kept.password) for host, one in made.items()}, named_hosts(manifest), console
-        )
+        logins = {host: (one.token.name, one.stored.password) for host, one in created.items()}
+        _write(out, lines(logins, named_hosts(manifest)), console)
     console.document(
         {
             "tokens": [
                 {
                     "host": host,
-                    "token": name,
-                    "password": one.kept.name,
+                    "token": one.token.name,
+                    "password": one.stored.name,
                     "made": one.fresh,
-                    "expiry": one.kept.expiry.isoformat() if one.kept.expiry else None,
+                    "expiry": one.stored.expiry.isoformat() if one.stored.expiry else None,
                     "notes": list(one.notes),
                 }
-                for host, one in made.items()
+                for host, one in created.items()
             ]
         }
     )
@@ -170,12 +146,12 @@ def create_token(
 @click.option("--deployment", metavar="NAME", help="An automatic deployment.")
 @click.option("--image", metavar="REF", help="Model image to use instead of the project's.")
 @click.option(
-    "--days", type=click.IntRange(1, 3650), help="Until the new password expires.  [default: the project's, or 90]"
+    "--days", type=click.IntRange(1, 3650), help="Days until the new password expires.  [default: the project's, or 90]"
 )
 @click.option(
     "--in-use",
     type=click.Choice(["password1", "password2"]),
-    help="The password that devices have, where that cannot be told.",
+    help="The password that devices have now, where that is not known.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--timeout", type=FiniteRange(min=0), default=600, show_default=True, help="Seconds for each device.")
@@ -194,31 +170,29 @@ def rotate(
     hub: str | None,
     console: Console,
 ) -> int:
-    """Renew the password of PROJECT's token on devices, without a moment in which one cannot pull.
+    """Replace the password of PROJECT's token on devices, which can pull at every moment.
 
     Makes the token's second password, puts it into the manifest that each device has, waits until
-    the device runs with it, and drops the first password when no device of the hub needs it any
-    more. Interrupted anywhere, the same command goes on. A device that is offline keeps a password
-    that works: run the command again when it is back. Exit code 1 as long as something is left.
+    the device runs with it, and deletes the first password once no device of the hub needs it. If
+    it is interrupted, run the same command again: it resumes. An offline device keeps a password
+    that works: run the command again when it is back. Exit code 1 while something is left to do.
 
-    Without --device, --devices or --deployment it is done to the project's target.
+    Without --device, --devices or --deployment, the project's target is rotated.
     """
-    from manifestgen.cli._rotation import Rotating, target_of
-    from manifestgen.credentials.token import name_of
     from manifestgen.project import load
-    from manifestgen.project.credentials import settings
     from manifestgen.report.credentials import rotation_data, rotation_text
-    from manifestgen.services import Clouds
+    from manifestgen.rotate import Options, choose
+    from manifestgen.rotate import rotate as rotate_tokens
+    from manifestgen.services import ProjectServices
 
     loaded = load(project)
-    target = target_of(loaded, device_ids, file, deployment)
-    clouds = Clouds(loaded, hub)
-    rotating = Rotating(clouds, target, days or settings(loaded).days, in_use, timeout, console, yes=yes)
+    chosen = choose(loaded, device_ids, file, deployment)
+    clouds = ProjectServices(loaded, hub)
+    options = Options(image, days, in_use, timeout)
     rotated = []
-    for host in _token_hosts(loaded, _manifest(loaded, image)):
-        done = rotating.rotate(host, name_of(loaded))
-        rotated.append(done)
-        console.result(rotation_text(done))
+    for one in rotate_tokens(loaded, clouds, clouds.inputs, chosen, options, _observer(console, yes=yes)):
+        rotated.append(one)
+        console.result(rotation_text(one))
     console.document({"tokens": [rotation_data(one) for one in rotated]})
     return 0 if all(one.finished for one in rotated) else FoundError.exit_code
 
@@ -230,42 +204,31 @@ def _manifest(project: Project, image: str | None) -> Manifest:
     return render_project(project, lambda manifest: {}, image=image).manifest
 
 
-def _token_hosts(project: Project, manifest: Manifest) -> Mapping[str, frozenset[str]]:
-    """The registries of a manifest whose source is a token, with the repositories that are pulled from each.
+def _observer(console: Console, *, yes: bool) -> Observer:
+    from manifestgen.credentials.rotation import Observer
+    from manifestgen.report.credentials import outcome_line
 
-    Raises:
-        InputError: there is none.
-    """
-    from manifestgen.project.credentials import source_of
-    from manifestgen.render import needed_hosts, repositories
+    def permit(words: str) -> None:
+        console.progress(words)
+        if yes:
+            return
+        if not console.interactive:
+            raise InputError("not a terminal, so the rotation cannot be confirmed", fix="add --yes")
+        try:
+            permitted = console.confirm("go on?")
+        except click.Abort:
+            permitted = False
+        if not permitted:
+            raise Interrupted("stopped; nothing was changed", fix="run the same command again to do it")
 
-    pulled = repositories(manifest)
-    hosts = [host for host in needed_hosts(project, manifest) if source_of(project, host) == "token"]
-    if not hosts:
-        fix = "write 'registry: {credentials: token}' in the project file"
-        raise InputError("no registry of the manifest has the source token", where=str(project.path), fix=fix)
-    return {host: pulled[host.lower()] for host in hosts}
+    return Observer(permit, console.progress, lambda outcome: console.progress(outcome_line(outcome)))
 
 
-def _write_lines(out: Path, logins: Mapping[str, tuple[str, object]], hosts: tuple[str, ...], console: Console) -> None:
-    """User names and passwords as the source `file` reads them, for their owner only."""
-    from manifestgen.cli.render import may_be_committed
-    from manifestgen.project.credentials import PASSWORD, USERNAME, variable_suffixes
-    from manifestgen.project.files import OWNER_ONLY, write_atomic
-    from manifestgen.secret import Secret
+def _write(out: Path, text: str, console: Console) -> None:
+    """Write a file with secrets, readable by its owner only."""
+    from manifestgen.files import OWNER_ONLY, git_would_commit, write_atomic
 
-    suffixes = variable_suffixes(hosts)
-    lines = []
-    for host, (username, password) in logins.items():
-        if isinstance(password, Secret):
-            lines += [f"{USERNAME}{suffixes[host]}={username}", f"{PASSWORD}{suffixes[host]}={password.reveal()}"]
-    write_atomic(out, "\n".join(lines) + "\n", OWNER_ONLY)
+    write_atomic(out, text, OWNER_ONLY)
     console.result(f"  written to {out}")
-    if may_be_committed(out):
+    if git_would_commit(out):
         console.warn(f"{out} holds secrets and git does not ignore it; add it to .gitignore")
-
-
-def _now() -> datetime:
-    from datetime import datetime, timezone
-
-    return datetime.now(timezone.utc)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
+from manifestgen.cli._builder import builder_option
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
-from manifestgen.cli._watching import Watching
 
 if TYPE_CHECKING:
     from manifestgen.images.preflight import Pull
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.argument("project", default=".", type=click.Path(path_type=Path))
 @click.option("--device", "device_id", metavar="ID", help="The device, in place of the project's target.")
 @click.option("--image", metavar="REF", help="An image to use in place of the project's.")
-@click.option("--builder", type=click.Choice(["package", "container-image"]), help="In place of the project file's.")
+@builder_option
 @click.option("--rebuild", is_flag=True, help="Build although an image of these inputs is there.")
 @click.option("--build-timeout", type=FiniteRange(min=0), default=1800, show_default=True, help="In seconds.")
 @click.option("--values", "files", multiple=True, metavar="FILE", help="Values from a YAML or JSON file; repeatable.")
@@ -43,14 +43,19 @@ if TYPE_CHECKING:
 @click.option("--allow-moved-tag", is_flag=True, help="Go on although a tag names another image than it did.")
 @click.option("--force", is_flag=True, help="Go on although 'check' finds errors, or an image cannot be pulled.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until the device runs them.")
-@click.option("--timeout", type=FiniteRange(min=0), default=600, show_default=True, help="Seconds to wait.")
+@click.option(
+    "--timeout",
+    type=FiniteRange(min=0),
+    show_default="600, for an automatic deployment 1800",
+    help="Seconds to wait.",
+)
 @hub_option
 @common_options
 def command(
     project: Path,
     device_id: str | None,
     image: str | None,
-    builder: Literal["package", "container-image"] | None,
+    builder: str | None,
     rebuild: bool,
     build_timeout: float,
     files: tuple[str, ...],
@@ -65,7 +70,7 @@ def command(
     allow_moved_tag: bool,
     force: bool,
     no_wait: bool,
-    timeout: float,
+    timeout: float | None,
     hub: str | None,
     console: Console,
 ) -> None:
@@ -74,54 +79,55 @@ def command(
     Stops at the first step that fails. Interrupted anywhere, the same command goes on: nothing is
     registered, built or applied twice.
     """
-    from manifestgen.cli import _deployment as fleet
+    from manifestgen.cli import _deployment, _device
     from manifestgen.cli._manifest import findings_reporter
-    from manifestgen.cli.apply import keep_snapshot, permission, show_plan, tell
-    from manifestgen.cli.image import reporter, with_builder
-    from manifestgen.cli.render import values_of
+    from manifestgen.cli._target import patience_of
+    from manifestgen.cli.image import reporter
     from manifestgen.deploy import Observer, Options, deploy
-    from manifestgen.device.apply import Patience
+    from manifestgen.deployments import replace as deployments
+    from manifestgen.device import apply as device
     from manifestgen.images.build import Patience as BuildPatience
-    from manifestgen.project import load
-    from manifestgen.services import Clouds
+    from manifestgen.project import load, values
+    from manifestgen.services import ProjectServices
 
     loaded = load(project)
     if builder is not None:
-        loaded = with_builder(loaded, builder)
+        loaded = loaded.built_by(builder)
     options = Options(
         device=device_id,
         image=image,
-        values=values_of(files, sets),
+        values=values.given(files, sets),
         rebuild=rebuild,
         prune=prune,
         merge=merge,
+        preflight=not no_preflight,
         rollback=rollback_on_failure,
         force=force,
         moved_tags=allow_moved_tag,
         build_patience=BuildPatience(build_timeout),
-        patience=None if no_wait else Patience(timeout=timeout),
-        fleet_patience=None if no_wait else fleet.patience(fleet.seconds(timeout)),
+        patience=None if no_wait else patience_of(device.PATIENCE, timeout),
+        fleet_patience=None if no_wait else patience_of(deployments.PATIENCE, timeout),
     )
+    on_device = _device.observer(console, yes=yes)
     observer = Observer(
         step=console.step,
-        permit=permission(console, yes=yes),
-        snapshot=keep_snapshot,
         image=reporter(console),
         findings=findings_reporter(console),
         pulls=_pulls_reporter(console),
-        plan=lambda planned: show_plan(planned, console),
-        rollout=Watching(console).show,
-        proposal=lambda proposal: fleet.show(proposal, console),
-        permit_fleet=fleet.permission(console, yes=yes),
-        fleet=fleet.observer(lambda: services.hub.host, console),
+        plan=lambda planned: _device.show(planned, console),
+        permit=on_device.permit,
+        rollout=lambda rollout: on_device.progress("", rollout),
+        proposal=lambda proposal: _deployment.show(proposal, console),
+        fleet=_deployment.observer(console, yes=yes),
     )
-    services = Clouds(loaded, hub, enable_admin=enable_admin, create_token=create_token, report=console.progress)
-    distribution = None if no_preflight else services.distribution
-    deployment = deploy(loaded, services, observer, options, distribution)
+    with ProjectServices(
+        loaded, hub, enable_admin=enable_admin, create_token=create_token, report=console.progress
+    ) as services:
+        deployment = deploy(loaded, services, options=options, observer=observer)
     if deployment.plan is not None and deployment.outcome is not None:
-        tell(deployment.plan, deployment.outcome, console, image=deployment.image)
+        _device.tell(deployment.plan, deployment.outcome, console, image=deployment.image)
     elif deployment.proposal is not None and deployment.fleet is not None:
-        fleet.tell(deployment.proposal, deployment.fleet, console, {"image": deployment.image})
+        _deployment.tell(deployment.proposal, deployment.fleet, console, {"image": deployment.image})
 
 
 def _pulls_reporter(console: Console) -> Callable[[Sequence[Pull]], None]:

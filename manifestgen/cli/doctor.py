@@ -23,11 +23,11 @@ def command(project: Path, device_id: str | None, hub: str | None, console: Cons
     """
     from manifestgen.doctor import examine
     from manifestgen.project.load import load
-    from manifestgen.services import Clouds
+    from manifestgen.services import ProjectServices, log_in
 
     loaded = load(project)
     rows = []
-    for row in examine(loaded, Clouds(loaded, hub), _log_in, device_id):
+    for row in examine(loaded, ProjectServices(loaded, hub), log_in, device_id):
         rows.append(row)
         console.result(f"{styled(f'{row.state:<7}', fg=_COLORS[row.state])}  {row.subject}: {row.words}")
         if row.fix:
@@ -36,9 +36,3 @@ def command(project: Path, device_id: str | None, hub: str | None, console: Cons
         {"rows": [{"subject": row.subject, "state": row.state, "words": row.words, "fix": row.fix} for row in rows]}
     )
     return 1 if any(row.state == "failed" for row in rows) else 0
-
-
-def _log_in() -> None:
-    from manifestgen.azure.auth import token
-
-    token("https://management.azure.com/.default")

@@ -32,13 +32,13 @@ def command(device_id: str, out: str, secrets: str | None, hub: str | None, cons
     are placeholders, unless --secrets inline says otherwise.
     """
     from manifestgen.compare.export import export
+    from manifestgen.credentials.placeholders import with_placeholders
     from manifestgen.device.apply import read_state
+    from manifestgen.files import OWNER_ONLY, PUBLIC, is_special, is_stdout, write_atomic
     from manifestgen.manifest.dump import dump
-    from manifestgen.project.files import OWNER_ONLY, PUBLIC, is_special, is_stdout, write_atomic
-    from manifestgen.render import with_placeholders
 
     state = read_state(open_hub(hub, project_here()), device_id)
-    content = export({name: twin.desired for name, twin in state.twins.items()})
+    content = export({name: twin.desired for name, twin in state.twins.items()}).content
     target = Path(out)
     inline = secrets == "inline" or (secrets is None and out != "-" and not is_special(target))
     if not inline:

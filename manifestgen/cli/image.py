@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
+from manifestgen.cli._builder import builder_option
 from manifestgen.cli._console import Console, common_options, usage_of
 from manifestgen.cli._number import FiniteRange
-from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from manifestgen.cloud import BuildState
     from manifestgen.images.build import Reporter
-    from manifestgen.project.load import Project
 
 
 @click.command(
     epilog=usage_of("manifestgen image samples/anomaly-detection", "manifestgen image --rebuild --timeout 3600")
 )
 @click.argument("project", default=".", type=click.Path(path_type=Path))
-@click.option("--builder", type=click.Choice(["package", "container-image"]), help="In place of the project file's.")
+@builder_option
 @click.option("--rebuild", is_flag=True, help="Build although an image of these inputs is there.")
 @click.option("--timeout", type=FiniteRange(min=0), default=1800, show_default=True, help="Seconds to wait.")
 @common_options
 def command(
     project: Path,
-    builder: Literal["package", "container-image"] | None,
+    builder: str | None,
     rebuild: bool,
     timeout: float,
     console: Console,
@@ -43,10 +41,10 @@ def command(
     from manifestgen.images.build import Patience, prepare
     from manifestgen.project import load
     from manifestgen.project.pending import exclusive
-    from manifestgen.services import Clouds
+    from manifestgen.services import ProjectServices
 
-    loaded = with_builder(load(project), builder)
-    services = Clouds(loaded, report=console.progress)
+    loaded = load(project).built_by(builder)
+    services = ProjectServices(loaded, report=console.progress)
     with exclusive(loaded.root):
         prepared = prepare(loaded, services, rebuild=rebuild, patience=Patience(timeout), report=reporter(console))
     lock = prepared.lock
@@ -60,23 +58,6 @@ def command(
             "reused": prepared.reused,
         }
     )
-
-
-def with_builder(project: Project, builder: Literal["package", "container-image"] | None) -> Project:
-    """The project with another builder.
-
-    Raises:
-        InputError: it does not build an image at all.
-    """
-    import msgspec
-
-    if project.image is None or project.image.builder == "none":
-        raise InputError(
-            "the project builds no image",
-            where=str(project.path),
-            fix="give its 'image' section a builder, entry_script and conda_file; builder none has nothing to do",
-        )
-    return replace(project, image=msgspec.structs.replace(project.image, builder=builder)) if builder else project
 
 
 def reporter(console: Console) -> Reporter:

@@ -23,9 +23,9 @@ def command() -> None:
 def list_(project: Path, name: str | None, console: Console) -> None:
     """List the models that are registered in the project's workspace."""
     from manifestgen.project.load import load
-    from manifestgen.services import Clouds
+    from manifestgen.services import ProjectServices
 
-    models = Clouds(load(project)).builder.models(name)
+    models = ProjectServices(load(project)).models.list(name)
     width = max((len(model.id) for model in models), default=0)
     for model in models:
         tags = ", ".join(f"{key}={value}" for key, value in sorted(model.tags.items()))

@@ -41,8 +41,9 @@ def command(
     A saved plan holds hashes, no secrets. Applying it does exactly what was shown, or nothing if
     file or device changed since.
     """
+    from manifestgen.cli._device import is_stream, show
     from manifestgen.cli._manifest import load_manifest
-    from manifestgen.cli.apply import is_stream, planned_for, show_plan
+    from manifestgen.device.apply import propose
     from manifestgen.device.saved_plan import save
     from manifestgen.report import changes
 
@@ -50,11 +51,11 @@ def command(
         name = "stdin" if str(file) == "-" else "a pipe"
         raise InputError(f"a plan of {name} cannot be saved", fix="write the manifest to a file, and plan that")
     manifest = load_manifest(file, console, force=force)
-    planned = planned_for(manifest, open_hub(hub, project_here()), device_id, merge=merge)
+    planned = propose(open_hub(hub, project_here()), manifest, device_id, merge=merge)
     data = changes.data(planned)
     if out is not None:
         save(planned, file, out, data["changes"], merge=merge)
-    show_plan(planned, console)
+    show(planned, console)
     if out is not None:
         console.result(f"saved; apply it with: manifestgen apply {out}")
     console.document(data)

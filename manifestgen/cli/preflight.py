@@ -9,7 +9,6 @@ import click
 
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.errors import InputError
-from manifestgen.services import open_hub, project_here
 
 if TYPE_CHECKING:
     from manifestgen.cloud.distribution import Platform
@@ -33,22 +32,19 @@ def command(file: Path, device_id: str | None, platform: str | None, hub: str | 
     As the device's engine would: logs in to each registry once, reads each image's manifest, pulls
     nothing. Says what was found, or exactly what is wrong. Exit code 1 if a pull would fail.
     """
-    from manifestgen.azure.registry_api import ImageRegistries
-    from manifestgen.cli._manifest import load_document
-    from manifestgen.gate import settable
+    from manifestgen.cli._manifest import load_file
+    from manifestgen.gate import require_manifest
     from manifestgen.images.preflight import State, preflight
     from manifestgen.report import preflight as report
+    from manifestgen.services import open_distribution
 
     if device_id is not None and platform is not None:
         what = "--device and --platform exclude each other"
         raise InputError(what, fix="drop one of the two: a device tells its own platform")
-    manifest = settable(load_document(file), layered=True)
+    manifest = require_manifest(load_file(file).document, layered=True)
     wanted = _platform(device_id, platform, hub)
-    registries = ImageRegistries()
-    try:
-        pulls = preflight(manifest, registries, wanted)
-    finally:
-        registries.close()
+    with open_distribution() as distribution:
+        pulls = preflight(manifest, distribution, wanted)
     console.result(report.text(pulls))
     console.document(report.data(pulls, wanted))
     return 1 if any(pull.state is State.FAILED for pull in pulls) else 0
@@ -56,17 +52,9 @@ def command(file: Path, device_id: str | None, platform: str | None, hub: str | 
 
 def _platform(device_id: str | None, platform: str | None, hub: str | None) -> Platform | None:
     from manifestgen.cloud.distribution import Platform
-    from manifestgen.images.preflight import device_platform
+    from manifestgen.images.preflight import platform_of
+    from manifestgen.services import open_hub, project_here
 
     if platform is not None:
         return Platform.parse(platform)
-    if device_id is None:
-        return None
-    service = open_hub(hub, project_here())
-    service.device(device_id)  # that it is unknown is a clearer error than that its edgeAgent is
-    agent = service.module_twin(device_id, "$edgeAgent")
-    try:
-        return device_platform(agent.reported if agent is not None else {})
-    except InputError as error:
-        error.where = f"device {device_id!r}"
-        raise
+    return platform_of(open_hub(hub, project_here()), device_id) if device_id is not None else None

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import click
 
-from manifestgen import __version__
 from manifestgen.cli._console import Console, common_options, usage_of
-from manifestgen.errors import InputError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from manifestgen.manifest.manifest import Manifest
-    from manifestgen.project import Project
-    from manifestgen.project.lock import LockedImage
-    from manifestgen.render import Login
 
 
 @click.command(
@@ -60,128 +49,29 @@ def command(
     image, and the lock file keeps what they say.
     """
     from manifestgen.cli._manifest import findings_reporter
-    from manifestgen.gate import verify
-    from manifestgen.manifest.document import read
-    from manifestgen.manifest.dump import dump
-    from manifestgen.project import load
-    from manifestgen.project.files import OWNER_ONLY, PUBLIC, is_special, write_atomic
-    from manifestgen.project.lock import record
-    from manifestgen.render import inline_logins, placeholders_for, render_project
+    from manifestgen.project import load, values
+    from manifestgen.render_file import Observer, Options, render_file
+    from manifestgen.services import ProjectServices
 
     loaded = load(project)
-    target = _target(loaded, out)
-    shown = target is None or is_special(target)
-    inline = secrets == "inline" or (secrets is None and not shown)
-
-    def azure(hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Login]:
-        from manifestgen.cli._console import listen_to_adapters
-        from manifestgen.services import Clouds
-
-        listen_to_adapters()
-        return Clouds(loaded, report=console.warn).credentials(hosts)
-
-    logins = inline_logins(loaded, os.environ, azure) if inline else placeholders_for(loaded)
-    values = values_of(files, sets)
-    rendered = render_project(loaded, logins, values=values, image=image)
-    if rendered.secret and not inline:
-        raise InputError(
-            "the manifest would show the content of a file that a ${file:…} in manifest.values brings in",
-            where=str(loaded.path),
-            fix="add --secrets inline if it may be shown there",
+    given = values.given(files, sets)
+    with ProjectServices(loaded, report=console.warn, connecting=console.listen) as services:
+        rendered = render_file(
+            loaded,
+            services,
+            Options(out, secrets, image, given, pin, force),
+            Observer(findings_reporter(console), console.warn),
         )
-    manifest = rendered.manifest
-    locked: dict[str, LockedImage] = {}
-    if pin if pin is not None else loaded.manifest is not None and loaded.manifest.pin:
-        real = manifest
-        if not inline:
-            real = render_project(loaded, inline_logins(loaded, os.environ, azure), values=values, image=image).manifest
-        manifest, locked = _pinned(manifest, real, console)
-    text = dump(manifest.content)
-    ignored = loaded.check.ignore if loaded.check is not None else ()
-    document = read(text, "the rendered manifest")
-    verify(document, ignore=ignored, force=force, report=findings_reporter(console))
-    if locked:
-        record(loaded, locked, __version__)
-    if target is None:
-        console.disclose(text, newline=False)
+    if rendered.path is None:
+        console.disclose(rendered.text, newline=False)
         return
-    secret = inline and (rendered.secret or bool(rendered.hosts))
-    write_atomic(target, text, OWNER_ONLY if secret else PUBLIC)
-    if secret and not shown and may_be_committed(target):
-        advice = "add it to .gitignore, or use --secrets placeholder"
-        console.warn(f"{target} holds secrets and git does not ignore it; {advice}")
-    modules = manifest.modules()
-    console.result(f"rendered {target}: {', '.join(module.name for module in modules)}")
+    modules = rendered.manifest.modules()
+    console.result(f"rendered {rendered.path}: {', '.join(module.name for module in modules)}")
     console.document(
         {
-            "path": str(target),
+            "path": str(rendered.path),
             "modules": [{"name": module.name, "image": module.image_text} for module in modules],
-            "registries": list(rendered.hosts),
-            "secrets": secret,
+            "registries": list(rendered.registries),
+            "secrets": rendered.secret,
         }
     )
-
-
-def _pinned(manifest: Manifest, real: Manifest, console: Console) -> tuple[Manifest, dict[str, LockedImage]]:
-    """A manifest with its images by digest, and what its tags name.
-
-    Args:
-        manifest: as it will be written, perhaps with placeholders for its credentials.
-        real: the same with the credentials, which the registries are asked with.
-        console: is warned of what keeps its tag.
-    """
-    from manifestgen.azure.registry_api import ImageRegistries
-    from manifestgen.cli._console import listen_to_adapters
-    from manifestgen.images.pin import pin
-    from manifestgen.images.preflight import digests, insist, locked_images, preflight
-
-    listen_to_adapters()
-    registries = ImageRegistries()
-    try:
-        pulls = preflight(real, registries)
-    finally:
-        registries.close()
-    insist(pulls)
-    for pull in pulls:
-        if pull.remote is None:
-            console.warn(f"{pull.image} keeps its tag: {pull.words}")
-    return pin(manifest, digests(pulls)), locked_images(pulls)
-
-
-def _target(project: Project, out: str | None) -> Path | None:
-    """The file to write; None for stdout."""
-    from manifestgen.project.files import is_stdout
-
-    configured = project.manifest.output if project.manifest is not None else None
-    target = Path(out) if out is not None else configured or project.path.parent / "deployment.json"
-    return None if out == "-" or is_stdout(target) else target
-
-
-def values_of(files: Sequence[str], sets: Sequence[str]) -> dict[str, Any]:
-    """What `--values` and `--set` give, merged; later ones win."""
-    from manifestgen.project.values import merge, parse_set, read_values
-
-    values: dict[str, Any] = {}
-    for file in files:
-        values = merge(values, read_values(Path(file)))
-    for text in sets:
-        values = merge(values, parse_set(text))
-    return values
-
-
-def may_be_committed(path: Path) -> bool:
-    """Whether a file is in a git work tree that does not ignore it; False where there is no git."""
-    folder = path.resolve().parent
-    if not any((parent / ".git").exists() for parent in (folder, *folder.parents)):
-        return False
-    import shutil
-    import subprocess
-
-    git = shutil.which("git")
-    if git is None:
-        return False
-    ask = [git, "-C", str(folder), "check-ignore", "--quiet", "--", path.name]
-    try:
-        return subprocess.run(ask, capture_output=True, timeout=10, check=False).returncode == 1  # noqa: S603 - no shell
-    except (OSError, subprocess.TimeoutExpired):
-        return False

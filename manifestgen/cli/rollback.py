@@ -1,14 +1,12 @@
-"""`manifestgen rollback`: set what a device had before."""
+"""`manifestgen rollback`: go back to what a device, or a deployment, had before."""
 
 from __future__ import annotations
 
 import click
 
-from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._console import usage_of
 from manifestgen.cli._number import FiniteRange
-from manifestgen.cli._watching import Watching
-from manifestgen.errors import InputError
-from manifestgen.services import open_hub, project_here
+from manifestgen.cli._target import Target, target_options, with_target
 
 
 @click.command(
@@ -18,64 +16,22 @@ from manifestgen.services import open_hub, project_here
         "manifestgen rollback --deployment scorer",
     )
 )
-@click.option("--device", "device_id", metavar="ID", help="The device.")
-@click.option("--deployment", metavar="NAME", help="The automatic deployment.")
+@target_options
 @click.option(
-    "--to", "number", type=click.IntRange(min=1), help="See 'history'.  [default: the latest that differs from now]"
+    "--to",
+    "number",
+    type=click.IntRange(min=1),
+    help="Number from 'history'.  [default: the newest that differs from now]",
 )
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--no-wait", is_flag=True, help="Do not wait until the device runs it.")
-@click.option("--timeout", type=FiniteRange(min=0), default=600, show_default=True, help="Seconds to wait.")
-@hub_option
-@common_options
-def command(
-    device_id: str | None,
-    deployment: str | None,
-    number: int | None,
-    yes: bool,
-    no_wait: bool,
-    timeout: float,
-    hub: str | None,
-    console: Console,
-) -> None:
-    """Set what a device, or an automatic deployment, had before an apply, and wait until it runs it.
+@click.option("--no-wait", is_flag=True, help="Do not wait until it runs.")
+@click.option("--timeout", type=FiniteRange(min=0), show_default="600, with --deployment 1800", help="Seconds to wait.")
+@with_target
+def command(target: Target, number: int | None, yes: bool, no_wait: bool, timeout: float | None) -> None:
+    """Go back to what a device, or an automatic deployment, had before an apply, and wait until it runs.
 
     Shows what would change and asks, as apply does. Modules that were added since are removed.
-    Brings back what the hub held, but for passwords of tokens that were renewed since: images
-    that are gone from their registry stay gone.
+    Passwords of tokens that were renewed since stay the new ones. Images that are gone from their
+    registry cannot be brought back.
     """
-    from manifestgen.cli.apply import keep_snapshot, permission, show_plan, tell
-    from manifestgen.credentials.rotation import renewed
-    from manifestgen.device.apply import Patience, carry_out, read_state
-    from manifestgen.device.plan import plan
-    from manifestgen.device.snapshots import find, latest_other, state_folder
-    from manifestgen.manifest.manifest import Manifest
-
-    if deployment is not None and device_id is None:
-        from manifestgen.cli._deployment import roll_back
-
-        roll_back(deployment, number, yes=yes, no_wait=no_wait, timeout=timeout, hub=hub, console=console)
-        return
-    if device_id is None or deployment is not None:
-        raise InputError("name either a device or a deployment", fix="add --device ID or --deployment NAME")
-    service = open_hub(hub, project_here())
-    state = read_state(service, device_id)
-    if number is None:
-        snapshot = latest_other(service.host, device_id, state_folder(), state.content)
-    else:
-        snapshot = find(service.host, device_id, state_folder(), number)
-    content, notes = renewed(snapshot.content, state_folder())
-    for note in notes:
-        console.progress(note)
-    planned = plan(Manifest.of(content), state)
-    show_plan(planned, console)
-    outcome = carry_out(
-        planned,
-        service,
-        permit=permission(console, yes=yes),
-        snapshot=keep_snapshot,
-        prune=True,
-        patience=None if no_wait else Patience(timeout=timeout),
-        report=Watching(console).show,
-    )
-    tell(planned, outcome, console)
+    target.rollback(number, yes=yes, wait=not no_wait, timeout=timeout)

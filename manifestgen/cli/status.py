@@ -1,14 +1,12 @@
-"""`manifestgen status`: what a device should run and what it runs."""
+"""`manifestgen status`: what a device, or the devices of a deployment, should run and what they run."""
 
 from __future__ import annotations
 
 import click
 
-from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._console import usage_of
 from manifestgen.cli._number import FiniteRange
-from manifestgen.cli._watching import Watching
-from manifestgen.errors import InputError
-from manifestgen.services import open_hub, project_here
+from manifestgen.cli._target import Target, target_options, with_target
 
 
 @click.command(
@@ -18,38 +16,16 @@ from manifestgen.services import open_hub, project_here
         "manifestgen status --deployment scorer",
     )
 )
-@click.option("--device", "device_id", metavar="ID", help="The device.")
-@click.option("--deployment", metavar="NAME", help="The automatic deployment: its counts, and which devices fail why.")
-@click.option("--watch", is_flag=True, help="Wait until it runs what it should, or cannot.")
-@click.option("--timeout", type=FiniteRange(min=0), default=600, show_default=True, help="Seconds to watch.")
-@hub_option
-@common_options
-def command(
-    device_id: str | None, deployment: str | None, watch: bool, timeout: float, hub: str | None, console: Console
-) -> int:
+@target_options
+@click.option("--watch", is_flag=True, help="Wait until the rollout has succeeded or failed.")
+@click.option(
+    "--timeout", type=FiniteRange(min=0), show_default="600, with --deployment 1800", help="Seconds to watch."
+)
+@with_target
+def command(target: Target, watch: bool, timeout: float | None) -> int:
     """Show what a device, or the devices of an automatic deployment, should run and what they run.
 
-    Exit code 1 if not all of them run what they should.
+    For a deployment: the hub's counts, and which devices fail and why. Exit code 1 unless all
+    devices run what they should.
     """
-    from manifestgen.device.apply import Patience
-    from manifestgen.device.apply import watch as watch_rollout
-    from manifestgen.device.rollout import Rollout, State
-    from manifestgen.report import rollout as report
-
-    if deployment is not None and device_id is None:
-        from manifestgen.cli._deployment import show_status
-
-        return show_status(deployment, watch=watch, timeout=timeout, hub=hub, console=console)
-    if device_id is None or deployment is not None:
-        raise InputError("name either a device or a deployment", fix="add --device ID or --deployment NAME")
-    source = open_hub(hub, project_here())
-    source.device(device_id)
-    watching = Watching(console)
-    last: Rollout | None = None
-    for last in watch_rollout(source, device_id, Patience(timeout=timeout if watch else 0)):
-        if watch:
-            watching.show(last)
-    assert last is not None  # noqa: S101 - a watch reads at least once
-    console.result(report.text(device_id, last))
-    console.document(report.data(device_id, last))
-    return 0 if last.state is State.HEALTHY else 1
+    return target.status(watch=watch, timeout=timeout)

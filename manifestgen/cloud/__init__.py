@@ -1,22 +1,14 @@
-"""What is asked of the cloud, as Protocols: `ImageBuilder`, `Registry`, `Vaults` and `Hub`.
+"""The cloud as Protocols: `ModelSource`, `Builder`, `Registry`, `Distribution`, `Vaults`, `Hub`, and all as `Services`.
 
 The adapters in `manifestgen.azure` answer them with Microsoft's SDKs; tests answer them from memory. Values that cross
 the line are plain and frozen. Every method may raise `CloudError` (with the service's own words), `NotFoundError`,
 `DeniedError` (naming the role that is missing); no SDK exception crosses the line.
 """
 
-from manifestgen.cloud.hub import BulkHub, Configuration, Device, Hub, Twin
-from manifestgen.cloud.image_builder import (
-    SHA256_PROPERTY,
-    Build,
-    Builder,
-    BuildRequest,
-    BuildState,
-    BuildStatus,
-    ImageBuilder,
-    ModelRegistration,
-    RegisteredModel,
-)
+from manifestgen.cloud.builder import Build, Builder, BuildRequest, BuildState, BuildStatus, Requirement
+from manifestgen.cloud.distribution import Distribution
+from manifestgen.cloud.hub import BulkHub, Configuration, Device, Hub, MethodResult, Twin
+from manifestgen.cloud.model_source import SHA256_PROPERTY, ModelRegistration, ModelSource, RegisteredModel
 from manifestgen.cloud.registry import Credential, NewPassword, Registry, RegistryInfo, Token, TokenPassword
 from manifestgen.cloud.services import Services
 from manifestgen.cloud.vault import Vaults, VaultSecret
@@ -32,13 +24,16 @@ __all__ = [
     "Configuration",
     "Credential",
     "Device",
+    "Distribution",
     "Hub",
-    "ImageBuilder",
+    "MethodResult",
     "ModelRegistration",
+    "ModelSource",
     "NewPassword",
     "RegisteredModel",
     "Registry",
     "RegistryInfo",
+    "Requirement",
     "Services",
     "Token",
     "TokenPassword",

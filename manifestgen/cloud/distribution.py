@@ -214,5 +214,9 @@ class Distribution(Protocol):
         ...
 
     def tags(self, image: str, credential: Credential | None) -> Sequence[str]:
-        """Tags of the image's repository, the first thousands of them. Raises InputError and PullError."""
+        """Tags of the image's repository, at most a few thousand of them. Raises InputError and PullError."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections; a method called later opens new ones."""
         ...

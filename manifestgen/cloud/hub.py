@@ -72,12 +72,30 @@ class Configuration:
     results: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class MethodResult:
+    """What a direct method answered.
+
+    Attributes:
+        status: the method's own, such as 200, or 400 for a method that the module does not have.
+        payload: a JSON value.
+    """
+
+    status: int
+    payload: Any = None
+
+
 class Hub(Protocol):
     """An IoT hub."""
 
     @property
     def host(self) -> str:
-        """Its host name, such as `contoso.azure-devices.net`."""
+        """The hub's identity: its classic host name, such as `contoso.azure-devices.net`, whichever name was given."""
+        ...
+
+    @property
+    def client(self) -> str:
+        """What sends the requests, with its version, such as `azure-iot-hub 2.7.0`."""
         ...
 
     def device(self, device_id: str) -> Device:
@@ -110,6 +128,31 @@ class Hub(Protocol):
         """Replace the device's modules by `content` (`{"modulesContent": …}`).
 
         Raises UnconfirmedError if the answer was lost: whether the hub took it must then be read from the twins.
+        """
+        ...
+
+    def invoke_method(
+        self,
+        device_id: str,
+        module: str,
+        name: str,
+        payload: Any = None,
+        *,
+        response_timeout: int = 30,
+        connect_timeout: int = 0,
+    ) -> MethodResult:
+        """Call a direct method of a module and wait for its answer, whatever status the method gives.
+
+        Args:
+            module: such as `$edgeAgent`, whose methods are `ping`, `RestartModule`, `GetModuleLogs` and others.
+            payload: a JSON value, at most 128 KB.
+            response_timeout: how long the module may take to answer, 5 to 300 seconds.
+            connect_timeout: how long the hub waits for a device that is not connected, 0 to 300 seconds.
+
+        Raises:
+            NotFoundError: the hub has no such device or module.
+            CloudError: the device is not connected.
+            UnconfirmedError: no answer arrived in time: the method may have run.
         """
         ...
 

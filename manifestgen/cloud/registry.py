@@ -35,7 +35,7 @@ class Credential:
 
 @dataclass(frozen=True)
 class TokenPassword:
-    """One of the two passwords that a token may have; its text is told only once, when it is made.
+    """One of the two passwords that a token may have; its value is shown only once, when it is made.
 
     Attributes:
         name: `password1` or `password2`.
@@ -52,8 +52,8 @@ class Token:
     """A repository-scoped token of a registry: a user name that may do what its scope map says.
 
     Attributes:
-        scope_map: its name.
-        passwords: those that exist, expired ones among them.
+        scope_map: name of its scope map.
+        passwords: those that exist, including expired ones.
     """
 
     registry: RegistryInfo
@@ -78,10 +78,10 @@ class NewPassword:
 
 
 class Registry(Protocol):
-    """The container registries that the caller may read."""
+    """The container registries that the caller can read."""
 
     def by_id(self, arm_id: str) -> RegistryInfo:
-        """The registry with this full ARM id, in whatever resource group or subscription. Raises NotFoundError."""
+        """The registry with this full ARM id, in any resource group or subscription. Raises NotFoundError."""
         ...
 
     def by_host(self, login_server: str) -> RegistryInfo:
@@ -93,33 +93,33 @@ class Registry(Protocol):
         ...
 
     def enable_admin(self, registry: RegistryInfo) -> RegistryInfo:
-        """Switch the admin user on."""
+        """Turn the admin user on."""
         ...
 
     def scope_map(self, registry: RegistryInfo, name: str) -> frozenset[str] | None:
-        """The actions of a scope map, such as `repositories/scorer/content/read`; None if there is none."""
+        """The actions of a scope map, such as `repositories/scorer/content/read`; None if it does not exist."""
         ...
 
     def put_scope_map(self, registry: RegistryInfo, name: str, actions: Collection[str]) -> None:
-        """Create a scope map, or replace the actions of one that is there."""
+        """Create a scope map, or replace the actions of an existing one."""
         ...
 
     def token(self, registry: RegistryInfo, name: str) -> Token | None:
-        """A token; None if there is none."""
+        """A token; None if it does not exist."""
         ...
 
     def create_token(self, registry: RegistryInfo, name: str, scope_map: str) -> Token:
-        """Create a token without passwords that may do what a scope map says. One that is there is kept."""
+        """Create a token without passwords that may do what a scope map says. An existing one stays as it is."""
         ...
 
     def generate_password(self, token: Token, name: str, expiry: datetime | None) -> NewPassword:
-        """Make `password1` or `password2` of a token anew; what it was before no longer works."""
+        """Replace `password1` or `password2` of a token; its previous value no longer works."""
         ...
 
     def drop_password(self, token: Token, name: str) -> None:
-        """Take `password1` or `password2` from a token; nothing happens if it has none."""
+        """Delete `password1` or `password2` of a token, if it exists."""
         ...
 
     def digest(self, image: str, credential: Credential | None) -> str | None:
-        """`sha256:…` of an image, asked of its registry with this credential; None if it has no such image."""
+        """`sha256:…` of an image, read from its registry with this credential; None if there is no such image."""
         ...

@@ -1,27 +1,39 @@
-"""The services of one project together."""
+"""All services of one project."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Protocol
 
+from manifestgen.cloud.builder import Builder
+from manifestgen.cloud.distribution import Distribution
 from manifestgen.cloud.hub import Hub
-from manifestgen.cloud.image_builder import ImageBuilder
+from manifestgen.cloud.model_source import ModelSource
 from manifestgen.cloud.registry import Credential, Registry
 from manifestgen.cloud.vault import Vaults
 
 
 class Services(Protocol):
-    """The services of one project, each reached when it is first asked for."""
+    """The services of one project, each connected when it is first used."""
 
     @property
-    def builder(self) -> ImageBuilder:
-        """The Azure ML workspace."""
+    def models(self) -> ModelSource:
+        """The registry of models."""
+        ...
+
+    @property
+    def builder(self) -> Builder:
+        """The builder that `image.builder` names. Raises ValueError for a project that builds no image."""
         ...
 
     @property
     def registry(self) -> Registry:
-        """The container registries."""
+        """Azure Container Registry: admin users, tokens, digests."""
+        ...
+
+    @property
+    def distribution(self) -> Distribution:
+        """The registries as a device's container engine sees them."""
         ...
 
     @property
@@ -35,9 +47,9 @@ class Services(Protocol):
         ...
 
     def credentials(self, hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Credential]:
-        """A registry credential for each host, from the source that the project names.
+        """The credential for each registry host that has one, from the source that the project names for it.
 
         Args:
-            hosts: registry host to the repositories that are to be pulled from it; without any, no token is made.
+            hosts: registry host to the repositories that are pulled from it; without any, no token is created for it.
         """
         ...

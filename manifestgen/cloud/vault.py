@@ -12,10 +12,10 @@ class VaultSecret:
     """A secret of a key vault, in its latest version.
 
     Attributes:
-        value: not a `Secret` yet: what holds a user name must not be hidden, since a registry's host has it in its name
-            often enough. Whoever asked makes one of a password at once.
-        expiry: None if it never expires. The vault gives out an expired secret like any other.
-        begins: when it begins to be valid, if that is said; given out before, too.
+        value: not a `Secret`: a user name must not be hidden, since it is often part of the registry's host. The caller
+            makes a `Secret` of a password at once.
+        expiry: None if it never expires. A vault returns an expired secret like any other.
+        begins: when it becomes valid, if that is set. A vault returns it before then, too.
     """
 
     name: str
@@ -25,16 +25,18 @@ class VaultSecret:
 
 
 class Vaults(Protocol):
-    """The key vaults that the caller may read."""
+    """The key vaults that the caller can read."""
 
     def secret(self, vault: str, name: str) -> VaultSecret:
         """The latest version of a secret.
 
         Args:
-            vault: a vault's name, or its URI where it is in another cloud than the caller logs in to.
+            vault: a vault's name, or its URI if it is in a different cloud than the caller logs in to.
             name: of the secret.
 
-        Raises NotFoundError, DeniedError if the caller may not read it or it is disabled, CloudError if no such vault
-        answers.
+        Raises:
+            NotFoundError: the vault has no such secret.
+            DeniedError: the caller may not read it, or it is disabled.
+            CloudError: the vault cannot be reached.
         """
         ...

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal
 
 from manifestgen.compare.normal import normal, same
 from manifestgen.compare.subject import CREDENTIALS, Path, Subject, subjects
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.pointer import join
 from manifestgen.manifest.reading import as_mapping
 from manifestgen.manifest.secret_text import is_secret
@@ -86,12 +87,12 @@ class Change:
         return f"{self.subject} {self.name}"
 
 
-def diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:
-    """The changes that turn one manifest's content into another's.
+def diff(before: Manifest, after: Manifest) -> tuple[Change, ...]:
+    """The changes that turn one manifest into another.
 
     Args:
-        before: `{"modulesContent": …}`.
-        after: the same. A module twin that it does not name is left alone by the hub, so it is no removal.
+        before: such as what a device has now.
+        after: IoT Hub leaves a module twin alone that this manifest does not name, so that is not a removal.
 
     Returns:
         Changes in the order: modules, system modules, routes, credentials, the rest; by name within each.
@@ -105,13 +106,14 @@ def diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, .
     return tuple(sorted(found, key=lambda change: (_ORDER.index(change.subject), change.name)))
 
 
-def patch(content: Mapping[str, Any], changes: Iterable[Change]) -> dict[str, Any]:
-    """A manifest's content after changes that `diff` found from it on, in normal form.
+def patch(manifest: Manifest, changes: Iterable[Change]) -> Manifest:
+    """A manifest after changes that `diff` found from it on, in normal form.
 
     Args:
-        content: `{"modulesContent": …}`; it is not changed.
+        manifest: it is not changed.
+        changes: from `diff`, with `manifest` as `before`.
     """
-    result = normal(content)
+    result = dict(normal(manifest).content)
     changes = list(changes)
     # Removals first: a section that was broken makes room for what is added in it.
     for change in changes:
@@ -120,7 +122,7 @@ def patch(content: Mapping[str, Any], changes: Iterable[Change]) -> dict[str, An
     for change in changes:
         if change._after is not None:
             _set(result, change._path, change._after)
-    return result
+    return Manifest.of(result)
 
 
 _ORDER: Final = (

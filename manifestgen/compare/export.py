@@ -25,6 +25,7 @@ from manifestgen.compare.normal import (
 )
 from manifestgen.errors import InputError
 from manifestgen.manifest import create_options
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.reading import get, key_of
 from manifestgen.manifest.section import DESIRED
 
@@ -51,27 +52,27 @@ _RANK: Final[Mapping[str, int]] = {
 _NO_RANK: Final[Mapping[str, int]] = {}
 
 
-def export(twins: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The content of a manifest that sets what a device's twins have.
+def export(twins: Mapping[str, Mapping[str, Any]]) -> Manifest:
+    """The manifest that sets what a device's twins have.
 
     Args:
         twins: the desired properties of each module twin, by module id, `$edgeAgent` and `$edgeHub` among them; with or
             without the hub's `$metadata`. Empty ones are left out: the hub keeps a twin of every module.
 
     Returns:
-        `{"modulesContent": …}`, `$edgeAgent` and `$edgeHub` first. What the runtime knows comes in the order in which
+        `$edgeAgent` and `$edgeHub` first. What the runtime knows comes in the order in which
         people write it, the rest by the alphabet. createOptions are in chunks only above 4,096 bytes; chunks that are
         no sequence are left as they are.
     """
-    entries = plain({"modulesContent": {name: {DESIRED: dict(twin)} for name, twin in twins.items()}})["modulesContent"]
-    content: dict[str, Any] = {}
+    entries = plain(Manifest.of_twins(twins)).entries
+    ordered: dict[str, Any] = {}
     for name in sorted(entries, key=lambda name: (name not in _SYSTEM, name)):
         desired = entries[name][DESIRED]
         if desired:
             if name == "$edgeAgent":
                 _join_options(desired)
-            content[name] = {DESIRED: _sorted(desired, _RANK if name in _SYSTEM else _NO_RANK)}
-    return {"modulesContent": content}
+            ordered[name] = _sorted(desired, _RANK if name in _SYSTEM else _NO_RANK)
+    return Manifest.of_twins(ordered)
 
 
 def _join_options(desired: dict[str, Any]) -> None:

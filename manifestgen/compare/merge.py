@@ -9,7 +9,7 @@ counts for itself, since other tools write there too.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from manifestgen.compare.normal import (
@@ -30,6 +30,7 @@ from manifestgen.compare.normal import (
 )
 from manifestgen.compare.subject import Path, Subject, subjects
 from manifestgen.manifest import schema_version
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.reading import as_text
 from manifestgen.manifest.section import DESIRED
 
@@ -57,38 +58,38 @@ class Merged:
     """What came of a merge.
 
     Attributes:
-        content: `{"modulesContent": …}`. It holds what both held, passwords too.
+        manifest: it holds what both held, passwords too.
         origins: by kind and name of each subject, as in a `diff.Change`.
     """
 
-    content: dict[str, Any] = field(repr=False)
+    manifest: Manifest
     origins: Mapping[tuple[str, str], Origin]
     conflicts: tuple[Conflict, ...] = ()
 
 
-def merge(file: Mapping[str, Any], device: Mapping[str, Any]) -> Merged:
-    """Merge a manifest's content into what a device has.
+def merge(file: Manifest, device: Manifest) -> Merged:
+    """Merge a manifest into what a device has.
 
     Of two schema versions the higher one is taken, since it knows what both manifests need; a route that is an object
     raises edgeHub's to 1.1. Merging the same file once more changes nothing.
 
     Args:
-        file: `{"modulesContent": …}`, not layered.
-        device: the same, as `DeviceState.content` or `export` have it.
+        file: not layered.
+        device: what the device has now.
     """
     named, had = subjects(normal(file)), subjects(normal(device))
     doubled = _doubled(named, had)
     entries = _each(
-        plain(file)["modulesContent"],
-        plain(device)["modulesContent"],
+        plain(file).entries,
+        plain(device).entries,
         lambda name, one, two: _entry(name, one, two, doubled),
     )
-    content = {"modulesContent": entries}
+    merged = Manifest.of({"modulesContent": entries})
     origins: dict[tuple[str, str], Origin] = {
         (subject.kind, subject.name): "device" if path not in named else "both" if path in had else "file"
-        for path, subject in subjects(normal(content)).items()
+        for path, subject in subjects(normal(merged)).items()
     }
-    return Merged(content, origins, tuple(_conflicts(named, had, doubled)))
+    return Merged(merged, origins, tuple(_conflicts(named, had, doubled)))
 
 
 def _entry(name: str, one: Any, two: Any, doubled: Collection[str]) -> Any:

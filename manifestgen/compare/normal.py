@@ -19,6 +19,7 @@ from typing import Any, Final
 from manifestgen.errors import InputError
 from manifestgen.manifest import container, create_options, schema_version
 from manifestgen.manifest.image import ImageReference
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.reading import (
     IMAGE_PULL_POLICY,
     INT32,
@@ -86,33 +87,30 @@ _DEEPEST: Final = 64
 _SCALARS: Final = frozenset({str, int, float, bool})
 
 
-def plain(content: Mapping[str, Any]) -> dict[str, Any]:
-    """A manifest's content without what IoT Hub adds (`$metadata`, `$version`, `configuration`) or drops (null).
+def plain(manifest: Manifest) -> Manifest:
+    """A manifest without what IoT Hub adds (`$metadata`, `$version`, `configuration`) or drops (null).
 
     Args:
-        content: `{"modulesContent": …}`; it is not changed, and values are shared with it.
+        manifest: it is not changed, and values are shared with it.
     """
-    entries = content.get("modulesContent")
-    if not isinstance(entries, Mapping):
-        return {"modulesContent": {}}
-    return {"modulesContent": {name: _plain_entry(name, entry) for name, entry in entries.items() if entry is not None}}
+    return Manifest.of({"modulesContent": _plain_entries(manifest)})
 
 
-def normal(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The normal form of a manifest's content.
+def normal(manifest: Manifest) -> Manifest:
+    """The normal form of a manifest.
 
-    createOptions are objects in it (texts where edgeAgent could not read them), a route is a text unless it has a
-    priority or a time to live, env values are texts, an image has a tag or a digest.
+    createOptions are objects in it (strings where edgeAgent could not read them), a route is a string unless it has a
+    priority or a time to live, env values are strings, an image has a tag or a digest.
 
     Args:
-        content: `{"modulesContent": …}`; it is not changed, and values are shared with it.
+        manifest: it is not changed, and values are shared with it.
     """
-    entries: dict[str, Any] = plain(content)["modulesContent"]
+    entries = _plain_entries(manifest)
     for name, read in (("$edgeAgent", _agent), ("$edgeHub", _hub)):
         entry = entries.get(name)
         if isinstance(entry, dict) and isinstance(entry.get(DESIRED), dict):
             entry[DESIRED] = read(entry[DESIRED])
-    return {"modulesContent": entries}
+    return Manifest.of({"modulesContent": entries})
 
 
 def same(one: Any, other: Any) -> bool:
@@ -166,6 +164,10 @@ def text_of_options(settings: Mapping[str, Any]) -> str | None:
 def is_option_key(key: str) -> bool:
     """Whether a key of `settings` belongs to createOptions."""
     return "createoptions" in key.lower()
+
+
+def _plain_entries(manifest: Manifest) -> dict[str, Any]:
+    return {name: _plain_entry(name, entry) for name, entry in manifest.entries.items() if entry is not None}
 
 
 def _plain_entry(name: str, entry: Any) -> Any:

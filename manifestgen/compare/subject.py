@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.section import DESIRED
 
 Kind = Literal[
@@ -43,10 +44,9 @@ class Subject:
     broken: bool = False
 
 
-def subjects(content: Mapping[str, Any]) -> dict[Path, Subject]:
-    """The subjects of a manifest's content in normal form, by their places."""
-    entries: Mapping[str, Any] = content["modulesContent"]
-    return {subject.path: subject for name, entry in entries.items() for subject in _of_entry(name, entry)}
+def subjects(manifest: Manifest) -> dict[Path, Subject]:
+    """The subjects of a manifest in normal form, by their places."""
+    return {subject.path: subject for name, entry in manifest.entries.items() for subject in _of_entry(name, entry)}
 
 
 def _of_entry(name: str, entry: Any) -> Iterator[Subject]:

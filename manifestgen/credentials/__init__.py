@@ -1,10 +1,9 @@
-"""Registry credentials from Azure: the admin user's, and tokens that may only pull what a manifest names.
+"""What devices log in to registries with.
 
-`admin` reads the admin user's. `token` makes tokens and finds the passwords of those that this machine made, which
-`kept` keeps in the user's state folder: Azure tells a token's password only once. `expiry` says how long they last.
+- `source`: what a source of logins is; `sources`: one file each, and the table of them.
+- `section`: the section `registry` of the project file, whose keys are those of the sources.
+- `logins`: the way from a manifest and a project's settings to logins, or to placeholders for them.
+- `standing`: how each login stands, for `doctor`, `credentials show` and the warnings.
+- `acr_token`: creates repository-scoped tokens; `stored`: their passwords, on this machine; `rotation` renews them.
+- `azure_registry`: what Azure knows about a registry; `variables`, `placeholders`: `ACR_PASSWORD_<NAME>` and `${…}`.
 """
-
-from manifestgen.credentials.admin import admin_credentials, find
-from manifestgen.credentials.token import token_credentials
-
-__all__ = ["admin_credentials", "find", "token_credentials"]

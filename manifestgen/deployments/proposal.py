@@ -23,9 +23,9 @@ from manifestgen.deployments.deployment import (
     try_queries,
 )
 from manifestgen.deployments.layers import compose, is_layer, rank
-from manifestgen.gate import verify
-from manifestgen.manifest.document import Document, read
-from manifestgen.manifest.dump import dump
+from manifestgen.gate import require_no_errors
+from manifestgen.manifest.document import Document, of_manifest
+from manifestgen.manifest.manifest import Manifest
 
 # Whether two conditions overlap is a query each, and the hub allows twenty a minute.
 _MOST_ASKED: Final = 10
@@ -124,7 +124,7 @@ def propose(hub: Hub, wanted: Deployment, *, base: tuple[str, Mapping[str, Any]]
         known,
         matched,
         layered,
-        () if layered else diff(before, wanted.content),
+        () if layered else _between(before, wanted.content),
         tuple(_settings(current, configuration)),
         meetings,
         tuple(_warnings(hub, wanted, candidate, known, matched, meetings, layered=layered)),
@@ -145,15 +145,15 @@ def verify_meetings(
         proposal: of the layer.
         name: of the layer's file.
         ignore: ids of rules that do not count.
-        force: as for `gate.verify`.
+        force: as for `gate.require_no_errors`.
         report: is given all findings.
 
     Raises:
         FoundError: it has errors.
     """
     for meeting in proposal.meetings:
-        together = read(dump(meeting.content), f"{name} over {meeting.base}")
-        verify(together, ignore=ignore, force=force, report=report)
+        together = of_manifest(Manifest.of(meeting.content), f"{name} over {meeting.base}")
+        require_no_errors(together, ignore=ignore, force=force, report=report)
 
 
 def _settings(before: Configuration | None, after: Configuration) -> Iterator[FieldChange]:
@@ -239,7 +239,7 @@ def _meetings(
     if base is not None:
         name, content = base
         after = compose(content, [candidate.content])
-        yield Meeting(name, None, after, diff(compose(content, [former.content] if former else []), after))
+        yield Meeting(name, None, after, _between(compose(content, [former.content] if former else []), after))
         return
     usable = [other for other in known.others if other.content["modulesContent"] and other.condition.strip()]
     asked = 0
@@ -263,5 +263,9 @@ def _meetings(
         now = sorted([*above, former] if former else above, key=rank)
         then = sorted([*above, candidate], key=rank)
         after = compose(found.content, [layer.content for layer in then])
-        changes = diff(compose(found.content, [layer.content for layer in now]), after)
+        changes = _between(compose(found.content, [layer.content for layer in now]), after)
         yield Meeting(found.id, devices, after, changes)
+
+
+def _between(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:
+    return diff(Manifest.of(before), Manifest.of(after))

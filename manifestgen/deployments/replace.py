@@ -7,10 +7,10 @@ can be seen on the hub, so that a run which was killed anywhere is gone on with 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
+from pathlib import Path
 from typing import Final
 
 from manifestgen.cloud import Configuration, Hub
@@ -28,32 +28,18 @@ from manifestgen.deployments.deployment import (
     survey,
 )
 from manifestgen.deployments.layers import rank
+from manifestgen.deployments.proposal import Proposal
+from manifestgen.deployments.snapshots import take
 from manifestgen.deployments.stages import Ask, Stage, begun_at, prepare, tag
 from manifestgen.errors import CloudError, FoundError, InputError, Interrupted, NotFoundError, UnconfirmedError
+from manifestgen.target import Observer, Outcome, Patience
 
 # A lost answer is looked after before the request is repeated.
 _ATTEMPTS: Final = 4
 
-
-@dataclass(frozen=True)
-class Patience:
-    """How to wait for devices, in seconds.
-
-    Attributes:
-        timeout: for each stage.
-        grace: how long too many failures must last: an agent tries again what failed.
-        first, longest: between two looks; the hub allows twenty queries a minute, and works its own metrics out every
-            few minutes.
-        pause: between two stages.
-    """
-
-    timeout: float = 1800.0
-    grace: float = 60.0
-    first: float = 2.0
-    longest: float = 15.0
-    pause: float = 0.0
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
+#: How to wait for the devices of a stage: they take their time to come online, and the hub allows twenty queries a
+#: minute and works its own metrics out every few minutes.
+PATIENCE: Final = Patience(timeout=1800.0, grace=60.0, first=2.0, longest=15.0)
 
 
 @dataclass(frozen=True)
@@ -66,44 +52,46 @@ class Goal:
             None: all are waited for, and nothing is restored.
         restore: restore the former state too when the time is up.
         tag_devices: whether devices may be tagged for the stages; see `stages`.
+        pause: seconds between two stages.
     """
 
     wait_for: float = 1.0
     abort_if_failing: float | None = None
     restore: bool = False
     tag_devices: bool = False
+    pause: float = 0.0
 
 
-@dataclass(frozen=True)
-class Observer:
-    """Who is told how it goes.
+def carry_out(
+    hub: Hub,
+    proposal: Proposal,
+    *,
+    state: Path | None,
+    goal: Goal | None = None,
+    patience: Patience | None = None,
+    stages: Sequence[Ask] = (),
+    observer: Observer[Proposal, Progress] | None = None,
+) -> Outcome[Progress]:
+    """Apply a deployment as it was proposed: permitted, its snapshot taken, and waited for; see `replace`.
 
-    Attributes:
-        step: a change that was made, in a sentence.
-        progress: title of the stage, and what each look at the hub says.
-        snapshot: keeps what the deployment was before it changes; raises if it cannot.
+    Args:
+        state: the state folder, where the deployment is kept before it changes; None takes no snapshot.
+        patience: how to wait; None does not wait: configurations that are replaced stay until it is run again.
+        observer: is asked if there is something to do, and told.
     """
-
-    step: Callable[[str], None] = lambda text: None
-    progress: Callable[[str, Progress], None] = lambda title, progress: None
-    snapshot: Callable[[Deployment], None] = lambda deployment: None
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of it.
-
-    Attributes:
-        id: of the configuration that devices follow.
-        changed: whether anything was written.
-        finished: whether nothing is left to do: the former configurations are deleted.
-        progress: the last look; None if it was not waited for.
-    """
-
-    id: str
-    changed: bool
-    finished: bool
-    progress: Progress | None = None
+    observer = observer or Observer()
+    if not proposal.nothing_to_do:
+        observer.permit(proposal)
+    return replace(
+        hub,
+        proposal.wanted,
+        goal=goal,
+        patience=patience,
+        stages=stages,
+        observer=observer,
+        state=state,
+        wait=patience is not None,
+    )
 
 
 def replace(
@@ -113,9 +101,10 @@ def replace(
     goal: Goal | None = None,
     patience: Patience | None = None,
     stages: Sequence[Ask] = (),
-    observer: Observer | None = None,
+    observer: Observer[Proposal, Progress] | None = None,
+    state: Path | None = None,
     wait: bool = True,
-) -> Outcome:
+) -> Outcome[Progress]:
     """Make an automatic deployment what it should be, and wait until its devices run it.
 
     Nothing is written if it is so already. Running it again after an interruption goes on where it was.
@@ -127,6 +116,7 @@ def replace(
         patience: how to wait.
         stages: from `stages.parse`; only for a new content.
         observer: is told.
+        state: the state folder, where the deployment is kept before it changes; None takes no snapshot.
         wait: False to come back at once: the former configurations stay until it is run again.
 
     Raises:
@@ -135,7 +125,7 @@ def replace(
         CloudError: the hub refused a step.
         Interrupted: by Ctrl-C, with what had been done by then.
     """
-    run = _Run(hub, wanted, goal or Goal(), patience or Patience(), observer or Observer())
+    run = _Run(hub, wanted, goal or Goal(), patience or PATIENCE, observer or Observer(), state)
     try:
         return run.to_the_end(stages, wait=wait)
     except KeyboardInterrupt:
@@ -146,7 +136,15 @@ def replace(
 class _Run:
     """One run of `replace`: the hub as it was found, and what has been done since."""
 
-    def __init__(self, hub: Hub, wanted: Deployment, goal: Goal, patience: Patience, observer: Observer) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        wanted: Deployment,
+        goal: Goal,
+        patience: Patience,
+        observer: Observer[Proposal, Progress],
+        state: Path | None,
+    ) -> None:
         self.steps: list[str] = []
         self._hub = hub
         self._wanted = wanted
@@ -154,6 +152,7 @@ class _Run:
         self._goal = goal
         self._patience = patience
         self._observer = observer
+        self._state = state
         self._known: Survey = survey(hub, wanted.name)
         admit(wanted, self._known, host=hub.host)
         self._old = tuple(found for found in self._known.generations if found.id != self._final.id)
@@ -162,14 +161,16 @@ class _Run:
         # Only its settings are new then: to go back is to give it those it had, not to delete it.
         self._kept = there if there is not None and not self._old and STAGE_LABEL not in there.labels else None
 
-    def to_the_end(self, asked: Sequence[Ask], *, wait: bool) -> Outcome:
+    def to_the_end(self, asked: Sequence[Ask], *, wait: bool) -> Outcome[Progress]:
         staged = self._old or self._there is None or STAGE_LABEL in self._there.labels
         stages = self._stages(asked) if staged else ()
         # What was there before any run that was not finished.
         former = next((old for old in reversed(self._old) if STAGE_LABEL not in old.labels), None)
         former = former or self._kept
-        if former is not None and of_configuration(former) != of_configuration(self._final):
-            self._observer.snapshot(of_configuration(former))
+        if self._state is not None and former is not None:
+            before = of_configuration(former)
+            if before != of_configuration(self._final):
+                take(self._hub.host, before, self._state)
         progress: Progress | None = None
         begin = begun_at(self._there, len(stages))
         for number, stage in enumerate(stages[:-1]):
@@ -190,7 +191,7 @@ class _Run:
                 self._remove(old)
             if self._old:
                 self._put(self._final)
-        return Outcome(self._final.id, bool(self.steps), wait or not self._old, progress)
+        return Outcome(bool(self.steps), wait or not self._old, progress)
 
     def _stages(self, asked: Sequence[Ask]) -> tuple[Stage, ...]:
         begun = self._there if self._there is not None and STAGE_LABEL in self._there.labels else None
@@ -287,7 +288,7 @@ class _Run:
     def _pause(self, title: str) -> None:
         """Between two stages: failures of devices that ran at first are still seen."""
         patience, limit = self._patience, self._goal.abort_if_failing
-        until = patience.clock() + patience.pause
+        until = patience.clock() + self._goal.pause
         while (left := until - patience.clock()) > 0:
             patience.sleep(min(left, patience.longest))
             if limit is not None and self._look(f"pause after {title}").exceeds(limit):
@@ -303,7 +304,7 @@ class _Run:
         patience = self._patience
         deadline = patience.clock() + patience.timeout
         failing_since: float | None = None
-        pause = patience.first
+        pauses = patience.pauses()
         while True:
             progress = self._look(title)
             now = patience.clock()
@@ -319,8 +320,7 @@ class _Run:
                 raise self._given_up(title, progress)
             if now >= deadline:
                 raise self._too_slow(title, progress)
-            patience.sleep(max(0.0, min(pause, deadline - now)))
-            pause = min(pause * 1.5, patience.longest)
+            patience.sleep(max(0.0, min(next(pauses), deadline - now)))
 
     def _given_up(self, title: str, progress: Progress) -> FoundError:
         share, limit = progress.failing / progress.due, self._goal.abort_if_failing or 0.0
@@ -369,7 +369,7 @@ class _Run:
         before = former.counts.get("reportedSuccessfulCount", 0)
         patience = self._patience
         deadline = patience.clock() + patience.timeout
-        pause = patience.first
+        pauses = patience.pauses()
         while True:
             progress = measure(self._hub, former.id, self._known.others)
             self._observer.progress("back", progress)
@@ -379,8 +379,7 @@ class _Run:
                     f"it was deleted, and {progress.applied} of {progress.due} devices are back at {former.id!r}, "
                     f"{progress.succeeded} of them report success"
                 )
-            patience.sleep(pause)
-            pause = min(pause * 1.5, patience.longest)
+            patience.sleep(next(pauses))
 
 
 def _find(hub: Hub, configuration_id: str) -> Configuration | None:

@@ -1,18 +1,19 @@
-"""How an automatic deployment stands: each of its configurations, and the devices that have trouble."""
+"""The status of an automatic deployment: each of its configurations, and the devices that have trouble."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from manifestgen.cloud import Configuration, Hub
 from manifestgen.deployments.counts import Progress, Trouble, failing_devices, measure, models
 from manifestgen.deployments.deployment import name_of, survey
 from manifestgen.errors import InputError
+from manifestgen.target import Patience
 
 
 @dataclass(frozen=True)
-class Standing:
+class Status:
     """An automatic deployment as it is now.
 
     Attributes:
@@ -34,17 +35,40 @@ class Standing:
         return len(self.generations) == 1 and progress.reached(1.0) and not progress.failing
 
 
-def stand(hub: Hub, text: str, *, most: int = 20) -> Standing:
-    """Look at an automatic deployment.
+def status(
+    hub: Hub,
+    text: str,
+    *,
+    patience: Patience | None = None,
+    progress: Callable[[str, Progress], None] = lambda title, progress: None,
+    most: int = 20,
+) -> Status:
+    """How far the devices of an automatic deployment are.
 
     Args:
         hub: which is asked.
-        text: its name, or the id of a configuration, of whoever made it.
+        text: its name, or the id of any configuration.
+        patience: how long to watch until all devices run it; None looks once.
+        progress: called with what each look says while watching.
         most: how many failing devices are looked at.
 
     Raises:
         InputError: the hub has no such deployment.
     """
+    found = _look(hub, text, most)
+    if patience is None:
+        return found
+    deadline, pauses = patience.clock() + patience.timeout, patience.pauses()
+    while True:
+        progress("rollout", found.generations[0][1])
+        left = deadline - patience.clock()
+        if found.healthy or left <= 0:
+            return found
+        patience.sleep(min(next(pauses), left))
+        found = _look(hub, text, most)
+
+
+def _look(hub: Hub, text: str, most: int) -> Status:
     known = survey(hub, name_of(text))
     found = known.generations or tuple(each for each in known.others if each.id == text)
     if not found:
@@ -55,4 +79,4 @@ def stand(hub: Hub, text: str, *, most: int = 20) -> Standing:
     generations = tuple((each, measure(hub, each.id, others)) for each in found)
     current, progress = generations[0]
     troubles = tuple(failing_devices(hub, current, most)) if progress.failing else ()
-    return Standing(hub.host, text, generations, troubles, models(each for each, _ in generations))
+    return Status(hub.host, text, generations, troubles, models(each for each, _ in generations))

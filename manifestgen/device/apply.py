@@ -1,19 +1,24 @@
-"""Carry out a Plan through a Hub, and wait until the device runs what it should."""
+"""Propose a plan for a device, carry it out through a Hub, and wait until the device runs what it should."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 from manifestgen.cloud import Hub, Twin
 from manifestgen.compare.diff import diff
 from manifestgen.device.plan import DeviceState, Plan
 from manifestgen.device.plan import plan as make_plan
 from manifestgen.device.rollout import Rollout, State, assess
+from manifestgen.device.snapshots import take
 from manifestgen.errors import CloudError, FoundError, InputError, Interrupted, ReplacedError, UnconfirmedError
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.target import Observer, Outcome, Patience
+
+#: How to wait for a device that is online.
+PATIENCE: Final = Patience(timeout=600.0, grace=60.0, first=0.5, longest=10.0)
 
 # A lost answer is verified by reading before the request is repeated, so repeating is safe; after so many it is no use.
 _ATTEMPTS = 4
@@ -67,7 +72,7 @@ def apply(plan: Plan, hub: Hub) -> bool:
         try:
             hub.set_modules(plan.device, plan.manifest.content)
         except UnconfirmedError:
-            if not diff(read_state(hub, plan.device).content, plan.manifest.content):
+            if not diff(Manifest.of(read_state(hub, plan.device).content), plan.manifest):
                 return True
             if attempt == _ATTEMPTS:
                 raise
@@ -76,30 +81,12 @@ def apply(plan: Plan, hub: Hub) -> bool:
     raise AssertionError("unreachable")
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How `wait` waits, in seconds.
-
-    Attributes:
-        timeout: for the whole rollout.
-        grace: how long a failure that the agent tries again may last before it counts as one.
-        first, longest: between two reads; the first pause grows to the longest, to spare the hub's limits on reads.
-    """
-
-    timeout: float = 600.0
-    grace: float = 60.0
-    first: float = 0.5
-    longest: float = 10.0
-
-
 def watch(
     hub: Hub,
     device_id: str,
     patience: Patience,
     *,
     sent: Manifest | None = None,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Rollout]:
     """Read a device's progress until it is decided or time is up; yields what each read says.
 
@@ -112,10 +99,10 @@ def watch(
     Raises:
         ReplacedError: the device is to run something else than what was sent.
     """
-    deadline = clock() + patience.timeout
+    deadline = patience.clock() + patience.timeout
     failing_since: float | None = None
     healthy = 0
-    pause = patience.first
+    pauses = patience.pauses()
     version: int | None = None
     while True:
         agent, edge_hub = _agent_and_hub(hub, device_id)
@@ -124,7 +111,7 @@ def watch(
             _make_sure(agent, sent, device_id)
         rollout = assess(agent, edge_hub)
         yield rollout
-        now = clock()
+        now = patience.clock()
         healthy = healthy + 1 if rollout.state is State.HEALTHY else 0
         if rollout.state is not State.FAILING:
             failing_since = None
@@ -137,8 +124,9 @@ def watch(
         )
         if decided or now >= deadline:
             return
-        sleep(max(0.0, min(pause, deadline - now)))
-        pause = patience.first if healthy else min(pause * 1.5, patience.longest)
+        patience.sleep(max(0.0, min(next(pauses), deadline - now)))
+        if healthy:
+            pauses = patience.pauses()
 
 
 def wait(
@@ -148,8 +136,6 @@ def wait(
     report: Callable[[Rollout], None] = lambda rollout: None,
     *,
     sent: Manifest | None = None,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> Rollout:
     """Wait until the device runs its desired modules; `report` is called with what every read says.
 
@@ -157,76 +143,67 @@ def wait(
         ReplacedError: see `watch`.
         FoundError: the device refused them, a module failed, or the time was up; with the reason and what to do.
     """
-    started = clock()
+    started = patience.clock()
     rollout = None
-    for rollout in watch(hub, device_id, patience, sent=sent, clock=clock, sleep=sleep):
+    for rollout in watch(hub, device_id, patience, sent=sent):
         report(rollout)
     assert rollout is not None  # noqa: S101 - `watch` reads at least once
     if rollout.state is State.HEALTHY:
         return rollout
     reason = rollout.reason
     if rollout.state is State.WAITING:
-        reason = f"not running after {clock() - started:.0f} s: {reason}"
+        reason = f"not running after {patience.clock() - started:.0f} s: {reason}"
     fix = rollout.fix or f"look again with 'manifestgen status --device {device_id}'; --timeout waits longer"
     raise FoundError(reason, where=f"device {device_id!r}", fix=fix)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a plan.
+def propose(hub: Hub, manifest: Manifest, device_id: str, *, merge: bool = False) -> Plan:
+    """What setting a manifest would change on a device now; see `plan.plan`.
 
-    Attributes:
-        applied: whether anything was sent; False if the device had the manifest already.
-        rollout: how the device ended up; None if it was not waited for.
+    Raises:
+        NotFoundError: the hub has no such device.
+        CloudError: the device is not an edge device.
     """
-
-    applied: bool
-    rollout: Rollout | None
+    return make_plan(manifest, read_state(hub, device_id), merge=merge)
 
 
 def carry_out(
-    plan: Plan,
     hub: Hub,
+    plan: Plan,
     *,
-    permit: Callable[[Plan], None],
-    snapshot: Callable[[Plan], None],
+    state: Path | None,
     prune: bool = False,
     patience: Patience | None = None,
     rollback: bool = False,
-    sent: Callable[[bool], None] = lambda applied: None,
-    report: Callable[[Rollout], None] = lambda rollout: None,
-) -> Outcome:
+    observer: Observer[Plan, Rollout] | None = None,
+) -> Outcome[Rollout]:
     """Apply a plan as a person or a pipeline wants it: permitted, without surprising removals, and waited for.
 
     Args:
-        permit: is shown the plan if there is something to change, and raises to stop.
-        snapshot: keeps what the device has before it is changed, and raises if it cannot.
+        state: the state folder, where what the device has is kept before it changes; None takes no snapshot.
         prune: whether modules that the manifest does not name may be removed.
-        patience: how to wait; None not to.
+        patience: how to wait; None does not wait.
         rollback: go back to what the device had if it does not come to run what it should.
-        sent: told whether anything was sent, before the waiting.
-        report: called with what every read of the device says.
+        observer: is asked if there is something to change, and told.
 
     Raises:
-        InputError: modules would be removed without `prune`.
+        InputError: modules would be removed without `prune`, or the snapshot cannot be written.
         FoundError: the device does not come to run its modules.
         Interrupted: by Ctrl-C, with what had been done by then.
     """
-    removed = ", ".join(repr(name) for name in plan.removed_modules)
-    if removed and not prune:
-        raise InputError(
-            f"this would remove {removed}, which the manifest does not name",
-            where=f"device {plan.device!r}",
-            fix="add them to the manifest, or remove them with --prune",
-        )
+    observer = observer or Observer()
+    _refuse_removals(plan, prune=prune)
     if plan.changes:
-        permit(plan)
-        snapshot(plan)
+        observer.permit(plan)
+        if state is not None:
+            take(plan.hub, plan.device, plan.version, plan.before, state)
+    report = _reporter(plan, observer)
     applied = False
     try:
         applied = apply(plan, hub)
-        sent(applied)
-        return Outcome(applied, wait(hub, plan.device, patience, report, sent=plan.manifest) if patience else None)
+        observer.step("modules set" if applied else "nothing to change")
+        rollout = wait(hub, plan.device, patience, report, sent=plan.manifest) if patience else None
+        return Outcome(applied, finished=True, progress=rollout)
     except ReplacedError:
         # What is there now is somebody else's: going back would wipe it.
         raise
@@ -245,6 +222,45 @@ def carry_out(
             f"interrupted; the modules of device {plan.device!r} {done}",
             fix=f"run the same command again to go on, or see 'manifestgen status --device {plan.device}'",
         ) from None
+
+
+def _refuse_removals(plan: Plan, *, prune: bool) -> None:
+    removed = ", ".join(repr(name) for name in plan.removed_modules)
+    if removed and not prune:
+        raise InputError(
+            f"this would remove {removed}, which the manifest does not name",
+            where=f"device {plan.device!r}",
+            fix="add them to the manifest, or remove them with --prune",
+        )
+
+
+def _reporter(plan: Plan, observer: Observer[Plan, Rollout]) -> Callable[[Rollout], None]:
+    return lambda rollout: observer.progress(f"device {plan.device!r}", rollout)
+
+
+def status(
+    hub: Hub,
+    device_id: str,
+    *,
+    patience: Patience | None = None,
+    progress: Callable[[str, Rollout], None] = lambda title, rollout: None,
+) -> Rollout:
+    """What a device should run and what it runs.
+
+    Args:
+        patience: how long to watch until it is decided; None looks once.
+        progress: called with what each look says while watching.
+
+    Raises:
+        NotFoundError: the hub has no such device.
+    """
+    hub.device(device_id)
+    rollout = None
+    for rollout in watch(hub, device_id, patience or Patience(timeout=0)):
+        if patience is not None:
+            progress(f"device {device_id!r}", rollout)
+    assert rollout is not None  # noqa: S101 - `watch` reads at least once
+    return rollout
 
 
 def _rolled_back(
@@ -280,9 +296,8 @@ def _go_back(plan: Plan) -> str:
 
 def _make_sure(agent: Twin, sent: Manifest, device_id: str) -> None:
     """Raise ReplacedError unless `$edgeAgent` is to run what was sent."""
-    wanted = sent.content["modulesContent"].get("$edgeAgent", {})
-    found = {"properties.desired": agent.desired}
-    if diff({"modulesContent": {"$edgeAgent": found}}, {"modulesContent": {"$edgeAgent": wanted}}):
+    wanted = Manifest.of({"modulesContent": {"$edgeAgent": sent.entries.get("$edgeAgent", {})}})
+    if diff(Manifest.of_twins({"$edgeAgent": agent.desired}), wanted):
         raise ReplacedError(
             f"somebody else set other modules meanwhile (version {agent.desired_version})",
             where=f"device {device_id!r}",

@@ -8,7 +8,7 @@ from typing import Any
 
 from manifestgen.cloud import Device, Twin
 from manifestgen.compare.diff import Change, diff
-from manifestgen.compare.merge import merge as merge_contents
+from manifestgen.compare.merge import merge as merge_manifests
 from manifestgen.errors import CloudError
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.twin import MAX_DESIRED_BYTES, size
@@ -92,17 +92,17 @@ def plan(manifest: Manifest, state: DeviceState, *, merge: bool = False) -> Plan
     kept: tuple[str, ...] = ()
     if merge:
         manifest, conflicts, kept = _merged(manifest, state)
-    changes = diff(state.content, manifest.content)
+    changes = diff(Manifest.of(state.content), manifest)
     warnings = (*conflicts, *_warnings(manifest, state, changes))
     return Plan(state.hub, device.id, manifest, changes, state.version, warnings, state.content, kept)
 
 
 def _merged(manifest: Manifest, state: DeviceState) -> tuple[Manifest, tuple[str, ...], tuple[str, ...]]:
     """The manifest with what only the device has; where the two disagree, in words; what is kept, by name."""
-    merged = merge_contents(manifest.content, state.content)
+    merged = merge_manifests(manifest, Manifest.of(state.content))
     entries = {
         name: entry
-        for name, entry in merged.content["modulesContent"].items()
+        for name, entry in merged.manifest.entries.items()
         # A twin that the file does not name is left alone by the hub; to send it would only raise its version.
         if name in manifest.entries or name in ("$edgeAgent", "$edgeHub")
     }

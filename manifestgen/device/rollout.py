@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from manifestgen.cloud import Twin
 from manifestgen.compare.normal import normal
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.reading import as_mapping
 from manifestgen.manifest.section import DESIRED
 
@@ -146,7 +147,7 @@ def _modules(agent: Twin, *, seen: bool) -> list[ModuleStatus]:
     """The modules that must run: edgeHub and the user's; edgeAgent is there if it reports."""
     result = []
     # What the agent reports is in one spelling, however what it shall run is spelt.
-    entries = normal({"modulesContent": {"$edgeAgent": {DESIRED: agent.desired}}})["modulesContent"]
+    entries = normal(Manifest.of_twins({"$edgeAgent": agent.desired})).entries
     desired = entries["$edgeAgent"][DESIRED]
     for section in ("systemModules", "modules"):
         reported = as_mapping(agent.reported.get(section))

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from manifestgen.device.plan import Plan
 from manifestgen.errors import InputError
-from manifestgen.project.files import PUBLIC, write_atomic
+from manifestgen.files import PUBLIC, write_atomic
 
 #: The key that tells a saved plan from a manifest, and the version of its format.
 MARK = "manifestgen_plan"

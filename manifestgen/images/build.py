@@ -13,23 +13,23 @@ from datetime import datetime, timezone
 
 from manifestgen import __version__
 from manifestgen.cloud import (
-    SHA256_PROPERTY,
     Build,
+    Builder,
     BuildRequest,
     BuildState,
     BuildStatus,
-    ImageBuilder,
     ModelRegistration,
+    ModelSource,
     RegisteredModel,
     Services,
 )
 from manifestgen.errors import FoundError, Interrupted, ManifestgenError, NotFoundError
+from manifestgen.project.builders import entry_of
 from manifestgen.project.inputs import inputs_hash, sha256_of
 from manifestgen.project.load import Project
 from manifestgen.project.lock import Lock, LockedImage, LockedModel, read, write
 from manifestgen.project.pending import Pending, Progress
-from manifestgen.project.score import check_inputs
-from manifestgen.project.sections import Model
+from manifestgen.project.sections import Image, Model
 
 _LOG_LINES = 20
 
@@ -97,17 +97,21 @@ def prepare(
         CloudError: the workspace refused something, or could not be reached.
         Interrupted: by Ctrl-C; the service goes on with what it was sent.
     """
+    if project.image is None or project.model is None:
+        raise ValueError("the project builds no image")
     try:
-        return _prepare(project, services, rebuild, patience, report, clock, sleep)
+        return _prepare(project, project.image, project.model, services, rebuild, patience, report, clock, sleep)
     except KeyboardInterrupt:
         raise Interrupted(
-            "interrupted; what was sent to Azure ML goes on there",
+            f"interrupted; what was sent to {entry_of(project.image).service} goes on there",
             fix="run the same command again: it goes on where this stopped",
         ) from None
 
 
 def _prepare(
     project: Project,
+    image: Image,
+    spec: Model,
     services: Services,
     rebuild: bool,
     patience: Patience,
@@ -115,11 +119,9 @@ def _prepare(
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> Prepared:
-    check_inputs(project)
     builder = services.builder
-    if project.model is None:
-        raise ValueError("the project builds no image")
-    model, known = _identify(project.model, builder)
+    builder.check_inputs(project)
+    model, known = _identify(spec, services.models)
     inputs = inputs_hash(project, known)
     locked = read(project)
     if locked is not None and locked.inputs == inputs and not rebuild:
@@ -130,12 +132,12 @@ def _prepare(
     progress = Progress(project.root)
     pending = progress.read(inputs)
     if model is None:
-        model = _register(project.model, known.sha256 or "", builder, report)
-    build, pending = _started(project, builder, model, inputs, progress, pending, report, rebuild=rebuild)
+        model = _register(spec, known.sha256 or "", services.models, report)
+    build, pending = _started(image, builder, model, inputs, progress, pending, report, rebuild=rebuild)
     status = _wait(builder, build, progress, pending, patience, report, clock, sleep)
     lock = Lock(
         model=LockedModel(name=model.name, version=model.version, sha256=known.sha256),
-        builder=build.builder,
+        builder=image.builder,
         image=status.reference,
         digest=_told_digest(status.reference, services, report),
         inputs=inputs,
@@ -180,31 +182,31 @@ def _digest(image: str, services: Services) -> str | None:
     return services.registry.digest(image, services.credentials({host: frozenset()}).get(host))
 
 
-def _identify(spec: Model, builder: ImageBuilder) -> tuple[RegisteredModel | None, LockedModel]:
+def _identify(spec: Model, models: ModelSource) -> tuple[RegisteredModel | None, LockedModel]:
     """The registered model that is meant; None with the content's hash where a file is to be registered first."""
     if spec.path is not None:
         return None, LockedModel(name=spec.name, sha256=sha256_of(spec.path))
-    model = builder.model(spec.name, spec.version)
+    model = models.find(spec.name, spec.version)
     return model, LockedModel(name=model.name, version=model.version)
 
 
-def _register(spec: Model, sha256: str, builder: ImageBuilder, report: Reporter) -> RegisteredModel:
+def _register(spec: Model, sha256: str, models: ModelSource, report: Reporter) -> RegisteredModel:
     """Register the model's file, unless the workspace has it under this name, with these tags and description."""
     assert spec.path is not None  # noqa: S101 - the caller has its hash
-    for known in builder.models(spec.name):
+    for known in models.list(spec.name):
         same_words = dict(known.tags) == dict(spec.tags) and known.description == spec.description
-        if known.properties.get(SHA256_PROPERTY) == sha256 and same_words:
+        if known.sha256 == sha256 and same_words:
             report.step(f"model {known.id} is registered already, reusing it")
             return known
     report.step(f"registering model {spec.name} from {spec.path.name}")
-    model = builder.register(ModelRegistration(spec.name, spec.path, sha256, spec.tags, spec.description))
+    model = models.register(ModelRegistration(spec.name, spec.path, sha256, spec.tags, spec.description))
     report.step(f"registered model {model.id}")
     return model
 
 
 def _started(
-    project: Project,
-    builder: ImageBuilder,
+    image: Image,
+    builder: Builder,
     model: RegisteredModel,
     inputs: str,
     progress: Progress,
@@ -214,44 +216,36 @@ def _started(
     rebuild: bool,
 ) -> tuple[Build, Pending]:
     """The build of these inputs: one that is under way already, or a new one."""
-    spec = project.image
-    if spec is None or spec.builder == "none" or not (spec.name and spec.entry_script and spec.conda_file):
-        raise ValueError("the project builds no image")
     if not pending.label:
         # The same inputs, the same tag: so an image can be found again by what it was made from. A rebuilt image needs
         # another, since devices do not pull a tag that they have.
         label = inputs[:12] + (datetime.now(timezone.utc).strftime("-%Y%m%d%H%M%S") if rebuild else "")
         pending = progress.write(pending, label=label)
     request = BuildRequest(
-        builder=spec.builder,
-        name=spec.name,
+        name=image.name or "",
         label=pending.label,
         model=model,
-        entry_script=spec.entry_script,
-        conda_file=spec.conda_file,
         inputs=inputs,
-        tags=spec.tags,
-        description=spec.description,
+        entry_script=image.entry_script,
+        conda_file=image.conda_file,
+        tags=image.tags,
+        description=image.description,
     )
     known = _pending_build(pending) or (None if rebuild else builder.find(request))
     if known is not None and _is_alive(builder, known):
         report.step("the image of these inputs is being built already, going on with it")
         build = known
     else:
-        report.step(f"building image {spec.name} with Azure ML ({spec.builder})")
+        report.step(f"building image {image.name} with {entry_of(image).service} ({image.builder})")
         build = builder.start(request)
-    return build, progress.write(pending, builder=build.builder, operation=build.operation, image=build.image)
+    return build, progress.write(pending, builder=image.builder, operation=build.operation, image=build.image)
 
 
 def _pending_build(pending: Pending) -> Build | None:
-    if not pending.operation:
-        return None
-    return Build(
-        "container-image" if pending.builder == "container-image" else "package", pending.operation, pending.image
-    )
+    return Build(pending.operation, pending.image) if pending.operation or pending.image else None
 
 
-def _is_alive(builder: ImageBuilder, build: Build) -> bool:
+def _is_alive(builder: Builder, build: Build) -> bool:
     """Whether a build that an earlier run started can still give an image."""
     try:
         return builder.status(build).state is not BuildState.FAILED
@@ -260,7 +254,7 @@ def _is_alive(builder: ImageBuilder, build: Build) -> bool:
 
 
 def _wait(
-    builder: ImageBuilder,
+    builder: Builder,
     build: Build,
     progress: Progress,
     pending: Pending,

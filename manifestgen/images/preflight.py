@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from manifestgen.cloud import Credential
+from manifestgen.cloud import Credential, Hub
 from manifestgen.cloud.distribution import Distribution, Platform, PullError, RemoteImage, Trouble, locate
 from manifestgen.errors import FoundError, InputError, ManifestgenError
 from manifestgen.manifest.credentials import RegistryCredential, match
@@ -137,6 +137,22 @@ def device_platform(reported: Mapping[str, Any]) -> Platform:
         "the device has not reported its platform yet",
         fix="give --platform, such as linux/arm64, or wait until its edgeAgent has run",
     )
+
+
+def platform_of(hub: Hub, device_id: str) -> Platform:
+    """The platform of a device.
+
+    Raises:
+        NotFoundError: the hub has no such device.
+        InputError: the device has not reported its platform yet.
+    """
+    hub.device(device_id)  # an unknown device is a clearer error than its unknown edgeAgent
+    agent = hub.module_twin(device_id, "$edgeAgent")
+    try:
+        return device_platform(agent.reported if agent is not None else {})
+    except InputError as error:
+        error.where = f"device {device_id!r}"
+        raise
 
 
 def _pull(

@@ -8,14 +8,14 @@ only Docker knows are those of the Engine API 1.41 (`POST /containers/create`).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from manifestgen.manifest import newtonsoft
 from manifestgen.manifest.reading import INT64, enum_member, integer, is_blank, is_null
+from manifestgen.manifest.value import Value
 
 
 class Shape(Struct, frozen=True, dict=True):
@@ -199,8 +199,7 @@ class TypeProblem(Struct, frozen=True):
     message: str
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(Value, frozen=True, dict=True):
     """createOptions that are read.
 
     Attributes:
@@ -210,7 +209,9 @@ class Options:
         error_offset: where in the text.
     """
 
-    data: dict[str, Any] = field(default_factory=dict, repr=False)
+    _hidden: ClassVar[frozenset[str]] = frozenset({"data"})
+
+    data: dict[str, Any] = field(default_factory=dict)
     problems: tuple[TypeProblem, ...] = ()
     error: str = ""
     error_offset: int = 0

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from manifestgen.manifest.image import registry_host
 from manifestgen.secret import Secret
 
 
-@dataclass(frozen=True)
-class RegistryCredential:
+class RegistryCredential(Struct, frozen=True):
     """An entry of `registryCredentials`.
 
     Attributes:

@@ -1,16 +1,16 @@
-"""A file's text becomes a document: its value, the manifest in it, and the place of everything in the text."""
+"""A document: what `check` looks at. Made from a file's text, whose lines it knows, or from a value, which has none."""
 
 from __future__ import annotations
 
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from manifestgen.errors import InputError
 from manifestgen.manifest import json_text, placeholder
@@ -18,6 +18,7 @@ from manifestgen.manifest.json_error import JsonError
 from manifestgen.manifest.json_text import Duplicate, Span
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.twin import Shape, shape
+from manifestgen.manifest.value import Value
 
 _NO_SPAN: Final[Mapping[str, Span]] = {}
 _TEMPLATE_NAME: Final = r"(?i)template|\.(j2|jinja2?|tmpl|tpl|mustache)$"
@@ -40,13 +41,12 @@ class Position(Struct, frozen=True):
     offset: int
 
 
-@dataclass(frozen=True)
-class Document:
-    """A file that may hold a deployment manifest.
+class Document(Value, frozen=True, dict=True):
+    """A file, or a value, that may be a deployment manifest.
 
     Attributes:
         name: the file's name, for messages.
-        text: as given, without a byte order mark.
+        text: as given, without a byte order mark; empty if it was made from a value.
         kind: what it is.
         data: its value; None if it is not JSON.
         manifest: None if there is none in it.
@@ -59,10 +59,12 @@ class Document:
         shape: what counting its keys and numbers gave.
     """
 
+    _hidden: ClassVar[frozenset[str]] = frozenset({"text", "data", "_json"})
+
     name: str
-    text: str = field(repr=False)
+    text: str
     kind: Kind
-    data: Any = field(default=None, repr=False)
+    data: Any = None
     manifest: Manifest | None = None
     error: JsonError | None = None
     encoding: str = "utf-8"
@@ -70,7 +72,26 @@ class Document:
     placeholders: tuple[str, ...] = ()
     leftover: bool = False
     shape: Shape | None = None
-    _json: str = field(default="", repr=False)
+    _json: str = ""
+
+    @property
+    def has_text(self) -> bool:
+        """Whether it was read from a text; if not, places in it have a JSON Pointer and no line."""
+        return bool(self.text) or self.error is not None
+
+    def counts_at_most(self, limit: int) -> bool:
+        """Whether its length alone shows that no twin in it counts more than `limit` bytes.
+
+        IoT Hub counts eight bytes for a number, however short it is written, and at most its text for all else.
+        """
+        if not self.text or self.shape is None:
+            return False
+        return len(self.text) + 8 * self.shape.numbers <= limit and self.text.isascii()
+
+    @property
+    def _bare(self) -> bool:
+        """Whether it had placeholders outside strings, so that its text is not JSON."""
+        return self._json != self.text
 
     def spans(self, pointers: Iterable[str]) -> Mapping[str, Span]:
         """Where values stand in the text; for a pointer to nothing, ask for the one of its parent."""
@@ -148,6 +169,42 @@ def read(source: str | bytes, name: str = "", *, layered: bool = False) -> Docum
     return _of_value(text, name, data, encoding, layered=layered)
 
 
+def of_data(data: Any, name: str = "") -> Document:
+    """A document from plain JSON data, which has no text and so no lines.
+
+    Args:
+        data: what `read` would find in a file.
+        name: for messages.
+    """
+    try:
+        return of_manifest(Manifest.of(data), name)
+    except InputError:
+        return Document(name, "", Kind.NOT_A_MANIFEST, data, shape=shape(data))
+
+
+def of_manifest(manifest: Manifest, name: str = "") -> Document:
+    """A document from a manifest, which has no text and so no lines.
+
+    Args:
+        manifest: its pointers are those into `manifest.data`.
+        name: for messages.
+    """
+    return _of_manifest(manifest, Document(name, "", Kind.MANIFEST, manifest.data), _places(manifest))
+
+
+def with_data(document: Document, data: Any, *, layered: bool = False) -> Document:
+    """The document of a manifest after values in it were replaced; places stay those of its text.
+
+    Args:
+        document: of a manifest.
+        data: the same keys and items; other values.
+        layered: read it as a layered deployment whatever its keys are.
+    """
+    manifest = Manifest.of(data, layered=True if layered else None)
+    filled = replace(document, data=data, shape=None)
+    return _of_manifest(manifest, filled, _places(manifest, bare=filled._bare))
+
+
 def _not_json(text: str, name: str, error: JsonError, encoding: str, *, layered: bool) -> Document:
     filled = placeholder.fill(text)
     if filled is not None:
@@ -169,34 +226,43 @@ def _of_value(text: str, name: str, data: Any, encoding: str, *, layered: bool, 
     doubled: tuple[Duplicate, ...] = ()
     if json_text.maybe_duplicates(json_, found.keys):
         doubled = tuple(json_text.duplicates(json_))
+    document = Document(
+        name, text, Kind.NOT_A_MANIFEST, data, encoding=encoding, duplicates=doubled, shape=found, _json=json_
+    )
     try:
         manifest = Manifest.of(data, layered=True if layered else None)
     except InputError:
-        return Document(
-            name, text, Kind.NOT_A_MANIFEST, data, encoding=encoding, duplicates=doubled, shape=found, _json=json_
-        )
-    places = list(placeholder.places(manifest)) if placeholder.possible(json_) else []
-    if filled is not None:
-        places += [pointer for pointer in placeholder.fillers(data) if pointer not in places]
+        return document
+    places: list[str] = []
+    if filled is not None or placeholder.possible(json_):
+        places = _places(manifest, bare=filled is not None)
+    return _of_manifest(manifest, document, places)
+
+
+def _places(manifest: Manifest, *, bare: bool = False) -> list[str]:
+    """JSON Pointers to the placeholders in a manifest; with `bare` also to those that stood outside strings."""
+    places = list(placeholder.places(manifest))
+    if bare:
+        places += [pointer for pointer in placeholder.fillers(manifest.data) if pointer not in places]
+    return places
+
+
+def _of_manifest(manifest: Manifest, document: Document, places: list[str]) -> Document:
     if places == ["/$schema-template"]:
         # A template in which nothing is left to fill in is a manifest.
         places = []
-    intended = filled is not None or re.search(_TEMPLATE_NAME, name) is not None or _intended(manifest, places)
+    named = document.has_text and re.search(_TEMPLATE_NAME, document.name) is not None
+    intended = document._bare or named or _intended(manifest, places)
     if places and intended:
         places += [pointer for pointer in placeholder.dependent(manifest) if pointer not in places]
     kind = Kind.TEMPLATE if places else Kind.LAYERED if manifest.layered else Kind.MANIFEST
-    return Document(
-        name,
-        text,
-        kind,
-        data,
-        manifest,
-        encoding=encoding,
-        duplicates=doubled,
+    return replace(
+        document,
+        kind=kind,
+        manifest=manifest,
         placeholders=tuple(places),
         leftover=bool(places) and not intended,
-        shape=found,
-        _json=json_,
+        shape=document.shape or shape(document.data),
     )
 
 

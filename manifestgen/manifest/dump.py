@@ -9,13 +9,12 @@ from typing import Any
 def dump(data: Any) -> str:
     """Readable JSON: two spaces a level, keys in the order given, characters as they are, a line feed at the end.
 
-    Lone surrogates, which JSON can name and no encoding has, are written as the escapes that they came from.
+    Lone surrogates are escaped, see `encodable`.
 
     Raises:
         ValueError: for NaN and the infinities, which JSON does not have.
     """
-    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+    return encodable(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def compact(data: Any) -> str:
@@ -25,3 +24,8 @@ def compact(data: Any) -> str:
         ValueError: for NaN and the infinities, which JSON does not have.
     """
     return json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def encodable(text: str) -> str:
+    """The text with lone surrogates escaped as JSON escapes them: JSON can name them, and no encoding has them."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

@@ -180,7 +180,7 @@ def _descend(text: str, at: int, path: str, wanted: dict[str, Any], found: dict[
     if text[at] == "[":
         return _descend_list(text, at, path, wanted, found, depth)
     behind = at + 1
-    match = _MEMBER.match
+    match = re.compile(_MEMBER).match
     while member := match(text, behind):
         behind = member.end()
         key = member[1]
@@ -251,7 +251,7 @@ def _descend_list(text: str, at: int, path: str, wanted: dict[str, Any], found: 
 
 # A member of an object up to its value, and with it if that is a text or a word: the comma before it, the key between
 # its quotes (group 1), the value (group 2).
-_MEMBER: Final = re.compile(
+_MEMBER: Final = (
     r'[ \t\n\r]*,?[ \t\n\r]*"([^"\\]*(?:\\.[^"\\]*)*)"[ \t\n\r]*:[ \t\n\r]*'
     r'("[^"\\]*(?:\\.[^"\\]*)*"|[^ \t\n\r"{\[,}]+)?'
 )
@@ -267,12 +267,12 @@ def _skip_space(text: str, offset: int) -> int:
     return match.end() if match else offset
 
 
-_SCALAR: Final = re.compile(r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"|[^\s,\]}\[{:"]+')
+_SCALAR: Final = r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"|[^\s,\]}\[{:"]+'
 
 
 def extent(text: str, value: int) -> int:
     """Length of the text, number or word that begins at `value`; 1 for an object or a list."""
-    match = _SCALAR.match(text, value)
+    match = re.compile(_SCALAR).match(text, value)
     return match.end() - value if match else 1
 
 

@@ -8,8 +8,9 @@ with that manifest is wrong with the piece, whatever the base.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.pointer import escape, split
@@ -40,8 +41,7 @@ _ENTRIES: Final[tuple[tuple[Path, Mapping[str, Any]], ...]] = (
 )
 
 
-@dataclass(frozen=True)
-class Completed:
+class Completed(Struct, frozen=True):
     """A layer in a manifest without a fault of its own.
 
     Attributes:

@@ -6,9 +6,10 @@ Reading is tolerant. A part that is malformed is passed over here; the rule that
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
+
+from msgspec import Struct
 
 from manifestgen.errors import InputError
 from manifestgen.manifest import container, create_options
@@ -17,7 +18,7 @@ from manifestgen.manifest.credentials import RegistryCredential
 from manifestgen.manifest.module import Module, module_of
 from manifestgen.manifest.pointer import escape
 from manifestgen.manifest.reading import as_text
-from manifestgen.manifest.section import Part, Section, child, section_of
+from manifestgen.manifest.section import DESIRED, Part, Section, child, section_of
 from manifestgen.manifest.value import Value
 from manifestgen.secret import Secret
 
@@ -32,7 +33,7 @@ class RouteEntry(Value, frozen=True):
         value: the entry as it is written, a text or an object.
     """
 
-    _unseen: ClassVar[frozenset[str]] = frozenset({"value"})
+    _hidden: ClassVar[frozenset[str]] = frozenset({"value"})
 
     name: str
     pointer: str
@@ -41,8 +42,7 @@ class RouteEntry(Value, frozen=True):
     entry_pointer: str = ""
 
 
-@dataclass(frozen=True, eq=False)
-class Manifest:
+class Manifest(Struct, frozen=True, eq=False, dict=True):
     """A deployment manifest.
 
     Equality is that of `content`. Its repr names modules only, since the rest may hold passwords.
@@ -53,16 +53,15 @@ class Manifest:
         layered: whether it is a layered deployment: no whole `$edgeAgent`, and keys such as
             `properties.desired.modules.NAME`.
         data: the file's value as given.
-        kept: what was worked out about it, for whoever asks next.
+        cache: derived values, by name.
     """
 
     content: Mapping[str, Any]
     base: str = "/modulesContent"
     layered: bool = False
     data: Any = None
-    kept: dict[str, Any] = field(default_factory=dict)
-    _sections: Mapping[str, Section] = field(default_factory=dict)
-    _modules: tuple[Module, ...] = ()
+    cache: dict[str, Any] = {}
+    _only: Module | None = None
 
     @classmethod
     def of(cls, data: Any, *, layered: bool | None = None) -> Manifest:
@@ -83,27 +82,38 @@ class Manifest:
                 fix='a manifest has the form {"modulesContent": {"$edgeAgent": {…}, "$edgeHub": {…}}}',
             )
         entries: Mapping[str, Any] = found.value
-        sections = {name: section_of(entry, f"{found.pointer}/{escape(name)}") for name, entry in entries.items()}
         if layered is None:
-            agent = sections.get("$edgeAgent")
-            layered = (agent is None or agent.whole is None) and any(
-                path for section in sections.values() for path, _ in section.pieces
-            )
-        modules = _modules(sections.get("$edgeAgent", Section()))
+            layered = _is_layered(entries)
         content = data if found.pointer == "/modulesContent" and len(data) == 1 else {"modulesContent": entries}
-        return cls(content, found.pointer, layered, data, _sections=sections, _modules=modules)
+        return cls(content, found.pointer, layered, data)
+
+    @classmethod
+    def of_twins(cls, twins: Mapping[str, Any]) -> Manifest:
+        """A manifest that sets the whole desired properties of module twins.
+
+        Args:
+            twins: desired properties by module id, `$edgeAgent` and `$edgeHub` among them.
+        """
+        return cls.of({"modulesContent": {name: {DESIRED: desired} for name, desired in twins.items()}})
 
     @classmethod
     def of_module(cls, name: str, data: Any, *, system: bool = False) -> Manifest:
         """A manifest of one module alone, whose pointers begin at the module."""
-        module = module_of(Part(name, "", data), system=system)
-        return cls({"modulesContent": {}}, "", _modules=(module,) if module else ())
+        return cls({"modulesContent": {}}, "", _only=module_of(Part(name, "", data), system=system))
 
     @property
     def entries(self) -> Mapping[str, Any]:
         """What is set for each module twin, by its name: `$edgeAgent`, `$edgeHub` and the modules."""
         entries: Mapping[str, Any] = self.content["modulesContent"]
         return entries
+
+    @cached_property
+    def _sections(self) -> Mapping[str, Section]:
+        return {name: section_of(entry, f"{self.base}/{escape(name)}") for name, entry in self.entries.items()}
+
+    @cached_property
+    def _modules(self) -> tuple[Module, ...]:
+        return (self._only,) if self._only is not None else _modules(self.agent)
 
     @property
     def agent(self) -> Section:
@@ -219,6 +229,14 @@ def locate(data: Any) -> Part | None:
                 if name in outer:
                     return Part(name, f"{base}/{name}", outer[name])
     return None
+
+
+def _is_layered(entries: Mapping[str, Any]) -> bool:
+    """Whether no entry sets all of `$edgeAgent`, and one sets a part of a twin."""
+    agent = entries.get("$edgeAgent")
+    if isinstance(agent, dict) and DESIRED in agent:
+        return False
+    return any(key.startswith(f"{DESIRED}.") for entry in entries.values() if isinstance(entry, dict) for key in entry)
 
 
 def _object(part: Part | None) -> Mapping[str, Any] | None:

@@ -29,7 +29,7 @@ class Module(Value, frozen=True):
         image: None if there is none or edgeAgent refuses it.
     """
 
-    _unseen: ClassVar[frozenset[str]] = frozenset({"data", "settings", "_odd"})
+    _hidden: ClassVar[frozenset[str]] = frozenset({"data", "settings", "_odd"})
 
     name: str
     pointer: str

@@ -24,7 +24,7 @@ class Part(Value, frozen=True):
         value: plain JSON.
     """
 
-    _unseen: ClassVar[frozenset[str]] = frozenset({"value"})
+    _hidden: ClassVar[frozenset[str]] = frozenset({"value"})
 
     name: str
     pointer: str

@@ -1,4 +1,4 @@
-"""Values that are cheap to define and to make, and whose repr leaves out what may be long or secret."""
+"""A Struct that hides fields from its repr: those that may be long, or hold a secret."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from msgspec import Struct
 
 
 class Value(Struct, frozen=True):
-    """A value whose repr shows all of its fields but some."""
+    """A Struct whose repr leaves out the fields named in `_hidden`."""
 
-    _unseen: ClassVar[frozenset[str]] = frozenset()
+    _hidden: ClassVar[frozenset[str]] = frozenset()
 
-    def _seen(self) -> list[tuple[str, Any]]:
-        return [(name, getattr(self, name)) for name in self.__struct_fields__ if name not in self._unseen]
+    def _shown(self) -> list[tuple[str, Any]]:
+        return [(name, getattr(self, name)) for name in self.__struct_fields__ if name not in self._hidden]
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._seen())})"
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self._shown())})"

@@ -2,7 +2,7 @@
 
 `load` reads a project file. The modules: `sections` what may stand in it, `lock` the lock file, `inputs` the hashes of
 what an image is made from, `score` the checks of entry script and conda file, `values` the values of a rendering,
-`credentials` registry credentials from the environment or a file, `files` reading and atomic writing.
+and the section `registry` is in `manifestgen.credentials`.
 """
 
 from manifestgen.project.load import FILE_NAME, Project, load

@@ -10,8 +10,8 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from manifestgen.errors import InputError
+from manifestgen.files import read_text
 from manifestgen.project import source
-from manifestgen.project.files import read_text
 from manifestgen.project.source import Source
 
 # `$${env:X}` is the text `${env:X}`. Another `${…}` is none of ours: a manifest's own placeholders look like it.

@@ -49,22 +49,23 @@ def inputs_hash(project: Project, model: LockedModel) -> str:
         InputError: the entry script or the conda file is missing or not readable.
     """
     image, section = project.image, project.model
-    if image is None or section is None or image.entry_script is None or image.conda_file is None:
+    if image is None or section is None or not image.builds:
         raise ValueError("the project builds no image")
     identity: list[Any] = [model.name, model.version]
     if model.sha256 is not None:
         identity = [model.name, model.sha256, sorted(section.tags.items()), section.description]
-    return _of_data(
-        {
-            "model": identity,
-            "builder": image.builder,
-            "name": image.name,
-            "entry_script": [image.entry_script.name, sha256_of(image.entry_script)],
-            "conda_file": sha256_of(image.conda_file),
-            "tags": sorted(image.tags.items()),
-            "description": image.description,
-        }
-    )
+    data: dict[str, Any] = {
+        "model": identity,
+        "builder": image.builder,
+        "name": image.name,
+        "tags": sorted(image.tags.items()),
+        "description": image.description,
+    }
+    if image.entry_script is not None:
+        data["entry_script"] = [image.entry_script.name, sha256_of(image.entry_script)]
+    if image.conda_file is not None:
+        data["conda_file"] = sha256_of(image.conda_file)
+    return _of_data(data)
 
 
 def _of_file(path: Path) -> str:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from manifestgen.credentials import section as registry_section
+from manifestgen.credentials.section import RegistrySection
+from manifestgen.credentials.source import Registry, Settings
+from manifestgen.credentials.sources import SOURCES
 from manifestgen.errors import InputError
-from manifestgen.project import source
+from manifestgen.files import read_text
+from manifestgen.hub_name import hub_identity, is_device_name
+from manifestgen.project import builders, source
 from manifestgen.project.expansion import Expansion, expand
-from manifestgen.project.files import read_text
-from manifestgen.project.registry import check_registry
 from manifestgen.project.sections import (
     Check,
     HubSection,
@@ -24,8 +27,6 @@ from manifestgen.project.sections import (
     ManifestSection,
     Model,
     ProjectFile,
-    Registry,
-    Section,
     Target,
     Workspace,
 )
@@ -34,11 +35,11 @@ from manifestgen.secret import Secret
 
 FILE_NAME: Final = "manifestgen.yaml"
 
-_SECTIONS: Final[Mapping[str, type[Section]]] = {
+_SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "workspace": Workspace,
     "model": Model,
     "image": Image,
-    "registry": Registry,
+    "registry": RegistrySection,
     "manifest": ManifestSection,
     "hub": HubSection,
     "target": Target,
@@ -66,12 +67,7 @@ _WORDS: Final = {
 _PATTERN_FIXES: Final[Mapping[source.Path, str]] = {
     ("image", "name"): "use lower-case letters and digits, with '.', '_', '-' or '/' between them",
     ("manifest", "module"): "use 2 to 128 letters, digits, '-' and '_', a letter or digit first",
-    ("registry", "token"): "use 5 to 50 letters, digits and '-'",
-    ("registry", "vault"): (
-        "write the vault's name (3 to 24 letters, digits and '-'), or its URI, such as https://NAME.vault.azure.cn"
-    ),
-    ("registry", "name"): "write the secret's name alone: letters, digits and '-', at most 127",
-    ("registry", "username_secret"): "write the secret's name alone: letters, digits and '-', at most 127",
+    **{("registry", key): fix for of in SOURCES.values() for key, fix in of.fixes.items()},
     ("manifest", "runtime"): 'write an image tag, such as "1.6"',
     ("target", "deployment"): "use at most 128 lower-case letters, digits and - : + % _ # * ? ! ( ) , = @ ; '",
     ("hub", "host"): (
@@ -83,8 +79,7 @@ _PATTERN_FIXES: Final[Mapping[source.Path, str]] = {
 _NEVER_QUOTED: Final = (("hub", "host"),)
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(msgspec.Struct, frozen=True):
     """A project file that was read: its sections, None where it has none. Paths in them are absolute.
 
     Attributes:
@@ -104,6 +99,40 @@ class Project:
     target: Target | None = None
     check: Check | None = None
     file_texts: tuple[Secret, ...] = ()
+
+    @property
+    def builds(self) -> bool:
+        """Whether manifestgen builds the project's image."""
+        return self.image is not None and self.image.builds
+
+    def built_by(self, builder: str | None) -> Project:
+        """The project with another builder in place of the one that its file names; None keeps that one.
+
+        Raises:
+            InputError: it builds no image, or its file lacks what that builder needs.
+        """
+        if self.image is None or not self.image.builds:
+            raise InputError(
+                "the project builds no image",
+                where=str(self.path),
+                fix=f"give its 'image' section a builder ({', '.join(builders.BUILDERS)}) and what that needs",
+            )
+        image = msgspec.structs.replace(self.image, builder=builder or self.image.builder)
+        try:
+            builders.check_image(image, self.model)
+        except InputError as error:
+            raise InputError(error.what, where=str(self.path), fix=error.fix) from None
+        return msgspec.structs.replace(self, image=image)
+
+    @property
+    def registry_settings(self) -> Settings:
+        """What the project says about registry credentials; the defaults where it says nothing."""
+        return Settings(
+            registry=self.registry or RegistrySection(),
+            file=str(self.path),
+            module=(self.manifest or ManifestSection()).module,
+            builds=self.builds,
+        )
 
 
 def load(path: Path, environ: Mapping[str, str] | None = None) -> Project:
@@ -192,7 +221,7 @@ def _refuse_unknown_keys(document: Source, path: source.Path, data: Any, kind: A
     if get_origin(kind) is dict:
         for key, value in data.items():
             _refuse_unknown_keys(document, (*path, key), value, get_args(kind)[1])
-    elif isinstance(kind, type) and issubclass(kind, Section):
+    elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         kinds = get_type_hints(kind, include_extras=True)
         for key, value in data.items():
             _refuse_unknown_key(document, (*path, key), tuple(kinds))
@@ -250,7 +279,7 @@ def _refusal(document: Source, expansion: Expansion, message: str) -> InputError
     if "matching regex" in what or "length" in what:
         return _wrong_text(document, expansion, path, name, where)
     if what.startswith("Invalid enum value"):
-        return _wrong_choice(document, path, name, where)
+        return _wrong_choice(document, path, name, where, _choices(path))
     bound = re.fullmatch(r"Expected `int[^`]*` ([<>]=) (-?\d+)", what)
     if bound:
         least = "at least" if bound.group(1) == ">=" else "at most"
@@ -273,11 +302,10 @@ def _wrong_text(document: Source, expansion: Expansion, path: source.Path, name:
     return InputError(f"{name}{quoted} has a form that is not allowed", where=where, fix=fix)
 
 
-def _wrong_choice(document: Source, path: source.Path, name: str, where: str) -> InputError:
+def _wrong_choice(document: Source, path: source.Path, name: str, where: str, choices: tuple[str, ...]) -> InputError:
     seen = _at(document.data, path)
     if path == ("version",):
         return InputError(f"version {seen} of the project file is not known", where=where, fix="write 'version: 1'")
-    choices = _choices(path)
     near = _nearest(str(seen).replace("_", "-"), choices)
     fix = f"did you mean '{near}'?" if near else f"write one of: {', '.join(choices)}"
     return InputError(f"{name} is '{seen}'", where=where, fix=fix)
@@ -350,25 +378,15 @@ def _check_image(document: Source, sections: ProjectFile) -> None:
     image = sections.image
     if image is None:
         return
-    where = document.where(("image",), key=True)
-    if image.builder == "none":
-        if image.reference is None:
-            fix = "add 'reference: HOST/REPOSITORY:TAG', or choose a builder"
-            raise InputError("image.builder is none and image.reference is missing", where=where, fix=fix)
-        return
-    if image.reference is not None:
+    if image.builder not in builders.choices():
+        path = ("image", "builder")
+        raise _wrong_choice(document, path, "image.builder", document.where(path), builders.choices())
+    try:
+        builders.check_image(image, sections.model)
+    except InputError as error:
         raise InputError(
-            f"image.reference is given, and image.builder is {image.builder}",
-            where=document.where(("image", "reference"), key=True),
-            fix="write 'builder: none' to use this image, or remove the reference to build one",
-        )
-    for key in ("name", "entry_script", "conda_file"):
-        if getattr(image, key) is None:
-            fix = f"add '{key}: …' under 'image', or write 'builder: none' and a reference"
-            raise InputError(f"image.{key} is missing; builder {image.builder} needs it", where=where, fix=fix)
-    if sections.model is None:
-        fix = "add the section 'model' with the model's name"
-        raise InputError(f"builder {image.builder} needs a model", where=where, fix=fix)
+            error.what, where=document.where(tuple(error.where.split(".")), key=True), fix=error.fix
+        ) from None
 
 
 def _check_others(document: Source, sections: ProjectFile) -> None:
@@ -380,7 +398,13 @@ def _check_others(document: Source, sections: ProjectFile) -> None:
             where = document.where(("workspace",), key=True)
             raise InputError("the workspace is named by halves or twice", where=where, fix=fix)
     if registry is not None:
-        check_registry(document, registry)
+        registry_section.check(registry, lambda *keys: document.where(("registry", *keys), key=True))
+    if sections.hub is not None and is_device_name(sections.hub.host):
+        raise InputError(
+            f"{sections.hub.host} is the hub's name for devices only",
+            where=document.where(("hub", "host")),
+            fix=f"write {hub_identity(sections.hub.host)}, or the hub's name with '.service.' in it",
+        )
     if target is not None:
         _check_target(document.where(("target",), key=True), target)
 

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
 from manifestgen.errors import InputError
-from manifestgen.project.files import read_text, write_atomic
+from manifestgen.files import read_text, write_atomic
 from manifestgen.project.load import Project
+from manifestgen.project.sections import NONE
 
 FILE_NAME: Final = "manifestgen.lock.json"
 _FORMAT: Final = 1
@@ -50,6 +51,7 @@ class Lock(Struct, frozen=True, kw_only=True):
     """What the last build made, and what the images of the last manifest were.
 
     Attributes:
+        builder: of `builders.BUILDERS` when it was written, or `sections.NONE`.
         images: of the manifest that was last pinned or deployed, by the image as it is named, with its tag.
         image: the reference, `login-server/repository:tag`.
         digest: `sha256:…` of the image, where its registry told it.
@@ -59,7 +61,7 @@ class Lock(Struct, frozen=True, kw_only=True):
         manifestgen: version that wrote the file.
     """
 
-    builder: Literal["package", "container-image", "none"]
+    builder: str
     image: str
     inputs: str
     built_at: str
@@ -122,12 +124,11 @@ def record(project: Project, images: Mapping[str, LockedImage], manifestgen: str
     """
     lock = read(project)
     if lock is None:
-        image = project.image
-        if image is not None and image.builder != "none":
+        if project.builds:
             return
-        reference = (image.reference if image is not None else None) or ""
-        lock = Lock(builder="none", image=reference, inputs="", built_at="", manifestgen=manifestgen)
-    if lock.builder == "none" and project.image is not None:
+        reference = (project.image.reference if project.image is not None else None) or ""
+        lock = Lock(builder=NONE, image=reference, inputs="", built_at="", manifestgen=manifestgen)
+    if lock.builder == NONE and project.image is not None:
         lock = msgspec.structs.replace(lock, image=project.image.reference or "")
     kept = msgspec.structs.replace(lock, images=dict(images))
     if kept != lock:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from manifestgen.errors import InputError
-from manifestgen.project.files import PUBLIC, write_atomic
+from manifestgen.files import PUBLIC, write_atomic
 
 _FOLDER = ".manifestgen"
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from manifestgen.project.sections import ProjectFile
+from manifestgen.project.builders import BUILDERS, choices
+from manifestgen.project.sections import NONE, ProjectFile
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -19,4 +20,17 @@ def json_schema() -> dict[str, Any]:
     (root,), definitions = msgspec.json.schema_components(
         [ProjectFile], schema_hook=lambda _: {"type": "string", "minLength": 1}, ref_template="#/$defs/{name}"
     )
+    _add_builders(definitions["Image"])
     return {"$schema": _DIALECT, "title": "manifestgen project file", **root, "$defs": definitions}
+
+
+def _add_builders(image: dict[str, Any]) -> None:
+    """Give `image.builder` its values and what they mean."""
+    meanings = [f"{name}: {entry.summary}, for {', '.join(entry.platforms)}." for name, entry in BUILDERS.items()]
+    meanings.append(f"{NONE}: the image is there already, see reference.")
+    default = image["properties"]["builder"]["default"]
+    image["properties"]["builder"] = {
+        "description": " ".join(meanings),
+        "enum": sorted(choices()),
+        "default": default,
+    }

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from manifestgen.errors import InputError
+from manifestgen.files import read_text
 from manifestgen.project import source
-from manifestgen.project.files import read_text
 from manifestgen.project.load import Project
 
 _SIGNATURES = {"init": "def init():", "run": "def run(input_data):"}
@@ -26,7 +26,7 @@ def check_inputs(project: Project) -> None:
     if image is None:
         fix = "add the section 'image'"
         raise InputError("the project has no image to build", where=str(project.path), fix=fix)
-    if image.builder == "none":
+    if not image.builds:
         return
     model = project.model
     if model is not None and model.path is not None and not model.path.exists():

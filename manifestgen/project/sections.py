@@ -5,9 +5,14 @@ absolute once a project is loaded.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, field
+
+from manifestgen.credentials.section import RegistrySection
+
+#: The `image.builder` of an image that is built elsewhere.
+NONE: Final = "none"
 
 Text = Annotated[str, Meta(min_length=1)]
 Tags = Annotated[
@@ -50,13 +55,8 @@ class Model(Section, frozen=True):
 class Image(Section, frozen=True):
     """The model image: how it is built, or the reference of one that comes from elsewhere."""
 
-    builder: Annotated[
-        Literal["package", "container-image", "none"],
-        Meta(
-            description="package: Model.package of Azure ML. container-image: its deprecated predecessor. "
-            "none: the image is there already, see reference."
-        ),
-    ] = "package"
+    # Its values are those of `builders.BUILDERS` and NONE; `load` and the JSON Schema take them from there.
+    builder: Annotated[str, Meta(description="Who builds the image.")] = "package"
     name: Annotated[
         Annotated[str, Meta(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$", max_length=255)]
         | None,
@@ -75,103 +75,10 @@ class Image(Section, frozen=True):
         Meta(description="With builder none: the image.", examples=["acme.azurecr.io/scorer:1.4.2"]),
     ] = None
 
-
-Source = Literal["admin", "token", "env", "file", "keyvault"]
-
-SecretName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,127}$")]
-_USERNAME = "User name, as a text: the one of a token or a robot account is no secret."
-_USERNAME_SECRET = "Name of the secret that holds the user name, in place of username."  # noqa: S105 - a description
-
-
-class VaultLogin(Section, frozen=True):
-    """What a key vault holds of a registry's login: the password, and the user name unless it stands here."""
-
-    name: Annotated[
-        SecretName, Meta(description="Name of the secret that holds the password.", examples=["hub-pull-pwd"])
-    ]
-    username: Annotated[Text | None, Meta(description=_USERNAME)] = None
-    username_secret: Annotated[SecretName | None, Meta(description=_USERNAME_SECRET)] = None
-
-
-class KeyVault(Section, frozen=True):
-    """The key vault of the source keyvault, and which of its secrets are the registries' logins."""
-
-    vault: Annotated[
-        Annotated[
-            str,
-            Meta(
-                pattern=r"^(https://)?[A-Za-z](-?[A-Za-z0-9]){2,23}"
-                r"(\.vault\.[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*)?/?$"
-            ),
-        ],
-        Meta(
-            description="Name of the vault, or its URI where it is in another cloud than the login.",
-            examples=["contoso-edge", "https://contoso-edge.vault.azure.cn"],
-        ),
-    ]
-    name: Annotated[
-        SecretName | None,
-        Meta(
-            description="Name of the secret that holds the password, for the one registry that is not in secrets.",
-            examples=["acme-pull-pwd"],
-        ),
-    ] = None
-    username: Annotated[Text | None, Meta(description=_USERNAME)] = None
-    username_secret: Annotated[SecretName | None, Meta(description=_USERNAME_SECRET, examples=["acme-pull-usr"])] = None
-    secrets: Annotated[
-        dict[Text, VaultLogin],
-        Meta(
-            description="Registry host, as images name it, to its own secrets, where several registries have this "
-            "source.",
-            examples=[{"docker.io": {"name": "hub-pull-pwd", "username": "contosobot"}}],
-        ),
-    ] = field(default_factory=dict)
-
-
-class Registry(Section, frozen=True):
-    """What a device logs in to the registries of its images with."""
-
-    credentials: Annotated[
-        Source,
-        Meta(
-            description="Source of the credentials of every registry that is not in sources. admin: the admin user of "
-            "an Azure container registry. token: a token of it that may only pull the manifest's repositories. env: "
-            "the variables ACR_USERNAME_<NAME> and ACR_PASSWORD_<NAME>. file: a mounted file. keyvault: secrets of an "
-            "Azure key vault."
-        ),
-    ] = "admin"
-    sources: Annotated[
-        dict[Text, Source],
-        Meta(
-            description="Registry host, as images name it, to its source. Docker Hub is docker.io. A registry that is "
-            "named here gets a credential although it is one of the public ones.",
-            examples=[{"acme.azurecr.io": "token", "docker.io": "env"}],
-        ),
-    ] = field(default_factory=dict)
-    file: Annotated[
-        Path | None,
-        Meta(
-            description="For the source file: a Docker config.json, or lines ACR_USERNAME_<NAME>=… and "
-            "ACR_PASSWORD_<NAME>=…"
-        ),
-    ] = None
-    keyvault: Annotated[KeyVault | None, Meta(description=KeyVault.__doc__)] = None
-    token: Annotated[
-        Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{5,50}$")] | None,
-        Meta(
-            description="For the source token: its name; left out, manifestgen- and the name of the module that runs "
-            "the model image.",
-            examples=["manifestgen-hall-3"],
-        ),
-    ] = None
-    days: Annotated[
-        Annotated[int, Meta(ge=1, le=3650)],
-        Meta(description="Days after which a token's password expires, counted from when it is made."),
-    ] = 90
-    warn_days: Annotated[
-        Annotated[int, Meta(ge=0, le=3650)],
-        Meta(description="Warn when a password of a token or a key vault expires in fewer days than these."),
-    ] = 14
+    @property
+    def builds(self) -> bool:
+        """Whether the image is built by manifestgen, not elsewhere."""
+        return self.builder != NONE
 
 
 class ManifestSection(Section, frozen=True):
@@ -245,7 +152,7 @@ class ProjectFile(Section, frozen=True):
     workspace: Annotated[Workspace | None, Meta(description=Workspace.__doc__)] = None
     model: Annotated[Model | None, Meta(description=Model.__doc__)] = None
     image: Annotated[Image | None, Meta(description=Image.__doc__)] = None
-    registry: Annotated[Registry | None, Meta(description=Registry.__doc__)] = None
+    registry: Annotated[RegistrySection | None, Meta(description=RegistrySection.__doc__)] = None
     manifest: Annotated[ManifestSection | None, Meta(description=ManifestSection.__doc__)] = None
     hub: Annotated[HubSection | None, Meta(description=HubSection.__doc__)] = None
     target: Annotated[Target | None, Meta(description=Target.__doc__)] = None

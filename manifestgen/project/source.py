@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import yaml
 from msgspec import Struct
@@ -35,7 +35,7 @@ _CONSTANTS: Final[dict[str, bool | None]] = {
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class Place(NamedTuple):
+class Place(Struct, frozen=True):
     """A position in a text, both counted from 1."""
 
     line: int

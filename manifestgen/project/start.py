@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from manifestgen.errors import InputError
-from manifestgen.project.files import write_atomic
+from manifestgen.files import write_atomic
 from manifestgen.project.load import FILE_NAME
 
 _PROJECT: Final = """\

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 from manifestgen.errors import InputError
+from manifestgen.files import read_text
 from manifestgen.project import source
-from manifestgen.project.files import read_text
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -20,6 +20,24 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         both = isinstance(former, dict) and isinstance(value, dict)
         merged[key] = merge(former, value) if both and former is not None else value
     return merged
+
+
+def given(files: Iterable[str | Path], sets: Iterable[str]) -> dict[str, Any]:
+    """The values that a command line gives, merged; later ones win, and `KEY=VALUE` wins over files.
+
+    Args:
+        files: paths of values files; see `read_values`.
+        sets: texts such as `a.b=1`; see `parse_set`.
+
+    Raises:
+        InputError: one of them cannot be read.
+    """
+    values: dict[str, Any] = {}
+    for file in files:
+        values = merge(values, read_values(Path(file)))
+    for text in sets:
+        values = merge(values, parse_set(text))
+    return values
 
 
 def read_values(path: Path) -> dict[str, Any]:

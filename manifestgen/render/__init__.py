@@ -3,25 +3,13 @@
 - `render`, `load_template`, `Template`: a Jinja template, from the package or from anywhere, rendered.
 - `render_project`: the manifest of a project, with its image and its registry credentials.
 - `context_of`: what a template can use, for a project.
-- `named_hosts`, `private_hosts`, `needed_hosts`: the registries that a manifest's images name, for which credentials
-  are to be found; `repositories`: what is pulled from each.
-- `placeholder_logins`, `placeholders_for`, `inline_logins`: where the credentials of a rendered manifest come from.
-- `with_placeholders`: a manifest without the user names and passwords in it.
+  The credentials are given as `Logins`, a function from the manifest to a `Login` for each registry host.
 - `builtin_templates`, `builtin_names`, `builtin_name`: the templates that come with the package.
 """
 
 from manifestgen.render.context import context_of
-from manifestgen.render.project import (
-    AzureLogins,
-    Logins,
-    Rendered,
-    inline_logins,
-    needed_hosts,
-    placeholder_logins,
-    placeholders_for,
-    render_project,
-)
-from manifestgen.render.registry import Login, named_hosts, private_hosts, repositories, with_placeholders
+from manifestgen.render.project import Logins, NoImageError, Rendered, render_project
+from manifestgen.render.registry import Login
 from manifestgen.render.template import (
     Template,
     UndefinedValueError,
@@ -33,9 +21,9 @@ from manifestgen.render.template import (
 )
 
 __all__ = [
-    "AzureLogins",
     "Login",
     "Logins",
+    "NoImageError",
     "Rendered",
     "Template",
     "UndefinedValueError",
@@ -43,15 +31,7 @@ __all__ = [
     "builtin_names",
     "builtin_templates",
     "context_of",
-    "inline_logins",
     "load_template",
-    "named_hosts",
-    "needed_hosts",
-    "placeholder_logins",
-    "placeholders_for",
-    "private_hosts",
     "render",
     "render_project",
-    "repositories",
-    "with_placeholders",
 ]

@@ -44,7 +44,7 @@ def context_of(
 
 def _of_project(project: Project, lock: Lock | None) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    if project.image is not None and project.image.builder == "none":
+    if project.image is not None and not project.image.builds:
         found["image"] = project.image.reference
     elif lock is not None:
         found["image"] = lock.image

@@ -23,9 +23,9 @@ _LINE_END: Final = "\ufdd3"
 _ESCAPED_MARK: Final = "\\ufdd"
 MARKS: Final = re.compile(f"[{_OPEN}{_CLOSE}{_LINE}{_LINE_END}]")
 
-_ESCAPED: Final = re.compile(r"\\.", re.DOTALL)
+_ESCAPED: Final = r"(?s)\\."
 _TOKENS: Final = re.compile(f"({_OPEN}[^{_CLOSE}]*{_CLOSE}|{_LINE}[0-9]+:[0-9]+{_LINE_END})")
-_LINES: Final = re.compile(f"{_LINE}([0-9]+):([0-9]+){_LINE_END}")
+_LINES: Final = f"{_LINE}([0-9]+):([0-9]+){_LINE_END}"
 
 
 class Json(str):
@@ -90,7 +90,7 @@ def line_mark(template: int, line: int) -> str:
 def text_of(text: str) -> str:
     """A text with every mark replaced by what it stands for."""
     if _LINE in text:
-        text = _LINES.sub("", text)
+        text = re.sub(_LINES, "", text)
     if _OPEN not in text:
         return str(text)
     first, *parts = str.split(text, _OPEN)
@@ -109,7 +109,7 @@ def line_at(text: str, position: int) -> tuple[int, int] | None:
     found: tuple[int, int] | None = None
     inside = False
     for token in _TOKENS.split(text):
-        if match := _LINES.fullmatch(token):
+        if match := re.fullmatch(_LINES, token):
             if position < 0:
                 break
             found = int(match[1]), int(match[2])
@@ -127,7 +127,7 @@ def line_at(text: str, position: int) -> tuple[int, int] | None:
 
 def _odd_quotes(text: str) -> bool:
     if "\\" in text:
-        text = _ESCAPED.sub("", text)
+        text = re.sub(_ESCAPED, "", text)
     return text.count('"') % 2 == 1
 
 

@@ -15,8 +15,9 @@ from msgspec import Struct
 from manifestgen.errors import InputError
 from manifestgen.manifest import create_options
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.registries import image_hosts
 from manifestgen.render.environment import Environment, MissingError, TracingEnvironment
-from manifestgen.render.registry import Login, entries, fill, image_hosts
+from manifestgen.render.registry import Login, entries, fill
 from manifestgen.render.splice import MARKS, line_at, text_of
 from manifestgen.secret import redact
 

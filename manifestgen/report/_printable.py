@@ -8,8 +8,3 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-
-
-def encodable(text: str) -> str:
-    """The text with lone surrogates, which no encoding has, escaped."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from manifestgen.check import Checked, Finding, Summary
-from manifestgen.report._printable import encodable, printable
+from manifestgen.manifest.dump import encodable
+from manifestgen.report._printable import printable
 
 
 def findings_data(checked: Sequence[Checked], total: Summary) -> dict[str, Any]:

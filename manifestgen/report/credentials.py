@@ -6,36 +6,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from manifestgen.credentials.expiry import days_left, words
-from manifestgen.credentials.overview import Standing
+from manifestgen.credentials.expiry import days_left
 from manifestgen.credentials.rotation import DeviceOutcome, Rotated
+from manifestgen.credentials.source import Standing
+from manifestgen.credentials.standing import describe
 
 
 def standings_text(standings: Sequence[Standing], now: datetime) -> str:
-    """A registry each, with what to do where something is wrong."""
+    """A line for each registry, with what to do where something is wrong."""
     lines = []
     width = max((len(one.host) for one in standings), default=0)
     for one in standings:
-        facts = [f"source {one.source}", f"user {one.username}" if one.username else "no user"]
-        if one.found != "nowhere":
-            facts.append(f"password in {_PLACES[one.found]}")
-        if one.expiry is not None:
-            facts.append(words(one.expiry, now))
-        if one.admin is not None:
-            facts.append(f"admin user {'on' if one.admin else 'off'}")
-        lines.append(f"{one.host:<{width}}  {', '.join(facts)}")
+        lines.append(f"{one.host:<{width}}  {describe(one, now)}")
         if one.problem:
             lines += [f"{'':<{width}}  {one.problem}", f"{'':<{width}}  fix: {one.fix}"]
     return "\n".join(lines) or "no image is in a registry that needs a credential"
-
-
-_PLACES = {
-    "environment": "the environment",
-    "file": "the file",
-    "state folder": "this machine's state folder",
-    "Azure": "Azure",
-    "key vault": "the key vault",
-}
 
 
 def standings_data(standings: Sequence[Standing], now: datetime) -> dict[str, Any]:
@@ -64,7 +49,7 @@ def outcome_line(one: DeviceOutcome) -> str:
 
 
 def rotation_text(rotated: Rotated) -> str:
-    """How the devices ended up, and whether the first password could be dropped."""
+    """How the devices ended up, and whether the old password was deleted."""
     states = [one.state for one in rotated.devices]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     lines = [f"token {rotated.username} of {rotated.registry}{f': {counts}' if counts else ''}"]
@@ -74,7 +59,7 @@ def rotation_text(rotated: Rotated) -> str:
         return "\n".join(lines)
     named = {f"device {one.device!r}" for one in rotated.devices if one.state not in ("rotated", "unaffected")}
     lines += [f"  {one.what}: {one.why}" for one in rotated.left if one.what not in named]
-    lines.append("  both passwords work until these are done; then run the same command again")
+    lines.append("  both passwords keep working; run the same command again when these are done")
     return "\n".join(lines)
 
 

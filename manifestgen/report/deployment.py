@@ -1,4 +1,4 @@
-"""Automatic deployments as text and as JSON: what applying one would do, how far it has come, how it stands."""
+"""Automatic deployments as text and as JSON: what applying one would do, how far it has come, its status."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from manifestgen.deployments.counts import Progress
 from manifestgen.deployments.counts import data as progress_data
 from manifestgen.deployments.proposal import Meeting, Proposal
-from manifestgen.deployments.replace import Outcome
-from manifestgen.deployments.status import Standing
+from manifestgen.deployments.status import Status
 from manifestgen.report._printable import printable
 from manifestgen.report.changes import change_data, lines, tally
+from manifestgen.target import Outcome
 
 _BAR = 30
 _LONGEST = 80
@@ -95,21 +95,21 @@ def proposal_data(proposal: Proposal) -> dict[str, Any]:
     }
 
 
-def outcome_text(outcome: Outcome) -> str:
+def outcome_text(id_: str, outcome: Outcome[Progress]) -> str:
     """What came of it, in a line."""
     if outcome.progress is None:
         said = "is on the hub; whether its devices run it was not waited for"
         if not outcome.finished:
             said += ", and the former one stays below it: run the same command again to finish"
-        return f"deployment {outcome.id!r} {said}"
-    return f"deployment {outcome.id!r}: {counts(outcome.progress)}"
+        return f"deployment {id_!r} {said}"
+    return f"deployment {id_!r}: {counts(outcome.progress)}"
 
 
-def outcome_data(outcome: Outcome) -> dict[str, Any]:
+def outcome_data(id_: str, outcome: Outcome[Progress]) -> dict[str, Any]:
     """What came of it, as JSON data."""
     return {
-        "id": outcome.id,
-        "applied": outcome.changed,
+        "id": id_,
+        "applied": outcome.applied,
         "finished": outcome.finished,
         "progress": None if outcome.progress is None else progress_data(outcome.progress),
     }
@@ -143,47 +143,47 @@ def devices(count: int) -> str:
     return "1 device" if count == 1 else f"{count:,} devices"
 
 
-def standing_text(standing: Standing) -> str:
-    """How a deployment stands, for a person."""
-    return "\n".join(_standing_lines(standing))
+def status_text(status: Status) -> str:
+    """The status of a deployment, for a person."""
+    return "\n".join(_status_lines(status))
 
 
-def _standing_lines(standing: Standing) -> Iterator[str]:
-    yield f"deployment {standing.name!r} on {standing.hub}: {'healthy' if standing.healthy else 'not healthy'}"
-    for number, (found, progress) in enumerate(standing.generations):
+def _status_lines(status: Status) -> Iterator[str]:
+    yield f"deployment {status.name!r} on {status.hub}: {'healthy' if status.healthy else 'not healthy'}"
+    for number, (found, progress) in enumerate(status.generations):
         below = "" if number == 0 else ", below: deleted when the one above is finished"
         yield f"  {found.id}  priority {found.priority}, {printable(found.condition) or 'no devices'}{below}"
         yield f"    {counts(progress)}"
         own = {name: count for name, count in progress.results.items() if name != "failing"}
         if own:
             yield f"    {', '.join(f'{printable(name)}: {count:,}' for name, count in sorted(own.items()))}"
-    for model, count in sorted(standing.models.items()):
+    for model, count in sorted(status.models.items()):
         yield f"  model {printable(model)}: {devices(count)}"
     by_reason: dict[str, list[str]] = {}
-    for trouble in standing.troubles:
+    for trouble in status.troubles:
         by_reason.setdefault(trouble.reason, []).append(trouble.device)
     for reason, failing in by_reason.items():
         yield f"  xx {', '.join(failing)}: {printable(reason)}"
-    hidden = standing.generations[0][1].failing - len(standing.troubles)
-    if hidden > 0 and standing.troubles:
+    hidden = status.generations[0][1].failing - len(status.troubles)
+    if hidden > 0 and status.troubles:
         yield f"  and {devices(hidden)} more"
-    fix = next((trouble.fix for trouble in standing.troubles if trouble.fix), "")
+    fix = next((trouble.fix for trouble in status.troubles if trouble.fix), "")
     if fix:
         yield f"  fix: {fix}"
 
 
-def standing_data(standing: Standing) -> dict[str, Any]:
-    """How a deployment stands, as JSON data."""
+def status_data(status: Status) -> dict[str, Any]:
+    """The status of a deployment, as JSON data."""
     return {
-        "hub": standing.hub,
-        "deployment": standing.name,
-        "healthy": standing.healthy,
+        "hub": status.hub,
+        "deployment": status.name,
+        "healthy": status.healthy,
         "configurations": [
             {"priority": found.priority, "labels": dict(found.labels), **progress_data(progress)}
-            for found, progress in standing.generations
+            for found, progress in status.generations
         ],
-        "models": dict(standing.models),
+        "models": dict(status.models),
         "failing_devices": [
-            {"device": trouble.device, "reason": trouble.reason, "fix": trouble.fix} for trouble in standing.troubles
+            {"device": trouble.device, "reason": trouble.reason, "fix": trouble.fix} for trouble in status.troubles
         ],
     }

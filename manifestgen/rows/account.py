@@ -13,7 +13,7 @@ from manifestgen.rows.rows import Rows
 
 Class = Literal["applied", "unchanged", "refused", "failed", "not tried"]
 
-#: In the order in which they are told.
+#: In the order in which they are reported.
 CLASSES: Final[tuple[Class, ...]] = ("applied", "unchanged", "refused", "failed", "not tried")
 
 _CLASS_OF: Final[dict[State, Class]] = {
@@ -28,7 +28,7 @@ _UNKNOWN: Final = "it was sent, and the run ended before it was known whether th
 _AGAIN: Final = "run the same command again: it asks the hub first"
 
 
-class Outcome(Struct, frozen=True):
+class RowOutcome(Struct, frozen=True):
     """What became of a row.
 
     Attributes:
@@ -78,7 +78,7 @@ def account_of(journal: Journal) -> Account:
     )
 
 
-def outcomes(rows: Rows, journal: Journal) -> Iterator[Outcome]:
+def outcomes(rows: Rows, journal: Journal) -> Iterator[RowOutcome]:
     """What became of each row, in the order of the file; to be called when the run is over."""
     entries = journal.entries(rows.survey.count)
     for row in rows:
@@ -86,7 +86,7 @@ def outcomes(rows: Rows, journal: Journal) -> Iterator[Outcome]:
         if number != row.number:
             raise InputError("the rows were changed meanwhile", where="rows", fix="run the same command again")
         unknown = state is State.INTENDED
-        yield Outcome(
+        yield RowOutcome(
             row.line,
             row.device,
             _CLASS_OF[state],

@@ -17,11 +17,13 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from enum import IntEnum
 from pathlib import Path
-from typing import Any, Final
-
-import filelock
+from typing import TYPE_CHECKING, Any, Final
 
 from manifestgen.errors import InputError
+from manifestgen.state import lock
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
 
 _FORMAT: Final = "manifestgen journal"
 _VERSION: Final = 1
@@ -57,9 +59,9 @@ _OUTCOMES: Final = {
 class Journal:
     """The journal of one run. Opened by `open_journal`."""
 
-    def __init__(self, path: Path, count: int, lock: filelock.BaseFileLock) -> None:
+    def __init__(self, path: Path, count: int, held: BaseFileLock) -> None:
         self._path = path
-        self._lock = lock
+        self._lock = held
         self._states = bytearray(count + 1)
         # Where the last line about a row begins: nine bytes a row, whatever the lines have to say.
         self._offsets = array("Q", bytes(8 * (count + 1)))
@@ -266,28 +268,24 @@ def open_journal(path: Path, count: int, identity: Mapping[str, str]) -> Journal
     if not path.parent.is_dir():
         # The lock would make the folder, where somebody mistyped it.
         raise InputError("the folder of the journal is not there", where=str(path), fix="correct --journal")
-    lock = filelock.FileLock(f"{path}.lock", timeout=0)
+    busy = InputError(
+        "another run is using this journal", where=str(path), fix="wait until that run has ended, or stop it"
+    )
     try:
-        lock.acquire()
-    except filelock.Timeout:
-        raise InputError(
-            "another run is at work on this journal",
-            where=str(path),
-            fix="wait until it has ended, or stop it",
-        ) from None
+        held = lock(path.with_name(f"{path.name}.lock"), busy=busy)
     except OSError as error:
         raise _not_writable(path, error) from error
     try:
-        journal = Journal(path, count, lock)
+        journal = Journal(path, count, held)
     except OSError as error:
-        lock.release()
+        held.release()
         raise _not_writable(path, error) from error
     try:
         if not journal._resume(identity):
             journal._begin(identity)
     except BaseException:
         os.close(journal._descriptor)
-        lock.release()
+        held.release()
         raise
     return journal
 

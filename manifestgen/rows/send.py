@@ -1,6 +1,6 @@
 """A manifest for each of many devices: rows are rendered, checked, sent and accounted for, as a stream.
 
-    run(rows, renderer, hub.bulk(), journal, Pace(40.0))
+    send_all(rows, renderer.render_all, hub.bulk(), journal, Pace(40.0))
 
 One thread reads and renders; others send. What is between them is a short queue, so that memory does not grow with the
 number of rows. Every row ends in exactly one class, and what is not in the journal was not done.
@@ -20,11 +20,12 @@ import msgspec
 from manifestgen.cloud import BulkHub
 from manifestgen.compare.diff import diff
 from manifestgen.errors import BusyError, CloudError, DeniedError, UnconfirmedError
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.section import DESIRED
 from manifestgen.rows.journal import Journal, State
 from manifestgen.rows.pace import Pace, Stopped
+from manifestgen.rows.render import Ready, Refused
 from manifestgen.rows.rows import Row
-from manifestgen.rows.shape import Ready, Refused, Renderer
 from manifestgen.secret import redact
 
 # How often a row may go wrong while the hub takes others, before the row itself is to blame.
@@ -95,8 +96,17 @@ def threads_for(rate: float) -> int:
     return max(4, min(MOST_THREADS, round(rate * 0.4)))
 
 
-def run(
-    rows: Iterable[Row], renderer: Renderer, hub: BulkHub, journal: Journal, pace: Pace, options: Options | None = None
+#: Renders rows: each with its manifest, in their order. `Renderer.render_all`, or that of `Workers`.
+RenderAll = Callable[[Iterable[Row]], Iterator[tuple[Row, Ready | Refused]]]
+
+
+def send_all(
+    rows: Iterable[Row],
+    render_all: RenderAll,
+    hub: BulkHub,
+    journal: Journal,
+    pace: Pace,
+    options: Options | None = None,
 ) -> None:
     """Send each row's manifest to its device, but for what the journal says was done.
 
@@ -110,13 +120,13 @@ def run(
     options = options or Options()
     work: queue.Queue[Sent | None] = queue.Queue(2 * options.threads)
     senders = [
-        threading.Thread(target=_send_all, args=(work, hub, journal, pace), name=f"sender-{number}", daemon=True)
+        threading.Thread(target=_send_what_comes, args=(work, hub, journal, pace), name=f"sender-{number}", daemon=True)
         for number in range(options.threads)
     ]
     for sender in senders:
         sender.start()
     try:
-        for sent in _to_send(rows, renderer, journal, options.earlier):
+        for sent in _to_send(rows, render_all, journal, options.earlier):
             if not _put(work, sent, pace, options.tick):
                 break
         for _ in senders:
@@ -131,13 +141,10 @@ def run(
         raise pace.reason
 
 
-def _to_send(rows: Iterable[Row], renderer: Renderer, journal: Journal, earlier: Earlier | None) -> Iterator[Sent]:
+def _to_send(rows: Iterable[Row], render_all: RenderAll, journal: Journal, earlier: Earlier | None) -> Iterator[Sent]:
     """The manifests that are to be sent; what becomes of the other rows goes to the journal."""
-    for row in rows:
+    for row, result in render_all(row for row in rows if not journal.state(row.number).settled):
         state = journal.state(row.number)
-        if state.settled:
-            continue
-        result = renderer.render(row)
         if isinstance(result, Refused):
             journal.settle(row.number, row.device, "refused", why=redact(result.why), fix=redact(result.fix))
         elif state is State.UNTOUCHED and earlier is not None and earlier.has(row.device, result.digest):
@@ -165,7 +172,7 @@ def _join(senders: Iterable[threading.Thread], tick: Callable[[], None]) -> None
             sender.join(_TICK)
 
 
-def _send_all(work: queue.Queue[Sent | None], hub: BulkHub, journal: Journal, pace: Pace) -> None:
+def _send_what_comes(work: queue.Queue[Sent | None], hub: BulkHub, journal: Journal, pace: Pace) -> None:
     """Send what comes until nothing does any more, or the run is over."""
     while not pace.stopped:
         try:
@@ -266,7 +273,7 @@ class _Delivery:
             self.pace.turn()
             found = self.hub.desired(self.sent.device, name)
             self.pace.answered()
-            if found is None or diff(_one(name, found), _one(name, entry[DESIRED])):
+            if found is None or diff(Manifest.of_twins({name: found}), Manifest.of_twins({name: entry[DESIRED]})):
                 return False
         return True
 
@@ -282,7 +289,3 @@ class _Delivery:
 
     def _settle(self, outcome: str, **more: str) -> None:
         self.journal.settle(self.sent.row, self.sent.device, outcome, **more)
-
-
-def _one(name: str, desired: Any) -> dict[str, Any]:
-    return {"modulesContent": {name: {DESIRED: desired}}}

@@ -49,9 +49,9 @@ class Reading(Struct, frozen=True):
 
 def routes(manifest: Manifest) -> tuple[tuple[RouteEntry, Reading], ...]:
     """The routes that have a text which is not blank."""
-    found: tuple[tuple[RouteEntry, Reading], ...] | None = manifest.kept.get("routes")
+    found: tuple[tuple[RouteEntry, Reading], ...] | None = manifest.cache.get("routes")
     if found is None:
-        found = manifest.kept["routes"] = tuple(_readings(manifest))
+        found = manifest.cache["routes"] = tuple(_readings(manifest))
     return found
 
 

@@ -105,6 +105,11 @@ class Rule(Struct, frozen=True, dict=True):
         compares: whether it compares parts of the manifest with each other, which says nothing about a template.
         layers: whether it looks at layered deployments too.
         alone: whether it looks at each module by itself, whatever else is in the manifest.
+        pieces: whether it holds for a piece that a layered deployment sets, such as a part of a module, whatever base
+            the piece meets.
+        joins_chunks: whether it reads createOptions put together from their chunks; a piece may have only some of them.
+        about_placeholders: whether its findings are about placeholders, and so stay where others wait for the value.
+        other_json: whether a file with its finding is simply not a manifest: in a folder such a file is skipped.
     """
 
     id: str
@@ -114,6 +119,10 @@ class Rule(Struct, frozen=True, dict=True):
     compares: bool
     layers: bool
     alone: bool
+    pieces: bool
+    joins_chunks: bool
+    about_placeholders: bool
+    other_json: bool
     _run: Callable[..., Iterator[Problem]]
     _takes: str
 
@@ -177,6 +186,10 @@ def rule(
     compares: bool = False,
     layers: bool = True,
     alone: bool = False,
+    pieces: bool | None = None,
+    joins_chunks: bool = False,
+    about_placeholders: bool = False,
+    other_json: bool = False,
 ) -> Callable[[Callable[..., Iterator[Problem]]], Rule]:
     """Make a rule of a function; its name is the id, its docstring the documentation: what, why, how to fix.
 
@@ -191,6 +204,10 @@ def rule(
         alone: whether it looks at each module by itself: it may use `modules()` and `options` of the manifest only, and
             what it finds in a module must not depend on the others. Its findings are kept for the next manifest that
             has the same module.
+        pieces: see `Rule`; by default what edgeAgent and edgeHub refuse, they refuse in a piece too.
+        joins_chunks: see `Rule`.
+        about_placeholders: see `Rule`.
+        other_json: see `Rule`.
     """
 
     def decorate(function: Callable[..., Iterator[Problem]]) -> Rule:
@@ -204,6 +221,10 @@ def rule(
             compares,
             layers,
             alone,
+            side in (Side.AGENT, Side.EDGE_HUB) if pieces is None else pieces,
+            joins_chunks,
+            about_placeholders,
+            other_json,
             function,
             takes,
         )

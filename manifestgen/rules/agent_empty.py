@@ -12,8 +12,8 @@ def agent_empty(manifest: Manifest) -> Iterator[Problem]:
 
     edgeAgent reports 417, "This device has an empty configuration for the edge agent", and changes nothing.
 
-    Fill in `schemaVersion`, `runtime` and `systemModules`. Is it meant as a layered deployment, check it with
-    `--layered`.
+    Add `schemaVersion`, `runtime` and `systemModules`. If the file is meant as a layered deployment, check it
+    with `--layered`.
     """
     if "$edgeAgent" not in manifest.entries:
         return

@@ -10,8 +10,8 @@ from manifestgen.rules._rule import Effect, Problem, rule
 def agent_missing(manifest: Manifest) -> Iterator[Problem]:
     """The manifest does not have `$edgeAgent`.
 
-    `$edgeAgent` says which modules run. A full manifest without it deploys none; a layered one must have the
-    entry even if it is empty.
+    `$edgeAgent` says which modules run. A full manifest without it deploys none; a layered one needs the entry
+    even if it is empty.
 
     Add `$edgeAgent`; in a layered deployment that only sets twins, write `"$edgeAgent": {}`.
     """

@@ -12,10 +12,11 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 @rule(Effect.REFUSED, side=Side.AGENT, status=412, layers=False)
 def agent_schema_version(manifest: Manifest) -> Iterator[Problem]:
-    """`edgeAgent` does not take the schema version.
+    """`edgeAgent` rejects the schema version.
 
-    It takes major version 1 up to 1.1.0, written with at least one dot; for all else it reports 412. The
-    runtime's own versions (1.4, 1.5, 1.6) are no schema versions, and neither are `$edgeHub`'s 1.2 and 1.3.
+    It accepts major version 1 up to 1.1.0, written with at least one dot, and reports 412 for anything else.
+    The runtime's own versions (1.4, 1.5, 1.6) are not schema versions, and `$edgeHub`'s 1.2 and 1.3 are not
+    valid here.
 
     Write `"schemaVersion": "1.1"`.
     """

@@ -11,11 +11,11 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 @rule(Effect.REFUSED, side=Side.AGENT, status=400)
 def agent_shape(manifest: Manifest) -> Iterator[Problem]:
-    """A section of `$edgeAgent` is missing or of the wrong type.
+    """A section of `$edgeAgent` is missing or has the wrong type.
 
-    edgeAgent needs `schemaVersion`, a text, and the objects `runtime` and `systemModules`; the objects
-    `modules`, `runtime.settings` and `registryCredentials` may be left out. It reports 400, "Agent
-    configuration format is invalid.", and says no more.
+    edgeAgent needs the string `schemaVersion` and the objects `runtime` and `systemModules`; the objects
+    `modules`, `runtime.settings` and `registryCredentials` are optional. It reports 400, "Agent configuration
+    format is invalid.", without saying where.
 
     Add the section, or make it an object.
     """

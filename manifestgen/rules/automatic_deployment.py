@@ -11,8 +11,8 @@ from manifestgen.rules._rule import Effect, Problem, rule
 def automatic_deployment(manifest: Manifest) -> Iterator[Problem]:
     """The file is an automatic deployment.
 
-    Set on a single device, its modules are overwritten again as soon as a deployment targets that device. A
-    layer must have a higher priority than the deployments below it.
+    If you set it on a single device, an automatic deployment that targets the device overwrites its modules. A
+    layer needs a higher priority than the deployments below it.
 
     Apply it as a deployment, or make sure that no deployment targets the device.
     """

@@ -8,10 +8,10 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.RISK, alone=True)
 def bind_form(manifest: Manifest) -> Iterator[Problem]:
-    """A bind in createOptions does not say where on the host.
+    """A bind mount in createOptions has no host path.
 
-    A bind is `HOST:CONTAINER`, with `:ro` behind it where it is read only. Without the first part Docker makes
-    a nameless volume, which is lost with the container.
+    A bind mount is `HOST:CONTAINER`, with `:ro` at the end if it is read-only. Without the host part, Docker
+    creates an anonymous volume, which is lost with the container.
 
     Write `HOST:CONTAINER`.
     """

@@ -9,13 +9,13 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.RISK, alone=True)
 def clear_secret(manifest: Manifest) -> Iterator[Problem]:
-    """A variable or createOptions hold a secret in clear text.
+    """An environment variable or createOptions holds a secret in clear text.
 
-    A manifest is readable for everybody who may read the twin, the portal, the file and its history, and it is
-    copied to the device and into support bundles. For a registry's password the runtime leaves no other way;
-    for all else there is one.
+    Anyone who can read the twin, the portal, the file or its history can read the manifest, and it is copied to
+    the device and into support bundles. For registry passwords the runtime offers no alternative; for
+    everything else there is one.
 
-    Let the module fetch the secret itself (Key Vault, a mounted file), or put it in when rendering and keep the
+    Let the module fetch the secret itself (Key Vault, a mounted file), or insert it when rendering and keep the
     result out of git.
     """
     fix = "let the module fetch it, for example from Key Vault or a mounted file"

@@ -9,15 +9,15 @@ from manifestgen.manifest.pointer import escape
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True)
+@rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True, pieces=False)
 def create_options_chunks(manifest: Manifest) -> Iterator[Problem]:
     """The chunks of createOptions are not in sequence.
 
-    Long createOptions are cut into `createOptions`, `createOptions01`, `createOptions02`, … A gap, a missing
-    first, or any other key in which the word `createOptions` occurs refuses the whole manifest. More than 100
-    chunks are not read.
+    Long createOptions are split into `createOptions`, `createOptions01`, `createOptions02`, … If there is a
+    gap, if the first chunk is missing, or if any other key contains the word `createOptions`, edgeAgent rejects
+    the whole manifest. It reads at most 100 chunks.
 
-    Number the chunks without a gap; `manifestgen render` does it.
+    Number the chunks without a gap; `manifestgen render` does this for you.
     """
     for module in manifest.modules():
         if len(module.settings) < 2 or (len(module.settings) == 2 and "createOptions" in module.settings):

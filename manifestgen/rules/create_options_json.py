@@ -7,15 +7,15 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True)
+@rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True, joins_chunks=True)
 def create_options_json(manifest: Manifest) -> Iterator[Problem]:
-    """`createOptions` are not the text of a JSON object.
+    """`createOptions` are not a string that holds a JSON object.
 
-    They are JSON within a JSON text, its quotes escaped. A text that was cut off, encoded twice or quoted by
-    a shell refuses the whole manifest. Blank is fine, and so are single quotes and comments, which edgeAgent
-    reads.
+    They are JSON inside a JSON string, with escaped quotes. If the string is truncated, encoded twice or quoted
+    by a shell, edgeAgent rejects the whole manifest. A blank string is fine, and so are single quotes and
+    comments, which edgeAgent accepts.
 
-    Give createOptions as an object to `manifestgen render`, which writes the text.
+    Give createOptions as an object to `manifestgen render`, which writes the string.
     """
     for module, options in manifest.options:
         if options.error:

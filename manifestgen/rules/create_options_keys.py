@@ -16,10 +16,10 @@ _HOST_LOWER: Final = {key.lower(): key for key in _HOST}
 
 @rule(Effect.RISK, alone=True)
 def create_options_keys(manifest: Manifest) -> Iterator[Problem]:
-    """`createOptions` have a key that Docker does not know, or not in this place.
+    """`createOptions` have a key that Docker does not know, or does not know here.
 
-    edgeAgent passes on what it does not know, and Docker ignores it: `HostConfir`, `Priviledged`, or
-    `PortBindings` beside `HostConfig` instead of in it have no effect, and nobody says so.
+    edgeAgent passes unknown keys on, and Docker ignores them: `HostConfir`, `Priviledged`, or `PortBindings`
+    beside `HostConfig` instead of inside it silently have no effect.
 
     Correct the key, or move it.
     """

@@ -8,12 +8,12 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.RISK, compares=True, alone=True)
 def create_options_object(manifest: Manifest) -> Iterator[Problem]:
-    """`createOptions` are an object, not a text.
+    """`createOptions` are an object, not a string.
 
-    The runtime reads both. IoT Hub applies its limits to an object (ten levels, no dots, dollar signs and
-    blanks in keys), and other tools take a text only.
+    The runtime reads both. But IoT Hub applies its limits to an object (ten levels; no dots, dollar signs or
+    spaces in keys), and other tools accept only a string.
 
-    Write them as a text; `manifestgen render` does it.
+    Write them as a string; `manifestgen render` does this for you.
     """
     for module in manifest.modules():
         key = module.setting_key("createOptions")

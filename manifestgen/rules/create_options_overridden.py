@@ -13,10 +13,10 @@ _KEYS: Final = frozenset({"Image", "Name", "HostConfig"})
 def create_options_overridden(manifest: Manifest) -> Iterator[Problem]:
     """`createOptions` set something that the runtime sets itself.
 
-    `Image` and `Name` are replaced. A `RestartPolicy` of Docker's own restarts a container behind edgeAgent's
-    back, which then counts restarts that it did not make.
+    edgeAgent replaces `Image` and `Name`. With a `RestartPolicy`, Docker restarts the container without
+    edgeAgent, whose restart counts are then wrong.
 
-    Drop it; use the module's `image` and `restartPolicy`.
+    Remove it; use the module's `image` and `restartPolicy`.
     """
     for module, options in manifest.options:
         if options.data.keys().isdisjoint(_KEYS):

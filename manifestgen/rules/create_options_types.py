@@ -6,13 +6,13 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True)
+@rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True, joins_chunks=True)
 def create_options_types(manifest: Manifest) -> Iterator[Problem]:
     """A value in createOptions has the wrong type.
 
-    edgeAgent reads createOptions into its own classes: `Env` and `Binds` must be lists, each port in
-    `PortBindings` a list of objects, `Privileged` true or false, and so on. One wrong type refuses the whole
-    manifest.
+    edgeAgent reads createOptions into typed classes: `Env` and `Binds` must be lists, each port in
+    `PortBindings` a list of objects, `Privileged` true or false, and so on. A single wrong type makes it reject
+    the whole manifest.
 
     Write the value as Docker's Engine API describes it.
     """

@@ -15,11 +15,11 @@ _SCHEME: Final = r"(?i)https?://"
 
 @rule(Effect.RISK)
 def credential_address(manifest: Manifest) -> Iterator[Problem]:
-    """The address of a registry credential is no host that an image could name.
+    """The address of a registry credential cannot match any image.
 
-    edgeAgent compares the whole address with the first part of the image, ignoring case and nothing else: a
-    scheme, a slash at the end, a blank, the port 443 or a path make it match no image, and the image is pulled
-    without logging in. Docker Hub alone has an address with a scheme, `https://index.docker.io/v1/`.
+    edgeAgent compares the whole address with the first part of the image, ignoring only case. With a scheme, a
+    trailing slash, a space, port 443 or a path it matches no image, and the image is pulled without logging in.
+    Only Docker Hub's address has a scheme: `https://index.docker.io/v1/`.
 
     Write the host exactly as the images do.
     """

@@ -10,10 +10,10 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.RISK, compares=True, layers=False)
 def credential_missing(manifest: Manifest) -> Iterator[Problem]:
-    """An image comes from a private registry and no credential matches it.
+    """An image comes from a private registry, and no credential matches it.
 
-    The device pulls it without logging in, unless it was given a credential of its own. A registry answers that
-    with "unauthorized" or "not found".
+    The device pulls it without logging in, unless it has a credential of its own. The registry then answers
+    "unauthorized" or "not found".
 
     Add a registry credential whose address is exactly the image's host.
     """

@@ -12,10 +12,11 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 def credential_shape(manifest: Manifest) -> Iterator[Problem]:
     """A registry credential lacks its address, user name or password.
 
-    All three are required and none may be blank: one such entry refuses the whole manifest with 400, while
-    other tools take it. The usual cause is a variable that was not set when the manifest was made.
+    All three are required and must not be blank: one incomplete entry makes edgeAgent reject the whole manifest
+    with 400, although other tools accept it. The usual cause is a variable that was not set when the manifest
+    was rendered.
 
-    Fill in what is missing, or drop the entry.
+    Fill in what is missing, or remove the entry.
     """
     for part in manifest.credential_entries():
         if not isinstance(part.value, dict):

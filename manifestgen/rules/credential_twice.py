@@ -11,7 +11,7 @@ from manifestgen.rules._rule import Effect, Problem, rule
 def credential_twice(manifest: Manifest) -> Iterator[Problem]:
     """Two registry credentials have the same address.
 
-    edgeAgent takes the first that matches, in an order that is not the file's: either may be used.
+    edgeAgent uses the first that matches, but not in the order of the file: it may use either.
 
     Keep one of them.
     """

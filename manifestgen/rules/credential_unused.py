@@ -12,11 +12,11 @@ from manifestgen.rules._rule import Effect, Problem, rule
 def credential_unused(manifest: Manifest) -> Iterator[Problem]:
     """A registry credential matches no image.
 
-    Either an image names its registry differently and is pulled without logging in, or a password lies on the
-    device for nothing. For `user/image` on Docker Hub the address must be `https://index.docker.io/v1/`, not
-    `docker.io`.
+    Either an image names its registry differently and is pulled without logging in, or the device stores a
+    password that it does not need. For `user/image` on Docker Hub, the address must be
+    `https://index.docker.io/v1/`, not `docker.io`.
 
-    Write the address as the images name the host, or drop the entry.
+    Write the address as the images name the host, or remove the entry.
     """
     entries = list(manifest.credential_entries())
     if not entries:

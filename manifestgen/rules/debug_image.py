@@ -8,12 +8,12 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.RISK, alone=True)
 def debug_image(manifest: Manifest) -> Iterator[Problem]:
-    """A module's image was made for debugging.
+    """A module's image is a debug build.
 
-    Tags that end in `.debug` are made by the development tools with a debugger in them: larger, slower, and
-    listening.
+    The development tools give a `.debug` tag to images with a debugger in them: these are larger, slower, and
+    listen on a port.
 
-    Build and name the release image.
+    Build and use the release image.
     """
     for module in manifest.modules():
         image = module.image

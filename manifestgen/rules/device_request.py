@@ -8,10 +8,10 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.DEAD, alone=True)
 def device_request(manifest: Manifest) -> Iterator[Problem]:
-    """`DeviceRequests` in createOptions have capabilities that are no list of lists.
+    """`DeviceRequests` in createOptions have capabilities that are not a list of lists.
 
-    Docker wants `"Capabilities": [["gpu"]]`: alternatives, each a list. With `["gpu"]` it refuses to create the
-    container, and edgeAgent reports 500.
+    Docker expects `"Capabilities": [["gpu"]]`: alternatives, each a list. With `["gpu"]` it refuses to create
+    the container, and edgeAgent reports 500.
 
     Write `[["gpu"]]`.
     """

@@ -9,12 +9,12 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.RISK)
 def duplicate_key(document: Document) -> Iterator[Problem]:
-    """An object has a key twice.
+    """An object has the same key twice.
 
-    The later one counts and the earlier one is gone without a word: a module, a route or a variable that
-    somebody wrote is not deployed.
+    The last one wins and the earlier one is silently dropped: a module, a route or a variable in it is never
+    deployed.
 
-    Rename one of them or drop it.
+    Rename or remove one of them.
     """
     for twice in document.duplicates:
         line = document.position(twice.first).line

@@ -9,11 +9,11 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.DEAD, layers=False)
 def edge_agent_missing(manifest: Manifest) -> Iterator[Problem]:
-    """`systemModules` leaves `edgeAgent` out.
+    """`systemModules` does not have `edgeAgent`.
 
-    The runtime takes that and then plans to stop and remove the module that is not named: edgeAgent itself.
+    The runtime accepts this, and then plans to stop and remove the module that is not listed: edgeAgent itself.
 
-    Add `systemModules.edgeAgent` with the image of the runtime's version.
+    Add `systemModules.edgeAgent` with an image of the runtime's version.
     """
     part = manifest.agent.find("systemModules")
     if part is not None and isinstance(part.value, dict):

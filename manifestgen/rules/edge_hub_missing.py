@@ -9,7 +9,7 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.DEAD, layers=False)
 def edge_hub_missing(manifest: Manifest) -> Iterator[Problem]:
-    """The manifest leaves edgeHub out.
+    """The manifest does not have edgeHub.
 
     Without `systemModules.edgeHub` the runtime removes the container through which modules send and receive;
     without the entry `$edgeHub` a new edgeHub finds no routes and does not start.

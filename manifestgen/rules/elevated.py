@@ -13,13 +13,13 @@ _SOCKET: Final = r"(^|:)(/var)?/run/docker\.sock(:|$)"
 
 @rule(Effect.RISK, alone=True)
 def elevated(manifest: Manifest) -> Iterator[Problem]:
-    """A module asks for rights over the device.
+    """A module asks for control over the device.
 
-    `Privileged`, `CapAdd` and Docker's socket give a module the whole device. A device whose administrator set
-    `allow_elevated_docker_permissions = false` drops the first two silently, and the module then fails in its
-    own way.
+    `Privileged`, `CapAdd` and Docker's socket give a module full control of the device. If the device's
+    administrator set `allow_elevated_docker_permissions = false`, the first two are silently dropped, and the
+    module fails in some other way.
 
-    Ask for the one device or capability that is needed, and document it.
+    Request only the device or capability that the module needs, and document it.
     """
     for module, options in manifest.options:
         host = options.data.get("HostConfig")

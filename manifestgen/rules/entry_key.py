@@ -13,10 +13,10 @@ from manifestgen.rules._rule import Effect, Problem, rule
 def entry_key(manifest: Manifest) -> Iterator[Problem]:
     """An entry of `modulesContent` has a key that sets no desired property.
 
-    Only `properties.desired` and paths below it are set in a twin. What stands beside them is refused by some
-    tools and has no effect with the others.
+    Only `properties.desired` and paths below it are set in a twin. Some tools reject any other key, and with
+    the rest it has no effect.
 
-    Move it below `properties.desired`, or drop it.
+    Move it below `properties.desired`, or remove it.
     """
     for name, entry in manifest.entries.items():
         if not isinstance(entry, dict):

@@ -10,11 +10,11 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 @rule(Effect.REFUSED, side=Side.HUB)
 def entry_shape(manifest: Manifest) -> Iterator[Problem]:
-    """An entry of `modulesContent` is not an object with `properties.desired` in it.
+    """An entry of `modulesContent` is not an object with `properties.desired`.
 
-    Each entry names a module twin and gives an object: `properties.desired` replaces all its desired
-    properties, `properties.desired.NAME` sets one of them. Both must be objects as far as they replace a
-    section.
+    Each entry names a module twin and holds an object: `properties.desired` replaces all its desired
+    properties, `properties.desired.NAME` sets one of them. The values that replace a section must be objects
+    too.
 
     Write `"NAME": {"properties.desired": {…}}`.
     """

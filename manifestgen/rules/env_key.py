@@ -10,11 +10,11 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.RISK, alone=True)
 def env_key(manifest: Manifest) -> Iterator[Problem]:
-    """A variable of a module has no `value`.
+    """An environment variable of a module has no `value`.
 
-    The module sees an empty text, which is seldom meant: the key is misspelt, or the variable is null.
+    The module gets an empty string, which is seldom intended: the key is misspelled, or the variable is null.
 
-    Write `{"value": "text"}`, with `""` where the variable shall be empty.
+    Write `{"value": "text"}`, with `""` if the variable is meant to be empty.
     """
     for module in manifest.modules():
         for name, entry in module.env.items():

@@ -10,10 +10,10 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 @rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True)
 def env_shape(manifest: Manifest) -> Iterator[Problem]:
-    """A module's `env` is not names with values in objects.
+    """A module's `env` is not an object of variables with values.
 
-    It is an object; each variable is an object again, whose `value` is a text, a number or true or false.
-    Docker's list of `NAME=value` belongs into createOptions.
+    `env` is an object, and each variable in it is an object whose `value` is a string, a number, or true or
+    false. Docker's list of `NAME=value` belongs in createOptions.
 
     Write `"env": {"NAME": {"value": "text"}}`.
     """

@@ -10,8 +10,8 @@ from manifestgen.rules._rule import Effect, Problem, rule
 def floating_tag(manifest: Manifest) -> Iterator[Problem]:
     """A module's image has no tag, or the tag `latest`.
 
-    Two devices with the same manifest run different code, and a rollback cannot bring the old image back. Nor
-    is a new image pulled: as long as the text is the same, edgeAgent sees no change.
+    Two devices with the same manifest may run different code, and a rollback cannot bring the old image back.
+    Nor is a new image pulled: edgeAgent sees no change while the reference stays the same.
 
     Pin a version tag or a digest.
     """

@@ -8,10 +8,10 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.RISK)
 def host_network(manifest: Manifest) -> Iterator[Problem]:
-    """A module uses the host's network half-way.
+    """A module is only partly on the host's network.
 
-    With `NetworkMode` `host` alone edgeAgent still attaches the module to its own network, which Docker does
-    not allow for it. edgeAgent and edgeHub both on the host's network take the same port 9600.
+    With `NetworkMode` `host` alone, edgeAgent still attaches the module to its own network, which Docker does
+    not allow. If both edgeAgent and edgeHub are on the host's network, they compete for port 9600.
 
     Add `"NetworkingConfig": {"EndpointsConfig": {"host": {}}}`, and leave the system modules on the runtime's
     network.

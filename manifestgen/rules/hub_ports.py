@@ -8,10 +8,10 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.NOTE, alone=True)
 def hub_ports(manifest: Manifest) -> Iterator[Problem]:
-    """`edgeHub` opens no port on the host.
+    """`edgeHub` publishes no port on the host.
 
-    Modules reach it through the runtime's network. Devices around the gateway need 8883 (MQTT), 5671 (AMQP) or
-    443; a device without such neighbours is better off without.
+    Modules reach it through the runtime's network. Devices behind a gateway need 8883 (MQTT), 5671 (AMQP) or
+    443; a device that is not a gateway is better off without open ports.
 
     Add `PortBindings` for the protocols in use if other devices connect through this one.
     """

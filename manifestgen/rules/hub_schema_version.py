@@ -13,10 +13,10 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 @rule(Effect.REFUSED, side=Side.EDGE_HUB, status=400, layers=False)
 def hub_schema_version(manifest: Manifest) -> Iterator[Problem]:
-    """`edgeHub` does not take the schema version.
+    """`edgeHub` rejects the schema version.
 
-    It knows 1.0 to 1.3, whatever follows the second number, and looks for the key `schemaVersion` in exactly
-    this case. Without one it knows, it takes nothing of the section.
+    It accepts 1.0 to 1.3, whatever follows the second number, and looks for the key `schemaVersion` in exactly
+    this case. Without a version it knows, it ignores the whole section.
 
     Write `"schemaVersion": "1.1"`.
     """

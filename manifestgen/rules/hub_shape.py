@@ -11,10 +11,10 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 @rule(Effect.REFUSED, side=Side.EDGE_HUB, status=400)
 def hub_shape(manifest: Manifest) -> Iterator[Problem]:
-    """A section of `$edgeHub` is missing or of the wrong type.
+    """A section of `$edgeHub` is missing or has the wrong type.
 
-    From schema version 1.1 on `routes` and `storeAndForwardConfiguration` are required, though either may be
-    empty and other tools do not ask for the second. Its `timeToLiveSecs` is a whole number of 32 bits.
+    From schema version 1.1 on, `routes` and `storeAndForwardConfiguration` are required, although either may be
+    empty and other tools do not require the second. `timeToLiveSecs` is a 32-bit integer.
 
     Add `"routes": {}` and `"storeAndForwardConfiguration": {"timeToLiveSecs": 7200}`.
     """

@@ -9,10 +9,11 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.RISK, alone=True)
 def idle_status(manifest: Manifest) -> Iterator[Problem]:
-    """A module shall have a status that the runtime does not bring about.
+    """A module has a desired status that the runtime never starts.
 
-    It takes words such as `unknown` or `failed` because it reports them, but only starts modules that shall be
-    `running`: the module is created and never started. edgeHub has to be running for others to send at all.
+    The runtime accepts words such as `unknown` or `failed` because it reports them, but it starts only modules
+    whose status is `running`: this module is created and never started. Without a running edgeHub, no module
+    can send messages.
 
     Write `running` or `stopped`.
     """

@@ -9,12 +9,12 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.NOTE, alone=True)
 def ignored_property(manifest: Manifest) -> Iterator[Problem]:
-    """`edgeAgent` has a property that has no effect on it.
+    """`edgeAgent` has a property that it ignores.
 
-    edgeAgent is always running, is always restarted and always comes first, whatever its `status`,
-    `restartPolicy` and `startupOrder` say; other tools refuse them there.
+    edgeAgent always runs, is always restarted and always starts first, whatever its `status`, `restartPolicy`
+    and `startupOrder` say; other tools reject them there.
 
-    Drop the property.
+    Remove the property.
     """
     for module in manifest.modules():
         if not module.system or module.name != "edgeAgent":

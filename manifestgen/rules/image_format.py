@@ -10,13 +10,13 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 @rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True)
 def image_format(manifest: Manifest) -> Iterator[Problem]:
-    """A module's image is missing or in a form that edgeAgent refuses.
+    """A module's image is missing or has a form that edgeAgent rejects.
 
-    It takes `REPOSITORY`, `REPOSITORY:TAG` and `REPOSITORY@sha256:DIGEST`, but not a tag and a digest together,
-    and no text that begins with `$` unless it is `$upstream:PORT/…`: a variable that nobody replaced refuses
-    the whole manifest.
+    It accepts `REPOSITORY`, `REPOSITORY:TAG` and `REPOSITORY@sha256:DIGEST`, but not a tag and a digest
+    together, and nothing that begins with `$` except `$upstream:PORT/…`: a variable that was not replaced makes
+    it reject the whole manifest.
 
-    Name the image with its registry and a tag, for example `acme.azurecr.io/scorer:1.4.2`.
+    Write the image with its registry and a tag, for example `acme.azurecr.io/scorer:1.4.2`.
     """
     for module in manifest.modules():
         if module.image is not None or not isinstance(module.get("settings"), dict):

@@ -18,15 +18,15 @@ _DIGEST: Final = r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-
 _USUAL: Final = r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*)*\Z"
 
 
-@rule(Effect.DEAD, alone=True)
+@rule(Effect.DEAD, alone=True, pieces=True)
 def image_name(manifest: Manifest) -> Iterator[Problem]:
-    """A module's image is a name that Docker refuses.
+    """A module's image is a name that Docker rejects.
 
-    edgeAgent checks less than Docker does. Capital letters in the repository, blanks, a scheme such as
-    `https://` and odd tags pass, and then no pull ever succeeds: edgeAgent reports 500, "invalid reference
+    edgeAgent checks less than Docker does. It accepts upper-case letters in the repository, spaces, a scheme
+    such as `https://` and invalid tags, and then every pull fails: edgeAgent reports 500, "invalid reference
     format".
 
-    Write REGISTRY/REPOSITORY:TAG, the repository in lower case.
+    Write REGISTRY/REPOSITORY:TAG, with the repository in lower case.
     """
     for module in manifest.modules():
         image = module.image

@@ -9,10 +9,10 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 @rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True)
 def image_pull_policy(manifest: Manifest) -> Iterator[Problem]:
-    """A module's `imagePullPolicy` is not one.
+    """A module's `imagePullPolicy` is not valid.
 
-    The runtime knows `on-create` and `never`. `always` and `IfNotPresent` are Kubernetes' and refuse the whole
-    manifest.
+    The runtime accepts `on-create` and `never`. `always` and `IfNotPresent` are Kubernetes policies and make it
+    reject the whole manifest.
 
     Write `on-create`, or leave it out.
     """

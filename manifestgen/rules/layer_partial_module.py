@@ -8,10 +8,10 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.RISK)
 def layer_partial_module(manifest: Manifest) -> Iterator[Problem]:
-    """A layer sets a part of a module.
+    """A layer sets only part of a module.
 
-    Where the layers below do not have that module, what results is incomplete, and edgeAgent refuses all of it
-    with 400.
+    If the layers below do not have that module, the result is incomplete, and edgeAgent rejects all of it with
+    400.
 
     Set `properties.desired.modules.NAME` with the whole module.
     """

@@ -10,10 +10,10 @@ from manifestgen.rules._rule import Effect, Problem, rule
 def layer_system_modules(manifest: Manifest) -> Iterator[Problem]:
     """A layered deployment configures the runtime.
 
-    edgeAgent and edgeHub come from the base deployment; a layer adds modules, routes and twins to it. The whole
-    `properties.desired` of `$edgeAgent` or `$edgeHub` would replace the base.
+    edgeAgent and edgeHub belong to the base deployment; a layer adds modules, routes and twins to it. A layer
+    that sets all of `properties.desired` of `$edgeAgent` or `$edgeHub` replaces the base.
 
-    Set `properties.desired.modules.NAME` and `properties.desired.routes.NAME` only.
+    Set only `properties.desired.modules.NAME` and `properties.desired.routes.NAME`.
     """
     if not manifest.layered:
         return

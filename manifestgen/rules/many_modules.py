@@ -12,10 +12,10 @@ _MOST = 50
 def many_modules(manifest: Manifest) -> Iterator[Problem]:
     """The manifest has more than 50 modules.
 
-    Microsoft's documentation names 50 modules in a deployment as the limit, and 100 deployments in a hub; the
-    twin's size of 32 KB is usually met first.
+    Microsoft documents limits of 50 modules in a deployment and 100 deployments in a hub; the twin's limit of
+    32 KB is usually reached first.
 
-    Put several tasks into one module.
+    Combine several tasks in one module.
     """
     count = sum(not module.system for module in manifest.modules())
     if count > _MOST:

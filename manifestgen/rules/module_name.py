@@ -14,10 +14,11 @@ _LONGEST: Final = 128
 
 @rule(Effect.DEAD, alone=True)
 def module_name(manifest: Manifest) -> Iterator[Problem]:
-    """A module's name cannot be the name of a container or of a module identity.
+    """A module's name is not valid for a container or a module identity.
 
     The name becomes the id of a module identity in IoT Hub (at most 128 characters) and the name of a container
-    (a letter or digit, then letters, digits, `_`, `.` and `-`). With any other name the module is never created.
+    (a letter or digit, then letters, digits, `_`, `.` and `-`). With any other name the module is never
+    created.
 
     Use letters, digits, `-` and `_`, beginning with a letter.
     """

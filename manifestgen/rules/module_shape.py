@@ -12,10 +12,10 @@ _USUAL: Final = frozenset({"image", "createOptions"})
 
 @rule(Effect.REFUSED, side=Side.AGENT, status=400)
 def module_shape(manifest: Manifest) -> Iterator[Problem]:
-    """A module is not an object with settings in it.
+    """A module is not an object with `settings`.
 
-    Every module needs `settings`, an object; `version` and `settings.digest` are texts and `configuration` an
-    object where they are given.
+    Every module needs the object `settings`; if present, `version` and `settings.digest` must be strings and
+    `configuration` an object.
 
     Write `{"type": "docker", "status": "running", "restartPolicy": "always", "settings": {"image": "…"}}`.
     """

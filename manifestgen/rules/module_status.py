@@ -9,12 +9,12 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 @rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True)
 def module_status(manifest: Manifest) -> Iterator[Problem]:
-    """A module's `status` is missing or not a status.
+    """A module's `status` is missing or not valid.
 
-    It is required for every module but edgeAgent. A word that the runtime does not know refuses the whole
-    manifest.
+    It is required for every module except edgeAgent. With a word that the runtime does not know, edgeAgent
+    rejects the whole manifest.
 
-    Write `"status": "running"`, or `"stopped"` for a module that shall not run.
+    Write `"status": "running"`, or `"stopped"` for a module that must not run.
     """
     for module in manifest.modules():
         status = module.get("status")

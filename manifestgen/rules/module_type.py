@@ -10,7 +10,7 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 def module_type(manifest: Manifest) -> Iterator[Problem]:
     """A module's `type` is not `docker`.
 
-    There is one type of module. The word is compared exactly: `Docker` is refused too, with 400 for the whole
+    There is only one type of module. The comparison is exact: `Docker` is rejected too, with 400 for the whole
     manifest.
 
     Write `"type": "docker"`.

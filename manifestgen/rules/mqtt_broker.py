@@ -23,12 +23,12 @@ _FIX: Final = "correct it, or drop 'mqttBroker': the runtime has had no MQTT bro
 
 @rule(Effect.REFUSED, side=Side.EDGE_HUB, status=400)
 def mqtt_broker(manifest: Manifest) -> Iterator[Problem]:
-    """The section `mqttBroker` breaks its own rules.
+    """The section `mqttBroker` is not valid.
 
-    edgeHub reads it under schema versions 1.2 and 1.3 and uses it for nothing. A mistake in it still refuses
-    the whole section `$edgeHub`.
+    With schema versions 1.2 and 1.3 edgeHub parses it, although nothing uses it any more. A mistake in it makes
+    edgeHub reject the whole section `$edgeHub`.
 
-    Drop `mqttBroker`.
+    Remove `mqttBroker`.
     """
     broker = manifest.hub.find("mqttBroker")
     whole = manifest.hub.whole

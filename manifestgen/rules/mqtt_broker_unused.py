@@ -10,9 +10,9 @@ from manifestgen.rules._rule import Effect, Problem, rule
 def mqtt_broker_unused(manifest: Manifest) -> Iterator[Problem]:
     """`$edgeHub` has a section `mqttBroker`.
 
-    The MQTT broker was a preview and was removed with 1.3; what is in the section has no effect.
+    The MQTT broker was a preview and was removed in 1.3; the section has no effect.
 
-    Drop it.
+    Remove it.
     """
     broker = manifest.hub.find("mqttBroker")
     if broker is not None and broker.value is not None:

@@ -11,8 +11,8 @@ from manifestgen.rules._rule import Effect, Problem, rule
 def never_pulled(manifest: Manifest) -> Iterator[Problem]:
     """A module's image is never pulled.
 
-    With `imagePullPolicy` `never` the image must be on the device already; where it is not, the module cannot
-    be created.
+    With `imagePullPolicy` `never` the image must already be on the device; otherwise the module cannot be
+    created.
 
     Load the image on every device first, or write `on-create`.
     """

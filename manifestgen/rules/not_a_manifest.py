@@ -7,14 +7,13 @@ from manifestgen.manifest.manifest import locate
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.HUB)
+@rule(Effect.REFUSED, side=Side.HUB, other_json=True)
 def not_a_manifest(document: Document) -> Iterator[Problem]:
-    """The file is JSON, but no deployment manifest.
+    """The file is JSON, but not a deployment manifest.
 
-    A manifest is an object with an object `modulesContent` in it, which names module twins and what to set in
-    them.
+    A manifest is an object with an object `modulesContent`, which names module twins and what to set in them.
 
-    Write `{"modulesContent": {"$edgeAgent": {…}, "$edgeHub": {…}}}`; `manifestgen render` makes one.
+    Write `{"modulesContent": {"$edgeAgent": {…}, "$edgeHub": {…}}}`, or let `manifestgen render` write one.
     """
     if document.error is not None or document.manifest is not None:
         return

@@ -10,11 +10,11 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 def not_json(document: Document) -> Iterator[Problem]:
     """The file is not JSON.
 
-    IoT Hub takes JSON (RFC 8259) and nothing near it: no comments, no comma after the last item, no single
-    quotes, no NaN. Numbers of brackets beyond what anybody could read count as well.
+    IoT Hub takes strict JSON (RFC 8259): no comments, no trailing commas, no single quotes, no NaN. Brackets
+    nested too deeply to read count as well.
 
-    Put the place right that the message names; editors mark it when the file's type is JSON. A template of
-    another tool has to be rendered first.
+    Correct the place that the message names; an editor marks it when the file's type is JSON. Render another
+    tool's template first.
     """
     if document.error is not None and document.kind is not Kind.TEMPLATE:
         yield Problem("", document.error.what, document.error.fix, offset=document.error.offset)

@@ -10,7 +10,7 @@ from manifestgen.rules._rule import Effect, Problem, rule
 def old_spelling(manifest: Manifest) -> Iterator[Problem]:
     """The manifest says `moduleContent`, an old spelling of `modulesContent`.
 
-    Some tools rename it, manifestgen among them; IoT Hub's own interface knows `modulesContent` only.
+    Some tools, manifestgen among them, rename it; IoT Hub's API knows only `modulesContent`.
 
     Rename the key to `modulesContent`.
     """

@@ -40,13 +40,13 @@ _LOWER: Final = {name.lower() for names in (_AGENT, _HUB, _MODULE) for name in n
 
 @rule(Effect.RISK)
 def other_tools(manifest: Manifest) -> Iterator[Problem]:
-    """The runtime takes this, and other tools refuse it.
+    """The runtime accepts this, but other tools reject it.
 
-    The az command line and the published schemas ask for more than the runtime reads: `restartPolicy` for every
-    module, `modules` and `runtime.settings`, values in lower case, and no key that they do not know. The
-    runtime ignores unknown keys, so that a misspelt one has no effect.
+    The az command line and the published schemas are stricter than the runtime: they require `restartPolicy`
+    for every module, `modules` and `runtime.settings`, and values in lower case, and allow no unknown keys. The
+    runtime ignores unknown keys, so a misspelled one has no effect.
 
-    Add what is missing; drop or correct what is unknown.
+    Add what is missing; remove or correct what is unknown.
     """
     for section, known in ((manifest.agent, _AGENT), (manifest.hub, _HUB)):
         whole = section.whole

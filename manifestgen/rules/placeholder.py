@@ -6,12 +6,12 @@ from manifestgen.manifest.document import Document, Kind
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.NOTE)
+@rule(Effect.NOTE, about_placeholders=True)
 def placeholder(document: Document) -> Iterator[Problem]:
     """A placeholder is not filled in.
 
-    The file is a template: `{{ x }}`, `${X}`, `$X`, `__X__`, `#{X}#` or `<x>` stands where a value must be.
-    What depends on it is not judged here, and `apply` does not send such a file.
+    The file is a template: it has `{{ x }}`, `${X}`, `$X`, `__X__`, `#{X}#` or `<x>` where a value belongs.
+    Whatever depends on the value is not checked, and `apply` does not send such a file.
 
     Render the template and check the result.
     """

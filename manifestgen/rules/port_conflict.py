@@ -9,10 +9,10 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.DEAD, compares=True)
 def port_conflict(manifest: Manifest) -> Iterator[Problem]:
-    """Two running modules bind the same port of the host.
+    """Two running modules bind the same host port.
 
-    One container gets the port; the other cannot start, "port is already allocated", as often as edgeAgent
-    tries.
+    One container gets the port; the other fails to start with "port is already allocated", every time that
+    edgeAgent tries.
 
     Give one of them another `HostPort`.
     """

@@ -18,10 +18,10 @@ _LOWER: Final = {name.lower(): name for names in (_MODULE, _SETTINGS, _AGENT, _H
 
 @rule(Effect.RISK)
 def property_case(manifest: Manifest) -> Iterator[Problem]:
-    """A property's name is written in another case than usual.
+    """A property's name is not in its usual case.
 
-    The runtime finds it all the same. IoT Hub, which tells `Image` from `image`, may end up with both, and
-    other tools refuse it.
+    The runtime still finds it. IoT Hub distinguishes `Image` from `image` and may end up with both, and other
+    tools reject it.
 
     Write the name as it is documented.
     """

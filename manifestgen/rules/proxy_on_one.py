@@ -8,9 +8,9 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.RISK, layers=False)
 def proxy_on_one(manifest: Manifest) -> Iterator[Problem]:
-    """Only one of edgeAgent and edgeHub is told of the proxy.
+    """Only one of edgeAgent and edgeHub has a proxy.
 
-    Both talk to the cloud by themselves, and each has its own variable `https_proxy`.
+    Both connect to the cloud themselves, and each needs its own variable `https_proxy`.
 
     Set it on both, with `UpstreamProtocol` `AmqpWs` or `MqttWs`.
     """

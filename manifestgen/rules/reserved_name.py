@@ -10,7 +10,7 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 def reserved_name(manifest: Manifest) -> Iterator[Problem]:
     """A user module is called `edgeAgent` or `edgeHub`.
 
-    edgeAgent reads the manifest and then fails with 500 each time it sets to work, because the name is there
+    edgeAgent accepts the manifest and then fails with 500 on every attempt to apply it, because the name exists
     twice.
 
     Rename the module, or move it to `systemModules`.

@@ -9,10 +9,10 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 @rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True)
 def restart_policy(manifest: Manifest) -> Iterator[Problem]:
-    """A module's `restartPolicy` is not a restart policy.
+    """A module's `restartPolicy` is not valid.
 
-    It may be left out, but a word that the runtime does not know, or null, refuses the whole manifest.
-    `unless-stopped` is Docker's.
+    It is optional, but with null or a word that the runtime does not know, edgeAgent rejects the whole
+    manifest. `unless-stopped` is a policy of Docker's.
 
     Write `always` or `never`.
     """

@@ -10,10 +10,10 @@ from manifestgen.rules._rule import Effect, Problem, rule
 def root_user(manifest: Manifest) -> Iterator[Problem]:
     """A module runs as root.
 
-    edgeAgent and edgeHub run as users of their own; `"User": "root"` is an old way to let them write into a
-    bound folder.
+    edgeAgent and edgeHub run as users of their own; `"User": "root"` is an old way to let them write to a bind
+    mount.
 
-    Make the folder writable for the module's user (1000 for the system modules) and drop `User`.
+    Make the folder writable for the module's user (1000 for the system modules) and remove `User`.
     """
     for module, options in manifest.options:
         user = options.data.get("User")

@@ -12,10 +12,10 @@ from manifestgen.rules._rule import Effect, Problem, rule
 def route_loop(manifest: Manifest) -> Iterator[Problem]:
     """A route takes messages from everywhere, and other routes do too.
 
-    `/messages/*` takes the messages of all modules. Into a module's input it brings back that module's own
-    output, in a circle, and into `$upstream` it sends the raw messages beside those that a module has filtered.
+    `/messages/*` takes the messages of all modules. Into a module's input, it returns that module's own output,
+    in a loop; into `$upstream`, it sends raw messages in addition to those that a module has filtered.
 
-    Limit the source: `/messages/modules/NAME/outputs/*`, or add `WHERE NOT IS_DEFINED($connectionModuleId)`.
+    Limit the source to `/messages/modules/NAME/outputs/*`, or add `WHERE NOT IS_DEFINED($connectionModuleId)`.
     """
     everywhere = []
     filtered = False

@@ -9,13 +9,13 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.RISK)
 def route_meaning(manifest: Manifest) -> Iterator[Problem]:
-    """A route means something else than it looks like.
+    """A route does not mean what it seems to.
 
-    edgeHub takes it. But text after the sink is ignored, a source that begins with anything but `/messages` or
-    `/twinChangeNotifications`, or has `*` in the middle, matches no message, operators without blanks become
-    part of a name, and the words `modules` and `inputs` of an endpoint's address are not compared.
+    edgeHub accepts it. But it ignores text after the sink; a source that does not begin with `/messages` or
+    `/twinChangeNotifications`, or has `*` in the middle, matches no message; operators without spaces around
+    them become part of a name; and the words `modules` and `inputs` of an endpoint's address are not compared.
 
-    Write what is meant; see docs/routes.md.
+    Write what you mean; see docs/routes.md.
     """
     for entry, reading in routes(manifest):
         for warning in reading.warnings:

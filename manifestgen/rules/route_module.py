@@ -11,12 +11,12 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.DEAD, compares=True, layers=False)
 def route_module(manifest: Manifest) -> Iterator[Problem]:
-    """A route names a module that the manifest does not have.
+    """A route names a module that is not in the manifest.
 
-    Nothing ever comes from such a source. To such a sink messages are queued until they expire. The name of a
-    sink counts in its exact case.
+    Nothing ever comes from such a source, and messages to such a sink are queued until they expire. The name of
+    a sink is case-sensitive.
 
-    Write the module's name as it stands under `modules`, or drop the route.
+    Write the module's name as it is under `modules`, or remove the route.
     """
     names = {module.name: module for module in manifest.modules()}
     lower = {name.lower() for name in names}

@@ -15,10 +15,10 @@ _KEYS: Final = frozenset({"route", "priority", "timeToLiveSecs"})
 
 @rule(Effect.REFUSED, side=Side.EDGE_HUB, status=400)
 def route_shape(manifest: Manifest) -> Iterator[Problem]:
-    """A route is neither a text nor an object that edgeHub takes.
+    """A route is neither a string nor an object that edgeHub accepts.
 
-    A route is a text; from schema version 1.1 on also an object with `route`, `priority` (0 to 9, 0 first) and
-    `timeToLiveSecs`. One malformed entry refuses all routes.
+    A route is a string; from schema version 1.1 on it may also be an object with `route`, `priority` (0 to 9, 0
+    first) and `timeToLiveSecs`. One malformed entry makes edgeHub reject all routes.
 
     Write `"NAME": "FROM … INTO …"` or `{"route": "FROM … INTO …", "priority": 0, "timeToLiveSecs": 3600}`.
     """

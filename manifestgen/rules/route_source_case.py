@@ -9,12 +9,12 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.NOTE, compares=True, layers=False)
 def route_source_case(manifest: Manifest) -> Iterator[Problem]:
-    """A route writes a module's name in another case.
+    """A route writes a module's name in a different case.
 
-    Sources are compared ignoring case, so the route works; everywhere else in IoT Edge the case of a module's
-    name counts.
+    Sources are compared ignoring case, so the route works; everywhere else in IoT Edge module names are
+    case-sensitive.
 
-    Write the name as it stands under `modules`.
+    Write the name as it is under `modules`.
     """
     names = {module.name for module in manifest.modules()}
     lower = {name.lower(): name for name in names}

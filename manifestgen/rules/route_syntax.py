@@ -11,10 +11,10 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 def route_syntax(manifest: Manifest) -> Iterator[Problem]:
     """A route has a syntax error.
 
-    One such route keeps edgeHub from taking any route of the manifest: it reports 400 and goes on with the old
-    ones, or with none.
+    One such route makes edgeHub reject all routes of the manifest: it reports 400 and keeps the old ones, or
+    has none.
 
-    Correct the route where the caret points; the language is described in docs/routes.md.
+    Correct the route where the caret points; docs/routes.md describes the language.
     """
     for entry, reading in routes(manifest):
         error = reading.error

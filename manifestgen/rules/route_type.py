@@ -11,8 +11,8 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 def route_type(manifest: Manifest) -> Iterator[Problem]:
     """A route's condition cannot be compiled.
 
-    edgeHub reports 200 and compiles the routes afterwards. If one of them compares a text with a number or
-    calls a function that does not exist, all new routes are dropped; only its log says so, and an edgeHub that
+    edgeHub reports 200 and compiles the routes afterwards. If one of them compares a string with a number or
+    calls a function that does not exist, all new routes are dropped; only the log says so, and an edgeHub that
     starts for the first time stops.
 
     Make the types agree: `as_number(temperature) > 30`, or `$body.temperature > 30`.

@@ -16,10 +16,10 @@ _LITERALS: Final = frozenset({"true", "false", "null", "undefined"})
 def routeless_name(manifest: Manifest) -> Iterator[Problem]:
     """A module's name is a number or a keyword of the route language.
 
-    The module runs, but `FROM /messages/modules/NAME/…` cannot name it: its name is read as a number or a
-    keyword, which is a syntax error that refuses all routes.
+    The module runs, but no route can name it in `FROM /messages/modules/NAME/…`: the name is read as a number
+    or a keyword, and that syntax error makes edgeHub reject all routes.
 
-    Begin the name with a letter and avoid the words of the route language.
+    Begin the name with a letter and avoid the keywords of the route language.
     """
     for module in manifest.modules():
         name = module.name

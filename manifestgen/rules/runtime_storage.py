@@ -10,12 +10,12 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.RISK, layers=False)
 def runtime_storage(manifest: Manifest) -> Iterator[Problem]:
-    """`edgeAgent` or edgeHub keep their state inside the container.
+    """`edgeAgent` or edgeHub keeps its state inside the container.
 
-    Messages that wait for the cloud, and the last known manifest, are lost when the container is made anew;
-    after that edgeHub cannot start without a connection.
+    Messages that wait for the cloud and the last known manifest are lost when the container is recreated; after
+    that, edgeHub cannot start without a connection.
 
-    Set the variable `storageFolder` and bind a folder of the host, or a volume, to that place.
+    Set the variable `storageFolder` and mount a host folder or a volume there.
     """
     for module, options in manifest.options:
         if not module.system:

@@ -11,7 +11,7 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 def runtime_type(manifest: Manifest) -> Iterator[Problem]:
     """`runtime.type` is not `docker`.
 
-    There is one kind of runtime. The word is compared exactly: `Docker` is refused too, with 400.
+    There is only one type of runtime. The comparison is exact: `Docker` is rejected too, with 400.
 
     Write `"type": "docker"`.
     """

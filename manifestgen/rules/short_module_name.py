@@ -8,10 +8,10 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.RISK, alone=True)
 def short_module_name(manifest: Manifest) -> Iterator[Problem]:
-    """A module's name has one character.
+    """A module's name has only one character.
 
-    Docker wants two characters at least in the name of a container, which the module's name becomes; IoT Hub and
-    edgeAgent take the name, and the module is then not created. How long this holds is Docker's business.
+    The module's name becomes the name of a container, and Docker requires at least two characters; IoT Hub and
+    edgeAgent accept the name, and then the module is not created. Docker may lift this limit.
 
     Use a name of two characters or more.
     """

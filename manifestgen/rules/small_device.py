@@ -8,15 +8,15 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.reading import INT32, integer, trim
 from manifestgen.rules._rule import Effect, Problem, rule
 
-_ARM32: Final = re.compile(r"arm32|armhf|arm/?v7")
+_ARM32: Final = r"arm32|armhf|arm/?v7"
 
 
 @rule(Effect.NOTE)
 def small_device(manifest: Manifest) -> Iterator[Problem]:
-    """`edgeHub` is tuned for large devices, or its tuning is not read.
+    """`edgeHub` is tuned for large devices, or its settings are ignored.
 
-    `OptimizeForPerformance` is on unless it says `false`, and wants memory that small devices do not have;
-    another word than `true` or `false`, or a `MaxConnectedClients` that is no number, does not count.
+    `OptimizeForPerformance` is on unless it says `false`, and needs memory that small devices do not have.
+    edgeHub ignores any value other than `true` or `false`, and a `MaxConnectedClients` that is not a number.
 
     Set `OptimizeForPerformance` to `false` on devices with little memory.
     """
@@ -37,7 +37,7 @@ def small_device(manifest: Manifest) -> Iterator[Problem]:
                 f"'MaxConnectedClients' is {clients!r}",
                 "write a number from 1 on",
             )
-        arm = any(other.image and _ARM32.search(other.image.tag) for other in manifest.modules())
+        arm = any(other.image and re.search(_ARM32, other.image.tag) for other in manifest.modules())
         if arm and (optimize is None or trim(optimize).lower() == "true"):
             yield Problem(
                 module.pointer,

@@ -9,11 +9,11 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 @rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True)
 def startup_order(manifest: Manifest) -> Iterator[Problem]:
-    """A module's `startupOrder` is not a whole number from 0 to 4294967295.
+    """A module's `startupOrder` is not an integer from 0 to 4294967295.
 
-    It may be left out; null, a negative or too large number refuses the whole manifest.
+    It is optional; with null, a negative number or one that is too large, edgeAgent rejects the whole manifest.
 
-    Write a whole number from 0 on, or leave it out.
+    Write an integer of 0 or more, or leave it out.
     """
     for module in manifest.modules():
         if not module.has("startupOrder") or (module.system and module.name == "edgeAgent"):

@@ -8,9 +8,9 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.NOTE, alone=True)
 def storage_owner(manifest: Manifest) -> Iterator[Problem]:
-    """`edgeAgent` or edgeHub store into a folder of the host.
+    """`edgeAgent` or edgeHub stores data in a host folder.
 
-    Their images run as a user of their own. Where the folder belongs to root they cannot write and fail at
+    Their images run as a user of their own. If the folder belongs to root, they cannot write to it and fail at
     start.
 
     Run `sudo chown 1000 FOLDER` on the device once, or use a volume, which Docker makes writable.

@@ -10,12 +10,12 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 @rule(Effect.RISK)
 def store_time(manifest: Manifest) -> Iterator[Problem]:
-    """Messages are kept for no time, or for ever.
+    """Messages are not kept at all, or are kept forever.
 
-    `timeToLiveSecs` 0, or none, expires messages at once, so that nothing survives a lost connection. A
-    negative number never expires them, and the disk fills while the device is offline.
+    With `timeToLiveSecs` 0, or without it, messages expire at once, so nothing survives a lost connection. With
+    a negative number they never expire, and the disk fills while the device is offline.
 
-    Write the seconds that messages shall wait for a connection; 7200 is usual.
+    Write how many seconds messages may wait for a connection; 7200 is usual.
     """
     store = manifest.hub.find("storeAndForwardConfiguration")
     if store is None or not isinstance(store.value, dict):

@@ -26,10 +26,10 @@ _TAG: Final = r"v?(\d+)\.(\d+)"
 def support_ended(manifest: Manifest, as_of: date) -> Iterator[Problem]:
     """The runtime's version is out of support, or will be within 90 days.
 
-    Microsoft stops security fixes for a version at a published date: 1.4 on 2024-11-12, 1.5 on 2026-11-10, 1.6
-    on 2028-11-14. What counts is the date given, not the clock.
+    Microsoft stops security fixes for a version on a published date: 1.4 on 2024-11-12, 1.5 on 2026-11-10, 1.6
+    on 2028-11-14. Dates are compared with `--as-of`, not with the clock.
 
-    Move agent, hub and daemon to a supported long-term version, 1.6 today.
+    Move agent, hub and daemon to a supported long-term version; today that is 1.6.
     """
     for module in manifest.modules():
         image = module.image

@@ -10,8 +10,8 @@ from manifestgen.rules._rule import Effect, Problem, rule
 def text_encoding(document: Document) -> Iterator[Problem]:
     """The file begins with a byte order mark or is UTF-16.
 
-    JSON is exchanged as UTF-8 without a mark. Windows tools write the mark, and `>` in Windows PowerShell
-    writes UTF-16; other tools refuse both.
+    JSON is exchanged as UTF-8 without a byte order mark. Windows tools add the mark, and `>` in Windows
+    PowerShell writes UTF-16; other tools reject both.
 
     Save the file as UTF-8 without a byte order mark.
     """

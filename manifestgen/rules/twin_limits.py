@@ -12,11 +12,11 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 @rule(Effect.REFUSED, side=Side.HUB)
 def twin_limits(document: Document) -> Iterator[Problem]:
-    """The desired properties break a limit of IoT Hub.
+    """The desired properties exceed a limit of IoT Hub.
 
-    All desired properties of one twin count at most 32,768 bytes, one text 4,096 bytes, a key 1,024; objects
-    nest ten deep; integers have 53 bits; keys have no dots, dollar signs, blanks or control characters. One
-    breach refuses the manifest.
+    All desired properties of a twin count at most 32,768 bytes, one string 4,096 bytes, a key 1,024; objects
+    nest at most ten levels; integers have 53 bits; keys have no dots, dollar signs, spaces or control
+    characters. IoT Hub rejects the manifest for a single violation.
 
     Shorten, split or rename what the message names.
     """
@@ -24,9 +24,7 @@ def twin_limits(document: Document) -> Iterator[Problem]:
     if manifest is None:
         return
     shape = document.shape or twin.shape(document.data)
-    # Numbers count eight bytes however short they are written; all else counts no more than its text has.
-    small = len(document.text) + 8 * shape.numbers <= twin.MAX_DESIRED_BYTES and document.text.isascii()
-    if small and not shape.suspicious:
+    if document.counts_at_most(twin.MAX_DESIRED_BYTES) and not shape.suspicious:
         return
     # Template tools turn createOptions into a text, to which only its length matters.
     options = tuple(_options(manifest)) if document.kind is Kind.TEMPLATE and not document.leftover else ()

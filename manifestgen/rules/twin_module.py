@@ -12,10 +12,10 @@ from manifestgen.rules._rule import Effect, Problem, rule
 def twin_module(manifest: Manifest) -> Iterator[Problem]:
     """The manifest sets the twin of a module that it does not deploy.
 
-    The desired properties are set for a module that does not run. Names count in their exact case: `Sensor` and
+    The desired properties are set for a module that does not run. Names are case-sensitive: `Sensor` and
     `sensor` are two modules.
 
-    Write the name as under `modules`, or drop the entry.
+    Write the name as it is under `modules`, or remove the entry.
     """
     names = [module.name for module in manifest.modules() if not module.system]
     known = set(names)

@@ -14,17 +14,16 @@ _COMFORTABLE: Final = 24 * 1024
 def twin_size(document: Document) -> Iterator[Problem]:
     """`$edgeAgent` is so large that its report may not fit.
 
-    edgeAgent reports every module back with its createOptions and its state, and what it reports may count
-    32,768 bytes too. From 24 KB of desired properties on, a manifest that is taken can overflow there, and the
-    device looks stuck.
+    edgeAgent reports every module back with its createOptions and its state, and what it reports may also count
+    at most 32,768 bytes. A manifest with more than 24 KB of desired properties can be accepted and then exceed
+    that limit; the device then looks stuck.
 
     Shorten createOptions and env, or use fewer modules.
     """
     manifest = document.manifest
     if manifest is None:
         return
-    shape = document.shape or twin.shape(document.data)
-    if len(document.text) + 8 * shape.numbers <= _COMFORTABLE and document.text.isascii():
+    if document.counts_at_most(_COMFORTABLE):
         return
     whole = manifest.agent.whole
     if whole is None or not isinstance(whole.value, dict):

@@ -15,10 +15,10 @@ _LOWER: Final = {name.lower(): name for name in PROTOCOLS}
 
 @rule(Effect.RISK)
 def upstream_protocol(manifest: Manifest) -> Iterator[Problem]:
-    """`UpstreamProtocol` is misspelt, or set on one of edgeAgent and edgeHub only.
+    """`UpstreamProtocol` is misspelled, or set only on edgeAgent or only on edgeHub.
 
-    A word that the runtime does not know is ignored without a message, and AMQP on port 5671 is used, which
-    many firewalls block. The two modules each have their own setting.
+    The runtime silently ignores a word that it does not know and uses AMQP on port 5671, which many firewalls
+    block. The two modules each have their own setting.
 
     Set `Amqp`, `AmqpWs`, `Mqtt` or `MqttWs` on both.
     """

@@ -12,9 +12,9 @@ _MINOR: Final = r"(\d+)\.(\d+)"
 
 @rule(Effect.RISK, compares=True, layers=False)
 def version_skew(manifest: Manifest) -> Iterator[Problem]:
-    """`edgeAgent` and edgeHub are of different minor versions.
+    """`edgeAgent` and edgeHub have different minor versions.
 
-    The two are tested and supported together, with a daemon of the same version on the device.
+    They are tested and supported together, with a daemon of the same version on the device.
 
     Give both images the same tag.
     """

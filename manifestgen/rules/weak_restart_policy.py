@@ -11,9 +11,9 @@ from manifestgen.rules._rule import Effect, Problem, rule
 def weak_restart_policy(manifest: Manifest) -> Iterator[Problem]:
     """A restart policy does less than its name says.
 
-    Microsoft's documentation calls `on-failure` and `on-unhealthy` unimplemented. The runtime of today restarts
-    a module that exits with an error under both, and nothing ever reports a module unhealthy. edgeHub with
-    `never` stays down after its first crash.
+    Microsoft's documentation says that `on-failure` and `on-unhealthy` are not implemented. Today's runtime
+    restarts a module that exits with an error under both, and nothing ever reports a module unhealthy. With
+    `never`, edgeHub stays down after its first crash.
 
     Write `always`, or `never` for a module that runs once.
     """

@@ -155,6 +155,11 @@ class Names:
         return f"{self.hub}.azure-devices.net"
 
     @property
+    def hub_service_host(self) -> str:
+        """The hub's host for back ends, where the same hub answers."""
+        return f"{self.hub}.service.azure-devices.net"
+
+    @property
     def vault_host(self) -> str:
         """The key vault's host."""
         return f"{self.vault}.vault.azure.net"

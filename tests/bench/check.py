@@ -24,7 +24,7 @@ PLAIN = json.loads((Path(__file__).parent.parent / "rules/route-syntax/pass/plai
 
 def manifest(modules: int, site: int = 0) -> dict[str, Any]:
     """A manifest of so many modules with createOptions, variables, a route and a twin each."""
-    data = copy.deepcopy(PLAIN)
+    data: dict[str, Any] = copy.deepcopy(PLAIN)
     entries = data["modulesContent"]
     agent, hub = (entries[name]["properties.desired"] for name in ("$edgeAgent", "$edgeHub"))
     agent["modules"], hub["routes"] = {}, {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import timeit
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,9 +13,10 @@ from manifestgen.compare.diff import diff
 from manifestgen.compare.export import export
 from manifestgen.compare.merge import merge
 from manifestgen.manifest import container
+from manifestgen.manifest.manifest import Manifest
 
 
-def manifest(modules: int, tag: str) -> dict[str, Any]:
+def manifest(modules: int, tag: str) -> Manifest:
     """A manifest of so many modules, each with createOptions of its own, ten variables, a route and a twin."""
     entries: dict[str, Any] = {
         f"m{number}": {
@@ -39,15 +41,15 @@ def manifest(modules: int, tag: str) -> dict[str, Any]:
     }
     twins = {name: {"limits": {"low": 1, "high": 2}, "tag": tag} for name in entries}
     sections = {"$edgeAgent": agent, "$edgeHub": hub, **twins}
-    return {"modulesContent": {name: {"properties.desired": desired} for name, desired in sections.items()}}
+    return Manifest.of_twins(sections)
 
 
 def main() -> None:
     """Print a line for each number of modules: linear if the figures grow tenfold."""
     for modules in (5, 50, 500):
         before, after = manifest(modules, "1"), manifest(modules, "2")
-        twins = {name: entry["properties.desired"] for name, entry in before["modulesContent"].items()}
-        works = {
+        twins = {name: entry["properties.desired"] for name, entry in before.entries.items()}
+        works: dict[str, Callable[[], object]] = {
             "same": partial(diff, before, copy.deepcopy(before)),
             "all changed": partial(diff, before, after),
             "first time": partial(_first, before, after),
@@ -58,7 +60,7 @@ def main() -> None:
         print(f"{modules:4} modules", *(f"{what} {figure:7.2f}" for what, figure in figures.items()), "ms")
 
 
-def _first(before: dict[str, Any], after: dict[str, Any]) -> None:
+def _first(before: Manifest, after: Manifest) -> None:
     # Without the createOptions that were read before.
     container._read_usual.cache_clear()
     diff(before, after)

@@ -1,6 +1,6 @@
 """Manifests for many devices: how fast, in how much memory, and whether every device gets exactly its own.
 
-    python tests/bench/fleet.py render [--rows N]            rows a second against a bare Jinja2 loop; peak memory
+    python tests/bench/fleet.py render [--rows N]            rows a second, CPU against a bare Jinja2 loop; memory
     python tests/bench/fleet.py calls [--calls N]            requests a second against the SDK's own loop, hub at 50 ms
     python tests/bench/fleet.py show [--rows N] [--clock X]  a hub that throttles as tier S1, its clock X times as fast
     python tests/bench/fleet.py show --faults --kill-every N the same with resets, failures, throttling and SIGKILL
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.what == "render":
-        render(given.rows or 20_000)
+        render(given.rows or 2_000)
     elif given.what == "calls":
         calls(given.calls)
     elif given.inside:
@@ -58,64 +58,72 @@ def main() -> None:
 
 
 def render(count: int) -> None:
-    """Rows a second of one process and of two, and peak memory by number of rows."""
+    """Rows a second of one process and of several, CPU time a row, and peak memory by number of rows."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         _write_template(root)
         rows = _write_rows(root / "rows.csv", count)
-        bare = [_bare(root, 2000) for _ in range(3)]
-        ours = [_rendered(root, rows) for _ in range(3)]
-        full = _rendered(root, _write_rows(root / "few.csv", 500), direct=True)
-        least, most = statistics.median(bare), statistics.median(ours)
-        print(f"bare loop over the compiled template:     {least:8,.0f} rows/s")
-        print(f"rendered, checked, encoded, one process:  {most:8,.0f} rows/s, {most / least:.1f} times the bare loop")
-        print(f"the same where every row has its shape:   {full:8,.0f} rows/s, {full / least:.2f} times the bare loop")
-        with multiprocessing.get_context("spawn").Pool(2) as pool:
-            pool.starmap(_rendered, [(root, _write_rows(root / f"{n}.csv", 100)) for n in range(2)])  # imports done
-            started = time.perf_counter()
-            pool.starmap(_rendered, [(root, rows)] * 2)
-            both = 2 * count / (time.perf_counter() - started)
-        print(f"two processes:                            {both:8,.0f} rows/s")
+        bare, ours = [], []
+        for _ in range(3):
+            bare.append(_bare(root, min(count, 2000)))
+            ours.append(_rendered(root, rows))
+        (least, least_cpu), (most, most_cpu) = map(_medians, (bare, ours))
+        print(f"bare loop over the compiled template:     {least:8,.0f} rows/s, {least_cpu:.2f} ms of CPU a row")
+        print(f"rendered, checked, encoded, one process:  {most:8,.0f} rows/s, {most_cpu:.2f} ms of CPU a row")
+        print(f"                                          {least_cpu / most_cpu:.2f} times the bare loop (CPU)")
+        for processes in (2, os.cpu_count() or 2):
+            rate, cpu = _rendered(root, rows, processes)
+            print(f"{processes} worker processes: {rate:8,.0f} rows/s, {cpu:.2f} ms of CPU a row in the main process")
         for number in (1_000, 100_000):
             _write_rows(root / "devices.csv", number)
             seconds, peak, _ = _measured(["t.json.j2", "--devices", "devices.csv", "--dry-run"], root)
             print(f"apply --dry-run of {number:7,} rows: {seconds:5.1f} s, {peak:.1f} MiB at most (goal 64)")
 
 
-def _bare(root: Path, count: int) -> float:
+def _medians(measured: list[tuple[float, float]]) -> tuple[float, float]:
+    rates, cpus = zip(*measured, strict=True)
+    return statistics.median(rates), statistics.median(cpus)
+
+
+def _bare(root: Path, count: int) -> tuple[float, float]:
+    """Rows a second, and milliseconds of CPU a row."""
     import jinja2
     from render import values
 
     env = jinja2.Environment(loader=jinja2.FileSystemLoader(root), undefined=jinja2.StrictUndefined)  # noqa: S701
     template = env.get_template("t.json.j2")
     base = values()
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     for number in range(count):
         template.render({**base, "site": f"hall {number}", "ttl": 7200 + number % 3})
-    return count / (time.perf_counter() - started)
+    return count / (time.perf_counter() - started), 1000 * (time.process_time() - cpu) / count
 
 
-def _rendered(root: Path, path: Path, direct: bool = False) -> float:
-    """Rows a second, reading them included, the look through the file not."""
+def _rendered(root: Path, path: Path, processes: int = 0) -> tuple[float, float]:
+    """The same for rows that are read, rendered, checked and encoded; starting processes left out."""
     from render import values
 
-    from manifestgen.render import load_template
+    from manifestgen.rows.render import Ready, Renderer
     from manifestgen.rows.rows import open_rows
-    from manifestgen.rows.shape import Ready, Renderer
+    from manifestgen.rows.source import source_of
+    from manifestgen.rows.workers import Workers
 
     base = {name: value for name, value in values().items() if name not in ("site", "ttl")}
-    renderer = Renderer(load_template("t.json.j2", root), base, lambda manifest: {})
-    if direct:
-        renderer._direct = True  # what it falls back to by itself
+    source = source_of(root / "t.json.j2")
+    renderer = Renderer(source.template, base, lambda manifest: {})
     rows = open_rows(path)
-    started = time.perf_counter()
-    for row in rows:
-        if not isinstance(renderer.render(row), Ready):
-            raise SystemExit(f"row {row} makes no manifest")
-    seconds = time.perf_counter() - started
     count = rows.survey.count
+    workers = Workers(renderer, source, processes)
+    with workers:
+        results = (workers if processes else renderer).render_all(rows)
+        next(results)
+        started, cpu = time.perf_counter(), time.process_time()
+        for row, result in results:
+            if not isinstance(result, Ready):
+                raise SystemExit(f"row {row} makes no manifest")
+        seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     rows.close()
-    return count / seconds
+    return count / seconds, 1000 * cpu / count
 
 
 def _write_template(root: Path) -> None:

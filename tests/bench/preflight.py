@@ -118,6 +118,7 @@ async def _serve(delay: float, folder: Path) -> None:
     app.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(app)
     await runner.setup()
+    assert runner.server is not None
     hosts = []
     for _ in range(_HOSTS):
         server = await asyncio.get_running_loop().create_server(runner.server, "127.0.0.1", 0, ssl=context, backlog=256)

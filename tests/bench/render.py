@@ -116,8 +116,8 @@ def main() -> None:
                 seconds, peak = measure(command, root)
                 times[name].append(seconds)
                 peaks[name] = max(peak, peaks.get(name, 0))
-    for name, seconds in times.items():
-        median, least = statistics.median(seconds) * 1000, min(seconds) * 1000
+    for name, taken in times.items():
+        median, least = statistics.median(taken) * 1000, min(taken) * 1000
         print(f"{name:<6} median {median:6.1f} ms  least {least:6.1f} ms  {peaks[name]:5.1f} MiB")
     ratio = statistics.median(times["ours"]) / statistics.median(times["floor"])
     print(f"render takes {ratio:.2f} times the floor (goal 1.60), {peaks['ours']:.1f} MiB (goal 45)")

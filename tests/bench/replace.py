@@ -99,10 +99,10 @@ def apply_and_die(file: str, at: int) -> None:
     """Apply in this process, and end it by SIGKILL at its request of this number, every second one after it is sent."""
     from manifestgen.azure.iot_hub import IotHub
     from manifestgen.cli import run
-    from manifestgen.deployments.replace import Patience
+    from manifestgen.deployments import replace
+    from manifestgen.target import Patience
 
-    seconds = Patience.__init__.__defaults__ or ()
-    Patience.__init__.__defaults__ = (*seconds[:2], 0.1, 0.5, *seconds[4:])  # type: ignore[misc] # to look more often
+    replace.PATIENCE = Patience(1800.0, 60.0, 0.1, 0.5)  # type: ignore[misc] # to look more often
     seen = 0
 
     def deadly(honest: Callable[..., Any]) -> Callable[..., Any]:

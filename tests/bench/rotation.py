@@ -138,7 +138,7 @@ def walk(fleet: Fleet) -> int:
     print(f"{len(fleet.ids)} devices, {len(fleet.given)} offline")
     print(f"{'':<44} {'first':>6} {'second':>7} {'broken':>7}")
     broken = fleet.row("before")
-    stops = ["made password2", "takes password2", *(f": rotated #{n}" for n in (1, online // 4, online // 2, online))]
+    stops = ["made password2", "accepts password2", *(f": rotated #{n}" for n in (1, online // 4, online // 2, online))]
     for stop in stops:
         broken += _killed(fleet, stop)
     start = time.monotonic()
@@ -150,7 +150,7 @@ def walk(fleet: Fleet) -> int:
         fleet.sandbox.admin("PUT", f"/devices/{device}", {"online": True})
     _until(lambda: all(_runs(fleet.hub.module_twin(device, "$edgeAgent")) for device in fleet.given))
     offline, fleet.given = fleet.given, {}
-    broken += _killed(fleet, "dropped password1")
+    broken += _killed(fleet, "deleted password1")
     code, answer = _ended(fleet)
     assert code == 0 and answer["finished"], answer
     print(f"{len(offline)} devices are back")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import timeit
+from collections.abc import Callable
 from functools import partial
 
 from manifestgen.manifest.route import compile_check, parse, warnings
@@ -23,7 +24,7 @@ def main() -> None:
     """Print one line a route, then what long texts take."""
     for name, text in ROUTES.items():
         route = parse(text)
-        works = {
+        works: dict[str, Callable[[], object]] = {
             "parse": partial(parse, text),
             "types": partial(compile_check, route),
             "warnings": partial(warnings, route),

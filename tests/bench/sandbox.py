@@ -46,7 +46,8 @@ def _step(what: str, times: int = 1) -> Iterator[None]:
 
 
 async def _pages(hub: HubService, text: str) -> int:
-    found, headers = 0, {"x_ms_max_item_count": "2000"}
+    found = 0
+    headers: dict[str, Any] = {"x_ms_max_item_count": "2000"}
     while True:
         answer = await hub.call("POST", "/devices/query", {"query": text}, **headers)
         found += len(answer.json)

@@ -57,6 +57,7 @@ def main() -> None:
 def _write_bare(folder: Path, render: _Command) -> None:
     """A plain template of the manifest that we render, with a place for each value."""
     text = subprocess.run(render, capture_output=True, text=True, check=True).stdout
+    (folder / "deployment.json").write_text(text)
     for name, value in _VALUES.items():
         assert json.dumps(value) in text, f"the sample's manifest has no {value!r} any more"
         text = text.replace(json.dumps(value), f"{{{{ {name} | tojson }}}}")
@@ -69,12 +70,14 @@ def _compare(python: _Command, ours: _Command, folder: str, runs: int) -> None:
         "python -I -c pass": [*python, "-c", "pass"],
         "manifestgen --version": [*ours, "--version"],
         "manifestgen --help": [*ours, "--help"],
+        "manifestgen check": [*ours, "check", str(Path(folder) / "deployment.json")],
         "Jinja2 alone, one file": [*python, "-c", _BARE, folder],
         "manifestgen render": [*ours, "render", str(_SAMPLE), "-o", "-"],
     }
     seconds = _medians(commands, runs)
     memory = {name: _peak(command) for name, command in commands.items()}
-    yardsticks = dict.fromkeys(("manifestgen --version", "manifestgen --help"), "python -I -c pass")
+    bare = ("manifestgen --version", "manifestgen --help", "manifestgen check")
+    yardsticks = dict.fromkeys(bare, "python -I -c pass")
     yardsticks["manifestgen render"] = "Jinja2 alone, one file"
     for name, took in seconds.items():
         line = f"{name:24} {took * 1000:6.1f} ms  {memory[name]:5.1f} MiB"

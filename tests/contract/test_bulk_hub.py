@@ -1,4 +1,4 @@
-"""What every `cloud.BulkHub` does: the one in memory, and the SDK's on the sandbox."""
+"""What every `cloud.BulkHub` does: the one in memory, and on the sandbox that of the SDK and that of REST."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from manifestgen.errors import NotFoundError
 from manifestgen.secret import Secret
 
 
-@pytest.fixture(params=["fake", "sandbox"])
-def hub(request: pytest.FixtureRequest) -> Iterator[Hub]:
+@pytest.fixture(params=["fake", "sdk", "rest"])
+def hub(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     if request.param == "fake":
         yield FakeHub()
         return
+    if request.param == "sdk":
+        pytest.importorskip("uamqp", reason="Microsoft's SDK for IoT Hub is not installed")
     sandbox = request.getfixturevalue("sandbox")
+    monkeypatch.setenv("MANIFESTGEN_HUB_CLIENT", request.param)
     from manifestgen.azure.iot_hub import connect
 
     yield connect(connection_string=Secret(sandbox.environment["IOTHUB_CONNECTION_STRING"]))

@@ -75,7 +75,7 @@ def cloud(request: pytest.FixtureRequest) -> Iterator[Cloud]:
     cloud = make[request.param]()
     yield cloud
     if request.param != "fake":
-        cloud.distribution.close()  # type: ignore[attr-defined] # the fake has nothing to close
+        cloud.distribution.close()
 
 
 def trouble(ask: Callable[[], object]) -> Trouble:
@@ -160,11 +160,11 @@ def test_tags_come_page_by_page(sandbox: Any, tmp_path: Path) -> None:
         patch.setattr(registry_api.ImageRegistries, "_get", two_at_a_time)
         assert cloud.distribution.tags(f"{cloud.host}/paged:9", cloud.credential) == tuple("01234")
     assert len(listed) == 3
-    cloud.distribution.close()  # type: ignore[attr-defined] # the real one
+    cloud.distribution.close()
 
 
 def test_a_public_image_needs_no_login(sandbox: Any) -> None:
     cloud = _sandbox(sandbox)
     found = cloud.distribution.find("mcr.microsoft.com/azureiotedge-agent:1.6", None, ARM64)
     assert (found.platform, len(found.platforms)) == (ARM64, 3)
-    cloud.distribution.close()  # type: ignore[attr-defined] # the real one
+    cloud.distribution.close()

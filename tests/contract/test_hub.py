@@ -1,4 +1,4 @@
-"""What every `cloud.Hub` does: the one in memory, and the SDK's on the sandbox."""
+"""What every `cloud.Hub` does: the one in memory, and on the sandbox that of the SDK and that of REST."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ from fakes.hub import FakeHub
 from fakes.hub_service import content, module
 from integration.command_line import eventually
 
-from manifestgen.cloud import Configuration, Hub
+from manifestgen.cloud import Configuration, Hub, MethodResult
 from manifestgen.errors import CloudError, NotFoundError
 from manifestgen.secret import Secret
 
 
-@pytest.fixture(params=["fake", "sandbox"])
-def hub(request: pytest.FixtureRequest) -> Iterator[Hub]:
+@pytest.fixture(params=["fake", "sdk", "rest"])
+def hub(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     if request.param == "fake":
         yield FakeHub("edge-01")
         return
+    if request.param == "sdk":
+        pytest.importorskip("uamqp", reason="Microsoft's SDK for IoT Hub is not installed")
     sandbox = request.getfixturevalue("sandbox")
+    monkeypatch.setenv("MANIFESTGEN_HUB_CLIENT", request.param)
     from manifestgen.azure.iot_hub import connect
 
     yield connect(connection_string=Secret(sandbox.environment["IOTHUB_CONNECTION_STRING"]))
@@ -280,3 +283,39 @@ def test_tags_are_merged(hub: Hub, site: str) -> None:
     assert hub.device(device).tags == {"site": site, "manifestgen": {"bucket": 7, "ring": "a"}}
     with pytest.raises(NotFoundError):
         hub.set_tags("nobody", {"a": 1})
+
+
+@pytest.fixture
+def connected(hub: Hub, device: str) -> str:
+    """A device whose edgeAgent is connected."""
+    if isinstance(hub, FakeHub):
+        hub.connect(device, connected=True)
+    return device
+
+
+def test_edge_agent_answers_a_ping(hub: Hub, connected: str) -> None:
+    for payload in (None, {}, {"schemaVersion": "1.0"}, "text"):
+        assert hub.invoke_method(connected, "$edgeAgent", "ping", payload) == MethodResult(200, None)
+
+
+def test_a_method_that_edge_agent_does_not_have_is_an_answer(hub: Hub, connected: str) -> None:
+    answer = hub.invoke_method(connected, "$edgeAgent", "Sing", {"song": "ä"})
+    assert answer.status == 400
+    assert answer.payload == {"message": "Command 'Sing' not found. The supported commands are - ping"}
+
+
+def test_a_method_of_a_device_that_is_not_connected_says_so(
+    hub: Hub, device: str, request: pytest.FixtureRequest
+) -> None:
+    if not isinstance(hub, FakeHub):
+        request.getfixturevalue("sandbox").admin("PUT", f"/devices/{device}", {"online": False})
+    with pytest.raises(CloudError, match="the device is not connected") as caught:
+        hub.invoke_method(device, "$edgeAgent", "ping")
+    assert not isinstance(caught.value, NotFoundError)
+    assert device in caught.value.where
+
+
+@pytest.mark.parametrize(("device_id", "module_id"), [("nobody", "$edgeAgent"), ("known", "nothing")])
+def test_a_method_of_what_is_not_there_is_not_found(hub: Hub, device: str, device_id: str, module_id: str) -> None:
+    with pytest.raises(NotFoundError):
+        hub.invoke_method(device if device_id == "known" else device_id, module_id, "ping")

@@ -1,4 +1,4 @@
-"""What every `ImageBuilder` does: the fake in memory, and Azure ML's SDK on the sandbox."""
+"""What every `ModelSource` and `Builder` does: the fakes in memory, and Azure ML's SDK on the sandbox."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sys
 import tarfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,18 @@ import pytest
 
 from manifestgen.cloud import (
     Build,
+    Builder,
     BuildRequest,
     BuildState,
     BuildStatus,
-    ImageBuilder,
     ModelRegistration,
+    ModelSource,
     RegisteredModel,
 )
 from manifestgen.errors import CloudError, DeniedError, InputError, NotFoundError
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from fakes.image_builder import FakeImageBuilder
+from fakes.builder import FakeBuilder, FakeModels
 
 # The SDK leaves sockets of its many sessions to the garbage collector.
 pytestmark = [
@@ -50,23 +51,27 @@ _SCORE = "def init():\n    pass\n\n\ndef run(input_data):\n    return input_data
 
 @dataclass
 class Cloud:
-    """A builder, how another process would get one for the same workspace, and how to make a build fail."""
+    """A registry of models and its builders by name, what another process would get, and how to make a build fail."""
 
-    builder: ImageBuilder
-    again: Callable[[], ImageBuilder]
+    models: ModelSource
+    builders: Mapping[str, Builder]
+    again: Callable[[], Cloud]
     fail_next_build: Callable[[str, list[str]], None]
     sandbox: Any = None
 
+    def start(self, kind: str, request: BuildRequest) -> Build:
+        return self.builders[kind].start(request)
+
 
 @pytest.fixture(scope="module")
-def opened_before() -> dict[str, ImageBuilder]:
+def opened_before() -> dict[str, Any]:
     """The workspace of the module's sandbox once it has been opened, which takes half a second."""
     return {}
 
 
 @pytest.fixture
 def sandbox_cloud(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, opened_before: dict[str, ImageBuilder]
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, opened_before: dict[str, Any]
 ) -> Cloud:
     """The real adapter on the sandbox."""
     sandbox = request.getfixturevalue("sandbox")
@@ -76,6 +81,9 @@ def sandbox_cloud(
     from azure.identity import EnvironmentCredential
 
     from manifestgen.azure.aml import RETRY, Workspace
+    from manifestgen.azure.aml_container_image import ContainerImageBuilder
+    from manifestgen.azure.aml_models import WorkspaceModels
+    from manifestgen.azure.aml_package import PackageBuilder
     from manifestgen.azure.aml_workspace import WorkspaceId
     from manifestgen.sandbox.faults import fail_builds
     from manifestgen.sandbox.world import Pace
@@ -84,27 +92,43 @@ def sandbox_cloud(
     sandbox.world.pace = Pace(image_build=0.15)
     credential = EnvironmentCredential()
 
-    def opened() -> ImageBuilder:
-        place = WorkspaceId(names.subscription_id, names.resource_group, names.workspace)
-        return Workspace(place, credential, retry=RETRY.new(backoff_factor=0.0))
-
     def fail(message: str, log: list[str]) -> None:
         async def arm() -> None:
             fail_builds(sandbox.world, log=log, message=message, times=1)
 
         sandbox.call(arm())
 
-    if "builder" not in opened_before:
-        opened_before["builder"] = opened()
-    return Cloud(opened_before["builder"], opened, fail, sandbox)
+    def opened() -> Workspace:
+        place = WorkspaceId(names.subscription_id, names.resource_group, names.workspace)
+        return Workspace(place, credential, retry=RETRY.new(backoff_factor=0.0))
+
+    def cloud(workspace: Workspace) -> Cloud:
+        models = WorkspaceModels(lambda: workspace)
+        builders: dict[str, Builder] = {
+            "package": PackageBuilder(lambda: models),
+            "container-image": ContainerImageBuilder(lambda: models),
+        }
+        return Cloud(models, builders, lambda: cloud(opened()), fail, sandbox)
+
+    if "workspace" not in opened_before:
+        opened_before["workspace"] = opened()
+    return cloud(opened_before["workspace"])
 
 
 @pytest.fixture(params=["fake", pytest.param("azureml", marks=azureml)])
 def cloud(request: pytest.FixtureRequest) -> Cloud:
     if request.param == "azureml":
-        return request.getfixturevalue("sandbox_cloud")
-    fake = FakeImageBuilder()
-    return Cloud(fake, lambda: fake, lambda message, log: fake.failures.append((message, log)))
+        on_sandbox: Cloud = request.getfixturevalue("sandbox_cloud")
+        return on_sandbox
+    models = FakeModels()
+    builders = {"package": FakeBuilder(models), "container-image": FakeBuilder(models, numbered=True)}
+
+    def fail(message: str, log: list[str]) -> None:
+        for builder in builders.values():
+            builder.failures.append((message, log))
+
+    made = Cloud(models, builders, lambda: made, fail)
+    return made
 
 
 @dataclass
@@ -142,10 +166,9 @@ def registration(files: Files, name: str, **changes: Any) -> ModelRegistration:
     return replace(ModelRegistration(name, files.model, "ab" * 32, {"area": "anomaly"}, "Finds anomalies"), **changes)
 
 
-def request_for(model: RegisteredModel, files: Files, builder: Any, **changes: Any) -> BuildRequest:
+def request_for(model: RegisteredModel, files: Files, **changes: Any) -> BuildRequest:
     image = f"image-{uuid.uuid4().hex[:8]}"
     made = BuildRequest(
-        builder=builder,
         name=image,
         label="abc123",
         model=model,
@@ -158,7 +181,7 @@ def request_for(model: RegisteredModel, files: Files, builder: Any, **changes: A
     return replace(made, **changes)
 
 
-def finished(builder: ImageBuilder, build: Build) -> tuple[BuildStatus, list[BuildState]]:
+def finished(builder: Builder, build: Build) -> tuple[BuildStatus, list[BuildState]]:
     """The build's last status, and the states it went through."""
     states: list[BuildState] = []
     deadline = time.monotonic() + 30
@@ -173,13 +196,13 @@ def finished(builder: ImageBuilder, build: Build) -> tuple[BuildStatus, list[Bui
 
 
 def test_registered_model_keeps_tags_description_and_fingerprint(cloud: Cloud, files: Files, name: str) -> None:
-    model = cloud.builder.register(registration(files, name))
+    model = cloud.models.register(registration(files, name))
     assert (model.name, model.version, model.id) == (name, 1, f"{name}:1")
     assert dict(model.tags) == {"area": "anomaly"}
     assert model.description == "Finds anomalies"
     assert dict(model.properties)["manifestgen.sha256"] == "ab" * 32
     assert model.created is not None
-    assert cloud.again().model(name) == model
+    assert cloud.again().models.find(name) == model
 
 
 def test_folder_can_be_registered(cloud: Cloud, files: Files, name: str) -> None:
@@ -187,136 +210,136 @@ def test_folder_can_be_registered(cloud: Cloud, files: Files, name: str) -> None
     (folder / "variables").mkdir(parents=True)
     (folder / "graph.bin").write_bytes(b"graph")
     (folder / "variables" / "weights.bin").write_bytes(b"weights")
-    assert cloud.builder.register(registration(files, name, path=folder)).version == 1
+    assert cloud.models.register(registration(files, name, path=folder)).version == 1
 
 
 def test_models_of_a_name_come_newest_first(cloud: Cloud, files: Files, name: str) -> None:
     for sha in ("a1", "b2", "c3"):
-        cloud.builder.register(registration(files, name, sha256=sha))
-    assert [model.version for model in cloud.builder.models(name)] == [3, 2, 1]
-    assert {model.name for model in cloud.builder.models(name)} == {name}
-    assert cloud.builder.model(name).version == 3
-    assert cloud.builder.model(name, 2).properties["manifestgen.sha256"] == "b2"
+        cloud.models.register(registration(files, name, sha256=sha))
+    assert [model.version for model in cloud.models.list(name)] == [3, 2, 1]
+    assert {model.name for model in cloud.models.list(name)} == {name}
+    assert cloud.models.find(name).version == 3
+    assert cloud.models.find(name, 2).properties["manifestgen.sha256"] == "b2"
 
 
 def test_models_of_all_names_are_listed(cloud: Cloud, files: Files, name: str) -> None:
-    cloud.builder.register(registration(files, name))
-    cloud.builder.register(registration(files, f"{name}-other"))
-    assert {name, f"{name}-other"} <= {model.name for model in cloud.builder.models()}
+    cloud.models.register(registration(files, name))
+    cloud.models.register(registration(files, f"{name}-other"))
+    assert {name, f"{name}-other"} <= {model.name for model in cloud.models.list()}
 
 
 def test_unknown_name_has_no_models(cloud: Cloud, name: str) -> None:
-    assert list(cloud.builder.models(name)) == []
+    assert list(cloud.models.list(name)) == []
 
 
 @pytest.mark.parametrize("version", [None, 7])
 def test_unknown_model_is_not_found(cloud: Cloud, name: str, version: int | None) -> None:
     with pytest.raises(NotFoundError, match=name):
-        cloud.builder.model(name, version)
+        cloud.models.find(name, version)
 
 
 def test_missing_model_file_is_wrong_input(cloud: Cloud, files: Files, name: str) -> None:
     with pytest.raises(InputError):
-        cloud.builder.register(registration(files, name, path=files.folder / "missing.pkl"))
+        cloud.models.register(registration(files, name, path=files.folder / "missing.pkl"))
 
 
-@pytest.mark.parametrize("builder", ["package", "container-image"])
-def test_build_ends_in_an_image(cloud: Cloud, files: Files, name: str, builder: Any) -> None:
-    model = cloud.builder.register(registration(files, name))
-    request = request_for(model, files, builder)
-    build = cloud.builder.start(request)
-    status, states = finished(cloud.builder, build)
+@pytest.mark.parametrize("kind", ["package", "container-image"])
+def test_build_ends_in_an_image(cloud: Cloud, files: Files, name: str, kind: Any) -> None:
+    model = cloud.models.register(registration(files, name))
+    request = request_for(model, files)
+    build = cloud.builders[kind].start(request)
+    status, states = finished(cloud.builders[kind], build)
     assert states[0] in (BuildState.QUEUED, BuildState.RUNNING)
     assert status.state is BuildState.SUCCEEDED
     server, _, image = status.reference.partition("/")
     assert server.endswith(".azurecr.io")
-    assert image == (f"{request.name}:abc123" if builder == "package" else f"{request.name}:1")
-    assert bool(build.image) is (builder == "container-image")
+    assert image == (f"{request.name}:abc123" if kind == "package" else f"{request.name}:1")
+    assert bool(build.image) is (kind == "container-image")
 
 
-@pytest.mark.parametrize("builder", ["package", "container-image"])
-def test_build_can_be_asked_for_from_another_process(cloud: Cloud, files: Files, name: str, builder: Any) -> None:
-    model = cloud.builder.register(registration(files, name))
-    started = cloud.builder.start(request_for(model, files, builder))
-    kept = Build(started.builder, started.operation, started.image)
-    status, _ = finished(cloud.again(), kept)
+@pytest.mark.parametrize("kind", ["package", "container-image"])
+def test_build_can_be_asked_for_from_another_process(cloud: Cloud, files: Files, name: str, kind: Any) -> None:
+    model = cloud.models.register(registration(files, name))
+    started = cloud.start(kind, request_for(model, files))
+    kept = Build(started.operation, started.image)
+    status, _ = finished(cloud.again().builders[kind], kept)
     assert status.reference
-    assert "Step 1/" in cloud.again().log(kept)
+    assert "Step 1/" in cloud.again().builders[kind].log(kept)
 
 
-@pytest.mark.parametrize("builder", ["package", "container-image"])
-def test_failed_build_tells_the_services_words_and_log(cloud: Cloud, files: Files, name: str, builder: Any) -> None:
-    model = cloud.builder.register(registration(files, name))
+@pytest.mark.parametrize("kind", ["package", "container-image"])
+def test_failed_build_tells_the_services_words_and_log(cloud: Cloud, files: Files, name: str, kind: Any) -> None:
+    model = cloud.models.register(registration(files, name))
     cloud.fail_next_build("Docker image build failed.", ["ResolvePackageNotFound:", "  - skikit-learn"])
-    build = cloud.builder.start(request_for(model, files, builder))
-    status, _ = finished(cloud.builder, build)
+    build = cloud.start(kind, request_for(model, files))
+    status, _ = finished(cloud.builders[kind], build)
     assert status.state is BuildState.FAILED
     assert "Docker image build failed" in status.error
-    assert "skikit-learn" in cloud.builder.log(build)
+    assert "skikit-learn" in cloud.builders[kind].log(build)
 
 
 def test_log_read_in_pieces_is_the_whole_log(cloud: Cloud, files: Files, name: str) -> None:
-    model = cloud.builder.register(registration(files, name))
+    model = cloud.models.register(registration(files, name))
     cloud.fail_next_build("no", ["Auflösung der Abhängigkeiten …", "日本語 ✓"])
-    build = cloud.builder.start(request_for(model, files, "package"))
-    pieces = [cloud.builder.log(build)]
-    finished(cloud.builder, build)
-    pieces.append(cloud.builder.log(build, len("".join(pieces))))
-    whole = cloud.again().log(build)
+    build = cloud.start("package", request_for(model, files))
+    pieces = [cloud.builders["package"].log(build)]
+    finished(cloud.builders["package"], build)
+    pieces.append(cloud.builders["package"].log(build, len("".join(pieces))))
+    whole = cloud.again().builders["package"].log(build)
     assert "".join(pieces) == whole
     assert "日本語 ✓" in whole
-    assert cloud.builder.log(build, len(whole)) == ""
-    assert cloud.again().log(build, 10) == whole[10:]
+    assert cloud.builders["package"].log(build, len(whole)) == ""
+    assert cloud.again().builders["package"].log(build, 10) == whole[10:]
 
 
 def test_unknown_build_is_not_found(cloud: Cloud) -> None:
-    lost = Build("package", str(uuid.uuid4()))
+    lost = Build(str(uuid.uuid4()))
     with pytest.raises(NotFoundError):
-        cloud.builder.status(lost)
+        cloud.builders["package"].status(lost)
     with pytest.raises(NotFoundError):
-        cloud.builder.log(lost)
+        cloud.builders["package"].log(lost)
 
 
 def test_image_of_the_same_inputs_is_found_again(cloud: Cloud, files: Files, name: str) -> None:
-    model = cloud.builder.register(registration(files, name))
-    request = request_for(model, files, "container-image")
-    assert cloud.builder.find(request) is None
-    build = cloud.builder.start(request)
-    found = cloud.again().find(request)
+    model = cloud.models.register(registration(files, name))
+    request = request_for(model, files)
+    assert cloud.builders["container-image"].find(request) is None
+    build = cloud.builders["container-image"].start(request)
+    found = cloud.again().builders["container-image"].find(request)
     assert found is not None
     assert found.image == build.image
-    assert cloud.builder.find(replace(request, inputs="other")) is None
-    status, _ = finished(cloud.again(), found)
+    assert cloud.builders["container-image"].find(replace(request, inputs="other")) is None
+    status, _ = finished(cloud.again().builders["container-image"], found)
     assert status.reference.endswith(f"{request.name}:1")
-    assert "Step 1/" in cloud.again().log(found)
+    assert "Step 1/" in cloud.again().builders["container-image"].log(found)
 
 
 def test_failed_image_is_not_found_again(cloud: Cloud, files: Files, name: str) -> None:
-    model = cloud.builder.register(registration(files, name))
+    model = cloud.models.register(registration(files, name))
     cloud.fail_next_build("no", ["line"])
-    request = request_for(model, files, "container-image")
-    finished(cloud.builder, cloud.builder.start(request))
-    assert cloud.builder.find(request) is None
+    request = request_for(model, files)
+    finished(cloud.builders["container-image"], cloud.builders["container-image"].start(request))
+    assert cloud.builders["container-image"].find(request) is None
 
 
 def test_package_cannot_be_found_again(cloud: Cloud, files: Files, name: str) -> None:
-    model = cloud.builder.register(registration(files, name))
-    request = request_for(model, files, "package")
-    cloud.builder.start(request)
-    assert cloud.builder.find(request) is None
+    model = cloud.models.register(registration(files, name))
+    request = request_for(model, files)
+    cloud.builders["package"].start(request)
+    assert cloud.builders["package"].find(request) is None
 
 
-@pytest.mark.parametrize("builder", ["package", "container-image"])
-def test_missing_conda_file_is_wrong_input(cloud: Cloud, files: Files, name: str, builder: Any) -> None:
-    model = cloud.builder.register(registration(files, name))
-    request = request_for(model, files, builder, conda_file=files.folder / "missing.yml")
+@pytest.mark.parametrize("kind", ["package", "container-image"])
+def test_missing_conda_file_is_wrong_input(cloud: Cloud, files: Files, name: str, kind: Any) -> None:
+    model = cloud.models.register(registration(files, name))
+    request = request_for(model, files, conda_file=files.folder / "missing.yml")
     with pytest.raises(InputError):
-        cloud.builder.start(request)
+        cloud.builders[kind].start(request)
 
 
 def test_build_of_an_unknown_model_is_refused(cloud: Cloud, files: Files, name: str) -> None:
     with pytest.raises(NotFoundError):
-        cloud.builder.start(request_for(RegisteredModel(name, 1), files, "package"))
+        cloud.start("package", request_for(RegisteredModel(name, 1), files))
 
 
 def test_registry_is_known_after_the_first_image(cloud: Cloud, files: Files, name: str) -> None:
@@ -328,10 +351,10 @@ def test_registry_is_known_after_the_first_image(cloud: Cloud, files: Files, nam
             cloud.sandbox.world.store.delete("workspace", "registry")
 
         cloud.sandbox.call(forget())
-    assert cloud.builder.registry_id() is None
-    model = cloud.builder.register(registration(files, name))
-    finished(cloud.builder, cloud.builder.start(request_for(model, files, "package")))
-    found = cloud.builder.registry_id()
+    assert cloud.builders["package"].registry_id() is None
+    model = cloud.models.register(registration(files, name))
+    finished(cloud.builders["package"], cloud.start("package", request_for(model, files)))
+    found = cloud.builders["package"].registry_id()
     assert found is not None
     assert found.startswith("/subscriptions/")
     assert "/providers/Microsoft.ContainerRegistry/registries/" in found
@@ -362,8 +385,9 @@ class TestAzureMl:
     pytestmark = azureml
 
     def test_script_is_where_the_driver_looks_for_it(self, sandbox_cloud: Cloud, files: Files, name: str) -> None:
-        builder = sandbox_cloud.builder
-        build = builder.start(request_for(builder.register(registration(files, name)), files, "container-image"))
+        build = sandbox_cloud.start(
+            "container-image", request_for(sandbox_cloud.models.register(registration(files, name)), files)
+        )
         assets = _image(sandbox_cloud, build)["assets"]
         blobs = sandbox_cloud.sandbox.world.blobs / "storage"
 
@@ -381,9 +405,11 @@ class TestAzureMl:
     def test_no_uploaded_archive_tells_where_the_project_is(
         self, sandbox_cloud: Cloud, files: Files, name: str
     ) -> None:
-        builder, storage = sandbox_cloud.builder, sandbox_cloud.sandbox.world.blobs / "storage"
+        storage = sandbox_cloud.sandbox.world.blobs / "storage"
         before = set(storage.iterdir()) if storage.is_dir() else set()
-        builder.start(request_for(builder.register(registration(files, name)), files, "container-image"))
+        sandbox_cloud.start(
+            "container-image", request_for(sandbox_cloud.models.register(registration(files, name)), files)
+        )
         uploaded = set(storage.iterdir()) - before
         assert uploaded
         for file in uploaded:
@@ -391,12 +417,12 @@ class TestAzureMl:
                 with tarfile.open(file) as tar:
                     assert not any(str(files.folder)[1:] in member for member in tar.getnames())
 
-    @pytest.mark.parametrize("builder", ["package", "container-image"])
-    def test_containers_of_the_image_start(self, sandbox_cloud: Cloud, files: Files, name: str, builder: Any) -> None:
+    @pytest.mark.parametrize("kind", ["package", "container-image"])
+    def test_containers_of_the_image_start(self, sandbox_cloud: Cloud, files: Files, name: str, kind: Any) -> None:
         from manifestgen.sandbox.aml.build import start_failure
 
-        model = sandbox_cloud.builder.register(registration(files, name))
-        status, _ = finished(sandbox_cloud.builder, sandbox_cloud.builder.start(request_for(model, files, builder)))
+        model = sandbox_cloud.models.register(registration(files, name))
+        status, _ = finished(sandbox_cloud.builders[kind], sandbox_cloud.start(kind, request_for(model, files)))
 
         async def failure() -> Any:
             return start_failure(sandbox_cloud.sandbox.world, status.reference)
@@ -404,9 +430,8 @@ class TestAzureMl:
         assert sandbox_cloud.sandbox.call(failure()) is None
 
     def test_image_keeps_tags_and_description(self, sandbox_cloud: Cloud, files: Files, name: str) -> None:
-        builder = sandbox_cloud.builder
-        model = builder.register(registration(files, name))
-        build = builder.start(request_for(model, files, "container-image"))
+        model = sandbox_cloud.models.register(registration(files, name))
+        build = sandbox_cloud.start("container-image", request_for(model, files))
         image = _image(sandbox_cloud, build)
         assert image["kvTags"] == {"area": "iot"}
         assert image["description"] == "Anomaly detection on the edge"
@@ -415,10 +440,11 @@ class TestAzureMl:
     def test_package_carries_tags_and_description_in_its_environment(
         self, sandbox_cloud: Cloud, files: Files, name: str
     ) -> None:
-        builder = sandbox_cloud.builder
-        model = builder.register(registration(files, name))
-        request = request_for(model, files, "package")
-        variables = _stored(sandbox_cloud, "build", builder.start(request).operation)["variables"]
+        model = sandbox_cloud.models.register(registration(files, name))
+        request = request_for(model, files)
+        variables = _stored(sandbox_cloud, "build", sandbox_cloud.builders["package"].start(request).operation)[
+            "variables"
+        ]
         assert json.loads(variables["MANIFESTGEN_IMAGE_TAGS"]) == {"area": "iot"}
         assert variables["MANIFESTGEN_IMAGE_DESCRIPTION"] == "Anomaly detection on the edge"
         assert variables["MANIFESTGEN_IMAGE_INPUTS"] == request.inputs
@@ -428,9 +454,9 @@ class TestAzureMl:
     def test_packaged_image_shows_its_tags_in_the_registry(self, sandbox_cloud: Cloud, files: Files, name: str) -> None:
         from manifestgen.sandbox.registry import images
 
-        builder, world = sandbox_cloud.builder, sandbox_cloud.sandbox.world
-        request = request_for(builder.register(registration(files, name)), files, "package")
-        finished(builder, builder.start(request))
+        world = sandbox_cloud.sandbox.world
+        request = request_for(sandbox_cloud.models.register(registration(files, name)), files)
+        finished(sandbox_cloud.builders["package"], sandbox_cloud.builders["package"].start(request))
 
         async def config() -> Any:
             manifest = images.find_manifest(world, world.names.login_server, request.name, request.label)
@@ -444,7 +470,7 @@ class TestAzureMl:
     def test_model_larger_than_one_block_arrives(self, sandbox_cloud: Cloud, files: Files, name: str) -> None:
         with files.model.open("wb") as file:
             file.truncate(70 << 20)
-        sandbox_cloud.builder.register(registration(files, name))
+        sandbox_cloud.models.register(registration(files, name))
         sizes = [file.stat().st_size for file in (sandbox_cloud.sandbox.world.blobs / "storage").iterdir()]
         assert 70 << 20 in sizes
         assert max(sizes) == 70 << 20
@@ -461,37 +487,34 @@ class TestAzureMl:
         scratch = tmp_path / "scratch"
         scratch.mkdir()
         monkeypatch.setattr("tempfile.tempdir", str(scratch))
-        builder = sandbox_cloud.builder
-        model = builder.register(registration(files, name))
+        model = sandbox_cloud.models.register(registration(files, name))
         for kind in ("package", "container-image"):
-            builder.start(request_for(model, files, kind))
+            sandbox_cloud.start(kind, request_for(model, files))
         assert capsys.readouterr().out == ""
         assert list(scratch.iterdir()) == []
 
     def test_deprecated_builder_is_named_once_per_build(
         self, sandbox_cloud: Cloud, files: Files, name: str, caplog: pytest.LogCaptureFixture
     ) -> None:
-        builder = sandbox_cloud.builder
-        model = builder.register(registration(files, name))
-        builder.start(request_for(model, files, "package"))
+        model = sandbox_cloud.models.register(registration(files, name))
+        sandbox_cloud.start("package", request_for(model, files))
         assert _warnings(caplog) == []
-        builder.start(request_for(model, files, "container-image"))
+        sandbox_cloud.start("container-image", request_for(model, files))
         assert ["deprecated" in warning for warning in _warnings(caplog)] == [True]
 
     def test_conda_file_without_a_server_is_named(
         self, sandbox_cloud: Cloud, files: Files, name: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         files.conda.write_text("dependencies:\n  - python=3.10\n  - pip:\n      - scikit-learn\n")
-        builder = sandbox_cloud.builder
-        builder.start(request_for(builder.register(registration(files, name)), files, "package"))
+        sandbox_cloud.start("package", request_for(sandbox_cloud.models.register(registration(files, name)), files))
         assert ["myenv.yml does not name azureml-defaults" in warning for warning in _warnings(caplog)] == [True]
 
     def test_repeated_registration_is_told(
         self, sandbox_cloud: Cloud, files: Files, name: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         sandbox_cloud.sandbox.fault("reset_after", method="POST", path="/models$", times=1)
-        model = sandbox_cloud.builder.register(registration(files, name))
-        assert [known.version for known in sandbox_cloud.builder.models(name)] == [2, 1]
+        model = sandbox_cloud.models.register(registration(files, name))
+        assert [known.version for known in sandbox_cloud.models.list(name)] == [2, 1]
         assert model.version == 2
         assert "registered more than once: version 2 is used, delete 1" in caplog.text
 
@@ -500,32 +523,32 @@ class TestAzureMl:
         self, sandbox_cloud: Cloud, files: Files, name: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         sandbox_cloud.sandbox.fault("reset_after", method="POST", path="/models$", times=None)
-        model = sandbox_cloud.builder.register(registration(files, name))
-        assert model == sandbox_cloud.builder.model(name)
+        model = sandbox_cloud.models.register(registration(files, name))
+        assert model == sandbox_cloud.models.find(name)
         assert "the answer was lost" in caplog.text
 
     def test_repeated_image_is_told(
         self, sandbox_cloud: Cloud, files: Files, name: str, caplog: pytest.LogCaptureFixture
     ) -> None:
-        model = sandbox_cloud.builder.register(registration(files, name))
+        model = sandbox_cloud.models.register(registration(files, name))
         sandbox_cloud.sandbox.fault("reset_after", method="POST", path="/images$", times=1)
-        build = sandbox_cloud.builder.start(request_for(model, files, "container-image"))
+        build = sandbox_cloud.start("container-image", request_for(model, files))
         assert build.image.endswith(":2")
         assert "the image is built more than once" in caplog.text
 
     def test_image_whose_answers_are_all_lost_is_recognised(
         self, sandbox_cloud: Cloud, files: Files, name: str, caplog: pytest.LogCaptureFixture
     ) -> None:
-        model = sandbox_cloud.builder.register(registration(files, name))
+        model = sandbox_cloud.models.register(registration(files, name))
         sandbox_cloud.sandbox.fault("reset_after", method="POST", path="/images$", times=None)
-        build = sandbox_cloud.builder.start(request_for(model, files, "container-image"))
+        build = sandbox_cloud.start("container-image", request_for(model, files))
         assert "the answer was lost, but the workspace builds image" in caplog.text
-        assert finished(sandbox_cloud.builder, build)[0].state is BuildState.SUCCEEDED
+        assert finished(sandbox_cloud.builders["container-image"], build)[0].state is BuildState.SUCCEEDED
 
     @pytest.mark.parametrize("status", [429, 500, 503])
     def test_trouble_that_passes_is_not_seen(self, sandbox_cloud: Cloud, files: Files, name: str, status: int) -> None:
         sandbox_cloud.sandbox.fault("status", method="POST", path="/models$", status=status, times=1)
-        assert sandbox_cloud.builder.register(registration(files, name)).version == 1
+        assert sandbox_cloud.models.register(registration(files, name)).version == 1
 
     @pytest.mark.parametrize(
         ("status", "words"), [(429, "throttled"), (500, "status 500"), (503, "status 503"), (400, "Too many tags")]
@@ -538,49 +561,49 @@ class TestAzureMl:
             "status", method="POST", path="/models$", status=status, times=None, message=message
         )
         with pytest.raises(CloudError, match=words) as caught:
-            sandbox_cloud.builder.register(registration(files, name))
+            sandbox_cloud.models.register(registration(files, name))
         assert message in caught.value.what
         assert caught.value.exit_code == 3
 
     @pytest.mark.parametrize("path", ["/models", "/operations", "/artifacts/batch", "/images$", "/packages$"])
     def test_forbidden_names_the_role(self, sandbox_cloud: Cloud, files: Files, name: str, path: str) -> None:
-        model = sandbox_cloud.builder.register(registration(files, name))
+        model = sandbox_cloud.models.register(registration(files, name))
         sandbox_cloud.sandbox.fault("status", path=path, status=403, times=None, message="No permission")
         with pytest.raises(DeniedError, match="No permission") as caught:
-            sandbox_cloud.builder.start(request_for(model, files, "package"))
-            sandbox_cloud.builder.start(request_for(model, files, "container-image"))
+            sandbox_cloud.start("package", request_for(model, files))
+            sandbox_cloud.start("container-image", request_for(model, files))
         assert "AzureML Data Scientist" in caught.value.fix
 
     def test_token_that_the_service_does_not_take_is_denied(self, sandbox_cloud: Cloud, name: str) -> None:
         sandbox_cloud.sandbox.fault("status", host=r".*azureml\.ms", status=401, times=None, message="expired")
         with pytest.raises(DeniedError, match="expired"):
-            sandbox_cloud.builder.models(name)
+            sandbox_cloud.models.list(name)
         with pytest.raises(DeniedError, match="expired"):
-            sandbox_cloud.builder.status(Build("package", "any"))
+            sandbox_cloud.builders["package"].status(Build("any"))
 
     def test_blob_storage_that_refuses_is_told(self, sandbox_cloud: Cloud, files: Files, name: str) -> None:
         sandbox_cloud.sandbox.fault("status", host=r".*\.blob\..*", status=403, times=None, message="Firewall")
         with pytest.raises(DeniedError):
-            sandbox_cloud.builder.register(registration(files, name))
+            sandbox_cloud.models.register(registration(files, name))
 
     @pytest.mark.parametrize("kind", ["reset", "truncate"])
     def test_lost_answers_are_a_cloud_error(self, sandbox_cloud: Cloud, name: str, kind: str) -> None:
         sandbox_cloud.sandbox.fault(kind, path="/operations/", times=None)
         with pytest.raises(CloudError, match="could not be reached"):
-            sandbox_cloud.builder.status(Build("package", "any"))
+            sandbox_cloud.builders["package"].status(Build("any"))
 
     def test_image_name_that_the_service_does_not_take_is_wrong_input(
         self, sandbox_cloud: Cloud, files: Files, name: str
     ) -> None:
-        model = sandbox_cloud.builder.register(registration(files, name))
+        model = sandbox_cloud.models.register(registration(files, name))
         with pytest.raises(InputError, match="image name is invalid"):
-            sandbox_cloud.builder.start(request_for(model, files, "container-image", name="No_Such_Name"))
+            sandbox_cloud.start("container-image", request_for(model, files, name="No_Such_Name"))
 
     def test_empty_model_folder_is_wrong_input(self, sandbox_cloud: Cloud, files: Files, name: str) -> None:
         empty = files.folder / "empty"
         empty.mkdir()
         with pytest.raises(InputError, match="holds no file"):
-            sandbox_cloud.builder.register(registration(files, name, path=empty))
+            sandbox_cloud.models.register(registration(files, name, path=empty))
 
     def test_interrupted_registration_puts_everything_back(
         self, sandbox_cloud: Cloud, files: Files, name: str, monkeypatch: pytest.MonkeyPatch
@@ -589,9 +612,9 @@ class TestAzureMl:
             raise KeyboardInterrupt
 
         before = (sys.stdout, Path.cwd())
-        monkeypatch.setattr(sandbox_cloud.builder._sdk._auth_object, "_get_token_for_audience", interrupt)  # type: ignore[attr-defined]
+        monkeypatch.setattr(sandbox_cloud.models.workspace.sdk._auth_object, "_get_token_for_audience", interrupt)  # type: ignore[attr-defined]
         with pytest.raises(KeyboardInterrupt):
-            sandbox_cloud.builder.register(registration(files, name))
+            sandbox_cloud.models.register(registration(files, name))
         assert (sys.stdout, Path.cwd()) == before
 
     def test_unknown_workspace_is_not_found(self, sandbox_cloud: Cloud) -> None:
@@ -613,6 +636,7 @@ class TestAzureMl:
     @pytest.mark.parametrize("how", ["ids", "config", "folder"])
     def test_project_names_its_workspace(self, sandbox_cloud: Cloud, files: Files, name: str, how: str) -> None:
         from manifestgen.azure.aml import open_workspace
+        from manifestgen.azure.aml_models import WorkspaceModels
         from manifestgen.project import Project, sections
 
         names = sandbox_cloud.sandbox.world.names
@@ -625,7 +649,7 @@ class TestAzureMl:
             "folder": None,
         }[how]
         project = Project(files.folder / "manifestgen.yaml", files.folder, workspace=section)
-        assert list(open_workspace(project).models(name)) == []
+        assert list(WorkspaceModels(lambda: open_workspace(project)).list(name)) == []
 
     def test_login_that_fails_is_told_in_our_words(self, sandbox_cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
         from manifestgen.azure.aml import Workspace
@@ -671,10 +695,9 @@ class TestAzureMl:
         assert "canary-secret-of-nobody" not in str(caught.value)
 
     def test_sdk_asked_for_nothing_that_the_sandbox_lacks(self, sandbox_cloud: Cloud, files: Files, name: str) -> None:
-        builder = sandbox_cloud.builder
-        model = builder.register(registration(files, name))
+        model = sandbox_cloud.models.register(registration(files, name))
         for kind in ("package", "container-image"):
-            finished(builder, builder.start(request_for(model, files, kind)))
+            finished(sandbox_cloud.builders[kind], sandbox_cloud.start(kind, request_for(model, files)))
         assert list(sandbox_cloud.sandbox.sandbox.traffic.unserved) == []
         assert os.environ["HOME"] == str(sandbox_cloud.sandbox.sandbox.home)
 

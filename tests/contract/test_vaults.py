@@ -121,8 +121,8 @@ def test_a_missing_vault_is_an_error(cloud: Cloud, monkeypatch: pytest.MonkeyPat
     [
         ("role", "Caller is not authorized to perform action on resource", "Key Vault Secrets User"),
         ("policy", "does not have secrets get permission", "access policies"),
-        ("firewall", "network rules do not let this machine in: Client address", "(it sees 203.0.113.7)"),
-        ("private", "network rules do not let this machine in: Public network access is disabled", "can be reached"),
+        ("firewall", "network rules block this machine: Client address", "(it sees 203.0.113.7)"),
+        ("private", "network rules block this machine: Public network access is disabled", "can be reached"),
     ],
 )
 def test_who_may_not_read_is_told_what_is_missing(sdk: Cloud, sandbox: Any, denies: str, what: str, fix: str) -> None:
@@ -158,7 +158,7 @@ def test_an_expired_token_is_denied(sdk: Cloud, sandbox: Any) -> None:
     sdk.put("any", "value")
     sdk.vaults.secret(sdk.vault, "any")
     sandbox.admin("POST", "/tokens/expire")
-    with pytest.raises(DeniedError, match="not accepted"):
+    with pytest.raises(DeniedError, match="was rejected"):
         sdk.vaults.secret(sdk.vault, "any")
     auth._credential.cache_clear()  # which the other tests share
 

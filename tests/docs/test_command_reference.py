@@ -10,12 +10,15 @@ import pytest
 from click.testing import CliRunner
 
 from manifestgen import cli
+from manifestgen.cli._target import ByTarget
 
 ROOT = Path(__file__).parents[2]
 
 
 def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
     yield path, command
+    if isinstance(command, ByTarget):
+        yield from (((*path, option), other) for option, other in command.others.items())
     if isinstance(command, click.Group):
         context = click.Context(command)
         for name in command.list_commands(context):
@@ -43,9 +46,28 @@ def test_the_command_reference_is_what_help_prints(golden: Callable[[Path, str],
 
 @pytest.mark.parametrize("path", [path for path, _ in ALL], ids=" ".join)
 def test_every_command_shows_an_example(path: tuple[str, ...]) -> None:
-    assert f"Examples:\n    {' '.join(('manifestgen', *path))}".rstrip() in help_of(path).replace(
+    words = [word for word in path if not word.startswith("--")]
+    assert f"Examples:\n    {' '.join(('manifestgen', *words))}".rstrip() in help_of(path).replace(
         "\n  eval", "\n    eval"
     ) or ("eval" in help_of(path))
+
+
+def test_the_help_of_a_device_names_those_of_the_other_targets() -> None:
+    said = help_of(("apply",))
+    assert all(f"manifestgen apply {option} --help" in said for option in ("--deployment", "--devices"))
+    assert "--stages" not in said and "--rate" not in said
+    assert "--prune" not in help_of(("apply", "--deployment"))
+
+
+def test_the_timeouts_in_the_help_are_those_that_are_waited() -> None:
+    from manifestgen.deployments import replace
+    from manifestgen.device import apply
+
+    for target, patience in (((), apply.PATIENCE), (("--deployment",), replace.PATIENCE)):
+        assert f"[default: {patience.timeout:g}; x>=0]" in " ".join(help_of(("apply", *target)).split())
+    for name in ("status", "rollback"):
+        both = f"{apply.PATIENCE.timeout:g}, with --deployment {replace.PATIENCE.timeout:g}"
+        assert both in " ".join(help_of((name,)).split())
 
 
 def test_the_command_table_names_every_module() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -70,8 +71,32 @@ def test_the_twenty_second_example_prints_what_is_shown(new_sandbox: object, tmp
     assert missing == []
 
 
+def test_the_program_deploys_the_sample_in_fifteen_lines(sandbox: object, tmp_path: Path) -> None:
+    pytest.importorskip("azureml.core", reason="azureml-core is not installed")
+    program, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(program.splitlines()) <= 15
+    ignored = shutil.ignore_patterns(".manifestgen", "manifestgen.lock.json")
+    shutil.copytree(ROOT / "samples", tmp_path / "samples", ignore=ignored)
+    environment = {**os.environ, "MANIFESTGEN_STATE": str(tmp_path / "state")}
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    *steps, last = result.stdout.splitlines()
+    assert [step.split()[0] for step in steps] == ["image", "render", "check", "preflight", "apply", "wait"]
+    assert re.fullmatch(r"sandboxmodels\.azurecr\.io/tempanomalydetection:[0-9a-f]{12} is healthy", last)
+    assert (tmp_path / "samples" / "anomaly-detection" / "manifestgen.lock.json").is_file()
+    assert "Traceback" not in result.stderr
+
+
 def test_the_library_example_deploys(sandbox: object, tmp_path: Path) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    _, example = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     project = tmp_path / "my-model"
     assert run("manifestgen init my-model", tmp_path).returncode == 0
     assert run("manifestgen render my-model -o deployment.json", tmp_path).returncode == 0, project

@@ -20,6 +20,7 @@ class FakeDistribution:
         logins: host to user to password; a host that is missing lets everybody read.
         scopes: user to the repositories that it may read; a user that is missing may read all.
         broken: host to the trouble with it.
+        closed: whether it was closed.
         asked: each image that was asked for, with the user who asked; empty for the public.
     """
 
@@ -28,6 +29,7 @@ class FakeDistribution:
     scopes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     broken: Mapping[str, Trouble] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    closed: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def push(self, image: str, *platforms: str, digest: str = "a") -> str:
@@ -54,6 +56,9 @@ class FakeDistribution:
 
     def tags(self, image: str, credential: Credential | None) -> tuple[str, ...]:
         return tuple(self._repository(locate(image), credential))
+
+    def close(self) -> None:
+        self.closed = True
 
     def _repository(self, place: Location, credential: Credential | None) -> Mapping[str, RemoteImage]:
         if place.host in self.broken:

@@ -11,7 +11,7 @@ from typing import Any
 
 from fakes.hub_deployments import FakeDeployments
 
-from manifestgen.cloud import Device, Twin
+from manifestgen.cloud import Device, MethodResult, Twin
 from manifestgen.errors import CloudError, ManifestgenError, NotFoundError, UnconfirmedError
 from manifestgen.secret import Secret
 
@@ -33,6 +33,8 @@ class FakeHub(FakeDeployments):
         obedient: whether devices report at once that every module runs as desired.
         applied: device id and content of each `set_modules` that the hub took.
         trouble: raised by the next calls of the method named, one each.
+        methods: what edgeAgent answers, by name in lower case.
+        called: device id, name and payload of each direct method that was answered.
         lost_answers: how many of the next `set_modules` the hub takes although the caller gets no answer.
 
     What it does with automatic deployments is in `FakeDeployments`.
@@ -45,6 +47,8 @@ class FakeHub(FakeDeployments):
         self._clock = _START
         self.obedient = obedient
         self.applied: list[tuple[str, Mapping[str, Any]]] = []
+        self.methods = {"ping": MethodResult(200)}
+        self.called: list[tuple[str, str, Any]] = []
         self.trouble: dict[str, list[ManifestgenError]] = {}
         self.lost_answers = 0
         for device_id in device_ids:
@@ -82,6 +86,10 @@ class FakeHub(FakeDeployments):
     def host(self) -> str:
         return self._host
 
+    @property
+    def client(self) -> str:
+        return "memory"
+
     def device(self, device_id: str) -> Device:
         self._stumble("device")
         return self._find(device_id).device
@@ -116,6 +124,29 @@ class FakeHub(FakeDeployments):
     def module_twin(self, device_id: str, module: str) -> Twin | None:
         self._stumble("module_twin")
         return copy.deepcopy(self._find(device_id).twins.get(module))
+
+    def invoke_method(
+        self,
+        device_id: str,
+        module: str,
+        name: str,
+        payload: Any = None,
+        *,
+        response_timeout: int = 30,
+        connect_timeout: int = 0,
+    ) -> MethodResult:
+        self._stumble("invoke_method")
+        found = self._find(device_id)
+        where = f"module {module!r} of device {device_id!r}"
+        if module not in found.twins:
+            raise NotFoundError("the module is not registered", where=where, fix="check the id")
+        if module != "$edgeAgent" or not found.device.connected:
+            raise CloudError("the device is not connected", where=where, fix="check that the device is on")
+        self.called.append((device_id, name, payload))
+        if name.lower() in self.methods:
+            return self.methods[name.lower()]
+        known = ", ".join(sorted(self.methods))
+        return MethodResult(400, {"message": f"Command '{name}' not found. The supported commands are - {known}"})
 
     def bulk(self) -> FakeBulk:
         return FakeBulk(self)

@@ -51,7 +51,7 @@ class FakeRegistry:
 
     def by_id(self, arm_id: str) -> RegistryInfo:
         if "/registries/" not in arm_id:
-            raise InputError(f"{arm_id!r} is no id of a container registry", fix="give the full id")
+            raise InputError(f"{arm_id!r} is not the id of a container registry", fix="give the full id")
         try:
             return self.registries[arm_id]
         except KeyError:
@@ -66,7 +66,7 @@ class FakeRegistry:
     def admin_credential(self, registry: RegistryInfo) -> Credential:
         known = self.by_id(registry.id)
         if not known.admin_enabled:
-            raise DeniedError("the admin user is switched off", where=known.login_server, fix="add --enable-admin")
+            raise DeniedError("the admin user is off", where=known.login_server, fix="add --enable-admin")
         username = registry.id.rpartition("/")[2]
         return Credential(known.login_server, username, Secret(self.passwords[known.login_server]))
 

@@ -32,7 +32,7 @@ class FakeVaults:
         where = f"secret {name} of key vault {vault}"
         found = self.vaults.get(vault.removeprefix("https://").partition(".")[0].lower())
         if found is None:
-            raise CloudError("there is no vault of this name", where=f"key vault {vault}", fix="check its name")
+            raise CloudError("no vault has this name", where=f"key vault {vault}", fix="check its name")
         if name.lower() in self.disabled:
             raise DeniedError("the secret is disabled", where=where, fix="enable it")
         if name.lower() not in found:

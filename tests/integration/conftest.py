@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.other_client import OtherClient
 from integration.command_line import in_this_process
 
 # azureml-core reads how long it pauses between its attempts when it is imported, so before any test.
@@ -77,9 +78,10 @@ def quick(sandbox: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     from manifestgen.device import apply
     from manifestgen.images import build as image
     from manifestgen.sandbox.world import Pace
+    from manifestgen.target import Patience
 
     monkeypatch.setattr(image.Patience.__init__, "__defaults__", (1800.0, 0.1))
-    monkeypatch.setattr(apply.Patience.__init__, "__defaults__", (600.0, 60.0, 0.05, 0.5))
+    monkeypatch.setattr(apply, "PATIENCE", Patience(600.0, 60.0, 0.05, 0.5))
     monkeypatch.setattr(sandbox.world, "pace", Pace(image_build=0.1, pull=0.0, start=0.0, retry=0.05))
     for name in _BACKOFFS:
         monkeypatch.setenv(name, "0")
@@ -171,17 +173,13 @@ def asked(quick: Any) -> Asked:
 @pytest.fixture
 def hub(quick: Any) -> Any:
     """The hub, through Microsoft's SDK."""
+    pytest.importorskip("uamqp", reason="Microsoft's SDK for IoT Hub is not installed")
     from azure.iot.hub import IoTHubConfigurationManager
 
     return IoTHubConfigurationManager.from_connection_string(quick.environment["IOTHUB_CONNECTION_STRING"]).protocol
 
 
 @pytest.fixture
-def desired(hub: Any) -> Callable[[str], Mapping[str, Any]]:
-    """What a device's edgeAgent should run, read with Microsoft's SDK."""
-
-    def read(device: str) -> Mapping[str, Any]:
-        properties: Mapping[str, Any] = hub.modules.get_twin(device, "$edgeAgent").properties.desired
-        return properties
-
-    return read
+def desired(quick: Any) -> Callable[[str], Mapping[str, Any]]:
+    """What a device's edgeAgent should run, read with another client."""
+    return OtherClient(quick.environment["IOTHUB_CONNECTION_STRING"]).desired

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.other_client import OtherClient
 from integration.command_line import Complaint, complaint, files, in_a_new_process, in_this_process
 
 # The SDKs leave sockets of their many sessions to the garbage collector.
@@ -174,10 +175,8 @@ def test_a_device_that_the_hub_does_not_know_is_named(command: str, ready_made: 
     assert "manifestgen device" in said
 
 
-def test_a_device_that_is_no_edge_device_cannot_be_deployed_to(ready_made: Any, hub: Any, asked: Any) -> None:
-    from azure.iot.hub.protocol.models import Device
-
-    hub.devices.create_or_update_identity("a-sensor", Device(device_id="a-sensor"))
+def test_a_device_that_is_no_edge_device_cannot_be_deployed_to(ready_made: Any, quick: Any, asked: Any) -> None:
+    OtherClient(quick.environment["IOTHUB_CONNECTION_STRING"]).register("a-sensor")
     _render(ready_made)
     manifest = ready_made.root / "deployment.json"
     said = refused(3, "apply", manifest, "--device", "a-sensor", "--yes", folder=ready_made.root)

@@ -47,7 +47,7 @@ def test_a_device_pulls_with_a_token_that_may_pull_this_repository_only(
 ) -> None:
     ended = in_this_process("deploy", scoped, "--yes", "--create-token")
     assert ended.code == 0, ended
-    assert "made scope map" in ended.stderr and "healthy" in ended.output
+    assert "created scope map" in ended.stderr and "healthy" in ended.output
     assert credential(desired, scoped.device)["username"] == f"of-{scoped.device}"
     file = kept_file(scoped)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -101,7 +101,7 @@ def test_another_machine_is_told_what_to_do(scoped: Any, monkeypatch: pytest.Mon
     assert stat.S_IMODE(out.stat().st_mode) == 0o600
     monkeypatch.setenv("MANIFESTGEN_STATE", str(tmp_path / "another machine"))
     refused = complaint(in_this_process("credentials", "create-token", scoped), 2)
-    assert "not kept on this machine" in refused and "credentials rotate" in refused
+    assert "not stored on this machine" in refused and "credentials rotate" in refused
     # What --out wrote is what a pipeline there gives, as a file or as variables.
     scoped.edit("credentials: token", f"credentials: file, file: {out}")
     assert in_this_process("render", scoped).code == 0

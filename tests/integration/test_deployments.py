@@ -18,6 +18,7 @@ from manifestgen.cloud import Hub
 from manifestgen.deployments import replace
 from manifestgen.deployments.layers import on_device
 from manifestgen.secret import Secret
+from manifestgen.target import Patience
 
 GOOD = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor"
 
@@ -27,8 +28,7 @@ def service(quick: Any, monkeypatch: pytest.MonkeyPatch) -> Hub:
     """The hub, and commands that look at it often."""
     from manifestgen.azure.iot_hub import connect
 
-    defaults = (60.0, 0.2, 0.02, 0.2, 0.0, time.monotonic, time.sleep)
-    monkeypatch.setattr(replace.Patience.__init__, "__defaults__", defaults)
+    monkeypatch.setattr(replace, "PATIENCE", Patience(60.0, 0.2, 0.02, 0.2))
     hub = connect(connection_string=Secret(quick.environment["IOTHUB_CONNECTION_STRING"]))
     for left in hub.configurations():
         hub.delete_configuration(left)
@@ -179,7 +179,7 @@ def test_status_says_which_devices_fail_and_why(service: Hub, site: str, write: 
 def test_a_layer_is_shown_and_checked_with_the_base_it_meets(service: Hub, site: str, write: Any) -> None:
     base = write("1.4", "base.json")
     assert apply(base, site).code == 0
-    layer = {
+    layer: dict[str, Any] = {
         "modulesContent": {
             "$edgeAgent": {"properties.desired.modules.extra": module(f"{GOOD}:1.5")},
             "$edgeHub": {"properties.desired.routes.more": "FROM /messages/modules/extra/* INTO $upstream"},
@@ -208,7 +208,7 @@ def test_a_layer_is_shown_and_checked_with_the_base_it_meets(service: Hub, site:
     nobody = 'FROM /messages/modules/extra/* INTO BrokeredEndpoint("/modules/nobody/inputs/a")'
     layer["modulesContent"]["$edgeHub"]["properties.desired.routes.more"] = nobody
     lost = in_this_process("apply", write(layer, "layer.json"), "--deployment", f"{site}-layer", "--yes")
-    assert complaint(lost, 1)
+    assert complaint(lost, 1).fix
     assert "layer.json over" in lost.stderr
 
 
@@ -237,10 +237,10 @@ def test_the_devices_are_listed_before_anything_is_asked(service: Hub, site: str
         (("--stages", "50%,20%"), "'20%' is not larger than the one before it"),
         (("--stages", "half"), "'half' is not a stage"),
         (("--wait-for", "200%"), "'200%' is not a share"),
-        (("--stage-tag", "ring"), "--stage-tag is about --stages"),
+        (("--stage-tag", "ring"), "--stage-tag needs --stages"),
         (("--no-wait", "--abort-if-failing", "2%"), "--no-wait excludes --stages and --abort-if-failing"),
-        (("--layered",), "it sets all of $edgeAgent, and so is no layer"),
-        (("--base", "base.json"), "--base is about layers, and this is none"),
+        (("--layered",), "not a layer: it sets all of $edgeAgent"),
+        (("--base", "base.json"), "--base is for layers, and this is not a layer"),
         (("--device", "edge-01"), "--deployment and --device exclude each other"),
         (("--prune",), "--deployment and --prune exclude each other"),
     ],
@@ -261,7 +261,7 @@ def test_a_new_deployment_needs_a_condition(service: Hub, write: Any) -> None:
 
 def test_options_of_deployments_need_one(write: Any) -> None:
     said = complaint(in_this_process("apply", write("1.4"), "--device", "edge-01", "--stages", "5%"), 2)
-    assert said.error == "--stages is about automatic deployments"
+    assert said.error == "--stages needs --deployment"
 
 
 @pytest.mark.parametrize("command", ["status", "rollback", "history"])
@@ -275,7 +275,7 @@ def test_an_unknown_deployment_is_said_with_those_there_are(service: Hub, site: 
     said = complaint(in_this_process("status", "--deployment", f"{site}-unknown"), 2)
     assert "there is no such deployment" in said.error
     assert "the hub has" in said.fix
-    assert "no snapshot to go back to" in complaint(in_this_process("rollback", "--deployment", site), 2)
+    assert "no snapshot to roll back to" in complaint(in_this_process("rollback", "--deployment", site), 2)
 
 
 def test_a_project_for_a_fleet_is_deployed_to_it(service: Hub, site: str, ready_made: Any) -> None:
@@ -313,7 +313,7 @@ def test_the_project_s_condition_and_priority_are_those_of_its_deployment(
 def test_no_password_is_shown(service: Hub, site: str, write: Any, tmp_path: Path) -> None:
     canary = f"canary-{uuid.uuid4().hex}"
 
-    def with_password(version: str) -> Path:
+    def with_password(version: str) -> Any:
         login = {"acme": {"address": "acme.azurecr.io", "username": "robot", "password": canary + version}}
         return write(content({"scorer": module(f"{GOOD}:{version}")}, credentials=login))
 
@@ -357,7 +357,7 @@ def test_a_full_free_hub_is_said_before_and_by_the_hub_itself(quick: Any, servic
 def test_one_lost_answer_at_any_request_about_deployments_changes_nothing_of_the_result(
     service: Hub, write: Any, quick: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from manifestgen.azure.iot_hub_retry import Patience
+    from manifestgen.azure.iot_hub.retry import Patience
 
     monkeypatch.setattr(Patience.__init__, "__defaults__", (120.0, 5.0, 0.01, 0.1, time.sleep))
     name = f"nowhere-{uuid.uuid4().hex[:6]}"

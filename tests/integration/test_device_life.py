@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from azure.iot.hub import IoTHubConfigurationManager
-from azure.iot.hub.models import ConfigurationContent
 from fakes.hub_service import content, module
+from fakes.other_client import OtherClient
 from integration.command_line import Completed, complaint, in_a_new_process, in_this_process, started
 
 SENSOR = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor"
@@ -26,12 +25,12 @@ def device(new_device: Callable[[], str], tmp_path: Path, monkeypatch: pytest.Mo
 
 
 class Life:
-    """Runs commands on one device, and reads it with Microsoft's SDK."""
+    """Runs commands on one device, and reads it with another client."""
 
     def __init__(self, device: str, folder: Path, connection_string: str) -> None:
         self.device = device
         self.folder = folder
-        self._sdk = IoTHubConfigurationManager.from_connection_string(connection_string)
+        self._other = OtherClient(connection_string)
 
     def write(self, name: str, *modules: str, tag: str = "1.5", **more: Any) -> Path:
         path = self.folder / name
@@ -50,14 +49,11 @@ class Life:
         return self("apply", file, "--yes", "-q", *options, expect=expect)
 
     def twin(self, name: str) -> dict[str, Any]:
-        twin = self._sdk.protocol.modules.get_twin(self.device, name)
-        desired = dict(twin.properties.desired)
-        return {key: value for key, value in desired.items() if not key.startswith("$")}
+        return {key: value for key, value in self._other.desired(self.device, name).items() if not key.startswith("$")}
 
     def set_modules(self, data: dict[str, Any]) -> None:
         """What somebody else sets, with another tool."""
-        given = ConfigurationContent(modules_content=data["modulesContent"])
-        self._sdk.protocol.configuration.apply_on_edge_device(self.device, given)
+        self._other.set_modules(self.device, data)
 
     @property
     def modules(self) -> set[str]:
@@ -222,7 +218,7 @@ def test_history_lists_the_last_twenty_without_secrets_for_their_owner_only(life
 
 
 def test_there_is_nothing_to_go_back_to_on_a_new_device(life: Life) -> None:
-    assert "there is no snapshot to go back to" in life("rollback", "--yes", expect=2).stderr
+    assert "this machine has no snapshot to roll back to" in life("rollback", "--yes", expect=2).stderr
     assert "no snapshots" in life("history").stderr
     life.apply(life.write("a.json", "alpha"))
     life.apply(life.write("a.json", "alpha", "beta"))
@@ -234,7 +230,7 @@ def test_a_snapshot_that_cannot_be_kept_stops_the_apply(life: Life, monkeypatch:
     (life.folder / "file").write_text("no folder")
     monkeypatch.setenv("MANIFESTGEN_STATE", str(life.folder / "file"))
     result = life.apply(life.write("ab.json", "alpha", "beta"), expect=2)
-    assert "the snapshot cannot be kept" in result.stderr
+    assert "could not write the snapshot" in result.stderr
     assert life.modules == {"alpha"}
 
 

@@ -26,7 +26,7 @@ _ARM = "management.azure.com"
 def soon_tired(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the adapters give up in a second where they would try for minutes."""
     from manifestgen.azure import acr, auth, iot_hub
-    from manifestgen.azure.iot_hub_retry import Patience
+    from manifestgen.azure.iot_hub.retry import Patience
 
     monkeypatch.setattr(iot_hub, "Patience", partial(Patience, total=0.5, connect=0.3, first=0.01, longest=0.05))
     monkeypatch.setitem(acr._LIMITS, "timeout", 2)
@@ -175,7 +175,7 @@ def test_an_admin_user_that_is_off_names_the_switch_and_the_other_sources(
 
         switched = in_this_process("deploy", ready_made, "--yes", "--enable-admin")
         assert switched.code == 0, switched
-        assert f"admin user of registry {quick.world.names.login_server} switched on" in switched.stderr
+        assert f"turned on the admin user of registry {quick.world.names.login_server}" in switched.stderr
     finally:
         quick.admin("PUT", f"/registries/{registry}", {"admin_enabled": True})
 
@@ -203,8 +203,9 @@ def test_a_module_that_does_not_come_to_run_is_named_with_its_reason(
     fault: dict[str, Any], words: str, ready_made: Any, quick: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from manifestgen.device import apply
+    from manifestgen.target import Patience
 
-    monkeypatch.setattr(apply.Patience.__init__, "__defaults__", (600.0, 0.3, 0.05, 0.1))
+    monkeypatch.setattr(apply, "PATIENCE", Patience(600.0, 0.3, 0.05, 0.1))
     quick.admin("PUT", f"/devices/{ready_made.device}/modules/machinelearningmodule", fault)
     ended = in_this_process("deploy", ready_made, "--yes", "--timeout", "20")
     said = complaint(ended, 1)

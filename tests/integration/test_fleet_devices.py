@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.other_client import OtherClient
 from integration.command_line import Completed, complaint, eventually, in_this_process, started
 
 from manifestgen.render import load_template
@@ -229,10 +230,7 @@ def test_a_project_brings_its_values_and_credentials_and_no_secret_is_shown(
     os.environ.pop("IOTHUB_CONNECTION_STRING")
     ended = in_this_process("apply", ".", "--devices", "devices.csv", "--yes", "--report", "report.json", "-vv")
     assert ended.code == 0, ended
-    from azure.iot.hub import IoTHubConfigurationManager
-
-    client = IoTHubConfigurationManager.from_connection_string(quick.environment["IOTHUB_CONNECTION_STRING"]).protocol
-    desired = client.modules.get_twin(names[1], "$edgeAgent").properties.desired
+    desired = OtherClient(quick.environment["IOTHUB_CONNECTION_STRING"]).desired(names[1])
     (entry,) = desired["runtime"]["settings"]["registryCredentials"].values()
     passwords = [one["value"] for one in admin_passwords(quick.world, quick.world.names.registry)]
     assert (entry["address"], entry["password"] in passwords) == (host, True)
@@ -248,12 +246,12 @@ def test_a_project_brings_its_values_and_credentials_and_no_secret_is_shown(
 @pytest.mark.parametrize(
     ("arguments", "what"),
     [
-        ([], "nobody can be asked whether to apply this"),
+        ([], "not a terminal, so the change cannot be confirmed"),
         (["--yes", "--device", "edge-01"], "--devices and --device exclude each other"),
         (["--yes", "--merge"], "--devices and --merge exclude each other"),
         (["--yes", "--rollback-on-failure"], "--devices and --rollback-on-failure exclude each other"),
         (["--yes", "--report", "report.txt"], "a report is JSON or CSV"),
-        (["--yes", "--report", "missing/report.csv"], "the report cannot be written: its folder is not there"),
+        (["--yes", "--report", "missing/report.csv"], "could not write the report: its folder does not exist"),
         (["--yes", "--journal", "missing/journal"], "the folder of the journal is not there"),
         (["--yes", "--since", "missing"], "the journal cannot be read"),
         (["--yes", "--since", "t.json.j2"], "line 1 is not a journal's"),
@@ -275,10 +273,10 @@ def test_wrong_options_are_two_lines(
         (["d.json", "--devices", "devices.csv"], "this is a manifest, the same for every device"),
         (["nothing", "--devices", "devices.csv"], "no template 'nothing'"),
         (["t.json.j2", "--devices", "nothing.csv"], "rows not found"),
-        (["t.json.j2", "--device", "a", "--dry-run"], "--dry-run belongs to --devices"),
-        (["d.json", "--device", "a", "--rate", "40"], "--rate belongs to --devices"),
-        (["d.json", "--deployment", "a", "--give-up-after", "60"], "--give-up-after belongs to --devices"),
-        (["d.json", "--device", "a", "--ignore-column", "x"], "--ignore-column belongs to --devices"),
+        (["t.json.j2", "--device", "a", "--dry-run"], "--dry-run needs --devices"),
+        (["d.json", "--device", "a", "--rate", "40"], "--rate needs --devices"),
+        (["d.json", "--deployment", "a", "--give-up-after", "60"], "--give-up-after needs --devices"),
+        (["d.json", "--device", "a", "--ignore-column", "x"], "--ignore-column needs --devices"),
     ],
 )
 def test_wrong_files_are_two_lines(

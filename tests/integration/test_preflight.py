@@ -71,7 +71,7 @@ def preflight(registries: Registries, tmp_path: Path, monkeypatch: pytest.Monkey
     from manifestgen.azure import registry_http
 
     # Pauses are not waited for; what is measured is as patient as users are, for machines that are busy.
-    *limits, _, clock = registry_http.Patience.__init__.__defaults__
+    *limits, _, clock = registry_http.Patience.__init__.__defaults__ or ()
     monkeypatch.setattr(registry_http.Patience.__init__, "__defaults__", (*limits, lambda seconds: None, clock))
     for name in ("HTTPS_PROXY", "https_proxy", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
@@ -113,7 +113,7 @@ def _distrust(registries: Registries, patch: pytest.MonkeyPatch) -> None:
 def _slow(registries: Registries, patch: pytest.MonkeyPatch) -> None:
     from manifestgen.azure import registry_http
 
-    connect, _, *more = registry_http.Patience.__init__.__defaults__
+    connect, _, *more = registry_http.Patience.__init__.__defaults__ or ()
     patch.setattr(registry_http.Patience.__init__, "__defaults__", (connect, 0.1, *more))
     registries.front.delay = 0.5
 

@@ -86,7 +86,7 @@ def test_going_back_to_before_a_rotation_keeps_the_password_that_works(
     assert in_this_process("credentials", "rotate", running, "--yes").code == 0
     ended = in_this_process("rollback", "--device", running.device, "--yes")
     assert ended.code == 0, ended
-    assert "with the latest password of token" in ended.stderr
+    assert "using the latest password of token" in ended.stderr
     assert works()
 
 
@@ -109,7 +109,7 @@ def test_a_device_that_is_offline_keeps_a_password_that_works(
 
 def test_killed_three_times_and_run_again(running: Any, quick: Any, works: Callable[[], bool]) -> None:
     quick.fault("latency", host=r"sandbox-hub\..*", seconds=0.03, times="forever")
-    for words in ("made password2", "takes password2", "rotated"):
+    for words in ("made password2", "accepts password2", "rotated"):
         rotating = started("credentials", "rotate", running, "--yes", cwd=running.root)
         rotating.until_it_says(words)
         rotating.kill()
@@ -126,8 +126,9 @@ def test_an_automatic_deployment_is_rotated_too(
     running: Any, quick: Any, works: Callable[[], bool], new_device: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from manifestgen.deployments import replace
+    from manifestgen.target import Patience
 
-    monkeypatch.setattr(replace.Patience.__init__, "__defaults__", (60.0, 5.0, 0.1, 0.2, 0.0, *_clocks(replace)))
+    monkeypatch.setattr(replace, "PATIENCE", Patience(60.0, 5.0, 0.1, 0.2))
     assert in_this_process("render", running).code == 0
     name = f"rotated-{running.device}"
     created = in_this_process(
@@ -139,10 +140,6 @@ def test_an_automatic_deployment_is_rotated_too(
     assert ended.code == 0, ended
     assert slots(quick, running) == ["password2"]
     assert works()
-
-
-def _clocks(replace: Any) -> tuple[Any, ...]:
-    return tuple(replace.Patience.__init__.__defaults__[-2:])
 
 
 def test_without_a_token_nothing_is_rotated(ready_made: Any) -> None:
@@ -167,11 +164,11 @@ class TestDevices:
         ],
     )
     def test_are_read_from_lines_or_rows(self, name: str, text: str, tmp_path: Path) -> None:
-        from manifestgen.cli._rotation import target_of
         from manifestgen.project import Project
+        from manifestgen.rotate import choose
 
         (tmp_path / name).write_text(text)
-        chosen = target_of(Project(tmp_path / "manifestgen.yaml", tmp_path), (), tmp_path / name, None)
+        chosen = choose(Project(tmp_path / "manifestgen.yaml", tmp_path), (), tmp_path / name, None)
         assert chosen.devices == ("edge-1", "edge-2")
 
     def test_must_be_named_somewhere(self, ready_made: Any, tmp_path: Path) -> None:
@@ -179,14 +176,14 @@ class TestDevices:
         (tmp_path / "empty").write_text("# nobody\n")
         assert "names no device" in complaint(in_this_process(*rotate, "--devices", tmp_path / "empty"), 2)
         both = in_this_process(*rotate, "--device", "a", "--deployment", "b")
-        assert "one kind at a time" in complaint(both, 2)
+        assert "only one kind of target" in complaint(both, 2)
         ready_made.edit(f"target: {{device: {ready_made.device}}}\n", "")
-        assert "nothing is named" in complaint(in_this_process(*rotate), 2)
+        assert "no device or deployment is named" in complaint(in_this_process(*rotate), 2)
 
 
 def test_two_rotations_keep_out_of_each_others_way(tmp_path: Path) -> None:
-    from manifestgen.cli._rotation import _alone
     from manifestgen.errors import InputError
+    from manifestgen.rotate import _alone
 
     with _alone(tmp_path), pytest.raises(InputError, match="another rotation"), _alone(tmp_path):
         pass

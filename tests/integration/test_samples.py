@@ -15,7 +15,8 @@ SAMPLES = Path(__file__).parents[2] / "samples"
 @pytest.fixture
 def sample(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     ignore = shutil.ignore_patterns(".manifestgen", "manifestgen.lock.json")
-    return shutil.copytree(SAMPLES / request.param, tmp_path / request.param, ignore=ignore)
+    name: str = request.param
+    return shutil.copytree(SAMPLES / name, tmp_path / name, ignore=ignore)
 
 
 @pytest.mark.parametrize("sample", sorted(path.name for path in SAMPLES.iterdir() if path.is_dir()), indirect=True)

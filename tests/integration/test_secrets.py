@@ -221,7 +221,7 @@ def test_an_error_shows_no_secret(
     from functools import partial
 
     from manifestgen.azure import acr, auth, iot_hub
-    from manifestgen.azure.iot_hub_retry import Patience
+    from manifestgen.azure.iot_hub.retry import Patience
 
     monkeypatch.setattr(iot_hub, "Patience", partial(Patience, total=0.2, connect=0.1, first=0.01, longest=0.05))
     monkeypatch.setitem(acr._LIMITS, "timeout", 1)

@@ -94,8 +94,9 @@ SCENARIOS = {
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, quick: Any) -> Any:
     from manifestgen.device import apply
+    from manifestgen.target import Patience
 
-    monkeypatch.setattr(apply.Patience.__init__, "__defaults__", (30.0, 1.0, 0.05, 0.2))
+    monkeypatch.setattr(apply, "PATIENCE", Patience(30.0, 1.0, 0.05, 0.2))
     monkeypatch.setenv("MANIFESTGEN_STATE", str(tmp_path / "state"))
     quick.admin("PUT", f"/images/{ACME}/scorer:1", {})
     quick.admin("PUT", "/images/ghcr.io/acme/arm-only:1", {"architecture": "arm64"})

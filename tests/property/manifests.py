@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import random
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import settings
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from manifestgen.manifest import create_options
 
 # A manifest is a large value: fewer of them, and no limit on the time that one takes on a busy machine.
-thorough = settings(max_examples=50, deadline=None)
+thorough = settings(max_examples=min(50, settings().max_examples), deadline=None)
 # One draw, where Hypothesis's own would draw for each decision.
 CHANCES = st.integers(0, 2**32 - 1).map(random.Random)
 
@@ -141,6 +142,9 @@ def clothes(content: dict[str, Any], chance: random.Random) -> dict[str, Any]:
     return shuffled
 
 
+_CASES: tuple[Callable[[str], str], ...] = (str.upper, str.title, str)
+
+
 def _dress_module(system: str, module: dict[str, Any], chance: random.Random) -> None:
     settings = module["settings"]
     options = create_options.join(settings)
@@ -160,7 +164,7 @@ def _dress_module(system: str, module: dict[str, Any], chance: random.Random) ->
         _dress_default(module, name, default, chance)
     for name in ("status", "restartPolicy", "imagePullPolicy"):
         if module.get(name) is not None:
-            module[name] = chance.choice([str.upper, str.title, str])(module[name])
+            module[name] = chance.choice(_CASES)(module[name])
     for entry in (module.get("env") or {}).values():
         if entry["value"] is None:
             entry.update(chance.choice([{"value": ""}, {"value": None}]))
@@ -173,10 +177,13 @@ def _dress_module(system: str, module: dict[str, Any], chance: random.Random) ->
     _dress_names(module, ("type", "status", "restartPolicy", "startupOrder", "version", "env", "settings"), chance)
 
 
+_EMPTY_OPTIONS: tuple[Any, ...] = ("", " ", "{}", "null", None, {})
+
+
 def _dress_options(text: str, chance: random.Random) -> dict[str, Any]:
     value = json.loads(text) if text.strip() else {}
     if not value:
-        return chance.choice([{}, *({"createOptions": empty} for empty in ("", " ", "{}", "null", None, {}))])
+        return chance.choice([{}, *({"createOptions": empty} for empty in _EMPTY_OPTIONS)])
     value = _shuffled(value, chance)
     if chance.random() < 0.3:
         return {"createOptions": value}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import given
@@ -14,6 +15,7 @@ from manifestgen.compare.merge import merge
 from manifestgen.compare.normal import normal, same
 from manifestgen.compare.subject import subjects
 from manifestgen.manifest.dump import dump
+from manifestgen.manifest.manifest import Manifest
 
 
 @thorough
@@ -21,9 +23,9 @@ from manifestgen.manifest.dump import dump
 def test_merging_twice_changes_nothing(file: dict[str, Any], device: dict[str, Any], chance: random.Random) -> None:
     file, device = clothes(file, chance), clothes(device, chance)
     originals = copy.deepcopy((file, device))
-    once = merge(file, device)
-    twice = merge(file, once.content)
-    assert dump(twice.content) == dump(once.content)
+    once = merge(Manifest.of(file), Manifest.of(device))
+    twice = merge(Manifest.of(file), once.manifest)
+    assert dump(twice.manifest.content) == dump(once.manifest.content)
     assert twice.conflicts == ()
     assert (file, device) == originals
 
@@ -33,8 +35,8 @@ def test_merging_twice_changes_nothing(file: dict[str, Any], device: dict[str, A
 def test_what_the_file_does_not_name_is_kept_and_what_it_names_is_its_own(
     file: dict[str, Any], device: dict[str, Any], chance: random.Random
 ) -> None:
-    merged = merge(clothes(file, chance), clothes(device, chance))
-    named, had, has = subjects(normal(file)), subjects(normal(device)), subjects(normal(merged.content))
+    merged = merge(Manifest.of(clothes(file, chance)), Manifest.of(clothes(device, chance)))
+    named, had, has = (subjects(normal(one)) for one in (Manifest.of(file), Manifest.of(device), merged.manifest))
     dropped = {conflict.name for conflict in merged.conflicts if "is dropped" in conflict.message}
     for path, subject in had.items():
         if path not in named and not (subject.kind == "registry credential" and subject.name in dropped):
@@ -53,14 +55,15 @@ def test_unknown_fields_of_the_device_are_kept_at_every_level(file: dict[str, An
     for places in zip(_places(file), _places(device), strict=True):
         places[0].pop("newer", None)
         places[1]["newer"] = "kept"
-    merged = merge(file, device).content
-    assert all(place["newer"] == "kept" for place in _places(merged))
+    merged = merge(Manifest.of(file), Manifest.of(device)).manifest
+    assert all(place["newer"] == "kept" for place in _places(merged.content))
 
 
 @thorough
 @given(content=manifests(), chance=CHANCES)
 def test_merging_what_the_device_has_changes_nothing(content: dict[str, Any], chance: random.Random) -> None:
-    assert diff(content, merge(clothes(content, chance), content).content) == ()
+    device = Manifest.of(content)
+    assert diff(device, merge(Manifest.of(clothes(content, chance)), device).manifest) == ()
 
 
 def _holds(value: Any, part: Any) -> bool:
@@ -73,7 +76,7 @@ def _holds(value: Any, part: Any) -> bool:
     return same(value, part)
 
 
-def _places(content: dict[str, Any]) -> list[dict[str, Any]]:
+def _places(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     agent = content["modulesContent"]["$edgeAgent"]["properties.desired"]
     hub = content["modulesContent"]["$edgeHub"]["properties.desired"]
     places = [agent, agent["runtime"], agent["runtime"]["settings"], hub, hub["storeAndForwardConfiguration"]]

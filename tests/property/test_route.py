@@ -17,6 +17,8 @@ from manifestgen.manifest.route import (
     Property,
     Route,
     RouteSyntaxError,
+    RouteTypeError,
+    RouteWarning,
     Source,
     SystemProperty,
     Unary,
@@ -77,7 +79,8 @@ def test_any_text_is_a_route_or_has_a_syntax_error_inside_it(text: str) -> None:
     assert 0 < route.tail <= len(text)
     assert inside(text, route.source.offset, route.source.length)
     assert inside(text, route.sink.offset, route.sink.length)
-    for finding in (*compile_check(route), *warnings(route)):
+    findings: list[RouteTypeError | RouteWarning] = [*compile_check(route), *warnings(route)]
+    for finding in findings:
         assert inside(text, finding.offset, finding.length)
         assert finding.message and finding.fix and "\n" not in finding.message
     if module := source_modules(route):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from manifestgen.rules import Rule
+
 HERE = Path(__file__).parent
 _SPEC = importlib.util.spec_from_file_location("rules_page", HERE / "rules_page.py")
 assert _SPEC is not None
@@ -21,7 +23,7 @@ def test_page_is_what_its_generator_writes(golden: Callable[[Path, str], None]) 
 
 
 @pytest.mark.parametrize("rule", rules_page.RULES[::12], ids=lambda rule: rule.id)
-def test_example_is_what_the_command_prints(rule: rules_page.Rule) -> None:
+def test_example_is_what_the_command_prints(rule: Rule) -> None:
     path = rules_page.examples(rule)[0]
     name = path.relative_to(HERE.parent.parent).as_posix()
 

@@ -10,6 +10,8 @@ import pytest
 
 from manifestgen.check import Effect, Finding, Kind, Severity, check, check_data, check_source, read, summarize
 from manifestgen.errors import InputError
+from manifestgen.manifest.document import of_manifest
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules import KNOWN_ON
 
 CASES = Path(__file__).parent.parent / "rules"
@@ -89,8 +91,9 @@ def test_rules_are_selected_and_ignored() -> None:
 
 @pytest.mark.parametrize("keyword", ["select", "ignore"])
 def test_unknown_rule_names_the_nearest(keyword: str) -> None:
+    unknown: dict[str, Any] = {keyword: ["route-sintax"]}
     with pytest.raises(InputError) as caught:
-        check(read("{}"), **{keyword: ["route-sintax"]})
+        check(read("{}"), **unknown)
 
     assert "route-syntax" in caught.value.fix
 
@@ -142,7 +145,25 @@ def test_lines_of_findings_are_kept_without_secrets() -> None:
 
 def test_rendered_data_can_be_checked_without_a_file() -> None:
     assert check_data(PLAIN) == []
-    assert only(check_data(with_route("x")), "route-syntax").line > 1
+    finding = only(check_data(with_route("x")), "route-syntax")
+    assert finding.place == finding.pointer == "/modulesContent/$edgeHub/properties.desired/routes/up"
+    assert (finding.line, finding.column) == (0, 0)
+
+
+def test_a_manifest_is_checked_as_it_is() -> None:
+    manifest = Manifest.of(with_route("x"))
+    assert [finding.rule for finding in check(manifest, select=["route-syntax"])] == ["route-syntax"]
+    assert check(manifest) == check_data(manifest.data)
+    assert [finding.rule for finding in check_data([])] == ["not-a-manifest"]
+
+
+@pytest.mark.parametrize("name", ["deployment.template.json", "device 'template-1'"])
+def test_the_name_of_a_manifest_without_a_text_tells_no_template(name: str) -> None:
+    data = json.loads(json.dumps(PLAIN))
+    data["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]["scorer"]["settings"]["image"] = "${X}"
+
+    assert of_manifest(Manifest.of(data), name).kind is Kind.TEMPLATE
+    assert of_manifest(Manifest.of(data), name).leftover
 
 
 def test_findings_are_counted_by_severity() -> None:

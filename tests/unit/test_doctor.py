@@ -2,24 +2,26 @@ from __future__ import annotations
 
 import importlib.metadata
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from fakes.builder import FakeBuilder, FakeModels
+from fakes.distribution import FakeDistribution
 from fakes.hub import FakeHub
-from fakes.image_builder import FakeImageBuilder
 from fakes.registry import FakeRegistry, registry_id
 from fakes.vaults import FakeVaults
 
-from manifestgen.cloud import Credential, RegisteredModel
-from manifestgen.credentials.token import make, name_of
+from manifestgen.cloud import Credential
+from manifestgen.credentials.acr_token import create, name_of
 from manifestgen.doctor import Row, examine
-from manifestgen.errors import CloudError, DeniedError
+from manifestgen.errors import CloudError, DeniedError, NotFoundError
 from manifestgen.project.load import Project, load
 
 DEVICE = "edge-01"
+ON = "source admin, user acme, password in Azure, admin user on"
 
 _BUILDS = """\
 version: 1
@@ -34,33 +36,26 @@ target: {device: edge-01}
 """
 
 
-class Builder(FakeImageBuilder):
-    """A workspace with a registry of its own, or without one yet."""
-
-    def __init__(self, registry: str | None) -> None:
-        super().__init__()
-        self.own = registry
-        self.trouble: CloudError | None = None
-
-    def models(self, name: str | None = None) -> list[RegisteredModel]:
-        if self.trouble is not None:
-            raise self.trouble
-        return list(super().models(name))
-
-    def registry_id(self) -> str | None:
-        return self.own
+def _builder(models: FakeModels) -> FakeBuilder:
+    builder = FakeBuilder(models)
+    builder.registry = registry_id("acme")
+    return builder
 
 
 @dataclass
 class Services:
     """Services in memory."""
 
-    builder: Builder = field(default_factory=lambda: Builder(registry_id("acme")))
+    models: FakeModels = field(default_factory=FakeModels)
     registry: FakeRegistry = field(default_factory=lambda: FakeRegistry.of("acme"))
     hub: FakeHub = field(default_factory=lambda: FakeHub(DEVICE))
     vaults: FakeVaults = field(default_factory=FakeVaults)
+    distribution: FakeDistribution = field(default_factory=FakeDistribution)
 
-    def credentials(self, hosts: Iterable[str]) -> Mapping[str, Credential]:
+    def __post_init__(self) -> None:
+        self.builder: FakeBuilder = _builder(self.models)
+
+    def credentials(self, hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Credential]:
         return {}
 
 
@@ -99,8 +94,8 @@ def test_a_project_that_lacks_nothing(project: Project, services: Services) -> N
     found = rows(project, services)
     assert failed(found) == []
     assert list(found)[-3:] == ["hub", "device edge-01", "runtime"]
-    assert found["workspace"].words == "can be read, 0 registered models"
-    assert found["registry"].words == "acme.azurecr.io, admin user is on"
+    assert found["workspace"].words == "0 registered models"
+    assert found["registry acme.azurecr.io"].words == ON
     assert found["runtime"].words == "connected, edgeAgent 1.5.9"
     assert all(row.fix == "" for row in found.values())
 
@@ -135,47 +130,60 @@ def test_without_a_credential_what_needs_one_is_not_asked(project: Project, serv
     found = {row.subject: row for row in examine(project, services, refused)}
     assert found["credential"] == Row("credential", "failed", "Azure login: no credential", "run 'az login'")
     assert found["workspace"].state == found["registry"].state == "skipped"
+    assert not any(subject.startswith("registry ") for subject in found)
     # The hub may have a connection string.
     assert found["hub"].state == "ok"
 
 
 def test_a_workspace_that_cannot_be_read_does_not_hide_the_rest(project: Project, services: Services) -> None:
-    services.builder.trouble = DeniedError("403", where="workspace w", fix="ask for the role 'AzureML Data Scientist'")
+    services.models.trouble = DeniedError("403", where="workspace w", fix="ask for the role 'AzureML Data Scientist'")
     found = rows(project, services)
     assert failed(found) == ["workspace"]
     assert "AzureML Data Scientist" in found["workspace"].fix
-    assert found["registry"].state == "ok"
+    assert found["registry acme.azurecr.io"].state == "ok"
 
 
 def test_a_workspace_without_a_registry_yet_is_fine(project: Project, services: Services) -> None:
-    services.builder.own = None
+    services.builder.registry = None
     assert rows(project, services)["registry"].state == "ok"
 
 
 def test_an_admin_user_that_is_off_names_the_switch_and_the_other_sources(project: Project, services: Services) -> None:
     services.registry = FakeRegistry.of("acme", admin=False)
-    row = rows(project, services)["registry"]
+    row = rows(project, services)["registry acme.azurecr.io"]
     assert row.state == "failed"
     assert "--enable-admin" in row.fix
     assert "registry.credentials" in row.fix
 
 
-def test_another_source_of_credentials_needs_no_registry(project: Project, services: Services) -> None:
+def test_another_source_of_credentials_needs_no_admin_user(project: Project, services: Services) -> None:
+    services.registry = FakeRegistry.of("acme", admin=False)
     other = _load(project.root, _BUILDS + "registry: {credentials: env}\n")
-    assert "registry" not in rows(other, services)
+    environ = {"ACR_USERNAME_ACME": "u", "ACR_PASSWORD_ACME": "canary"}
+    found = {row.subject: row for row in examine(other, services, logged_in, environ=environ)}
+    assert found["registry acme.azurecr.io"] == Row(
+        "registry acme.azurecr.io", "ok", "source env, user u, password in the environment, admin user off"
+    )
 
 
 def test_an_image_built_elsewhere_needs_no_workspace(tmp_path: Path, services: Services) -> None:
     found = rows(_load(tmp_path, _ELSEWHERE), services)
     assert failed(found) == []
     assert {"workspace", "azureml-core", "entry script and conda file"} & set(found) == set()
-    assert found["registry"].words == "acme.azurecr.io, admin user is on"
+    assert found["registry acme.azurecr.io"].words == ON
 
 
 def test_a_registry_that_answers_under_no_such_host(tmp_path: Path, services: Services) -> None:
     found = rows(_load(tmp_path, _ELSEWHERE.replace("acme", "nobody")), services)
-    assert failed(found) == ["registry"]
-    assert "nobody.azurecr.io" in found["registry"].words
+    assert failed(found) == ["registry nobody.azurecr.io"]
+    assert "no registry answers under 'nobody.azurecr.io'" in found["registry nobody.azurecr.io"].words
+
+
+def test_a_template_that_goes_wrong_does_not_hide_the_rest(tmp_path: Path, services: Services) -> None:
+    found = rows(_load(tmp_path, _ELSEWHERE + "manifest: {template: none.json.j2}\n"), services)
+    assert failed(found) == ["registry credentials"]
+    assert "none.json.j2" in found["registry credentials"].words
+    assert found["hub"].state == "ok"
 
 
 def test_a_project_without_an_image_has_no_registry_to_look_at(tmp_path: Path, services: Services) -> None:
@@ -183,7 +191,7 @@ def test_a_project_without_an_image_has_no_registry_to_look_at(tmp_path: Path, s
 
 
 def test_a_device_that_is_not_there(project: Project, services: Services) -> None:
-    services.hub.trouble["device"] = [CloudError("404", where="device 'edge-01' in fake-hub", fix="check the id")]
+    services.hub.trouble["device"] = [NotFoundError("404", where="device 'edge-01' in fake-hub", fix="check the id")]
     found = rows(project, services)
     assert found["hub"].state == "ok"
     assert found["device"].state == "failed"
@@ -233,12 +241,15 @@ class TestToken:
         found = {
             row.subject: row for row in examine(project, services, logged_in, root=project.root / "state", now=now)
         }
-        assert found["registry"].words == "acme.azurecr.io, admin user is on and not used"
-        return found["token manifestgen-machinelearningmodule"]
+        row = found["registry acme.azurecr.io"]
+        assert row.words.startswith("source token, user manifestgen-machinelearningmodule")
+        assert "admin user on" in row.words
+        return row
 
     def made(self, project: Project, services: Services) -> None:
         info = services.registry.by_host("acme.azurecr.io")
-        make(services.registry, info, name_of(project), ["scorer"], root=project.root / "state", days=30, now=self.NOW)
+        name = name_of(project.registry_settings)
+        create(services.registry, info, name, ["scorer"], root=project.root / "state", days=30, now=self.NOW)
 
     def test_one_that_is_missing_says_how_to_make_it(self, with_token: Project, services: Services) -> None:
         row = self.look(with_token, services)
@@ -257,10 +268,14 @@ class TestToken:
         assert (row.state, words in row.words) == (state, True)
         assert ("rotate" in row.fix) == (state != "ok")
 
-    def test_a_password_that_is_kept_elsewhere_is_a_warning(self, with_token: Project, services: Services) -> None:
+    def test_a_password_that_is_stored_elsewhere_is_a_failure_for_this_machine(
+        self, with_token: Project, services: Services
+    ) -> None:
         self.made(with_token, services)
         shutil.rmtree(with_token.root / "state")
-        assert self.look(with_token, services).state == "warning"
+        row = self.look(with_token, services)
+        assert row.state == "failed" and "no password of the token is stored on this machine" in row.words
+        assert "ACR_PASSWORD_" in row.fix
 
     def test_a_password_that_was_replaced_elsewhere_is_a_failure(self, with_token: Project, services: Services) -> None:
         self.made(with_token, services)
@@ -273,25 +288,37 @@ class TestToken:
 _IN_VAULT = (
     _ELSEWHERE
     + """\
+manifest: {template: two.json.j2}
 registry:
   credentials: keyvault
   keyvault: {vault: contoso, name: acme-pwd, username: a, secrets: {docker.io: {name: hub-pwd, username: h}}}
 """
 )
+_TWO_IMAGES = """\
+{% extends "runtime-only.json.j2" %}
+{% block modules %}"scorer": {"type": "docker", "status": "running", "restartPolicy": "always", "version": "1.0",
+  "settings": {"image": {{ image | tojson }}, "createOptions": "{}"}},
+"camera": {"type": "docker", "status": "running", "restartPolicy": "always", "version": "1.0",
+  "settings": {"image": "docker.io/contoso/camera:1", "createOptions": "{}"}}{% endblock %}
+"""
+
+
+def in_vault(folder: Path) -> Project:
+    (folder / "two.json.j2").write_text(_TWO_IMAGES)
+    return _load(folder, _IN_VAULT)
 
 
 def test_each_login_of_a_key_vault_is_looked_at(tmp_path: Path, services: Services) -> None:
     now = datetime(2026, 9, 1, tzinfo=timezone.utc)
     services.vaults.put("hub-pwd", "canary-of-the-hub", now + timedelta(days=9)).put("acme-pwd", "canary-of-acme")
-    found = {one.subject: one for one in examine(_load(tmp_path, _IN_VAULT), services, logged_in, now=now)}
-    assert (found["secret acme-pwd"].state, found["secret acme-pwd"].words) == (
-        "ok",
-        "key vault contoso gives it, for its registry",
+    found = {one.subject: one for one in examine(in_vault(tmp_path), services, logged_in, now=now)}
+    assert found["registry acme.azurecr.io"] == Row(
+        "registry acme.azurecr.io", "ok", "source keyvault, user a, password in the key vault, admin user on"
     )
-    assert found["secret hub-pwd"].state == "warning"
-    assert found["secret hub-pwd"].words.endswith("for docker.io; expires on 2026-09-10, in 9 days")
-    assert "az keyvault secret set --vault-name contoso --name hub-pwd" in found["secret hub-pwd"].fix
-    assert "registry" not in found
+    hub = found["registry docker.io"]
+    assert hub.state == "warning"
+    assert hub.words == "source keyvault, user h, password in the key vault, expires on 2026-09-10, in 9 days"
+    assert "az keyvault secret set --vault-name contoso --name hub-pwd" in hub.fix
     assert "canary" not in str(found)
 
 
@@ -299,17 +326,18 @@ def test_a_secret_that_is_missing_does_not_keep_the_others_from_being_looked_at(
     tmp_path: Path, services: Services
 ) -> None:
     services.vaults.put("acme-pwd", "canary-of-acme")
-    found = rows(_load(tmp_path, _IN_VAULT), services)
-    assert [subject for subject in failed(found) if subject.startswith("secret")] == ["secret hub-pwd"]
-    assert found["secret hub-pwd"].fix == "set it"
+    found = rows(in_vault(tmp_path), services)
+    assert failed(found) == ["registry docker.io"]
+    assert found["registry docker.io"].fix == "set it"
+    assert "secret hub-pwd of key vault contoso" in found["registry docker.io"].words
 
 
 def test_a_key_vault_is_not_asked_without_a_credential(tmp_path: Path, services: Services) -> None:
     def nobody() -> None:
         raise DeniedError("no credential for Azure was found", fix="run 'az login'")
 
-    found = {one.subject: one for one in examine(_load(tmp_path, _IN_VAULT), services, nobody)}
-    assert found["key vault"].state == "skipped"
+    found = {one.subject: one for one in examine(in_vault(tmp_path), services, nobody)}
+    assert found["registry acme.azurecr.io"].state == found["registry docker.io"].state == "skipped"
     assert services.vaults.asked == []
 
 
@@ -324,6 +352,6 @@ def test_the_key_vaults_sdk_is_told_how_to_install_only_where_it_is_needed(
         return known(name)
 
     monkeypatch.setattr(importlib.metadata, "version", version)
-    found = rows(_load(tmp_path, _IN_VAULT), services)
+    found = rows(in_vault(tmp_path), services)
     assert found["azure-keyvault-secrets"].fix == "run: pip install 'manifestgen[keyvault]'"
     assert "azure-keyvault-secrets" not in rows(_load(tmp_path, _ELSEWHERE), services)

@@ -5,23 +5,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.credential_inputs import inputs_of
 
+from manifestgen.credentials.logins import Logins, inline, placeholders
+from manifestgen.credentials.source import Inputs, Login
+from manifestgen.credentials.sources import SOURCES
 from manifestgen.errors import InputError
 from manifestgen.manifest import create_options
 from manifestgen.manifest.dump import dump
+from manifestgen.manifest.registries import named_hosts, private_hosts
 from manifestgen.project import load
-from manifestgen.project.credentials import Login
 from manifestgen.project.lock import Lock, LockedModel, write
 from manifestgen.render import (
     Template,
     UndefinedValueError,
     builtin_names,
     context_of,
-    inline_logins,
     load_template,
-    named_hosts,
-    placeholder_logins,
-    private_hosts,
     render,
     render_project,
 )
@@ -452,7 +452,7 @@ class TestRegistryCredentials:
 
     def test_placeholders_name_the_variables(self) -> None:
         manifest = render("single-module", context_of(image=f"{ACME}/m:1"))
-        logins = placeholder_logins(manifest)
+        logins = placeholders()(manifest)
         assert credentials(render("single-module", context_of(image=f"{ACME}/m:1"), logins=logins)) == {
             "acme": {"address": ACME, "username": "${ACR_USERNAME_ACME}", "password": "${ACR_PASSWORD_ACME}"}
         }
@@ -493,11 +493,17 @@ LOCK = Lock(
 )  # fmt: skip
 
 
+def inline_from(folder: Path, environ: dict[str, str] | None = None) -> Any:
+    """The logins of a project, where Azure must not be asked."""
+    project = load(folder)
+    return inline(project.registry_settings, Logins(inputs_of(project, environ=environ)).find)
+
+
 class TestProjects:
     def test_the_lock_file_gives_image_and_model_version(self, folder: Path) -> None:
         project = load(folder)
         write(project, LOCK)
-        rendered = render_project(project, placeholder_logins)
+        rendered = render_project(project, placeholders())
         assert everything(rendered.manifest) == [
             "machinelearningmodule",
             "1.5",
@@ -511,21 +517,21 @@ class TestProjects:
 
     def test_without_an_image_the_command_that_makes_one_is_named(self, folder: Path) -> None:
         with pytest.raises(InputError, match="there is no model image yet") as caught:
-            render_project(load(folder), placeholder_logins)
+            render_project(load(folder), placeholders())
         assert "manifestgen image" in caught.value.fix
 
     def test_a_template_that_uses_no_image_needs_none(self, folder: Path) -> None:
         text = (folder / "manifestgen.yaml").read_text().replace("t.json.j2", "runtime-only")
         (folder / "manifestgen.yaml").write_text(text)
-        assert render_project(load(folder), placeholder_logins).hosts == ()
+        assert render_project(load(folder), placeholders()).hosts == ()
 
     def test_values_given_later_win(self, folder: Path) -> None:
         project = load(folder)
         values = {"ttl": 1, "site": {"line": 2}, "runtime": "1.6", "image": "given:1"}
-        rendered = render_project(project, placeholder_logins, values=values)
+        rendered = render_project(project, placeholders(), values=values)
         assert everything(rendered.manifest)[1:4] == ["1.6", 1, {"name": "lab", "line": 2}]
         assert module(rendered.manifest, "m").image_text == "given:1"
-        rendered = render_project(project, placeholder_logins, values=values, image="option:1")
+        rendered = render_project(project, placeholders(), values=values, image="option:1")
         assert module(rendered.manifest, "m").image_text == "option:1"
 
     def test_the_runtime_changes_agent_and_hub_together(self) -> None:
@@ -535,27 +541,30 @@ class TestProjects:
 
     def test_logins_come_from_the_environment(self, folder: Path) -> None:
         environ = {"ACR_USERNAME_ACME": "u", "ACR_PASSWORD_ACME": "canary-env"}
-        logins = inline_logins(load(folder), environ, azure=lambda hosts: pytest.fail("Azure was asked"))
+        logins = inline_from(folder, environ)
         rendered = render_project(load(folder), logins, image=f"{ACME}/m:1")
         assert credentials(rendered.manifest)["acme"]["password"] == "canary-env"
 
     def test_a_registry_without_a_login_names_the_variables(self, folder: Path) -> None:
-        logins = inline_logins(load(folder), {}, azure=lambda hosts: {})
+        logins = inline_from(folder)
         with pytest.raises(InputError, match=f"no credential for registry {ACME}") as caught:
             render_project(load(folder), logins, image=f"{ACME}/m:1")
         assert "ACR_USERNAME_ACME and ACR_PASSWORD_ACME" in caught.value.fix
 
     @pytest.mark.parametrize(("image", "asked"), [(f"{ACME}/m:1", [(ACME,)]), ("mcr.microsoft.com/m:1", [])])
-    def test_azure_is_asked_only_for_private_registries(self, folder: Path, image: str, asked: Any) -> None:
+    def test_azure_is_asked_only_for_private_registries(
+        self, folder: Path, image: str, asked: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         text = (folder / "manifestgen.yaml").read_text().replace("credentials: env", "credentials: admin")
         (folder / "manifestgen.yaml").write_text(text)
         calls: list[tuple[str, ...]] = []
 
-        def azure(hosts: Any) -> Any:
-            calls.append(tuple(hosts))
-            return {ACME: LOGIN}
+        def admin(host: str, inputs: Inputs) -> Login:
+            calls.append((host,))
+            return LOGIN
 
-        rendered = render_project(load(folder), inline_logins(load(folder), {}, azure), image=image)
+        monkeypatch.setattr(SOURCES["admin"], "_login", admin)
+        rendered = render_project(load(folder), inline_from(folder), image=image)
         assert calls == asked
         assert len(rendered.hosts) == len(asked)
 
@@ -564,7 +573,7 @@ class TestProjects:
             PROJECT.replace("{credentials: env}", "{credentials: file, file: r.env}")
         )
         (folder / "r.env").write_text("")
-        logins = inline_logins(load(folder), {}, azure=lambda hosts: {})
+        logins = inline_from(folder)
         with pytest.raises(InputError) as caught:
             render_project(load(folder), logins, image=f"{ACME}/m:1")
         assert str(folder / "r.env") in caught.value.fix
@@ -573,9 +582,9 @@ class TestProjects:
         (folder / "key").write_text("canary-of-a-file")
         text = PROJECT.replace("name: lab", "name: 'x${file:key}y'")
         (folder / "manifestgen.yaml").write_text(text)
-        assert render_project(load(folder), placeholder_logins, image="a:1").secret
+        assert render_project(load(folder), placeholders(), image="a:1").secret
         (folder / "manifestgen.yaml").write_text(text.replace("t.json.j2", "single-module"))
-        assert not render_project(load(folder), placeholder_logins, image="a:1").secret
+        assert not render_project(load(folder), placeholders(), image="a:1").secret
 
 
 @pytest.mark.parametrize("name", builtin_names())

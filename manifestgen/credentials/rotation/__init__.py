@@ -1,16 +1,16 @@
-"""A token's password is replaced on devices without a moment in which one of them holds a password that does not work.
+"""Replaces a token's password on devices, so that every password that a device has works at every moment.
 
-A token has two passwords. The second is made, proven, set on the devices, and only when no device needs the first any
-more, that one is dropped. What has been done is read from the registry and from the devices' twins, so that a run which
-was killed anywhere is finished by the next one; kept on this machine is only the new password, which Azure tells once.
+A token has two passwords. The second one is made, tested and set on the devices; the first is deleted once no device
+needs it. What has been done is read from the registry and from the devices' twins, so if a run is killed, the next one
+finishes it. Only the new password, which Azure shows only once, is stored on this machine.
 
-`rotate` does it; `entry` finds and replaces the credential in a manifest, `password` makes the new password, `device`
-moves one device to it. `renewed` puts it into a manifest from former times.
+`rotate` does it, on a `Target` that is devices or an automatic deployment; `entry` finds and replaces the credential in
+a manifest, `password` makes the new password. `renewed` puts it into an older manifest.
 """
 
-from manifestgen.credentials.rotation.device import DeviceOutcome
 from manifestgen.credentials.rotation.entry import Login
 from manifestgen.credentials.rotation.renew import renewed
-from manifestgen.credentials.rotation.rotate import Left, Observer, Rotated, Target, devices, rotate
+from manifestgen.credentials.rotation.rotate import Left, Observer, Rotated, rotate
+from manifestgen.credentials.rotation.target import DeviceOutcome, Target
 
-__all__ = ["DeviceOutcome", "Left", "Login", "Observer", "Rotated", "Target", "devices", "renewed", "rotate"]
+__all__ = ["DeviceOutcome", "Left", "Login", "Observer", "Rotated", "Target", "renewed", "rotate"]

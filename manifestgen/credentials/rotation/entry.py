@@ -15,7 +15,7 @@ from manifestgen.secret import Secret
 
 @dataclass(frozen=True)
 class Login:
-    """What is to stand in manifests.
+    """The login that manifests should have.
 
     Attributes:
         registry: the login server.
@@ -69,6 +69,6 @@ def _places(content: Mapping[str, Any], login: Login) -> list[tuple[dict[str, An
         address, username, key = get(entry, "address"), get(entry, "username"), key_of(entry, "password")
         same = (str(address).lower(), str(username).lower()) == (login.registry.lower(), login.username.lower())
         if same and key is not None:
-            Secret(str(entry[key]))  # from here on no output shows it
+            Secret(str(entry[key]))  # hidden in all output from here on
             found.append((entry, key))
     return found

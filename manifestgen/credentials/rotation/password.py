@@ -1,4 +1,4 @@
-"""The new password of a rotation: made in the place that no device uses, kept before it is used, and proven."""
+"""The new password of a rotation: made in the slot that no device uses, stored before it is used, and tested."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from datetime import datetime
 from pathlib import Path
 
 from manifestgen.cloud import Credential, Registry, Token
-from manifestgen.credentials import kept as keeping
-from manifestgen.credentials.kept import Kept
-from manifestgen.credentials.token import PASSWORDS, generate, is_current, live, may_be_made_here
+from manifestgen.credentials import stored
+from manifestgen.credentials.acr_token import PASSWORDS, generate, is_current, live, may_be_pending_here
+from manifestgen.credentials.stored import StoredPassword
 from manifestgen.errors import DeniedError, InputError
 
-# A password works in all of a registry's front ends some seconds after it is made.
-_PROOF_PAUSE = 3.0
-_PROOF_TIME = 90.0
+# It takes some seconds until all front ends of a registry accept a new password.
+_PULL_PAUSE = 3.0
+_PULL_TIME = 90.0
 
 
 def other(name: str) -> str:
@@ -23,76 +23,79 @@ def other(name: str) -> str:
     return PASSWORDS[1 - PASSWORDS.index(name)]
 
 
-def unfinished(token: Token, root: Path, now: datetime) -> Kept | None:
-    """The new password of a rotation that was interrupted, if it is to go on with.
+def unfinished(token: Token, root: Path, now: datetime) -> StoredPassword | None:
+    """The new password of a rotation that was interrupted, if the rotation can resume with it.
 
     Raises:
-        InputError: somebody made that password of the token anew in the meantime.
+        InputError: that password of the token was replaced elsewhere in the meantime.
     """
     host = token.registry.login_server
-    begun = keeping.read(root, host, token.name, "next")
+    begun = stored.read(root, host, token.name, "next")
     if begun is None or begun.password is None:
         return None
-    if begun == keeping.read(root, host, token.name):
-        # The former rotation had ended but for the removal of this file.
-        keeping.promote(root, host, token.name)
+    if begun == stored.read(root, host, token.name):
+        # The last rotation had finished except for the removal of this file.
+        stored.promote(root, host, token.name)
         return None
     if begun.name not in {one.name for one in token.passwords}:
         return None
     if not is_current(token, begun):
-        raise _of_somebody_else(token, begun, root)
+        raise _replaced_elsewhere(token, begun, root)
     return None if begun.expired(now) else begun
 
 
-def _of_somebody_else(token: Token, begun: Kept, root: Path) -> InputError:
+def _replaced_elsewhere(token: Token, begun: StoredPassword, root: Path) -> InputError:
     host = token.registry.login_server
-    path = keeping.path_of(root, host, token.name, "next")
+    path = stored.path_of(root, host, token.name, "next")
     return InputError(
-        f"{begun.name} of the token was made anew elsewhere since the rotation began",
+        f"{begun.name} of the token was replaced elsewhere after the rotation began",
         where=f"token {token.name} of {host}",
-        fix=f"make sure that nobody else rotates it, remove {path}, then run the same command again",
+        fix=f"make sure that nothing else rotates it, remove {path}, then run the same command again",
     )
 
 
 def choose(token: Token, root: Path, in_use: str | None, now: datetime) -> str:
-    """Which of a token's two passwords is to be made anew: one that nobody can have, or that nobody should.
+    """Which of a token's two passwords to replace: one that nothing uses.
 
     Args:
+        token: with its passwords.
+        root: the user's state folder.
         in_use: the password that devices have, if the caller knows it.
+        now: the time.
 
     Raises:
-        InputError: both work, and which of them devices have is not known here; or somebody else is at it too.
+        InputError: both work and it is not known which of them devices have, or the token is rotated elsewhere too.
     """
     host = token.registry.login_server
-    begun = keeping.read(root, host, token.name, "next")
+    begun = stored.read(root, host, token.name, "next")
     if begun is not None:
-        # It was being made when the run was killed, so no device has it, or it has expired on those that have.
-        if begun.password is None and not may_be_made_here(token, begun):
-            raise _of_somebody_else(token, begun, root)
+        # It was pending when the run was killed, so no device has it; or it has expired on those that have it.
+        if begun.password is None and not may_be_pending_here(token, begun):
+            raise _replaced_elsewhere(token, begun, root)
         return begun.name
     alive = set(live(token, now))
     if in_use is not None:
         if in_use not in alive:
-            has = f"it has {' and '.join(sorted(alive))}" if alive else "it has none that works"
+            has = f"it has {' and '.join(sorted(alive))}" if alive else "none of its passwords works"
             raise InputError(f"token {token.name} has no {in_use}; {has}", where="--in-use", fix="drop --in-use")
         return other(in_use)
     if len(alive) == len(PASSWORDS):
-        known = keeping.read(root, host, token.name)
-        hint = f"; this machine knows {known.name}" if known is not None and is_current(token, known) else ""
+        known = stored.read(root, host, token.name)
+        hint = f"; {known.name} is stored on this machine" if known is not None and is_current(token, known) else ""
         raise InputError(
-            f"both passwords of the token work, and which of them devices have cannot be told{hint}",
+            f"both passwords of the token work, and it is not known which of them devices use{hint}",
             where=f"token {token.name} of {host}",
-            fix="name it with --in-use password1 or --in-use password2; the other one is made anew",
+            fix="name it with --in-use password1 or --in-use password2; the other one is replaced",
         )
     return other(alive.pop()) if alive else PASSWORDS[0]
 
 
-def make(registry: Registry, token: Token, name: str, root: Path, expiry: datetime, now: datetime) -> Kept:
-    """Make the new password and keep it as the next one."""
+def make(registry: Registry, token: Token, name: str, root: Path, expiry: datetime, now: datetime) -> StoredPassword:
+    """Make the new password and store it as the next one."""
     return generate(registry, token, name, root, expiry, now, "next")
 
 
-def prove(
+def verify_pull(
     registry: Registry,
     credential: Credential,
     image: str,
@@ -100,12 +103,12 @@ def prove(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
-    """Ask the registry for an image with the new password until it takes it.
+    """Ask the registry for an image with the new password until it accepts the password.
 
     Raises:
-        DeniedError: it does not after a minute and a half; no device has been touched.
+        DeniedError: it still does not after a minute and a half; no device has been changed.
     """
-    deadline = clock() + _PROOF_TIME
+    deadline = clock() + _PULL_TIME
     while True:
         try:
             registry.digest(image, credential)
@@ -117,6 +120,6 @@ def prove(
                     fix="let the token pull this repository with 'manifestgen credentials create-token --widen', then "
                     "run the same command again; no device was changed",
                 ) from error
-            sleep(_PROOF_PAUSE)
+            sleep(_PULL_PAUSE)
         else:
             return

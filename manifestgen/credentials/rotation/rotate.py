@@ -1,36 +1,31 @@
-"""The whole rotation of one token: new password, proof, devices one beside the other, and the end of the first."""
+"""The whole rotation of one token: new password, test pull, devices in parallel, deletion of the old password."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from manifestgen.cloud import Credential, Hub, Registry, Token
-from manifestgen.credentials import kept as keeping
-from manifestgen.credentials.kept import Kept
+from manifestgen.cloud import Credential, Hub, Registry, Token, Twin
+from manifestgen.credentials import stored
+from manifestgen.credentials.acr_token import expiry_from
 from manifestgen.credentials.rotation import password as passwords
-from manifestgen.credentials.rotation.device import DeviceOutcome, has_taken, move, state_of
 from manifestgen.credentials.rotation.entry import Login, agent_content, images_of
-from manifestgen.credentials.token import expiry_from
-from manifestgen.device.apply import Patience
-from manifestgen.errors import InputError, NotFoundError
+from manifestgen.credentials.rotation.target import DeviceOutcome, Target
+from manifestgen.credentials.stored import StoredPassword
+from manifestgen.errors import InputError
 from manifestgen.secret import Secret
 
-# Devices that are changed and waited for at the same time; a hub of the smallest tier takes five times as many calls.
-_WORKERS = 8
-
-# Everything that edgeAgent may log in with, of every device of the hub.
+# The registry credentials of every device of the hub.
 _QUERY = "SELECT deviceId, properties.desired.runtime AS runtime FROM devices.modules WHERE moduleId = '$edgeAgent'"
 
 
 @dataclass(frozen=True)
 class Left:
-    """Something that still needs the first password.
+    """Something that still needs the old password.
 
     Attributes:
         what: such as `device 'edge-01'`.
@@ -43,18 +38,18 @@ class Left:
 
 @dataclass(frozen=True)
 class Rotated:
-    """What came of a rotation.
+    """The result of a rotation.
 
     Attributes:
         new: the password that devices have now.
-        devices: the outcome of each device that was named, in their order.
-        left: what still needs the first password.
-        dropped: the password that no longer works; None if it was kept because somebody needs it.
+        devices: the outcome of each device of the target, in order.
+        left: what still needs the old password.
+        dropped: the old password, which no longer works; None if it was not deleted because something needs it.
     """
 
     registry: str
     username: str
-    new: Kept
+    new: StoredPassword
     devices: tuple[DeviceOutcome, ...]
     left: tuple[Left, ...]
     dropped: str | None
@@ -67,32 +62,17 @@ class Rotated:
 
 @dataclass(frozen=True)
 class Observer:
-    """Who is told how it goes, and who is asked.
+    """Receives the progress of a rotation, and may stop it.
 
     Attributes:
-        permit: is shown a sentence about what will be done, and raises to stop before anything is.
-        step: a step that was taken.
-        device: a device's outcome.
+        permit: receives a sentence about what will be done, and raises to stop before anything is.
+        step: receives each step that was taken.
+        device: receives each device's outcome.
     """
 
     permit: Callable[[str], None] = lambda text: None
     step: Callable[[str], None] = lambda text: None
     device: Callable[[DeviceOutcome], None] = lambda outcome: None
-
-
-@dataclass(frozen=True)
-class Target:
-    """What is to hold the new password: some devices, or an automatic deployment.
-
-    Attributes:
-        words: such as `3 devices`.
-        contents: what they hold now, one `{"modulesContent": …}` after the other.
-        move: puts the login into all of them and waits; the outcome of each.
-    """
-
-    words: str
-    contents: Callable[[], Iterator[Mapping[str, Any]]]
-    move: Callable[[Login], Sequence[DeviceOutcome]]
 
 
 def rotate(
@@ -109,97 +89,52 @@ def rotate(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Rotated:
-    """Replace a token's password, and drop the former one when nobody in the hub needs it.
+    """Replace a token's password, and delete the old one once nothing in the hub needs it.
 
-    Killed anywhere, the same call goes on. Every password that a device's manifest holds works at every moment: the
-    first is dropped only after each device that uses the token has confirmed the second.
+    If it is killed, the same call resumes it. Every password in a device's manifest works at every moment: the old one
+    is deleted only after each device that uses the token has confirmed the new one.
 
     Args:
-        target: what to change, see `devices`; others of the hub that use the token keep the first password alive.
+        registry: to which the token belongs.
+        hub: whose devices and deployments may use the token.
+        token: to rotate.
+        target: what gets the new password. While anything else in the hub uses the token, the old password stays.
         root: the user's state folder.
         days: until the new password expires.
-        in_use: the password that devices have now, where that cannot be told.
+        in_use: the password that devices have now, where that cannot be found out.
 
     Raises:
-        InputError: the target does not use the token, or which password is in use cannot be told.
-        CloudError: the registry or the hub refused something that concerns all devices.
+        InputError: the target does not use the token, or it is not known which password is in use.
+        CloudError: the registry or the hub rejected something that concerns all devices.
     """
     host = token.registry.login_server.lower()
     image = _image(target, host, token.name)
     begun = passwords.unfinished(token, root, now())
     name = begun.name if begun is not None else passwords.choose(token, root, in_use, now())
-    observer.permit(f"{'go on with' if begun else 'make'} {name} of token {token.name} of {host} for {target.words}")
+    observer.permit(f"{'resume with' if begun else 'make'} {name} of token {token.name} of {host} for {target.words}")
     if begun is None:
         new = passwords.make(registry, token, name, root, expiry_from(now(), days), now())
         observer.step(f"made {name} of token {token.name}{_until(new)}")
     else:
         new = begun
-        observer.step(f"going on with {name} of token {token.name}{_until(new)}")
+        observer.step(f"resuming with {name} of token {token.name}{_until(new)}")
     if new.password is None:
         raise AssertionError("a password that was made has a text")
     login = Login(host, token.name, new.password)
-    passwords.prove(registry, Credential(host, token.name, new.password), image, clock=clock, sleep=sleep)
-    observer.step(f"{host} takes {name}")
+    passwords.verify_pull(registry, Credential(host, token.name, new.password), image, clock=clock, sleep=sleep)
+    observer.step(f"{host} accepts {name}")
     outcomes = tuple(target.move(login))
     left = (*_failing(outcomes), *_holders(hub, login, outcomes))
     dropped = None
     if not left:
         dropped = passwords.other(name)
         registry.drop_password(token, dropped)
-        observer.step(f"dropped {dropped} of token {token.name}")
-        keeping.promote(root, host, token.name)
+        observer.step(f"deleted {dropped} of token {token.name}")
+        stored.promote(root, host, token.name)
     return Rotated(host, token.name, new, outcomes, left, dropped)
 
 
-def devices(
-    hub: Hub,
-    ids: Sequence[str],
-    observer: Observer,
-    *,
-    patience: Patience | None = None,
-    workers: int = _WORKERS,
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Target:
-    """Devices as the target of a rotation.
-
-    Args:
-        ids: of the devices.
-        observer: told each device's outcome.
-        patience: with each device's rollout.
-        workers: devices that are changed at the same time.
-    """
-    ids = tuple(dict.fromkeys(ids))
-
-    def contents() -> Iterator[Mapping[str, Any]]:
-        missing: list[NotFoundError] = []
-        for one in ids:
-            try:
-                yield state_of(hub, one).content
-            except NotFoundError as error:
-                missing.append(error)  # is told as the outcome of this device
-        if missing and len(missing) == len(ids):
-            raise missing[0]
-
-    def move_all(login: Login) -> list[DeviceOutcome]:
-        pool = ThreadPoolExecutor(max(1, min(workers, len(ids))))
-        outcomes: dict[str, DeviceOutcome] = {}
-        waiting = patience or Patience()
-        try:
-            moving = [pool.submit(move, hub, one, login, waiting, clock=clock, sleep=sleep) for one in ids]
-            for done in as_completed(moving):
-                outcome = done.result()
-                outcomes[outcome.device] = outcome
-                observer.device(outcome)
-        finally:
-            # After Ctrl-C nobody waits for devices that were not begun with.
-            pool.shutdown(wait=False, cancel_futures=True)
-        return [outcomes[one] for one in ids]
-
-    return Target("1 device" if len(ids) == 1 else f"{len(ids)} devices", contents, move_all)
-
-
-def _until(new: Kept) -> str:
+def _until(new: StoredPassword) -> str:
     return f", works until {new.expiry:%Y-%m-%d}" if new.expiry else ""
 
 
@@ -207,16 +142,16 @@ def _image(target: Target, host: str, username: str) -> str:
     """An image that the target pulls with the token.
 
     Raises:
-        InputError: there is none: a rotation would do nothing but end the former password.
+        InputError: there is none: a rotation would only delete the old password.
     """
     any_password = Login(host, username, Secret(""))
     for content in target.contents():
         if any_password.passwords_in(content) and (found := images_of(content, host)):
             return found[0]
     raise InputError(
-        f"nothing there pulls an image with token {username}: looked at {target.words}",
+        f"{target.words} pulls no image with token {username}",
         where=f"registry {host}",
-        fix="bring the token to a device first: 'manifestgen deploy' with registry credentials token",
+        fix="put the token on a device first: run 'manifestgen deploy' with registry credentials token",
     )
 
 
@@ -227,9 +162,9 @@ def _failing(outcomes: Sequence[DeviceOutcome]) -> Iterator[Left]:
 
 
 def _holders(hub: Hub, login: Login, outcomes: Sequence[DeviceOutcome]) -> Iterator[Left]:
-    """Whoever in the hub has another password of the token than the new one, or has not confirmed that.
+    """What in the hub has a password of the token other than the new one, or has not confirmed the new one.
 
-    The hub's index, which answers queries, may be some seconds behind, so that whoever it names is read once more.
+    Queries are answered from an index that may be some seconds behind, so each twin that it names is read once more.
     """
     settled = {one.device for one in outcomes if one.state in ("rotated", "unhealthy", "failed")}
     for row in hub.query(_QUERY):
@@ -240,14 +175,22 @@ def _holders(hub: Hub, login: Login, outcomes: Sequence[DeviceOutcome]) -> Itera
         if agent is None or not login.passwords_in(_content(agent.desired)):
             continue
         if not login.is_in(_content(agent.desired)):
-            yield Left(f"device {device!r}", "its manifest holds the former password")
-        elif not has_taken(agent, login):
-            yield Left(f"device {device!r}", "it has not taken the new password yet")
+            yield Left(f"device {device!r}", "its manifest has the old password")
+        elif not _has_taken(agent, login):
+            yield Left(f"device {device!r}", "it has not applied the new password yet")
     for configuration in hub.configurations():
         if not configuration.content.get("modulesContent"):
             continue  # one for modules, which logs in to no registry
         if login.passwords_in(configuration.content) and not login.is_in(configuration.content):
-            yield Left(f"automatic deployment {configuration.id!r}", "it holds the former password")
+            yield Left(f"automatic deployment {configuration.id!r}", "it has the old password")
+
+
+def _has_taken(agent: Twin, login: Login) -> bool:
+    """Whether a device has confirmed a manifest with the new password, and no other since.
+
+    edgeAgent reports the version of the desired properties that it last understood.
+    """
+    return login.is_in(_content(agent.desired)) and agent.reported.get("lastDesiredVersion") == agent.desired_version
 
 
 def _content(desired: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,9 @@ Source: Azure/iotedge, Microsoft.Azure.Devices.Routing.Core, query/ConditionVisi
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 
 class Type(Enum):
@@ -23,7 +25,7 @@ class Type(Enum):
         return self.value
 
 
-class Function(NamedTuple):
+class Function(Struct, frozen=True):
     """A function's signature.
 
     Attributes:

@@ -6,12 +6,14 @@ Source: Azure/iotedge, Microsoft.Azure.Devices.Routing.Core, query/jsonpath/Json
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from manifestgen.manifest.route.error import quoted
 
 
-class PathError(NamedTuple):
+class PathError(Struct, frozen=True):
     """What is wrong with a path, and the offset in it."""
 
     message: str

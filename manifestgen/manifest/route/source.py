@@ -9,7 +9,9 @@ Source: Azure/iotedge, Microsoft.Azure.Devices.Routing.Core, messageSources/.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.route.sink import WHITE
@@ -22,7 +24,7 @@ _MODULE_PARTS: Final = 3
 _OUTPUT_PARTS: Final = 5
 
 
-class SourceModule(NamedTuple):
+class SourceModule(Struct, frozen=True):
     """The module, and maybe its output, that a source is limited to.
 
     Attributes:

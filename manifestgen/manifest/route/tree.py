@@ -36,15 +36,15 @@ PREFIX: Final = 8
 class _Node(Value, frozen=True, eq=False):
     """What all parts of a route share: where they stand is neither compared nor shown."""
 
-    _unseen: ClassVar[frozenset[str]] = frozenset({"offset", "length"})
+    _hidden: ClassVar[frozenset[str]] = frozenset({"offset", "length"})
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, _Node) or type(other) is not type(self):
             return NotImplemented
-        return self._seen() == other._seen()
+        return self._shown() == other._shown()
 
     def __hash__(self) -> int:
-        return hash((type(self), *self._seen()))
+        return hash((type(self), *self._shown()))
 
 
 class Literal(_Node, frozen=True):
@@ -211,7 +211,7 @@ class Route(_Node, frozen=True):
         tail: the offset behind the sink; whatever follows there has no effect.
     """
 
-    _unseen: ClassVar[frozenset[str]] = frozenset({"text", "tail"})
+    _hidden: ClassVar[frozenset[str]] = frozenset({"text", "tail"})
 
     source: Source
     condition: Expression | None

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from aiohttp import web
 
 from manifestgen.sandbox.device.devices import Agents, Pull
-from manifestgen.sandbox.hub import deployments, identities, properties, queries
+from manifestgen.sandbox.hub import deployments, identities, methods, properties, queries
 from manifestgen.sandbox.hub.auth import POLICIES, policy_key
 from manifestgen.sandbox.hub.deployments import Engine
 from manifestgen.sandbox.hub.documents import new_device, sas_authentication, system_modules
@@ -24,7 +24,7 @@ from manifestgen.sandbox.registry.pull import pull as pull_image
 from manifestgen.sandbox.world import World
 
 # `localhost` for clients that cannot use a proxy.
-HOSTS = ("*.azure-devices.net", "localhost")
+HOSTS = ("*.azure-devices.net", "*.service.azure-devices.net", "localhost")
 
 _LARGEST_BODY = 4 * 1024 * 1024
 
@@ -64,6 +64,7 @@ def _routes(store: HubStore, engine: Engine, tallies: Tallies) -> Sequence[Route
         *queries.routes(store, tallies),
         *deployments.routes(store, engine, tallies),
         *identities.routes(store),
+        *methods.routes(store),
         *properties.routes(store),
     ]
 
@@ -83,7 +84,7 @@ def _only_this_hub(world: World):  # type: ignore[no-untyped-def] # noqa: ANN202
     @web.middleware
     async def check(request: web.Request, handler):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
         name = request.host.partition(":")[0].lower()
-        if name not in (world.names.hub_host, "localhost", "127.0.0.1"):
+        if name not in (world.names.hub_host, world.names.hub_service_host, "localhost", "127.0.0.1"):
             return HubError(404, "IotHubNotFound", f"No hub answers under {name}.").response()
         return await handler(request)
 

@@ -15,8 +15,8 @@ from typing import Any, Final, Literal, get_args
 from manifestgen.sandbox.hub.errors import HubError
 from manifestgen.sandbox.world import World
 
-#: What a request counts against. Setting modules on one device is an update of its twins.
-Group = Literal["registry", "twin-read", "twin-write", "query", "configuration", "statistics"]
+#: Throttled groups of requests. Setting modules on one device counts as a twin update.
+Group = Literal["registry", "twin-read", "twin-write", "query", "configuration", "statistics", "method"]
 Tier = Literal["F1", "S1", "S2", "S3"]
 
 _MOST_UNITS: Final[Mapping[Tier, int]] = {"F1": 1, "S1": 200, "S2": 200, "S3": 10}

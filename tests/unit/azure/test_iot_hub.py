@@ -10,17 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
+import urllib3
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import ClientSecretCredential
 from fakes.hub_service import content, module
+from fakes.other_client import OtherClient
 
+from manifestgen.azure import auth
 from manifestgen.azure.auth import credential
 from manifestgen.azure.iot_hub import IotHub, connect
-from manifestgen.azure.iot_hub_retry import Patience
+from manifestgen.azure.iot_hub.retry import Patience
 from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError, NotFoundError, UnconfirmedError
 from manifestgen.sandbox.hub.auth import connection_string
 from manifestgen.secret import Secret
+
+pytestmark = pytest.mark.usefixtures("hub_client")
 
 QUICK = Patience(total=0.4, connect=0.1, first=0.01, longest=0.05)
 EDGE = "edge-01"
@@ -141,12 +147,12 @@ def test_an_apply_whose_answer_is_lost_is_sent_once(sandbox: Any, hub: IotHub, f
     assert len(requests_to(sandbox, APPLY)) == 1
 
 
-def test_an_apply_that_is_too_slow_is_unconfirmed(sandbox: Any, hub: IotHub) -> None:
-    hub.register_device("edge-slow")  # which the change reaches some time later
+def test_an_apply_that_is_too_slow_is_unconfirmed(sandbox: Any, hub: IotHub, hub_client: str) -> None:
+    hub.register_device(f"edge-slow-{hub_client}")  # which the change reaches some time later
     impatient = direct(sandbox, timeout=0.2)
     sandbox.fault("latency", seconds=1, times=1, path=APPLY)
     with pytest.raises(UnconfirmedError):
-        impatient.set_modules("edge-slow", content())
+        impatient.set_modules(f"edge-slow-{hub_client}", content())
 
 
 def test_an_unknown_device_is_named_in_the_service_s_words(hub: IotHub) -> None:
@@ -156,14 +162,15 @@ def test_an_unknown_device_is_named_in_the_service_s_words(hub: IotHub) -> None:
     assert "404 DeviceNotFound Device edge-99 not registered" in caught.value.what
 
 
-def test_a_device_of_another_kind_cannot_run_modules(sandbox: Any, hub: IotHub) -> None:
-    hub._client.devices.create_or_update_identity("leaf-01", {"deviceId": "leaf-01"})
+def test_a_device_of_another_kind_cannot_run_modules(sandbox: Any, hub: IotHub, hub_client: str) -> None:
+    leaf = f"leaf-{hub_client}"
+    OtherClient(sandbox.environment["IOTHUB_CONNECTION_STRING"]).register(leaf)
     with pytest.raises(CloudError) as caught:
-        hub.set_modules("leaf-01", content())
+        hub.set_modules(leaf, content())
     assert caught.value.what == "it is not an IoT Edge device, so that it cannot run modules"
     assert "device register" in caught.value.fix
     with pytest.raises(CloudError, match="cannot be a parent"):
-        hub.register_device("child-01", parent="leaf-01")
+        hub.register_device("child-01", parent=leaf)
 
 
 def test_a_refused_manifest_comes_with_the_service_s_words(hub: IotHub) -> None:
@@ -208,6 +215,7 @@ def test_an_identity_without_the_role_is_told_which(sandbox: Any) -> None:
 
 
 def test_the_login_of_all_adapters_opens_the_hub(sandbox: Any) -> None:
+    auth._credential.cache_clear()  # the tokens of a test before this one have expired
     hub = connect(host=sandbox.environment["IOTHUB_HOST"], credential=credential(), patience=QUICK)
     hub.set_modules(EDGE, content())
     sandbox.admin("POST", "/tokens/expire")
@@ -325,6 +333,25 @@ def test_no_more_connections_than_threads(sandbox: Any, hub: IotHub, connections
     assert 1 <= len(connections) <= 4, requests_to(sandbox, "/")
 
 
+def test_a_redirect_is_not_followed(sandbox: Any, hub: IotHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str | None] = []
+
+    def redirect(self: Any, request: requests.PreparedRequest, **settings: Any) -> requests.Response:
+        asked.append(request.url)
+        response = requests.Response()
+        response.status_code, response.request, response.url = 307, request, str(request.url)
+        response.headers["Location"] = "https://elsewhere.example.net/"
+        response.raw, response._content = urllib3.HTTPResponse(b""), b""
+        return response
+
+    with monkeypatch.context() as patch:
+        patch.setattr(requests.adapters.HTTPAdapter, "send", redirect)
+        for ask in (lambda: hub.device(EDGE), lambda: hub.set_modules(EDGE, content())):
+            with pytest.raises(CloudError, match="the hub answered 307"):
+                ask()
+    assert len(asked) == 2
+
+
 def test_a_password_in_netrc_does_not_replace_the_signature(
     sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -346,40 +373,47 @@ def test_bodies_are_compact(sandbox: Any, hub: IotHub) -> None:
     assert twin.desired == sent["modulesContent"]["$edgeAgent"]["properties.desired"]
 
 
-def test_all_pages_of_devices_are_read(sandbox: Any, hub: IotHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("manifestgen.azure.iot_hub._PAGE", 2)
+def test_all_pages_of_devices_are_read(
+    sandbox: Any, hub: IotHub, hub_client: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("manifestgen.azure.iot_hub.hub._PAGE", 2)
     for number in range(5):
-        hub.register_device(f"paged-{number}")
+        hub.register_device(f"paged-{hub_client}-{number}")
     sandbox.admin("DELETE", "/requests")
     found = [device.id for device in hub.devices()]
-    assert {f"paged-{number}" for number in range(5)} <= set(found)
+    assert {f"paged-{hub_client}-{number}" for number in range(5)} <= set(found)
     assert len(found) == len(set(found))
     assert len(requests_to(sandbox, "/devices/query")) >= 3
 
 
-def test_what_was_registered_is_not_registered_again_after_a_lost_answer(sandbox: Any, patient: IotHub) -> None:
-    sandbox.fault("reset_after", times=1, method="PUT", path="/devices/half-made")
+def test_what_was_registered_is_not_registered_again_after_a_lost_answer(
+    sandbox: Any, patient: IotHub, hub_client: str
+) -> None:
+    device = f"half-made-{hub_client}"
+    sandbox.fault("reset_after", times=1, method="PUT", path=f"/devices/{device}")
     with pytest.raises(UnconfirmedError):
-        patient.register_device("half-made")
-    assert len(requests_to(sandbox, "/devices/half-made")) == 1
+        patient.register_device(device)
+    assert len(requests_to(sandbox, f"/devices/{device}")) == 1
     with pytest.raises(CloudError, match="409 DeviceAlreadyExists"):
-        patient.register_device("half-made")
+        patient.register_device(device)
 
 
-def test_a_device_without_a_key_has_no_connection_string(hub: IotHub) -> None:
-    device = {"deviceId": "certified", "authentication": {"type": "certificateAuthority"}}
-    hub._client.devices.create_or_update_identity("certified", device)
+def test_a_device_without_a_key_has_no_connection_string(sandbox: Any, hub: IotHub, hub_client: str) -> None:
+    other = OtherClient(sandbox.environment["IOTHUB_CONNECTION_STRING"])
+    device = f"certified-{hub_client}"
+    other.register(device, {"authentication": {"type": "certificateAuthority"}})
     with pytest.raises(CloudError, match="'certificateAuthority'"):
-        hub.connection_string("certified")
+        hub.connection_string(device)
 
 
-def test_reported_times_are_those_of_the_hub(sandbox: Any, hub: IotHub) -> None:
-    hub.register_device("timed")
-    twin = hub.module_twin("timed", "$edgeAgent")
+def test_reported_times_are_those_of_the_hub(sandbox: Any, hub: IotHub, hub_client: str) -> None:
+    timed = f"timed-{hub_client}"
+    hub.register_device(timed)
+    twin = hub.module_twin(timed, "$edgeAgent")
     for _ in range(200):
         if twin is not None and twin.reported:
             break
-        twin = hub.module_twin("timed", "$edgeAgent")
+        twin = hub.module_twin(timed, "$edgeAgent")
     assert twin is not None
     assert twin.reported_at.keys() == twin.reported.keys()
     assert all(time.tzinfo is not None for time in twin.reported_at.values())

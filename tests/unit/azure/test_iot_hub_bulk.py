@@ -9,9 +9,11 @@ import pytest
 from fakes.hub_service import content, module
 
 from manifestgen.azure.iot_hub import connect
-from manifestgen.azure.iot_hub_bulk import BulkIotHub
+from manifestgen.azure.iot_hub.bulk import BulkIotHub
 from manifestgen.errors import BusyError, CloudError, DeniedError, NotFoundError, UnconfirmedError
 from manifestgen.secret import Secret
+
+pytestmark = pytest.mark.usefixtures("hub_client")
 
 EDGE = "edge-01"
 BODY = json.dumps(content({"scorer": module()}), separators=(",", ":")).encode()

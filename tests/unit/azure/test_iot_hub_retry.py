@@ -7,30 +7,44 @@ from typing import Any
 
 import pytest
 import requests
-from msrest.exceptions import ClientRequestError, HttpOperationError
+from requests.structures import CaseInsensitiveDict
 
-from manifestgen.azure.iot_hub_retry import Patience, Requests, answer_of
+from manifestgen.azure.iot_hub.retry import Patience, Requests, answer_of
+from manifestgen.azure.iot_hub.wire import APPLY_CONTENT, Call, LostError, RefusedError, Reply
 from manifestgen.errors import CloudError, DeniedError, UnconfirmedError
 
-
-def refusal(status: int, body: Any = None, **headers: str) -> HttpOperationError:
-    """What the SDK raises for an answer of the hub."""
-    response = requests.Response()
-    response.status_code = status
-    response._content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    response.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
-    return HttpOperationError(lambda *_: None, response)
+CALL = Call(APPLY_CONTENT, {"device": "d"})
 
 
-def send(error: Exception) -> Any:
-    def fail() -> None:
-        raise error
+def refusal(status: int, body: Any = None, **headers: str) -> RefusedError:
+    """What a wire raises for an answer of the hub."""
+    text = body.decode() if isinstance(body, bytes) else json.dumps(body)
+    sent = CaseInsensitiveDict({name.replace("_", "-"): value for name, value in headers.items()})
+    return RefusedError(Reply(status, sent, text))
 
-    return fail
+
+def lost(cause: Exception) -> LostError:
+    """What a wire raises without a whole answer."""
+    error = LostError("no whole answer arrived")
+    error.__cause__ = cause
+    return error
 
 
-def asked(**patience: Any) -> Requests:
-    return Requests("h.azure-devices.net", "ask for the role", Patience(sleep=lambda seconds: None, **patience))
+class Failing:
+    """A wire on which every request fails."""
+
+    name = "failing"
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def send(self, call: Call) -> Reply:
+        raise self._error
+
+
+def asked(error: Exception, **patience: Any) -> Requests:
+    patient = Patience(sleep=lambda seconds: None, **patience)
+    return Requests(Failing(error), "h.azure-devices.net", "ask for the role", patient)
 
 
 BODIES = [
@@ -40,6 +54,13 @@ BODIES = [
     ),
     ({"Message": "E: gone"}, "404 E: gone"),
     ({"message": "gone", "errorCode": 404001, "trackingId": "1"}, "404 404001 gone"),
+    (
+        {
+            "Message": '{"errorCode":404103,"message":"Timed out waiting for device to connect."}',
+            "ExceptionMessage": "",
+        },
+        "404 404103 Timed out waiting for device to connect",
+    ),
     ({"Message": None}, "404"),
     (["gone"], "404"),
     (b"<html>Not Found</html>", "404"),
@@ -72,24 +93,24 @@ def test_retry_after_as_a_date() -> None:
 
 def test_a_read_that_keeps_failing_says_for_how_long() -> None:
     with pytest.raises(CloudError, match="still failing after 0 s: the hub answered 500"):
-        asked(total=0.01).read("device 'd'", send(refusal(500, {})))
+        asked(refusal(500, {}), total=0.01).read("device 'd'", CALL)
     with pytest.raises(CloudError, match="the hub did not answer for 0 s: cut off"):
-        asked(total=0.01).read("device 'd'", send(requests.ConnectionError("cut off")))
+        asked(lost(requests.ConnectionError("cut off")), total=0.01).read("device 'd'", CALL)
 
 
 def test_a_write_whose_connection_is_cut_is_unconfirmed() -> None:
-    cut = ClientRequestError("Error occurred in request.", requests.ConnectionError(ConnectionResetError("cut off")))
+    cut = lost(requests.ConnectionError(ConnectionResetError("cut off")))
     with pytest.raises(UnconfirmedError, match="the answer to a change was lost: cut off"):
-        asked().write("device 'd'", send(cut))
+        asked(cut).write("device 'd'", CALL)
 
 
 @pytest.mark.parametrize("code", ["DeviceModelMaxPropertiesExceeded", "IotHubQuotaExceeded"])
 def test_a_limit_is_no_missing_role(code: str) -> None:
     with pytest.raises(CloudError) as caught:
-        asked().write("device 'd'", send(refusal(403, {"Message": f"ErrorCode:{code};too much"})))
+        asked(refusal(403, {"Message": f"ErrorCode:{code};too much"})).write("device 'd'", CALL)
     assert not isinstance(caught.value, DeniedError)
 
 
 def test_what_is_not_the_sdk_s_is_a_bug_and_passes() -> None:
     with pytest.raises(ZeroDivisionError):
-        asked().read("", send(ZeroDivisionError()))
+        asked(ZeroDivisionError()).read("", CALL)

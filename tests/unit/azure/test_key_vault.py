@@ -50,7 +50,7 @@ class TestWithTheSDK:
     def test_a_name_that_does_not_resolve_is_no_vault(self, vaults: KeyVaults, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("HTTPS_PROXY", "https_proxy"):
             monkeypatch.delenv(name)
-        with pytest.raises(CloudError, match="there is no vault of this name") as caught:
+        with pytest.raises(CloudError, match="no vault has this name") as caught:
             vaults.secret("gone", "pwd")
         assert caught.value.where == "key vault gone.vault.azure.net"
         assert "registry.keyvault.vault" in caught.value.fix and "az keyvault recover" in caught.value.fix
@@ -88,7 +88,7 @@ class TestWithTheSDK:
 
         _shared.HttpChallengeCache.clear()
         monkeypatch.setattr(service, "_resource", lambda host: "https://elsewhere.example.com")
-        with pytest.raises(DeniedError, match="what answers is no key vault") as caught:
+        with pytest.raises(DeniedError, match="the server at this address is not a key vault") as caught:
             vaults.secret("sandbox-vault", "pwd")
         assert "elsewhere.example.com" in str(caught.value)
 

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from manifestgen.cli._console import Console
-from manifestgen.cli._watching import Watching
+from manifestgen.cli._watching import DeviceView
 from manifestgen.device.rollout import ModuleStatus, Rollout, State
 
 
@@ -23,9 +23,9 @@ def rollout(words: str, state: State = State.WAITING) -> Rollout:
 def test_on_a_terminal_the_lines_of_the_modules_are_drawn_over(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Terminal()
     monkeypatch.setattr("sys.stderr", screen)
-    watching = Watching(Console())
-    watching.show(rollout("pulling"))
-    watching.show(rollout("running", State.HEALTHY))
+    watching = DeviceView(Console())
+    watching.show("", rollout("pulling"))
+    watching.show("", rollout("running", State.HEALTHY))
     first, second = screen.getvalue().split("\x1b[2A\r\x1b[J")
     assert first == "  .. scorer  pulling  acme.azurecr.io/scorer:1\n  module 'scorer' is pulling\n"
     assert second == "  ok scorer  running  acme.azurecr.io/scorer:1\n"
@@ -35,15 +35,15 @@ def test_a_line_that_would_wrap_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = Terminal()
     monkeypatch.setattr("sys.stderr", screen)
     monkeypatch.setenv("COLUMNS", "30")
-    Watching(Console()).show(rollout("pulling"))
+    DeviceView(Console()).show("", rollout("pulling"))
     assert screen.getvalue() == "  .. scorer  pulling  acme.a…\n  module 'scorer' is pulling\n"
 
 
 def test_in_a_pipe_only_what_changed_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    watching = Watching(Console())
-    watching.show(rollout("pulling"))
-    watching.show(rollout("pulling"))
-    watching.show(rollout("running", State.HEALTHY))
+    watching = DeviceView(Console())
+    watching.show("", rollout("pulling"))
+    watching.show("", rollout("pulling"))
+    watching.show("", rollout("running", State.HEALTHY))
     assert capsys.readouterr().err.splitlines() == [
         "  .. scorer  pulling  acme.azurecr.io/scorer:1",
         "  ok scorer  running  acme.azurecr.io/scorer:1",
@@ -55,5 +55,5 @@ def test_quiet_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stderr", screen)
     console = Console()
     console.quiet = True
-    Watching(console).show(rollout("pulling"))
+    DeviceView(console).show("", rollout("pulling"))
     assert screen.getvalue() == ""

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from manifestgen.compare.diff import Effect, diff, patch
+from manifestgen import diff_manifests
+from manifestgen.compare.diff import Change, Effect, patch
+from manifestgen.manifest.manifest import Manifest
 
 CONTENT: dict[str, Any] = {
     "modulesContent": {
@@ -38,6 +40,10 @@ CONTENT: dict[str, Any] = {
 }
 
 
+def diff(before: dict[str, Any], after: dict[str, Any]) -> tuple[Change, ...]:
+    return diff_manifests(Manifest.of(before), Manifest.of(after))
+
+
 def changed() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     content = copy.deepcopy(CONTENT)
     agent = content["modulesContent"]["$edgeAgent"]["properties.desired"]
@@ -45,7 +51,14 @@ def changed() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
 
 
 def test_a_manifest_and_itself_have_no_changes() -> None:
+    manifest = Manifest.of(CONTENT)
+    assert diff_manifests(manifest, manifest) == ()
     assert diff(CONTENT, copy.deepcopy(CONTENT)) == ()
+
+
+def test_the_form_in_which_a_file_wraps_a_manifest_is_no_change() -> None:
+    exported = Manifest.of({"id": "fleet", "content": copy.deepcopy(CONTENT)})
+    assert diff_manifests(exported, Manifest.of(CONTENT)) == ()
 
 
 @pytest.mark.parametrize(
@@ -286,4 +299,4 @@ def test_what_is_no_manifest_at_all_can_be_compared_and_patched(broken: Any) -> 
     for before, after in ((CONTENT, content), (content, CONTENT)):
         changes = diff(before, after)
         assert changes
-        assert diff(patch(before, changes), after) == ()
+        assert diff_manifests(patch(Manifest.of(before), changes), Manifest.of(after)) == ()

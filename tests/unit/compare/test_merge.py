@@ -6,7 +6,17 @@ from typing import Any
 import pytest
 
 from manifestgen.check import check_data
-from manifestgen.compare.merge import merge
+from manifestgen.compare.merge import Merged
+from manifestgen.compare.merge import merge as merge_manifests
+from manifestgen.manifest.manifest import Manifest
+
+
+def merge(file: dict[str, Any], device: dict[str, Any]) -> Merged:
+    return merge_manifests(Manifest.of(file), Manifest.of(device))
+
+
+def merged_content(file: dict[str, Any], device: dict[str, Any]) -> dict[str, Any]:
+    return dict(merge(file, device).manifest.content)
 
 
 def module(image: str, **more: Any) -> dict[str, Any]:
@@ -69,7 +79,7 @@ FILE = manifest(
 
 
 def test_what_the_file_does_not_name_is_kept() -> None:
-    merged = merge(FILE, DEVICE).content
+    merged = merged_content(FILE, DEVICE)
     assert set(agent(merged)["modules"]) == {"a", "b", "c"}
     assert agent(merged)["modules"]["a"] == agent(DEVICE)["modules"]["a"]
     assert merged["modulesContent"]["a"] == DEVICE["modulesContent"]["a"]
@@ -81,7 +91,7 @@ def test_a_module_that_the_file_names_is_the_files_in_all_that_the_runtime_knows
     device = copy.deepcopy(DEVICE)
     agent(device)["modules"]["b"].update(newer={"x": 1}, startupOrder=1)
     agent(device)["modules"]["b"]["settings"].update(createOptions="{}", Digest="sha256:0", later=True)
-    merged = agent(merge(FILE, device).content)["modules"]["b"]
+    merged = agent(merged_content(FILE, device))["modules"]["b"]
     assert merged == {
         **module("acme.azurecr.io/b:2"),
         "newer": {"x": 1},
@@ -93,11 +103,11 @@ def test_a_variable_keeps_the_fields_that_the_runtime_does_not_know() -> None:
     file, device = copy.deepcopy(FILE), copy.deepcopy(DEVICE)
     agent(file)["modules"]["b"]["env"] = {"A": {"value": "2"}}
     agent(device)["modules"]["b"]["env"] = {"A": {"value": "1", "from": "vault"}, "OLD": {"value": "1"}}
-    assert agent(merge(file, device).content)["modules"]["b"]["env"] == {"A": {"value": "2", "from": "vault"}}
+    assert agent(merged_content(file, device))["modules"]["b"]["env"] == {"A": {"value": "2", "from": "vault"}}
 
 
 def test_in_a_twin_each_property_counts_for_itself() -> None:
-    twin = merge(FILE, DEVICE).content["modulesContent"]["b"]["properties.desired"]
+    twin = merged_content(FILE, DEVICE)["modulesContent"]["b"]["properties.desired"]
     assert twin == {"limits": {"low": 0, "high": 2}, "mine": 1}
 
 
@@ -118,7 +128,7 @@ def test_a_route_of_the_same_name_is_a_conflict_and_the_files_is_taken() -> None
     merged = merge(FILE, DEVICE)
     (conflict,) = merged.conflicts
     assert (conflict.subject, conflict.name) == ("route", "up")
-    assert hub(merged.content)["routes"]["up"] == "FROM /* INTO $upstream"
+    assert hub(dict(merged.manifest.content))["routes"]["up"] == "FROM /* INTO $upstream"
 
 
 def test_a_credential_key_with_another_address_is_a_conflict_and_the_files_is_taken() -> None:
@@ -129,7 +139,7 @@ def test_a_credential_key_with_another_address_is_a_conflict_and_the_files_is_ta
     assert "'other.azurecr.io'" in conflict.message
     assert "'their.azurecr.io'" in conflict.message
     assert "p4ss" not in repr(merged)
-    entries = agent(merged.content)["runtime"]["settings"]["registryCredentials"]
+    entries = agent(dict(merged.manifest.content))["runtime"]["settings"]["registryCredentials"]
     assert entries["theirs"]["address"] == "other.azurecr.io"
 
 
@@ -138,8 +148,8 @@ def test_a_credential_for_the_same_address_under_another_key_is_dropped_since_ei
     merged = merge(file, DEVICE)
     (conflict,) = merged.conflicts
     assert (conflict.name, "'mine'" in conflict.message) == ("acme", True)
-    assert set(agent(merged.content)["runtime"]["settings"]["registryCredentials"]) == {"mine", "theirs"}
-    assert merge(file, merged.content).conflicts == ()
+    assert set(agent(dict(merged.manifest.content))["runtime"]["settings"]["registryCredentials"]) == {"mine", "theirs"}
+    assert merge(file, dict(merged.manifest.content)).conflicts == ()
 
 
 @pytest.mark.parametrize(
@@ -153,23 +163,23 @@ def test_a_credential_for_the_same_address_under_another_key_is_dropped_since_ei
     ],
 )
 def test_the_higher_schema_version_that_the_runtime_takes_is_taken(file: str, device: str, merged: str) -> None:
-    assert hub(merge(manifest({}, version=file), manifest({}, version=device)).content)["schemaVersion"] == merged
+    assert hub(merged_content(manifest({}, version=file), manifest({}, version=device)))["schemaVersion"] == merged
 
 
 def test_routes_that_are_objects_raise_the_schema_version() -> None:
     file = manifest({}, version="1.0", routes={"r": {"route": "FROM /* INTO $upstream", "priority": 1}})
-    assert hub(merge(file, manifest({}, version="1.0")).content)["schemaVersion"] == "1.1"
+    assert hub(merged_content(file, manifest({}, version="1.0")))["schemaVersion"] == "1.1"
 
 
 def test_an_empty_device_gets_what_the_file_says() -> None:
-    assert merge(FILE, {"modulesContent": {}}).content == FILE
+    assert merged_content(FILE, {"modulesContent": {}}) == FILE
 
 
 def test_what_the_hub_added_does_not_come_back() -> None:
     device = copy.deepcopy(DEVICE)
     agent(device)["$metadata"] = {}
     agent(device)["modules"]["a"]["configuration"] = {"id": "fleet"}
-    assert merge(FILE, device).content == merge(FILE, DEVICE).content
+    assert merged_content(FILE, device) == merged_content(FILE, DEVICE)
 
 
 def test_what_passes_the_check_alone_passes_it_merged() -> None:
@@ -177,10 +187,10 @@ def test_what_passes_the_check_alone_passes_it_merged() -> None:
         return [finding.rule for finding in check_data(content) if finding.severity.value == "error"]
 
     assert refused(FILE) == refused(DEVICE) == []
-    assert refused(merge(FILE, DEVICE).content) == []
+    assert refused(merged_content(FILE, DEVICE)) == []
 
 
 @pytest.mark.parametrize("broken", ["text", [], {"properties.desired": 1}])
 def test_a_broken_section_of_the_file_stays_the_files(broken: Any) -> None:
     file = {"modulesContent": {**FILE["modulesContent"], "$edgeAgent": broken}}
-    assert merge(file, DEVICE).content["modulesContent"]["$edgeAgent"] == broken
+    assert merged_content(file, DEVICE)["modulesContent"]["$edgeAgent"] == broken

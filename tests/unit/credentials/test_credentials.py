@@ -2,19 +2,23 @@ from __future__ import annotations
 
 import re
 import stat
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.credential_inputs import NOW, FakeServices, Workspace, inputs_of, no_workspace
 from fakes.registry import FakeRegistry, registry_id
-from fakes.vaults import FakeVaults
 
 from manifestgen.cloud import RegistryInfo
-from manifestgen.credentials import admin_credentials, expiry, kept, token_credentials
-from manifestgen.credentials.overview import Standing, overview
-from manifestgen.credentials.token import Made, make, name_of
+from manifestgen.credentials import expiry, stored
+from manifestgen.credentials.acr_token import Created, create, name_of
+from manifestgen.credentials.logins import Logins, hosts_of
+from manifestgen.credentials.source import Login, Standing
+from manifestgen.credentials.standing import standings, warnings
+from manifestgen.credentials.stored import StoredPassword
 from manifestgen.errors import DeniedError, InputError, NotFoundError
 from manifestgen.manifest.credentials import RegistryCredential
 from manifestgen.project import Project, load
@@ -29,13 +33,35 @@ class Unlisted(FakeRegistry):
         raise NotFoundError(f"no registry answers under {login_server!r}", fix="check the image's name")
 
 
-def never() -> str | None:
-    raise AssertionError("the workspace need not be asked")
+class FromAdmin:
+    """The flow for registries whose source is admin."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(
+        self,
+        hosts: list[str],
+        registry: FakeRegistry,
+        workspace: Callable[[], str | None] = no_workspace,
+        **options: Any,
+    ) -> dict[str, Login]:
+        builds = workspace is not no_workspace
+        image = "{builder: package, name: n, entry_script: s.py, conda_file: c.yml}" if builds else "null"
+        (self.folder / "manifestgen.yaml").write_text(f"version: 1\nmodel: {{name: m}}\nimage: {image}\n")
+        services = FakeServices(registry=registry, builder=Workspace(workspace))
+        inputs = inputs_of(load(self.folder), services, **options)
+        return Logins(inputs).find({host: frozenset() for host in hosts})
 
 
-def test_each_host_gets_its_registrys_admin_user() -> None:
+@pytest.fixture
+def admin_credentials(tmp_path: Path) -> FromAdmin:
+    return FromAdmin(tmp_path)
+
+
+def test_each_host_gets_its_registrys_admin_user(admin_credentials: FromAdmin) -> None:
     registry = FakeRegistry.of("acme", "other")
-    found = admin_credentials(["acme.azurecr.io", "other.azurecr.io"], registry, never)
+    found = admin_credentials(["acme.azurecr.io", "other.azurecr.io"], registry)
     assert {host: credential.username for host, credential in found.items()} == {
         "acme.azurecr.io": "acme",
         "other.azurecr.io": "other",
@@ -43,50 +69,51 @@ def test_each_host_gets_its_registrys_admin_user() -> None:
     assert found["acme.azurecr.io"].password.reveal() == "password-of-acme.azurecr.io"
 
 
-def test_no_host_asks_nobody() -> None:
-    assert admin_credentials([], FakeRegistry(), never) == {}
+def test_no_host_asks_nobody(admin_credentials: FromAdmin) -> None:
+    assert admin_credentials([], FakeRegistry()) == {}
 
 
-def test_a_registry_that_cannot_be_listed_is_found_through_the_workspace() -> None:
+def test_a_registry_that_cannot_be_listed_is_found_through_the_workspace(admin_credentials: FromAdmin) -> None:
     registry = Unlisted.of("acme")
     found = admin_credentials(["Acme.azurecr.io"], registry, lambda: registry_id("acme"))
     assert found["Acme.azurecr.io"].username == "acme"
 
 
 @pytest.mark.parametrize("workspace", [None, registry_id("other")], ids=["without a registry", "with another one"])
-def test_the_workspaces_registry_is_used_for_its_own_host_only(workspace: str | None) -> None:
+def test_the_workspaces_registry_is_used_for_its_own_host_only(
+    workspace: str | None, admin_credentials: FromAdmin
+) -> None:
     registry = Unlisted.of("acme", "other")
     with pytest.raises(NotFoundError, match=r"acme\.azurecr\.io"):
         admin_credentials(["acme.azurecr.io"], registry, lambda: workspace)
 
 
-def test_an_admin_user_that_is_off_stays_off_unless_it_is_asked_for() -> None:
+def test_an_admin_user_that_is_off_stays_off_unless_it_is_asked_for(admin_credentials: FromAdmin) -> None:
     registry = FakeRegistry.of("acme", admin=False)
     with pytest.raises(DeniedError) as caught:
-        admin_credentials(["acme.azurecr.io"], registry, never)
+        admin_credentials(["acme.azurecr.io"], registry)
     assert "--enable-admin" in caught.value.fix
     assert registry.enabled == []
 
 
-def test_enable_admin_switches_it_on_and_says_so() -> None:
+def test_enable_admin_switches_it_on_and_says_so(admin_credentials: FromAdmin) -> None:
     registry = FakeRegistry.of("acme", admin=False)
     said: list[str] = []
-    found = admin_credentials(["acme.azurecr.io"], registry, never, enable_admin=True, report=said.append)
+    found = admin_credentials(["acme.azurecr.io"], registry, enable_admin=True, report=said.append)
     assert found["acme.azurecr.io"].username == "acme"
     assert registry.enabled == [registry_id("acme")]
-    assert said == ["admin user of registry acme.azurecr.io switched on"]
+    assert said == ["turned on the admin user of registry acme.azurecr.io"]
 
 
-def test_enable_admin_leaves_an_admin_user_alone_that_is_on() -> None:
+def test_enable_admin_leaves_an_admin_user_alone_that_is_on(admin_credentials: FromAdmin) -> None:
     registry = FakeRegistry.of("acme")
     said: list[str] = []
-    admin_credentials(["acme.azurecr.io"], registry, never, enable_admin=True, report=said.append)
+    admin_credentials(["acme.azurecr.io"], registry, enable_admin=True, report=said.append)
     assert registry.enabled == []
     assert said == []
 
 
 NAME, HOST = "manifestgen-scorer", "acme.azurecr.io"
-NOW = datetime(2026, 9, 1, 12, tzinfo=timezone.utc)
 
 
 def project_of(folder: Path, registry: str = "{credentials: token}", module: str = "scorer") -> Project:
@@ -104,9 +131,15 @@ class TestTokens:
         registry.clock = lambda: NOW
         return registry
 
-    def make(self, registry: FakeRegistry, root: Path, *repositories: str, **options: Any) -> Made:
+    def make(self, registry: FakeRegistry, root: Path, *repositories: str, **options: Any) -> Created:
         info = registry.by_host(HOST)
-        return make(registry, info, NAME, repositories or ("scorer",), root=root, **{"days": 30, "now": NOW, **options})
+        return create(
+            registry, info, NAME, repositories or ("scorer",), root=root, **{"days": 30, "now": NOW, **options}
+        )
+
+    def find(self, root: Path, host: str, **options: Any) -> dict[str, Login]:
+        """The flow, without a service that could create anything."""
+        return Logins(inputs_of(project_of(root), root=root, **options)).find({host: frozenset({"scorer"})})
 
     @pytest.mark.parametrize(
         ("module", "name"),
@@ -120,10 +153,10 @@ class TestTokens:
     def test_are_named_by_the_module_within_what_the_registry_takes(
         self, module: str, name: str, tmp_path: Path
     ) -> None:
-        found = name_of(project_of(tmp_path, module=module))
+        found = name_of(project_of(tmp_path, module=module).registry_settings)
         assert found == name
         assert re.fullmatch(r"[A-Za-z0-9-]{5,50}", found)
-        assert name_of(project_of(tmp_path, "{credentials: token, token: chosen}")) == "chosen"
+        assert name_of(project_of(tmp_path, "{credentials: token, token: chosen}").registry_settings) == "chosen"
 
     def test_may_pull_the_repositories_and_list_their_tags_and_nothing_else(
         self, registry: FakeRegistry, tmp_path: Path
@@ -134,19 +167,19 @@ class TestTokens:
             for repository in ("scorer", "team/other")
             for action in ("content/read", "metadata/read")
         }
-        assert (made.fresh, made.kept.name, made.kept.expiry) == (True, "password1", NOW + timedelta(days=30))
+        assert (made.fresh, made.stored.name, made.stored.expiry) == (True, "password1", NOW + timedelta(days=30))
         assert made.notes == (
-            f"made scope map {NAME} of {HOST}: may pull scorer, team/other",
-            f"made token {NAME} of {HOST}",
+            f"created scope map {NAME} of {HOST}: may pull scorer, team/other",
+            f"created token {NAME} of {HOST}",
             f"made password1 of token {NAME}, works until 2026-10-01",
         )
 
     def test_are_used_again_while_their_password_works(self, registry: FakeRegistry, tmp_path: Path) -> None:
         first = self.make(registry, tmp_path)
         again = self.make(registry, tmp_path, now=NOW + timedelta(days=29))
-        assert (again.fresh, again.kept, again.notes) == (False, first.kept, ())
+        assert (again.fresh, again.stored, again.notes) == (False, first.stored, ())
         later = self.make(registry, tmp_path, now=NOW + timedelta(days=31))
-        assert (later.fresh, later.kept.name) == (True, "password1")
+        assert (later.fresh, later.stored.name) == (True, "password1")
 
     def test_a_scope_map_that_pulls_without_listing_tags_is_enough(
         self, registry: FakeRegistry, tmp_path: Path
@@ -180,15 +213,15 @@ class TestTokens:
         monkeypatch.setattr(registry, "generate_password", killed)
         with pytest.raises(Killed):
             self.make(registry, tmp_path)
-        assert kept.latest(tmp_path, HOST, NAME) is None
+        assert stored.latest(tmp_path, HOST, NAME) is None
         monkeypatch.setattr(registry, "generate_password", generate)
         made = self.make(registry, tmp_path)
-        assert made.kept.password is not None
-        assert registry.works(HOST, NAME, made.kept.password.reveal(), "scorer")
+        assert made.stored.password is not None
+        assert registry.works(HOST, NAME, made.stored.password.reveal(), "scorer")
 
     def test_a_password_that_somebody_else_has_is_not_made_anew(self, registry: FakeRegistry, tmp_path: Path) -> None:
         self.make(registry, tmp_path)
-        with pytest.raises(InputError, match="not kept on this machine") as caught:
+        with pytest.raises(InputError, match="not stored on this machine") as caught:
             self.make(registry, tmp_path / "another machine")
         assert "credentials rotate" in caught.value.fix
         assert registry.made == 1
@@ -200,65 +233,63 @@ class TestTokens:
         with pytest.raises(InputError, match="disabled"):
             self.make(registry, tmp_path)
         registry.tokens[key] = replace(token, scope_map="_repositories_push")
-        with pytest.raises(InputError, match="not made here") as caught:
+        with pytest.raises(InputError, match="manifestgen did not create it") as caught:
             self.make(registry, tmp_path)
         assert "registry.token" in caught.value.fix
 
     def test_give_the_credential_that_is_kept(self, registry: FakeRegistry, tmp_path: Path) -> None:
         made = self.make(registry, tmp_path)
-        found = token_credentials(["Acme.azurecr.io"], NAME, root=tmp_path, make_missing=no_password, now=NOW)
-        assert made.kept.password is not None
-        assert (found["Acme.azurecr.io"].username, found["Acme.azurecr.io"].password) == (NAME, made.kept.password)
+        found = self.find(tmp_path, "Acme.azurecr.io")
+        assert made.stored.password is not None
+        assert (found["Acme.azurecr.io"].username, found["Acme.azurecr.io"].password) == (NAME, made.stored.password)
 
     def test_say_what_to_do_without_a_password_or_with_an_expired_one(
         self, registry: FakeRegistry, tmp_path: Path
     ) -> None:
         with pytest.raises(InputError, match="no password of token") as caught:
-            token_credentials([HOST], NAME, root=tmp_path, make_missing=no_password, now=NOW)
+            self.find(tmp_path, HOST)
         assert "create-token" in caught.value.fix
         self.make(registry, tmp_path)
         with pytest.raises(InputError, match="expired on 2026-10-01") as caught:
-            token_credentials([HOST], NAME, root=tmp_path, make_missing=no_password, now=NOW + timedelta(days=30))
+            self.find(tmp_path, HOST, now=NOW + timedelta(days=30))
         assert "rotate" in caught.value.fix
 
 
-def no_password(host: str) -> None:
-    """What may not be made."""
-
-
-class TestKept:
+class TestStored:
     def test_only_the_owner_may_read_it(self, tmp_path: Path) -> None:
-        path = kept.write(tmp_path / "state", a_password())
+        path = stored.write(tmp_path / "state", a_password())
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-        assert kept.read(tmp_path / "state", HOST.upper(), NAME) == a_password()
+        assert stored.read(tmp_path / "state", HOST.upper(), NAME) == a_password()
         assert "canary" not in repr(a_password())
 
     @pytest.mark.parametrize("text", ["{", "[]", '{"format": 9}', '{"password": "canary-of-a-file"}', "\udcff"])
     def test_a_damaged_file_says_so_and_shows_nothing_of_it(self, text: str, tmp_path: Path) -> None:
-        path = kept.write(tmp_path, a_password())
+        path = stored.write(tmp_path, a_password())
         path.write_bytes(text.encode("utf-8", "surrogateescape"))
-        with pytest.raises(InputError, match="no password that manifestgen kept") as caught:
-            kept.read(tmp_path, HOST, NAME)
+        with pytest.raises(InputError, match="not a password file that manifestgen wrote") as caught:
+            stored.read(tmp_path, HOST, NAME)
         assert "canary" not in f"{caught.value} {caught.value.fix} {caught.value.__cause__}"
         assert caught.value.where == str(path)
 
     def test_a_folder_that_cannot_be_made_is_an_error(self, tmp_path: Path) -> None:
         (tmp_path / "state").write_text("a file")
-        with pytest.raises(InputError, match="cannot be kept") as caught:
-            kept.write(tmp_path / "state", a_password())
+        with pytest.raises(InputError, match="cannot be stored") as caught:
+            stored.write(tmp_path / "state", a_password())
         assert "MANIFESTGEN_STATE" in caught.value.fix
 
     def test_promoting_twice_is_promoting_once(self, tmp_path: Path) -> None:
-        kept.write(tmp_path, a_password(), "next")
+        stored.write(tmp_path, a_password(), "next")
         for _ in range(2):
-            kept.promote(tmp_path, HOST, NAME)
-            assert kept.read(tmp_path, HOST, NAME) == a_password()
-            assert kept.read(tmp_path, HOST, NAME, "next") is None
+            stored.promote(tmp_path, HOST, NAME)
+            assert stored.read(tmp_path, HOST, NAME) == a_password()
+            assert stored.read(tmp_path, HOST, NAME, "next") is None
 
 
-def a_password(text: str = "canary-that-is-kept", expiry: datetime | None = NOW + timedelta(days=10)) -> kept.Kept:
-    return kept.Kept(HOST, NAME, "password1", Secret(text), expiry, NOW)
+def a_password(
+    text: str = "canary-that-is-stored", expiry: datetime | None = NOW + timedelta(days=10)
+) -> StoredPassword:
+    return StoredPassword(HOST, NAME, "password1", Secret(text), expiry, NOW)
 
 
 class TestExpiry:
@@ -273,37 +304,38 @@ class TestExpiry:
         ],
     )
     def test_is_said_in_days(self, delta: timedelta, words: str) -> None:
-        assert expiry.words(NOW + delta, NOW) == words
+        assert expiry.until(NOW + delta, NOW) == words
 
     def warnings(self, root: Path, password: str, username: str = NAME, warn_days: int = 14) -> list[str]:
         entry = RegistryCredential("acme", HOST.upper(), username, Secret(password))
-        return list(expiry.warnings([entry], root, NOW, warn_days))
+        return list(warnings([entry], root, NOW, warn_days))
 
     def test_is_warned_of_in_a_manifest_only_when_it_is_near(self, tmp_path: Path) -> None:
-        kept.write(tmp_path, a_password())
-        assert self.warnings(tmp_path, "canary-that-is-kept", warn_days=10) == []
-        (words,) = self.warnings(tmp_path, "canary-that-is-kept", warn_days=11)
+        stored.write(tmp_path, a_password())
+        assert self.warnings(tmp_path, "canary-that-is-stored", warn_days=10) == []
+        (words,) = self.warnings(tmp_path, "canary-that-is-stored", warn_days=11)
         assert "in 10 days" in words and "credentials rotate" in words
         assert self.warnings(tmp_path, "canary-whatever", username="somebody") == []
 
     def test_a_manifest_with_a_former_password_is_told(self, tmp_path: Path) -> None:
-        kept.write(tmp_path, a_password())
+        stored.write(tmp_path, a_password())
         (words,) = self.warnings(tmp_path, "a-former-password")
         assert "render the manifest again" in words and "a-former" not in words
         assert self.warnings(tmp_path, "${ACR_PASSWORD_ACME}") == []
 
     def test_during_a_rotation_both_passwords_are_fine(self, tmp_path: Path) -> None:
-        kept.write(tmp_path, a_password("canary-number-one", None))
-        kept.write(tmp_path, a_password("canary-number-two", None), "next")
+        stored.write(tmp_path, a_password("canary-number-one", None))
+        stored.write(tmp_path, a_password("canary-number-two", None), "next")
         assert self.warnings(tmp_path, "canary-number-one") == self.warnings(tmp_path, "canary-number-two") == []
 
 
-class TestOverview:
+class TestStanding:
     def look(
         self, project: Project, registry: FakeRegistry, root: Path, environ: dict[str, str] | None = None
     ) -> Standing:
         manifest = render_project(project, lambda manifest: {}).manifest
-        (found,) = overview(project, manifest, lambda: registry, registry.by_host, FakeVaults, environ or {}, root, NOW)
+        inputs = inputs_of(project, FakeServices(registry), environ, root)
+        (found,) = standings(hosts_of(manifest), inputs)
         return found
 
     def test_the_admin_user_is_looked_at_without_reading_its_password(self, tmp_path: Path) -> None:
@@ -317,7 +349,7 @@ class TestOverview:
     def test_a_token_in_the_environment_has_the_expiry_that_azure_tells(self, tmp_path: Path) -> None:
         registry = FakeRegistry.of("acme", admin=False)
         registry.clock = lambda: NOW
-        make(registry, registry.by_host(HOST), NAME, ["scorer"], root=tmp_path, days=9, now=NOW)
+        create(registry, registry.by_host(HOST), NAME, ["scorer"], root=tmp_path, days=9, now=NOW)
         environ = {"ACR_USERNAME_ACME": NAME, "ACR_PASSWORD_ACME": "canary"}
         found = self.look(project_of(tmp_path, "{credentials: env}"), registry, tmp_path / "other", environ)
         assert (found.username, found.found, found.admin) == (NAME, "environment", False)
@@ -331,21 +363,21 @@ class TestOverview:
     @pytest.mark.parametrize(
         ("after", "problem"),
         [
-            (lambda registry, token: registry.drop_password(token, "password1"), "replaced or dropped elsewhere"),
-            (lambda registry, token: registry.generate_password(token, "password1", None), "replaced or dropped"),
+            (lambda registry, token: registry.drop_password(token, "password1"), "replaced or deleted elsewhere"),
+            (lambda registry, token: registry.generate_password(token, "password1", None), "replaced or deleted"),
             (lambda registry, token: registry.tokens.clear(), "has no token"),
         ],
     )
     def test_a_password_that_no_longer_works_is_told(self, after: Any, problem: str, tmp_path: Path) -> None:
         registry = FakeRegistry.of("acme")
-        made = make(registry, registry.by_host(HOST), NAME, ["scorer"], root=tmp_path, days=9, now=NOW)
+        made = create(registry, registry.by_host(HOST), NAME, ["scorer"], root=tmp_path, days=9, now=NOW)
         project = project_of(tmp_path)
         before = self.look(project, registry, tmp_path)
-        assert (before.problem, before.usable) == ("", True)
+        assert (before.problem, before.state(NOW, 14)) == ("", "warning")
         after(registry, made.token)
         found = self.look(project, registry, tmp_path)
         assert problem in found.problem
-        assert not found.usable
+        assert found.state(NOW, 14) == "failed"
 
     def test_what_azure_does_not_say_is_told_and_hides_nothing(self, tmp_path: Path) -> None:
         environ = {"ACR_USERNAME_ACME": "robot", "ACR_PASSWORD_ACME": "canary"}

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.credential_inputs import inputs_of
 
+from manifestgen.credentials.logins import Logins, inline, placeholders
+from manifestgen.credentials.source import Inputs, Login, Wanted
+from manifestgen.credentials.sources import SOURCES
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.registries import repositories
 from manifestgen.project import Project, load
-from manifestgen.render import inline_logins, placeholders_for, render_project, repositories
+from manifestgen.render import render_project
+from manifestgen.secret import Secret
 
 HUB = "https://index.docker.io/v1/"
 SYSTEM = ("mcr.microsoft.com/azureiotedge-agent:1.6", "mcr.microsoft.com/azureiotedge-hub:1.6")
@@ -100,7 +107,8 @@ def test_the_table_agrees_with_what_edge_agent_does(image: str) -> None:
 def test_each_private_host_has_the_one_entry_that_the_device_will_use(tmp_path: Path, images: tuple[str, ...]) -> None:
     project = project_of(tmp_path, images, "{credentials: env}")
     private = {address for image in images for address, private in [IMAGES[image]] if private}
-    for logins in (placeholders_for(project), inline_logins(project, ENVIRON, azure=pytest.fail)):
+    settings = project.registry_settings
+    for logins in (placeholders(settings), inline(settings, Logins(inputs_of(project, environ=ENVIRON)).find)):
         manifest = render_project(project, logins).manifest
         used = entries_used(manifest, (*SYSTEM, *images))
         for image, keys in used.items():
@@ -129,22 +137,28 @@ def test_placeholders_are_for_private_registries_and_those_that_the_project_name
 
 def _placeholders(folder: Path, images: tuple[str, ...], registry: str) -> Manifest:
     project = project_of(folder, images, registry)
-    return render_project(project, placeholders_for(project)).manifest
+    return render_project(project, placeholders(project.registry_settings)).manifest
 
 
-def test_each_source_is_asked_for_its_own_registries_and_azure_for_the_repositories(tmp_path: Path) -> None:
+def test_each_source_is_asked_for_its_own_registries_with_their_repositories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     images = ("acme.azurecr.io/scorer:1", "Acme.azurecr.io/team/other:2", "registry.example.com:5000/x/y/z")
     project = project_of(tmp_path, images, "{credentials: token, sources: {'registry.example.com:5000': env}}")
-    asked: list[Any] = []
+    asked: list[Wanted] = []
 
-    def azure(hosts: Any) -> Any:
-        asked.append(dict(hosts))
-        return placeholders_for(project)(manifest)
+    def logins(wanted: Sequence[Wanted], inputs: Inputs) -> dict[str, Login]:
+        asked.extend(wanted)
+        return {one.host: Login("u", Secret("p")) for one in wanted}
 
+    monkeypatch.setattr(SOURCES["token"], "logins", logins)
     manifest = render_project(project, lambda _: {}).manifest
     only_other = {name: value for name, value in ENVIRON.items() if name.endswith("_REGISTRY")}
-    inline_logins(project, only_other, azure)(manifest)
-    assert asked == [{"acme.azurecr.io": frozenset({"scorer", "team/other"})}]
+    found = inline(project.registry_settings, Logins(inputs_of(project, environ=only_other)).find)(manifest)
+    assert asked == [Wanted("acme.azurecr.io", "ACME", frozenset({"scorer", "team/other"}), required=True)]
+    assert {host: login.username for host, login in found.items()} == {
+        "acme.azurecr.io": "u", "registry.example.com:5000": "username-of-registry"
+    }  # fmt: skip
 
 
 def test_repositories_are_those_that_a_token_must_allow(tmp_path: Path) -> None:

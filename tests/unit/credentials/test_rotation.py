@@ -15,12 +15,14 @@ from fakes.hub import FakeHub
 from fakes.registry import FakeRegistry, registry_id
 
 from manifestgen.cloud import Configuration, RegistryInfo, Token
-from manifestgen.credentials import kept, rotation
-from manifestgen.credentials.rotation import DeviceOutcome, Login, Observer, Rotated, devices, renewed, rotate
-from manifestgen.credentials.token import make
-from manifestgen.device.apply import Patience
+from manifestgen.credentials import rotation, stored
+from manifestgen.credentials.acr_token import create
+from manifestgen.credentials.rotation import DeviceOutcome, Login, Observer, Rotated, renewed, rotate
+from manifestgen.device.rotation import Devices
 from manifestgen.errors import CloudError, DeniedError, InputError, Interrupted, NotFoundError
+from manifestgen.files import write_atomic
 from manifestgen.secret import Secret
+from manifestgen.target import Patience
 
 HOST, NAME, REPOSITORY = "acme.azurecr.io", "manifestgen-scorer", "scorer"
 NOW = datetime(2026, 9, 1, 12, tzinfo=timezone.utc)
@@ -89,7 +91,7 @@ class World:
 
     def add(self, device: str, password: str | None = None, *, username: str = NAME, offline: bool = False) -> str:
         """Register a device that uses a password of the token, the first if none is given."""
-        known = kept.read(self.root, HOST, NAME)
+        known = stored.read(self.root, HOST, NAME)
         if password is None:
             assert known is not None and known.password is not None
             password = known.password.reveal()
@@ -123,11 +125,9 @@ class World:
 
     def rotate(self, *ids: str, **options: Any) -> Rotated:
         observer = options.pop("observer", Observer())
-        patience = Patience(timeout=5, grace=1)
         ticks = itertools.count()
-        target = devices(
-            self.hub, ids, observer, patience=patience, workers=1, clock=lambda: float(next(ticks)), sleep=nothing
-        )
+        patience = Patience(timeout=5, grace=1, clock=lambda: float(next(ticks)), sleep=nothing)
+        target = Devices(self.hub, ids, observer.device, patience, workers=1)
         options = {"root": self.root, "days": 30, "now": lambda: NOW, "sleep": nothing, **options}
         return rotate(self.registry, self.hub, self.token, target, observer=observer, **options)
 
@@ -139,7 +139,7 @@ def nothing(seconds: float) -> None:
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     made = World(tmp_path)
-    make(made.registry, made.info, NAME, [REPOSITORY], root=tmp_path, days=10, now=NOW)
+    create(made.registry, made.info, NAME, [REPOSITORY], root=tmp_path, days=10, now=NOW)
     return made
 
 
@@ -148,7 +148,7 @@ def states(rotated: Rotated) -> dict[str, str]:
 
 
 def test_devices_get_the_second_password_and_then_the_first_is_dropped(world: World) -> None:
-    former = kept.latest(world.root, HOST, NAME)
+    former = stored.latest(world.root, HOST, NAME)
     ids = [world.add(f"edge-{number}") for number in range(3)]
     said: list[str] = []
     rotated = world.rotate(*ids, observer=Observer(permit=said.append, step=said.append))
@@ -156,15 +156,15 @@ def test_devices_get_the_second_password_and_then_the_first_is_dropped(world: Wo
     assert (rotated.dropped, rotated.left, rotated.finished) == ("password1", (), True)
     assert [one.name for one in world.token.passwords] == ["password2"]
     assert world.broken() == []
-    now = kept.latest(world.root, HOST, NAME)
+    now = stored.latest(world.root, HOST, NAME)
     assert now is not None and former is not None
     assert (now.name, now.expiry) == ("password2", NOW + timedelta(days=30))
     assert now.password != former.password
     assert said == [
         f"make password2 of token {NAME} of {HOST} for 3 devices",
         f"made password2 of token {NAME}, works until 2026-10-01",
-        f"{HOST} takes password2",
-        f"dropped password1 of token {NAME}",
+        f"{HOST} accepts password2",
+        f"deleted password1 of token {NAME}",
     ]
 
 
@@ -190,7 +190,7 @@ def test_a_device_that_stays_offline_keeps_a_password_that_works_and_is_named(wo
         rotated = world.rotate(*ids)
         assert states(rotated) == {"edge-1": "rotated", "edge-2": "offline"}
         assert [(one.what, one.why) for one in rotated.left] == [
-            ("device 'edge-2'", "it has not taken the new password yet")
+            ("device 'edge-2'", "it has not applied the new password yet")
         ]
         assert (rotated.dropped, rotated.finished) == (None, False)
         assert {one.name for one in world.token.passwords} == {"password1", "password2"}
@@ -207,7 +207,7 @@ def test_a_device_that_was_not_named_keeps_the_first_password_alive(world: World
     world.add("forgotten")
     rotated = world.rotate("edge-1")
     assert [(one.what, one.why) for one in rotated.left] == [
-        ("device 'forgotten'", "its manifest holds the former password")
+        ("device 'forgotten'", "its manifest has the old password")
     ]
     assert rotated.dropped is None and world.broken() == []
     assert world.rotate("edge-1", "forgotten").finished
@@ -215,7 +215,7 @@ def test_a_device_that_was_not_named_keeps_the_first_password_alive(world: World
 
 def test_an_automatic_deployment_with_the_first_password_keeps_it_alive(world: World) -> None:
     world.add("edge-1")
-    known = kept.latest(world.root, HOST, NAME)
+    known = stored.latest(world.root, HOST, NAME)
     assert known is not None and known.password is not None
     content = manifest(NAME, known.password.reveal())
     world.hub.create_configuration(Configuration("later", content, condition="tags.site = 'new'"))
@@ -261,7 +261,7 @@ def test_a_device_without_the_token_is_left_alone(world: World) -> None:
 
 def test_where_nobody_uses_the_token_nothing_is_made(world: World) -> None:
     world.add("edge-1", "password-of-acme.azurecr.io", username="acme")
-    with pytest.raises(InputError, match="nothing there pulls an image with token"):
+    with pytest.raises(InputError, match="pulls no image with token"):
         world.rotate("edge-1")
     assert [one.name for one in world.token.passwords] == ["password1"]
 
@@ -337,16 +337,16 @@ class TestWhichPasswordIsMadeAnew:
         world.add("edge-1", offline=True)
         world.rotate("edge-1")
         world.registry.generate_password(world.token, "password2", NOW + timedelta(days=99))
-        with pytest.raises(InputError, match="made anew elsewhere"):
+        with pytest.raises(InputError, match="replaced elsewhere"):
             world.rotate("edge-1")
 
     def test_one_that_somebody_made_long_after_the_run_was_killed_is_refused(self, world: World) -> None:
         world.add("edge-1")
-        kept.write(world.root, kept.being_made(HOST, NAME, "password2", NOW - timedelta(hours=1)), "next")
+        stored.write(world.root, stored.pending(HOST, NAME, "password2", NOW - timedelta(hours=1)), "next")
         assert world.rotate("edge-1").finished  # nobody made it: its place is free
-        kept.write(world.root, kept.being_made(HOST, NAME, "password1", NOW - timedelta(hours=1)), "next")
+        stored.write(world.root, stored.pending(HOST, NAME, "password1", NOW - timedelta(hours=1)), "next")
         world.registry.generate_password(world.token, "password1", None)
-        with pytest.raises(InputError, match="made anew elsewhere"):
+        with pytest.raises(InputError, match="replaced elsewhere"):
             world.rotate("edge-1")
 
     def test_one_that_was_dropped_elsewhere_meanwhile_is_made_anew(self, world: World) -> None:
@@ -406,7 +406,7 @@ def killed_at(world: World, step: int, after: bool, ids: list[str], monkeypatch:
         for owner, names in _STEPS.items():
             for name in names:
                 patch.setattr(getattr(world, owner), name, killer.guard(getattr(getattr(world, owner), name)))
-        patch.setattr(kept, "write_atomic", killer.guard(kept.write_atomic))
+        patch.setattr(stored, "write_atomic", killer.guard(write_atomic))
         try:
             world.rotate(*ids)
         except Killed:
@@ -420,7 +420,7 @@ def walk(root: Path, ids: int, offline: int, steps: Iterator[int], after: bool, 
     for step in steps:
         world = World(root / f"{step}-{after}")
         world.root.mkdir()
-        make(world.registry, world.info, NAME, [REPOSITORY], root=world.root, days=10, now=NOW)
+        create(world.registry, world.info, NAME, [REPOSITORY], root=world.root, days=10, now=NOW)
         names = [world.add(f"edge-{number}", offline=number < offline) for number in range(ids)]
         if not killed_at(world, step, after, names, monkeypatch):
             break
@@ -437,7 +437,7 @@ def walk(root: Path, ids: int, offline: int, steps: Iterator[int], after: bool, 
             assert again.finished, step
         assert len(world.token.passwords) == 1, step
         assert world.broken() == [], step
-        assert not kept.path_of(world.root, HOST, NAME, "next").exists(), step
+        assert not stored.path_of(world.root, HOST, NAME, "next").exists(), step
     return killed
 
 
@@ -464,7 +464,7 @@ def test_a_manifest_from_before_gets_the_latest_password(world: World) -> None:
     content, notes = renewed(before, world.root)
     (now,) = world.passwords(device)
     assert content == manifest(NAME, now)
-    assert notes == (f"with the latest password of token {NAME} for {HOST}, not that of back then",)
+    assert notes == (f"using the latest password of token {NAME} for {HOST}, not the one in the snapshot",)
 
 
 def test_the_login_of_a_rotation_shows_no_password() -> None:

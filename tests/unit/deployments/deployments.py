@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from fakes.hub import FakeHub
 from fakes.hub_service import content, module
 
 from manifestgen.deployments.deployment import Deployment, metrics_for
-from manifestgen.deployments.replace import Patience
+from manifestgen.deployments.replace import PATIENCE
+from manifestgen.target import Patience
 
 
 def scorer(version: int | str, **more: Any) -> dict[str, Any]:
@@ -62,4 +64,5 @@ class Clock:
         self.waited(self.now)
 
     def patience(self, **more: float) -> Patience:
-        return Patience(**{"timeout": 600.0, **more}, clock=lambda: self.now, sleep=self.sleep)
+        seconds = {"timeout": 600.0, **more}
+        return replace(PATIENCE, **seconds, clock=lambda: self.now, sleep=self.sleep)

@@ -8,10 +8,10 @@ from unit.deployments.deployments import Clock, deployment, fleet, layer, scorer
 from manifestgen.cloud import Configuration
 from manifestgen.deployments.proposal import propose, verify_meetings
 from manifestgen.deployments.replace import replace
-from manifestgen.deployments.snapshots import find, formers, keep
-from manifestgen.deployments.status import stand
+from manifestgen.deployments.snapshots import find, snapshots, take
+from manifestgen.deployments.status import status
 from manifestgen.errors import FoundError, InputError
-from manifestgen.report.deployment import bar, proposal_data, proposal_text, standing_text
+from manifestgen.report.deployment import bar, proposal_data, proposal_text, status_text
 
 
 def layered(name: str = "extra", **more: Any) -> Any:
@@ -116,8 +116,8 @@ def test_what_a_layer_breaks_together_with_its_base_stops_it() -> None:
 def test_snapshots_are_for_their_owner_and_the_latest_others_come_first(tmp_path: Any) -> None:
     first, second = deployment(1), deployment(2)
     for each in (first, first, second):
-        keep("hub", each, tmp_path)
-    assert [former.deployment for former in formers("hub", "scorer", tmp_path)] == [second, first]
+        take("hub", each, tmp_path)
+    assert [snapshot.deployment for snapshot in snapshots("hub", "scorer", tmp_path)] == [second, first]
     for path in tmp_path.rglob("*"):
         assert path.stat().st_mode & 0o077 == 0
     assert find("hub", "scorer", tmp_path, None, second.configuration()).deployment == first
@@ -125,46 +125,71 @@ def test_snapshots_are_for_their_owner_and_the_latest_others_come_first(tmp_path
     for number in (3, 0):
         with pytest.raises(InputError, match="no snapshot"):
             find("hub", "scorer", tmp_path, number, None)
-    with pytest.raises(InputError, match="on this machine"):
+    with pytest.raises(InputError, match="this machine has no snapshot"):
         find("hub", "unknown", tmp_path, None, None)
 
 
 def test_only_so_many_snapshots_are_kept_and_damaged_ones_passed_over(tmp_path: Any) -> None:
     for number in range(25):
-        keep("hub", deployment(number), tmp_path)
-    known = formers("hub", "scorer", tmp_path)
+        take("hub", deployment(number), tmp_path)
+    known = snapshots("hub", "scorer", tmp_path)
     assert len(known) == 20
     known[0].path.write_text("{")
-    assert len(formers("hub", "scorer", tmp_path)) == 19
+    assert len(snapshots("hub", "scorer", tmp_path)) == 19
 
 
 def test_how_it_stands_tells_models_and_trouble() -> None:
     hub = fleet(3)
     replace(hub, deployment(1, labels={"manifestgen-model": "best:3"}), patience=Clock().patience())
-    standing = stand(hub, "scorer")
-    assert standing.healthy and standing.models == {"best:3": 3}
-    assert "model best:3: 3 devices" in standing_text(standing)
+    found = status(hub, "scorer")
+    assert found.healthy and found.models == {"best:3": 3}
+    assert "model best:3: 3 devices" in status_text(found)
     hub.bad_images = {"acme.azurecr.io/scorer:2": "Could not pull image"}
     hub.broken = {"edge-01"}
     replace(hub, deployment(2, labels={"manifestgen-model": "best:4"}), patience=Clock().patience(), wait=False)
-    standing = stand(hub, "scorer")
-    assert not standing.healthy
-    assert [trouble.device for trouble in standing.troubles] == ["edge-01"]
-    assert "Could not pull image" in standing.troubles[0].reason
-    assert standing.models == {"best:4": 3, "best:3": 0}
-    assert "below: deleted when the one above is finished" in standing_text(standing)
+    found = status(hub, "scorer")
+    assert not found.healthy
+    assert [trouble.device for trouble in found.troubles] == ["edge-01"]
+    assert "Could not pull image" in found.troubles[0].reason
+    assert found.models == {"best:4": 3, "best:3": 0}
+    assert "below: deleted when the one above is finished" in status_text(found)
     with pytest.raises(InputError, match="no such deployment"):
-        stand(hub, "unknown")
+        status(hub, "unknown")
 
 
 def test_somebody_else_s_deployment_can_be_looked_at_by_its_id() -> None:
     hub = fleet(2)
     hub.create_configuration(Configuration("Theirs:1", scorer(1), "tags.site = 'lab'", 5))
-    assert stand(hub, "Theirs:1").healthy
+    assert status(hub, "Theirs:1").healthy
 
 
 def test_a_bar_is_as_full_as_devices_run_it() -> None:
     hub = fleet(4)
     replace(hub, deployment(1), patience=Clock().patience())
-    progress = stand(hub, "scorer").generations[0][1]
+    progress = status(hub, "scorer").generations[0][1]
     assert bar("rollout", progress) == f"rollout [{'#' * 30}] 4/4"
+
+
+def test_watching_looks_again_until_all_devices_run_it() -> None:
+    hub, clock, looks = fleet(2), Clock(), []
+    hub.connect("edge-01", connected=False)
+    replace(hub, deployment(1), patience=Clock().patience(), wait=False)
+
+    def back_online(now: float) -> None:
+        if now > 10:
+            hub.connect("edge-01", connected=True)
+            hub._obey(hub._find("edge-01"))
+
+    clock.waited = back_online
+    found = status(hub, "scorer", patience=clock.patience(), progress=lambda title, each: looks.append((title, each)))
+    assert found.healthy
+    assert len(looks) > 2 and {title for title, _ in looks} == {"rollout"}
+    assert clock.now > 10
+
+
+def test_watching_ends_when_the_time_is_up() -> None:
+    hub, clock = fleet(1), Clock()
+    hub.connect("edge-00", connected=False)
+    replace(hub, deployment(1), patience=Clock().patience(), wait=False)
+    assert not status(hub, "scorer", patience=clock.patience(timeout=30.0)).healthy
+    assert clock.now == 30.0

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace as with_changes
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +11,12 @@ from unit.deployments.deployments import Clock, deployment, fleet, layer, scorer
 from manifestgen.cloud import Configuration
 from manifestgen.deployments.counts import Progress
 from manifestgen.deployments.deployment import HIGHEST_PRIORITY, NAME_LABEL, Deployment, current, survey
-from manifestgen.deployments.replace import Goal, Observer, Outcome, replace
+from manifestgen.deployments.proposal import Proposal, propose
+from manifestgen.deployments.replace import Goal, carry_out, replace
+from manifestgen.deployments.snapshots import snapshots
 from manifestgen.deployments.stages import parse
 from manifestgen.errors import CloudError, FoundError, InputError, Interrupted
+from manifestgen.target import Observer, Outcome
 
 
 class Killed(BaseException):
@@ -24,8 +28,13 @@ def images(hub: FakeHub, count: int) -> set[str]:
     return {hub.running(f"edge-{number:02}").get("scorer", "nothing") for number in range(count)}
 
 
-def apply(hub: FakeHub, wanted: Deployment, **more: Any) -> Outcome:
+def apply(hub: FakeHub, wanted: Deployment, **more: Any) -> Outcome[Progress]:
     return replace(hub, wanted, patience=more.pop("patience", Clock().patience()), **more)
+
+
+def kept(hub: FakeHub, state: Path) -> list[Deployment]:
+    """What the snapshots hold, newest first."""
+    return [snapshot.deployment for snapshot in snapshots(hub.host, "scorer", state)]
 
 
 def foreign(name: str, priority: int, condition: str = "tags.site = 'lab'", **more: Any) -> Configuration:
@@ -38,7 +47,7 @@ def test_a_new_deployment_reaches_the_devices_that_its_condition_matches() -> No
     outcome = apply(hub, deployment(1))
     assert images(hub, 3) == {"acme.azurecr.io/scorer:1"}
     assert hub.running("elsewhere") == {}
-    assert outcome.finished and outcome.changed
+    assert outcome.finished and outcome.applied
     assert outcome.progress is not None and (outcome.progress.due, outcome.progress.healthy) == (3, 3)
 
 
@@ -46,7 +55,7 @@ def test_the_same_content_again_writes_nothing() -> None:
     hub = fleet(2)
     apply(hub, deployment(1))
     hub.writes.clear()
-    assert not apply(hub, deployment(1)).changed
+    assert not apply(hub, deployment(1)).applied
     assert hub.writes == []
 
 
@@ -233,7 +242,7 @@ def test_a_lost_answer_is_looked_after(change: str) -> None:
     apply(hub, deployment(1))
     hub.lose = [change]
     steps: list[str] = []
-    assert apply(hub, deployment(2), observer=Observer(step=steps.append)).changed
+    assert apply(hub, deployment(2), observer=Observer(step=steps.append)).applied
     assert [step.split()[0] for step in steps] == ["created", "deleted", "changed"]
     assert hub.lose == []
     assert [(found.id, found.priority) for found in hub.configurations()] == [(deployment(2).id, 10)]
@@ -362,25 +371,22 @@ def test_ctrl_c_says_what_was_done() -> None:
         apply(hub, deployment(2), patience=clock.patience())
 
 
-def test_the_former_state_is_kept_before_the_first_change() -> None:
+def test_the_former_state_is_kept_before_the_first_change(tmp_path: Path) -> None:
     hub = fleet(1)
-    kept: list[Deployment] = []
-    observer = Observer(snapshot=kept.append)
-    apply(hub, deployment(1), observer=observer)
-    assert kept == []
-    apply(hub, deployment(1, priority=12), observer=observer)
-    assert kept == [deployment(1)]
-    apply(hub, deployment(1, priority=12), observer=observer)
-    assert kept == [deployment(1)]
-    apply(hub, deployment(2), observer=observer)
-    assert kept == [deployment(1), deployment(1, priority=12)]
-
-    def full(deployment: Deployment) -> None:
-        raise InputError("the disk is full", fix="make room")
+    apply(hub, deployment(1), state=tmp_path)
+    assert kept(hub, tmp_path) == []
+    apply(hub, deployment(1, priority=12), state=tmp_path)
+    assert kept(hub, tmp_path) == [deployment(1)]
+    apply(hub, deployment(1, priority=12), state=tmp_path)
+    assert kept(hub, tmp_path) == [deployment(1)]
+    apply(hub, deployment(2), state=tmp_path)
+    assert kept(hub, tmp_path) == [deployment(1, priority=12), deployment(1)]
 
     hub.writes.clear()
-    with pytest.raises(InputError, match="full"):
-        apply(hub, deployment(3), observer=Observer(snapshot=full))
+    blocked = tmp_path / "a file where the folder belongs"
+    blocked.touch()
+    with pytest.raises(InputError, match="could not write the snapshot"):
+        apply(hub, deployment(3), state=blocked)
     assert hub.writes == []
 
 
@@ -420,7 +426,7 @@ def test_several_interrupted_replacements_do_not_make_priorities_creep_up() -> N
     assert [(found.id, found.priority) for found in hub.configurations()] == [(deployment(4).id, 10)]
 
 
-def test_a_priority_for_the_time_being_does_not_last_when_the_old_one_is_gone_already() -> None:
+def test_a_priority_for_the_time_being_does_not_last_when_the_old_one_is_gone_already(tmp_path: Path) -> None:
     hub = fleet(1)
     apply(hub, deployment(1))
     hub.update_configuration = lambda configuration: (_ for _ in ()).throw(Killed())  # type: ignore[method-assign]
@@ -429,14 +435,13 @@ def test_a_priority_for_the_time_being_does_not_last_when_the_old_one_is_gone_al
     del hub.update_configuration
     assert [(found.id, found.priority) for found in hub.configurations()] == [(deployment(2).id, 11)]
 
-    kept: list[Deployment] = []
     known = current(hub, "scorer")
     assert known == deployment(2)
-    apply(hub, known, observer=Observer(snapshot=kept.append))
+    apply(hub, known, state=tmp_path)
 
     (only,) = hub.configurations()
     assert (only.id, only.priority, only.labels) == (deployment(2).id, 10, {NAME_LABEL: "scorer"})
-    assert kept == []
+    assert kept(hub, tmp_path) == []
 
 
 def test_a_priority_that_was_asked_for_lasts() -> None:
@@ -514,3 +519,36 @@ def test_killed_at_every_request_and_run_again_no_device_is_ever_without_the_mod
         while walk(last, taken=taken):
             last += 1
         assert last > 10
+
+
+def test_a_proposal_is_carried_out_once_it_is_permitted(tmp_path: Path) -> None:
+    hub = fleet(2)
+    asked: list[Proposal] = []
+    observer: Observer[Proposal, Progress] = Observer(permit=asked.append)
+    proposal = propose(hub, deployment(1))
+    patience = Clock().patience()
+    outcome = carry_out(hub, proposal, state=tmp_path, patience=patience, observer=observer)
+    assert asked == [proposal]
+    assert outcome.applied and outcome.finished and outcome.progress is not None
+    again = carry_out(hub, propose(hub, deployment(1)), state=tmp_path, patience=patience, observer=observer)
+    assert asked == [proposal]
+    assert not again.applied
+
+
+def test_a_proposal_that_is_not_permitted_changes_nothing(tmp_path: Path) -> None:
+    def refuse(proposal: Proposal) -> None:
+        raise Interrupted("stopped", fix="run it again")
+
+    hub = fleet(2)
+    with pytest.raises(Interrupted, match="stopped"):
+        carry_out(hub, propose(hub, deployment(1)), state=tmp_path, observer=Observer(permit=refuse))
+    assert hub.writes == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_patience_the_old_one_stays_below(tmp_path: Path) -> None:
+    hub = fleet(2)
+    apply(hub, deployment(1))
+    outcome = carry_out(hub, propose(hub, deployment(2)), state=tmp_path)
+    assert outcome.applied and not outcome.finished and outcome.progress is None
+    assert len(hub.configurations()) == 2

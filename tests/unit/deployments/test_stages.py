@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from unit.deployments.deployments import Clock, deployment, fleet
 
-from manifestgen.deployments.counts import matching
+from manifestgen.deployments.counts import Progress, matching
 from manifestgen.deployments.deployment import LONGEST_CONDITION
-from manifestgen.deployments.replace import Goal, Observer, replace
+from manifestgen.deployments.proposal import Proposal
+from manifestgen.deployments.replace import Goal, replace
 from manifestgen.deployments.stages import bucket, parse, prepare, share_of
 from manifestgen.errors import FoundError, InputError
+from manifestgen.target import Observer
 
 LAB = "tags.site = 'lab'"
 
@@ -123,14 +125,18 @@ def test_devices_are_tagged_once_and_the_stages_follow(monkeypatch: pytest.Monke
     replace(hub, deployment(1), patience=Clock().patience())
     steps: list[str] = []
     asked, goal = parse("20%,60%"), Goal(tag_devices=True)
-    replace(hub, deployment(2), stages=asked, goal=goal, patience=Clock().patience(), observer=Observer(steps.append))
+    replace(
+        hub, deployment(2), stages=asked, goal=goal, patience=Clock().patience(), observer=Observer(step=steps.append)
+    )
     tagged = [device for device in map(hub.device, matching(hub, LAB)) if "manifestgen" in device.tags]
     assert {device.tags["manifestgen"]["bucket"] for device in tagged} == {
         bucket(device.id) for device in hub.devices() if bucket(device.id) < 60 and device.id != "elsewhere"
     }
     assert steps[0].startswith("tagged ")
     steps.clear()
-    replace(hub, deployment(3), stages=asked, goal=goal, patience=Clock().patience(), observer=Observer(steps.append))
+    replace(
+        hub, deployment(3), stages=asked, goal=goal, patience=Clock().patience(), observer=Observer(step=steps.append)
+    )
     assert not any(step.startswith("tagged") for step in steps)
     assert {hub.running(f"edge-{number:02}")["scorer"] for number in range(30)} == {"acme.azurecr.io/scorer:3"}
 
@@ -164,7 +170,9 @@ def test_an_interrupted_stage_goes_on_with_the_devices_it_had() -> None:
         hub.connect(device, connected=True)
         hub._obey(hub._find(device))
     conditions: list[str] = []
-    observer = Observer(progress=lambda title, progress: conditions.append(progress.condition))
+    observer: Observer[Proposal, Progress] = Observer(
+        progress=lambda title, progress: conditions.append(progress.condition)
+    )
     replace(hub, deployment(2), stages=parse("20%"), patience=Clock().patience(), observer=observer)
     assert conditions[0] == begun.condition
     assert conditions[-1] == LAB
@@ -174,7 +182,7 @@ def test_the_pause_is_kept_and_failures_in_it_abort() -> None:
     hub = fleet(10)
     replace(hub, deployment(1), patience=Clock().patience())
     clock = Clock()
-    replace(hub, deployment(2), stages=parse("10%,50%"), patience=clock.patience(pause=120.0))
+    replace(hub, deployment(2), stages=parse("10%,50%"), goal=Goal(pause=120.0), patience=clock.patience())
     assert 240 <= clock.now < 250
 
     clock = Clock()
@@ -191,8 +199,8 @@ def test_the_pause_is_kept_and_failures_in_it_abort() -> None:
             hub,
             deployment(3),
             stages=parse("10%"),
-            patience=clock.patience(pause=600.0),
-            goal=Goal(abort_if_failing=0.02),
+            patience=clock.patience(),
+            goal=Goal(abort_if_failing=0.02, pause=600.0),
         )
     assert "10 of 10 devices are back" in caught.value.what
     assert {hub.running(f"edge-{number:02}")["scorer"] for number in range(10)} == {"acme.azurecr.io/scorer:2"}

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace as changed
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.hub import FakeHub
 
 from manifestgen.cloud import Hub
-from manifestgen.device.apply import Outcome, Patience, apply, carry_out, read_state, wait
+from manifestgen.device.apply import apply, carry_out, propose, read_state, status, wait
 from manifestgen.device.plan import Plan, plan
 from manifestgen.device.rollout import Rollout, State
+from manifestgen.device.snapshots import snapshots
 from manifestgen.errors import (
     CloudError,
     FoundError,
@@ -21,6 +24,7 @@ from manifestgen.errors import (
     UnconfirmedError,
 )
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.target import Observer, Outcome, Patience
 
 DEVICE = "edge-01"
 QUICK = Patience(timeout=60, grace=5, first=1, longest=1)
@@ -67,12 +71,10 @@ def planned(hub: Hub, *names: str) -> Plan:
 
 
 def waited(hub: Hub, patience: Patience = QUICK) -> tuple[Rollout, list[Rollout], Clock]:
-    clock, seen = Clock(), []
-    rollout = wait(hub, DEVICE, patience, seen.append, clock=clock, sleep=clock.sleep)
+    clock = Clock()
+    seen: list[Rollout] = []
+    rollout = wait(hub, DEVICE, changed(patience, clock=clock, sleep=clock.sleep), seen.append)
     return rollout, seen, clock
-
-
-def permit(_: Plan) -> None: ...
 
 
 def test_a_plan_is_sent_once_and_then_there_is_nothing_to_change() -> None:
@@ -160,7 +162,7 @@ def test_a_failure_that_the_agent_tries_again_gets_its_grace() -> None:
     hub.report(DEVICE, "$edgeAgent", {"lastDesiredVersion": version, "lastDesiredStatus": trouble})
     clock = Clock()
     with pytest.raises(FoundError, match="cannot reach the registry"):
-        wait(hub, DEVICE, QUICK, clock=clock, sleep=clock.sleep)
+        wait(hub, DEVICE, changed(QUICK, clock=clock, sleep=clock.sleep))
     assert QUICK.grace <= clock.now < QUICK.timeout
 
 
@@ -170,7 +172,7 @@ def test_an_offline_device_is_waited_for_until_time_is_up_and_the_reason_is_said
     hub.connect(DEVICE, connected=False)
     clock = Clock()
     with pytest.raises(FoundError, match="not running after 60 s: the device is offline") as caught:
-        wait(hub, DEVICE, QUICK, clock=clock, sleep=clock.sleep)
+        wait(hub, DEVICE, changed(QUICK, clock=clock, sleep=clock.sleep))
     assert "--timeout" in caught.value.fix
 
 
@@ -179,7 +181,7 @@ def test_pauses_between_reads_grow_to_spare_the_hub() -> None:
     apply(planned(hub, "scorer"), hub)
     clock = Clock()
     with pytest.raises(FoundError):
-        wait(hub, DEVICE, Patience(timeout=100, first=0.5, longest=10), clock=clock, sleep=clock.sleep)
+        wait(hub, DEVICE, Patience(timeout=100, first=0.5, longest=10, clock=clock, sleep=clock.sleep))
     assert clock.pauses[0] == 0.5
     assert max(clock.pauses) == 10
     assert clock.pauses[:8] == sorted(clock.pauses[:8])
@@ -190,8 +192,8 @@ def test_modules_that_the_manifest_does_not_name_are_not_removed_without_prune()
     apply(planned(hub, "a", "b"), hub)
     wiping = planned(hub, "b", "c")
     with pytest.raises(InputError, match="would remove 'a'"):
-        carry_out(wiping, hub, permit=permit, snapshot=permit)
-    assert carry_out(wiping, hub, permit=permit, snapshot=permit, prune=True) == Outcome(applied=True, rollout=None)
+        carry_out(hub, wiping, state=None)
+    assert carry_out(hub, wiping, state=None, prune=True) == Outcome(applied=True, finished=True)
     assert {"b", "c"} <= set(hub.modules(DEVICE))
     assert "a" not in hub.modules(DEVICE)
 
@@ -202,46 +204,45 @@ def test_whoever_is_asked_can_stop_it() -> None:
 
     hub = FakeHub(DEVICE)
     with pytest.raises(Interrupted):
-        carry_out(planned(hub, "scorer"), hub, permit=refuse, snapshot=permit)
+        carry_out(hub, planned(hub, "scorer"), state=None, observer=Observer(permit=refuse))
     assert hub.applied == []
 
 
-def test_nobody_is_asked_when_there_is_nothing_to_change() -> None:
+def test_nobody_is_asked_when_there_is_nothing_to_change(tmp_path: Path) -> None:
     hub = FakeHub(DEVICE, obedient=True)
     apply(planned(hub, "scorer"), hub)
     asked: list[Any] = []
-    outcome = carry_out(
-        planned(hub, "scorer"), hub, permit=asked.append, snapshot=asked.append, patience=Patience(first=0.001)
-    )
+    observer: Observer[Any, Any] = Observer(permit=asked.append)
+    outcome = carry_out(hub, planned(hub, "scorer"), state=tmp_path, patience=Patience(first=0.001), observer=observer)
     assert not outcome.applied
     assert asked == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_interrupted_while_waiting_says_that_the_modules_are_set() -> None:
-    def interrupt(rollout: Rollout) -> None:
+    def interrupt(title: str, rollout: Rollout) -> None:
         raise KeyboardInterrupt
 
     hub = FakeHub(DEVICE)
     with pytest.raises(Interrupted, match="are set, whether they run was not waited for"):
-        carry_out(planned(hub, "scorer"), hub, permit=permit, snapshot=permit, patience=QUICK, report=interrupt)
+        carry_out(hub, planned(hub, "scorer"), state=None, patience=QUICK, observer=Observer(progress=interrupt))
 
 
-def test_what_the_device_had_is_kept_before_it_is_changed() -> None:
+def test_what_the_device_had_is_kept_before_it_is_changed(tmp_path: Path) -> None:
     hub = FakeHub(DEVICE)
     apply(planned(hub, "a"), hub)
-    kept: list[Plan] = []
-    carry_out(planned(hub, "a", "b"), hub, permit=permit, snapshot=kept.append)
-    assert sorted(Manifest.of(kept[0].before).section("$edgeAgent").whole.value["modules"]) == ["a"]  # type: ignore[union-attr]
+    carry_out(hub, planned(hub, "a", "b"), state=tmp_path)
+    (kept,) = snapshots(hub.host, DEVICE, tmp_path)
+    assert kept.modules == ("a",)
 
 
-def test_a_snapshot_that_cannot_be_kept_keeps_the_device_as_it_is() -> None:
-    def full(plan: Plan) -> None:
-        raise InputError("the snapshot cannot be kept: no space left on device", fix="make room")
-
+def test_a_snapshot_that_cannot_be_kept_keeps_the_device_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "snapshots").write_text("a file where the folder belongs")
     hub = FakeHub(DEVICE)
-    with pytest.raises(InputError):
-        carry_out(planned(hub, "a"), hub, permit=permit, snapshot=full)
-    assert hub.applied == []
+    apply(planned(hub, "a"), hub)
+    with pytest.raises(InputError, match="could not write the snapshot"):
+        carry_out(hub, planned(hub, "a", "b"), state=tmp_path)
+    assert len(hub.applied) == 1
 
 
 class RefusingHub(FakeHub):
@@ -262,7 +263,7 @@ def test_rollback_on_failure_goes_back_and_reports_both() -> None:
     apply(planned(hub, "good"), hub)
     quick = Patience(timeout=5, first=0.001, longest=0.001)
     with pytest.raises(FoundError, match=r"refused it: 400 .*; it runs again what it had before"):
-        carry_out(planned(hub, "good", "bad"), hub, permit=permit, snapshot=permit, patience=quick, rollback=True)
+        carry_out(hub, planned(hub, "good", "bad"), state=None, patience=quick, rollback=True)
     agent = hub.module_twin(DEVICE, "$edgeAgent")
     assert agent is not None
     assert sorted(agent.desired["modules"]) == ["good"]
@@ -271,7 +272,7 @@ def test_rollback_on_failure_goes_back_and_reports_both() -> None:
 def test_rollback_on_failure_of_a_first_apply_says_that_there_is_nothing_to_go_back_to() -> None:
     hub = RefusingHub(DEVICE)
     with pytest.raises(FoundError, match="nothing to go back to"):
-        carry_out(planned(hub, "bad"), hub, permit=permit, snapshot=permit, patience=QUICK, rollback=True)
+        carry_out(hub, planned(hub, "bad"), state=None, patience=QUICK, rollback=True)
 
 
 @pytest.mark.parametrize(
@@ -294,7 +295,7 @@ def test_what_stops_the_way_back_does_not_hide_that_the_device_failed(
     apply(planned(hub, "good"), hub)
     quick = Patience(timeout=5, first=0.001, longest=0.001)
     with pytest.raises(error, match=f"refused it: 400 .*; going back to what it had {words}") as caught:
-        carry_out(planned(hub, "good", "bad"), hub, permit=permit, snapshot=permit, patience=quick, rollback=True)
+        carry_out(hub, planned(hub, "good", "bad"), state=None, patience=quick, rollback=True)
     assert caught.value.fix == "go back with 'manifestgen rollback --device edge-01'"
 
 
@@ -310,14 +311,14 @@ def test_modules_that_somebody_else_set_meanwhile_are_said_and_left_alone(when: 
     hub = Crowded(DEVICE)
     apply(planned(hub, "before"), hub)
 
-    def interfere(rollout: Rollout) -> None:
+    def interfere(title: str, rollout: Rollout) -> None:
         if len(hub.applied) == 2:
             hub.set_modules(DEVICE, manifest("theirs").content)
 
     quick = Patience(timeout=5, first=0.001, longest=0.001)
     mine = planned(hub, "before", "mine")
     with pytest.raises(ReplacedError, match="somebody else set other modules meanwhile"):
-        carry_out(mine, hub, permit=permit, snapshot=permit, patience=quick, rollback=rollback, report=interfere)
+        carry_out(hub, mine, state=None, patience=quick, rollback=rollback, observer=Observer(progress=interfere))
     agent = hub.module_twin(DEVICE, "$edgeAgent")
     assert agent is not None
     assert sorted(agent.desired["modules"]) == ["theirs"]
@@ -328,7 +329,7 @@ def test_without_rollback_a_failure_leaves_the_device_as_asked() -> None:
     hub = RefusingHub(DEVICE)
     apply(planned(hub, "good"), hub)
     with pytest.raises(FoundError):
-        carry_out(planned(hub, "good", "bad"), hub, permit=permit, snapshot=permit, patience=QUICK)
+        carry_out(hub, planned(hub, "good", "bad"), state=None, patience=QUICK)
     agent = hub.module_twin(DEVICE, "$edgeAgent")
     assert agent is not None
     assert "bad" in agent.desired["modules"]
@@ -346,5 +347,34 @@ def test_trouble_after_the_modules_were_set_says_that_they_are() -> None:
     with pytest.raises(
         CloudError, match="its modules are set; whether they run could not be read: the hub: 503"
     ) as caught:
-        carry_out(planned(hub, "scorer"), hub, permit=permit, snapshot=permit, patience=QUICK)
+        carry_out(hub, planned(hub, "scorer"), state=None, patience=QUICK)
     assert caught.value.fix == "try again later"
+
+
+def test_steps_say_what_was_sent_before_anything_is_waited_for() -> None:
+    hub = FakeHub(DEVICE, obedient=True)
+    said: list[str] = []
+    observer: Observer[Plan, Rollout] = Observer(
+        step=said.append, progress=lambda title, rollout: said.append(f"{title}: {rollout.state.value}")
+    )
+    quick = Patience(timeout=5, first=0.001, longest=0.001)
+    outcome = carry_out(hub, propose(hub, manifest("scorer"), DEVICE), state=None, patience=quick, observer=observer)
+    assert said == ["modules set", f"device {DEVICE!r}: healthy", f"device {DEVICE!r}: healthy"]
+    assert outcome.progress is not None and outcome.progress.state is State.HEALTHY
+
+
+def test_a_look_is_one_read_and_watching_goes_on_until_it_is_decided() -> None:
+    hub, seen = FakeHub(DEVICE), []
+    apply(planned(hub, "scorer"), hub)
+    clock = Clock()
+    assert status(hub, DEVICE, progress=lambda title, rollout: seen.append(rollout)).state is State.WAITING
+    assert seen == [] and clock.pauses == []
+    patience = changed(QUICK, clock=clock, sleep=clock.sleep)
+    found = status(hub, DEVICE, patience=patience, progress=lambda title, rollout: seen.append(rollout))
+    assert found.state is State.WAITING and seen[-1] == found
+    assert clock.now >= patience.timeout
+
+
+def test_the_status_of_an_unknown_device_is_that_it_is_unknown() -> None:
+    with pytest.raises(NotFoundError):
+        status(FakeHub(DEVICE), "nobody")

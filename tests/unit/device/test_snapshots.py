@@ -6,7 +6,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from manifestgen.device.snapshots import KEPT, latest_other, snapshots, take
+from manifestgen.device.snapshots import find, snapshots, take
+from manifestgen.state import KEPT
 
 HUB, DEVICE = "contoso.azure-devices.net", "edge-01"
 NOON = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
@@ -29,7 +30,7 @@ def test_a_clock_that_was_set_back_changes_no_order(tmp_path: Path) -> None:
         keep(tmp_path, number, NOON + timedelta(hours=hours))
     assert versions(tmp_path) == [4, 3, 2, 1, 0]
     assert snapshots(HUB, DEVICE, tmp_path)[2].taken == NOON + timedelta(hours=-5)
-    assert latest_other(HUB, DEVICE, tmp_path, content(4)).version == 3
+    assert find(HUB, DEVICE, tmp_path, None, content(4)).version == 3
 
 
 def test_a_clock_that_was_set_back_drops_the_oldest_all_the_same(tmp_path: Path) -> None:

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from fakes.image_builder import FakeImageBuilder
+from fakes.builder import FakeBuilder, FakeModels
+from fakes.distribution import FakeDistribution
+from fakes.hub import FakeHub
+from fakes.registry import FakeRegistry
+from fakes.vaults import FakeVaults
 
 from manifestgen.cloud import BuildState, Credential
 from manifestgen.errors import CloudError, FoundError
@@ -36,14 +40,24 @@ def project(tmp_path: Path, request: pytest.FixtureRequest) -> Project:
     return load(tmp_path)
 
 
+class Cloud:
+    """A registry of models and the builder that the project names."""
+
+    def __init__(self, project: Project) -> None:
+        self.models = FakeModels()
+        numbered = project.image is not None and project.image.builder == "container-image"
+        self.builder = FakeBuilder(self.models, numbered=numbered)
+
+
 class Killed(BaseException):
     """What a SIGKILL looks like from inside a test: nothing catches it."""
 
 
-class FakeRegistry:
-    """Tells digests."""
+class Digests(FakeRegistry):
+    """A registry that answers for every image."""
 
     def __init__(self, digest: Callable[[str], str | None]) -> None:
+        super().__init__()
         self._digest = digest
 
     def digest(self, image: str, credential: Credential | None) -> str | None:
@@ -51,21 +65,25 @@ class FakeRegistry:
 
 
 class FakeServices:
-    """Services of which an image needs two."""
+    """Services of which an image needs three."""
 
-    def __init__(self, builder: FakeImageBuilder, registry: FakeRegistry) -> None:
-        self.builder = builder
+    def __init__(self, cloud: Cloud, registry: FakeRegistry) -> None:
+        self.models = cloud.models
+        self.builder = cloud.builder
         self.registry = registry
+        self.hub = FakeHub()
+        self.vaults = FakeVaults()
+        self.distribution = FakeDistribution()
 
-    def credentials(self, hosts: Iterable[str]) -> Mapping[str, Credential]:
+    def credentials(self, hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Credential]:
         return {}
 
 
 class Run:
     """One run of `prepare`, with everything that it says."""
 
-    def __init__(self, builder: FakeImageBuilder, digests: dict[str, str | None] | None = None) -> None:
-        self.builder = builder
+    def __init__(self, cloud: Cloud, digests: dict[str, str | None] | None = None) -> None:
+        self.cloud = cloud
         self.digests = digests if digests is not None else {}
         self.steps: list[str] = []
         self.log = ""
@@ -83,7 +101,7 @@ class Run:
         clock: Callable[[], float] = lambda: float(next(time))  # noqa: E731
         return prepare(
             project,
-            FakeServices(self.builder, FakeRegistry(lambda image: self.digests.get(image, "sha256:00"))),
+            FakeServices(self.cloud, Digests(lambda image: self.digests.get(image, "sha256:00"))),
             report=Reporter(self.steps.append, state, log),
             clock=clock,
             sleep=lambda seconds: None,
@@ -92,9 +110,9 @@ class Run:
 
 
 def test_the_model_is_registered_and_its_image_built_and_remembered(project: Project) -> None:
-    builder = FakeImageBuilder()
-    prepared = Run(builder)(project)
-    (request,) = builder.started
+    cloud = Cloud(project)
+    prepared = Run(cloud)(project)
+    (request,) = cloud.builder.started
     assert (request.model.id, request.name, dict(request.model.tags)) == (
         "best_model:1",
         "anomaly",
@@ -109,94 +127,94 @@ def test_the_model_is_registered_and_its_image_built_and_remembered(project: Pro
 
 
 def test_unchanged_inputs_reuse_the_image_and_say_so(project: Project) -> None:
-    builder = FakeImageBuilder()
-    first = Run(builder)(project)
-    second = Run(builder)
+    cloud = Cloud(project)
+    first = Run(cloud)(project)
+    second = Run(cloud)
     assert second(project) == Prepared(first.lock, reused=True)
     assert second.steps == [f"image {first.lock.image} is up to date, reusing it"]
-    assert len(builder.started) == 1
+    assert len(cloud.builder.started) == 1
 
 
 @pytest.mark.parametrize("changed", ["model.pkl", "score.py", "myenv.yml", "manifestgen.yaml"])
 def test_a_changed_input_builds_again(project: Project, changed: str) -> None:
-    builder = FakeImageBuilder()
-    Run(builder)(project)
+    cloud = Cloud(project)
+    Run(cloud)(project)
     file = project.root / changed
     file.write_text(file.read_text().replace("anomaly", "other") + "\n")
-    Run(builder)(load(project.root))
-    assert len(builder.started) == 2
+    Run(cloud)(load(project.root))
+    assert len(cloud.builder.started) == 2
 
 
 def test_an_unchanged_model_is_not_registered_again(project: Project) -> None:
-    builder = FakeImageBuilder()
-    Run(builder)(project)
+    cloud = Cloud(project)
+    Run(cloud)(project)
     (project.root / "score.py").write_text("def init(): pass\ndef run(data): return 1\n")
-    run = Run(builder)
+    run = Run(cloud)
     run(project)
-    assert [model.id for model in builder.models()] == ["best_model:1"]
+    assert [model.id for model in cloud.models.list()] == ["best_model:1"]
     assert "model best_model:1 is registered already, reusing it" in run.steps
 
 
 def test_rebuild_gives_the_image_a_tag_that_devices_do_not_have(project: Project) -> None:
-    builder = FakeImageBuilder()
-    first = Run(builder)(project)
-    second = Run(builder)(project, rebuild=True)
-    assert len(builder.started) == 2
+    cloud = Cloud(project)
+    first = Run(cloud)(project)
+    second = Run(cloud)(project, rebuild=True)
+    assert len(cloud.builder.started) == 2
     assert second.lock.image != first.lock.image
 
 
 @pytest.mark.parametrize("state", [BuildState.QUEUED, BuildState.RUNNING])
 def test_a_killed_run_is_gone_on_with_and_nothing_is_made_twice(project: Project, state: BuildState) -> None:
-    builder = FakeImageBuilder()
-    killed = Run(builder)
+    cloud = Cloud(project)
+    killed = Run(cloud)
     killed.kill_at = state
     with pytest.raises(Killed):
         killed(project)
     assert not path_of(project).exists()
-    run = Run(builder)
+    run = Run(cloud)
     assert not run(project).reused
     assert "the image of these inputs is being built already, going on with it" in run.steps
-    assert len(builder.started) == 1
-    assert len(builder.models()) == 1
+    assert len(cloud.builder.started) == 1
+    assert len(cloud.models.list()) == 1
 
 
 def test_a_failed_build_shows_the_end_of_its_log_and_can_be_tried_again(project: Project) -> None:
-    builder = FakeImageBuilder()
-    builder.failures.append(("conda could not solve it", [f"line {number}" for number in range(30)]))
-    run = Run(builder)
+    cloud = Cloud(project)
+    cloud.builder.failures.append(("conda could not solve it", [f"line {number}" for number in range(30)]))
+    run = Run(cloud)
     with pytest.raises(FoundError, match="the image build failed: conda could not solve it") as caught:
         run(project)
     assert caught.value.exit_code == 1
     assert caught.value.detail[-1] == "line 29"
     assert len(caught.value.detail) == 20
     assert "line 0\n" in run.log
-    Run(builder)(project)
-    assert len(builder.started) == 2
+    Run(cloud)(project)
+    assert len(cloud.builder.started) == 2
 
 
 def test_time_up_says_how_to_go_on_and_going_on_works(project: Project) -> None:
-    builder = FakeImageBuilder()
+    cloud = Cloud(project)
     with pytest.raises(FoundError, match="not built after") as caught:
-        Run(builder)(project, patience=Patience(timeout=0))
+        Run(cloud)(project, patience=Patience(timeout=0))
     assert "run the same command again" in caught.value.fix
-    Run(builder)(project)
-    assert len(builder.started) == 1
+    Run(cloud)(project)
+    assert len(cloud.builder.started) == 1
 
 
 def test_an_image_that_its_registry_no_longer_has_is_built_again(project: Project) -> None:
-    builder = FakeImageBuilder()
-    first = Run(builder)(project)
-    run = Run(builder, {first.lock.image: None})
+    cloud = Cloud(project)
+    first = Run(cloud)(project)
+    run = Run(cloud, {first.lock.image: None})
     assert not run(project).reused
     assert f"image {first.lock.image} is no longer in its registry, building it again" in run.steps
 
 
 def test_a_rebuilt_image_may_be_another_and_what_the_lock_keeps_of_others_stays(project: Project) -> None:
-    builder = FakeImageBuilder()
-    built = Run(builder)(project).lock.image
+    cloud = Cloud(project)
+    built = Run(cloud)(project).lock.image
     other = LockedImage(digest="sha256:11")
     record(project, {built: LockedImage(digest="sha256:22"), "acme.azurecr.io/other:1": other}, "1.0")
-    run = Run(builder, {built: None})
+    run = Run(cloud, {built: None})
     assert run(project).lock.images == {"acme.azurecr.io/other:1": other}
 
 
@@ -204,9 +222,9 @@ def test_a_registry_that_cannot_be_asked_does_not_stop_anything(project: Project
     def refuse(image: str) -> str | None:
         raise CloudError("no route to host", fix="check the network")
 
-    builder = FakeImageBuilder()
+    cloud = Cloud(project)
     steps: list[str] = []
-    services = FakeServices(builder, FakeRegistry(refuse))
+    services = FakeServices(cloud, Digests(refuse))
     first = prepare(project, services, report=Reporter(steps.append), sleep=lambda seconds: None)
     assert first.lock.digest is None
     assert any("no route to host" in step for step in steps)
@@ -214,11 +232,11 @@ def test_a_registry_that_cannot_be_asked_does_not_stop_anything(project: Project
 
 
 def test_a_registered_model_is_used_as_it_is(project: Project) -> None:
-    builder = FakeImageBuilder()
-    Run(builder)(project)
+    cloud = Cloud(project)
+    Run(cloud)(project)
     file = project.root / "manifestgen.yaml"
     file.write_text(file.read_text().replace("path: model.pkl", "version: 1"))
-    prepared = Run(builder)(load(project.root))
+    prepared = Run(cloud)(load(project.root))
     assert prepared.lock.model is not None
     assert (prepared.lock.model.version, prepared.lock.model.sha256) == (1, None)
-    assert len(builder.models()) == 1
+    assert len(cloud.models.list()) == 1

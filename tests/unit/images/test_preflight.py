@@ -76,7 +76,7 @@ def one(registries: FakeDistribution, asked: Manifest, platform: str | None = No
     ],
 )
 def test_an_image_is_asked_for_as_the_runtime_would(
-    image: str, addresses: Mapping[str, str], user: str, registries: FakeDistribution
+    image: str, addresses: dict[str, Any], user: str, registries: FakeDistribution
 ) -> None:
     pull = one(registries, manifest(image, **addresses))
     assert registries.asked == [(image, user)]

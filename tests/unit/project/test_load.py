@@ -103,7 +103,13 @@ def test_a_whole_number_may_come_from_a_variable() -> None:
         ("credentials: admin", "credentials: vault", "16:16", "is 'vault'", "did you mean 'keyvault'"),
         ("credentials: admin", "sources: {a.io: admn}", "16:19", "registry.sources.a.io is 'admn'", "'admin'"),
         ("credentials: admin", "sources: {a.io: }", "16:19", "registry.sources.a.io is empty", "value"),
-        ("credentials: admin", "sources: {'https://a.io/': env}", "16:13", "'https://a.io/' is no host", "docker.io"),
+        (
+            "credentials: admin",
+            "sources: {'https://a.io/': env}",
+            "16:13",
+            "'https://a.io/' is not a registry host",
+            "docker.io",
+        ),
         ("credentials: admin", "sources: {a.io: file}", "15:1", "registry.file is missing", "file: PATH"),
         ("credentials: admin", "token: my_token", "16:10", "registry.token 'my_token' has a form", "5 to 50 letters"),
         ("credentials: admin", "days: 0", "16:9", "registry.days is 0", "at least 1"),
@@ -154,7 +160,7 @@ VAULT = "credentials: keyvault\n  keyvault: {vault: contoso-edge, name: acme-pwd
         ("acme-pwd", "https://v.vault.azure.net/secrets/x", "https:", "has a form", "name alone"),
         (
             "name: acme-pwd, username: robot", "username: robot, secrets: {a.io: {name: x, username: u}}",
-            "keyvault:", "has a user name and no secret", "name: SECRET",
+            "keyvault:", "has a user name but no secret", "name: SECRET",
         ),
         (", name: acme-pwd, username: robot", "", "keyvault:", "names no secret", "name: SECRET"),
         (", username: robot", "", "keyvault:", "registry.keyvault has no user name", "username_secret"),
@@ -168,7 +174,7 @@ VAULT = "credentials: keyvault\n  keyvault: {vault: contoso-edge, name: acme-pwd
         ),
         ("robot", "robot, secrets: {a.io: x}", "x}", "secrets.a.io is a text", "key: value"),
         ("robot", "robot, secrets: {a.io: {name: x}}", "a.io:", "secrets.a.io has no user name", "username_secret"),
-        ("robot", "robot, secrets: {a/b: {name: x, username: u}}", "a/b:", "'a/b' is no host", "docker.io"),
+        ("robot", "robot, secrets: {a/b: {name: x, username: u}}", "a/b:", "'a/b' is not a registry host", "docker.io"),
         (
             "robot}", "robot, secrets: {index.docker.io: {name: x, username: u}}}\n  sources: {docker.io: env}",
             "index.docker.io:", "names index.docker.io, whose source is env", "index.docker.io: keyvault",
@@ -253,13 +259,17 @@ def test_a_folder_or_a_file_is_loaded(tmp_path: Path) -> None:
     (tmp_path / "manifestgen.yaml").write_text("version: 1\n")
     (tmp_path / "other.yaml").write_text("\ufeffversion: 1\nhub: {host: a.b}\n", encoding="utf-8")
     assert load(tmp_path).path == tmp_path / "manifestgen.yaml"
-    assert load(tmp_path / "other.yaml").hub.host == "a.b"
+    hub = load(tmp_path / "other.yaml").hub
+    assert hub is not None
+    assert hub.host == "a.b"
 
 
 def test_the_process_environment_is_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_DEVICE", "edge-9")
     (tmp_path / "manifestgen.yaml").write_text("version: 1\ntarget: {device: '${env:A_DEVICE}'}\n")
-    assert load(tmp_path).target.device == "edge-9"
+    target = load(tmp_path).target
+    assert target is not None
+    assert target.device == "edge-9"
 
 
 @pytest.mark.parametrize("name", [".", "manifestgen.yaml", "nowhere/at/all"])

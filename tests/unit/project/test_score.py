@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from manifestgen.errors import InputError
-from manifestgen.project import load
+from manifestgen.project import Project, load
 from manifestgen.project.score import check_conda_file, check_entry_script, check_inputs
 
 GOOD_SCRIPT = "def init():\n    pass\n\n\ndef run(input_data):\n    return input_data\n"
 GOOD_CONDA = "name: x\ndependencies:\n  - python=3.11\n  - pip:\n      - azureml-defaults\n"
 
 
-def refusal(check: Any, path: Path) -> Any:
+def refusal(check: Any, path: Path | Project) -> Any:
     with pytest.raises(InputError) as caught:
         check(path)
     assert caught.value.fix

@@ -4,18 +4,19 @@ from pathlib import Path
 
 import pytest
 
+from manifestgen.credentials.logins import placeholders
 from manifestgen.errors import InputError
 from manifestgen.project import load
 from manifestgen.project.score import check_conda_file, check_entry_script
 from manifestgen.project.start import start
-from manifestgen.render import builtin_names, placeholder_logins, render_project
+from manifestgen.render import builtin_names, render_project
 
 
 @pytest.mark.parametrize("template", builtin_names())
 def test_a_new_project_renders_at_once(tmp_path: Path, template: str) -> None:
     files = start(tmp_path / "new", template)
     assert [path.name for path in files] == ["manifestgen.yaml", "score.py", "myenv.yml", ".gitignore"]
-    rendered = render_project(load(tmp_path / "new"), placeholder_logins)
+    rendered = render_project(load(tmp_path / "new"), placeholders())
     assert rendered.hosts == ()
     system = {module.name for module in rendered.manifest.modules() if module.system}
     assert system == (set() if template == "layered" else {"edgeAgent", "edgeHub"})
@@ -34,7 +35,9 @@ def test_it_becomes_one_that_builds_by_the_change_that_its_comment_names(tmp_pat
     path = tmp_path / "manifestgen.yaml"
     lines = path.read_text().splitlines()
     path.write_text("\n".join(x.replace("builder: none", "builder: package") for x in lines if "reference:" not in x))
-    assert load(tmp_path).image.builder == "package"
+    image = load(tmp_path).image
+    assert image is not None
+    assert image.builder == "package"
 
 
 def test_nothing_is_overwritten_and_nothing_written_then(tmp_path: Path) -> None:

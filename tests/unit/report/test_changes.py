@@ -14,7 +14,9 @@ def content(**modules: dict[str, Any]) -> dict[str, Any]:
 
 
 def planned(before: dict[str, Any], after: dict[str, Any]) -> Plan:
-    return Plan("hub.azure-devices.net", "edge-01", Manifest.of(after), diff(before, after), 3)
+    return Plan(
+        "hub.azure-devices.net", "edge-01", Manifest.of(after), diff(Manifest.of(before), Manifest.of(after)), 3
+    )
 
 
 BEFORE = content(

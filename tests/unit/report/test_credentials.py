@@ -3,9 +3,9 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta, timezone
 
-from manifestgen.credentials.kept import Kept
-from manifestgen.credentials.overview import Standing
 from manifestgen.credentials.rotation import DeviceOutcome, Left, Rotated
+from manifestgen.credentials.source import Standing
+from manifestgen.credentials.stored import StoredPassword
 from manifestgen.report.credentials import rotation_data, rotation_text, standings_data, standings_text
 from manifestgen.secret import Secret
 
@@ -38,7 +38,7 @@ def test_the_data_says_the_same() -> None:
 
 
 def rotated(*outcomes: DeviceOutcome, left: tuple[Left, ...] = ()) -> Rotated:
-    new = Kept("acme.azurecr.io", "puller", "password2", Secret("canary-of-a-report"), None, NOW)
+    new = StoredPassword("acme.azurecr.io", "puller", "password2", Secret("canary-of-a-report"), None, NOW)
     return Rotated("acme.azurecr.io", "puller", new, outcomes, left, None if left else "password1")
 
 
@@ -58,13 +58,13 @@ def test_a_rotation_that_goes_on_names_each_that_is_left_once() -> None:
     half = rotated(
         DeviceOutcome("edge-1", "rotated", changed=True),
         DeviceOutcome("edge-2", "offline", "it gets the new password when it connects", changed=True),
-        left=(Left("device 'edge-2'", "it has not taken it"), Left("device 'edge-3'", "it holds the former password")),
+        left=(Left("device 'edge-2'", "it has not taken it"), Left("device 'edge-3'", "it has the old password")),
     )
     assert rotation_text(half).splitlines() == [
         "token puller of acme.azurecr.io: 1 rotated, 1 offline",
         "  device 'edge-2': offline: it gets the new password when it connects",
-        "  device 'edge-3': it holds the former password",
-        "  both passwords work until these are done; then run the same command again",
+        "  device 'edge-3': it has the old password",
+        "  both passwords keep working; run the same command again when these are done",
     ]
     data = rotation_data(half)
     assert (data["finished"], data["dropped"], len(data["left"])) == (False, None, 2)

@@ -117,7 +117,7 @@ def test_a_damaged_line_in_the_middle_is_told_with_its_number(path: Path, line: 
 
 def test_two_runs_do_not_share_a_journal(path: Path) -> None:
     first = opened(path)
-    with pytest.raises(InputError, match="another run is at work on this journal"):
+    with pytest.raises(InputError, match="another run is using this journal"):
         opened(path)
     first.close()
     opened(path).close()

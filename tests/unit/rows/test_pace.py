@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 from fakes.bulk_hub import busy
@@ -28,8 +29,8 @@ def time() -> Time:
     return Time()
 
 
-def pace(time: Time, rate: float = 10.0, **more: float) -> Pace:
-    return Pace(rate, clock=time, wait=time.wait, jitter=lambda: 1.0, **more)  # type: ignore[arg-type]
+def pace(time: Time, rate: float = 10.0, **more: Any) -> Pace:
+    return Pace(rate, clock=time, wait=time.wait, jitter=lambda: 1.0, **more)
 
 
 def moments(pace: Pace, time: Time, count: int) -> list[float]:
@@ -66,11 +67,11 @@ def test_a_pause_is_for_those_too_who_wait_for_their_turn_already(time: Time) ->
     wait = time.wait
 
     def told_meanwhile(stop: threading.Event, seconds: float) -> bool:
-        paced._wait = wait  # type: ignore[assignment]
+        paced._wait = wait
         paced.busy(busy(retry_after=30))
         return wait(stop, seconds)
 
-    paced._wait = told_meanwhile  # type: ignore[assignment]
+    paced._wait = told_meanwhile
     paced.turn()
     assert time.now >= 130.0
 

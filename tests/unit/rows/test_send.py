@@ -17,9 +17,9 @@ from manifestgen.render import load_template
 from manifestgen.rows.account import account_of, outcomes
 from manifestgen.rows.journal import Journal, State, open_journal, sent_by
 from manifestgen.rows.pace import Pace
+from manifestgen.rows.render import Renderer
 from manifestgen.rows.rows import Rows, open_rows
-from manifestgen.rows.send import Earlier, Options, run, threads_for
-from manifestgen.rows.shape import Renderer
+from manifestgen.rows.send import Earlier, Options, send_all, threads_for
 
 ROWS = 60
 RUN = {"hub": "h", "template": "t", "values": "v", "rows": "r"}
@@ -55,6 +55,10 @@ def journal(tmp_path: Path) -> Iterator[Callable[[], Journal]]:
         one.close()
 
 
+def _nothing(device: str) -> None:
+    """What happens to a request that is left alone."""
+
+
 def quick(**more: Any) -> Pace:
     """No real pauses, whatever the hub asks for."""
     return Pace(1e6, wait=lambda stop, seconds: stop.wait(min(seconds, 0.001)), **more)
@@ -65,7 +69,7 @@ def renderer() -> Renderer:
 
 
 def go(rows: Rows, hub: FakeBulkHub, journal: Journal, pace: Pace | None = None, **options: Any) -> None:
-    run(rows, renderer(), hub, journal, pace or quick(), Options(threads=4, **options))
+    send_all(rows, renderer().render_all, hub, journal, pace or quick(), Options(threads=4, **options))
 
 
 def expected(rows: Rows) -> dict[str, bytes]:
@@ -247,7 +251,7 @@ def test_ctrl_c_ends_requests_under_way_and_the_next_run_goes_on(
 
     kept = journal()
     with pytest.raises(KeyboardInterrupt):
-        run(interrupted(), renderer(), hub, kept, quick(), Options(threads=4))
+        send_all(interrupted(), renderer().render_all, hub, kept, quick(), Options(threads=4))
     assert kept.count(State.INTENDED) == 0
     assert account_of(kept).applied == len(hub.taken) < 30
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("sender")]
@@ -272,8 +276,8 @@ def test_a_run_killed_at_any_moment_goes_on_without_sending_twice(
                 frozen = path.read_bytes()
                 raise DeniedError("killed", fix="")
 
-        hub.before = die if moment == "before sending" else lambda device: None
-        hub.lost = die if moment == "after sending" else lambda device: None
+        hub.before = die if moment == "before sending" else _nothing
+        hub.lost = die if moment == "after sending" else _nothing
         if moment == "before the outcome":
             settle = kept.settle
 
@@ -283,7 +287,7 @@ def test_a_run_killed_at_any_moment_goes_on_without_sending_twice(
 
             kept.settle = dying  # type: ignore[method-assign]
         with pytest.raises(DeniedError):
-            run(rows, renderer(), hub, kept, quick(), Options(threads=1))
+            send_all(rows, renderer().render_all, hub, kept, quick(), Options(threads=1))
         kept.settle = Journal.settle.__get__(kept)  # type: ignore[method-assign]
         journal().flush()
         path.write_bytes(frozen)

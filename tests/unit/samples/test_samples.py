@@ -12,10 +12,11 @@ import pytest
 import yaml
 
 from manifestgen.cli import run
+from manifestgen.credentials.logins import placeholders
 from manifestgen.manifest.dump import dump
 from manifestgen.project import load
 from manifestgen.project.score import check_inputs
-from manifestgen.render import builtin_names, context_of, placeholder_logins, render, render_project
+from manifestgen.render import builtin_names, context_of, render, render_project
 
 ROOT = Path(__file__).parents[3]
 SAMPLES = ROOT / "samples"
@@ -32,8 +33,8 @@ def test_there_are_the_samples_that_the_documentation_names() -> None:
 @pytest.mark.parametrize("name", projects)
 def test_a_sample_renders_as_it_did(name: str, golden: Callable[[Path, str], None]) -> None:
     project = load(SAMPLES / name)
-    image = None if project.image is not None and project.image.builder == "none" else IMAGE
-    rendered = render_project(project, placeholder_logins, image=image)
+    image = IMAGE if project.builds or project.image is None else None
+    rendered = render_project(project, placeholders(), image=image)
     golden(GOLDEN / f"sample-{name}.json", dump(rendered.manifest.content))
 
 

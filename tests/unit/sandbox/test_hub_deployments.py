@@ -347,7 +347,8 @@ def test_a_poll_of_many_devices_looks_only_at_those_that_changed(monkeypatch: py
 
 
 async def pages(hub: HubService, text: str, size: int) -> list[list[Any]]:
-    found, headers = [], {}
+    found: list[list[Any]] = []
+    headers: dict[str, Any] = {}
     while True:
         answer = await hub.call("POST", QUERY, {"query": text}, x_ms_max_item_count=str(size), **headers)
         assert answer.status == 200, answer
@@ -408,7 +409,7 @@ def test_a_query_says_what_kind_of_items_it_gives() -> None:
         ({"query": "SELECT * FROM devices"}, {"x_ms_continuation": "?"}),
     ],
 )
-def test_a_malformed_query_is_refused(body: Any, headers: dict[str, str]) -> None:
+def test_a_malformed_query_is_refused(body: Any, headers: dict[str, Any]) -> None:
     async def work(hub: HubService) -> None:
         assert (await hub.call("POST", QUERY, body, **headers)).status == 400
 

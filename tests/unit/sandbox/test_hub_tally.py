@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -62,8 +63,13 @@ def test_who_asks_while_all_are_counted_waits_for_the_same_walk(store: HubStore,
         return await asyncio.gather(*(tallies.count([LAB]) for _ in range(5)))
 
     walks = []
-    walk: Callable[..., object] = store.walk
-    store.walk = lambda *after: walks.append(after) or walk(*after)  # type: ignore[method-assign] # counts the walks
+    walk = store.walk
+
+    def counted(after: str = "") -> AsyncIterator[list[tuple[str, dict[str, Any]]]]:
+        walks.append(after)
+        return walk(after)
+
+    store.walk = counted  # type: ignore[method-assign] # counts the walks
     assert asyncio.run(run()) == [{LAB: 500}] * 5
     assert len(walks) == 1
 

@@ -1,0 +1,139 @@
+"""What the builders of Azure ML have in common. Imports no SDK."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from manifestgen.azure.aml_models import WorkspaceModels
+from manifestgen.cloud import Build, BuildRequest, BuildState, BuildStatus, ModelSource, Requirement
+from manifestgen.errors import InputError
+from manifestgen.project.score import check_inputs
+
+if TYPE_CHECKING:
+    from manifestgen.azure.aml import Workspace
+    from manifestgen.project import Project
+
+_LOG = logging.getLogger("manifestgen.azure.aml")
+
+_START_SECONDS = 600.0
+_STATES = {"NotStarted": BuildState.QUEUED, "Running": BuildState.RUNNING, "Succeeded": BuildState.SUCCEEDED}
+
+#: Starts a build: given the request, the SDK's model, and the names of entry script and conda file in the working
+#: directory.
+Start = Callable[[BuildRequest, Any, str, str], Build]
+
+
+class WorkspaceBuilder:
+    """Status, log and requirements of an Azure ML build; the subclasses start and find builds.
+
+    Args:
+        models: of the workspace that builds.
+    """
+
+    packages: Final[Mapping[str, str]] = {"azureml-core": "manifestgen[azureml]"}
+
+    def __init__(self, models: Callable[[], ModelSource]) -> None:
+        self._open_models = models
+
+    @cached_property
+    def _models(self) -> WorkspaceModels:
+        models = self._open_models()
+        if not isinstance(models, WorkspaceModels):
+            raise InputError("Azure ML builds only models of its own workspaces", fix="choose another image.builder")
+        return models
+
+    @property
+    def _workspace(self) -> Workspace:
+        return self._models.workspace
+
+    def requirements(self, project: Project) -> Sequence[Requirement]:
+        """See `Builder.requirements`."""
+
+        def inputs() -> str:
+            self.check_inputs(project)
+            return "fit to be sent"
+
+        def workspace() -> str:
+            return f"can be read, {len(self._open_models().list())} registered models"
+
+        return (
+            Requirement("entry script and conda file", inputs),
+            Requirement("workspace", workspace, login=True),
+        )
+
+    def check_inputs(self, project: Project) -> None:
+        """See `Builder.check_inputs`."""
+        check_inputs(project)
+
+    def status(self, build: Build) -> BuildStatus:
+        """See `Builder.status`."""
+        operation = self._workspace.get(f"/operations/{build.operation}") if build.operation else {}
+        image = self._workspace.get(f"/images/{build.image}") if build.image else {}
+        named = operation.get("state") or image.get("creationState")
+        state = state_of(named)
+        if state is BuildState.SUCCEEDED:
+            return BuildStatus(state, reference=image.get("imageLocation") or operation.get("resourceLocation") or "")
+        if state is BuildState.FAILED:
+            return BuildStatus(state, error=_reason(operation.get("error") or image.get("error")) or f"state {named}")
+        return BuildStatus(state)
+
+    def log(self, build: Build, offset: int = 0) -> str:
+        """See `Builder.log`."""
+        if build.image:
+            url = self._workspace.get(f"/images/{build.image}").get("imageBuildLogUri")
+        else:
+            url = self._workspace.get(f"/operations/{build.operation}").get("operationLog")
+        return self._workspace.read_log(str(url), build.image or build.operation, offset) if url else ""
+
+    def registry_id(self) -> str | None:
+        """See `Builder.registry_id`."""
+        return self._workspace.registry_id()
+
+    def _model_of(self, request: BuildRequest) -> Any:
+        return self._models.sdk_model(request.model.name, request.model.version)
+
+    def _send(self, request: BuildRequest, model: Any, start: Start) -> Build:
+        """Send what the image is made from, and start its build."""
+        from manifestgen.azure import aml_sdk
+
+        if request.entry_script is None or request.conda_file is None:
+            raise ValueError("Azure ML builds from an entry script and a conda file")
+        with tempfile.TemporaryDirectory(prefix="manifestgen-") as name:
+            # A folder of our own: the SDK takes the script from the working directory only, and uploads its path.
+            folder = Path(name)
+            script = _copied(request.entry_script, folder)
+            conda = _copied(request.conda_file, folder)
+            with self._workspace.calling(folder):
+                return aml_sdk.bounded(
+                    lambda: start(request, model, script, conda), _START_SECONDS, "starting the build"
+                )
+
+
+def _copied(file: Path, folder: Path) -> str:
+    try:
+        shutil.copyfile(file, folder / file.name)
+    except OSError as error:
+        raise InputError(
+            f"the file cannot be read: {error.strerror}", where=str(file), fix="check its name in the project file"
+        ) from error
+    return file.name
+
+
+def state_of(named: object) -> BuildState:
+    """The state that the service's word stands for."""
+    # Failed, TimedOut, Cancelled, and any other word: no image will come of it.
+    return _STATES.get(str(named), BuildState.FAILED)
+
+
+def _reason(error: object) -> str:
+    if not isinstance(error, dict):
+        return str(error or "")
+    details = error.get("details")
+    more = [str(item.get("message")) for item in details if isinstance(item, dict)] if isinstance(details, list) else []
+    return ": ".join(filter(None, (str(error.get("message") or ""), "; ".join(more)))).rstrip(".")

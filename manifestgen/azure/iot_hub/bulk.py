@@ -1,0 +1,71 @@
+"""`cloud.BulkHub`: one request a call, its body ready-made, nothing repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from manifestgen.azure.iot_hub.retry import Requests, is_throttled, is_transient, refusal_of
+from manifestgen.azure.iot_hub.wire import APPLY_CONTENT, GET_MODULE_TWIN, Call
+from manifestgen.errors import BusyError, CloudError, DeniedError, NotFoundError, UnconfirmedError
+
+_T = TypeVar("_T")
+
+# The day's messages are used up; it begins anew at midnight UTC, so that this is no device's fault.
+_QUOTA: Final = "IotHubQuotaExceeded"
+
+
+class BulkIotHub:
+    """An IoT hub for many devices. Made by `IotHub.bulk`.
+
+    Args:
+        host: of the hub.
+        requests: with a single attempt each.
+    """
+
+    def __init__(self, host: str, requests: Requests) -> None:
+        self._host = host
+        self._requests = requests
+
+    @property
+    def host(self) -> str:
+        """Its host name."""
+        return self._host
+
+    def set_modules(self, device_id: str, body: bytes) -> None:
+        """Replace the device's modules by the JSON in `body`."""
+        call = Call(APPLY_CONTENT, {"device": device_id}, body=body)
+        self._told(lambda: self._requests.write(f"device {device_id!r}", call))
+
+    def desired(self, device_id: str, module: str) -> Mapping[str, Any] | None:
+        """Desired properties of a module twin; None if the device has no such module."""
+        call = Call(GET_MODULE_TWIN, {"device": device_id, "module": module})
+        try:
+            twin = self._told(lambda: self._requests.read(f"module {module!r} of device {device_id!r}", call)).json
+        except NotFoundError as error:
+            refusal = refusal_of(error)
+            if refusal is not None and refusal.code == "ModuleNotFound":
+                return None
+            raise
+        desired = (twin.get("properties") or {}).get("desired") or {}
+        return {key: value for key, value in desired.items() if not key.startswith("$")}
+
+    def _told(self, ask: Callable[[], _T]) -> _T:
+        """What is asked for, with BusyError for what may be asked again later."""
+        try:
+            return ask()
+        except (UnconfirmedError, NotFoundError, DeniedError):
+            raise
+        except CloudError as error:
+            answer = refusal_of(error)
+            if answer is None:
+                raise BusyError(error.what, where=error.where, fix=error.fix) from error
+            if not is_transient(error.__cause__) and answer.code != _QUOTA:
+                raise
+            raise BusyError(
+                f"the hub answered {answer}",
+                where=error.where,
+                fix="try again later, or ask for less at once",
+                retry_after=answer.retry_after,
+                throttled=is_throttled(answer),
+            ) from error

@@ -1,0 +1,158 @@
+"""Automatic deployments, queries and tags of `cloud.Hub`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from manifestgen.azure.iot_hub.retry import Requests, refusal_of
+from manifestgen.azure.iot_hub.timestamp import read_time
+from manifestgen.azure.iot_hub.wire import (
+    DELETE_CONFIGURATION,
+    GET_CONFIGURATION,
+    LIST_CONFIGURATIONS,
+    PUT_CONFIGURATION,
+    QUERY,
+    TEST_QUERIES,
+    UPDATE_TWIN,
+    Call,
+)
+from manifestgen.cloud import Configuration
+from manifestgen.errors import CloudError, InputError
+
+_SCHEMA_VERSION: Final = "2.0"
+# More than a hub can have, of both kinds: it answers with those there are.
+_ALL: Final = 1000
+_PAGE: Final = 1000
+
+
+class Configurations:
+    """The part of a hub that keeps fleets in line."""
+
+    def __init__(self, host: str, requests: Requests) -> None:
+        self._host = host
+        self._requests = requests
+
+    def configurations(self) -> Sequence[Configuration]:
+        """All automatic deployments, by id."""
+        call = Call(LIST_CONFIGURATIONS, query={"top": str(_ALL)})
+        found = self._requests.read("the automatic deployments", call).json
+        return sorted(map(_configuration_of, found), key=lambda configuration: configuration.id)
+
+    def configuration(self, configuration_id: str) -> Configuration:
+        """One automatic deployment, with the results of its metrics."""
+        call = Call(GET_CONFIGURATION, _ids(configuration_id))
+        return _configuration_of(self._requests.read(_about(configuration_id), call).json)
+
+    def create_configuration(self, configuration: Configuration) -> None:
+        """Create an automatic deployment."""
+        self._put(configuration, {})
+
+    def update_configuration(self, configuration: Configuration) -> None:
+        """Change what may change of an automatic deployment, if nobody else did since it was read."""
+        self._put(configuration, {"If-Match": _quoted(configuration.etag)})
+
+    def _put(self, configuration: Configuration, headers: Mapping[str, str]) -> None:
+        about = _about(configuration.id)
+        body = {
+            "id": configuration.id,
+            "schemaVersion": _SCHEMA_VERSION,
+            "labels": dict(configuration.labels),
+            "content": {"modulesContent": configuration.content["modulesContent"]},
+            "targetCondition": configuration.condition,
+            "priority": configuration.priority,
+            "metrics": {"queries": dict(configuration.metrics)},
+        }
+        call = Call(PUT_CONFIGURATION, _ids(configuration.id), headers=headers, body=body)
+        try:
+            self._requests.write(about, call)
+        except CloudError as error:
+            raise _explained(error, f"{about} in {self._host}") from error.__cause__
+
+    def delete_configuration(self, configuration: Configuration) -> None:
+        """Delete an automatic deployment, if nobody changed it since it was read."""
+        headers = {"If-Match": _quoted(configuration.etag)}
+        call = Call(DELETE_CONFIGURATION, _ids(configuration.id), headers=headers)
+        self._requests.write(_about(configuration.id), call)
+
+    def test_queries(self, condition: str, metrics: Mapping[str, str]) -> Mapping[str, str]:
+        """What the hub has against a target condition and custom metrics."""
+        body: dict[str, Any] = {"targetCondition": condition}
+        if metrics:
+            body["customMetricQueries"] = dict(metrics)
+        # It changes nothing, although it is a POST.
+        answer = self._requests.read("the target condition", Call(TEST_QUERIES, body=body)).json
+        errors = {name: str(text) for name, text in (answer.get("customMetricQueryErrors") or {}).items() if text}
+        if answer.get("targetConditionError"):
+            errors[""] = str(answer["targetConditionError"])
+        return errors
+
+    def query(self, text: str) -> Iterator[Mapping[str, Any]]:
+        """The rows of a query."""
+        return self._rows(text, "a query", _PAGE)
+
+    def _rows(self, text: str, about: str, page: int) -> Iterator[Mapping[str, Any]]:
+        headers = {"x-ms-max-item-count": str(page)}
+        while True:
+            reply = self._requests.read(about, Call(QUERY, headers=headers, body={"query": text}))
+            yield from reply.json
+            token = reply.headers.get("x-ms-continuation")
+            if not token:
+                return
+            headers = {**headers, "x-ms-continuation": token}
+
+    def set_tags(self, device_id: str, tags: Mapping[str, Any]) -> None:
+        """Merge tags into those of a device."""
+        if not device_id or "/" in device_id:
+            raise InputError(f"{device_id!r} is not a device id", fix="give an id as the hub has it")
+        # Sending the same tags again changes nothing, so that a lost answer needs no reading.
+        self._requests.read(f"device {device_id!r}", tags_call(device_id, tags))
+
+
+def tags_call(device_id: str, tags: Mapping[str, Any]) -> Call:
+    """The request that merges tags into those of a device."""
+    return Call(UPDATE_TWIN, {"device": device_id}, headers={"If-Match": '"*"'}, body={"tags": dict(tags)})
+
+
+def _explained(error: CloudError, where: str) -> CloudError:
+    """Says what to do about a refusal that the general advice does not fit."""
+    refusal = refusal_of(error)
+    if refusal is None:
+        return error
+    if refusal.status == 413 or refusal.code == "ConfigurationCountLimitExceeded":
+        fix = "delete automatic deployments that are not needed any more: a hub has at most 100, a free one 10"
+    elif refusal.status == 409:
+        fix = "choose another name, or delete the one that is there"
+    else:
+        return error
+    return CloudError(error.what, where=where, fix=fix)
+
+
+def _about(configuration_id: str) -> str:
+    return f"deployment {configuration_id!r}"
+
+
+def _ids(configuration_id: str) -> Mapping[str, str]:
+    if not configuration_id or "/" in configuration_id:
+        raise InputError(f"{configuration_id!r} is not the id of a deployment", fix="give an id as the hub has it")
+    return {"configuration": configuration_id}
+
+
+def _quoted(etag: str) -> str:
+    return f'"{etag or "*"}"' if not etag.startswith(('"', "W/")) else etag
+
+
+def _configuration_of(data: Any) -> Configuration:
+    content = dict(data.get("content") or {})
+    return Configuration(
+        id=data["id"],
+        content={**content, "modulesContent": content.get("modulesContent") or {}},
+        condition=data.get("targetCondition") or "",
+        priority=data.get("priority") or 0,
+        labels=data.get("labels") or {},
+        metrics=(data.get("metrics") or {}).get("queries") or {},
+        etag=data.get("etag") or "",
+        created=read_time(data.get("createdTimeUtc")),
+        counts=(data.get("systemMetrics") or {}).get("results") or {},
+        results=(data.get("metrics") or {}).get("results") or {},
+    )

@@ -1,0 +1,237 @@
+"""`cloud.Hub`: devices, modules and direct methods, whatever sends the requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from manifestgen.azure.iot_hub.bulk import BulkIotHub
+from manifestgen.azure.iot_hub.configurations import Configurations, tags_call
+from manifestgen.azure.iot_hub.retry import refusal_of
+from manifestgen.azure.iot_hub.timestamp import read_time
+from manifestgen.azure.iot_hub.wire import (
+    APPLY_CONTENT,
+    GET_IDENTITY,
+    GET_MODULE_TWIN,
+    GET_MODULES,
+    GET_TWIN,
+    INVOKE_METHOD,
+    PUT_IDENTITY,
+    Call,
+)
+from manifestgen.cloud import Device, MethodResult, Twin
+from manifestgen.errors import CloudError, InputError, NotFoundError, UnconfirmedError
+from manifestgen.secret import Secret
+
+_PAGE: Final = 500
+_EDGE_DEVICES: Final = "SELECT * FROM devices WHERE capabilities.iotEdge = true"
+_NEVER_YEAR: Final = 1
+# An answer travels for a while after the device gave it.
+_METHOD_MARGIN: Final = 10.0
+_NOT_CONNECTED: Final = "404103"
+_TIMED_OUT: Final = "504101"
+
+
+class IotHub(Configurations):
+    """An IoT hub. Made by `connect`."""
+
+    @property
+    def host(self) -> str:
+        """The hub's identity: its classic host name, whichever of its names was given."""
+        return self._host
+
+    @property
+    def client(self) -> str:
+        """What sends the requests, with its version."""
+        return self._requests.client
+
+    def bulk(self) -> BulkIotHub:
+        """The same hub for a run over many devices."""
+        return BulkIotHub(self._host, self._requests.once())
+
+    def device(self, device_id: str) -> Device:
+        """One device identity with its tags. Raises NotFoundError."""
+        return _device_of(self._requests.read(_device(device_id), Call(GET_TWIN, _ids(device_id))).json)
+
+    def devices(self) -> Iterator[Device]:
+        """All edge device identities, as the hub's query gives them; its index may be some seconds behind."""
+        return map(_device_of, self._rows(_EDGE_DEVICES, "the devices", _PAGE))
+
+    def register_device(
+        self, device_id: str, *, parent: str | None = None, tags: Mapping[str, Any] | None = None
+    ) -> Device:
+        """Create an edge device identity; its keys are made by the hub."""
+        about, ids = _device(device_id), _ids(device_id)
+        body: dict[str, Any] = {
+            "deviceId": device_id,
+            "status": "enabled",
+            "authentication": {"type": "sas"},
+            "capabilities": {"iotEdge": True},
+        }
+        if parent is not None:
+            body["parentScopes"] = [self._scope(parent)]
+        self._requests.write(about, Call(PUT_IDENTITY, ids, body=body))
+        if tags:
+            self._requests.write(about, tags_call(device_id, tags))
+        return self.device(device_id)
+
+    def _scope(self, parent: str) -> str:
+        scope = self._identity(parent).get("deviceScope")
+        if not scope:
+            raise CloudError(
+                "it is not an IoT Edge device and cannot be a parent",
+                where=f"{_device(parent)} in {self._host}",
+                fix="name an edge device; 'manifestgen device list' shows them",
+            )
+        return str(scope)
+
+    def connection_string(self, device_id: str) -> Secret:
+        """What the runtime on the device connects with, from the device's primary key.
+
+        It names the hub's classic host: the name for back ends is of no use to a device.
+        """
+        login = self._identity(device_id).get("authentication") or {}
+        key = (login.get("symmetricKey") or {}).get("primaryKey")
+        if not key:
+            raise CloudError(
+                f"it has no symmetric key, but logs in by {login.get('type')!r}",
+                where=f"{_device(device_id)} in {self._host}",
+                fix="use the device's certificate on the device instead of a connection string",
+            )
+        Secret(key)
+        return Secret(f"HostName={self._host};DeviceId={device_id};SharedAccessKey={key}")
+
+    def _identity(self, device_id: str) -> Any:
+        return self._requests.read(_device(device_id), Call(GET_IDENTITY, _ids(device_id))).json
+
+    def modules(self, device_id: str) -> Sequence[str]:
+        """Ids of the device's modules."""
+        found = self._requests.read(_device(device_id), Call(GET_MODULES, _ids(device_id))).json
+        return [str(module["moduleId"]) for module in found]
+
+    def module_twin(self, device_id: str, module: str) -> Twin | None:
+        """A module's twin, or None if the device has no such module. Raises NotFoundError for an unknown device."""
+        call = Call(GET_MODULE_TWIN, {**_ids(device_id), "module": module})
+        try:
+            return _twin_of(self._requests.read(f"module {module!r} of {_device(device_id)}", call).json)
+        except NotFoundError as error:
+            refusal = refusal_of(error)
+            if refusal is not None and refusal.code == "ModuleNotFound":
+                return None
+            raise
+
+    def set_modules(self, device_id: str, content: Mapping[str, Any]) -> None:
+        """Replace the device's modules by `content`."""
+        about = _device(device_id)
+        call = Call(APPLY_CONTENT, _ids(device_id), body={"modulesContent": content["modulesContent"]})
+        try:
+            self._requests.write(about, call)
+        except CloudError as error:
+            # Of a device that is no edge device the hub says "BadRequest" and nothing more.
+            refusal = refusal_of(error)
+            if refusal is not None and refusal.status == 400 and not self._is_edge(device_id):
+                raise CloudError(
+                    "it is not an IoT Edge device, so that it cannot run modules",
+                    where=f"{about} in {self._host}",
+                    fix=f"register it as one: manifestgen device register {device_id}, under another id or after "
+                    "deleting this device",
+                ) from error
+            raise
+
+    def _is_edge(self, device_id: str) -> bool:
+        return bool((self._identity(device_id).get("capabilities") or {}).get("iotEdge"))
+
+    def invoke_method(
+        self,
+        device_id: str,
+        module: str,
+        name: str,
+        payload: Any = None,
+        *,
+        response_timeout: int = 30,
+        connect_timeout: int = 0,
+    ) -> MethodResult:
+        """Call a direct method of a module; see `cloud.Hub.invoke_method`."""
+        about = f"module {module!r} of {_device(device_id)}"
+        body = {
+            "methodName": name,
+            **({} if payload is None else {"payload": payload}),
+            "responseTimeoutInSeconds": response_timeout,
+            "connectTimeoutInSeconds": connect_timeout,
+        }
+        call = Call(
+            INVOKE_METHOD,
+            {**_ids(device_id), "module": module},
+            body=body,
+            timeout=response_timeout + connect_timeout + _METHOD_MARGIN,
+        )
+        try:
+            answer = self._requests.write(about, call).json
+        except CloudError as error:
+            refusal = refusal_of(error)
+            where = f"{about} in {self._host}"
+            if refusal is not None and _NOT_CONNECTED in (refusal.code, refusal.number):
+                raise CloudError(
+                    f"the device is not connected: the hub answered {refusal}",
+                    where=where,
+                    fix="check that the device is on, has a network and runs IoT Edge, and try again",
+                ) from error.__cause__
+            if refusal is not None and _TIMED_OUT in (refusal.code, refusal.number):
+                raise UnconfirmedError(
+                    f"method {name!r} gave no answer for {response_timeout} s: the hub answered {refusal}",
+                    where=where,
+                    fix="look whether it was done before you call it again, or give it more time",
+                ) from error.__cause__
+            raise
+        return MethodResult(int(answer["status"]), answer.get("payload"))
+
+
+def _device(device_id: str) -> str:
+    return f"device {device_id!r}"
+
+
+def _ids(device_id: str) -> dict[str, str]:
+    if not device_id or "/" in device_id:
+        raise InputError(f"{device_id!r} is not a device id", fix="give the id as 'manifestgen device list' shows it")
+    return {"device": device_id}
+
+
+def _device_of(twin: Mapping[str, Any]) -> Device:
+    # A device twin names its parents' scopes: ms-azure-iot-edge://PARENT-NUMBER.
+    scopes = twin.get("parentScopes") or []
+    parent = scopes[0].removeprefix("ms-azure-iot-edge://").rpartition("-")[0] if scopes else None
+    active = read_time(twin.get("lastActivityTime"))
+    return Device(
+        id=twin["deviceId"],
+        edge=bool((twin.get("capabilities") or {}).get("iotEdge")),
+        enabled=twin.get("status") == "enabled",
+        connected=twin.get("connectionState") == "Connected",
+        last_activity=active if active is not None and active.year > _NEVER_YEAR else None,
+        parent=parent,
+        tags=twin.get("tags") or {},
+    )
+
+
+def _twin_of(twin: Mapping[str, Any]) -> Twin:
+    properties = twin.get("properties") or {}
+    desired, reported = dict(properties.get("desired") or {}), dict(properties.get("reported") or {})
+    desired_metadata, reported_metadata = desired.pop("$metadata", {}), reported.pop("$metadata", {})
+    version = desired.pop("$version", 0)
+    reported.pop("$version", None)
+    configurations = twin.get("configurations") or {}
+    return Twin(
+        module=twin["moduleId"],
+        desired=desired,
+        desired_version=version,
+        reported=reported,
+        connected=twin.get("connectionState") == "Connected",
+        desired_at=_time(desired_metadata),
+        reported_at={name: time for name in reported if (time := _time(reported_metadata.get(name))) is not None},
+        configurations={name: str(state.get("status", "")).lower() for name, state in configurations.items()},
+    )
+
+
+def _time(metadata: Any) -> datetime | None:
+    """When a property was last written, from its `$metadata`."""
+    return read_time(metadata.get("$lastUpdated")) if isinstance(metadata, dict) else None

@@ -1,0 +1,309 @@
+"""When a request to IoT Hub is sent again, and what is said when it is not.
+
+Reads are repeated after every transient failure. Writes are repeated only where the hub has certainly not acted: it
+throttled the request, or no connection came about. A write whose answer is lost raises `UnconfirmedError`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+from typing import Any, Final, NoReturn
+
+import tenacity
+from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NameResolutionError, NewConnectionError, ProxyError
+
+from manifestgen.azure.iot_hub.wire import (
+    NO_CONTENT,
+    Call,
+    LostError,
+    NoTokenError,
+    RefusedError,
+    Reply,
+    Wire,
+    WireError,
+)
+from manifestgen.errors import CloudError, DeniedError, NotFoundError, UnconfirmedError
+
+_TRANSIENT: Final = frozenset({408, 429, 500, 502, 503, 504})
+# 403 that is not about who asks: learn.microsoft.com/rest/api/iothub/common-error-codes
+_LIMITS: Final = frozenset(
+    {"DeviceModelMaxPropertiesExceeded", "IotHubQuotaExceeded", "DeviceMaximumQueueDepthExceeded"}
+    | {"MaximumModulesOnDeviceExceeded", "DeviceMaximumActiveFileUploadLimitExceeded"}
+)
+_MESSAGE: Final = re.compile(r"ErrorCode:(?P<code>[A-Za-z0-9]+);?(?P<words>.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to go on trying, in seconds.
+
+    Attributes:
+        total: from the first attempt to the last.
+        connect: the same while no connection comes about at all: a mistyped host stays mistyped.
+        first: the first pause at most; each next one may be twice as long, up to `longest`. Pauses are random below
+            that, so that many clients do not come back at once. A Retry-After of the hub is obeyed instead.
+    """
+
+    total: float = 120.0
+    connect: float = 5.0
+    first: float = 0.5
+    longest: float = 20.0
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A refusal in the service's own words.
+
+    Attributes:
+        code: the service's name for the error, such as `DeviceNotFound`; empty if it did not say.
+        number: its number in the body, such as `404103`; empty without one.
+    """
+
+    status: int
+    code: str
+    words: str
+    retry_after: float | None
+    number: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(part for part in (str(self.status), self.code, self.words) if part)
+
+
+def answer_of(error: RefusedError) -> Answer:
+    """What the service said."""
+    reply = error.reply
+    code = reply.headers.get("iothub-errorcode", "")
+    words = number = ""
+    data = _object(reply.text)
+    if data is not None:
+        # Three forms are in use: {"Message": "ErrorCode:X;…"}, {"message": …, "errorCode": 404001}, and, for direct
+        # methods, the second one as a text inside the first (Azure/azure-iot-cli-extension#54).
+        data = _object(data.get("Message")) or data
+        words = str(data.get("Message") or data.get("message") or "")
+        found = _MESSAGE.match(words)
+        if found is not None:
+            code, words = code or found["code"], found["words"]
+        number = str(data.get("errorCode") or "")
+    said = " ".join(words.split()).rstrip(".")
+    return Answer(reply.status, code or number, said, _seconds(reply.headers.get("Retry-After")), number)
+
+
+def _object(text: Any) -> dict[str, Any] | None:
+    """The JSON object in a text, or None."""
+    try:
+        data = json.loads(text)
+    except (TypeError, ValueError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def refusal_of(error: CloudError) -> Answer | None:
+    """The service's answer that an error was made from, or None if it gave none."""
+    cause = error.__cause__
+    return answer_of(cause) if isinstance(cause, RefusedError) else None
+
+
+def _seconds(header: str | None) -> float | None:
+    if header is None:
+        return None
+    if header.strip().isdecimal():
+        return float(header)
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+class Requests:
+    """Sends requests to one hub, again where that helps and does no harm.
+
+    Args:
+        wire: sends each of them once.
+        host: of the hub, for errors.
+        rights: what the caller's credential needs, for errors: the policy's rights or the role.
+        patience: how long to go on.
+    """
+
+    def __init__(self, wire: Wire, host: str, rights: str, patience: Patience) -> None:
+        self._wire = wire
+        self._host = host
+        self._rights = rights
+        self._patience = patience
+
+    @property
+    def client(self) -> str:
+        """What sends them, with its version."""
+        return self._wire.name
+
+    def once(self) -> Requests:
+        """The same with a single attempt each."""
+        patience = replace(self._patience, total=-1.0, connect=-1.0)
+        return Requests(self._wire, self._host, self._rights, patience)
+
+    def read(self, about: str, call: Call) -> Reply:
+        """The answer to a request that changes nothing, or may be repeated although it does."""
+        return self._send(about, call, is_transient, writes=False)
+
+    def write(self, about: str, call: Call) -> Reply:
+        """The answer to a request that changes something. Raises UnconfirmedError if the answer was lost."""
+        return self._send(about, call, _is_harmless, writes=True)
+
+    def _send(self, about: str, call: Call, again: Callable[[BaseException], bool], *, writes: bool) -> Reply:
+        patience = self._patience
+        pause = tenacity.wait_random_exponential(multiplier=patience.first, max=patience.longest)
+        attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(again),
+            wait=lambda state: _retry_after(_failure(state)) or pause(state),
+            stop=lambda state: self._is_over(state),
+            sleep=patience.sleep,
+            reraise=True,
+        )
+        started = time.monotonic()
+        try:
+            return attempts(self._attempt, call)
+        except WireError as error:
+            self._give_up(error, about, writes=writes, seconds=time.monotonic() - started)
+
+    def _attempt(self, call: Call) -> Reply:
+        reply = self._wire.send(call)
+        if call.operation.success != NO_CONTENT:
+            reply.json  # noqa: B018 - an answer that was cut off counts as lost
+        return reply
+
+    def _is_over(self, state: tenacity.RetryCallState) -> bool:
+        limit = self._patience.connect if _never_sent(_failure(state)) else self._patience.total
+        return (state.seconds_since_start or 0.0) + state.upcoming_sleep > limit
+
+    def _give_up(self, error: WireError, about: str, *, writes: bool, seconds: float) -> NoReturn:
+        where = f"{about} in {self._host}" if about else self._host
+        if isinstance(error, RefusedError):
+            answer = answer_of(error)
+            raise self._refused(answer, where, writes=writes, seconds=seconds) from error
+        if isinstance(error, NoTokenError):
+            raise DeniedError(
+                f"no token for the hub: {_first_line(error)}",
+                where=self._host,
+                fix="run 'az login', or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, "
+                "or IOTHUB_CONNECTION_STRING",
+            ) from error
+        if _never_sent(error):
+            raise CloudError(
+                f"the hub cannot be reached: {_root_words(error)}",
+                where=self._host,
+                fix="check the hub's host name (NAME.azure-devices.net), the network and the proxy settings",
+            ) from error
+        if writes:
+            raise _unconfirmed(_root_words(error), where) from error
+        raise CloudError(
+            f"the hub did not answer for {seconds:.0f} s: {_root_words(error)}",
+            where=where,
+            fix="check the network and try again",
+        ) from error
+
+    def _refused(self, answer: Answer, where: str, *, writes: bool, seconds: float) -> CloudError:
+        said = f"the hub answered {answer}"
+        if answer.status == 401 or (answer.status == 403 and answer.code not in _LIMITS):
+            return DeniedError(f"{said} (access denied)", where=self._host, fix=self._rights)
+        if answer.status == 404:
+            return NotFoundError(
+                said, where=where, fix="check the id and the hub; 'manifestgen device list' shows devices"
+            )
+        if is_throttled(answer):
+            asked = "" if answer.retry_after is None else f" and asks to wait {answer.retry_after:.0f} s"
+            return CloudError(
+                f"still throttled after {_duration(seconds)}: the hub answered {answer}{asked}",
+                where=where,
+                fix="try again later, ask for less at once, or add units to the hub",
+            )
+        if answer.status in _TRANSIENT:
+            if writes:
+                return _unconfirmed(said, where)
+            return CloudError(f"still failing after {_duration(seconds)}: {said}", where=where, fix="try again later")
+        if answer.status == 412:
+            return CloudError(said, where=where, fix="somebody else changed it meanwhile; look at it and try again")
+        return CloudError(said, where=where, fix="see what the hub says, and correct the request")
+
+
+def _unconfirmed(what: str, where: str) -> UnconfirmedError:
+    return UnconfirmedError(
+        f"the answer to a change was lost: {what}", where=where, fix="look whether it was made before you make it again"
+    )
+
+
+def _failure(state: tenacity.RetryCallState) -> BaseException | None:
+    return None if state.outcome is None else state.outcome.exception()
+
+
+def _retry_after(error: BaseException | None) -> float | None:
+    return answer_of(error).retry_after if isinstance(error, RefusedError) else None
+
+
+def is_throttled(answer: Answer) -> bool:
+    """Whether the hub says that it did nothing because of too many requests."""
+    throttling = "throttl" in answer.code.lower() or answer.retry_after is not None
+    return answer.status == 429 or (answer.status == 503 and throttling)
+
+
+def is_transient(error: BaseException | None) -> bool:
+    """Whether asking again may help."""
+    if isinstance(error, RefusedError):
+        return error.reply.status in _TRANSIENT
+    return isinstance(error, LostError)
+
+
+def _is_harmless(error: BaseException) -> bool:
+    if isinstance(error, RefusedError):
+        return is_throttled(answer_of(error))
+    return isinstance(error, LostError) and _never_sent(error)
+
+
+def _never_sent(error: BaseException | None) -> bool:
+    """Whether no connection came about.
+
+    A proxy error alone does not say so: urllib3 reports a connection through a proxy that is cut after the request was
+    sent as one, too.
+    """
+    reasons = list(_chain(error))
+    if any(isinstance(reason, NewConnectionError | NameResolutionError | ConnectTimeoutError) for reason in reasons):
+        return True
+    return any(isinstance(reason, OSError) and "Tunnel connection failed" in str(reason) for reason in reasons)
+
+
+def _chain(error: BaseException | None) -> list[BaseException]:
+    """The error and what it was made from, the outermost first."""
+    found: list[BaseException] = []
+    waiting: list[Any] = [error]
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, BaseException) and not any(current is seen for seen in found):
+            found.append(current)
+            waiting.extend([current.__cause__, current.__context__, getattr(current, "inner_exception", None)])
+            if isinstance(current, MaxRetryError):
+                waiting.append(current.reason)
+            if isinstance(current, ProxyError):
+                waiting.append(current.original_error)
+            waiting.extend(current.args)
+    return found
+
+
+def _root_words(error: BaseException) -> str:
+    """What the innermost error says, without the wrappers' repetition."""
+    for reason in reversed(_chain(error)):
+        words = _first_line(reason)
+        if words:
+            return words
+    return _first_line(error) or type(error).__name__
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

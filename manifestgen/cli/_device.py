@@ -1,0 +1,250 @@
+"""What the commands do with one device."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._target import patience_of
+from manifestgen.cli._watching import DeviceView
+from manifestgen.errors import InputError
+from manifestgen.services import open_hub, project_here
+
+if TYPE_CHECKING:
+    from manifestgen.device.plan import Plan
+    from manifestgen.device.rollout import Rollout
+    from manifestgen.device.saved_plan import SavedPlan
+    from manifestgen.target import Observer, Outcome
+
+
+@click.command(
+    "apply",
+    epilog=usage_of(
+        "manifestgen apply deployment.json --device edge-01",
+        "manifestgen apply deployment.json --device edge-01 --merge --yes --rollback-on-failure",
+        "manifestgen apply edge-01.plan",
+    )
+    + "\n\n\b\nOther targets have options of their own:\n"
+    "  manifestgen apply --deployment --help  an automatic deployment, to all devices that match a condition\n"
+    "  manifestgen apply --devices --help     a manifest for each of many devices, from a file of rows",
+)
+@click.argument("file", metavar="FILE|PLAN", type=click.Path(path_type=Path))
+@click.option("--device", "device_id", metavar="ID", help="The device; a saved plan names its own.")
+@click.option("--yes", is_flag=True, help="Do not ask. A saved plan never asks.")
+@click.option("--prune", is_flag=True, help="Remove the modules that FILE does not name.")
+@click.option("--merge", is_flag=True, help="Keep what FILE does not name: modules, twins, routes, credentials.")
+@click.option("--no-wait", is_flag=True, help="Do not wait until the device runs its modules.")
+@click.option("--timeout", type=FiniteRange(min=0), default=600, show_default=True, help="Seconds to wait.")
+@click.option("--rollback-on-failure", is_flag=True, help="Go back to what the device had if the rollout fails.")
+@click.option("--force", is_flag=True, help="Continue although 'check' finds errors.")
+@hub_option
+@common_options
+def apply(
+    file: Path,
+    device_id: str | None,
+    yes: bool,
+    prune: bool,
+    merge: bool,
+    no_wait: bool,
+    timeout: float,
+    rollback_on_failure: bool,
+    force: bool,
+    hub: str | None,
+    console: Console,
+) -> int:
+    """Set the modules of a device and wait until they run.
+
+    This replaces everything: modules on the device that FILE does not name would be removed,
+    which needs --prune; --merge keeps them. Shows what would change and asks before it does.
+    What the device had is kept: see 'manifestgen history' and 'manifestgen rollback'.
+    """
+    from manifestgen.cli._manifest import load_manifest
+    from manifestgen.device.apply import PATIENCE, carry_out, propose
+    from manifestgen.device.saved_plan import confirm, confirm_hub
+    from manifestgen.state import state_folder
+
+    if rollback_on_failure and no_wait:
+        fix = "drop one of the two: only waiting shows whether the rollout fails"
+        raise InputError("--rollback-on-failure and --no-wait exclude each other", fix=fix)
+    saved = _saved(file, device_id, merge=merge)
+    if saved is not None:
+        device_id, merge, yes = saved.device, saved.merge, True
+    elif device_id is None:
+        raise InputError(
+            "no target is named", where=str(file), fix="add --device ID, --deployment NAME or --devices FILE"
+        )
+    manifest = load_manifest(Path(saved.file) if saved else file, console, force=force)
+    service = open_hub(hub, project_here())
+    if saved is not None:
+        confirm_hub(saved, service.host, str(file))
+    plan = propose(service, manifest, device_id, merge=merge)
+    if saved is not None:
+        confirm(saved, plan, str(file))
+    show(plan, console)
+    outcome = carry_out(
+        service,
+        plan,
+        state=state_folder(),
+        prune=prune,
+        patience=None if no_wait else patience_of(PATIENCE, timeout),
+        rollback=rollback_on_failure,
+        observer=observer(console, yes=yes),
+    )
+    tell(plan, outcome, console)
+    return 0
+
+
+class DeviceTarget:
+    """One device, for the commands that look at it or go back."""
+
+    def __init__(self, device: str, hub: str | None, console: Console) -> None:
+        self._device = device
+        self._hub = open_hub(hub, project_here())
+        self._console = console
+
+    def status(self, *, watch: bool, timeout: float | None) -> int:
+        """Show what it should run and what it runs; the exit code is 1 unless it is healthy."""
+        from manifestgen.device.apply import PATIENCE, status
+        from manifestgen.device.rollout import State
+        from manifestgen.report import rollout as report
+
+        patience = patience_of(PATIENCE, timeout) if watch else None
+        found = status(self._hub, self._device, patience=patience, progress=DeviceView(self._console).show)
+        self._console.result(report.text(self._device, found))
+        self._console.document(report.data(self._device, found))
+        return 0 if found.state is State.HEALTHY else 1
+
+    def history(self) -> None:
+        """List its snapshots."""
+        from manifestgen.device.snapshots import snapshots
+        from manifestgen.state import state_folder
+
+        host, console = self._hub.host, self._console
+        found = list(enumerate(snapshots(host, self._device, state_folder()), start=1))
+        for number, snapshot in found:
+            taken = snapshot.taken.strftime("%Y-%m-%d %H:%M:%S UTC")
+            modules = ", ".join(snapshot.modules) or "no modules"
+            console.result(f"{number:>2}  {taken}  version {snapshot.version}  {modules}")
+        if not found:
+            console.progress(f"no snapshots of device {self._device!r} on {host}")
+        console.document(
+            {
+                "hub": host,
+                "device": self._device,
+                "snapshots": [
+                    {
+                        "number": number,
+                        "taken": snapshot.taken.isoformat(),
+                        "version": snapshot.version,
+                        "modules": list(snapshot.modules),
+                    }
+                    for number, snapshot in found
+                ],
+            }
+        )
+
+    def rollback(self, number: int | None, *, yes: bool, wait: bool, timeout: float | None) -> None:
+        """Set what it had at a snapshot."""
+        from manifestgen.credentials.rotation import renewed
+        from manifestgen.device.apply import PATIENCE, carry_out, read_state
+        from manifestgen.device.plan import plan as make_plan
+        from manifestgen.device.snapshots import find
+        from manifestgen.manifest.manifest import Manifest
+        from manifestgen.state import state_folder
+
+        found = read_state(self._hub, self._device)
+        snapshot = find(self._hub.host, self._device, state_folder(), number, found.content)
+        content, notes = renewed(snapshot.content, state_folder())
+        for note in notes:
+            self._console.progress(note)
+        plan = make_plan(Manifest.of(content), found)
+        show(plan, self._console)
+        outcome = carry_out(
+            self._hub,
+            plan,
+            state=state_folder(),
+            prune=True,
+            patience=patience_of(PATIENCE, timeout) if wait else None,
+            observer=observer(self._console, yes=yes),
+        )
+        tell(plan, outcome, self._console)
+
+
+def _saved(file: Path, device_id: str | None, *, merge: bool) -> SavedPlan | None:
+    """The saved plan in a file; None if it is a manifest, or whatever `load_manifest` will say that it is."""
+    from manifestgen.device.saved_plan import MARK, read
+
+    if is_stream(file):
+        return None
+    try:
+        text = file.read_bytes()
+    except OSError:
+        return None
+    if MARK.encode() not in text:
+        return None
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return None
+    saved = read(data, str(file))
+    if saved is not None and device_id not in (None, saved.device):
+        what = f"the plan is for device {saved.device!r}, not {device_id!r}"
+        raise InputError(what, where=str(file), fix="drop --device, or make a plan for the other device")
+    if saved is not None and merge and not saved.merge:
+        fix = "drop --merge, or make the plan again with it"
+        raise InputError("the plan was made without --merge", where=str(file), fix=fix)
+    return saved
+
+
+def is_stream(file: Path) -> bool:
+    """Whether a file is a pipe, such as the shell's `<(…)`, or a device: it can be read only once."""
+    return os.path.exists(file) and not os.path.isfile(file) and not os.path.isdir(file)  # noqa: PTH110, PTH112, PTH113
+
+
+def show(plan: Plan, console: Console) -> None:
+    """The plan's warnings, and in text form the plan."""
+    from manifestgen.report import changes
+
+    for warning in plan.warnings:
+        console.warn(warning)
+    for kept in plan.kept:
+        console.result(f"  = {kept} (only on the device, kept)")
+    console.result(changes.text(plan))
+
+
+def observer(console: Console, *, yes: bool) -> Observer[Plan, Rollout]:
+    """Asks whether to set the modules, and shows how the rollout goes."""
+    from manifestgen.target import Observer
+
+    def permit(plan: Plan) -> None:
+        device = f"device {plan.device!r}"
+        question, unchanged = f"set the modules of {device}?", f"the modules of {device} were not changed"
+        console.ask(question, yes=yes, unchanged=unchanged)
+
+    return Observer(permit=permit, progress=DeviceView(console).show)
+
+
+def tell(plan: Plan, outcome: Outcome[Rollout], console: Console, **more: str) -> None:
+    """What came of the plan; `more` goes into the JSON document too."""
+    from manifestgen.report import changes
+    from manifestgen.report import rollout as report
+
+    rollout = outcome.progress
+    if rollout is not None:
+        console.result(report.text(plan.device, rollout))
+    elif outcome.applied:
+        console.result(f"set the modules of device {plan.device!r}; did not wait until they run")
+    console.document(
+        {
+            **more,
+            "plan": changes.data(plan),
+            "applied": outcome.applied,
+            "rollout": report.data(plan.device, rollout) if rollout else None,
+        }
+    )

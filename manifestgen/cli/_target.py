@@ -1,0 +1,133 @@
+"""Which target a command is about. This is the one place that picks it."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from manifestgen.cli._console import Console, common_options, hub_option
+from manifestgen.errors import InputError
+
+if TYPE_CHECKING:
+    from manifestgen.target import Patience
+
+
+class Target(Protocol):
+    """A device or an automatic deployment, for the commands that look at it or go back."""
+
+    def status(self, *, watch: bool, timeout: float | None) -> int:
+        """Show what should run and what runs; returns the exit code."""
+        ...
+
+    def history(self) -> None:
+        """List its snapshots."""
+        ...
+
+    def rollback(self, number: int | None, *, yes: bool, wait: bool, timeout: float | None) -> None:
+        """Go back to a snapshot."""
+        ...
+
+
+def target_of(device: str | None, deployment: str | None, hub: str | None, console: Console) -> Target:
+    """The target that the options name.
+
+    Raises:
+        InputError: they name none, or two.
+    """
+    if (device is None) == (deployment is None):
+        raise InputError("name either a device or a deployment", fix="add --device ID or --deployment NAME")
+    if device is not None:
+        from manifestgen.cli._device import DeviceTarget
+
+        return DeviceTarget(device, hub, console)
+    from manifestgen.cli._deployment import DeploymentTarget
+
+    assert deployment is not None  # noqa: S101 - one of the two is there
+    return DeploymentTarget(deployment, hub, console)
+
+
+def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--device` and `--deployment`, for `with_target`."""
+    decorated = click.option("--deployment", metavar="NAME", help="The automatic deployment.")(function)
+    return click.option("--device", metavar="ID", help="The device.")(decorated)
+
+
+def with_target(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--hub` and the common options, and pass it the `target` that its `target_options` name."""
+
+    @functools.wraps(function)
+    def command(
+        *args: Any, device: str | None, deployment: str | None, hub: str | None, console: Console, **kwargs: Any
+    ) -> Any:
+        return function(*args, target=target_of(device, deployment, hub, console), **kwargs)
+
+    return hub_option(common_options(command))
+
+
+class ByTarget(click.Command):
+    """A command that is another one for each kind of target, each with options and a help of its own.
+
+    Args:
+        default: for a device.
+        others: by the option that names the target, such as `--deployment`.
+    """
+
+    def __init__(self, default: click.Command, others: dict[str, click.Command]) -> None:
+        super().__init__(
+            default.name, callback=default.callback, params=default.params, help=default.help, epilog=default.epilog
+        )
+        self.default = default
+        self.others = others
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """The context of the command that the arguments choose."""
+        given = list(itertools.takewhile(lambda argument: argument != "--", args))
+        named = [option for option in self.others if any(_is(argument, option) for argument in given)]
+        if {"-h", "--help"} & set(given):
+            # '--deployment --help' asks for help; it does not name a deployment '--help'.
+            return self._chosen(named).make_context(info_name, ["--help"], parent, **extra)
+        if len(named) > 1:
+            raise InputError(f"{named[0]} and {named[1]} exclude each other", fix="drop one of the two")
+        chosen = self._chosen(named)
+        for argument in given:
+            self._refuse_foreign(argument.partition("=")[0], chosen, named)
+        return chosen.make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was chosen."""
+        return ctx.command.invoke(ctx)
+
+    def _chosen(self, named: Sequence[str]) -> click.Command:
+        return self.others[named[0]] if named else self.default
+
+    def _refuse_foreign(self, argument: str, chosen: click.Command, named: Sequence[str]) -> None:
+        """Say where an option belongs that the chosen command does not have."""
+        if not argument.startswith("--") or _has(chosen, argument):
+            return
+        if named and _has(self.default, argument):
+            option = named[0]
+            raise InputError(f"{option} and {argument} exclude each other", fix=f"drop {argument}, or {option}")
+        for option, other in self.others.items():
+            if _has(other, argument):
+                usage = next(f"{option} {each.metavar}" for each in other.params if option in each.opts)
+                raise InputError(f"{argument} needs {option}", fix=f"add {usage}, or drop {argument}")
+
+
+def _is(argument: str, option: str) -> bool:
+    return argument == option or argument.startswith(f"{option}=")
+
+
+def _has(command: click.Command, option: str) -> bool:
+    return any(option in (*parameter.opts, *parameter.secondary_opts) for parameter in command.params)
+
+
+def patience_of(usual: Patience, timeout: float | None) -> Patience:
+    """The usual patience with a target, but for `--timeout` if it was given."""
+    return usual if timeout is None else replace(usual, timeout=timeout)

@@ -1,0 +1,118 @@
+"""How the logins of a project's registries stand: the one answer for `doctor`, `credentials show` and the warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from manifestgen.credentials import stored
+from manifestgen.credentials.azure_registry import is_azure, with_registry
+from manifestgen.credentials.expiry import is_near, until, warning
+from manifestgen.credentials.logins import wanted_of
+from manifestgen.credentials.source import Inputs, Source, Standing, Wanted
+from manifestgen.credentials.sources import SOURCES
+from manifestgen.credentials.sources.token import RENEWAL
+from manifestgen.errors import InputError
+from manifestgen.manifest.credentials import RegistryCredential
+
+_BOTH: Final[tuple[stored.Which, ...]] = ("next", "current")
+
+#: Where there is no project to say it.
+WARN_DAYS: Final = 14
+
+
+def standings(hosts: Mapping[str, frozenset[str]], inputs: Inputs, *, azure: bool = True) -> Iterator[Standing]:
+    """How the login for each registry host stands that needs or has one.
+
+    Args:
+        hosts: those that a manifest names, see `logins.hosts_of`.
+        inputs: what may be looked at.
+        azure: whether Azure can be asked; what needs that is `skipped` otherwise.
+    """
+    wanted = list(wanted_of(hosts, inputs.settings))
+    sources = {one.host: SOURCES[inputs.settings.registry.source_of(one.host)] for one in wanted}
+    unassigned = _unassigned(wanted, sources, inputs)
+    for one in wanted:
+        source = sources[one.host]
+        try:
+            if source.name in unassigned:
+                raise unassigned[source.name]
+            standing = _standing(one, source, inputs, azure=azure)
+        except InputError as error:
+            standing = Standing(one.host, source.name, problem=error.message, fix=error.fix, mistake=error)
+        if standing is not None:
+            yield standing
+
+
+def _standing(one: Wanted, source: Source, inputs: Inputs, *, azure: bool) -> Standing | None:
+    if source.azure and not azure:
+        return Standing(one.host, source.name, skipped=True) if one.required else None
+    standing = source.standing(one, inputs)
+    # A user name from anywhere may be a token's: then the registry knows how long its password lasts.
+    if standing is not None and azure and is_azure(one.host) and standing.admin is None:
+        return with_registry(standing, inputs)
+    return standing
+
+
+def _unassigned(wanted: Iterable[Wanted], sources: Mapping[str, Source], inputs: Inputs) -> dict[str, InputError]:
+    """By source, why the project does not say which login is for which host."""
+    required: dict[str, list[str]] = {}
+    for one in wanted:
+        if one.required:
+            required.setdefault(sources[one.host].name, []).append(one.host)
+    problems: dict[str, InputError] = {}
+    for name, hosts in required.items():
+        try:
+            SOURCES[name].assign(hosts, inputs.settings)
+        except InputError as error:
+            problems[name] = error
+    return problems
+
+
+def describe(standing: Standing, now: datetime) -> str:
+    """What is known of a login, in a line; never a password."""
+    facts = [f"source {standing.source}", f"user {standing.username}" if standing.username else "no user"]
+    if standing.found != "nowhere":
+        facts.append(f"password in {_place(standing)}")
+    if standing.expiry is not None:
+        facts.append(until(standing.expiry, now))
+    if standing.admin is not None:
+        facts.append(f"admin user {'on' if standing.admin else 'off'}")
+    return ", ".join(facts)
+
+
+def _place(standing: Standing) -> str:
+    places = {source.found: source.place for source in SOURCES.values()}
+    return places.get(standing.found, standing.found)
+
+
+def warnings(
+    credentials: Iterable[RegistryCredential], root: Path, now: datetime, warn_days: int = WARN_DAYS
+) -> Iterator[str]:
+    """Sentences about those of a manifest's registry credentials that expire soon, or have been replaced.
+
+    Looks only at what is stored on this machine; Azure is not asked.
+
+    Args:
+        credentials: of the manifest.
+        root: the user's state folder.
+        now: the time.
+        warn_days: expiries further away than this are fine.
+    """
+    for one in credentials:
+        try:
+            known = [stored.read(root, one.address, one.username, which) for which in _BOTH]
+        except InputError:
+            continue  # reported by those who need the password
+        passwords = [each for each in known if each is not None and each.password is not None]
+        same = next((each for each in passwords if each.password == one.password), None)
+        if same is not None:
+            if same.expiry is not None and is_near(same.expiry, now, warn_days):
+                yield warning(f"the password of token {one.username}", one.address, same.expiry, RENEWAL, now)
+        elif passwords and not one.password.reveal().startswith("${"):
+            yield (
+                f"the password of token {one.username} for {one.address} is not the one that was last made on this "
+                "machine, and may have been deleted; render the manifest again"
+            )

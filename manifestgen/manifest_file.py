@@ -1,0 +1,96 @@
+"""A manifest from a file, with the placeholders of its registry credentials filled in."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from manifestgen.credentials.placeholders import fill_placeholders
+from manifestgen.errors import InputError
+from manifestgen.manifest.document import Document, read
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.project import Project
+from manifestgen.secret import Secret
+from manifestgen.services import ProjectServices, project_beside
+
+
+@dataclass(frozen=True)
+class ManifestFile:
+    """A manifest that was read.
+
+    Attributes:
+        file: where it came from.
+        document: placeholders filled in.
+        noticed: credentials that were found to expire soon while filling them in, a sentence each.
+    """
+
+    file: Path
+    document: Document
+    noticed: tuple[str, ...] = ()
+
+    def warnings(self) -> tuple[str, ...]:
+        """Registry credentials in it that expire soon, a sentence each; nothing is asked for this."""
+        return tuple(dict.fromkeys((*self.noticed, *_known_expiries(self.file, self.document.manifest))))
+
+
+def read_manifest_file(data: bytes, file: Path, environ: Mapping[str, str] | None = None) -> ManifestFile:
+    """Read a manifest, and fill in its placeholders `${ACR_USERNAME_…}` and `${ACR_PASSWORD_…}`.
+
+    Their values come from the environment, else from the credential sources of the project beside the file, else from
+    those of the project in the working directory.
+
+    Args:
+        data: the file's content.
+        file: where it came from, for messages and to find the project; `-` for stdin.
+        environ: the environment variables; None for those of this process.
+
+    Raises:
+        InputError: a placeholder has no value.
+        CloudError: a credential source could not be reached.
+    """
+    environ = os.environ if environ is None else environ
+    noticed: list[str] = []
+    name = "stdin" if str(file) == "-" else str(file)
+    document = fill_placeholders(
+        read(data, name), environ, functools.partial(_from_project, file, environ, noticed.append)
+    )
+    return ManifestFile(file, document, tuple(noticed))
+
+
+def expiry_warnings(manifest: Manifest, project: Project | None) -> Iterator[str]:
+    """Passwords of tokens in a manifest that expire soon, as far as this machine knows them; nothing is asked."""
+    from manifestgen.credentials.standing import WARN_DAYS, warnings
+    from manifestgen.state import state_folder
+
+    days = project.registry_settings.registry.warn_days if project is not None else WARN_DAYS
+    yield from warnings(manifest.credentials().values(), state_folder(), datetime.now(timezone.utc), days)
+
+
+def _known_expiries(file: Path, manifest: Manifest | None) -> Iterator[str]:
+    if manifest is None or not manifest.credential_entries():
+        return
+    try:
+        project = project_beside(file)
+    except InputError:
+        project = None  # an error where the project is needed
+    yield from expiry_warnings(manifest, project)
+
+
+def _from_project(
+    file: Path, environ: Mapping[str, str], notice: Callable[[str], None], manifest: Manifest, hosts: Sequence[str]
+) -> Mapping[str, tuple[str, Secret]]:
+    """User name and password for registry hosts, from the sources that a project names."""
+    project = project_beside(file)
+    if project is None:
+        return {}
+    from manifestgen.manifest.registries import image_hosts, repositories
+
+    named, pulled = image_hosts(manifest), repositories(manifest)
+    asked = {named.get(host.lower(), host): pulled.get(host.lower(), frozenset()) for host in hosts}
+    known = ProjectServices(project, report=notice, environ=environ).logins.find(asked, beside=named.values())
+    logins = {host.lower(): (login.username, login.password) for host, login in known.items()}
+    return {host: logins[host.lower()] for host in hosts if host.lower() in logins}

@@ -1,0 +1,169 @@
+"""A project's manifest, rendered into a file: which secrets go into it, digests, the check, and who may read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from manifestgen import __version__
+from manifestgen.credentials.logins import inline as real_logins
+from manifestgen.credentials.logins import placeholders
+from manifestgen.errors import InputError
+from manifestgen.files import OWNER_ONLY, PUBLIC, git_would_commit, is_special, is_stdout, write_atomic
+from manifestgen.gate import require_no_errors
+from manifestgen.manifest.document import Document, of_manifest
+from manifestgen.manifest.dump import dump
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.project import Project
+from manifestgen.project.lock import LockedImage, record
+from manifestgen.render import Logins, Rendered, render_project
+
+if TYPE_CHECKING:
+    from manifestgen.check import Finding
+    from manifestgen.cloud import Services
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a manifest is rendered.
+
+    Attributes:
+        out: file to write, `-` for stdout; None for the project's `manifest.output`, else `deployment.json` beside the
+            project file.
+        secrets: registry credentials, or placeholders for them; None for credentials in a file and placeholders on
+            stdout.
+        image: reference of an image to use instead of the project's.
+        values: override those of the project file.
+        pin: replace tags by digests; None for the project's `manifest.pin`.
+        force: write it although `check` finds errors, but for those that IoT Hub rejects.
+    """
+
+    out: str | None = None
+    secrets: Literal["inline", "placeholder"] | None = None
+    image: str | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+    pin: bool | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class RenderedFile:
+    """A manifest that was rendered.
+
+    Attributes:
+        text: what was written, or is to be shown.
+        path: of the file; None for stdout, to which nothing was written.
+        registries: hosts that it has a credential for.
+        secret: whether it holds registry credentials, or the content of a file.
+    """
+
+    manifest: Manifest
+    text: str = field(repr=False)
+    path: Path | None
+    registries: tuple[str, ...]
+    secret: bool
+
+
+@dataclass(frozen=True)
+class Observer:
+    """Callbacks: findings of the check, and warnings."""
+
+    findings: Callable[[Document, Sequence[Finding]], None] = lambda document, findings: None
+    warn: Callable[[str], None] = lambda text: None
+
+
+def render_file(
+    project: Project,
+    services: Services,
+    options: Options | None = None,
+    observer: Observer | None = None,
+) -> RenderedFile:
+    """Render the manifest of a project, check it, and write it unless it is for stdout.
+
+    The file is readable by its owner only if it holds secrets. With digests, the lock file gets them.
+
+    Args:
+        project: what to render.
+        services: of the project; asked for credentials and digests if the manifest needs them.
+        options: how.
+        observer: callbacks.
+
+    Raises:
+        ManifestgenError: it cannot be rendered, has errors, would show a secret on stdout, or cannot be written.
+    """
+    options, observer = options or Options(), observer or Observer()
+    job = _Job(project, services, options)
+    rendered = job.render(inline=job.inline)
+    if rendered.secret and not job.inline:
+        raise InputError(
+            "the manifest would show the content of a file that manifest.values reads with ${file:…}",
+            where=str(project.path),
+            fix="add --secrets inline if it may be shown there",
+        )
+    manifest, locked = _pinned(job, rendered, observer) if job.pins else (rendered.manifest, {})
+    ignored = project.check.ignore if project.check is not None else ()
+    document = of_manifest(manifest, "the rendered manifest")
+    require_no_errors(document, ignore=ignored, force=options.force, report=observer.findings)
+    if locked:
+        record(project, locked, __version__)
+    text = dump(manifest.content)
+    secret = job.inline and (rendered.secret or bool(rendered.hosts))
+    if job.target is not None:
+        _write(job.target, text, observer, secret=secret)
+    return RenderedFile(manifest, text, job.target, rendered.hosts, secret)
+
+
+@dataclass(frozen=True)
+class _Job:
+    project: Project
+    services: Services
+    options: Options
+
+    @property
+    def target(self) -> Path | None:
+        """The file to write; None for stdout."""
+        section, out = self.project.manifest, self.options.out
+        configured = section.output if section is not None else None
+        target = Path(out) if out is not None else configured or self.project.path.parent / "deployment.json"
+        return None if out == "-" or is_stdout(target) else target
+
+    @property
+    def inline(self) -> bool:
+        """Whether the manifest gets real credentials: by default if it is not shown."""
+        if self.options.secrets is not None:
+            return self.options.secrets == "inline"
+        return self.target is not None and not is_special(self.target)
+
+    @property
+    def pins(self) -> bool:
+        if self.options.pin is not None:
+            return self.options.pin
+        return self.project.manifest is not None and self.project.manifest.pin
+
+    def render(self, *, inline: bool) -> Rendered:
+        settings = self.project.registry_settings
+        logins: Logins = real_logins(settings, self.services.credentials) if inline else placeholders(settings)
+        return render_project(self.project, logins, values=self.options.values, image=self.options.image)
+
+
+def _pinned(job: _Job, rendered: Rendered, observer: Observer) -> tuple[Manifest, dict[str, LockedImage]]:
+    """The manifest with digests, and what its tags name; the registries need the real credentials for it."""
+    from manifestgen.images.pin import pin
+    from manifestgen.images.preflight import digests, insist, locked_images, preflight
+
+    real = rendered if job.inline else job.render(inline=True)
+    pulls = preflight(real.manifest, job.services.distribution)
+    insist(pulls)
+    for pull in pulls:
+        if pull.remote is None:
+            observer.warn(f"{pull.image} keeps its tag: {pull.words}")
+    return pin(rendered.manifest, digests(pulls)), locked_images(pulls)
+
+
+def _write(target: Path, text: str, observer: Observer, *, secret: bool) -> None:
+    write_atomic(target, text, OWNER_ONLY if secret else PUBLIC)
+    if secret and not is_special(target) and git_would_commit(target):
+        advice = "add it to .gitignore, or use --secrets placeholder"
+        observer.warn(f"{target} holds secrets and git does not ignore it; {advice}")

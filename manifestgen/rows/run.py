@@ -1,0 +1,305 @@
+"""A run over many devices: what it would do and cost, carrying it out, and what became of each row."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from manifestgen.cloud import BulkHub
+from manifestgen.errors import CloudError, Interrupted
+from manifestgen.manifest.dump import compact
+from manifestgen.rows import report_file
+from manifestgen.rows.account import Account, RowOutcome, account_of, outcomes
+from manifestgen.rows.journal import Journal, State, open_journal, sent_by
+from manifestgen.rows.pace import Pace
+from manifestgen.rows.render import Ready, Refused, Renderer
+from manifestgen.rows.rows import Row, Rows
+from manifestgen.rows.send import Earlier, Options, send_all, threads_for
+from manifestgen.rows.source import Source
+from manifestgen.rows.workers import Workers, processes_for
+from manifestgen.target import Observer, Outcome
+
+# So many rows are rendered to estimate what the run will cost.
+_SAMPLE: Final = 200
+# So many bad rows are listed; the report file has them all.
+_LISTED: Final = 20
+_TICK: Final = 0.2
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run goes.
+
+    Attributes:
+        devices: the file with the rows.
+        rate: requests a second.
+        journal: where the run records what it did; None for beside the rows.
+        since: the journal of an earlier run, whose devices are not sent the same again.
+        report: where what became of each row is written, `.json` or `.csv`.
+        give_up_after: seconds without an answer of the hub.
+        ignored: columns that the template does not use.
+    """
+
+    devices: Path
+    rate: float = 40.0
+    journal: Path | None = None
+    since: Path | None = None
+    report: Path | None = None
+    give_up_after: float = 1800.0
+    ignored: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """What a run would do.
+
+    Attributes:
+        count: of rows.
+        done: rows that were done before, by the journal.
+        doubled: rows that name a device which another row names too.
+        messages: of 4 KB, as the hub charges them, about; from the first rows.
+        rate: requests a second.
+    """
+
+    hub: str
+    count: int
+    done: int
+    doubled: int
+    messages: int
+    rate: float
+
+    @property
+    def left(self) -> int:
+        """Rows that are not done yet."""
+        return self.count - self.done
+
+    @property
+    def seconds(self) -> float:
+        """How long it takes at its rate."""
+        return self.left / self.rate
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        settled: rows that are done, refused or failed.
+        count: of rows.
+        waiting: seconds until the hub may be asked again.
+    """
+
+    settled: int
+    count: int
+    waiting: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of the rows.
+
+    Attributes:
+        bad: the first rows that were refused or failed.
+        messages: of 4 KB that the hub would charge; only of a dry run.
+    """
+
+    account: Account
+    bad: tuple[RowOutcome, ...] = ()
+    messages: int = 0
+
+    @property
+    def more(self) -> int:
+        """How many rows were refused or failed besides `bad`."""
+        return self.account.refused + self.account.failed - len(self.bad)
+
+    @property
+    def good(self) -> bool:
+        """Whether no row was refused or failed, and none is left."""
+        return self.account.applied + self.account.unchanged == self.account.rows
+
+
+def identity_of(source: Source, settings: Settings, rows: Rows, host: str) -> dict[str, str]:
+    """What makes a run the same run: the hub, and hashes of template, values and rows."""
+    values = compact({"base": source.base, "ignored": sorted(settings.ignored)})
+    return {
+        "hub": host,
+        "template": source.hash,
+        "values": hashlib.sha256(values.encode("utf-8", "surrogatepass")).hexdigest(),
+        "rows": rows.survey.sha256,
+    }
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run whose journal is open; made by `open_run`."""
+
+    source: Source
+    settings: Settings
+    rows: Rows
+    renderer: Renderer
+    journal: Journal
+
+    @property
+    def done(self) -> int:
+        """Rows that need nothing more."""
+        return self.journal.count(State.APPLIED) + self.journal.count(State.UNCHANGED)
+
+
+@contextmanager
+def open_run(source: Source, settings: Settings, rows: Rows, renderer: Renderer, host: str) -> Iterator[Run]:
+    """A run over rows, begun or resumed from its journal.
+
+    Args:
+        host: of the hub.
+
+    Raises:
+        InputError: another run uses the journal, it is of another run, or it cannot be read or written.
+    """
+    path = settings.journal or settings.devices.with_name(f"{settings.devices.name}.journal")
+    journal = open_journal(path, rows.survey.count, identity_of(source, settings, rows, host))
+    try:
+        yield Run(source, settings, rows, renderer, journal)
+    finally:
+        journal.close()
+
+
+def propose(run: Run, host: str) -> Proposal:
+    """What a run would do and cost; sends nothing.
+
+    Raises:
+        CloudError: the registry credentials could not be read.
+    """
+    survey, done = run.rows.survey, run.done
+    sample = (run.renderer.render(row) for row in islice(run.rows, _SAMPLE))
+    messages = [result.messages for result in sample if isinstance(result, Ready)]
+    estimate = round(sum(messages) / max(1, len(messages)) * (survey.count - done))
+    return Proposal(host, survey.count, done, survey.doubled, estimate, run.settings.rate)
+
+
+def carry_out(
+    run: Run,
+    hub: BulkHub,
+    proposal: Proposal,
+    *,
+    observer: Observer[Proposal, Progress] | None = None,
+    stopped: Callable[[Summary], None] = lambda summary: None,
+) -> Outcome[Summary]:
+    """Send the manifest of every row that is not done, and write the report.
+
+    Args:
+        proposal: from `propose`.
+        observer: is asked if rows are left, and told how far it is.
+        stopped: is given what became of the rows when the run ends early, before the error is raised.
+
+    Raises:
+        InputError: the rows, the journal or the report cannot be read or written.
+        CloudError: the hub does not accept the caller, or gave no answer for too long; what was done is in the journal.
+        Interrupted: by Ctrl-C, after requests under way have ended.
+    """
+    observer = observer or Observer()
+    if proposal.left:
+        observer.permit(proposal)
+    before, settings = run.done, run.settings
+    pace = Pace(settings.rate, give_up_after=settings.give_up_after)
+    earlier = Earlier(sent_by(settings.since)) if settings.since is not None else None
+
+    def words_of_the_end() -> str:
+        summary = _finish(run)
+        stopped(summary)
+        return ", ".join(f"{count:,} {name}" for name, count in summary.account.counts().items() if count)
+
+    try:
+        options = Options(threads_for(settings.rate), earlier, _ticker(run, pace, observer))
+        with _rendering(run.source, run.renderer, settings.rate, proposal.left) as render_all:
+            send_all(run.rows, render_all, hub, run.journal, pace, options)
+    except KeyboardInterrupt:
+        what = f"interrupted; {words_of_the_end()}"
+        raise Interrupted(what, fix="run the same command again to go on") from None
+    except CloudError as error:
+        what = f"{error.what}; until then {words_of_the_end()}"
+        fix = f"{error.fix}; then run the same command again to go on"
+        raise type(error)(what, where=error.where, fix=fix) from error
+    finally:
+        if earlier is not None:
+            earlier.close()
+    summary = _finish(run)
+    return Outcome(run.done > before, finished=summary.good, progress=summary)
+
+
+def dry_run(rows: Rows, renderer: Renderer, source: Source, report: Path | None = None) -> Summary:
+    """Render and check every row, and write the report; nothing is sent.
+
+    Raises:
+        CloudError: the registry credentials could not be read.
+        InputError: the rows cannot be read, or the report cannot be written.
+    """
+    ready = messages = 0
+    bad: list[RowOutcome] = []
+
+    def tried(rendered: Iterable[tuple[Row, Ready | Refused]]) -> Iterator[RowOutcome]:
+        nonlocal ready, messages
+        for row, result in rendered:
+            if isinstance(result, Ready):
+                ready += 1
+                messages += result.messages
+                yield RowOutcome(row.line, row.device, "not tried", manifest=result.digest)
+                continue
+            outcome = RowOutcome(row.line, row.device, "refused", result.why, result.fix)
+            if len(bad) < _LISTED:
+                bad.append(outcome)
+            yield outcome
+
+    with _rendering(source, renderer, math.inf, rows.survey.count) as render_all:
+        report_file.write(tried(render_all(rows)), report)
+    return Summary(Account(refused=rows.survey.count - ready, not_tried=ready), tuple(bad), messages)
+
+
+def progress_of(journal: Journal, pace: Pace, count: int) -> Progress:
+    """How far a run over `count` rows is."""
+    return Progress(count - account_of(journal).not_tried, count, pace.waiting)
+
+
+def _ticker(run: Run, pace: Pace, observer: Observer[Proposal, Progress]) -> Callable[[], None]:
+    """Reports progress to the observer, five times a second at most."""
+    reported = time.monotonic()
+
+    def tick() -> None:
+        nonlocal reported
+        now = time.monotonic()
+        if now - reported >= _TICK:
+            reported = now
+            observer.progress("rows", progress_of(run.journal, pace, run.rows.survey.count))
+
+    return tick
+
+
+@contextmanager
+def _rendering(
+    source: Source, renderer: Renderer, rate: float, rows: int
+) -> Iterator[Callable[[Iterable[Row]], Iterator[tuple[Row, Ready | Refused]]]]:
+    """What renders rows at a rate: this process alone, or several."""
+    processes = processes_for(rate, rows)
+    if not processes:
+        yield renderer.render_all
+        return
+    with Workers(renderer, source, processes) as workers:
+        yield workers.render_all
+
+
+def _finish(run: Run) -> Summary:
+    """Write the report; what became of the rows."""
+    run.journal.flush()
+    account = account_of(run.journal)
+    report_file.write(outcomes(run.rows, run.journal), run.settings.report)
+    bad: list[RowOutcome] = []
+    if account.refused or account.failed:
+        wanted = (one for one in outcomes(run.rows, run.journal) if one.outcome in ("refused", "failed"))
+        bad = list(islice(wanted, min(_LISTED, account.refused + account.failed)))
+    return Summary(account, tuple(bad))

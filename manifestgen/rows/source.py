@@ -1,0 +1,98 @@
+"""What the manifests of rows are rendered from: a template, and the values that all rows have."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from manifestgen.errors import InputError
+from manifestgen.project import lock
+from manifestgen.project.load import Project, load
+from manifestgen.project.sections import ManifestSection
+from manifestgen.render import Template, context_of, load_template
+
+
+@dataclass(frozen=True)
+class Source:
+    """What manifests are rendered from.
+
+    Attributes:
+        name: of the template, or its path relative to `root`.
+        base: the values that every row has.
+        hash: SHA-256 of the template's text and of those that it names, hex digest.
+    """
+
+    project: Project | None
+    name: str
+    root: Path
+    template: Template
+    base: Mapping[str, Any]
+    hash: str
+
+
+def source_of(file: Path, here: Project | None = None) -> Source:
+    """What a project, or the name or path of a template, renders manifests from.
+
+    Args:
+        file: a project file or folder, or a template.
+        here: the project whose values and image a template alone takes.
+
+    Raises:
+        InputError: it is a manifest, or cannot be read.
+    """
+    if file.is_dir() or file.suffix in (".yaml", ".yml"):
+        project = load(file)
+        name = (project.manifest or ManifestSection()).template
+        return _loaded(project, name, project.root)
+    if file.suffix == ".json":
+        raise InputError(
+            "this is a manifest, the same for every device",
+            where=str(file),
+            fix="give a template (.json.j2) or a project; for one manifest and many devices use --deployment NAME",
+        )
+    return _loaded(here, str(file), Path())
+
+
+def _loaded(project: Project | None, name: str, root: Path) -> Source:
+    template = load_template(name, root)
+    return Source(project, name, root, template, _base(project), _hash_of(template))
+
+
+def _base(project: Project | None) -> dict[str, Any]:
+    builds = project is not None and project.image is not None and project.image.builder != "none"
+    return context_of(project, lock.read(project) if project is not None and builds else None)
+
+
+def load_again(name: str, root: Path, hash_: str) -> Template:
+    """The template of a `Source`, in another process.
+
+    Raises:
+        InputError: it cannot be loaded, or is not what it was.
+    """
+    template = load_template(name, root)
+    if _hash_of(template) != hash_:
+        raise InputError("the template was changed while it was read", where=name, fix="run the same command again")
+    return template
+
+
+def names_in(template: Template) -> frozenset[str] | None:
+    """The names that a template, and those that it is made of, look up; None if their text does not tell."""
+    from jinja2.meta import find_undeclared_variables
+
+    names: set[str] = set()
+    for source in template.sources():
+        if source is None:
+            return None
+        names |= find_undeclared_variables(source[1])
+    return frozenset(names)
+
+
+def _hash_of(template: Template) -> str:
+    digest = hashlib.sha256()
+    for source in template.sources():
+        text = b"" if source is None else source[0].encode()
+        digest.update(len(text).to_bytes(8, "big") + text)
+    return digest.hexdigest()

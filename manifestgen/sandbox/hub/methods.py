@@ -1,0 +1,93 @@
+"""Direct methods: those of a simulated edgeAgent, as far as it has any.
+
+A device that is connected answers `ping` of its `$edgeAgent`, and says of every other method that it does not have it.
+Its other modules are containers that run nothing, so that no method of theirs is answered.
+
+Sources: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-direct-methods; the answer of a device that is not connected
+as in Azure/azure-iot-cli-extension#54; edgeAgent's words as in `RequestManager.cs` of Azure/iotedge.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any, Final
+
+from aiohttp import web
+
+from manifestgen.sandbox.hub.auth import Right
+from manifestgen.sandbox.hub.documents import AGENT
+from manifestgen.sandbox.hub.errors import invalid
+from manifestgen.sandbox.hub.requests import Route, body
+from manifestgen.sandbox.hub.store import HubStore
+
+_LOOK_EVERY: Final = 0.1
+_NOT_CONNECTED: Final = 404103
+
+
+def routes(store: HubStore) -> Sequence[Route]:
+    """The request that calls a method of a module."""
+    path = "/twins/{id}/modules/{module}/methods"
+    return [Route("POST", path, "method", Right.SERVICE_CONNECT, _Methods(store).invoke)]
+
+
+class _Methods:
+    def __init__(self, store: HubStore) -> None:
+        self._store = store
+
+    async def invoke(self, request: web.Request) -> web.Response:
+        device_id, module = request.match_info["id"], request.match_info["module"]
+        self._store.module(device_id, module)
+        data = await body(request)
+        name = data.get("methodName")
+        if not isinstance(name, str) or not name:
+            raise invalid("BadRequest: methodName is required")
+        _seconds(data, "responseTimeoutInSeconds", 5, 30)
+        patience = _seconds(data, "connectTimeoutInSeconds", 0, 0)
+        if module != AGENT or not await self._connects(device_id, patience):
+            return _not_connected(patience)
+        return web.json_response(_answer(name))
+
+    async def _connects(self, device_id: str, seconds: int) -> bool:
+        """Whether the device is connected, or comes to be in this time."""
+        deadline = time.monotonic() + seconds
+        while not self._store.connected(device_id, self._store.device(device_id)):
+            if time.monotonic() >= deadline:
+                return False
+            await asyncio.sleep(_LOOK_EVERY)
+        return True
+
+
+def _seconds(data: dict[str, Any], key: str, least: int, default: int) -> int:
+    """A timeout; az sends it as a text."""
+    value = data.get(key, default)
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= 300:
+        raise invalid(f"BadRequest: {key} must be between {least} and 300")
+    return value
+
+
+def _answer(name: str) -> dict[str, Any]:
+    """What edgeAgent answers; names ignore case."""
+    if name.lower() == "ping":
+        return {"status": 200, "payload": None}
+    words = f"Command '{name}' not found. The supported commands are - ping"
+    return {"status": 400, "payload": {"message": words}}
+
+
+def _not_connected(seconds: int) -> web.Response:
+    """404, with the error as a text inside the usual one: methods are answered by another part of the service."""
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    inner = {
+        "errorCode": _NOT_CONNECTED,
+        "trackingId": f"{uuid.uuid4().hex}-G:0-TimeStamp:{now}",
+        "message": "Timed out waiting for device to connect.",
+        "info": {"timeout": f"00:{seconds // 60:02}:{seconds % 60:02}"},
+        "timestampUtc": now,
+    }
+    return web.json_response({"Message": json.dumps(inner), "ExceptionMessage": ""}, status=404)

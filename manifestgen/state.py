@@ -1,0 +1,167 @@
+"""The user's private state folder: snapshots in the order in which they were taken, and locks.
+
+It holds what hubs hold, registry passwords included: files and folders are readable by their owner only, and no listing
+shows their content.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+from urllib.parse import quote
+
+from manifestgen.errors import InputError
+from manifestgen.files import OWNER_ONLY, write_atomic
+from manifestgen.manifest.dump import dump
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+#: Snapshots of one device or deployment that are kept; the oldest are deleted first.
+KEPT: Final = 20
+
+_FORMAT: Final = 1
+_STAMP: Final = "%Y%m%dT%H%M%S.%fZ"
+
+
+def state_folder(environ: Mapping[str, str] | None = None) -> Path:
+    """The user's state folder: `MANIFESTGEN_STATE`, else the one that the system has for it."""
+    chosen = (os.environ if environ is None else environ).get("MANIFESTGEN_STATE")
+    if chosen:
+        return Path(chosen)
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("manifestgen", appauthor=False))
+
+
+def lock(path: Path, *, busy: InputError) -> BaseFileLock:
+    """Take a lock file without waiting; the caller releases it, and so does the end of the process.
+
+    Args:
+        path: of the lock file; its folder exists.
+        busy: raised if another process holds the lock.
+
+    Raises:
+        InputError: `busy`.
+        OSError: the file cannot be made.
+    """
+    import filelock
+
+    taken = filelock.FileLock(path, timeout=0)
+    try:
+        taken.acquire()
+    except filelock.Timeout:
+        raise busy from None
+    return taken
+
+
+class Taken(Protocol):
+    """What every snapshot knows about itself."""
+
+    @property
+    def taken(self) -> datetime:
+        """When it was taken, in UTC."""
+        ...
+
+
+T = TypeVar("T", bound=Taken)
+
+
+class SnapshotStore(Generic[T]):
+    """The snapshots of one device or one automatic deployment, newest first.
+
+    Args:
+        root: the state folder.
+        kind: subfolder for this kind of target: `snapshots` for devices, `deployments` for automatic deployments.
+        hub: host of the hub.
+        name: of the target.
+        parse: a snapshot from its file's JSON; any error it raises means that the file is not a snapshot.
+    """
+
+    def __init__(
+        self, root: Path, kind: str, hub: str, name: str, parse: Callable[[Mapping[str, Any], Path], T]
+    ) -> None:
+        self._root = root
+        # Ids may have characters that file systems do not take.
+        self._folder = root / kind / quote(hub, safe="") / quote(name, safe="")
+        self._parse = parse
+
+    def take(self, data: Mapping[str, Any], *, now: datetime | None = None) -> Path:
+        """Write a snapshot, and delete the oldest beyond `KEPT`.
+
+        Args:
+            data: what the snapshot holds; `format` and `taken` are added.
+            now: the time, in UTC; the clock's if none is given.
+
+        Raises:
+            InputError: the folder cannot be written to. The caller must not change the target then.
+        """
+        folder = self._folder
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            for part in (folder.parent.parent, folder.parent, folder):
+                part.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"could not write the snapshot: {(error.strerror or str(error)).lower()}",
+                where=str(folder),
+                fix="make the folder writable, or set MANIFESTGEN_STATE to another one",
+            ) from error
+        now = now or datetime.now(timezone.utc)
+        path = folder / f"{self._after_all(now).strftime(_STAMP)}.json"
+        write_atomic(path, dump({"format": _FORMAT, "taken": now.isoformat(), **data}), OWNER_ONLY)
+        for old in self._files()[KEPT:]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def all(self) -> list[T]:
+        """The snapshots, newest first; files that are not snapshots are skipped."""
+        return [snapshot for path in self._files() if (snapshot := self._read(path)) is not None]
+
+    def find(self, number: int | None, *, differs: Callable[[T], bool], where: str, history: str) -> T:
+        """The snapshot to roll back to.
+
+        Args:
+            number: 1 for the newest; None for the newest that differs from the present. A failed apply leaves one that
+                does not.
+            differs: whether a snapshot differs from the present.
+            where: the target, for the error.
+            history: the command that lists the snapshots.
+
+        Raises:
+            InputError: there is no such snapshot.
+        """
+        known = self.all()
+        if number is None:
+            found = next(filter(differs, known), None)
+            what = "this machine has no snapshot to roll back to"
+        else:
+            found = known[number - 1] if 1 <= number <= len(known) else None
+            what = f"there is no snapshot {number}, only {len(known)}" if known else "there is no snapshot"
+        if found is None:
+            raise InputError(what, where=where, fix=f"list the snapshots with '{history}'")
+        return found
+
+    def _files(self) -> list[Path]:
+        """Newest first: their names are their order."""
+        return sorted(self._folder.glob("*.json"), reverse=True)
+
+    def _after_all(self, now: datetime) -> datetime:
+        """The time, or just after the newest snapshot's if the clock was set back since."""
+        for path in self._files():
+            with contextlib.suppress(ValueError):
+                newest = datetime.strptime(path.stem, _STAMP).replace(tzinfo=timezone.utc)
+                return max(now, newest + timedelta(microseconds=1))
+        return now
+
+    def _read(self, path: Path) -> T | None:
+        try:
+            data = json.loads(path.read_text("utf-8"))
+            return self._parse(data, path) if data["format"] == _FORMAT else None
+        except (OSError, ValueError, KeyError, TypeError, InputError):
+            return None

@@ -1,0 +1,80 @@
+"""What the three targets share: a device, an automatic deployment, rows of many devices.
+
+Each has a room of its own, `device`, `deployments` and `rows`, with the same verbs where they apply:
+
+    propose(…)    what would change, compared with what the hub has; changes nothing
+    carry_out(…)  ask, take a snapshot, change, wait; returns an Outcome
+    status(…)     what should run and what runs
+    snapshots(…)  what was there before each change; none for rows
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+_Proposal = TypeVar("_Proposal")
+_Progress = TypeVar("_Progress")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait for something, and how often to look, in seconds.
+
+    Attributes:
+        timeout: until it is given up.
+        grace: how long a failure that is retried may last before it counts as one.
+        first, longest: pauses between two looks; the first grows to the longest, to spare the service's limits.
+        clock: seconds that only go forward.
+        sleep: waits some seconds.
+    """
+
+    timeout: float = 600.0
+    grace: float = 60.0
+    first: float = 0.5
+    longest: float = 10.0
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def pauses(self) -> Iterator[float]:
+        """Pauses between two looks, without end: each longer than the one before, up to the longest."""
+        pause = self.first
+        while True:
+            yield pause
+            pause = min(pause * 1.5, self.longest)
+
+
+def _ignore(*_: Any) -> None:
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observer(Generic[_Proposal, _Progress]):
+    """Who is asked, and who is told how it goes.
+
+    Attributes:
+        permit: is shown a proposal that would change something, and raises to stop.
+        step: a change that was made, in a sentence.
+        progress: what is waited for, and what each look says.
+    """
+
+    permit: Callable[[_Proposal], None] = _ignore
+    step: Callable[[str], None] = _ignore
+    progress: Callable[[str, _Progress], None] = _ignore
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[_Progress]):
+    """What came of a proposal.
+
+    Attributes:
+        applied: whether anything was sent; False if the target had it already.
+        finished: whether nothing is left to do.
+        progress: what the last look said; None if it was not waited for.
+    """
+
+    applied: bool
+    finished: bool
+    progress: _Progress | None = None
