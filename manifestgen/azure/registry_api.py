@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urljoin
 
-from manifestgen.azure.registry_http import Answer, Http, Patience
+from manifestgen.azure.registry_http import Http, Patience, Response
 from manifestgen.azure.registry_login import Login
 from manifestgen.cloud import Credential
 from manifestgen.cloud.distribution import Location, Platform, PullError, RemoteImage, Trouble, locate
@@ -59,10 +59,10 @@ class ImageRegistries:
         """See `Distribution.find`."""
         place = locate(image)
         login = self._login(place, credential)
-        answer = self._manifest(place, login, place.reference)
-        digest = _digest_of(answer, place)
-        data = _object(answer, place)
-        if not _is_index(answer, data):
+        response = self._manifest(place, login, place.reference)
+        digest = _digest_of(response, place)
+        data = _object(response, place)
+        if not _is_index(response, data):
             return self._single(place, login, digest, data)
         offered = _offered(data)
         names = tuple(dict.fromkeys(name for name, _ in offered if name is not None))
@@ -85,12 +85,12 @@ class ImageRegistries:
         url = f"{login.base()}/v2/{place.repository}/tags/list?n=1000"
         found: list[str] = []
         for _ in range(_TAG_PAGES):
-            answer = self._get(url, place, login, {})
-            if not answer.ok:
-                raise _missing(answer, place) if answer.status == 404 else _unexpected(answer, place)
-            tags = _object(answer, place).get("tags")
+            response = self._get(url, place, login, {})
+            if not response.ok:
+                raise _missing(response, place) if response.status == 404 else _unexpected(response, place)
+            tags = _object(response, place).get("tags")
             found += [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
-            more = _NEXT.search(answer.headers.get("Link", ""))
+            more = _NEXT.search(response.headers.get("Link", ""))
             target = urljoin(url, more[1]) if more else ""
             if not target.startswith(f"{login.base()}/"):
                 break
@@ -110,17 +110,17 @@ class ImageRegistries:
         """
         place = locate(image)
         try:
-            answer = self._manifest(place, self._login(place, credential), place.reference, method="HEAD")
+            response = self._manifest(place, self._login(place, credential), place.reference, method="HEAD")
         except PullError as error:
             if error.trouble in (Trouble.REPOSITORY_NOT_FOUND, Trouble.TAG_NOT_FOUND, Trouble.DIGEST_NOT_FOUND):
                 return None
             if error.trouble in (Trouble.LOGIN_REFUSED, Trouble.LOGIN_REQUIRED, Trouble.NOT_ALLOWED):
                 raise DeniedError(error.what, where=error.where, fix=error.fix) from error
             raise
-        found = answer.headers.get("Docker-Content-Digest")
+        found = response.headers.get("Docker-Content-Digest")
         if not found:
             raise CloudError(
-                f"the registry returned status {answer.status} without a digest",
+                f"the registry returned status {response.status} without a digest",
                 where=place.host,
                 fix="try again; if it keeps failing, check the registry's status",
             )
@@ -146,35 +146,35 @@ class ImageRegistries:
                 fix="name an image that 'docker pull' accepts",
             )
         url = f"{login.base()}/v2/{place.repository}/blobs/{blob}"
-        answer = self._get(url, place, login, {})
-        if not answer.ok:
-            raise _unexpected(answer, place)
-        described = _object(answer, place)
+        response = self._get(url, place, login, {})
+        if not response.ok:
+            raise _unexpected(response, place)
+        described = _object(response, place)
         platform = _platform(described)
         return RemoteImage(digest, (platform,) if platform else (), False, platform, _size(data))
 
-    def _manifest(self, place: Location, login: Login, reference: str, *, method: str = "GET") -> Answer:
+    def _manifest(self, place: Location, login: Login, reference: str, *, method: str = "GET") -> Response:
         url = f"{login.base()}/v2/{place.repository}/manifests/{reference}"
-        answer = self._get(url, place, login, _ACCEPT, method=method)
-        if answer.status == 404:
-            raise _missing(answer, place)
-        if not answer.ok:
-            raise _unexpected(answer, place)
-        return answer
+        response = self._get(url, place, login, _ACCEPT, method=method)
+        if response.status == 404:
+            raise _missing(response, place)
+        if not response.ok:
+            raise _unexpected(response, place)
+        return response
 
     def _get(
         self, url: str, place: Location, login: Login, headers: Mapping[str, str], *, method: str = "GET"
-    ) -> Answer:
+    ) -> Response:
         """Send a request with a login. Raises PullError if the user may not read the repository."""
-        answer = self._http.get(url, {**headers, **login.headers(place.repository)}, limit=_LIMIT, method=method)
-        if answer.status == 401 and answer.url == url:
+        response = self._http.get(url, {**headers, **login.headers(place.repository)}, limit=_LIMIT, method=method)
+        if response.status == 401 and response.url == url:
             # A token expires after minutes, and some registries ask for a login only for existing content.
-            login.challenged(answer)
+            login.challenged(response)
             again = login.headers(place.repository, renew=True)
-            answer = self._http.get(url, {**headers, **again}, limit=_LIMIT, method=method)
-        if answer.status in (401, 403):
-            raise login.not_allowed(place.repository, answer.words)
-        return answer
+            response = self._http.get(url, {**headers, **again}, limit=_LIMIT, method=method)
+        if response.status in (401, 403):
+            raise login.not_allowed(place.repository, response.words)
+        return response
 
 
 def digest(image: str, credential: Credential | None) -> str | None:
@@ -186,9 +186,9 @@ def digest(image: str, credential: Credential | None) -> str | None:
         registries.close()
 
 
-def _missing(answer: Answer, place: Location) -> PullError:
+def _missing(response: Response, place: Location) -> PullError:
     """The error for a 404. Many registries do not distinguish an empty repository from a missing one."""
-    if any(code == "NAME_UNKNOWN" for code, _ in answer.errors):
+    if any(code == "NAME_UNKNOWN" for code, _ in response.errors):
         what, trouble = f"there is no repository {place.repository!r}", Trouble.REPOSITORY_NOT_FOUND
     elif place.by_digest:
         what, trouble = f"there is no {place.reference} in {place.repository!r}", Trouble.DIGEST_NOT_FOUND
@@ -197,35 +197,35 @@ def _missing(answer: Answer, place: Location) -> PullError:
     return PullError(trouble, what, where=place.host, fix="check the image's name, or push the image")
 
 
-def _unexpected(answer: Answer, place: Location) -> PullError:
-    words = f": {answer.words}" if answer.words else ""
+def _unexpected(response: Response, place: Location) -> PullError:
+    words = f": {response.words}" if response.words else ""
     return PullError(
         Trouble.FAILING,
-        f"the registry returned status {answer.status}{words}",
+        f"the registry returned status {response.status}{words}",
         where=place.host,
         fix="check the registry's name; if it is right, check the registry's status",
     )
 
 
-def _object(answer: Answer, place: Location) -> dict[str, Any]:
+def _object(response: Response, place: Location) -> dict[str, Any]:
     try:
-        data = answer.json()
+        data = response.json()
     except ValueError:
         data = None
     if not isinstance(data, dict):
         raise PullError(
             Trouble.FAILING,
-            f"the registry returned status {answer.status} with a body that is not a JSON object",
+            f"the registry returned status {response.status} with a body that is not a JSON object",
             where=place.host,
             fix="check the registry's name: this may be another kind of server",
         )
     return data
 
 
-def _digest_of(answer: Answer, place: Location) -> str:
+def _digest_of(response: Response, place: Location) -> str:
     """The digest of a manifest, computed from its bytes and compared with the registry's digest."""
-    found = f"sha256:{hashlib.sha256(answer.body).hexdigest()}"
-    declared = place.reference if place.by_digest else answer.headers.get("Docker-Content-Digest", found)
+    found = f"sha256:{hashlib.sha256(response.body).hexdigest()}"
+    declared = place.reference if place.by_digest else response.headers.get("Docker-Content-Digest", found)
     if declared.startswith("sha256:") and declared != found:
         raise PullError(
             Trouble.FAILING,
@@ -236,8 +236,8 @@ def _digest_of(answer: Answer, place: Location) -> str:
     return found if declared.startswith("sha256:") else declared
 
 
-def _is_index(answer: Answer, data: Mapping[str, Any]) -> bool:
-    declared = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+def _is_index(response: Response, data: Mapping[str, Any]) -> bool:
+    declared = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     return declared in _INDEXES or (declared not in _MANIFESTS and isinstance(data.get("manifests"), list))
 
 

@@ -62,7 +62,7 @@ class Patience:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A registry's response: any status, and the body up to the requested limit."""
 
     url: str
@@ -130,7 +130,7 @@ class Http:
             pool.clear()
         self._pools.clear()
 
-    def get(self, url: str, headers: Mapping[str, str] | None = None, *, limit: int, method: str = "GET") -> Answer:
+    def get(self, url: str, headers: Mapping[str, str] | None = None, *, limit: int, method: str = "GET") -> Response:
         """`send` a GET request and follow redirects. Only the requested origin gets the `Authorization` header.
 
         Registries store layers and configurations elsewhere and redirect to them. Such a URL grants access by itself,
@@ -141,10 +141,10 @@ class Http:
         """
         headers = dict(headers or {})
         for _ in range(_REDIRECTS):
-            answer = self.send(method, url, headers, limit=limit)
-            place = answer.headers.get("Location")
-            if answer.status not in _REDIRECTING or not place:
-                return answer
+            response = self.send(method, url, headers, limit=limit)
+            place = response.headers.get("Location")
+            if response.status not in _REDIRECTING or not place:
+                return response
             target = urljoin(url, place)
             if _origin(target) != _origin(url):
                 headers.pop("Authorization", None)
@@ -156,7 +156,7 @@ class Http:
         what = "the registry redirects too many times"
         raise PullError(Trouble.FAILING, what, where=urlsplit(url).netloc, fix="check the registry's settings")
 
-    def send(self, method: str, url: str, headers: Mapping[str, str], *, limit: int) -> Answer:
+    def send(self, method: str, url: str, headers: Mapping[str, str], *, limit: int) -> Response:
         """Send a request that changes nothing, with retries where they may help.
 
         Args:
@@ -175,7 +175,7 @@ class Http:
 
         pause = tenacity.wait_random_exponential(multiplier=self.patience.first, max=self.patience.longest)
         attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_result(lambda answer: answer.status in _AGAIN)
+            retry=tenacity.retry_if_result(lambda response: response.status in _AGAIN)
             | tenacity.retry_if_exception(_may_pass),
             wait=lambda state: _retry_after(state) or pause(state),
             stop=over,
@@ -183,16 +183,18 @@ class Http:
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
         try:
-            answer: Answer = attempts(lambda: self._once(method, url, headers, limit, started + self.patience.total))
+            response: Response = attempts(
+                lambda: self._once(method, url, headers, limit, started + self.patience.total)
+            )
         except (HTTPError, OSError) as error:
             raise _translated(error, url, self.patience) from error
-        if answer.status in _AGAIN:
-            raise _failed(answer, self.patience.clock() - started)
-        return answer
+        if response.status in _AGAIN:
+            raise _failed(response, self.patience.clock() - started)
+        return response
 
-    def _once(self, method: str, url: str, headers: Mapping[str, str], limit: int, deadline: float) -> Answer:
+    def _once(self, method: str, url: str, headers: Mapping[str, str], limit: int, deadline: float) -> Response:
         sent = {"User-Agent": "manifestgen", "Accept-Encoding": "identity", **headers}
-        response = self._pool(url).request(
+        raw = self._pool(url).request(
             method,
             url,
             headers=sent,
@@ -204,18 +206,18 @@ class Http:
         )
         try:
             body = bytearray()
-            for chunk in response.stream(_CHUNK, decode_content=False):
+            for chunk in raw.stream(_CHUNK, decode_content=False):
                 body += chunk
                 if len(body) > limit:
-                    response.close()
+                    raw.close()
                     what = f"the registry sent more than {limit >> 20} MiB; a short response was expected"
                     raise PullError(Trouble.FAILING, what, where=urlsplit(url).netloc, fix="check the registry's name")
                 if self.patience.clock() > deadline:
-                    response.close()
+                    raw.close()
                     raise _timed_out(urlsplit(url).netloc, f"response not complete after {self.patience.total:.0f} s")
-            return Answer(url, response.status, response.headers, bytes(body))
+            return Response(url, raw.status, raw.headers, bytes(body))
         finally:
-            response.release_conn()
+            raw.release_conn()
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         parts = urlsplit(url)
@@ -252,8 +254,8 @@ def _without_query(url: str) -> str:
 def _retry_after(state: tenacity.RetryCallState) -> float | None:
     if state.outcome is None or state.outcome.failed:
         return None
-    answer: Answer = state.outcome.result()
-    return seconds_of(answer.headers.get("Retry-After"))
+    response: Response = state.outcome.result()
+    return seconds_of(response.headers.get("Retry-After"))
 
 
 def seconds_of(header: str | None) -> float | None:
@@ -343,22 +345,22 @@ def _timed_out(host: str, words: str) -> PullError:
     )
 
 
-def _failed(answer: Answer, seconds: float) -> PullError:
-    said = f": {answer.words}" if answer.words else ""
+def _failed(response: Response, seconds: float) -> PullError:
+    said = f": {response.words}" if response.words else ""
     tried = f", after {seconds:.0f} s of retries" if seconds >= 1 else ""
-    if answer.status == 429:
-        asked = seconds_of(answer.headers.get("Retry-After"))
+    if response.status == 429:
+        asked = seconds_of(response.headers.get("Retry-After"))
         wait = "" if asked is None else f" and asks to wait {asked:.0f} s"
         return PullError(
             Trouble.THROTTLED,
             f"the registry is throttling requests (429){wait}{tried}{said}",
-            where=answer.host,
+            where=response.host,
             fix="wait, then try again; many registries allow more requests with a login",
         )
     return PullError(
         Trouble.FAILING,
-        f"the registry returned status {answer.status}{tried}{said}",
-        where=answer.host,
+        f"the registry returned status {response.status}{tried}{said}",
+        where=response.host,
         fix="try again; if it keeps failing, check the registry's status",
     )
 

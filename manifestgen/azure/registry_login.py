@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
-from manifestgen.azure.registry_http import Answer, Http
+from manifestgen.azure.registry_http import Http, Response
 from manifestgen.azure.registry_network import is_loopback
 from manifestgen.cloud import Credential
 from manifestgen.cloud.distribution import PullError, Trouble
@@ -128,12 +128,12 @@ class Login:
         self._tokens[repository] = token
         return {"Authorization": f"Bearer {token.reveal()}"}
 
-    def challenged(self, answer: Answer) -> bool:
+    def challenged(self, response: Response) -> bool:
         """Adopt the challenge of a registry that requires a login only for reading; returns whether there was one."""
         with self._lock:
-            if self._challenge is not None or not answer.url.startswith(f"{self._base}/"):
+            if self._challenge is not None or not response.url.startswith(f"{self._base}/"):
                 return False
-            self._challenge = _preferred(answer)
+            self._challenge = _preferred(response)
             return self._challenge is not None
 
     def not_allowed(self, repository: str, words: str = "") -> PullError:
@@ -172,28 +172,28 @@ class Login:
 
     def _probe(self) -> None:
         try:
-            answer = self._http.get(f"{self._base}/v2/", limit=_LIMIT)
+            response = self._http.get(f"{self._base}/v2/", limit=_LIMIT)
         except PullError as error:
             if error.trouble is not Trouble.NOT_TLS or not is_loopback(self._host):
                 raise
             self._base = f"http://{self._host}"
-            answer = self._http.get(f"{self._base}/v2/", limit=_LIMIT)
-        if answer.status == 403:
+            response = self._http.get(f"{self._base}/v2/", limit=_LIMIT)
+        if response.status == 403:
             # A firewall, which rejects the request before any login.
             raise PullError(
                 Trouble.NOT_ALLOWED,
-                f"the registry rejects all requests from this machine: {answer.words or 'status 403'}",
+                f"the registry rejects all requests from this machine: {response.words or 'status 403'}",
                 where=self._host,
                 fix="allow this machine and the device in the registry's network rules",
             )
-        if answer.status != 401:
+        if response.status != 401:
             return
-        self._challenge = _preferred(answer)
+        self._challenge = _preferred(response)
         if self._challenge is None:
             raise PullError(
                 Trouble.FAILING,
                 "the registry requires a login method that devices do not support: "
-                f"{answer.headers.get('WWW-Authenticate', '')[:100]!r}",
+                f"{response.headers.get('WWW-Authenticate', '')[:100]!r}",
                 where=self._host,
                 fix="check the registry's name",
             )
@@ -237,17 +237,17 @@ class Login:
         query = urlencode({name: value for name, value in asked.items() if value})
         realm = self._realm(challenge)
         headers = _basic_header(self._credential) if self._credential else {}
-        answer = self._http.get(f"{realm}{'&' if '?' in realm else '?'}{query}", headers, limit=_LIMIT)
-        if answer.status in _DENIED:
+        response = self._http.get(f"{realm}{'&' if '?' in realm else '?'}{query}", headers, limit=_LIMIT)
+        if response.status in _DENIED:
             return None
         try:
-            data: Any = answer.json() if answer.ok else None
+            data: Any = response.json() if response.ok else None
         except ValueError:
             data = None
         if not isinstance(data, dict):
             raise PullError(
                 Trouble.FAILING,
-                f"the registry's token service {answer.host!r} returned status {answer.status} without a token",
+                f"the registry's token service {response.host!r} returned status {response.status} without a token",
                 where=self._host,
                 fix="try again; if it keeps failing, check the registry's status",
             )
@@ -276,9 +276,9 @@ class Login:
         return realm
 
 
-def _preferred(answer: Answer) -> Challenge | None:
+def _preferred(response: Response) -> Challenge | None:
     """The challenge to use. Like Docker, prefer a token to sending the password with each request."""
-    found = {challenge.scheme: challenge for challenge in challenges(answer.headers.get("WWW-Authenticate", ""))}
+    found = {challenge.scheme: challenge for challenge in challenges(response.headers.get("WWW-Authenticate", ""))}
     return found.get("bearer") or found.get("basic")
 
 

@@ -42,7 +42,7 @@ COMMANDS = {
     "device": "Register and look at edge devices.",
     "credentials": "Look at registry credentials, make tokens, renew their passwords.",
     "deploy": "Do it all: image, render, check, apply, wait.",
-    "sandbox": "Try everything on a local Azure.",
+    "sandbox": "Run a local stand-in for Azure.",
     "schema": "Print the project file's JSON Schema.",
 }
 

@@ -1,4 +1,4 @@
-"""`manifestgen sandbox`: a local Azure around a command, or in the background."""
+"""`manifestgen sandbox`: run a local stand-in for Azure around a command, or in the background."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ _STATE = click.option(
     "--state",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Keep everything in this folder between runs.",
+    help="Keep the sandbox's state in this folder between runs.",
 )
 
 
 @click.group(epilog=usage_of("manifestgen sandbox run -- manifestgen deploy samples/anomaly-detection"))
 def command() -> None:
-    """Try everything on a local Azure.
+    """Run a local stand-in for Azure.
 
-    It serves, on this machine only, what Microsoft's SDKs ask of Entra ID, Azure Resource Manager, Azure Machine
-    Learning, container registries and IoT Hub, and simulates edge devices. It is not Azure.
+    The sandbox runs on this machine only. It supports the requests of Microsoft's SDKs to Entra ID, Azure Resource
+    Manager, Azure Machine Learning, container registries, key vaults and IoT Hub, and simulates edge devices. It is not
+    Azure.
     """
 
 
@@ -43,9 +44,9 @@ def command() -> None:
 @click.argument("cmd", nargs=-1, required=True, type=click.UNPROCESSED)
 @common_options
 def run(state: Path | None, cmd: tuple[str, ...], console: Console) -> int:
-    """Run CMD in a sandbox of its own.
+    """Run CMD in its own sandbox.
 
-    CMD gets the environment variables that lead it there and its own HOME. The exit code is CMD's.
+    The sandbox sets the environment variables that point CMD at it, and gives CMD its own HOME. The exit code is CMD's.
     """
     with _installed():
         import asyncio
@@ -58,13 +59,15 @@ def run(state: Path | None, cmd: tuple[str, ...], console: Console) -> int:
     "start", epilog=usage_of('eval "$(manifestgen sandbox start)"', "manifestgen sandbox start --foreground")
 )
 @_STATE
-@click.option("--foreground", is_flag=True, help="Stay, and stop with the parent process or Ctrl-C.")
+@click.option(
+    "--foreground", is_flag=True, help="Stay in the foreground until Ctrl-C or the end of the parent process."
+)
 @common_options
 def start(state: Path | None, foreground: bool, console: Console) -> None:
-    """Start a sandbox and print the variables that lead to it.
+    """Start a sandbox and print the environment variables for its clients.
 
-    Its secrets are among them; they open nothing but this sandbox. It stops when the session it was started in ends, or
-    with 'manifestgen sandbox stop'.
+    The variables include secrets, which are valid in this sandbox only. The sandbox stops when the session that started
+    it ends, or with 'manifestgen sandbox stop'.
     """
     with _installed():
         from manifestgen.sandbox import run as sandbox
@@ -87,7 +90,7 @@ def stop(console: Console) -> None:
     admin = os.environ.get("MANIFESTGEN_SANDBOX")
     if not admin:
         raise InputError(
-            "MANIFESTGEN_SANDBOX is not set, so there is no sandbox to stop",
+            "MANIFESTGEN_SANDBOX is not set",
             fix="run this in the shell that evaluated the output of 'manifestgen sandbox start'",
         )
     sandbox.stop(admin)
@@ -96,7 +99,7 @@ def stop(console: Console) -> None:
 
 
 def _print_environment(console: Console, environment: Mapping[str, str]) -> None:
-    """What is asked for are secrets of the sandbox, so they are not hidden."""
+    """The user asked for the sandbox's secrets, so they are not hidden."""
     if console.output == "json":
         console.disclose(json.dumps(environment, indent=2))
     else:

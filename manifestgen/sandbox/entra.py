@@ -244,19 +244,19 @@ async def _token(world: World, request: web.Request) -> web.Response:
         words = f"The resource principal named {resource} was not found in the tenant named {tenant}."
         return entra_error(400, "invalid_resource", words, number=500011)
     token, lifetime = issue_token(world, resource)
-    answer: dict[str, Any] = {"token_type": "Bearer", "access_token": token}
+    result: dict[str, Any] = {"token_type": "Bearer", "access_token": token}
     if version2:
-        answer |= {"expires_in": lifetime, "ext_expires_in": lifetime}
+        result |= {"expires_in": lifetime, "ext_expires_in": lifetime}
     else:
         now = int(world.now())
-        answer |= {
+        result |= {
             "expires_in": str(lifetime),
             "ext_expires_in": str(lifetime),
             "expires_on": str(now + lifetime),
             "not_before": str(now),
             "resource": resource,
         }
-    return web.json_response(answer, headers={"Cache-Control": "no-store, no-cache"})
+    return web.json_response(result, headers={"Cache-Control": "no-store, no-cache"})
 
 
 def _client(request: web.Request, form: Mapping[str, Any]) -> tuple[str, str]:

@@ -164,7 +164,7 @@ class Faults:
             elif rule.kind == "status":
                 async for _ in request.content.iter_any():
                     pass  # a throttling service still reads the request
-                return _answer(rule, request)
+                return _status_response(rule, request)
             elif rule.kind == "reset":
                 return _drop(request)
             elif rule.kind == "reset_after":
@@ -180,11 +180,11 @@ class Faults:
 async def _handle(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
-    except web.HTTPException as answer:
-        return answer
+    except web.HTTPException as error:
+        return error
 
 
-def _answer(rule: RequestFault, request: web.Request) -> web.Response:
+def _status_response(rule: RequestFault, request: web.Request) -> web.Response:
     response = error_response(request.host, rule.status, rule.message, code=rule.code)
     if rule.retry_after is not None:
         response.headers["Retry-After"] = str(rule.retry_after)

@@ -139,7 +139,7 @@ class _Vaults:
     def handler(
         self, handle: Callable[[web.Request, str], Awaitable[Any]]
     ) -> Callable[[web.Request], Awaitable[web.Response]]:
-        async def answer(request: web.Request) -> web.Response:
+        async def respond(request: web.Request) -> web.Response:
             host = self._host(request)
             headers = {"x-ms-request-id": str(uuid.uuid4()), "x-ms-keyvault-region": self._world.names.location}
             if client_id := request.headers.get("x-ms-client-request-id"):
@@ -159,7 +159,7 @@ class _Vaults:
             except VaultError as error:
                 return _error_response(error, headers)
 
-        return answer
+        return respond
 
     async def put(self, request: web.Request, host: str) -> Document:
         return set_secret(self._world, host, request.match_info["name"], await _body(request))

@@ -107,14 +107,14 @@ def start(state: Path | None) -> Mapping[str, str]:
     if process.stdout is None or process.stderr is None:
         raise AssertionError("both are pipes, see above")
     with process.stdout, process.stderr:
-        answer = process.stdout.readline()
-        if not answer:
-            reason = process.stderr.read().strip().splitlines() or ["it gave no reason"]
+        line = process.stdout.readline()
+        if not line:
+            reason = process.stderr.read().strip().splitlines() or ["no reason given"]
             process.wait()
             raise InputError(f"the sandbox did not start: {reason[-1]}", fix="see 'manifestgen sandbox start --help'")
     # The process outlives us, so we never wait for it; without this, Python would warn.
     process.returncode = 0
-    environment: Mapping[str, str] = json.loads(answer)
+    environment: Mapping[str, str] = json.loads(line)
     return environment
 
 

@@ -186,7 +186,7 @@ class Sandbox:
     def _middleware(self) -> Middleware:
         @web.middleware
         async def around(request: web.Request, handler: Handler) -> web.StreamResponse:
-            async def answer(request: web.Request) -> web.StreamResponse:
+            async def respond(request: web.Request) -> web.StreamResponse:
                 try:
                     return await handler(request)
                 except web.HTTPException as error:
@@ -203,7 +203,7 @@ class Sandbox:
                     return error_response(request.host, 500, "The sandbox failed; its log says why.")
 
             async def strike(request: web.Request) -> web.StreamResponse:
-                return await self.faults.strike(request, answer)
+                return await self.faults.strike(request, respond)
 
             return await self.traffic.log(request, strike)
 

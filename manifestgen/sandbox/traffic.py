@@ -55,8 +55,8 @@ class Traffic:
             response = await handler(request)
             transport = request.transport
             status = 0 if transport is None or transport.is_closing() else response.status
-        except web.HTTPException as answer:
-            status = answer.status
+        except web.HTTPException as error:
+            status = error.status
             raise
         finally:
             # Only if the router found no such path or method, not for the service's own 404s.

@@ -58,16 +58,16 @@ class _Artifacts:
             return service_error(
                 self._world, 400, "UserError", f"1 to {_MAX_PATHS} paths are expected, not {len(paths)}."
             )
-        answer: dict[str, dict[str, Any]] = {"artifacts": {}, "artifactContentInformation": {}, "errors": {}}
+        result: dict[str, dict[str, Any]] = {"artifacts": {}, "artifactContentInformation": {}, "errors": {}}
         for path in paths:
             if not isinstance(path, str) or not path or path.startswith("/") or ".." in path.split("/"):
                 return service_error(self._world, 400, "UserError", f"Invalid artifact path {path!r}.")
             artifact = {**_split(request), "path": path, "createdTime": iso(self._world.now())}
             artifact_id = f"{artifact['origin']}/{artifact['container']}/{path}"
             self._world.store.put("artifact", artifact_id, artifact)
-            answer["artifacts"][path] = self._artifact(artifact_id, artifact)
-            answer["artifactContentInformation"][path] = self._content(artifact_id, artifact, "rcw")
-        return web.json_response(answer)
+            result["artifacts"][path] = self._artifact(artifact_id, artifact)
+            result["artifactContentInformation"][path] = self._content(artifact_id, artifact, "rcw")
+        return web.json_response(result)
 
     async def metadata(self, request: web.Request) -> web.Response:
         """One artifact."""

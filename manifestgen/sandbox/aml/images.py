@@ -203,7 +203,7 @@ class _Images:
         build = aml_build.find(self._world, request.match_info["id"])
         if build is None:
             raise not_found("OperationNotFound", f"Operation with id {request.match_info['id']} was not found.")
-        answer: Document = {
+        result: Document = {
             "id": build.id,
             "operationType": build.kind,
             "state": build.state,
@@ -213,12 +213,12 @@ class _Images:
         }
         if build.image:
             name, _, version = build.image.rpartition(":")
-            answer["resourceLocation"] = f"{self._location}/images/{name}:{int(version)}"
+            result["resourceLocation"] = f"{self._location}/images/{name}:{int(version)}"
         elif build.state == "Succeeded":
-            answer["resourceLocation"] = aml_build.reference(self._world, build)
+            result["resourceLocation"] = aml_build.reference(self._world, build)
         if build.state == "Failed":
-            answer["error"] = _error(build)
-        return web.json_response(answer)
+            result["error"] = _error(build)
+        return web.json_response(result)
 
     def _found(self, request: web.Request) -> Document:
         name, _, version = request.match_info["id"].rpartition(":")

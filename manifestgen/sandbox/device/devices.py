@@ -145,8 +145,8 @@ class Agent:
         errors = await self._carry_out(edge_agent.specs(self._desired))
         status = edge_agent.failure(list(errors.values())) if errors else edge_agent.SUCCESS
         if self._containers != before:
-            # edgeAgent looks at its containers before it works, and reports what it saw then along with the outcome;
-            # only its next look shows what became of them.
+            # edgeAgent inspects its containers before it executes the plan, and reports that state with the outcome;
+            # only its next report shows the new state.
             self._report_agent(status, before)
             await asyncio.sleep(self._world.pace.start)
         self._exit_failing_modules()

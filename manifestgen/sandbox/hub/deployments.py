@@ -181,7 +181,7 @@ class _Deployments:
             document = _created(configuration_id, data, self._store.now)
         self._store.world.store.put("hub:configuration", configuration_id, document)
         self._engine.changed()
-        return self._answer(document, 200 if existing else 201)
+        return self._respond(document, 200 if existing else 201)
 
     async def delete(self, request: web.Request) -> web.Response:
         document = self._find(request.match_info["id"])
@@ -192,15 +192,15 @@ class _Deployments:
 
     async def test(self, request: web.Request) -> web.Response:
         data = await body(request)
-        answer: Json = {"targetConditionError": None, "customMetricQueryErrors": {}}
+        result: Json = {"targetConditionError": None, "customMetricQueryErrors": {}}
         condition = data.get("targetCondition")
         if isinstance(condition, str):
-            answer["targetConditionError"] = _problem(query.parse_condition, condition)
+            result["targetConditionError"] = _problem(query.parse_condition, condition)
         for name, text in (data.get("customMetricQueries") or {}).items():
             error = _problem(query.parse, text)
             if error:
-                answer["customMetricQueryErrors"][name] = error
-        return web.json_response(answer)
+                result["customMetricQueryErrors"][name] = error
+        return web.json_response(result)
 
     def _find(self, configuration_id: str) -> Json:
         document = self._store.world.store.get("hub:configuration", configuration_id)
@@ -208,7 +208,7 @@ class _Deployments:
             raise configuration_not_found(configuration_id)
         return dict(document)
 
-    def _answer(self, document: Json, status: int = 200) -> web.Response:
+    def _respond(self, document: Json, status: int = 200) -> web.Response:
         """A configuration that was just written, whose metrics have no results yet."""
         return tagged(_view(document, {}), etag(document["version"]), status)
 

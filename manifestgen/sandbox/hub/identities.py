@@ -54,7 +54,7 @@ class _Identities:
         return web.json_response([self._view(device_id, document) for device_id, document in found])
 
     async def get_device(self, request: web.Request) -> web.Response:
-        return self._answer(request.match_info["id"], self._store.device(request.match_info["id"]))
+        return self._respond(request.match_info["id"], self._store.device(request.match_info["id"]))
 
     async def put_device(self, request: web.Request) -> web.Response:
         device_id = check_id("deviceId", request.match_info["id"])
@@ -80,7 +80,7 @@ class _Identities:
         self._store.put_device(device_id, document)
         if edge:
             self._store.desired_changed(device_id)
-        return self._answer(device_id, document)
+        return self._respond(device_id, document)
 
     def _update(self, device_id: str, document: Json, data: Json) -> web.Response:
         identity = document["identity"]
@@ -100,7 +100,7 @@ class _Identities:
         identity["version"] += 1
         self._store.put_device(device_id, document)
         self._store.desired_changed(device_id)
-        return self._answer(device_id, document)
+        return self._respond(device_id, document)
 
     def _change(self, identity: Json, data: Json, *, edge: bool) -> None:
         status = data.get("status") or "enabled"
@@ -135,7 +135,7 @@ class _Identities:
     def _view(self, device_id: str, document: Json) -> Json:
         return device_view(device_id, document, connected=self._store.connected(device_id, document))
 
-    def _answer(self, device_id: str, document: Json) -> web.Response:
+    def _respond(self, device_id: str, document: Json) -> web.Response:
         return tagged(self._view(device_id, document), etag(document["identity"]["version"]))
 
     async def list_modules(self, request: web.Request) -> web.Response:
@@ -151,7 +151,7 @@ class _Identities:
 
     async def get_module(self, request: web.Request) -> web.Response:
         device_id, module_id = request.match_info["id"], request.match_info["module"]
-        return self._module_answer(device_id, module_id, self._store.module(device_id, module_id))
+        return self._respond_module(device_id, module_id, self._store.module(device_id, module_id))
 
     async def put_module(self, request: web.Request) -> web.Response:
         device_id = request.match_info["id"]
@@ -178,7 +178,7 @@ class _Identities:
                 document["identity"]["authentication"] = _authentication(data)
             status = 200
         self._store.put_modules(device_id, {**modules, module_id: document})
-        return self._module_answer(device_id, module_id, document, status)
+        return self._respond_module(device_id, module_id, document, status)
 
     async def delete_module(self, request: web.Request) -> web.Response:
         device_id, module_id = request.match_info["id"], request.match_info["module"]
@@ -191,7 +191,7 @@ class _Identities:
         self._store.put_modules(device_id, modules)
         return web.Response(status=204)
 
-    def _module_answer(self, device_id: str, module_id: str, document: Json, status: int = 200) -> web.Response:
+    def _respond_module(self, device_id: str, module_id: str, document: Json, status: int = 200) -> web.Response:
         connected = self._store.connected(device_id, self._store.device(device_id))
         view = module_view(device_id, module_id, document, connected=connected)
         return tagged(view, etag(document["identity"]["version"]), status)

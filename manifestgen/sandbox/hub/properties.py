@@ -47,7 +47,7 @@ class _Twins:
 
     async def get(self, request: web.Request) -> web.Response:
         device_id = request.match_info["id"]
-        return self._answer(device_id, self._store.device(device_id))
+        return self._respond(device_id, self._store.device(device_id))
 
     async def update(self, request: web.Request) -> web.Response:
         device_id = request.match_info["id"]
@@ -55,15 +55,15 @@ class _Twins:
         check_match(request, document["twin"]["version"])
         document["twin"] = changed(document["twin"], await body(request), request.method, self._store.now)
         self._store.put_device(device_id, document)
-        return self._answer(device_id, document)
+        return self._respond(device_id, document)
 
-    def _answer(self, device_id: str, document: Json) -> web.Response:
+    def _respond(self, device_id: str, document: Json) -> web.Response:
         view = twin_view(device_id, document, connected=self._store.connected(device_id, document))
         return tagged(view, etag(document["twin"]["version"]))
 
     async def get_module(self, request: web.Request) -> web.Response:
         device_id, module_id = request.match_info["id"], request.match_info["module"]
-        return self._module_answer(device_id, module_id, self._store.module(device_id, module_id))
+        return self._respond_module(device_id, module_id, self._store.module(device_id, module_id))
 
     async def update_module(self, request: web.Request) -> web.Response:
         device_id, module_id = request.match_info["id"], request.match_info["module"]
@@ -73,9 +73,9 @@ class _Twins:
         self._store.put_modules(device_id, {**self._store.modules(device_id), module_id: document})
         if module_id in (AGENT, EDGE_HUB):
             self._store.desired_changed(device_id)
-        return self._module_answer(device_id, module_id, document)
+        return self._respond_module(device_id, module_id, document)
 
-    def _module_answer(self, device_id: str, module_id: str, document: Json) -> web.Response:
+    def _respond_module(self, device_id: str, module_id: str, document: Json) -> web.Response:
         connected = self._store.connected(device_id, self._store.device(device_id))
         view = module_twin_view(device_id, module_id, document, connected=connected)
         return tagged(view, etag(document["twin"]["version"]))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from manifestgen.azure.registry_http import Answer
+from manifestgen.azure.registry_http import Response
 from manifestgen.azure.registry_login import Challenge, Login, challenges
 from manifestgen.azure.registry_network import is_loopback
 from manifestgen.cloud import Credential
@@ -82,10 +82,10 @@ def test_no_other_name_is_this_machine(host: str) -> None:
 class FakeHttp:
     """Answers by URL without its query; keeps what was asked and with which `Authorization`."""
 
-    answers: dict[str, Callable[[str], Answer] | PullError] = field(default_factory=dict)
+    answers: dict[str, Callable[[str], Response] | PullError] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
 
-    def get(self, url: str, headers: Mapping[str, str] | None = None, *, limit: int, method: str = "GET") -> Answer:
+    def get(self, url: str, headers: Mapping[str, str] | None = None, *, limit: int, method: str = "GET") -> Response:
         authorization = (headers or {}).get("Authorization", "")
         self.asked.append((url, authorization))
         answer = self.answers[url.partition("?")[0]]
@@ -94,23 +94,23 @@ class FakeHttp:
         return answer(authorization)
 
 
-def answering(url: str, status: int, body: bytes = b"", **headers: str) -> Callable[[str], Answer]:
+def responding(url: str, status: int, body: bytes = b"", **headers: str) -> Callable[[str], Response]:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda authorization: Answer(url, status, named, body)
+    return lambda authorization: Response(url, status, named, body)
 
 
 def challenging(challenge: str, host: str = HOST) -> FakeHttp:
     """A registry that greets with a challenge."""
     url = f"https://{host}/v2/"
-    return FakeHttp({url: answering(url, 401, WWW_Authenticate=challenge)})
+    return FakeHttp({url: responding(url, 401, WWW_Authenticate=challenge)})
 
 
-def token_for(*accepted: str) -> Callable[[str], Answer]:
-    def answer(authorization: str) -> Answer:
+def token_for(*accepted: str) -> Callable[[str], Response]:
+    def answer(authorization: str) -> Response:
         url = f"https://{HOST}/oauth2/token"
         if authorization not in accepted:
-            return Answer(url, 401, {}, b"")
-        return Answer(url, 200, {}, b'{"access_token": "canary-access-token"}')
+            return Response(url, 401, {}, b"")
+        return Response(url, 200, {}, b'{"access_token": "canary-access-token"}')
 
     return answer
 
@@ -120,7 +120,7 @@ BEARER = f'Bearer realm="https://{HOST}/oauth2/token",service="{HOST}"'
 
 def test_a_registry_that_asks_for_nothing_gets_nothing() -> None:
     url = f"https://{HOST}/v2/"
-    http = FakeHttp({url: answering(url, 200)})
+    http = FakeHttp({url: responding(url, 200)})
     assert Login(http, HOST, ME).headers("scorer") == {}  # type: ignore[arg-type] # a fake
     assert http.asked == [(url, "")]
 
@@ -129,7 +129,7 @@ def test_a_password_is_sent_to_the_registry_that_asks_for_it() -> None:
     http = challenging('Basic realm="x"')
     greet = http.answers[f"https://{HOST}/v2/"]
     http.answers[f"https://{HOST}/v2/"] = lambda authorization: (
-        Answer("", 200, {}, b"") if authorization == BASIC else greet(authorization)  # type: ignore[operator] # no error
+        Response("", 200, {}, b"") if authorization == BASIC else greet(authorization)  # type: ignore[operator] # no error
     )
     login = Login(http, HOST, ME)  # type: ignore[arg-type] # a fake
     assert login.headers("scorer") == login.headers("other") == {"Authorization": BASIC}
@@ -162,7 +162,7 @@ def test_a_refused_token_tells_the_password_from_the_repository() -> None:
     http = challenging(BEARER)
     only_login = token_for(BASIC)
     http.answers[f"https://{HOST}/oauth2/token"] = lambda authorization: (
-        only_login(authorization) if "scope" not in http.asked[-1][0] else Answer("", 401, {}, b"")
+        only_login(authorization) if "scope" not in http.asked[-1][0] else Response("", 401, {}, b"")
     )
     with pytest.raises(PullError) as caught:
         Login(http, HOST, ME).headers("secret-repository")  # type: ignore[arg-type] # a fake
@@ -240,7 +240,7 @@ def test_a_token_that_is_none_is_refused(token: object) -> None:
 
     http = challenging(BEARER)
     body = json.dumps({"token": token}).replace("\\\\", "\\").encode()
-    http.answers[f"https://{HOST}/oauth2/token"] = answering("", 200, body)
+    http.answers[f"https://{HOST}/oauth2/token"] = responding("", 200, body)
     with pytest.raises(PullError) as caught:
         Login(http, HOST, ME).headers("scorer")  # type: ignore[arg-type] # a fake
     assert caught.value.trouble is Trouble.LOGIN_REFUSED
@@ -254,7 +254,7 @@ def test_a_way_to_log_in_that_no_device_knows_is_said() -> None:
 def test_a_firewalls_words_are_passed_on() -> None:
     body = b'{"errors": [{"code": "DENIED", "message": "client with IP \'192.0.2.1\' is not allowed access"}]}'
     url = f"https://{HOST}/v2/"
-    http = FakeHttp({url: answering(url, 403, body)})
+    http = FakeHttp({url: responding(url, 403, body)})
     with pytest.raises(PullError, match=r"192\.0\.2\.1") as caught:
         Login(http, HOST, ME).headers("scorer")  # type: ignore[arg-type] # a fake
     assert caught.value.trouble is Trouble.NOT_ALLOWED
@@ -263,7 +263,7 @@ def test_a_firewalls_words_are_passed_on() -> None:
 def test_only_this_machine_may_do_without_tls() -> None:
     without = PullError(Trouble.NOT_TLS, "does not use TLS", fix="use TLS")
     http = FakeHttp({f"https://{HOST}/v2/": without, "https://localhost:5000/v2/": without})
-    http.answers["http://localhost:5000/v2/"] = answering("http://localhost:5000/v2/", 200)
+    http.answers["http://localhost:5000/v2/"] = responding("http://localhost:5000/v2/", 200)
     assert Login(http, "localhost:5000", ME).base() == "http://localhost:5000"  # type: ignore[arg-type] # a fake
     with pytest.raises(PullError, match="does not use TLS"):
         Login(http, HOST, ME).base()  # type: ignore[arg-type] # a fake
@@ -271,9 +271,9 @@ def test_only_this_machine_may_do_without_tls() -> None:
 
 def test_a_challenge_from_elsewhere_is_not_taken_up() -> None:
     url = f"https://{HOST}/v2/"
-    login = Login(FakeHttp({url: answering(url, 200)}), HOST, ME)  # type: ignore[arg-type] # a fake
+    login = Login(FakeHttp({url: responding(url, 200)}), HOST, ME)  # type: ignore[arg-type] # a fake
     login.base()
-    elsewhere = Answer("https://evil.example/v2/x", 401, {"WWW-Authenticate": 'Basic realm="x"'}, b"")
+    elsewhere = Response("https://evil.example/v2/x", 401, {"WWW-Authenticate": 'Basic realm="x"'}, b"")
     assert not login.challenged(elsewhere)
     assert login.headers("scorer") == {}
-    assert login.challenged(Answer(f"{url}scorer/manifests/1", 401, {"WWW-Authenticate": 'Basic realm="x"'}, b""))
+    assert login.challenged(Response(f"{url}scorer/manifests/1", 401, {"WWW-Authenticate": 'Basic realm="x"'}, b""))
