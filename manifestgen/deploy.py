@@ -28,7 +28,7 @@ from manifestgen.gate import require_applicable, require_manifest, require_no_er
 from manifestgen.images.build import Patience as BuildPatience
 from manifestgen.images.build import Prepared, Reporter, prepare
 from manifestgen.images.pin import moved, pin
-from manifestgen.images.preflight import Pull, State, device_platform, digests, insist, locked_images, preflight
+from manifestgen.images.preflight import Pull, State, device_platform, digests, locked_images, preflight, require_found
 from manifestgen.manifest.document import Document, of_manifest
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.project import lock
@@ -239,7 +239,7 @@ def _rendered(job: _Job) -> _Manifest:
 
 def _pinned(job: _Job, manifest: Manifest) -> _Manifest:
     pulls = preflight(manifest, job.services.distribution)
-    insist(pulls)
+    require_found(pulls)
     return _Manifest(pin(manifest, digests(pulls)), pulls)
 
 
@@ -318,7 +318,7 @@ def _preflight(job: _Job, rendered: _Manifest, platform: Platform | None) -> Non
     pulls = preflight(rendered.manifest, job.services.distribution, platform)
     job.observer.pulls(pulls)
     if not job.options.force:
-        insist(pulls)
+        require_found(pulls)
     tags = pulls if rendered.tags is None else rendered.tags
     if not job.options.moved_tags:
         _refuse_moved(job.project, tags)

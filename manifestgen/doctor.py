@@ -1,4 +1,4 @@
-"""What must be in place for a deployment, looked at one after the other: each is fine, or what to do about it."""
+"""Checks what a deployment needs, one thing after the other, and says how to fix what is missing."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _NO_IMAGE = "image-that-is-not-built-yet"
 
 @dataclass(frozen=True)
 class Row:
-    """One thing that must be in place.
+    """The result of one check.
 
     Attributes:
         words: what was found.
-        fix: what to do, unless it is fine.
+        fix: what to do, if it is not ok.
     """
 
     subject: str
@@ -51,12 +51,12 @@ def examine(
     now: datetime | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Iterator[Row]:
-    """Look at everything that deploying the project needs; one failure does not keep the others from being looked at.
+    """Check everything that deploying a project needs; a failed check does not stop the others.
 
     Args:
-        log_in: asks Entra ID for a token; raises DeniedError if there is no credential that gives one.
-        device_id: the device; the project's target if None.
-        root: the user's state folder, where passwords of tokens are kept; None for where it is.
+        log_in: gets a token from Entra ID; raises DeniedError if no credential gives one.
+        device_id: the device; None for the project's target.
+        root: the user's state folder, with the passwords of tokens; None for its usual place.
         now: the time; None for the clock's.
         environ: the environment variables; None for those of the process.
     """
@@ -68,7 +68,7 @@ def examine(
     builder = services.builder.packages if project.builds else {}
     yield from _installed(_SDKS, builder, *(source.packages for source in sources))
     yield from (_row(one.subject, one.look) for one in requirements if not one.login)
-    credential = _row("credential", lambda: _after(log_in, "Entra ID gives a token"))
+    credential = _row("credential", lambda: _after(log_in, "Entra ID issued a token"))
     yield credential
     reachable = credential.state == "ok"
     yield from (_with_login(one, reachable=reachable) for one in requirements if one.login)
@@ -88,7 +88,7 @@ def _installed(*packages: Mapping[str, str]) -> Iterator[Row]:
 
 def _with_login(requirement: Requirement, *, reachable: bool) -> Row:
     if not reachable:
-        return _skipped(requirement.subject, "without a credential")
+        return _skipped(requirement.subject, "needs a credential")
     return _row(requirement.subject, requirement.look)
 
 
@@ -141,7 +141,7 @@ def _device(services: Services, device_id: str | None) -> Iterator[Row]:
                 found.append(services.hub.device(device_id))
             except NotFoundError as error:  # the hub answered, and does not have the device
                 missing.append(error)
-        return f"{services.hub.host} answers"
+        return f"{services.hub.host} is reachable"
 
     client = _row("hub client", lambda: services.hub.client)
     # Without one, what is wrong is which hub is meant.
@@ -150,11 +150,11 @@ def _device(services: Services, device_id: str | None) -> Iterator[Row]:
         yield client
     yield row
     if device_id is None:
-        yield _skipped("device", "the project names none")
+        yield _skipped("device", "the project has none")
     elif missing:
         yield Row("device", "failed", str(missing[0]), missing[0].fix)
     elif not found:
-        yield _skipped("device", "without the hub")
+        yield _skipped("device", "needs the hub")
     else:
         yield _identity(found[0])
         yield _runtime(services, found[0])
@@ -164,17 +164,17 @@ def _identity(device: Device) -> Row:
     subject = f"device {device.id}"
     if not device.edge:
         fix = "register an edge device with 'manifestgen device register'"
-        return Row(subject, "failed", "is not an IoT Edge device", fix)
+        return Row(subject, "failed", "not an IoT Edge device", fix)
     if not device.enabled:
-        return Row(subject, "failed", "is disabled", "enable it in the IoT hub")
-    return Row(subject, "ok", "is an enabled IoT Edge device")
+        return Row(subject, "failed", "disabled", "enable it in the IoT hub")
+    return Row(subject, "ok", "enabled IoT Edge device")
 
 
 def _runtime(services: Services, device: Device) -> Row:
     def look() -> str | Row:
         agent = services.hub.module_twin(device.id, "$edgeAgent") if device.edge else None
         if agent is None or not agent.connected:
-            fix = "install IoT Edge on the device and give it 'manifestgen device connection-string'"
+            fix = "install IoT Edge on the device, with the output of 'manifestgen device connection-string'"
             return Row("runtime", "warning", "not connected", fix)
         version = agent.reported.get("version")
         number = version.get("version") if isinstance(version, dict) else None

@@ -151,11 +151,11 @@ class _Job:
 def _pinned(job: _Job, rendered: Rendered, observer: Observer) -> tuple[Manifest, dict[str, LockedImage]]:
     """The manifest with digests, and what its tags name; the registries need the real credentials for it."""
     from manifestgen.images.pin import pin
-    from manifestgen.images.preflight import digests, insist, locked_images, preflight
+    from manifestgen.images.preflight import digests, locked_images, preflight, require_found
 
     real = rendered if job.inline else job.render(inline=True)
     pulls = preflight(real.manifest, job.services.distribution)
-    insist(pulls)
+    require_found(pulls)
     for pull in pulls:
         if pull.remote is None:
             observer.warn(f"{pull.image} keeps its tag: {pull.words}")

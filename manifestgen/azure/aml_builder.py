@@ -57,10 +57,10 @@ class WorkspaceBuilder:
 
         def inputs() -> str:
             self.check_inputs(project)
-            return "fit to be sent"
+            return "ok (static checks only)"
 
         def workspace() -> str:
-            return f"can be read, {len(self._open_models().list())} registered models"
+            return f"readable, {len(self._open_models().list())} registered models"
 
         return (
             Requirement("entry script and conda file", inputs),
@@ -120,7 +120,7 @@ def _copied(file: Path, folder: Path) -> str:
         shutil.copyfile(file, folder / file.name)
     except OSError as error:
         raise InputError(
-            f"the file cannot be read: {error.strerror}", where=str(file), fix="check its name in the project file"
+            f"could not read the file: {error.strerror}", where=str(file), fix="check its path in the project file"
         ) from error
     return file.name
 

@@ -15,7 +15,7 @@ _LOG = logging.getLogger("manifestgen.azure.aml")
 INPUTS_PROPERTY = "manifestgen.inputs"
 
 _DEPRECATED = (
-    "builder 'container-image' uses an interface of Azure ML that its makers have deprecated; "
+    "builder 'container-image' uses a deprecated interface of Azure ML; "
     "builder 'package' makes the same image with its successor"
 )
 
@@ -42,7 +42,7 @@ class ContainerImageBuilder(WorkspaceBuilder):
             if not taken:
                 raise
             build = Build("", taken[0])
-            _LOG.warning("the answer was lost, but the workspace builds image %s", build.image)
+            _LOG.warning("the answer was lost, but the workspace is building image %s", build.image)
         extra = [image for image in self._image_ids(request) if image not in (*before, build.image)]
         if extra:
             _LOG.warning(

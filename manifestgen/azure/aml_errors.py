@@ -25,7 +25,7 @@ _ROLE = "give the identity the role 'AzureML Data Scientist' (or Contributor) on
 _LOGIN = "run az login, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET; then try again"
 _NETWORK = "check the network and HTTPS_PROXY, then run the same command again"
 _LATER = "wait a minute and run the same command again"
-_CHECK_IDS = "check subscription, resource group and name of the workspace, and that the identity may read it"
+_CHECK_IDS = "check the workspace's subscription, resource group and name, and that the identity can read it"
 
 _FAMILIES: tuple[type[Exception], ...] = (
     AzureMLException,
@@ -43,7 +43,7 @@ _MAX_WORDS = 600
 
 @contextlib.contextmanager
 def translated(where: str) -> Iterator[None]:
-    """Raise what is expected of the SDK as errors of ours; `where` is what it was asked about."""
+    """Translate the SDK's errors into ours; `where` is what the call was about."""
     try:
         yield
     except ManifestgenError:
@@ -53,19 +53,21 @@ def translated(where: str) -> Iterator[None]:
 
 
 def http_error(status: int, body: str, where: str) -> CloudError:
-    """An HTTP answer that is no success, with the service's own words."""
+    """The error for an HTTP answer other than success, with the service's own words."""
     words = redact(_words(body)) or f"status {status}"
     if status == 401:
-        return DeniedError(f"the credential is not accepted: {words}", where=where, fix=_LOGIN)
+        return DeniedError(f"the credential was rejected: {words}", where=where, fix=_LOGIN)
     if status == 403:
-        return DeniedError(f"access is denied: {words}", where=where, fix=_ROLE)
+        return DeniedError(f"access denied: {words}", where=where, fix=_ROLE)
     if status == 404:
         return NotFoundError(words, where=where, fix=_CHECK_IDS)
     if status == 429:
-        return CloudError(f"still throttled after several attempts: {words}", where=where, fix=_LATER)
+        return CloudError(f"still throttled after several retries: {words}", where=where, fix=_LATER)
     if status >= 500:
         return CloudError(f"the service failed with status {status}: {words}", where=where, fix=_LATER)
-    return CloudError(f"refused with status {status}: {words}", where=where, fix="correct what the service names")
+    return CloudError(
+        f"rejected with status {status}: {words}", where=where, fix="correct what the service complains about"
+    )
 
 
 def _translate(error: BaseException, where: str) -> ManifestgenError:
@@ -80,22 +82,22 @@ def _translate(error: BaseException, where: str) -> ManifestgenError:
             return http_error(*answer, where)
     words = redact(_message(error))
     if any(isinstance(link, (AuthenticationException, ClientAuthenticationError)) for link in chain):
-        return DeniedError(f"no token could be got: {words}", where=where, fix=_LOGIN)
+        return DeniedError(f"could not get a token: {words}", where=where, fix=_LOGIN)
     if any(_is_connection(link) for link in chain):
         return CloudError(f"Azure ML could not be reached: {words}", where=where, fix=_NETWORK)
     if isinstance(error, AzureMLException) and (unseen := _UNSEEN_SUBSCRIPTION.search(words)):
-        return NotFoundError(f"the identity sees no subscription {unseen[1]}", where=where, fix=_CHECK_IDS)
+        return NotFoundError(f"the identity has no access to subscription {unseen[1]}", where=where, fix=_CHECK_IDS)
     if isinstance(error, AzureMLException) and re.search(r"not ?found", words, re.IGNORECASE):
         return NotFoundError(words, where=where, fix=_CHECK_IDS)
     if isinstance(error, OSError):
-        return InputError(words, where=error.filename or where, fix="check that the file is there and can be read")
+        return InputError(words, where=error.filename or where, fix="check that the file exists and is readable")
     if isinstance(error, (UserErrorException, WebserviceException)):
         return InputError(words, where=where, fix="correct it in the project file")
     return CloudError(words, where=where, fix=_LATER)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and what led to it, each once."""
+    """The error and its causes, each once."""
     seen: set[int] = set()
     pending: list[BaseException | None] = [error]
     while pending:

@@ -30,7 +30,7 @@ class WorkspaceModels:
 
     @cached_property
     def workspace(self) -> Workspace:
-        """The workspace, which is opened by this."""
+        """The workspace; opens it."""
         return self._open_workspace()
 
     def find(self, name: str, version: int | None = None) -> RegisteredModel:
@@ -39,7 +39,7 @@ class WorkspaceModels:
 
     def sdk_model(self, name: str, version: int | None) -> Any:
         """A registered model as azureml-core has it. Raises NotFoundError."""
-        workspace = self.workspace  # which imports the SDK as it must be imported
+        workspace = self.workspace  # importing the SDK on the way, with its settings
         from azureml.core.model import Model
 
         try:
@@ -50,18 +50,18 @@ class WorkspaceModels:
             raise NotFoundError(
                 f"no model {wanted!r} is registered",
                 where=workspace.where,
-                fix="give model.path to register one, or see 'manifestgen model list' for those there are",
+                fix="set model.path to register one, or see 'manifestgen model list'",
             ) from error
 
     def register(self, registration: ModelRegistration) -> RegisteredModel:
         """See `ModelSource.register`."""
-        workspace = self.workspace  # which imports the SDK as it must be imported
+        workspace = self.workspace  # importing the SDK on the way, with its settings
         from azureml.core.model import Model
 
         # Only the folder: the model's own name may be that of a link.
         path = Path(os.path.normpath(registration.path.absolute()))
         if path.is_dir() and not any(child.is_file() for child in path.rglob("*")):
-            raise InputError("the model's folder holds no file", where=str(path), fix="save the model there first")
+            raise InputError("the model's folder is empty", where=str(path), fix="save the model there first")
         before = self._same(registration)
         try:
             # The SDK refuses a model outside the working directory (1.61), whatever the model's size.
@@ -100,7 +100,7 @@ class WorkspaceModels:
 
     def list(self, name: str | None = None) -> Sequence[RegisteredModel]:
         """See `ModelSource.list`."""
-        workspace = self.workspace  # which imports the SDK as it must be imported
+        workspace = self.workspace  # importing the SDK on the way, with its settings
         from azureml.core.model import Model
 
         with workspace.calling():

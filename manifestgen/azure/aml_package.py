@@ -17,7 +17,7 @@ TAGS_VARIABLE = "MANIFESTGEN_IMAGE_TAGS"
 DESCRIPTION_VARIABLE = "MANIFESTGEN_IMAGE_DESCRIPTION"
 INPUTS_VARIABLE = "MANIFESTGEN_IMAGE_INPUTS"
 
-_NO_SERVER = "{} does not name azureml-defaults under pip: without it nothing in the container answers"
+_NO_SERVER = "{} does not list azureml-defaults under pip; without it, no server runs in the container"
 
 
 def open_builder(project: Project, services: Services) -> PackageBuilder:

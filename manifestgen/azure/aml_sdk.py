@@ -1,4 +1,4 @@
-"""azureml-core on a leash: how it is imported, and what its calls may do to the process around them.
+"""Contains azureml-core: how it is imported, and what its calls may do to the process around them.
 
 The SDK reads settings at import, prints to stdout, warns on every call of its older half, leaves files in the temporary
 folder, takes paths only below the working directory, and sends some requests without a timeout. Each call goes through
@@ -112,7 +112,7 @@ def bounded(call: Callable[[], _T], seconds: float, what: str) -> _T:
         raise errors[0]
     if not results:
         raise CloudError(
-            f"no answer within {seconds:.0f} s while {what}",
+            f"timed out after {seconds:.0f} s while {what}",
             where="Azure ML",
             fix="check the network and the proxy, then run the same command again",
         )

@@ -1,4 +1,4 @@
-"""Which Azure ML workspace is meant: three ids, or a config.json that is found as azureml-core finds it."""
+"""Finds the Azure ML workspace: three ids, or a config.json, searched for as azureml-core does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DOWNLOAD = (
 
 @dataclass(frozen=True)
 class WorkspaceId:
-    """What a workspace is found by."""
+    """Identifies a workspace."""
 
     subscription_id: str
     resource_group: str
@@ -29,7 +29,7 @@ class WorkspaceId:
 
 
 def find_config(start: Path) -> Path:
-    """The file that names the workspace: `start` itself, or found from that folder upwards.
+    """The config file of the workspace: `start` itself, or the one found from that folder upwards.
 
     Raises:
         InputError: there is none.
@@ -40,8 +40,8 @@ def find_config(start: Path) -> Path:
         if path.is_file():
             return path
     if start.suffix == ".json":
-        raise InputError("the file does not exist", where=str(start), fix=_DOWNLOAD)
-    raise InputError("no config.json there or in a folder above it", where=str(start), fix=_DOWNLOAD)
+        raise InputError("file not found", where=str(start), fix=_DOWNLOAD)
+    raise InputError("no config.json in this folder or above it", where=str(start), fix=_DOWNLOAD)
 
 
 def _candidates(start: Path) -> Iterator[Path]:
@@ -52,7 +52,7 @@ def _candidates(start: Path) -> Iterator[Path]:
 
 
 def read_config(path: Path) -> WorkspaceId:
-    """The workspace that a config.json names, in today's form or that of old SDKs (`Scope`).
+    """The workspace in a config.json, in today's form or in that of old SDKs (`Scope`).
 
     Raises:
         InputError: the file cannot be read, is not JSON, or lacks one of the three ids.
@@ -60,11 +60,11 @@ def read_config(path: Path) -> WorkspaceId:
     try:
         data: Any = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise InputError(f"the file cannot be read: {error.strerror}", where=str(path), fix=_DOWNLOAD) from error
+        raise InputError(f"could not read the file: {error.strerror}", where=str(path), fix=_DOWNLOAD) from error
     except ValueError as error:
-        raise InputError(f"the file is not JSON: {error}", where=str(path), fix=_DOWNLOAD) from error
+        raise InputError(f"not JSON: {error}", where=str(path), fix=_DOWNLOAD) from error
     if not isinstance(data, dict):
-        raise InputError("the file does not hold a JSON object", where=str(path), fix=_DOWNLOAD)
+        raise InputError("not a JSON object", where=str(path), fix=_DOWNLOAD)
     values = [data.get(key) for key in ("subscription_id", "resource_group", "workspace_name")]
     scope = data.get("Scope")
     if isinstance(scope, str):

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 COMMANDS = {
-    "init": "Start a project that renders.",
+    "init": "Start a project.",
     "doctor": "Check everything a deployment needs, one row each.",
     "image": "Register the model and build its image.",
-    "model": "Look at registered models.",
+    "model": "List registered models.",
     "render": "Render a deployment manifest from a template.",
     "check": "Check manifests as IoT Hub and the device will.",
     "explain": "Explain a rule of 'check'.",
-    "preflight": "Ask the registries for a manifest's images, as the device will.",
+    "preflight": "Check that a device can pull a manifest's images.",
     "plan": "Show what would change on a device.",
     "apply": "Set the modules of a device and wait until they run.",
     "status": "Show what a device should run and what it runs.",
@@ -41,7 +41,7 @@ COMMANDS = {
     "rollback": "Set what a device had before.",
     "device": "Register and look at edge devices.",
     "credentials": "Look at registry credentials, make tokens, renew their passwords.",
-    "deploy": "Do it all: image, render, check, apply, wait.",
+    "deploy": "Do everything: image, render, check, apply, wait.",
     "sandbox": "Run a local stand-in for Azure.",
     "schema": "Print the project file's JSON Schema.",
 }

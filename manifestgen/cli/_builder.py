@@ -32,4 +32,4 @@ def _names() -> list[str]:
 
 def builder_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command `--builder NAME`."""
-    return click.option("--builder", type=_BuilderName(), help="Override the project's builder.")(function)
+    return click.option("--builder", type=_BuilderName(), help="Builder to use; overrides the project's.")(function)

@@ -231,10 +231,10 @@ def options_with_outputs(*outputs: str) -> Callable[[Callable[..., Any]], Callab
 
         options = (
             click.option(
-                "--output", type=click.Choice(outputs), default="text", help="Form of the result.", show_default=True
+                "--output", type=click.Choice(outputs), default="text", help="Output format.", show_default=True
             ),
-            click.option("-q", "--quiet", is_flag=True, help="No progress."),
-            click.option("-v", "--verbose", count=True, help="Show causes; twice: the SDKs' logs too."),
+            click.option("-q", "--quiet", is_flag=True, help="Do not print progress."),
+            click.option("-v", "--verbose", count=True, help="Print causes of errors; -vv also prints the SDKs' logs."),
         )
         return functools.reduce(lambda decorated, option: option(decorated), reversed(options), command)
 

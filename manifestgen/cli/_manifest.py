@@ -1,4 +1,4 @@
-"""Manifests on their way to a hub: reads them, and prints what there is to say about them."""
+"""Reads the manifests that commands send to a hub, and prints findings and warnings."""
 
 from __future__ import annotations
 

@@ -24,30 +24,32 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("project", default=".", type=click.Path(path_type=Path))
-@click.option("--device", "device_id", metavar="ID", help="The device, in place of the project's target.")
-@click.option("--image", metavar="REF", help="An image to use in place of the project's.")
+@click.option("--device", "device_id", metavar="ID", help="Device to deploy to; overrides the project's target.")
+@click.option("--image", metavar="REF", help="Model image to use; overrides the project's.")
 @builder_option
-@click.option("--rebuild", is_flag=True, help="Build although an image of these inputs is there.")
-@click.option("--build-timeout", type=FiniteRange(min=0), default=1800, show_default=True, help="In seconds.")
-@click.option("--values", "files", multiple=True, metavar="FILE", help="Values from a YAML or JSON file; repeatable.")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="One value; dots nest; repeatable.")
-@click.option("--enable-admin", is_flag=True, help="Switch the registry's admin user on if it is off.")
-@click.option("--create-token", is_flag=True, help="Make the registry's pull-only token if there is none yet.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--prune", is_flag=True, help="Remove the modules that the manifest does not name.")
+@click.option("--rebuild", is_flag=True, help="Build even if these inputs have an image already.")
 @click.option(
-    "--merge", is_flag=True, help="Keep what the manifest does not name: modules, twins, routes, credentials."
+    "--build-timeout", type=FiniteRange(min=0), default=1800, show_default=True, help="Seconds to wait for the build."
 )
-@click.option("--rollback-on-failure", is_flag=True, help="Go back to what the device had if it does not come to run.")
-@click.option("--no-preflight", is_flag=True, help="Do not ask the registries for the images.")
-@click.option("--allow-moved-tag", is_flag=True, help="Go on although a tag names another image than it did.")
-@click.option("--force", is_flag=True, help="Go on although 'check' finds errors, or an image cannot be pulled.")
-@click.option("--no-wait", is_flag=True, help="Do not wait until the device runs them.")
+@click.option("--values", "files", multiple=True, metavar="FILE", help="Values from a YAML or JSON file; repeatable.")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A value, read as YAML; dots nest; repeatable.")
+@click.option("--enable-admin", is_flag=True, help="Enable the registry's admin user if it is disabled.")
+@click.option("--create-token", is_flag=True, help="Create the registry's pull-only token if it does not exist.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--prune", is_flag=True, help="Remove modules that are not in the manifest.")
+@click.option("--merge", is_flag=True, help="Keep modules, twins, routes and credentials that are not in the manifest.")
+@click.option(
+    "--rollback-on-failure", is_flag=True, help="Restore the previous modules if the device does not become healthy."
+)
+@click.option("--no-preflight", is_flag=True, help="Do not check the images with their registries.")
+@click.option("--allow-moved-tag", is_flag=True, help="Continue if a tag has moved since it was locked.")
+@click.option("--force", is_flag=True, help="Continue if 'check' finds errors or an image cannot be pulled.")
+@click.option("--no-wait", is_flag=True, help="Do not wait for the device to become healthy.")
 @click.option(
     "--timeout",
     type=FiniteRange(min=0),
-    show_default="600, for an automatic deployment 1800",
-    help="Seconds to wait.",
+    show_default="600, for an automatic deployment 1800 a stage",
+    help="Seconds to wait for the device.",
 )
 @hub_option
 @common_options
@@ -74,10 +76,10 @@ def command(
     hub: str | None,
     console: Console,
 ) -> None:
-    """Do it all: build the image, render the manifest, check it, ask for its images, apply it and wait.
+    """Do everything: build the image, render and check the manifest, check its images, apply it, wait.
 
-    Stops at the first step that fails. Interrupted anywhere, the same command goes on: nothing is
-    registered, built or applied twice.
+    Stops at the first step that fails. If a run is interrupted, run the same command again: it
+    resumes, and nothing is registered, built or applied twice.
     """
     from manifestgen.cli import _deployment, _device
     from manifestgen.cli._manifest import findings_reporter
@@ -131,7 +133,7 @@ def command(
 
 
 def _pulls_reporter(console: Console) -> Callable[[Sequence[Pull]], None]:
-    """Says which images a device could not pull, and why."""
+    """Prints which images a device could not pull, and why."""
 
     def report(pulls: Sequence[Pull]) -> None:
         from manifestgen.report import preflight

@@ -1,4 +1,4 @@
-"""`manifestgen doctor`: check everything a deployment needs."""
+"""`manifestgen doctor`: checks everything a deployment needs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _COLORS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": None}
 
 @click.command(epilog=usage_of("manifestgen doctor samples/anomaly-detection"))
 @click.argument("project", default=".", type=click.Path(path_type=Path))
-@click.option("--device", "device_id", metavar="ID", help="The device, in place of the project's target.")
+@click.option("--device", "device_id", metavar="ID", help="Device to check; overrides the project's target.")
 @hub_option
 @common_options
 def command(project: Path, device_id: str | None, hub: str | None, console: Console) -> int:
-    """Check everything a deployment needs: one row each, with what to do where something is missing.
+    """Check everything a deployment needs, one row each, and show how to fix what is missing.
 
     Exit code 1 if something is missing.
     """

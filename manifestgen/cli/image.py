@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 )
 @click.argument("project", default=".", type=click.Path(path_type=Path))
 @builder_option
-@click.option("--rebuild", is_flag=True, help="Build although an image of these inputs is there.")
-@click.option("--timeout", type=FiniteRange(min=0), default=1800, show_default=True, help="Seconds to wait.")
+@click.option("--rebuild", is_flag=True, help="Build even if these inputs have an image already.")
+@click.option(
+    "--timeout", type=FiniteRange(min=0), default=1800, show_default=True, help="Seconds to wait for the build."
+)
 @common_options
 def command(
     project: Path,
@@ -33,10 +35,10 @@ def command(
     timeout: float,
     console: Console,
 ) -> None:
-    """Register the model, build its image with Azure ML and wait for it.
+    """Register the model, build its image and wait for it.
 
-    Prints the image's reference and writes manifestgen.lock.json. With unchanged inputs it reuses
-    the image it built before.
+    Prints the image's reference and writes manifestgen.lock.json. If the inputs have not changed,
+    the existing image is reused.
     """
     from manifestgen.images.build import Patience, prepare
     from manifestgen.project import load
@@ -61,7 +63,7 @@ def command(
 
 
 def reporter(console: Console) -> Reporter:
-    """Tells what is going on with an image."""
+    """Prints the progress of an image."""
     from manifestgen.images.build import Reporter
 
     return Reporter(step=console.progress, state=_Elapsed(console).show, log=_log(console))
@@ -76,14 +78,14 @@ def _log(console: Console) -> Callable[[str], None]:
 
 
 class _Elapsed:
-    """Says a build's state when it changes, and that it goes on every half minute."""
+    """Prints a build's state when it changes, and every half minute."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._state: BuildState | None = None
-        self._said = 0.0
+        self._printed = 0.0
 
     def show(self, state: BuildState, seconds: float) -> None:
-        if state is not self._state or seconds - self._said >= 30:
+        if state is not self._state or seconds - self._printed >= 30:
             self._console.progress(f"  build {state.value}, {seconds:.0f} s")
-            self._state, self._said = state, seconds
+            self._state, self._printed = state, seconds

@@ -1,4 +1,4 @@
-"""`manifestgen init`: a project that renders."""
+"""`manifestgen init`: starts a project."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from manifestgen.cli._console import Console, common_options, usage_of
 
 @click.command(epilog=usage_of("manifestgen init my-model", "manifestgen init --template anomaly-detection"))
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
-@click.option("--template", metavar="NAME", default="single-module", show_default=True, help="Built-in template.")
+@click.option(
+    "--template", metavar="NAME", default="single-module", show_default=True, help="Built-in template to use."
+)
 @common_options
 def command(folder: Path, template: str, console: Console) -> None:
-    """Write a project file, score.py, myenv.yml and .gitignore to DIR; nothing is overwritten."""
+    """Start a project in DIR: project file, score.py, myenv.yml and .gitignore. Never overwrites a file."""
     from manifestgen.project.start import start
     from manifestgen.render import builtin_name
 
@@ -22,6 +24,6 @@ def command(folder: Path, template: str, console: Console) -> None:
     for path in files:
         console.result(f"wrote {path}")
     if folder / ".gitignore" not in files:
-        console.warn(f"{folder / '.gitignore'} is yours: see that it ignores deployment.json and .manifestgen/")
+        console.warn(f"{folder / '.gitignore'} was kept: make sure it ignores deployment.json and .manifestgen/")
     console.progress(f"next: manifestgen render {folder} -o -")
     console.document({"files": [str(path) for path in files]})

@@ -11,17 +11,17 @@ from manifestgen.cli._console import Console, common_options, usage_of
 
 @click.group(epilog=usage_of("manifestgen model list samples/anomaly-detection"))
 def command() -> None:
-    """Look at registered models."""
+    """List registered models."""
 
 
 @command.command(
     "list", epilog=usage_of("manifestgen model list", "manifestgen model list --name best_model --output json")
 )
 @click.argument("project", default=".", type=click.Path(path_type=Path))
-@click.option("--name", help="Only models of this name.")
+@click.option("--name", help="List only models with this name.")
 @common_options
 def list_(project: Path, name: str | None, console: Console) -> None:
-    """List the models that are registered in the project's workspace."""
+    """List the models registered in the project's workspace."""
     from manifestgen.project.load import load
     from manifestgen.services import ProjectServices
 

@@ -1,4 +1,4 @@
-"""`manifestgen preflight`: asks the registries for a manifest's images, as the device will."""
+"""`manifestgen preflight`: checks that a device can pull a manifest's images."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--device", "device_id", metavar="ID", help="Compare with the platform that this device reports.")
-@click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Compare with this platform, such as linux/arm64.")
+@click.option("--device", "device_id", metavar="ID", help="Check for the platform that this device reports.")
+@click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Check for this platform, such as linux/arm64.")
 @hub_option
 @common_options
 def command(file: Path, device_id: str | None, platform: str | None, hub: str | None, console: Console) -> int:
-    """Ask the registries for each image of FILE, with the registry credentials that are in it.
+    """Check that a device can pull each image of FILE with the registry credentials in FILE.
 
-    As the device's engine would: logs in to each registry once, reads each image's manifest, pulls
-    nothing. Says what was found, or exactly what is wrong. Exit code 1 if a pull would fail.
+    Logs in to each registry and reads each image's manifest, as the device's container engine would,
+    but pulls nothing. Exit code 1 if a pull would fail.
     """
     from manifestgen.cli._manifest import load_file
     from manifestgen.gate import require_manifest
@@ -39,8 +39,8 @@ def command(file: Path, device_id: str | None, platform: str | None, hub: str | 
     from manifestgen.services import open_distribution
 
     if device_id is not None and platform is not None:
-        what = "--device and --platform exclude each other"
-        raise InputError(what, fix="drop one of the two: a device tells its own platform")
+        what = "--device and --platform cannot be used together"
+        raise InputError(what, fix="drop one of the two: a device reports its own platform")
     manifest = require_manifest(load_file(file).document, layered=True)
     wanted = _platform(device_id, platform, hub)
     with open_distribution() as distribution:

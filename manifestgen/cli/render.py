@@ -18,19 +18,19 @@ from manifestgen.cli._console import Console, common_options, usage_of
     )
 )
 @click.argument("project", default=".", type=click.Path(path_type=Path))
-@click.option("-o", "--out", metavar="FILE", help="Where to write it; '-' is stdout.  [default: deployment.json]")
-@click.option("--image", metavar="REF", help="Model image to use instead of the project's.")
+@click.option("-o", "--out", metavar="FILE", help="File to write; '-' is stdout.  [default: deployment.json]")
+@click.option("--image", metavar="REF", help="Model image to use; overrides the project's.")
 @click.option("--values", "files", multiple=True, metavar="FILE", help="Values from a YAML or JSON file; repeatable.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A value, read as YAML; dots nest; repeatable.")
 @click.option(
     "--secrets",
     type=click.Choice(["inline", "placeholder"]),
-    help="Registry credentials, or ${ACR_PASSWORD_<NAME>} for them.  [default: inline; on stdout placeholder]",
+    help="Write registry credentials, or ${ACR_PASSWORD_<NAME>}.  [default: inline; on stdout placeholder]",
 )
 @click.option(
-    "--pin/--no-pin", default=None, help="Name images by digest, as their registries tell.  [default: manifest.pin]"
+    "--pin/--no-pin", default=None, help="Replace image tags by digests from the registries.  [default: manifest.pin]"
 )
-@click.option("--force", is_flag=True, help="Write it although 'check' finds errors.")
+@click.option("--force", is_flag=True, help="Write it even if 'check' finds errors.")
 @common_options
 def command(
     project: Path,
@@ -45,8 +45,8 @@ def command(
 ) -> None:
     """Render the deployment manifest of PROJECT from its template, and check it.
 
-    Nothing is written if 'check' finds errors in it. With --pin the registries are asked for each
-    image, and the lock file keeps what they say.
+    Nothing is written if 'check' finds errors. With --pin, image tags are replaced by digests, which
+    are also written to the lock file.
     """
     from manifestgen.cli._manifest import findings_reporter
     from manifestgen.project import load, values

@@ -1,8 +1,8 @@
-"""What is asked of the registries that images come from, as a Protocol: `Distribution`.
+"""The registries that images come from, as a Protocol: `Distribution`.
 
-A device's container engine speaks the OCI distribution protocol with them, whoever runs them:
-https://github.com/opencontainers/distribution-spec. `manifestgen.azure.registry_api` answers the Protocol by asking;
-tests answer it from memory.
+A device's container engine speaks the OCI distribution protocol with every registry:
+https://github.com/opencontainers/distribution-spec. `manifestgen.azure.registry_api` implements the Protocol with
+requests, tests implement it in memory.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from manifestgen.errors import CloudError, InputError
 #: Where Docker finds the images of Docker Hub.
 DOCKER_HUB_HOST: Final = "registry-1.docker.io"
 
-# The grammar in github.com/distribution/reference; what comes before the first slash is a host if it looks like one.
+# The grammar in github.com/distribution/reference; the part before the first slash is a host if it looks like one.
 _REFERENCE: Final = re.compile(
     r"(?:(?P<host>(?=[^/]*[.:]|localhost/)(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?)/)?"
     r"(?P<repository>[a-z0-9]+(?:(?:[._/]|__|-+)[a-z0-9]+)*)"
@@ -27,7 +27,7 @@ _REFERENCE: Final = re.compile(
     re.ASCII,
 )
 
-# Names that operating systems and Docker give to what images call by Go's names: `normalizeArch` of containerd.
+# Names that operating systems and Docker use, to Go's names, which images use: `normalizeArch` in containerd.
 _ARCHITECTURES: Final = {
     "x86_64": ("amd64", ""),
     "x86-64": ("amd64", ""),
@@ -108,11 +108,11 @@ def locate(image: str) -> Location:
         image: as a manifest names it: without a host it is on Docker Hub, without tag and digest it is `latest`.
 
     Raises:
-        InputError: it is no image reference.
+        InputError: it is not an image reference.
     """
     match = _REFERENCE.fullmatch(image.strip())
     if match is None:
-        raise InputError(f"{image!r} is no image reference", fix="write it as acme.azurecr.io/scorer:1.4.2")
+        raise InputError(f"{image!r} is not an image reference", fix="write it as acme.azurecr.io/scorer:1.4.2")
     host, repository = match["host"], match["repository"]
     if host is None or host.lower() in ("docker.io", "index.docker.io"):
         host = DOCKER_HUB_HOST
@@ -122,7 +122,7 @@ def locate(image: str) -> Location:
 
 @dataclass(frozen=True)
 class Platform:
-    """What an image, or a device, is made for, in the words that images use: `linux/arm/v7`."""
+    """The platform of an image or a device, in the words that images use: `linux/arm/v7`."""
 
     os: str
     architecture: str
@@ -152,7 +152,7 @@ class Platform:
         parts = text.split("/")
         if len(parts) not in (2, 3) or not all(re.fullmatch(r"[A-Za-z0-9._-]+", part) for part in parts):
             fix = "write it as linux/amd64, linux/arm64 or linux/arm/v7"
-            raise InputError(f"{text!r} is no platform", fix=fix)
+            raise InputError(f"{text!r} is not a platform", fix=fix)
         return cls.of(*parts)
 
     def choose(self, offered: Sequence[Platform]) -> Platform | None:
@@ -183,10 +183,10 @@ class RemoteImage:
 
     Attributes:
         digest: `sha256:…` of the image, or of its index if it is for several platforms.
-        platforms: that it is for, in the registry's order; empty if it does not say.
-        index: whether it is an index, of which a device pulls the part for its platform.
-        platform: whose `size` is told: the wanted one, else the first; None if the wanted one is not offered.
-        size: bytes that a device without any of its layers downloads, compressed: configuration and layers.
+        platforms: that it is for, in the registry's order; empty if unknown.
+        index: whether it is an index, of which a device pulls the image for its platform.
+        platform: that `size` is for: the given one, else the first; None if the image is not for the given one.
+        size: bytes that a device without any of its layers downloads: configuration and layers, compressed.
     """
 
     digest: str
@@ -197,19 +197,19 @@ class RemoteImage:
 
 
 class Distribution(Protocol):
-    """The registries that images come from. May be asked by several threads at once."""
+    """The registries that images come from; safe to use from several threads."""
 
     def find(self, image: str, credential: Credential | None, platform: Platform | None = None) -> RemoteImage:
         """An image as its registry describes it.
 
         Args:
             image: as a manifest names it.
-            credential: to log in with; None asks as the public does.
-            platform: of the device, to tell the size of what it would pull.
+            credential: to log in with; None for anonymous access.
+            platform: of the device, for the size of what it would pull.
 
         Raises:
-            InputError: it is no image reference.
-            PullError: it cannot be pulled; says why.
+            InputError: it is not an image reference.
+            PullError: it cannot be pulled.
         """
         ...
 

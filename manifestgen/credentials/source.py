@@ -189,7 +189,7 @@ class Source(ABC):
         packages: Python distributions that it needs besides manifestgen's own, each with the requirement that
             `pip install` takes for it.
         settings: the keys of the section `registry` that belong to it, each with its type and default.
-        fixes: for those of its keys that have a pattern, the advice where a value does not match it.
+        patterns: for those of its keys that have a pattern, what a value should be, and how to write it.
     """
 
     name: ClassVar[str]
@@ -199,7 +199,7 @@ class Source(ABC):
     azure: ClassVar[bool] = False
     packages: ClassVar[Mapping[str, str]] = {}
     settings: ClassVar[Mapping[str, tuple[Any, Any]]] = {}
-    fixes: ClassVar[Mapping[str, str]] = {}
+    patterns: ClassVar[Mapping[str, tuple[str, str]]] = {}
 
     def check(self, registry: Registry, where: Where) -> None:
         """Check this source's part of the section `registry`; called whether or not a registry uses the source.

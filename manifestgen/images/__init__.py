@@ -1,1 +1,1 @@
-"""The images of a manifest: built from a model, pulled as a device would, named by digest."""
+"""The images of a manifest: building them, checking that devices can pull them, pinning them."""

@@ -1,7 +1,7 @@
-"""From a model to its image: register it, build the image, wait, and remember both in the lock file.
+"""From a model to its image: register it, build the image, wait, and write both to the lock file.
 
-Every step looks first whether it has been done: by the lock file, by what an interrupted run left behind, by the
-workspace itself. So running again goes on, and nothing is registered or built twice.
+Every step first checks whether it has been done already: in the lock file, in what an interrupted run left behind, and
+with the model source and the builder. So a second run resumes, and nothing is registered or built twice.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Patience:
     """How to wait for a build, in seconds.
 
     Attributes:
-        timeout: for the build; the service goes on building when it is over.
-        poll: between two questions.
+        timeout: for the build, which continues after it.
+        poll: between two requests for its state.
     """
 
     timeout: float = 1800.0
@@ -49,12 +49,12 @@ class Patience:
 
 @dataclass(frozen=True)
 class Reporter:
-    """Who is told what is going on.
+    """Callbacks for progress.
 
     Attributes:
         step: a sentence about a step that was taken.
-        state: how far the build is, with the seconds it took so far.
-        log: a piece of the build log, in lines.
+        state: the state of the build, and the seconds since it was started.
+        log: the next lines of the build log.
     """
 
     step: Callable[[str], None] = lambda text: None
@@ -64,10 +64,10 @@ class Reporter:
 
 @dataclass(frozen=True)
 class Prepared:
-    """The image that a project's model runs in.
+    """The image of a project's model.
 
     Attributes:
-        reused: whether it was there already.
+        reused: whether it existed already.
     """
 
     lock: Lock
@@ -84,18 +84,18 @@ def prepare(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Prepared:
-    """Register the project's model if it names a file, build its image if that is not there yet, and wait for it.
+    """Register the project's model if it is a file, build its image unless it exists already, and wait for it.
 
     The caller holds the project (`project.pending.exclusive`).
 
     Args:
-        rebuild: build although the lock file has an image of these inputs.
+        rebuild: build even if the lock file has an image of these inputs.
 
     Raises:
-        InputError: the entry script, the conda file or the model is not fit to be sent.
+        InputError: the entry script, the conda file or the model is missing or invalid.
         FoundError: the build failed (with the last lines of its log) or took too long.
-        CloudError: the workspace refused something, or could not be reached.
-        Interrupted: by Ctrl-C; the service goes on with what it was sent.
+        CloudError: a service rejected a request, or could not be reached.
+        Interrupted: by Ctrl-C; the service continues with what it was sent.
     """
     if project.image is None or project.model is None:
         raise ValueError("the project builds no image")
@@ -103,8 +103,8 @@ def prepare(
         return _prepare(project, project.image, project.model, services, rebuild, patience, report, clock, sleep)
     except KeyboardInterrupt:
         raise Interrupted(
-            f"interrupted; what was sent to {entry_of(project.image).service} goes on there",
-            fix="run the same command again: it goes on where this stopped",
+            f"interrupted; {entry_of(project.image).service} continues with what it was sent",
+            fix="run the same command again: it resumes",
         ) from None
 
 
@@ -139,7 +139,7 @@ def _prepare(
         model=LockedModel(name=model.name, version=model.version, sha256=known.sha256),
         builder=image.builder,
         image=status.reference,
-        digest=_told_digest(status.reference, services, report),
+        digest=_reported_digest(status.reference, services, report),
         inputs=inputs,
         built_at=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         manifestgen=__version__,
@@ -152,38 +152,38 @@ def _prepare(
 
 
 def _others(locked: Lock | None, built: str) -> dict[str, LockedImage]:
-    """What the lock file kept of other images: under a tag that was built anew is another image, by intent."""
+    """The lock file's other images: a tag that was just built names another image now, on purpose."""
     return {image: kept for image, kept in locked.images.items() if image != built} if locked is not None else {}
 
 
 def _is_gone(locked: Lock, services: Services, report: Reporter) -> bool:
-    """Whether the registry says that it no longer has the image; no, if it cannot be asked."""
+    """Whether the registry says that it no longer has the image; False if it cannot be reached."""
     if locked.digest is None:
         return False
     try:
         return _digest(locked.image, services) is None
     except ManifestgenError as error:
-        report.step(f"whether {locked.image} is still in its registry cannot be told: {error}")
+        report.step(f"could not check whether {locked.image} is still in its registry: {error}")
         return False
 
 
-def _told_digest(image: str, services: Services, report: Reporter) -> str | None:
-    """The image's digest; that it cannot be told is said and otherwise passed over: an image is as good without."""
+def _reported_digest(image: str, services: Services, report: Reporter) -> str | None:
+    """The image's digest; None, which is reported, if the registry does not give it: the image works without it."""
     try:
         return _digest(image, services)
     except ManifestgenError as error:
-        report.step(f"the digest of {image} is not known: {error}")
+        report.step(f"could not read the digest of {image}: {error}")
         return None
 
 
 def _digest(image: str, services: Services) -> str | None:
-    """The digest that the image's registry tells whoever has the credential that the device will use."""
+    """The digest of an image, read with the credential that the device will use."""
     host = image.partition("/")[0]
     return services.registry.digest(image, services.credentials({host: frozenset()}).get(host))
 
 
 def _identify(spec: Model, models: ModelSource) -> tuple[RegisteredModel | None, LockedModel]:
-    """The registered model that is meant; None with the content's hash where a file is to be registered first."""
+    """The registered model; None, with the hash of its content, if it is a file that must be registered first."""
     if spec.path is not None:
         return None, LockedModel(name=spec.name, sha256=sha256_of(spec.path))
     model = models.find(spec.name, spec.version)
@@ -191,12 +191,12 @@ def _identify(spec: Model, models: ModelSource) -> tuple[RegisteredModel | None,
 
 
 def _register(spec: Model, sha256: str, models: ModelSource, report: Reporter) -> RegisteredModel:
-    """Register the model's file, unless the workspace has it under this name, with these tags and description."""
+    """Register the model's file, unless there is a version with its content, tags and description."""
     assert spec.path is not None  # noqa: S101 - the caller has its hash
     for known in models.list(spec.name):
         same_words = dict(known.tags) == dict(spec.tags) and known.description == spec.description
         if known.sha256 == sha256 and same_words:
-            report.step(f"model {known.id} is registered already, reusing it")
+            report.step(f"model {known.id} is already registered, reusing it")
             return known
     report.step(f"registering model {spec.name} from {spec.path.name}")
     model = models.register(ModelRegistration(spec.name, spec.path, sha256, spec.tags, spec.description))
@@ -215,10 +215,10 @@ def _started(
     *,
     rebuild: bool,
 ) -> tuple[Build, Pending]:
-    """The build of these inputs: one that is under way already, or a new one."""
+    """The build of these inputs: one that is running already, or a new one."""
     if not pending.label:
-        # The same inputs, the same tag: so an image can be found again by what it was made from. A rebuilt image needs
-        # another, since devices do not pull a tag that they have.
+        # The same inputs get the same tag, so an image can be found by its inputs. A rebuilt image needs another tag:
+        # devices do not pull a tag that they already have.
         label = inputs[:12] + (datetime.now(timezone.utc).strftime("-%Y%m%d%H%M%S") if rebuild else "")
         pending = progress.write(pending, label=label)
     request = BuildRequest(
@@ -233,7 +233,7 @@ def _started(
     )
     known = _pending_build(pending) or (None if rebuild else builder.find(request))
     if known is not None and _is_alive(builder, known):
-        report.step("the image of these inputs is being built already, going on with it")
+        report.step("resuming the build of these inputs")
         build = known
     else:
         report.step(f"building image {image.name} with {entry_of(image).service} ({image.builder})")
@@ -246,7 +246,7 @@ def _pending_build(pending: Pending) -> Build | None:
 
 
 def _is_alive(builder: Builder, build: Build) -> bool:
-    """Whether a build that an earlier run started can still give an image."""
+    """Whether a build that an earlier run started can still succeed."""
     try:
         return builder.status(build).state is not BuildState.FAILED
     except NotFoundError:
@@ -280,9 +280,9 @@ def _wait(
             raise _failed(build, status, log)
         if seconds >= patience.timeout:
             raise FoundError(
-                f"the image is not built after {seconds:.0f} s, it is {status.state.value}",
+                f"the build is still {status.state.value} after {seconds:.0f} s",
                 where=f"build {build.operation}",
-                fix="run the same command again to go on waiting; --timeout waits longer",
+                fix="run the same command again to keep waiting; --timeout waits longer",
             )
         sleep(patience.poll)
 
@@ -290,8 +290,8 @@ def _wait(
 def _failed(build: Build, status: BuildStatus, log: str) -> FoundError:
     lines = tuple(line.rstrip() for line in log.splitlines() if line.strip())[-_LOG_LINES:]
     return FoundError(
-        f"the image build failed: {status.error or 'the service gave no reason'}",
+        f"the image build failed: {status.error or 'no reason given'}",
         where=f"build {build.operation}",
-        fix="correct the conda file or the script by what the build log says, and run the same command again",
+        fix="correct the conda file or the script as the build log says, and run the same command again",
         detail=lines,
     )

@@ -1,7 +1,7 @@
-"""Images by digest in place of tags: what is tested today is what every device runs, whoever pushes what tomorrow.
+"""Replaces image tags by digests: every device then runs what was tested, whatever is pushed later.
 
-The runtime takes `repository@sha256:…`; a tag and a digest together it refuses, and with it the whole manifest
-(`DockerConfig.ValidateAndGetImage` of edgeAgent).
+The runtime accepts `repository@sha256:…`. A tag together with a digest makes it reject the whole manifest
+(`DockerConfig.ValidateAndGetImage` in edgeAgent).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from manifestgen.manifest.reading import trim
 
 @dataclass(frozen=True)
 class Moved:
-    """A tag that names another image than it did.
+    """A tag that names another image than before.
 
     Attributes:
         image: as the manifest names it, by its tag.
-        locked: digest that it had.
-        found: digest that it has.
+        locked: its digest in the lock file.
+        found: its digest now.
     """
 
     image: str
@@ -30,12 +30,12 @@ class Moved:
 
 
 def pin(manifest: Manifest, digests: Mapping[str, str]) -> Manifest:
-    """A manifest whose images are named by digest.
+    """A manifest with digests instead of tags.
 
     Args:
-        manifest: stays as it is.
-        digests: image as the manifest names it, without blanks around, to `sha256:…`. Other images, and those that are
-            named by a digest already, stay as they are.
+        manifest: is not changed.
+        digests: image as the manifest names it, without surrounding blanks, to `sha256:…`. Other images, and those that
+            have a digest already, are not changed.
     """
     content = copy.deepcopy(dict(manifest.content))
     pinned = Manifest.of(content, layered=manifest.layered)

@@ -1,7 +1,7 @@
-"""Asks the registries for the images of a manifest with the manifest's own credentials, as the device will.
+"""Checks that a device can pull the images of a manifest with the manifest's own credentials.
 
-Which credential belongs to an image is the runtime's rule, not Docker's: the first whose address equals the image's
-registry host, ignoring case; see `manifest.credentials.match`. An image without one is asked for as the public does.
+The runtime, not Docker, chooses the credential for an image: the first whose address equals the image's registry host,
+ignoring case; see `manifest.credentials.match`. An image without one is pulled anonymously.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from manifestgen.manifest.module import Module
 from manifestgen.manifest.reading import get, trim
 from manifestgen.project.lock import LockedImage
 
-# One image is a handful of round trips, one after the other: as many images as that are asked for side by side.
-_ASKERS: Final = 32
+# One image is a handful of round trips, one after the other, so many images are checked at once.
+_WORKERS: Final = 32
 _NEAREST: Final = 3
 
 _MISSING: Final = (Trouble.TAG_NOT_FOUND, Trouble.DIGEST_NOT_FOUND)
@@ -33,7 +33,7 @@ _HUB_SPELLINGS: Final = ("index.docker.io", "registry-1.docker.io", "docker.io",
 
 
 class State(str, Enum):
-    """What is known about an image's pull. The values are a stable interface."""
+    """Whether a device can pull an image. The values are a stable interface."""
 
     FOUND = "found"
     FAILED = "failed"
@@ -42,7 +42,7 @@ class State(str, Enum):
 
 @dataclass(frozen=True)
 class Pull:
-    """What would come of a device's pull of an image.
+    """Whether a device can pull an image, and why not.
 
     Attributes:
         image: as the manifest names it.
@@ -52,7 +52,7 @@ class Pull:
         remote: what the registry has, if it was found.
         trouble: why the pull would fail.
         words: what was found, or what is wrong.
-        fix: what to do about it.
+        fix: how to fix it.
     """
 
     image: str
@@ -67,15 +67,15 @@ class Pull:
 
 
 def preflight(manifest: Manifest, distribution: Distribution, platform: Platform | None = None) -> tuple[Pull, ...]:
-    """Ask for every image of a manifest, side by side.
+    """Check every image of a manifest, in parallel.
 
     Args:
-        manifest: whose images are asked for with its own registry credentials, placeholders filled in.
+        manifest: with its registry credentials, placeholders filled in.
         distribution: the registries.
-        platform: of the device; None if images for any platform will do.
+        platform: of the device; None to accept images for any platform.
 
     Returns:
-        One for each image, in the manifest's order. That an image cannot be pulled is no error here.
+        One for each image, in the manifest's order. An image that cannot be pulled does not raise.
     """
     users: dict[str, list[Module]] = {}
     for module in manifest.modules():
@@ -84,15 +84,15 @@ def preflight(manifest: Manifest, distribution: Distribution, platform: Platform
     credentials = manifest.credentials()
     used = {match(credentials, image) for image in users}
     idle = [entry for key, entry in credentials.items() if key not in used]
-    pool = ThreadPoolExecutor(min(_ASKERS, len(users)) or 1, thread_name_prefix="preflight")
+    pool = ThreadPoolExecutor(min(_WORKERS, len(users)) or 1, thread_name_prefix="preflight")
     try:
-        asked = [
+        checks = [
             pool.submit(_pull, image, modules, credentials, idle, distribution, platform, layered=manifest.layered)
             for image, modules in users.items()
         ]
-        return tuple(future.result() for future in asked)
+        return tuple(future.result() for future in checks)
     finally:
-        # After Ctrl-C nobody waits for the registries that have not answered yet.
+        # After Ctrl-C, do not wait for registries that have not answered yet.
         pool.shutdown(wait=False, cancel_futures=True)
 
 
@@ -102,7 +102,7 @@ def digests(pulls: Sequence[Pull]) -> dict[str, str]:
 
 
 def locked_images(pulls: Sequence[Pull]) -> dict[str, LockedImage]:
-    """What the lock file keeps of the images that were found under a tag."""
+    """The images that were found by a tag, as the lock file has them."""
     return {
         pull.image: LockedImage(digest=pull.remote.digest, platforms=tuple(map(str, pull.remote.platforms)))
         for pull in pulls
@@ -110,12 +110,8 @@ def locked_images(pulls: Sequence[Pull]) -> dict[str, LockedImage]:
     }
 
 
-def insist(pulls: Sequence[Pull]) -> None:
-    """Make sure that no pull would fail.
-
-    Raises:
-        FoundError: one would; says which and why.
-    """
+def require_found(pulls: Sequence[Pull]) -> None:
+    """Raise FoundError if any pull would fail, with the first image and the reason."""
     failed = [pull for pull in pulls if pull.state is State.FAILED]
     if failed:
         others = f" (and {len(failed) - 1} more of {len(pulls)} images)" if len(failed) > 1 else ""
@@ -123,10 +119,10 @@ def insist(pulls: Sequence[Pull]) -> None:
 
 
 def device_platform(reported: Mapping[str, Any]) -> Platform:
-    """The platform that `$edgeAgent` of a device reported: `runtime.platform` in its reported properties.
+    """The platform of a device: `runtime.platform` in the reported properties of its `$edgeAgent`.
 
     Raises:
-        InputError: it reported none, which it does once it has run.
+        InputError: it has not been reported, because the edgeAgent has not run yet.
     """
     runtime = get(reported, "runtime")
     found = get(runtime, "platform") if isinstance(runtime, dict) else None
@@ -169,9 +165,9 @@ def _pull(
     key = match(credentials, image)
     entry = credentials[key] if key is not None else None
     pull = Pull(image, names, State.NOT_ASKED, key, entry.username if entry else "")
-    unasked = _not_asked(image, modules)
-    if unasked:
-        return _with(pull, State.NOT_ASKED, words=unasked)
+    unchecked = _not_checked(image, modules)
+    if unchecked:
+        return _with(pull, State.NOT_ASKED, words=unchecked)
     try:
         ImageReference.parse(image)  # what edgeAgent refuses never comes to a pull
         locate(image)
@@ -203,13 +199,13 @@ def _with(
     return Pull(pull.image, pull.modules, state, pull.entry, pull.username, remote, trouble, words, fix)
 
 
-def _not_asked(image: str, modules: Sequence[Module]) -> str:
-    """Why an image cannot be asked for from here, or need not be; empty if it can."""
+def _not_checked(image: str, modules: Sequence[Module]) -> str:
+    """Why an image cannot be checked from here, or need not be; empty if it can."""
     if image.startswith("$upstream"):
-        return "only the parent of the device knows '$upstream': it cannot be asked from here"
+        return "'$upstream' is the device's parent, which cannot be reached from here"
     policies = [module.get("imagePullPolicy") for module in modules]
     if all(isinstance(policy, str) and trim(policy).lower() == "never" for policy in policies):
-        return "the device is told never to pull it (imagePullPolicy)"
+        return "imagePullPolicy is never: the device does not pull it"
     return ""
 
 
@@ -221,42 +217,41 @@ def _explained(
     *,
     layered: bool,
 ) -> tuple[str, str]:
-    """What is wrong and what to do, in words of the manifest where the credential is what is wrong."""
+    """What is wrong and how to fix it, in terms of the manifest if its credential is wrong."""
     host = registry_host(image)
     if error.trouble is Trouble.LOGIN_REQUIRED and entry is None:
         near = _nearly(idle, host)
         if host is None:
             return (
-                "the device pulls an image without a '/' without logging in, and the registry does not let it",
+                "the device pulls an image without a '/' anonymously, which the registry does not allow",
                 "write the image with its registry, such as docker.io/USER/NAME:TAG",
             )
         if near is not None:
             return (
-                f"no registry credential is for {host!r}: the address of {near.key!r}, {near.address!r}, "
-                "never equals it",
-                f"write the address of {near.key!r} as {host!r}",
+                f"no registry credential matches {host!r}: {near.key!r} has the address {near.address!r}",
+                f"change the address of {near.key!r} to {host!r}",
             )
         if layered:
             return (
                 f"{error.what}, and this layer has no registry credential for {host!r}",
-                "make sure that the base deployment has it",
+                "make sure that the base deployment has one",
             )
         return (
-            f"{error.what}, and no registry credential is for {host!r}",
+            f"{error.what}, and no registry credential matches {host!r}",
             f"add a registry credential whose address is {host!r}",
         )
     if error.trouble is Trouble.LOGIN_REFUSED and entry is not None:
         fix = "correct its user name and password"
         if _is_acr_token(entry):
             fix += (
-                "; the password of a token may have expired, or the token be disabled, which the registry does not "
-                "tell apart: see 'manifestgen credentials show'"
+                "; if it is a token, its password may have expired, or the token may be disabled: "
+                "see 'manifestgen credentials show'"
             )
         return f"{error.what} (registry credential {entry.key!r})", fix
     if error.trouble is Trouble.NOT_ALLOWED and entry is not None:
         return f"{error.what} (registry credential {entry.key!r})", error.fix
     if error.trouble is Trouble.UNREACHABLE and host is not None and host.partition(":")[0] in _LOOPBACK:
-        return error.what, f"{error.fix}; on the device, {host!r} is the device itself"
+        return error.what, f"{error.fix}; on the device, {host!r} means the device itself"
     return error.what, error.fix
 
 
@@ -267,7 +262,7 @@ def _is_acr_token(entry: RegistryCredential) -> bool:
 
 
 def _nearly(idle: Sequence[RegistryCredential], host: str | None) -> RegistryCredential | None:
-    """The credential, among those of no image, that was meant for a host and whose address never equals it."""
+    """The unused credential that was probably meant for a host."""
     if host is None:
         return None
     found = {_essence(entry.address): entry for entry in reversed(idle)}
@@ -276,7 +271,7 @@ def _nearly(idle: Sequence[RegistryCredential], host: str | None) -> RegistryCre
 
 
 def _essence(address: str) -> str:
-    """What is left of an address without scheme, path, the usual port and blanks, in lower case."""
+    """An address in lower case, without scheme, path, default port and blanks."""
     text = re.sub(r"^https?://", "", address.strip().lower()).partition("/")[0].removesuffix(":443")
     return DOCKER_HUB if text in _HUB_SPELLINGS else text
 
@@ -284,13 +279,13 @@ def _essence(address: str) -> str:
 def _nearest(
     pull: Pull, error: PullError, image: str, credential: Credential | None, distribution: Distribution
 ) -> Pull:
-    """A tag that is not there, with those that are: what a person would look up next."""
+    """An image whose tag does not exist, with the closest tags that do."""
     try:
         known = distribution.tags(image, credential)
     except PullError as refused:
         if refused.trouble is Trouble.REPOSITORY_NOT_FOUND:
             return _with(pull, State.FAILED, trouble=refused.trouble, words=refused.what, fix=refused.fix)
-        known = ()  # to pull takes no right to list
+        known = ()  # pulling does not need the right to list
     except ManifestgenError:
         known = ()
     if error.trouble is Trouble.DIGEST_NOT_FOUND or not known:
@@ -299,9 +294,8 @@ def _nearest(
 
     near = difflib.get_close_matches(locate(image).reference, known, n=_NEAREST, cutoff=0.5)
     shown = near or sorted(known)[-_NEAREST:]
-    verb = "is" if len(shown) == 1 else "are"
-    words = f"{'the nearest' if near else 'there'} {verb} {', '.join(map(repr, shown))}"
-    fix = f"write one that is there, such as {near[0]!r}, or push the image" if near else error.fix
+    words = f"{'closest' if near else 'existing'} tags: {', '.join(map(repr, shown))}"
+    fix = f"use an existing tag, such as {near[0]!r}, or push the image" if near else error.fix
     return _with(pull, State.FAILED, trouble=error.trouble, words=f"{error.what}; {words}", fix=fix)
 
 
@@ -309,8 +303,9 @@ def _wrong_platform(remote: RemoteImage, platform: Platform) -> tuple[str, str]:
     offered = ", ".join(map(str, remote.platforms))
     fix = f"build and push the image for {platform} too"
     if remote.index:
-        return f"the image is for {offered}, not for the device's {platform}: the pull fails", fix
+        return f"the image is for {offered}, but the device is {platform}: the pull would fail", fix
     words = (
-        f"the image is for {offered}, not for the device's {platform}: it is pulled and ends with 'exec format error'"
+        f"the image is for {offered}, but the device is {platform}: it would be pulled and fail with "
+        "'exec format error'"
     )
     return words, fix

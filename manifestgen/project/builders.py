@@ -64,13 +64,13 @@ def check_image(image: Image, model: Model | None) -> None:
     if not image.builds:
         if image.reference is None:
             fix = "add 'reference: HOST/REPOSITORY:TAG', or choose a builder"
-            raise InputError("image.builder is none and image.reference is missing", where="image", fix=fix)
+            raise InputError("image.builder is none, but image.reference is missing", where="image", fix=fix)
         return
     if image.reference is not None:
         raise InputError(
-            f"image.reference is given, and image.builder is {image.builder}",
+            f"image.reference is set, but image.builder is {image.builder}",
             where="image.reference",
-            fix="write 'builder: none' to use this image, or remove the reference to build one",
+            fix="write 'builder: none' to use this image, or remove reference to build one",
         )
     for key in ("name", *entry_of(image).needs):
         if getattr(image, key) is None:

@@ -1,4 +1,4 @@
-"""Hashes of what a model image is made from: equal hashes, equal image."""
+"""Hashes of a model image's inputs: equal hashes mean equal images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file's content, or of the names and contents of all files below a folder.
 
     Raises:
-        InputError: it is missing or not readable, or the folder holds no file.
+        InputError: it is missing or not readable, or the folder is empty.
     """
     try:
         if not path.is_dir():
@@ -28,21 +28,21 @@ def sha256_of(path: Path) -> str:
     except FileNotFoundError as error:
         raise InputError("not found", where=str(error.filename), fix="create it or correct its path") from error
     except OSError as error:
-        what = f"cannot be read: {error.strerror}"
+        what = f"could not read it: {error.strerror}"
         raise InputError(what, where=str(error.filename), fix="check its permissions") from error
     if not content:
-        raise InputError("the folder holds no file", where=str(path), fix="give the folder of the model's files")
+        raise InputError("the folder is empty", where=str(path), fix="use the folder with the model's files")
     return _of_data(content)
 
 
 def inputs_hash(project: Project, model: LockedModel) -> str:
-    """Hex SHA-256 of everything that the image of a project is made from.
+    """Hex SHA-256 of all inputs of a project's image.
 
-    A model that the project registers counts by its content, tags and description, so that the hash is known before
-    anything is registered; a model that is registered already counts by its version.
+    For a model that the project registers, its content, tags and description count, so that the hash is known before
+    anything is registered. For a model that is registered already, its version counts.
 
     Args:
-        project: with an `image` section whose builder builds.
+        project: that builds its image.
         model: with its `sha256` if the project registers it, else with its `version`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Finds and reads a project file: text to `Project`, every mistake with its place and what to do."""
+"""Finds and reads a project file; every mistake is reported with its place and how to fix it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _NUMBERS: Final = (
 )
 _DEFAULT_PRIORITY: Final = 10
 _WORDS: Final = {
-    "str": "a text",
+    "str": "a string",
     "int": "a whole number",
     "float": "a number",
     "bool": "true or false",
@@ -63,29 +63,33 @@ _WORDS: Final = {
     "array": "a list",
     "null": "empty",
 }
-# By section and key, however deep in the section the key stands.
-_PATTERN_FIXES: Final[Mapping[source.Path, str]] = {
-    ("image", "name"): "use lower-case letters and digits, with '.', '_', '-' or '/' between them",
-    ("manifest", "module"): "use 2 to 128 letters, digits, '-' and '_', a letter or digit first",
-    **{("registry", key): fix for of in SOURCES.values() for key, fix in of.fixes.items()},
-    ("manifest", "runtime"): 'write an image tag, such as "1.6"',
-    ("target", "deployment"): "use at most 128 lower-case letters, digits and - : + % _ # * ? ! ( ) , = @ ; '",
+# What a value should be, and how to write it; by section and key, however deep in the section the key is.
+_PATTERNS: Final[Mapping[source.Path, tuple[str, str]]] = {
+    ("image", "name"): ("image name", "use lower-case letters and digits, with '.', '_', '-' or '/' between them"),
+    ("manifest", "module"): ("module name", "use 2 to 128 letters, digits, '-' and '_', a letter or digit first"),
+    **{("registry", key): pattern for of in SOURCES.values() for key, pattern in of.patterns.items()},
+    ("manifest", "runtime"): ("image tag", 'write an image tag, such as "1.6"'),
+    ("target", "deployment"): (
+        "deployment name",
+        "use at most 128 lower-case letters, digits and - : + % _ # * ? ! ( ) , = @ ; '",
+    ),
     ("hub", "host"): (
+        "host name",
         "write only the host name, such as contoso.azure-devices.net; a connection string belongs in the variable "
-        "IOTHUB_CONNECTION_STRING"
+        "IOTHUB_CONNECTION_STRING",
     ),
 }
-# What somebody pastes here by mistake may be a connection string: it is not repeated in a message.
+# May hold a connection string by mistake, so messages do not quote it.
 _NEVER_QUOTED: Final = (("hub", "host"),)
 
 
 class Project(msgspec.Struct, frozen=True):
-    """A project file that was read: its sections, None where it has none. Paths in them are absolute.
+    """A project file: its sections, None for those it does not have. Paths in them are absolute.
 
     Attributes:
         path: of the project file.
         root: its folder, absolute.
-        file_texts: contents of files that `${file:…}` brought into `manifest.values`; most often secrets.
+        file_texts: contents of files that `manifest.values` reads with `${file:…}`; usually secrets.
     """
 
     path: Path
@@ -139,11 +143,11 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Project:
     """Read a project.
 
     Args:
-        path: of the project file, or of the folder that holds it as `manifestgen.yaml`.
-        environ: the variables that `${env:NAME}` takes; None for those of the process.
+        path: of the project file, or of the folder with the project file `manifestgen.yaml`.
+        environ: the variables for `${env:NAME}`; None for those of this process.
 
     Raises:
-        InputError: with file, line and column, whatever is wrong with it.
+        InputError: anything is wrong with it; with file, line and column.
     """
     file = path / FILE_NAME if path.is_dir() else path
     missing = "run 'manifestgen init', or give the folder or file of a project"
@@ -156,24 +160,24 @@ def read(text: str, path: Path, environ: Mapping[str, str]) -> Project:
 
     Args:
         text: the YAML.
-        path: of the file, for messages and as the start of relative paths.
-        environ: the variables that `${env:NAME}` takes.
+        path: of the file, for messages; relative paths in the text start from its folder.
+        environ: the variables for `${env:NAME}`.
 
     Raises:
-        InputError: with file, line and column, whatever is wrong with it.
+        InputError: anything is wrong with it; with file, line and column.
     """
     root = path.absolute().parent
     document = source.parse(text, str(path))
     if document.data is None:
-        raise InputError("the project file is empty", where=str(path), fix="begin it with 'version: 1'")
-    _refuse_unknown_keys(document, (), document.data, ProjectFile)
+        raise InputError("the project file is empty", where=str(path), fix="start it with 'version: 1'")
+    _reject_unknown_keys(document, (), document.data, ProjectFile)
     expansion = expand(document, root, environ)
     for number in _NUMBERS:
         _read_number(expansion, number)
     try:
         sections = msgspec.convert(expansion.data, ProjectFile, dec_hook=lambda kind, value: _path(root, kind, value))
     except msgspec.ValidationError as error:
-        raise _refusal(document, expansion, str(error)) from None
+        raise _translated(document, expansion, str(error)) from None
     _check_image(document, sections)
     _check_others(document, sections)
     target = sections.target
@@ -201,7 +205,7 @@ def read(text: str, path: Path, environ: Mapping[str, str]) -> Project:
 
 
 def _path(root: Path, kind: type, value: Any) -> Path:
-    # msgspec asks for the types that it does not know, and Path is the only such type of the sections.
+    # msgspec calls this for types that it does not know, and Path is the only one in the sections.
     if not isinstance(value, str):
         raise ValueError(f"Expected `str`, got `{_kind(value)}`")
     if not value or "\0" in value:
@@ -209,8 +213,8 @@ def _path(root: Path, kind: type, value: Any) -> Path:
     return root / value
 
 
-def _refuse_unknown_keys(document: Source, path: source.Path, data: Any, kind: Any) -> None:
-    """Refuse the first key of a section, or of one inside it, that is not known.
+def _reject_unknown_keys(document: Source, path: source.Path, data: Any, kind: Any) -> None:
+    """Reject the first unknown key of a section, or of one inside it.
 
     Args:
         kind: the section's class, or what a mapping of the user's own keys has as its values.
@@ -220,15 +224,15 @@ def _refuse_unknown_keys(document: Source, path: source.Path, data: Any, kind: A
         return
     if get_origin(kind) is dict:
         for key, value in data.items():
-            _refuse_unknown_keys(document, (*path, key), value, get_args(kind)[1])
+            _reject_unknown_keys(document, (*path, key), value, get_args(kind)[1])
     elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         kinds = get_type_hints(kind, include_extras=True)
         for key, value in data.items():
-            _refuse_unknown_key(document, (*path, key), tuple(kinds))
-            _refuse_unknown_keys(document, (*path, key), value, kinds[key])
+            _reject_unknown_key(document, (*path, key), tuple(kinds))
+            _reject_unknown_keys(document, (*path, key), value, kinds[key])
 
 
-def _refuse_unknown_key(document: Source, path: source.Path, known: tuple[str, ...]) -> None:
+def _reject_unknown_key(document: Source, path: source.Path, known: tuple[str, ...]) -> None:
     key = str(path[-1])
     if key in known:
         return
@@ -237,7 +241,7 @@ def _refuse_unknown_key(document: Source, path: source.Path, known: tuple[str, .
     if near is not None:
         fix = f"did you mean '{near}'?"
     elif homes := [name for name, section in _SECTIONS.items() if key in section.__struct_fields__]:
-        fix = f"'{key}' stands under {' or '.join(homes)}"
+        fix = f"'{key}' belongs under {' or '.join(homes)}"
     else:
         fix = f"known keys: {', '.join(known)}"
     raise InputError(f"unknown key '{key}'{owner}", where=document.where(path, key=True), fix=fix)
@@ -257,11 +261,11 @@ def _read_number(expansion: Expansion, path: source.Path) -> None:
         holder[path[-1]] = int(holder[path[-1]])
 
 
-def _refusal(document: Source, expansion: Expansion, message: str) -> InputError:
-    """What msgspec found, in words, with its place in the file.
+def _translated(document: Source, expansion: Expansion, message: str) -> InputError:
+    """Translate an error of msgspec, and find its place in the file.
 
-    msgspec's messages are the only way it says what was wrong and where: ``Expected `str`, got `int` - at `$.a.b` ``.
-    A test has an example of each kind.
+    msgspec says what is wrong and where only in its message: ``Expected `str`, got `int` - at `$.a.b` ``. A test has an
+    example of each kind.
     """
     what, _, pointer = message.partition(" - at `$")
     begin, ellipsis, rest = pointer.partition("[...]")
@@ -274,7 +278,7 @@ def _refusal(document: Source, expansion: Expansion, message: str) -> InputError
     if missing:
         field = missing.group(1)
         full = ".".join((*map(str, path), field))
-        fix = "begin the file with 'version: 1'" if full == "version" else f"add '{field}: …' under '{name}'"
+        fix = "start the file with 'version: 1'" if full == "version" else f"add '{field}: …' under '{name}'"
         return InputError(f"'{full}' is missing", where=document.where(path, key=True), fix=fix)
     if "matching regex" in what or "length" in what:
         return _wrong_text(document, expansion, path, name, where)
@@ -292,20 +296,20 @@ def _wrong_text(document: Source, expansion: Expansion, path: source.Path, name:
     seen = _at(document.data, path)
     if seen and path in expansion.paths and not _at(expansion.data, path):
         return InputError(
-            f"{name} is empty: there is nothing in {seen}", where=where, fix="give it a value there, or remove the key"
+            f"{name} is empty: {seen} has no value", where=where, fix="give it a value, or remove the key"
         )
     if not seen:
-        fix = "write the reason" if path[0] == "check" else "give it a value or remove the key"
+        fix = "write a reason" if path[0] == "check" else "give it a value or remove the key"
         return InputError(f"{name} is empty", where=where, fix=fix)
     quoted = "" if path in _NEVER_QUOTED else f" '{seen}'"
-    fix = _PATTERN_FIXES.get((path[0], path[-1]), "shorten it")
-    return InputError(f"{name}{quoted} has a form that is not allowed", where=where, fix=fix)
+    noun, fix = _PATTERNS.get((path[0], path[-1]), ("value", "shorten it"))
+    return InputError(f"{name}{quoted} is not a valid {noun}", where=where, fix=fix)
 
 
 def _wrong_choice(document: Source, path: source.Path, name: str, where: str, choices: tuple[str, ...]) -> InputError:
     seen = _at(document.data, path)
     if path == ("version",):
-        return InputError(f"version {seen} of the project file is not known", where=where, fix="write 'version: 1'")
+        return InputError(f"unknown version {seen} of the project file", where=where, fix="write 'version: 1'")
     near = _nearest(str(seen).replace("_", "-"), choices)
     fix = f"did you mean '{near}'?" if near else f"write one of: {', '.join(choices)}"
     return InputError(f"{name} is '{seen}'", where=where, fix=fix)
@@ -319,11 +323,11 @@ def _wrong_type(document: Source, path: source.Path, name: str, where: str, expe
     if expected == "str" and got == "null":
         fix = "give it a value"
         if "tags" in path:
-            fix = f"a mapping is meant: write tags: {{{path[-1]}: VALUE}}"
+            fix = f"tags is a mapping: write tags: {{{path[-1]}: VALUE}}"
     elif expected == "str" and written:
         fix = f'write it in quotes: "{written}"'
     elif "tags" in path and expected == "object":
-        fix = "a mapping is meant: write tags: {KEY: VALUE}"
+        fix = "tags is a mapping: write tags: {KEY: VALUE}"
     elif expected == "object":
         fix = "write it as lines of 'key: value'"
     return InputError(f"{name} is {seen}, not {meant}", where=where, fix=fix)
@@ -345,7 +349,7 @@ def _keys(pointer: str) -> tuple[str, ...]:
 
 
 def _kind_at(path: source.Path) -> Any:
-    """The type of what may stand at a place of the file, without its bounds and its None."""
+    """The type of the value at a place of the file, without bounds and None."""
     kind: Any = ProjectFile
     for key in path:
         of_key = get_args(kind)[1] if get_origin(kind) is dict else get_type_hints(kind, include_extras=True)[str(key)]
@@ -360,18 +364,18 @@ def _bare(kind: Any) -> Any:
 
 
 def _choices(path: source.Path) -> tuple[str, ...]:
-    """The words that may stand at a place of the file, where there are a few."""
+    """The values allowed at a place of the file, if they are listed; else none."""
     return tuple(choice for choice in get_args(_kind_at(path)) if isinstance(choice, str))
 
 
 def _first_wrong(mapping: Mapping[str, Any], kind: Any) -> str:
-    """The key of the first wrong item of a mapping; msgspec does not say which it was."""
+    """The key of the first invalid item of a mapping, which msgspec does not tell."""
     for key, value in mapping.items():
         try:
             msgspec.convert({key: value}, kind)
         except msgspec.ValidationError:
             return key
-    raise AssertionError("msgspec refuses one of them")
+    raise AssertionError("msgspec rejected one of them")
 
 
 def _check_image(document: Source, sections: ProjectFile) -> None:
@@ -394,9 +398,9 @@ def _check_others(document: Source, sections: ProjectFile) -> None:
     if workspace is not None:
         ids = (workspace.subscription_id, workspace.resource_group, workspace.name)
         if any(ids) and (workspace.config is not None or not all(ids)):
-            fix = "give either config, or subscription_id, resource_group and name"
+            fix = "write either config, or subscription_id, resource_group and name"
             where = document.where(("workspace",), key=True)
-            raise InputError("the workspace is named by halves or twice", where=where, fix=fix)
+            raise InputError("the workspace is only partly given, or given twice", where=where, fix=fix)
     if registry is not None:
         registry_section.check(registry, lambda *keys: document.where(("registry", *keys), key=True))
     if sections.hub is not None and is_device_name(sections.hub.host):
@@ -412,14 +416,14 @@ def _check_others(document: Source, sections: ProjectFile) -> None:
 def _check_target(where: str, target: Target) -> None:
     if (target.device is None) == (target.deployment is None):
         what = (
-            "target names neither a device nor a deployment"
+            "target has neither a device nor a deployment"
             if target.device is None
-            else ("target names both a device and a deployment")
+            else "target has both a device and a deployment"
         )
         raise InputError(what, where=where, fix="write 'device: ID', or 'deployment: NAME' with 'condition: …'")
     if target.deployment is not None and target.condition is None:
         fix = "add 'condition: …', such as \"tags.site = 'lab'\""
         raise InputError("target.condition is missing; a deployment needs it", where=where, fix=fix)
     if target.device is not None and (target.condition is not None or target.priority is not None):
-        what = "condition and priority belong to a deployment, and the target is a device"
-        raise InputError(what, where=where, fix="remove them, or name a deployment instead of the device")
+        what = "condition and priority are for a deployment, but the target is a device"
+        raise InputError(what, where=where, fix="remove them, or replace the device by a deployment")

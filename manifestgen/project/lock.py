@@ -1,6 +1,6 @@
-"""The lock file: what the last build made and from what, and what tags named.
+"""The lock file: the last build, its inputs, and the digests of image tags.
 
-It holds no secret and is meant to be committed.
+It contains no secrets and should be committed.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _MAX_BYTES: Final = 1024 * 1024
 
 
 class LockedModel(Struct, frozen=True, kw_only=True):
-    """A model that an image is made from.
+    """The model in an image.
 
     Attributes:
-        version: of the registered model; 0 while it is not known yet.
-        sha256: of the model's content, if the project registered it itself.
+        version: of the registered model; 0 while it is unknown.
+        sha256: of the model's content, if the project registered it.
     """
 
     name: str
@@ -36,11 +36,11 @@ class LockedModel(Struct, frozen=True, kw_only=True):
 
 
 class LockedImage(Struct, frozen=True, kw_only=True):
-    """What an image's tag named.
+    """What an image's tag named when it was locked.
 
     Attributes:
         digest: `sha256:…` of the image, or of its index.
-        platforms: that it is for, such as `linux/arm64`.
+        platforms: of the image, such as `linux/arm64`.
     """
 
     digest: str
@@ -48,15 +48,14 @@ class LockedImage(Struct, frozen=True, kw_only=True):
 
 
 class Lock(Struct, frozen=True, kw_only=True):
-    """What the last build made, and what the images of the last manifest were.
+    """The last build, and the images of the last manifest.
 
     Attributes:
         builder: of `builders.BUILDERS` when it was written, or `sections.NONE`.
-        images: of the manifest that was last pinned or deployed, by the image as it is named, with its tag.
+        images: of the manifest that was last pinned or deployed, by reference with tag.
         image: the reference, `login-server/repository:tag`.
-        digest: `sha256:…` of the image, where its registry told it.
-        inputs: `inputs.inputs_hash` of what it was made from; empty for an image that was built elsewhere, as is
-            `built_at`.
+        digest: `sha256:…` of the image, if its registry gave it.
+        inputs: `inputs.inputs_hash` of its inputs; empty for an image that was built elsewhere, as is `built_at`.
         built_at: when the build ended: UTC, ISO 8601, seconds, `Z`.
         manifestgen: version that wrote the file.
     """
@@ -73,7 +72,7 @@ class Lock(Struct, frozen=True, kw_only=True):
 
 
 def path_of(project: Project) -> Path:
-    """Where the project's lock file is."""
+    """The path of the project's lock file."""
     return project.root / FILE_NAME
 
 
@@ -81,7 +80,7 @@ def read(project: Project) -> Lock | None:
     """The project's lock file, or None if it has none.
 
     Raises:
-        InputError: it is not readable, not a lock file, or written by a later manifestgen.
+        InputError: it is not readable, not a lock file, or from a later manifestgen.
     """
     path = path_of(project)
     if not path.exists():
@@ -97,12 +96,12 @@ def read(project: Project) -> Lock | None:
         ) from None
     if lock.version != _FORMAT:
         fix = "update manifestgen, or delete the file and run 'manifestgen image'"
-        raise InputError(f"format {lock.version} of the lock file is not known", where=str(path), fix=fix)
+        raise InputError(f"unknown format {lock.version} of the lock file", where=str(path), fix=fix)
     return lock
 
 
 def locked_digests(lock: Lock | None) -> dict[str, str]:
-    """The digests that a lock file keeps, by image as it is named with its tag."""
+    """The digests in a lock file, by image reference with tag."""
     if lock is None:
         return {}
     built = {lock.image: lock.digest} if lock.digest is not None else {}
@@ -110,14 +109,14 @@ def locked_digests(lock: Lock | None) -> dict[str, str]:
 
 
 def record(project: Project, images: Mapping[str, LockedImage], manifestgen: str) -> None:
-    """Keep what the tags of a manifest's images name now, in place of what was kept before.
+    """Replace the images in a project's lock file.
 
-    A project that builds its image and has not yet done so has no lock file, and gets none by this.
+    A project that builds its image gets its lock file from the first build, not from this.
 
     Args:
-        project: whose lock file it is.
-        images: by the image as the manifest names it, with its tag.
-        manifestgen: version that a new file is written by.
+        project: the project.
+        images: by reference with tag, as the manifest has it.
+        manifestgen: version for a new file.
 
     Raises:
         InputError: the lock file is damaged, or the project's folder is not writable.
@@ -136,7 +135,7 @@ def record(project: Project, images: Mapping[str, LockedImage], manifestgen: str
 
 
 def write(project: Project, lock: Lock) -> None:
-    """Write the project's lock file, whole or not at all; an equal lock gives equal bytes.
+    """Write the project's lock file atomically; equal locks are equal bytes.
 
     Raises:
         InputError: the project's folder is not writable.

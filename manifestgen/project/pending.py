@@ -1,7 +1,7 @@
-"""What a run has sent to the cloud and not finished yet, in `.manifestgen/` beside the project file.
+"""The unfinished build of a project, in `.manifestgen/` beside the project file.
 
-A run that is killed leaves it behind; the next one goes on from there instead of registering or building twice. It
-holds no secret. The folder also holds the lock that keeps two runs on one project apart.
+A run that is killed leaves it behind, and the next one resumes instead of registering or building twice. It contains no
+secrets. The folder also has the lock that prevents two runs on one project.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _FOLDER = ".manifestgen"
 
 @dataclass(frozen=True)
 class Pending:
-    """An image that is being made.
+    """An image that is being built.
 
     Attributes:
-        inputs: hex digest of what it is made from: for other inputs, this is of no use.
-        label: the tag that was chosen for the image.
-        builder, operation, image: the accepted build, once there is one.
+        inputs: hex digest of its inputs; for other inputs it cannot be resumed.
+        label: the image's tag.
+        builder, operation, image: the build, once it was accepted.
     """
 
     inputs: str
@@ -37,39 +37,39 @@ class Pending:
 
 
 class Progress:
-    """The `Pending` of one project, kept on disk with every change."""
+    """The `Pending` of one project, on disk."""
 
     def __init__(self, root: Path) -> None:
         self._path = root / _FOLDER / "pending.json"
 
     def read(self, inputs: str) -> Pending:
-        """What a former run left behind for these inputs; a fresh Pending if nothing, or if it is for others."""
+        """What an earlier run left for these inputs; an empty Pending if nothing, or if it is for others."""
         try:
             data = json.loads(self._path.read_text("utf-8"))
             pending = Pending(**data)
         except (OSError, ValueError, TypeError):
-            # Nothing there, or nothing that this version wrote. It is a help, not a record: to go on without is safe.
+            # Missing, or written by another version. It only saves time, so starting over is safe.
             return Pending(inputs)
         return pending if pending.inputs == inputs else Pending(inputs)
 
     def write(self, pending: Pending, **changes: Any) -> Pending:
-        """Keep the pending with these changes, and return it."""
+        """Write the pending with these changes, and return it."""
         pending = replace(pending, **changes)
         _folder(self._path.parent)
         write_atomic(self._path, json.dumps(asdict(pending), indent=2) + "\n", PUBLIC)
         return pending
 
     def clear(self) -> None:
-        """Nothing is pending any more."""
+        """Delete it: nothing is pending."""
         self._path.unlink(missing_ok=True)
 
 
 @contextmanager
 def exclusive(root: Path) -> Iterator[None]:
-    """Keep other runs off this project while the block runs; a killed run's lock is gone with it.
+    """Lock the project for the duration of the block; the lock of a killed run disappears with it.
 
     Raises:
-        InputError: another run is at work on the project.
+        InputError: another run has the lock.
     """
     import filelock
 
@@ -78,9 +78,9 @@ def exclusive(root: Path) -> Iterator[None]:
         lock.acquire()
     except filelock.Timeout:
         raise InputError(
-            "another manifestgen is at work on this project",
+            "another manifestgen is running on this project",
             where=str(root),
-            fix="wait until it has ended, or stop it",
+            fix="wait until it ends, or stop it",
         ) from None
     except OSError as error:
         raise _not_writable(root, error) from error
@@ -103,7 +103,7 @@ def _folder(path: Path) -> Path:
 
 def _not_writable(path: Path, error: OSError) -> InputError:
     return InputError(
-        f"project folder not writable: {(error.strerror or str(error)).lower()}",
+        f"project folder is not writable: {(error.strerror or str(error)).lower()}",
         where=str(path),
-        fix="make the folder writable, or copy the project to one that is",
+        fix="make it writable, or copy the project to a writable folder",
     )

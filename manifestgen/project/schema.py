@@ -1,4 +1,4 @@
-"""The JSON Schema of the project file, for editors; made from the same sections that a project file is read with."""
+"""The JSON Schema of the project file, for editors, generated from `sections`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 def json_schema() -> dict[str, Any]:
     """The schema, draft 2020-12.
 
-    It takes what `load` takes, but for what depends on several keys at once.
+    It accepts what `load` accepts, except for rules that involve several keys.
     """
     (root,), definitions = msgspec.json.schema_components(
         [ProjectFile], schema_hook=lambda _: {"type": "string", "minLength": 1}, ref_template="#/$defs/{name}"
@@ -27,7 +27,7 @@ def json_schema() -> dict[str, Any]:
 def _add_builders(image: dict[str, Any]) -> None:
     """Give `image.builder` its values and what they mean."""
     meanings = [f"{name}: {entry.summary}, for {', '.join(entry.platforms)}." for name, entry in BUILDERS.items()]
-    meanings.append(f"{NONE}: the image is there already, see reference.")
+    meanings.append(f"{NONE}: the image is built elsewhere, see reference.")
     default = image["properties"]["builder"]["default"]
     image["properties"]["builder"] = {
         "description": " ".join(meanings),

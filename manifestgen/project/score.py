@@ -1,4 +1,4 @@
-"""What an image is made from is looked at before anything is sent: a build takes minutes, and fails late."""
+"""Static checks of entry script and conda file, before anything is sent: a build takes minutes and fails late."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _SIGNATURES = {"init": "def init():", "run": "def run(input_data):"}
 
 
 def check_inputs(project: Project) -> None:
-    """Look at the model's path, the entry script and the conda file of a project whose builder builds.
+    """Check the model's path, the entry script and the conda file of a project.
 
     Raises:
-        InputError: with file and line; one of them is missing, does not parse, or is not what the scoring server of
-            Azure ML calls.
+        InputError: one of them is missing, does not parse, or does not fit the scoring server of Azure ML; with file
+            and line.
     """
     image = project.image
     if image is None:
         fix = "add the section 'image'"
-        raise InputError("the project has no image to build", where=str(project.path), fix=fix)
+        raise InputError("the project builds no image", where=str(project.path), fix=fix)
     if not image.builds:
         return
     model = project.model
     if model is not None and model.path is not None and not model.path.exists():
-        fix = "train the model first, correct model.path, or leave it out to use the registered model"
+        fix = "train the model first, correct model.path, or remove it to use the registered model"
         raise InputError("model not found", where=str(model.path), fix=fix)
     if image.entry_script is not None:
         check_entry_script(image.entry_script)
@@ -39,7 +39,7 @@ def check_inputs(project: Project) -> None:
 
 
 def check_entry_script(path: Path) -> None:
-    """See that an entry script parses and has the two functions that the scoring server calls: `init()`, `run(data)`.
+    """Check that an entry script parses and has the functions that the scoring server calls: `init()`, `run(data)`.
 
     https://learn.microsoft.com/azure/machine-learning/v1/how-to-deploy-advanced-entry-script
 
@@ -49,7 +49,7 @@ def check_entry_script(path: Path) -> None:
     text = read_text(path, "entry script", fix="create it or correct image.entry_script")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the script's own matter: an invalid escape sequence in a text
+            warnings.simplefilter("ignore")  # such as an invalid escape sequence, which is not our concern
             tree = ast.parse(text, str(path))
     except SyntaxError as error:
         where = f"{path}:{error.lineno}:{error.offset}" if error.lineno else str(path)
@@ -67,7 +67,7 @@ def check_entry_script(path: Path) -> None:
 
 
 def check_conda_file(path: Path) -> None:
-    """See that a conda file parses and names its packages.
+    """Check that a conda file parses and lists packages.
 
     https://docs.conda.io/projects/conda/en/stable/user-guide/tasks/manage-environments.html
 
@@ -90,7 +90,7 @@ def _check_packages(document: source.Source, packages: object, path: source.Path
     if not isinstance(packages, list):
         raise InputError(f"{name} is not a list", where=where, fix="write one package a line: '- scikit-learn=1.7'")
     if not packages:
-        raise InputError(f"{name} names no package", where=where, fix="name what the entry script imports")
+        raise InputError(f"{name} is empty", where=where, fix="list what the entry script imports")
     for index, package in enumerate(packages):
         if isinstance(package, str) and package.strip():
             continue
@@ -103,7 +103,7 @@ def _check_packages(document: source.Source, packages: object, path: source.Path
 
 
 def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements of a module's top level, those inside `if`, `try` and `with` among them."""
+    """The statements of a module's top level, including those inside `if`, `try` and `with`."""
     for statement in body:
         yield statement
         for field in ("body", "orelse", "finalbody"):
@@ -115,7 +115,7 @@ def _statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def _names(statement: ast.stmt) -> Iterator[str]:
-    """The names that a statement gives something to."""
+    """The names that a statement binds."""
     match statement:
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
             yield name
@@ -131,7 +131,7 @@ def _check_function(path: Path, name: str, statement: ast.stmt) -> None:
     where = f"{path}:{statement.lineno}"
     fix = f"write '{_SIGNATURES[name]}'"
     if isinstance(statement, ast.AsyncFunctionDef):
-        raise InputError(f"{name}() is async; the scoring server does not await it", where=where, fix=fix)
+        raise InputError(f"{name}() is async, and the scoring server does not await it", where=where, fix=fix)
     if isinstance(statement, ast.ClassDef):
         raise InputError(f"{name} is a class, not a function", where=where, fix=fix)
     if not isinstance(statement, ast.FunctionDef) or statement.decorator_list:
@@ -141,10 +141,10 @@ def _check_function(path: Path, name: str, statement: ast.stmt) -> None:
     required = len(positional) - len(arguments.defaults)
     required_by_name = sum(default is None for default in arguments.kw_defaults)
     if name == "init" and (required or required_by_name):
-        what = f"init() is called without arguments and requires {required + required_by_name}"
+        what = f"init() is called without arguments, but requires {required + required_by_name}"
         raise InputError(what, where=where, fix=fix)
     takes_one = bool(positional) or arguments.vararg is not None
     if name == "run" and (required > 1 or required_by_name or not takes_one):
         taken = required + required_by_name if takes_one else 0
-        what = f"run() is called with one argument, the input data, and takes {taken or 'none'}"
+        what = f"run() is called with one argument, the input data, but takes {taken or 'none'}"
         raise InputError(what, where=where, fix=fix)

@@ -1,6 +1,6 @@
-"""The sections of the project file: what may stand in them, and what it means.
+"""The sections of the project file and their keys.
 
-The one source of the validation, of the JSON Schema and of the types that the rest of the package reads. Paths are
+They are the only source of the validation, the JSON Schema, and the types that the rest of the package uses. Paths are
 absolute once a project is loaded.
 """
 
@@ -17,20 +17,20 @@ NONE: Final = "none"
 Text = Annotated[str, Meta(min_length=1)]
 Tags = Annotated[
     dict[str, str],
-    Meta(description="A mapping of text to text.", examples=[{"area": "anomaly", "type": "classification"}]),
+    Meta(description="A mapping of strings to strings.", examples=[{"area": "anomaly", "type": "classification"}]),
 ]
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What all sections share: they cannot be changed, and unknown keys are refused."""
+    """Base of all sections: immutable, and unknown keys are rejected."""
 
 
 class Workspace(Section, frozen=True):
-    """The Azure ML workspace: by its config.json, or by its three ids; with neither, config.json is searched for."""
+    """The Azure ML workspace: config.json, or three ids; with neither, config.json is searched for."""
 
     config: Annotated[
         Path | None,
-        Meta(description="The workspace's config.json, or the folder to search it from, as the Azure ML SDK does."),
+        Meta(description="The workspace's config.json, or the folder where the SDK's search for it starts."),
     ] = None
     subscription_id: Annotated[Text | None, Meta(description="Id of the subscription.")] = None
     resource_group: Annotated[Text | None, Meta(description="Resource group of the workspace.")] = None
@@ -38,22 +38,22 @@ class Workspace(Section, frozen=True):
 
 
 class Model(Section, frozen=True):
-    """The registered model, or the one to register."""
+    """The model: a registered one, or a file to register."""
 
-    name: Annotated[Text, Meta(description="Name that the model is registered under.")]
+    name: Annotated[Text, Meta(description="Name of the registered model.")]
     path: Annotated[
-        Path | None, Meta(description="File or folder to register; left out, the registered model is used.")
+        Path | None, Meta(description="File or folder to register; without it, the registered model is used.")
     ] = None
     version: Annotated[
         Annotated[int, Meta(ge=1)] | None,
-        Meta(description="Version of the registered model; left out, the latest."),
+        Meta(description="Version of the registered model; the latest by default."),
     ] = None
     tags: Annotated[Tags, Meta(description="Tags to register the model with.")] = field(default_factory=dict)
     description: Annotated[str, Meta(description="Description to register the model with.")] = ""
 
 
 class Image(Section, frozen=True):
-    """The model image: how it is built, or the reference of one that comes from elsewhere."""
+    """The model image: how it is built, or the reference of one that is built elsewhere."""
 
     # Its values are those of `builders.BUILDERS` and NONE; `load` and the JSON Schema take them from there.
     builder: Annotated[str, Meta(description="Who builds the image.")] = "package"
@@ -72,7 +72,7 @@ class Image(Section, frozen=True):
     description: Annotated[str, Meta(description="Description of the image.")] = ""
     reference: Annotated[
         Text | None,
-        Meta(description="With builder none: the image.", examples=["acme.azurecr.io/scorer:1.4.2"]),
+        Meta(description="The image, with builder none.", examples=["acme.azurecr.io/scorer:1.4.2"]),
     ] = None
 
     @property
@@ -97,21 +97,19 @@ class ManifestSection(Section, frozen=True):
     ] = "machinelearningmodule"
     runtime: Annotated[
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")],
-        Meta(description="Tag of the images of edgeAgent and edgeHub alike."),
+        Meta(description="Image tag of both edgeAgent and edgeHub."),
     ] = "1.6"
     values: Annotated[dict[str, Any], Meta(description="Values for the template.", examples=[{"ttl": 7200}])] = field(
         default_factory=dict
     )
-    pin: Annotated[
-        bool, Meta(description="Name images by their digests in place of their tags, as the registries tell them.")
-    ] = False
+    pin: Annotated[bool, Meta(description="Replace image tags by digests from the registries.")] = False
     output: Annotated[
-        Path | None, Meta(description="Where the manifest is written; left out, deployment.json beside this file.")
+        Path | None, Meta(description="File to write the manifest to; deployment.json beside this file by default.")
     ] = None
 
 
 class HubSection(Section, frozen=True):
-    """The IoT hub. The option --hub and the variable IOTHUB_CONNECTION_STRING win over it."""
+    """The IoT hub; overridden by --hub and by the variable IOTHUB_CONNECTION_STRING."""
 
     host: Annotated[
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?$")],
@@ -120,7 +118,7 @@ class HubSection(Section, frozen=True):
 
 
 class Target(Section, frozen=True):
-    """Where the manifest goes: one device, or an automatic deployment to all devices that meet a condition."""
+    """Where the manifest goes: one device, or an automatic deployment to all devices that match a condition."""
 
     device: Annotated[Text | None, Meta(description="Id of one edge device.")] = None
     deployment: Annotated[
@@ -132,7 +130,7 @@ class Target(Section, frozen=True):
     ] = None
     priority: Annotated[
         Annotated[int, Meta(ge=0, le=2147483647)] | None,
-        Meta(description="Priority of the deployment; of several that target a device, the highest is applied."),
+        Meta(description="Priority of the deployment; a device applies the highest of those that target it."),
     ] = None
 
 

@@ -16,9 +16,9 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Both mappings in one: where both have a key, mappings are merged and anything else is `over`'s."""
     merged = dict(base)
     for key, value in over.items():
-        former = merged.get(key)
-        both = isinstance(former, dict) and isinstance(value, dict)
-        merged[key] = merge(former, value) if both and former is not None else value
+        before = merged.get(key)
+        both = isinstance(before, dict) and isinstance(value, dict)
+        merged[key] = merge(before, value) if both and before is not None else value
     return merged
 
 
@@ -44,14 +44,14 @@ def read_values(path: Path) -> dict[str, Any]:
     """The values in a YAML or JSON file.
 
     Raises:
-        InputError: it is missing, does not parse, or holds no mapping.
+        InputError: it is missing, does not parse, or is not a mapping.
     """
     text = read_text(path, "values file", limit=source.MAX_BYTES)
     data = _json(text, path) if path.suffix == ".json" else source.parse(text, str(path)).data
     if data is None:
         return {}
     if not isinstance(data, dict):
-        raise InputError("the values are no mapping", where=str(path), fix="write lines of 'name: value'")
+        raise InputError("the values are not a mapping", where=str(path), fix="write lines of 'name: value'")
     return data
 
 
@@ -67,13 +67,13 @@ def parse_set(text: str) -> dict[str, Any]:
     name, equals, written = text.partition("=")
     keys = [part.replace("\0", ".") for part in name.replace("\\.", "\0").split(".")]
     if not equals or not all(key.strip() for key in keys):
-        # The value is not shown: it may be what somebody should not have typed here.
+        # The value is not shown: it may be a secret that should not have been typed here.
         fix = "write --set KEY=VALUE, for example --set ttl=3600 or --set site.name=lab"
         raise InputError(f"'{name}' is not KEY=VALUE", where="--set", fix=fix)
     try:
         value = source.parse(written, f"--set {name}").data
     except InputError as error:
-        fix = f"put a text with special characters in quotes: --set {name}='\"…\"'"
+        fix = f"put a string with special characters in quotes: --set {name}='\"…\"'"
         raise InputError(error.what, where=f"--set {name}", fix=fix) from None
     for key in reversed(keys):
         value = {key.strip(): value}

@@ -1,4 +1,4 @@
-"""What the registries said, as text and as JSON."""
+"""The result of a preflight, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MARKS = {State.FOUND: "ok", State.FAILED: "xx", State.NOT_ASKED: "--"}
 
 
 def text(pulls: Sequence[Pull]) -> str:
-    """For a person: a line or two an image, and what they come to."""
+    """One or two lines for each image, and a summary."""
     return "\n".join([*_lines(pulls), summary(pulls)])
 
 
@@ -39,7 +39,7 @@ def summary(pulls: Sequence[Pull]) -> str:
     if counts[State.FAILED]:
         parts.append(f"{counts[State.FAILED]} would fail")
     if counts[State.NOT_ASKED]:
-        parts.append(f"{counts[State.NOT_ASKED]} could not be asked for")
+        parts.append(f"{counts[State.NOT_ASKED]} not checked")
     return ", ".join(parts)
 
 
@@ -80,7 +80,7 @@ def _words(pull: Pull) -> str:
     if pull.state is not State.FOUND or remote is None:
         return printable(pull.words)
     who = f"as {printable(pull.username)}" if pull.entry is not None else "without a login"
-    platforms = ", ".join(map(str, remote.platforms)) or "no platform told"
+    platforms = ", ".join(map(str, remote.platforms)) or "platform unknown"
     return f"{who}, {remote.digest[:19]}, {platforms}{_size(remote.size, remote.platform, len(remote.platforms))}"
 
 

@@ -139,7 +139,7 @@ def test_the_public_needs_a_login(cloud: Cloud) -> None:
 
 
 def test_what_is_no_image_is_wrong_input(cloud: Cloud) -> None:
-    with pytest.raises(InputError, match="is no image reference"):
+    with pytest.raises(InputError, match="is not an image reference"):
         cloud.distribution.find(f"{cloud.host}/Scorer:1", cloud.credential)
 
 

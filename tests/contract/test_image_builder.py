@@ -542,7 +542,7 @@ class TestAzureMl:
         model = sandbox_cloud.models.register(registration(files, name))
         sandbox_cloud.sandbox.fault("reset_after", method="POST", path="/images$", times=None)
         build = sandbox_cloud.start("container-image", request_for(model, files))
-        assert "the answer was lost, but the workspace builds image" in caplog.text
+        assert "the answer was lost, but the workspace is building image" in caplog.text
         assert finished(sandbox_cloud.builders["container-image"], build)[0].state is BuildState.SUCCEEDED
 
     @pytest.mark.parametrize("status", [429, 500, 503])
@@ -602,7 +602,7 @@ class TestAzureMl:
     def test_empty_model_folder_is_wrong_input(self, sandbox_cloud: Cloud, files: Files, name: str) -> None:
         empty = files.folder / "empty"
         empty.mkdir()
-        with pytest.raises(InputError, match="holds no file"):
+        with pytest.raises(InputError, match="folder is empty"):
             sandbox_cloud.models.register(registration(files, name, path=empty))
 
     def test_interrupted_registration_puts_everything_back(

@@ -254,7 +254,7 @@ def test_a_build_that_takes_too_long_is_gone_on_with_by_the_next_run(
 
     again = in_this_process("image", project)
     assert again.code == 0, again
-    assert "going on with it" in again.stderr
+    assert "resuming the build of these inputs" in again.stderr
     assert (asked.registered, asked.built) == (1, 1)
 
 

@@ -79,7 +79,7 @@ def test_killed_during_the_build(builder: str, project: Any, slow_build: None, a
 
     second = in_this_process("deploy", project, "--yes")
     assert second.code == 0, second
-    assert "going on with it" in second.stderr
+    assert "resuming the build of these inputs" in second.stderr
     assert (asked.registered, asked.built, asked.applied) == (1, 1, 1)
 
 
@@ -94,7 +94,7 @@ def test_killed_while_the_model_is_being_registered(project: Any, quick: Any, as
 
     second = in_this_process("deploy", project, "--yes")
     assert second.code == 0, second
-    assert "is registered already" in second.stderr
+    assert "is already registered, reusing it" in second.stderr
     assert (asked.registered, asked.built, asked.applied) == (1, 1, 1)
 
 
@@ -127,7 +127,7 @@ def test_ctrl_c_during_the_build(project: Any, slow_build: None, asked: Any) -> 
     first = started("deploy", project, "--yes", cwd=project.root)
     first.until_it_says("  build ")
     said = interrupted(first.interrupt())
-    assert "what was sent to Azure ML goes on there" in said
+    assert "Azure ML continues with what it was sent" in said
     nothing_half_written(project.root)
 
     second = in_this_process("deploy", project, "--yes")
@@ -237,7 +237,7 @@ def test_two_runs_at_once_on_one_project(project: Any, slow_build: None, asked: 
     first.until_it_says("  build ")
     for command in (["deploy", project, "--yes"], ["image", project]):
         said = complaint(in_this_process(*command), 2)
-        assert "another manifestgen is at work on this project" in said
+        assert "another manifestgen is running on this project" in said
     assert first.ended().code == 0
     assert (asked.registered, asked.built, asked.applied) == (1, 1, 1)
 

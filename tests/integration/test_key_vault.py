@@ -126,7 +126,7 @@ def test_a_secret_that_is_no_use_is_two_lines(
     [
         ("models-pull-pwd", "models-pull", 3, "the vault has no such secret", "--name models-pull'"),
         ("sandbox-vault", "gone", 3, "key vault gone.vault.azure.net: the vault could not be", "registry.keyvault"),
-        ("sandbox-vault", "a", 2, "registry.keyvault.vault 'a' has a form", "3 to 24"),
+        ("sandbox-vault", "a", 2, "registry.keyvault.vault 'a' is not a valid key vault name or URI", "3 to 24"),
     ],
 )  # fmt: skip
 def test_what_the_project_says_wrongly_is_two_lines(

@@ -276,8 +276,8 @@ def test_a_placeholder_is_resolved_as_apply_does(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--platform", "arm64"], "'arm64' is no platform"),
-        (["--platform", "linux/arm64", "--device", "edge-01"], "exclude each other"),
+        (["--platform", "arm64"], "'arm64' is not a platform"),
+        (["--platform", "linux/arm64", "--device", "edge-01"], "cannot be used together"),
     ],
 )
 def test_wrong_use_is_two_lines(options: list[str], words: str, preflight: Callable[..., Completed]) -> None:

@@ -28,6 +28,9 @@ _USERNAME = "User name, as a text: the one of a token or a robot account is not 
 _USERNAME_SECRET = "Name of the secret that holds the user name, in place of username."  # noqa: S105 - a description
 
 
+_SECRET_NAME = ("secret name", "write only the secret's name: letters, digits and '-', at most 127")
+
+
 class VaultLogin(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a key vault holds of a registry's login: the password, and the user name unless it is given here."""
 
@@ -87,11 +90,13 @@ class KeyVault(Source):
     settings = {  # noqa: RUF012 - annotated in the base class
         "keyvault": (Annotated[Vault | None, Meta(description=Vault.__doc__)], None)
     }
-    fixes = {  # noqa: RUF012 - annotated in the base class
-        "vault": "write the vault's name (3 to 24 letters, digits and '-'), or its URI, such as "
-        "https://NAME.vault.azure.cn",
-        "name": "write the secret's name alone: letters, digits and '-', at most 127",
-        "username_secret": "write the secret's name alone: letters, digits and '-', at most 127",
+    patterns = {  # noqa: RUF012 - annotated in the base class
+        "vault": (
+            "key vault name or URI",
+            "write the vault's name (3 to 24 letters, digits and '-'), or its URI, such as https://NAME.vault.azure.cn",
+        ),
+        "name": _SECRET_NAME,
+        "username_secret": _SECRET_NAME,
     }
 
     def check(self, registry: Registry, where: Where) -> None:

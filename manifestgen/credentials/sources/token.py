@@ -51,7 +51,7 @@ class Token(Source):
             90,
         ),
     }
-    fixes = {"token": "use 5 to 50 letters, digits and '-'"}  # noqa: RUF012 - annotated in the base class
+    patterns = {"token": ("token name", "use 5 to 50 letters, digits and '-'")}  # noqa: RUF012 - annotated in the base class
 
     def logins(self, wanted: Sequence[Wanted], inputs: Inputs) -> Mapping[str, Login]:
         """From the variables, or else what is stored on this machine, or else newly made if that is allowed.

@@ -55,7 +55,7 @@ def translation(error: BaseException) -> ManifestgenError:
 )
 def test_service_is_quoted_whatever_its_shape(body: Any, words: str) -> None:
     text = body if isinstance(body, str) else json.dumps(body)
-    assert http_error(400, text, "w").what == f"refused with status 400: {words}"
+    assert http_error(400, text, "w").what == f"rejected with status 400: {words}"
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_service_is_quoted_whatever_its_shape(body: Any, words: str) -> None:
     [
         (401, DeniedError, "az login"),
         (403, DeniedError, "AzureML Data Scientist"),
-        (404, NotFoundError, "check subscription"),
+        (404, NotFoundError, "check the workspace's subscription"),
         (429, CloudError, "wait"),
         (400, CloudError, "correct"),
         (503, CloudError, "wait"),
@@ -111,7 +111,7 @@ def test_answer_that_is_only_printed_is_read() -> None:
         (
             UserErrorException("You are logged-in to t tenant. You don't have access to 1-2 subscription, please"),
             NotFoundError,
-            "the identity sees no subscription 1-2",
+            "the identity has no access to subscription 1-2",
         ),
         (WebserviceException("Error, provided image name is invalid."), InputError, "image name is invalid"),
         (UserErrorException("Bad conda file"), InputError, "Bad conda file"),

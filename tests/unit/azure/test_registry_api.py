@@ -126,7 +126,7 @@ def test_an_answer_without_a_digest_is_an_error(registry: TokenRegistry) -> None
 
 @pytest.mark.parametrize("image", ["", "a:b:c/d", "tokens.example/", "tokens.example/Scorer:1", "a b"])
 def test_what_is_no_image_is_wrong_input(image: str) -> None:
-    with pytest.raises(InputError, match="is no image reference"):
+    with pytest.raises(InputError, match="is not an image reference"):
         digest(image, None)
 
 

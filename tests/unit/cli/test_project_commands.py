@@ -161,7 +161,7 @@ class TestDoctor:
         assert run(["doctor", "--device", "edge-02"]) == 1
         out = capsys.readouterr().out
         assert "failed   credential: no credential\n         fix: run 'az login'\n" in out
-        assert "ok       hub: fake-hub.azure-devices.net answers\n" in out
+        assert "ok       hub: fake-hub.azure-devices.net is reachable\n" in out
         assert "failed   device: " in out
 
     def test_json_has_the_rows(

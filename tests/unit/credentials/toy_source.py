@@ -29,7 +29,7 @@ class Toy(Source):
     place = "the box"
     found = "box"
     settings = {"toys": (Annotated[Toys | None, Meta(description=Toys.__doc__)], None)}  # noqa: RUF012 - a constant
-    fixes = {"box": "use small letters"}  # noqa: RUF012 - a constant
+    patterns = {"box": ("box", "use small letters")}  # noqa: RUF012 - a constant
 
     def check(self, registry: Registry, where: Where) -> None:
         if registry.uses(self.name) and registry.setting("toys") is None:

@@ -152,7 +152,7 @@ def test_an_unchanged_model_is_not_registered_again(project: Project) -> None:
     run = Run(cloud)
     run(project)
     assert [model.id for model in cloud.models.list()] == ["best_model:1"]
-    assert "model best_model:1 is registered already, reusing it" in run.steps
+    assert "model best_model:1 is already registered, reusing it" in run.steps
 
 
 def test_rebuild_gives_the_image_a_tag_that_devices_do_not_have(project: Project) -> None:
@@ -173,7 +173,7 @@ def test_a_killed_run_is_gone_on_with_and_nothing_is_made_twice(project: Project
     assert not path_of(project).exists()
     run = Run(cloud)
     assert not run(project).reused
-    assert "the image of these inputs is being built already, going on with it" in run.steps
+    assert "resuming the build of these inputs" in run.steps
     assert len(cloud.builder.started) == 1
     assert len(cloud.models.list()) == 1
 
@@ -194,7 +194,7 @@ def test_a_failed_build_shows_the_end_of_its_log_and_can_be_tried_again(project:
 
 def test_time_up_says_how_to_go_on_and_going_on_works(project: Project) -> None:
     cloud = Cloud(project)
-    with pytest.raises(FoundError, match="not built after") as caught:
+    with pytest.raises(FoundError, match="the build is still queued after") as caught:
         Run(cloud)(project, patience=Patience(timeout=0))
     assert "run the same command again" in caught.value.fix
     Run(cloud)(project)

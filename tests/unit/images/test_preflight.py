@@ -12,7 +12,7 @@ from fakes.distribution import FakeDistribution
 
 from manifestgen.cloud.distribution import Platform, Trouble
 from manifestgen.errors import FoundError, InputError
-from manifestgen.images.preflight import Pull, State, device_platform, digests, insist, locked_images, preflight
+from manifestgen.images.preflight import Pull, State, device_platform, digests, locked_images, preflight, require_found
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.report import preflight as report
 
@@ -130,15 +130,15 @@ def test_images_come_in_the_manifests_order(registries: FakeDistribution) -> Non
 def test_an_address_that_never_equals_the_host_is_named(address: str, registries: FakeDistribution) -> None:
     pull = one(registries, manifest(f"{ACME}/scorer:1.4.2", acme=address))
     assert (pull.state, pull.trouble) == (State.FAILED, Trouble.LOGIN_REQUIRED)
-    assert f"{address!r}, never equals it" in pull.words
-    assert pull.fix == f"write the address of 'acme' as '{ACME}'"
+    assert f"no registry credential matches '{ACME}': 'acme' has the address {address!r}" in pull.words
+    assert pull.fix == f"change the address of 'acme' to '{ACME}'"
 
 
 @pytest.mark.parametrize("address", ["docker.io", "index.docker.io", "https://registry-1.docker.io", "hub.docker.com"])
 def test_docker_hubs_own_address_is_advised(address: str, registries: FakeDistribution) -> None:
     registries.logins = {"registry-1.docker.io": {}}
     pull = one(registries, manifest("team/private:1", hub=address))
-    assert pull.fix == f"write the address of 'hub' as {HUB!r}"
+    assert pull.fix == f"change the address of 'hub' to {HUB!r}"
 
 
 def test_another_registry_on_the_same_host_is_not_taken_for_a_mistake(registries: FakeDistribution) -> None:
@@ -162,14 +162,14 @@ def test_wrong_settings_of_this_machine_are_no_failed_pull(
 
 def test_without_any_entry_one_is_advised(registries: FakeDistribution) -> None:
     pull = one(registries, manifest(f"{ACME}/scorer:1.4.2", other="other.azurecr.io"))
-    assert f"no registry credential is for '{ACME}'" in pull.words
+    assert f"no registry credential matches '{ACME}'" in pull.words
     assert pull.fix == f"add a registry credential whose address is '{ACME}'"
 
 
 def test_an_image_of_one_segment_never_gets_a_login(registries: FakeDistribution) -> None:
     registries.logins = {"registry-1.docker.io": {}}
     pull = one(registries, manifest("ubuntu:22.04", hub=HUB))
-    assert "without logging in" in pull.words
+    assert "without a '/' anonymously" in pull.words
 
 
 def test_a_layer_may_have_its_credentials_in_the_base(registries: FakeDistribution) -> None:
@@ -203,10 +203,10 @@ def test_a_repository_out_of_scope_is_no_wrong_password(registries: FakeDistribu
     assert pull.trouble is Trouble.NOT_ALLOWED
 
 
-def test_a_missing_tag_comes_with_the_nearest(registries: FakeDistribution) -> None:
+def test_a_missing_tag_comes_with_the_closest(registries: FakeDistribution) -> None:
     pull = one(registries, manifest(f"{ACME}/scorer:1.4.3", acme=ACME))
     assert pull.trouble is Trouble.TAG_NOT_FOUND
-    assert "the nearest are '1.4.2', '1.4.1'" in pull.words
+    assert "closest tags: '1.4.2', '1.4.1'" in pull.words
     assert "'1.4.2'" in pull.fix
 
 
@@ -226,13 +226,13 @@ def test_tags_that_may_not_be_listed_are_left_out(
 def test_a_missing_digest_has_no_neighbours(registries: FakeDistribution) -> None:
     pull = one(registries, manifest(f"{ACME}/scorer@sha256:{'0' * 64}", acme=ACME))
     assert pull.trouble is Trouble.DIGEST_NOT_FOUND
-    assert "nearest" not in pull.words
+    assert "closest" not in pull.words
 
 
 def test_an_index_without_the_platform_fails_at_the_pull(registries: FakeDistribution) -> None:
     pull = one(registries, manifest(f"{ACME}/gateway:2", acme=ACME), "linux/s390x")
     assert pull.trouble is Trouble.PLATFORM_MISSING
-    assert "the pull fails" in pull.words
+    assert "the pull would fail" in pull.words
 
 
 def test_a_single_image_for_another_platform_fails_at_the_start(registries: FakeDistribution) -> None:
@@ -245,8 +245,8 @@ def test_a_registry_in_trouble_is_a_failed_pull(registries: FakeDistribution) ->
     registries.broken = {ACME: Trouble.UNREACHABLE, "localhost:5000": Trouble.UNREACHABLE}
     far, near = preflight(manifest(f"{ACME}/scorer:1.4.2", "localhost:5000/scorer:1"), registries)
     assert (far.trouble, near.trouble) == (Trouble.UNREACHABLE, Trouble.UNREACHABLE)
-    assert "is the device itself" in near.fix
-    assert "is the device itself" not in far.fix
+    assert "means the device itself" in near.fix
+    assert "means the device itself" not in far.fix
 
 
 @pytest.mark.parametrize(
@@ -273,13 +273,13 @@ def test_a_manifest_without_images_is_fine(registries: FakeDistribution) -> None
     assert report.text(()) == "0 of 0 images would be pulled"
 
 
-def test_insisting_names_the_first_failure(registries: FakeDistribution) -> None:
+def test_requiring_names_the_first_failure(registries: FakeDistribution) -> None:
     pulls = preflight(manifest(f"{ACME}/scorer:1.4.2", f"{ACME}/scorer:9", f"{ACME}/scorer:8", acme=ACME), registries)
     with pytest.raises(
         FoundError, match=r"acme\.azurecr\.io/scorer:9: there is no tag '9'.*\(and 1 more of 3 images\)"
     ):
-        insist(pulls)
-    insist(pulls[:1])
+        require_found(pulls)
+    require_found(pulls[:1])
 
 
 def test_found_images_go_into_the_lock_file_by_their_tags(registries: FakeDistribution) -> None:

@@ -78,8 +78,8 @@ def test_a_whole_number_may_come_from_a_variable() -> None:
     ("old", "new", "where", "what", "fix"),
     [
         ("version: 1\n", "", "1:1", "'version' is missing", "version: 1"),
-        ("version: 1", "version: 2", "1:10", "version 2 of the project file is not known", "version: 1"),
-        ("version: 1", "version: one", "1:10", "version is a text, not a whole number", "whole number"),
+        ("version: 1", "version: 2", "1:10", "unknown version 2 of the project file", "version: 1"),
+        ("version: 1", "version: one", "1:10", "version is a string, not a whole number", "whole number"),
         ("builder: package", "builder: packag", "10:12", "image.builder is 'packag'", "'package'"),
         ("builder: package", "builder: docker", "10:12", "is 'docker'", "package, container-image, none"),
         ("builder: package", "bilder: package", "10:3", "unknown key 'bilder' in 'image'", "'builder'"),
@@ -90,12 +90,12 @@ def test_a_whole_number_may_come_from_a_variable() -> None:
         ("{area: iot}", "[area, type]", "14:9", "image.tags is a list", "tags: {KEY: VALUE}"),
         ("{area: iot}", "!!set {area, type}", "14:9", "tag", "a mapping is meant"),
         ("{area: iot}", "{area: 1.10}", "14:16", "image.tags.area is a number (1.10)", '"1.10"'),
-        ('"1.6"', "1.10", "20:12", "manifest.runtime is a number (1.10), not a text", '"1.10"'),
+        ('"1.6"', "1.10", "20:12", "manifest.runtime is a number (1.10), not a string", '"1.10"'),
         ("version: 3", "version: 0", "6:12", "model.version is 0", "at least 1"),
-        ("version: 3", "version: '3'", "6:12", "model.version is a text", "whole number"),
+        ("version: 3", "version: '3'", "6:12", "model.version is a string", "whole number"),
         ("name: best_model", "name:", "4:8", "model.name is empty", "value"),
         ("name: best_model", "name: ''", "4:9", "model.name is empty", "value"),
-        ("name: best_model", "name: [x]", "4:9", "model.name is a list, not a text", "write a text"),
+        ("name: best_model", "name: [x]", "4:9", "model.name is a list, not a string", "write a string"),
         ("  name: best_model\n", "", "3:1", "'model.name' is missing", "'name: …' under 'model'"),
         ("path: model.pkl", "path: 3", "5:9", "model.path is a whole number (3)", '"3"'),
         ("path: model.pkl", "path: ''", "5:9", "model.path is empty", "value"),
@@ -111,17 +111,35 @@ def test_a_whole_number_may_come_from_a_variable() -> None:
             "docker.io",
         ),
         ("credentials: admin", "sources: {a.io: file}", "15:1", "registry.file is missing", "file: PATH"),
-        ("credentials: admin", "token: my_token", "16:10", "registry.token 'my_token' has a form", "5 to 50 letters"),
+        (
+            "credentials: admin",
+            "token: my_token",
+            "16:10",
+            "registry.token 'my_token' is not a valid token name",
+            "5 to 50 letters",
+        ),
         ("credentials: admin", "days: 0", "16:9", "registry.days is 0", "at least 1"),
         ("credentials: admin", "credentials: file", "15:1", "registry.file is missing", "file: PATH"),
         ("credentials: admin", "file: x", "15:1", "registry.file is given", "credentials: file"),
-        ("tempanomalydetection", "TempAnomaly", "11:9", "image.name 'TempAnomaly' has a form", "lower-case"),
-        ("machinelearningmodule", "my module", "19:11", "'my module' has a form", "letters, digits"),
+        (
+            "tempanomalydetection",
+            "TempAnomaly",
+            "11:9",
+            "image.name 'TempAnomaly' is not a valid image name",
+            "lower-case",
+        ),
+        ("machinelearningmodule", "my module", "19:11", "'my module' is not a valid module name", "letters, digits"),
         ("  name: tempanomalydetection\n", "", "9:1", "image.name is missing", "add 'name: …'"),
         ("  entry_script: score.py\n", "", "9:1", "image.entry_script is missing", "entry_script"),
         ("builder: package", "builder: none", "9:1", "image.reference is missing", "reference"),
-        ("  name: temp", "  reference: a/b:1\n  name: temp", "11:3", "image.reference is given", "builder: none"),
-        ("{config: config.json}", "{name: a}", "2:1", "workspace is named", "subscription_id"),
+        ("  name: temp", "  reference: a/b:1\n  name: temp", "11:3", "image.reference is set", "builder: none"),
+        (
+            "{config: config.json}",
+            "{name: a}",
+            "2:1",
+            "workspace is only partly given, or given twice",
+            "subscription_id",
+        ),
         ("{config: config.json}", "5", "2:12", "workspace is a whole number (5), not a mapping", "key: value"),
         ("${env:SITE}", "${env:NOPE}", "21:29", "variable 'NOPE' is not set", "set NOPE"),
         ("${env:SITE}", "${env:}", "21:29", "names no variable", "${env:NAME}"),
@@ -129,7 +147,13 @@ def test_a_whole_number_may_come_from_a_variable() -> None:
         ("device: edge-01", "deployment: lab", "23:1", "target.condition is missing", "condition"),
         ("device: edge-01", "condition: x", "23:1", "neither a device nor a deployment", "device: ID"),
         ("device: edge-01", "device: a\n  deployment: lab", "23:1", "both", "device: ID"),
-        ("device: edge-01", "device: a\n  priority: 1", "23:1", "belong to a deployment", "remove"),
+        (
+            "device: edge-01",
+            "device: a\n  priority: 1",
+            "23:1",
+            "condition and priority are for a deployment",
+            "remove",
+        ),
         ("lab devices", "''", "26:26", "check.ignore.floating-tag is empty", "reason"),
         ("  name: best_model", "  name: a\n  name: b", "5:3", "'name' is given twice, first in line 4", "one of"),
     ],
@@ -143,6 +167,8 @@ def test_a_mistake_says_where_what_and_what_to_do(old: str, new: str, where: str
     assert fix in caught.value.fix
 
 
+NO_VAULT = "is not a valid key vault name or URI"
+NO_SECRET = "is not a valid secret name"
 VAULT = "credentials: keyvault\n  keyvault: {vault: contoso-edge, name: acme-pwd, username: robot}"
 
 
@@ -152,12 +178,12 @@ VAULT = "credentials: keyvault\n  keyvault: {vault: contoso-edge, name: acme-pwd
         (VAULT[22:], "", "registry:", "registry.keyvault is missing", "name: SECRET"),
         ("credentials: keyvault", "credentials: env", "registry:", "keyvault is given", "remove the key vault"),
         ("vault: contoso-edge, ", "", "keyvault:", "'registry.keyvault.vault' is missing", "'vault: …'"),
-        ("contoso-edge", "a", "a,", "registry.keyvault.vault 'a' has a form", "3 to 24 letters"),
-        ("contoso-edge", "contoso-", "contoso-", "'contoso-' has a form", "3 to 24 letters"),
-        ("contoso-edge", "http://abc.vault.azure.net", "http:", "has a form", "https://NAME.vault.azure.cn"),
-        ("contoso-edge", "abc.managedhsm.azure.net", "abc.", "has a form", "vault's name"),
-        ("acme-pwd", "acme_pwd", "acme_pwd", "registry.keyvault.name 'acme_pwd' has a form", "letters, digits and '-'"),
-        ("acme-pwd", "https://v.vault.azure.net/secrets/x", "https:", "has a form", "name alone"),
+        ("contoso-edge", "a", "a,", f"registry.keyvault.vault 'a' {NO_VAULT}", "3 to 24 letters"),
+        ("contoso-edge", "contoso-", "contoso-", f"'contoso-' {NO_VAULT}", "3 to 24 letters"),
+        ("contoso-edge", "http://abc.vault.azure.net", "http:", NO_VAULT, "https://NAME.vault.azure.cn"),
+        ("contoso-edge", "abc.managedhsm.azure.net", "abc.", NO_VAULT, "vault's name"),
+        ("acme-pwd", "acme_pwd", "acme_pwd", f"registry.keyvault.name 'acme_pwd' {NO_SECRET}", "digits and '-'"),
+        ("acme-pwd", "https://v.vault.azure.net/secrets/x", "https:", NO_SECRET, "only the secret's name"),
         (
             "name: acme-pwd, username: robot", "username: robot, secrets: {a.io: {name: x, username: u}}",
             "keyvault:", "has a user name but no secret", "name: SECRET",
@@ -172,7 +198,7 @@ VAULT = "credentials: keyvault\n  keyvault: {vault: contoso-edge, name: acme-pwd
             "robot", "robot, secrets: {a.io: {name: x, username: u}, b.io: {name: 1}}",
             "1}", "secrets.b.io.name is a whole number", '"1"',
         ),
-        ("robot", "robot, secrets: {a.io: x}", "x}", "secrets.a.io is a text", "key: value"),
+        ("robot", "robot, secrets: {a.io: x}", "x}", "secrets.a.io is a string", "key: value"),
         ("robot", "robot, secrets: {a.io: {name: x}}", "a.io:", "secrets.a.io has no user name", "username_secret"),
         ("robot", "robot, secrets: {a/b: {name: x, username: u}}", "a/b:", "'a/b' is not a registry host", "docker.io"),
         (
@@ -234,7 +260,7 @@ def test_what_a_reference_stands_for_is_not_repeated() -> None:
 
 @pytest.mark.parametrize("section", ["model: {name: '${env:NAME}'}", "hub: {host: '${env:NAME}'}"])
 def test_a_variable_with_nothing_in_it_is_named(section: str) -> None:
-    with pytest.raises(InputError, match=r"is empty: there is nothing in \$\{env:NAME\}") as caught:
+    with pytest.raises(InputError, match=r"is empty: \$\{env:NAME\} has no value") as caught:
         read(f"version: 1\n{section}\n", Path("manifestgen.yaml"), {"NAME": ""})
     assert "give it" in caught.value.fix
 

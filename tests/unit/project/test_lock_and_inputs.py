@@ -91,7 +91,7 @@ def test_the_hash_of_a_folder_covers_names_and_contents(tmp_path: Path) -> None:
 
 def test_what_cannot_be_hashed_is_an_error_of_the_user(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match="holds no file"):
+    with pytest.raises(InputError, match="the folder is empty"):
         sha256_of(tmp_path / "empty")
     with pytest.raises(InputError, match="not found"):
         sha256_of(tmp_path / "missing")

@@ -64,9 +64,9 @@ def test_yaml_and_json_files_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "what"),
     [
-        ("a.yaml", "[1]", "no mapping"),
+        ("a.yaml", "[1]", "not a mapping"),
         ("a.yaml", "a: 1\na: 2", "twice"),
-        ("a.json", "[1]", "no mapping"),
+        ("a.json", "[1]", "not a mapping"),
         ("a.json", '{"a": 1,}', "not JSON"),
         ("a.json", '{"a": 1, "a": 2}', "twice"),
         ("a.json", '{"a": NaN}', "NaN is not JSON"),
