@@ -13,6 +13,7 @@ from pathlib import Path
 from . import __version__, log
 from .edge import EdgeModule, subscriptions
 from .errors import EXIT_INTERNAL, RunnerError, ScorerError, SettingsError
+from .forward import Forward
 from .identity import Identity, Signer
 from .identity import from_environment as identity_from_environment
 from .log import logger
@@ -87,6 +88,12 @@ def _serve(settings: Settings, environ: Mapping[str, str], watchdog: Watchdog) -
         runner.edge.start()
     if folder := environ.get("AZUREML_MODEL_DIR"):
         hash_in_background(Path(folder), runner.set_sha256)
+    if settings.http is not None or settings.metrics is not None:
+        from . import web  # http.server costs memory that most modules can do without
+    if settings.http is not None:
+        web.serve(settings.http, web.scoring(runner.submit, lambda: runner.swagger), "RUNNER_HTTP")
+    if settings.metrics is not None:
+        web.serve(settings.metrics, web.metrics(lambda: metrics.text(runner.model.labels)), "RUNNER_METRICS")
     return runner.serve()
 
 
@@ -94,6 +101,9 @@ def _loader(settings: Settings, environ: Mapping[str, str]) -> Callable[[], Scor
     path = Path(environ.get("AML_APP_ROOT") or ".", environ.get("AZUREML_ENTRY_SCRIPT") or "score.py").absolute()
 
     def load() -> Scorer:
+        if settings.forward:
+            logger.info("forwarding to %s", settings.forward)
+            return Forward(settings.forward, settings.forward_body, settings.forward_input, settings.forward_timeout)
         script = Script(path)
         script.init()
         logger.info("loaded %s", path)

@@ -217,7 +217,9 @@ class EdgeModule:
 
     def _skip(self, delivery: Delivery) -> None:
         self._metrics.queued -= 1
-        if not delivery.at_least_once:
+        if delivery.at_least_once:
+            self._inflight.abandon(delivery)
+        else:
             self._accepted -= 1
 
     def _finished(self, delivery: Delivery) -> None:

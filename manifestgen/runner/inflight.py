@@ -94,6 +94,10 @@ class Inflight:
         self._open[delivery] = None
         return delivery
 
+    def abandon(self, delivery: Delivery) -> None:
+        """Forget it without an acknowledgement: it comes again."""
+        self._open.pop(delivery, None)
+
     def finish(self, delivery: Delivery) -> None:
         """Acknowledge it, or remember that it is finished if its connection is gone."""
         delivery.state = _State.FINISHED

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from queue import Empty
@@ -14,6 +16,7 @@ from typing import Any
 from . import __version__, log, routing
 from .edge import EdgeModule
 from .errors import EXIT_MAX_ERRORS, EXIT_STOPPED, ScorerError
+from .forward import ForwardError, ScorerAway
 from .inflight import Delivery
 from .jobs import Configure, Job, Jobs, Outcome, Reload, Score, Stop
 from .log import logger
@@ -24,7 +27,9 @@ from .request import BadInput, Request
 from .routing import JSON, Sender, Unsendable
 from .samples import Samples
 from .script import Scorer, describe
+from .session import Pauses
 from .settings import Answer, Settings, override
+from .swagger import Swagger
 from .watchdog import Watchdog
 
 # What is accepted at most once is still scored for this long after a signal.
@@ -84,8 +89,13 @@ class Runner:
         self._desired: Mapping[str, Any] = {}
         self._version = 0
         self._error = ""
-        self._pending: Job | None = None
+        self._backlog: deque[Job] = deque()
         watchdog.watch(self._signalled, self._overrun, lambda: self.settings.run_timeout)
+
+    @property
+    def swagger(self) -> Swagger:
+        """What the scorer says about its inputs and results. May be read in any thread."""
+        return self._scorer.swagger
 
     def submit(self, job: Job) -> None:
         """Give the main thread something to do. May be called in any thread."""
@@ -117,18 +127,21 @@ class Runner:
     def serve(self) -> int:
         """Work until something ends it; the exit code."""
         while True:
-            job = self._pending or self.jobs.get()
-            self._pending = None
+            job = self._backlog.popleft() if self._backlog else self.jobs.get()
+            if isinstance(job, Stop):
+                return self._end(job)
             if isinstance(job, Delivery):
                 self._deliveries(job)
-            elif isinstance(job, Score):
-                job.reply(self._stopped() if self.stopping.is_set() else self._outcome(job))
-            elif isinstance(job, Configure):
-                self._configure(job)
-            elif isinstance(job, Reload):
-                job.reply(self._stopped() if self.stopping.is_set() else self._load_anew())
             else:
-                return self._end(job)
+                self._do(job)
+
+    def _do(self, job: Score | Reload | Configure) -> None:
+        if isinstance(job, Configure):
+            self._configure(job)
+        elif self.stopping.is_set():
+            job.reply(Outcome(503, b"", reason="the module is stopping"))
+        else:
+            job.reply(self._outcome(job) if isinstance(job, Score) else self._load_anew())
 
     def _end(self, stop: Stop) -> int:
         self.stopping.set()
@@ -157,7 +170,7 @@ class Runner:
             except Empty:
                 break
             if not isinstance(job, Delivery) or job.at_least_once:
-                self._pending = job
+                self._backlog.append(job)
                 break
             found.append(job)
         return found
@@ -169,18 +182,25 @@ class Runner:
         else:
             drains = stop_at is not None and time.monotonic() < stop_at - _DRAIN
             begins = not delivery.at_least_once and drains
-        if not begins and self.edge is not None:
-            self.edge.skip(delivery)
+        if not begins:
+            self._skip(delivery)
         return begins
+
+    def _skip(self, delivery: Delivery) -> None:
+        if self.edge is not None:
+            self.edge.skip(delivery)
 
     def _one(self, delivery: Delivery) -> None:
         if not self._begins(delivery):
             return
         message = delivery.message
         request = Request(message.body, {"Content-Type": JSON, **message.properties})
-        result, failure = self._run(request)
-        self._finish(delivery, result, failure)
-        self._judge(failure)
+        answer = self._run_patiently(request)
+        if answer is None:
+            self._skip(delivery)
+            return
+        self._finish(delivery, *answer)
+        self._judge(answer[1])
 
     def _many(self, deliveries: list[Delivery]) -> None:
         begun = [delivery for delivery in deliveries if self._begins(delivery)]
@@ -196,13 +216,40 @@ class Runner:
         if not usable:
             return
         body = b"[" + b",".join(delivery.message.body for delivery in usable) + b"]"
-        results, failure = self._run(Request(body, {"Content-Type": JSON}))
+        answer = self._run_patiently(Request(body, {"Content-Type": JSON}))
+        if answer is None:
+            for delivery in usable:
+                self._skip(delivery)
+            return
+        results, failure = answer
         if failure is None and not (isinstance(results, (list, tuple)) and len(results) == len(usable)):
             failure = _Failure(FAILED, f"run() got {len(usable)} inputs and did not return a list of as many results")
             logger.error(failure.reason)
         for number, delivery in enumerate(usable):
             self._finish(delivery, None if failure else results[number], failure)
         self._judge(failure)
+
+    def _run_patiently(self, request: Request) -> tuple[Any, _Failure | None] | None:
+        """The same, but wait for a scorer that is away, and do other jobs meanwhile; None if the process ends first."""
+        pauses = Pauses(0.2, 5)
+        said = ""
+        while not self.stopping.is_set():
+            try:
+                return self._run(request)
+            except ScorerAway as error:
+                logger.log(logging.WARNING if str(error) != said else logging.DEBUG, "%s: trying again", error)
+                said = str(error)
+            until = time.monotonic() + pauses.next()
+            while not self.stopping.is_set() and (left := until - time.monotonic()) > 0:
+                try:
+                    job = self.jobs.get(timeout=left)
+                except Empty:
+                    break
+                if isinstance(job, (Delivery, Stop)):
+                    self._backlog.append(job)
+                else:
+                    self._do(job)
+        return None
 
     def _run(self, request: Request) -> tuple[Any, _Failure | None]:
         """Call the scorer, with what is known about it afterwards: a result, or why there is none."""
@@ -212,6 +259,11 @@ class Runner:
             result = self._scorer.run(request)
         except BadInput as error:
             return None, _Failure(REJECTED, str(error), error.status)
+        except ScorerAway:
+            raise
+        except ForwardError as error:
+            logger.error("%s", error)
+            return None, _Failure(FAILED, str(error))
         except (Exception, SystemExit) as error:
             reason = describe(error)
             # The exception's own text is cut, and not in the traceback again: it may hold the whole input.
@@ -258,7 +310,10 @@ class Runner:
 
     def _outcome(self, job: Score) -> Outcome:
         started = time.perf_counter()
-        result, failure = self._run(job.request)
+        try:
+            result, failure = self._run(job.request)
+        except ScorerAway as error:
+            result, failure = None, _Failure(FAILED, str(error), 503)
         milliseconds = (time.perf_counter() - started) * 1000
         outcome = _answer(result, failure, milliseconds)
         kind = failure.kind if failure else FAILED if outcome.reason else SCORED
@@ -275,10 +330,6 @@ class Runner:
         logger.info("loaded the scorer anew")
         self._configure(Configure(self._desired, self._version))
         return Outcome(200, b"{}")
-
-    @staticmethod
-    def _stopped() -> Outcome:
-        return Outcome(503, b"", reason="the module is stopping")
 
     # Settings.
 
@@ -312,7 +363,7 @@ class Runner:
 
 def _answer(result: Any, failure: _Failure | None, milliseconds: float) -> Outcome:
     if failure is not None:
-        run_failed = failure.kind == FAILED
+        run_failed = failure.kind == FAILED and failure.status == 500
         return Outcome(failure.status, b"", reason=failure.reason, run_failed=run_failed, milliseconds=milliseconds)
     if routing.is_response(result):
         headers = dict(result.headers)
@@ -325,7 +376,7 @@ def _answer(result: Any, failure: _Failure | None, milliseconds: float) -> Outco
         body = routing.encode({} if result is None else result)
     except Unsendable as error:
         logger.error("no result: %s", error)
-        return Outcome(500, b"", reason=str(error), run_failed=True, milliseconds=milliseconds)
+        return Outcome(500, b"", reason=str(error), milliseconds=milliseconds)
     return Outcome(200, body.content, body.content_type, milliseconds=milliseconds)
 
 

@@ -21,9 +21,13 @@ from .errors import ScorerError
 from .log import logger
 from .request import BadInput, Request, forget_rawhttp, provide_stand_ins, rawhttp_requested
 from .settings import RESERVED, Answer
+from .swagger import Swagger
 
 _HEADERS = "request_headers"
 _MODULE = "entry_module"
+
+# Names of a version of Swagger.
+_SHORT = {"2.0": "2", "3.0": "3"}
 
 
 class Scorer(Protocol):
@@ -43,6 +47,11 @@ class Scorer(Protocol):
 
     def configure(self, values: Mapping[str, Any]) -> dict[str, Answer]:
         """Apply settings; an answer for each."""
+        ...
+
+    @property
+    def swagger(self) -> Swagger:
+        """What the scorer says about its inputs and results."""
         ...
 
 
@@ -66,6 +75,7 @@ class Script:
         inner = getattr(module, "driver_module", None)
         run = inner.run if isinstance(inner, ModuleType) and hasattr(inner, "run") else module.run
         self._init: Callable[[], Any] = module.init
+        self._run: Callable[..., Any] = run
         self._call, self.batches = _caller(run)
         self._settings = _Configure(getattr(module, "configure", None))
 
@@ -90,6 +100,16 @@ class Script:
     def configure(self, values: Mapping[str, Any]) -> dict[str, Answer]:
         """See `Scorer`."""
         return self._settings.apply(values)
+
+    @property
+    def swagger(self) -> Swagger:
+        """See `Scorer`. The schemas are those of inference-schema if `run` is decorated."""
+        if not _has_schema(self._run):
+            return Swagger(self._path.parent)
+        module = sys.modules["inference_schema.schema_util"]
+        versions = tuple(_SHORT.get(v, v) for v in module.get_supported_versions(self._run))
+        inputs, outputs = module.get_input_schema(self._run), module.get_output_schema(self._run)
+        return Swagger(self._path.parent, inputs, outputs, versions)
 
 
 def describe(error: BaseException) -> str:
