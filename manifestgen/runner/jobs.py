@@ -22,7 +22,7 @@ class Outcome:
         content_type: of the body.
         headers: further headers, if the scorer gave some.
         reason: what went wrong, for an operator.
-        run_failed: whether it was the scorer that failed.
+        run_failed: whether it was the scorer that failed; None where no scorer has a part in it.
         milliseconds: how long the scorer took.
     """
 
@@ -31,7 +31,7 @@ class Outcome:
     content_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
     reason: str = ""
-    run_failed: bool = False
+    run_failed: bool | None = False
     milliseconds: float = 0.0
 
 

@@ -10,6 +10,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from queue import Empty
 from typing import Any
 
@@ -31,6 +32,8 @@ from .session import Pauses
 from .settings import Answer, Settings, override
 from .swagger import Swagger
 from .watchdog import Watchdog
+
+_HERE = Path(__file__).parent
 
 # What is accepted at most once is still scored for this long after a signal.
 _DRAIN = 5.0
@@ -267,8 +270,7 @@ class Runner:
         except (Exception, SystemExit) as error:
             reason = describe(error)
             # The exception's own text is cut, and not in the traceback again: it may hold the whole input.
-            frames = "".join(traceback.format_tb(error.__traceback__))
-            logger.error("run() raised %s\n%s", reason, frames.rstrip())
+            logger.error("run() raised %s\n%s", reason, _frames(error))
             return None, _Failure(FAILED, reason)
         finally:
             self._watchdog.end()
@@ -378,6 +380,14 @@ def _answer(result: Any, failure: _Failure | None, milliseconds: float) -> Outco
         logger.error("no result: %s", error)
         return Outcome(500, b"", reason=str(error), milliseconds=milliseconds)
     return Outcome(200, body.content, body.content_type, milliseconds=milliseconds)
+
+
+def _frames(error: BaseException) -> str:
+    """The frames of a traceback from the scorer's first on."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None and Path(trace.tb_frame.f_code.co_filename).parent == _HERE:
+        trace = trace.tb_next
+    return "".join(traceback.format_tb(trace)).rstrip()
 
 
 def _report(answer: Answer, version: int) -> dict[str, Any]:

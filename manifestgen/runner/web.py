@@ -54,7 +54,7 @@ def scoring(submit: Callable[[Job], None], swagger: Callable[[], Swagger]) -> Si
         if request.method not in ("GET", "HEAD"):
             return _message(405, _NOT_ALLOWED)
         if request.path == "/":
-            return Outcome(200, b"Healthy", "text/html; charset=utf-8")
+            return Outcome(200, b"Healthy", "text/html; charset=utf-8", run_failed=None)
         specification, problem = swagger().specification(request.args.get("version") or "2")
         return Outcome(200, json.dumps(specification).encode()) if specification else _message(404, problem)
 
@@ -69,7 +69,7 @@ def metrics(text: Callable[[], str]) -> Site:
             return _message(404, _NOT_FOUND)
         if request.method not in ("GET", "HEAD"):
             return _message(405, _NOT_ALLOWED)
-        return Outcome(200, text().encode(), "text/plain; version=0.0.4; charset=utf-8")
+        return Outcome(200, text().encode(), "text/plain; version=0.0.4; charset=utf-8", run_failed=None)
 
     return site
 
@@ -146,7 +146,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         own = {"content-length", "content-type", "connection", "transfer-encoding"}
         headers = {name: value for name, value in outcome.headers.items() if name.lower() not in own}
         headers.update(self._request_ids())
-        headers["x-ms-run-function-failed"] = str(outcome.run_failed)
+        if outcome.run_failed is not None:
+            headers["x-ms-run-function-failed"] = str(outcome.run_failed)
         if outcome.milliseconds and not outcome.reason:
             headers["x-ms-run-fn-exec-ms"] = f"{outcome.milliseconds:.3f}"
         for name, value in headers.items():
