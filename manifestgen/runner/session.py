@@ -296,7 +296,7 @@ class Session:
             self._pauses.reset()
         self._short_lived = self._short_lived + 1 if lasted < _SHORT_LIVED else 0
         pause = self._pauses.next()
-        logger.warning("lost the connection to edgeHub: %s; next attempt in %.1f s", self._lost or "closed", pause)
+        logger.warning("lost the connection to edgeHub: %s; next attempt in %.1f s", self._lost, pause)
         if self._short_lived >= _SUSPICIOUS:
             logger.warning(
                 "edgeHub closed %d connections within seconds: does another client use the identity %s?",
@@ -413,7 +413,8 @@ class Session:
         self._handler.connected()
 
     def _on_disconnect(self, client: mqtt.Client, data: Any, flags: Any, code: Any, properties: Any) -> None:
-        self._lost = str(code).lower()
+        reason = str(code).lower()
+        self._lost = "closed by the other side" if reason == "unspecified error" else reason
 
     def _on_message(self, client: mqtt.Client, data: Any, message: mqtt.MQTTMessage) -> None:
         receipt = Receipt(self.generation, message.mid)

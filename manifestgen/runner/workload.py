@@ -53,7 +53,7 @@ class Workload:
         parts = urlsplit(uri)
         if parts.scheme not in ("unix", "http") or not (parts.path if parts.scheme == "unix" else parts.hostname):
             raise SettingsError(f"IOTEDGE_WORKLOADURI is {uri!r}: expected unix:///PATH or http://HOST:PORT")
-        self._parts = parts
+        self._uri, self._parts = uri, parts
         self._query = f"?api-version={quote(api_version, safe='')}"
         self._sign = f"/modules/{quote(module, safe='')}/genid/{quote(generation, safe='')}/sign"
         self._sleep = sleep
@@ -84,7 +84,7 @@ class Workload:
             except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
                 continue
             except (OSError, http.client.HTTPException) as error:
-                raise WorkloadError(f"the workload API at {self._parts.geturl()} is not reachable: {error}") from error
+                raise WorkloadError(f"the workload API at {self._uri} is not reachable: {error}") from error
         raise WorkloadError(f"the workload API closed the connection without an answer, {_ATTEMPTS} times")
 
     def _once(self, method: str, path: str, key: str, body: bytes | None) -> str:

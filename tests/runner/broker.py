@@ -29,7 +29,7 @@ import trustme
 from paho.mqtt.enums import CallbackAPIVersion
 from runner.workload_server import Workload, workload_socket
 
-HUB, DEVICE, MODULE, GENERATION = "acme.azure-devices.net", "edge-1", "scorer", "638 / genid"
+HUB, DEVICE, MODULE, GENERATION = "acme.azure-devices.net", "edge-1", "scorer", "638 genid"
 EVENTS = f"devices/{DEVICE}/modules/{MODULE}/messages/events/"
 INPUTS = f"devices/{DEVICE}/modules/{MODULE}/inputs/"
 
@@ -254,6 +254,10 @@ class Mosquitto:
 
     def environment(self) -> dict[str, str]:
         return module_environment(self.workload, self.port)
+
+    def server_context(self) -> ssl.SSLContext:
+        """For whoever stands in for this broker: its certificate."""
+        return self._certificates.server_context()
 
     def start(self, *, accept: bool = True) -> None:
         """Start it; one that does not accept rejects every module's password."""
