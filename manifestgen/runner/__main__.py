@@ -6,7 +6,8 @@ import argparse
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,6 +58,8 @@ def main(arguments: list[str] | None = None, environ: Mapping[str, str] = os.env
     except Exception:
         logger.critical("the runner failed unexpectedly", exc_info=True)
         return EXIT_INTERNAL
+    finally:
+        watchdog.close()
 
 
 def _serve(settings: Settings, environ: Mapping[str, str], watchdog: Watchdog) -> int:
@@ -85,16 +88,26 @@ def _serve(settings: Settings, environ: Mapping[str, str], watchdog: Watchdog) -
     if found is not None:
         session = _session(found, settings, sender, lambda: runner.settings.token_ttl)
         runner.edge = EdgeModule(session, sender.topics, settings, metrics, submit=runner.submit, status=runner.status)
-        runner.edge.start()
     if folder := environ.get("AZUREML_MODEL_DIR"):
         hash_in_background(Path(folder), runner.set_sha256)
-    if settings.http is not None or settings.metrics is not None:
-        from . import web  # http.server costs memory that most modules can do without
-    if settings.http is not None:
-        web.serve(settings.http, web.scoring(runner.submit, lambda: runner.swagger), "RUNNER_HTTP")
-    if settings.metrics is not None:
-        web.serve(settings.metrics, web.metrics(lambda: metrics.text(runner.model.labels)), "RUNNER_METRICS")
-    return runner.serve()
+    with _servers(runner, settings, metrics):
+        if runner.edge is not None:
+            runner.edge.start()
+        return runner.serve()
+
+
+@contextmanager
+def _servers(runner: Runner, settings: Settings, metrics: Metrics) -> Iterator[None]:
+    with ExitStack() as stack:
+        if settings.http is not None or settings.metrics is not None:
+            from . import web  # http.server costs memory that most modules can do without
+        if settings.http is not None:
+            site = web.scoring(runner.submit, lambda: runner.swagger)
+            stack.callback(web.serve(settings.http, site, "RUNNER_HTTP"))
+        if settings.metrics is not None:
+            site = web.metrics(lambda: metrics.text(runner.model.labels))
+            stack.callback(web.serve(settings.metrics, site, "RUNNER_METRICS"))
+        yield
 
 
 def _loader(settings: Settings, environ: Mapping[str, str]) -> Callable[[], Scorer]:

@@ -303,7 +303,7 @@ class Runner:
             self._metrics.errors_in_a_row += 1
             most = self.settings.max_errors
             if most and self._metrics.errors_in_a_row >= most and not self.stopping.is_set():
-                reason = f"{most} errors in a row, the last: {failure.reason}"
+                reason = f"errors in a row: {most}, the last: {failure.reason}"
                 logger.critical("%s: the process ends", reason)
                 self.stopping.set()
                 self.submit(Stop(EXIT_MAX_ERRORS, reason))

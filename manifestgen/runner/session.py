@@ -215,6 +215,10 @@ class Session:
         except BaseException:
             logger.critical("the MQTT session failed unexpectedly", exc_info=True)
             self._crashed()
+        finally:
+            self._ended()
+            self._wake_reader.close()
+            self._wake_writer.close()
 
     def _try_to_connect(self) -> bool:
         rejected = 0
@@ -367,8 +371,8 @@ class Session:
     def _wake(self) -> None:
         try:
             self._wake_writer.send(b"\0")
-        except BlockingIOError:
-            return
+        except OSError:
+            return  # the reader is awake already, or has ended
 
     def _drain(self) -> None:
         try:

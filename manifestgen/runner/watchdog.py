@@ -38,9 +38,9 @@ class Watchdog:
         self._on_overrun: Callable[[str], None] = lambda reason: None
         self._limit: Callable[[], float] = lambda: 0.0
         self._busy_since: float | None = None
-        self._reader, writer = socket.socketpair()
-        writer.setblocking(False)
-        self._writer = writer
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        self._closed = False
 
     def start(self) -> None:
         """Begin with signals. Until `watch`, one ends the process at once. Call this in the main thread."""
@@ -57,6 +57,12 @@ class Watchdog:
         """Call `on_stop` at a signal, and `on_overrun` with the reason before ending a process that scores too long."""
         self._on_stop, self._on_overrun, self._limit = on_stop, on_overrun, limit
 
+    def close(self) -> None:
+        """Watch no longer: the process is about to end by itself. Call this in the main thread."""
+        self._closed = True
+        signal.set_wakeup_fd(-1)
+        self._writer.close()
+
     def begin(self, now: float) -> None:
         """The scorer is called; `now` is monotonic."""
         self._busy_since = now
@@ -66,14 +72,18 @@ class Watchdog:
         self._busy_since = None
 
     def _run(self) -> None:
-        while True:
+        with self._reader:
+            self._watch()
+
+    def _watch(self) -> None:
+        while not self._closed:
             ready, _, _ = select.select([self._reader], [], [], 0.5)
             if ready and any(number in _SIGNALS for number in self._reader.recv(64)) and self.stop_at is None:
                 self.stop_at = time.monotonic() + GRACE
                 logger.info("stopping")
                 self._on_stop()
             now = time.monotonic()
-            if self.stop_at is not None and now >= self.stop_at:
+            if self.stop_at is not None and now >= self.stop_at and not self._closed:
                 logger.warning("run() has not returned in time: its message is left unacknowledged and comes again")
                 leave(EXIT_STOPPED)
             busy_since, limit = self._busy_since, self._limit()

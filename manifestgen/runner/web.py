@@ -74,8 +74,8 @@ def metrics(text: Callable[[], str]) -> Site:
     return site
 
 
-def serve(listen: Listen, site: Site, variable: str) -> int:
-    """Serve a site in threads of its own until the process ends; the port.
+def serve(listen: Listen, site: Site, variable: str) -> Callable[[], None]:
+    """Serve a site in threads of its own; what ends that.
 
     Raises:
         SettingsError: the address cannot be listened at.
@@ -84,10 +84,14 @@ def serve(listen: Listen, site: Site, variable: str) -> int:
         server = _Server(listen, site)
     except OSError as error:
         raise SettingsError(f"{variable}: cannot listen at {listen.host}:{listen.port}: {error.strerror}") from None
-    threading.Thread(target=server.serve_forever, name=variable.lower(), daemon=True).start()
-    port = int(server.server_address[1])
-    logger.info("listening at http://%s:%d (%s)", listen.host, port, variable)
-    return port
+    threading.Thread(target=server.serve_forever, args=(0.1,), name=variable.lower(), daemon=True).start()
+    logger.info("listening at http://%s:%d (%s)", listen.host, server.server_address[1], variable)
+
+    def stop() -> None:
+        server.shutdown()
+        server.socket.close()
+
+    return stop
 
 
 class _Server(http.server.ThreadingHTTPServer):

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 LOG_LINE = re.compile(
@@ -33,6 +33,7 @@ class RunnerProcess:
         folder: Path,
         python: str = sys.executable,
         package: str = "manifestgen.runner",
+        prefix: Sequence[str] = (),
     ) -> None:
         """Start it.
 
@@ -43,6 +44,7 @@ class RunnerProcess:
             folder: where score.py is written to.
             python: the interpreter.
             package: what is run.
+            prefix: a command that starts the interpreter.
         """
         variables = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH") if name in os.environ}
         variables.update(environment)
@@ -56,7 +58,7 @@ class RunnerProcess:
             variables.setdefault("AZUREML_ENTRY_SCRIPT", script.name)
         self.lines: list[str] = []
         self._process = subprocess.Popen(
-            [python, "-m", package, *arguments],
+            [*prefix, python, "-m", package, *arguments],
             env=variables,
             cwd=folder,
             stdout=subprocess.PIPE,

@@ -72,9 +72,9 @@ FATAL = [
     Fault(
         "every input fails",
         RAISES,
-        r"\[FTL\] 3 errors in a row, the last: ValueError: no 1: the process ends",
+        r"\[FTL\] errors in a row: 3, the last: ValueError: no 1: the process ends",
         4,
-        "3 errors in a row, the last: ValueError: no 1",
+        "errors in a row: 3, the last: ValueError: no 1",
         (b"1",) * 3,
         {"RUNNER_MAX_ERRORS": "3"},
     ),
