@@ -97,6 +97,7 @@ class EdgeModule:
         """The same, but wait until everything is reported, too."""
         deadline = time.monotonic() + seconds
         self.report_soon()
+        self._session.call_soon(self._twin.hurry)
         while time.monotonic() < deadline and not self._twin.settled:
             time.sleep(0.02)
         self.stop(max(1.0, deadline - time.monotonic()))
@@ -213,7 +214,7 @@ class EdgeModule:
 
         for outgoing in results:
             self._unsent += 1
-            self._session.publish(outgoing.topic(self._topics), outgoing.body, sent)
+            self._session.publish(outgoing.topic, outgoing.body, sent)
 
     def _skip(self, delivery: Delivery) -> None:
         self._metrics.queued -= 1

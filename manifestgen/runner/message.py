@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from .topics import MESSAGE_ID, SYSTEM_PREFIX, ModuleTopics
+from .topics import MESSAGE_ID, SYSTEM_PREFIX
 
 MAX_BYTES = 256 * 1024
 """What edgeHub takes as one message; it closes the connection that a larger one comes by."""
@@ -36,20 +37,8 @@ class Message:
         return {name: value for name, value in self.properties.items() if not name.startswith(SYSTEM_PREFIX)}
 
 
-@dataclass(frozen=True)
-class Outgoing:
-    """A message to send.
+class Outgoing(NamedTuple):
+    """A message to send: where it is published, and its body; at most 256 KiB together."""
 
-    Attributes:
-        system: the system properties, `$.on` for the output among them, in the order in which they are sent.
-        custom: the other properties.
-        body: at most 256 KiB together with the properties.
-    """
-
-    system: tuple[tuple[str, str], ...]
-    custom: Mapping[str, str]
+    topic: str
     body: bytes
-
-    def topic(self, topics: ModuleTopics) -> str:
-        """Where it is published."""
-        return topics.event(self.system, self.custom)

@@ -14,6 +14,9 @@ from .topics import CONTENT_ENCODING, CONTENT_TYPE, CORRELATION_ID, MESSAGE_ID, 
 
 JSON = "application/json"
 
+# Of a topic in MQTT, in bytes.
+_LONGEST_TOPIC = 65535
+
 # Of an IoT Hub message ID.
 _LONGEST_ID = 128
 
@@ -107,12 +110,12 @@ def _message(message: Message, output: str, body: Body, suffix: str, more: dict[
         custom["model"] = sender.model
     if sender.version:
         custom["modelVersion"] = sender.version
-    outgoing = Outgoing(tuple(system), custom, body.content)
-    size = len(body.content) + len(outgoing.topic(sender.topics).encode())
-    if size > MAX_BYTES or size - len(body.content) > 65535:
-        what = f"{len(body.content):,} bytes and {size - len(body.content):,} of properties"
+    topic = sender.topics.event(system, custom)
+    # Properties are encoded to ASCII; device and module IDs are ASCII, too.
+    if len(topic) + len(body.content) > MAX_BYTES or len(topic) > _LONGEST_TOPIC:
+        what = f"{len(body.content):,} bytes and {len(topic):,} of properties"
         raise Unsendable(f"the result is too large: {what}, and edgeHub takes {MAX_BYTES:,} in all")
-    return outgoing
+    return Outgoing(topic, body.content)
 
 
 def _result_id(origin: str | None, module: str, suffix: str) -> str:

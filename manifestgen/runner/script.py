@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from .errors import ScorerError
 from .log import logger
 from .request import BadInput, Request, forget_rawhttp, provide_stand_ins, rawhttp_requested
-from .settings import RESERVED, Answer
+from .settings import REPORTED, RESERVED, Answer
 from .swagger import Swagger
 
 _HEADERS = "request_headers"
@@ -234,7 +234,7 @@ class _Configure:
                 raise ScorerError("configure() cannot have *args or **kwargs: name each setting with its default")
             if parameter.default is inspect.Parameter.empty:
                 raise ScorerError(f"configure()'s parameter {name!r} needs a default")
-            if name in RESERVED:
+            if name in RESERVED | REPORTED:
                 raise ScorerError(f"configure()'s parameter {name!r} is the name of a setting of the runner")
             self._parameters[name] = parameter
         self._current = {name: parameter.default for name, parameter in self._parameters.items()}

@@ -258,6 +258,10 @@ class Session:
         except (OSError, ValueError, mqtt.WebsocketConnectionError) as error:
             self._forget_socket()
             raise _NotConnected(self._explain(error)) from error
+        sock: Any = self._client.socket()
+        if hasattr(sock, "setsockopt"):  # not the wrapper of a WebSocket
+            # Small packets that wait for each other's acknowledgement would take 40 ms each.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._await_connack(started + _CONNECT_TIMEOUT)
         self._connected_at = time.monotonic()
         # At four fifths of the token's life if nothing is under way, a little before its end in any case.

@@ -259,6 +259,9 @@ _OF_PROPERTY = {property_name(name): name for name in SETTINGS}
 RESERVED = frozenset(_OF_PROPERTY)
 """Desired properties that are the runner's own."""
 
+REPORTED = frozenset({"runner", "model", "counts"})
+"""What the runner reports about itself, beside what became of desired properties."""
+
 
 def from_environment(environ: Mapping[str, str]) -> Settings:
     """The settings that variables give.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from urllib.parse import quote, unquote
 
 TWIN_RESPONSES = "$iothub/twin/res/#"
@@ -54,17 +55,20 @@ def decode_properties(text: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for pair in text.split("&") if text else ():
         name, _, value = pair.partition("=")
-        if "%" in pair:
-            name, value = unquote(name), unquote(value)
         if name:
-            found[name] = value
+            found[_unquoted(name)] = unquote(value) if "%" in value else value
     return found
 
 
 def encode_properties(system: Iterable[tuple[str, str]], custom: Mapping[str, str]) -> str:
     """System properties in the order given, then the custom ones sorted by name: the order of azure-iot-device."""
     pairs = [*system, *sorted(custom.items())]
-    return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
+    return "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in pairs])
+
+
+# Most names and values are the same in every message.
+_quoted = lru_cache(maxsize=1024)(partial(quote, safe=""))
+_unquoted = lru_cache(maxsize=1024)(unquote)
 
 
 class ModuleTopics:

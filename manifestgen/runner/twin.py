@@ -90,6 +90,10 @@ class Twin:
         """What the reported properties shall be as a whole; sent by `tick`, at most once in five seconds."""
         self._wanted = properties
 
+    def hurry(self) -> None:
+        """Report with the next `tick`, whenever the last report was: the process is about to end."""
+        self._not_before = 0.0
+
     @property
     def settled(self) -> bool:
         """Whether everything to report has been reported."""

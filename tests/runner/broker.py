@@ -245,10 +245,13 @@ class Mosquitto:
 
     program = shutil.which("mosquitto", path=os.environ["PATH"] + ":/usr/sbin:/usr/local/sbin")
 
-    def __init__(self, folder: Path, workload: Workload, certificates: Certificates, *, inflight: int = 1) -> None:
+    def __init__(
+        self, folder: Path, workload: Workload, certificates: Certificates, *, inflight: int = 1, quiet: bool = False
+    ) -> None:
         self.workload = workload
         self.port, self.plain_port, self.websocket_port = free_port(), free_port(), free_port()
         self._certificates, self._folder, self._inflight = certificates, folder, inflight
+        self._log = [] if quiet else ["-v"]
         self._process: subprocess.Popen[bytes] | None = None
         self.cloud = Cloud(self.plain_port)
 
@@ -280,7 +283,7 @@ class Mosquitto:
         (self._folder / "mosquitto.conf").write_text("".join(user) + configuration)
         with log:
             self._process = subprocess.Popen(
-                [self.program, "-c", str(self._folder / "mosquitto.conf"), "-v"], stdout=log, stderr=log
+                [self.program, "-c", str(self._folder / "mosquitto.conf"), *self._log], stdout=log, stderr=log
             )
         deadline = time.monotonic() + 10
         while True:
@@ -345,6 +348,9 @@ class Mosquitto:
         assert done.wait(5)
         client.disconnect()
         client.loop_stop()
+        sock = client.socket()
+        if sock is not None:
+            sock.close()
 
 
 def module_environment(workload: Workload, port: int) -> dict[str, str]:
@@ -364,11 +370,11 @@ def module_environment(workload: Workload, port: int) -> dict[str, str]:
 
 
 @contextmanager
-def mosquitto(folder: Path, *, inflight: int = 1) -> Iterator[Mosquitto]:
+def mosquitto(folder: Path, *, inflight: int = 1, quiet: bool = False) -> Iterator[Mosquitto]:
     """A running mosquitto with the cloud connected to it, and a workload socket."""
     certificates = Certificates(folder / "certificates")
     with workload_socket(folder / "workload.sock", certificates.bundle) as workload:
-        broker = Mosquitto(folder, workload, certificates, inflight=inflight)
+        broker = Mosquitto(folder, workload, certificates, inflight=inflight, quiet=quiet)
         broker.start()
         broker.cloud.connect()
         broker.open_session()

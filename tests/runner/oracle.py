@@ -85,16 +85,7 @@ def record(python: str, folder: Path) -> dict[str, Any]:
         try:
             with proxy(broker.plain_port, certificates.server_context()) as recorder:
                 variables = {**os.environ, **module_environment(workload, recorder.port)}
-                # It has no setting for the port: 8883 is replaced where paho connects.
-                hook = folder / "sitecustomize.py"
-                hook.write_text(
-                    "import socket\n"
-                    "original = socket.create_connection\n"
-                    "def connect(address, *rest, **named):\n"
-                    f"    port = {recorder.port} if address[1] == 8883 else address[1]\n"
-                    "    return original((address[0], port), *rest, **named)\n"
-                    "socket.create_connection = connect\n"
-                )
+                redirect(folder, recorder.port)
                 variables["PYTHONPATH"] = str(folder)
                 client = str(Path(__file__).with_name("oracle_client.py"))
                 with subprocess.Popen([python, client], env=variables, stdout=subprocess.PIPE, text=True) as process:
@@ -106,6 +97,17 @@ def record(python: str, folder: Path) -> dict[str, Any]:
         finally:
             broker.cloud.close()
             broker.stop()
+
+
+def redirect(folder: Path, port: int) -> None:
+    """Let a process with this folder in PYTHONPATH connect to this port: azure-iot-device has no setting for it."""
+    (folder / "sitecustomize.py").write_text(
+        "import socket\n"
+        "original = socket.create_connection\n"
+        "def connect(address, *rest, **named):\n"
+        f"    return original((address[0], {port} if address[1] == 8883 else address[1]), *rest, **named)\n"
+        "socket.create_connection = connect\n"
+    )
 
 
 def install(folder: Path) -> str:

@@ -278,13 +278,15 @@ def test_an_unknown_method_is_answered_with_the_names_of_the_known_ones(broker: 
 
 
 def test_ping_and_status_answer_while_a_model_scores(broker: Broker, run: Run) -> None:
-    run(broker.environment(), "import time\ninit = lambda: None\ndef run(data): time.sleep(2); return 1\n")
+    runner = run(
+        broker.environment(), "import time\ninit = lambda: None\ndef run(data): print('in'); time.sleep(4); return 1\n"
+    )
     broker.send(b"1")
-    time.sleep(0.8)
+    runner.wait_for("desired properties")
     started = time.monotonic()
     assert broker.call("Ping", b"null") == (200, {})
     status, answer = broker.call("status", b"null")
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 3
     assert (status, answer["runner"]["delivery"]) == (200, "at-least-once")
 
 

@@ -16,7 +16,7 @@ from runner.process import LOG_LINE
 from manifestgen.project.inputs import sha256_of as project_sha256_of
 from manifestgen.runner import log, routing, script, settings, topics
 from manifestgen.runner.errors import ScorerError, SettingsError
-from manifestgen.runner.message import MAX_BYTES, Message
+from manifestgen.runner.message import MAX_BYTES, Message, Outgoing
 from manifestgen.runner.metrics import Metrics
 from manifestgen.runner.model import hash_in_background, sha256_of
 from manifestgen.runner.samples import Samples
@@ -181,6 +181,10 @@ def test_any_desired_property_is_answered_or_left_to_the_script(desired: dict[st
 # Routing.
 
 
+def properties(sent: Outgoing) -> dict[str, str]:
+    return topics.decode_properties(sent.topic.rpartition("/")[2])
+
+
 @given(json_values)
 def test_a_result_is_sent_as_json(value: Any) -> None:
     sent = routing.results(Message("amlInput", b"", {}), value, Settings(), SENDER)
@@ -206,7 +210,7 @@ def test_a_list_that_holds_itself_cannot_be_sent() -> None:
 def test_a_result_of_the_most_bytes_is_sent_and_one_more_is_not() -> None:
     message = Message("amlInput", b"", {"$.mid": "m"})
     (small,) = routing.results(message, "", Settings(), SENDER)
-    room = MAX_BYTES - len(small.topic(TOPICS)) - 2
+    room = MAX_BYTES - len(small.topic) - 2
     assert routing.results(message, "x" * room, Settings(), SENDER)
     with pytest.raises(routing.Unsendable, match="too large"):
         routing.results(message, "x" * (room + 1), Settings(), SENDER)
@@ -214,17 +218,16 @@ def test_a_result_of_the_most_bytes_is_sent_and_one_more_is_not() -> None:
 
 def test_a_result_is_recognized_when_it_is_sent_twice() -> None:
     message = Message("amlInput", b"", {"$.mid": "m"})
-    once, twice = (dict(routing.results(message, 1, Settings(), SENDER)[0].system) for _ in range(2))
+    once, twice = (properties(routing.results(message, 1, Settings(), SENDER)[0]) for _ in range(2))
     assert once == twice
     long = Message("amlInput", b"", {"$.mid": "m" * 128})
-    assert len(dict(routing.results(long, 1, Settings(), SENDER)[0].system)["$.mid"]) == 36
+    assert len(properties(routing.results(long, 1, Settings(), SENDER)[0])["$.mid"]) == 36
 
 
 def test_what_edge_hub_adds_to_a_message_is_not_passed_on() -> None:
     message = Message("amlInput", b"", {"$.cdid": "camera", "$.cmid": "m", "$.exp": "x", "site": "north"})
     (sent,) = routing.results(message, 1, Settings(), SENDER)
-    assert sent.custom == {"site": "north", "model": "anomaly", "modelVersion": "7"}
-    assert [name for name, _ in sent.system] == ["$.on", "$.mid", "$.ct", "$.ce"]
+    assert list(properties(sent)) == ["$.on", "$.mid", "$.ct", "$.ce", "model", "modelVersion", "site"]
 
 
 # score.py.
