@@ -66,9 +66,18 @@ def encode_properties(system: Iterable[tuple[str, str]], custom: Mapping[str, st
     return "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in pairs])
 
 
-# Most names and values are the same in every message.
-_quoted = lru_cache(maxsize=1024)(partial(quote, safe=""))
-_unquoted = lru_cache(maxsize=1024)(unquote)
+def _quoted(text: str) -> str:
+    # Most names and values are the same in every message. Long ones are not worth their memory.
+    return _quoted_again(text) if len(text) <= _SHORT else quote(text, safe="")
+
+
+def _unquoted(text: str) -> str:
+    return _unquoted_again(text) if len(text) <= _SHORT else unquote(text)
+
+
+_SHORT = 64
+_quoted_again = lru_cache(maxsize=1024)(partial(quote, safe=""))
+_unquoted_again = lru_cache(maxsize=1024)(unquote)
 
 
 class ModuleTopics:
