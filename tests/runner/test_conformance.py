@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from pathlib import Path
@@ -248,6 +249,15 @@ def test_the_twin_says_what_runs_and_what_happened(broker: Broker, run: Run) -> 
     assert (runner["version"], runner["delivery"]) == ("0.1.0", "at-least-once")
     assert runner["started"] <= runner["lastScored"]
     assert broker.reported["model"] == {"name": "anomaly"}
+
+
+def test_the_twin_says_which_model_runs(broker: Broker, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "model.pkl").write_bytes(b"weights")
+    model = {"AZUREML_MODEL_DIR": str(tmp_path / "model"), "RUNNER_MODEL_VERSION": "7"}
+    run({**broker.environment(), **model})
+    digest = hashlib.sha256(b"weights").hexdigest()
+    assert wait_for_reported(broker, "model", sha256=digest) == {"version": "7", "sha256": digest}
 
 
 # Methods.

@@ -181,4 +181,4 @@ class OneAtATime(RuleBasedStateMachine):
 
 
 TestOneAtATime = OneAtATime.TestCase
-TestOneAtATime.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
+TestOneAtATime.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)

@@ -168,7 +168,11 @@ def test_batches_and_at_least_once_exclude_each_other_and_at_least_once_wins() -
     assert (result.at_least_once, answers["batch"]) == (False, Answer(batch, 200))
 
 
-@given(st.dictionaries(st.sampled_from(sorted(settings.RESERVED)) | st.text(max_size=5), json_values | st.floats()))
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(settings.RESERVED)) | st.text(max_size=5), json_values | st.floats(), max_size=4
+    )
+)
 def test_any_desired_property_is_answered_or_left_to_the_script(desired: dict[str, Any]) -> None:
     result, answers, others = override(Settings(), desired)
     assert answers.keys() | others.keys() == desired.keys()
