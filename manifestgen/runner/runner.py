@@ -1,0 +1,400 @@
+"""The main thread: it takes one job after the other, and it alone calls the scorer."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from . import __version__, log, routing
+from .edge import EdgeModule
+from .errors import EXIT_MAX_ERRORS, EXIT_STOPPED, ScorerError
+from .forward import ForwardError, ScorerAway
+from .inflight import Delivery
+from .jobs import Configure, Job, Jobs, Outcome, Reload, Score, Stop
+from .log import logger
+from .message import Outgoing
+from .metrics import FAILED, FILTERED, REJECTED, SCORED, Metrics, utc
+from .model import Model
+from .request import BadInput, Request
+from .routing import JSON, Sender, Unsendable
+from .samples import Samples
+from .script import Scorer, describe
+from .session import Pauses
+from .settings import Answer, Settings, override
+from .swagger import Swagger
+from .watchdog import Watchdog
+
+_HERE = Path(__file__).parent
+
+# What is accepted at most once is still scored for this long after a signal.
+_DRAIN = 5.0
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """Why an input has no result."""
+
+    kind: str
+    reason: str
+    status: int = 500
+
+
+class Runner:
+    """Scores what comes in until it is stopped.
+
+    Attributes:
+        jobs: what the main thread is to do.
+        stopping: set once nothing new is begun.
+        settings: those in effect.
+        edge: the module at edgeHub; None if there is none.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        reload: Callable[[], Scorer],
+        settings: Settings,
+        metrics: Metrics,
+        watchdog: Watchdog,
+        *,
+        sender: Sender,
+        stopping: threading.Event,
+        samples: Samples | None = None,
+    ) -> None:
+        """Nothing runs before `serve`.
+
+        Args:
+            scorer: ready to run.
+            reload: makes another one; raises `ScorerError`.
+            settings: what the variables gave.
+            metrics: what to count in.
+            watchdog: started.
+            sender: what results say about where they come from.
+            stopping: set once nothing new is begun.
+            samples: where samples are kept, if they are.
+        """
+        self.jobs: Jobs = Jobs()
+        self.stopping = stopping
+        self.edge: EdgeModule | None = None
+        self.model = Model(sender.model, sender.version)
+        self._scorer, self._reload = scorer, reload
+        self._start_settings = self.settings = settings
+        self._metrics, self._watchdog, self._sender, self._samples = metrics, watchdog, sender, samples
+        self._desired: Mapping[str, Any] = {}
+        self._version = 0
+        self._error = ""
+        self._backlog: deque[Job] = deque()
+        watchdog.watch(self._signalled, self._overrun, lambda: self.settings.run_timeout)
+
+    @property
+    def swagger(self) -> Swagger:
+        """What the scorer says about its inputs and results. May be read in any thread."""
+        return self._scorer.swagger
+
+    def submit(self, job: Job) -> None:
+        """Give the main thread something to do. May be called in any thread."""
+        self.jobs.put(job)
+
+    def set_sha256(self, digest: str) -> None:
+        """The model's hash is known now. May be called in any thread."""
+        self.model = replace(self.model, sha256=digest)
+        if self.edge is not None:
+            self.edge.report_soon()
+
+    def status(self) -> dict[str, Any]:
+        """What is reported, and what the method `status` answers. May be called in any thread."""
+        metrics = self._metrics
+        runner: dict[str, Any] = {
+            "version": __version__,
+            "started": utc(metrics.started),
+            "delivery": "at-least-once" if self.settings.at_least_once else "at-most-once",
+        }
+        if metrics.last_scored is not None:
+            runner["lastScored"] = utc(metrics.last_scored)
+        if self._error:
+            runner["error"] = self._error
+        counts = {outcome: metrics.total(outcome) for outcome in (SCORED, FILTERED, FAILED, REJECTED)}
+        counts["sent"] = metrics.sent
+        model = {name: value for name, value in self.model.labels.items() if value}
+        return {"runner": runner, "model": model, "counts": counts}
+
+    def serve(self) -> int:
+        """Work until something ends it; the exit code."""
+        while True:
+            job = self._backlog.popleft() if self._backlog else self.jobs.get()
+            if isinstance(job, Stop):
+                return self._end(job)
+            if isinstance(job, Delivery):
+                self._deliveries(job)
+            else:
+                self._do(job)
+
+    def _do(self, job: Score | Reload | Configure) -> None:
+        if isinstance(job, Configure):
+            self._configure(job)
+        elif self.stopping.is_set():
+            job.reply(Outcome(503, b"", reason="the module is stopping"))
+        else:
+            job.reply(self._outcome(job) if isinstance(job, Score) else self._load_anew())
+
+    def _end(self, stop: Stop) -> int:
+        self.stopping.set()
+        self._error = stop.reason
+        if self.edge is not None:
+            stop_at = self._watchdog.stop_at
+            seconds = max(0.5, stop_at - time.monotonic() - 1.5) if stop_at is not None else 6.0
+            (self.edge.stop_reported if stop.reason else self.edge.stop)(seconds)
+        return stop.exit_code
+
+    # Inputs.
+
+    def _deliveries(self, first: Delivery) -> None:
+        batch = self.settings.batch
+        if batch is None or batch.max == 1 or not self._scorer.batches or first.at_least_once:
+            self._one(first)
+        else:
+            self._many(self._collect(first, batch.max, batch.wait_ms / 1000))
+
+    def _collect(self, first: Delivery, most: int, seconds: float) -> list[Delivery]:
+        found = [first]
+        deadline = time.monotonic() + seconds
+        while len(found) < most:
+            try:
+                job = self.jobs.get(timeout=max(0.0, deadline - time.monotonic()))
+            except Empty:
+                break
+            if not isinstance(job, Delivery) or job.at_least_once:
+                self._backlog.append(job)
+                break
+            found.append(job)
+        return found
+
+    def _begins(self, delivery: Delivery) -> bool:
+        stop_at = self._watchdog.stop_at
+        if not self.stopping.is_set():
+            begins = delivery.begin()
+        else:
+            drains = stop_at is not None and time.monotonic() < stop_at - _DRAIN
+            begins = not delivery.at_least_once and drains
+        if not begins:
+            self._skip(delivery)
+        return begins
+
+    def _skip(self, delivery: Delivery) -> None:
+        if self.edge is not None:
+            self.edge.skip(delivery)
+
+    def _one(self, delivery: Delivery) -> None:
+        if not self._begins(delivery):
+            return
+        message = delivery.message
+        request = Request(message.body, {"Content-Type": JSON, **message.properties})
+        answer = self._run_patiently(request)
+        if answer is None:
+            self._skip(delivery)
+            return
+        self._finish(delivery, *answer)
+        self._judge(answer[1])
+
+    def _many(self, deliveries: list[Delivery]) -> None:
+        begun = [delivery for delivery in deliveries if self._begins(delivery)]
+        usable: list[Delivery] = []
+        for delivery in begun:
+            try:
+                json.loads(delivery.message.body)
+                usable.append(delivery)
+            except ValueError:
+                self._finish(
+                    delivery, None, _Failure(REJECTED, "the input is not JSON, as one in a batch must be", 400)
+                )
+        if not usable:
+            return
+        body = b"[" + b",".join(delivery.message.body for delivery in usable) + b"]"
+        answer = self._run_patiently(Request(body, {"Content-Type": JSON}))
+        if answer is None:
+            for delivery in usable:
+                self._skip(delivery)
+            return
+        results, failure = answer
+        if failure is None and not (isinstance(results, (list, tuple)) and len(results) == len(usable)):
+            failure = _Failure(FAILED, f"run() got {len(usable)} inputs and did not return a list of as many results")
+            logger.error(failure.reason)
+        for number, delivery in enumerate(usable):
+            self._finish(delivery, None if failure else results[number], failure)
+        self._judge(failure)
+
+    def _run_patiently(self, request: Request) -> tuple[Any, _Failure | None] | None:
+        """The same, but wait for a scorer that is away, and do other jobs meanwhile; None if the process ends first."""
+        pauses = Pauses(0.2, 5)
+        said = ""
+        while not self.stopping.is_set():
+            try:
+                return self._run(request)
+            except ScorerAway as error:
+                logger.log(logging.WARNING if str(error) != said else logging.DEBUG, "%s: trying again", error)
+                said = str(error)
+            until = time.monotonic() + pauses.next()
+            while not self.stopping.is_set() and (left := until - time.monotonic()) > 0:
+                try:
+                    job = self.jobs.get(timeout=left)
+                except Empty:
+                    break
+                if isinstance(job, (Delivery, Stop)):
+                    self._backlog.append(job)
+                else:
+                    self._do(job)
+        return None
+
+    def _run(self, request: Request) -> tuple[Any, _Failure | None]:
+        """Call the scorer, with what is known about it afterwards: a result, or why there is none."""
+        started = time.monotonic()
+        self._watchdog.begin(started)
+        try:
+            result = self._scorer.run(request)
+        except BadInput as error:
+            return None, _Failure(REJECTED, str(error), error.status)
+        except ScorerAway:
+            raise
+        except ForwardError as error:
+            logger.error("%s", error)
+            return None, _Failure(FAILED, str(error))
+        except (Exception, SystemExit) as error:
+            reason = describe(error)
+            # The exception's own text is cut, and not in the traceback again: it may hold the whole input.
+            logger.error("run() raised %s\n%s", reason, _frames(error))
+            return None, _Failure(FAILED, reason)
+        finally:
+            self._watchdog.end()
+            self._metrics.took(time.monotonic() - started)
+        self._metrics.last_scored = time.time()
+        return result, None
+
+    def _finish(self, delivery: Delivery, result: Any, failure: _Failure | None) -> None:
+        message = delivery.message
+        outgoing: list[Outgoing] = []
+        if failure is None:
+            try:
+                outgoing = routing.results(message, result, self.settings, self._sender)
+            except Unsendable as error:
+                logger.error("no result for message %s: %s", message.id, error)
+                failure = _Failure(FAILED, str(error))
+        if failure is not None:
+            outgoing = routing.error(message, failure.kind, failure.reason, self.settings, self._sender)
+        self._metrics.count(message.input, failure.kind if failure else FILTERED if result is None else SCORED)
+        if self.edge is not None:
+            self.edge.finish(delivery, outgoing)
+        if self._samples is not None and failure is None:
+            self._samples.offer(self.settings.sample_every, message, result)
+
+    def _judge(self, failure: _Failure | None) -> None:
+        """End the process after too many failures in a row: a restart may help, and `status` shows it."""
+        if failure is None:
+            self._metrics.errors_in_a_row = 0
+        elif failure.kind == FAILED:
+            self._metrics.errors_in_a_row += 1
+            most = self.settings.max_errors
+            if most and self._metrics.errors_in_a_row >= most and not self.stopping.is_set():
+                reason = f"errors in a row: {most}, the last: {failure.reason}"
+                logger.critical("%s: the process ends", reason)
+                self.stopping.set()
+                self.submit(Stop(EXIT_MAX_ERRORS, reason))
+
+    # Methods and HTTP.
+
+    def _outcome(self, job: Score) -> Outcome:
+        started = time.perf_counter()
+        try:
+            result, failure = self._run(job.request)
+        except ScorerAway as error:
+            result, failure = None, _Failure(FAILED, str(error), 503)
+        milliseconds = (time.perf_counter() - started) * 1000
+        outcome = _answer(result, failure, milliseconds)
+        kind = failure.kind if failure else FAILED if outcome.reason else SCORED
+        self._metrics.count(job.source, kind)
+        return outcome
+
+    def _load_anew(self) -> Outcome:
+        try:
+            scorer = self._reload()
+        except ScorerError as error:
+            logger.error("reload: %s", error, exc_info=error.__cause__ or False)
+            return Outcome(500, b"", reason=str(error))
+        self._scorer = scorer
+        logger.info("loaded the scorer anew")
+        self._configure(Configure(self._desired, self._version))
+        return Outcome(200, b"{}")
+
+    # Settings.
+
+    def _configure(self, job: Configure) -> None:
+        self._desired, self._version = job.desired, job.version
+        settings, answers, others = override(self._start_settings, job.desired)
+        if settings.batch is not None and not self._scorer.batches and "batch" in answers:
+            why = "run() is decorated with @input_schema or @rawhttp and takes no arrays of inputs"
+            answers["batch"] = Answer(None, 400, why)
+            settings = replace(settings, batch=self._start_settings.batch)
+        answers.update(self._scorer.configure(others))
+        log.set_level(settings.log_level)
+        for name, answer in answers.items():
+            if answer.code != 200:
+                logger.warning("desired property %s rejected: %s", name, answer.why)
+        self.settings = settings
+        if self.edge is not None:
+            self.edge.configured(settings, {name: _report(a, job.version) for name, a in answers.items()})
+
+    # Called by the watchdog, in its thread.
+
+    def _signalled(self) -> None:
+        self.stopping.set()
+        self.submit(Stop(EXIT_STOPPED))
+
+    def _overrun(self, reason: str) -> None:
+        self._error = reason
+        if self.edge is not None:
+            self.edge.stop_reported(3)
+
+
+def _answer(result: Any, failure: _Failure | None, milliseconds: float) -> Outcome:
+    if failure is not None:
+        run_failed = failure.kind == FAILED and failure.status == 500
+        return Outcome(failure.status, b"", reason=failure.reason, run_failed=run_failed, milliseconds=milliseconds)
+    if routing.is_response(result):
+        headers = dict(result.headers)
+        kind = headers.get("Content-Type") or "application/octet-stream"
+        failed = result.status_code >= 500
+        reason = f"run() returned a response with status {result.status_code}" if result.status_code >= 400 else ""
+        return Outcome(result.status_code, result.get_data(), kind, headers, reason, failed, milliseconds)
+    try:
+        # None is an empty object, as in Azure ML's server.
+        body = routing.encode({} if result is None else result)
+    except Unsendable as error:
+        logger.error("no result: %s", error)
+        return Outcome(500, b"", reason=str(error), milliseconds=milliseconds)
+    return Outcome(200, body.content, body.content_type, milliseconds=milliseconds)
+
+
+def _frames(error: BaseException) -> str:
+    """The frames of a traceback from the scorer's first on."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None and Path(trace.tb_frame.f_code.co_filename).parent == _HERE:
+        trace = trace.tb_next
+    return "".join(traceback.format_tb(trace)).rstrip()
+
+
+def _report(answer: Answer, version: int) -> dict[str, Any]:
+    """An answer as IoT Plug and Play has it: value, ac(k code), av (ack version), ad (ack description)."""
+    report: dict[str, Any] = {"ac": answer.code, "av": version}
+    if answer.value is not None and len(json.dumps(answer.value)) <= 1024:
+        report["value"] = answer.value
+    if answer.why:
+        report["ad"] = answer.why[:1024]
+    return report

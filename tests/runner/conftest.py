@@ -1,0 +1,60 @@
+"""Fixtures of the runner's tests: a broker, and runners that are ended with the test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from runner.broker import Mosquitto, mosquitto
+from runner.process import RunnerProcess
+
+ECHO = """\
+import json
+
+def init():
+    pass
+
+def run(data):
+    return {"echo": json.loads(data)}
+"""
+
+Run = Callable[..., RunnerProcess]
+
+
+@pytest.fixture
+def edge_hub(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker of the test's own."""
+    if Mosquitto.program is None:
+        pytest.skip("mosquitto is not installed")
+    folder = tmp_path / "broker"
+    folder.mkdir()
+    with mosquitto(folder) as broker:
+        yield broker
+
+
+@pytest.fixture
+def run(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
+    """Starts a runner; whatever still runs at the end of the test is killed."""
+    with ExitStack() as stack:
+        request.node.runners = []
+
+        def start(environment: dict[str, str], script: Any = ECHO, *arguments: str, **named: Any) -> RunnerProcess:
+            process = RunnerProcess(environment, script, *arguments, folder=tmp_path, **named)
+            stack.callback(process.kill)
+            request.node.runners.append(process)
+            return process
+
+        yield start
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:
+    """Show the runners' logs with a failure."""
+    report = yield
+    if report.when == "call" and report.failed:
+        for number, process in enumerate(getattr(item, "runners", [])):
+            report.sections.append((f"log of runner {number + 1}", process.log))
+    return report
