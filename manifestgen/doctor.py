@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -23,7 +23,6 @@ from manifestgen.render import NoImageError, render_project
 _SDKS = ("azure-identity", "azure-iot-hub", "azure-mgmt-containerregistry")
 # Stands for the model image while nobody knows which registry it will be in.
 _NO_IMAGE = "image-that-is-not-built-yet"
-_EXTRAS = {"azureml-core": "'manifestgen[azureml]'", "azure-keyvault-secrets": "'manifestgen[keyvault]'"}
 
 
 @dataclass(frozen=True)
@@ -64,10 +63,10 @@ def examine(
     builds = project.image is not None and project.image.builder != "none"
     settings = project.registry_settings
     inputs = Inputs(settings, services, os.environ if environ is None else environ, lambda: root, now)
-    extras = [
-        package for source in SOURCES.values() if settings.registry.uses(source.name) for package in source.packages
-    ]
-    yield from _installed((*_SDKS, *("azureml-core",) * builds, *extras))
+    extras = {"azureml-core": "'manifestgen[azureml]'"} if builds else {}
+    for source in SOURCES.values():
+        extras |= source.packages if settings.registry.uses(source.name) else {}
+    yield from _installed(dict.fromkeys(_SDKS, "manifestgen") | extras)
     if builds:
         yield _row("entry script and conda file", lambda: _after(lambda: check_inputs(project), "fit to be sent"))
     credential = _row("credential", lambda: _after(log_in, "Entra ID gives a token"))
@@ -80,12 +79,16 @@ def examine(
     yield from _device(services, device_id)
 
 
-def _installed(names: Iterable[str]) -> Iterator[Row]:
-    for name in names:
+def _installed(packages: Mapping[str, str]) -> Iterator[Row]:
+    """Whether packages are installed.
+
+    Args:
+        packages: each package, with what pip is to install if it is missing.
+    """
+    for name, extra in packages.items():
         try:
             yield Row(name, "ok", importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:
-            extra = _EXTRAS.get(name, "manifestgen")
             yield Row(name, "failed", "not installed", f"run: pip install {extra}")
 
 

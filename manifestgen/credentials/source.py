@@ -186,7 +186,7 @@ class Source(ABC):
         place: where its passwords are, as `credentials show` says it; such as `the key vault`.
         found: the same as a stable word, for its JSON output.
         azure: whether it needs a login to Azure.
-        packages: what must be installed for it besides the package's own dependencies.
+        packages: what must be installed for it besides manifestgen's own dependencies: package to what pip installs.
         settings: the keys of the section `registry` that belong to it, each with its type and default.
         fixes: for those of its keys that have a pattern, the advice where a value does not match it.
     """
@@ -196,7 +196,7 @@ class Source(ABC):
     place: ClassVar[str]
     found: ClassVar[str]
     azure: ClassVar[bool] = False
-    packages: ClassVar[Sequence[str]] = ()
+    packages: ClassVar[Mapping[str, str]] = {}
     settings: ClassVar[Mapping[str, tuple[Any, Any]]] = {}
     fixes: ClassVar[Mapping[str, str]] = {}
 

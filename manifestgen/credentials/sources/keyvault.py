@@ -83,7 +83,7 @@ class KeyVault(Source):
     place = "the key vault"
     found = "key vault"
     azure = True
-    packages = ("azure-keyvault-secrets",)
+    packages = {"azure-keyvault-secrets": "'manifestgen[keyvault]'"}  # noqa: RUF012 - annotated in the base class
     settings = {  # noqa: RUF012 - annotated in the base class
         "keyvault": (Annotated[Vault | None, Meta(description=Vault.__doc__)], None)
     }
