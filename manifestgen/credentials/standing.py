@@ -37,7 +37,7 @@ def standings(hosts: Mapping[str, frozenset[str]], inputs: Inputs, *, azure: boo
     for one in wanted:
         source = sources[one.host]
         try:
-            if source.name in unassigned:
+            if one.required and source.name in unassigned:
                 raise unassigned[source.name]
             standing = _standing(one, source, inputs, azure=azure)
         except InputError as error:

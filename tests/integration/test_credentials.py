@@ -90,7 +90,7 @@ def test_a_token_is_widened_only_when_told(scoped: Any, quick: Any) -> None:
     assert "does not allow another" in refused and "--widen" in refused
     widened = in_this_process("credentials", "create-token", scoped, "--image", other, "--widen")
     assert widened.code == 0
-    assert "may pull another too" in widened.stderr
+    assert "may now also pull another" in widened.stderr
     narrower = in_this_process("credentials", "create-token", scoped)
     assert "allows more than this manifest needs: repositories/another/content/read" in narrower.stderr
 

@@ -10,10 +10,11 @@ import pytest
 from fakes.hub import FakeHub
 from fakes.registry import FakeRegistry
 from fakes.vaults import FakeVaults
-from integration.command_line import in_this_process
+from integration.command_line import complaint, in_this_process
 
 from manifestgen.credentials.acr_token import create
 from manifestgen.credentials.sources import SOURCES
+from manifestgen.errors import DeniedError
 
 ACME, OTHER = "acme.azurecr.io", "other.azurecr.io"
 _TEMPLATE = """\
@@ -22,6 +23,10 @@ _TEMPLATE = """\
   "settings": {"image": "acme.azurecr.io/scorer:1", "createOptions": "{}"}},
 "camera": {"type": "docker", "status": "running", "restartPolicy": "always", "version": "1.0",
   "settings": {"image": "other.azurecr.io/camera:1", "createOptions": "{}"}}{% endblock %}
+"""
+_PUBLIC_MODULE = """\
+"public": {"type": "docker", "status": "running", "restartPolicy": "always", "version": "1.0",
+  "settings": {"image": "docker.io/contoso/public:1", "createOptions": "{}"}},
 """
 _KEYS = {
     "file": "  file: logins.env\n",
@@ -134,3 +139,57 @@ def test_an_expiry_is_a_warning_in_doctor_and_days_left_in_show(
         ("warning", "renew it with 'manifestgen credentials rotate'")
     ] * 2
     assert [one["days_left"] for one in shown.json["registries"]] == [89, 89]
+
+
+def test_a_mistake_in_the_environment_is_a_row_in_doctor_and_an_error_in_show(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_project(tmp_path, "env", "token")
+    prepare("tokens", tmp_path, monkeypatch)
+    monkeypatch.setenv("ACR_USERNAME_OTHER", "robot")
+    examined = in_this_process("doctor", tmp_path, "--output", "json")
+    rows = {row["subject"]: row for row in examined.json["rows"]}
+    assert examined.code == 1
+    assert rows[f"registry {ACME}"]["state"] == "ok"
+    assert rows[f"registry {OTHER}"]["state"] == "failed"
+    refused = complaint(in_this_process("credentials", "show", tmp_path), 2)
+    what = "ACR_USERNAME_OTHER is set, but ACR_PASSWORD_OTHER is not"
+    assert what in refused and what in rows[f"registry {OTHER}"]["words"]
+    assert rows[f"registry {OTHER}"]["fix"] == refused.fix == f"set ACR_PASSWORD_OTHER, for registry {OTHER}"
+
+
+def test_one_secret_for_two_registries_concerns_both_and_no_public_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_project(tmp_path, "keyvault", None)
+    file, template = tmp_path / "manifestgen.yaml", tmp_path / "two.json.j2"
+    start = file.read_text().index("  keyvault:")
+    file.write_text(file.read_text()[:start] + "  keyvault: {vault: contoso, name: pwd, username: robot}\n")
+    template.write_text(template.read_text().replace('"camera"', _PUBLIC_MODULE + '"camera"'))
+    prepare("everything", tmp_path, monkeypatch)
+    examined = in_this_process("doctor", tmp_path, "--output", "json")
+    rows = [row for row in examined.json["rows"] if row["subject"].startswith("registry ")]
+    assert [(row["subject"], row["state"]) for row in rows] == [
+        (f"registry {ACME}", "failed"),
+        (f"registry {OTHER}", "failed"),
+    ]
+    refused = complaint(in_this_process("credentials", "show", tmp_path), 2)
+    assert "would both get it" in refused
+    assert all("would both get it" in row["words"] and row["fix"] == refused.fix for row in rows)
+
+
+def test_without_a_login_to_azure_what_is_on_this_machine_is_still_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_project(tmp_path, "env", "admin")
+    prepare("everything", tmp_path, monkeypatch)
+
+    def refused() -> None:
+        raise DeniedError("no credential for Azure was found", fix="run 'az login'")
+
+    monkeypatch.setattr("manifestgen.cli.doctor._log_in", refused)
+    monkeypatch.setattr("manifestgen.services.Clouds.registry", property(lambda self: pytest.fail("Azure was asked")))
+    rows = {row["subject"]: row for row in in_this_process("doctor", tmp_path, "--output", "json").json["rows"]}
+    assert (rows[f"registry {ACME}"]["state"], rows[f"registry {ACME}"]["words"]) == ("skipped", "without a credential")
+    assert rows[f"registry {OTHER}"]["state"] == "ok"
+    assert rows[f"registry {OTHER}"]["words"] == "source env, user robot, password in the environment"
