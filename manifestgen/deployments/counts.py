@@ -199,7 +199,7 @@ def _trouble(hub: Hub, device: str) -> Trouble:
         rollout: Rollout = assess(agent, hub.module_twin(device, "$edgeHub"))
     except CloudError as error:
         return Trouble(device, f"its twin could not be read: {error.what}", error.fix)
-    return Trouble(device, rollout.reason or "it has recovered meanwhile", rollout.fix)
+    return Trouble(device, rollout.reason or "it has recovered in the meantime", rollout.fix)
 
 
 def models(generations: Iterable[Configuration]) -> dict[str, int]:

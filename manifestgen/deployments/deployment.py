@@ -164,14 +164,14 @@ def intended(
     """
     if condition is None and known is None:
         raise InputError(
-            "it is new, and no target condition says which devices it is for",
+            "a new deployment needs a target condition",
             where=f"deployment {name!r}",
             fix="add --target-condition \"tags.site = 'lab'\", or '*' for all devices",
         )
     own = metrics_for(content, model_module)
     for mine in (*(found for found in labels or {} if found.startswith(NAME_LABEL)), *(own.keys() & (metrics or {}))):
         kind = "metric" if mine in own else "label"
-        raise InputError(f"{kind} {mine!r} is one that manifestgen makes", fix="choose another name for it")
+        raise InputError(f"{kind} {mine!r} is reserved for manifestgen", fix="choose another name")
     if known is not None:
         former = metrics_for(known.content, model_module)
         if labels is None:
@@ -296,9 +296,9 @@ def current(hub: Hub, name: str, *, condition: str | None = None) -> Deployment 
     staged = STAGE_LABEL in found.labels
     if staged and found is first and condition is None:
         raise InputError(
-            "its first rollout is in stages and was interrupted",
+            "its first rollout was interrupted between stages",
             where=f"deployment {name!r}",
-            fix="finish it: run its apply again, or give the --target-condition",
+            fix="finish it by running its apply again, or give --target-condition",
         )
     if condition is None:
         condition = first.condition if staged else found.condition
@@ -321,7 +321,7 @@ def admit(wanted: Deployment, known: Survey, *, host: str) -> None:
         raise InputError(
             f"it has {len(wanted.metrics)} custom metrics, {_listed(wanted.metrics)}",
             where=where,
-            fix=f"keep at most {MOST_METRICS}, of which 'failing' and 'running' are made by manifestgen",
+            fix=f"keep at most {MOST_METRICS}, including manifestgen's own 'failing' and 'running'",
         )
     if len(wanted.condition) > LONGEST_CONDITION:
         raise InputError(
@@ -332,16 +332,16 @@ def admit(wanted: Deployment, known: Survey, *, host: str) -> None:
     for other in known.others:
         if other.id in (wanted.name, wanted.id):
             raise InputError(
-                "the hub has a deployment of this name that manifestgen has not made, and will not touch",
+                "the hub has a deployment of this name that manifestgen did not create, and will not change",
                 where=f"deployment {other.id!r} in {host}",
-                fix="choose another name; once the new one runs, the other one can be deleted",
+                fix="choose another name; delete the other deployment once the new one runs",
             )
     if known.used >= MOST and all(found.id != wanted.id for found in known.generations):
-        spare = ", and replacing one needs another for a while" if known.generations else ""
+        spare = ", and replacing one needs a second one for a while" if known.generations else ""
         raise CloudError(
             f"the hub has {known.used} deployments, and takes {MOST}{spare}",
             where=f"{where} in {host}",
-            fix="delete deployments that are not needed any more",
+            fix="delete deployments that are no longer needed",
         )
 
 
@@ -354,7 +354,7 @@ def try_queries(hub: Hub, wanted: Deployment) -> None:
     metrics = wanted.configuration().metrics
     errors = hub.test_queries(wanted.condition, metrics)
     for name, words in errors.items():
-        what = f"the hub does not take {'the target condition' if not name else f'metric {name!r}'}: {words}"
+        what = f"the hub rejects {'the target condition' if not name else f'metric {name!r}'}: {words}"
         seen = metrics.get(name, "") if name else wanted.condition
         fix = _QUERY_FORM if name else _CONDITION_FORM
         raise InputError(what.rstrip(". "), where=repr(seen), fix=fix)

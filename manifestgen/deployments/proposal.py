@@ -192,25 +192,25 @@ def _warnings(
     layered: bool,
 ) -> Iterator[str]:
     if not matched:
-        yield f"no edge device matches {wanted.condition!r} now; those that come to match it get the deployment then"
+        yield f"no edge device matches {wanted.condition!r} yet; devices get the deployment as soon as they do"
     yield from _equals(hub, wanted, known, layered=layered)
     if layered:
         if not meetings:
-            yield "no base deployment of lower priority targets these devices: a layer alone is not applied"
+            yield "no base deployment with a lower priority targets these devices, and a layer alone is not applied"
     else:
         stronger = rivals(candidate, known.others)
         overlap = either(other.condition for other in stronger)
         held = count(hub, wanted.condition, overlap) if matched and overlap else 0
         if held:
             names = ", ".join(repr(other.id) for other in stronger)
-            yield f"{held} of {matched} devices keep a deployment of higher priority: {names}"
+            yield f"{held} of {matched} devices keep a deployment with a higher priority: {names}"
     current = known.current
     if current is not None and current.condition.strip() != wanted.condition.strip():
         lost = count(hub, current.condition) - (matched and count(hub, current.condition, wanted.condition))
         if lost > 0:
-            yield f"{lost} devices are no longer targeted, and keep their modules until another deployment targets them"
+            yield f"devices that are no longer targeted: {lost}; they keep their modules until another deployment does"
     if current is None and known.used == MOST_ON_FREE:
-        yield f"the hub has {known.used} deployments; a free hub takes no more"
+        yield f"the hub has {known.used} deployments; a hub of the free tier takes no more"
 
 
 def _equals(hub: Hub, wanted: Deployment, known: Survey, *, layered: bool) -> Iterator[str]:
@@ -227,8 +227,8 @@ def _equals(hub: Hub, wanted: Deployment, known: Survey, *, layered: bool) -> It
         both = count(hub, wanted.condition, other.condition)
         if both:
             yield (
-                f"{both} devices are targeted by {other.id!r} too, with the same priority {wanted.priority}: "
-                "whichever was created last wins"
+                f"{other.id!r} has the same priority {wanted.priority} and targets {both} of the same devices: "
+                "the one created last wins"
             )
 
 

@@ -130,7 +130,7 @@ def replace(
         return run.to_the_end(stages, wait=wait)
     except KeyboardInterrupt:
         done = "; ".join(run.steps) or "nothing was changed"
-        raise Interrupted(f"interrupted; {done}", fix="run the same command again to go on") from None
+        raise Interrupted(f"interrupted; {done}", fix="run the same command again to resume") from None
 
 
 class _Run:
@@ -230,9 +230,9 @@ class _Run:
             # Of equal priorities the one created last wins.
             return top
         raise InputError(
-            f"it has to go above priority {top} again, and priority {top + 1} is somebody else's",
+            f"the new version needs priority {top + 1}, which another deployment uses",
             where=f"deployment {self._wanted.name!r} in {self._hub.host}",
-            fix=f"give it another priority with --priority, above {top + 1}, or move the other deployment",
+            fix=f"set --priority above {top + 1}, or change the other deployment's priority",
         )
 
     def _put(self, configuration: Configuration) -> None:
@@ -337,13 +337,13 @@ class _Run:
         if self._goal.restore:
             return FoundError(f"{what}{reason}; {self._restore()}", where=self._where, fix=fix)
         stay = f"; {self._old[0].id!r} stays below it" if self._old else ""
-        go_on = "run the same command again to go on waiting, accept less with --wait-for 95%"
-        back = f"go back with 'manifestgen rollback --deployment {self._wanted.name}'"
+        go_on = "run the same command again to keep waiting, accept fewer devices with --wait-for 95%"
+        back = f"roll back with 'manifestgen rollback --deployment {self._wanted.name}'"
         return FoundError(f"{what}{reason}{stay}", where=self._where, fix=f"{go_on}, or {back}")
 
     @property
     def _look_again(self) -> str:
-        return f"look at the devices with 'manifestgen status --deployment {self._wanted.name}'"
+        return f"see the devices with 'manifestgen status --deployment {self._wanted.name}'"
 
     @property
     def _where(self) -> str:
@@ -361,11 +361,11 @@ class _Run:
         if self._kept is not None:
             settings_changed = not _same(self._kept, self._final)
             self._put(self._kept)
-            return "it has its former settings again" if settings_changed else "nothing was changed"
+            return "its old settings were restored" if settings_changed else "nothing was changed"
         self._remove(self._final)
         former = self._old[0] if self._old else None
         if former is None:
-            return "it was deleted; there was none before it, so that devices keep the modules they have"
+            return "it was deleted; there was none before it, so devices keep their modules"
         before = former.counts.get("reportedSuccessfulCount", 0)
         patience = self._patience
         deadline = patience.clock() + patience.timeout
@@ -421,7 +421,7 @@ def _users(labels: Mapping[str, str]) -> dict[str, str]:
 
 def _not_ours(configuration_id: str, host: str) -> CloudError:
     return CloudError(
-        "it has lost the label that says that manifestgen made it, and is not touched",
+        "it has lost the label that marks it as manifestgen's, so it was not changed",
         where=f"deployment {configuration_id!r} in {host}",
-        fix=f"give it back its label {NAME_LABEL!r}, or delete it yourself",
+        fix=f"restore its label {NAME_LABEL!r}, or delete it yourself",
     )

@@ -77,7 +77,7 @@ def parse(text: str, tag: str | None = None) -> tuple[Ask, ...]:
         if part.endswith("%"):
             share = share_of(part, where="--stages")
             if share <= largest:
-                raise InputError(f"stage {part!r} is not larger than the one before it", where="--stages", fix=_FORM)
+                raise InputError(f"stage {part!r} must be larger than the stage before it", where="--stages", fix=_FORM)
             largest = share
             asked.append(Ask(part, share))
         elif path is not None and part and not largest:
@@ -154,14 +154,14 @@ def _share(
         raise InputError(
             f"stage {ask.text} has {len(chosen)} devices, too many to name in a target condition",
             where="--stages",
-            fix=f"add --tag-devices to write '{_BUCKET}' to them once, or stage by a tag of yours with --stage-tag",
+            fix=f"add --tag-devices to write '{_BUCKET}' to them once, or use a tag of your own with --stage-tag",
         )
     below = math.floor(ask.share * _BUCKETS + 1e-9)
     if not below:
         raise InputError(
-            f"stage {ask.text} is less than a hundredth of the devices",
+            f"stage {ask.text} is less than 1% of the devices",
             where="--stages",
-            fix="make it 1%, or stage by a tag of yours with --stage-tag",
+            fix="make it 1%, or use a tag of your own with --stage-tag",
         )
     tagged = f"{_BUCKET} < {below}"
     known = set(matching(hub, narrowed(condition, tagged)))

@@ -73,8 +73,8 @@ def _look(hub: Hub, text: str, most: int) -> Status:
     found = known.generations or tuple(each for each in known.others if each.id == text)
     if not found:
         names = sorted({each.id for each in known.others})
-        listed = f"the hub has {', '.join(map(repr, names[:10]))}" if names else "the hub has no deployment at all"
-        raise InputError("there is no such deployment", where=f"deployment {text!r} in {hub.host}", fix=listed)
+        listed = f"the hub has {', '.join(map(repr, names[:10]))}" if names else "the hub has no deployments"
+        raise InputError("no such deployment", where=f"deployment {text!r} in {hub.host}", fix=listed)
     others = tuple(each for each in known.others if each not in found)
     generations = tuple((each, measure(hub, each.id, others)) for each in found)
     current, progress = generations[0]

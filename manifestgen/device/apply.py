@@ -64,9 +64,9 @@ def apply(plan: Plan, hub: Hub) -> bool:
     agent = hub.module_twin(plan.device, "$edgeAgent")
     if (agent.desired_version if agent else 0) != plan.version:
         raise CloudError(
-            "its modules were changed by somebody else since the plan was made",
+            "its modules have changed since the plan was made",
             where=f"device {plan.device!r}",
-            fix="look at the plan again: run the same command",
+            fix="run the same command again, and review the new plan",
         )
     for attempt in range(1, _ATTEMPTS + 1):
         try:
@@ -153,7 +153,7 @@ def wait(
     reason = rollout.reason
     if rollout.state is State.WAITING:
         reason = f"not running after {patience.clock() - started:.0f} s: {reason}"
-    fix = rollout.fix or f"look again with 'manifestgen status --device {device_id}'; --timeout waits longer"
+    fix = rollout.fix or f"check again with 'manifestgen status --device {device_id}', or wait longer with --timeout"
     raise FoundError(reason, where=f"device {device_id!r}", fix=fix)
 
 
@@ -217,10 +217,10 @@ def carry_out(
         what = f"its modules are set; whether they run could not be read: {error}"
         raise CloudError(what, where=f"device {plan.device!r}", fix=error.fix) from error
     except KeyboardInterrupt:
-        done = "are set, whether they run was not waited for" if applied else "may or may not be set"
+        done = "are set, but the rollout was not waited for" if applied else "may or may not have been set"
         raise Interrupted(
             f"interrupted; the modules of device {plan.device!r} {done}",
-            fix=f"run the same command again to go on, or see 'manifestgen status --device {plan.device}'",
+            fix=f"run the same command again to resume, or see 'manifestgen status --device {plan.device}'",
         ) from None
 
 
@@ -228,7 +228,7 @@ def _refuse_removals(plan: Plan, *, prune: bool) -> None:
     removed = ", ".join(repr(name) for name in plan.removed_modules)
     if removed and not prune:
         raise InputError(
-            f"this would remove {removed}, which the manifest does not name",
+            f"this would remove {removed}, which the manifest does not have",
             where=f"device {plan.device!r}",
             fix="add them to the manifest, or remove them with --prune",
         )
@@ -268,7 +268,7 @@ def _rolled_back(
 ) -> FoundError:
     """Go back to what the device had; the error that says how both went."""
     if not plan.before.get("modulesContent"):
-        what, fix = f"{failure.what}; there is nothing to go back to, it had no modules", failure.fix
+        what, fix = f"{failure.what}; there is nothing to roll back to: it had no modules", failure.fix
         return FoundError(what, where=failure.where, fix=fix)
     applied = False
     try:
@@ -277,21 +277,23 @@ def _rolled_back(
         applied = True
         wait(hub, plan.device, patience, report, sent=back.manifest)
     except FoundError as second:
-        what = f"{failure.what}; going back to what it had was sent, and failed too: {second.what}"
+        what = f"{failure.what}; rolling back was sent, and failed too: {second.what}"
         return FoundError(what, where=failure.where, fix=second.fix)
     except CloudError as error:
-        done = "was sent, whether it runs could not be read" if applied else "did not succeed"
-        what = f"{failure.what}; going back to what it had {done}: {error}"
+        done = "was sent, but whether it runs could not be read" if applied else "did not succeed"
+        what = f"{failure.what}; rolling back {done}: {error}"
         raise CloudError(what, where=failure.where, fix=error.fix if applied else _go_back(plan)) from error
     except KeyboardInterrupt:
-        done = "was sent, whether it runs was not waited for" if applied else "may or may not have been sent"
-        what = f"interrupted; {failure.where}: {failure.what}; going back to what it had {done}"
+        done = "was sent, but the rollout was not waited for" if applied else "may or may not have been sent"
+        what = f"interrupted; {failure.where}: {failure.what}; rolling back {done}"
         raise Interrupted(what, fix=_go_back(plan)) from None
-    return FoundError(f"{failure.what}; it runs again what it had before", where=failure.where, fix=failure.fix)
+    return FoundError(
+        f"{failure.what}; rolled back, and it runs what it had before", where=failure.where, fix=failure.fix
+    )
 
 
 def _go_back(plan: Plan) -> str:
-    return f"go back with 'manifestgen rollback --device {plan.device}'"
+    return f"roll back with 'manifestgen rollback --device {plan.device}'"
 
 
 def _make_sure(agent: Twin, sent: Manifest, device_id: str) -> None:
@@ -299,7 +301,7 @@ def _make_sure(agent: Twin, sent: Manifest, device_id: str) -> None:
     wanted = Manifest.of({"modulesContent": {"$edgeAgent": sent.entries.get("$edgeAgent", {})}})
     if diff(Manifest.of_twins({"$edgeAgent": agent.desired}), wanted):
         raise ReplacedError(
-            f"somebody else set other modules meanwhile (version {agent.desired_version})",
+            f"other modules were set in the meantime (version {agent.desired_version})",
             where=f"device {device_id!r}",
             fix=f"see what is there with 'manifestgen plan FILE --device {device_id}', and apply again if it is wrong",
         )

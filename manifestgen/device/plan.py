@@ -86,7 +86,7 @@ def plan(manifest: Manifest, state: DeviceState, *, merge: bool = False) -> Plan
         raise CloudError(
             "the device is not an IoT Edge device",
             where=f"device {device.id!r}",
-            fix="register an edge device with 'manifestgen device register', this capability cannot be added later",
+            fix="register an edge device with 'manifestgen device register': the capability cannot be added later",
         )
     conflicts: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
@@ -119,13 +119,13 @@ def _warnings(manifest: Manifest, state: DeviceState, changes: tuple[Change, ...
         yield f"device {device.id!r} is offline: it takes its modules when it connects"
     if agent is not None and agent.configurations:
         names = ", ".join(repr(name) for name in sorted(agent.configurations))
-        yield f"device {device.id!r} is targeted by automatic deployment {names}, which overwrites what is set here"
+        yield f"device {device.id!r} is targeted by automatic deployment {names}, which will overwrite what is set here"
     changed = {change.name for change in changes if change.subject in ("module", "system module")}
     for module in manifest.modules():
         if module.image is not None and module.image.floating and module.name not in changed:
             yield (
-                f"module {module.name!r} is unchanged and its tag may move: "
-                f"nothing is pulled, whatever {module.image_text!r} means by now"
+                f"module {module.name!r} is unchanged, and its tag may have moved: "
+                f"the device will not pull {module.image_text!r} again"
             )
     for name, section in manifest.sections().items():
         bytes_ = size(section.whole.value) if section.whole is not None else 0

@@ -84,19 +84,17 @@ def assess(agent: Twin, hub: Twin | None = None) -> Rollout:
     if code in _REFUSALS and not seen and not (code == _EMPTY and agent.desired):
         said = f"{code} {description.rstrip('.') or _REFUSALS[code]}"
         if not _is_stale(agent):
-            return rollout(State.REFUSED, f"the device refused it: {said}", _REFUSAL_FIXES[code])
+            return rollout(State.REFUSED, f"the device rejected it: {said}", _REFUSAL_FIXES[code])
         if agent.connected:
             # It reports only what differs: a second refusal in the same words leaves the first one's time as it is.
-            reason = f"the device refused what was set before ({said}), and has not said anything else since"
+            reason = f"the device rejected what was set before ({said}), and has reported nothing else since"
             return rollout(State.FAILING, reason, _REFUSAL_FIXES[code])
     if not seen:
         return rollout(State.WAITING, _not_seen(agent, version))
     hub_status = as_mapping(hub.reported.get("lastDesiredStatus")) if hub else {}
     if hub and hub.reported.get("lastDesiredVersion") == hub.desired_version and hub_status.get("code") == 400:
-        words = f"edgeHub refused its properties: {str(hub_status.get('description') or 400).rstrip('.')}"
-        return rollout(
-            State.REFUSED, words, "run 'manifestgen check' on the manifest; edgeHub goes on with its old routes"
-        )
+        words = f"edgeHub rejected its properties: {str(hub_status.get('description') or 400).rstrip('.')}"
+        return rollout(State.REFUSED, words, "run 'manifestgen check' on the manifest; edgeHub keeps its old routes")
     if code == 500:
         reason, fix, final = explain(description)
         return rollout(State.FAILED if final else State.FAILING, reason, fix)
@@ -169,7 +167,7 @@ def _module(name: str, desired: Mapping[str, Any], reported: Mapping[str, Any], 
         return ModuleStatus(name, state, words, desired_image, reported_image)
 
     if not reported:
-        return status(State.WAITING, "pulling" if seen else "not there yet")
+        return status(State.WAITING, "pulling" if seen else "not created yet")
     if tagged(reported_image) != desired_image:
         return status(State.WAITING, f"{runtime} with its old image {reported_image!r}" if seen else "not updated yet")
     if runtime == wanted:
@@ -193,7 +191,7 @@ def tagged(image: str) -> str:
 _CAUSES: tuple[tuple[re.Pattern[str], str, str, bool], ...] = (
     (
         re.compile(r"unauthorized|authentication required|access denied|denied:", re.IGNORECASE),
-        "the registry refuses the credentials",
+        "the registry rejects the credentials",
         "check registryCredentials: the address must equal the image's host exactly, and the password be valid",
         True,
     ),

@@ -81,7 +81,7 @@ def read(data: Any, where: str) -> SavedPlan | None:
         return None
     fix = "make the plan again with 'manifestgen plan --out'"
     if data[MARK] != _FORMAT:
-        raise InputError(f"format {data[MARK]!r} of the saved plan is not known", where=where, fix=fix)
+        raise InputError(f"unknown format {data[MARK]!r} of the saved plan", where=where, fix=fix)
     try:
         return msgspec.convert(data, SavedPlan)
     except msgspec.ValidationError as error:

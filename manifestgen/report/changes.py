@@ -16,7 +16,7 @@ _EFFECTS = {
     Effect.RECREATED: "container is recreated",
     Effect.STARTED: "container is started",
     Effect.STOPPED: "container is stopped",
-    Effect.NOTED: "container goes on as it is",
+    Effect.NOTED: "container keeps running",
 }
 
 

@@ -60,11 +60,11 @@ def _summary(proposal: Proposal) -> str:
         changes = "" if proposal.layered else f" ({tally(proposal.changes).removeprefix('plan: ')})"
         there = any(found.id == wanted.id for found in proposal.known.generations)
         first = f"{'put' if there else 'create'} {wanted.id!r} above {current.id!r}"
-        return f"plan: {first}, delete that once the devices run it{changes}"
+        return f"plan: {first}, delete the old one once the devices run it{changes}"
     if current is None:
         return f"plan: create {wanted.id!r}"
     left = ", ".join(map(repr, proposal.unfinished))
-    return f"plan: go on with {wanted.id!r}, beside {left}" if left else f"plan: change {wanted.id!r}"
+    return f"plan: resume with {wanted.id!r}, beside {left}" if left else f"plan: change {wanted.id!r}"
 
 
 def proposal_data(proposal: Proposal) -> dict[str, Any]:
@@ -98,9 +98,9 @@ def proposal_data(proposal: Proposal) -> dict[str, Any]:
 def outcome_text(id_: str, outcome: Outcome[Progress]) -> str:
     """What came of it, in a line."""
     if outcome.progress is None:
-        said = "is on the hub; whether its devices run it was not waited for"
+        said = "is on the hub; did not wait until its devices run it"
         if not outcome.finished:
-            said += ", and the former one stays below it: run the same command again to finish"
+            said += ", and the old one stays below it: run the same command again to finish"
         return f"deployment {id_!r} {said}"
     return f"deployment {id_!r}: {counts(outcome.progress)}"
 
@@ -126,7 +126,7 @@ def counts(progress: Progress) -> str:
     if progress.failing != progress.failed:
         said.append(f"{progress.failing:,} failing")
     if progress.held:
-        said.append(f"{progress.held:,} held by deployments of higher priority")
+        said.append(f"{progress.held:,} held by deployments with a higher priority")
     return ", ".join(said)
 
 

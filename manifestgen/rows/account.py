@@ -24,8 +24,8 @@ _CLASS_OF: Final[dict[State, Class]] = {
     State.REFUSED: "refused",
     State.FAILED: "failed",
 }
-_UNKNOWN: Final = "it was sent, and the run ended before it was known whether the hub took it"
-_AGAIN: Final = "run the same command again: it asks the hub first"
+_UNKNOWN: Final = "it was sent, and the run ended before the hub's answer arrived"
+_AGAIN: Final = "run the same command again: it checks the hub first"
 
 
 class RowOutcome(Struct, frozen=True):
@@ -84,7 +84,7 @@ def outcomes(rows: Rows, journal: Journal) -> Iterator[RowOutcome]:
     for row in rows:
         number, state, entry = next(entries, (0, State.UNTOUCHED, {}))
         if number != row.number:
-            raise InputError("the rows were changed meanwhile", where="rows", fix="run the same command again")
+            raise InputError("the rows changed in the meantime", where="rows", fix="run the same command again")
         unknown = state is State.INTENDED
         yield RowOutcome(
             row.line,

@@ -230,10 +230,10 @@ class Journal:
         other = [name for name, value in identity.items() if header.get(name) != value]
         if other:
             raise InputError(
-                f"this is the journal of another run: it had other {' and '.join(_WORDS[name] for name in other)}",
+                f"this journal belongs to another run, which had other {' and '.join(_WORDS[name] for name in other)}",
                 where=str(self._path),
-                fix="give another file with --journal, or remove this one to send to all devices again; "
-                "--since spares those that have the same already",
+                fix="use another file with --journal, or delete this one to send to all devices again; "
+                "--since skips devices that have the same already",
             )
 
     def _replay(self, entry: Mapping[str, Any], number: int) -> None:
@@ -267,7 +267,7 @@ def open_journal(path: Path, count: int, identity: Mapping[str, str]) -> Journal
     """
     if not path.parent.is_dir():
         # The lock would make the folder, where somebody mistyped it.
-        raise InputError("the folder of the journal is not there", where=str(path), fix="correct --journal")
+        raise InputError("the journal's folder does not exist", where=str(path), fix="correct --journal")
     busy = InputError(
         "another run is using this journal", where=str(path), fix="wait until that run has ended, or stop it"
     )
@@ -326,20 +326,20 @@ def _parsed(line: bytes, path: Path, number: int) -> Mapping[str, Any]:
 
 
 def _no_journal(path: Path) -> InputError:
-    return InputError("this is not a journal", where=str(path), fix="give another file with --journal")
+    return InputError("this is not a journal", where=str(path), fix="use another file with --journal")
 
 
 def _damaged(path: Path, number: int) -> InputError:
     return InputError(
-        f"line {number} is not a journal's",
+        f"line {number} is not a journal entry",
         where=str(path),
-        fix="give another file with --journal, or restore this one; without it nobody knows what was sent",
+        fix="use another file with --journal, or restore this one: it is the only record of what was sent",
     )
 
 
 def _not_writable(path: Path, error: OSError) -> InputError:
     return InputError(
-        f"the journal cannot be written: {(error.strerror or str(error)).lower()}",
+        f"could not write the journal: {(error.strerror or str(error)).lower()}",
         where=str(path),
-        fix="make room, or choose another place with --journal, and run the same command again: nothing is lost",
+        fix="free some space, or choose another place with --journal, and run the same command again: nothing is lost",
     )

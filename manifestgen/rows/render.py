@@ -122,7 +122,7 @@ class Renderer:
             # Where it is, but for the device: the row says that already.
             return Refused(error.what if error.where == _about(row) else error.message, error.fix)
         except UnicodeEncodeError:
-            return Refused("a text of the manifest is not Unicode", "correct the values of the row")
+            return Refused("a string in the manifest is not valid Unicode", "correct the values of the row")
         return Ready(encoded, hashlib.blake2b(encoded, digest_size=16).hexdigest())
 
     def _manifest(self, context: Mapping[str, Any]) -> Manifest:

@@ -127,7 +127,7 @@ class Rows:
                 doubled += self._note(row)
         self._seen.execute("DELETE FROM seen")
         if count == 0:
-            raise InputError("there are no rows", where=str(self._path), fix="add a row for each device")
+            raise InputError("the file has no rows", where=str(self._path), fix="add a row for each device")
         columns = None if self._lines else tuple(".".join(place) for place in self._columns)
         return Survey(count, digest.hexdigest(), columns, doubled)
 
@@ -164,7 +164,7 @@ class Rows:
             row.line,
             row.device,
             problem=f"device {row.device!r} has another row, in line {other}",
-            fix="keep one row for each device: nobody knows which of them is meant",
+            fix="keep one row for each device",
         )
 
     def _read(self) -> Iterator[Row]:
@@ -199,7 +199,7 @@ class Rows:
                 raise InputError(
                     f"not CSV: {error}",
                     where=f"{self._path}:{begin}",
-                    fix="look for a quote that is not closed, or a value of more than 131,072 characters",
+                    fix="look for an unclosed quote, or a value of more than 131,072 characters",
                 ) from error
 
     def _keeps(self, name: str) -> bool:
@@ -213,9 +213,9 @@ class Rows:
         if not found:
             separated = len(names) == 1 and any(mark in names[0] for mark in ";\t|")
             raise InputError(
-                "no column has the device's id",
+                "no column holds the device id",
                 where=where,
-                fix="separate columns by commas"
+                fix="separate the columns with commas"
                 if separated
                 else "name one column 'device', 'device_id' or 'deviceId'",
             )
@@ -226,17 +226,17 @@ class Rows:
             if not name or not all(place_of(name)):
                 raise InputError(f"column {index + 1} has no name", where=where, fix="name it as the template does")
             if names.index(name) != index:
-                raise InputError(f"column '{name}' is there twice", where=where, fix="keep one of the two")
+                raise InputError(f"column '{name}' appears twice", where=where, fix="keep one of the two")
         places = tuple(place_of(name) for index, name in enumerate(names) if index not in found and self._keeps(name))
         for place in places:
             if place[0] in DEVICE_NAMES:
-                what = f"column '{'.'.join(place)}' is inside the device's id"
+                what = f"column '{'.'.join(place)}' is nested in the device id"
                 raise InputError(what, where=where, fix="give it another name, here and in the template")
             if places.count(place) > 1:
-                raise InputError(f"column '{'.'.join(place)}' is there twice", where=where, fix="keep one of the two")
+                raise InputError(f"column '{'.'.join(place)}' appears twice", where=where, fix="keep one of the two")
             if any(place[:length] in places for length in range(1, len(place))):
-                what = f"column '{'.'.join(place)}' is inside the value of another column"
-                raise InputError(what, where=where, fix="keep either the whole or its parts")
+                what = f"column '{'.'.join(place)}' is nested in the value of another column"
+                raise InputError(what, where=where, fix="keep either the whole value or its parts")
             self._refuse_unknown(place, where)
         return found[0], places
 
@@ -295,7 +295,9 @@ class Rows:
             return _unusable(number, line, "", what, "keep one of the two")
         device = data.pop(named[0]) if named else ""
         if not isinstance(device, str):
-            return _unusable(number, line, "", f"the device's id {json.dumps(device)} is no text", "put it in quotes")
+            return _unusable(
+                number, line, "", f"the device id must be a string, not {json.dumps(device)}", "put it in quotes"
+            )
         problem = device_problem(device, line)
         if problem:
             return _unusable(number, line, device, *problem)
@@ -310,9 +312,9 @@ class Rows:
             flatten(place_of(name), value, places, leaves)
         if len(set(places)) < len(places):
             twice = next(place for place in places if places.count(place) > 1)
-            return _unusable(number, line, device, f"'{'.'.join(twice)}' is given twice", "keep one of the two")
+            return _unusable(number, line, device, f"'{'.'.join(twice)}' appears twice", "keep one of the two")
         if len({place[:length] for place in places for length in range(1, len(place))} & set(places)):
-            return _unusable(number, line, device, "a value is given whole and in parts", "keep either of the two")
+            return _unusable(number, line, device, "a value is given both whole and in parts", "keep one of the two")
         return Row(number, line, device, tuple(places), tuple(leaves))
 
 
@@ -335,7 +337,9 @@ def open_rows(path: Path, *, known: frozenset[str] | None = None, ignored: Seque
         )
     if path.exists() and not path.is_file():
         raise InputError(
-            "this is no file that can be read twice", where=str(path), fix="write the rows to a file and give that"
+            "a pipe cannot be used here: the file is read twice",
+            where=str(path),
+            fix="write the rows to a file and give that",
         )
     return Rows(path, known, frozenset(ignored))
 
@@ -357,7 +361,7 @@ def _short_lines(stream: Any, path: Path) -> Iterator[bytes]:
         line += 1
         if len(text) > _LONGEST:
             what = f"the line is longer than {_LONGEST:,} bytes"
-            raise InputError(what, where=f"{path}:{line}", fix="write one JSON object a line")
+            raise InputError(what, where=f"{path}:{line}", fix="write one JSON object per line")
         yield text
 
 

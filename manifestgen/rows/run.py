@@ -221,10 +221,10 @@ def carry_out(
             send_all(run.rows, render_all, hub, run.journal, pace, options)
     except KeyboardInterrupt:
         what = f"interrupted; {words_of_the_end()}"
-        raise Interrupted(what, fix="run the same command again to go on") from None
+        raise Interrupted(what, fix="run the same command again to resume") from None
     except CloudError as error:
         what = f"{error.what}; until then {words_of_the_end()}"
-        fix = f"{error.fix}; then run the same command again to go on"
+        fix = f"{error.fix}; then run the same command again to resume"
         raise type(error)(what, where=error.where, fix=fix) from error
     finally:
         if earlier is not None:

@@ -55,9 +55,9 @@ def _parsed(text: str) -> Any:
 def device_problem(device: str, line: int) -> tuple[str, str] | None:
     """What is wrong with a device's id and what to do; None if nothing is."""
     if not device:
-        return f"line {line} names no device", "write the device's id"
+        return f"line {line} names no device", "add the device id"
     if _DEVICE_ID.fullmatch(device) is None:
-        return f"{device[:140]!r} is not a device id", "give the id as 'manifestgen device list' shows it"
+        return f"{device[:140]!r} is not a valid device id", "use an id that 'manifestgen device list' shows"
     return None
 
 
@@ -82,7 +82,7 @@ def read_object(text: bytes, line: int) -> dict[str, Any]:
     Raises:
         InputError: there is none in it; without a place, which the caller knows.
     """
-    fix = "write one JSON object a line"
+    fix = "write one JSON object per line"
     try:
         data = json.loads(text.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):

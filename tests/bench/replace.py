@@ -116,7 +116,7 @@ def apply_and_die(file: str, at: int) -> None:
             try:
                 return honest(*args)
             finally:
-                # Answered by an error, too: a configuration that is looked for is not there yet.
+                # Answered by an error, too: a configuration that is looked for is not created yet.
                 if seen == number:
                     print(honest.__name__, "after", flush=True)
                     os.kill(os.getpid(), signal.SIGKILL)

@@ -227,14 +227,14 @@ def test_the_devices_are_listed_before_anything_is_asked(service: Hub, site: str
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--target-condition", "tags.site ="), "the hub does not take the target condition"),
-        (("--metric", "bad=SELECT"), "the hub does not take metric 'bad'"),
+        (("--target-condition", "tags.site ="), "the hub rejects the target condition"),
+        (("--metric", "bad=SELECT"), "the hub rejects metric 'bad'"),
         (("--metric", "nameless"), "'nameless' is not NAME=VALUE"),
-        (("--metric", "failing=SELECT deviceId FROM devices"), "metric 'failing' is one that manifestgen makes"),
-        (("--label", "manifestgen=me"), "label 'manifestgen' is one that manifestgen makes"),
+        (("--metric", "failing=SELECT deviceId FROM devices"), "metric 'failing' is reserved for manifestgen"),
+        (("--label", "manifestgen=me"), "label 'manifestgen' is reserved for manifestgen"),
         (("--priority", "-1"), "priority -1 is out of range"),
         (("--priority", "3000000000"), "priority 3000000000 is out of range"),
-        (("--stages", "50%,20%"), "'20%' is not larger than the one before it"),
+        (("--stages", "50%,20%"), "'20%' must be larger than the stage before it"),
         (("--stages", "half"), "'half' is not a stage"),
         (("--wait-for", "200%"), "'200%' is not a share"),
         (("--stage-tag", "ring"), "--stage-tag needs --stages"),
@@ -273,7 +273,7 @@ def test_either_a_device_or_a_deployment_is_named(command: str) -> None:
 def test_an_unknown_deployment_is_said_with_those_there_are(service: Hub, site: str, write: Any) -> None:
     assert apply(write("1.4"), site, "--no-wait").code == 0
     said = complaint(in_this_process("status", "--deployment", f"{site}-unknown"), 2)
-    assert "there is no such deployment" in said.error
+    assert "no such deployment" in said.error
     assert "the hub has" in said.fix
     assert "no snapshot to roll back to" in complaint(in_this_process("rollback", "--deployment", site), 2)
 
@@ -349,7 +349,7 @@ def test_a_full_free_hub_is_said_before_and_by_the_hub_itself(quick: Any, servic
     finally:
         quick.admin("DELETE", "/hub")
     said = complaint(full, 3)
-    assert "warning: the hub has 10 deployments; a free hub takes no more" in full.stderr
+    assert "warning: the hub has 10 deployments; a hub of the free tier takes no more" in full.stderr
     assert "ConfigurationCountLimitExceeded" in said.error
     assert "a free one 10" in said.fix
 

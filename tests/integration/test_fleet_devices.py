@@ -150,7 +150,7 @@ def test_a_changed_file_is_another_run_and_spares_who_had_the_same(
     path = folder / "devices.csv"
     path.write_text(path.read_text().replace(f"{names[2]},hall 2", f"{names[2]},hall 99"))
     refused = complaint(apply("--yes"), 2)
-    assert "this is the journal of another run: it had other rows" in refused
+    assert "this journal belongs to another run, which had other rows" in refused
     ended = apply("--yes", "--journal", "second", "--since", "devices.csv.journal", "--output", "json")
     assert ended.code == 0, ended
     assert (ended.json["counts"]["applied"], ended.json["counts"]["unchanged"]) == (1, 7)
@@ -252,9 +252,9 @@ def test_a_project_brings_its_values_and_credentials_and_no_secret_is_shown(
         (["--yes", "--rollback-on-failure"], "--devices and --rollback-on-failure exclude each other"),
         (["--yes", "--report", "report.txt"], "a report is JSON or CSV"),
         (["--yes", "--report", "missing/report.csv"], "could not write the report: its folder does not exist"),
-        (["--yes", "--journal", "missing/journal"], "the folder of the journal is not there"),
+        (["--yes", "--journal", "missing/journal"], "the journal's folder does not exist"),
         (["--yes", "--since", "missing"], "the journal cannot be read"),
-        (["--yes", "--since", "t.json.j2"], "line 1 is not a journal's"),
+        (["--yes", "--since", "t.json.j2"], "line 1 is not a journal entry"),
         (["--yes", "--rate", "0"], "invalid value for '--rate'"),
         (["--yes", "--rate", "inf"], "invalid value for '--rate': inf is not in the range x>0"),
         (["--yes", "--rate", "nan"], "invalid value for '--rate': nan is not in the range x>0"),

@@ -151,7 +151,7 @@ def test_ctrl_c_while_the_modules_are_being_set(ready_made: Any, quick: Any) -> 
     running = started("deploy", ready_made, "--yes", cwd=ready_made.root)
     eventually(has_come, "modules to set")
     said = interrupted(running.interrupt())
-    assert f"the modules of device '{ready_made.device}' may or may not be set" in said
+    assert f"the modules of device '{ready_made.device}' may or may not have been set" in said
     assert "manifestgen status" in said
 
 
@@ -164,7 +164,7 @@ def test_ctrl_c_while_the_device_is_waited_for(command: str, ready_made: Any, qu
     running.until_it_says("the device is offline")
     eventually(lambda: asked.times("GET", f"/twins/{ready_made.device}/modules/$edgeHub") > 1, "the wait")
     said = interrupted(running.interrupt())
-    assert "are set, whether they run was not waited for" in said
+    assert "are set, but the rollout was not waited for" in said
     assert asked.applied == 1
 
 

@@ -70,7 +70,7 @@ class Recording:
             os.close(terminal)
             code = running.wait(60)
         self.text += f"$ manifestgen {' '.join(arguments)}\n"
-        underway = [frame for frame in self.frames if "not there yet" in frame]
+        underway = [frame for frame in self.frames if "not created yet" in frame]
         if underway and underway[0] != self.frames[-1]:
             self.text += f"{underway[0]}\n[and at the end]\n"
         self.text += f"{self.frames[-1]}\n[exit {code}]\n\n"
@@ -110,9 +110,9 @@ def test_plan_apply_failure_rollback_and_status_at_a_terminal(
 
     recording("plan", "site.json", *device)
     recording("apply", "site.json", *device, typed="y\n")
-    assert recording.saw_in_turn("not there yet", "ok sensor", "healthy")
+    assert recording.saw_in_turn("not created yet", "ok sensor", "healthy")
     recording("apply", "next.json", *device, "--rollback-on-failure", "--yes")
-    assert recording.saw_in_turn("not there yet", "the image does not exist")
+    assert recording.saw_in_turn("not created yet", "the image does not exist")
     recording("status", *device)
 
     golden(GOLDEN, recording.text)

@@ -61,9 +61,9 @@ SCENARIOS = {
         "stopped", code=0, change=lambda manifest: agent(manifest)["modules"]["scorer"].update(status="stopped")
     ),
     "wrong password": Scenario(
-        "the registry refuses the credentials", image=f"{ACME}/scorer:1", change=log_in("not-the-password")
+        "the registry rejects the credentials", image=f"{ACME}/scorer:1", change=log_in("not-the-password")
     ),
-    "no credential": Scenario("the registry refuses the credentials", image=f"{ACME}/scorer:1"),
+    "no credential": Scenario("the registry rejects the credentials", image=f"{ACME}/scorer:1"),
     "no such tag": Scenario("the image does not exist", image=SENSOR.replace("1.5", "0.0.0-none")),
     "no such registry": Scenario("the device cannot reach the registry", image="nowhere.azurecr.io/scorer:1"),
     "wrong platform": Scenario("not built for the device's platform", image="ghcr.io/acme/arm-only:1"),
@@ -79,10 +79,10 @@ SCENARIOS = {
     ),
     "ends again and again": Scenario("exit code 137", device={"modules/scorer": {"kind": "exit", "exit_code": 137}}),
     "schema version not supported": Scenario(
-        "the device refused it: 412", change=lambda manifest: agent(manifest).update(schemaVersion="1.2")
+        "the device rejected it: 412", change=lambda manifest: agent(manifest).update(schemaVersion="1.2")
     ),
     "configuration cannot be read": Scenario(
-        "the device refused it: 400", change=lambda manifest: agent(manifest)["modules"]["scorer"].pop("type")
+        "the device rejected it: 400", change=lambda manifest: agent(manifest)["modules"]["scorer"].pop("type")
     ),
     "edgeHub refuses a route": Scenario(
         "edgeHub refused its properties", change=lambda manifest: hub(manifest)["routes"].update(up="FROM nowhere")

@@ -95,14 +95,14 @@ def test_what_is_not_said_stays_as_it_is() -> None:
 
 
 def test_a_new_one_without_a_condition_is_refused() -> None:
-    with pytest.raises(InputError, match="no target condition"):
+    with pytest.raises(InputError, match="needs a target condition"):
         intended("scorer", scorer(1), None)
     assert intended("scorer", scorer(1), None, condition="*").priority == 10
 
 
 @pytest.mark.parametrize("given", [{"labels": {"manifestgen": "x"}}, {"metrics": {"failing": "q"}}])
 def test_names_of_ours_are_refused(given: Any) -> None:
-    with pytest.raises(InputError, match="one that manifestgen makes"):
+    with pytest.raises(InputError, match="is reserved for manifestgen"):
         intended("scorer", scorer(1), None, condition="*", **given)
 
 
@@ -115,10 +115,10 @@ def test_a_new_content_brings_its_own_metrics_and_keeps_the_user_s() -> None:
 
 
 def test_the_hub_s_own_words_are_told() -> None:
-    with pytest.raises(InputError, match="does not take the target condition: expected") as caught:
+    with pytest.raises(InputError, match="rejects the target condition: expected") as caught:
         try_queries(fleet(0), deployment(1, condition="tags.site ="))
     assert caught.value.where == "'tags.site ='"
-    with pytest.raises(InputError, match="does not take metric 'bad'"):
+    with pytest.raises(InputError, match="rejects metric 'bad'"):
         try_queries(fleet(0), deployment(1, metrics={"bad": "SELECT"}))
     try_queries(fleet(0), deployment(1))
 

@@ -45,7 +45,7 @@ def test_an_unfinished_one_is_not_nothing_to_do() -> None:
     proposal = propose(hub, deployment(2, priority=11))
     assert proposal.unfinished == (deployment(1).id,)
     assert not proposal.nothing_to_do
-    assert "go on with" in proposal_text(proposal)
+    assert "resume with" in proposal_text(proposal)
 
 
 def warnings(hub: Any, wanted: Any) -> str:
@@ -57,23 +57,25 @@ def test_what_somebody_should_know_is_warned_of() -> None:
     assert warnings(hub, deployment(1)) == ""
     assert "no edge device matches" in warnings(hub, deployment(1, condition="tags.site = 'nowhere'"))
     hub.create_configuration(Configuration("equal", scorer("x"), "deviceId = 'edge-01'", 10))
-    assert "1 devices are targeted by 'equal' too, with the same priority 10" in warnings(hub, deployment(1))
+    assert "'equal' has the same priority 10 and targets 1 of the same devices" in warnings(hub, deployment(1))
     assert warnings(hub, deployment(1, priority=11)) == ""
     hub.create_configuration(Configuration("stronger", scorer("x"), "tags.site = 'lab'", 90))
-    assert "3 of 3 devices keep a deployment of higher priority: 'stronger'" in warnings(hub, deployment(1))
+    assert "3 of 3 devices keep a deployment with a higher priority: 'stronger'" in warnings(hub, deployment(1))
 
 
 def test_devices_that_are_left_out_are_counted() -> None:
     hub = fleet(3)
     replace(hub, deployment(1), patience=Clock().patience())
-    assert "2 devices are no longer targeted" in warnings(hub, deployment(1, condition="deviceId = 'edge-00'"))
+    assert "devices that are no longer targeted: 2" in warnings(hub, deployment(1, condition="deviceId = 'edge-00'"))
 
 
 def test_the_limit_of_free_hubs_is_said_in_time() -> None:
     hub = fleet(1)
     for number in range(10):
         hub.create_configuration(Configuration(f"c{number}", scorer(1), "", 1))
-    assert "the hub has 10 deployments; a free hub takes no more" in warnings(hub, deployment(1, priority=5))
+    assert "the hub has 10 deployments; a hub of the free tier takes no more" in warnings(
+        hub, deployment(1, priority=5)
+    )
 
 
 def test_a_layer_is_compared_with_each_base_it_meets_and_the_layers_between() -> None:

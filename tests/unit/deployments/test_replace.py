@@ -204,7 +204,7 @@ def test_a_name_that_is_somebody_else_s_is_refused_before_anything_is_written() 
     hub = fleet(1)
     hub.create_configuration(foreign("scorer", 5))
     hub.writes.clear()
-    with pytest.raises(InputError, match="manifestgen has not made") as caught:
+    with pytest.raises(InputError, match="manifestgen did not create") as caught:
         apply(hub, deployment(1))
     assert "choose another name" in caught.value.fix
     assert hub.writes == []
@@ -314,7 +314,7 @@ def test_an_abort_of_a_first_deployment_says_that_there_is_nothing_to_go_back_to
 
 
 @pytest.mark.parametrize("goal", [Goal(abort_if_failing=0.0), Goal(restore=True)])
-@pytest.mark.parametrize(("priority", "said"), [(20, "it has its former settings again"), (10, "nothing was changed")])
+@pytest.mark.parametrize(("priority", "said"), [(20, "its old settings were restored"), (10, "nothing was changed")])
 def test_a_deployment_that_was_there_is_not_deleted_because_its_devices_fail(
     goal: Goal, priority: int, said: str
 ) -> None:
@@ -352,7 +352,7 @@ def test_going_back_where_the_next_priority_is_taken_says_what_to_do() -> None:
     apply(hub, deployment(1))
     apply(hub, deployment(2), wait=False)
     hub.create_configuration(foreign("neighbour", 12, "tags.site = 'shop'"))
-    with pytest.raises(InputError, match="priority 12 is somebody else's") as caught:
+    with pytest.raises(InputError, match="the new version needs priority 12, which another deployment uses") as caught:
         apply(hub, deployment(1))
     assert "--priority" in caught.value.fix
 
@@ -411,7 +411,7 @@ def test_a_first_rollout_in_stages_that_was_interrupted_needs_its_condition() ->
         hub.connect(f"edge-{number:02}", connected=False)
     with pytest.raises(FoundError):
         apply(hub, deployment(1), stages=parse("1%"))
-    with pytest.raises(InputError, match="in stages and was interrupted"):
+    with pytest.raises(InputError, match="interrupted between stages"):
         current(hub, "scorer")
     assert current(hub, "scorer", condition="tags.site = 'lab'") == deployment(1)
 

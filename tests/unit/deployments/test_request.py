@@ -132,7 +132,7 @@ class TestProposal:
         assert (wanted.condition, wanted.priority, wanted.labels) == (LAB, 30, {"ring": "all"})
 
     def test_a_new_one_needs_a_condition(self) -> None:
-        with pytest.raises(InputError, match="no target condition"):
+        with pytest.raises(InputError, match="needs a target condition"):
             proposed(Request("scorer"))
 
     def test_the_target_of_the_project_fills_in_what_is_left_open(self, tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ class TestProposal:
         assert proposed(Request("Scorer"), project=project).wanted.condition == LAB
         assert proposed(Request("scorer"), project=project).wanted.priority == 44
         assert proposed(Request("scorer", "*", 1), project=project).wanted.condition == "*"
-        with pytest.raises(InputError, match="no target condition"):
+        with pytest.raises(InputError, match="needs a target condition"):
             proposed(Request("another"), project=project)
 
     def test_the_model_of_the_lock_file_is_a_label_if_the_manifest_has_its_image(self, tmp_path: Path) -> None:

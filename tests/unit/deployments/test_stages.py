@@ -31,9 +31,9 @@ def test_shares_are_read_and_all_devices_are_the_last_stage() -> None:
 @pytest.mark.parametrize(
     ("text", "tag", "words"),
     [
-        ("25%,5%", None, "'5%' is not larger"),
-        ("5%,5%", None, "not larger"),
-        ("0%", None, "not larger"),
+        ("25%,5%", None, "'5%' must be larger"),
+        ("5%,5%", None, "must be larger"),
+        ("0%", None, "must be larger"),
         ("101%", None, "'101%' is not a share"),
         ("x%", None, "'x%' is not a share"),
         ("canary", None, "'canary' is not a stage"),
@@ -115,7 +115,7 @@ def test_too_many_to_name_need_a_tag() -> None:
     assert all(bucket(device) < 50 for device in half.untagged)
     assert 300 < len(half.untagged) < 400
     assert max(len(stage.condition) for stage in (small, half)) <= LONGEST_CONDITION
-    with pytest.raises(InputError, match="less than a hundredth"):
+    with pytest.raises(InputError, match="less than 1% of the devices"):
         prepare(hub, parse("0.5%,99.5%"), f"{LAB} AND deviceId != '{'x' * LONGEST_CONDITION}'", tag_devices=True)
 
 

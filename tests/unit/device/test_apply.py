@@ -90,7 +90,7 @@ def test_somebody_elses_change_since_the_plan_stops_it() -> None:
     hub = FakeHub(DEVICE)
     mine = planned(hub, "scorer")
     apply(planned(hub, "other"), hub)
-    with pytest.raises(CloudError, match="changed by somebody else"):
+    with pytest.raises(CloudError, match="its modules have changed since the plan was made"):
         apply(mine, hub)
     assert len(hub.applied) == 1
 
@@ -150,7 +150,7 @@ def test_a_refusal_ends_the_waiting_at_once() -> None:
     hub.report(
         DEVICE, "$edgeAgent", {"lastDesiredVersion": 1, "lastDesiredStatus": {"code": 400, "description": "bad"}}
     )
-    with pytest.raises(FoundError, match="refused it: 400 bad"):
+    with pytest.raises(FoundError, match="rejected it: 400 bad"):
         waited(hub)
 
 
@@ -224,7 +224,7 @@ def test_interrupted_while_waiting_says_that_the_modules_are_set() -> None:
         raise KeyboardInterrupt
 
     hub = FakeHub(DEVICE)
-    with pytest.raises(Interrupted, match="are set, whether they run was not waited for"):
+    with pytest.raises(Interrupted, match="are set, but the rollout was not waited for"):
         carry_out(hub, planned(hub, "scorer"), state=None, patience=QUICK, observer=Observer(progress=interrupt))
 
 
@@ -262,7 +262,7 @@ def test_rollback_on_failure_goes_back_and_reports_both() -> None:
     hub = RefusingHub(DEVICE)
     apply(planned(hub, "good"), hub)
     quick = Patience(timeout=5, first=0.001, longest=0.001)
-    with pytest.raises(FoundError, match=r"refused it: 400 .*; it runs again what it had before"):
+    with pytest.raises(FoundError, match=r"rejected it: 400 .*; rolled back, and it runs what it had before"):
         carry_out(hub, planned(hub, "good", "bad"), state=None, patience=quick, rollback=True)
     agent = hub.module_twin(DEVICE, "$edgeAgent")
     assert agent is not None
@@ -271,7 +271,7 @@ def test_rollback_on_failure_goes_back_and_reports_both() -> None:
 
 def test_rollback_on_failure_of_a_first_apply_says_that_there_is_nothing_to_go_back_to() -> None:
     hub = RefusingHub(DEVICE)
-    with pytest.raises(FoundError, match="nothing to go back to"):
+    with pytest.raises(FoundError, match="nothing to roll back to"):
         carry_out(hub, planned(hub, "bad"), state=None, patience=QUICK, rollback=True)
 
 
@@ -294,9 +294,9 @@ def test_what_stops_the_way_back_does_not_hide_that_the_device_failed(
     hub = Stopped(DEVICE)
     apply(planned(hub, "good"), hub)
     quick = Patience(timeout=5, first=0.001, longest=0.001)
-    with pytest.raises(error, match=f"refused it: 400 .*; going back to what it had {words}") as caught:
+    with pytest.raises(error, match=f"rejected it: 400 .*; rolling back {words}") as caught:
         carry_out(hub, planned(hub, "good", "bad"), state=None, patience=quick, rollback=True)
-    assert caught.value.fix == "go back with 'manifestgen rollback --device edge-01'"
+    assert caught.value.fix == "roll back with 'manifestgen rollback --device edge-01'"
 
 
 @pytest.mark.parametrize("rollback", [False, True])
@@ -317,7 +317,7 @@ def test_modules_that_somebody_else_set_meanwhile_are_said_and_left_alone(when: 
 
     quick = Patience(timeout=5, first=0.001, longest=0.001)
     mine = planned(hub, "before", "mine")
-    with pytest.raises(ReplacedError, match="somebody else set other modules meanwhile"):
+    with pytest.raises(ReplacedError, match="other modules were set in the meantime"):
         carry_out(hub, mine, state=None, patience=quick, rollback=rollback, observer=Observer(progress=interfere))
     agent = hub.module_twin(DEVICE, "$edgeAgent")
     assert agent is not None

@@ -90,4 +90,4 @@ def test_automatic_deployments_that_would_overwrite_it_are_warned_of(hub: FakeHu
     hub.target(DEVICE, {"summer": "applied", "lab": "targeted"})
     (warning,) = plan(Manifest.of(content()), read_state(hub, DEVICE)).warnings
     assert "'lab', 'summer'" in warning
-    assert "overwrites" in warning
+    assert "will overwrite" in warning

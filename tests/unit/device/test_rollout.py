@@ -73,7 +73,7 @@ def test_a_refusal_of_earlier_properties_is_not_taken_for_one_of_these_at_once()
     rollout = read(reported(version=6, code=400), desired_at=NOW, reported_at=earlier)
     # A second refusal in the same words looks like this too: it gets the grace of a failure, not the whole timeout.
     assert rollout.state is State.FAILING
-    assert "refused what was set before" in rollout.reason
+    assert "rejected what was set before" in rollout.reason
 
 
 def test_a_refusal_of_earlier_properties_by_a_device_that_is_offline_is_waited_for() -> None:
@@ -169,7 +169,7 @@ def test_code_500_with_the_new_version_names_the_module_and_the_cause() -> None:
     )
     rollout = read(reported(code=500, description=text))
     assert rollout.state is State.FAILED
-    assert rollout.reason.startswith("module 'scorer': the registry refuses the credentials")
+    assert rollout.reason.startswith("module 'scorer': the registry rejects the credentials")
     assert "authentication required" in rollout.reason
 
 

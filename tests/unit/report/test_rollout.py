@@ -60,7 +60,7 @@ def test_only_what_changed_is_said_again() -> None:
 
 
 def test_that_a_device_is_offline_is_said_while_it_is_waited_for() -> None:
-    waiting = module(state=State.WAITING, words="not there yet")
+    waiting = module(state=State.WAITING, words="not created yet")
     offline = rollout(waiting, state=State.WAITING, reported=2, reason="the device is offline")
     assert list(report.changed_lines(None, offline))[-1] == "  the device is offline"
     assert list(report.changed_lines(offline, offline)) == []

@@ -83,7 +83,7 @@ def test_a_run_that_was_killed_before_its_first_line_begins_anew(path: Path) -> 
 def test_the_journal_of_another_run_is_refused(path: Path, what: str) -> None:
     opened(path).close()
     before = path.read_bytes()
-    with pytest.raises(InputError, match=f"journal of another run: it had other {what}"):
+    with pytest.raises(InputError, match=f"journal belongs to another run, which had other {what}"):
         opened(path, **{what: "x"})
     assert path.read_bytes() == before
     opened(path).close()  # and its lock is free
@@ -111,7 +111,7 @@ def test_a_damaged_line_in_the_middle_is_told_with_its_number(path: Path, line: 
         stream.write(
             f'{{"row": 1, "device": "d", "intent": "a"}}\n{line}\n{{"row": 2, "device": "d", "intent": "a"}}\n'
         )
-    with pytest.raises(InputError, match="line 3 is not a journal's"):
+    with pytest.raises(InputError, match="line 3 is not a journal entry"):
         opened(path)
 
 
@@ -124,9 +124,9 @@ def test_two_runs_do_not_share_a_journal(path: Path) -> None:
 
 
 def test_a_journal_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="the folder of the journal is not there"):
+    with pytest.raises(InputError, match="the journal's folder does not exist"):
         opened(tmp_path / "missing" / "journal")
-    with pytest.raises(InputError, match="the journal cannot be written: is a directory"):
+    with pytest.raises(InputError, match="could not write the journal: is a directory"):
         opened(tmp_path)
 
 
@@ -205,7 +205,7 @@ def test_what_an_earlier_run_sent_is_read_from_its_journal(path: Path) -> None:
     assert dict(sent_by(path)) == {"d1": "abc", "d2": "", "d3": "def"}
     with path.open("a") as stream:
         stream.write('ice": "d4", "intent": "abc"}\n{"row": 5, "outcome": "applied"}\n')
-    with pytest.raises(InputError, match="line 7 is not a journal's"):
+    with pytest.raises(InputError, match="line 7 is not a journal entry"):
         list(sent_by(path))
     path.write_text("{}\n")
     with pytest.raises(InputError, match="not a journal"):

@@ -125,7 +125,7 @@ def test_throttling_for_an_hour_ends_the_run(time: Time) -> None:
     assert 1780 <= time.now - 100 <= 1800
     assert isinstance(paced.reason, CloudError)
     assert "no answer but 'not now' for 30 min: the hub answered 429" in str(paced.reason)
-    assert "asks to wait 10 s more" in str(paced.reason)
+    assert "asks to wait another 10 s" in str(paced.reason)
     assert "--give-up-after" in paced.reason.fix
 
 
@@ -133,7 +133,7 @@ def test_a_pause_that_is_longer_than_the_patience_is_not_slept_through(time: Tim
     paced = pace(time, give_up_after=1800)
     paced.busy(busy(retry_after=3600))
     assert paced.stopped
-    assert "asks to wait 3600 s more" in str(paced.reason)
+    assert "asks to wait another 3600 s" in str(paced.reason)
 
 
 def test_whoever_asks_for_a_turn_after_the_end_gets_none(time: Time) -> None:

@@ -57,20 +57,20 @@ def test_a_byte_order_mark_quotes_and_windows_lines_are_read(csv: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "what", "fix"),
     [
-        ("", "no column has the device's id", "name one column"),
-        ("site,ttl\na,1\n", "no column has the device's id", "name one column"),
-        ("device;site\na;1\n", "no column has the device's id", "separate columns by commas"),
+        ("", "no column holds the device id", "name one column"),
+        ("site,ttl\na,1\n", "no column holds the device id", "name one column"),
+        ("device;site\na;1\n", "no column holds the device id", "separate the columns with commas"),
         ("device,device_id\na,b\n", "'device' and 'device_id' both name the device", "keep one"),
         ("device,\na,b\n", "column 2 has no name", "name it"),
         ("device,a.\na,b\n", "column 2 has no name", "name it"),
-        ("device,a,a\na,b,c\n", "column 'a' is there twice", "keep one"),
-        ("device,a.b,a . b\na,b,c\n", "column 'a.b' is there twice", "keep one"),
-        ("device,a,a.b\na,b,c\n", "column 'a.b' is inside the value of another column", "keep either"),
-        ("device,device.floor\na,b\n", "column 'device.floor' is inside the device's id", "another name"),
+        ("device,a,a\na,b,c\n", "column 'a' appears twice", "keep one"),
+        ("device,a.b,a . b\na,b,c\n", "column 'a.b' appears twice", "keep one"),
+        ("device,a,a.b\na,b,c\n", "column 'a.b' is nested in the value of another column", "keep either"),
+        ("device,device.floor\na,b\n", "column 'device.floor' is nested in the device id", "another name"),
         ("device,sight\na,b\n", "column 'sight' is not used by the template", "did you mean 'site'?"),
         ("device,zzz\na,b\n", "column 'zzz' is not used by the template", "--ignore-column zzz"),
-        ("device,site\n", "there are no rows", "add a row"),
-        ('device,site\na,b\nc,"d\n', "not CSV: unexpected end of data", "quote that is not closed"),
+        ("device,site\n", "the file has no rows", "add a row"),
+        ('device,site\na,b\nc,"d\n', "not CSV: unexpected end of data", "unclosed quote"),
         ('device,site\na,"b"c\n', "not CSV", "quote"),
         (b"device,site\na,\xff\n", "not UTF-8 text: byte 0xff", "save the file as UTF-8"),
     ],
@@ -95,9 +95,9 @@ def test_a_quote_that_swallows_the_rest_is_told_with_its_line(csv: Any) -> None:
     [
         (",a", "names no device"),
         ("  ,a", "names no device"),
-        ("a/b,x", "'a/b' is not a device id"),
-        ("é,x", "is not a device id"),
-        ("x" * 129 + ",x", "is not a device id"),
+        ("a/b,x", "'a/b' is not a valid device id"),
+        ("é,x", "is not a valid device id"),
+        ("x" * 129 + ",x", "is not a valid device id"),
         ("edge-1", "has 1 values, the header has 2 columns"),
         ("edge-1,a,b", "has 3 values, the header has 2 columns"),
         ('edge-1,"[1, 2"', "site: "),
@@ -159,10 +159,10 @@ def test_json_lines_keep_their_types(csv: Any) -> None:
         ("{", "line 1 is not JSON"),
         ("[1]", "line 1 is not a JSON object"),
         ('{"site": 1}', "names no device"),
-        ('{"device": 7}', "the device's id 7 is no text"),
+        ('{"device": 7}', "the device id must be a string, not 7"),
         ('{"device": "a", "device_id": "b"}', "both name the device"),
         ('{"device": "a", "site": 1, "site": 2}', "'site' is given twice"),
-        ('{"device": "a", "site.name": 1, "site": {"name": 2}}', "'site.name' is given twice"),
+        ('{"device": "a", "site.name": 1, "site": {"name": 2}}', "'site.name' appears twice"),
         ('{"device": "a", "ttl": NaN}', "NaN is not JSON"),
         ('{"device": "a", "sight": 1}', "'sight' is not used by the template"),
         ('{"device": "a", "site": 1, "site.x": 1}', "whole and in parts"),
@@ -182,7 +182,8 @@ def test_a_line_without_an_end_is_not_read_into_memory(csv: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "what"), [("devices.xlsx", "CSV or JSON lines"), ("missing.csv", "rows not found"), ("f.csv", "no file")]
+    ("name", "what"),
+    [("devices.xlsx", "CSV or JSON lines"), ("missing.csv", "rows not found"), ("f.csv", "a pipe cannot be used here")],
 )
 def test_other_files_are_refused(tmp_path: Path, name: str, what: str) -> None:
     (tmp_path / "devices.xlsx").write_text("x")

@@ -212,7 +212,7 @@ def test_what_is_not_known_at_the_end_is_said_to_be_so(
     with pytest.raises(CloudError):
         go(rows, hub, kept, quick(give_up_after=0.02))
     (unknown,) = [one for one in outcomes(rows, kept) if one.outcome == "failed"]
-    assert "it was sent" in unknown.why and "asks the hub first" in unknown.fix
+    assert "it was sent" in unknown.why and "checks the hub first" in unknown.fix
     assert account_of(kept).not_tried == ROWS - 1
 
 
@@ -306,7 +306,7 @@ def test_a_full_disk_ends_the_run_before_more_is_sent(
 
     def full(data: bytes) -> None:
         if len(hub.taken) >= 10:
-            kept._broken = InputError("the journal cannot be written: no space left on device", fix="make room")
+            kept._broken = InputError("could not write the journal: no space left on device", fix="make room")
             raise kept._broken
         write(data)
 
