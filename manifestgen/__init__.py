@@ -17,6 +17,7 @@ The public modules, from values to effects:
 - `manifestgen.cloud`: what is asked of Azure, as Protocols; `manifestgen.azure` answers them with the SDKs.
 - `manifestgen.images`, `manifestgen.device`, `manifestgen.deployments`, `manifestgen.rows`, `manifestgen.deploy`: the
   steps that change something.
+- `manifestgen.services`: a project's connections to Azure, for `deploy` and the other steps.
 - `manifestgen.sandbox`: a local Azure to try all of it on.
 """
 

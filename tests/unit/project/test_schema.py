@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from manifestgen.manifest.dump import dump
+from manifestgen.project.builders import BUILDERS
 from manifestgen.project.load import read
 from manifestgen.project.schema import json_schema
 
@@ -28,6 +29,13 @@ def test_every_key_is_in_the_documentation() -> None:
     for name, section in json_schema()["$defs"].items():
         for key in section["properties"]:
             assert f"`{key}`" in text or f"`{key}:" in text, f"{name}.{key}"
+
+
+def test_every_builder_has_a_row_in_the_documentation() -> None:
+    text = (DOCS / "project-file.md").read_text(encoding="utf-8")
+    for name, entry in BUILDERS.items():
+        (row,) = [line for line in text.splitlines() if line.startswith(f"| `{name}` |")]
+        assert all(word in row for word in (*entry.platforms, *(f"`{key}`" for key in entry.needs))), row
 
 
 @pytest.mark.parametrize("page", ["credentials.md", "project-file.md"])
