@@ -156,7 +156,7 @@ class Names:
 
     @property
     def hub_service_host(self) -> str:
-        """The hub's host for back ends, where the same hub answers."""
+        """The same hub's host name for back ends."""
         return f"{self.hub}.service.azure-devices.net"
 
     @property

@@ -1,10 +1,10 @@
-"""Direct methods: those of a simulated edgeAgent, as far as it has any.
+"""Direct methods of simulated devices.
 
-A device that is connected answers `ping` of its `$edgeAgent`, and says of every other method that it does not have it.
-Its other modules are containers that run nothing, so that no method of theirs is answered.
+The `$edgeAgent` of a connected device supports `ping` and rejects every other method as unknown. Its other modules are
+containers that run nothing, so calls to their methods get no response.
 
-Sources: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-direct-methods; the answer of a device that is not connected
-as in Azure/azure-iot-cli-extension#54; edgeAgent's words as in `RequestManager.cs` of Azure/iotedge.
+Sources: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-direct-methods; the response for a disconnected device as in
+Azure/azure-iot-cli-extension#54; edgeAgent's messages as in `RequestManager.cs` of Azure/iotedge.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NOT_CONNECTED: Final = 404103
 
 
 def routes(store: HubStore) -> Sequence[Route]:
-    """The request that calls a method of a module."""
+    """The request that invokes a method of a module."""
     path = "/twins/{id}/modules/{module}/methods"
     return [Route("POST", path, "method", Right.SERVICE_CONNECT, _Methods(store).invoke)]
 
@@ -50,10 +50,10 @@ class _Methods:
         patience = _seconds(data, "connectTimeoutInSeconds", 0, 0)
         if module != AGENT or not await self._connects(device_id, patience):
             return _not_connected(patience)
-        return web.json_response(_answer(name))
+        return web.json_response(_invoke(name))
 
     async def _connects(self, device_id: str, seconds: int) -> bool:
-        """Whether the device is connected, or comes to be in this time."""
+        """Whether the device is connected, or connects within this time."""
         deadline = time.monotonic() + seconds
         while not self._store.connected(device_id, self._store.device(device_id)):
             if time.monotonic() >= deadline:
@@ -63,7 +63,7 @@ class _Methods:
 
 
 def _seconds(data: dict[str, Any], key: str, least: int, default: int) -> int:
-    """A timeout; az sends it as a text."""
+    """A timeout; az sends it as a string."""
     value = data.get(key, default)
     if isinstance(value, str) and value.isdecimal():
         value = int(value)
@@ -72,8 +72,8 @@ def _seconds(data: dict[str, Any], key: str, least: int, default: int) -> int:
     return value
 
 
-def _answer(name: str) -> dict[str, Any]:
-    """What edgeAgent answers; names ignore case."""
+def _invoke(name: str) -> dict[str, Any]:
+    """EdgeAgent's response; method names ignore case."""
     if name.lower() == "ping":
         return {"status": 200, "payload": None}
     words = f"Command '{name}' not found. The supported commands are - ping"
@@ -81,7 +81,7 @@ def _answer(name: str) -> dict[str, Any]:
 
 
 def _not_connected(seconds: int) -> web.Response:
-    """404, with the error as a text inside the usual one: methods are answered by another part of the service."""
+    """404, with the error as a JSON string inside the usual one: another part of the service handles methods."""
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     inner = {
         "errorCode": _NOT_CONNECTED,
