@@ -4,9 +4,12 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
-# Measuring costs about a third of the time: off where the gate has been passed already.
+# `off` where the gate is passed elsewhere, or cannot be: on a system or Python without every optional part.
 COVERAGE ?= on
 GATE := --cov --cov-report=term
+# Whatever the environment says: uncached, each process that a test starts would compile the SDKs anew, and each of
+# pytest's workers all tests.
+export PYTHONDONTWRITEBYTECODE :=
 # What is imported is compiled then; most of it never is, and compiling it all takes longer than the rest.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 
