@@ -30,7 +30,7 @@ COMMANDS = {
     "image": "Register the model and build its image.",
     "model": "Look at registered models.",
     "render": "Render a deployment manifest from a template.",
-    "check": "Check manifests as IoT Hub and the device will.",
+    "check": "Check manifests the way IoT Hub and the device will.",
     "explain": "Explain a rule of 'check'.",
     "preflight": "Ask the registries for a manifest's images, as the device will.",
     "plan": "Show what would change on a device.",
