@@ -1,4 +1,4 @@
-"""What IoT Hub and the device will say to a manifest: run the rules, apply ignores, count.
+"""Finds what IoT Hub and the device would reject in a manifest: runs the rules, applies ignores, counts findings.
 
     document = read(Path("deployment.json").read_bytes(), "deployment.json")
     for finding in check(document):
@@ -48,7 +48,7 @@ __all__ = [
 
 
 class Finding(Value, frozen=True):
-    """What is wrong at one place of a file.
+    """A problem at one place of a manifest.
 
     Attributes:
         rule: id of the rule.
@@ -60,8 +60,8 @@ class Finding(Value, frozen=True):
         column: in characters, from 1; 0 if what was checked has no text.
         offset: in the text, from 0.
         length: characters to underline from there on; at least 1, 0 without a text.
-        side: who refuses, for the effect `refused`.
-        status: the code that edgeAgent or edgeHub reports then; None if IoT Hub answers instead.
+        side: what rejects the manifest, for the effect `refused`.
+        status: the code that edgeAgent or edgeHub then reports; None if IoT Hub rejects it.
     """
 
     _hidden: ClassVar[frozenset[str]] = frozenset({"offset", "length"})
@@ -80,7 +80,7 @@ class Finding(Value, frozen=True):
 
     @property
     def severity(self) -> Severity:
-        """How loud it is; follows from the effect."""
+        """The severity, which follows from the effect."""
         return self.effect.severity
 
     @property
@@ -90,10 +90,10 @@ class Finding(Value, frozen=True):
 
 
 class Checked(Value, frozen=True):
-    """A file and what was found in it: all that a report needs.
+    """A file and the findings in it: all that a report needs.
 
     Attributes:
-        path: as it was given.
+        path: as given.
         kind: what the file is.
         findings: in the order of the text.
         lines: the text of the lines that findings are in, by number, with secrets hidden by as many asterisks.
@@ -108,7 +108,7 @@ class Checked(Value, frozen=True):
 
 
 class Summary(Struct, frozen=True):
-    """How many findings there are of each severity."""
+    """The number of findings of each severity."""
 
     errors: int = 0
     warnings: int = 0
@@ -137,9 +137,9 @@ def check(
 
     Args:
         subject: a document, from `read`, whose findings have lines; or a manifest, whose findings have pointers only.
-        select: ids of the only rules to run; empty for all.
-        ignore: ids of rules to leave out, for example from the project file with a reason each.
-        as_of: the date that support dates are compared with.
+        select: ids of the rules to run; empty for all.
+        ignore: ids of rules to ignore; a mapping may give the reason for each.
+        as_of: the date to compare end-of-support dates with.
 
     Raises:
         InputError: there is no rule with such an id.
@@ -212,17 +212,17 @@ def _lines(document: Document, findings: Sequence[Finding]) -> dict[int, str]:
 
 
 def known_rules(ids: Iterable[str]) -> None:
-    """Make sure that these are ids of rules.
+    """Raise unless all of these are ids of rules.
 
     Raises:
-        InputError: one is not; the fix names the nearest.
+        InputError: one is not; the fix suggests the closest id.
     """
     for id_ in ids:
         if id_ not in BY_ID:
             near = nearest(id_, BY_ID)
             raise InputError(
-                f"there is no rule {id_!r}",
-                fix=f"did you mean {near[0]!r}?" if near else "see 'manifestgen explain' for the rules",
+                f"no such rule: {id_!r}",
+                fix=f"did you mean {near[0]!r}?" if near else "'manifestgen explain' lists the rules",
             )
 
 
@@ -248,10 +248,10 @@ def _selected(select: tuple[str, ...], ignore: tuple[str, ...]) -> Sequence[Rule
 
 
 def _of_modules(manifest: Manifest) -> list[tuple[Rule, Problem]]:
-    """What the rules find that look at each module by itself.
+    """Problems found by the rules that look at each module by itself.
 
-    Most modules were seen before: in the manifest of the next site, or before the last keystroke. What was found in one
-    is kept under its packed content, which takes a fraction of the time.
+    Most modules have been seen before: in another site's manifest, or before the last keystroke. Their problems are
+    cached by the module's packed content, which takes a fraction of the time.
     """
     found: list[tuple[Rule, Problem]] = []
     for module in manifest.modules():
@@ -288,7 +288,7 @@ def _run_alone(name: str, data: Any, *, system: bool) -> tuple[tuple[Rule, Probl
 def _of_pieces(
     layer: Manifest, rules: Sequence[Rule], found: Sequence[tuple[Rule, Problem]]
 ) -> list[tuple[Rule, Problem]]:
-    """What a device would refuse in the parts that a layer sets, whatever they meet, but for what was found already."""
+    """What a device would reject in the pieces that a layer sets, whatever their base; not what was found already."""
     # Most manifests are not layers, and need not wait for this import.
     from manifestgen.manifest.layer import completed
 
@@ -312,7 +312,7 @@ def _of_pieces(
 
 
 def _depends(rule: Rule, problem: Problem, placeholders: frozenset[str]) -> bool:
-    """Whether a finding is about a place that a template tool has still to fill in, or about what is inside one."""
+    """Whether a problem is about a placeholder's value, or about something inside it."""
     if rule.about_placeholders:
         return False
     pointer = problem.pointer

@@ -30,7 +30,7 @@ COMMANDS = {
     "image": "Register the model and build its image.",
     "model": "List registered models.",
     "render": "Render a deployment manifest from a template.",
-    "check": "Check manifests as IoT Hub and the device will.",
+    "check": "Check manifests the way IoT Hub and the device will.",
     "explain": "Explain a rule of 'check'.",
     "preflight": "Check that a device can pull a manifest's images.",
     "plan": "Show what would change on a device.",

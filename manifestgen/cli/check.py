@@ -1,5 +1,5 @@
-"""`manifestgen check`: what IoT Hub and the device will say to manifests."""
-# ruff: noqa: PTH112, PTH113, PTH123 - to import pathlib takes a twentieth of the time in which a file is checked
+"""`manifestgen check`: find out what IoT Hub and the device will reject before they do."""
+# ruff: noqa: PTH112, PTH113, PTH123 - importing pathlib takes a twentieth of the time that checking a file takes
 
 from __future__ import annotations
 
@@ -32,14 +32,20 @@ _MANY = 64
     )
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("--fail-on", type=click.Choice(["error", "warning", "info", "never"]), default="error", show_default=True)
-@click.option("--ignore", metavar="ID", multiple=True, help="A rule to leave out; repeatable.")
-@click.option("--select", metavar="ID", multiple=True, help="The only rules to run; repeatable.")
-@click.option("--layered", is_flag=True, help="Read the files as layered deployments whatever their keys are.")
 @click.option(
-    "--as-of", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Date that support dates are compared with."
+    "--fail-on",
+    type=click.Choice(["error", "warning", "info", "never"]),
+    default="error",
+    show_default=True,
+    help="Lowest severity that gives exit code 1.",
 )
-@click.option("--project", type=click.Path(), metavar="PROJECT", help="Project whose ignored rules count as well.")
+@click.option("--ignore", metavar="ID", multiple=True, help="Rule to ignore; repeatable.")
+@click.option("--select", metavar="ID", multiple=True, help="Run only this rule; repeatable.")
+@click.option("--layered", is_flag=True, help="Read the files as layered deployments, whatever keys they have.")
+@click.option(
+    "--as-of", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Date to compare end-of-support dates with."
+)
+@click.option("--project", type=click.Path(), metavar="PROJECT", help="Project whose ignored rules apply too.")
 @options_with_outputs("text", "json", "sarif", "github")
 def command(
     files: tuple[str, ...],
@@ -51,9 +57,9 @@ def command(
     project: str | None,
     console: Console,
 ) -> int:
-    """Check manifests as IoT Hub and the device will.
+    """Check manifests the way IoT Hub and the device will.
 
-    FILE may be a folder: every *.json below it. '-' reads stdin.
+    FILE can also be a folder, for every *.json file below it, or '-' for stdin.
     """
     from manifestgen.check import known_rules
     from manifestgen.report.check_text import total_of
@@ -116,7 +122,7 @@ def _project(given: str | None) -> Project | None:
 
 
 def _ignored_by(project: Project | None) -> Mapping[str, str]:
-    """What the project file ignores."""
+    """The rules that a project file ignores."""
     if project is None:
         return {}
     from manifestgen.check import known_rules
@@ -130,7 +136,7 @@ def _ignored_by(project: Project | None) -> Mapping[str, str]:
 
 
 def _warn_of_expiry(paths: Sequence[str], project: Project | None, console: Console) -> None:
-    """Warn of passwords of tokens that expire soon, where a project says what soon is; from what this machine knows."""
+    """Warn about token passwords that expire soon, as far as this machine knows; the project says what soon is."""
     if project is None:
         return
     from manifestgen.state import state_folder
@@ -149,7 +155,7 @@ def _warn_of_expiry(paths: Sequence[str], project: Project | None, console: Cons
 
 
 def _sources(files: Sequence[str]) -> tuple[list[str], set[str]]:
-    """The paths to check, folders resolved, each once; and which of them were named as such."""
+    """The paths to check, each once, with folders expanded; and those of them that were named themselves."""
     paths: dict[str, None] = {}
     named: set[str] = set()
     for file in files:
@@ -172,7 +178,7 @@ def _below(folder: str) -> Iterator[str]:
 
 
 def _is_other(checked: Checked) -> bool:
-    """Whether a file of a folder is some other JSON, such as a package.json."""
+    """Whether a file in a folder is not meant to be a manifest, such as a package.json."""
     from manifestgen.rules import BY_ID
 
     return any(BY_ID[finding.rule].other_json for finding in checked.findings)
@@ -207,8 +213,8 @@ def _one(path: str, options: dict[str, Any]) -> Checked:
     try:
         source = sys.stdin.buffer.read() if path == "-" else _bytes(path)
     except OSError as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else (error.strerror or "").lower()
-        raise InputError(reason or "it cannot be read", where=path, fix="check the path") from error
+        reason = "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or "").lower()
+        raise InputError(reason or "cannot be read", where=path, fix="check the path") from error
     return check_source(source, path, **options)
 
 

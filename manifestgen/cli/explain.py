@@ -1,4 +1,4 @@
-"""`manifestgen explain`: what a rule of `check` looks for, why, and how to put it right."""
+"""`manifestgen explain`: what a rule of `check` looks for, why, and how to fix it."""
 
 from __future__ import annotations
 

@@ -281,12 +281,12 @@ def _conflicts(
                 "registry credential",
                 key,
                 f"registry credential {key!r} is for {_shown(mine[key])} in the file and for {_shown(address)} on the "
-                "device: the file's is taken, and modules from the other registry are pulled without it",
+                "device: the file's is used, and modules from the other registry are pulled without it",
             )
     for path, part in named.items():
         other = had.get(path)
         if part.kind == "route" and other is not None and not same(_route_of(part.value), _route_of(other.value)):
-            yield Conflict("route", part.name, f"route {part.name!r} is another one on the device: the file's is taken")
+            yield Conflict("route", part.name, f"route {part.name!r} is different on the device: the file's is used")
 
 
 def _route_of(value: Any) -> Any:

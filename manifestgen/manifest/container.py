@@ -253,7 +253,7 @@ def _read(text: str) -> Options:
     if is_null(value):
         return Options()
     if isinstance(value, str):
-        return Options(error="it is a JSON text within a JSON text, encoded twice")
+        return Options(error="it is a JSON string inside a JSON string: it was encoded twice")
     if not isinstance(value, dict):
         return Options(error="it is not a JSON object")
     problems: list[TypeProblem] = []
@@ -317,7 +317,7 @@ def _scalar(value: Any, kind: str) -> bool:
 
 def _article(kind: str) -> str:
     names = {
-        "text": "a text",
+        "text": "a string",
         "integer": "a number",
         "boolean": "true or false",
         "restart policy": 'one of "", "no", "always", "on-failure" and "unless-stopped"',
@@ -334,7 +334,7 @@ def _seen(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, str):
         # Not quoted: it may be a password.
-        return "a text" if len(value) > 20 or "=" in value else repr(value)
+        return "a string" if len(value) > 20 or "=" in value else repr(value)
     return "a number"
 
 

@@ -51,7 +51,7 @@ def split(text: str) -> dict[str, str]:
     while start < len(data):
         if len(chunks) == MAX_CHUNKS:
             raise InputError(
-                f"createOptions of {len(data)} bytes do not fit into {MAX_CHUNKS} chunks",
+                f"createOptions of {len(data)} bytes do not fit in {MAX_CHUNKS} chunks",
                 fix="move large content out of createOptions, for example into a file that the module mounts",
             )
         end = min(start + CHUNK_BYTES, len(data))

@@ -52,12 +52,12 @@ class ImageReference(Struct, frozen=True, dict=True):
             InputError: edgeAgent refuses it, and with it the whole manifest.
         """
         if is_blank(text):
-            raise InputError("the image is blank", fix="name an image, for example 'acme.azurecr.io/scorer:1.4.2'")
+            raise InputError("the image is blank", fix="write an image, for example 'acme.azurecr.io/scorer:1.4.2'")
         text = trim(text)
         if text[0] == "$" and not re.match(_UPSTREAM, text):
             raise InputError(
                 f"image {text!r} begins with '$' and is not '$upstream:PORT/…'",
-                fix="put the real image in place of the placeholder; for the parent of a nested device write "
+                fix="replace the placeholder with the image; for the parent of a nested device write "
                 "'$upstream:443/scorer:1.4.2'",
             )
         # DockerConfig.cs: path segments, a name without a colon, at most one tag. In `repository@sha256:…` the name is
@@ -88,9 +88,9 @@ class ImageReference(Struct, frozen=True, dict=True):
 
 def _refusal(text: str) -> InputError:
     if "@" in text and ":" in text.rpartition("@")[0].rpartition("/")[2]:
-        fix = "name either the tag or the digest, not both"
+        fix = "write either the tag or the digest, not both"
     elif text.endswith(":"):
-        fix = "add the tag after the colon, or drop the colon"
+        fix = "add the tag after the colon, or remove the colon"
     elif text.endswith("/"):
         fix = "add the name of the image after the slash"
     else:

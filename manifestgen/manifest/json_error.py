@@ -38,11 +38,11 @@ def explain(text: str, error: json.JSONDecodeError) -> JsonError:
     if not text.strip(_BLANKS):
         return JsonError("the file is empty", "write a deployment manifest into it", 0)
     if message.startswith("Unterminated string"):
-        return JsonError("a text is opened with a quote and never closed", 'add the closing "', error.pos)
+        return JsonError("a string is never closed", 'add the closing "', error.pos)
     if message.startswith("Invalid control character"):
         name = {"\n": "a line break", "\r": "a line break", "\t": "a tab"}.get(text[error.pos : error.pos + 1])
         name = name or f"the control character {text[error.pos : error.pos + 1]!r}"
-        return JsonError(f"{name} stands inside a text", r"write \n or \t for it, or close the text", error.pos)
+        return JsonError(f"{name} is inside a string", r"write \n or \t for it, or close the string", error.pos)
     if "escape" in message:
         return JsonError(
             "a backslash is followed by a character that it cannot escape",
@@ -60,11 +60,9 @@ def explain(text: str, error: json.JSONDecodeError) -> JsonError:
     if seen in "}]" and before.endswith(","):
         return _trailing_comma(len(before) - 1)
     if seen == "'":
-        return JsonError("a text is in single quotes", "use double quotes", at)
+        return JsonError("a string is in single quotes", "use double quotes", at)
     if text.startswith(("//", "/*", "#"), at):
-        return JsonError(
-            "there is a comment, and JSON has none", 'drop it, or write it as a key such as "_comment"', at
-        )
+        return JsonError("JSON does not allow comments", 'remove it, or write it as a key such as "_comment"', at)
     word = re.compile(r"[A-Za-z_$][\w$-]*").match(text, at)
     if word and word[0] in _LITERALS:
         return JsonError(f"{word[0]!r} is not a JSON value", f"write {_LITERALS[word[0]]}", at)
@@ -75,16 +73,16 @@ def explain(text: str, error: json.JSONDecodeError) -> JsonError:
     if message.startswith("Expecting property name"):
         if word:
             return JsonError(f"the key {word[0]!r} has no quotes", "put double quotes around keys", at)
-        return JsonError(f"a key in double quotes must stand here, not {_excerpt(text, at)}", "write the key", at)
+        return JsonError(f"expected a key in double quotes, not {_excerpt(text, at)}", "write the key", at)
     if seen == "<":
-        return JsonError("the file looks like HTML or XML", "check what was downloaded or generated", at)
+        return JsonError("the file looks like HTML or XML", "check what you downloaded or generated", at)
     if seen == "\x00" or not seen.isprintable():
-        return JsonError(f"there is a character {seen!r} that JSON does not have", "save the file as UTF-8 text", at)
-    return JsonError(f"a JSON value must stand here, not {_excerpt(text, at)}", "put texts in double quotes", at)
+        return JsonError(f"the character {seen!r} is not allowed in JSON", "save the file as UTF-8 text", at)
+    return JsonError(f"expected a JSON value, not {_excerpt(text, at)}", "put strings in double quotes", at)
 
 
 def _trailing_comma(offset: int) -> JsonError:
-    return JsonError("there is a comma after the last item", "drop the comma", offset)
+    return JsonError("there is a comma after the last item", "remove the comma", offset)
 
 
 def _excerpt(text: str, offset: int) -> str:

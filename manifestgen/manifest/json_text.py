@@ -61,7 +61,7 @@ def parse(text: str) -> Any:
         raise no_constant(text) from None
     except RecursionError:
         raise JsonError(
-            "objects or lists are nested too deep; IoT Hub takes 10 levels", "flatten the document", deepest(text)
+            "objects or lists are nested too deeply; IoT Hub accepts 10 levels", "flatten the document", deepest(text)
         ) from None
     except ValueError:
         # Python converts no number of thousands of digits: it is beyond every limit anyway.

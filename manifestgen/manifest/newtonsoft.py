@@ -95,7 +95,7 @@ class _Reader:
             self._at = number.end()
             return _number(number[0], number.start())
         if not seen:
-            raise NewtonsoftError("it ends where a value must stand", self._at)
+            raise NewtonsoftError("it ends where a value is expected", self._at)
         raise NewtonsoftError(f"unexpected {seen!r}", self._at)
 
     def _object(self, depth: int) -> dict[str, Any]:
@@ -112,7 +112,7 @@ class _Reader:
                 key = name[0]
                 self._at = name.end()
             else:
-                raise NewtonsoftError(f"a key must stand here, not {seen!r}" if seen else "it ends too early", self._at)
+                raise NewtonsoftError(f"expected a key, not {seen!r}" if seen else "it ends too early", self._at)
             if self._blank() != ":":
                 raise NewtonsoftError("a colon is missing after a key", self._at)
             self._at += 1
@@ -144,7 +144,7 @@ class _Reader:
         if seen == close:
             return False
         raise NewtonsoftError(
-            f"a comma or {close!r} must stand here, not {seen!r}" if seen else f"the closing {close!r} is missing",
+            f"expected a comma or {close!r}, not {seen!r}" if seen else f"the closing {close!r} is missing",
             self._at - 1,
         )
 
@@ -171,7 +171,7 @@ class _Reader:
                 continue
             parts.append(char)
             at += 1
-        raise NewtonsoftError("a text is not closed", start)
+        raise NewtonsoftError("a string is not closed", start)
 
 
 def _number(text: str, offset: int) -> int | float:
@@ -180,4 +180,4 @@ def _number(text: str, offset: int) -> int | float:
             return int(text, 16)
         return float(text) if any(char in text for char in ".eE") else int(text)
     except ValueError:
-        raise NewtonsoftError(f"{text[:30]!r} is no number", offset) from None
+        raise NewtonsoftError(f"{text[:30]!r} is not a number", offset) from None

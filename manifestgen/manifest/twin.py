@@ -115,8 +115,8 @@ def violations(desired: Any) -> list[TwinViolation]:
         found.append(
             TwinViolation(
                 "",
-                f"the desired properties count {total} bytes; IoT Hub takes {MAX_DESIRED_BYTES}",
-                "shorten createOptions and env, or move data that a module needs into its own twin or a file",
+                f"the desired properties count {total} bytes; IoT Hub accepts {MAX_DESIRED_BYTES}",
+                "shorten createOptions and env, or move a module's data into its own twin or a file",
             )
         )
     return found
@@ -130,8 +130,8 @@ def _walk(desired: Any, base: str, depth: int) -> Iterator[TwinViolation]:
             if depth > MAX_DEPTH:
                 yield TwinViolation(
                     _pointer(path),
-                    f"objects are nested deeper than the {MAX_DEPTH} levels that IoT Hub takes",
-                    "flatten the object, or write it as a JSON text",
+                    f"objects are nested deeper than the {MAX_DEPTH} levels that IoT Hub accepts",
+                    "flatten the object, or write it as a JSON string",
                 )
                 continue
             for key, item in value.items():
@@ -181,13 +181,13 @@ def _pointer(path: _Path) -> str:
 @lru_cache(maxsize=4096)
 def _key_problem(key: str) -> tuple[str, str] | None:
     if bad := re.search(_FORBIDDEN_IN_KEY, key):
-        name = {".": "a dot", "$": "a dollar sign", " ": "a blank"}.get(bad[0], f"the control character {bad[0]!r}")
+        name = {".": "a dot", "$": "a dollar sign", " ": "a space"}.get(bad[0], f"the control character {bad[0]!r}")
         return (
-            f"key {_short(key)} contains {name}, which IoT Hub does not take in a twin",
+            f"key {_short(key)} contains {name}, which IoT Hub does not allow in a twin",
             "use letters, digits, '-' and '_' in keys",
         )
     if len(key.encode("utf-8", "surrogatepass")) > MAX_KEY_BYTES:
-        return f"key {_short(key)} is longer than the {MAX_KEY_BYTES} bytes that IoT Hub takes", "shorten the key"
+        return f"key {_short(key)} is longer than the {MAX_KEY_BYTES} bytes that IoT Hub accepts", "shorten the key"
     return None
 
 
@@ -196,16 +196,16 @@ def _string_problem(text: str) -> tuple[str, str] | None:
     if length <= MAX_STRING_BYTES:
         return None
     return (
-        f"the text has {length} bytes; IoT Hub takes {MAX_STRING_BYTES} in one value",
-        "split createOptions into createOptions, createOptions01, …; shorten any other text",
+        f"the string has {length} bytes; IoT Hub accepts {MAX_STRING_BYTES} in one value",
+        "split createOptions into createOptions, createOptions01, …; shorten any other string",
     )
 
 
 def _integer_problem(number: int) -> tuple[str, str]:
     digits = f"{number:.3e}" if abs(number) < 10**300 else "the number"
     return (
-        f"{digits} is outside the integers that IoT Hub takes ({MIN_INTEGER} to {MAX_INTEGER})",
-        "use a smaller number, or write it as a text",
+        f"{digits} is outside the integers that IoT Hub accepts ({MIN_INTEGER} to {MAX_INTEGER})",
+        "use a smaller number, or write it as a string",
     )
 
 

@@ -66,7 +66,7 @@ def builtin_name(name: str) -> str:
 
     near = get_close_matches(name, names, n=1)
     fix = (
-        f"did you mean '{near[0]}'?" if near else f"built-in templates: {', '.join(names)}; or give the path of a file"
+        f"did you mean '{near[0]}'?" if near else f"built-in templates: {', '.join(names)}; or pass the path of a file"
     )
     raise InputError(f"no template '{name}'", fix=fix)
 
@@ -152,9 +152,9 @@ class Template(Struct, frozen=True):
             what, position = "nested too deeply or a number too long", None
         where = self.name if position is None else self._where(values, position)
         raise InputError(
-            f"what the template puts out is not JSON: {what}",
+            f"the template's output is not JSON: {what}",
             where=where,
-            fix="look at the commas, quotes and brackets of the template at this line and just before it",
+            fix="check the commas, quotes and brackets of the template on this line and just before it",
         )
 
     def _run(self, compiled: jinja2.Template, values: Mapping[str, Any]) -> str:
@@ -167,7 +167,7 @@ class Template(Struct, frozen=True):
             raise _syntax_error(error, _shown(error.filename or error.name or self.name)) from error
         except jinja2.TemplateNotFound as error:
             what = f"template '{error.name}' not found" if error.name else "an included template is not found"
-            fix = "names are relative to the template's folder; built-in ones have the ending .json.j2"
+            fix = "names are relative to the template's folder; those of built-in templates end in .json.j2"
             raise InputError(what, where=self._line_of(error), fix=fix) from error
         except _TEMPLATE_FAULTS as error:
             what = redact(str(error)) if str(error) else type(error).__name__
@@ -235,8 +235,10 @@ def _compile(shown: str, file: str, folders: tuple[Path, ...]) -> Template:
         text, _, _ = loader.get_source(environment, file)
         if found := MARKS.search(text):
             line = text.count("\n", 0, found.start()) + 1
-            what = f"the template holds the noncharacter U+{ord(found.group()):04X}"
-            raise InputError(what, where=f"{shown}:{line}", fix="remove it; Unicode keeps it for a program's own use")
+            what = f"the template contains the noncharacter U+{ord(found.group()):04X}"
+            raise InputError(
+                what, where=f"{shown}:{line}", fix="remove it; Unicode reserves it for a program's own use"
+            )
         compiled = environment.get_template(file)
     except jinja2.TemplateSyntaxError as error:
         raise _syntax_error(error, shown) from error
@@ -273,7 +275,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(data) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise _BadJsonError(f"the key '{redact(twice)}' stands twice in one object")
+        raise _BadJsonError(f"the key '{redact(twice)}' is in one object twice")
     return data
 
 

@@ -61,7 +61,7 @@ def summary_text(checked: Sequence[Checked], total: Summary, *, skipped: int = 0
         text = f"{counts} in {files}"
     else:
         text = f"no findings in {files}"
-    return f"{text}, {_count(skipped, 'other JSON file')} passed over" if skipped else text
+    return f"{text}, {_count(skipped, 'other JSON file')} skipped" if skipped else text
 
 
 def _count(number: int, what: str) -> str:

@@ -1,4 +1,4 @@
-"""The documentation of rules as text."""
+"""Rule documentation as text and JSON."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from manifestgen.rules import Rule
 
 
 def rule_text(rule: Rule) -> str:
-    """A rule's page: what, effect, why, how to fix."""
+    """The documentation of one rule: what, effect, why, how to fix."""
     return "\n".join(
         (f"{rule.id}: {rule.summary}", f"effect: {effect_text(rule)}", "", rule.why, "", f"fix: {rule.fix}")
     )
 
 
 def effect_text(rule: Rule) -> str:
-    """The effect with its severity, and who refuses."""
+    """The effect with its severity, and what rejects the manifest."""
     text = f"{rule.effect.value} ({rule.severity.value})"
     if rule.side is None:
         return text
@@ -25,7 +25,7 @@ def effect_text(rule: Rule) -> str:
 
 
 def rule_list(rules: Sequence[Rule]) -> str:
-    """One line a rule: id, severity, summary."""
+    """One line for each rule: id, severity, summary."""
     width = max(len(rule.id) for rule in rules)
     return "\n".join(f"{rule.id:<{width}}  {rule.severity.value:<7}  {rule.summary}" for rule in rules)
 

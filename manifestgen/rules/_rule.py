@@ -1,7 +1,7 @@
-"""What a rule is: a function from a manifest to the problems that it finds, with an id, an effect and documentation.
+"""A rule: a function from a manifest to the problems in it, with an id, an effect and documentation.
 
-A rule sees a manifest and nothing else: no network, no clock, no file. A few rules are about the text of the file and
-see the document instead; those that compare with a date are given it.
+A rule sees only the manifest: no network, no clock, no file. A few rules are about the file's text and see the
+document instead; a rule that compares with a date gets the date.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from msgspec import Struct
 from manifestgen.manifest.document import Document
 from manifestgen.manifest.manifest import Manifest
 
-#: What the rules about support dates compare with, unless told otherwise: when this knowledge was last looked up.
+#: Default date to compare end-of-support dates with: when these were last looked up.
 KNOWN_ON: Final = date(2026, 11, 22)
 
 
 class Severity(str, Enum):
-    """How loud a finding is."""
+    """The severity of a finding."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -31,13 +31,13 @@ class Severity(str, Enum):
 
 
 class Effect(str, Enum):
-    """What would happen if the manifest were applied as it is."""
+    """What would happen if the manifest were applied unchanged."""
 
-    #: IoT Hub or the runtime does not take the manifest, or a section of it.
+    #: IoT Hub or the runtime rejects the manifest, or a section of it.
     REFUSED = "refused"
-    #: It is taken, but this part can certainly never work.
+    #: It is accepted, but this part can never work.
     DEAD = "dead"
-    #: It works today and may hurt.
+    #: It works today, and may cause trouble.
     RISK = "risk"
     #: Worth knowing.
     NOTE = "note"
@@ -57,7 +57,7 @@ _SEVERITY: Final = {
 
 
 class Side(str, Enum):
-    """Who refuses."""
+    """What rejects the manifest."""
 
     HUB = "IoT Hub"
     AGENT = "edgeAgent"
@@ -65,13 +65,13 @@ class Side(str, Enum):
 
 
 class Problem(Struct, frozen=True):
-    """What a rule found at one place.
+    """A problem at one place.
 
     Attributes:
         pointer: JSON Pointer into the file as given.
-        message: what is wrong: lower-case, without a full stop, what was seen in quotes.
+        message: what is wrong: lower-case, no full stop, with what was seen in quotes.
         fix: what to do, in the imperative.
-        at_key: whether it is about the key at the pointer rather than its value.
+        at_key: whether it is about the key at the pointer, not its value.
         start: where inside the text at the pointer, in characters from 0; None for the whole value.
         length: how many characters from there.
         offset: offset in the file's text, for what has no pointer.
@@ -100,10 +100,10 @@ class Rule(Struct, frozen=True, dict=True):
     Attributes:
         id: its name everywhere.
         effect: what happens to a manifest that breaks it.
-        side: who refuses, for the effect `refused`.
-        status: the code that the module reports then in `lastDesiredStatus`; None if IoT Hub answers instead.
-        compares: whether it compares parts of the manifest with each other, which says nothing about a template.
-        layers: whether it looks at layered deployments too.
+        side: what rejects the manifest, for the effect `refused`.
+        status: the code that the module then reports in `lastDesiredStatus`; None if IoT Hub rejects it.
+        compares: whether it compares parts of the manifest with each other, which proves nothing in a template.
+        layers: whether it applies to layered deployments too.
         alone: whether it looks at each module by itself, whatever else is in the manifest.
         pieces: whether it holds for a piece that a layered deployment sets, such as a part of a module, whatever base
             the piece meets.
@@ -133,20 +133,20 @@ class Rule(Struct, frozen=True, dict=True):
 
     @property
     def summary(self) -> str:
-        """What, in a line."""
+        """What is wrong, in one line."""
         return self._documentation[0]
 
     @property
     def why(self) -> str:
-        """What happens then, and why."""
+        """What happens, and why."""
         return self._documentation[1]
 
     @property
     def fix(self) -> str:
-        """How to put it right."""
+        """How to fix it."""
         return self._documentation[2]
 
-    # Read when somebody asks: `check` does not.
+    # Read on demand: `check` does not need it.
     @cached_property
     def _documentation(self) -> tuple[str, str, str]:
         paragraphs = (inspect.getdoc(self._run) or "").split("\n\n")
@@ -155,20 +155,20 @@ class Rule(Struct, frozen=True, dict=True):
         return paragraphs[0], "\n\n".join(paragraphs[1:-1]), paragraphs[-1]
 
     def problems_of(self, manifest: Manifest) -> Iterator[Problem]:
-        """What it finds in a manifest without a text; for rules that look at nothing but the manifest."""
+        """The problems in a manifest; only for rules that take nothing but a manifest."""
         return self._run(manifest)
 
     @property
     def about_text(self) -> bool:
-        """Whether it looks at the file's text, manifest or not."""
+        """Whether it looks at the file's text, even if that is not a manifest."""
         return self._takes == "document"
 
     def problems(self, document: Document, as_of: date) -> Iterator[Problem]:
-        """What it finds in a document; nothing where it has nothing to look at.
+        """The problems in a document; none if the rule does not apply to it.
 
         Args:
             document: the file.
-            as_of: the date that support dates are compared with.
+            as_of: the date to compare end-of-support dates with.
         """
         if self._takes == "document":
             return self._run(document)
@@ -191,19 +191,19 @@ def rule(
     about_placeholders: bool = False,
     other_json: bool = False,
 ) -> Callable[[Callable[..., Iterator[Problem]]], Rule]:
-    """Make a rule of a function; its name is the id, its docstring the documentation: what, why, how to fix.
+    """Make a function a rule: its name is the id, its docstring the documentation (what, why, how to fix).
 
     The function takes a `manifest`, a `manifest` and the date `as_of`, or a `document`.
 
     Args:
         effect: see `Effect`.
-        side: who refuses.
-        status: the code reported then.
-        compares: whether it compares parts with each other; such a rule is not asked about templates.
+        side: what rejects the manifest.
+        status: the code that is then reported.
+        compares: whether it compares parts with each other; such a rule does not run on templates.
         layers: whether it applies to layered deployments.
         alone: whether it looks at each module by itself: it may use `modules()` and `options` of the manifest only, and
-            what it finds in a module must not depend on the others. Its findings are kept for the next manifest that
-            has the same module.
+            what it finds in a module must not depend on the others. Its findings are cached for the next manifest
+            with the same module.
         pieces: see `Rule`; by default what edgeAgent and edgeHub refuse, they refuse in a piece too.
         joins_chunks: see `Rule`.
         about_placeholders: see `Rule`.

@@ -27,4 +27,4 @@ def agent_empty(manifest: Manifest) -> Iterator[Problem]:
                 "add it; for a layered deployment use --layered",
             )
     elif whole.value == {}:
-        yield Problem(whole.pointer, "the desired properties of '$edgeAgent' are empty", "say which modules shall run")
+        yield Problem(whole.pointer, "the desired properties of '$edgeAgent' are empty", "say which modules to run")

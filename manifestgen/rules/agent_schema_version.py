@@ -29,5 +29,5 @@ def agent_schema_version(manifest: Manifest) -> Iterator[Problem]:
     if found is not None and text is not None and (is_blank(text) or not schema_version.agent_accepts(text)):
         note = "; that is a version of the runtime" if re.fullmatch(r"1\.[2-9]", text) else ""
         yield Problem(
-            found.pointer, f"edgeAgent does not take schema version {text!r}: it knows 1.0 and 1.1{note}", "write '1.1'"
+            found.pointer, f"edgeAgent rejects schema version {text!r}: it accepts 1.0 and 1.1{note}", "write '1.1'"
         )

@@ -33,7 +33,7 @@ def agent_shape(manifest: Manifest) -> Iterator[Problem]:
                 fix = 'add \'"schemaVersion": "1.1"\''
                 yield Problem(whole.pointer, "'schemaVersion' of '$edgeAgent' is missing", fix)
             elif as_text(version.value) is None:
-                yield Problem(version.pointer, "'schemaVersion' is not a text", "write '1.1'")
+                yield Problem(version.pointer, "'schemaVersion' is not a string", "write '1.1'")
     for path, what in (
         (("runtime",), "'runtime'"),
         (("runtime", "settings"), "'settings' of 'runtime'"),
@@ -48,7 +48,7 @@ def agent_shape(manifest: Manifest) -> Iterator[Problem]:
     for name in ("minDockerVersion", "loggingOptions"):
         part = manifest.agent.find("runtime", "settings", name)
         if part is not None and isinstance(part.value, dict | list):
-            yield Problem(part.pointer, f"{name!r} is not a text", "write a text")
+            yield Problem(part.pointer, f"{name!r} is not a string", "write a string")
 
 
 def _is_sound(desired: Any) -> bool:

@@ -23,7 +23,7 @@ def automatic_deployment(manifest: Manifest) -> Iterator[Problem]:
         yield Problem(
             "/targetCondition",
             "this is an automatic deployment with a target condition",
-            "apply it as a deployment; on a single device that one targets it would be overwritten",
+            "apply it as a deployment; a deployment that targets the device would overwrite it",
         )
     priority = data.get("priority")
     if manifest.layered and priority is not None and (integer(priority, *INT32) or 0) <= 0:

@@ -21,6 +21,6 @@ def bind_form(manifest: Manifest) -> Iterator[Problem]:
             if isinstance(bind, str) and bind and not bind.partition(":")[2]:
                 yield Problem(
                     module.at_setting("createOptions"),
-                    f"bind {bind!r} of module {module.name!r} names no place in the container",
+                    f"bind {bind!r} of module {module.name!r} has no container path",
                     "write HOST:CONTAINER",
                 )

@@ -35,6 +35,6 @@ def clear_secret(manifest: Manifest) -> Iterator[Problem]:
             if value and is_secret(name, value):
                 yield Problem(
                     module.at_setting("createOptions"),
-                    f"Env in createOptions of module {module.name!r} holds a secret in clear text: {name!r}",
+                    f"'Env' in createOptions of module {module.name!r} holds a secret in clear text: {name!r}",
                     fix,
                 )

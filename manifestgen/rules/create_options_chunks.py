@@ -36,7 +36,7 @@ def create_options_chunks(manifest: Manifest) -> Iterator[Problem]:
         if len(chunks) > MAX_CHUNKS:
             yield Problem(
                 f"{module.at('settings')}/{escape(chunks[MAX_CHUNKS])}",
-                f"createOptions of module {module.name!r} have {len(chunks)} chunks; edgeAgent drops all after "
+                f"createOptions of module {module.name!r} have {len(chunks)} chunks; edgeAgent ignores all after "
                 f"{MAX_CHUNKS}",
                 "use chunks of up to 4096 bytes",
                 at_key=True,

@@ -24,7 +24,7 @@ def create_options_json(manifest: Manifest) -> Iterator[Problem]:
             yield Problem(
                 module.at_setting("createOptions"),
                 f"createOptions of module {module.name!r} are not a JSON object: {options.error}",
-                "write the text of one JSON object",
+                "write a string that holds one JSON object",
                 start=options.error_offset if single else None,
                 length=1,
             )

@@ -44,9 +44,9 @@ def _unknown(key: str, here: dict[str, str], there: dict[str, str], other: str) 
         return None
     if lower in there:
         if other:
-            return "has no effect here: it belongs into 'HostConfig'", f"move it to 'HostConfig.{there[lower]}'"
+            return "has no effect here: it belongs in 'HostConfig'", f"move it to 'HostConfig.{there[lower]}'"
         return "has no effect here: it belongs beside 'HostConfig'", "move it out of 'HostConfig'"
     near = nearest(lower, here, cutoff=0.75)
     if near:
         return "is not known to Docker", f"did you mean {here[near[0]]!r}?"
-    return "is not known to Docker and has no effect", "drop it"
+    return "is not known to Docker and has no effect", "remove it"

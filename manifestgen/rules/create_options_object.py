@@ -21,5 +21,5 @@ def create_options_object(manifest: Manifest) -> Iterator[Problem]:
             yield Problem(
                 module.at_setting("createOptions"),
                 f"createOptions of module {module.name!r} are an object",
-                "write the object as a JSON text",
+                "write the object as a JSON string",
             )

@@ -24,11 +24,11 @@ def create_options_overridden(manifest: Manifest) -> Iterator[Problem]:
         place = module.at_setting("createOptions")
         for key in ("Image", "Name"):
             if options.data.get(key):
-                yield Problem(place, f"{key!r} in createOptions of module {module.name!r} is replaced", "drop it")
+                yield Problem(place, f"{key!r} in createOptions of module {module.name!r} is replaced", "remove it")
         policy = options.get("HostConfig", "RestartPolicy", "Name")
         if isinstance(policy, str) and policy.lower() not in ("", "no"):
             yield Problem(
                 place,
-                f"Docker's restart policy {policy!r} of module {module.name!r} works against edgeAgent",
-                "drop 'HostConfig.RestartPolicy'; the module's 'restartPolicy' decides",
+                f"Docker's restart policy {policy!r} of module {module.name!r} conflicts with edgeAgent",
+                "remove 'HostConfig.RestartPolicy'; use the module's 'restartPolicy'",
             )

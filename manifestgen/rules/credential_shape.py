@@ -32,17 +32,17 @@ def credential_shape(manifest: Manifest) -> Iterator[Problem]:
                 yield Problem(
                     part.pointer,
                     f"registry credential {part.name!r} has no {name}",
-                    f"add its {name}, or drop the entry",
+                    f"add its {name}, or remove the entry",
                 )
                 continue
             text = as_text(found.value)
             if text is None:
                 yield Problem(
-                    found.pointer, f"{name} of registry credential {part.name!r} is not a text", "write a text"
+                    found.pointer, f"{name} of registry credential {part.name!r} is not a string", "write a string"
                 )
             elif is_blank(text):
                 yield Problem(
                     found.pointer,
                     f"{name} of registry credential {part.name!r} is blank",
-                    "fill it in (was a variable not set?), or drop the entry",
+                    "fill it in (was a variable not set?), or remove the entry",
                 )

@@ -32,5 +32,5 @@ def credential_unused(manifest: Manifest) -> Iterator[Problem]:
         if found.value.lower() in ("docker.io", "index.docker.io") and DOCKER_HUB.upper() in hosts:
             fix = f"write '{DOCKER_HUB}'"
         else:
-            fix = "write the host as the images name it, or drop the entry"
+            fix = "write the host as the images name it, or remove the entry"
         yield Problem(found.pointer, f"registry credential {part.name!r} for {found.value!r} matches no image", fix)

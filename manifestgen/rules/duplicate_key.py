@@ -21,7 +21,7 @@ def duplicate_key(document: Document) -> Iterator[Problem]:
         key = split(twice.pointer)[-1]
         yield Problem(
             twice.pointer,
-            f"key {key!r} was there before, in line {line}; only this one counts",
-            "rename one of the two, or drop it",
+            f"key {key!r} is already in line {line}; only this one counts",
+            "rename one of the two, or remove it",
             offset=twice.second,
         )

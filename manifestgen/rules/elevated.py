@@ -37,5 +37,5 @@ def elevated(manifest: Manifest) -> Iterator[Problem]:
             yield Problem(
                 module.at_setting("createOptions"),
                 f"module {module.name!r} asks for {' and '.join(asked)}",
-                "ask for the one device or capability that is needed",
+                "request only the device or capability that it needs",
             )

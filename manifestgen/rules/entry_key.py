@@ -25,10 +25,10 @@ def entry_key(manifest: Manifest) -> Iterator[Problem]:
             if key == DESIRED or key.startswith(DESIRED + "."):
                 continue
             near = nearest(key, [DESIRED], cutoff=0.5)
-            fix = f"write '{DESIRED}'" if near else f"move it below '{DESIRED}', or drop it"
+            fix = f"write '{DESIRED}'" if near else f"move it below '{DESIRED}', or remove it"
             yield Problem(
                 f"{manifest.base}/{escape(name)}/{escape(key)}",
-                f"key {key!r} in the entry {name!r} has no effect",
+                f"key {key!r} in entry {name!r} has no effect",
                 fix,
                 at_key=True,
             )

@@ -21,7 +21,7 @@ def entry_shape(manifest: Manifest) -> Iterator[Problem]:
     for name, entry in manifest.entries.items():
         pointer = f"{manifest.base}/{escape(name)}"
         if not isinstance(entry, dict):
-            yield Problem(pointer, f"the entry {name!r} is not an object", 'write {"properties.desired": {…}}')
+            yield Problem(pointer, f"entry {name!r} is not an object", 'write {"properties.desired": {…}}')
             continue
         if DESIRED in entry and not isinstance(entry[DESIRED], dict):
             yield Problem(f"{pointer}/{DESIRED}", f"'{DESIRED}' of {name!r} is not an object", "write an object")

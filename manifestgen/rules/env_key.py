@@ -23,6 +23,6 @@ def env_key(manifest: Manifest) -> Iterator[Problem]:
             if entry is None or (isinstance(entry, dict) and key_of(entry, "value") is None):
                 yield Problem(
                     f"{module.at('env')}/{escape(name)}",
-                    f"variable {name!r} of module {module.name!r} has no 'value' and is empty",
+                    f"variable {name!r} of module {module.name!r} has no 'value', so it is empty",
                     'write {"value": "…"}',
                 )

@@ -40,7 +40,7 @@ def env_shape(manifest: Manifest) -> Iterator[Problem]:
                 yield Problem(
                     f"{module.at('env')}/{escape(name)}",
                     f"the value of variable {name!r} of module {module.name!r} is {what}",
-                    "write it as a text",
+                    "write it as a string",
                 )
             elif entry is not None:
                 yield Problem(

@@ -24,7 +24,7 @@ def host_network(manifest: Manifest) -> Iterator[Problem]:
         if not isinstance(options.get("NetworkingConfig", "EndpointsConfig"), dict):
             yield Problem(
                 place,
-                f"module {module.name!r} uses the host's network and would be attached to the runtime's as well",
+                f"module {module.name!r} uses the host's network and would also be attached to the runtime's",
                 'add "NetworkingConfig": {"EndpointsConfig": {"host": {}}}',
             )
         if module.system:

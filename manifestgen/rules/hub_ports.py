@@ -21,6 +21,6 @@ def hub_ports(manifest: Manifest) -> Iterator[Problem]:
         if options.get("HostConfig", "NetworkMode") != "host" and not options.ports:
             yield Problem(
                 module.at_setting("createOptions"),
-                "edgeHub opens no port: other devices cannot connect through this one",
-                "add 'HostConfig.PortBindings' for 8883, 5671 and 443 if they shall",
+                "edgeHub publishes no port: other devices cannot connect through this one",
+                "to let them, add 'HostConfig.PortBindings' for 8883, 5671 and 443",
             )

@@ -28,8 +28,8 @@ def hub_schema_version(manifest: Manifest) -> Iterator[Problem]:
         if other is not None:
             yield Problem(
                 other.pointer,
-                f"edgeHub does not find {other.name!r}",
-                "write 'schemaVersion' in this case",
+                f"edgeHub ignores {other.name!r}",
+                "write it as 'schemaVersion'",
                 at_key=True,
             )
         else:
@@ -43,4 +43,4 @@ def hub_schema_version(manifest: Manifest) -> Iterator[Problem]:
     if text is None or schema_version.hub_minor(text) is None:
         note = "; that is a version of the runtime" if isinstance(text, str) and re.fullmatch(r"1\.[4-9]", text) else ""
         seen = repr(text) if text is not None else "null" if value is None else "this value"
-        yield Problem(pointer, f"edgeHub does not take schema version {seen}: it knows 1.0 to 1.3{note}", "write '1.1'")
+        yield Problem(pointer, f"edgeHub rejects schema version {seen}: it accepts 1.0 to 1.3{note}", "write '1.1'")

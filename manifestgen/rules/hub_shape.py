@@ -50,7 +50,7 @@ def hub_shape(manifest: Manifest) -> Iterator[Problem]:
     if time is not None and integer(time.value, *INT32) is None:
         yield Problem(
             time.pointer,
-            "'timeToLiveSecs' is not a whole number of 32 bits",
+            "'timeToLiveSecs' is not a 32-bit integer",
             "write a number of seconds, for example 7200",
         )
     limits = child(store, "storeLimits")
@@ -59,4 +59,4 @@ def hub_shape(manifest: Manifest) -> Iterator[Problem]:
         if not isinstance(limits.value, dict):
             yield Problem(limits.pointer, "'storeLimits' is not an object", 'write {"maxSizeBytes": …}')
         elif size is not None and integer(size.value, *INT64) is None:
-            yield Problem(size.pointer, "'maxSizeBytes' is not a whole number", "write a number of bytes")
+            yield Problem(size.pointer, "'maxSizeBytes' is not an integer", "write a number of bytes")

@@ -31,5 +31,5 @@ def idle_status(manifest: Manifest) -> Iterator[Problem]:
             )
         elif module.system:
             yield Problem(
-                module.at("status"), "edgeHub shall be stopped: no module can send or receive", "write 'running'"
+                module.at("status"), "edgeHub is to be stopped: no module could send or receive", "write 'running'"
             )

@@ -30,5 +30,5 @@ def ignored_property(manifest: Manifest) -> Iterator[Problem]:
                 if name == "restartPolicy"
                 else integer(value, *UINT32)
             )
-            odd = "" if read is not None else ", and the value is none that a module may have"
-            yield Problem(module.at(name), f"{name!r} has no effect on edgeAgent{odd}", "drop it")
+            odd = "" if read is not None else ", and the value is not valid for a module"
+            yield Problem(module.at(name), f"{name!r} has no effect on edgeAgent{odd}", "remove it")

@@ -26,7 +26,9 @@ def image_format(manifest: Manifest) -> Iterator[Problem]:
         if text is None:
             key = module.setting_key("image")
             if key is not None and module.settings[key] is not None:
-                yield Problem(place, f"the image of module {module.name!r} is not a text", "name the image in a text")
+                yield Problem(
+                    place, f"the image of module {module.name!r} is not a string", "write the image as a string"
+                )
             else:
                 yield Problem(place, f"module {module.name!r} has no image", 'add \'"image": "…"\' to its settings')
             continue

@@ -42,25 +42,25 @@ def image_name(manifest: Manifest) -> Iterator[Problem]:
 
 def _problem(repository: str, tag: str, digest: str) -> tuple[str, str] | None:
     if "://" in repository:
-        return "begins with a scheme", f"drop {repository.partition('://')[0] + '://'!r}"
+        return "begins with a scheme", f"remove {repository.partition('://')[0] + '://'!r}"
     if any(char.isspace() for char in repository + tag):
-        return "has a blank in it", "drop the blank"
+        return "contains a space", "remove the space"
     first, *rest = repository.split("/")
     if first.startswith("$upstream:"):
         first = "parent" + first[len("$upstream") :]
     named = rest and ("." in first or ":" in first or first == "localhost")
     if named and not re.match(_HOST, first):
-        return f"names no possible registry ({first!r})", "write the registry's host, and its port after a colon"
+        return f"has an invalid registry ({first!r})", "write the registry's host, and its port after a colon"
     for segment in rest if named else [first, *rest]:
         if not re.match(_SEGMENT, segment):
             if segment.lower() != segment and re.match(_SEGMENT, segment.lower()):
-                return f"has capital letters in its repository ({segment!r})", f"write {segment.lower()!r}"
+                return f"has upper-case letters in its repository ({segment!r})", f"write {segment.lower()!r}"
             return (
-                f"has a repository that Docker refuses ({segment!r})",
+                f"has a repository that Docker rejects ({segment!r})",
                 "use lower-case letters, digits and single '.', '_' or '-' between them",
             )
     if tag and not re.match(_TAG, tag):
-        return f"has a tag that Docker refuses ({tag!r})", "use letters, digits, '.', '_' and '-', at most 128 of them"
+        return f"has a tag that Docker rejects ({tag!r})", "use letters, digits, '.', '_' and '-', at most 128 of them"
     if digest and not re.match(_DIGEST, digest):
-        return f"has a digest that Docker refuses ({digest!r})", "write 'sha256:' and 64 hexadecimal digits"
+        return f"has a digest that Docker rejects ({digest!r})", "write 'sha256:' and 64 hexadecimal digits"
     return None

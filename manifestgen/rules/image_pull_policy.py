@@ -24,6 +24,6 @@ def image_pull_policy(manifest: Manifest) -> Iterator[Problem]:
             seen = "null" if policy is None else repr(policy)
             yield Problem(
                 module.at("imagePullPolicy"),
-                f"module {module.name!r} cannot have the image pull policy {seen}",
-                "write 'on-create' or 'never'; to have a changed image pulled, give it another tag",
+                f"module {module.name!r} has an invalid image pull policy, {seen}",
+                "write 'on-create' or 'never'; to pull a changed image, give it a new tag",
             )

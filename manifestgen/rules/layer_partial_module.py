@@ -18,7 +18,7 @@ def layer_partial_module(manifest: Manifest) -> Iterator[Problem]:
     for path, part in manifest.agent.deeper("modules"):
         yield Problem(
             part.pointer,
-            f"only {'.'.join(path[1:])!r} of module {path[0]!r} is set: without the rest edgeAgent refuses everything",
+            f"only {'.'.join(path[1:])!r} of module {path[0]!r} is set: without the rest, edgeAgent rejects everything",
             f"set 'properties.desired.modules.{path[0]}' with the whole module",
             at_key=True,
         )

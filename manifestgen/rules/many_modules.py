@@ -22,6 +22,6 @@ def many_modules(manifest: Manifest) -> Iterator[Problem]:
         part = manifest.agent.find("modules")
         yield Problem(
             part.pointer if part else manifest.base,
-            f"{count} modules are more than the {_MOST} that a deployment may have",
-            "put several tasks into one module",
+            f"{count} modules exceed the {_MOST} that a deployment may have",
+            "combine several tasks in one module",
         )

@@ -27,7 +27,7 @@ def module_name(manifest: Manifest) -> Iterator[Problem]:
         if len(name) > _LONGEST:
             message = f"the name of module {name[:40] + '…'!r} has {len(name)} characters, more than {_LONGEST}"
         elif re.match(_CONTAINER, name) is None and not any(char in name for char in ".$ "):
-            message = f"no container can have the name {name!r}"
+            message = f"{name!r} is not a valid container name"
         else:
             continue
         yield Problem(module.pointer, message, "use letters, digits, '-' and '_', beginning with a letter", at_key=True)

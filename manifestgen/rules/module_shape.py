@@ -39,13 +39,17 @@ def module_shape(manifest: Manifest) -> Iterator[Problem]:
                 message = f"'settings' of module {module.name!r} is not an object"
             yield Problem(module.at("settings"), message, 'write \'"settings": {"image": "…"}\'')
         if isinstance(module.get("version"), dict | list):
-            yield Problem(module.at("version"), f"'version' of module {module.name!r} is not a text", "write a text")
+            yield Problem(
+                module.at("version"), f"'version' of module {module.name!r} is not a string", "write a string"
+            )
         digest = module.setting_key("digest")
         if digest is not None and isinstance(module.settings[digest], dict | list):
             place = module.at_setting("digest")
-            yield Problem(place, f"'digest' of module {module.name!r} is not a text", "drop it; an image can name one")
+            yield Problem(
+                place, f"'digest' of module {module.name!r} is not a string", "remove it; put the digest in the image"
+            )
         configuration = module.get("configuration")
         if not is_null(configuration) and not isinstance(configuration, dict):
             yield Problem(
-                module.at("configuration"), f"'configuration' of module {module.name!r} is not an object", "drop it"
+                module.at("configuration"), f"'configuration' of module {module.name!r} is not an object", "remove it"
             )

@@ -27,6 +27,6 @@ def module_status(manifest: Manifest) -> Iterator[Problem]:
         elif enum_member(status, STATUS) is None:
             yield Problem(
                 module.at("status"),
-                f"module {module.name!r} cannot have the status {status!r}",
+                f"module {module.name!r} has an invalid status, {status!r}",
                 "write 'running' or 'stopped'",
             )

@@ -75,7 +75,7 @@ def _entry(entry: Part) -> Iterator[Problem]:
             yield Problem(entry.pointer, f"there is no operation {operation!r}", _FIX)
     for resource in resources:
         if not resource or re.search(_BAD_FILTER, resource) or not _known_variables(resource):
-            yield Problem(entry.pointer, f"resource {resource!r} is no topic filter", _FIX)
+            yield Problem(entry.pointer, f"resource {resource!r} is not a topic filter", _FIX)
     yield from _no_lists(entry, "operations", "resources")
 
 
@@ -100,13 +100,13 @@ def _bridge(bridge: Part) -> Iterator[Problem]:
         if topic is None or text is None:
             yield Problem(setting.pointer, "a bridge names no topic", _FIX)
         elif re.search(_BAD_FILTER, text):
-            yield Problem(topic.pointer, f"topic {text!r} is no topic filter", _FIX)
+            yield Problem(topic.pointer, f"topic {text!r} is not a topic filter", _FIX)
         for name in ("inPrefix", "outPrefix"):
             prefix = child(setting, name)
             if prefix is None:
                 continue
             if isinstance(prefix.value, dict | list):
-                yield Problem(prefix.pointer, f"{name!r} is not a text", _FIX)
+                yield Problem(prefix.pointer, f"{name!r} is not a string", _FIX)
             elif isinstance(prefix.value, str) and ("+" in prefix.value or "#" in prefix.value):
                 yield Problem(prefix.pointer, f"{name!r} has a wildcard", _FIX)
 

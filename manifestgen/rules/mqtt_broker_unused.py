@@ -17,5 +17,5 @@ def mqtt_broker_unused(manifest: Manifest) -> Iterator[Problem]:
     broker = manifest.hub.find("mqttBroker")
     if broker is not None and broker.value is not None:
         yield Problem(
-            broker.pointer, "'mqttBroker' has no effect: the runtime has no MQTT broker", "drop it", at_key=True
+            broker.pointer, "'mqttBroker' has no effect: the runtime has no MQTT broker", "remove it", at_key=True
         )

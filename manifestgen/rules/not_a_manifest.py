@@ -22,6 +22,6 @@ def not_a_manifest(document: Document) -> Iterator[Problem]:
     if found is not None:
         yield Problem(found.pointer, f"{found.name!r} is not an object", fix)
     elif isinstance(document.data, dict) and ("$edgeAgent" in document.data or "$edgeHub" in document.data):
-        yield Problem("", "'$edgeAgent' stands outside 'modulesContent'", "put all of it into 'modulesContent'")
+        yield Problem("", "'$edgeAgent' is outside 'modulesContent'", "move everything into 'modulesContent'")
     else:
         yield Problem("", "there is no 'modulesContent' object in the file", fix)

@@ -1,4 +1,4 @@
-"""What the runtime takes and other tools refuse."""
+"""What the runtime takes and other tools reject."""
 
 import re
 from collections.abc import Iterator
@@ -59,17 +59,17 @@ def other_tools(manifest: Manifest) -> Iterator[Problem]:
     if whole is not None and isinstance(whole.value, dict) and whole.value:
         modules = child(whole, "modules")
         if modules is None or modules.value is None:
-            yield Problem(whole.pointer, "other tools refuse '$edgeAgent' without 'modules'", "add '\"modules\": {}'")
+            yield Problem(whole.pointer, "other tools reject '$edgeAgent' without 'modules'", "add '\"modules\": {}'")
         runtime = child(whole, "runtime")
         if runtime is not None and isinstance(runtime.value, dict):
             settings = child(runtime, "settings")
             if settings is None or settings.value is None:
                 yield Problem(
-                    runtime.pointer, "other tools refuse 'runtime' without 'settings'", "add '\"settings\": {}'"
+                    runtime.pointer, "other tools reject 'runtime' without 'settings'", "add '\"settings\": {}'"
                 )
     store = manifest.hub.find("storeAndForwardConfiguration", "storeLimits")
     if store is not None:
-        yield Problem(store.pointer, "other tools refuse 'storeLimits'", "keep it if edgeHub needs it", at_key=True)
+        yield Problem(store.pointer, "other tools reject 'storeLimits'", "keep it if edgeHub needs it", at_key=True)
     for module in manifest.modules():
         yield from _module(module)
 
@@ -88,7 +88,7 @@ def _module(module: Module) -> Iterator[Problem]:
     if "restartPolicy" not in module.data and not agent and not module.has("restartPolicy"):
         yield Problem(
             module.pointer,
-            f"module {module.name!r} has no 'restartPolicy': the runtime takes one, other tools refuse that",
+            f"module {module.name!r} has no 'restartPolicy': the runtime accepts that, other tools reject it",
             'add \'"restartPolicy": "always"\'',
         )
     for key in module.data:
@@ -102,23 +102,23 @@ def _module(module: Module) -> Iterator[Problem]:
         elif len(chunk_keys(module.settings)) == 1:
             yield Problem(
                 f"{module.at('settings')}/{escape(key)}",
-                f"edgeAgent reads {key!r} as createOptions, and other tools refuse it",
+                f"edgeAgent reads {key!r} as createOptions, and other tools reject it",
                 "write 'createOptions'",
                 at_key=True,
             )
     for name, words in _WORDS.items():
         value = module.get(name)
         if isinstance(value, str) and value not in words and value.lower() in words:
-            yield Problem(module.at(name), f"other tools refuse {value!r}", f"write {value.lower()!r}")
+            yield Problem(module.at(name), f"other tools reject {value!r}", f"write {value.lower()!r}")
         elif name == "status" and type(value) is int and enum_member(value, STATUS):
-            yield Problem(module.at(name), f"other tools refuse the number {value}", "write the word")
+            yield Problem(module.at(name), f"other tools reject the number {value}", "write its name")
 
 
 def _unknown(key: str, pointer: str, known: frozenset[str]) -> Problem:
     if key.startswith(("_", "$", "#", "//")) or key.lower() in ("comment", "comments", "description", "integrity"):
         return Problem(
-            pointer, f"the runtime ignores {key!r}, and other tools refuse it", "drop it for those tools", at_key=True
+            pointer, f"the runtime ignores {key!r}, and other tools reject it", "remove it for those tools", at_key=True
         )
     near = nearest(key, sorted(known), cutoff=0.7)
-    fix = f"did you mean {near[0]!r}?" if near else "drop it"
-    return Problem(pointer, f"the runtime does not know {key!r} and ignores it", fix, at_key=True)
+    fix = f"did you mean {near[0]!r}?" if near else "remove it"
+    return Problem(pointer, f"the runtime ignores {key!r}, which it does not know", fix, at_key=True)

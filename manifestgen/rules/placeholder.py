@@ -17,7 +17,7 @@ def placeholder(document: Document) -> Iterator[Problem]:
     """
     fix = "render the template, then check the result"
     if document.kind is Kind.TEMPLATE and document.error is not None:
-        yield Problem("", "this is a template, and without its values no JSON", fix, offset=document.error.offset)
+        yield Problem("", "this is a template, and not JSON until it is rendered", fix, offset=document.error.offset)
     for pointer in document.placeholders:
         if pointer != "/$schema-template":
-            yield Problem(pointer, "this is to be filled in by a template tool", fix)
+            yield Problem(pointer, "a template tool must fill this in", fix)

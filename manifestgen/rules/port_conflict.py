@@ -26,7 +26,7 @@ def port_conflict(manifest: Manifest) -> Iterator[Problem]:
                 if other != module.name and (address == other_address or not address or not other_address):
                     yield Problem(
                         module.at_setting("createOptions"),
-                        f"modules {other!r} and {module.name!r} both bind port {port}/{protocol} of the host",
+                        f"modules {other!r} and {module.name!r} both bind host port {port}/{protocol}",
                         "give one of them another HostPort",
                     )
                     break

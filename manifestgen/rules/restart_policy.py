@@ -25,6 +25,6 @@ def restart_policy(manifest: Manifest) -> Iterator[Problem]:
         seen = "null" if policy is None else repr(policy)
         yield Problem(
             module.at("restartPolicy"),
-            f"module {module.name!r} cannot have the restart policy {seen}",
+            f"module {module.name!r} has an invalid restart policy, {seen}",
             "write 'always' or 'never'",
         )

@@ -21,5 +21,5 @@ def root_user(manifest: Manifest) -> Iterator[Problem]:
             yield Problem(
                 module.at_setting("createOptions"),
                 f"module {module.name!r} runs as root",
-                "make what it writes to writable for its own user, and drop 'User'",
+                "let its own user write to its folders, and remove 'User'",
             )

@@ -33,16 +33,16 @@ def route_loop(manifest: Manifest) -> Iterator[Problem]:
         if isinstance(sink, ModuleInput):
             yield Problem(
                 entry.pointer,
-                f"route {entry.name!r} brings the output of module {sink.module!r} back to itself",
-                "limit the source to the modules or devices that are meant",
+                f"route {entry.name!r} sends the output of module {sink.module!r} back to it",
+                "limit the source to the modules or devices you mean",
                 start=route.source.offset,
                 length=route.source.length,
             )
         elif isinstance(sink, Upstream) and filtered:
             yield Problem(
                 entry.pointer,
-                f"route {entry.name!r} also sends up what goes through other modules first",
-                "limit the source to the modules whose messages shall go up",
+                f"route {entry.name!r} also sends up messages that go through other modules first",
+                "limit the source to the modules whose messages should go up",
                 start=route.source.offset,
                 length=route.source.length,
             )

@@ -49,4 +49,4 @@ def route_module(manifest: Manifest) -> Iterator[Problem]:
 def _nearest(name: str, names: list[str]) -> str:
     same = [other for other in names if other.lower() == name.lower()]
     near = same or nearest(name, names[:1000])
-    return f"did you mean {near[0]!r}?" if near else "add the module, or drop the route"
+    return f"did you mean {near[0]!r}?" if near else "add the module, or remove the route"

@@ -30,20 +30,22 @@ def route_shape(manifest: Manifest) -> Iterator[Problem]:
     for part in manifest.route_parts:
         if type(part.value) is str:
             if is_blank(part.value) and minor != 0:
-                yield Problem(part.pointer, f"route {part.name!r} is blank", "write the route, or drop the entry")
+                yield Problem(part.pointer, f"route {part.name!r} is blank", "write the route, or remove the entry")
         elif isinstance(part.value, dict):
             if minor and part.name.strip() and _usual(part.value):
                 continue
             if minor == 0:
                 yield Problem(
                     part.pointer,
-                    f"route {part.name!r} is an object, and schema version 1.0 knows texts only",
+                    f"route {part.name!r} is an object, and schema version 1.0 allows only strings",
                     "write '\"schemaVersion\": \"1.1\"' in '$edgeHub'",
                 )
             else:
                 yield from _object(part)
         elif part.value is not None or minor != 0:
-            yield Problem(part.pointer, f"route {part.name!r} is neither a text nor an object", "write 'FROM … INTO …'")
+            yield Problem(
+                part.pointer, f"route {part.name!r} is neither a string nor an object", "write 'FROM … INTO …'"
+            )
         if is_blank(part.name) and minor != 0:
             yield Problem(part.pointer, "a route has a blank name", "give it a name", at_key=True)
 
@@ -66,7 +68,7 @@ def _object(part: Part) -> Iterator[Problem]:
     if text is None or text.value is None:
         yield Problem(part.pointer, f"'route' of route {part.name!r} is missing", 'add \'"route": "FROM … INTO …"\'')
     elif isinstance(text.value, dict | list):
-        yield Problem(text.pointer, f"'route' of route {part.name!r} is not a text", "write 'FROM … INTO …'")
+        yield Problem(text.pointer, f"'route' of route {part.name!r} is not a string", "write 'FROM … INTO …'")
     elif is_blank(as_text(text.value) or ""):
         yield Problem(text.pointer, f"'route' of route {part.name!r} is blank", "write 'FROM … INTO …'")
     priority = child(part, "priority")
@@ -76,14 +78,14 @@ def _object(part: Part) -> Iterator[Problem]:
             seen = "null" if priority.value is None else repr(priority.value)[:40]
             yield Problem(
                 priority.pointer,
-                f"route {part.name!r} cannot have the priority {seen}",
-                "write a whole number from 0 (first) to 9, or leave it out",
+                f"route {part.name!r} has an invalid priority, {seen}",
+                "write an integer from 0 (first) to 9, or leave it out",
             )
     time = child(part, "timeToLiveSecs")
     if time is not None and integer(time.value, *UINT32) is None:
         seen = "null" if time.value is None else repr(time.value)[:40]
         yield Problem(
             time.pointer,
-            f"route {part.name!r} cannot have the timeToLiveSecs {seen}",
-            "write a whole number of seconds; 0 or leaving it out takes the one of storeAndForwardConfiguration",
+            f"route {part.name!r} has an invalid timeToLiveSecs, {seen}",
+            "write an integer of seconds; with 0, or without it, that of storeAndForwardConfiguration applies",
         )

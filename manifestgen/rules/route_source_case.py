@@ -23,7 +23,7 @@ def route_source_case(manifest: Manifest) -> Iterator[Problem]:
         if source is not None and source.module not in names and source.module.lower() in lower:
             yield Problem(
                 entry.pointer,
-                f"route {entry.name!r} writes {source.module!r} for the module {lower[source.module.lower()]!r}",
+                f"route {entry.name!r} writes {source.module!r} for module {lower[source.module.lower()]!r}",
                 f"write {lower[source.module.lower()]!r}",
                 start=source.offset,
                 length=source.length,

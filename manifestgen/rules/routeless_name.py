@@ -25,5 +25,5 @@ def routeless_name(manifest: Manifest) -> Iterator[Problem]:
         name = module.name
         if name.lower() in _KEYWORDS or name in _LITERALS or re.match(_NUMBER, name):
             yield Problem(
-                module.pointer, f"no route can name the module {name!r} as its source", "rename the module", at_key=True
+                module.pointer, f"no route can name module {name!r} as its source", "rename the module", at_key=True
             )

@@ -25,7 +25,7 @@ def runtime_storage(manifest: Manifest) -> Iterator[Problem]:
             yield Problem(
                 module.at("settings"),
                 f"{module.name} {problem}",
-                "set the variable 'storageFolder' and bind a host folder or a volume to that place",
+                "set the variable 'storageFolder' and mount a host folder or a volume there",
             )
 
 
@@ -39,4 +39,4 @@ def _problem(module: Module, options: Options) -> str:
     targets += [str(mount.get("Target", "")) for mount in mounts or () if isinstance(mount, dict)]
     if any(folder == target or folder.startswith(target.rstrip("/") + "/") for target in targets if target):
         return ""
-    return f"keeps its state inside the container: nothing is bound to its storageFolder {folder!r}"
+    return f"keeps its state inside the container: nothing is mounted at its storageFolder {folder!r}"

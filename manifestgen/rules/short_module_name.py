@@ -17,5 +17,5 @@ def short_module_name(manifest: Manifest) -> Iterator[Problem]:
     """
     for module in manifest.modules():
         if len(module.name) == 1 and module.name.isalnum():
-            message = f"Docker takes no container name of one character, such as {module.name!r}"
+            message = f"Docker rejects container names of one character, such as {module.name!r}"
             yield Problem(module.pointer, message, "use a name of two characters or more", at_key=True)

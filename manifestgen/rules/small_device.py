@@ -35,12 +35,12 @@ def small_device(manifest: Manifest) -> Iterator[Problem]:
             yield Problem(
                 module.at_env("MaxConnectedClients"),
                 f"'MaxConnectedClients' is {clients!r}",
-                "write a number from 1 on",
+                "write a number of 1 or more",
             )
         arm = any(other.image and re.search(_ARM32, other.image.tag) for other in manifest.modules())
         if arm and (optimize is None or trim(optimize).lower() == "true"):
             yield Problem(
                 module.pointer,
-                "edgeHub is tuned for large devices, and the images are for 32-bit ones",
+                "edgeHub is tuned for large devices, but the images are for 32-bit ones",
                 "set 'OptimizeForPerformance' to 'false'",
             )

@@ -23,6 +23,6 @@ def startup_order(manifest: Manifest) -> Iterator[Problem]:
             seen = "null" if order is None else repr(order)[:40]
             yield Problem(
                 module.at("startupOrder"),
-                f"module {module.name!r} cannot have the startup order {seen}",
-                "write a whole number from 0 on, or leave it out",
+                f"module {module.name!r} has an invalid startup order, {seen}",
+                "write an integer of 0 or more, or leave it out",
             )

@@ -26,10 +26,8 @@ def store_time(manifest: Manifest) -> Iterator[Problem]:
         return
     seconds = integer(time.value, *INT32)
     if seconds == 0:
-        yield Problem(
-            time.pointer, "messages expire at once", "write the seconds that they shall wait, for example 7200"
-        )
+        yield Problem(time.pointer, "messages expire at once", "write how many seconds they may wait, for example 7200")
     elif seconds is not None and seconds < 0:
         yield Problem(
-            time.pointer, "messages never expire, and the disk may fill", "write the seconds that they shall wait"
+            time.pointer, "messages never expire, and the disk may fill", "write how many seconds they may wait"
         )

@@ -26,7 +26,7 @@ def twin_module(manifest: Manifest) -> Iterator[Problem]:
         near = same or nearest(name, names[:1000])
         yield Problem(
             f"{manifest.base}/{escape(name)}",
-            f"the twin of {name!r} is set, and no module of that name is deployed",
-            f"did you mean {near[0]!r}?" if near else "add the module, or drop the entry",
+            f"the twin of {name!r} is set, but no module of that name is deployed",
+            f"did you mean {near[0]!r}?" if near else "add the module, or remove the entry",
             at_key=True,
         )

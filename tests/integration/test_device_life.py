@@ -282,7 +282,7 @@ def test_a_twin_larger_than_we_know_is_read_planned_and_exported(
     exported = tmp_path / "exported.json"
     life("export", "-o", exported)
     assert exported.stat().st_size > 50_000
-    assert "IoT Hub takes 32768" in life("plan", exported, expect=1).stderr
+    assert "IoT Hub accepts 32768" in life("plan", exported, expect=1).stderr
     small = life.write("small.json", "module00")
     assert "1 to change (1 container recreated), 49 to remove" in life("plan", small).stdout
     life.apply(small, "--prune")

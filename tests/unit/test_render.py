@@ -245,7 +245,7 @@ class TestMistakes:
     )
     def test_output_that_is_not_json_names_the_line_of_the_template(self, text: str, line: str) -> None:
         error = self.refusal(text, {"v": 'x"y'})
-        assert error.what.startswith("what the template puts out is not JSON: ")
+        assert error.what.startswith("the template's output is not JSON: ")
         assert error.where.endswith(f"t.json.j2:{line}")
 
     def test_output_that_is_not_json_names_the_file_that_put_it_out(self, tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ class TestMistakes:
         assert "not JSON" in self.refusal(text).what
 
     def test_keys_that_stand_twice_are_refused(self) -> None:
-        assert "'a' stands twice" in self.refusal('{"modulesContent": {"a": {}, "a": {}}}').what
+        assert "'a' is in one object twice" in self.refusal('{"modulesContent": {"a": {}, "a": {}}}').what
 
     @pytest.mark.parametrize("text", ['{"modulesContent": {"a": NaN}}', '{"modulesContent": {"a": -Infinity}}'])
     def test_numbers_that_json_has_not_are_refused(self, text: str) -> None:

@@ -145,13 +145,13 @@ def _never_closed(offset: int) -> Fault:
 def _word_fault(tokens: Tokens, index: int) -> Fault:
     word = tokens.word(index)
     if tokens.kinds[index] == UNCLOSED:
-        return _fault(tokens, index, f"the text {quoted(word)} is not closed", f"close it with {word[0]}")
+        return _fault(tokens, index, f"the string {quoted(word)} is not closed", f"close it with {word[0]}")
     return _fault(tokens, index, f"unknown character {quoted(word)}", _unknown_fix(tokens, index))
 
 
 def _unknown_fix(tokens: Tokens, index: int) -> str:
     if tokens.word(index) == "\\":
-        return "write \\\\ for a backslash in a text, and only \\' \\\" and \\uXXXX otherwise"
+        return "write \\\\ for a backslash in a string, and only \\' \\\" and \\uXXXX otherwise"
     return "remove it"
 
 

@@ -76,7 +76,7 @@ def unexpected(tokens: Tokens, index: int, expected: tuple[str, ...], *, part: s
     blamed = _blamed(tokens, index)
     start, end = tokens.start(blamed), tokens.end(blamed)
     if tokens.kinds[blamed] == UNCLOSED:
-        message = f"the text {quoted(tokens.word(blamed))} is not closed"
+        message = f"the string {quoted(tokens.word(blamed))} is not closed"
         return RouteSyntaxError(message, start, end - start, expected, fix=f"close it with {tokens.text[start]}")
     wanted = join(expected)
     if tokens.kinds[index] == END:
@@ -121,7 +121,7 @@ def _general(tokens: Tokens, index: int, *, in_condition: bool) -> str:
         return f"'/*' starts a comment, so {ignored} is left out: remove the '*/', or put the comment elsewhere"
     words = text[tokens.start(max(0, index - 1)) : tokens.end(index)][-_LONGEST_GUESS:]
     if found := invisible(words):
-        return f"remove the invisible character U+{ord(found[0]):04X}, or put a plain blank in its place"
+        return f"remove the invisible character U+{ord(found[0]):04X}, or replace it with a space"
     if curly_quote(words):
         return "use straight quotes, ' or \""
     if tokens.kinds[index] == BRACKETED and (found := re.fullmatch(r"\w+(\[\d+\])(\.\w+)*", tokens.word(index))):
@@ -130,10 +130,10 @@ def _general(tokens: Tokens, index: int, *, in_condition: bool) -> str:
     if (found := re.compile(_PLACEHOLDER).match(text, at)) and not (
         in_condition and re.fullmatch(r"\{\$?\w+\}", found[0])
     ):
-        return f"put a value in the place of {quoted(found[0])}"
+        return f"replace {quoted(found[0])} with a value"
     if index and re.fullmatch(_GLUED_KEYWORD, previous := tokens.word(index - 1)[-_LONGEST_GUESS:]):
         glued = re.fullmatch(_GLUED_KEYWORD, previous)
-        return f"put a blank before {glued[2]}" if glued else ""
+        return f"put a space before {glued[2]}" if glued else ""
     if tokens.word(index)[:1] == "\\":
         return 'remove the backslash: inside the JSON string a quote is written \\", in the route " or \''
     return ""
@@ -162,7 +162,7 @@ def _in_source(tokens: Tokens, index: int) -> str:
         if kind in KEYWORDS or kind in CONSTANTS:
             return f"{quoted(word)} is a keyword here: give the module or output another name"
         if kind == SYSTEM:
-            return f"write a module's name; {quoted(word)} is none that can be routed from"
+            return f"write a module's name; a route cannot come from {quoted(word)}"
         if kind == STRING:
             return "write the name without quotes"
         return ""
@@ -177,7 +177,7 @@ def _in_source(tokens: Tokens, index: int) -> str:
     if kind in (NAME, *_NUMBERS):
         if close := nearest(word[:_LONGEST_GUESS].upper(), ("WHERE", "INTO")):
             return f"write {close[0]}"
-        return "write WHERE or INTO here; a name cannot hold blanks"
+        return "write WHERE or INTO here; a name cannot contain spaces"
     if kind in (SYSTEM, END):
         return "write INTO before the sink" if kind == SYSTEM else "add INTO and the sink, for example INTO $upstream"
     return ""
@@ -187,12 +187,12 @@ def _in_condition(tokens: Tokens, index: int) -> str:
     kind, word = tokens.kinds[index], tokens.word(index)
     previous = tokens.kinds[index - 1] if index else ""
     if previous == "WHERE" and kind in ("INTO", END):
-        return "write a condition behind WHERE, or leave out WHERE"
+        return "write a condition after WHERE, or leave out WHERE"
     adjacent = index > 0 and tokens.end(index - 1) == tokens.start(index)
     if adjacent and previous == "=" and kind in ("=", ">", "<", ">=", "<="):
         return "write =" if kind == "=" else f"write {kind[0]}="
     if word == "!" and tokens.kinds[index + 1] == "=":
-        return "write != without a blank"
+        return "write != without a space"
     if kind == "{":
         if tokens.kinds[index + 1] == NAME and tokens.kinds[index + 2] == "}":
             return f"write {{${quoted(tokens.word(index + 1))[1:-1]}}} for a system property"
@@ -200,7 +200,7 @@ def _in_condition(tokens: Tokens, index: int) -> str:
     if kind == NAME and word.lower() in _FOREIGN:
         return _FOREIGN[word.lower()]
     if word[:1] in ("-", "+", "*", "%") and len(word) > 1 and kind in (NAME, *_NUMBERS):
-        return f"put a blank behind the operator: {word[0]} {quoted(word[1:])[1:-1]}"
+        return f"put a space after the operator: {word[0]} {quoted(word[1:])[1:-1]}"
     if kind == END:
         return "add INTO and the sink, for example INTO $upstream" if "FROM" in tokens.kinds[:3] else ""
     if kind == "INTO":
@@ -212,7 +212,7 @@ def _in_condition(tokens: Tokens, index: int) -> str:
     if kind == ",":
         return "remove ','" if previous != "," else "remove one ','"
     if kind in (NAME, SYSTEM, STRING, *_NUMBERS, *CONSTANTS):
-        return f"put an operator before {quoted(word)}; a name cannot hold blanks"
+        return f"put an operator before {quoted(word)}; a name cannot contain spaces"
     return ""
 
 
@@ -228,7 +228,7 @@ def _in_sink(tokens: Tokens, index: int) -> str:
     if kind == NAME and nearest(word[:_LONGEST_GUESS].lower(), ("upstream", "iothub")):
         return "write $upstream"
     if word == "$" and tokens.word(index + 1).lower() == "upstream":
-        return "write $upstream without a blank"
+        return "write $upstream without a space"
     return sinks
 
 

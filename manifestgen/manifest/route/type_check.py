@@ -134,10 +134,10 @@ def _system_property(node: SystemProperty, errors: list[RouteTypeError]) -> Type
     offset = node.offset + int(node.escaped) + len(node.name) - len(path) + wrong.offset
     errors.append(
         RouteTypeError(
-            f"{quoted(node.name)} is no path into the body: {wrong.message}",
+            f"{quoted(node.name)} is not a path into the body: {wrong.message}",
             offset if path else node.offset,
             1 if path else node.length,
-            "write names with dots between, each with one [number] at the most: $body.list[0].name",
+            "write names separated by dots, each with at most one [number]: $body.list[0].name",
         )
     )
     return None
@@ -170,7 +170,7 @@ def _call(node: Call, given: list[Type | None], errors: list[RouteTypeError]) ->
 
 def _unknown_function(node: Call, name: str) -> RouteTypeError:
     if name == TWIN_CHANGE:
-        return _error(node, f"'{TWIN_CHANGE}' works in IoT Hub's routes only", "leave it out; filter in a module")
+        return _error(node, f"'{TWIN_CHANGE}' works only in IoT Hub's routes", "leave it out, and filter in a module")
     return _error(node, f"there is no function {quoted(node.name)}", nearest_function(name))
 
 
@@ -244,22 +244,22 @@ def _mismatch(node: Binary, left: Type | None, right: Type | None) -> RouteTypeE
 
 def _mismatch_fix(node: Binary, left: Type | None, right: Type | None) -> str:
     if node.operator == "||":
-        return "'||' joins texts; for a choice write OR, to join put literals in quotes"
+        return "'||' joins strings; for a choice write OR, to join put literals in quotes"
     if node.operator in ("+",) and left is right is _STRING:
-        return f"join texts with ||: {_written(node.left)} || {_written(node.right)}"
+        return f"join strings with ||: {_written(node.left)} || {_written(node.right)}"
     if node.operator in _ARITHMETIC:
         return _as_number(node.left if left is _STRING else node.right)
     for side, kind, other, other_kind in ((node.left, left, node.right, right), (node.right, right, node.left, left)):
         if kind is not _STRING:
             continue
         if isinstance(side, Literal):
-            return f"compare like with like: write {side.text} without quotes, or the other side as text"
+            return f"compare like with like: write {side.text} without quotes, or the other side as a string"
         if other_kind is _NUMBER:
             return _as_number(side)
         if other_kind is _NULL:
             return f"an application property is never null: write NOT is_defined({_written(side)})"
         if other_kind is _BOOL and isinstance(other, Literal):
-            return f"an application property is text: write '{other.text}' in quotes, or $body.{_bare(side)}"
+            return f"an application property is a string: write '{other.text}' in quotes, or $body.{_bare(side)}"
     if _UNDEFINED in (left, right):
         return "nothing equals undefined: write is_defined(…)"
     return "put parentheses around what belongs together, and compare like with like"
@@ -267,7 +267,7 @@ def _mismatch_fix(node: Binary, left: Type | None, right: Type | None) -> str:
 
 def _as_number(node: Expression) -> str:
     if isinstance(node, Property):
-        return f"an application property is text: write {_as_number_of(node)}, or $body.{node.name} for the body's"
+        return f"an application property is a string: write {_as_number_of(node)}, or $body.{node.name} for the body's"
     return f"write {_as_number_of(node)}"
 
 

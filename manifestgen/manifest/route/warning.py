@@ -37,19 +37,19 @@ class RouteWarning(Struct, frozen=True):
 
 
 KINDS: Final = {
-    "ignored-tail": "Text behind the sink is not read.",
+    "ignored-tail": "Text after the sink is ignored.",
     "dead-source": "No message ever comes from this source.",
-    "star-in-name": "A `*` at the end of a name is not a wildcard: it is cut off, and the name taken literally.",
-    "address-words": "The first and third part of an address are not `modules` and `inputs`; nobody compares them.",
+    "star-in-name": "A `*` at the end of a name is not a wildcard: it is cut off, and the name is taken literally.",
+    "address-words": "The first and third part of an address are not `modules` and `inputs`; they are not compared.",
     "blank-in-address": "A module or input name is empty, or has white space or a backslash, which is taken literally.",
-    "never-true": "The condition is no truth value, so no message passes.",
-    "operator-in-name": "An operator without blanks is a part of the name beside it.",
-    "hyphen-in-name": "A `-` without blanks is a part of the name.",
-    "quote-in-name": "A text in quotes with something attached is a name.",
-    "literal-case": "Only `true`, `false`, `null`, `undefined` are literals; in other case they name properties.",
+    "never-true": "The condition is not a bool, so no message passes.",
+    "operator-in-name": "An operator without spaces around it is part of the name beside it.",
+    "hyphen-in-name": "A `-` without spaces around it is part of the name.",
+    "quote-in-name": "A string in quotes with something attached is a name.",
+    "literal-case": "Only `true`, `false`, `null`, `undefined` are literals; in another case they name properties.",
     "body-without-path": "`$body` needs a path, `body.` its `$`; otherwise it names a property.",
     "swallowed": "A `/*` with a `*/` later is a comment, even where it was meant to end the source.",
-    "invisible-character": "A name holds a character that cannot be seen, or a typographic quote.",
+    "invisible-character": "A name contains an invisible character or a typographic quote.",
     "deep-nesting": "The time the runtime's parser takes doubles with each level of parentheses.",
 }
 
@@ -73,7 +73,7 @@ def _of_source(route: Route) -> Iterator[RouteWarning]:
         yield RouteWarning("dead-source", message, source.offset, source.length, f"write {nearest_source(source)}")
     elif (last := source.path.rsplit("/", 1)[-1]) != last.rstrip("*") != "" and source.path.count("/") > 1:
         name = last.rstrip("*")
-        message = f"{quoted(last)} is no pattern: it stands for the name {quoted(name)} alone"
+        message = f"{quoted(last)} is not a pattern: it matches only the name {quoted(name)}"
         offset = source.offset + source.length - len(last)
         yield RouteWarning("star-in-name", message, offset, len(last), f"write {quoted(name)}, or * for all names")
     if invisible(source.path) or curly_quote(source.path):
@@ -83,8 +83,8 @@ def _of_source(route: Route) -> Iterator[RouteWarning]:
 def _invisible(name: str, offset: int, length: int) -> RouteWarning:
     found = invisible(name) or curly_quote(name)
     character = f"U+{ord(found[0]):04X}" if found else ""
-    message = f"{quoted(name)} holds the character {character}"
-    return RouteWarning("invisible-character", message, offset, length, "remove the character, or write it plainly")
+    message = f"{quoted(name)} contains the character {character}"
+    return RouteWarning("invisible-character", message, offset, length, "remove the character, or write a plain one")
 
 
 def _of_condition(route: Route) -> Iterator[RouteWarning]:
@@ -120,14 +120,14 @@ def _of_name(name: str, node: Property | SystemProperty) -> Iterator[RouteWarnin
             message = f"{quoted(name)} is the name of a property, not a part of the message's body"
             yield RouteWarning("body-without-path", message, offset, length, f"write ${quoted(name)[1:-1]}")
     if name[0] == "'" or name.count("'") > 1:
-        message = f"{quoted(name)} is the name of a property, not a text"
-        yield RouteWarning("quote-in-name", message, offset, length, "put a blank behind the closing quote")
+        message = f"{quoted(name)} is the name of a property, not a string"
+        yield RouteWarning("quote-in-name", message, offset, length, "put a space after the closing quote")
     elif re.search(_OPERATOR_IN_NAME, name):
         message = f"{quoted(name)} is one name"
-        yield RouteWarning("operator-in-name", message, offset, length, "put blanks around the operator")
+        yield RouteWarning("operator-in-name", message, offset, length, "put spaces around the operator")
     elif isinstance(node, Property) and "-" in name:
         message = f"{quoted(name)} is one name, not a difference"
-        yield RouteWarning("hyphen-in-name", message, offset, length, "if a difference is meant, put blanks round '-'")
+        yield RouteWarning("hyphen-in-name", message, offset, length, "if you mean a difference, put spaces around '-'")
     if invisible(name) or curly_quote(name):
         yield _invisible(name, offset, length)
 
@@ -168,7 +168,7 @@ def _of_comments(route: Route) -> Iterator[RouteWarning]:
             length = gap.rindex("*/") + 2
             message = f"{quoted(text[start : start + length])} is a comment"
             yield RouteWarning(
-                "swallowed", message, start, length, "remove the '*/', or put a blank between '/' and '*'"
+                "swallowed", message, start, length, "remove the '*/', or put a space between '/' and '*'"
             )
 
 

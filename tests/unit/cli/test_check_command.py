@@ -59,7 +59,7 @@ def test_unknown_rule_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_missing_file_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", "nowhere.json"]) == 2
-    assert capsys.readouterr().err.startswith("error: nowhere.json: there is no such file\n")
+    assert capsys.readouterr().err.startswith("error: nowhere.json: no such file\n")
 
 
 def test_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,7 +90,7 @@ def test_folder_is_searched_and_other_json_is_passed_over(tmp_path: Path, capsys
     assert run(["check", "."]) == 1
     out = capsys.readouterr().out
     assert "not-json" in out
-    assert out.endswith("1 error, 0 warnings and 0 infos in 2 files, 1 other JSON file passed over\n")
+    assert out.endswith("1 error, 0 warnings and 0 infos in 2 files, 1 other JSON file skipped\n")
 
 
 def test_json_that_is_no_manifest_is_a_finding_when_named(tmp_path: Path) -> None:

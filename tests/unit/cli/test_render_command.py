@@ -182,7 +182,7 @@ def test_a_failing_template_shows_no_password(folder: Path, login: None, capsys:
     (folder / "manifestgen.yaml").write_text(PROJECT + "manifest: {template: t.json.j2}\n")
     assert run(["render", "-vv"]) == 2
     out, err = capsys.readouterr()
-    assert "t.json.j2:1: what the template puts out is not JSON" in err
+    assert "t.json.j2:1: the template's output is not JSON" in err
     assert CANARY not in out + err
 
 

@@ -51,7 +51,7 @@ JSON = st.recursive(
         ('{"a": "b', "never closed", 1, 7),
         ('{"a" 1}', "colon is missing", 1, 6),
         ('{"a": 1 "b": 2}', "comma or a closing bracket is missing", 1, 9),
-        ('{"a": }', "must stand here", 1, 7),
+        ('{"a": }', "expected a JSON value", 1, 7),
         ("{5: 1}", "key in double quotes", 1, 2),
         ("<html>", "HTML", 1, 1),
         ("\x00", "character", 1, 1),

@@ -89,7 +89,7 @@ def test_summary_counts_in_words() -> None:
     result = check_source(b"{}", "x.json")
 
     assert summary_text([result], total_of([result])) == "1 error, 0 warnings and 0 infos in 1 file"
-    assert summary_text([], total_of([]), skipped=2) == "no findings in 0 files, 2 other JSON files passed over"
+    assert summary_text([], total_of([]), skipped=2) == "no findings in 0 files, 2 other JSON files skipped"
 
 
 def test_json_has_exactly_the_agreed_keys() -> None:
@@ -149,7 +149,7 @@ def test_github_annotations_escape_what_would_end_them() -> None:
 
     assert workflow_commands([result]) == (
         "::error file=a%2Cb%3Ac%25.json,line=1,col=9,endColumn=10,title=not-json::"
-        r"a line break stands inside a text; write \n or \t for it, or close the text"
+        r"a line break is inside a string; write \n or \t for it, or close the string"
     )
 
 

@@ -71,7 +71,7 @@ def test_a_manifest_near_the_limit_of_a_twin_is_counted_exactly(tmp_path: Path) 
     assert isinstance(renderer.render(row(1, site="x")), Ready)
     assert isinstance(renderer.render(row(2, site="x" * 250)), Ready)
     refused = renderer.render(row(3, site="x" * 256))
-    assert isinstance(refused, Refused) and "IoT Hub takes 32768" in refused.why
+    assert isinstance(refused, Refused) and "IoT Hub accepts 32768" in refused.why
 
 
 def test_a_text_that_is_not_unicode_is_refused(tmp_path: Path) -> None:

@@ -10,23 +10,23 @@ def errors(condition: str) -> list[RouteTypeError]:
 
 
 FIXES = [
-    ("temp > 30", ">", "an application property is text: write as_number(temp), or $body.temp for the body's"),
-    ("30 < temp", "<", "an application property is text: write as_number(temp), or $body.temp for the body's"),
+    ("temp > 30", ">", "an application property is a string: write as_number(temp), or $body.temp for the body's"),
+    ("30 < temp", "<", "an application property is a string: write as_number(temp), or $body.temp for the body's"),
     ("abs(a) + 1 > 2 AND " + "x" * 100 + " > 1", "abs", "write abs(as_number(a))"),
-    ("x" * 100 + " || 1 = 'a'", "||", "'||' joins texts; for a choice write OR, to join put literals in quotes"),
+    ("x" * 100 + " || 1 = 'a'", "||", "'||' joins strings; for a choice write OR, to join put literals in quotes"),
     ("true AND $body." + "x" * 100, "AND", "write … = true, or put … on the left of AND"),
     ("- (1 = 1) = 2", "-", "write as_number(…)"),
     ("$temp > 30", ">", "write as_number($temp)"),
-    ("temp + 1 > 2", "+", "an application property is text: write as_number(temp), or $body.temp for the body's"),
-    ("ok = true", "=", "an application property is text: write 'true' in quotes, or $body.ok"),
+    ("temp + 1 > 2", "+", "an application property is a string: write as_number(temp), or $body.temp for the body's"),
+    ("ok = true", "=", "an application property is a string: write 'true' in quotes, or $body.ok"),
     ("a = null", "=", "an application property is never null: write NOT is_defined(a)"),
     ("$body.a = undefined", "=", "nothing equals undefined: write is_defined(…)"),
-    ("1 = '1'", "=", "compare like with like: write '1' without quotes, or the other side as text"),
-    ("a + b = 'ab'", "+", "join texts with ||: a || b"),
-    ("$body.a > 1 || $body.b > 1", "||", "'||' joins texts; for a choice write OR, to join put literals in quotes"),
+    ("1 = '1'", "=", "compare like with like: write '1' without quotes, or the other side as a string"),
+    ("a + b = 'ab'", "+", "join strings with ||: a || b"),
+    ("$body.a > 1 || $body.b > 1", "||", "'||' joins strings; for a choice write OR, to join put literals in quotes"),
     ("(a = 'b') > 1", ">", "put parentheses around what belongs together, and compare like with like"),
     ("NOT level = 'a'", "NOT", "put the comparison that NOT is about in parentheses: NOT (a = 'b')"),
-    ("- a = 1", "-", "an application property is text: write as_number(a), or $body.a for the body's"),
+    ("- a = 1", "-", "an application property is a string: write as_number(a), or $body.a for the body's"),
     ("- $body.a = 1", "-", "write 0 - $body.a"),
     ("$body.a % 2 = 0", "%", "compute the remainder in a module"),
     ("true AND $body.ok", "AND", "write $body.ok = true, or put $body.ok on the left of AND"),
@@ -38,14 +38,14 @@ FIXES = [
     ("isdefined(a)", "isdefined", "write is_defined(any)"),
     ("start_with(a, 'b')", "start_with", "write starts_with(string, string)"),
     ("!(a = 'b')", "!", "write NOT"),
-    ("twin_change_includes(tags.a)", "twin_change_includes", "leave it out; filter in a module"),
+    ("twin_change_includes(tags.a)", "twin_change_includes", "leave it out, and filter in a module"),
     ("abs(temp) > 1", "abs", "write abs(as_number(temp))"),
     ("substring(a) = 'b'", "substring", "write substring(string, number[, number])"),
     ("concat(a) = 'b'", "concat", "write concat(string, string, …)"),
     ("as_number(true) = 1", "as_number", "write as_number(string or number)"),
-    ("$body.a[x] = 1", "[", "write names with dots between, each with one [number] at the most: $body.list[0].name"),
-    ("{$body..a} = 1", ".", "write names with dots between, each with one [number] at the most: $body.list[0].name"),
-    ("$body. = 1", "$body.", "write names with dots between, each with one [number] at the most: $body.list[0].name"),
+    ("$body.a[x] = 1", "[", "write names separated by dots, each with at most one [number]: $body.list[0].name"),
+    ("{$body..a} = 1", ".", "write names separated by dots, each with at most one [number]: $body.list[0].name"),
+    ("$body. = 1", "$body.", "write names separated by dots, each with at most one [number]: $body.list[0].name"),
 ]
 
 
@@ -62,7 +62,7 @@ def test_a_type_error_says_what_the_types_are() -> None:
     assert errors("foo(a)")[0].message == "there is no function 'foo'"
     assert (
         errors("$body.a[ = 1")[0].message
-        == "'$body.a[' is no path into the body: [ and ] must have a number between them"
+        == "'$body.a[' is not a path into the body: [ and ] must have a number between them"
     )
 
 
