@@ -67,14 +67,10 @@ def _from_project(
     project = project_beside(file)
     if project is None:
         return {}
-    from manifestgen.manifest.registries import image_hosts, repositories
+    from manifestgen.credentials.logins import for_placeholders
     from manifestgen.services import Clouds
 
-    named, pulled = image_hosts(manifest), repositories(manifest)
-    asked = {named.get(host.lower(), host): pulled.get(host.lower(), frozenset()) for host in hosts}
-    known = Clouds(project, report=notice).logins.find(asked, beside=named.values())
-    logins = {host.lower(): (login.username, login.password) for host, login in known.items()}
-    return {host: logins[host.lower()] for host in hosts if host.lower() in logins}
+    return for_placeholders(manifest, hosts, Clouds(project, report=notice).logins)
 
 
 def _bytes(file: Path) -> bytes:
