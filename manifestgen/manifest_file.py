@@ -87,10 +87,6 @@ def _from_project(
     project = project_beside(file)
     if project is None:
         return {}
-    from manifestgen.manifest.registries import image_hosts, repositories
+    from manifestgen.credentials.logins import for_placeholders
 
-    named, pulled = image_hosts(manifest), repositories(manifest)
-    asked = {named.get(host.lower(), host): pulled.get(host.lower(), frozenset()) for host in hosts}
-    known = ProjectServices(project, report=notice, environ=environ).logins.find(asked, beside=named.values())
-    logins = {host.lower(): (login.username, login.password) for host, login in known.items()}
-    return {host: logins[host.lower()] for host in hosts if host.lower() in logins}
+    return for_placeholders(manifest, hosts, ProjectServices(project, report=notice, environ=environ).logins)

@@ -6,7 +6,7 @@ placeholders.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from manifestgen.credentials.expiry import is_near, warning
@@ -17,12 +17,13 @@ from manifestgen.credentials.sources.token import Token
 from manifestgen.credentials.variables import suffixes
 from manifestgen.errors import InputError
 from manifestgen.manifest.image import is_private
-from manifestgen.manifest.registries import named_hosts, repositories
+from manifestgen.manifest.registries import image_hosts, named_hosts, repositories
 
 if TYPE_CHECKING:
     from manifestgen.cloud import Credential
     from manifestgen.credentials.placeholders import Placeholder
     from manifestgen.manifest.manifest import Manifest
+    from manifestgen.secret import Secret
 
 #: Finds the logins for registry hosts, each with the repositories that are pulled from it.
 Find = Callable[[Mapping[str, frozenset[str]]], Mapping[str, "Login | Credential"]]
@@ -134,6 +135,24 @@ def inline(settings: Settings, find: Find) -> Callable[[Manifest], Mapping[str, 
         return found
 
     return logins
+
+
+def for_placeholders(manifest: Manifest, hosts: Sequence[str], logins: Logins) -> dict[str, tuple[str, Secret]]:
+    """User name and password for those registry credentials of a manifest that are placeholders.
+
+    Args:
+        manifest: with placeholders.
+        hosts: the addresses of the credentials that are placeholders.
+        logins: of the project beside the manifest.
+
+    Raises:
+        ManifestgenError: see `Logins.find`.
+    """
+    named, pulled = image_hosts(manifest), repositories(manifest)
+    asked = {named.get(host.lower(), host): pulled.get(host.lower(), frozenset()) for host in hosts}
+    found = {host.lower(): login for host, login in logins.find(asked, beside=named.values()).items()}
+    known = {host: found[host.lower()] for host in hosts if host.lower() in found}
+    return {host: (login.username, login.password) for host, login in known.items()}
 
 
 def placeholders(settings: Settings | None = None) -> Callable[[Manifest], Mapping[str, Placeholder]]:

@@ -10,7 +10,7 @@ from fakes.registry import FakeRegistry
 from fakes.vaults import FakeVaults
 
 from manifestgen.credentials.acr_token import create
-from manifestgen.credentials.logins import Logins, inline
+from manifestgen.credentials.logins import Logins, for_placeholders, inline
 from manifestgen.errors import InputError, NotFoundError
 from manifestgen.manifest.document import read
 from manifestgen.project import Project, load
@@ -49,6 +49,24 @@ def test_variables_are_named_by_all_registries_of_the_manifest_each_time(tmp_pat
     assert [one.username for one in both.values()] == ["username-of-ACME_AZURECR_IO", "username-of-ACME_AZURECR_CN"]
     assert list(logins.find({CHINA: NOTHING}, beside=[ACME])) == [CHINA]
     assert logins.find({CHINA: NOTHING}, beside=[ACME])[CHINA].username == "username-of-ACME_AZURECR_CN"
+
+
+def test_placeholders_of_a_file_get_logins_and_entries_with_a_password_are_not_looked_up(tmp_path: Path) -> None:
+    modules = ", ".join(
+        f'"m{number}": {{"settings": {{"image": "{host}/m:1"}}}}'
+        for number, host in enumerate(("Acme.azurecr.io", CHINA))
+    )
+    agent = f'{{"$edgeAgent": {{"properties.desired": {{"modules": {{{modules}}}}}}}}}'
+    manifest = read(f'{{"modulesContent": {agent}}}', "m.json").manifest
+    assert manifest is not None
+    project = project_of(tmp_path, f"{{credentials: admin, sources: {{{ACME}: file}}, file: r.env}}")
+    lines = ("ACR_USERNAME_ACME_AZURECR_IO=robot", "ACR_PASSWORD_ACME_AZURECR_IO=canary-of-a-line")
+    (tmp_path / "r.env").write_text("\n".join(lines))
+    # Azure must not be asked for the other registry, whose entry has its password.
+    found = for_placeholders(manifest, [ACME], Logins(inputs_of(project)))
+    assert {host: (name, secret.reveal()) for host, (name, secret) in found.items()} == {
+        ACME: ("robot", "canary-of-a-line")
+    }
 
 
 def test_a_public_registry_gets_a_login_from_this_machine_and_none_from_azure(tmp_path: Path) -> None:
