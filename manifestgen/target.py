@@ -21,12 +21,12 @@ _Progress = TypeVar("_Progress")
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to wait for something, and how often to look, in seconds.
+    """How long to wait for something, and how often to poll, in seconds.
 
     Attributes:
-        timeout: until it is given up.
+        timeout: for the whole wait.
         grace: how long a failure that is retried may last before it counts as one.
-        first, longest: pauses between two looks; the first grows to the longest, to spare the service's limits.
+        first, longest: pauses between two reads; the first grows to the longest, to spare the service's limits.
         clock: seconds that only go forward.
         sleep: waits some seconds.
     """
@@ -39,7 +39,7 @@ class Patience:
     sleep: Callable[[float], None] = time.sleep
 
     def pauses(self) -> Iterator[float]:
-        """Pauses between two looks, without end: each longer than the one before, up to the longest."""
+        """Pauses between two reads, without end: each longer than the one before, up to the longest."""
         pause = self.first
         while True:
             yield pause
@@ -52,12 +52,12 @@ def _ignore(*_: Any) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Observer(Generic[_Proposal, _Progress]):
-    """Who is asked, and who is told how it goes.
+    """Confirms a proposal and follows how it is carried out.
 
     Attributes:
-        permit: is shown a proposal that would change something, and raises to stop.
-        step: a change that was made, in a sentence.
-        progress: what is waited for, and what each look says.
+        permit: called with a proposal that would change something; raises to stop.
+        step: called with each change that was made, in a sentence.
+        progress: called with what is waited for, and what each read says.
     """
 
     permit: Callable[[_Proposal], None] = _ignore
@@ -72,7 +72,7 @@ class Outcome(Generic[_Progress]):
     Attributes:
         applied: whether anything was sent; False if the target had it already.
         finished: whether nothing is left to do.
-        progress: what the last look said; None if it was not waited for.
+        progress: what the last read said; None without waiting.
     """
 
     applied: bool

@@ -141,7 +141,7 @@ def apply(
         stages=strategy.stages,
         observer=observer(console, yes=yes),
     )
-    tell(proposal, outcome, console, more)
+    show_outcome(proposal, outcome, console, more)
     return 0
 
 
@@ -221,7 +221,7 @@ class DeploymentTarget:
             patience=patience_of(PATIENCE, timeout) if wait else None,
             observer=observer(self._console, yes=yes),
         )
-        tell(proposal, outcome, self._console)
+        show_outcome(proposal, outcome, self._console)
 
 
 def _base(file: Path | None) -> tuple[str, Manifest] | None:
@@ -256,7 +256,7 @@ def observer(console: Console, *, yes: bool) -> Observer[Proposal, Progress]:
     return Observer(permit=permit, step=console.progress, progress=DeploymentView(console).show)
 
 
-def tell(
+def show_outcome(
     proposal: Proposal, outcome: Outcome[Progress], console: Console, more: Mapping[str, Any] | None = None
 ) -> None:
     """What came of it; `more` goes into the JSON document too."""

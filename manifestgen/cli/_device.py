@@ -96,7 +96,7 @@ def apply(
         rollback=rollback_on_failure,
         observer=observer(console, yes=yes),
     )
-    tell(plan, outcome, console)
+    show_outcome(plan, outcome, console)
     return 0
 
 
@@ -173,7 +173,7 @@ class DeviceTarget:
             patience=patience_of(PATIENCE, timeout) if wait else None,
             observer=observer(self._console, yes=yes),
         )
-        tell(plan, outcome, self._console)
+        show_outcome(plan, outcome, self._console)
 
 
 def _saved(file: Path, device_id: str | None, *, merge: bool) -> SavedPlan | None:
@@ -230,7 +230,7 @@ def observer(console: Console, *, yes: bool) -> Observer[Plan, Rollout]:
     return Observer(permit=permit, progress=DeviceView(console).show)
 
 
-def tell(plan: Plan, outcome: Outcome[Rollout], console: Console, **more: str) -> None:
+def show_outcome(plan: Plan, outcome: Outcome[Rollout], console: Console, **more: str) -> None:
     """What came of the plan; `more` goes into the JSON document too."""
     from manifestgen.report import changes
     from manifestgen.report import rollout as report

@@ -120,7 +120,7 @@ def apply(
         renderer = _renderer(source, console, force=force)
         if dry_run:
             summary = run.dry_run(rows, renderer, source, report)
-            _tell(summary, console)
+            _show_summary(summary, console)
             console.progress(f"nothing was sent; it would be {summary.messages:,} messages of 4 KB")
             return 1 if summary.account.refused else 0
         service = open_hub(hub, source.project).bulk()
@@ -132,10 +132,10 @@ def apply(
                 service,
                 proposal,
                 observer=_observer(console, yes=yes),
-                stopped=lambda summary: _tell(summary, console, ended=False),
+                stopped=lambda summary: _show_summary(summary, console, ended=False),
             )
         assert outcome.progress is not None  # noqa: S101 - a run that ends has a summary
-        _tell(outcome.progress, console)
+        _show_summary(outcome.progress, console)
         console.progress("to see whether a device runs it: manifestgen status --device ID")
         return 0 if outcome.finished else 1
 
@@ -184,7 +184,7 @@ def _observer(console: Console, *, yes: bool) -> Observer[Proposal, Progress]:
     return Observer(permit=permit, progress=RowsView(console).show)
 
 
-def _tell(summary: Summary, console: Console, *, ended: bool = True) -> None:
+def _show_summary(summary: Summary, console: Console, *, ended: bool = True) -> None:
     """What became of the rows; where an error follows, that is the one document."""
     from manifestgen.report import fleet_devices as report
 

@@ -127,9 +127,9 @@ def command(
     ) as services:
         deployment = deploy(loaded, services, options=options, observer=observer)
     if deployment.plan is not None and deployment.outcome is not None:
-        _device.tell(deployment.plan, deployment.outcome, console, image=deployment.image)
+        _device.show_outcome(deployment.plan, deployment.outcome, console, image=deployment.image)
     elif deployment.proposal is not None and deployment.fleet is not None:
-        _deployment.tell(deployment.proposal, deployment.fleet, console, {"image": deployment.image})
+        _deployment.show_outcome(deployment.proposal, deployment.fleet, console, {"image": deployment.image})
 
 
 def _pulls_reporter(console: Console) -> Callable[[Sequence[Pull]], None]:

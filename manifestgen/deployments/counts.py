@@ -15,7 +15,7 @@ from manifestgen.device.rollout import Rollout, assess
 from manifestgen.errors import CloudError
 
 _EDGE: Final = "FROM devices WHERE capabilities.iotEdge = true"
-# What the hub counts as failed, for configurations that were not made here.
+# What the hub counts as failed, for configurations that manifestgen did not create.
 _FAILED: Final = (
     "SELECT deviceId FROM devices.modules WHERE moduleId = '$edgeAgent' "  # noqa: S608 - fixed text
     f"AND configurations.[[{ID_PLACEHOLDER}]].status = 'Applied' "
@@ -30,11 +30,11 @@ class Progress:
 
     Attributes:
         matched: devices that its condition matches, by a query of now: the hub works out its metrics every few minutes.
-        held: of those, devices that another base deployment of higher priority has.
+        held: of those, devices that follow another base deployment with a higher priority.
         targeted, applied, succeeded, failed: the hub's four counts of a rollout.
-        failing: devices that refuse it, cannot carry it out, or on which one of its modules crashes.
+        failing: devices that reject it, cannot apply it, or on which one of its modules crashes.
         results: of all custom metrics.
-        counted: whether devices report on it; a layer that leaves `$edgeAgent` empty is only targeted.
+        counted: whether devices report on it; they do not on a layer that leaves `$edgeAgent` empty.
     """
 
     id: str
@@ -120,7 +120,7 @@ def either(conditions: Iterable[str]) -> str:
 
 
 def rivals(configuration: Configuration, others: Sequence[Configuration]) -> list[Configuration]:
-    """Base deployments that win over a configuration wherever both target a device."""
+    """Base deployments that override a configuration on devices that both target."""
     return [
         other
         for other in others
@@ -132,7 +132,7 @@ def measure(hub: Hub, configuration_id: str, others: Sequence[Configuration]) ->
     """How far a configuration has come: one read of it and one query, two if others may hold its devices.
 
     Args:
-        others: everybody else's configurations.
+        others: all other configurations.
 
     Raises:
         NotFoundError: the hub has no such configuration.
@@ -159,7 +159,7 @@ def progress_of(found: Configuration, *, matched: int, held: int = 0) -> Progres
         applied=counts.get("appliedCount", 0),
         succeeded=counts.get("reportedSuccessfulCount", 0),
         failed=failed,
-        # An agent's former failure is no failure of this deployment: only our own metric can tell them apart.
+        # An earlier failure of the agent does not count against this deployment: only our own metric tells them apart.
         failing=found.results.get(FAILING_METRIC, failed),
         results=found.results,
         counted=bool(found.content["modulesContent"].get("$edgeAgent")),
@@ -168,7 +168,7 @@ def progress_of(found: Configuration, *, matched: int, held: int = 0) -> Progres
 
 @dataclass(frozen=True)
 class Trouble:
-    """A device that has trouble with a deployment, and why."""
+    """A device that fails with a deployment, and why."""
 
     device: str
     reason: str
@@ -176,10 +176,10 @@ class Trouble:
 
 
 def failing_devices(hub: Hub, found: Configuration, most: int = 20) -> list[Trouble]:
-    """The first devices that have trouble, by id, with what their twins say.
+    """The first failing devices, by id, with the reasons in their twins.
 
     Args:
-        found: the configuration; one that was not made here is asked for what the hub counts as failed.
+        found: the configuration; without manifestgen's metric, the hub's own count of failures is used.
         most: how many twins are read.
     """
     query = found.metrics.get(FAILING_METRIC) or _FAILED.replace(ID_PLACEHOLDER, found.id)

@@ -1,4 +1,4 @@
-"""An automatic deployment as a person means it: a name whose content may change, on a hub where content never does.
+"""An automatic deployment as users see it: a name whose content may change, although the hub's never does.
 
 Each content is a configuration of its own, `NAME-<hash of the content>`, that carries the label `manifestgen: NAME`.
 Replacing a deployment is creating the next one beside it; only configurations with that label are ever deleted.
@@ -18,15 +18,15 @@ from manifestgen.errors import CloudError, InputError
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.project.lock import Lock
 
-#: Label of every configuration that was made here: the deployment's name.
+#: Label of every configuration that manifestgen created: the deployment's name.
 NAME_LABEL: Final = "manifestgen"
 #: Label that says which registered model a configuration brings, `name:version`.
 MODEL_LABEL: Final = "manifestgen-model"
-#: Label of a configuration that is on its way to all of its devices: which stage of which, such as `2/3`.
+#: Label of a configuration that is being rolled out in stages: the stage, such as `2/3`.
 STAGE_LABEL: Final = "manifestgen-stage"
-#: The label of one that stands above those it replaces: the priority that it has when they are gone.
+#: Label of a configuration above those it replaces: the priority that it gets once they are deleted.
 PRIORITY_LABEL: Final = "manifestgen-priority"
-#: Labels for the time being: one that has taken its place has none of them.
+#: Temporary labels, removed once the rollout is complete.
 TEMPORARY_LABELS: Final = frozenset({STAGE_LABEL, PRIORITY_LABEL})
 
 #: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-quotas-throttling: deployments of a hub, and of a free one
@@ -38,20 +38,20 @@ MOST_METRICS: Final = 5
 HIGHEST_PRIORITY: Final = 2**31 - 1
 DEFAULT_PRIORITY: Final = 10
 
-#: Stands for the configuration's id in the query of a metric, since each content has an id of its own.
+#: Placeholder for the configuration's id in the query of a metric: each content has its own id.
 ID_PLACEHOLDER: Final = "{deployment}"
-#: The metric that tells how many devices have trouble with the deployment's modules; see `metrics_for`.
+#: The metric that counts devices that fail with the deployment's modules; see `metrics_for`.
 FAILING_METRIC: Final = "failing"
 
 _HASH_DIGITS: Final = 12
 _LONGEST_ID: Final = 128
 _LONGEST_NAME: Final = _LONGEST_ID - _HASH_DIGITS - 1
-# What learn.microsoft.com/azure/iot-edge/how-to-deploy-at-scale forbids is left out.
+# Allowed by learn.microsoft.com/azure/iot-edge/how-to-deploy-at-scale.
 _NOT_IN_IDS: Final = re.compile(r"[^a-z0-9\-:+%_#*?!(),=@;']+")
 
 _ON_DEVICE: Final = f"configurations.[[{ID_PLACEHOLDER}]].status = 'Applied'"
 _AGENTS: Final = f"SELECT deviceId FROM devices.modules WHERE moduleId = '$edgeAgent' AND {_ON_DEVICE}"  # noqa: S608 - fixed text
-# An agent that refuses a manifest reports the version it had before, so that only then the version says nothing.
+# An agent that rejects a manifest reports the version it had before, so the version alone is not enough.
 _CURRENT: Final = "properties.desired.$version = properties.reported.lastDesiredVersion"
 _REFUSED: Final = "properties.reported.lastDesiredStatus.code IN [400, 412, 417]"
 _FAILED: Final = "properties.reported.lastDesiredStatus.code != 200"
@@ -84,12 +84,12 @@ class Deployment:
 
     @property
     def id(self) -> str:
-        """The configuration's id: the same content has the same."""
+        """The configuration's id, derived from the content."""
         return f"{self.name}-{fingerprint(self.content)[:_HASH_DIGITS]}"
 
     @property
     def modules(self) -> tuple[str, ...]:
-        """Names of the modules that it brings, those of the system left out."""
+        """Names of its modules, without the system modules."""
         return tuple(module.name for module in Manifest.of(self.content).modules() if not module.system)
 
     def configuration(self) -> Configuration:
@@ -105,7 +105,7 @@ class Deployment:
 
 
 def of_configuration(configuration: Configuration) -> Deployment:
-    """The deployment that a configuration with our label is of."""
+    """The deployment that a configuration of manifestgen's belongs to."""
     labels = {name: value for name, value in configuration.labels.items() if name not in TEMPORARY_LABELS}
     name = labels.pop(NAME_LABEL)
     lasting = configuration.labels.get(PRIORITY_LABEL, "")
@@ -120,7 +120,7 @@ def of_configuration(configuration: Configuration) -> Deployment:
 
 
 def name_of(text: str) -> str:
-    """The name that the hub can take: lower-case, what it forbids in ids replaced by `-`.
+    """The name in a form that the hub accepts: lower-case, forbidden characters replaced by `-`.
 
     Raises:
         InputError: nothing is left, or it is too long to have the content's hash behind it.
@@ -148,7 +148,7 @@ def intended(
     model: str | None = None,
     model_module: str | None = None,
 ) -> Deployment:
-    """What a deployment shall be: what is not said stays as it is on the hub.
+    """The deployment as it should be: arguments that are None keep what the hub has.
 
     Args:
         name: as `name_of` makes it.
@@ -156,7 +156,7 @@ def intended(
         known: what the hub has of it; None if it is new.
         labels: the user's own; None keeps those there are.
         metrics: the user's own; None keeps those there are.
-        model: `name:version` of the registered model that it brings.
+        model: `name:version` of the registered model in it.
         model_module: the module that runs it.
 
     Raises:
@@ -190,7 +190,7 @@ def intended(
 
 
 def model_of(built: Lock | None, manifest: Manifest) -> str | None:
-    """The registered model, `name:version`, that a manifest brings; None if its image was not built by the project.
+    """The registered model in a manifest, `name:version`; None if the project did not build its image.
 
     Args:
         built: the project's lock file.
@@ -206,10 +206,10 @@ def model_of(built: Lock | None, manifest: Manifest) -> str | None:
 
 
 def metrics_for(content: Mapping[str, Any], model_module: str | None = None) -> dict[str, str]:
-    """The custom metrics that a deployment has by itself.
+    """The custom metrics that manifestgen adds to a deployment.
 
-    `failing` counts devices that refuse it, cannot carry it out, or whose modules of it crash: the hub's own count of
-    failures knows nothing of the last. `running` counts devices on which the model's module runs.
+    `failing` counts devices that reject it, cannot apply it, or on which a module of it crashes: the hub's own count
+    of failures does not include the last. `running` counts devices on which the model's module runs.
 
     Args:
         content: `{"modulesContent": …}`.
@@ -237,12 +237,12 @@ def _status_of(module: str) -> str:
 
 @dataclass(frozen=True)
 class Survey:
-    """The automatic deployments of a hub, seen from one of them.
+    """A hub's automatic deployments: the configurations of one of them, and all others.
 
     Attributes:
         name: of that one.
-        generations: its configurations; the first is the one that devices follow.
-        others: everybody else's.
+        generations: its configurations; devices follow the first.
+        others: all other configurations.
     """
 
     name: str
@@ -277,17 +277,16 @@ def survey(hub: Hub, name: str) -> Survey:
 def current(hub: Hub, name: str, *, condition: str | None = None) -> Deployment | None:
     """The deployment of this name as devices follow it now; None if the hub has none.
 
-    While one configuration takes the place of another in stages, it has a target condition for the time being: then
-    that of the one below it is told.
+    A configuration that replaces another in stages has a temporary target condition: the result then has the condition
+    of the one below it.
 
     Args:
         hub: which is asked.
         name: as `name_of` makes it.
-        condition: told instead of the deployment's own.
+        condition: overrides the deployment's own.
 
     Raises:
-        InputError: its first rollout is in stages and not finished, and no condition is given: nobody can tell then
-            which devices it is for.
+        InputError: its first rollout, in stages, was interrupted, and no condition is given: its own is unknown then.
     """
     known = survey(hub, name).generations
     if not known:
@@ -305,12 +304,12 @@ def current(hub: Hub, name: str, *, condition: str | None = None) -> Deployment 
     return replace(of_configuration(found), condition=condition)
 
 
-def admit(wanted: Deployment, known: Survey, *, host: str) -> None:
-    """Make sure that a hub can take a deployment, before anything is sent.
+def check_limits(wanted: Deployment, known: Survey, *, host: str) -> None:
+    """Make sure that a hub can accept a deployment, before anything is sent.
 
     Raises:
-        InputError: it breaks one of the hub's limits, or its name is somebody else's.
-        CloudError: the hub has as many deployments as it can have.
+        InputError: it exceeds one of the hub's limits, or its name is taken.
+        CloudError: the hub has reached its maximum number of deployments.
     """
     where = f"deployment {wanted.name!r}"
     if not 0 <= wanted.priority <= HIGHEST_PRIORITY:
@@ -346,10 +345,10 @@ def admit(wanted: Deployment, known: Survey, *, host: str) -> None:
 
 
 def try_queries(hub: Hub, wanted: Deployment) -> None:
-    """Let the hub try the target condition and the metrics.
+    """Let the hub validate the target condition and the metrics.
 
     Raises:
-        InputError: it does not take them; in its own words.
+        InputError: it rejects them; in its own words.
     """
     metrics = wanted.configuration().metrics
     errors = hub.test_queries(wanted.condition, metrics)

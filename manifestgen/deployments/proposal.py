@@ -1,4 +1,4 @@
-"""What applying an automatic deployment would do: tried on the hub, compared with what it has, nothing changed yet."""
+"""What applying an automatic deployment would change: validated and compared by the hub's answers; changes nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from manifestgen.deployments.deployment import (
     TEMPORARY_LABELS,
     Deployment,
     Survey,
-    admit,
+    check_limits,
     survey,
     try_queries,
 )
@@ -34,7 +34,7 @@ _NOTHING: Final[Mapping[str, Any]] = {"modulesContent": {}}
 
 @dataclass(frozen=True)
 class Meeting:
-    """A base that a layer meets, and what it makes of it.
+    """A base that a layer applies to, and what the two make together.
 
     Attributes:
         base: its id, or the file that it is from.
@@ -74,13 +74,13 @@ class Proposal:
 
     @property
     def replaces(self) -> bool:
-        """Whether another content takes the place of the one there is."""
+        """Whether a new configuration replaces the one that devices follow."""
         current = self.known.current
         return current is not None and current.id != self.wanted.id
 
     @property
     def unfinished(self) -> tuple[str, ...]:
-        """Configurations that an interrupted run has left beside the wanted one."""
+        """Configurations that an interrupted run left beside the wanted one."""
         current = self.known.current
         staged = current is not None and STAGE_LABEL in current.labels
         return (
@@ -91,23 +91,23 @@ class Proposal:
 
     @property
     def nothing_to_do(self) -> bool:
-        """Whether the hub has it already, exactly so."""
+        """Whether the hub already has exactly this."""
         current = self.known.current
         return current is not None and current.id == self.wanted.id and not self.settings and not self.unfinished
 
 
 def propose(hub: Hub, wanted: Deployment, *, base: tuple[str, Mapping[str, Any]] | None = None) -> Proposal:
-    """Compare a deployment with what a hub has; the hub tries condition and metrics first.
+    """Compare a deployment with what a hub has; the hub validates condition and metrics first.
 
     Args:
         base: for a layer, the name and the content of the base that it will meet, instead of the hub's own.
 
     Raises:
-        InputError: the hub would not take it.
-        CloudError: the hub has as many deployments as it can have.
+        InputError: the hub would reject it.
+        CloudError: the hub has reached its maximum number of deployments.
     """
     known = survey(hub, wanted.name)
-    admit(wanted, known, host=hub.host)
+    check_limits(wanted, known, host=hub.host)
     try_queries(hub, wanted)
     matched = count(hub, wanted.condition)
     configuration = wanted.configuration()

@@ -1,8 +1,8 @@
-"""Bring an automatic deployment to what it should be, without a moment in which a device has none.
+"""Roll out an automatic deployment without a moment in which a device has none.
 
 The content of a configuration never changes, so that another content is another configuration: it is created above the
-old one, the old one is deleted once the devices run it, and its priority is set to what was asked for. Each step
-can be seen on the hub, so that a run which was killed anywhere is gone on with by running it again.
+old one, the old one is deleted once devices run the new one, and the new one gets the requested priority. Each step
+can be seen on the hub, so a run that was killed anywhere resumes when it is run again.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from manifestgen.deployments.deployment import (
     TEMPORARY_LABELS,
     Deployment,
     Survey,
-    admit,
+    check_limits,
     of_configuration,
     survey,
 )
 from manifestgen.deployments.layers import rank
 from manifestgen.deployments.proposal import Proposal
 from manifestgen.deployments.snapshots import take
-from manifestgen.deployments.stages import Ask, Stage, begun_at, prepare, tag
+from manifestgen.deployments.stages import Stage, StageSpec, begun_at, prepare, tag
 from manifestgen.errors import CloudError, FoundError, InputError, Interrupted, NotFoundError, UnconfirmedError
 from manifestgen.target import Observer, Outcome, Patience
 
-# A lost answer is looked after before the request is repeated.
+# After a lost answer, check the hub before retrying.
 _ATTEMPTS: Final = 4
 
 #: How to wait for the devices of a stage: they take their time to come online, and the hub allows twenty queries a
@@ -44,13 +44,13 @@ PATIENCE: Final = Patience(timeout=1800.0, grace=60.0, first=2.0, longest=15.0)
 
 @dataclass(frozen=True)
 class Goal:
-    """When a stage is done, and when the whole is given up.
+    """When a stage is complete, and when the rollout is aborted.
 
     Attributes:
         wait_for: share of the devices that must run it, from 0 to 1.
-        abort_if_failing: more failing devices than this share restore the former state, fewer are not waited for;
-            None: all are waited for, and nothing is restored.
-        restore: restore the former state too when the time is up.
+        abort_if_failing: if more than this share of the devices fails, restore the previous state; fewer are not waited
+            for. None waits for all devices and restores nothing.
+        restore: also restore the previous state when the time is up.
         tag_devices: whether devices may be tagged for the stages; see `stages`.
         pause: seconds between two stages.
     """
@@ -69,15 +69,15 @@ def carry_out(
     state: Path | None,
     goal: Goal | None = None,
     patience: Patience | None = None,
-    stages: Sequence[Ask] = (),
+    stages: Sequence[StageSpec] = (),
     observer: Observer[Proposal, Progress] | None = None,
 ) -> Outcome[Progress]:
-    """Apply a deployment as it was proposed: permitted, its snapshot taken, and waited for; see `replace`.
+    """Apply a proposed deployment: confirm it, take a snapshot, roll it out and wait; see `replace`.
 
     Args:
         state: the state folder, where the deployment is kept before it changes; None takes no snapshot.
         patience: how to wait; None does not wait: configurations that are replaced stay until it is run again.
-        observer: is asked if there is something to do, and told.
+        observer: confirms the proposal if there is something to do, and follows the progress.
     """
     observer = observer or Observer()
     if not proposal.nothing_to_do:
@@ -100,14 +100,14 @@ def replace(
     *,
     goal: Goal | None = None,
     patience: Patience | None = None,
-    stages: Sequence[Ask] = (),
+    stages: Sequence[StageSpec] = (),
     observer: Observer[Proposal, Progress] | None = None,
     state: Path | None = None,
     wait: bool = True,
 ) -> Outcome[Progress]:
-    """Make an automatic deployment what it should be, and wait until its devices run it.
+    """Roll out an automatic deployment, and wait until its devices run it.
 
-    Nothing is written if it is so already. Running it again after an interruption goes on where it was.
+    Writes nothing if the hub has it already. After an interruption, running it again resumes.
 
     Args:
         hub: which is changed.
@@ -115,13 +115,13 @@ def replace(
         goal: when it is done.
         patience: how to wait.
         stages: from `stages.parse`; only for a new content.
-        observer: is told.
+        observer: follows the progress.
         state: the state folder, where the deployment is kept before it changes; None takes no snapshot.
-        wait: False to come back at once: the former configurations stay until it is run again.
+        wait: False returns at once: the old configurations stay until it is run again.
 
     Raises:
-        InputError: the hub cannot take it, or there is no room above the former priority.
-        FoundError: not enough devices come to run it; says whether the former state was restored.
+        InputError: the hub would reject it, or no priority is free above the old one.
+        FoundError: too few devices run it; says whether the previous state was restored.
         CloudError: the hub refused a step.
         Interrupted: by Ctrl-C, with what had been done by then.
     """
@@ -154,17 +154,17 @@ class _Run:
         self._observer = observer
         self._state = state
         self._known: Survey = survey(hub, wanted.name)
-        admit(wanted, self._known, host=hub.host)
+        check_limits(wanted, self._known, host=hub.host)
         self._old = tuple(found for found in self._known.generations if found.id != self._final.id)
         self._there = next((found for found in self._known.generations if found.id == self._final.id), None)
         there = self._there
-        # Only its settings are new then: to go back is to give it those it had, not to delete it.
+        # Only its settings are new then: rolling back restores them and does not delete it.
         self._kept = there if there is not None and not self._old and STAGE_LABEL not in there.labels else None
 
-    def to_the_end(self, asked: Sequence[Ask], *, wait: bool) -> Outcome[Progress]:
+    def to_the_end(self, asked: Sequence[StageSpec], *, wait: bool) -> Outcome[Progress]:
         staged = self._old or self._there is None or STAGE_LABEL in self._there.labels
         stages = self._stages(asked) if staged else ()
-        # What was there before any run that was not finished.
+        # What was there before any interrupted run.
         former = next((old for old in reversed(self._old) if STAGE_LABEL not in old.labels), None)
         former = former or self._kept
         if self._state is not None and former is not None:
@@ -193,7 +193,7 @@ class _Run:
                 self._put(self._final)
         return Outcome(bool(self.steps), wait or not self._old, progress)
 
-    def _stages(self, asked: Sequence[Ask]) -> tuple[Stage, ...]:
+    def _stages(self, asked: Sequence[StageSpec]) -> tuple[Stage, ...]:
         begun = self._there if self._there is not None and STAGE_LABEL in self._there.labels else None
         goal = self._goal
         return prepare(self._hub, asked, self._wanted.condition, begun=begun, tag_devices=goal.tag_devices)
@@ -202,13 +202,13 @@ class _Run:
         mark = f"{number + 1}/{stages}"
         condition = stage.condition
         if resumed and self._there is not None and self._there.labels.get(STAGE_LABEL) == mark:
-            # The devices of a stage that has begun stay the same, whoever has joined meanwhile.
+            # A stage that has begun keeps its devices, even if others match by now.
             condition = self._there.condition
         labels = {**self._final.labels, STAGE_LABEL: mark}
         return self._above_old(changed(self._final, condition=condition, labels=labels))
 
     def _above_old(self, configuration: Configuration) -> Configuration:
-        """It with a priority above the former ones, as long as there are any, and a label for the one that it keeps."""
+        """The configuration with a priority above the old ones, if any, and a label for its final priority."""
         priority = self._priority() if self._old else self._final.priority
         if priority == self._final.priority:
             return configuration
@@ -216,7 +216,7 @@ class _Run:
         return changed(configuration, priority=priority, labels=labels)
 
     def _priority(self) -> int:
-        """A priority with which it wins over the former configurations, and over nobody else that they do not."""
+        """A priority that overrides the old configurations and no other deployment that they do not override."""
         top = max(old.priority for old in self._old)
         if self._wanted.priority > top:
             return self._wanted.priority
@@ -236,7 +236,7 @@ class _Run:
         )
 
     def _put(self, configuration: Configuration) -> None:
-        """Make the hub have a configuration; an answer that is lost is looked after."""
+        """Create or update a configuration; after a lost answer, check the hub before retrying."""
         sent = ""
         for attempt in range(1, _ATTEMPTS + 1):
             found = _find(self._hub, configuration.id)
@@ -261,7 +261,7 @@ class _Run:
         self._there = _find(self._hub, configuration.id)
 
     def _remove(self, configuration: Configuration) -> None:
-        """Delete a configuration that is still ours."""
+        """Delete a configuration if it still has manifestgen's label."""
         for attempt in range(1, _ATTEMPTS + 1):
             found = _find(self._hub, configuration.id)
             if found is None:
@@ -286,7 +286,7 @@ class _Run:
         self._observer.step(text)
 
     def _pause(self, title: str) -> None:
-        """Between two stages: failures of devices that ran at first are still seen."""
+        """Wait between two stages; devices that begin to fail meanwhile still abort the rollout."""
         patience, limit = self._patience, self._goal.abort_if_failing
         until = patience.clock() + self._goal.pause
         while (left := until - patience.clock()) > 0:
@@ -311,7 +311,7 @@ class _Run:
             limit = self._goal.abort_if_failing
             if limit is None or not progress.exceeds(limit):
                 failing_since = None
-                # Where some may fail they are not waited for: a device that cannot run it never will.
+                # If some devices may fail, do not wait for them: a device that cannot run it never will.
                 if progress.reached(self._goal.wait_for, failing=0 if limit is None else progress.failing):
                     return progress
             elif failing_since is None:
@@ -357,7 +357,7 @@ class _Run:
         return f", the first {found[0].device!r}: {found[0].reason.rstrip('.')}", found[0].fix or self._look_again
 
     def _restore(self) -> str:
-        """Take the new configuration back, wait until the devices follow the former one; how that went."""
+        """Delete the new configuration and wait until devices follow the old one; returns how that went."""
         if self._kept is not None:
             settings_changed = not _same(self._kept, self._final)
             self._put(self._kept)
@@ -415,7 +415,7 @@ def _words(before: Configuration | None, after: Configuration) -> str:
 
 
 def _users(labels: Mapping[str, str]) -> dict[str, str]:
-    """Labels without those for the time being."""
+    """The labels without the temporary ones."""
     return {name: value for name, value in labels.items() if name not in TEMPORARY_LABELS}
 
 

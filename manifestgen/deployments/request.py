@@ -10,7 +10,7 @@ from manifestgen.cloud import Hub
 from manifestgen.deployments.deployment import current, intended, model_of, name_of
 from manifestgen.deployments.proposal import Proposal, propose, verify_meetings
 from manifestgen.deployments.replace import Goal
-from manifestgen.deployments.stages import Ask, parse, share_of
+from manifestgen.deployments.stages import StageSpec, parse, share_of
 from manifestgen.errors import InputError
 from manifestgen.gate import require_manifest, require_no_errors
 from manifestgen.manifest.document import Document, Kind, with_data
@@ -48,7 +48,7 @@ class Strategy:
     """
 
     goal: Goal
-    stages: tuple[Ask, ...] = ()
+    stages: tuple[StageSpec, ...] = ()
 
 
 def strategy_of(
@@ -149,9 +149,9 @@ def propose_request(
         report: is given all findings about what devices would end up with where a layer meets a base.
 
     Raises:
-        InputError: the hub would not take it.
+        InputError: the hub would reject it.
         FoundError: a layer and a base make a manifest with errors.
-        CloudError: the hub has as many deployments as it can have.
+        CloudError: the hub has reached its maximum number of deployments.
     """
     manifest = require_manifest(document, layered=True)
     request = _completed(request, project)

@@ -1,4 +1,4 @@
-"""Stages of a rollout, as target conditions: the hub remains the engine, and knows each stage's devices by itself.
+"""Stages of a rollout, as target conditions: the hub stays the engine and finds each stage's devices itself.
 
 The query language has no hash and no sample. A share of the devices is therefore either named one by one in the
 condition, or, where that would be longer than a query may be, by a tag that is written to its devices once:
@@ -27,11 +27,11 @@ _PATH: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 
 
 @dataclass(frozen=True)
-class Ask:
-    """A stage as it is asked for.
+class StageSpec:
+    """A stage as it was requested.
 
     Attributes:
-        text: as it was written, such as `5%` or `canary`.
+        text: as written, such as `5%` or `canary`.
         share: from 0 to 1; None if it is named by values of a tag.
         condition: that the tag has one of the values up to here.
     """
@@ -56,21 +56,21 @@ class Stage:
     untagged: tuple[str, ...] = ()
 
 
-def parse(text: str, tag: str | None = None) -> tuple[Ask, ...]:
-    """Read `5%,25%,100%`, or with a tag `canary,early,100%`. All devices are the last stage, whether it says so or not.
+def parse(text: str, tag: str | None = None) -> tuple[StageSpec, ...]:
+    """Read `5%,25%,100%`, or with a tag `canary,early,100%`. The last stage is always all devices.
 
     Args:
         tag: path of a tag, with or without `tags.` before it.
 
     Raises:
-        InputError: a share is none, or not larger than the one before it.
+        InputError: a share is malformed, or not larger than the one before it.
     """
     path = None if tag is None else tag.strip().removeprefix("tags.")
     if path is not None and _PATH.fullmatch(path) is None:
         raise InputError(
             f"{tag!r} is not the path of a tag", where="--stage-tag", fix="write it as 'ring' or 'site.ring'"
         )
-    asked: list[Ask] = []
+    asked: list[StageSpec] = []
     values: list[str] = []
     largest = 0.0
     for part in (part.strip() for part in text.split(",")):
@@ -79,13 +79,13 @@ def parse(text: str, tag: str | None = None) -> tuple[Ask, ...]:
             if share <= largest:
                 raise InputError(f"stage {part!r} must be larger than the stage before it", where="--stages", fix=_FORM)
             largest = share
-            asked.append(Ask(part, share))
+            asked.append(StageSpec(part, share))
         elif path is not None and part and not largest:
             values.append(part)
-            asked.append(Ask(part, None, f"tags.{path} IN [{', '.join(_either_kind(values))}]"))
+            asked.append(StageSpec(part, None, f"tags.{path} IN [{', '.join(_either_kind(values))}]"))
         else:
             raise InputError(f"{part!r} is not a stage", where="--stages", fix=_FORM)
-    return tuple(asked if largest == 1.0 else [*asked, Ask("100%", 1.0)])
+    return tuple(asked if largest == 1.0 else [*asked, StageSpec("100%", 1.0)])
 
 
 _FORM: Final = "write shares that grow, such as 5%,25%,100%, or values of a tag before them and --stage-tag TAG"
@@ -105,7 +105,7 @@ def share_of(text: str, *, where: str) -> float:
 
 
 def _either_kind(values: Iterable[str]) -> Iterable[str]:
-    """The values of a tag as texts, and as numbers too if they look so."""
+    """The values of a tag as strings, and also as numbers where they look like numbers."""
     for value in values:
         yield quoted(value)
         if value.isdecimal():
@@ -113,13 +113,18 @@ def _either_kind(values: Iterable[str]) -> Iterable[str]:
 
 
 def prepare(
-    hub: Hub, asked: Sequence[Ask], condition: str, *, begun: Configuration | None = None, tag_devices: bool = False
+    hub: Hub,
+    asked: Sequence[StageSpec],
+    condition: str,
+    *,
+    begun: Configuration | None = None,
+    tag_devices: bool = False,
 ) -> tuple[Stage, ...]:
     """The stages' target conditions; nothing is changed yet.
 
     Args:
         condition: of the whole deployment.
-        begun: what an interrupted run has left on the hub: its devices stay in.
+        begun: the configuration of an interrupted run; its devices stay in the stage.
         tag_devices: whether devices may be tagged where a share cannot be named otherwise.
 
     Raises:
@@ -136,17 +141,17 @@ def prepare(
             stages.append(Stage(ask.text, condition))
         else:
             first = sorted(members, key=_place)[: math.ceil(ask.share * len(members) - 1e-9)]
-            # Nobody who is in a stage is out of the next one.
+            # A device in one stage is in all later ones.
             inside = inside | set(first)
             stages.append(_share(hub, ask, condition, members, sorted(inside), tag_devices=tag_devices))
     return tuple(stages)
 
 
 def _share(
-    hub: Hub, ask: Ask, condition: str, members: Sequence[str], chosen: Sequence[str], *, tag_devices: bool
+    hub: Hub, ask: StageSpec, condition: str, members: Sequence[str], chosen: Sequence[str], *, tag_devices: bool
 ) -> Stage:
     """A stage of these devices, or of about as many with a tag."""
-    assert ask.share is not None  # noqa: S101 - whoever calls has looked
+    assert ask.share is not None  # noqa: S101 - the caller checked
     named = narrowed(condition, ids(chosen or [""]))
     if len(named) <= LONGEST_CONDITION:
         return Stage(ask.text, named)
@@ -173,7 +178,7 @@ def _share(
 
 
 def bucket(device: str) -> int:
-    """The bucket of a device: the same for ever, and evenly spread."""
+    """The bucket of a device: stable, and evenly distributed."""
     return int.from_bytes(_digest(device)[:8], "big") % _BUCKETS
 
 

@@ -1,4 +1,4 @@
-"""The status of an automatic deployment: each of its configurations, and the devices that have trouble."""
+"""The status of an automatic deployment: each of its configurations, and the failing devices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Status:
 
     Attributes:
         generations: its configurations, the one that devices follow first, and how far each has come.
-        troubles: the first devices that have trouble with that one, and why.
+        troubles: the first devices that fail with that one, and why.
         models: how many devices have which registered model.
     """
 

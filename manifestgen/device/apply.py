@@ -20,7 +20,7 @@ from manifestgen.target import Observer, Outcome, Patience
 #: How to wait for a device that is online.
 PATIENCE: Final = Patience(timeout=600.0, grace=60.0, first=0.5, longest=10.0)
 
-# A lost answer is verified by reading before the request is repeated, so repeating is safe; after so many it is no use.
+# After a lost answer the hub is read before the request is retried, so retrying is safe; after so many it is pointless.
 _ATTEMPTS = 4
 
 # Parallel reads of one device's twins: fifty modules, as many as a deployment may have, and the two of the runtime are
@@ -29,7 +29,7 @@ _READERS = 64
 
 
 def read_state(hub: Hub, device_id: str) -> DeviceState:
-    """Read a device and the twins of its modules, side by side.
+    """Read a device and the twins of its modules, in parallel.
 
     Raises:
         NotFoundError: the hub has no such device.
@@ -42,22 +42,22 @@ def read_state(hub: Hub, device_id: str) -> DeviceState:
         twins = pool.map(lambda module: hub.module_twin(device_id, module), modules.result())
         return DeviceState(hub.host, found, {twin.module: twin for twin in twins if twin is not None})
     finally:
-        # After an error or Ctrl-C nobody waits for the other reads, which may go on trying for minutes.
+        # After an error or Ctrl-C, do not wait for the other reads: they may keep retrying for minutes.
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 def apply(plan: Plan, hub: Hub) -> bool:
     """Set the plan's modules on its device.
 
-    The hub has no ETag for this call, so the device's state is read once more just before: if it moved since the plan
-    was made, nothing is sent. An answer that is lost is verified by reading, never sent again blindly.
+    The hub has no ETag for this call, so the device's state is read again just before: if it changed since the plan was
+    made, nothing is sent. After a lost answer, the device is read before the request is retried.
 
     Returns:
         Whether anything was sent; False if the device has the manifest already.
 
     Raises:
         CloudError: the hub refused, or the device changed since the plan.
-        UnconfirmedError: the answer was lost and so was every try to find out.
+        UnconfirmedError: the answers to all attempts were lost.
     """
     if not plan.changes:
         return False
@@ -88,16 +88,16 @@ def watch(
     *,
     sent: Manifest | None = None,
 ) -> Iterator[Rollout]:
-    """Read a device's progress until it is decided or time is up; yields what each read says.
+    """Read a device's progress until the rollout succeeds or fails, or the time is up; yields what each read says.
 
-    The last one yielded is the outcome: HEALTHY (twice in a row, so that a module which dies at once is not taken for
-    a running one), REFUSED or FAILED; anything else means that the time was up.
+    The last one yielded is the outcome: HEALTHY (twice in a row, so that a module that crashes at once does not count
+    as running), REFUSED or FAILED; anything else means that the time was up.
 
     Args:
-        sent: what was set and is waited for; without it, whatever the device is to run.
+        sent: what was set; None waits for whatever the device should run.
 
     Raises:
-        ReplacedError: the device is to run something else than what was sent.
+        ReplacedError: the device's desired modules are no longer what was sent.
     """
     deadline = patience.clock() + patience.timeout
     failing_since: float | None = None
@@ -177,14 +177,14 @@ def carry_out(
     rollback: bool = False,
     observer: Observer[Plan, Rollout] | None = None,
 ) -> Outcome[Rollout]:
-    """Apply a plan as a person or a pipeline wants it: permitted, without surprising removals, and waited for.
+    """Apply a plan: confirm it, refuse unexpected removals, take a snapshot, send it and wait.
 
     Args:
         state: the state folder, where what the device has is kept before it changes; None takes no snapshot.
         prune: whether modules that the manifest does not name may be removed.
         patience: how to wait; None does not wait.
         rollback: go back to what the device had if it does not come to run what it should.
-        observer: is asked if there is something to change, and told.
+        observer: confirms the plan if it changes something, and follows the progress.
 
     Raises:
         InputError: modules would be removed without `prune`, or the snapshot cannot be written.
@@ -205,7 +205,7 @@ def carry_out(
         rollout = wait(hub, plan.device, patience, report, sent=plan.manifest) if patience else None
         return Outcome(applied, finished=True, progress=rollout)
     except ReplacedError:
-        # What is there now is somebody else's: going back would wipe it.
+        # Someone else set other modules in the meantime: rolling back would overwrite them.
         raise
     except FoundError as failure:
         if not (rollback and applied and patience):
@@ -266,7 +266,7 @@ def status(
 def _rolled_back(
     plan: Plan, hub: Hub, patience: Patience, report: Callable[[Rollout], None], failure: FoundError
 ) -> FoundError:
-    """Go back to what the device had; the error that says how both went."""
+    """Roll back to what the device had; returns an error that says how apply and rollback went."""
     if not plan.before.get("modulesContent"):
         what, fix = f"{failure.what}; there is nothing to roll back to: it had no modules", failure.fix
         return FoundError(what, where=failure.where, fix=fix)
@@ -297,7 +297,7 @@ def _go_back(plan: Plan) -> str:
 
 
 def _make_sure(agent: Twin, sent: Manifest, device_id: str) -> None:
-    """Raise ReplacedError unless `$edgeAgent` is to run what was sent."""
+    """Raise ReplacedError unless `$edgeAgent`'s desired properties are what was sent."""
     wanted = Manifest.of({"modulesContent": {"$edgeAgent": sent.entries.get("$edgeAgent", {})}})
     if diff(Manifest.of_twins({"$edgeAgent": agent.desired}), wanted):
         raise ReplacedError(

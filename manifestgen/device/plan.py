@@ -13,13 +13,14 @@ from manifestgen.errors import CloudError
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.twin import MAX_DESIRED_BYTES, size
 
-# From here on a device's report, which repeats what is desired and adds to it, may no longer fit (Azure/iotedge#7035).
+# Above this, the device's report may no longer fit: it repeats the desired properties and adds to them
+# (Azure/iotedge#7035).
 _NEARLY_FULL = 0.75
 
 
 @dataclass(frozen=True)
 class DeviceState:
-    """A device and the twins that a manifest can change, as the hub has them now.
+    """A device and the twins that a manifest can change, as they are on the hub.
 
     Attributes:
         hub: the hub's host.
@@ -48,10 +49,10 @@ class DeviceState:
 
 @dataclass(frozen=True)
 class Plan:
-    """What would change. Empty changes: the device already has this manifest.
+    """What would change; no changes if the device already has this manifest.
 
     Attributes:
-        version: of `$edgeAgent`'s desired properties when the plan was made: if it moved, the plan is out of date.
+        version: of `$edgeAgent`'s desired properties when the plan was made; the plan is stale once it changes.
         warnings: sentences for the person who decides.
         before: what the device has now, in the form of a manifest; for a snapshot.
         kept: what a merge keeps although the manifest does not name it, such as `module filter`.
@@ -98,7 +99,7 @@ def plan(manifest: Manifest, state: DeviceState, *, merge: bool = False) -> Plan
 
 
 def _merged(manifest: Manifest, state: DeviceState) -> tuple[Manifest, tuple[str, ...], tuple[str, ...]]:
-    """The manifest with what only the device has; where the two disagree, in words; what is kept, by name."""
+    """The merged manifest; its conflicts, in words; the names of what only the device has."""
     merged = merge_manifests(manifest, Manifest.of(state.content))
     entries = {
         name: entry

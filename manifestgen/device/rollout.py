@@ -51,7 +51,7 @@ class Rollout:
     Attributes:
         code, description: of the agent's `lastDesiredStatus`.
         reason: in one sentence, why it is not healthy; empty if it is.
-        fix: what to do about it, where that can be told.
+        fix: what to do about it, where known.
     """
 
     state: State
@@ -68,7 +68,7 @@ def assess(agent: Twin, hub: Twin | None = None) -> Rollout:
     """Read a device's progress from the twins of `$edgeAgent` and `$edgeHub`.
 
     An agent that cannot read a configuration reports 400, 412 or 417 and keeps its *previous* `lastDesiredVersion`; one
-    that understood it but cannot carry it out reports 500 with the new version; its other modules go on.
+    that understood it but cannot carry it out reports 500 with the new version; its other modules keep running.
     """
     reported = agent.reported
     version = reported.get("lastDesiredVersion")
@@ -158,7 +158,7 @@ def _modules(agent: Twin, *, seen: bool) -> list[ModuleStatus]:
 def _module(name: str, desired: Mapping[str, Any], reported: Mapping[str, Any], *, seen: bool) -> ModuleStatus:
     desired_image = tagged(str(as_mapping(desired.get("settings")).get("image") or ""))
     reported_image = str(as_mapping(reported.get("settings")).get("image") or "")
-    # edgeAgent has no status of its own in a manifest, and ignores one: it always runs.
+    # A manifest cannot set edgeAgent's status: it always runs.
     wanted = "running" if name == "edgeAgent" else str(desired.get("status") or "running").lower()
     runtime = str(reported.get("runtimeStatus") or "").lower()
     exit_code = reported.get("exitCode")
@@ -186,8 +186,8 @@ def tagged(image: str) -> str:
     return image if not image or ":" in last or "@" in last else f"{image}:latest"
 
 
-# What Docker says at a pull, create or start, in the order of being looked for:
-# its pattern, what it means, what to do, and whether it is no use to wait for the agent's next try.
+# Docker's messages at a pull, create or start, in the order in which they are tried:
+# its pattern, what it means, what to do, and whether waiting for the agent's retry is pointless.
 _CAUSES: tuple[tuple[re.Pattern[str], str, str, bool], ...] = (
     (
         re.compile(r"unauthorized|authentication required|access denied|denied:", re.IGNORECASE),
@@ -232,7 +232,7 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str, bool], ...] = (
 
 
 def explain(description: str) -> tuple[str, str, bool]:
-    """Why the agent failed, from its own text: (what, what to do, whether it is no use waiting)."""
+    """Why the agent failed, from its own text: (what, what to do, whether waiting is pointless)."""
     module = re.search(r"(?:create|update|start|pull)\w* module ([^\s:()]+)", description, re.IGNORECASE)
     about = f"module {module[1]!r}: " if module else ""
     text = " ".join(description.split()).rstrip(".")

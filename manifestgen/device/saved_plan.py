@@ -1,4 +1,4 @@
-"""A plan in a file: what was decided, by hashes, so that exactly that is applied later, or nothing. No secret in it."""
+"""A saved plan: hashes of what was reviewed, so that exactly that is applied later, or nothing. It holds no secrets."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def save(plan: Plan, file: Path, path: Path, changes: Any, *, merge: bool = Fals
     Args:
         file: the manifest it was made from.
         path: where to write it.
-        changes: what would change, for whoever reads the file; see `report.changes.data`.
+        changes: what would change, for readers of the file; see `report.changes.data`.
         merge: whether the manifest was merged with what the device had.
 
     Raises:
@@ -89,7 +89,7 @@ def read(data: Any, where: str) -> SavedPlan | None:
 
 
 def confirm_hub(saved: SavedPlan, host: str, where: str) -> None:
-    """Make sure that a saved plan is for this hub, before another one is asked for its device.
+    """Make sure that a saved plan is for this hub, before the hub is asked about the device.
 
     Raises:
         InputError: it is for another one.

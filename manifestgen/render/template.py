@@ -104,11 +104,6 @@ class Template(Struct, frozen=True):
             manifest = self._once(values, used)
         return Manifest.of(manifest.data) if fill(manifest, used) else manifest
 
-    def compiled_by(self, kind: type[Environment]) -> Template:
-        """The same template, compiled by an environment of another kind."""
-        environment = kind(jinja2.FileSystemLoader(self._folders))
-        return Template(self.name, self._file, self._folders, environment, environment.get_template(self._file))
-
     def sources(self) -> Iterator[tuple[str, nodes.Template] | None]:
         """Text and syntax tree of this template and of those that it extends, includes or imports.
 

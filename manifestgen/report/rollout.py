@@ -39,7 +39,7 @@ def module_lines(rollout: Rollout) -> list[str]:
 def changed_lines(before: Rollout | None, rollout: Rollout) -> Iterator[str]:
     """The lines of the modules, and of the whole, that say something else than they did before.
 
-    Why the device waits is said unless a module's line says it; why it failed is for whoever reports the end.
+    The reason for waiting is included unless a module's line has it; the reason for a failure is reported at the end.
     """
     known = {module.name: module for module in before.modules} if before else {}
     width = max((len(module.name) for module in rollout.modules), default=0)

@@ -1,4 +1,4 @@
-"""What became of each row: every one is in exactly one class."""
+"""The outcome of each row: every row is in exactly one class."""
 
 from __future__ import annotations
 

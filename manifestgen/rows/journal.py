@@ -1,10 +1,10 @@
-"""What a run has done, line by line, so that another can go on where it stopped.
+"""A run's journal: what was done, line by line, so that the next run resumes where it stopped.
 
 A file of JSON lines that is only ever appended to. The first line says which run it is of: rows, template and values by
 their hashes, and the hub. Before a manifest is sent its row's `intent` is on disk, and after that its `outcome`. A row
-with an intent and no outcome may have been sent or not: whoever goes on has to ask the hub.
+with an intent and no outcome may have been sent or not: the next run has to ask the hub.
 
-Lines are written by many threads and made durable together: a thread that has to wait for the disk waits for everybody.
+Many threads write lines, and one sync makes all of them durable: a thread that waits for the disk syncs for the others.
 """
 
 from __future__ import annotations
@@ -255,7 +255,7 @@ _WORDS: Final = {
 
 
 def open_journal(path: Path, count: int, identity: Mapping[str, str]) -> Journal:
-    """Begin the journal of a run, or go on with it.
+    """Open the journal of a run, new or to resume.
 
     Args:
         path: of the journal; beside it a lock file keeps other runs off.
@@ -263,10 +263,10 @@ def open_journal(path: Path, count: int, identity: Mapping[str, str]) -> Journal
         identity: `hub`, and hashes of `template`, `values` and `rows`: what makes a run the same run.
 
     Raises:
-        InputError: another run is at work on it, it is of another run, or it cannot be read or written.
+        InputError: another run is using it, it belongs to another run, or it cannot be read or written.
     """
     if not path.parent.is_dir():
-        # The lock would make the folder, where somebody mistyped it.
+        # Taking the lock would create the folder, even if its name is a typo.
         raise InputError("the journal's folder does not exist", where=str(path), fix="correct --journal")
     busy = InputError(
         "another run is using this journal", where=str(path), fix="wait until that run has ended, or stop it"
@@ -294,7 +294,7 @@ def sent_by(path: Path) -> Iterator[tuple[str, str]]:
     """Devices and digests of the manifests that an earlier run's journal says they were sent.
 
     Raises:
-        InputError: it is no journal.
+        InputError: it is not a journal.
     """
     try:
         with path.open("rb") as stream:
@@ -309,7 +309,7 @@ def sent_by(path: Path) -> Iterator[tuple[str, str]]:
                 if entry.get("outcome") in ("applied", "unchanged"):
                     yield entry["device"], str(entry.get("manifest", ""))
                 elif "intent" in entry:
-                    yield entry["device"], ""  # until the outcome says so, nobody knows what it has
+                    yield entry["device"], ""  # unknown until there is an outcome
     except OSError as error:
         what = f"the journal cannot be read: {(error.strerror or str(error)).lower()}"
         raise InputError(what, where=str(path), fix="give the journal of an earlier run") from error

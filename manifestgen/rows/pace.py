@@ -1,8 +1,7 @@
 """One pace for all requests of a run, however many threads make them.
 
-`turn` hands out moments that are a fixed distance apart. When the hub asks one request to wait, all wait: whoever goes
-on in another thread meanwhile only makes the hub refuse more. When the hub fails without a word, the pauses grow, at
-random, until it answers again.
+`turn` spaces requests evenly. When the hub throttles one request, all wait: requests from other threads would only be
+throttled too. When the hub fails without a Retry-After, pauses grow, with jitter, until it answers again.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from manifestgen.errors import BusyError, CloudError
 _CREDIT: Final = 0.5
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 30.0
-# A request or two that fail are their own trouble; so many in a row, whoever makes them, are the hub's.
+# A failed request or two are their own problem; so many in a row, from any thread, are the hub's.
 _OUTAGE: Final = 5
 
 
@@ -75,7 +74,7 @@ class Pace:
 
     @property
     def reason(self) -> Exception | None:
-        """Why the run was ended before its time; None if it was not, or by whoever called `stop`."""
+        """Why the run ended early; None if it did not, or if `stop` was called without a reason."""
         return self._reason
 
     @property
@@ -84,7 +83,7 @@ class Pace:
         return max(0.0, self._paused_until - self._clock())
 
     def stop(self, reason: Exception | None = None) -> None:
-        """End the run: whoever waits for a turn, or asks for one, gets `Stopped`."""
+        """End the run: threads that wait for a turn, or ask for one, get `Stopped`."""
         with self._lock:
             self._reason = self._reason or reason
         self._stop.set()
@@ -107,7 +106,7 @@ class Pace:
                 return
 
     def answered(self) -> None:
-        """The hub answered a request, be it with a refusal of that request."""
+        """The hub answered a request, even if it rejected it."""
         with self._lock:
             self._answers += 1
             self._failing_since = None
@@ -115,7 +114,7 @@ class Pace:
             self._pause = _FIRST_PAUSE
 
     def busy(self, error: BusyError) -> None:
-        """The hub does not want requests now, or does not answer: all wait.
+        """The hub throttles, or does not answer: all threads wait.
 
         Ends the run if that has been so for too long.
         """
@@ -125,14 +124,14 @@ class Pace:
             if self._failing_since is None:
                 self._failing_since = now
             failing = now - self._failing_since
-            # Nobody sleeps through an hour only to be told then that half of it was too long.
+            # Give up now if the requested wait would exceed the limit.
             if failing + (error.retry_after or 0.0) >= self._give_up_after and self._reason is None:
                 self._reason = _given_up(error, failing)
                 self._stop.set()
             if error.retry_after is not None:
                 pause = error.retry_after
             elif now < self._paused_until or (not error.throttled and self._failures < _OUTAGE):
-                return  # another thread has met the same trouble, or it is no trouble of all
+                return  # another thread reported it already, or it concerns one request only
             else:
                 pause = self._pause * (0.5 + self._jitter() / 2)
                 self._pause = min(self._pause * 2, _LONGEST_PAUSE)

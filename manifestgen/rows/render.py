@@ -89,7 +89,7 @@ class Renderer:
 
     @property
     def reported(self) -> bool:
-        """Whether the first document was reported, or nobody wants a report."""
+        """Whether the first document was reported, or no report is wanted."""
         return self._report is None
 
     def render_all(self, rows: Iterable[Row]) -> Iterator[tuple[Row, Ready | Refused]]:

@@ -1,8 +1,8 @@
-"""Rows of values, one a device: read as a stream, however many there are.
+"""Rows of values, one per device, read as a stream.
 
-A file is read twice. `survey` goes through it before anything is sent: what is wrong with the file as a whole ends the
-run there, devices that stand in it twice are found, rows are counted. `Rows` then yields one row after the other. What
-is wrong with one row only becomes that row's `problem`.
+A file is read twice. `survey` reads it before anything is sent: an error in the file as a whole ends the run there,
+duplicate devices are found, rows are counted. `Rows` then yields one row after another. An error in one row becomes
+that row's `problem`.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Survey:
         count: of rows.
         sha256: of the file, hex digest.
         columns: of a CSV file, but for the device's; None for JSON lines, where each row has names of its own.
-        doubled: rows that name a device which another row names, too.
+        doubled: rows whose device is in another row too.
     """
 
     count: int
@@ -144,7 +144,7 @@ class Rows:
         """The rows, in their order.
 
         Raises:
-            InputError: the file is no longer what was surveyed.
+            InputError: the file changed since it was surveyed.
         """
         for row in self._read():
             if row.problem or not self.survey.doubled:

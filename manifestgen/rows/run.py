@@ -63,7 +63,7 @@ class Proposal:
     Attributes:
         count: of rows.
         done: rows that were done before, by the journal.
-        doubled: rows that name a device which another row names too.
+        doubled: rows whose device is in another row too.
         messages: of 4 KB, as the hub charges them, about; from the first rows.
         rate: requests a second.
     """
@@ -195,7 +195,7 @@ def carry_out(
 
     Args:
         proposal: from `propose`.
-        observer: is asked if rows are left, and told how far it is.
+        observer: confirms the proposal if rows are left, and follows the progress.
         stopped: is given what became of the rows when the run ends early, before the error is raised.
 
     Raises:

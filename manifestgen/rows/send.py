@@ -28,10 +28,10 @@ from manifestgen.rows.render import Ready, Refused
 from manifestgen.rows.rows import Row
 from manifestgen.secret import redact
 
-# How often a row may go wrong while the hub takes others, before the row itself is to blame.
+# A row that fails this often while others succeed is itself at fault.
 _STRIKES: Final = 8
 _TICK: Final = 0.2
-#: More connections than this serve nobody: the hub's largest tier takes 250 updates a second.
+#: More connections are pointless: the hub's largest tier takes 250 updates a second.
 MOST_THREADS: Final = 64
 
 

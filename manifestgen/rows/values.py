@@ -1,4 +1,4 @@
-"""What stands in a row: a cell's value, a place among the values, a device's id, an object of JSON."""
+"""The parts of a row: a cell's value, its place among the values, the device id, a JSON object."""
 
 from __future__ import annotations
 

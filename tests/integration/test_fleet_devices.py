@@ -196,7 +196,7 @@ def test_ctrl_c_says_what_was_done(folder: Path, fleet: Callable[[int], list[str
     assert "interrupted; " in ended.stderr and " not tried" in ended.stderr
     applied = int(ended.stderr.partition("interrupted; ")[2].partition(" applied")[0])
     assert applied == len(given(quick, names)) < 200
-    assert "run the same command again to go on" in ended.stderr
+    assert "run the same command again to resume" in ended.stderr
 
 
 def test_a_hub_that_is_gone_ends_the_run_with_what_was_done(
@@ -209,7 +209,7 @@ def test_a_hub_that_is_gone_ends_the_run_with_what_was_done(
     said = complaint(ended, 3)
     assert ended.json.keys() == {"error"}
     assert "no answer but 'not now'" in said and "until then 5 applied, 15 not tried" in said
-    assert "run the same command again to go on" in said
+    assert "run the same command again later to resume" in said
     report = json.loads((folder / "report.json").read_text())
     assert report["counts"] == {"applied": 5, "unchanged": 0, "refused": 0, "failed": 0, "not_tried": 15}
 

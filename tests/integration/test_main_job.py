@@ -213,7 +213,7 @@ def test_a_module_that_was_there_is_removed_only_when_that_is_asked_for(ready_ma
 def test_no_wait_says_that_nobody_waited(ready_made: Any) -> None:
     deployed = in_this_process("deploy", ready_made, "--yes", "--no-wait")
     assert deployed.code == 0
-    assert "was not waited for" in deployed.stdout
+    assert "did not wait until they run" in deployed.stdout
 
 
 def test_a_device_is_registered_shown_listed_and_deployed_to(ready_made: Any, hub: Any) -> None:

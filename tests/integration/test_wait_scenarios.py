@@ -85,7 +85,7 @@ SCENARIOS = {
         "the device rejected it: 400", change=lambda manifest: agent(manifest)["modules"]["scorer"].pop("type")
     ),
     "edgeHub refuses a route": Scenario(
-        "edgeHub refused its properties", change=lambda manifest: hub(manifest)["routes"].update(up="FROM nowhere")
+        "edgeHub rejected its properties", change=lambda manifest: hub(manifest)["routes"].update(up="FROM nowhere")
     ),
     "offline": Scenario("the device is offline", device={"": {"online": False}}),
 }

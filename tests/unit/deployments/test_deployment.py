@@ -9,7 +9,7 @@ from unit.deployments.deployments import deployment, fleet, scorer
 from manifestgen.deployments.deployment import (
     LONGEST_QUERY,
     Deployment,
-    admit,
+    check_limits,
     current,
     intended,
     metrics_for,
@@ -134,7 +134,7 @@ def test_the_hub_s_own_words_are_told() -> None:
 )
 def test_limits_of_the_hub_are_said_before_anything_is_sent(change: Any, words: str) -> None:
     with pytest.raises(InputError, match=words):
-        admit(deployment(1, **change), survey(fleet(0), "scorer"), host="hub")
+        check_limits(deployment(1, **change), survey(fleet(0), "scorer"), host="hub")
 
 
 def test_an_unknown_deployment_is_none() -> None:

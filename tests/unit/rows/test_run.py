@@ -157,7 +157,7 @@ def test_a_run_that_ends_early_says_what_was_done_and_writes_the_report(
         found = _Interrupted(found)  # type: ignore[assignment]
     with pytest.raises(error, match=words) as caught:
         go(found, settings, hub, stopped=told.append)
-    assert "run the same command again to go on" in getattr(caught.value, "fix", "")
+    assert "run the same command again to resume" in getattr(caught.value, "fix", "")
     (summary,) = told
     assert summary.account.rows == 3
     assert len(reported(settings)) == 3
