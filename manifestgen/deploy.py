@@ -298,7 +298,9 @@ def _to_fleet(job: _Job, rendered: _Manifest, target: Target, reference: str) ->
         wanted,
         goal=fleet.Goal(restore=job.options.rollback),
         patience=job.options.fleet_patience,
-        observer=changed(job.observer.fleet, snapshot=lambda former: fleet_snapshots.keep(hub.host, former, job.state)),
+        observer=changed(
+            job.observer.fleet, snapshot=lambda replaced: fleet_snapshots.keep(hub.host, replaced, job.state)
+        ),
         wait=job.options.fleet_patience is not None,
     )
     job.observer.step("apply", f"deployment {outcome.id!r}" if outcome.changed else "nothing to change")

@@ -33,7 +33,7 @@ class ManifestFile:
     noticed: tuple[str, ...] = ()
 
     def warnings(self) -> tuple[str, ...]:
-        """Registry credentials in it that expire soon, a sentence each; nothing is asked for this."""
+        """Registry credentials in it that expire soon, a sentence each; makes no requests."""
         return tuple(dict.fromkeys((*self.noticed, *_known_expiries(self.file, self.document.manifest))))
 
 
@@ -60,7 +60,7 @@ def read_manifest_file(data: bytes, file: Path, environ: Mapping[str, str] | Non
 
 
 def expiry_warnings(manifest: Manifest, project: Project | None) -> Iterator[str]:
-    """Passwords of tokens in a manifest that expire soon, as far as this machine knows them; nothing is asked."""
+    """Passwords of tokens in a manifest that expire soon, as far as this machine knows them; makes no requests."""
     from manifestgen.credentials.expiry import WARN_DAYS, warnings
     from manifestgen.device.snapshots import state_folder
     from manifestgen.project.credentials import settings
@@ -90,7 +90,7 @@ def _from_project(
     from manifestgen.render import repositories
     from manifestgen.render.registry import image_hosts
 
-    # All of them: how variables are called depends on which other registries there are.
+    # All hosts: the names of the variables depend on which other registries there are.
     named = image_hosts(manifest)
     logins = on_this_machine(project, tuple(named.values()), environ)
     here = {host.lower(): (login.username, login.password) for host, login in logins.items()}

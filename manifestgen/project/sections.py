@@ -82,12 +82,12 @@ class Image(Section, frozen=True):
 Source = Literal["admin", "token", "env", "file", "keyvault"]
 
 SecretName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,127}$")]
-_USERNAME = "User name, as a text: the one of a token or a robot account is no secret."
+_USERNAME = "User name; that of a token or a robot account is not a secret."
 _USERNAME_SECRET = "Name of the secret that holds the user name, in place of username."  # noqa: S105 - a description
 
 
 class VaultLogin(Section, frozen=True):
-    """What a key vault holds of a registry's login: the password, and the user name unless it stands here."""
+    """A registry's login in a key vault: the password, and the user name unless it is given here."""
 
     name: Annotated[
         SecretName, Meta(description="Name of the secret that holds the password.", examples=["hub-pull-pwd"])
