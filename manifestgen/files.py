@@ -1,4 +1,4 @@
-"""Reading and writing files so that a person can use what goes wrong, and nothing is ever left half written."""
+"""Reads and writes files: every failure says what to do, and no file is ever left half-written."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def read_text(path: Path, what: str, *, fix: str = "create the file or correct i
 
     Args:
         path: the file.
-        what: it is, for messages: "conda file", "template"…
-        fix: what to do if it is not there.
-        limit: size in bytes above which it is refused; 0 for none.
+        what: kind of file, for messages: "conda file", "template"…
+        fix: what to do if it is missing.
+        limit: largest size in bytes; 0 for none.
 
     Raises:
-        InputError: it is missing, a folder, not readable, too large or not UTF-8.
+        InputError: it is missing, a folder, unreadable, too large, or not UTF-8.
     """
     try:
         if limit and path.stat().st_size > limit:
@@ -34,17 +34,17 @@ def read_text(path: Path, what: str, *, fix: str = "create the file or correct i
     except FileNotFoundError as error:
         raise InputError(f"{what} not found", where=str(path), fix=fix) from error
     except IsADirectoryError as error:
-        raise InputError(f"{what} is a folder", where=str(path), fix="give the path of a file") from error
+        raise InputError(f"{what} is a folder", where=str(path), fix="use the path of a file") from error
     except UnicodeDecodeError as error:
         raise InputError(
             f"{what} is not UTF-8 text (byte {error.start})", where=str(path), fix="save it as UTF-8"
         ) from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{what} cannot be read: {_reason(error)}", where=str(path), fix="check the path") from error
+        raise InputError(f"could not read {what}: {_reason(error)}", where=str(path), fix="check the path") from error
 
 
 def is_special(path: Path) -> bool:
-    """Whether the path is there and is neither a file nor a folder: a terminal, a pipe, `/dev/null`."""
+    """Whether the path exists and is neither a file nor a folder: a terminal, a pipe, `/dev/null`."""
     try:
         mode = path.stat().st_mode
     except OSError:
@@ -61,7 +61,7 @@ def is_stdout(path: Path) -> bool:
 
 
 def git_would_commit(path: Path) -> bool:
-    """Whether a file is in a git work tree that does not ignore it; False where there is no git."""
+    """Whether a file is in a git work tree that does not ignore it; False without git."""
     folder = path.resolve().parent
     if not any((parent / ".git").exists() for parent in (folder, *folder.parents)):
         return False
@@ -79,15 +79,15 @@ def git_would_commit(path: Path) -> bool:
 
 
 def write_atomic(path: Path, data: str | bytes, mode: int = PUBLIC) -> None:
-    """Write a file whole or not at all: into a file beside it that then takes its name.
+    """Write a file atomically: a temporary file beside it, which is then renamed.
 
-    Whoever reads the path sees the former content or the new one. A link is followed, a pipe or device is written to.
+    A reader sees either the old content or the new one. Links are followed; pipes and devices are written to directly.
 
     Args:
         path: the file to write.
         data: the content; text is written as UTF-8.
-        mode: permissions from the first byte on. `OWNER_ONLY` also takes them away from a file that was open to others;
-            of other modes the umask takes its part.
+        mode: permissions, from the first byte on. `OWNER_ONLY` also restricts a file that others could read before;
+            other modes are subject to the umask.
 
     Raises:
         InputError: the folder is missing or not writable, the disk is full, or the path is a folder.
@@ -118,13 +118,13 @@ def _writing(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise InputError("output folder not found", where=where, fix=f"create the folder {path.parent}") from error
     except IsADirectoryError as error:
-        raise InputError("output is a folder", where=where, fix="give the path of a file") from error
+        raise InputError("output is a folder", where=where, fix="use the path of a file") from error
     except PermissionError as error:
         fix = f"make the folder {path.parent} writable or choose another one"
-        raise InputError("output folder not writable", where=where, fix=fix) from error
+        raise InputError("output folder is not writable", where=where, fix=fix) from error
     except (OSError, ValueError) as error:
-        fix = "choose another file, or make room on the disk"
-        raise InputError(f"output not writable: {_reason(error)}", where=where, fix=fix) from error
+        fix = "choose another file, or free disk space"
+        raise InputError(f"could not write the output: {_reason(error)}", where=where, fix=fix) from error
 
 
 def _reason(error: Exception) -> str:
@@ -141,7 +141,7 @@ def _write_synced(path: Path, content: bytes, mode: int) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the new name last through a power cut, where the system lets a folder be opened for that."""
+    """Make the rename survive a power cut, where the system allows it."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -33,7 +33,7 @@ class ManifestFile:
     noticed: tuple[str, ...] = ()
 
     def warnings(self) -> tuple[str, ...]:
-        """Registry credentials in it that expire soon, a sentence each; nothing is asked for this."""
+        """Registry credentials in it that expire soon, a sentence each; makes no requests."""
         return tuple(dict.fromkeys((*self.noticed, *_known_expiries(self.file, self.document.manifest))))
 
 
@@ -62,7 +62,7 @@ def read_manifest_file(data: bytes, file: Path, environ: Mapping[str, str] | Non
 
 
 def expiry_warnings(manifest: Manifest, project: Project | None) -> Iterator[str]:
-    """Passwords of tokens in a manifest that expire soon, as far as this machine knows them; nothing is asked."""
+    """Passwords of tokens in a manifest that expire soon, as far as this machine knows them; makes no requests."""
     from manifestgen.credentials.standing import WARN_DAYS, warnings
     from manifestgen.state import state_folder
 

@@ -37,7 +37,7 @@ class Options:
         image: reference of an image to use instead of the project's.
         values: override those of the project file.
         pin: replace tags by digests; None for the project's `manifest.pin`.
-        force: write it although `check` finds errors, but for those that IoT Hub rejects.
+        force: write it even if `check` finds errors, unless IoT Hub would reject it.
     """
 
     out: str | None = None
@@ -86,12 +86,12 @@ def render_file(
 
     Args:
         project: what to render.
-        services: of the project; asked for credentials and digests if the manifest needs them.
+        services: of the project; used only if the manifest needs credentials or digests from them.
         options: how.
         observer: callbacks.
 
     Raises:
-        ManifestgenError: it cannot be rendered, has errors, would show a secret on stdout, or cannot be written.
+        ManifestgenError: the manifest cannot be rendered or written, has errors, or would show a secret on stdout.
     """
     options, observer = options or Options(), observer or Observer()
     job = _Job(project, services, options)

@@ -126,7 +126,7 @@ def _copied(file: Path, folder: Path) -> str:
 
 
 def state_of(named: object) -> BuildState:
-    """The state that the service's word stands for."""
+    """The state for the service's word."""
     # Failed, TimedOut, Cancelled, and any other word: no image will come of it.
     return _STATES.get(str(named), BuildState.FAILED)
 

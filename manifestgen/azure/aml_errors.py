@@ -1,4 +1,4 @@
-"""Errors of azureml-core and of what it is made from, in our words and with the service's.
+"""Translates the errors of azureml-core and its dependencies; the service's own words are kept.
 
 They come from four families: its own (`AzureMLException`), msrest's, requests', azure-core's; and none of them reliably
 carries what the service said: that is looked for in the HTTP answer, which hangs somewhere in the chain of causes.
@@ -73,7 +73,7 @@ def http_error(status: int, body: str, where: str) -> CloudError:
 def _translate(error: BaseException, where: str) -> ManifestgenError:
     chain = list(_chain(error))
     for link in chain:
-        if isinstance(link, ManifestgenError):  # of our credential, which the SDK asked
+        if isinstance(link, ManifestgenError):  # from our credential, which the SDK called
             return link
     # What was printed into a message comes second: the SDK leaves out the words that matter.
     answers = [*map(_answer, chain), *map(_printed, chain)]
@@ -167,6 +167,6 @@ def _xml_words(body: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    """One line without a full stop, in words of a length that a terminal shows."""
+    """One line without a full stop, cut to a length that fits a terminal."""
     line = " ".join(text.split()).rstrip(".")
     return line if len(line) <= _MAX_WORDS else line[:_MAX_WORDS] + "…"

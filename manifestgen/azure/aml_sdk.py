@@ -166,5 +166,5 @@ def _listen() -> None:
         if not any(isinstance(handler, _ToDebug) for handler in logger.handlers):
             logger.addHandler(_ToDebug())
             logger.propagate = False
-    # The SDK raises this one's level for itself; with -vv its records are asked for.
+    # The SDK raises the level of this logger; undone, because -vv shows its records.
     logging.getLogger("azure.core").setLevel(logging.NOTSET)

@@ -46,7 +46,7 @@ def _bytes(file: Path) -> bytes:
     except FileNotFoundError:
         raise InputError("manifest not found", where=str(file), fix="write one with 'manifestgen render'") from None
     except OSError as error:
-        what = f"manifest cannot be read: {(error.strerror or str(error)).lower()}"
+        what = f"could not read the manifest: {(error.strerror or str(error)).lower()}"
         raise InputError(what, where=str(file), fix="check the path") from error
 
 

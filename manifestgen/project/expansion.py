@@ -1,4 +1,4 @@
-"""`${env:NAME}` and `${file:PATH}` in the texts of a project file."""
+"""Expands `${env:NAME}` and `${file:PATH}` in the strings of a project file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from manifestgen.files import read_text
 from manifestgen.project import source
 from manifestgen.project.source import Source
 
-# `$${env:X}` is the text `${env:X}`. Another `${…}` is none of ours: a manifest's own placeholders look like it.
+# `$${env:X}` is an escaped `${env:X}`. Other `${…}` are left alone: a manifest's own placeholders look like that.
 _REFERENCE: Final = r"(\$?)\$\{(env|file):([^}]*)\}"
 _MAX_FILE: Final = 1024 * 1024
 
@@ -88,7 +88,7 @@ def _pieces(
 def _variable(read: Source, name: str, path: source.Path, environ: Mapping[str, str]) -> str:
     value = environ.get(name)
     if value is None:
-        what = f"environment variable '{name}' is not set" if name else "'${env:}' names no variable"
+        what = f"environment variable '{name}' is not set" if name else "'${env:}' has no variable name"
         fix = f"set {name}, or write the value here" if name else "write ${env:NAME}"
         raise InputError(what, where=read.where(path), fix=fix)
     return value
@@ -97,7 +97,7 @@ def _variable(read: Source, name: str, path: source.Path, environ: Mapping[str, 
 def _content(read: Source, name: str, path: source.Path, root: Path) -> str:
     where = read.where(path)
     if not name:
-        raise InputError("'${file:}' names no file", where=where, fix="write ${file:PATH}")
+        raise InputError("'${file:}' has no path", where=where, fix="write ${file:PATH}")
     try:
         text = read_text(root / name, "file", limit=_MAX_FILE)
     except InputError as error:

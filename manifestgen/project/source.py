@@ -1,8 +1,8 @@
-"""YAML text as plain data, with the place of every key and value.
+"""Reads YAML as plain data, with the position of every key and value.
 
-Only what JSON can hold comes out: mappings with text keys, lists, texts, whole and broken numbers, true, false, null.
-Plain scalars are read by the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema), so that `no` and
-`on` are texts, `010` is ten and a date stays the text that it is.
+The result is what JSON can represent: mappings with string keys, lists, strings, numbers, true, false, null. Plain
+scalars follow the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema): `no` and `on` are strings,
+`010` is ten, and a date is a string.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from manifestgen.errors import InputError
 
 Path = tuple[str | int, ...]
 
-# A project or values file is written by hand. These bounds leave room for a thousand times that, and none for texts
-# that are made to grow while they are read (nested aliases) or to exhaust the stack (nested brackets).
+# A project or values file is written by hand. These limits allow a thousand times that, but not files that are made to
+# grow while they are read (nested aliases) or to exhaust the stack (nested brackets).
 MAX_BYTES: Final = 4 * 1024 * 1024
 _MAX_DEPTH: Final = 64
 _MAX_VALUES: Final = 500_000
@@ -107,7 +107,7 @@ class _Reader:
                 next(self._events)  # the end of the document
                 event = next(self._events)
                 if isinstance(event, yaml.DocumentStartEvent):
-                    raise self._error(event, "a second YAML document begins here", "keep one document in the file")
+                    raise self._error(event, "a second YAML document starts here", "keep one document in the file")
         except yaml.MarkedYAMLError as error:
             raise self._syntax_error(error) from error
         except yaml.reader.ReaderError as error:
@@ -157,10 +157,10 @@ class _Reader:
 
     def _key(self, event: Any, path: Path, mapping: dict[str, Any]) -> str:
         if not isinstance(event, yaml.ScalarEvent):
-            raise self._error(event, "a key that is not a text", "write every key as a plain text")
+            raise self._error(event, "a key is not a string", "write every key as a plain string")
         key = str(event.value)
         if key == "<<" and event.implicit[0]:
-            raise self._error(event, "merge keys ('<<') are not read", "write the keys out")
+            raise self._error(event, "merge keys ('<<') are not supported", "write the keys out")
         if key in mapping:
             first = self._keys[(*path, key)]
             raise self._error(event, f"key '{key}' is given twice, first in line {first.line}", "keep one of the two")
@@ -181,11 +181,11 @@ class _Reader:
             try:
                 return int(text, 0 if text[:2] in ("0o", "0x") else 10)
             except ValueError as error:
-                raise self._error(event, "a number of too many digits", "write it in quotes if it is a text") from error
+                raise self._error(event, "a number has too many digits", "quote it if it is a string") from error
         if re.fullmatch(_FLOAT, text):
             number = float(text)
             if number in (float("inf"), float("-inf")):
-                raise self._error(event, f"number {text} is too large", "write it in quotes if it is a text")
+                raise self._error(event, f"number {text} is too large", "quote it if it is a string")
             self._written[path] = text
             return number
         return text
@@ -200,16 +200,16 @@ class _Reader:
         return InputError(what, where=f"{self._name}:{place.line}:{place.column}", fix=fix)
 
     def _tag_error(self, event: Any) -> InputError:
-        fix = "remove the tag; quotes make a text of anything"
+        fix = "remove the tag; quotes make a string of anything"
         if str(event.tag).endswith(":set"):
-            fix = "a mapping is meant: write {KEY: VALUE}"
-        return self._error(event, f"tag '{event.tag}' is not read", fix)
+            fix = "for a mapping, write {KEY: VALUE}"
+        return self._error(event, f"tag '{event.tag}' is not supported", fix)
 
     def _syntax_error(self, error: yaml.MarkedYAMLError) -> InputError:
         mark = error.problem_mark or error.context_mark
         where = f"{self._name}:{mark.line + 1}:{mark.column + 1}" if mark else self._name
         problem = " ".join(part for part in (error.problem, error.context) if part)
-        fix = "correct the YAML; a text with ': ', ' #' or a leading special character goes in quotes"
+        fix = "correct the YAML; quote a string that contains ': ' or ' #', or starts with a special character"
         if mark and "\t" in "".join(self._text.splitlines()[mark.line : mark.line + 1])[: mark.column + 1]:
             fix = "indent with spaces, not tabs"
         return InputError(f"not YAML: {problem}", where=where, fix=fix)

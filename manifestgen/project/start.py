@@ -1,4 +1,4 @@
-"""A new project: the files that it begins with."""
+"""Writes the files of a new project."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ version: 1
 workspace: {config: config.json}        # or subscription_id, resource_group and name
 model:
   name: my_model
-  path: model.pkl                       # registers this file; left out: the registered model
+  path: model.pkl                       # file to register; without it: the registered model
   tags: {area: demo}
   description: What the model does
 image:
-  builder: none                         # a stand-in, so that this renders; to build yours: package,
-  reference: mcr.microsoft.com/azureiotedge-simulated-temperature-sensor:1.5    # and without this line
+  builder: none                         # a placeholder image; to build your own, write package
+  reference: mcr.microsoft.com/azureiotedge-simulated-temperature-sensor:1.5    # and remove this line
   name: my-model
   entry_script: score.py
   conda_file: myenv.yml
@@ -103,17 +103,17 @@ deployment.*.json
 
 
 def start(folder: Path, template: str) -> tuple[Path, ...]:
-    """Write the files of a new project. A `.gitignore` that is there already is left as it is.
+    """Write the files of a new project; an existing `.gitignore` is kept.
 
     Args:
-        folder: made if it is missing.
+        folder: created if it is missing.
         template: name of a built-in template.
 
     Returns:
         The files that were written.
 
     Raises:
-        InputError: one of the other files is there already (then none is written), or the folder is not writable.
+        InputError: one of the other files exists (then none is written), or the folder is not writable.
     """
     project = _PROJECT.replace("TEMPLATE", template)
     if template == "layered":
@@ -128,7 +128,7 @@ def start(folder: Path, template: str) -> tuple[Path, ...]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        what = f"the folder cannot be made: {(error.strerror or str(error)).lower()}"
+        what = f"could not create the folder: {(error.strerror or str(error)).lower()}"
         raise InputError(what, where=str(folder), fix="choose another folder") from error
     for name, text in files.items():
         write_atomic(folder / name, text)

@@ -507,7 +507,7 @@ class TestAzureMl:
     ) -> None:
         files.conda.write_text("dependencies:\n  - python=3.10\n  - pip:\n      - scikit-learn\n")
         sandbox_cloud.start("package", request_for(sandbox_cloud.models.register(registration(files, name)), files))
-        assert ["myenv.yml does not name azureml-defaults" in warning for warning in _warnings(caplog)] == [True]
+        assert ["myenv.yml does not list azureml-defaults" in warning for warning in _warnings(caplog)] == [True]
 
     def test_repeated_registration_is_told(
         self, sandbox_cloud: Cloud, files: Files, name: str, caplog: pytest.LogCaptureFixture

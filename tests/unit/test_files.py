@@ -93,7 +93,7 @@ def test_a_folder_is_no_output(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name == "posix" and os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_that_is_not_writable_says_so(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(InputError, match="output folder not writable"):
+    with pytest.raises(InputError, match="output folder is not writable"):
         write_atomic(tmp_path / "a", "x")
 
 
@@ -104,13 +104,13 @@ def test_permission_denied_says_that_the_folder_is_not_writable(
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(os, "open", deny)
-    with pytest.raises(InputError, match="output folder not writable") as caught:
+    with pytest.raises(InputError, match="output folder is not writable") as caught:
         write_atomic(tmp_path / "a", "x")
     assert str(tmp_path) in caught.value.fix
 
 
 def test_text_that_is_no_unicode_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="not writable"):
+    with pytest.raises(InputError, match="could not write the output"):
         write_atomic(tmp_path / "a", "\ud800")
     assert list(tmp_path.iterdir()) == []
 
@@ -160,5 +160,5 @@ def test_reading_a_folder_says_so(tmp_path: Path) -> None:
 
 
 def test_a_path_that_cannot_be_is_an_error_of_the_user(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="could not read"):
         read_text(tmp_path / "a\0b", "thing")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _Text = Annotated[str, Meta(min_length=1)]
 _SecretName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,127}$")]
-_USERNAME = "User name, as a text: the one of a token or a robot account is not a secret."
+_USERNAME = "User name; that of a token or a robot account is not a secret."
 _USERNAME_SECRET = "Name of the secret that holds the user name, in place of username."  # noqa: S105 - a description
 
 
@@ -32,7 +32,7 @@ _SECRET_NAME = ("secret name", "write only the secret's name: letters, digits an
 
 
 class VaultLogin(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a key vault holds of a registry's login: the password, and the user name unless it is given here."""
+    """A registry's login in a key vault: the password, and the user name unless it is given here."""
 
     name: Annotated[
         _SecretName, Meta(description="Name of the secret that holds the password.", examples=["hub-pull-pwd"])

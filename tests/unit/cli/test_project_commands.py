@@ -286,7 +286,7 @@ class TestPreflight:
         assert run(["preflight", "nowhere.json"]) == 2
         assert "manifest not found" in capsys.readouterr().err
         assert run(["preflight", str(folder)]) == 2
-        assert "manifest cannot be read" in capsys.readouterr().err
+        assert "could not read the manifest" in capsys.readouterr().err
 
 
 class TestPinning:

@@ -51,7 +51,7 @@ def test_a_blank_variable_is_a_value(tmp_path: Path) -> None:
         ("a: ${env:NOPE}", "environment variable 'NOPE' is not set"),
         ("a: ${file:nope}", "${file:nope}: file not found"),
         ("a: ${file:.}", "${file:.}: file is a folder"),
-        ("a: ${file:}", "names no file"),
+        ("a: ${file:}", "has no path"),
         ("a: ${file:big}", "larger than"),
         ("a: ${file:binary}", "not UTF-8"),
     ],

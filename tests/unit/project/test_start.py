@@ -57,5 +57,5 @@ def test_a_gitignore_that_is_there_stays(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_an_error_of_the_user(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="cannot be made"):
+    with pytest.raises(InputError, match="could not create the folder"):
         start(tmp_path / "file" / "sub", "single-module")
