@@ -82,14 +82,25 @@ def _serve(settings: Settings, environ: Mapping[str, str], watchdog: Watchdog) -
         if found is not None:
             _report_failure(str(error), found, settings, metrics, sender)
         raise
+    if settings.batch is not None and not scorer.batches:
+        raise SettingsError("RUNNER_BATCH: run() is decorated with @input_schema or @rawhttp, and takes no arrays")
     watchdog.install()
+
+    def hash_model() -> None:
+        if folder := environ.get("AZUREML_MODEL_DIR"):
+            hash_in_background(Path(folder), runner.set_sha256)
+
+    def reload() -> Scorer:
+        loaded = load()
+        hash_model()
+        return loaded
+
     samples = Samples(Path(settings.samples), int(settings.samples_max_mb * 1e6)) if settings.samples else None
-    runner = Runner(scorer, load, settings, metrics, watchdog, sender=sender, stopping=stopping, samples=samples)
+    runner = Runner(scorer, reload, settings, metrics, watchdog, sender=sender, stopping=stopping, samples=samples)
     if found is not None:
         session = _session(found, settings, sender, lambda: runner.settings.token_ttl)
         runner.edge = EdgeModule(session, sender.topics, settings, metrics, submit=runner.submit, status=runner.status)
-    if folder := environ.get("AZUREML_MODEL_DIR"):
-        hash_in_background(Path(folder), runner.set_sha256)
+    hash_model()
     with _servers(runner, settings, metrics):
         if runner.edge is not None:
             runner.edge.start()

@@ -3,36 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Union
 
 from .inflight import Delivery
+from .outcome import Outcome
 from .request import Request
-from .routing import JSON
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a request that waits for an answer.
-
-    Attributes:
-        status: as an HTTP status.
-        body: the answer.
-        content_type: of the body.
-        headers: further headers, if the scorer gave some.
-        reason: what went wrong, for an operator.
-        run_failed: whether it was the scorer that failed; None where no scorer has a part in it.
-        milliseconds: how long the scorer took.
-    """
-
-    status: int
-    body: bytes
-    content_type: str = JSON
-    headers: Mapping[str, str] = field(default_factory=dict)
-    reason: str = ""
-    run_failed: bool | None = False
-    milliseconds: float = 0.0
 
 
 @dataclass(frozen=True)

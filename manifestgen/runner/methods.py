@@ -10,7 +10,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from .jobs import Job, Outcome, Reload, Score
+from .jobs import Job, Reload, Score
+from .outcome import Outcome
 from .request import Request
 from .routing import JSON
 

@@ -60,11 +60,24 @@ def encode(result: Any) -> Body:
     if is_response(result):
         if result.status_code >= 400:
             raise Unsendable(f"run() returned a response with status {result.status_code}")
-        return Body(result.get_data(), result.headers.get("Content-Type") or "application/octet-stream")
+        return response_body(result)
     try:
         return Body(_encode(result).encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise Unsendable(f"run() returned what JSON cannot say: {error}") from None
+
+
+def response_body(response: Any) -> Body:
+    """The body of an `AMLResponse` or of a response of Flask.
+
+    Raises:
+        Unsendable: it has none, for example since it is a stream.
+    """
+    try:
+        content = bytes(response.get_data())
+        return Body(content, str(response.headers.get("Content-Type") or "application/octet-stream"))
+    except Exception as error:
+        raise Unsendable(f"run() returned a response whose body cannot be read: {error}") from error
 
 
 def results(message: Message, result: Any, settings: Settings, sender: Sender) -> list[Outgoing]:

@@ -9,7 +9,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty
 from typing import Any
@@ -19,33 +19,25 @@ from .edge import EdgeModule
 from .errors import EXIT_MAX_ERRORS, EXIT_STOPPED, ScorerError
 from .forward import ForwardError, ScorerAway
 from .inflight import Delivery
-from .jobs import Configure, Job, Jobs, Outcome, Reload, Score, Stop
+from .jobs import Configure, Job, Jobs, Reload, Score, Stop
 from .log import logger
 from .message import Outgoing
 from .metrics import FAILED, FILTERED, REJECTED, SCORED, Metrics, utc
 from .model import Model
+from .outcome import Failure, Outcome, outcome_of
+from .pauses import Pauses
 from .request import BadInput, Request
 from .routing import JSON, Sender, Unsendable
 from .samples import Samples
 from .script import Scorer, describe
-from .session import Pauses
 from .settings import Answer, Settings, override
 from .swagger import Swagger
-from .watchdog import Watchdog
+from .watchdog import GRACE, Watchdog
 
 _HERE = Path(__file__).parent
 
 # What is accepted at most once is still scored for this long after a signal.
 _DRAIN = 5.0
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """Why an input has no result."""
-
-    kind: str
-    reason: str
-    status: int = 500
 
 
 class Runner:
@@ -130,7 +122,7 @@ class Runner:
     def serve(self) -> int:
         """Work until something ends it; the exit code."""
         while True:
-            job = self._backlog.popleft() if self._backlog else self.jobs.get()
+            job = self._next()
             if isinstance(job, Stop):
                 return self._end(job)
             if isinstance(job, Delivery):
@@ -169,21 +161,24 @@ class Runner:
         deadline = time.monotonic() + seconds
         while len(found) < most:
             try:
-                job = self.jobs.get(timeout=max(0.0, deadline - time.monotonic()))
+                job = self._next(max(0.0, deadline - time.monotonic()))
             except Empty:
                 break
             if not isinstance(job, Delivery) or job.at_least_once:
-                self._backlog.append(job)
+                self._backlog.appendleft(job)
                 break
             found.append(job)
         return found
+
+    def _next(self, timeout: float | None = None) -> Job:
+        return self._backlog.popleft() if self._backlog else self.jobs.get(timeout=timeout)
 
     def _begins(self, delivery: Delivery) -> bool:
         stop_at = self._watchdog.stop_at
         if not self.stopping.is_set():
             begins = delivery.begin()
         else:
-            drains = stop_at is not None and time.monotonic() < stop_at - _DRAIN
+            drains = stop_at is not None and time.monotonic() < stop_at - GRACE + _DRAIN
             begins = not delivery.at_least_once and drains
         if not begins:
             self._skip(delivery)
@@ -202,8 +197,7 @@ class Runner:
         if answer is None:
             self._skip(delivery)
             return
-        self._finish(delivery, *answer)
-        self._judge(answer[1])
+        self._judge(self._finish(delivery, *answer))
 
     def _many(self, deliveries: list[Delivery]) -> None:
         begun = [delivery for delivery in deliveries if self._begins(delivery)]
@@ -213,9 +207,7 @@ class Runner:
                 json.loads(delivery.message.body)
                 usable.append(delivery)
             except ValueError:
-                self._finish(
-                    delivery, None, _Failure(REJECTED, "the input is not JSON, as one in a batch must be", 400)
-                )
+                self._finish(delivery, None, Failure(REJECTED, "the input is not JSON, as one in a batch must be", 400))
         if not usable:
             return
         body = b"[" + b",".join(delivery.message.body for delivery in usable) + b"]"
@@ -226,20 +218,24 @@ class Runner:
             return
         results, failure = answer
         if failure is None and not (isinstance(results, (list, tuple)) and len(results) == len(usable)):
-            failure = _Failure(FAILED, f"run() got {len(usable)} inputs and did not return a list of as many results")
+            failure = Failure(FAILED, f"run() got {len(usable)} inputs and did not return a list of as many results")
             logger.error(failure.reason)
-        for number, delivery in enumerate(usable):
+        failures = [
             self._finish(delivery, None if failure else results[number], failure)
-        self._judge(failure)
+            for number, delivery in enumerate(usable)
+        ]
+        self._judge(next(filter(None, failures), None))
 
-    def _run_patiently(self, request: Request) -> tuple[Any, _Failure | None] | None:
+    def _run_patiently(self, request: Request) -> tuple[Any, Failure | None] | None:
         """The same, but wait for a scorer that is away, and do other jobs meanwhile; None if the process ends first."""
         pauses = Pauses(0.2, 5)
         said = ""
-        while not self.stopping.is_set():
+        while True:
             try:
                 return self._run(request)
             except ScorerAway as error:
+                if self.stopping.is_set():
+                    return None
                 logger.log(logging.WARNING if str(error) != said else logging.DEBUG, "%s: trying again", error)
                 said = str(error)
             until = time.monotonic() + pauses.next()
@@ -252,33 +248,35 @@ class Runner:
                     self._backlog.append(job)
                 else:
                     self._do(job)
-        return None
+            if self.stopping.is_set():
+                return None
 
-    def _run(self, request: Request) -> tuple[Any, _Failure | None]:
+    def _run(self, request: Request) -> tuple[Any, Failure | None]:
         """Call the scorer, with what is known about it afterwards: a result, or why there is none."""
         started = time.monotonic()
         self._watchdog.begin(started)
         try:
             result = self._scorer.run(request)
         except BadInput as error:
-            return None, _Failure(REJECTED, str(error), error.status)
+            return None, Failure(REJECTED, str(error), error.status)
         except ScorerAway:
             raise
         except ForwardError as error:
             logger.error("%s", error)
-            return None, _Failure(FAILED, str(error))
+            return None, Failure(FAILED, str(error))
         except (Exception, SystemExit) as error:
             reason = describe(error)
             # The exception's own text is cut, and not in the traceback again: it may hold the whole input.
             logger.error("run() raised %s\n%s", reason, _frames(error))
-            return None, _Failure(FAILED, reason)
+            return None, Failure(FAILED, reason)
         finally:
             self._watchdog.end()
             self._metrics.took(time.monotonic() - started)
         self._metrics.last_scored = time.time()
         return result, None
 
-    def _finish(self, delivery: Delivery, result: Any, failure: _Failure | None) -> None:
+    def _finish(self, delivery: Delivery, result: Any, failure: Failure | None) -> Failure | None:
+        """Send what an input becomes; what it failed by, after all."""
         message = delivery.message
         outgoing: list[Outgoing] = []
         if failure is None:
@@ -286,7 +284,7 @@ class Runner:
                 outgoing = routing.results(message, result, self.settings, self._sender)
             except Unsendable as error:
                 logger.error("no result for message %s: %s", message.id, error)
-                failure = _Failure(FAILED, str(error))
+                failure = Failure(FAILED, str(error))
         if failure is not None:
             outgoing = routing.error(message, failure.kind, failure.reason, self.settings, self._sender)
         self._metrics.count(message.input, failure.kind if failure else FILTERED if result is None else SCORED)
@@ -294,8 +292,9 @@ class Runner:
             self.edge.finish(delivery, outgoing)
         if self._samples is not None and failure is None:
             self._samples.offer(self.settings.sample_every, message, result)
+        return failure
 
-    def _judge(self, failure: _Failure | None) -> None:
+    def _judge(self, failure: Failure | None) -> None:
         """End the process after too many failures in a row: a restart may help, and `status` shows it."""
         if failure is None:
             self._metrics.errors_in_a_row = 0
@@ -315,9 +314,9 @@ class Runner:
         try:
             result, failure = self._run(job.request)
         except ScorerAway as error:
-            result, failure = None, _Failure(FAILED, str(error), 503)
+            result, failure = None, Failure(FAILED, str(error), 503)
         milliseconds = (time.perf_counter() - started) * 1000
-        outcome = _answer(result, failure, milliseconds)
+        outcome = outcome_of(result, failure, milliseconds)
         kind = failure.kind if failure else FAILED if outcome.reason else SCORED
         self._metrics.count(job.source, kind)
         return outcome
@@ -361,25 +360,6 @@ class Runner:
         self._error = reason
         if self.edge is not None:
             self.edge.stop_reported(3)
-
-
-def _answer(result: Any, failure: _Failure | None, milliseconds: float) -> Outcome:
-    if failure is not None:
-        run_failed = failure.kind == FAILED and failure.status == 500
-        return Outcome(failure.status, b"", reason=failure.reason, run_failed=run_failed, milliseconds=milliseconds)
-    if routing.is_response(result):
-        headers = dict(result.headers)
-        kind = headers.get("Content-Type") or "application/octet-stream"
-        failed = result.status_code >= 500
-        reason = f"run() returned a response with status {result.status_code}" if result.status_code >= 400 else ""
-        return Outcome(result.status_code, result.get_data(), kind, headers, reason, failed, milliseconds)
-    try:
-        # None is an empty object, as in Azure ML's server.
-        body = routing.encode({} if result is None else result)
-    except Unsendable as error:
-        logger.error("no result: %s", error)
-        return Outcome(500, b"", reason=str(error), milliseconds=milliseconds)
-    return Outcome(200, body.content, body.content_type, milliseconds=milliseconds)
 
 
 def _frames(error: BaseException) -> str:

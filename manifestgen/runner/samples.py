@@ -37,7 +37,7 @@ class Samples:
         try:
             self._write(_line(message, result))
             self._failing = False
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:
             if not self._failing:
                 logger.warning("samples cannot be written to %s: %s", self._folder, error)
             self._failing = True

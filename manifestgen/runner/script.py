@@ -114,7 +114,10 @@ class Script:
 
 def describe(error: BaseException) -> str:
     """An exception in one line that is short enough for a log, and for a message."""
-    text = " ".join(str(error).split())
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = ""  # an exception that cannot say what it is
     return f"{type(error).__name__}: {text[:200]}{'…' if len(text) > 200 else ''}" if text else type(error).__name__
 
 

@@ -13,7 +13,6 @@ import socket
 import ssl
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -23,6 +22,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from .identity import Identity, Signer
 from .log import logger
+from .pauses import Pauses
+from .wake import Wake
 from .workload import WorkloadError
 
 _KEEP_ALIVE = 60
@@ -74,24 +75,6 @@ class Endpoint:
     websocket: bool = False
 
 
-class Pauses:
-    """Random, growing pauses between attempts, in seconds: each between half and all of a doubling limit."""
-
-    def __init__(self, first: float = 0.5, longest: float = 30.0) -> None:
-        self._first, self._longest = first, longest
-        self._attempts = 0
-
-    def next(self) -> float:
-        """The pause before the next attempt."""
-        limit: float = min(self._longest, self._first * 2 ** min(self._attempts, 16))
-        self._attempts += 1
-        return random.uniform(limit / 2, limit)  # noqa: S311 - a pause, not a secret
-
-    def reset(self) -> None:
-        """Begin with short pauses again."""
-        self._attempts = 0
-
-
 class _NotConnected(Exception):
     """The attempt failed; the text says why."""
 
@@ -139,13 +122,9 @@ class Session:
         self._handler: Handler
         self._thread = threading.Thread(target=self._run, name="session", daemon=True)
         self._stop_at: float | None = None
-        self._calls: deque[Callable[[], None]] = deque()
-        self._wake_reader, self._wake_writer = socket.socketpair()
-        self._wake_reader.setblocking(False)
-        self._wake_writer.setblocking(False)
-        self._woken = False
+        self._wake = Wake()
         self._poll = select.poll()
-        self._poll.register(self._wake_reader, select.POLLIN)
+        self._poll.register(self._wake, select.POLLIN)
         self._registered = -1
         self._next_tick = 0.0
         self._connack: Any = None
@@ -165,15 +144,12 @@ class Session:
 
     def call_soon(self, call: Callable[[], None]) -> None:
         """Call this in the session's thread. May be called in any thread."""
-        self._calls.append(call)
-        if not self._woken:
-            self._woken = True
-            self._wake()
+        self._wake.call_soon(call)
 
     def stop(self, seconds: float) -> None:
         """Disconnect as soon as the handler is idle, or after these seconds. May be called in any thread."""
         self._stop_at = time.monotonic() + seconds
-        self._wake()
+        self._wake.wake()
 
     def join(self, seconds: float) -> bool:
         """Wait for the session's end; whether it has ended."""
@@ -194,6 +170,8 @@ class Session:
             done: called once edgeHub has acknowledged it.
         """
         info = self._client.publish(topic, payload, qos=1)
+        if info.rc == mqtt.MQTT_ERR_QUEUE_SIZE:
+            raise RuntimeError("more than 65,535 messages wait for their acknowledgement")
         if done is not None:
             self._done[info.mid] = done
 
@@ -217,8 +195,7 @@ class Session:
             self._crashed()
         finally:
             self._ended()
-            self._wake_reader.close()
-            self._wake_writer.close()
+            self._wake.close()
 
     def _try_to_connect(self) -> bool:
         rejected = 0
@@ -287,7 +264,7 @@ class Session:
         """Serve the connection until it is lost, must be renewed, or the session is to stop."""
         self._lost = ""
         while self._client.socket() is not None:
-            self._run_calls()
+            self._wake.run()
             now = time.monotonic()
             if self._stop_at is not None and (now >= self._stop_at or self._handler.idle()):
                 self._disconnect()
@@ -329,7 +306,7 @@ class Session:
     def _wait_until(self, deadline: float) -> None:
         """Pause without a connection; calls are carried out, and `stop` ends it."""
         while self._stop_at is None and (left := deadline - time.monotonic()) > 0:
-            self._run_calls()
+            self._wake.run()
             self._wait(min(left, _TICK))
 
     def _wait(self, seconds: float) -> None:
@@ -338,8 +315,8 @@ class Session:
         now = time.monotonic()
         timeout = max(0.0, min(seconds, self._next_tick - now))
         for descriptor, event in self._poll.poll(timeout * 1000):
-            if descriptor == self._wake_reader.fileno():
-                self._drain()
+            if descriptor == self._wake.fileno():
+                self._wake.clear()
             elif event & ~select.POLLOUT:
                 self._read()
         if self._client.want_write():
@@ -367,24 +344,6 @@ class Session:
             # What TLS has decrypted already, poll does not see.
             if sock is None or not sock.pending():
                 return
-
-    def _run_calls(self) -> None:
-        while self._calls:
-            self._calls.popleft()()
-
-    def _wake(self) -> None:
-        try:
-            self._wake_writer.send(b"\0")
-        except OSError:
-            return  # the reader is awake already, or has ended
-
-    def _drain(self) -> None:
-        try:
-            while self._wake_reader.recv(4096):
-                pass
-        except BlockingIOError:
-            pass
-        self._woken = False
 
     # The client.
 

@@ -228,7 +228,7 @@ SETTINGS: Mapping[str, _Setting] = MappingProxyType(
         "sample_every": _live(_whole(0, 1_000_000)),
         "samples": _at_start(_text, plain=True),
         "samples_max_mb": _at_start(_number(0.1, 1_000_000)),
-        "queue": _at_start(_whole(1, 100_000)),
+        "queue": _at_start(_whole(1, 10_000)),
         "http": _at_start(_listen, plain=True),
         "metrics": _at_start(_listen, plain=True),
         "transport": _at_start(_one_of("tcp", "websocket"), plain=True),

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from .errors import SettingsError
-from .jobs import Job, Outcome, Score
+from .jobs import Job, Score
 from .log import logger
+from .outcome import Outcome
 from .request import Request
 from .settings import Listen
 from .swagger import Swagger

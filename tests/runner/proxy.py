@@ -115,7 +115,6 @@ class Proxy:
         for sock in sockets:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
-            sock.close()
 
     def of(self, sender: Side, kind: int) -> list[Packet]:
         return [packet for packet in list(self.packets) if packet.sender == sender and packet.kind == kind]
@@ -139,21 +138,25 @@ class Proxy:
             threading.Thread(target=self._serve, args=(raw,), daemon=True).start()
 
     def _serve(self, raw: socket.socket) -> None:
-        try:
-            raw.settimeout(10)
-            module = self._context.wrap_socket(raw, server_side=True)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(raw)
+            try:
+                raw.settimeout(10)
+                module = stack.enter_context(self._context.wrap_socket(raw, server_side=True))
+                broker = stack.enter_context(socket.create_connection(("127.0.0.1", self._target)))
+            except OSError:
+                return
             module.settimeout(None)
-            broker = socket.create_connection(("127.0.0.1", self._target))
-        except OSError:
-            raw.close()
-            return
-        broker.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._sockets += [module, broker]
-        self._connections += 1
-        number = self._connections
-        back = threading.Thread(target=self._pump, args=(broker, module, "broker", number), daemon=True)
-        back.start()
-        self._pump(module, broker, "module", number)
+            broker.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._sockets += [module, broker]
+            if self._closed:
+                return
+            self._connections += 1
+            number = self._connections
+            back = threading.Thread(target=self._pump, args=(broker, module, "broker", number), daemon=True)
+            back.start()
+            self._pump(module, broker, "module", number)
+            back.join()
 
     def _pump(self, source: socket.socket, target: socket.socket, sender: Side, number: int) -> None:
         data = b""

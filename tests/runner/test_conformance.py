@@ -373,7 +373,10 @@ def test_edge_hub_may_be_away_at_the_start_and_later(broker: Broker, run: Run) -
     runner.wait_for(r"\[WRN\] lost the connection to edgeHub")
     broker.start()
     broker.send(b"2")
-    assert broker.result(20).json == {"echo": 2}
+    # The acknowledgement of the first result may have been lost with the connection: then it comes twice.
+    while (result := broker.result(20).json) == {"echo": 1}:
+        pass
+    assert result == {"echo": 2}
     assert runner.stop() == 0
 
 

@@ -148,6 +148,21 @@ def test_an_acknowledgement_is_never_sent_for_another_connections_packet(edge_hu
             assert acknowledged <= received
 
 
+def test_what_is_accepted_at_most_once_is_still_scored_after_a_stop(edge_hub: Mosquitto, run: Run) -> None:
+    script = "import time\ninit = lambda: None\ndef run(data): time.sleep(0.3); return int(data)\n"
+    with proxy(edge_hub.plain_port, edge_hub.server_context()) as recorder:
+        environment = {"RUNNER_PORT": str(recorder.port), "RUNNER_DELIVERY": "at-most-once"}
+        runner = run({**edge_hub.environment(), **environment}, script)
+        for number in range(4):
+            edge_hub.send(b"%d" % number)
+        deadline = time.monotonic() + 10
+        while len([words for words in described(recorder.packets) if words.startswith("input") and "ack" in words]) < 4:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert runner.stop() == 0
+    assert [edge_hub.result().json for _ in range(4)] == [0, 1, 2, 3]
+
+
 @pytest.mark.slow
 def test_500_messages_and_ten_kills_lose_nothing(edge_hub: Mosquitto, run: Run) -> None:
     total, kills = 500, 10

@@ -79,6 +79,25 @@ FATAL = [
         {"RUNNER_MAX_ERRORS": "3"},
     ),
     Fault(
+        "every result is what JSON cannot say",
+        "init = lambda: None\ndef run(data): return {1, 2}\n",
+        r"\[ERR\] no result for message None: run\(\) returned what JSON cannot say: Object of type set",
+        4,
+        "errors in a row: 2, the last: run.. returned what JSON cannot say",
+        (b"1",) * 2,
+        {"RUNNER_MAX_ERRORS": "2"},
+    ),
+    Fault(
+        "an exception that cannot say what it is",
+        "class Odd(Exception):\n    def __str__(self): raise ValueError\n"
+        "init = lambda: None\ndef run(data): raise Odd\n",
+        r"\[ERR\] run\(\) raised Odd",
+        4,
+        "errors in a row: 1, the last: Odd",
+        (b"1",),
+        {"RUNNER_MAX_ERRORS": "1"},
+    ),
+    Fault(
         "run never returns",
         FOR_EVER,
         r"\[FTL\] run\(\) did not return within 1 s: the process ends",
@@ -102,6 +121,15 @@ FATAL = [
         2,
         None,
         environment={"RUNNER_DELIVERY": "at-least-once", "RUNNER_BATCH": '{"max": 2, "wait_ms": 5}'},
+    ),
+    Fault(
+        "batches of what takes no arrays",
+        "from azureml_inference_server_http.api.aml_request import rawhttp\n"
+        "init = lambda: None\n@rawhttp\ndef run(request): return 1\n",
+        r"\[FTL\] RUNNER_BATCH: run\(\) is decorated with @input_schema or @rawhttp, and takes no arrays",
+        2,
+        None,
+        environment={"RUNNER_BATCH": '{"max": 2, "wait_ms": 5}'},
     ),
     Fault(
         "a variable of IoT Edge is missing",

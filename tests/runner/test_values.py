@@ -32,6 +32,7 @@ names = st.text(st.characters(codec="utf-8"), min_size=1)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
 )
 
 
