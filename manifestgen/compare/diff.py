@@ -2,7 +2,7 @@
 
 Both are read in their normal form (`compare.normal`) as a set of subjects: modules, routes, registry credentials and
 so on. Values that may be secret are not in what a change shows: of env, module twins and `Env` within createOptions
-only the names are told, of a registry credential only its address.
+only the names are shown, and of a registry credential only its address.
 """
 
 from __future__ import annotations
@@ -269,7 +269,7 @@ def _env_fields(before: Any, after: Any) -> Iterator[FieldChange]:
 
 
 # Parts of createOptions whose values are settings of the container. Labels, commands, options of log and volume drivers
-# and what Docker may learn tomorrow are told by name only.
+# and what Docker may learn tomorrow are shown by name only.
 _PLAIN_OPTIONS: Final = frozenset({"HostConfig", "ExposedPorts", "NetworkingConfig"})
 _HIDDEN_HOST_CONFIG: Final = frozenset({"LogConfig", "Mounts", "StorageOpt"})
 

@@ -34,13 +34,13 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.reading import as_text
 from manifestgen.manifest.section import DESIRED
 
-#: Whose a subject of the merged manifest is; with `both` each has it, and the file's is taken.
+#: Where a subject of the merged manifest comes from; with `both`, file and device have it, and the file's is used.
 Origin = Literal["file", "device", "both"]
 
 
 @dataclass(frozen=True)
 class Conflict:
-    """File and device name the same thing with another meaning; it is resolved for the file.
+    """File and device give the same name different meanings; the file wins.
 
     Attributes:
         subject: `registry credential` or `route`.
@@ -55,7 +55,7 @@ class Conflict:
 
 @dataclass(frozen=True)
 class Merged:
-    """What came of a merge.
+    """The result of a merge.
 
     Attributes:
         manifest: it holds what both held, passwords too.

@@ -1,6 +1,6 @@
-"""A deployment manifest as a value: what is in it and where, without judging it.
+"""A deployment manifest as a value: its parts and their places, without validating them.
 
-Reading is tolerant. A part that is malformed is passed over here; the rule that owns its shape reports it.
+Reading is tolerant. A malformed part is skipped here; the rule that owns its shape reports it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Manifest(Struct, frozen=True, eq=False, dict=True):
     Attributes:
         content: `{"modulesContent": {…}}`, as IoT Hub takes it.
         base: JSON Pointer to the value of `modulesContent` in the file as given, whatever it is wrapped in.
-        layered: whether it is a layered deployment: no whole `$edgeAgent`, and keys such as
+        layered: whether it is a layered deployment: it does not set all of `$edgeAgent`, and has keys such as
             `properties.desired.modules.NAME`.
         data: the file's value as given.
         cache: derived values, by name.
@@ -148,12 +148,12 @@ class Manifest(Struct, frozen=True, eq=False, dict=True):
         return f"{self.base}/{escape(name)}" if name in self.entries else self.base
 
     def modules(self) -> tuple[Module, ...]:
-        """The modules that the device shall run, system modules first; those that are no object left out."""
+        """The modules that the device is to run, system modules first, without those that are not objects."""
         return self._modules
 
     @cached_property
     def options(self) -> tuple[tuple[Module, Options], ...]:
-        """The modules with their createOptions; those whose chunks are out of sequence left out."""
+        """The modules with their createOptions, without those whose chunks are out of sequence."""
         found: list[tuple[Module, Options]] = []
         for module in self._modules:
             try:
@@ -163,7 +163,7 @@ class Manifest(Struct, frozen=True, eq=False, dict=True):
         return tuple(found)
 
     def routes(self) -> tuple[RouteEntry, ...]:
-        """The routes; those without a text included."""
+        """The routes, including those without a text."""
         return self._routes
 
     @cached_property

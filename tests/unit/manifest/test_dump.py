@@ -4,13 +4,14 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifestgen.manifest.dump import compact, dump
 from manifestgen.manifest.pointer import join, split
 
 
+@settings(deadline=None)  # a busy machine may stop for longer
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda x: st.dictionaries(st.text(), x)))
 def test_what_is_written_is_read_back(value: Any) -> None:
     assert json.loads(dump(value)) == value
