@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -235,6 +236,8 @@ class EdgeModule:
 
     def _desired(self, desired: Mapping[str, Any], version: int) -> None:
         logger.info("desired properties, version %d", version)
+        # From here on it is the main thread that inputs wait for, and it may be busy with one.
+        self._wait_for_twin_until = math.inf
         self._submit(Configure(desired, version))
 
     def _configure(self, settings: Settings, answers: Mapping[str, Any]) -> None:
