@@ -109,7 +109,7 @@ def _registries(inputs: Inputs, project: Project, azure: bool) -> Iterator[Row]:
     for one in standings(hosts_of(manifest), inputs, azure=azure):
         subject, state = f"registry {one.host}", one.state(now, warn_days)
         if one.skipped:
-            yield _skipped(subject, "without a credential")
+            yield _skipped(subject, "needs a credential")
             continue
         words = describe(one, now)
         fix = one.fix if one.problem else one.renewal if state == "warning" else ""
@@ -121,7 +121,7 @@ def _future_image(project: Project, inputs: Inputs, azure: bool) -> tuple[str, R
     if not inputs.settings.builds:
         return _NO_IMAGE, _skipped("registry", "the project names no image")
     if not azure:
-        return _NO_IMAGE, _skipped("registry", "without a credential")
+        return _NO_IMAGE, _skipped("registry", "needs a credential")
     arm_id = inputs.services.builder.registry_id()
     if arm_id is None:
         return _NO_IMAGE, Row("registry", "ok", "none yet: the workspace creates it with its first image")

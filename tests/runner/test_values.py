@@ -19,8 +19,8 @@ from manifestgen.runner.errors import ScorerError, SettingsError
 from manifestgen.runner.message import MAX_BYTES, Message, Outgoing
 from manifestgen.runner.metrics import Metrics
 from manifestgen.runner.model import hash_in_background, sha256_of
+from manifestgen.runner.pauses import Pauses
 from manifestgen.runner.samples import Samples
-from manifestgen.runner.session import Pauses
 from manifestgen.runner.settings import Answer, Batch, Listen, Settings, from_environment, misspelt, override
 from manifestgen.runner.topics import ModuleTopics
 from manifestgen.runner.twin import difference, merge

@@ -187,9 +187,11 @@ def test_without_a_login_to_azure_what_is_on_this_machine_is_still_looked_at(
     def refused() -> None:
         raise DeniedError("no credential for Azure was found", fix="run 'az login'")
 
-    monkeypatch.setattr("manifestgen.cli.doctor._log_in", refused)
-    monkeypatch.setattr("manifestgen.services.Clouds.registry", property(lambda self: pytest.fail("Azure was asked")))
+    monkeypatch.setattr("manifestgen.services.log_in", refused)
+    monkeypatch.setattr(
+        "manifestgen.services.ProjectServices.registry", property(lambda self: pytest.fail("Azure was asked"))
+    )
     rows = {row["subject"]: row for row in in_this_process("doctor", tmp_path, "--output", "json").json["rows"]}
-    assert (rows[f"registry {ACME}"]["state"], rows[f"registry {ACME}"]["words"]) == ("skipped", "without a credential")
+    assert (rows[f"registry {ACME}"]["state"], rows[f"registry {ACME}"]["words"]) == ("skipped", "needs a credential")
     assert rows[f"registry {OTHER}"]["state"] == "ok"
     assert rows[f"registry {OTHER}"]["words"] == "source env, user robot, password in the environment"
