@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from . import __version__, log
+from . import __version__, log, memory
 from .edge import EdgeModule, subscriptions
 from .errors import EXIT_INTERNAL, RunnerError, ScorerError, SettingsError
 from .forward import Forward
@@ -85,6 +85,7 @@ def _serve(settings: Settings, environ: Mapping[str, str], watchdog: Watchdog) -
     if settings.batch is not None and not scorer.batches:
         raise SettingsError("RUNNER_BATCH: run() is decorated with @input_schema or @rawhttp, and takes no arrays")
     watchdog.install()
+    memory.settle()
 
     def hash_model() -> None:
         if folder := environ.get("AZUREML_MODEL_DIR"):

@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
-from . import __version__, log, routing
+from . import __version__, log, memory, routing
 from .edge import EdgeModule
 from .errors import EXIT_MAX_ERRORS, EXIT_STOPPED, ScorerError
 from .forward import ForwardError, ScorerAway
@@ -328,6 +328,8 @@ class Runner:
             logger.error("reload: %s", error, exc_info=error.__cause__ or False)
             return Outcome(500, b"", reason=str(error))
         self._scorer = scorer
+        del scorer
+        memory.settle()
         logger.info("loaded the scorer anew")
         self._configure(Configure(self._desired, self._version))
         return Outcome(200, b"{}")

@@ -195,6 +195,7 @@ class Session:
             self._crashed()
         finally:
             self._ended()
+            self._forget_socket()
             self._wake.close()
 
     def _try_to_connect(self) -> bool:

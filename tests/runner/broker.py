@@ -123,6 +123,15 @@ class Certificates:
         return context
 
 
+def leave(client: mqtt.Client) -> None:
+    """Disconnect, and close the socket even if the client's thread has ended before it came to that."""
+    client.disconnect()
+    client.loop_stop()
+    sock = client.socket()
+    if sock is not None:
+        sock.close()
+
+
 class Cloud:
     """Plays what is behind edgeHub: routes messages to inputs, holds the twin, calls methods."""
 
@@ -152,8 +161,7 @@ class Cloud:
         assert self._subscribed.wait(10)
 
     def close(self) -> None:
-        self._client.disconnect()
-        self._client.loop_stop()
+        leave(self._client)
 
     def _on_connect(self, client: mqtt.Client, *_: Any) -> None:
         topics = (
@@ -346,11 +354,7 @@ class Mosquitto:
         client.connect("127.0.0.1", self.plain_port)
         client.loop_start()
         assert done.wait(5)
-        client.disconnect()
-        client.loop_stop()
-        sock = client.socket()
-        if sock is not None:
-            sock.close()
+        leave(client)
 
 
 def module_environment(workload: Workload, port: int) -> dict[str, str]:
