@@ -37,7 +37,7 @@ def test_an_outage_while_looking_is_no_missing_registry(registries: Registries, 
 
 
 def test_a_missing_registry_says_where_was_looked(registries: Registries) -> None:
-    with pytest.raises(NotFoundError, match=r"looked in 1 subscription$"):
+    with pytest.raises(NotFoundError, match=r"was found in the 1 subscription that the identity can read$"):
         registries.by_host("acme.azurecr.io")
 
 
