@@ -75,6 +75,12 @@ class Forward:
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             raise ForwardError(f"the server's answer is not {self._kind}'s: {answer[:200]!r}") from None
 
+    def close(self) -> None:
+        """See `script.Scorer`."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
     @staticmethod
     def _plain(answer: bytes, content_type: str) -> Any:
         if not answer:
@@ -91,10 +97,10 @@ class Forward:
         try:
             response, answer = self._send(body, content_type)
         except socket.timeout:
-            self._close()
+            self.close()
             raise ForwardError(f"the server at {self._host} did not answer within {self._timeout:g} s") from None
         except (OSError, http.client.HTTPException) as error:
-            self._close()
+            self.close()
             raise ScorerAway(f"the server at {self._host} is not reachable: {error}") from error
         if response.status in _AWAY:
             raise ScorerAway(f"the server at {self._host} answered with status {response.status}")
@@ -109,7 +115,7 @@ class Forward:
             try:
                 return self._exchange(self._connection, body, headers)
             except (http.client.RemoteDisconnected, ConnectionError):
-                self._close()  # the server closed it while it was idle
+                self.close()  # the server closed it while it was idle
         self._connection = self._connect()
         return self._exchange(self._connection, body, headers)
 
@@ -120,18 +126,13 @@ class Forward:
         response = connection.getresponse()
         answer = response.read()
         if response.will_close:
-            self._close()
+            self.close()
         return response, answer
 
     def _connect(self) -> http.client.HTTPConnection:
         if self._secure:
             return http.client.HTTPSConnection(self._host, timeout=self._timeout, context=ssl.create_default_context())
         return http.client.HTTPConnection(self._host, timeout=self._timeout)
-
-    def _close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
 
 def mlflow_body(content: Any) -> Any:

@@ -140,6 +140,7 @@ class Runner:
 
     def _end(self, stop: Stop) -> int:
         self.stopping.set()
+        self._scorer.close()
         self._error = stop.reason
         if self.edge is not None:
             stop_at = self._watchdog.stop_at
@@ -327,6 +328,7 @@ class Runner:
         except ScorerError as error:
             logger.error("reload: %s", error, exc_info=error.__cause__ or False)
             return Outcome(500, b"", reason=str(error))
+        self._scorer.close()
         self._scorer = scorer
         del scorer
         memory.settle()

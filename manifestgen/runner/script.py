@@ -54,6 +54,10 @@ class Scorer(Protocol):
         """What the scorer says about its inputs and results."""
         ...
 
+    def close(self) -> None:
+        """It is not called any more."""
+        ...
+
 
 class Script:
     """A loaded score.py. `init` has not been called yet."""
@@ -100,6 +104,9 @@ class Script:
     def configure(self, values: Mapping[str, Any]) -> dict[str, Answer]:
         """See `Scorer`."""
         return self._settings.apply(values)
+
+    def close(self) -> None:
+        """See `Scorer`: a script has nothing to close."""
 
     @property
     def swagger(self) -> Swagger:
