@@ -63,7 +63,7 @@ def examine(
     root, now = root or state_folder(), now or datetime.now(timezone.utc)
     settings = project.registry_settings
     inputs = Inputs(settings, services, os.environ if environ is None else environ, lambda: root, now)
-    requirements = services.builder.requirements(project) if project.builds else ()
+    requirements = services.builder.requirements() if project.builds else ()
     sources = [source for source in SOURCES.values() if settings.registry.uses(source.name)]
     builder = services.builder.packages if project.builds else {}
     yield from _installed(_SDKS, builder, *(source.packages for source in sources))

@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from manifestgen.azure.aml_models import WorkspaceModels
 from manifestgen.cloud import Build, BuildRequest, BuildState, BuildStatus, ModelSource, Requirement
 from manifestgen.errors import InputError
-from manifestgen.project.score import check_inputs
 
 if TYPE_CHECKING:
     from manifestgen.azure.aml import Workspace
-    from manifestgen.project import Project
 
 _LOG = logging.getLogger("manifestgen.azure.aml")
 
@@ -34,12 +32,14 @@ class WorkspaceBuilder:
 
     Args:
         models: of the workspace that builds.
+        check: checks what the image is made from; raises InputError.
     """
 
     packages: Final[Mapping[str, str]] = {"azureml-core": "manifestgen[azureml]"}
 
-    def __init__(self, models: Callable[[], ModelSource]) -> None:
+    def __init__(self, models: Callable[[], ModelSource], check: Callable[[], None] = lambda: None) -> None:
         self._open_models = models
+        self._check = check
 
     @cached_property
     def _models(self) -> WorkspaceModels:
@@ -52,11 +52,11 @@ class WorkspaceBuilder:
     def _workspace(self) -> Workspace:
         return self._models.workspace
 
-    def requirements(self, project: Project) -> Sequence[Requirement]:
+    def requirements(self) -> Sequence[Requirement]:
         """See `Builder.requirements`."""
 
         def inputs() -> str:
-            self.check_inputs(project)
+            self.check_inputs()
             return "ok (static checks only)"
 
         def workspace() -> str:
@@ -67,9 +67,9 @@ class WorkspaceBuilder:
             Requirement("workspace", workspace, login=True),
         )
 
-    def check_inputs(self, project: Project) -> None:
+    def check_inputs(self) -> None:
         """See `Builder.check_inputs`."""
-        check_inputs(project)
+        self._check()
 
     def status(self, build: Build) -> BuildStatus:
         """See `Builder.status`."""

@@ -9,6 +9,7 @@ from manifestgen.azure.aml_builder import WorkspaceBuilder, state_of
 from manifestgen.cloud import Build, BuildRequest, BuildState, Services
 from manifestgen.errors import CloudError, DeniedError, NotFoundError
 from manifestgen.project import Project
+from manifestgen.project.score import check_inputs
 
 _LOG = logging.getLogger("manifestgen.azure.aml")
 
@@ -22,7 +23,7 @@ _DEPRECATED = (
 
 def open_builder(project: Project, services: Services) -> ContainerImageBuilder:
     """The builder of a project."""
-    return ContainerImageBuilder(lambda: services.models)
+    return ContainerImageBuilder(lambda: services.models, lambda: check_inputs(project))
 
 
 class ContainerImageBuilder(WorkspaceBuilder):

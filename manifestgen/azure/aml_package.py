@@ -9,6 +9,7 @@ from typing import Any
 from manifestgen.azure.aml_builder import WorkspaceBuilder
 from manifestgen.cloud import Build, BuildRequest, Services
 from manifestgen.project import Project
+from manifestgen.project.score import check_inputs
 
 _LOG = logging.getLogger("manifestgen.azure.aml")
 
@@ -22,7 +23,7 @@ _NO_SERVER = "{} does not list azureml-defaults under pip; without it, no server
 
 def open_builder(project: Project, services: Services) -> PackageBuilder:
     """The builder of a project."""
-    return PackageBuilder(lambda: services.models)
+    return PackageBuilder(lambda: services.models, lambda: check_inputs(project))
 
 
 class PackageBuilder(WorkspaceBuilder):

@@ -6,12 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from manifestgen.cloud.model_source import RegisteredModel
-
-if TYPE_CHECKING:
-    from manifestgen.project.load import Project
 
 
 @dataclass(frozen=True)
@@ -89,18 +86,18 @@ class Requirement:
 
 
 class Builder(Protocol):
-    """One way to build images. Connects to its service when a method first needs it."""
+    """One way to build the image of one project. Connects to its service when a method first needs it."""
 
     @property
     def packages(self) -> Mapping[str, str]:
         """Python distributions that it needs, each with the requirement that `pip install` takes for it."""
         ...
 
-    def requirements(self, project: Project) -> Sequence[Requirement]:
-        """Whatever else must be in place before it can build the image of this project."""
+    def requirements(self) -> Sequence[Requirement]:
+        """Whatever else must be in place before it can build the project's image."""
         ...
 
-    def check_inputs(self, project: Project) -> None:
+    def check_inputs(self) -> None:
         """Check what the image is made from before anything is sent. Raises InputError with file and line."""
         ...
 

@@ -120,7 +120,7 @@ def _prepare(
     sleep: Callable[[float], None],
 ) -> Prepared:
     builder = services.builder
-    builder.check_inputs(project)
+    builder.check_inputs()
     model, known = _identify(spec, services.models)
     inputs = inputs_hash(project, known)
     locked = read(project)

@@ -84,6 +84,7 @@ class FakeBuilder:
 
     Attributes:
         failures: messages of the next builds that are to fail, with the lines of their logs.
+        project: whose inputs it checks.
         started: what was built, in order.
         registry: what `registry_id` tells.
         pushed: is called with the reference of each image that was built.
@@ -91,7 +92,8 @@ class FakeBuilder:
 
     packages: Mapping[str, str] = {"azureml-core": "manifestgen[azureml]"}
 
-    def __init__(self, models: FakeModels, *, numbered: bool = False) -> None:
+    def __init__(self, models: FakeModels, project: Project | None = None, *, numbered: bool = False) -> None:
+        self.project = project
         self.failures: list[tuple[str, list[str]]] = []
         self.started: list[BuildRequest] = []
         self.registry: str | None = None
@@ -100,18 +102,19 @@ class FakeBuilder:
         self._numbered = numbered
         self._builds: dict[str, _Running] = {}
 
-    def requirements(self, project: Project) -> Sequence[Requirement]:
+    def requirements(self) -> Sequence[Requirement]:
         return (
-            Requirement("entry script and conda file", lambda: self._inputs(project)),
+            Requirement("entry script and conda file", self._inputs),
             Requirement("workspace", lambda: f"{len(self._models.list())} registered models", login=True),
         )
 
-    def _inputs(self, project: Project) -> str:
-        check_inputs(project)
+    def _inputs(self) -> str:
+        self.check_inputs()
         return "ok (static checks only)"
 
-    def check_inputs(self, project: Project) -> None:
-        check_inputs(project)
+    def check_inputs(self) -> None:
+        if self.project is not None:
+            check_inputs(self.project)
 
     def start(self, request: BuildRequest) -> Build:
         self._models.find(request.model.name, request.model.version)

@@ -111,6 +111,7 @@ def _project(folder: Path, text: str) -> Project:
 
 
 def _deploy(project: Project, services: FakeServices, told: Told | None = None, **more: Any) -> Deployment:
+    services.builds.project = project
     options = Options(**{**vars(QUICK), "state": project.root / "state", **more})
     return deploy(project, services, options=options, observer=told.observer() if told is not None else None)
 

@@ -82,6 +82,7 @@ def logged_in() -> None:
 
 
 def rows(project: Project, services: Services, device: str | None = None) -> dict[str, Row]:
+    services.builder.project = project
     return {row.subject: row for row in examine(project, services, logged_in, device)}
 
 

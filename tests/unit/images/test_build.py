@@ -46,7 +46,7 @@ class Cloud:
     def __init__(self, project: Project) -> None:
         self.models = FakeModels()
         numbered = project.image is not None and project.image.builder == "container-image"
-        self.builder = FakeBuilder(self.models, numbered=numbered)
+        self.builder = FakeBuilder(self.models, project, numbered=numbered)
 
 
 class Killed(BaseException):

@@ -35,17 +35,19 @@ class ToyBuilder:
 
     packages: Mapping[str, str] = {"pytest": "pytest"}
 
-    def __init__(self, services: Any) -> None:
+    def __init__(self, project: Project, services: Any) -> None:
+        self._project = project
         self._services = services
         self.carved: list[str] = []
 
-    def requirements(self, project: Project) -> Sequence[Requirement]:
+    def requirements(self) -> Sequence[Requirement]:
         return (Requirement("toy shop", lambda: "is open"),)
 
-    def check_inputs(self, project: Project) -> None:
-        assert project.image is not None and project.image.entry_script is not None
-        if "wood" not in project.image.entry_script.read_text():
-            raise InputError("no wood", where=str(project.image.entry_script), fix="add wood")
+    def check_inputs(self) -> None:
+        image = self._project.image
+        assert image is not None and image.entry_script is not None
+        if "wood" not in image.entry_script.read_text():
+            raise InputError("no wood", where=str(image.entry_script), fix="add wood")
 
     def start(self, request: BuildRequest) -> Build:
         self.carved.append(f"toys.azurecr.io/{request.name}:{request.label}")
@@ -66,7 +68,7 @@ class ToyBuilder:
 
 
 def open_builder(project: Project, services: Services) -> Builder:
-    return ToyBuilder(services)
+    return ToyBuilder(project, services)
 
 
 # ---- and what follows from it
