@@ -42,7 +42,7 @@ _ARM_ID = re.compile(
 )
 _READER = "give the identity the role 'Reader' on the registry"
 _CONTRIBUTOR = "give the identity the role 'Contributor' on the registry, or use registry credentials 'env' or 'file'"
-_TOKENS = "give the identity the role 'Contributor' on the registry, which tokens and their passwords need"
+_TOKENS = "give the identity the role 'Contributor' on the registry; creating tokens and passwords requires it"
 _DESCRIPTION = "What a deployment manifest pulls; created by manifestgen"
 _ADMIN_OFF = "UnAuthorizedForCredentialOperations"
 
@@ -99,7 +99,7 @@ class Registries:
             if found.username and password.value:
                 return Credential(registry.login_server, found.username, Secret(password.value))
         raise CloudError(
-            "the service returned no password of the admin user",
+            "the service returned no password for the admin user",
             where=f"registry {registry.login_server}",
             fix="regenerate it with 'az acr credential renew', or use registry credentials 'env' or 'file'",
         )
@@ -226,7 +226,7 @@ def _parse(arm_id: str) -> dict[str, str]:
     match = _ARM_ID.fullmatch(arm_id.strip())
     if match is None:
         raise InputError(
-            f"{arm_id!r} is not the id of a container registry",
+            f"{arm_id!r} is not the ID of a container registry",
             fix="give it as /subscriptions/…/resourceGroups/…/providers/Microsoft.ContainerRegistry/registries/NAME",
         )
     return match.groupdict()
@@ -257,7 +257,7 @@ def _done(poller: Any) -> Any:
     if not poller.done():
         raise CloudError(
             f"Azure Resource Manager did not finish within {_LIMITS['timeout']} s",
-            fix="look at the registry in the portal, then run the same command again",
+            fix="check the registry in the portal, then run the same command again",
         )
     return found
 
@@ -284,9 +284,9 @@ def _rejected(error: HttpResponseError, where: str, role: str) -> CloudError:
     words = _first_line((error.error.message if error.error else None) or error.message)
     if code == _ADMIN_OFF:
         return DeniedError(
-            "the admin user of the registry is off",
+            "the registry's admin user is disabled",
             where=where,
-            fix="add --enable-admin to turn it on, or use registry credentials 'token', 'env' or 'file'",
+            fix="add --enable-admin to enable it, or use registry credentials 'token', 'env' or 'file'",
         )
     if error.status_code == 401:
         return DeniedError(f"the credential was rejected: {words}", where=where, fix="log in again: run 'az login'")
@@ -294,7 +294,7 @@ def _rejected(error: HttpResponseError, where: str, role: str) -> CloudError:
         return DeniedError(f"access is denied: {words}", where=where, fix=role)
     if isinstance(error, ResourceNotFoundError) or error.status_code == 404:
         return NotFoundError(
-            words, where=where, fix="check the id; a registry that was moved or recreated has a new one"
+            words, where=where, fix="check the ID; a registry that was moved or recreated has a new one"
         )
     if error.status_code == 429:
         return CloudError(f"too many requests: {words}", where=where, fix="wait a minute, then try again")

@@ -17,7 +17,7 @@ INPUTS_PROPERTY = "manifestgen.inputs"
 
 _DEPRECATED = (
     "builder 'container-image' uses a deprecated interface of Azure ML; "
-    "builder 'package' makes the same image with its successor"
+    "builder 'package' builds the same image with its successor"
 )
 
 

@@ -48,7 +48,7 @@ class WorkspaceModels:
         except NotFoundError as error:
             wanted = name if version is None else f"{name}:{version}"
             raise NotFoundError(
-                f"no model {wanted!r} is registered",
+                f"model {wanted!r} is not registered",
                 where=workspace.where,
                 fix="set model.path to register one, or see 'manifestgen model list'",
             ) from error

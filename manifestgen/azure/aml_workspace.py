@@ -15,7 +15,7 @@ _FOLDERS = (".azureml", "aml_config", "")
 _FILES = ("config.json", "project.json")
 
 _DOWNLOAD = (
-    "download config.json from the workspace's page in the Azure portal, or write the three ids under 'workspace:'"
+    "download config.json from the workspace's page in the Azure portal, or write the three IDs under 'workspace:'"
 )
 
 

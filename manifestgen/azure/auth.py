@@ -106,7 +106,7 @@ def _explain(error: AzureError) -> CloudError:
         environment = _ENVIRONMENT_WORDS.search(text)
         words = environment["words"] if environment and "unavailable" not in environment["words"] else ""
     if not words or isinstance(error, CredentialUnavailableError):
-        return DeniedError("no credential for Azure was found", where=_WHERE, fix=_FIX)
+        return DeniedError("no Azure credential was found", where=_WHERE, fix=_FIX)
     words = redact(" ".join(words.split())).rstrip(".")
     return CloudError(
         f"could not get a token: {words}", where=_WHERE, fix="check the network and HTTPS_PROXY, then try again"

@@ -13,7 +13,7 @@ from manifestgen.errors import BusyError, CloudError, NotFoundError, Unconfirmed
 
 def busy(retry_after: float | None = None, *, throttled: bool = True) -> BusyError:
     """What a hub says that does not want a request now."""
-    what = "the hub answered 429 ThrottlingException" if throttled else "the hub answered 503"
+    what = "the hub returned 429 ThrottlingException" if throttled else "the hub returned 503"
     return BusyError(what, fix="try again later", retry_after=retry_after, throttled=throttled)
 
 
@@ -44,7 +44,7 @@ class FakeBulkHub:
         with self._lock:
             self.before(device_id)
             if device_id in self.gone:
-                raise NotFoundError("the hub answered 404 DeviceNotFound", fix="check the id")
+                raise NotFoundError("the hub returned 404 DeviceNotFound", fix="check the id")
             self.taken[device_id].append(body)
             self.lost(device_id)
 
@@ -60,9 +60,9 @@ class FakeBulkHub:
 
 def lost_answer() -> UnconfirmedError:
     """What the adapter says of an answer that did not arrive."""
-    return UnconfirmedError("the answer to a change was lost: connection reset", fix="look whether it was made")
+    return UnconfirmedError("the response to a change was lost: connection reset", fix="look whether it was made")
 
 
 def refusal() -> CloudError:
     """What the adapter says of a manifest that the hub does not take."""
-    return CloudError("the hub answered 400 InvalidConfigurationContent", fix="correct the request")
+    return CloudError("the hub returned 400 InvalidConfigurationContent", fix="correct the request")

@@ -66,7 +66,7 @@ class FakeRegistry:
     def admin_credential(self, registry: RegistryInfo) -> Credential:
         known = self.by_id(registry.id)
         if not known.admin_enabled:
-            raise DeniedError("the admin user is off", where=known.login_server, fix="add --enable-admin")
+            raise DeniedError("the admin user is disabled", where=known.login_server, fix="add --enable-admin")
         username = registry.id.rpartition("/")[2]
         return Credential(known.login_server, username, Secret(self.passwords[known.login_server]))
 

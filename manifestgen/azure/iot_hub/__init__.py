@@ -77,7 +77,7 @@ def connect(
         return IotHub(hub_identity(name), Requests(wire, name, _POLICY, patience))
     if host is None or credential is None:
         raise InputError(
-            "no IoT hub is given",
+            "no IoT hub is specified",
             fix="pass --hub HOST, set IOTHUB_CONNECTION_STRING, or add 'hub: {host: …}' to the project file",
         )
     _check_host(host)
@@ -110,7 +110,7 @@ def _check_host(host: str) -> None:
     if "=" in host:
         # A connection string, most likely, and so not to be repeated.
         raise InputError(
-            "what is given as the host name of an IoT hub is none",
+            "the IoT hub's host name is not valid",
             fix="give NAME.azure-devices.net; a connection string belongs in the variable IOTHUB_CONNECTION_STRING",
         )
     if _HOST.fullmatch(host) is None:
@@ -119,7 +119,7 @@ def _check_host(host: str) -> None:
             fix="give it as NAME.azure-devices.net, without 'https://' and without a path",
         )
     if is_device_name(host):
-        raise InputError(f"{host} is the hub's name for devices only", fix=_OTHER_NAME.format(hub_identity(host)))
+        raise InputError(f"{host} is a host name for devices only", fix=_OTHER_NAME.format(hub_identity(host)))
 
 
 _OTHER_NAME: Final = "use {}, or the hub's name with '.service.' in it"
@@ -131,17 +131,17 @@ def _parts_of(connection_string: Secret) -> dict[str, str]:
     Secret(parts.get("SharedAccessKey", ""))  # known from now on, so that it is hidden wherever it turns up
     for name in _NEEDED:
         if not parts.get(name):
-            hint = "; it is a device's, not the service's" if "DeviceId" in parts else ""
+            hint = "; it is a device's connection string, not the hub's" if "DeviceId" in parts else ""
             raise _unreadable(f"it has no {name}{hint}")
     if _HOST.fullmatch(parts["HostName"]) is None:
         raise _unreadable("its HostName is not a host name")
     if re.fullmatch(r"[A-Za-z0-9+/]{4,}={0,2}", parts["SharedAccessKey"]) is None or len(parts["SharedAccessKey"]) % 4:
         raise _unreadable("its SharedAccessKey is not base64")
     if len(pairs) != len(parts) or not parts.keys() <= _POSSIBLE:
-        raise _unreadable("it has unknown or doubled parts")
+        raise _unreadable("it has unknown or duplicate parts")
     if is_device_name(parts["HostName"]):
         raise InputError(
-            "the IoT hub connection string cannot be used: its HostName is the hub's name for devices only",
+            "the IoT hub connection string cannot be used: its HostName is a host name for devices only",
             fix=_OTHER_NAME.format(hub_identity(parts["HostName"])),
         )
     return parts

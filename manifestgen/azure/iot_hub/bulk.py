@@ -63,9 +63,9 @@ class BulkIotHub:
             if not is_transient(error.__cause__) and answer.code != _QUOTA:
                 raise
             raise BusyError(
-                f"the hub answered {answer}",
+                f"the hub returned {answer}",
                 where=error.where,
-                fix="try again later, or ask for less at once",
+                fix="try again later, or reduce the request rate",
                 retry_after=answer.retry_after,
                 throttled=is_throttled(answer),
             ) from error

@@ -104,7 +104,7 @@ class Configurations:
     def set_tags(self, device_id: str, tags: Mapping[str, Any]) -> None:
         """Merge tags into those of a device."""
         if not device_id or "/" in device_id:
-            raise InputError(f"{device_id!r} is not a device id", fix="give an id as the hub has it")
+            raise InputError(f"{device_id!r} is not a valid device ID", fix="check the device ID")
         # Sending the same tags again changes nothing, so that a lost answer needs no reading.
         self._requests.read(f"device {device_id!r}", tags_call(device_id, tags))
 
@@ -120,9 +120,9 @@ def _explained(error: CloudError, where: str) -> CloudError:
     if refusal is None:
         return error
     if refusal.status == 413 or refusal.code == "ConfigurationCountLimitExceeded":
-        fix = "delete automatic deployments that are not needed any more: a hub has at most 100, a free one 10"
+        fix = "delete automatic deployments that are no longer needed: a hub takes at most 100, one of the free tier 10"
     elif refusal.status == 409:
-        fix = "choose another name, or delete the one that is there"
+        fix = "choose another name, or delete the existing one"
     else:
         return error
     return CloudError(error.what, where=where, fix=fix)
@@ -134,7 +134,7 @@ def _about(configuration_id: str) -> str:
 
 def _ids(configuration_id: str) -> Mapping[str, str]:
     if not configuration_id or "/" in configuration_id:
-        raise InputError(f"{configuration_id!r} is not the id of a deployment", fix="give an id as the hub has it")
+        raise InputError(f"{configuration_id!r} is not a valid deployment ID", fix="check the deployment ID")
     return {"configuration": configuration_id}
 
 

@@ -82,7 +82,7 @@ class IotHub(Configurations):
             raise CloudError(
                 "it is not an IoT Edge device and cannot be a parent",
                 where=f"{_device(parent)} in {self._host}",
-                fix="name an edge device; 'manifestgen device list' shows them",
+                fix="use an edge device; 'manifestgen device list' shows them",
             )
         return str(scope)
 
@@ -95,7 +95,7 @@ class IotHub(Configurations):
         key = (login.get("symmetricKey") or {}).get("primaryKey")
         if not key:
             raise CloudError(
-                f"it has no symmetric key, but logs in by {login.get('type')!r}",
+                f"it has no symmetric key, but authenticates with {login.get('type')!r}",
                 where=f"{_device(device_id)} in {self._host}",
                 fix="use the device's certificate on the device instead of a connection string",
             )
@@ -132,9 +132,9 @@ class IotHub(Configurations):
             refusal = refusal_of(error)
             if refusal is not None and refusal.status == 400 and not self._is_edge(device_id):
                 raise CloudError(
-                    "it is not an IoT Edge device, so that it cannot run modules",
+                    "it is not an IoT Edge device, so it cannot run modules",
                     where=f"{about} in {self._host}",
-                    fix=f"register it as one: manifestgen device register {device_id}, under another id or after "
+                    fix=f"register it as one: manifestgen device register {device_id}, with another ID or after "
                     "deleting this device",
                 ) from error
             raise
@@ -173,15 +173,15 @@ class IotHub(Configurations):
             where = f"{about} in {self._host}"
             if refusal is not None and _NOT_CONNECTED in (refusal.code, refusal.number):
                 raise CloudError(
-                    f"the device is not connected: the hub answered {refusal}",
+                    f"the device is not connected: the hub returned {refusal}",
                     where=where,
                     fix="check that the device is on, has a network and runs IoT Edge, and try again",
                 ) from error.__cause__
             if refusal is not None and _TIMED_OUT in (refusal.code, refusal.number):
                 raise UnconfirmedError(
-                    f"method {name!r} gave no answer for {response_timeout} s: the hub answered {refusal}",
+                    f"method {name!r} did not respond within {response_timeout} s: the hub returned {refusal}",
                     where=where,
-                    fix="look whether it was done before you call it again, or give it more time",
+                    fix="check whether it ran before calling it again, or allow more time",
                 ) from error.__cause__
             raise
         return MethodResult(int(answer["status"]), answer.get("payload"))
@@ -193,7 +193,9 @@ def _device(device_id: str) -> str:
 
 def _ids(device_id: str) -> dict[str, str]:
     if not device_id or "/" in device_id:
-        raise InputError(f"{device_id!r} is not a device id", fix="give the id as 'manifestgen device list' shows it")
+        raise InputError(
+            f"{device_id!r} is not a valid device ID", fix="use an ID that 'manifestgen device list' shows"
+        )
     return {"device": device_id}
 
 

@@ -194,45 +194,47 @@ class Requests:
             ) from error
         if _never_sent(error):
             raise CloudError(
-                f"the hub cannot be reached: {_root_words(error)}",
+                f"the hub could not be reached: {_root_words(error)}",
                 where=self._host,
                 fix="check the hub's host name (NAME.azure-devices.net), the network and the proxy settings",
             ) from error
         if writes:
             raise _unconfirmed(_root_words(error), where) from error
         raise CloudError(
-            f"the hub did not answer for {seconds:.0f} s: {_root_words(error)}",
+            f"the hub did not respond for {seconds:.0f} s: {_root_words(error)}",
             where=where,
             fix="check the network and try again",
         ) from error
 
     def _refused(self, answer: Answer, where: str, *, writes: bool, seconds: float) -> CloudError:
-        said = f"the hub answered {answer}"
+        said = f"the hub returned {answer}"
         if answer.status == 401 or (answer.status == 403 and answer.code not in _LIMITS):
             return DeniedError(f"{said} (access denied)", where=self._host, fix=self._rights)
         if answer.status == 404:
             return NotFoundError(
-                said, where=where, fix="check the id and the hub; 'manifestgen device list' shows devices"
+                said, where=where, fix="check the ID and the hub; 'manifestgen device list' shows devices"
             )
         if is_throttled(answer):
             asked = "" if answer.retry_after is None else f" and asks to wait {answer.retry_after:.0f} s"
             return CloudError(
-                f"still throttled after {_duration(seconds)}: the hub answered {answer}{asked}",
+                f"still throttled after {_duration(seconds)}: the hub returned {answer}{asked}",
                 where=where,
-                fix="try again later, ask for less at once, or add units to the hub",
+                fix="try again later, reduce the request rate, or add units to the hub",
             )
         if answer.status in _TRANSIENT:
             if writes:
                 return _unconfirmed(said, where)
             return CloudError(f"still failing after {_duration(seconds)}: {said}", where=where, fix="try again later")
         if answer.status == 412:
-            return CloudError(said, where=where, fix="somebody else changed it meanwhile; look at it and try again")
+            return CloudError(said, where=where, fix="it was changed in the meantime: review it, then try again")
         return CloudError(said, where=where, fix="see what the hub says, and correct the request")
 
 
 def _unconfirmed(what: str, where: str) -> UnconfirmedError:
     return UnconfirmedError(
-        f"the answer to a change was lost: {what}", where=where, fix="look whether it was made before you make it again"
+        f"the response to a change was lost: {what}",
+        where=where,
+        fix="check whether the change was made before retrying",
     )
 
 

@@ -140,7 +140,7 @@ def test_answer_cut_short_is_a_cloud_error() -> None:
 
 
 def test_error_of_our_login_is_found_behind_the_sdks() -> None:
-    ours = DeniedError("no credential for Azure was found", where="Azure login", fix="run 'az login'")
+    ours = DeniedError("no Azure credential was found", where="Azure login", fix="run 'az login'")
     try:
         try:
             raise ours

@@ -81,7 +81,7 @@ def test_an_unreachable_entra_id_is_no_denial(environment: Any, fault: dict[str,
 
 
 def test_without_any_credential_the_error_says_how_to_get_one() -> None:
-    with pytest.raises(DeniedError, match="no credential for Azure was found") as caught:
+    with pytest.raises(DeniedError, match="no Azure credential was found") as caught:
         token(_SCOPE)
     assert "az login" in caught.value.fix
     assert "AZURE_CLIENT_SECRET" in caught.value.fix

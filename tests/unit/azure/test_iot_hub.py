@@ -142,7 +142,7 @@ def test_an_apply_whose_answer_is_lost_is_sent_once(sandbox: Any, hub: IotHub, f
     sandbox.fault(**fault, times=1, path=APPLY)
     with pytest.raises(UnconfirmedError) as caught:
         asked.set_modules(EDGE, content())
-    assert "answer to a change was lost" in caught.value.what
+    assert "response to a change was lost" in caught.value.what
     assert EDGE in caught.value.where
     assert len(requests_to(sandbox, APPLY)) == 1
 
@@ -167,7 +167,7 @@ def test_a_device_of_another_kind_cannot_run_modules(sandbox: Any, hub: IotHub, 
     OtherClient(sandbox.environment["IOTHUB_CONNECTION_STRING"]).register(leaf)
     with pytest.raises(CloudError) as caught:
         hub.set_modules(leaf, content())
-    assert caught.value.what == "it is not an IoT Edge device, so that it cannot run modules"
+    assert caught.value.what == "it is not an IoT Edge device, so it cannot run modules"
     assert "device register" in caught.value.fix
     with pytest.raises(CloudError, match="cannot be a parent"):
         hub.register_device("child-01", parent=leaf)
@@ -246,13 +246,13 @@ def test_a_host_that_nobody_answers_under_is_named(sandbox: Any) -> None:
         with pytest.raises(CloudError) as caught:
             ask()
         assert type(caught.value) is CloudError
-        assert str(caught.value).startswith(f"localhost:{port}: the hub cannot be reached:")
+        assert str(caught.value).startswith(f"localhost:{port}: the hub could not be reached:")
 
 
 def test_a_host_that_the_proxy_refuses_is_unreachable(sandbox: Any) -> None:
     text = connection_string(sandbox.world, "iothubowner", host="mistyped.example.net")
     hub = connect(connection_string=Secret(text), patience=QUICK)
-    with pytest.raises(CloudError, match=r"^mistyped.example.net: the hub cannot be reached:"):
+    with pytest.raises(CloudError, match=r"^mistyped.example.net: the hub could not be reached:"):
         hub.set_modules(EDGE, content())
 
 
@@ -263,8 +263,8 @@ BAD_STRINGS = {
     "HostName=h.azure-devices.net;DeviceId=d;SharedAccessKey=c2VjcmV0": "it is a device's",
     "HostName=h.azure-devices.net;SharedAccessKeyName=owner;SharedAccessKey=canary!": "is not base64",
     "HostName=https://h/;SharedAccessKeyName=owner;SharedAccessKey=c2VjcmV0": "HostName is not a host name",
-    "HostName=h.net;SharedAccessKeyName=owner;SharedAccessKey=c2VjcmV0;Colour=red": "unknown or doubled parts",
-    "HostName=h.net;SharedAccessKeyName=owner;SharedAccessKey=c2VjcmV0;": "unknown or doubled parts",
+    "HostName=h.net;SharedAccessKeyName=owner;SharedAccessKey=c2VjcmV0;Colour=red": "unknown or duplicate parts",
+    "HostName=h.net;SharedAccessKeyName=owner;SharedAccessKey=c2VjcmV0;": "unknown or duplicate parts",
 }
 
 
@@ -347,7 +347,7 @@ def test_a_redirect_is_not_followed(sandbox: Any, hub: IotHub, monkeypatch: pyte
     with monkeypatch.context() as patch:
         patch.setattr(requests.adapters.HTTPAdapter, "send", redirect)
         for ask in (lambda: hub.device(EDGE), lambda: hub.set_modules(EDGE, content())):
-            with pytest.raises(CloudError, match="the hub answered 307"):
+            with pytest.raises(CloudError, match="the hub returned 307"):
                 ask()
     assert len(asked) == 2
 

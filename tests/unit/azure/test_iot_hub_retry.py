@@ -92,15 +92,15 @@ def test_retry_after_as_a_date() -> None:
 
 
 def test_a_read_that_keeps_failing_says_for_how_long() -> None:
-    with pytest.raises(CloudError, match="still failing after 0 s: the hub answered 500"):
+    with pytest.raises(CloudError, match="still failing after 0 s: the hub returned 500"):
         asked(refusal(500, {}), total=0.01).read("device 'd'", CALL)
-    with pytest.raises(CloudError, match="the hub did not answer for 0 s: cut off"):
+    with pytest.raises(CloudError, match="the hub did not respond for 0 s: cut off"):
         asked(lost(requests.ConnectionError("cut off")), total=0.01).read("device 'd'", CALL)
 
 
 def test_a_write_whose_connection_is_cut_is_unconfirmed() -> None:
     cut = lost(requests.ConnectionError(ConnectionResetError("cut off")))
-    with pytest.raises(UnconfirmedError, match="the answer to a change was lost: cut off"):
+    with pytest.raises(UnconfirmedError, match="the response to a change was lost: cut off"):
         asked(cut).write("device 'd'", CALL)
 
 
