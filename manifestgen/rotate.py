@@ -75,7 +75,7 @@ def choose(
         return Chosen(deployment=deployment)
     if project.target is None:
         fix = "give --device ID, --devices FILE or --deployment NAME"
-        raise InputError("no device or deployment is named", where=str(project.path), fix=fix)
+        raise InputError("no device or deployment is specified", where=str(project.path), fix=fix)
     return Chosen((project.target.device,) if project.target.device else (), project.target.deployment)
 
 
@@ -147,7 +147,7 @@ def _ids(file: Path) -> Iterator[str]:
     lines = [line.partition("#")[0].strip() for line in read_text(file, "list of devices").splitlines()]
     found = [line for line in lines if line]
     if not found:
-        raise InputError("the file names no device", where=str(file), fix="write one device id a line")
+        raise InputError("the file names no device", where=str(file), fix="write one device ID per line")
     yield from found
 
 

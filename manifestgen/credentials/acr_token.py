@@ -112,8 +112,8 @@ def create(
     if known is not None and not known.expired(now) and is_current(token, known):
         return Created(token, known, path, fresh=False, notes=tuple(notes))
     fresh = _first_password(registry, token, root, expiry_from(now, days), now)
-    until = f", works until {fresh.expiry:%Y-%m-%d}" if fresh.expiry else ""
-    notes.append(f"made {fresh.name} of token {name}{until}")
+    until = f", expires on {fresh.expiry:%Y-%m-%d}" if fresh.expiry else ""
+    notes.append(f"created {fresh.name} of token {name}{until}")
     return Created(registry.token(info, name) or token, fresh, path, fresh=True, notes=tuple(notes))
 
 

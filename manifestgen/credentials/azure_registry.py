@@ -16,7 +16,7 @@ from manifestgen.errors import ManifestgenError, NotFoundError
 if TYPE_CHECKING:
     from manifestgen.cloud import RegistryInfo, Services, Token
 
-ROTATE = "make a new one and put it on the devices with 'manifestgen credentials rotate'"
+ROTATE = "replace it on the devices with 'manifestgen credentials rotate'"
 
 
 def find(host: str, services: Services, *, workspace: bool) -> RegistryInfo:

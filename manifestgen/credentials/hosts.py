@@ -23,5 +23,5 @@ def comparable(host: str) -> str:
 def check_host(host: str, where: str) -> None:
     """Raise InputError, at this place, unless the text can be the host of a registry."""
     if not _HOST.fullmatch(host):
-        fix = "write it as images name it, such as acme.azurecr.io, docker.io or localhost:5000"
+        fix = "write it as in an image reference, such as acme.azurecr.io, docker.io or localhost:5000"
         raise InputError(f"{host!r} is not a registry host", where=where, fix=fix)

@@ -23,8 +23,8 @@ def _with_settings() -> type[Struct]:
     names = ". ".join(f"{name}: {source.summary}" for name, source in SOURCES.items())
     text = f"Source of the credentials of every registry that is not in sources. {names}."
     hosts = (
-        "Registry host, as images name it, to its source. Docker Hub is docker.io. A registry that is named here gets "
-        "a credential even if it is a public one."
+        "Registry host, as in image references, to its source. Docker Hub is docker.io. A registry that is named here "
+        "gets a credential even if it is public."
     )
     shared = [
         ("credentials", Annotated[name, Meta(description=text)], "admin"),
@@ -40,7 +40,7 @@ def _with_settings() -> type[Struct]:
             "warn_days",
             Annotated[
                 Annotated[int, Meta(ge=0, le=3650)],
-                Meta(description="Warn when a password of a token or a key vault expires in fewer days than these."),
+                Meta(description="Warn when a password of a token or a key vault expires in fewer days than this."),
             ],
             14,
         ),

@@ -79,7 +79,7 @@ def describe(standing: Standing, now: datetime) -> str:
     if standing.expiry is not None:
         facts.append(until(standing.expiry, now))
     if standing.admin is not None:
-        facts.append(f"admin user {'on' if standing.admin else 'off'}")
+        facts.append(f"admin user {'enabled' if standing.admin else 'disabled'}")
     return ", ".join(facts)
 
 
@@ -113,6 +113,6 @@ def warnings(
                 yield warning(f"the password of token {one.username}", one.address, same.expiry, RENEWAL, now)
         elif passwords and not one.password.reveal().startswith("${"):
             yield (
-                f"the password of token {one.username} for {one.address} is not the one that was last made on this "
+                f"the password of token {one.username} for {one.address} is not the latest one created on this "
                 "machine, and may have been deleted; render the manifest again"
             )

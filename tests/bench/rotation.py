@@ -138,7 +138,11 @@ def walk(fleet: Fleet) -> int:
     print(f"{len(fleet.ids)} devices, {len(fleet.given)} offline")
     print(f"{'':<44} {'first':>6} {'second':>7} {'broken':>7}")
     broken = fleet.row("before")
-    stops = ["made password2", "accepts password2", *(f": rotated #{n}" for n in (1, online // 4, online // 2, online))]
+    stops = [
+        "created password2",
+        "accepts password2",
+        *(f": rotated #{n}" for n in (1, online // 4, online // 2, online)),
+    ]
     for stop in stops:
         broken += _killed(fleet, stop)
     start = time.monotonic()

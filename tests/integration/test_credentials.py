@@ -118,7 +118,7 @@ def test_show_tells_everything_but_the_password(scoped: Any) -> None:
     assert in_this_process("credentials", "create-token", scoped, "--days", "30").code == 0
     shown = in_this_process("credentials", "show", scoped)
     assert shown.code == 0
-    for words in ("source token", f"user of-{scoped.device}", "in 29 days", "admin user on"):
+    for words in ("source token", f"user of-{scoped.device}", "in 29 days", "admin user enabled"):
         assert words in shown.stdout
     (row,) = in_this_process("credentials", "show", scoped, "--output", "json").json["registries"]
     assert (row["source"], row["days_left"], row["admin"], row["found"]) == ("token", 29, True, "state folder")

@@ -175,7 +175,7 @@ def test_an_admin_user_that_is_off_names_the_switch_and_the_other_sources(
 
         switched = in_this_process("deploy", ready_made, "--yes", "--enable-admin")
         assert switched.code == 0, switched
-        assert f"turned on the admin user of registry {quick.world.names.login_server}" in switched.stderr
+        assert f"enabled the admin user of registry {quick.world.names.login_server}" in switched.stderr
     finally:
         quick.admin("PUT", f"/registries/{registry}", {"admin_enabled": True})
 

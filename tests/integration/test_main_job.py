@@ -252,7 +252,7 @@ def test_doctor_tells_what_is_missing_and_ends_with_one(ready_made: Any, quick: 
     finally:
         quick.admin("PUT", f"/registries/{quick.world.names.registry}", {"admin_enabled": True})
     assert examined.code == 1
-    assert "the admin user is off" in examined.stdout
+    assert "the admin user is disabled" in examined.stdout
     assert "--enable-admin" in examined.stdout
     assert "'nobody'" in examined.stdout
 

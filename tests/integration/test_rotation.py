@@ -109,7 +109,7 @@ def test_a_device_that_is_offline_keeps_a_password_that_works(
 
 def test_killed_three_times_and_run_again(running: Any, quick: Any, works: Callable[[], bool]) -> None:
     quick.fault("latency", host=r"sandbox-hub\..*", seconds=0.03, times="forever")
-    for words in ("made password2", "accepts password2", "rotated"):
+    for words in ("created password2", "accepts password2", "rotated"):
         rotating = started("credentials", "rotate", running, "--yes", cwd=running.root)
         rotating.until_it_says(words)
         rotating.kill()
@@ -178,7 +178,7 @@ class TestDevices:
         both = in_this_process(*rotate, "--device", "a", "--deployment", "b")
         assert "only one kind of target" in complaint(both, 2)
         ready_made.edit(f"target: {{device: {ready_made.device}}}\n", "")
-        assert "no device or deployment is named" in complaint(in_this_process(*rotate), 2)
+        assert "no device or deployment is specified" in complaint(in_this_process(*rotate), 2)
 
 
 def test_two_rotations_keep_out_of_each_others_way(tmp_path: Path) -> None:

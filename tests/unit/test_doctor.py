@@ -21,7 +21,7 @@ from manifestgen.errors import CloudError, DeniedError, NotFoundError
 from manifestgen.project.load import Project, load
 
 DEVICE = "edge-01"
-ON = "source admin, user acme, password in Azure, admin user on"
+ON = "source admin, user acme, password in Azure, admin user enabled"
 
 _BUILDS = """\
 version: 1
@@ -163,7 +163,7 @@ def test_another_source_of_credentials_needs_no_admin_user(project: Project, ser
     environ = {"ACR_USERNAME_ACME": "u", "ACR_PASSWORD_ACME": "canary"}
     found = {row.subject: row for row in examine(other, services, logged_in, environ=environ)}
     assert found["registry acme.azurecr.io"] == Row(
-        "registry acme.azurecr.io", "ok", "source env, user u, password in the environment, admin user off"
+        "registry acme.azurecr.io", "ok", "source env, user u, password in the environment, admin user disabled"
     )
 
 
@@ -244,7 +244,7 @@ class TestToken:
         }
         row = found["registry acme.azurecr.io"]
         assert row.words.startswith("source token, user manifestgen-machinelearningmodule")
-        assert "admin user on" in row.words
+        assert "admin user enabled" in row.words
         return row
 
     def made(self, project: Project, services: Services) -> None:
@@ -314,7 +314,7 @@ def test_each_login_of_a_key_vault_is_looked_at(tmp_path: Path, services: Servic
     services.vaults.put("hub-pwd", "canary-of-the-hub", now + timedelta(days=9)).put("acme-pwd", "canary-of-acme")
     found = {one.subject: one for one in examine(in_vault(tmp_path), services, logged_in, now=now)}
     assert found["registry acme.azurecr.io"] == Row(
-        "registry acme.azurecr.io", "ok", "source keyvault, user a, password in the key vault, admin user on"
+        "registry acme.azurecr.io", "ok", "source keyvault, user a, password in the key vault, admin user enabled"
     )
     hub = found["registry docker.io"]
     assert hub.state == "warning"
@@ -335,7 +335,7 @@ def test_a_secret_that_is_missing_does_not_keep_the_others_from_being_looked_at(
 
 def test_a_key_vault_is_not_asked_without_a_credential(tmp_path: Path, services: Services) -> None:
     def nobody() -> None:
-        raise DeniedError("no credential for Azure was found", fix="run 'az login'")
+        raise DeniedError("no Azure credential was found", fix="run 'az login'")
 
     found = {one.subject: one for one in examine(in_vault(tmp_path), services, nobody)}
     assert found["registry acme.azurecr.io"].state == found["registry docker.io"].state == "skipped"

@@ -48,7 +48,7 @@ class TestChoice:
         assert "--devices" in caught.value.fix
 
     def test_nothing_named_says_what_to_give(self, tmp_path: Path) -> None:
-        with pytest.raises(InputError, match="no device or deployment is named") as caught:
+        with pytest.raises(InputError, match="no device or deployment is specified") as caught:
             choose(project_of(tmp_path, ""))
         assert "--deployment NAME" in caught.value.fix
 

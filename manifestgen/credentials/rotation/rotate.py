@@ -111,15 +111,15 @@ def rotate(
     image = _image(target, host, token.name)
     begun = passwords.unfinished(token, root, now())
     name = begun.name if begun is not None else passwords.choose(token, root, in_use, now())
-    observer.permit(f"{'resume with' if begun else 'make'} {name} of token {token.name} of {host} for {target.words}")
+    observer.permit(f"{'resume with' if begun else 'create'} {name} of token {token.name} of {host} for {target.words}")
     if begun is None:
         new = passwords.make(registry, token, name, root, expiry_from(now(), days), now())
-        observer.step(f"made {name} of token {token.name}{_until(new)}")
+        observer.step(f"created {name} of token {token.name}{_until(new)}")
     else:
         new = begun
         observer.step(f"resuming with {name} of token {token.name}{_until(new)}")
     if new.password is None:
-        raise AssertionError("a password that was made has a text")
+        raise AssertionError("a new password has a text")
     login = Login(host, token.name, new.password)
     passwords.verify_pull(registry, Credential(host, token.name, new.password), image, clock=clock, sleep=sleep)
     observer.step(f"{host} accepts {name}")
@@ -135,7 +135,7 @@ def rotate(
 
 
 def _until(new: StoredPassword) -> str:
-    return f", works until {new.expiry:%Y-%m-%d}" if new.expiry else ""
+    return f", expires on {new.expiry:%Y-%m-%d}" if new.expiry else ""
 
 
 def _image(target: Target, host: str, username: str) -> str:

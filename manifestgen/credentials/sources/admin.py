@@ -9,7 +9,7 @@ from msgspec import structs
 from manifestgen.credentials.source import Inputs, Login, Settings, Source, Standing, Wanted
 from manifestgen.errors import ManifestgenError
 
-_FIX = "set registry.credentials to another source, such as token, or turn it on: 'manifestgen deploy --enable-admin'"
+_FIX = "set registry.credentials to another source, such as token, or enable it: 'manifestgen deploy --enable-admin'"
 
 
 class Admin(Source):
@@ -26,7 +26,7 @@ class Admin(Source):
 
         Raises:
             NotFoundError: no registry that the caller may read answers under a host.
-            DeniedError: the admin user is off; the error names the option and the other sources.
+            DeniedError: the admin user is disabled; the error names the option and the other sources.
         """
         return {one.host: self._login(one.host, inputs) for one in wanted if one.required}
 
@@ -45,13 +45,15 @@ class Admin(Source):
             return structs.replace(standing, problem=error.message, fix=error.fix)
         username = info.id.rpartition("/")[2]
         if not info.admin_enabled:
-            return structs.replace(standing, username=username, admin=False, problem="the admin user is off", fix=_FIX)
+            return structs.replace(
+                standing, username=username, admin=False, problem="the admin user is disabled", fix=_FIX
+            )
         return structs.replace(standing, username=username, admin=True, found=self.found)
 
     def _login(self, host: str, inputs: Inputs) -> Login:
         info, registry = inputs.registry_of(host), inputs.services.registry
         if inputs.enable_admin and not info.admin_enabled:
             info = registry.enable_admin(info)
-            inputs.report(f"turned on the admin user of registry {info.login_server}")
+            inputs.report(f"enabled the admin user of registry {info.login_server}")
         credential = registry.admin_credential(info)
         return Login(credential.username, credential.password)

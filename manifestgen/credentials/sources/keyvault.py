@@ -71,7 +71,7 @@ class Vault(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     secrets: Annotated[
         dict[_Text, VaultLogin],
         Meta(
-            description="Registry host, as images name it, to its own secrets, where several registries have this "
+            description="Registry host, as in image references, to its own secrets, where several registries have this "
             "source.",
             examples=[{"docker.io": {"name": "hub-pull-pwd", "username": "contosobot"}}],
         ),
@@ -169,7 +169,7 @@ def assigned(hosts: Sequence[str], settings: Settings) -> dict[str, VaultLogin]:
         raise InputError(what, where=where, fix=f"add '{others[0]}: {{name: SECRET, username: …}}' under its 'secrets'")
     if len(others) > 1:
         what = f"registry.keyvault.name is one secret, but {' and '.join(others)} would both get it"
-        fix = "say under registry.keyvault.secrets which secret is for which registry"
+        fix = "assign a secret to each registry under registry.keyvault.secrets"
         raise InputError(what, where=where, fix=fix)
     return {host: login for host in hosts if (login := own.get(comparable(host), common)) is not None}
 

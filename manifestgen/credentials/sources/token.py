@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from manifestgen.credentials.stored import StoredPassword
 
 RENEWAL = "renew it with 'manifestgen credentials rotate'"
-_ADVICE = "make one with 'manifestgen credentials create-token', or give it as ACR_USERNAME_… and ACR_PASSWORD_…"
+_ADVICE = "create one with 'manifestgen credentials create-token', or give it as ACR_USERNAME_… and ACR_PASSWORD_…"
 _IN_ENVIRONMENT = "the environment"
 
 
@@ -36,7 +36,7 @@ class Token(Source):
             Annotated[
                 Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{5,50}$")] | None,
                 Meta(
-                    description="For the source token: its name; left out, manifestgen- and the name of the module "
+                    description="For the source token: its name. By default, manifestgen- and the name of the module "
                     "that runs the model image.",
                     examples=["manifestgen-hall-3"],
                 ),
@@ -46,7 +46,7 @@ class Token(Source):
         "days": (
             Annotated[
                 Annotated[int, Meta(ge=1, le=3650)],
-                Meta(description="Days after which a token's password expires, counted from when it is made."),
+                Meta(description="Days after which a token's password expires, counted from its creation."),
             ],
             90,
         ),

@@ -185,7 +185,7 @@ def test_without_a_login_to_azure_what_is_on_this_machine_is_still_looked_at(
     prepare("everything", tmp_path, monkeypatch)
 
     def refused() -> None:
-        raise DeniedError("no credential for Azure was found", fix="run 'az login'")
+        raise DeniedError("no Azure credential was found", fix="run 'az login'")
 
     monkeypatch.setattr("manifestgen.services.log_in", refused)
     monkeypatch.setattr(

@@ -102,7 +102,7 @@ def test_enable_admin_switches_it_on_and_says_so(admin_credentials: FromAdmin) -
     found = admin_credentials(["acme.azurecr.io"], registry, enable_admin=True, report=said.append)
     assert found["acme.azurecr.io"].username == "acme"
     assert registry.enabled == [registry_id("acme")]
-    assert said == ["turned on the admin user of registry acme.azurecr.io"]
+    assert said == ["enabled the admin user of registry acme.azurecr.io"]
 
 
 def test_enable_admin_leaves_an_admin_user_alone_that_is_on(admin_credentials: FromAdmin) -> None:
@@ -171,7 +171,7 @@ class TestTokens:
         assert made.notes == (
             f"created scope map {NAME} of {HOST}: may pull scorer, team/other",
             f"created token {NAME} of {HOST}",
-            f"made password1 of token {NAME}, works until 2026-10-01",
+            f"created password1 of token {NAME}, expires on 2026-10-01",
         )
 
     def test_are_used_again_while_their_password_works(self, registry: FakeRegistry, tmp_path: Path) -> None:
@@ -344,7 +344,7 @@ class TestStanding:
         registry.passwords.clear()  # reading one would fail
         assert self.look(project, registry, tmp_path) == Standing(HOST, "admin", "acme", "Azure", admin=True)
         off = self.look(project, FakeRegistry.of("acme", admin=False), tmp_path)
-        assert (off.found, off.admin, off.problem) == ("nowhere", False, "the admin user is off")
+        assert (off.found, off.admin, off.problem) == ("nowhere", False, "the admin user is disabled")
 
     def test_a_token_in_the_environment_has_the_expiry_that_azure_tells(self, tmp_path: Path) -> None:
         registry = FakeRegistry.of("acme", admin=False)

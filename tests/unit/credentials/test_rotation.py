@@ -161,8 +161,8 @@ def test_devices_get_the_second_password_and_then_the_first_is_dropped(world: Wo
     assert (now.name, now.expiry) == ("password2", NOW + timedelta(days=30))
     assert now.password != former.password
     assert said == [
-        f"make password2 of token {NAME} of {HOST} for 3 devices",
-        f"made password2 of token {NAME}, works until 2026-10-01",
+        f"create password2 of token {NAME} of {HOST} for 3 devices",
+        f"created password2 of token {NAME}, expires on 2026-10-01",
         f"{HOST} accepts password2",
         f"deleted password1 of token {NAME}",
     ]

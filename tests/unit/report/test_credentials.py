@@ -20,7 +20,7 @@ STANDINGS = [
 def test_each_registry_has_a_line_and_what_to_do() -> None:
     assert standings_text(STANDINGS, NOW).splitlines() == [
         "acme.azurecr.io  source token, user puller, password in this machine's state folder, "
-        "expires on 2026-09-10, in 9 days, admin user off",
+        "expires on 2026-09-10, in 9 days, admin user disabled",
         "env.io           source env, no user",
         "                 no user name and password",
         "                 fix: set ACR_USERNAME_ENV and ACR_PASSWORD_ENV",

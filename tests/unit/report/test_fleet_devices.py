@@ -12,7 +12,7 @@ from manifestgen.secret import Secret
 
 ACCOUNT = Account(applied=1_000, unchanged=2, refused=5, failed=4, not_tried=3)
 BAD = (
-    RowOutcome(5, "edge-5", "failed", "the hub answered 404", "check the id", "ab12"),
+    RowOutcome(5, "edge-5", "failed", "the hub returned 404", "check the id", "ab12"),
     RowOutcome(9, "", "refused", 'line 9 names no device, "really"', "write it"),
 )
 SUMMARY = Summary(ACCOUNT, BAD)
@@ -20,7 +20,7 @@ SUMMARY = Summary(ACCOUNT, BAD)
 
 def test_the_text_has_the_bad_rows_and_the_counts() -> None:
     assert report.text(SUMMARY).splitlines() == [
-        "edge-5: failed: the hub answered 404",
+        "edge-5: failed: the hub returned 404",
         '(line 9): refused: line 9 names no device, "really"',
         "… and 7 more",
         "1,014 rows: 1,000 applied, 2 unchanged, 5 refused, 4 failed, 3 not tried",
@@ -32,7 +32,7 @@ def test_the_document_says_the_same() -> None:
     data = report.data(SUMMARY)
     assert data["rows"] == sum(data["counts"].values()) == 1_014
     assert data["devices"][0] == {
-        "line": 5, "device": "edge-5", "outcome": "failed", "why": "the hub answered 404", "fix": "check the id",
+        "line": 5, "device": "edge-5", "outcome": "failed", "why": "the hub returned 404", "fix": "check the id",
         "manifest": "ab12",
     }  # fmt: skip
     assert data["more"] == 7
