@@ -38,9 +38,9 @@ COMMANDS = {
     "status": "Show what a device should run and what it runs.",
     "export": "Write the manifest that a device has.",
     "history": "List what a device had before each apply.",
-    "rollback": "Set what a device had before.",
-    "device": "Register and look at edge devices.",
-    "credentials": "Look at registry credentials, make tokens, renew their passwords.",
+    "rollback": "Restore what a device had before.",
+    "device": "Register and inspect edge devices.",
+    "credentials": "Inspect registry credentials, create tokens, rotate their passwords.",
     "deploy": "Do everything: image, render, check, apply, wait.",
     "sandbox": "Run a local stand-in for Azure.",
     "schema": "Print the project file's JSON Schema.",
@@ -117,7 +117,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         return console.fail(InputError(_sentence(error.format_message()), fix="see 'manifestgen --help'"))
     except (KeyboardInterrupt, click.Abort):
-        return console.fail(Interrupted("interrupted", fix="run the same command again to go on"))
+        return console.fail(Interrupted("interrupted", fix="run the same command again to resume"))
     except BrokenPipeError:
         # Whoever read our output has enough: say nothing, and keep Python from complaining when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -140,7 +140,7 @@ def _denied(error: Exception) -> InputError | None:
     if not isinstance(error, OSError) or error.errno not in _PATH_ERRORS or not isinstance(error.filename, str):
         return None
     told = InputError(
-        (error.strerror or str(error)).lower(), where=error.filename, fix="correct the path, or its rights"
+        (error.strerror or str(error)).lower(), where=error.filename, fix="correct the path or its permissions"
     )
     told.__cause__ = error
     return told

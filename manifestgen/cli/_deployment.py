@@ -31,23 +31,25 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--deployment", "name", metavar="NAME", required=True, help="The automatic deployment, new or not.")
+@click.option(
+    "--deployment", "name", metavar="NAME", required=True, help="The automatic deployment to create or change."
+)
 @click.option("--target-condition", "condition", metavar="COND", help="Which devices it targets.")
 @click.option("--priority", type=int, help="The highest wins.  [default: 10 if new]")
 @click.option("--label", "labels", multiple=True, metavar="KEY=VALUE", help="A label; repeatable.")
 @click.option("--metric", "metrics", multiple=True, metavar="NAME=QUERY", help="A custom metric; repeatable.")
-@click.option("--layered", is_flag=True, help="It is a layer over a base deployment.")
+@click.option("--layered", is_flag=True, help="FILE is a layer over a base deployment.")
 @click.option(
     "--base",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="The base that a layer is checked with, instead of the hub's.",
+    help="Base to check a layer with, instead of the hub's.",
 )
 @click.option("--show-targets", is_flag=True, help="List the matching devices.")
 @click.option("--stages", metavar="5%,25%,…", help="Roll out to some of the devices first.")
-@click.option("--stage-tag", metavar="TAG", help="Stages may be values of this tag.")
-@click.option("--tag-devices", is_flag=True, help="Stages may write a tag to devices.")
-@click.option("--pause", type=FiniteRange(min=0), default=0, show_default=True, help="Seconds between two stages.")
+@click.option("--stage-tag", metavar="TAG", help="Tag whose values can be stages.")
+@click.option("--tag-devices", is_flag=True, help="Let stages write a tag to devices.")
+@click.option("--pause", type=FiniteRange(min=0), default=0, show_default=True, help="Seconds to wait between stages.")
 @click.option(
     "--wait-for",
     metavar="SHARE",
@@ -56,13 +58,13 @@ if TYPE_CHECKING:
     help="Share of the devices that must run the new version before the old one is deleted.",
 )
 @click.option("--abort-if-failing", metavar="SHARE", help="Restore the old version if more of the devices fail.")
-@click.option("--rollback-on-failure", is_flag=True, help="Restore the old version when the time is up, too.")
+@click.option("--rollback-on-failure", is_flag=True, help="Also restore the old version after a timeout.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until the devices run it.")
 @click.option(
     "--timeout", type=FiniteRange(min=0), default=1800, show_default=True, help="Seconds to wait, for each stage."
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--force", is_flag=True, help="Continue although 'check' finds errors.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--force", is_flag=True, help="Continue even if 'check' finds errors.")
 @hub_option
 @common_options
 def apply(
@@ -89,10 +91,10 @@ def apply(
     hub: str | None,
     console: Console,
 ) -> int:
-    """Make FILE an automatic deployment, and wait until its devices run it.
+    """Create or change an automatic deployment, and wait until its devices run it.
 
-    The hub itself brings it to all devices that the target condition matches, now and later. What
-    an option does not say stays as it is on the hub. A changed manifest is rolled out as a new
+    IoT Hub applies FILE to all devices that match the target condition, now and later. Settings
+    without an option stay as they are on the hub. A changed manifest is rolled out as a new
     configuration with a higher priority; once devices run it, the old one is deleted.
 
     If a run is interrupted, run the same command again: it resumes.
@@ -114,7 +116,7 @@ def apply(
         restore=rollback_on_failure,
     )
     if name_of(name) != name:
-        console.progress(f"deployment {name!r} is {name_of(name)!r} on the hub")
+        console.progress(f"deployment {name!r} is named {name_of(name)!r} on the hub")
     report = findings_reporter(console)
     loaded = load_file(file)
     document = verified(loaded.document, layered=layered, based=base is not None, force=force, report=report)

@@ -36,13 +36,13 @@ if TYPE_CHECKING:
 )
 @click.argument("file", metavar="FILE|PLAN", type=click.Path(path_type=Path))
 @click.option("--device", "device_id", metavar="ID", help="The device; a saved plan names its own.")
-@click.option("--yes", is_flag=True, help="Do not ask. A saved plan never asks.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation; a saved plan never asks.")
 @click.option("--prune", is_flag=True, help="Remove the modules that FILE does not name.")
 @click.option("--merge", is_flag=True, help="Keep what FILE does not name: modules, twins, routes, credentials.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until the device runs its modules.")
 @click.option("--timeout", type=FiniteRange(min=0), default=600, show_default=True, help="Seconds to wait.")
-@click.option("--rollback-on-failure", is_flag=True, help="Go back to what the device had if the rollout fails.")
-@click.option("--force", is_flag=True, help="Continue although 'check' finds errors.")
+@click.option("--rollback-on-failure", is_flag=True, help="Restore the previous modules if the rollout fails.")
+@click.option("--force", is_flag=True, help="Continue even if 'check' finds errors.")
 @hub_option
 @common_options
 def apply(
@@ -60,9 +60,9 @@ def apply(
 ) -> int:
     """Set the modules of a device and wait until they run.
 
-    This replaces everything: modules on the device that FILE does not name would be removed,
-    which needs --prune; --merge keeps them. Shows what would change and asks before it does.
-    What the device had is kept: see 'manifestgen history' and 'manifestgen rollback'.
+    This replaces all modules. Removing modules that FILE does not name requires --prune; --merge
+    keeps them. Shows what would change and asks for confirmation. Takes a snapshot of what the
+    device had: see 'manifestgen history' and 'manifestgen rollback'.
     """
     from manifestgen.cli._manifest import load_manifest
     from manifestgen.device.apply import PATIENCE, carry_out, propose
@@ -71,13 +71,13 @@ def apply(
 
     if rollback_on_failure and no_wait:
         fix = "drop one of the two: only waiting shows whether the rollout fails"
-        raise InputError("--rollback-on-failure and --no-wait exclude each other", fix=fix)
+        raise InputError("--rollback-on-failure and --no-wait cannot be used together", fix=fix)
     saved = _saved(file, device_id, merge=merge)
     if saved is not None:
         device_id, merge, yes = saved.device, saved.merge, True
     elif device_id is None:
         raise InputError(
-            "no target is named", where=str(file), fix="add --device ID, --deployment NAME or --devices FILE"
+            "no target is specified", where=str(file), fix="add --device ID, --deployment NAME or --devices FILE"
         )
     manifest = load_manifest(Path(saved.file) if saved else file, console, force=force)
     service = open_hub(hub, project_here())
@@ -195,10 +195,10 @@ def _saved(file: Path, device_id: str | None, *, merge: bool) -> SavedPlan | Non
     saved = read(data, str(file))
     if saved is not None and device_id not in (None, saved.device):
         what = f"the plan is for device {saved.device!r}, not {device_id!r}"
-        raise InputError(what, where=str(file), fix="drop --device, or make a plan for the other device")
+        raise InputError(what, where=str(file), fix="drop --device, or create a plan for the other device")
     if saved is not None and merge and not saved.merge:
-        fix = "drop --merge, or make the plan again with it"
-        raise InputError("the plan was made without --merge", where=str(file), fix=fix)
+        fix = "drop --merge, or create the plan again with --merge"
+        raise InputError("the plan was created without --merge", where=str(file), fix=fix)
     return saved
 
 

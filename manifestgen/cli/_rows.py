@@ -33,15 +33,15 @@ if TYPE_CHECKING:
     metavar="FILE",
     required=True,
     type=click.Path(path_type=Path),
-    help="CSV or JSON lines: a device and its values a row.",
+    help="CSV or JSON Lines file; each row is a device and its values.",
 )
-@click.option("--dry-run", is_flag=True, help="Render and check every row, send nothing.")
+@click.option("--dry-run", is_flag=True, help="Render and check every row; send nothing.")
 @click.option(
     "--rate",
     type=FiniteRange(min=0, min_open=True),
     default=40,
     show_default=True,
-    help="Requests a second.",
+    help="Requests per second.",
 )
 @click.option(
     "--journal",
@@ -53,13 +53,13 @@ if TYPE_CHECKING:
     "--since",
     metavar="JOURNAL",
     type=click.Path(path_type=Path),
-    help="Leave out devices that an earlier run sent the same.",
+    help="Skip devices that an earlier run sent the same manifest.",
 )
 @click.option(
     "--report",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Write what became of every row, as .json or .csv.",
+    help="Write the outcome of every row, as .json or .csv.",
 )
 @click.option(
     "--give-up-after",
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     type=FiniteRange(min=0),
     default=1800,
     show_default=True,
-    help="Stop if the hub takes nothing for so long.",
+    help="Stop if the hub accepts nothing for this long.",
 )
 @click.option(
     "--ignore-column",
@@ -76,8 +76,8 @@ if TYPE_CHECKING:
     multiple=True,
     help="Allow a column that the template does not use; repeatable.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--force", is_flag=True, help="Continue although 'check' finds errors.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--force", is_flag=True, help="Continue even if 'check' finds errors.")
 # Always so for rows: all modules are replaced, and nothing is waited for.
 @click.option("--prune", is_flag=True, hidden=True, expose_value=False)
 @click.option("--no-wait", is_flag=True, hidden=True, expose_value=False)
@@ -101,9 +101,8 @@ def apply(
 ) -> int:
     """Render a manifest for each of many devices, check it and send it.
 
-    All modules of each device are replaced. What was done is recorded in a journal: if a run is
-    interrupted, run the same command again, and it resumes. Does not wait until devices run what
-    they were sent.
+    Replaces all modules of each device. A journal records what was done: if a run is interrupted,
+    run the same command again: it resumes. Does not wait until devices run their new modules.
     """
     from manifestgen.rows import run
     from manifestgen.rows.report_file import refuse_bad_path
@@ -121,7 +120,7 @@ def apply(
         if dry_run:
             summary = run.dry_run(rows, renderer, source, report)
             _show_summary(summary, console)
-            console.progress(f"nothing was sent; it would be {summary.messages:,} messages of 4 KB")
+            console.progress(f"nothing was sent; a run would send {summary.messages:,} messages of 4 KB")
             return 1 if summary.account.refused else 0
         service = open_hub(hub, source.project).bulk()
         with run.open_run(source, settings, rows, renderer, service.host) as begun:
@@ -164,13 +163,13 @@ def _renderer(source: Source, console: Console, *, force: bool) -> Renderer:
 def _show(proposal: Proposal, console: Console) -> None:
     """What the run will do and cost."""
     count, left = proposal.count, proposal.left
-    resumed = f", {proposal.done:,} of them done before" if proposal.done else ""
+    resumed = f", {proposal.done:,} of them already done" if proposal.done else ""
     console.progress(
         f"{count:,} {'row' if count == 1 else 'rows'}{resumed}: at most {left:,} devices are sent about "
         f"{proposal.messages:,} messages of 4 KB in {duration(proposal.seconds)} at {proposal.rate:g} a second"
     )
     if proposal.doubled:
-        console.warn(f"{proposal.doubled:,} rows name a device that another row names too: all of them are refused")
+        console.warn(f"{proposal.doubled:,} rows name a device that another row also names: all of them are refused")
 
 
 def _observer(console: Console, *, yes: bool) -> Observer[Proposal, Progress]:
@@ -179,7 +178,7 @@ def _observer(console: Console, *, yes: bool) -> Observer[Proposal, Progress]:
 
     def permit(proposal: Proposal) -> None:
         question = f"replace all modules of {proposal.left:,} devices in {proposal.hub}?"
-        console.ask(question, yes=yes, unchanged="nothing was sent", fix="add --yes, or --dry-run to see first")
+        console.ask(question, yes=yes, unchanged="nothing was sent", fix="add --yes, or use --dry-run first")
 
     return Observer(permit=permit, progress=RowsView(console).show)
 

@@ -94,7 +94,7 @@ class ByTarget(click.Command):
             # '--deployment --help' asks for help; it does not name a deployment '--help'.
             return self._chosen(named).make_context(info_name, ["--help"], parent, **extra)
         if len(named) > 1:
-            raise InputError(f"{named[0]} and {named[1]} exclude each other", fix="drop one of the two")
+            raise InputError(f"{named[0]} and {named[1]} cannot be used together", fix="drop one of the two")
         chosen = self._chosen(named)
         for argument in given:
             self._refuse_foreign(argument.partition("=")[0], chosen, named)
@@ -113,7 +113,7 @@ class ByTarget(click.Command):
             return
         if named and _has(self.default, argument):
             option = named[0]
-            raise InputError(f"{option} and {argument} exclude each other", fix=f"drop {argument}, or {option}")
+            raise InputError(f"{option} and {argument} cannot be used together", fix=f"drop {argument}, or {option}")
         for option, other in self.others.items():
             if _has(other, argument):
                 usage = next(f"{option} {each.metavar}" for each in other.params if option in each.opts)

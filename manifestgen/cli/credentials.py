@@ -33,12 +33,12 @@ def command() -> None:
 
 @command.command(epilog=usage_of("manifestgen credentials show", "manifestgen credentials show --output json"))
 @click.argument("project", default=".", type=click.Path(path_type=Path))
-@click.option("--image", metavar="REF", help="Model image to use instead of the project's.")
+@click.option("--image", metavar="REF", help="Model image to use; overrides the project's.")
 @common_options
 def show(project: Path, image: str | None, console: Console) -> int:
     """List the registries of PROJECT's manifest and the logins that devices use for them.
 
-    Shows source, user name, expiry and whether the admin user is on; never a password. Exit code 1
+    Shows source, user name, expiry and whether the admin user is enabled; never a password. Exit code 1
     if a device could not log in.
     """
     from manifestgen.credentials.logins import hosts_of
@@ -68,11 +68,11 @@ def show(project: Path, image: str | None, console: Console) -> int:
     ),
 )
 @click.argument("project", default=".", type=click.Path(path_type=Path))
-@click.option("--image", metavar="REF", help="Model image to use instead of the project's.")
+@click.option("--image", metavar="REF", help="Model image to use; overrides the project's.")
 @click.option(
     "--days", type=click.IntRange(1, 3650), help="Days until its password expires.  [default: the project's, or 90]"
 )
-@click.option("--widen", is_flag=True, help="Let an existing token also pull what else the manifest names.")
+@click.option("--widen", is_flag=True, help="Let an existing token also pull the manifest's other repositories.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -85,7 +85,7 @@ def create_token(
 ) -> None:
     """Create the token with which devices pull PROJECT's images, or reuse the existing one.
 
-    It may pull exactly the repositories that the manifest names. Azure shows its password only once,
+    It may pull only the repositories that the manifest names. Azure shows its password only once,
     so it is stored in this user's state folder; --out also writes it for a pipeline, as lines
     ACR_USERNAME_<NAME>=… and ACR_PASSWORD_<NAME>=…, which the source 'file' reads.
     """
@@ -141,20 +141,22 @@ def create_token(
     "file",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="Devices: one id a line, or .csv or .jsonl with a column 'device'.",
+    help="File with one device ID per line, or a .csv or .jsonl file with a column 'device'.",
 )
 @click.option("--deployment", metavar="NAME", help="An automatic deployment.")
-@click.option("--image", metavar="REF", help="Model image to use instead of the project's.")
+@click.option("--image", metavar="REF", help="Model image to use; overrides the project's.")
 @click.option(
     "--days", type=click.IntRange(1, 3650), help="Days until the new password expires.  [default: the project's, or 90]"
 )
 @click.option(
     "--in-use",
     type=click.Choice(["password1", "password2"]),
-    help="The password that devices have now, where that is not known.",
+    help="Password that devices use now, if manifestgen does not know it.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--timeout", type=FiniteRange(min=0), default=600, show_default=True, help="Seconds for each device.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option(
+    "--timeout", type=FiniteRange(min=0), default=600, show_default=True, help="Seconds to wait for each device."
+)
 @hub_option
 @common_options
 def rotate(
@@ -170,11 +172,11 @@ def rotate(
     hub: str | None,
     console: Console,
 ) -> int:
-    """Replace the password of PROJECT's token on devices, which can pull at every moment.
+    """Replace the password of PROJECT's token on devices, without interrupting their pulls.
 
-    Makes the token's second password, puts it into the manifest that each device has, waits until
+    Creates the token's second password, puts it into the manifest that each device has, waits until
     the device runs with it, and deletes the first password once no device of the hub needs it. If
-    it is interrupted, run the same command again: it resumes. An offline device keeps a password
+    a run is interrupted, run the same command again: it resumes. An offline device keeps a password
     that works: run the command again when it is back. Exit code 1 while something is left to do.
 
     Without --device, --devices or --deployment, the project's target is rotated.
@@ -215,11 +217,11 @@ def _observer(console: Console, *, yes: bool) -> Observer:
         if not console.interactive:
             raise InputError("not a terminal, so the rotation cannot be confirmed", fix="add --yes")
         try:
-            permitted = console.confirm("go on?")
+            permitted = console.confirm("continue?")
         except click.Abort:
             permitted = False
         if not permitted:
-            raise Interrupted("stopped; nothing was changed", fix="run the same command again to do it")
+            raise Interrupted("stopped; nothing was changed", fix="run the same command again to rotate")
 
     return Observer(permit, console.progress, lambda outcome: console.progress(outcome_line(outcome)))
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     epilog=usage_of("manifestgen device register edge-01 --tag site=lab", "manifestgen device list --output json")
 )
 def command() -> None:
-    """Register and look at edge devices."""
+    """Register and inspect edge devices."""
 
 
 @command.command(epilog=usage_of("manifestgen device register edge-01 --tag site=lab --tag line=3"))
@@ -30,8 +30,8 @@ def command() -> None:
 def register(device_id: str, parent: str | None, tags: tuple[str, ...], hub: str | None, console: Console) -> None:
     """Create an edge device identity.
 
-    The connection string that the runtime on the device needs is printed by
-    'manifestgen device connection-string' only.
+    Only 'manifestgen device connection-string' prints the connection string that the runtime on the
+    device needs.
     """
     device = open_hub(hub, project_here()).register_device(device_id, parent=parent, tags=_nested(tags))
     console.result(f"registered edge device {device.id!r}")
@@ -71,9 +71,9 @@ def list_(hub: str | None, console: Console) -> None:
 @hub_option
 @common_options
 def connection_string(device_id: str, hub: str | None, console: Console) -> None:
-    """Print what the runtime on the device connects with.
+    """Print the connection string for the runtime on the device.
 
-    It is a secret: whoever has it can be the device.
+    It is a secret: anyone who has it can impersonate the device.
     """
     secret = open_hub(hub, project_here()).connection_string(device_id)
     if console.output == "json":
@@ -107,7 +107,9 @@ def _nested(tags: tuple[str, ...]) -> dict[str, Any]:
         key, equals, value = tag.partition("=")
         path = key.split(".")
         if not equals or not all(path):
-            raise InputError(f"{tag!r} is not KEY=VALUE", where="--tag", fix="write for example --tag site=lab")
+            raise InputError(
+                f"{tag!r} is not KEY=VALUE", where="--tag", fix="write it as KEY=VALUE, such as --tag site=lab"
+            )
         inner = result
         for part in path[:-1]:
             inner = inner.setdefault(part, {})

@@ -21,15 +21,15 @@ from manifestgen.services import open_hub, project_here
 @click.option(
     "--secrets",
     type=click.Choice(["inline", "placeholder"]),
-    help="Registry passwords, or ${ACR_PASSWORD_<NAME>} for them.  [default: inline; on stdout placeholder]",
+    help="Write registry credentials, or ${ACR_PASSWORD_<NAME>}.  [default: inline; on stdout placeholder]",
 )
 @hub_option
 @common_options
 def command(device_id: str, out: str, secrets: str | None, hub: str | None, console: Console) -> None:
     """Write the manifest that a device has now.
 
-    Applying it and exporting again gives the same, byte for byte. On stdout registry credentials
-    are placeholders, unless --secrets inline says otherwise.
+    Applying it and exporting again gives the same bytes. On stdout, registry credentials
+    are placeholders unless --secrets inline is given.
     """
     from manifestgen.compare.export import export
     from manifestgen.credentials.placeholders import with_placeholders

@@ -14,6 +14,6 @@ from manifestgen.cli._target import Target, target_options, with_target
 def command(target: Target) -> None:
     """List the snapshots that were taken on this machine before each apply, newest first.
 
-    The number is what 'manifestgen rollback --to' takes.
+    Pass the number of a snapshot to 'manifestgen rollback --to'.
     """
     target.history()

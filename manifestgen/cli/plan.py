@@ -21,9 +21,11 @@ from manifestgen.services import open_hub, project_here
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--device", "device_id", metavar="ID", required=True, help="The device.")
 @click.option("--merge", is_flag=True, help="Keep what the file does not name: modules, twins, routes, credentials.")
-@click.option("--out", metavar="PLAN", type=click.Path(path_type=Path), help="Save it, for 'manifestgen apply PLAN'.")
+@click.option(
+    "--out", metavar="PLAN", type=click.Path(path_type=Path), help="Save the plan, for 'manifestgen apply PLAN'."
+)
 @click.option("--exit-code", is_flag=True, help="Exit code 1 if something would change.")
-@click.option("--force", is_flag=True, help="Go on although 'check' finds errors.")
+@click.option("--force", is_flag=True, help="Continue even if 'check' finds errors.")
 @hub_option
 @common_options
 def command(
@@ -38,8 +40,8 @@ def command(
 ) -> int:
     """Show what setting the modules of FILE would change on a device. Changes nothing.
 
-    A saved plan holds hashes, no secrets. Applying it does exactly what was shown, or nothing if
-    file or device changed since.
+    A saved plan holds hashes but no secrets. Applying it does exactly what was shown, or nothing if
+    the file or the device has changed since.
     """
     from manifestgen.cli._device import is_stream, show
     from manifestgen.cli._manifest import load_manifest

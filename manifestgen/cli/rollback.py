@@ -23,15 +23,15 @@ from manifestgen.cli._target import Target, target_options, with_target
     type=click.IntRange(min=1),
     help="Number from 'history'.  [default: the newest that differs from now]",
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--no-wait", is_flag=True, help="Do not wait until it runs.")
 @click.option("--timeout", type=FiniteRange(min=0), show_default="600, with --deployment 1800", help="Seconds to wait.")
 @with_target
 def command(target: Target, number: int | None, yes: bool, no_wait: bool, timeout: float | None) -> None:
     """Go back to what a device, or an automatic deployment, had before an apply, and wait until it runs.
 
-    Shows what would change and asks, as apply does. Modules that were added since are removed.
-    Passwords of tokens that were renewed since stay the new ones. Images that are gone from their
-    registry cannot be brought back.
+    Shows what would change and asks for confirmation, as apply does. Modules that were added since are removed.
+    Token passwords that were rotated since are kept. Images that were deleted from
+    their registry cannot be restored.
     """
     target.rollback(number, yes=yes, wait=not no_wait, timeout=timeout)

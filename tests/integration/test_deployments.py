@@ -238,11 +238,11 @@ def test_the_devices_are_listed_before_anything_is_asked(service: Hub, site: str
         (("--stages", "half"), "'half' is not a stage"),
         (("--wait-for", "200%"), "'200%' is not a share"),
         (("--stage-tag", "ring"), "--stage-tag needs --stages"),
-        (("--no-wait", "--abort-if-failing", "2%"), "--no-wait excludes --stages and --abort-if-failing"),
+        (("--no-wait", "--abort-if-failing", "2%"), "--no-wait cannot be used with --stages or --abort-if-failing"),
         (("--layered",), "not a layer: it sets all of $edgeAgent"),
         (("--base", "base.json"), "--base is for layers, and this is not a layer"),
-        (("--device", "edge-01"), "--deployment and --device exclude each other"),
-        (("--prune",), "--deployment and --prune exclude each other"),
+        (("--device", "edge-01"), "--deployment and --device cannot be used together"),
+        (("--prune",), "--deployment and --prune cannot be used together"),
     ],
 )
 def test_bad_input_is_two_lines_and_changes_nothing(
@@ -349,7 +349,7 @@ def test_a_full_free_hub_is_said_before_and_by_the_hub_itself(quick: Any, servic
     finally:
         quick.admin("DELETE", "/hub")
     said = complaint(full, 3)
-    assert "warning: the hub has 10 deployments; a hub of the free tier takes no more" in full.stderr
+    assert "warning: the hub has 10 deployments, the limit of the free tier" in full.stderr
     assert "ConfigurationCountLimitExceeded" in said.error
     assert "a free one 10" in said.fix
 

@@ -118,7 +118,7 @@ def test_a_saved_plan_is_refused_when_the_device_changed(life: Life) -> None:
     file, other, plan = life.write("a.json", "alpha"), life.write("b.json", "beta"), life.folder / "a.plan"
     life("plan", "--out", plan, file)
     life.apply(other)
-    assert "changed since the plan was made" in life("apply", plan, expect=2).stderr
+    assert "changed since the plan was created" in life("apply", plan, expect=2).stderr
     assert life.modules == {"beta"}
 
 
@@ -126,7 +126,7 @@ def test_a_saved_plan_is_refused_when_the_file_changed(life: Life) -> None:
     file, plan = life.write("a.json", "alpha"), life.folder / "a.plan"
     life("plan", "--out", plan, file)
     life.write("a.json", "alpha", "beta")
-    assert "a.json changed since the plan was made" in life("apply", plan, expect=2).stderr
+    assert "a.json changed since the plan was created" in life("apply", plan, expect=2).stderr
     assert life.modules == set()
 
 
@@ -168,7 +168,7 @@ def test_rollback_on_failure_brings_back_what_ran_and_says_both(life: Life) -> N
 
 def test_rollback_on_failure_needs_waiting(life: Life) -> None:
     file = life.write("a.json", "alpha")
-    assert "exclude each other" in life.apply(file, "--rollback-on-failure", "--no-wait", expect=2).stderr
+    assert "cannot be used together" in life.apply(file, "--rollback-on-failure", "--no-wait", expect=2).stderr
 
 
 def test_exporting_applying_and_exporting_again_is_the_identity(life: Life) -> None:
@@ -250,7 +250,7 @@ def test_two_applies_at_once_end_with_one_of_them_whole(life: Life) -> None:
         elif done.code != 0:
             # It noticed: before it sent anything, or while it waited.
             said = complaint(done, done.code).error
-            assert "other modules were set in the meantime" in said or "since the plan was made" in said
+            assert "other modules were set in the meantime" in said or "since the plan was created" in said
 
 
 def test_fields_of_a_newer_runtime_are_shown_kept_and_exported(life: Life) -> None:

@@ -129,7 +129,7 @@ def test_without_an_image_the_command_that_makes_one_is_named(folder: Path, caps
     (folder / "manifestgen.yaml").write_text("version: 1\n")
     assert run(["render", "-o", "-"]) == 2
     assert capsys.readouterr().err == (
-        "error: manifestgen.yaml: there is no model image yet\n"
+        "error: manifestgen.yaml: the model image has not been built yet\n"
         "  fix: run 'manifestgen image' to build it, or give --image REF\n"
     )
 

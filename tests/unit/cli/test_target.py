@@ -41,11 +41,19 @@ def test_the_help_is_that_of_the_target(
 @pytest.mark.parametrize(
     ("arguments", "message", "fix"),
     [
-        (["x"], "no target is named", "add --device ID, --deployment NAME or --devices FILE"),
-        (["x", "--deployment", "a", "--devices", "b"], "--deployment and --devices exclude each other", "drop one"),
-        (["x", "--deployment", "a", "--device", "b"], "--deployment and --device exclude", "drop --device"),
-        (["x", "--deployment", "a", "--merge"], "--deployment and --merge exclude", "drop --merge"),
-        (["x", "--devices", "a", "--device=b"], "--devices and --device exclude", "drop --device"),
+        (["x"], "no target is specified", "add --device ID, --deployment NAME or --devices FILE"),
+        (
+            ["x", "--deployment", "a", "--devices", "b"],
+            "--deployment and --devices cannot be used together",
+            "drop one",
+        ),
+        (
+            ["x", "--deployment", "a", "--device", "b"],
+            "--deployment and --device cannot be used together",
+            "drop --device",
+        ),
+        (["x", "--deployment", "a", "--merge"], "--deployment and --merge cannot be used together", "drop --merge"),
+        (["x", "--devices", "a", "--device=b"], "--devices and --device cannot be used together", "drop --device"),
         (["x", "--stages=5%"], "--stages needs --deployment", "add --deployment NAME"),
         (["x", "--devices", "a", "--stages", "5%"], "--stages needs --deployment", "add --deployment NAME"),
         (["x", "--deployment", "a", "--dry-run"], "--dry-run needs --devices", "add --devices FILE"),
