@@ -188,7 +188,7 @@ def _target(job: _Job) -> Target:
     target = Target(device=job.options.device) if job.options.device is not None else job.project.target
     if target is None:
         fix = "add 'target: {device: ID}' or 'target: {deployment: NAME}' to the project file, or give --device ID"
-        raise InputError("no device is given", where=str(job.project.path), fix=fix)
+        raise InputError("no device is specified", where=str(job.project.path), fix=fix)
     if job.pins and not job.options.preflight:
         fix = "drop --no-preflight, or set pin to false"
         raise InputError("manifest.pin needs the preflight", where=str(job.project.path), fix=fix)

@@ -55,7 +55,7 @@ def open_hub(host: str | None, project: Project | None, environ: Mapping[str, st
     host = host or (project.hub.host if project is not None and project.hub is not None else None)
     if host is None:
         raise InputError(
-            "no IoT hub is given",
+            "no IoT hub is specified",
             fix=f"add --hub HOST, set {CONNECTION_STRING}, or write 'hub: {{host: …}}' in the project file",
         )
     from manifestgen.azure.auth import credential

@@ -142,7 +142,7 @@ class SnapshotStore(Generic[T]):
             what = "this machine has no snapshot to roll back to"
         else:
             found = known[number - 1] if 1 <= number <= len(known) else None
-            what = f"there is no snapshot {number}, only {len(known)}" if known else "there is no snapshot"
+            what = f"there is no snapshot {number}, only {len(known)}" if known else "there are no snapshots"
         if found is None:
             raise InputError(what, where=where, fix=f"list the snapshots with '{history}'")
         return found

@@ -297,4 +297,4 @@ def _route_of(value: Any) -> Any:
 
 def _shown(address: str) -> str:
     # `user:password@host` is an address to those who write one so.
-    return "an address that is not shown" if "@" in address else repr(address)
+    return "a hidden address" if "@" in address else repr(address)

@@ -324,7 +324,7 @@ def check_limits(wanted: Deployment, known: Survey, *, host: str) -> None:
         )
     if len(wanted.condition) > LONGEST_CONDITION:
         raise InputError(
-            f"the target condition has {len(wanted.condition)} characters, and the hub takes no query over 8,200",
+            f"the target condition has {len(wanted.condition)} characters, and the hub rejects queries over 8,200",
             where=where,
             fix="tag the devices, and name the tag in the condition",
         )
@@ -336,9 +336,9 @@ def check_limits(wanted: Deployment, known: Survey, *, host: str) -> None:
                 fix="choose another name; delete the other deployment once the new one runs",
             )
     if known.used >= MOST and all(found.id != wanted.id for found in known.generations):
-        spare = ", and replacing one needs a second one for a while" if known.generations else ""
+        spare = ", and replacing one temporarily needs a second one" if known.generations else ""
         raise CloudError(
-            f"the hub has {known.used} deployments, and takes {MOST}{spare}",
+            f"the hub has {known.used} deployments; its limit is {MOST}{spare}",
             where=f"{where} in {host}",
             fix="delete deployments that are no longer needed",
         )

@@ -210,7 +210,7 @@ def _warnings(
         if lost > 0:
             yield f"devices that are no longer targeted: {lost}; they keep their modules until another deployment does"
     if current is None and known.used == MOST_ON_FREE:
-        yield f"the hub has {known.used} deployments; a hub of the free tier takes no more"
+        yield f"the hub has {known.used} deployments, the limit of the free tier"
 
 
 def _equals(hub: Hub, wanted: Deployment, known: Survey, *, layered: bool) -> Iterator[str]:

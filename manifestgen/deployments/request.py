@@ -78,7 +78,9 @@ def strategy_of(
         InputError: an option is not of its form, or excludes another.
     """
     if not wait and (stages is not None or abort_if_failing is not None):
-        raise InputError("--no-wait excludes --stages and --abort-if-failing", fix="drop --no-wait: both need to wait")
+        raise InputError(
+            "--no-wait cannot be used with --stages or --abort-if-failing", fix="drop --no-wait: both need to wait"
+        )
     if stage_tag is not None and stages is None:
         raise InputError("--stage-tag needs --stages", fix="add --stages VALUE,VALUE,100%, or drop --stage-tag")
     limit = abort_if_failing

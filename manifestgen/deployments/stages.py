@@ -166,7 +166,7 @@ def _share(
         raise InputError(
             f"stage {ask.text} is less than 1% of the devices",
             where="--stages",
-            fix="make it 1%, or use a tag of your own with --stage-tag",
+            fix="use at least 1%, or a tag of your own with --stage-tag",
         )
     tagged = f"{_BUCKET} < {below}"
     known = set(matching(hub, narrowed(condition, tagged)))

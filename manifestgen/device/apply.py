@@ -64,7 +64,7 @@ def apply(plan: Plan, hub: Hub) -> bool:
     agent = hub.module_twin(plan.device, "$edgeAgent")
     if (agent.desired_version if agent else 0) != plan.version:
         raise CloudError(
-            "its modules have changed since the plan was made",
+            "its modules have changed since the plan was created",
             where=f"device {plan.device!r}",
             fix="run the same command again, and review the new plan",
         )
@@ -214,7 +214,7 @@ def carry_out(
     except CloudError as error:
         if not applied:
             raise
-        what = f"its modules are set; whether they run could not be read: {error}"
+        what = f"its modules are set; could not check whether they run: {error}"
         raise CloudError(what, where=f"device {plan.device!r}", fix=error.fix) from error
     except KeyboardInterrupt:
         done = "are set, but the rollout was not waited for" if applied else "may or may not have been set"
@@ -277,15 +277,15 @@ def _rolled_back(
         applied = True
         wait(hub, plan.device, patience, report, sent=back.manifest)
     except FoundError as second:
-        what = f"{failure.what}; rolling back was sent, and failed too: {second.what}"
+        what = f"{failure.what}; the rollback was sent, but failed too: {second.what}"
         return FoundError(what, where=failure.where, fix=second.fix)
     except CloudError as error:
-        done = "was sent, but whether it runs could not be read" if applied else "did not succeed"
-        what = f"{failure.what}; rolling back {done}: {error}"
+        done = "was sent, but could not check whether it runs" if applied else "did not succeed"
+        what = f"{failure.what}; the rollback {done}: {error}"
         raise CloudError(what, where=failure.where, fix=error.fix if applied else _go_back(plan)) from error
     except KeyboardInterrupt:
         done = "was sent, but the rollout was not waited for" if applied else "may or may not have been sent"
-        what = f"interrupted; {failure.where}: {failure.what}; rolling back {done}"
+        what = f"interrupted; {failure.where}: {failure.what}; the rollback {done}"
         raise Interrupted(what, fix=_go_back(plan)) from None
     return FoundError(
         f"{failure.what}; rolled back, and it runs what it had before", where=failure.where, fix=failure.fix

@@ -131,4 +131,4 @@ def _warnings(manifest: Manifest, state: DeviceState, changes: tuple[Change, ...
     for name, section in manifest.sections().items():
         bytes_ = size(section.whole.value) if section.whole is not None else 0
         if bytes_ > _NEARLY_FULL * MAX_DESIRED_BYTES:
-            yield f"the desired properties of {name!r} count {bytes_} bytes; IoT Hub takes {MAX_DESIRED_BYTES}"
+            yield f"the desired properties of {name!r} count {bytes_} bytes; IoT Hub takes at most {MAX_DESIRED_BYTES}"

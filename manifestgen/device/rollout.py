@@ -107,7 +107,7 @@ def assess(agent: Twin, hub: Twin | None = None) -> Rollout:
         return rollout(state, f"module {waiting[0].name!r} is {waiting[0].words}", _logs(waiting[0].name))
     if code != 200:
         return rollout(
-            State.WAITING, "edgeAgent is at work on it" if code is None else f"edgeAgent reports {code} {description}"
+            State.WAITING, "edgeAgent is working on it" if code is None else f"edgeAgent reports {code} {description}"
         )
     return rollout(State.HEALTHY)
 
@@ -192,7 +192,7 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str, bool], ...] = (
     (
         re.compile(r"unauthorized|authentication required|access denied|denied:", re.IGNORECASE),
         "the registry rejects the credentials",
-        "check registryCredentials: the address must equal the image's host exactly, and the password be valid",
+        "check registryCredentials: the address must equal the image's host exactly, and the password must be valid",
         True,
     ),
     (

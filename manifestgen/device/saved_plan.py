@@ -79,7 +79,7 @@ def read(data: Any, where: str) -> SavedPlan | None:
     """
     if not isinstance(data, dict) or MARK not in data:
         return None
-    fix = "make the plan again with 'manifestgen plan --out'"
+    fix = "create the plan again with 'manifestgen plan --out'"
     if data[MARK] != _FORMAT:
         raise InputError(f"unknown format {data[MARK]!r} of the saved plan", where=where, fix=fix)
     try:
@@ -105,9 +105,9 @@ def confirm(saved: SavedPlan, plan: Plan, where: str) -> None:
         InputError: the manifest, the values of its placeholders, or the device's state changed since.
     """
     confirm_hub(saved, plan.hub, where)
-    fix = "make the plan again with 'manifestgen plan --out', and look at it"
+    fix = "create the plan again with 'manifestgen plan --out', and look at it"
     if plan.version != saved.version or fingerprint(plan.before) != saved.state:
-        what = f"device {saved.device!r} changed since the plan was made"
+        what = f"device {saved.device!r} has changed since the plan was created"
         raise InputError(f"{what}: version {saved.version} is now {plan.version}", where=where, fix=fix)
     if fingerprint(plan.manifest.content) != saved.content:
-        raise InputError(f"{saved.file} changed since the plan was made", where=where, fix=fix)
+        raise InputError(f"{saved.file} has changed since the plan was created", where=where, fix=fix)

@@ -405,7 +405,7 @@ def _check_others(document: Source, sections: ProjectFile) -> None:
         registry_section.check(registry, lambda *keys: document.where(("registry", *keys), key=True))
     if sections.hub is not None and is_device_name(sections.hub.host):
         raise InputError(
-            f"{sections.hub.host} is the hub's name for devices only",
+            f"{sections.hub.host} is a host name for devices only",
             where=document.where(("hub", "host")),
             fix=f"write {hub_identity(sections.hub.host)}, or the hub's name with '.service.' in it",
         )

@@ -32,7 +32,7 @@ class Workspace(Section, frozen=True):
         Path | None,
         Meta(description="The workspace's config.json, or the folder where the SDK's search for it starts."),
     ] = None
-    subscription_id: Annotated[Text | None, Meta(description="Id of the subscription.")] = None
+    subscription_id: Annotated[Text | None, Meta(description="ID of the subscription.")] = None
     resource_group: Annotated[Text | None, Meta(description="Resource group of the workspace.")] = None
     name: Annotated[Text | None, Meta(description="Name of the workspace.")] = None
 
@@ -56,7 +56,7 @@ class Image(Section, frozen=True):
     """The model image: how it is built, or the reference of one that is built elsewhere."""
 
     # Its values are those of `builders.BUILDERS` and NONE; `load` and the JSON Schema take them from there.
-    builder: Annotated[str, Meta(description="Who builds the image.")] = "package"
+    builder: Annotated[str, Meta(description="Builder of the image.")] = "package"
     name: Annotated[
         Annotated[str, Meta(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$", max_length=255)]
         | None,
@@ -72,7 +72,7 @@ class Image(Section, frozen=True):
     description: Annotated[str, Meta(description="Description of the image.")] = ""
     reference: Annotated[
         Text | None,
-        Meta(description="The image, with builder none.", examples=["acme.azurecr.io/scorer:1.4.2"]),
+        Meta(description="Reference of the image, with builder none.", examples=["acme.azurecr.io/scorer:1.4.2"]),
     ] = None
 
     @property
@@ -120,10 +120,10 @@ class HubSection(Section, frozen=True):
 class Target(Section, frozen=True):
     """Where the manifest goes: one device, or an automatic deployment to all devices that match a condition."""
 
-    device: Annotated[Text | None, Meta(description="Id of one edge device.")] = None
+    device: Annotated[Text | None, Meta(description="ID of one edge device.")] = None
     deployment: Annotated[
         Annotated[str, Meta(pattern=r"^[a-z0-9\-:+%_#*?!(),=@;']{1,128}$")] | None,
-        Meta(description="Id of the automatic deployment."),
+        Meta(description="ID of the automatic deployment."),
     ] = None
     condition: Annotated[
         Text | None, Meta(description="Target condition of the deployment.", examples=["tags.site = 'lab'"])

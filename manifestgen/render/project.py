@@ -60,7 +60,7 @@ def render_project(
         if error.name != "image":
             raise
         fix = "run 'manifestgen image' to build it, or give --image REF"
-        raise NoImageError("there is no model image yet", where=str(project.path), fix=fix) from error
+        raise NoImageError("the model image has not been built yet", where=str(project.path), fix=fix) from error
     found = logins(draft)
     manifest = template.render(context, found) if found else draft
     hosts = tuple(host for host in named_hosts(draft) if host in found)

@@ -68,7 +68,7 @@ def builtin_name(name: str) -> str:
     fix = (
         f"did you mean '{near[0]}'?" if near else f"built-in templates: {', '.join(names)}; or pass the path of a file"
     )
-    raise InputError(f"no template '{name}'", fix=fix)
+    raise InputError(f"template '{name}' not found", fix=fix)
 
 
 class Template(Struct, frozen=True):
@@ -231,9 +231,7 @@ def _compile(shown: str, file: str, folders: tuple[Path, ...]) -> Template:
         if found := MARKS.search(text):
             line = text.count("\n", 0, found.start()) + 1
             what = f"the template contains the noncharacter U+{ord(found.group()):04X}"
-            raise InputError(
-                what, where=f"{shown}:{line}", fix="remove it; Unicode reserves it for a program's own use"
-            )
+            raise InputError(what, where=f"{shown}:{line}", fix="remove it; Unicode reserves it for internal use")
         compiled = environment.get_template(file)
     except jinja2.TemplateSyntaxError as error:
         raise _syntax_error(error, shown) from error
@@ -270,7 +268,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(data) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise _BadJsonError(f"the key '{redact(twice)}' is in one object twice")
+        raise _BadJsonError(f"the key '{redact(twice)}' is given twice in one object")
     return data
 
 

@@ -59,7 +59,7 @@ def _summary(proposal: Proposal) -> str:
     if proposal.replaces and current is not None:
         changes = "" if proposal.layered else f" ({tally(proposal.changes).removeprefix('plan: ')})"
         there = any(found.id == wanted.id for found in proposal.known.generations)
-        first = f"{'put' if there else 'create'} {wanted.id!r} above {current.id!r}"
+        first = f"{'move' if there else 'create'} {wanted.id!r} above {current.id!r}"
         return f"plan: {first}, delete the old one once the devices run it{changes}"
     if current is None:
         return f"plan: create {wanted.id!r}"

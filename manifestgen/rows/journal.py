@@ -230,10 +230,10 @@ class Journal:
         other = [name for name, value in identity.items() if header.get(name) != value]
         if other:
             raise InputError(
-                f"this journal belongs to another run, which had other {' and '.join(_WORDS[name] for name in other)}",
+                f"this journal belongs to another run, with different {' and '.join(_WORDS[name] for name in other)}",
                 where=str(self._path),
                 fix="use another file with --journal, or delete this one to send to all devices again; "
-                "--since skips devices that have the same already",
+                "--since skips devices that already have the same manifest",
             )
 
     def _replay(self, entry: Mapping[str, Any], number: int) -> None:

@@ -143,7 +143,7 @@ def _given_up(error: BusyError, seconds: float) -> CloudError:
     waited = f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
     asked = f", and it asks to wait another {error.retry_after:.0f} s" if error.retry_after else ""
     return CloudError(
-        f"no answer but 'not now' for {waited}: {error.what}{asked}",
+        f"the hub accepted nothing for {waited}: {error.what}{asked}",
         where=error.where.rpartition(" in ")[2],
         fix="run the same command again later to resume, or wait longer with --give-up-after",
     )

@@ -213,7 +213,7 @@ class Rows:
         if not found:
             separated = len(names) == 1 and any(mark in names[0] for mark in ";\t|")
             raise InputError(
-                "no column holds the device id",
+                "no column holds the device ID",
                 where=where,
                 fix="separate the columns with commas"
                 if separated
@@ -230,7 +230,7 @@ class Rows:
         places = tuple(place_of(name) for index, name in enumerate(names) if index not in found and self._keeps(name))
         for place in places:
             if place[0] in DEVICE_NAMES:
-                what = f"column '{'.'.join(place)}' is nested in the device id"
+                what = f"column '{'.'.join(place)}' is nested in the device ID"
                 raise InputError(what, where=where, fix="give it another name, here and in the template")
             if places.count(place) > 1:
                 raise InputError(f"column '{'.'.join(place)}' appears twice", where=where, fix="keep one of the two")
@@ -268,9 +268,7 @@ class Rows:
                 leaves.append(cell_value(cells[index]))
         except InputError as error:
             name = ".".join(places[len(leaves)])
-            return _unusable(
-                number, line, device, f"{name}: {error.what}", "put a text with special characters in quotes"
-            )
+            return _unusable(number, line, device, f"{name}: {error.what}", "quote values with special characters")
         if ABSENT in leaves:
             given = [index for index, leaf in enumerate(leaves) if leaf is not ABSENT]
             places, leaves = tuple(places[index] for index in given), [leaves[index] for index in given]
@@ -296,7 +294,7 @@ class Rows:
         device = data.pop(named[0]) if named else ""
         if not isinstance(device, str):
             return _unusable(
-                number, line, "", f"the device id must be a string, not {json.dumps(device)}", "put it in quotes"
+                number, line, "", f"the device ID must be a string, not {json.dumps(device)}", "put it in quotes"
             )
         problem = device_problem(device, line)
         if problem:

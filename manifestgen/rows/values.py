@@ -55,9 +55,9 @@ def _parsed(text: str) -> Any:
 def device_problem(device: str, line: int) -> tuple[str, str] | None:
     """What is wrong with a device's id and what to do; None if nothing is."""
     if not device:
-        return f"line {line} names no device", "add the device id"
+        return f"line {line} names no device", "add the device ID"
     if _DEVICE_ID.fullmatch(device) is None:
-        return f"{device[:140]!r} is not a valid device id", "use an id that 'manifestgen device list' shows"
+        return f"{device[:140]!r} is not a valid device ID", "use an ID that 'manifestgen device list' shows"
     return None
 
 

@@ -117,7 +117,7 @@ def test_a_dry_run_sends_nothing_and_says_what_it_would_cost(
     assert ended.code == 1
     assert "another: refused:" in ended.stdout
     assert "6 rows: 0 applied, 0 unchanged, 1 refused, 0 failed, 5 not tried" in ended.stdout
-    assert "it would be 5 messages of 4 KB" in ended.stderr
+    assert "a run would send 5 messages of 4 KB" in ended.stderr
     report = json.loads((folder / "report.json").read_text())
     assert report["counts"]["refused"] == 1 and len(report["devices"]) == 6
     assert given(quick, names) == {}
@@ -133,7 +133,7 @@ def test_bad_rows_and_unknown_devices_stop_no_other(
     (folder / "devices.csv").write_text(text)
     ended = apply("--yes")
     assert ended.code == 1, ended
-    assert "ghost: failed: the hub answered 404 DeviceNotFound" in ended.stdout
+    assert "ghost: failed: the hub returned 404 DeviceNotFound" in ended.stdout
     assert "(line 9): refused: line 9 names no device" in ended.stdout
     assert f"{names[1]}: refused: device '{names[1]}' has another row, in line 10" in ended.stdout
     assert "late: refused: t.json.j2" not in ended.stdout and "'image' is undefined" in ended.stdout
@@ -150,7 +150,7 @@ def test_a_changed_file_is_another_run_and_spares_who_had_the_same(
     path = folder / "devices.csv"
     path.write_text(path.read_text().replace(f"{names[2]},hall 2", f"{names[2]},hall 99"))
     refused = complaint(apply("--yes"), 2)
-    assert "this journal belongs to another run, which had other rows" in refused
+    assert "this journal belongs to another run, with different rows" in refused
     ended = apply("--yes", "--journal", "second", "--since", "devices.csv.journal", "--output", "json")
     assert ended.code == 0, ended
     assert (ended.json["counts"]["applied"], ended.json["counts"]["unchanged"]) == (1, 7)
@@ -208,7 +208,7 @@ def test_a_hub_that_is_gone_ends_the_run_with_what_was_done(
     ended = apply("--yes", "--give-up-after", "0.5", "--report", "report.json", "--output", "json")
     said = complaint(ended, 3)
     assert ended.json.keys() == {"error"}
-    assert "no answer but 'not now'" in said and "until then 5 applied, 15 not tried" in said
+    assert "the hub accepted nothing for" in said and "until then 5 applied, 15 not tried" in said
     assert "run the same command again later to resume" in said
     report = json.loads((folder / "report.json").read_text())
     assert report["counts"] == {"applied": 5, "unchanged": 0, "refused": 0, "failed": 0, "not_tried": 15}
@@ -247,9 +247,9 @@ def test_a_project_brings_its_values_and_credentials_and_no_secret_is_shown(
     ("arguments", "what"),
     [
         ([], "not a terminal, so the change cannot be confirmed"),
-        (["--yes", "--device", "edge-01"], "--devices and --device exclude each other"),
-        (["--yes", "--merge"], "--devices and --merge exclude each other"),
-        (["--yes", "--rollback-on-failure"], "--devices and --rollback-on-failure exclude each other"),
+        (["--yes", "--device", "edge-01"], "--devices and --device cannot be used together"),
+        (["--yes", "--merge"], "--devices and --merge cannot be used together"),
+        (["--yes", "--rollback-on-failure"], "--devices and --rollback-on-failure cannot be used together"),
         (["--yes", "--report", "report.txt"], "a report is JSON or CSV"),
         (["--yes", "--report", "missing/report.csv"], "could not write the report: its folder does not exist"),
         (["--yes", "--journal", "missing/journal"], "the journal's folder does not exist"),
@@ -271,7 +271,7 @@ def test_wrong_options_are_two_lines(
     ("arguments", "what"),
     [
         (["d.json", "--devices", "devices.csv"], "this is a manifest, the same for every device"),
-        (["nothing", "--devices", "devices.csv"], "no template 'nothing'"),
+        (["nothing", "--devices", "devices.csv"], "template 'nothing' not found"),
         (["t.json.j2", "--devices", "nothing.csv"], "rows not found"),
         (["t.json.j2", "--device", "a", "--dry-run"], "--dry-run needs --devices"),
         (["d.json", "--device", "a", "--rate", "40"], "--rate needs --devices"),

@@ -277,7 +277,7 @@ class TestDevice:
 
     def test_without_a_target_nothing_is_built(self, tmp_path: Path, services: FakeServices) -> None:
         project = _project(tmp_path, BUILDS.replace("target: {device: edge-01}\n", ""))
-        with pytest.raises(InputError, match="no device is given") as caught:
+        with pytest.raises(InputError, match="no device is specified") as caught:
             _deploy(project, services)
         assert "--device ID" in caught.value.fix
         assert services.builds.started == []

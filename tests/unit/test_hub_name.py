@@ -44,14 +44,14 @@ def test_the_name_for_devices_is_refused_where_the_service_is_asked() -> None:
         {"connection_string": Secret(text)},
         {"host": "h.device.azure-devices.net", "credential": object()},
     ):
-        with pytest.raises(InputError, match="the hub's name for devices only") as caught:
+        with pytest.raises(InputError, match="is a host name for devices only") as caught:
             connect(**settings)
         assert caught.value.fix == "use h.azure-devices.net, or the hub's name with '.service.' in it"
         assert "Y2FuYXJ5" not in caught.value.message
 
 
 def test_the_name_for_devices_is_refused_in_a_project_file() -> None:
-    with pytest.raises(InputError, match="the hub's name for devices only") as caught:
+    with pytest.raises(InputError, match="is a host name for devices only") as caught:
         read("version: 1\nhub:\n  host: h.device.azure-devices.net\n", Path("manifestgen.yaml"), {})
     assert caught.value.where == "manifestgen.yaml:3:9"
     assert caught.value.fix.startswith("write h.azure-devices.net")

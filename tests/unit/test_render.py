@@ -265,7 +265,7 @@ class TestMistakes:
         assert "not JSON" in self.refusal(text).what
 
     def test_keys_that_stand_twice_are_refused(self) -> None:
-        assert "'a' is in one object twice" in self.refusal('{"modulesContent": {"a": {}, "a": {}}}').what
+        assert "'a' is given twice in one object" in self.refusal('{"modulesContent": {"a": {}, "a": {}}}').what
 
     @pytest.mark.parametrize("text", ['{"modulesContent": {"a": NaN}}', '{"modulesContent": {"a": -Infinity}}'])
     def test_numbers_that_json_has_not_are_refused(self, text: str) -> None:
@@ -332,7 +332,7 @@ class TestFinding:
 
     @pytest.mark.parametrize(("name", "fix"), [("single-modul", "'single-module'"), ("zzz", "runtime-only")])
     def test_an_unknown_name_names_the_known_ones(self, name: str, fix: str) -> None:
-        with pytest.raises(InputError, match=f"no template '{name}'") as caught:
+        with pytest.raises(InputError, match=f"template '{name}' not found") as caught:
             load_template(name)
         assert fix in caught.value.fix
 
@@ -516,7 +516,7 @@ class TestProjects:
         assert rendered.hosts == (ACME,)
 
     def test_without_an_image_the_command_that_makes_one_is_named(self, folder: Path) -> None:
-        with pytest.raises(InputError, match="there is no model image yet") as caught:
+        with pytest.raises(InputError, match="the model image has not been built yet") as caught:
             render_project(load(folder), placeholders())
         assert "manifestgen image" in caught.value.fix
 

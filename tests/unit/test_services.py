@@ -61,7 +61,7 @@ class TestHub:
         assert str(open_hub(None, project, {})) == "fromtheproject.azure-devices.net by login"
 
     def test_without_any_it_says_the_three_ways(self) -> None:
-        with pytest.raises(InputError, match="no IoT hub is given") as caught:
+        with pytest.raises(InputError, match="no IoT hub is specified") as caught:
             open_hub(None, None, {})
         assert all(way in caught.value.fix for way in ("--hub", CONNECTION_STRING, "hub:"))
 

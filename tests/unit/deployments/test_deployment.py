@@ -129,7 +129,7 @@ def test_the_hub_s_own_words_are_told() -> None:
         ({"priority": -1}, "out of range"),
         ({"priority": 2**31}, "out of range"),
         ({"metrics": {str(number): "q" for number in range(6)}}, "6 custom metrics"),
-        ({"condition": f"deviceId = '{'x' * 6000}'"}, "takes no query over 8,200"),
+        ({"condition": f"deviceId = '{'x' * 6000}'"}, "rejects queries over 8,200"),
     ],
 )
 def test_limits_of_the_hub_are_said_before_anything_is_sent(change: Any, words: str) -> None:

@@ -73,9 +73,7 @@ def test_the_limit_of_free_hubs_is_said_in_time() -> None:
     hub = fleet(1)
     for number in range(10):
         hub.create_configuration(Configuration(f"c{number}", scorer(1), "", 1))
-    assert "the hub has 10 deployments; a hub of the free tier takes no more" in warnings(
-        hub, deployment(1, priority=5)
-    )
+    assert "the hub has 10 deployments, the limit of the free tier" in warnings(hub, deployment(1, priority=5))
 
 
 def test_a_layer_is_compared_with_each_base_it_meets_and_the_layers_between() -> None:

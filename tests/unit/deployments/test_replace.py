@@ -215,7 +215,7 @@ def test_a_full_hub_is_said_before_anything_is_written() -> None:
     for number in range(100):
         hub.create_configuration(foreign(f"other-{number}", 1, "tags.site = 'nowhere'"))
     hub.writes.clear()
-    with pytest.raises(CloudError, match="the hub has 100 deployments, and takes 100"):
+    with pytest.raises(CloudError, match="the hub has 100 deployments; its limit is 100"):
         apply(hub, deployment(1))
     assert hub.writes == []
 

@@ -66,8 +66,8 @@ class TestStrategy:
     @pytest.mark.parametrize(
         ("options", "words"),
         [
-            ({"wait": False, "stages": "5%"}, "--no-wait excludes"),
-            ({"wait": False, "abort_if_failing": "5%"}, "--no-wait excludes"),
+            ({"wait": False, "stages": "5%"}, "--no-wait cannot be used with --stages or"),
+            ({"wait": False, "abort_if_failing": "5%"}, "--no-wait cannot be used with --stages or"),
             ({"wait": True, "stage_tag": "ring"}, "--stage-tag needs --stages"),
             ({"wait": True, "wait_for": "most"}, "'most' is not a share"),
             ({"wait": True, "abort_if_failing": "200%"}, "'200%' is not a share"),

@@ -90,7 +90,7 @@ def test_somebody_elses_change_since_the_plan_stops_it() -> None:
     hub = FakeHub(DEVICE)
     mine = planned(hub, "scorer")
     apply(planned(hub, "other"), hub)
-    with pytest.raises(CloudError, match="its modules have changed since the plan was made"):
+    with pytest.raises(CloudError, match="its modules have changed since the plan was created"):
         apply(mine, hub)
     assert len(hub.applied) == 1
 
@@ -294,7 +294,7 @@ def test_what_stops_the_way_back_does_not_hide_that_the_device_failed(
     hub = Stopped(DEVICE)
     apply(planned(hub, "good"), hub)
     quick = Patience(timeout=5, first=0.001, longest=0.001)
-    with pytest.raises(error, match=f"rejected it: 400 .*; rolling back {words}") as caught:
+    with pytest.raises(error, match=f"rejected it: 400 .*; the rollback {words}") as caught:
         carry_out(hub, planned(hub, "good", "bad"), state=None, patience=quick, rollback=True)
     assert caught.value.fix == "roll back with 'manifestgen rollback --device edge-01'"
 
@@ -345,7 +345,7 @@ def test_trouble_after_the_modules_were_set_says_that_they_are() -> None:
 
     hub = Deaf(DEVICE)
     with pytest.raises(
-        CloudError, match="its modules are set; whether they run could not be read: the hub: 503"
+        CloudError, match="its modules are set; could not check whether they run: the hub: 503"
     ) as caught:
         carry_out(hub, planned(hub, "scorer"), state=None, patience=QUICK)
     assert caught.value.fix == "try again later"

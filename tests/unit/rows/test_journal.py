@@ -83,7 +83,7 @@ def test_a_run_that_was_killed_before_its_first_line_begins_anew(path: Path) -> 
 def test_the_journal_of_another_run_is_refused(path: Path, what: str) -> None:
     opened(path).close()
     before = path.read_bytes()
-    with pytest.raises(InputError, match=f"journal belongs to another run, which had other {what}"):
+    with pytest.raises(InputError, match=f"journal belongs to another run, with different {what}"):
         opened(path, **{what: "x"})
     assert path.read_bytes() == before
     opened(path).close()  # and its lock is free

@@ -124,7 +124,7 @@ def test_throttling_for_an_hour_ends_the_run(time: Time) -> None:
             paced.busy(busy(retry_after=10))
     assert 1780 <= time.now - 100 <= 1800
     assert isinstance(paced.reason, CloudError)
-    assert "no answer but 'not now' for 30 min: the hub answered 429" in str(paced.reason)
+    assert "the hub accepted nothing for 30 min: the hub returned 429" in str(paced.reason)
     assert "asks to wait another 10 s" in str(paced.reason)
     assert "--give-up-after" in paced.reason.fix
 

@@ -138,7 +138,7 @@ def test_only_the_first_bad_rows_are_listed(rows: Callable[..., Rows], settings:
     ("trouble", "error", "words"),
     [
         (KeyboardInterrupt(), Interrupted, "interrupted; 3 not tried"),
-        (DeniedError("the hub answered 401", fix="check the key"), DeniedError, "the hub answered 401; until then"),
+        (DeniedError("the hub returned 401", fix="check the key"), DeniedError, "the hub returned 401; until then"),
     ],
 )
 def test_a_run_that_ends_early_says_what_was_done_and_writes_the_report(
@@ -185,7 +185,7 @@ def test_a_hub_that_takes_nothing_for_too_long_ends_it(rows: Callable[..., Rows]
         raise busy(retry_after=10)
 
     hub.before = before
-    with pytest.raises(CloudError, match=r"no answer but 'not now' .*; until then") as caught:
+    with pytest.raises(CloudError, match=r"the hub accepted nothing for .*; until then") as caught:
         go(rows(), settings, hub)
     assert not isinstance(caught.value, BusyError)
     assert set(reported(settings).values()) <= {"not tried", "failed"}
@@ -229,7 +229,7 @@ def test_what_makes_a_run_the_same_run(rows: Callable[..., Rows], settings: Sett
 
 def test_another_run_is_not_resumed(rows: Callable[..., Rows], settings: Settings) -> None:
     go(rows(), settings, FakeBulkHub())
-    with pytest.raises(InputError, match="other rows"):
+    with pytest.raises(InputError, match="with different rows"):
         go(rows("device\nx\n"), settings, FakeBulkHub())
 
 

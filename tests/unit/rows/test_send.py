@@ -102,7 +102,7 @@ def test_what_the_hub_refuses_of_one_device_stops_no_other(
     go(rows, hub, kept)
     assert account_of(kept).failed == 2
     by_device = {one.device: one for one in outcomes(rows, kept)}
-    assert by_device["edge-3"].why == "the hub answered 404 DeviceNotFound"
+    assert by_device["edge-3"].why == "the hub returned 404 DeviceNotFound"
     assert "InvalidConfigurationContent" in by_device["edge-5"].why
     assert sum(one.outcome == "applied" for one in by_device.values()) == ROWS - 2
     hub.gone, hub.before = set(), lambda device: None
@@ -174,7 +174,7 @@ def test_a_device_that_fails_for_ever_while_others_do_not_is_given_up(
     kept = journal()
     go(rows, hub, kept)
     (failed,) = [one for one in outcomes(rows, kept) if one.outcome != "applied"]
-    assert (failed.device, failed.outcome, failed.why) == ("edge-2", "failed", "the hub answered 503 (8 times)")
+    assert (failed.device, failed.outcome, failed.why) == ("edge-2", "failed", "the hub returned 503 (8 times)")
 
 
 def test_an_outage_ends_the_run_after_a_while_and_the_next_one_goes_on(
@@ -186,7 +186,7 @@ def test_an_outage_ends_the_run_after_a_while_and_the_next_one_goes_on(
 
     hub.before = down_after_twenty
     kept = journal()
-    with pytest.raises(CloudError, match="no answer but 'not now'"):
+    with pytest.raises(CloudError, match="the hub accepted nothing for"):
         go(rows, hub, kept, quick(give_up_after=0.05))
     account = account_of(kept)
     assert (account.applied, account.failed, account.not_tried) == (20, 0, ROWS - 20)
@@ -220,7 +220,7 @@ def test_a_hub_that_does_not_accept_the_caller_ends_the_run(
     rows: Rows, hub: FakeBulkHub, journal: Callable[[], Journal]
 ) -> None:
     def deny(device: str) -> None:
-        raise DeniedError("the hub answered 401", fix="use another policy")
+        raise DeniedError("the hub returned 401", fix="use another policy")
 
     hub.before = deny
     kept = journal()
