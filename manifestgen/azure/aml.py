@@ -122,7 +122,7 @@ class Workspace:
         return details.get("containerRegistry") or None
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        """The JSON that the model management service answers to a GET."""
+        """The model management service's JSON response to a GET."""
         from azureml._model_management._util import _get_mms_url
 
         with self._errors.translated(self.where):

@@ -70,7 +70,7 @@ def _broken(error: ImportError) -> InputError:
 
 @contextlib.contextmanager
 def calling(folder: Path | None = None) -> Iterator[None]:
-    """Surround a call of the SDK: what it prints becomes debug log, what it changes is put back.
+    """Surround a call of the SDK: log what it prints as debug, and undo its side effects.
 
     Args:
         folder: the working directory during the call.
@@ -160,7 +160,7 @@ class _ToDebug(logging.Handler):
 
 
 def _listen() -> None:
-    """Make the SDK's log records, of whatever level, debug records of ours: its errors are raised as well."""
+    """Turn the SDK's log records of any level into our debug records: its errors are raised as well."""
     for name in ("azureml", "msrest", "msrestazure"):
         logger = logging.getLogger(name)
         if not any(isinstance(handler, _ToDebug) for handler in logger.handlers):

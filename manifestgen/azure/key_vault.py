@@ -50,7 +50,7 @@ _OTHER_TENANT = re.compile(r"not configured to acquire tokens for tenant (?P<ten
 
 
 class KeyVaults:
-    """The key vaults that a credential may read.
+    """The key vaults that a credential can read.
 
     Args:
         credential: of azure-identity; the one of `manifestgen.azure.auth` if None.

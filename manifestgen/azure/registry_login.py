@@ -84,7 +84,7 @@ class Login:
         self._host = host
         self._credential = credential
         self._lock = threading.Lock()
-        self._greeted = False
+        self._probed = False
         self._settled = False
         self._failure: PullError | None = None
         self._base = f"https://{host}"
@@ -100,9 +100,9 @@ class Login:
             PullError: the registry cannot be reached; later images of this host fail at once, without another attempt.
         """
         with self._lock, self._remembered():
-            if not self._greeted:
+            if not self._probed:
                 self._probe()
-                self._greeted = True
+                self._probed = True
             return self._base
 
     def headers(self, repository: str, *, renew: bool = False) -> dict[str, str]:

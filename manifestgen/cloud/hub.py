@@ -54,7 +54,7 @@ class Configuration:
         content: `{"modulesContent": …}`; may hold passwords. The hub takes no other content once it is created.
         condition: its target condition; `*` is all devices, a blank text none.
         metrics: custom metrics, name to query.
-        etag: as the hub wrote it; an update or deletion names it, so that nobody's change is lost.
+        etag: as the hub wrote it; an update or deletion names it, so no change is overwritten.
         counts: results of the hub's own metrics, such as `targetedCount` and `reportedSuccessfulCount`; those that the
             hub has not worked out yet are left out.
         results: of the custom metrics.
@@ -74,7 +74,7 @@ class Configuration:
 
 @dataclass(frozen=True)
 class MethodResult:
-    """What a direct method answered.
+    """The response of a direct method.
 
     Attributes:
         status: the method's own, such as 200, or 400 for a method that the module does not have.
@@ -95,7 +95,7 @@ class Hub(Protocol):
 
     @property
     def client(self) -> str:
-        """What sends the requests, with its version, such as `azure-iot-hub 2.7.0`."""
+        """The client that sends the requests, with its version, such as `azure-iot-hub 2.7.0`."""
         ...
 
     def device(self, device_id: str) -> Device:
@@ -113,7 +113,7 @@ class Hub(Protocol):
         ...
 
     def connection_string(self, device_id: str) -> Secret:
-        """What the runtime on the device connects with."""
+        """The connection string for the runtime on the device."""
         ...
 
     def modules(self, device_id: str) -> Sequence[str]:
@@ -141,7 +141,7 @@ class Hub(Protocol):
         response_timeout: int = 30,
         connect_timeout: int = 0,
     ) -> MethodResult:
-        """Call a direct method of a module and wait for its answer, whatever status the method gives.
+        """Call a direct method of a module and wait for its response, whatever its status.
 
         Args:
             module: such as `$edgeAgent`, whose methods are `ping`, `RestartModule`, `GetModuleLogs` and others.
@@ -157,7 +157,7 @@ class Hub(Protocol):
         ...
 
     def bulk(self) -> BulkHub:
-        """The same hub for a run over many devices, which paces and repeats its requests itself."""
+        """The same hub for a run over many devices, which paces and retries its requests itself."""
         ...
 
     def configurations(self) -> Sequence[Configuration]:
@@ -175,19 +175,19 @@ class Hub(Protocol):
     def update_configuration(self, configuration: Configuration) -> None:
         """Change condition, priority, labels and metrics of an automatic deployment.
 
-        Raises CloudError if somebody changed it since its `etag`, UnconfirmedError like `set_modules`.
+        Raises CloudError if it has changed since its `etag`, UnconfirmedError like `set_modules`.
         """
         ...
 
     def delete_configuration(self, configuration: Configuration) -> None:
         """Delete an automatic deployment.
 
-        Raises NotFoundError, CloudError if somebody changed it since its `etag`, UnconfirmedError like `set_modules`.
+        Raises NotFoundError, CloudError if it has changed since its `etag`, UnconfirmedError like `set_modules`.
         """
         ...
 
     def test_queries(self, condition: str, metrics: Mapping[str, str]) -> Mapping[str, str]:
-        """What the hub has against a target condition and custom metrics, in its own words.
+        """The hub's objections to a target condition and custom metrics, in its own words.
 
         Returns:
             Metric to complaint, the empty name for the condition; empty if the hub takes them all.
@@ -204,9 +204,9 @@ class Hub(Protocol):
 
 
 class BulkHub(Protocol):
-    """An IoT hub that is asked once a call, from many threads.
+    """An IoT hub that sends one request per call, from many threads.
 
-    Nothing is repeated behind the caller: whoever sends to thousands of devices slows all requests down together when
+    It does not retry: a caller that sends to thousands of devices slows all requests down together when
     the hub asks for it, which no single request can do. Methods raise BusyError for what may be asked again later.
     """
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-#: Property of a registered model that holds the hash of its content, which tells it from another one of the same name.
+#: Property of a registered model that holds the hash of its content, which identifies it among its versions.
 SHA256_PROPERTY = "manifestgen.sha256"
 
 

@@ -26,7 +26,7 @@ class RegistryInfo:
 
 @dataclass(frozen=True)
 class Credential:
-    """What a device logs in to a registry with."""
+    """The user name and password with which a device logs in to a registry."""
 
     address: str
     username: str
@@ -35,7 +35,7 @@ class Credential:
 
 @dataclass(frozen=True)
 class TokenPassword:
-    """One of the two passwords that a token may have; its value is shown only once, when it is made.
+    """One of the two passwords that a token may have; its value is shown only once, at its creation.
 
     Attributes:
         name: `password1` or `password2`.
@@ -65,7 +65,7 @@ class Token:
 
 @dataclass(frozen=True)
 class NewPassword:
-    """A password that was just made for a token.
+    """A newly created password of a token.
 
     Attributes:
         name: `password1` or `password2`.
@@ -85,15 +85,15 @@ class Registry(Protocol):
         ...
 
     def by_host(self, login_server: str) -> RegistryInfo:
-        """The registry that answers under this host. Raises NotFoundError."""
+        """The registry with this login server. Raises NotFoundError."""
         ...
 
     def admin_credential(self, registry: RegistryInfo) -> Credential:
-        """User name and first password of the admin user. Raises DeniedError if the admin user is off."""
+        """User name and first password of the admin user. Raises DeniedError if the admin user is disabled."""
         ...
 
     def enable_admin(self, registry: RegistryInfo) -> RegistryInfo:
-        """Turn the admin user on."""
+        """Enable the admin user."""
         ...
 
     def scope_map(self, registry: RegistryInfo, name: str) -> frozenset[str] | None:

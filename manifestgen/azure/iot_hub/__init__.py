@@ -1,4 +1,4 @@
-"""`cloud.Hub` as an IoT hub answers it.
+"""Implements `cloud.Hub` with an IoT hub.
 
     hub = connect(connection_string=Secret(os.environ["IOTHUB_CONNECTION_STRING"]))
     hub = connect(host="contoso.azure-devices.net", credential=credential())
@@ -54,7 +54,7 @@ def connect(
     patience: Patience | None = None,
     timeout: float = TIMEOUT,
 ) -> IotHub:
-    """The hub that a connection string names, or the one at `host`, asked with a credential.
+    """Connect to the hub of a connection string, or to the one at `host` with a credential.
 
     Args:
         host: such as `contoso.azure-devices.net` or `contoso.service.azure-devices.net`; `localhost:PORT` for a direct

@@ -1,4 +1,4 @@
-"""`cloud.BulkHub`: one request a call, its body ready-made, nothing repeated."""
+"""`cloud.BulkHub`: one request per call, its body already encoded, no retries."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from manifestgen.errors import BusyError, CloudError, DeniedError, NotFoundError
 
 _T = TypeVar("_T")
 
-# The day's messages are used up; it begins anew at midnight UTC, so that this is no device's fault.
+# The daily quota is used up; it resets at midnight UTC, so this says nothing about the device.
 _QUOTA: Final = "IotHubQuotaExceeded"
 
 
 class BulkIotHub:
-    """An IoT hub for many devices. Made by `IotHub.bulk`.
+    """An IoT hub for runs over many devices. Created by `IotHub.bulk`.
 
     Args:
         host: of the hub.
@@ -35,13 +35,15 @@ class BulkIotHub:
     def set_modules(self, device_id: str, body: bytes) -> None:
         """Replace the device's modules by the JSON in `body`."""
         call = Call(APPLY_CONTENT, {"device": device_id}, body=body)
-        self._told(lambda: self._requests.write(f"device {device_id!r}", call))
+        self._translated(lambda: self._requests.write(f"device {device_id!r}", call))
 
     def desired(self, device_id: str, module: str) -> Mapping[str, Any] | None:
         """Desired properties of a module twin; None if the device has no such module."""
         call = Call(GET_MODULE_TWIN, {"device": device_id, "module": module})
         try:
-            twin = self._told(lambda: self._requests.read(f"module {module!r} of device {device_id!r}", call)).json
+            twin = self._translated(
+                lambda: self._requests.read(f"module {module!r} of device {device_id!r}", call)
+            ).json
         except NotFoundError as error:
             refusal = refusal_of(error)
             if refusal is not None and refusal.code == "ModuleNotFound":
@@ -50,8 +52,8 @@ class BulkIotHub:
         desired = (twin.get("properties") or {}).get("desired") or {}
         return {key: value for key, value in desired.items() if not key.startswith("$")}
 
-    def _told(self, ask: Callable[[], _T]) -> _T:
-        """What is asked for, with BusyError for what may be asked again later."""
+    def _translated(self, ask: Callable[[], _T]) -> _T:
+        """The result of a request, with BusyError if the same request may succeed later."""
         try:
             return ask()
         except (UnconfirmedError, NotFoundError, DeniedError):

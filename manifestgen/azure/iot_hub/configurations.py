@@ -27,7 +27,7 @@ _PAGE: Final = 1000
 
 
 class Configurations:
-    """The part of a hub that keeps fleets in line."""
+    """The operations of a hub on automatic deployments, queries and tags."""
 
     def __init__(self, host: str, requests: Requests) -> None:
         self._host = host
@@ -49,7 +49,7 @@ class Configurations:
         self._put(configuration, {})
 
     def update_configuration(self, configuration: Configuration) -> None:
-        """Change what may change of an automatic deployment, if nobody else did since it was read."""
+        """Change the mutable parts of an automatic deployment, unless it has changed since it was read."""
         self._put(configuration, {"If-Match": _quoted(configuration.etag)})
 
     def _put(self, configuration: Configuration, headers: Mapping[str, str]) -> None:
@@ -70,13 +70,13 @@ class Configurations:
             raise _explained(error, f"{about} in {self._host}") from error.__cause__
 
     def delete_configuration(self, configuration: Configuration) -> None:
-        """Delete an automatic deployment, if nobody changed it since it was read."""
+        """Delete an automatic deployment, unless it has changed since it was read."""
         headers = {"If-Match": _quoted(configuration.etag)}
         call = Call(DELETE_CONFIGURATION, _ids(configuration.id), headers=headers)
         self._requests.write(_about(configuration.id), call)
 
     def test_queries(self, condition: str, metrics: Mapping[str, str]) -> Mapping[str, str]:
-        """What the hub has against a target condition and custom metrics."""
+        """The hub's objections to a target condition and custom metrics."""
         body: dict[str, Any] = {"targetCondition": condition}
         if metrics:
             body["customMetricQueries"] = dict(metrics)
@@ -105,7 +105,7 @@ class Configurations:
         """Merge tags into those of a device."""
         if not device_id or "/" in device_id:
             raise InputError(f"{device_id!r} is not a valid device ID", fix="check the device ID")
-        # Sending the same tags again changes nothing, so that a lost answer needs no reading.
+        # Sending the same tags again changes nothing, so a lost response can be retried.
         self._requests.read(f"device {device_id!r}", tags_call(device_id, tags))
 
 
@@ -115,7 +115,7 @@ def tags_call(device_id: str, tags: Mapping[str, Any]) -> Call:
 
 
 def _explained(error: CloudError, where: str) -> CloudError:
-    """Says what to do about a refusal that the general advice does not fit."""
+    """Gives the advice for rejections that the general advice does not fit."""
     refusal = refusal_of(error)
     if refusal is None:
         return error

@@ -1,4 +1,4 @@
-"""`cloud.Hub`: devices, modules and direct methods, whatever sends the requests."""
+"""`cloud.Hub`: devices, modules and direct methods, over either client."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _TIMED_OUT: Final = "504101"
 
 
 class IotHub(Configurations):
-    """An IoT hub. Made by `connect`."""
+    """An IoT hub. Created by `connect`."""
 
     @property
     def host(self) -> str:
@@ -43,7 +43,7 @@ class IotHub(Configurations):
 
     @property
     def client(self) -> str:
-        """What sends the requests, with its version."""
+        """The client that sends the requests, with its version."""
         return self._requests.client
 
     def bulk(self) -> BulkIotHub:
@@ -61,7 +61,7 @@ class IotHub(Configurations):
     def register_device(
         self, device_id: str, *, parent: str | None = None, tags: Mapping[str, Any] | None = None
     ) -> Device:
-        """Create an edge device identity; its keys are made by the hub."""
+        """Create an edge device identity; the hub generates its keys."""
         about, ids = _device(device_id), _ids(device_id)
         body: dict[str, Any] = {
             "deviceId": device_id,
@@ -87,7 +87,7 @@ class IotHub(Configurations):
         return str(scope)
 
     def connection_string(self, device_id: str) -> Secret:
-        """What the runtime on the device connects with, from the device's primary key.
+        """The connection string for the runtime on the device, with the device's primary key.
 
         It names the hub's classic host: the name for back ends is of no use to a device.
         """
@@ -128,7 +128,7 @@ class IotHub(Configurations):
         try:
             self._requests.write(about, call)
         except CloudError as error:
-            # Of a device that is no edge device the hub says "BadRequest" and nothing more.
+            # For a device that is not an edge device, the hub says only "BadRequest".
             refusal = refusal_of(error)
             if refusal is not None and refusal.status == 400 and not self._is_edge(device_id):
                 raise CloudError(

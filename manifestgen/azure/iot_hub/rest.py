@@ -66,7 +66,7 @@ class RestWire:
 
     @property
     def name(self) -> str:
-        """What sends the requests, with its version."""
+        """The client that sends the requests, with its version."""
         return f"REST over azure-core {azure.core.__version__}"
 
     def send(self, call: Call) -> Reply:
@@ -119,12 +119,12 @@ class RestWire:
 
 
 def _compact(body: Any) -> bytes:
-    """JSON without blanks: the hub charges by size."""
+    """JSON without whitespace: the hub charges by size."""
     return json.dumps(body, separators=(",", ":"), allow_nan=False).encode()
 
 
 class _Bearer(BearerTokenCredentialPolicy[Any, Any]):
-    """Tells a credential that gives no token from a hub that gives no answer: azure-core has one family for both."""
+    """Distinguishes a missing token from a hub that does not respond: azure-core raises the same errors for both."""
 
     def on_request(self, request: PipelineRequest[Any]) -> None:
         try:

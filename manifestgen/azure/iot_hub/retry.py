@@ -1,4 +1,4 @@
-"""When a request to IoT Hub is sent again, and what is said when it is not.
+"""Retries requests to IoT Hub, and turns final failures into our errors.
 
 Reads are repeated after every transient failure. Writes are repeated only where the hub has certainly not acted: it
 throttled the request, or no connection came about. A write whose answer is lost raises `UnconfirmedError`.
@@ -40,7 +40,7 @@ _MESSAGE: Final = re.compile(r"ErrorCode:(?P<code>[A-Za-z0-9]+);?(?P<words>.*)",
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to go on trying, in seconds.
+    """How long to keep retrying, in seconds.
 
     Attributes:
         total: from the first attempt to the last.
@@ -58,7 +58,7 @@ class Patience:
 
 @dataclass(frozen=True)
 class Answer:
-    """A refusal in the service's own words.
+    """A rejection in the service's own words.
 
     Attributes:
         code: the service's name for the error, such as `DeviceNotFound`; empty if it did not say.
@@ -76,7 +76,7 @@ class Answer:
 
 
 def answer_of(error: RefusedError) -> Answer:
-    """What the service said."""
+    """The service's answer in a rejection."""
     reply = error.reply
     code = reply.headers.get("iothub-errorcode", "")
     words = number = ""
@@ -121,13 +121,13 @@ def _seconds(header: str | None) -> float | None:
 
 
 class Requests:
-    """Sends requests to one hub, again where that helps and does no harm.
+    """Sends requests to one hub, and retries them where that can help and is safe.
 
     Args:
         wire: sends each of them once.
         host: of the hub, for errors.
         rights: what the caller's credential needs, for errors: the policy's rights or the role.
-        patience: how long to go on.
+        patience: how long to keep retrying.
     """
 
     def __init__(self, wire: Wire, host: str, rights: str, patience: Patience) -> None:
@@ -138,20 +138,20 @@ class Requests:
 
     @property
     def client(self) -> str:
-        """What sends them, with its version."""
+        """The client that sends them, with its version."""
         return self._wire.name
 
     def once(self) -> Requests:
-        """The same with a single attempt each."""
+        """The same, without retries."""
         patience = replace(self._patience, total=-1.0, connect=-1.0)
         return Requests(self._wire, self._host, self._rights, patience)
 
     def read(self, about: str, call: Call) -> Reply:
-        """The answer to a request that changes nothing, or may be repeated although it does."""
+        """The response to a request that changes nothing, or is safe to repeat."""
         return self._send(about, call, is_transient, writes=False)
 
     def write(self, about: str, call: Call) -> Reply:
-        """The answer to a request that changes something. Raises UnconfirmedError if the answer was lost."""
+        """The response to a request that changes something. Raises UnconfirmedError if the response was lost."""
         return self._send(about, call, _is_harmless, writes=True)
 
     def _send(self, about: str, call: Call, again: Callable[[BaseException], bool], *, writes: bool) -> Reply:
@@ -247,13 +247,13 @@ def _retry_after(error: BaseException | None) -> float | None:
 
 
 def is_throttled(answer: Answer) -> bool:
-    """Whether the hub says that it did nothing because of too many requests."""
+    """Whether the hub throttled the request, so that it did nothing."""
     throttling = "throttl" in answer.code.lower() or answer.retry_after is not None
     return answer.status == 429 or (answer.status == 503 and throttling)
 
 
 def is_transient(error: BaseException | None) -> bool:
-    """Whether asking again may help."""
+    """Whether a retry may help."""
     if isinstance(error, RefusedError):
         return error.reply.status in _TRANSIENT
     return isinstance(error, LostError)
@@ -266,7 +266,7 @@ def _is_harmless(error: BaseException) -> bool:
 
 
 def _never_sent(error: BaseException | None) -> bool:
-    """Whether no connection came about.
+    """Whether no connection was established.
 
     A proxy error alone does not say so: urllib3 reports a connection through a proxy that is cut after the request was
     sent as one, too.
@@ -278,7 +278,7 @@ def _never_sent(error: BaseException | None) -> bool:
 
 
 def _chain(error: BaseException | None) -> list[BaseException]:
-    """The error and what it was made from, the outermost first."""
+    """The error and its causes, outermost first."""
     found: list[BaseException] = []
     waiting: list[Any] = [error]
     while waiting:

@@ -98,7 +98,7 @@ class SdkWire:
 
     @property
     def name(self) -> str:
-        """What sends the requests, with its version."""
+        """The client that sends the requests, with its version."""
         return f"azure-iot-hub {version('azure-iot-hub')}"
 
     def send(self, call: Call) -> Reply:
@@ -154,7 +154,7 @@ def _read_environment_once(config: Any) -> None:
 
 
 class _CompactBody(SansIOHTTPPolicy):  # type: ignore[misc] # msrest has no types
-    """Takes the blanks out of JSON bodies: the hub charges by size."""
+    """Removes whitespace from JSON bodies: the hub charges by size."""
 
     def on_request(self, request: Any, **kwargs: Any) -> None:
         sent = request.http_request

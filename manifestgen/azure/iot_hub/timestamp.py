@@ -8,7 +8,7 @@ from typing import Any
 
 
 def read_time(text: Any) -> datetime | None:
-    """A time such as `2026-08-01T12:00:00.1234567Z`; None if it is none.
+    """A time such as `2026-08-01T12:00:00.1234567Z`; None if it is not one.
 
     The service writes seven digits of a second, Python 3.10 reads three or six.
     """

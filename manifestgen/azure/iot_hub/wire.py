@@ -1,4 +1,4 @@
-"""The seam between what is asked of an IoT hub and how it gets there.
+"""The seam between the requests to an IoT hub and the client that sends them.
 
 `hub`, `configurations` and `bulk` say what to ask as a `Call`; a `Wire` sends it: `sdk` with Microsoft's SDK, `rest`
 over azure-core's pipeline. Both answer with a `Reply` or fail with one of the three failures below, so that parsing,
@@ -98,7 +98,7 @@ class WireError(Exception):
 
 
 class RefusedError(WireError):
-    """The hub answered with another status than those of a success."""
+    """The hub responded with a status other than success."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(f"status {reply.status}")
@@ -106,7 +106,7 @@ class RefusedError(WireError):
 
 
 class LostError(WireError):
-    """No whole answer arrived; the cause says why, and whether the request was sent at all."""
+    """No complete response arrived; the cause says why, and whether the request was sent at all."""
 
 
 class NoTokenError(WireError):
@@ -118,9 +118,9 @@ class Wire(Protocol):
 
     @property
     def name(self) -> str:
-        """What sends the requests, with its version."""
+        """The client that sends the requests, with its version."""
         ...
 
     def send(self, call: Call) -> Reply:
-        """The hub's answer. Raises RefusedError, LostError, NoTokenError, and what a login of ours raises."""
+        """The hub's answer. Raises RefusedError, LostError, NoTokenError, and the errors of our login."""
         ...
