@@ -1,4 +1,4 @@
-"""Renews the passwords of a project's tokens on its devices, or in its automatic deployment."""
+"""Rotates the passwords of a project's tokens on its devices, or in its automatic deployment."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from manifestgen.state import lock
 
 @dataclass(frozen=True)
 class Chosen:
-    """What holds the password: devices, or else an automatic deployment."""
+    """The target of a rotation: devices, or else an automatic deployment."""
 
     devices: tuple[str, ...] = ()
     deployment: str | None = None
@@ -37,7 +37,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Options:
-    """How a rotation is done.
+    """Options of a rotation.
 
     Attributes:
         image: reference of a model image to use in place of the project's.
@@ -55,7 +55,7 @@ class Options:
 def choose(
     project: Project, devices: Sequence[str] = (), file: Path | None = None, deployment: str | None = None
 ) -> Chosen:
-    """What the caller names, or else the project's target.
+    """Choose the target: what the caller names, or else the project's target.
 
     Args:
         project: whose target is used if nothing is named.
@@ -82,7 +82,7 @@ def choose(
 def rotate(
     project: Project, services: Services, inputs: Inputs, chosen: Chosen, options: Options, observer: Observer
 ) -> Iterator[Rotated]:
-    """Renew the password of the project's token of each registry, one after the other.
+    """Rotate the password of the project's token of each registry, one after the other.
 
     Args:
         project: whose manifest names the registries.

@@ -1,4 +1,4 @@
-"""What devices log in to registries with.
+"""The credentials with which devices log in to registries.
 
 - `source`: what a source of logins is; `sources`: one file each, and the table of them.
 - `section`: the section `registry` of the project file, whose keys are those of the sources.

@@ -66,7 +66,7 @@ def name_of(settings: Settings) -> str:
 
 
 def expiry_from(now: datetime, days: int) -> datetime:
-    """When a password that is made now expires, in whole seconds."""
+    """When a password created now expires, in whole seconds."""
     return now.replace(microsecond=0) + timedelta(days=days)
 
 
@@ -86,7 +86,7 @@ def create(
     widen: bool = False,
     now: datetime | None = None,
 ) -> Created:
-    """Create what is missing of a token: its scope map, the token itself, a password. Existing parts are reused.
+    """Create the missing parts of a token: its scope map, the token itself, a password. Existing parts are reused.
 
     Args:
         name: of the token and its scope map.
@@ -118,7 +118,7 @@ def create(
 
 
 def create_all(inputs: Inputs, manifest: Manifest, *, days: int | None, widen: bool) -> Iterator[tuple[str, Created]]:
-    """Create what is missing of the token of each registry of a manifest that has the source token; see `create`.
+    """Create the token of each registry of a manifest that has the source token; see `create`.
 
     Args:
         inputs: of the project's sources.
@@ -160,7 +160,7 @@ def is_current(token: Token, known: StoredPassword) -> bool:
 
 
 def may_be_pending_here(token: Token, begun: StoredPassword) -> bool:
-    """Whether a password may be the one that was pending here when the run was killed, so that nothing uses it."""
+    """Whether a password may be the one that was pending here when a run was killed, so nothing uses it."""
     made = next((one.created for one in token.passwords if one.name == begun.name), None)
     return made is None or abs(made - begun.made) <= _SAME_TIME
 
@@ -226,7 +226,7 @@ def _first_password(registry: Registry, token: Token, root: Path, expiry: dateti
 def generate(
     registry: Registry, token: Token, name: str, root: Path, expiry: datetime, now: datetime, which: stored.Which
 ) -> StoredPassword:
-    """Make a password and store it, in an order in which being killed at any point does no harm."""
+    """Create a password and store it, in an order in which being killed at any point does no harm."""
     begun = stored.pending(token.registry.login_server, token.name, name, now)
     stored.write(root, begun, which)
     new = registry.generate_password(token, name, expiry)

@@ -1,4 +1,4 @@
-"""What Azure knows about a registry: which one answers under a host, and how the token that a login is stands."""
+"""What Azure knows about a registry: which one has a login server, and the state of the token of a login."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROTATE = "replace it on the devices with 'manifestgen credentials rotate'"
 
 
 def find(host: str, services: Services, *, workspace: bool) -> RegistryInfo:
-    """The registry that answers under a host: among those that the caller may list, or else the workspace's own.
+    """The registry with a login server: among those that the caller may list, or else the workspace's own.
 
     Args:
         host: as images name it.
@@ -46,7 +46,7 @@ def is_azure(host: str) -> bool:
 
 
 def with_registry(standing: Standing, inputs: Inputs, *, token: bool = False) -> Standing:
-    """A standing with what the registry says: whether its admin user is on, and of the token if the user name is one.
+    """A standing with the state of the registry: whether its admin user is enabled, and its token if the login is one.
 
     Args:
         standing: with the user name.

@@ -1,4 +1,4 @@
-"""Registry hosts as people and images write them."""
+"""Registry hosts as users and image references write them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DOCKER_NAMES: Final = frozenset({"docker.io", "index.docker.io", DOCKER_HUB})
 
 
 def comparable(host: str) -> str:
-    """A registry host in the form in which two are compared: in lower case, and Docker Hub under one name."""
+    """A registry host in a form that can be compared: lower case, and one name for Docker Hub."""
     host = host.lower()
     return "docker.io" if host in _DOCKER_NAMES else host
 

@@ -1,4 +1,4 @@
-"""The way from a manifest and a project's settings to the logins that the manifest needs.
+"""Finds the logins that a manifest needs, by the project's settings.
 
 Everything that needs logins goes this way: `render`, `deploy`, rows, and `plan`, `apply` and `preflight` of a file with
 placeholders.
@@ -76,7 +76,7 @@ class Logins:
 
 
 def wanted_of(hosts: Mapping[str, frozenset[str]], settings: Settings, beside: Iterable[str] = ()) -> Iterable[Wanted]:
-    """What is wanted for registry hosts; see `Logins.find`."""
+    """The logins to look up for registry hosts; see `Logins.find`."""
     named = suffixes((*hosts, *beside))
     for host, pulled in hosts.items():
         if host.lower() != NEVER_PRIVATE:
@@ -96,7 +96,7 @@ def hosts_of(manifest: Manifest) -> dict[str, frozenset[str]]:
 
 
 def needed_hosts(settings: Settings, manifest: Manifest) -> tuple[str, ...]:
-    """Those that need a credential: private registries, and the ones that the project names."""
+    """The hosts that need a credential: private registries, and those that the project names."""
     return tuple(host for host in named_hosts(manifest) if _is_required(host, settings))
 
 

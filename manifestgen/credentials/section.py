@@ -13,7 +13,7 @@ from manifestgen.credentials.sources import SOURCES
 
 _CHOICE: Any = Literal
 
-_DOC = "What a device logs in to the registries of its images with."
+_DOC = "The logins of devices for the registries of their images."
 #: Holds no private images: whatever a source has for it, no device needs it.
 NEVER_PRIVATE = "mcr.microsoft.com"
 
@@ -60,7 +60,7 @@ else:
 
 
 def names(registry: Registry, host: str) -> bool:
-    """Whether the section names this very registry: then it gets a login, even if it is a public one."""
+    """Whether the section names this registry: then it gets a login, even if it is public."""
     named = [*registry.sources, *(name for source in SOURCES.values() for name in source.hosts(registry))]
     return host.lower() != NEVER_PRIVATE and comparable(host) in map(comparable, named)
 

@@ -1,4 +1,4 @@
-"""What a source of registry credentials is.
+"""The sources of registry credentials, as a Protocol, and their values.
 
 A source answers for itself: whether its part of the project's section `registry` is right, which logins it has, how
 they stand, and what to do where it has none. Each is one file in `sources`; see there for how to add one.
@@ -29,7 +29,7 @@ State = Literal["ok", "warning", "failed", "skipped"]
 
 
 class Registry(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a device logs in to the registries of its images with.
+    """The logins of devices for the registries of their images.
 
     Attributes:
         credentials: name of the source of every registry that is not in `sources`.
@@ -72,16 +72,16 @@ class Settings(Struct, frozen=True):
 
 
 class Inputs(Struct, frozen=True):
-    """Everything that a source may look at, use and do.
+    """The inputs of a source: settings, services and permissions.
 
     Attributes:
         services: the services in Azure, each reached when it is first used.
         environ: the environment variables.
         state_folder: finds the user's state folder, which holds the passwords of tokens.
         now: the time, in UTC.
-        enable_admin: turn a registry's admin user on where it is needed and off.
+        enable_admin: enable a registry's admin user where it is needed and disabled.
         create_token: create a registry's token, or its first password, where it is needed and missing.
-        report: receives a sentence about each thing that was turned on or created, and each expiry that is near.
+        report: receives a sentence about everything that was enabled or created, and each password that expires soon.
     """
 
     settings: Settings
@@ -99,7 +99,7 @@ class Inputs(Struct, frozen=True):
         return self.state_folder()
 
     def registry_of(self, host: str) -> RegistryInfo:
-        """The Azure container registry that answers under a host. Raises NotFoundError."""
+        """The Azure container registry with this login server. Raises NotFoundError."""
         from manifestgen.credentials.azure_registry import find
 
         return find(host, self.services, workspace=self.settings.builds)
@@ -122,7 +122,7 @@ class Wanted(Struct, frozen=True):
 
 
 class Login(Struct, frozen=True):
-    """What a device logs in to a registry with.
+    """The user name and password with which a device logs in to a registry.
 
     Attributes:
         expiry: of the password; None if it never expires or that is not known.
@@ -138,7 +138,7 @@ class Login(Struct, frozen=True):
 
 
 class Standing(Struct, frozen=True):
-    """How the login for a registry stands.
+    """The state of the login for a registry.
 
     Attributes:
         host: as images name it.
@@ -146,7 +146,7 @@ class Standing(Struct, frozen=True):
         username: None if it is not known.
         found: where the password is, see `Source.place`; `nowhere` if there is none.
         expiry: of the password; None if it never expires or that is not known.
-        admin: whether the registry's admin user is on; None if that is not known or it is not an Azure registry.
+        admin: whether the registry's admin user is enabled; None if that is not known or it is not an Azure registry.
         problem: what keeps a device from logging in, or what could not be found out.
         fix: what to do about it.
         rejected: whether the registry no longer accepts the password.
@@ -214,7 +214,7 @@ class Source(ABC):
         return ()
 
     def assign(self, hosts: Sequence[str], settings: Settings) -> None:
-        """Check that the section says which login is for which of the hosts; called before any of them is looked up.
+        """Check that the section assigns a login to each of the hosts; called before any of them is looked up.
 
         Args:
             hosts: all hosts with this source.
@@ -242,7 +242,7 @@ class Source(ABC):
         """What to do where it has no login for a required host."""
 
     def standing(self, wanted: Wanted, inputs: Inputs) -> Standing | None:
-        """How the login for a host stands: by default, by looking it up. None if there is none and none is required.
+        """The state of the login for a host: by default, by looking it up. None if there is none and none is required.
 
         Raises:
             InputError: wrong input in the project, the environment or a file.

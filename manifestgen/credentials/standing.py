@@ -1,4 +1,4 @@
-"""How the logins of a project's registries stand: the one answer for `doctor`, `credentials show` and the warnings."""
+"""The state of the logins of a project's registries, for `doctor`, `credentials show` and the warnings alike."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from manifestgen.manifest.credentials import RegistryCredential
 
 _BOTH: Final[tuple[stored.Which, ...]] = ("next", "current")
 
-#: Where there is no project to say it.
+#: Without a project.
 WARN_DAYS: Final = 14
 
 
 def standings(hosts: Mapping[str, frozenset[str]], inputs: Inputs, *, azure: bool = True) -> Iterator[Standing]:
-    """How the login for each registry host stands that needs or has one.
+    """The state of the login for each registry host that needs or has one.
 
     Args:
         hosts: those that a manifest names, see `logins.hosts_of`.
@@ -57,7 +57,7 @@ def _standing(one: Wanted, source: Source, inputs: Inputs, *, azure: bool) -> St
 
 
 def _unassigned(wanted: Iterable[Wanted], sources: Mapping[str, Source], inputs: Inputs) -> dict[str, InputError]:
-    """By source, why the project does not say which login is for which host."""
+    """By source, why the project does not assign a login to each host."""
     required: dict[str, list[str]] = {}
     for one in wanted:
         if one.required:
@@ -72,7 +72,7 @@ def _unassigned(wanted: Iterable[Wanted], sources: Mapping[str, Source], inputs:
 
 
 def describe(standing: Standing, now: datetime) -> str:
-    """What is known of a login, in a line; never a password."""
+    """A login in one line; never a password."""
     facts = [f"source {standing.source}", f"user {standing.username}" if standing.username else "no user"]
     if standing.found != "nowhere":
         facts.append(f"password in {_place(standing)}")
@@ -91,7 +91,7 @@ def _place(standing: Standing) -> str:
 def warnings(
     credentials: Iterable[RegistryCredential], root: Path, now: datetime, warn_days: int = WARN_DAYS
 ) -> Iterator[str]:
-    """Sentences about those of a manifest's registry credentials that expire soon, or have been replaced.
+    """Warnings about registry credentials of a manifest that expire soon, or have been replaced.
 
     Looks only at what is stored on this machine; Azure is not asked.
 

@@ -1,4 +1,4 @@
-"""The passwords of tokens that were made on this machine, in the user's state folder, readable by their owner only.
+"""The passwords of tokens that were created on this machine, in the user's state folder, readable by their owner only.
 
 Azure shows a token's password only once, when it is made, so it must be stored for the manifests that are rendered
 later. Each token has the password in use and, during a rotation, the next one:
@@ -49,7 +49,7 @@ class StoredPassword:
     made: datetime
 
     def expired(self, now: datetime) -> bool:
-        """Whether the registry no longer takes it."""
+        """Whether the registry no longer accepts it."""
         return self.expiry is not None and self.expiry <= now
 
 
@@ -139,12 +139,12 @@ def promote(root: Path, registry: str, username: str) -> Path:
 
 
 def pending(registry: str, username: str, name: str, now: datetime) -> StoredPassword:
-    """What is stored before a password is made."""
+    """The record that is stored before a password is created."""
     return StoredPassword(registry.lower(), username, name, None, None, now)
 
 
 def completed(before: StoredPassword, password: Secret, expiry: datetime | None) -> StoredPassword:
-    """What is stored once it is made."""
+    """The record that is stored once it is created."""
     return replace(before, password=password, expiry=expiry)
 
 

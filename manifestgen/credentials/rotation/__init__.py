@@ -1,4 +1,4 @@
-"""Replaces a token's password on devices, so that every password that a device has works at every moment.
+"""Replaces a token's password on devices; at every moment, the password that a device has works.
 
 A token has two passwords. The second one is made, tested and set on the devices; the first is deleted once no device
 needs it. What has been done is read from the registry and from the devices' twins, so if a run is killed, the next one

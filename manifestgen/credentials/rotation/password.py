@@ -1,4 +1,4 @@
-"""The new password of a rotation: made in the slot that no device uses, stored before it is used, and tested."""
+"""The new password of a rotation: created in the slot that no device uses, stored before use, and tested."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def choose(token: Token, root: Path, in_use: str | None, now: datetime) -> str:
 
 
 def make(registry: Registry, token: Token, name: str, root: Path, expiry: datetime, now: datetime) -> StoredPassword:
-    """Make the new password and store it as the next one."""
+    """Create the new password and store it as the next one."""
     return generate(registry, token, name, root, expiry, now, "next")
 
 

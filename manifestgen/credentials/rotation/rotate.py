@@ -162,7 +162,7 @@ def _failing(outcomes: Sequence[DeviceOutcome]) -> Iterator[Left]:
 
 
 def _holders(hub: Hub, login: Login, outcomes: Sequence[DeviceOutcome]) -> Iterator[Left]:
-    """What in the hub has a password of the token other than the new one, or has not confirmed the new one.
+    """Devices and deployments of the hub that have an old password of the token, or have not confirmed the new one.
 
     Queries are answered from an index that may be some seconds behind, so each twin that it names is read once more.
     """
@@ -186,7 +186,7 @@ def _holders(hub: Hub, login: Login, outcomes: Sequence[DeviceOutcome]) -> Itera
 
 
 def _has_taken(agent: Twin, login: Login) -> bool:
-    """Whether a device has confirmed a manifest with the new password, and no other since.
+    """Whether the last manifest that a device confirmed has the new password.
 
     edgeAgent reports the version of the desired properties that it last understood.
     """

@@ -1,4 +1,4 @@
-"""What a rotation needs to know of the things that hold the password: devices, or an automatic deployment."""
+"""The targets of a rotation, as a Protocol: devices, or an automatic deployment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DeviceState = Literal["rotated", "unaffected", "offline", "unhealthy", "failed"]
 
 @dataclass(frozen=True)
 class DeviceOutcome:
-    """How a device ended up.
+    """The outcome of a rotation on a device.
 
     Attributes:
         state: `rotated`: it runs healthy with the new password. `unaffected`: it does not use the token. `offline`: it
@@ -30,15 +30,15 @@ class DeviceOutcome:
 
 
 class Target(Protocol):
-    """Something that is to hold the new password."""
+    """A target that gets the new password."""
 
     @property
     def words(self) -> str:
-        """What it is, such as `3 devices`."""
+        """The target in words, such as `3 devices`."""
         ...
 
     def contents(self) -> Iterator[Mapping[str, Any]]:
-        """The manifests that it holds now, each `{"modulesContent": …}`.
+        """The manifests that it has now, each `{"modulesContent": …}`.
 
         Raises:
             NotFoundError: it is not there.
@@ -46,7 +46,7 @@ class Target(Protocol):
         ...
 
     def move(self, login: Login) -> Sequence[DeviceOutcome]:
-        """Put a login into all of them and wait; the outcome of each device, if it knows its devices.
+        """Put a login into all of its manifests and wait; returns the outcome of each device, if it knows them.
 
         Raises:
             CloudError: something went wrong that concerns all of them.

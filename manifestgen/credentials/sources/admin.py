@@ -1,4 +1,4 @@
-"""The source `admin`: the admin user of the Azure container registry that answers under an image's host."""
+"""The source `admin`: the admin user of the Azure container registry of an image."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class Admin(Source):
         return {one.host: self._login(one.host, inputs) for one in wanted if one.required}
 
     def advice(self, wanted: Wanted, settings: Settings) -> str:
-        """Another source: what Azure answers is either a login or an error with advice of its own."""
+        """Another source: Azure returns either a login or an error with its own advice."""
         return "choose another source in registry.credentials or registry.sources"
 
     def standing(self, wanted: Wanted, inputs: Inputs) -> Standing | None:
-        """Whether the admin user is on; its password is not read."""
+        """Whether the admin user is enabled; its password is not read."""
         if not wanted.required:
             return None
         standing = Standing(wanted.host, self.name)

@@ -132,13 +132,13 @@ def _from_docker(text: str, hosts: Iterable[str], path: Path) -> dict[str, Login
 
 
 def _has_helper(config: Mapping[str, Any], host: str) -> bool:
-    """Whether Docker asks a program for this very host's password."""
+    """Whether Docker gets this host's password from a credential helper."""
     helpers = config.get("credHelpers")
     return isinstance(helpers, dict) and any(_docker_host(str(name)) == _docker_host(host) for name in helpers)
 
 
 def _no_login(entry: Mapping[str, Any], host: str, where: str, *, helped: bool) -> InputError:
-    """Why an entry of a Docker config.json is no user name and password."""
+    """Why an entry of a Docker config.json has no user name and password."""
     if entry.get("identitytoken"):
         what = f"the entry of {host} is an identity token, which only Docker itself can log in with"
         return InputError(what, where=where, fix="use source token, or log in with a user name and a password")

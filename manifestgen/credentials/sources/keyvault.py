@@ -117,7 +117,7 @@ class KeyVault(Source):
         return vault.secrets if vault is not None else ()
 
     def assign(self, hosts: Sequence[str], settings: Settings) -> None:
-        """Raise InputError unless the section says which secret is for which of the hosts."""
+        """Raise InputError unless the section assigns secrets to each of the hosts."""
         assigned(hosts, settings)
 
     def logins(self, wanted: Sequence[Wanted], inputs: Inputs) -> Mapping[str, Login]:
@@ -131,7 +131,7 @@ class KeyVault(Source):
         return {host: _read(login, inputs) for host, login in names.items()}
 
     def advice(self, wanted: Wanted, settings: Settings) -> str:
-        """Another source: a vault either returns the secret or an error with advice of its own."""
+        """Another source: a vault either returns the secret or an error with its own advice."""
         return "choose another source in registry.credentials or registry.sources"
 
     def standing(self, wanted: Wanted, inputs: Inputs) -> Standing | None:
@@ -148,7 +148,7 @@ class KeyVault(Source):
 
 
 def assigned(hosts: Sequence[str], settings: Settings) -> dict[str, VaultLogin]:
-    """Which secrets of the project's key vault are the logins of registry hosts.
+    """The secrets of the project's key vault for each registry host.
 
     Args:
         hosts: all registry hosts of the manifest that have this source.

@@ -54,7 +54,7 @@ class Token(Source):
     patterns = {"token": ("token name", "use 5 to 50 letters, digits and '-'")}  # noqa: RUF012 - annotated in the base class
 
     def logins(self, wanted: Sequence[Wanted], inputs: Inputs) -> Mapping[str, Login]:
-        """From the variables, or else what is stored on this machine, or else newly made if that is allowed.
+        """From the variables, or else stored on this machine, or else created if that is allowed.
 
         Raises:
             InputError: only one of the two variables is set; no password is stored here, or it has expired.
@@ -98,7 +98,7 @@ def _from_variables(wanted: Sequence[Wanted], inputs: Inputs) -> dict[str, Login
 
 
 def _stored(wanted: Wanted, inputs: Inputs) -> Login:
-    """The password that is stored on this machine, if need be one that is made now."""
+    """The password that is stored on this machine; created now if necessary."""
     from manifestgen.credentials.acr_token import name_of
     from manifestgen.credentials.azure_registry import ROTATE
     from manifestgen.credentials.stored import latest
@@ -115,7 +115,7 @@ def _stored(wanted: Wanted, inputs: Inputs) -> Login:
 
 
 def _created(wanted: Wanted, name: str, inputs: Inputs) -> StoredPassword | None:
-    """The password of a token that is created for this; None unless that is allowed."""
+    """The password of a newly created token; None unless creating is allowed."""
     if not inputs.create_token or not wanted.repositories:
         return None
     from manifestgen.credentials.acr_token import create
