@@ -61,7 +61,7 @@ def lock(path: Path, *, busy: InputError) -> BaseFileLock:
 
 
 class Taken(Protocol):
-    """What every snapshot knows about itself."""
+    """The metadata of every snapshot."""
 
     @property
     def taken(self) -> datetime:
@@ -134,7 +134,7 @@ class SnapshotStore(Generic[T]):
             history: the command that lists the snapshots.
 
         Raises:
-            InputError: there is no such snapshot.
+            InputError: the snapshot does not exist.
         """
         known = self.all()
         if number is None:
@@ -152,7 +152,7 @@ class SnapshotStore(Generic[T]):
         return sorted(self._folder.glob("*.json"), reverse=True)
 
     def _after_all(self, now: datetime) -> datetime:
-        """The time, or just after the newest snapshot's if the clock was set back since."""
+        """The current time, or just after the newest snapshot's if the clock was set back since."""
         for path in self._files():
             with contextlib.suppress(ValueError):
                 newest = datetime.strptime(path.stem, _STAMP).replace(tzinfo=timezone.utc)

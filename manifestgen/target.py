@@ -39,7 +39,7 @@ class Patience:
     sleep: Callable[[float], None] = time.sleep
 
     def pauses(self) -> Iterator[float]:
-        """Pauses between two reads, without end: each longer than the one before, up to the longest."""
+        """Endless pauses between two reads: each longer than the one before, up to the longest."""
         pause = self.first
         while True:
             yield pause
@@ -52,7 +52,7 @@ def _ignore(*_: Any) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class Observer(Generic[_Proposal, _Progress]):
-    """Confirms a proposal and follows how it is carried out.
+    """Confirms a proposal and follows its progress.
 
     Attributes:
         permit: called with a proposal that would change something; raises to stop.
@@ -67,7 +67,7 @@ class Observer(Generic[_Proposal, _Progress]):
 
 @dataclass(frozen=True)
 class Outcome(Generic[_Progress]):
-    """What came of a proposal.
+    """The outcome of a proposal.
 
     Attributes:
         applied: whether anything was sent; False if the target had it already.

@@ -1,1 +1,1 @@
-"""Automatic and layered deployments, which IoT Hub itself keeps in line."""
+"""Automatic and layered deployments, which IoT Hub itself applies to devices."""

@@ -1,4 +1,4 @@
-"""How far an automatic deployment has come: the hub's counts, and what they mean together."""
+"""The progress of an automatic deployment: the hub's counts and what they mean."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _READERS: Final = 10
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a configuration has come.
+    """The progress of a configuration.
 
     Attributes:
         matched: devices that its condition matches, by a query of now: the hub works out its metrics every few minutes.
@@ -51,7 +51,7 @@ class Progress:
 
     @property
     def due(self) -> int:
-        """How many devices are to run it."""
+        """How many devices should run it."""
         return max(0, max(self.matched, self.targeted) - self.held)
 
     @property
@@ -96,7 +96,7 @@ def ids(devices: Iterable[str]) -> str:
 
 
 def quoted(text: str) -> str:
-    """A text as the query language writes it."""
+    """A string literal of the query language."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
 
@@ -129,7 +129,7 @@ def rivals(configuration: Configuration, others: Sequence[Configuration]) -> lis
 
 
 def measure(hub: Hub, configuration_id: str, others: Sequence[Configuration]) -> Progress:
-    """How far a configuration has come: one read of it and one query, two if others may hold its devices.
+    """The progress of a configuration, from one read of it and one query, or two if others may hold its devices.
 
     Args:
         others: all other configurations.
@@ -147,7 +147,7 @@ def measure(hub: Hub, configuration_id: str, others: Sequence[Configuration]) ->
 
 
 def progress_of(found: Configuration, *, matched: int, held: int = 0) -> Progress:
-    """What the metrics of a configuration say."""
+    """The progress according to the metrics of a configuration."""
     counts = found.counts
     failed = counts.get("reportedFailedCount", 0)
     return Progress(
@@ -159,7 +159,7 @@ def progress_of(found: Configuration, *, matched: int, held: int = 0) -> Progres
         applied=counts.get("appliedCount", 0),
         succeeded=counts.get("reportedSuccessfulCount", 0),
         failed=failed,
-        # An earlier failure of the agent does not count against this deployment: only our own metric tells them apart.
+        # An earlier failure of the agent does not count against this deployment; only our metric tells them apart.
         failing=found.results.get(FAILING_METRIC, failed),
         results=found.results,
         counted=bool(found.content["modulesContent"].get("$edgeAgent")),
@@ -168,7 +168,7 @@ def progress_of(found: Configuration, *, matched: int, held: int = 0) -> Progres
 
 @dataclass(frozen=True)
 class Trouble:
-    """A device that fails with a deployment, and why."""
+    """A device that fails to run a deployment, and why."""
 
     device: str
     reason: str

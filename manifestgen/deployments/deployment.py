@@ -1,4 +1,4 @@
-"""An automatic deployment as users see it: a name whose content may change, although the hub's never does.
+"""An automatic deployment as users see it: its content can change, although that of a hub's configuration cannot.
 
 Each content is a configuration of its own, `NAME-<hash of the content>`, that carries the label `manifestgen: NAME`.
 Replacing a deployment is creating the next one beside it; only configurations with that label are ever deleted.
@@ -65,7 +65,7 @@ LONGEST_CONDITION: Final = 6000
 
 @dataclass(frozen=True)
 class Deployment:
-    """What an automatic deployment should be.
+    """An automatic deployment as it should be.
 
     Attributes:
         name: as `name_of` makes it.
@@ -173,11 +173,11 @@ def intended(
         kind = "metric" if mine in own else "label"
         raise InputError(f"{kind} {mine!r} is reserved for manifestgen", fix="choose another name")
     if known is not None:
-        former = metrics_for(known.content, model_module)
+        previous = metrics_for(known.content, model_module)
         if labels is None:
             labels = {key: value for key, value in known.labels.items() if key != MODEL_LABEL}
         if metrics is None:
-            metrics = {key: query for key, query in known.metrics.items() if key not in former and key not in own}
+            metrics = {key: query for key, query in known.metrics.items() if key not in previous and key not in own}
     brought = {} if model is None else {MODEL_LABEL: model}
     return Deployment(
         name,

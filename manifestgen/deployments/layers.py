@@ -1,4 +1,4 @@
-"""What a base deployment and its layers make together on a device.
+"""Combines a base deployment and its layers into the manifest of a device.
 
 Source: learn.microsoft.com/azure/iot-edge/module-deployment-monitoring (layered deployment). A key
 `properties.desired.a.b` sets what is at `a.b` and leaves the rest; `properties.desired` replaces the whole. Of two
@@ -26,7 +26,7 @@ def is_layer(content: Mapping[str, Any]) -> bool:
 
 
 def rank(configuration: Configuration) -> tuple[int, datetime]:
-    """What decides between automatic deployments that target the same device: the highest wins."""
+    """The rank of an automatic deployment among those that target the same device: the highest wins."""
     return configuration.priority, configuration.created or _DAWN
 
 
@@ -54,7 +54,7 @@ def compose(base: Mapping[str, Any], layers: Iterable[Mapping[str, Any]]) -> dic
 
 
 def on_device(targeting: Sequence[Configuration]) -> dict[str, Any] | None:
-    """The manifest that the automatic deployments targeting a device make together; None if no base is among them."""
+    """The manifest that a device gets from the automatic deployments that target it; None without a base."""
     found = applied(targeting)
     return compose(found[0].content, [layer.content for layer in found[1:]]) if found else None
 

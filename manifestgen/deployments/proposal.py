@@ -1,4 +1,4 @@
-"""What applying an automatic deployment would change: validated and compared by the hub's answers; changes nothing."""
+"""Proposes an automatic deployment: the hub validates it, and its state is compared; changes nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NOTHING: Final[Mapping[str, Any]] = {"modulesContent": {}}
 
 @dataclass(frozen=True)
 class Meeting:
-    """A base that a layer applies to, and what the two make together.
+    """A base that a layer applies to, and the result.
 
     Attributes:
         base: its id, or the file that it is from.
@@ -139,7 +139,7 @@ def verify_meetings(
     force: bool = False,
     report: Callable[[Document, Sequence[Finding]], None] = lambda document, findings: None,
 ) -> None:
-    """Make sure that `check` has no error in what devices would end up with, where a layer meets a base.
+    """Raise FoundError if `check` finds errors in the result of the layer and a base.
 
     Args:
         proposal: of the layer.
@@ -235,11 +235,11 @@ def _equals(hub: Hub, wanted: Deployment, known: Survey, *, layered: bool) -> It
 def _meetings(
     hub: Hub, candidate: Configuration, known: Survey, base: tuple[str, Mapping[str, Any]] | None
 ) -> Iterator[Meeting]:
-    former = known.current
+    previous = known.current
     if base is not None:
         name, content = base
         after = compose(content, [candidate.content])
-        yield Meeting(name, None, after, _between(compose(content, [former.content] if former else []), after))
+        yield Meeting(name, None, after, _between(compose(content, [previous.content] if previous else []), after))
         return
     usable = [other for other in known.others if other.content["modulesContent"] and other.condition.strip()]
     asked = 0
@@ -260,7 +260,7 @@ def _meetings(
         above = [layer for layer in layers if layer.priority > found.priority]
         if found.priority >= candidate.priority:
             continue
-        now = sorted([*above, former] if former else above, key=rank)
+        now = sorted([*above, previous] if previous else above, key=rank)
         then = sorted([*above, candidate], key=rank)
         after = compose(found.content, [layer.content for layer in then])
         changes = _between(compose(found.content, [layer.content for layer in now]), after)

@@ -1,4 +1,4 @@
-"""Roll out an automatic deployment without a moment in which a device has none.
+"""Rolls out an automatic deployment so that no device is ever without one.
 
 The content of a configuration never changes, so that another content is another configuration: it is created above the
 old one, the old one is deleted once devices run the new one, and the new one gets the requested priority. Each step
@@ -30,7 +30,7 @@ from manifestgen.deployments.deployment import (
 from manifestgen.deployments.layers import rank
 from manifestgen.deployments.proposal import Proposal
 from manifestgen.deployments.snapshots import take
-from manifestgen.deployments.stages import Stage, StageSpec, begun_at, prepare, tag
+from manifestgen.deployments.stages import Stage, StageSpec, interrupted_stage, prepare, tag
 from manifestgen.errors import CloudError, FoundError, InputError, Interrupted, NotFoundError, UnconfirmedError
 from manifestgen.target import Observer, Outcome, Patience
 
@@ -127,7 +127,7 @@ def replace(
     """
     run = _Run(hub, wanted, goal or Goal(), patience or PATIENCE, observer or Observer(), state)
     try:
-        return run.to_the_end(stages, wait=wait)
+        return run.roll_out(stages, wait=wait)
     except KeyboardInterrupt:
         done = "; ".join(run.steps) or "nothing was changed"
         raise Interrupted(f"interrupted; {done}", fix="run the same command again to resume") from None
@@ -161,18 +161,18 @@ class _Run:
         # Only its settings are new then: rolling back restores them and does not delete it.
         self._kept = there if there is not None and not self._old and STAGE_LABEL not in there.labels else None
 
-    def to_the_end(self, asked: Sequence[StageSpec], *, wait: bool) -> Outcome[Progress]:
+    def roll_out(self, asked: Sequence[StageSpec], *, wait: bool) -> Outcome[Progress]:
         staged = self._old or self._there is None or STAGE_LABEL in self._there.labels
         stages = self._stages(asked) if staged else ()
         # What was there before any interrupted run.
-        former = next((old for old in reversed(self._old) if STAGE_LABEL not in old.labels), None)
-        former = former or self._kept
-        if self._state is not None and former is not None:
-            before = of_configuration(former)
+        previous = next((old for old in reversed(self._old) if STAGE_LABEL not in old.labels), None)
+        previous = previous or self._kept
+        if self._state is not None and previous is not None:
+            before = of_configuration(previous)
             if before != of_configuration(self._final):
                 take(self._hub.host, before, self._state)
         progress: Progress | None = None
-        begin = begun_at(self._there, len(stages))
+        begin = interrupted_stage(self._there, len(stages))
         for number, stage in enumerate(stages[:-1]):
             if number < begin:
                 continue
@@ -300,7 +300,7 @@ class _Run:
         return progress
 
     def _wait(self, title: str) -> Progress:
-        """Look at the devices until enough of them run it. Raises FoundError."""
+        """Poll until enough devices run it. Raises FoundError."""
         patience = self._patience
         deadline = patience.clock() + patience.timeout
         failing_since: float | None = None
@@ -357,26 +357,26 @@ class _Run:
         return f", the first {found[0].device!r}: {found[0].reason.rstrip('.')}", found[0].fix or self._look_again
 
     def _restore(self) -> str:
-        """Delete the new configuration and wait until devices follow the old one; returns how that went."""
+        """Delete the new configuration and wait until devices follow the old one; returns the outcome in words."""
         if self._kept is not None:
             settings_changed = not _same(self._kept, self._final)
             self._put(self._kept)
             return "its old settings were restored" if settings_changed else "nothing was changed"
         self._remove(self._final)
-        former = self._old[0] if self._old else None
-        if former is None:
+        previous = self._old[0] if self._old else None
+        if previous is None:
             return "it was deleted; there was none before it, so devices keep their modules"
-        before = former.counts.get("reportedSuccessfulCount", 0)
+        before = previous.counts.get("reportedSuccessfulCount", 0)
         patience = self._patience
         deadline = patience.clock() + patience.timeout
         pauses = patience.pauses()
         while True:
-            progress = measure(self._hub, former.id, self._known.others)
+            progress = measure(self._hub, previous.id, self._known.others)
             self._observer.progress("back", progress)
             back = progress.targeted >= progress.matched and progress.applied >= progress.due
             if (back and progress.succeeded >= min(before, progress.due)) or patience.clock() >= deadline:
                 return (
-                    f"it was deleted, and {progress.applied} of {progress.due} devices are back at {former.id!r}, "
+                    f"it was deleted, and {progress.applied} of {progress.due} devices are back at {previous.id!r}, "
                     f"{progress.succeeded} of them report success"
                 )
             patience.sleep(next(pauses))
@@ -399,7 +399,7 @@ def _same(found: Configuration, configuration: Configuration) -> bool:
 
 
 def _words(before: Configuration | None, after: Configuration) -> str:
-    """What was changed, in a sentence."""
+    """The changes, in a sentence."""
     if before is None:
         return f"created {after.id!r} with priority {after.priority}"
     said = []

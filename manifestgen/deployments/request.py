@@ -1,4 +1,4 @@
-"""An automatic deployment as a person asks for it: texts and a manifest become a proposal, a goal and stages."""
+"""Turns a user's request for an automatic deployment into a proposal, a goal and stages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Report = Callable[[Document, Sequence[Finding]], None]
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked for; what is None stays as it is on the hub.
+    """A request; attributes that are None stay as they are on the hub.
 
     Attributes:
         name: as it was written; the hub's is that of `deployment.name_of`.
@@ -41,7 +41,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Strategy:
-    """How it is rolled out.
+    """How to roll it out.
 
     Attributes:
         stages: from `stages.parse`; empty for all devices at once.
@@ -62,7 +62,7 @@ def strategy_of(
     abort_if_failing: str | None = None,
     restore: bool = False,
 ) -> Strategy:
-    """Read how a deployment is to be rolled out, as the options of `apply` say it.
+    """Parse the options of `apply` about the rollout.
 
     Args:
         wait: whether its devices are waited for.
@@ -71,7 +71,7 @@ def strategy_of(
         stage_tag: path of the tag whose values `stages` may name.
         tag_devices: whether devices may be tagged for the stages.
         pause: seconds between two stages.
-        abort_if_failing: share of failing devices above which the former state is restored.
+        abort_if_failing: share of failing devices above which the previous state is restored.
         restore: restore it too when the time is up.
 
     Raises:
@@ -95,7 +95,7 @@ def strategy_of(
 
 
 def pairs(option: str, texts: Iterable[str]) -> dict[str, str] | None:
-    """Texts such as `KEY=VALUE` as a mapping; None if there are none.
+    """`KEY=VALUE` strings as a mapping; None if there are none.
 
     Raises:
         InputError: one of them has no `=` or no key.
@@ -110,7 +110,7 @@ def pairs(option: str, texts: Iterable[str]) -> dict[str, str] | None:
 
 
 def verified(document: Document, *, layered: bool, based: bool, force: bool, report: Report) -> Document:
-    """A document whose manifest can be deployed and in which `check` has no error; a layer if it is to be one.
+    """A document whose manifest can be deployed and in which `check` has no error; a layer if one is requested.
 
     Args:
         layered: read it as a layer.

@@ -16,7 +16,7 @@ from manifestgen.state import SnapshotStore
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a deployment was at a time.
+    """A deployment at a point in time.
 
     Attributes:
         taken: when, in UTC.

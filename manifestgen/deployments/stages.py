@@ -92,7 +92,7 @@ _FORM: Final = "write shares that grow, such as 5%,25%,100%, or values of a tag 
 
 
 def share_of(text: str, *, where: str) -> float:
-    """The share that `95%` is, from 0 to 1.
+    """The share from 0 to 1 that a text such as `95%` means.
 
     Raises:
         InputError: it is none.
@@ -183,7 +183,7 @@ def bucket(device: str) -> int:
 
 
 def _place(device: str) -> tuple[int, bytes]:
-    """What decides which devices come first: their buckets, so that shares by id and by tag take in the same ones."""
+    """The order of devices: by bucket, so that shares by ID and by tag select the same ones."""
     return bucket(device), _digest(device)
 
 
@@ -200,7 +200,7 @@ def tag(hub: Hub, devices: Sequence[str]) -> None:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def begun_at(configuration: Configuration | None, stages: int) -> int:
+def interrupted_stage(configuration: Configuration | None, stages: int) -> int:
     """The stage, counted from 0, that an interrupted run of as many stages was in; 0 if there was none."""
     mark = configuration.labels.get(STAGE_LABEL, "") if configuration is not None else ""
     match = re.fullmatch(r"(\d+)/(\d+)", mark)

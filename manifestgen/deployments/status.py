@@ -43,7 +43,7 @@ def status(
     progress: Callable[[str, Progress], None] = lambda title, progress: None,
     most: int = 20,
 ) -> Status:
-    """How far the devices of an automatic deployment are.
+    """The status of an automatic deployment and its devices.
 
     Args:
         hub: which is asked.

@@ -1,1 +1,1 @@
-"""One device: what setting modules would change, carrying it out, waiting for it, and going back."""
+"""One device: planning changes to its modules, applying them, waiting, and rolling back."""

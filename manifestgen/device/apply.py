@@ -1,4 +1,4 @@
-"""Propose a plan for a device, carry it out through a Hub, and wait until the device runs what it should."""
+"""Proposes a plan for a device, applies it through a Hub, and waits until the device runs its modules."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def watch(
     *,
     sent: Manifest | None = None,
 ) -> Iterator[Rollout]:
-    """Read a device's progress until the rollout succeeds or fails, or the time is up; yields what each read says.
+    """Read a device's progress until the rollout succeeds or fails, or the time is up; yields the result of each read.
 
     The last one yielded is the outcome: HEALTHY (twice in a row, so that a module that crashes at once does not count
     as running), REFUSED or FAILED; anything else means that the time was up.
@@ -108,7 +108,7 @@ def watch(
         agent, edge_hub = _agent_and_hub(hub, device_id)
         if sent is not None and agent.desired_version != version:
             version = agent.desired_version
-            _make_sure(agent, sent, device_id)
+            _require_unchanged(agent, sent, device_id)
         rollout = assess(agent, edge_hub)
         yield rollout
         now = patience.clock()
@@ -137,7 +137,7 @@ def wait(
     *,
     sent: Manifest | None = None,
 ) -> Rollout:
-    """Wait until the device runs its desired modules; `report` is called with what every read says.
+    """Wait until the device runs its desired modules; `report` is called with the result of every read.
 
     Raises:
         ReplacedError: see `watch`.
@@ -158,7 +158,7 @@ def wait(
 
 
 def propose(hub: Hub, manifest: Manifest, device_id: str, *, merge: bool = False) -> Plan:
-    """What setting a manifest would change on a device now; see `plan.plan`.
+    """Plan setting a manifest on a device, compared with its current state; see `plan.plan`.
 
     Raises:
         NotFoundError: the hub has no such device.
@@ -266,7 +266,7 @@ def status(
 def _rolled_back(
     plan: Plan, hub: Hub, patience: Patience, report: Callable[[Rollout], None], failure: FoundError
 ) -> FoundError:
-    """Roll back to what the device had; returns an error that says how apply and rollback went."""
+    """Roll back to what the device had; returns an error with the outcome of apply and rollback."""
     if not plan.before.get("modulesContent"):
         what, fix = f"{failure.what}; there is nothing to roll back to: it had no modules", failure.fix
         return FoundError(what, where=failure.where, fix=fix)
@@ -282,21 +282,21 @@ def _rolled_back(
     except CloudError as error:
         done = "was sent, but could not check whether it runs" if applied else "did not succeed"
         what = f"{failure.what}; the rollback {done}: {error}"
-        raise CloudError(what, where=failure.where, fix=error.fix if applied else _go_back(plan)) from error
+        raise CloudError(what, where=failure.where, fix=error.fix if applied else _rollback_advice(plan)) from error
     except KeyboardInterrupt:
         done = "was sent, but the rollout was not waited for" if applied else "may or may not have been sent"
         what = f"interrupted; {failure.where}: {failure.what}; the rollback {done}"
-        raise Interrupted(what, fix=_go_back(plan)) from None
+        raise Interrupted(what, fix=_rollback_advice(plan)) from None
     return FoundError(
         f"{failure.what}; rolled back, and it runs what it had before", where=failure.where, fix=failure.fix
     )
 
 
-def _go_back(plan: Plan) -> str:
+def _rollback_advice(plan: Plan) -> str:
     return f"roll back with 'manifestgen rollback --device {plan.device}'"
 
 
-def _make_sure(agent: Twin, sent: Manifest, device_id: str) -> None:
+def _require_unchanged(agent: Twin, sent: Manifest, device_id: str) -> None:
     """Raise ReplacedError unless `$edgeAgent`'s desired properties are what was sent."""
     wanted = Manifest.of({"modulesContent": {"$edgeAgent": sent.entries.get("$edgeAgent", {})}})
     if diff(Manifest.of_twins({"$edgeAgent": agent.desired}), wanted):

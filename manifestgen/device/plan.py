@@ -1,4 +1,4 @@
-"""What setting modules would change on a device: a manifest and the device's state become a Plan."""
+"""Compares a manifest with a device's state: the result is a Plan."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class DeviceState:
 
 @dataclass(frozen=True)
 class Plan:
-    """What would change; no changes if the device already has this manifest.
+    """The changes; empty if the device already has this manifest.
 
     Attributes:
         version: of `$edgeAgent`'s desired properties when the plan was made; the plan is stale once it changes.

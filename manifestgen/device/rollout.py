@@ -1,4 +1,4 @@
-"""How far a device is with its desired modules, read from its twins by the runtime's own rules.
+"""A device's progress towards its desired modules, read from its twins by the runtime's own rules.
 
 Sources, all in Azure/iotedge: edge-agent `Agent.cs` (when `lastDesiredVersion` moves), `DeploymentStatusCode.cs` (the
 codes), `doc/reported_states_during_deployment.md`.
@@ -20,7 +20,7 @@ from manifestgen.manifest.section import DESIRED
 
 
 class State(Enum):
-    """What a module, or the whole rollout, has come to."""
+    """The state of a module or of the whole rollout."""
 
     WAITING = "waiting"
     HEALTHY = "healthy"
@@ -142,7 +142,7 @@ def _not_seen(agent: Twin, version: Any) -> str:
 
 
 def _modules(agent: Twin, *, seen: bool) -> list[ModuleStatus]:
-    """The modules that must run: edgeHub and the user's; edgeAgent is there if it reports."""
+    """The modules that must run: edgeHub and the user's; edgeAgent runs if it reports."""
     result = []
     # What the agent reports is in one spelling, however what it shall run is spelt.
     entries = normal(Manifest.of_twins({"$edgeAgent": agent.desired})).entries
@@ -232,7 +232,7 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str, bool], ...] = (
 
 
 def explain(description: str) -> tuple[str, str, bool]:
-    """Why the agent failed, from its own text: (what, what to do, whether waiting is pointless)."""
+    """Why edgeAgent failed, from its own text: (what, what to do, whether waiting is pointless)."""
     module = re.search(r"(?:create|update|start|pull)\w* module ([^\s:()]+)", description, re.IGNORECASE)
     about = f"module {module[1]!r}: " if module else ""
     text = " ".join(description.split()).rstrip(".")

@@ -44,7 +44,7 @@ class Devices:
 
     @property
     def words(self) -> str:
-        """How many they are."""
+        """Their number, in words."""
         return "1 device" if len(self._each) == 1 else f"{len(self._each)} devices"
 
     def contents(self) -> Iterator[Mapping[str, Any]]:

@@ -1,4 +1,4 @@
-"""A saved plan: hashes of what was reviewed, so that exactly that is applied later, or nothing. It holds no secrets."""
+"""A saved plan: hashes of what was reviewed, so exactly that is applied later, or nothing. It holds no secrets."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from manifestgen.device.plan import Plan
 from manifestgen.errors import InputError
 from manifestgen.files import PUBLIC, write_atomic
 
-#: The key that tells a saved plan from a manifest, and the version of its format.
+#: The key that marks a saved plan, and the version of its format.
 MARK = "manifestgen_plan"
 _FORMAT = 1
 
 
 class SavedPlan(Struct, frozen=True):
-    """What a plan was made from.
+    """The inputs of a plan.
 
     Attributes:
         file: the manifest, absolute.
@@ -72,7 +72,7 @@ def save(plan: Plan, file: Path, path: Path, changes: Any, *, merge: bool = Fals
 
 
 def read(data: Any, where: str) -> SavedPlan | None:
-    """The saved plan in JSON data; None if it is something else.
+    """The saved plan in JSON data; None if the data is not a saved plan.
 
     Raises:
         InputError: it is a saved plan of a format that is not known, or damaged.
@@ -89,7 +89,7 @@ def read(data: Any, where: str) -> SavedPlan | None:
 
 
 def confirm_hub(saved: SavedPlan, host: str, where: str) -> None:
-    """Make sure that a saved plan is for this hub, before the hub is asked about the device.
+    """Raise unless a saved plan is for this hub, before reading the device.
 
     Raises:
         InputError: it is for another one.
@@ -99,7 +99,7 @@ def confirm_hub(saved: SavedPlan, host: str, where: str) -> None:
 
 
 def confirm(saved: SavedPlan, plan: Plan, where: str) -> None:
-    """Make sure that a plan made now is the one that was saved.
+    """Raise unless a plan created now is the one that was saved.
 
     Raises:
         InputError: the manifest, the values of its placeholders, or the device's state changed since.
