@@ -1,4 +1,4 @@
-"""What `apply TEMPLATE --devices FILE` does: a manifest for each of many devices."""
+"""The command `apply TEMPLATE --devices FILE`: a manifest for each of many devices."""
 
 from __future__ import annotations
 
@@ -161,19 +161,19 @@ def _renderer(source: Source, console: Console, *, force: bool) -> Renderer:
 
 
 def _show(proposal: Proposal, console: Console) -> None:
-    """What the run will do and cost."""
+    """Show what the run will do and cost."""
     count, left = proposal.count, proposal.left
     resumed = f", {proposal.done:,} of them already done" if proposal.done else ""
     console.progress(
         f"{count:,} {'row' if count == 1 else 'rows'}{resumed}: at most {left:,} devices are sent about "
         f"{proposal.messages:,} messages of 4 KB in {duration(proposal.seconds)} at {proposal.rate:g} a second"
     )
-    if proposal.doubled:
-        console.warn(f"{proposal.doubled:,} rows name a device that another row also names: all of them are refused")
+    if proposal.duplicates:
+        console.warn(f"{proposal.duplicates:,} rows name a device that another row also names: all of them are refused")
 
 
 def _observer(console: Console, *, yes: bool) -> Observer[Proposal, Progress]:
-    """Asks whether to send, and shows how far it is."""
+    """Asks for confirmation, and shows the progress."""
     from manifestgen.target import Observer
 
     def permit(proposal: Proposal) -> None:
@@ -184,7 +184,7 @@ def _observer(console: Console, *, yes: bool) -> Observer[Proposal, Progress]:
 
 
 def _show_summary(summary: Summary, console: Console, *, ended: bool = True) -> None:
-    """What became of the rows; where an error follows, that is the one document."""
+    """Show the outcome of the rows; if an error follows, that is the only document."""
     from manifestgen.report import fleet_devices as report
 
     console.result(report.text(summary))

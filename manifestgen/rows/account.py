@@ -29,7 +29,7 @@ _AGAIN: Final = "run the same command again: it checks the hub first"
 
 
 class RowOutcome(Struct, frozen=True):
-    """What became of a row.
+    """The outcome of a row.
 
     Attributes:
         line: of the file where the row begins.
@@ -68,7 +68,7 @@ class Account(Struct, frozen=True):
 
 
 def account_of(journal: Journal) -> Account:
-    """What the journal says by now."""
+    """Count the rows of each class in the journal."""
     return Account(
         applied=journal.count(State.APPLIED),
         unchanged=journal.count(State.UNCHANGED),
@@ -79,7 +79,7 @@ def account_of(journal: Journal) -> Account:
 
 
 def outcomes(rows: Rows, journal: Journal) -> Iterator[RowOutcome]:
-    """What became of each row, in the order of the file; to be called when the run is over."""
+    """The outcome of each row, in the order of the file; call it after the run."""
     entries = journal.entries(rows.survey.count)
     for row in rows:
         number, state, entry = next(entries, (0, State.UNTOUCHED, {}))

@@ -1,4 +1,4 @@
-"""A run's journal: what was done, line by line, so that the next run resumes where it stopped.
+"""A run's journal: a record of what was done, line by line, from which the next run resumes.
 
 A file of JSON lines that is only ever appended to. The first line says which run it is of: rows, template and values by
 their hashes, and the hub. Before a manifest is sent its row's `intent` is on disk, and after that its `outcome`. A row
@@ -32,7 +32,7 @@ _BEGINNING: Final = f'{{"{_FORMAT}": {_VERSION},'.encode()
 
 
 class State(IntEnum):
-    """How far a row is."""
+    """The progress of a row."""
 
     UNTOUCHED = 0
     INTENDED = 1
@@ -75,7 +75,7 @@ class Journal:
         self._counts = [count, 0, 0, 0, 0, 0]
 
     def state(self, row: int) -> State:
-        """How far a row is, by its number."""
+        """The state of a row, by its number."""
         return State(self._states[row])
 
     def count(self, state: State) -> int:
@@ -103,11 +103,11 @@ class Journal:
                 yield row, State(self._states[row]), entry
 
     def intend(self, row: int, device: str, digest: str) -> None:
-        """Note that a manifest is about to be sent; comes back when that is on disk."""
+        """Record that a manifest is about to be sent; returns once that is on disk."""
         self._append(row, State.INTENDED, {"row": row, "device": device, "intent": digest}, durable=True)
 
     def settle(self, row: int, device: str, outcome: str, **more: str) -> None:
-        """Note what became of a row.
+        """Record the outcome of a row.
 
         Args:
             row: its number.
@@ -127,7 +127,7 @@ class Journal:
         self._sync_to(target)
 
     def close(self) -> None:
-        """Make everything durable and let others use the file.
+        """Make everything durable and release the file.
 
         Raises:
             InputError: the disk is full.
@@ -159,7 +159,7 @@ class Journal:
         self._offsets[row] = offset
 
     def _sync_to(self, target: int) -> None:
-        """Wait until so many lines are on disk; one of those who wait writes for all."""
+        """Wait until this many lines are on disk; one waiting thread writes for all."""
         while True:
             with self._mutex:
                 while self._syncing and self._synced < target:
@@ -203,12 +203,12 @@ class Journal:
         self._end = len(line)
 
     def _resume(self, identity: Mapping[str, Any]) -> bool:
-        """Read what is there; whether it was anything."""
+        """Read an existing journal; returns whether there was anything to read."""
         with self._path.open("rb") as stream:
             first = stream.readline()
             if not first.endswith(b"\n"):
                 if not _BEGINNING.startswith(first[: len(_BEGINNING)]):
-                    # Somebody's file of one line, which must not be lost.
+                    # A file of one line that is not a journal and must not be overwritten.
                     raise _no_journal(self._path)
                 # Nothing, or a run that was killed before it had written its first line: nothing was sent.
                 os.ftruncate(self._descriptor, 0)

@@ -23,17 +23,17 @@ _OUTAGE: Final = 5
 
 
 class Stopped(Exception):
-    """The run is over; no further request is to be made."""
+    """The run is over; no further request may be sent."""
 
 
 class Pace:
-    """When the next request may be made.
+    """Decides when the next request may be sent.
 
     Args:
         rate: requests a second, reads and writes together.
         give_up_after: seconds without any answer but "not now" after which the run ends.
         clock: seconds that only go forward.
-        wait: waits some seconds, or less if what it is given is set; tells whether it is.
+        wait: waits some seconds, or less if what it is given is set; returns whether it is.
         jitter: a random number from 0 to 1.
     """
 
@@ -64,12 +64,12 @@ class Pace:
 
     @property
     def answers(self) -> int:
-        """How many requests the hub answered with something else than "not now"."""
+        """How many requests the hub answered without asking to retry later."""
         return self._answers
 
     @property
     def stopped(self) -> bool:
-        """Whether the run is to end."""
+        """Whether the run must end."""
         return self._stop.is_set()
 
     @property
@@ -79,17 +79,17 @@ class Pace:
 
     @property
     def waiting(self) -> float:
-        """For how many seconds from now on nothing is asked, because the hub wants it so or does not answer."""
+        """For how many seconds no request is sent, because the hub throttles or does not respond."""
         return max(0.0, self._paused_until - self._clock())
 
     def stop(self, reason: Exception | None = None) -> None:
-        """End the run: threads that wait for a turn, or ask for one, get `Stopped`."""
+        """End the run: threads that wait for a turn, or request one, get `Stopped`."""
         with self._lock:
             self._reason = self._reason or reason
         self._stop.set()
 
     def turn(self) -> None:
-        """Wait until the next request may be made.
+        """Wait until the next request may be sent.
 
         Raises:
             Stopped: the run is over.
@@ -106,7 +106,7 @@ class Pace:
                 return
 
     def answered(self) -> None:
-        """The hub answered a request, even if it rejected it."""
+        """Note that the hub responded to a request, even if it rejected it."""
         with self._lock:
             self._answers += 1
             self._failing_since = None
@@ -114,7 +114,7 @@ class Pace:
             self._pause = _FIRST_PAUSE
 
     def busy(self, error: BusyError) -> None:
-        """The hub throttles, or does not answer: all threads wait.
+        """Note that the hub throttles or does not respond: all threads wait.
 
         Ends the run if that has been so for too long.
         """

@@ -27,7 +27,7 @@ _MOST_KNOWN: Final = 64
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """A manifest that may be sent.
+    """A manifest that can be sent.
 
     Attributes:
         body: the JSON of `{"modulesContent": …}` without blanks, as the hub is sent it. It may hold passwords.
@@ -44,7 +44,7 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """A row that makes no manifest, or one in which `check` finds errors.
+    """A row without a manifest, or with one in which `check` finds errors.
 
     Attributes:
         why: in words, with its place.
@@ -110,7 +110,7 @@ class Renderer:
             document = read(body, _about(row))
             findings = check(document, ignore=self.ignore)
             if not self.reported or any(finding.severity is Severity.ERROR for finding in findings):
-                # By their pointers: nobody sees the text that the hub is sent.
+                # By their pointers: the user never sees the text that is sent to the hub.
                 document = of_manifest(manifest, _about(row))
                 require_applicable(document, ignore=self.ignore, force=self.force, report=self._report_once)
             elif document.kind is not Kind.MANIFEST:

@@ -1,4 +1,4 @@
-"""The file that says what became of every row, as JSON or CSV."""
+"""The report file: the outcome of every row, as JSON or CSV."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COLUMNS: Final = ("line", "device", "outcome", "why", "fix", "manifest")
 
 
 def refuse_bad_path(path: Path) -> None:
-    """Make sure, before anything is sent, that a report can be written there.
+    """Raise InputError if a report cannot be written there; called before anything is sent.
 
     Raises:
         InputError: the name ends in neither `.json` nor `.csv`, or the folder does not exist.
@@ -31,7 +31,7 @@ def refuse_bad_path(path: Path) -> None:
 
 
 def write(outcomes: Iterable[RowOutcome], path: Path | None) -> None:
-    """Write what became of each row; the file appears when it is complete.
+    """Write the outcome of each row; the file appears once it is complete.
 
     Args:
         outcomes: of all rows; each is taken, whether or not there is a file to write.
@@ -58,7 +58,7 @@ def write(outcomes: Iterable[RowOutcome], path: Path | None) -> None:
 
 
 def as_json(outcomes: Iterable[RowOutcome]) -> Iterator[str]:
-    """A report of every row as a JSON document, piece by piece; the counts come last, as they are known last."""
+    """A report of every row as a JSON document, in chunks; the counts come last, because they are known last."""
     counts = dict.fromkeys(CLASSES, 0)
     yield '{\n  "devices": ['
     separator = "\n"
@@ -71,7 +71,7 @@ def as_json(outcomes: Iterable[RowOutcome]) -> Iterator[str]:
 
 
 def as_csv(outcomes: Iterable[RowOutcome]) -> Iterator[str]:
-    """A report of every row as CSV with a header, piece by piece."""
+    """A report of every row as CSV with a header, in chunks."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -83,5 +83,5 @@ def as_csv(outcomes: Iterable[RowOutcome]) -> Iterator[str]:
 
 
 def entry(outcome: RowOutcome) -> dict[str, Any]:
-    """What became of a row, as plain JSON data."""
+    """The outcome of a row, as plain JSON data."""
     return {name: getattr(outcome, name) for name in _COLUMNS}

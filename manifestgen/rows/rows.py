@@ -23,7 +23,7 @@ from manifestgen.errors import InputError
 from manifestgen.manifest.nearest import nearest
 from manifestgen.rows.values import ABSENT, Place, cell_value, device_problem, flatten, place_of, read_object
 
-#: Names of the column that has the device's id.
+#: Names of the column with the device ID.
 DEVICE_NAMES: Final = ("device", "device_id", "deviceId")
 
 _CHUNK: Final = 1024 * 1024
@@ -63,19 +63,19 @@ class Row(Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Survey:
-    """What a look through the whole file found.
+    """The result of a first pass over the file.
 
     Attributes:
         count: of rows.
         sha256: of the file, hex digest.
         columns: of a CSV file, but for the device's; None for JSON lines, where each row has names of its own.
-        doubled: rows whose device is in another row too.
+        duplicates: rows whose device is in another row too.
     """
 
     count: int
     sha256: str
     columns: tuple[str, ...] | None
-    doubled: int
+    duplicates: int
 
 
 class Rows:
@@ -97,7 +97,7 @@ class Rows:
         self._seen.execute("PRAGMA journal_mode = OFF")
         self._seen.execute("BEGIN")
         self._seen.execute("CREATE TABLE seen (device BLOB PRIMARY KEY, line INTEGER) WITHOUT ROWID")
-        self._seen.execute("CREATE TABLE doubled (device BLOB PRIMARY KEY, first INTEGER, second INTEGER)")
+        self._seen.execute("CREATE TABLE duplicates (device BLOB PRIMARY KEY, first INTEGER, second INTEGER)")
         self._state: tuple[int, int] | None = None
         self._columns: tuple[Place, ...] = ()
         try:
@@ -107,11 +107,11 @@ class Rows:
             raise
 
     def close(self) -> None:
-        """Forget which devices there were."""
+        """Release the index of devices."""
         self._seen.close()
 
     def _survey(self) -> Survey:
-        """Look through the file.
+        """Read the whole file once.
 
         Raises:
             InputError: it cannot be read, is neither CSV nor JSON lines, or has no column with device ids.
@@ -120,24 +120,24 @@ class Rows:
         with _reading(self._path), self._path.open("rb") as stream:
             while chunk := stream.read(_CHUNK):
                 digest.update(chunk)
-        count = doubled = 0
+        count = duplicates = 0
         for row in self._read():
             count += 1
             if not row.problem:
-                doubled += self._note(row)
+                duplicates += self._note(row)
         self._seen.execute("DELETE FROM seen")
         if count == 0:
             raise InputError("the file has no rows", where=str(self._path), fix="add a row for each device")
         columns = None if self._lines else tuple(".".join(place) for place in self._columns)
-        return Survey(count, digest.hexdigest(), columns, doubled)
+        return Survey(count, digest.hexdigest(), columns, duplicates)
 
     def _note(self, row: Row) -> int:
-        """Keep in mind that a device was named; how many rows are known to be doubled by that."""
+        """Record the device of a row; returns how many rows this reveals to be duplicates."""
         key = _hash(row.device)
         if self._seen.execute("INSERT OR IGNORE INTO seen VALUES (?, ?)", (key, row.line)).rowcount:
             return 0
         (first,) = self._seen.execute("SELECT line FROM seen WHERE device = ?", (key,)).fetchone()
-        new = self._seen.execute("INSERT OR IGNORE INTO doubled VALUES (?, ?, ?)", (key, first, row.line)).rowcount
+        new = self._seen.execute("INSERT OR IGNORE INTO duplicates VALUES (?, ?, ?)", (key, first, row.line)).rowcount
         return 1 + new
 
     def __iter__(self) -> Iterator[Row]:
@@ -147,14 +147,14 @@ class Rows:
             InputError: the file changed since it was surveyed.
         """
         for row in self._read():
-            if row.problem or not self.survey.doubled:
+            if row.problem or not self.survey.duplicates:
                 yield row
             else:
-                yield self._unless_doubled(row)
+                yield self._unless_duplicate(row)
 
-    def _unless_doubled(self, row: Row) -> Row:
+    def _unless_duplicate(self, row: Row) -> Row:
         found = self._seen.execute(
-            "SELECT first, second FROM doubled WHERE device = ?", (_hash(row.device),)
+            "SELECT first, second FROM duplicates WHERE device = ?", (_hash(row.device),)
         ).fetchone()
         if found is None:
             return row
@@ -206,7 +206,7 @@ class Rows:
         return name.strip() not in self._ignored and place_of(name)[0] not in self._ignored
 
     def _header(self, header: Sequence[str] | None) -> tuple[int, tuple[Place, ...]]:
-        """Which column has the device, and where the values of the others belong."""
+        """Parse the header: the column of the device, and the places of the other columns' values."""
         where = f"{self._path}:1"
         names = [name.strip() for name in header or ()]
         found = [index for index, name in enumerate(names) if name in DEVICE_NAMES]
@@ -246,7 +246,7 @@ class Rows:
             raise InputError(f"column '{'.'.join(place)}' {unknown[0]}", where=where, fix=unknown[1])
 
     def _unknown(self, name: str) -> tuple[str, str] | None:
-        """What to say of a name that the template does not use."""
+        """What and fix for a name that the template does not use."""
         if self._known is None or name in self._known or name in DEVICE_NAMES:
             return None
         near = nearest(name, self._known)
@@ -317,7 +317,7 @@ class Rows:
 
 
 def open_rows(path: Path, *, known: frozenset[str] | None = None, ignored: Sequence[str] = ()) -> Rows:
-    """The rows of a file, after a look through all of it.
+    """Open a file of rows, after a first pass over all of it.
 
     Args:
         path: of a CSV file with a header, or of JSON lines (`.jsonl`, `.ndjson`).

@@ -1,4 +1,4 @@
-"""A run over many devices: what it would do and cost, carrying it out, and what became of each row."""
+"""A run over many devices: its proposal and cost, carrying it out, and the outcome of each row."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TICK: Final = 0.2
 
 @dataclass(frozen=True)
 class Settings:
-    """How a run goes.
+    """Settings of a run.
 
     Attributes:
         devices: the file with the rows.
@@ -58,12 +58,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Proposal:
-    """What a run would do.
+    """The proposal of a run.
 
     Attributes:
         count: of rows.
         done: rows that were done before, by the journal.
-        doubled: rows whose device is in another row too.
+        duplicates: rows whose device is in another row too.
         messages: of 4 KB, as the hub charges them, about; from the first rows.
         rate: requests a second.
     """
@@ -71,7 +71,7 @@ class Proposal:
     hub: str
     count: int
     done: int
-    doubled: int
+    duplicates: int
     messages: int
     rate: float
 
@@ -82,13 +82,13 @@ class Proposal:
 
     @property
     def seconds(self) -> float:
-        """How long it takes at its rate."""
+        """How many seconds it takes at its rate."""
         return self.left / self.rate
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is.
+    """The progress of a run.
 
     Attributes:
         settled: rows that are done, refused or failed.
@@ -103,7 +103,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Summary:
-    """What became of the rows.
+    """The outcome of the rows.
 
     Attributes:
         bad: the first rows that were refused or failed.
@@ -116,7 +116,7 @@ class Summary:
 
     @property
     def more(self) -> int:
-        """How many rows were refused or failed besides `bad`."""
+        """How many more rows than `bad` were refused or failed."""
         return self.account.refused + self.account.failed - len(self.bad)
 
     @property
@@ -126,7 +126,7 @@ class Summary:
 
 
 def identity_of(source: Source, settings: Settings, rows: Rows, host: str) -> dict[str, str]:
-    """What makes a run the same run: the hub, and hashes of template, values and rows."""
+    """Identifies a run: the hub, and hashes of template, values and rows."""
     values = compact({"base": source.base, "ignored": sorted(settings.ignored)})
     return {
         "hub": host,
@@ -138,7 +138,7 @@ def identity_of(source: Source, settings: Settings, rows: Rows, host: str) -> di
 
 @dataclass(frozen=True)
 class Run:
-    """A run whose journal is open; made by `open_run`."""
+    """A run whose journal is open; created by `open_run`."""
 
     source: Source
     settings: Settings
@@ -148,13 +148,13 @@ class Run:
 
     @property
     def done(self) -> int:
-        """Rows that need nothing more."""
+        """Rows that are done."""
         return self.journal.count(State.APPLIED) + self.journal.count(State.UNCHANGED)
 
 
 @contextmanager
 def open_run(source: Source, settings: Settings, rows: Rows, renderer: Renderer, host: str) -> Iterator[Run]:
-    """A run over rows, begun or resumed from its journal.
+    """Open a run over rows, new or resumed from its journal.
 
     Args:
         host: of the hub.
@@ -171,7 +171,7 @@ def open_run(source: Source, settings: Settings, rows: Rows, renderer: Renderer,
 
 
 def propose(run: Run, host: str) -> Proposal:
-    """What a run would do and cost; sends nothing.
+    """Propose a run, with its cost; sends nothing.
 
     Raises:
         CloudError: the registry credentials could not be read.
@@ -180,7 +180,7 @@ def propose(run: Run, host: str) -> Proposal:
     sample = (run.renderer.render(row) for row in islice(run.rows, _SAMPLE))
     messages = [result.messages for result in sample if isinstance(result, Ready)]
     estimate = round(sum(messages) / max(1, len(messages)) * (survey.count - done))
-    return Proposal(host, survey.count, done, survey.doubled, estimate, run.settings.rate)
+    return Proposal(host, survey.count, done, survey.duplicates, estimate, run.settings.rate)
 
 
 def carry_out(
@@ -210,7 +210,7 @@ def carry_out(
     pace = Pace(settings.rate, give_up_after=settings.give_up_after)
     earlier = Earlier(sent_by(settings.since)) if settings.since is not None else None
 
-    def words_of_the_end() -> str:
+    def final_counts() -> str:
         summary = _finish(run)
         stopped(summary)
         return ", ".join(f"{count:,} {name}" for name, count in summary.account.counts().items() if count)
@@ -220,10 +220,10 @@ def carry_out(
         with _rendering(run.source, run.renderer, settings.rate, proposal.left) as render_all:
             send_all(run.rows, render_all, hub, run.journal, pace, options)
     except KeyboardInterrupt:
-        what = f"interrupted; {words_of_the_end()}"
+        what = f"interrupted; {final_counts()}"
         raise Interrupted(what, fix="run the same command again to resume") from None
     except CloudError as error:
-        what = f"{error.what}; until then {words_of_the_end()}"
+        what = f"{error.what}; until then {final_counts()}"
         fix = f"{error.fix}; then run the same command again to resume"
         raise type(error)(what, where=error.where, fix=fix) from error
     finally:
@@ -262,7 +262,7 @@ def dry_run(rows: Rows, renderer: Renderer, source: Source, report: Path | None 
 
 
 def progress_of(journal: Journal, pace: Pace, count: int) -> Progress:
-    """How far a run over `count` rows is."""
+    """The progress of a run over `count` rows."""
     return Progress(count - account_of(journal).not_tried, count, pace.waiting)
 
 
@@ -284,7 +284,7 @@ def _ticker(run: Run, pace: Pace, observer: Observer[Proposal, Progress]) -> Cal
 def _rendering(
     source: Source, renderer: Renderer, rate: float, rows: int
 ) -> Iterator[Callable[[Iterable[Row]], Iterator[tuple[Row, Ready | Refused]]]]:
-    """What renders rows at a rate: this process alone, or several."""
+    """Render rows at a rate, in this process alone or in several."""
     processes = processes_for(rate, rows)
     if not processes:
         yield renderer.render_all
@@ -294,7 +294,7 @@ def _rendering(
 
 
 def _finish(run: Run) -> Summary:
-    """Write the report; what became of the rows."""
+    """Write the report, and return the outcome of the rows."""
     run.journal.flush()
     account = account_of(run.journal)
     report_file.write(outcomes(run.rows, run.journal), run.settings.report)

@@ -1,4 +1,4 @@
-"""A manifest for each of many devices: rows are rendered, checked, sent and accounted for, as a stream.
+"""Sends a manifest to each of many devices: rows are rendered, checked, sent and recorded, as a stream.
 
     send_all(rows, renderer.render_all, hub.bulk(), journal, Pace(40.0))
 
@@ -36,7 +36,7 @@ MOST_THREADS: Final = 64
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """A manifest on its way.
+    """A manifest that is being sent.
 
     Attributes:
         row: number of its row.
@@ -50,7 +50,7 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Earlier:
-    """What devices have had from an earlier run, so that the same is not sent again.
+    """What an earlier run sent to devices, so the same is not sent again.
 
     Kept in a private database that lives on disk only as far as it must.
     """
@@ -67,18 +67,18 @@ class Earlier:
             raise
 
     def has(self, device: str, digest: str) -> bool:
-        """Whether this is what the device had last."""
+        """Whether an earlier run sent this manifest to the device last."""
         found = self._had.execute("SELECT digest FROM had WHERE device = ?", (device,)).fetchone()
         return found is not None and found[0] == digest
 
     def close(self) -> None:
-        """Forget it."""
+        """Release it."""
         self._had.close()
 
 
 @dataclass(frozen=True)
 class Options:
-    """How a run goes.
+    """Options of a run.
 
     Attributes:
         threads: that send at the same time.
@@ -92,7 +92,7 @@ class Options:
 
 
 def threads_for(rate: float) -> int:
-    """How many threads keep a rate up, should the hub take 0.4 s for an answer."""
+    """How many threads sustain a rate if the hub responds within 0.4 s."""
     return max(4, min(MOST_THREADS, round(rate * 0.4)))
 
 
@@ -108,7 +108,7 @@ def send_all(
     pace: Pace,
     options: Options | None = None,
 ) -> None:
-    """Send each row's manifest to its device, but for what the journal says was done.
+    """Send each row's manifest to its device, except those that the journal has as done.
 
     Returns when every row is settled, or when `pace` was stopped. Rows that failed before are tried again.
 
@@ -142,7 +142,7 @@ def send_all(
 
 
 def _to_send(rows: Iterable[Row], render_all: RenderAll, journal: Journal, earlier: Earlier | None) -> Iterator[Sent]:
-    """The manifests that are to be sent; what becomes of the other rows goes to the journal."""
+    """The manifests to send; the outcomes of the other rows go to the journal."""
     for row, result in render_all(row for row in rows if not journal.state(row.number).settled):
         state = journal.state(row.number)
         if isinstance(result, Refused):
@@ -154,7 +154,7 @@ def _to_send(rows: Iterable[Row], render_all: RenderAll, journal: Journal, earli
 
 
 def _put(work: queue.Queue[Sent | None], sent: Sent | None, pace: Pace, tick: Callable[[], None]) -> bool:
-    """Hand a manifest to the senders; False if the run is over."""
+    """Pass a manifest to the senders; False if the run is over."""
     while not pace.stopped:
         tick()
         try:
@@ -173,7 +173,7 @@ def _join(senders: Iterable[threading.Thread], tick: Callable[[], None]) -> None
 
 
 def _send_what_comes(work: queue.Queue[Sent | None], hub: BulkHub, journal: Journal, pace: Pace) -> None:
-    """Send what comes until nothing does any more, or the run is over."""
+    """Send manifests until there are no more, or the run is over."""
     while not pace.stopped:
         try:
             sent = work.get(timeout=_TICK)
@@ -192,13 +192,13 @@ def _send_what_comes(work: queue.Queue[Sent | None], hub: BulkHub, journal: Jour
 
 @dataclass
 class _Delivery:
-    """One manifest on its way to its device.
+    """The delivery of one manifest to its device.
 
     Attributes:
         intended: whether an intent is in the journal.
         doubtful: whether the hub may have taken it already.
         strikes: how often it went wrong while others went well.
-        answers: how many answers the hub had given anybody when it last went wrong.
+        answers: how many responses the hub had given to any request at the last failure.
     """
 
     sent: Sent
@@ -212,7 +212,7 @@ class _Delivery:
     trouble: CloudError | None = field(default=None)
 
     def carry_out(self) -> None:
-        """Send it until it is settled.
+        """Send it, with retries, until it is settled.
 
         Raises:
             Stopped: the run is over; the journal says what is known of this row.
@@ -228,22 +228,22 @@ class _Delivery:
             raise
 
     def _settled(self) -> bool:
-        """Make one attempt; whether the row is settled by it."""
+        """Make one attempt; returns whether it settled the row."""
         try:
             if self.doubtful:
-                if self._is_there():
+                if self._is_applied():
                     self._settle("applied", manifest=self.sent.ready.digest)
                     return True
                 self.doubtful = False
             self._send()
         except BusyError as error:
             self.pace.busy(error)
-            return not error.throttled and self._struck(error)
+            return not error.throttled and self._too_many_failures(error)
         except UnconfirmedError as error:
             # A lost answer, or a failure of the service that does not say how far it came.
             self.doubtful = True
             self.pace.busy(BusyError(error.what, where=error.where, fix=error.fix))
-            return self._struck(error)
+            return self._too_many_failures(error)
         except DeniedError:
             if self.intended and not self.doubtful:
                 self._settle("withdrawn")
@@ -264,8 +264,8 @@ class _Delivery:
         self.hub.set_modules(self.sent.device, self.sent.ready.body)
         self.pace.answered()
 
-    def _is_there(self) -> bool:
-        """Whether the device's twins say what the manifest says: read by as few requests as tell it."""
+    def _is_applied(self) -> bool:
+        """Whether the device's twins match the manifest; read with as few requests as possible."""
         wanted: Mapping[str, Any] = msgspec.json.decode(self.sent.ready.body)["modulesContent"]
         for name, entry in sorted(wanted.items()):
             if DESIRED not in entry:
@@ -277,8 +277,8 @@ class _Delivery:
                 return False
         return True
 
-    def _struck(self, error: CloudError) -> bool:
-        """Count a failure if the hub answered others since the last one; whether these were too many."""
+    def _too_many_failures(self, error: CloudError) -> bool:
+        """Count a failure if the hub responded to others since the last one; returns whether there were too many."""
         if self.pace.answers > self.answers:
             self.strikes += 1
             self.answers = self.pace.answers

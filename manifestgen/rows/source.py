@@ -1,4 +1,4 @@
-"""What the manifests of rows are rendered from: a template, and the values that all rows have."""
+"""The source of the manifests of rows: a template, and the values that all rows share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from manifestgen.render import Template, context_of, load_template
 
 @dataclass(frozen=True)
 class Source:
-    """What manifests are rendered from.
+    """The source of manifests.
 
     Attributes:
         name: of the template, or its path relative to `root`.
@@ -34,7 +34,7 @@ class Source:
 
 
 def source_of(file: Path, here: Project | None = None) -> Source:
-    """What a project, or the name or path of a template, renders manifests from.
+    """The source for a project, or for the name or path of a template.
 
     Args:
         file: a project file or folder, or a template.
@@ -79,7 +79,7 @@ def load_again(name: str, root: Path, hash_: str) -> Template:
 
 
 def names_in(template: Template) -> frozenset[str] | None:
-    """The names that a template, and those that it is made of, look up; None if their text does not tell."""
+    """The names that a template and its parts look up; None if they cannot be determined."""
     from jinja2.meta import find_undeclared_variables
 
     names: set[str] = set()

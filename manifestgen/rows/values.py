@@ -1,4 +1,4 @@
-"""The parts of a row: a cell's value, its place among the values, the device id, a JSON object."""
+"""The parts of a row: a cell's value, its place among the values, the device ID, a JSON object."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _parsed(text: str) -> Any:
 
 
 def device_problem(device: str, line: int) -> tuple[str, str] | None:
-    """What is wrong with a device's id and what to do; None if nothing is."""
+    """What is wrong with a device ID and how to fix it; None if it is valid."""
     if not device:
         return f"line {line} names no device", "add the device ID"
     if _DEVICE_ID.fullmatch(device) is None:
@@ -67,7 +67,7 @@ def place_of(name: str) -> Place:
 
 
 def flatten(place: Place, value: Any, places: list[Place], leaves: list[Any]) -> None:
-    """Add the values of an object, and those in the objects in it, to `leaves`, and where they stand to `places`."""
+    """Add the values of an object and of its nested objects to `leaves`, and their places to `places`."""
     if isinstance(value, dict) and value:
         for key, item in value.items():
             flatten((*place, key), item, places, leaves)

@@ -1,4 +1,4 @@
-"""Rows rendered by several processes, where one renders fewer a second than a large hub takes.
+"""Renders rows in several processes, because one alone renders fewer per second than a large hub accepts.
 
 Each worker has a pipe of its own and at most one batch in it, so that neither end ever waits for the other to read. A
 worker ends when its pipe does, however this process ends. What a worker cannot do, because it needs a registry login
@@ -44,7 +44,7 @@ class _Login(msgspec.Struct, frozen=True):
 
 
 class _Setup(msgspec.Struct, frozen=True):
-    """What a worker makes its renderer of; see `Source`."""
+    """The inputs of a worker's renderer; see `Source`."""
 
     name: str
     root: Path
@@ -146,7 +146,7 @@ def _text(password: Secret | str) -> str:
 
 
 def _receive(pipe: Connection, count: int) -> list[Ready | Refused | None]:
-    """The results for a batch; None for what this process has to do, be it because the worker is gone."""
+    """The results for a batch; None for what this process has to do itself, for example because the worker died."""
     try:
         found: list[Ready | Refused | None] | tuple[str, str, str] = pipe.recv()
     except (EOFError, OSError):
@@ -158,7 +158,7 @@ def _receive(pipe: Connection, count: int) -> list[Ready | Refused | None]:
 
 
 def _work(pipe: Connection, setup: _Setup) -> None:
-    """What a worker does until its pipe ends."""
+    """The main loop of a worker, until its pipe ends."""
     # Ctrl-C reaches every process of the terminal; the one that was started by the user decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     learned: _Plain = {}
@@ -181,7 +181,7 @@ def _work(pipe: Connection, setup: _Setup) -> None:
 
 
 def _renderer(setup: _Setup) -> Renderer:
-    """A renderer that knows the logins it is given and no others."""
+    """A renderer that knows only the given logins."""
 
     def unknown(manifest: Manifest) -> NoReturn:
         raise _UnknownLogin

@@ -114,7 +114,7 @@ def test_a_device_that_is_there_twice_is_refused_twice(csv: Any) -> None:
     path = csv("device,a\nx,1\ny,2\nx,3\nz,4\nx,5\n")
     rows = open_rows(path)
     found = list(rows)
-    assert rows.survey.doubled == 3
+    assert rows.survey.duplicates == 3
     assert [bool(row.problem) for row in found] == [True, False, True, False, True]
     assert found[0].problem == "device 'x' has another row, in line 4"
     assert found[2].problem == found[4].problem == "device 'x' has another row, in line 2"

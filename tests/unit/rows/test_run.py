@@ -74,7 +74,7 @@ def test_a_proposal_counts_rows_and_messages_and_the_time_they_take(
     slow = replace(settings, rate=0.5)
     with open_run(SOURCE, slow, found, renderer(), HOST) as begun:
         proposal = propose(begun, HOST)
-    assert (proposal.count, proposal.done, proposal.left, proposal.doubled) == (10, 0, 10, 0)
+    assert (proposal.count, proposal.done, proposal.left, proposal.duplicates) == (10, 0, 10, 0)
     assert proposal.messages == 20
     assert proposal.seconds == 20
 
@@ -82,7 +82,7 @@ def test_a_proposal_counts_rows_and_messages_and_the_time_they_take(
 def test_devices_with_two_rows_are_counted(rows: Callable[..., Rows], settings: Settings) -> None:
     found = rows("device\na\nb\na\n")
     with open_run(SOURCE, settings, found, renderer(), HOST) as begun:
-        assert propose(begun, HOST).doubled == 2
+        assert propose(begun, HOST).duplicates == 2
 
 
 def test_a_run_sends_every_row_and_reports_it(rows: Callable[..., Rows], settings: Settings) -> None:
