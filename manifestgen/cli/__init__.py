@@ -119,11 +119,11 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return console.fail(Interrupted("interrupted", fix="run the same command again to resume"))
     except BrokenPipeError:
-        # Whoever read our output has enough: say nothing, and keep Python from complaining when it flushes at exit.
+        # The reader closed the pipe: stay silent, and keep Python from complaining when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
-        denied = _denied(error)
+        denied = _path_error(error)
         if denied is not None:
             return console.fail(denied)
         console.bug(error)
@@ -131,23 +131,23 @@ def run(arguments: Sequence[str]) -> int:
     return outcome if isinstance(outcome, int) else 0
 
 
-# What a file system says to a path that was given; only to look whether something is there raises these.
+# Errors of the file system for a given path, raised even by a check whether it exists.
 _PATH_ERRORS = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOSPC, errno.EROFS)
 
 
-def _denied(error: Exception) -> InputError | None:
-    """The error to tell where a path cannot be used at all; None if it is something else."""
+def _path_error(error: Exception) -> InputError | None:
+    """The error for a path that cannot be used at all; None if it is a different one."""
     if not isinstance(error, OSError) or error.errno not in _PATH_ERRORS or not isinstance(error.filename, str):
         return None
-    told = InputError(
+    unusable = InputError(
         (error.strerror or str(error)).lower(), where=error.filename, fix="correct the path or its permissions"
     )
-    told.__cause__ = error
-    return told
+    unusable.__cause__ = error
+    return unusable
 
 
 def _choose_output(console: Console, arguments: Sequence[str]) -> None:
-    """Obey `--output json` where the command line was not parsed; what follows `--` is for another program."""
+    """Honor `--output json` even if the command line could not be parsed; skip what follows `--`."""
     ours = list(itertools.takewhile(lambda argument: argument != "--", arguments))
     if "--output=json" in ours or ("--output", "json") in itertools.pairwise(ours):
         console.output = "json"
@@ -157,7 +157,7 @@ _SECRET_VARIABLES = ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PASSWORD",
 
 
 def _know_secrets(environ: Mapping[str, str]) -> None:
-    """Hide what the environment keeps from the first word on: the SDKs read some of it themselves."""
+    """Register the secrets of the environment, before anything is printed: the SDKs read some of them themselves."""
     for name, value in environ.items():
         if name in _SECRET_VARIABLES or name.startswith("ACR_PASSWORD_"):
             Secret(value)
@@ -166,7 +166,7 @@ def _know_secrets(environ: Mapping[str, str]) -> None:
 
 
 def _sentence(message: str) -> str:
-    """Click's message in our manner: lower-case, no full stop."""
+    """Click's message in our style: lower-case, no full stop."""
     message = message.rstrip(".")
     return message[:1].lower() + message[1:]
 
@@ -177,7 +177,7 @@ def main() -> None:
     gc.set_threshold(100_000, 20, 20)
     code = run(sys.argv[1:])
     if code == Interrupted.exit_code:
-        # Whoever pressed Ctrl-C has waited enough: the SDKs' threads would hold the process until their requests end.
+        # After Ctrl-C, exit at once: the SDKs' threads would hold the process until their requests end.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class _BuilderName(click.types.StringParamType):
-    """One of the builders, which are looked up when a command line is read, so that importing a command stays fast."""
+    """The name of a builder; the names are loaded when a command line is parsed, which keeps imports fast."""
 
     name = "builder"
 
@@ -31,5 +31,5 @@ def _names() -> list[str]:
 
 
 def builder_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--builder NAME`."""
+    """Add `--builder NAME` to a command."""
     return click.option("--builder", type=_BuilderName(), help="Builder to use; overrides the project's.")(function)

@@ -1,4 +1,4 @@
-"""What the commands do with an automatic deployment."""
+"""The commands for an automatic deployment."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def apply(
 
 
 class DeploymentTarget:
-    """An automatic deployment, for the commands that look at it or go back."""
+    """An automatic deployment, for the commands that show it or roll it back."""
 
     def __init__(self, name: str, hub: str | None, console: Console) -> None:
         self._name = name
@@ -201,7 +201,7 @@ class DeploymentTarget:
         )
 
     def rollback(self, number: int | None, *, yes: bool, wait: bool, timeout: float | None) -> None:
-        """Make it what it was at a snapshot."""
+        """Roll it back to a snapshot."""
         from manifestgen.credentials.rotation import renewed
         from manifestgen.deployments.deployment import name_of, survey, with_content
         from manifestgen.deployments.proposal import propose
@@ -236,7 +236,7 @@ def _base(file: Path | None) -> tuple[str, Manifest] | None:
 
 
 def show(proposal: Proposal, console: Console) -> None:
-    """What would be done, and its warnings."""
+    """Show what would be done, with warnings."""
     from manifestgen.report.deployment import proposal_text
 
     for warning in proposal.warnings:
@@ -245,7 +245,7 @@ def show(proposal: Proposal, console: Console) -> None:
 
 
 def observer(console: Console, *, yes: bool) -> Observer[Proposal, Progress]:
-    """Asks whether to apply the deployment, says each step, and shows how the rollout goes."""
+    """Asks for confirmation, prints each step, and shows the progress of the rollout."""
     from manifestgen.target import Observer
 
     def permit(proposal: Proposal) -> None:
@@ -261,7 +261,7 @@ def observer(console: Console, *, yes: bool) -> Observer[Proposal, Progress]:
 def show_outcome(
     proposal: Proposal, outcome: Outcome[Progress], console: Console, more: Mapping[str, Any] | None = None
 ) -> None:
-    """What came of it; `more` goes into the JSON document too."""
+    """Show the outcome; `more` goes into the JSON document too."""
     from manifestgen.report.deployment import outcome_data, outcome_text, proposal_data
 
     console.result(outcome_text(proposal.wanted.id, outcome))

@@ -1,4 +1,4 @@
-"""What the commands do with one device."""
+"""The commands for one device."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def apply(
 
 
 class DeviceTarget:
-    """One device, for the commands that look at it or go back."""
+    """One device, for the commands that show it or roll it back."""
 
     def __init__(self, device: str, hub: str | None, console: Console) -> None:
         self._device = device
@@ -109,7 +109,7 @@ class DeviceTarget:
         self._console = console
 
     def status(self, *, watch: bool, timeout: float | None) -> int:
-        """Show what it should run and what it runs; the exit code is 1 unless it is healthy."""
+        """Show what it should run and what it runs; returns exit code 1 unless it is healthy."""
         from manifestgen.device.apply import PATIENCE, status
         from manifestgen.device.rollout import State
         from manifestgen.report import rollout as report
@@ -150,7 +150,7 @@ class DeviceTarget:
         )
 
     def rollback(self, number: int | None, *, yes: bool, wait: bool, timeout: float | None) -> None:
-        """Set what it had at a snapshot."""
+        """Roll it back to a snapshot."""
         from manifestgen.credentials.rotation import renewed
         from manifestgen.device.apply import PATIENCE, carry_out, read_state
         from manifestgen.device.plan import plan as make_plan
@@ -177,7 +177,7 @@ class DeviceTarget:
 
 
 def _saved(file: Path, device_id: str | None, *, merge: bool) -> SavedPlan | None:
-    """The saved plan in a file; None if it is a manifest, or whatever `load_manifest` will say that it is."""
+    """The saved plan in a file; None if it is anything else, which `load_manifest` reads or rejects."""
     from manifestgen.device.saved_plan import MARK, read
 
     if is_stream(file):
@@ -208,7 +208,7 @@ def is_stream(file: Path) -> bool:
 
 
 def show(plan: Plan, console: Console) -> None:
-    """The plan's warnings, and in text form the plan."""
+    """Show the plan's warnings, and in text form the plan."""
     from manifestgen.report import changes
 
     for warning in plan.warnings:
@@ -219,7 +219,7 @@ def show(plan: Plan, console: Console) -> None:
 
 
 def observer(console: Console, *, yes: bool) -> Observer[Plan, Rollout]:
-    """Asks whether to set the modules, and shows how the rollout goes."""
+    """Asks for confirmation, and shows the progress of the rollout."""
     from manifestgen.target import Observer
 
     def permit(plan: Plan) -> None:
@@ -231,7 +231,7 @@ def observer(console: Console, *, yes: bool) -> Observer[Plan, Rollout]:
 
 
 def show_outcome(plan: Plan, outcome: Outcome[Rollout], console: Console, **more: str) -> None:
-    """What came of the plan; `more` goes into the JSON document too."""
+    """Show the outcome of the plan; `more` goes into the JSON document too."""
     from manifestgen.report import changes
     from manifestgen.report import rollout as report
 

@@ -1,4 +1,4 @@
-"""Numbers as options take them."""
+"""Types of numbers for options."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import click
 
 
 class FiniteRange(click.FloatRange):
-    """A range that neither infinity nor "not a number" is in, which Python reads as numbers too."""
+    """A range that rejects infinity and NaN, which Python also reads as numbers."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number, or click's complaint."""
+        """The number; see `click.FloatRange`."""
         number: float = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)

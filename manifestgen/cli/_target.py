@@ -1,4 +1,4 @@
-"""Which target a command is about. This is the one place that picks it."""
+"""Selects the target of a command; the only place that does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Target(Protocol):
-    """A device or an automatic deployment, for the commands that look at it or go back."""
+    """A device or an automatic deployment, for the commands that show it or roll it back."""
 
     def status(self, *, watch: bool, timeout: float | None) -> int:
         """Show what should run and what runs; returns the exit code."""
@@ -29,7 +29,7 @@ class Target(Protocol):
         ...
 
     def rollback(self, number: int | None, *, yes: bool, wait: bool, timeout: float | None) -> None:
-        """Go back to a snapshot."""
+        """Roll back to a snapshot."""
         ...
 
 
@@ -52,13 +52,13 @@ def target_of(device: str | None, deployment: str | None, hub: str | None, conso
 
 
 def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--device` and `--deployment`, for `with_target`."""
+    """Add `--device` and `--deployment` to a command, for `with_target`."""
     decorated = click.option("--deployment", metavar="NAME", help="The automatic deployment.")(function)
     return click.option("--device", metavar="ID", help="The device.")(decorated)
 
 
 def with_target(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--hub` and the common options, and pass it the `target` that its `target_options` name."""
+    """Add `--hub` and the common options to a command, and pass it the `target` of its `target_options`."""
 
     @functools.wraps(function)
     def command(
@@ -70,7 +70,7 @@ def with_target(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class ByTarget(click.Command):
-    """A command that is another one for each kind of target, each with options and a help of its own.
+    """A command with a variant for each kind of target, each with its own options and help.
 
     Args:
         default: for a device.
@@ -87,7 +87,7 @@ class ByTarget(click.Command):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """The context of the command that the arguments choose."""
+        """The context of the variant that the arguments select."""
         given = list(itertools.takewhile(lambda argument: argument != "--", args))
         named = [option for option in self.others if any(_is(argument, option) for argument in given)]
         if {"-h", "--help"} & set(given):
@@ -101,14 +101,14 @@ class ByTarget(click.Command):
         return chosen.make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command that was chosen."""
+        """Run the selected variant."""
         return ctx.command.invoke(ctx)
 
     def _chosen(self, named: Sequence[str]) -> click.Command:
         return self.others[named[0]] if named else self.default
 
     def _refuse_foreign(self, argument: str, chosen: click.Command, named: Sequence[str]) -> None:
-        """Say where an option belongs that the chosen command does not have."""
+        """Reject an option of another variant, and say which."""
         if not argument.startswith("--") or _has(chosen, argument):
             return
         if named and _has(self.default, argument):
@@ -129,5 +129,5 @@ def _has(command: click.Command, option: str) -> bool:
 
 
 def patience_of(usual: Patience, timeout: float | None) -> Patience:
-    """The usual patience with a target, but for `--timeout` if it was given."""
+    """The default patience with a target, with `--timeout` if it was given."""
     return usual if timeout is None else replace(usual, timeout=timeout)

@@ -1,4 +1,4 @@
-"""How far something is while it is waited for, on stderr: redrawn on a terminal, what changed in a pipe."""
+"""Shows progress on stderr: redrawn on a terminal, only changes in a pipe."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _BAR: Final = 30
 
 
 class DeviceView:
-    """The rollout on one device: a line a module."""
+    """The rollout on one device: one line per module."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._last: Rollout | None = None
 
     def show(self, _: str, rollout: Rollout) -> None:
-        """One look at the device."""
+        """Show one read of the device."""
         from manifestgen.report.rollout import changed_lines, module_lines
 
         if self._console.live:
@@ -43,7 +43,7 @@ class DeploymentView:
         self._last: tuple[str, DeploymentProgress] | None = None
 
     def show(self, title: str, progress: DeploymentProgress) -> None:
-        """One look at the hub."""
+        """Show one read of the hub."""
         from manifestgen.report.deployment import bar, counts
 
         if self._console.live:
@@ -54,7 +54,7 @@ class DeploymentView:
 
 
 class RowsView:
-    """A run over rows, on a terminal only: how many are done, how fast, and how long it will take."""
+    """A run over rows, on a terminal only: rows done, rate and time left."""
 
     def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
@@ -62,7 +62,7 @@ class RowsView:
         self._first: tuple[float, int] | None = None
 
     def show(self, _: str, progress: RowsProgress) -> None:
-        """How far it is by now."""
+        """Show the progress."""
         if not self._console.live:
             return
         settled, count = progress.settled, progress.count

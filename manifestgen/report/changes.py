@@ -21,12 +21,12 @@ _EFFECTS = {
 
 
 def text(plan: Plan) -> str:
-    """The plan for a person: one line a change, what differs below it, and a summary."""
+    """The plan as text: one line per change, what differs below it, and a summary."""
     return "\n".join([f"device {plan.device!r} on {plan.hub}", *lines(plan.changes), summary(plan)])
 
 
 def lines(changes: Iterable[Change]) -> Iterator[str]:
-    """One line a change, and what differs below it."""
+    """One line per change, and what differs below it."""
     for change in changes:
         yield f"  {_SIGNS[change.kind]} {printable(str(change))}{_suffix(change)}"
         yield from (f"      {printable(str(field))}" for field in change.fields)

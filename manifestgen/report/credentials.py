@@ -1,4 +1,4 @@
-"""Registry credentials and their rotation, in words and as JSON data; never a password."""
+"""Registry credentials and their rotation, as text and as JSON data; never a password."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from manifestgen.credentials.standing import describe
 
 
 def standings_text(standings: Sequence[Standing], now: datetime) -> str:
-    """A line for each registry, with what to do where something is wrong."""
+    """One line for each registry, with the fix if something is wrong."""
     lines = []
     width = max((len(one.host) for one in standings), default=0)
     for one in standings:
@@ -44,12 +44,12 @@ def standings_data(standings: Sequence[Standing], now: datetime) -> dict[str, An
 
 
 def outcome_line(one: DeviceOutcome) -> str:
-    """A device's outcome in a line."""
+    """A device's outcome in one line."""
     return f"device {one.device!r}: {one.state}{f': {one.words}' if one.words else ''}"
 
 
 def rotation_text(rotated: Rotated) -> str:
-    """How the devices ended up, and whether the old password was deleted."""
+    """The outcome of each device, and whether the old password was deleted."""
     states = [one.state for one in rotated.devices]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     lines = [f"token {rotated.username} of {rotated.registry}{f': {counts}' if counts else ''}"]

@@ -1,4 +1,4 @@
-"""Automatic deployments as text and as JSON: what applying one would do, how far it has come, its status."""
+"""Automatic deployments as text and as JSON: proposals, outcomes, progress and status."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST = 80
 
 
 def proposal_text(proposal: Proposal) -> str:
-    """What would be done, for a person."""
+    """A proposal as text."""
     return "\n".join(_proposal_lines(proposal))
 
 
@@ -43,7 +43,7 @@ def _proposal_lines(proposal: Proposal) -> Iterator[str]:
 
 
 def _short(text: str) -> str:
-    """A condition or query as far as it fits into a line; JSON has the whole."""
+    """A condition or query, cut to fit into a line; JSON has all of it."""
     text = printable(text)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
@@ -68,7 +68,7 @@ def _summary(proposal: Proposal) -> str:
 
 
 def proposal_data(proposal: Proposal) -> dict[str, Any]:
-    """What would be done, as JSON data."""
+    """A proposal as JSON data."""
     current = proposal.known.current
     return {
         "hub": proposal.hub,
@@ -96,7 +96,7 @@ def proposal_data(proposal: Proposal) -> dict[str, Any]:
 
 
 def outcome_text(id_: str, outcome: Outcome[Progress]) -> str:
-    """What came of it, in a line."""
+    """An outcome in one line."""
     if outcome.progress is None:
         said = "is on the hub; did not wait until its devices run it"
         if not outcome.finished:
@@ -106,7 +106,7 @@ def outcome_text(id_: str, outcome: Outcome[Progress]) -> str:
 
 
 def outcome_data(id_: str, outcome: Outcome[Progress]) -> dict[str, Any]:
-    """What came of it, as JSON data."""
+    """An outcome as JSON data."""
     return {
         "id": id_,
         "applied": outcome.applied,
@@ -116,7 +116,7 @@ def outcome_data(id_: str, outcome: Outcome[Progress]) -> dict[str, Any]:
 
 
 def counts(progress: Progress) -> str:
-    """The counts of a rollout in a line."""
+    """The counts of a rollout in one line."""
     said = [
         f"{progress.targeted:,} targeted",
         f"{progress.applied:,} applied",
@@ -144,7 +144,7 @@ def devices(count: int) -> str:
 
 
 def status_text(status: Status) -> str:
-    """The status of a deployment, for a person."""
+    """The status of a deployment as text."""
     return "\n".join(_status_lines(status))
 
 

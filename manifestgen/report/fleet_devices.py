@@ -1,4 +1,4 @@
-"""What became of a run over many devices, as text and as JSON data."""
+"""The outcome of a run over many devices, as text and as JSON data."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from manifestgen.rows.run import Summary
 
 
 def text(summary: Summary) -> str:
-    """The first rows that were refused or failed, and the counts of all."""
+    """The first refused or failed rows, and the counts of all rows."""
     account = summary.account
     lines = [f"{one.device or f'(line {one.line})'}: {one.outcome}: {one.why}" for one in summary.bad]
     if summary.more:

@@ -11,7 +11,7 @@ _MARKS = {State.HEALTHY: "ok", State.WAITING: "..", State.FAILING: "!!", State.F
 
 
 def text(device: str, rollout: Rollout) -> str:
-    """The rollout for a person: its versions, one line a module, and the reason if it is not healthy."""
+    """The rollout as text: its versions, one line per module, and the reason if it is not healthy."""
     lines = [summary(device, rollout), *module_lines(rollout)]
     if rollout.reason:
         lines.append(f"  {rollout.reason}")
@@ -30,14 +30,14 @@ def summary(device: str, rollout: Rollout) -> str:
 
 
 def module_lines(rollout: Rollout) -> list[str]:
-    """One line a module: mark, name, what it does, its image."""
+    """One line per module: mark, name, status, image."""
     width = max((len(module.name) for module in rollout.modules), default=0)
     words = max((len(module.words) for module in rollout.modules), default=0)
     return [_module_line(module, width, words) for module in rollout.modules]
 
 
 def changed_lines(before: Rollout | None, rollout: Rollout) -> Iterator[str]:
-    """The lines of the modules, and of the whole, that say something else than they did before.
+    """The lines of the modules, and of the whole, that have changed.
 
     The reason for waiting is included unless a module's line has it; the reason for a failure is reported at the end.
     """
