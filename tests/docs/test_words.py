@@ -1,0 +1,129 @@
+"""Messages, help and reports keep to plain English: phrases that are wrong in each of them do not come back."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "manifestgen"
+
+#: Phrase to what to write in its place.
+WRONG = {
+    r"(?<!\bthere) is no (?!longer\b)": "'X is not a Y'",
+    r"\bwhich is none\b": "'which is not one'",
+    r"\b(?:[Nn]o|[Ss]ome|[Aa]ny)body(?:'s)?\b": "the user, the device or the program by its name, or the passive voice",
+    r"\b[Ww]ho(?:m|so)?ever\b": "'anyone who', or the user, the device or the program by its name",
+    r"\bthe former\b": "'the previous'",
+    r"\b(?:is|are|be|was|were) told\b": "'gets', 'is set to', or the fact itself",
+    r"\bfor the time being\b": "'temporary', or until when",
+    r"\bto go on\b|\bgoes on\b": "'to resume', 'continues'",
+    r"\bby halves\b": "'partly'",
+    r"\bdevice's id\b|\b[Dd]evice ids?\b": "'device ID'",
+    r"\bexclude each other\b": "'cannot be used together'",
+    r"\badmin user (?:is )?o(?:n|ff)\b": "'enabled' or 'disabled'",
+    r"\b(?:[Cc]ontinue|[Gg]o on) although\b": "'continue even if'",
+}
+
+#: Messages that quote a phrase from elsewhere, by their text.
+QUOTED: frozenset[str] = frozenset()
+
+
+def is_command(node: ast.AST) -> bool:
+    """Whether click shows a function's docstring as help."""
+    return isinstance(node, ast.FunctionDef) and any(
+        re.match(r"\w+\.(?:command|group)\(", ast.unparse(decorator)) for decorator in node.decorator_list
+    )
+
+
+def texts_in(source: str) -> Iterator[tuple[int, str]]:
+    """The texts of several words in a module, with their lines; `{}` stands for what an f-string fills in.
+
+    Docstrings are left out, except those of commands.
+    """
+    tree = ast.parse(source)
+    skipped: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and node.body:
+            first = node.body[0]
+            if isinstance(first, ast.Expr) and not is_command(node):
+                skipped.add(id(first.value))
+        elif isinstance(node, ast.JoinedStr):
+            skipped.update(id(part) for part in node.values if isinstance(part, ast.Constant))
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            text = "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = node.value
+        else:
+            continue
+        if " " in text.strip():
+            yield node.lineno, text
+
+
+def wrong_in(text: str) -> list[str]:
+    found = re.sub(r"\s+", " ", text)
+    return [better for phrase, better in WRONG.items() if re.search(phrase, found)]
+
+
+MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_messages_are_plain_english(module: str) -> None:
+    source = (PACKAGE / module).read_text(encoding="utf-8")
+    found = [
+        f"manifestgen/{module}:{line}: {text!r}: write {' and '.join(better)}"
+        for line, text in texts_in(source)
+        if text not in QUOTED and (better := wrong_in(text))
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_every_kind_of_message_is_looked_at() -> None:
+    def all_of(module: str) -> str:
+        source = (PACKAGE / module).read_text(encoding="utf-8")
+        return "\n".join(text for _, text in texts_in(source))
+
+    assert "is not a valid device ID" in all_of("azure/iot_hub/hub.py")  # an f-string
+    assert "Set the modules of a device and wait until they run." in all_of("cli/_device.py")  # a command's help
+    assert "Do not ask for confirmation" in all_of("cli/_device.py")  # an option's help
+    assert "no changes: the device has this manifest already" in all_of("report/changes.py")
+    assert "Proposes a plan" not in all_of("device/apply.py")  # no docstring
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "this is no file that can be read twice",
+        "nobody can be asked whether to apply this",
+        "priority 11 is somebody else's",
+        "whoever has it can be the device",
+        "the former state is restored",
+        "the device is told to pull it",
+        "run the same command again to go on",
+        "the device id must be a string",
+        "the admin user is off",
+        "--device and --deployment exclude each other",
+    ],
+)
+def test_what_is_wrong_is_found(text: str) -> None:
+    assert wrong_in(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "there is no tag '1' in 'scorer'",
+        "image is no longer in its registry",
+        "the device ID must be a string",
+        "deviceId",
+    ],
+)
+def test_what_is_right_is_not(text: str) -> None:
+    assert not wrong_in(text)
