@@ -1,4 +1,4 @@
-"""Checks what a deployment needs, one thing after the other, and says how to fix what is missing."""
+"""Checks everything that a deployment needs, and says how to fix what is missing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from manifestgen.state import state_folder
 
 # Distributions, each with what pip installs them with.
 _SDKS = dict.fromkeys(("azure-identity", "azure-mgmt-containerregistry"), "manifestgen")
-# Stands for the model image while nobody knows which registry it will be in.
+# Placeholder for the model image while its registry is not known.
 _NO_IMAGE = "image-that-is-not-built-yet"
 
 
@@ -93,7 +93,7 @@ def _with_login(requirement: Requirement, *, reachable: bool) -> Row:
 
 
 def _registries(inputs: Inputs, project: Project, azure: bool) -> Iterator[Row]:
-    """How the login for each registry of the manifest stands, as `credentials show` says it."""
+    """The state of the login for each registry of the manifest, as in `credentials show`."""
     try:
         try:
             manifest = render_project(project, lambda manifest: {}).manifest
@@ -139,7 +139,7 @@ def _device(services: Services, device_id: str | None) -> Iterator[Row]:
         else:
             try:
                 found.append(services.hub.device(device_id))
-            except NotFoundError as error:  # the hub answered, and does not have the device
+            except NotFoundError as error:  # the hub responded that the device does not exist
                 missing.append(error)
         return f"{services.hub.host} is reachable"
 

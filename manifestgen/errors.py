@@ -3,12 +3,12 @@
     ManifestgenError
     ├── InputError          exit 2   a file, a value or an option is wrong
     ├── FoundError          exit 1   the work was done and its result is bad: a failed build, an unhealthy rollout
-    │   └── ReplacedError            what was set on a device is not what it is to run any more
+    │   └── ReplacedError            the modules set on a device have been replaced since
     ├── CloudError          exit 3   the cloud refused, or could not be reached
     │   ├── NotFoundError            it does not have what was asked for
     │   ├── DeniedError              401 or 403
     │   ├── UnconfirmedError         the request was sent and its answer was lost
-    │   └── BusyError                not now: nothing was done, and the same request may do later
+    │   └── BusyError                nothing was done, and the same request may succeed later
     └── Interrupted         exit 130 Ctrl-C
 
 Anything else that is raised is a bug and keeps its traceback.
@@ -25,7 +25,7 @@ class ManifestgenError(Exception):
     Attributes:
         where: the file, JSON Pointer, device, workspace… that it is about; may be empty.
         what: one sentence, lower-case, without a full stop.
-        fix: what the user can do about it, in the imperative.
+        fix: what the user can do about it, in the imperative mood.
         detail: lines that belong to it, such as the end of a build log, for where they have not been shown already.
     """
 
@@ -52,13 +52,13 @@ class InputError(ManifestgenError):
 
 
 class FoundError(ManifestgenError):
-    """The command did its work, and what it found is not good."""
+    """The command did its work, and the result is bad."""
 
     exit_code = 1
 
 
 class ReplacedError(FoundError):
-    """Somebody else set other modules on the device in the meantime."""
+    """Other modules were set on the device in the meantime."""
 
 
 class CloudError(ManifestgenError):
@@ -80,11 +80,11 @@ class UnconfirmedError(CloudError):
 
 
 class BusyError(CloudError):
-    """Not now: the service throttled the request or could not be reached, and did nothing.
+    """The service throttled the request or could not be reached, and did nothing; a retry may succeed.
 
     Attributes:
         retry_after: seconds that the service asks to wait; None if it does not say.
-        throttled: whether it was asked too often, rather than failing.
+        throttled: whether the service throttled the request, rather than failed.
     """
 
     def __init__(

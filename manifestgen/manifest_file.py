@@ -1,4 +1,4 @@
-"""A manifest from a file, with the placeholders of its registry credentials filled in."""
+"""Reads a manifest from a file, and fills in the placeholders of its registry credentials."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def open_builder(project: Project, services: Services) -> Builder:
 
 
 def log_in() -> None:
-    """Make sure that Azure gives this process a token. Raises DeniedError, CloudError."""
+    """Raise unless Azure issues a token to this process. Raises DeniedError, CloudError."""
     from manifestgen.azure.auth import token
 
     token("https://management.azure.com/.default")
@@ -140,7 +140,7 @@ class ProjectServices:
         Args:
             project: names the workspace, the builder, the registries and the hub.
             hub: host that overrides the project's.
-            enable_admin: enable a registry's admin user where it is needed and off.
+            enable_admin: enable a registry's admin user where it is needed and disabled.
             create_token: create a registry's token, or its first password, where it is needed and missing.
             report: is called with each thing that was enabled or created, and each password that expires soon.
             environ: the environment variables; None for those of this process.
@@ -224,7 +224,7 @@ class ProjectServices:
 
     @cached_property
     def inputs(self) -> Inputs:
-        """What the sources of registry credentials may look at and do."""
+        """The inputs of the sources of registry credentials."""
         from datetime import datetime, timezone
 
         from manifestgen.credentials.source import Inputs

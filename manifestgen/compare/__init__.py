@@ -1,1 +1,1 @@
-"""Two manifests side by side: their differences, one merged into the other, one normalised for export."""
+"""Compares two manifests: their differences, merging one into the other, normal form for export."""

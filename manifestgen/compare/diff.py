@@ -1,4 +1,4 @@
-"""Two manifests become the changes between them, by what they mean and not by their text.
+"""The changes between two manifests, by meaning rather than by text.
 
 Both are read in their normal form (`compare.normal`) as a set of subjects: modules, routes, registry credentials and
 so on. Values that may be secret are not in what a change shows: of env, module twins and `Env` within createOptions
@@ -64,7 +64,7 @@ class FieldChange:
 
 @dataclass(frozen=True)
 class Change:
-    """Something that one manifest has and the other has not, or has differently.
+    """A part that only one manifest has, or that differs between them.
 
     Attributes:
         subject: `module`, `system module`, `route`, `registry credential`, `module twin`, `store and forward`,
@@ -107,7 +107,7 @@ def diff(before: Manifest, after: Manifest) -> tuple[Change, ...]:
 
 
 def patch(manifest: Manifest, changes: Iterable[Change]) -> Manifest:
-    """A manifest after changes that `diff` found from it on, in normal form.
+    """Apply the changes that `diff` found to a manifest; the result is in normal form.
 
     Args:
         manifest: it is not changed.
@@ -151,7 +151,7 @@ def _change(old: Subject | None, new: Subject | None) -> Change | None:
         before, after = (old.value if old else None), (new.value if new else None)
         if old is not None and new is not None and same(before, after):
             return None
-        # What is no section has no subjects, so that a broken one is the absence of one.
+        # A value that is not a section has no subjects, so a broken section counts as absent.
         was, is_ = (part is not None and not part.broken for part in (old, new))
         if subject.broken and old is None:
             was = True
@@ -300,7 +300,7 @@ def _option_env_fields(before: Any, after: Any) -> Iterator[FieldChange]:
 
 
 def _variables(env: Any) -> dict[str, list[str]]:
-    """What stands after each name, whichever number of times it is there."""
+    """The values of each name, however often it occurs."""
     found: dict[str, list[str]] = {}
     for item in env if isinstance(env, list) else ():
         if isinstance(item, str):

@@ -1,4 +1,4 @@
-"""A device's twins become the manifest that it has now, written so that applying it and exporting again gives the same.
+"""The manifest of a device from its twins; applying it and exporting again gives the same.
 
 What IoT Hub adds is taken away, keys come in one order, createOptions are one text; all else, unknown fields included,
 stays as the device has it.
@@ -53,7 +53,7 @@ _NO_RANK: Final[Mapping[str, int]] = {}
 
 
 def export(twins: Mapping[str, Mapping[str, Any]]) -> Manifest:
-    """The manifest that sets what a device's twins have.
+    """The manifest that sets the desired properties of a device's twins.
 
     Args:
         twins: the desired properties of each module twin, by module id, `$edgeAgent` and `$edgeHub` among them; with or

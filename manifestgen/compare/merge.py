@@ -1,4 +1,4 @@
-"""A manifest and what a device has become one manifest: what the file names wins, what it does not name is kept.
+"""Merges a manifest into what a device has: what the file names wins, the rest is kept.
 
 *Named* is a module, a route, a registry credential, a property of a module twin. A named module is the file's in all
 that the runtime knows of a module, so that a variable dropped from the file is dropped from the device; only fields
@@ -78,28 +78,28 @@ def merge(file: Manifest, device: Manifest) -> Merged:
         device: what the device has now.
     """
     named, had = subjects(normal(file)), subjects(normal(device))
-    doubled = _doubled(named, had)
+    same_address = _same_address(named, had)
     entries = _each(
         plain(file).entries,
         plain(device).entries,
-        lambda name, one, two: _entry(name, one, two, doubled),
+        lambda name, one, two: _entry(name, one, two, same_address),
     )
     merged = Manifest.of({"modulesContent": entries})
     origins: dict[tuple[str, str], Origin] = {
         (subject.kind, subject.name): "device" if path not in named else "both" if path in had else "file"
         for path, subject in subjects(normal(merged)).items()
     }
-    return Merged(merged, origins, tuple(_conflicts(named, had, doubled)))
+    return Merged(merged, origins, tuple(_conflicts(named, had, same_address)))
 
 
-def _entry(name: str, one: Any, two: Any, doubled: Collection[str]) -> Any:
+def _entry(name: str, one: Any, two: Any, same_address: Collection[str]) -> Any:
     if not isinstance(one, dict) or not isinstance(two, dict):
         return one
     result = _over(one, two)
     mine, theirs = one.get(DESIRED), two.get(DESIRED, {})
     if isinstance(mine, dict) and isinstance(theirs, dict):
         if name == "$edgeAgent":
-            result[DESIRED] = _agent(mine, theirs, doubled)
+            result[DESIRED] = _agent(mine, theirs, same_address)
         elif name == "$edgeHub":
             result[DESIRED] = _hub(mine, theirs)
         else:
@@ -108,13 +108,13 @@ def _entry(name: str, one: Any, two: Any, doubled: Collection[str]) -> Any:
 
 
 def _over(one: Mapping[str, Any], two: Mapping[str, Any], known: Collection[str] = ()) -> dict[str, Any]:
-    """The file's object with what only the device's has, but for the keys that the runtime knows."""
+    """The file's object with the keys that only the device's has, except those that the runtime knows."""
     lower = {name.lower() for name in known}
     return {**one, **{key: value for key, value in two.items() if key not in one and key.lower() not in lower}}
 
 
 def _each(one: Mapping[str, Any], two: Mapping[str, Any], join: Callable[[str, Any, Any], Any]) -> dict[str, Any]:
-    """All named things of two objects, those of the file joined with those of the device."""
+    """All named items of two objects, each of the file merged with that of the device."""
     # Joined with nothing, what only the file has comes out as it does when the device has it the next time.
     return _over({key: join(key, value, two.get(key, {})) for key, value in one.items()}, two)
 
@@ -125,11 +125,11 @@ def _deep(one: Any, two: Any) -> Any:
     return one
 
 
-def _agent(one: dict[str, Any], two: dict[str, Any], doubled: Collection[str]) -> dict[str, Any]:
+def _agent(one: dict[str, Any], two: dict[str, Any], same_address: Collection[str]) -> dict[str, Any]:
     one, two = renamed(one, AGENT_KEYS), renamed(two, AGENT_KEYS)
     result = _over(one, two)
     _set_version(result, one, two, schema_version.agent_accepts)
-    _join(result, two, "runtime", lambda mine, theirs: _runtime(mine, theirs, doubled))
+    _join(result, two, "runtime", lambda mine, theirs: _runtime(mine, theirs, same_address))
     _join(
         result,
         two,
@@ -140,14 +140,14 @@ def _agent(one: dict[str, Any], two: dict[str, Any], doubled: Collection[str]) -
     return result
 
 
-def _runtime(one: dict[str, Any], two: dict[str, Any], doubled: Collection[str]) -> dict[str, Any]:
+def _runtime(one: dict[str, Any], two: dict[str, Any], same_address: Collection[str]) -> dict[str, Any]:
     one, two = renamed(one, RUNTIME_KEYS), renamed(two, RUNTIME_KEYS)
     result = _over(one, two)
-    _join(result, two, "settings", lambda mine, theirs: _runtime_settings(mine, theirs, doubled))
+    _join(result, two, "settings", lambda mine, theirs: _runtime_settings(mine, theirs, same_address))
     return result
 
 
-def _runtime_settings(one: dict[str, Any], two: dict[str, Any], doubled: Collection[str]) -> dict[str, Any]:
+def _runtime_settings(one: dict[str, Any], two: dict[str, Any], same_address: Collection[str]) -> dict[str, Any]:
     one, two = renamed(one, RUNTIME_SETTINGS), renamed(two, RUNTIME_SETTINGS)
     result = _over(one, two)
     _join(
@@ -156,7 +156,7 @@ def _runtime_settings(one: dict[str, Any], two: dict[str, Any], doubled: Collect
         "registryCredentials",
         lambda mine, theirs: _each(
             mine,
-            {key: entry for key, entry in theirs.items() if key not in doubled},
+            {key: entry for key, entry in theirs.items() if key not in same_address},
             lambda _, new, old: _fields(new, old, CREDENTIAL_KEYS),
         ),
     )
@@ -222,7 +222,7 @@ def _join(
     key: str,
     join: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]],
 ) -> None:
-    """Join what is under a key, if it is an object in both; else the file's stays."""
+    """Merge the values of a key if both are objects; otherwise the file's wins."""
     mine, theirs = result.get(key), two.get(key, {})
     if isinstance(mine, dict) and isinstance(theirs, dict) and mine is not theirs:
         result[key] = join(mine, theirs)
@@ -231,7 +231,7 @@ def _join(
 def _set_version(
     result: dict[str, Any], one: Mapping[str, Any], two: Mapping[str, Any], accepts: Callable[[str], bool]
 ) -> None:
-    """The higher of two schema versions; the file's if they differ in no more than the third number."""
+    """The higher of two schema versions; the file's if they differ only in the third number."""
     mine, theirs = as_text(one.get("schemaVersion")), as_text(two.get("schemaVersion"))
     if mine is None or theirs is None or not accepts(mine) or not accepts(theirs):
         return
@@ -250,7 +250,7 @@ def _credentials(parts: Mapping[Path, Subject]) -> dict[str, str]:
     }
 
 
-def _doubled(named: Mapping[Path, Subject], had: Mapping[Path, Subject]) -> dict[str, str]:
+def _same_address(named: Mapping[Path, Subject], had: Mapping[Path, Subject]) -> dict[str, str]:
     """Keys of the device's credentials for addresses that the file has a credential for, to the file's keys.
 
     With both of them edgeAgent might use either.
@@ -265,16 +265,16 @@ def _doubled(named: Mapping[Path, Subject], had: Mapping[Path, Subject]) -> dict
 
 
 def _conflicts(
-    named: Mapping[Path, Subject], had: Mapping[Path, Subject], doubled: Mapping[str, str]
+    named: Mapping[Path, Subject], had: Mapping[Path, Subject], same_address: Mapping[str, str]
 ) -> Iterator[Conflict]:
     mine = _credentials(named)
     for key, address in _credentials(had).items():
-        if key in doubled:
+        if key in same_address:
             yield Conflict(
                 "registry credential",
                 key,
-                f"the device's registry credential {key!r} has the same address as the file's {doubled[key]!r}, and "
-                "edgeAgent might use either: the device's is dropped",
+                f"the device's registry credential {key!r} has the same address as the file's {same_address[key]!r}, "
+                "and edgeAgent might use either: the device's is dropped",
             )
         elif key in mine and mine[key].upper() != address.upper():
             yield Conflict(

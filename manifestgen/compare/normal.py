@@ -1,4 +1,4 @@
-"""The normal form of a manifest's content: what means the same to the device is the same value.
+"""The normal form of a manifest's content: whatever means the same to the device has the same value.
 
 People, tools and IoT Hub write one manifest in many ways: createOptions as an object, a text or chunks of it; the names
 of properties and the words of enumerations in any case; defaults written out or left out. `normal` takes all of that
@@ -134,7 +134,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 def renamed(data: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """An object with the properties that the runtime finds in any case under their usual names.
+    """An object with its case-insensitive properties under their usual names.
 
     Where IoT Hub holds a name twice, in two cases, the one that the runtime would not find stays as it is.
     """
@@ -151,7 +151,7 @@ def _lower(names: tuple[str, ...]) -> frozenset[str]:
 
 
 def text_of_options(settings: Mapping[str, Any]) -> str | None:
-    """The text of createOptions put together; None if there are none, or their chunks are no sequence."""
+    """The joined text of createOptions; None if there are none, or their chunks are not a sequence."""
     keys = create_options.keys(settings)
     if not keys or len(keys) > create_options.MAX_CHUNKS:
         return None
@@ -277,7 +277,7 @@ def _image(text: str) -> str:
 
 
 def _options(text: str) -> Any:
-    """What createOptions say as an object; the text itself where edgeAgent does not read it as one."""
+    """The createOptions as an object; the text itself if edgeAgent does not read it as one."""
     if text.count("{") + text.count("[") > _DEEPEST and _is_deep(text):
         return text
     options = container.read(text)
@@ -300,7 +300,7 @@ def _is_deep(text: str) -> bool:
 
 
 def _without_typed_null(value: Any, shape: container.Shape | None) -> Any:
-    """Null is nothing in the properties that edgeAgent has types for; elsewhere Docker may tell it from nothing."""
+    """Drop null from the properties that edgeAgent has types for; elsewhere null may mean something to Docker."""
     if shape is None:
         return value
     if isinstance(value, dict) and shape.keys:
@@ -342,7 +342,7 @@ def _hub(desired: dict[str, Any]) -> dict[str, Any]:
 
 
 def _route(route: Any) -> Any:
-    """A text if that says it all, as schema version 1.0 has it."""
+    """A route as a string if that suffices, as in schema version 1.0."""
     if not isinstance(route, dict):
         return route
     result = renamed(route, ROUTE_KEYS)

@@ -1,4 +1,4 @@
-"""The parts of a manifest that can be there or not, each with its name and its place: what a comparison speaks of."""
+"""The parts of a manifest that a comparison distinguishes, each with its name and place."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Subject:
     Attributes:
         path: the keys that lead to it in the normal form, from the outermost on.
         value: its normal form. The runtime's is without the registry credentials, which are subjects of their own.
-        broken: whether it stands where a section of subjects should be and is no object, so that there are none.
+        broken: whether it is a value in place of a section that is not an object, so it has no subjects.
     """
 
     kind: Kind

@@ -1,4 +1,4 @@
-"""From a model to its image: register it, build the image, wait, and write both to the lock file.
+"""Builds a model's image: registers the model, builds the image, waits, and writes both to the lock file.
 
 Every step first checks whether it has been done already: in the lock file, in what an interrupted run left behind, and
 with the model source and the builder. So a second run resumes, and nothing is registered or built twice.
@@ -152,7 +152,7 @@ def _prepare(
 
 
 def _others(locked: Lock | None, built: str) -> dict[str, LockedImage]:
-    """The lock file's other images: a tag that was just built names another image now, on purpose."""
+    """The lock file's other images: a tag that was just built is expected to name another image."""
     return {image: kept for image, kept in locked.images.items() if image != built} if locked is not None else {}
 
 
@@ -215,7 +215,7 @@ def _started(
     *,
     rebuild: bool,
 ) -> tuple[Build, Pending]:
-    """The build of these inputs: one that is running already, or a new one."""
+    """The build of these inputs: one that is already running, or a new one."""
     if not pending.label:
         # The same inputs get the same tag, so an image can be found by its inputs. A rebuilt image needs another tag:
         # devices do not pull a tag that they already have.

@@ -1,4 +1,4 @@
-"""Replaces image tags by digests: every device then runs what was tested, whatever is pushed later.
+"""Replaces image tags by digests: every device then runs what was tested, even if a tag moves later.
 
 The runtime accepts `repository@sha256:…`. A tag together with a digest makes it reject the whole manifest
 (`DockerConfig.ValidateAndGetImage` in edgeAgent).

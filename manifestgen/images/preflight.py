@@ -220,7 +220,7 @@ def _explained(
     """What is wrong and how to fix it, in terms of the manifest if its credential is wrong."""
     host = registry_host(image)
     if error.trouble is Trouble.LOGIN_REQUIRED and entry is None:
-        near = _nearly(idle, host)
+        near = _likely_credential(idle, host)
         if host is None:
             return (
                 "the device pulls an image without a '/' anonymously, which the registry does not allow",
@@ -256,21 +256,21 @@ def _explained(
 
 
 def _is_acr_token(entry: RegistryCredential) -> bool:
-    """Whether an entry is for an Azure container registry and not of its admin user, whose name is the registry's."""
+    """Whether an entry is for an Azure container registry and not its admin user, who has the registry's name."""
     name, _, rest = entry.address.lower().partition(".")
     return rest.startswith("azurecr.") and entry.username.lower() != name
 
 
-def _nearly(idle: Sequence[RegistryCredential], host: str | None) -> RegistryCredential | None:
+def _likely_credential(idle: Sequence[RegistryCredential], host: str | None) -> RegistryCredential | None:
     """The unused credential that was probably meant for a host."""
     if host is None:
         return None
-    found = {_essence(entry.address): entry for entry in reversed(idle)}
+    found = {_normalized(entry.address): entry for entry in reversed(idle)}
     without_port = {essence.partition(":")[0]: entry for essence, entry in found.items() if essence != DOCKER_HUB}
-    return found.get(_essence(host)) or without_port.get(host.lower().partition(":")[0])
+    return found.get(_normalized(host)) or without_port.get(host.lower().partition(":")[0])
 
 
-def _essence(address: str) -> str:
+def _normalized(address: str) -> str:
     """An address in lower case, without scheme, path, default port and blanks."""
     text = re.sub(r"^https?://", "", address.strip().lower()).partition("/")[0].removesuffix(":443")
     return DOCKER_HUB if text in _HUB_SPELLINGS else text

@@ -1,4 +1,4 @@
-"""The project: its file, its lock file, the values given beside it, and the files that it names.
+"""The project: its file, its lock file, its values, and the files that it names.
 
 `load` reads a project file. The modules: `sections` what may stand in it, `lock` the lock file, `inputs` the hashes of
 what an image is made from, `score` the checks of entry script and conda file, `values` the values of a rendering,

@@ -1,4 +1,4 @@
-"""The builders that `image.builder` can name: what reading a project file needs to know of them.
+"""The builders that `image.builder` can name, as far as reading a project file needs them.
 
 The code of a builder is a module of its own, imported when an image is built. To add one: a line here, and a module
 with the function `open_builder(project, services)`, which returns a `manifestgen.cloud.Builder` for that project.

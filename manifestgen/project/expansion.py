@@ -20,7 +20,7 @@ _MAX_FILE: Final = 1024 * 1024
 
 
 class Expansion(Struct):
-    """What expanding found.
+    """The result of an expansion.
 
     Attributes:
         data: the data with every reference replaced.

@@ -130,7 +130,7 @@ class Project(msgspec.Struct, frozen=True):
 
     @property
     def registry_settings(self) -> Settings:
-        """What the project says about registry credentials; the defaults where it says nothing."""
+        """The project's settings for registry credentials, with defaults."""
         return Settings(
             registry=self.registry or RegistrySection(),
             file=str(self.path),
@@ -369,7 +369,7 @@ def _choices(path: source.Path) -> tuple[str, ...]:
 
 
 def _first_wrong(mapping: Mapping[str, Any], kind: Any) -> str:
-    """The key of the first invalid item of a mapping, which msgspec does not tell."""
+    """The key of the first invalid item of a mapping, which msgspec does not report."""
     for key, value in mapping.items():
         try:
             msgspec.convert({key: value}, kind)

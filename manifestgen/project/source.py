@@ -43,7 +43,7 @@ class Place(Struct, frozen=True):
 
 
 class Source(Struct, frozen=True):
-    """What a YAML text says, and where.
+    """The data of a YAML text, with positions.
 
     Attributes:
         name: of the file, for messages.

@@ -13,7 +13,7 @@ from manifestgen.project import source
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Both mappings in one: where both have a key, mappings are merged and anything else is `over`'s."""
+    """Merge two mappings: nested mappings are merged, any other value of `over` wins."""
     merged = dict(base)
     for key, value in over.items():
         before = merged.get(key)
@@ -23,7 +23,7 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def given(files: Iterable[str | Path], sets: Iterable[str]) -> dict[str, Any]:
-    """The values that a command line gives, merged; later ones win, and `KEY=VALUE` wins over files.
+    """The values of a command line, merged; later ones win, and `KEY=VALUE` wins over files.
 
     Args:
         files: paths of values files; see `read_values`.

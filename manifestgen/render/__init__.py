@@ -1,4 +1,4 @@
-"""Template and values become a deployment manifest.
+"""Renders a template and values to a deployment manifest.
 
 - `render`, `load_template`, `Template`: a Jinja template, from the package or from anywhere, rendered.
 - `render_project`: the manifest of a project, with its image and its registry credentials.

@@ -1,4 +1,4 @@
-"""What a template can use: the names that docs/templates.md promises."""
+"""The names that a template can use, as documented in docs/templates.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jinja as templates of manifests need it: sandboxed, strict about undefined values, every value put out as JSON."""
+"""Jinja for templates of manifests: sandboxed, strict about undefined values, every value output as JSON."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class MissingError(UndefinedError):
 
 
 class _Undefined(StrictUndefined):
-    """A value that is not there: every use of it raises `MissingError`."""
+    """An undefined value: every use of it raises `MissingError`."""
 
     __slots__ = ()
 
@@ -46,10 +46,10 @@ class _Undefined(StrictUndefined):
 
 
 class Generator(CodeGenerator):
-    """Makes the literal in `{{ "," if not loop.last }}` text of the template, and `~` join texts."""
+    """Treats the literal in `{{ "," if not loop.last }}` as text of the template, and makes `~` join texts."""
 
     def visit_Output(self, node: nodes.Output, frame: Frame) -> None:
-        """What a template puts out."""
+        """Compile an output statement."""
         node.nodes = [_literal_as_text(child) for child in node.nodes]
         super().visit_Output(node, frame)
 
@@ -66,7 +66,7 @@ class Generator(CodeGenerator):
         self.write(")")
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:
-        """`a ~ b`."""
+        """Compile `a ~ b`."""
         self.write("environment.join_texts((")
         for argument in node.nodes:
             self.visit(argument, frame)
@@ -75,7 +75,7 @@ class Generator(CodeGenerator):
 
 
 class _TracingGenerator(Generator):
-    """Also has each piece of output say which line it comes from."""
+    """Also marks each piece of output with the line that it comes from."""
 
     def visit_Output(self, node: nodes.Output, frame: Frame) -> None:
         assert isinstance(self.environment, Environment)  # noqa: S101 - nothing else makes one
@@ -103,14 +103,14 @@ def _branch_as_text(node: nodes.Expr) -> nodes.Expr:
 
 
 class _TextJoiner(Joiner):
-    """Jinja's `joiner`: what it puts between things is text of the template."""
+    """Jinja's `joiner`: its separator is text of the template."""
 
     def __call__(self) -> str:
         return Markup(super().__call__())  # noqa: S704 - no HTML
 
 
 class Environment(SandboxedEnvironment):
-    """Where templates are compiled and run.
+    """Compiles and runs templates.
 
     Jinja's autoescaping is on, though there is no HTML: it keeps what macros and blocks put out (`Markup`) apart from
     values, which is what `mark` goes by.
@@ -134,32 +134,32 @@ class Environment(SandboxedEnvironment):
         self._numbers: dict[str, int] = {}
 
     def number_of(self, template: str) -> int:
-        """A number that stands for a template's name in line marks."""
+        """The number of a template's name in line marks."""
         return self._numbers.setdefault(template, len(self._numbers))
 
     def template_of(self, number: int) -> str:
-        """The name that a number stands for."""
+        """The template's name for a number."""
         return list(self._numbers)[number]
 
     #: What `{{ value }}` puts out.
     put_out = staticmethod(mark)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        """`obj.attribute`; at once for the keys of plain data, which the sandbox has nothing to say about."""
+        """`obj.attribute`; keys of plain data bypass the sandbox's checks."""
         if type(obj) is dict and attribute not in _DICT_METHODS and attribute in obj:
             return obj[attribute]
         return super().getattr(obj, attribute)
 
     @staticmethod
     def join_texts(items: tuple[Any, ...]) -> Any:
-        """What `~` does: a text, and template's text if all of it is."""
+        """Evaluate `~`: a text, and template text if all of its parts are."""
         if all(isinstance(item, Markup) for item in items):
             return Markup("").join(items)
         return "".join(_text(item) for item in items)
 
 
 class TracingEnvironment(Environment):
-    """Puts the same out, with line marks in between."""
+    """Produces the same output, with line marks in between."""
 
     code_generator_class = _TracingGenerator
 
@@ -170,7 +170,7 @@ def _text(item: Any) -> str:
 
 @pass_eval_context
 def _join(context: EvalContext, value: Any, d: str = "", attribute: str | int | None = None) -> Any:
-    """The filter `join`; JSON texts that are joined are text of the template, not a value."""
+    """The filter `join`; joined JSON texts are text of the template, not a value."""
     items = list(value)
     if items and attribute is None and all(type(item) is Json for item in items):
         return Markup(d.join(mark(item) for item in items))  # noqa: S704 - no HTML

@@ -68,7 +68,7 @@ def render_project(
 
 
 def _holds(manifest: Manifest, texts: Sequence[str]) -> bool:
-    """Whether any key or text of a manifest has one of the texts in it."""
+    """Whether any key or string of a manifest contains one of the texts."""
     unseen: list[Any] = [manifest.content] if texts else []
     while unseen:
         value = unseen.pop()

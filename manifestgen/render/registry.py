@@ -12,7 +12,7 @@ from manifestgen.secret import Secret
 
 
 class Login(Protocol):
-    """What a device logs in to a registry with."""
+    """The user name and password with which a device logs in to a registry."""
 
     @property
     def username(self) -> str:
@@ -21,7 +21,7 @@ class Login(Protocol):
 
     @property
     def password(self) -> Secret | str:
-        """Password; a plain text only if it is a placeholder and not a secret."""
+        """Password; a plain string only if it is a placeholder."""
         ...
 
 
@@ -42,7 +42,7 @@ def entries(logins: Mapping[str, Login], taken: Iterable[str] = ()) -> dict[str,
 
 
 def fill(manifest: Manifest, logins: Mapping[str, Login]) -> bool:
-    """Add what is missing to the `registryCredentials` of a manifest, in place.
+    """Add missing entries to the `registryCredentials` of a manifest, in place.
 
     A layered manifest stays as it is: its base deployment has the credentials, unless its template puts them in.
 

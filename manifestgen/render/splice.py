@@ -1,4 +1,4 @@
-"""Values inside a template's text: marked when they are put out, made fit for their place when all text is there.
+"""Splices values into a template's output: marked during rendering, encoded for their place once the text is complete.
 
 A value is put out as JSON between two marks. Only the whole text shows whether a mark stands inside a JSON string
 (`"image": "{{ image }}"`, where the value becomes part of a text) or outside (`"ttl": {{ ttl }}`, where it stands for
@@ -29,13 +29,13 @@ _LINES: Final = f"{_LINE}([0-9]+):([0-9]+){_LINE_END}"
 
 
 class Json(str):
-    """A JSON text, as the filter `tojson` makes it: put out as it is, where any other text is put out as JSON."""
+    """A JSON text, as returned by the filter `tojson`: output unchanged, while any other text is output as JSON."""
 
     __slots__ = ()
 
 
 class NotJsonError(TypeError):
-    """A value that JSON does not have."""
+    """A value that JSON cannot represent."""
 
 
 def _refuse(value: Any) -> str:
@@ -48,7 +48,7 @@ _encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False, defaul
 
 
 def to_json(value: Any) -> Json:
-    """The filter `tojson`: any JSON value as JSON text; what a macro or a block put out, as the text that it is."""
+    """The filter `tojson`: any JSON value as JSON text; the output of a macro or a block as a string."""
     if isinstance(value, Markup):
         return Json(encode_basestring_ascii(text_of(value)))
     if type(value) is str:
@@ -60,7 +60,7 @@ def to_json(value: Any) -> Json:
 
 
 def _without_marks(value: Any) -> Any:
-    """The value with what macros put out, if any is in it, as plain text."""
+    """The value with any output of macros as plain text."""
     if isinstance(value, dict):
         return {_without_marks(key): _without_marks(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -69,7 +69,7 @@ def _without_marks(value: Any) -> Any:
 
 
 def mark(value: Any) -> str:
-    """What is put out for `{{ value }}`."""
+    """The marked output of `{{ value }}`."""
     kind = type(value)
     if kind is str:
         return f"{_OPEN}{encode_basestring_ascii(value)}{_CLOSE}"
@@ -83,12 +83,12 @@ def mark(value: Any) -> str:
 
 
 def line_mark(template: int, line: int) -> str:
-    """A mark that says which template and line the text after it comes from; for finding mistakes."""
+    """A mark with the template and line of the text after it; for locating mistakes."""
     return f"{_LINE}{template}:{line}{_LINE_END}"
 
 
 def text_of(text: str) -> str:
-    """A text with every mark replaced by what it stands for."""
+    """A text with every mark replaced by its value."""
     if _LINE in text:
         text = re.sub(_LINES, "", text)
     if _OPEN not in text:
@@ -132,5 +132,5 @@ def _odd_quotes(text: str) -> bool:
 
 
 def _inside_string(value: str) -> str:
-    """A JSON value as part of a JSON string: a text's characters; the JSON of anything else."""
+    """A JSON value inside a JSON string: the characters of a string; the JSON of anything else."""
     return value[1:-1] if value[0] == '"' else encode_basestring_ascii(value)[1:-1]

@@ -1,4 +1,4 @@
-"""Renders templates: finds them, runs them, makes a manifest of what they put out, and says where they go wrong."""
+"""Renders templates: finds and runs them, parses their output into a manifest, and locates mistakes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TEMPLATE_FAULTS: Final = (
 
 
 class UndefinedValueError(InputError):
-    """A template uses a value that nothing gives.
+    """A template uses an undefined value.
 
     Attributes:
         name: of the value, such as `image` or `site.name`.
@@ -72,7 +72,7 @@ def builtin_name(name: str) -> str:
 
 
 class Template(Struct, frozen=True):
-    """A compiled template. Rendering it changes nothing, so that it may be kept and used for many devices.
+    """A compiled template. Rendering does not change it, so it can be reused for many devices.
 
     Attributes:
         name: as messages show it.
@@ -170,7 +170,7 @@ class Template(Struct, frozen=True):
             raise InputError(what, where=self._line_of(error), fix="correct the expression in this line") from error
 
     def _line_of(self, error: BaseException) -> str:
-        """The innermost line of a template that an error came through."""
+        """The innermost line of a template in an error's traceback."""
         where = self.name
         traceback = error.__traceback__
         while traceback is not None:
@@ -181,12 +181,12 @@ class Template(Struct, frozen=True):
         return where
 
     def _where(self, values: Mapping[str, Any], position: int) -> str:
-        """The line of the template that put out what is at a position of the text: by rendering again with marks."""
+        """The line of the template that produced a position of the text, found by rendering again with marks."""
         tracing = TracingEnvironment(jinja2.FileSystemLoader(self._folders))
         try:
             found = line_at(tracing.get_template(self._file).render(values), position)
         except _TEMPLATE_FAULTS:
-            return self.name  # the file is no longer what it was
+            return self.name  # the file has changed since
         if found is None:
             return self.name
         name = tracing.template_of(found[0])
@@ -201,7 +201,7 @@ def load_template(template: str | Path, root: Path = Path()) -> Template:
         root: folder that a relative path starts from.
 
     Raises:
-        InputError: there is no such template, or it is not Jinja; with its line.
+        InputError: the template does not exist or is not Jinja; with its line.
     """
     path = root / template
     if path.is_file():
@@ -254,13 +254,13 @@ def _syntax_error(error: jinja2.TemplateSyntaxError, shown: str) -> InputError:
 
 
 def _shown(file: str) -> str:
-    """A template's file as messages show it: a built-in one by its name."""
+    """A template's file for messages: a built-in one by its name."""
     path = Path(file)
     return path.name if path.parent == builtin_templates() else str(path)
 
 
 class _BadJsonError(Exception):
-    """JSON that Python reads and nobody else should."""
+    """JSON that only Python accepts."""
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -313,7 +313,7 @@ def _full_name(error: MissingError, values: Mapping[str, Any]) -> str:
 
 
 def _paths_to(wanted: object, values: Mapping[str, Any]) -> Iterator[str]:
-    """Where a value stands among the values, the very same object."""
+    """The paths of a value among the values, by identity."""
     open_: list[tuple[str, Any]] = list(values.items())
     while open_:
         path, value = open_.pop(0)
