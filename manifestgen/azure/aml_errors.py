@@ -65,9 +65,7 @@ def http_error(status: int, body: str, where: str) -> CloudError:
         return CloudError(f"still throttled after several retries: {words}", where=where, fix=_LATER)
     if status >= 500:
         return CloudError(f"the service failed with status {status}: {words}", where=where, fix=_LATER)
-    return CloudError(
-        f"rejected with status {status}: {words}", where=where, fix="correct what the service complains about"
-    )
+    return CloudError(f"rejected with status {status}: {words}", where=where, fix="correct what the service rejects")
 
 
 def _translate(error: BaseException, where: str) -> ManifestgenError:

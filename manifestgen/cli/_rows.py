@@ -135,7 +135,7 @@ def apply(
             )
         assert outcome.progress is not None  # noqa: S101 - a run that ends has a summary
         _show_summary(outcome.progress, console)
-        console.progress("to see whether a device runs it: manifestgen status --device ID")
+        console.progress("check a device with: manifestgen status --device ID")
         return 0 if outcome.finished else 1
 
 
@@ -165,8 +165,8 @@ def _show(proposal: Proposal, console: Console) -> None:
     count, left = proposal.count, proposal.left
     resumed = f", {proposal.done:,} of them already done" if proposal.done else ""
     console.progress(
-        f"{count:,} {'row' if count == 1 else 'rows'}{resumed}: at most {left:,} devices are sent about "
-        f"{proposal.messages:,} messages of 4 KB in {duration(proposal.seconds)} at {proposal.rate:g} a second"
+        f"{count:,} {'row' if count == 1 else 'rows'}{resumed}: about {proposal.messages:,} messages of 4 KB "
+        f"to at most {left:,} devices in {duration(proposal.seconds)} at {proposal.rate:g} per second"
     )
     if proposal.duplicates:
         console.warn(f"{proposal.duplicates:,} rows name a device that another row also names: all of them are refused")

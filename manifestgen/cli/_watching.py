@@ -76,7 +76,7 @@ class RowsView:
         waiting = f", waiting {progress.waiting:.0f} s for the hub" if progress.waiting >= 1 else ""
         full = round(_BAR * settled / count)
         bar = "█" * full + "░" * (_BAR - full)
-        self._console.redraw([f"{bar} {settled:,} of {count:,}, {rate:.0f} a second{left}{waiting}"])
+        self._console.redraw([f"{bar} {settled:,} of {count:,}, {rate:.0f} per second{left}{waiting}"])
 
 
 def duration(seconds: float) -> str:

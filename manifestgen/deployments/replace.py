@@ -1,4 +1,4 @@
-"""Rolls out an automatic deployment so that no device is ever without one.
+"""Rolls out an automatic deployment; no device is ever without one.
 
 The content of a configuration never changes, so that another content is another configuration: it is created above the
 old one, the old one is deleted once devices run the new one, and the new one gets the requested priority. Each step

@@ -117,7 +117,7 @@ def _warnings(manifest: Manifest, state: DeviceState, changes: tuple[Change, ...
     if not device.enabled:
         yield f"device {device.id!r} is disabled: it cannot connect until it is enabled"
     elif agent is not None and not agent.connected:
-        yield f"device {device.id!r} is offline: it takes its modules when it connects"
+        yield f"device {device.id!r} is offline: it gets its modules when it connects"
     if agent is not None and agent.configurations:
         names = ", ".join(repr(name) for name in sorted(agent.configurations))
         yield f"device {device.id!r} is targeted by automatic deployment {names}, which will overwrite what is set here"

@@ -119,7 +119,7 @@ _REFUSALS: Mapping[Any, str] = {
     _EMPTY: "the configuration is empty",
 }
 _REFUSAL_FIXES: Mapping[Any, str] = {
-    400: "run 'manifestgen check' on the manifest: the device does not say which field it means",
+    400: "run 'manifestgen check' on the manifest: the device does not report which field is invalid",
     412: "use schemaVersion 1.1, or update the runtime on the device",
     _EMPTY: "set modules on the device",
 }
@@ -133,7 +133,7 @@ def _is_stale(agent: Twin) -> bool:
 
 def _not_seen(agent: Twin, version: Any) -> str:
     if not agent.connected:
-        return "the device is offline; it takes its modules when it connects"
+        return "the device is offline; it gets its modules when it connects"
     if version is None:
         return "edgeAgent has not reported anything yet"
     if isinstance(version, int) and version < 0:
@@ -212,7 +212,7 @@ _CAUSES: tuple[tuple[re.Pattern[str], str, str, bool], ...] = (
     ),
     (
         re.compile(r"port is already allocated|address already in use", re.IGNORECASE),
-        "a port that the module publishes is taken on the device",
+        "a port that the module publishes is already in use on the device",
         "change HostPort in the module's createOptions, or stop what uses the port",
         False,
     ),

@@ -89,7 +89,7 @@ def _move(hub: Hub, device: str, login: Login, patience: Patience) -> DeviceOutc
         for attempt in range(1, _ATTEMPTS + 1):
             state = _state_of(hub, device)
             if not login.passwords_in(state.content):
-                return DeviceOutcome(device, "unaffected", f"it has no credential of {login.username}")
+                return DeviceOutcome(device, "unaffected", f"it has no registry credential for user {login.username}")
             try:
                 changed = _set(hub, state, login) or changed
                 break

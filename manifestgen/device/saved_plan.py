@@ -105,7 +105,7 @@ def confirm(saved: SavedPlan, plan: Plan, where: str) -> None:
         InputError: the manifest, the values of its placeholders, or the device's state changed since.
     """
     confirm_hub(saved, plan.hub, where)
-    fix = "create the plan again with 'manifestgen plan --out', and look at it"
+    fix = "create the plan again with 'manifestgen plan --out', and review it"
     if plan.version != saved.version or fingerprint(plan.before) != saved.state:
         what = f"device {saved.device!r} has changed since the plan was created"
         raise InputError(f"{what}: version {saved.version} is now {plan.version}", where=where, fix=fix)

@@ -119,7 +119,7 @@ class Project(msgspec.Struct, frozen=True):
             raise InputError(
                 "the project builds no image",
                 where=str(self.path),
-                fix=f"give its 'image' section a builder ({', '.join(builders.BUILDERS)}) and what that needs",
+                fix=f"give its 'image' section a builder ({', '.join(builders.BUILDERS)}) and the keys that it needs",
             )
         image = msgspec.structs.replace(self.image, builder=builder or self.image.builder)
         try:

@@ -35,7 +35,7 @@ def lines(changes: Iterable[Change]) -> Iterator[str]:
 def summary(plan: Plan) -> str:
     """One line: how many changes of each kind, and how many containers they recreate."""
     if not plan.changes:
-        return f"no changes: the device has this manifest already (version {plan.version})"
+        return f"no changes: the device already has this manifest (version {plan.version})"
     return tally(plan.changes)
 
 

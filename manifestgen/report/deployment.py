@@ -55,7 +55,7 @@ def _base(meeting: Meeting) -> str:
 def _summary(proposal: Proposal) -> str:
     wanted, current = proposal.wanted, proposal.known.current
     if proposal.nothing_to_do:
-        return f"no changes: the hub has it already ({wanted.id})"
+        return f"no changes: the hub already has it ({wanted.id})"
     if proposal.replaces and current is not None:
         changes = "" if proposal.layered else f" ({tally(proposal.changes).removeprefix('plan: ')})"
         there = any(found.id == wanted.id for found in proposal.known.generations)

@@ -24,7 +24,7 @@ _CLASS_OF: Final[dict[State, Class]] = {
     State.REFUSED: "refused",
     State.FAILED: "failed",
 }
-_UNKNOWN: Final = "it was sent, and the run ended before the hub's answer arrived"
+_UNKNOWN: Final = "it was sent, but the run ended before the hub's response arrived"
 _AGAIN: Final = "run the same command again: it checks the hub first"
 
 

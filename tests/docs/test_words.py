@@ -93,7 +93,7 @@ def test_every_kind_of_message_is_looked_at() -> None:
     assert "is not a valid device ID" in all_of("azure/iot_hub/hub.py")  # an f-string
     assert "Set the modules of a device and wait until they run." in all_of("cli/_device.py")  # a command's help
     assert "Do not ask for confirmation" in all_of("cli/_device.py")  # an option's help
-    assert "no changes: the device has this manifest already" in all_of("report/changes.py")
+    assert "no changes: the device already has this manifest" in all_of("report/changes.py")
     assert "Proposes a plan" not in all_of("device/apply.py")  # no docstring
 
 

@@ -88,7 +88,7 @@ def test_a_deployment_is_made_replaced_and_rolled_back(service: Hub, site: str, 
 
     again = in_this_process("apply", file, "--deployment", site, "--yes")
     assert again.code == 0, again
-    assert "no changes: the hub has it already" in again.stdout
+    assert "no changes: the hub already has it" in again.stdout
     assert ours(service, site) == [made["id"]]
 
     write("1.5")
@@ -219,7 +219,7 @@ def test_the_devices_are_listed_before_anything_is_asked(service: Hub, site: str
     )
     said = complaint(shown, 2)
     assert "--yes" in said.fix
-    assert f"deployment 'My {site}' is 'my-{site}' on the hub" in shown.stderr
+    assert f"deployment 'My {site}' is named 'my-{site}' on the hub" in shown.stderr
     assert shown.stdout.splitlines()[:4] == [f"{site}-{number}" for number in range(4)]
     assert ours(service, f"my-{site}") == []
 
@@ -290,7 +290,7 @@ def test_a_project_for_a_fleet_is_deployed_to_it(service: Hub, site: str, ready_
     assert (made["plan"]["priority"], made["progress"]["reporting_success"]) == (30, 4)
     again = in_this_process("deploy", ready_made, "--yes")
     assert again.code == 0, again
-    assert "no changes: the hub has it already" in again.stdout
+    assert "no changes: the hub already has it" in again.stdout
     assert ours(service, site) == [made["id"]]
 
 
@@ -351,7 +351,7 @@ def test_a_full_free_hub_is_said_before_and_by_the_hub_itself(quick: Any, servic
     said = complaint(full, 3)
     assert "warning: the hub has 10 deployments, the limit of the free tier" in full.stderr
     assert "ConfigurationCountLimitExceeded" in said.error
-    assert "a free one 10" in said.fix
+    assert "or 10 in the free tier" in said.fix
 
 
 def test_one_lost_answer_at_any_request_about_deployments_changes_nothing_of_the_result(

@@ -118,7 +118,7 @@ def test_a_saved_plan_is_refused_when_the_device_changed(life: Life) -> None:
     file, other, plan = life.write("a.json", "alpha"), life.write("b.json", "beta"), life.folder / "a.plan"
     life("plan", "--out", plan, file)
     life.apply(other)
-    assert "changed since the plan was created" in life("apply", plan, expect=2).stderr
+    assert "has changed since the plan was created" in life("apply", plan, expect=2).stderr
     assert life.modules == {"beta"}
 
 
@@ -126,7 +126,7 @@ def test_a_saved_plan_is_refused_when_the_file_changed(life: Life) -> None:
     file, plan = life.write("a.json", "alpha"), life.folder / "a.plan"
     life("plan", "--out", plan, file)
     life.write("a.json", "alpha", "beta")
-    assert "a.json changed since the plan was created" in life("apply", plan, expect=2).stderr
+    assert "a.json has changed since the plan was created" in life("apply", plan, expect=2).stderr
     assert life.modules == set()
 
 

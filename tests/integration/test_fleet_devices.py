@@ -95,7 +95,7 @@ def test_every_device_gets_its_own_and_is_in_the_report(
     ended = apply("--yes", "--report", "report.csv", "--output", "json")
     assert ended.code == 0, ended
     assert ended.json["counts"] == {"applied": 300, "unchanged": 0, "refused": 0, "failed": 0, "not_tried": 0}
-    assert "300 rows: at most 300 devices are sent about 300 messages of 4 KB" in ended.stderr
+    assert "300 rows: about 300 messages of 4 KB to at most 300 devices in" in ended.stderr
     assert {name: one["twins"] for name, one in given(quick, names).items()} == wanted(folder)
     assert all(len(one["applies"]) == 1 for one in given(quick, names).values())
     with (folder / "report.csv").open(newline="") as stream:

@@ -120,7 +120,7 @@ def _explained(error: CloudError, where: str) -> CloudError:
     if refusal is None:
         return error
     if refusal.status == 413 or refusal.code == "ConfigurationCountLimitExceeded":
-        fix = "delete automatic deployments that are no longer needed: a hub takes at most 100, one of the free tier 10"
+        fix = "delete automatic deployments that are no longer needed: a hub takes at most 100, or 10 in the free tier"
     elif refusal.status == 409:
         fix = "choose another name, or delete the existing one"
     else:

@@ -82,13 +82,13 @@ class SdkWire:
 
     def __init__(self, manager: IoTHubConfigurationManager, timeout: float) -> None:
         # Its client serves devices, modules, twins and queries as well. IoTHubRegistryManager, which the SDK has for
-        # those, would open an AMQP link for messages to devices, which nobody here sends.
+        # those, would open an AMQP link for messages to devices, which manifestgen never sends.
         self._client = manager.protocol
         config = self._client.config
         config.keep_alive = True
         config.connection.timeout = timeout
         config.retry_policy = lambda: NO_RETRIES
-        config.redirect_policy.allow = False  # a hub does not redirect, and its signature is for nobody else
+        config.redirect_policy.allow = False  # a hub does not redirect, and its signature must not reach another host
         _read_environment_once(config)
         config.add_user_agent(f"manifestgen/{__version__}")
         config.pipeline = Pipeline(

@@ -55,7 +55,7 @@ class _SharedTrust(HTTPAdapter):
 @lru_cache(maxsize=8)
 def _trusting(store: str) -> SSLContext:
     context = create_urllib3_context()
-    if os.path.isdir(store):  # noqa: PTH112 - as requests tells a folder from a file
+    if os.path.isdir(store):  # noqa: PTH112 - as requests distinguishes a folder from a file
         context.load_verify_locations(capath=store)
     else:
         context.load_verify_locations(cafile=store)

@@ -112,8 +112,8 @@ def test_the_bar_has_the_rate_the_time_left_and_what_is_waited_for(journal: Jour
     view.show("rows", progress_of(journal, pace, 10))
     bar = "█" * 15 + "░" * 15
     assert console.drawn == [
-        f"{bar} 5 of 10, 2 a second, 2 s left",
-        f"{bar} 5 of 10, 2 a second, 3 s left, waiting 7 s for the hub",
+        f"{bar} 5 of 10, 2 per second, 2 s left",
+        f"{bar} 5 of 10, 2 per second, 3 s left, waiting 7 s for the hub",
     ]
 
 

@@ -191,7 +191,11 @@ def test_edge_hub_that_refused_its_properties_is_not_healthy() -> None:
             "not built for the device's platform",
             True,
         ),
-        ("Bind for 0.0.0.0:443 failed: port is already allocated", "a port that the module publishes is taken", False),
+        (
+            "Bind for 0.0.0.0:443 failed: port is already allocated",
+            "a port that the module publishes is already in use",
+            False,
+        ),
         ("invalid reference format", "the image's name is not valid", True),
         ("dial tcp: lookup acme.azurecr.io: no such host", "the device cannot reach the registry", False),
         ("something new", "edgeAgent says: something new", False),

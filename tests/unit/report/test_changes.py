@@ -45,7 +45,7 @@ def test_a_plan_reads_line_by_line_and_says_what_becomes_of_the_containers() -> 
 
 def test_no_changes_are_said_in_one_line() -> None:
     assert changes.text(planned(BEFORE, BEFORE)).splitlines()[1:] == [
-        "no changes: the device has this manifest already (version 3)"
+        "no changes: the device already has this manifest (version 3)"
     ]
 
 
