@@ -35,7 +35,7 @@ class MissingError(UndefinedError):
 
 
 class _Undefined(StrictUndefined):
-    """An undefined value: every use of it raises `MissingError`."""
+    """A value that is not there: every use of it raises `MissingError`."""
 
     __slots__ = ()
 

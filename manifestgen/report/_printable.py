@@ -1,4 +1,4 @@
-"""Text that is safe for a terminal or a file, whatever the manifest contains."""
+"""Text that a terminal or a file can take, whatever the manifest holds."""
 
 from __future__ import annotations
 
