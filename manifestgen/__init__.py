@@ -7,18 +7,17 @@ What most programs need is here, imported when it is first used:
     for finding in check_document(read_document(Path("deployment.json").read_bytes())):
         print(finding.line, finding.message)
 
-The public modules, from values to effects:
+The public modules, from values to effects. Everything else is an implementation detail, whatever its name:
 
-- `manifestgen.manifest`: the deployment manifest as a value; `manifestgen.manifest.route`: the language of routes.
-- `manifestgen.project`: the project file, the lock file and the values of a template.
-- `manifestgen.render`: a template and values become a manifest.
-- `manifestgen.check`: what IoT Hub and the device will say to a manifest.
-- `manifestgen.compare`: two manifests side by side: differences, merge, export.
-- `manifestgen.cloud`: what is asked of Azure, as Protocols; `manifestgen.azure` answers them with the SDKs.
-- `manifestgen.images`, `manifestgen.device`, `manifestgen.deployments`, `manifestgen.rows`, `manifestgen.deploy`: the
-  steps that change something.
-- `manifestgen.services`: a project's connections to Azure, for `deploy` and the other steps.
-- `manifestgen.sandbox`: a local Azure to try all of it on.
+- `manifestgen.errors`, `manifestgen.secret`: every expected error; a text that hides itself.
+- `manifestgen.manifest.document`, `manifestgen.manifest.manifest`, `manifestgen.manifest.image`: the deployment
+  manifest as a value; `manifestgen.manifest.route`: the language of routes.
+- `manifestgen.project`: the project file. `manifestgen.render`: a template and values become a manifest.
+- `manifestgen.check`: what IoT Hub and the device will reject in a manifest.
+- `manifestgen.compare.diff`, `manifestgen.compare.merge`, `manifestgen.compare.export`: two manifests side by side.
+- `manifestgen.cloud`: what is asked of Azure, as Protocols. `manifestgen.services`: what answers them.
+- `manifestgen.target`, `manifestgen.device.plan`, `manifestgen.device.apply`: change one device and wait for it.
+- `manifestgen.deploy`: from a model to a running module.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from msgspec import Struct
 
 from manifestgen import __version__
 from manifestgen.credentials.logins import inline as real_logins
@@ -16,6 +17,7 @@ from manifestgen.gate import require_no_errors
 from manifestgen.manifest.document import Document, of_manifest
 from manifestgen.manifest.dump import dump
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.value import Value
 from manifestgen.project import Project
 from manifestgen.project.lock import LockedImage, record
 from manifestgen.render import Logins, Rendered, render_project
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
     from manifestgen.cloud import Services
 
 
-@dataclass(frozen=True)
-class Options:
+class Options(Struct, frozen=True):
     """How a manifest is rendered.
 
     Attributes:
@@ -43,13 +44,12 @@ class Options:
     out: str | None = None
     secrets: Literal["inline", "placeholder"] | None = None
     image: str | None = None
-    values: Mapping[str, Any] = field(default_factory=dict)
+    values: Mapping[str, Any] = {}
     pin: bool | None = None
     force: bool = False
 
 
-@dataclass(frozen=True)
-class RenderedFile:
+class RenderedFile(Value, frozen=True):
     """A manifest that was rendered.
 
     Attributes:
@@ -60,14 +60,14 @@ class RenderedFile:
     """
 
     manifest: Manifest
-    text: str = field(repr=False)
+    text: str
     path: Path | None
     registries: tuple[str, ...]
     secret: bool
+    _hidden: ClassVar[frozenset[str]] = frozenset({"text"})
 
 
-@dataclass(frozen=True)
-class Observer:
+class Observer(Struct, frozen=True):
     """Callbacks: findings of the check, and warnings."""
 
     findings: Callable[[Document, Sequence[Finding]], None] = lambda document, findings: None
@@ -115,8 +115,7 @@ def render_file(
     return RenderedFile(manifest, text, job.target, rendered.hosts, secret)
 
 
-@dataclass(frozen=True)
-class _Job:
+class _Job(Struct, frozen=True):
     project: Project
     services: Services
     options: Options

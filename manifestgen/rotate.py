@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from dataclasses import replace as changed
 from pathlib import Path
 
 from manifestgen.cloud import Services
@@ -131,9 +130,9 @@ def _rotate(
 
 def _target(services: Services, chosen: Chosen, options: Options, observer: Observer) -> Target:
     if chosen.deployment is not None:
-        name, patience = deployment_name(chosen.deployment), changed(deployments.PATIENCE, timeout=options.timeout)
+        name, patience = deployment_name(chosen.deployment), deployments.PATIENCE.within(options.timeout)
         return AutomaticDeployment(services.hub, name, observer.step, patience)
-    return Devices(services.hub, chosen.devices, observer.device, changed(device.PATIENCE, timeout=options.timeout))
+    return Devices(services.hub, chosen.devices, observer.device, device.PATIENCE.within(options.timeout))
 
 
 def _ids(file: Path) -> Iterator[str]:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from manifestgen.azure.aml import Workspace
     from manifestgen.cloud import (
         Builder,
-        Credential,
         Distribution,
         Hub,
         ModelSource,
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
         Vaults,
     )
     from manifestgen.credentials.logins import Logins
-    from manifestgen.credentials.source import Inputs
+    from manifestgen.credentials.source import Inputs, Login
     from manifestgen.project.load import Project
 
 CONNECTION_STRING = "IOTHUB_CONNECTION_STRING"
@@ -211,12 +210,9 @@ class ProjectServices:
         """The IoT hub."""
         return open_hub(self._host, self._project, self._environ)
 
-    def credentials(self, hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Credential]:
-        """The credential for each registry host that has one; each is looked up once. See `Logins.find`."""
-        from manifestgen.cloud import Credential
-
-        found = self.logins.find(hosts)
-        return {host: Credential(host, login.username, login.password) for host, login in found.items()}
+    def credentials(self, hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Login]:
+        """The login for each registry host that has one; each is looked up once. See `Logins.find`."""
+        return self.logins.find(hosts)
 
     def registry_of(self, host: str) -> RegistryInfo:
         """The Azure container registry that answers under a host. Raises NotFoundError."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 _Proposal = TypeVar("_Proposal")
@@ -37,6 +37,10 @@ class Patience:
     longest: float = 10.0
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+
+    def within(self, timeout: float | None) -> Patience:
+        """The same with another timeout, in seconds; None keeps it."""
+        return self if timeout is None else replace(self, timeout=timeout)
 
     def pauses(self) -> Iterator[float]:
         """Endless pauses between two reads: each longer than the one before, up to the longest."""

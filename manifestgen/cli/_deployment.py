@@ -10,7 +10,6 @@ import click
 
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
-from manifestgen.cli._target import patience_of
 from manifestgen.cli._watching import DeploymentView
 from manifestgen.services import open_hub, project_here
 
@@ -139,7 +138,7 @@ def apply(
         proposal,
         state=state_folder(),
         goal=strategy.goal,
-        patience=None if no_wait else patience_of(PATIENCE, timeout),
+        patience=None if no_wait else PATIENCE.within(timeout),
         stages=strategy.stages,
         observer=observer(console, yes=yes),
     )
@@ -161,7 +160,7 @@ class DeploymentTarget:
         from manifestgen.deployments.status import status
         from manifestgen.report.deployment import status_data, status_text
 
-        patience = patience_of(PATIENCE, timeout) if watch else None
+        patience = PATIENCE.within(timeout) if watch else None
         found = status(self._hub, self._name, patience=patience, progress=DeploymentView(self._console).show)
         self._console.result(status_text(found))
         self._console.document(status_data(found))
@@ -220,7 +219,7 @@ class DeploymentTarget:
             self._hub,
             proposal,
             state=state_folder(),
-            patience=patience_of(PATIENCE, timeout) if wait else None,
+            patience=PATIENCE.within(timeout) if wait else None,
             observer=observer(self._console, yes=yes),
         )
         show_outcome(proposal, outcome, self._console)

@@ -11,7 +11,6 @@ import click
 
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
-from manifestgen.cli._target import patience_of
 from manifestgen.cli._watching import DeviceView
 from manifestgen.errors import InputError
 from manifestgen.services import open_hub, project_here
@@ -92,7 +91,7 @@ def apply(
         plan,
         state=state_folder(),
         prune=prune,
-        patience=None if no_wait else patience_of(PATIENCE, timeout),
+        patience=None if no_wait else PATIENCE.within(timeout),
         rollback=rollback_on_failure,
         observer=observer(console, yes=yes),
     )
@@ -114,7 +113,7 @@ class DeviceTarget:
         from manifestgen.device.rollout import State
         from manifestgen.report import rollout as report
 
-        patience = patience_of(PATIENCE, timeout) if watch else None
+        patience = PATIENCE.within(timeout) if watch else None
         found = status(self._hub, self._device, patience=patience, progress=DeviceView(self._console).show)
         self._console.result(report.text(self._device, found))
         self._console.document(report.data(self._device, found))
@@ -170,7 +169,7 @@ class DeviceTarget:
             plan,
             state=state_folder(),
             prune=True,
-            patience=patience_of(PATIENCE, timeout) if wait else None,
+            patience=PATIENCE.within(timeout) if wait else None,
             observer=observer(self._console, yes=yes),
         )
         show_outcome(plan, outcome, self._console)

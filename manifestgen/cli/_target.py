@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -14,7 +13,7 @@ from manifestgen.cli._console import Console, common_options, hub_option
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
-    from manifestgen.target import Patience
+    pass
 
 
 class Target(Protocol):
@@ -126,8 +125,3 @@ def _is(argument: str, option: str) -> bool:
 
 def _has(command: click.Command, option: str) -> bool:
     return any(option in (*parameter.opts, *parameter.secondary_opts) for parameter in command.params)
-
-
-def patience_of(usual: Patience, timeout: float | None) -> Patience:
-    """The default patience with a target, with `--timeout` if it was given."""
-    return usual if timeout is None else replace(usual, timeout=timeout)

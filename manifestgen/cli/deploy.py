@@ -83,7 +83,6 @@ def command(
     """
     from manifestgen.cli import _deployment, _device
     from manifestgen.cli._manifest import findings_reporter
-    from manifestgen.cli._target import patience_of
     from manifestgen.cli.image import reporter
     from manifestgen.deploy import Observer, Options, deploy
     from manifestgen.deployments import replace as deployments
@@ -107,8 +106,8 @@ def command(
         force=force,
         moved_tags=allow_moved_tag,
         build_patience=BuildPatience(build_timeout),
-        patience=None if no_wait else patience_of(device.PATIENCE, timeout),
-        fleet_patience=None if no_wait else patience_of(deployments.PATIENCE, timeout),
+        patience=None if no_wait else device.PATIENCE.within(timeout),
+        fleet_patience=None if no_wait else deployments.PATIENCE.within(timeout),
     )
     on_device = _device.observer(console, yes=yes)
     observer = Observer(

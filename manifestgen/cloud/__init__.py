@@ -9,7 +9,7 @@ from manifestgen.cloud.builder import Build, Builder, BuildRequest, BuildState, 
 from manifestgen.cloud.distribution import Distribution
 from manifestgen.cloud.hub import BulkHub, Configuration, Device, Hub, MethodResult, Twin
 from manifestgen.cloud.model_source import SHA256_PROPERTY, ModelRegistration, ModelSource, RegisteredModel
-from manifestgen.cloud.registry import Credential, NewPassword, Registry, RegistryInfo, Token, TokenPassword
+from manifestgen.cloud.registry import Credential, Login, NewPassword, Registry, RegistryInfo, Token, TokenPassword
 from manifestgen.cloud.services import Services
 from manifestgen.cloud.vault import Vaults, VaultSecret
 
@@ -26,6 +26,7 @@ __all__ = [
     "Device",
     "Distribution",
     "Hub",
+    "Login",
     "MethodResult",
     "ModelRegistration",
     "ModelSource",

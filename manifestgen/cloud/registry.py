@@ -24,6 +24,20 @@ class RegistryInfo:
     admin_enabled: bool
 
 
+class Login(Protocol):
+    """A user name and a password; `Credential` is one."""
+
+    @property
+    def username(self) -> str:
+        """User name."""
+        ...
+
+    @property
+    def password(self) -> Secret:
+        """Password."""
+        ...
+
+
 @dataclass(frozen=True)
 class Credential:
     """The user name and password with which a device logs in to a registry."""

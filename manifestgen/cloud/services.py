@@ -9,7 +9,7 @@ from manifestgen.cloud.builder import Builder
 from manifestgen.cloud.distribution import Distribution
 from manifestgen.cloud.hub import Hub
 from manifestgen.cloud.model_source import ModelSource
-from manifestgen.cloud.registry import Credential, Registry
+from manifestgen.cloud.registry import Login, Registry
 from manifestgen.cloud.vault import Vaults
 
 
@@ -46,8 +46,8 @@ class Services(Protocol):
         """The IoT hub."""
         ...
 
-    def credentials(self, hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Credential]:
-        """The credential for each registry host that has one, from the source that the project names for it.
+    def credentials(self, hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Login]:
+        """The login for each registry host that has one, from the source that the project names for it.
 
         Args:
             hosts: registry host to the repositories that are pulled from it; without any, no token is created for it.

@@ -20,13 +20,13 @@ from manifestgen.manifest.image import is_private
 from manifestgen.manifest.registries import image_hosts, named_hosts, repositories
 
 if TYPE_CHECKING:
-    from manifestgen.cloud import Credential
+    from manifestgen.cloud import Login as AnyLogin
     from manifestgen.credentials.placeholders import Placeholder
     from manifestgen.manifest.manifest import Manifest
     from manifestgen.secret import Secret
 
 #: Finds the logins for registry hosts, each with the repositories that are pulled from it.
-Find = Callable[[Mapping[str, frozenset[str]]], Mapping[str, "Login | Credential"]]
+Find = Callable[[Mapping[str, frozenset[str]]], Mapping[str, "AnyLogin"]]
 
 
 class Logins:
@@ -114,7 +114,7 @@ def token_hosts(settings: Settings, manifest: Manifest) -> dict[str, frozenset[s
     return {host: pulled[host.lower()] for host in hosts}
 
 
-def inline(settings: Settings, find: Find) -> Callable[[Manifest], Mapping[str, Login | Credential]]:
+def inline(settings: Settings, find: Find) -> Callable[[Manifest], Mapping[str, AnyLogin]]:
     """The real logins of a manifest, for `render_project`.
 
     Args:
@@ -125,7 +125,7 @@ def inline(settings: Settings, find: Find) -> Callable[[Manifest], Mapping[str, 
         A function that raises InputError if a registry that needs a login has none.
     """
 
-    def logins(manifest: Manifest) -> Mapping[str, Login | Credential]:
+    def logins(manifest: Manifest) -> Mapping[str, AnyLogin]:
         hosts = hosts_of(manifest)
         found = find(hosts)
         for one in wanted_of(hosts, settings):

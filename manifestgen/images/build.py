@@ -18,6 +18,7 @@ from manifestgen.cloud import (
     BuildRequest,
     BuildState,
     BuildStatus,
+    Credential,
     ModelRegistration,
     ModelSource,
     RegisteredModel,
@@ -179,7 +180,9 @@ def _reported_digest(image: str, services: Services, report: Reporter) -> str | 
 def _digest(image: str, services: Services) -> str | None:
     """The digest of an image, read with the credential that the device will use."""
     host = image.partition("/")[0]
-    return services.registry.digest(image, services.credentials({host: frozenset()}).get(host))
+    login = services.credentials({host: frozenset()}).get(host)
+    credential = Credential(host, login.username, login.password) if login is not None else None
+    return services.registry.digest(image, credential)
 
 
 def _identify(spec: Model, models: ModelSource) -> tuple[RegisteredModel | None, LockedModel]:

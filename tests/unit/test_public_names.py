@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import importlib
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +15,25 @@ import manifestgen
 @pytest.mark.parametrize("name", manifestgen.__all__)
 def test_every_public_name_is_there_and_documented(name: str) -> None:
     assert getattr(manifestgen, name).__doc__
+
+
+PUBLIC = re.findall(r"`(manifestgen\.[a-z_.]+)`", manifestgen.__doc__ or "")
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_module_is_there_and_every_public_name_in_it_is_documented(name: str) -> None:
+    module = importlib.import_module(name)
+    assert module.__doc__
+    own = {key: value for key, value in vars(module).items() if getattr(value, "__module__", None) == name}
+    undocumented = [key for key, value in own.items() if not key.startswith("_") and not value.__doc__]
+    assert undocumented == []
+
+
+def test_the_readme_imports_public_modules_only() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    imported = set(re.findall(r"^from (manifestgen[a-z_.]*) import", readme, re.MULTILINE))
+    assert imported
+    assert imported <= {"manifestgen", *PUBLIC}
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
