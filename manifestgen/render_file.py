@@ -16,7 +16,7 @@ from manifestgen.gate import require_no_errors
 from manifestgen.manifest.document import Document, of_manifest
 from manifestgen.manifest.dump import dump
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.project import Project
+from manifestgen.project import FILE_NAME, Project
 from manifestgen.project.lock import LockedImage, record
 from manifestgen.render import Logins, Rendered, render_project
 
@@ -30,8 +30,7 @@ class Options:
     """How a manifest is rendered.
 
     Attributes:
-        out: file to write, `-` for stdout; None for the project's `manifest.output`, else `deployment.json` beside the
-            project file.
+        out: file to write, `-` for stdout; None for the project's `manifest.output`, else `default_output`.
         secrets: registry credentials, or placeholders for them; None for credentials in a file and placeholders on
             stdout.
         image: reference of an image to use instead of the project's.
@@ -115,6 +114,15 @@ def render_file(
     return RenderedFile(manifest, text, job.target, rendered.hosts, secret)
 
 
+def default_output(project: Project) -> Path:
+    """Where a manifest goes if nothing else is said, beside the project file.
+
+    It is `deployment.json` for `manifestgen.yaml` and `deployment.NAME.json` for another project file `NAME.yaml`.
+    """
+    name = "deployment.json" if project.path.name == FILE_NAME else f"deployment.{project.name}.json"
+    return project.path.parent / name
+
+
 @dataclass(frozen=True)
 class _Job:
     project: Project
@@ -126,7 +134,7 @@ class _Job:
         """The file to write; None for stdout."""
         section, out = self.project.manifest, self.options.out
         configured = section.output if section is not None else None
-        target = Path(out) if out is not None else configured or self.project.path.parent / "deployment.json"
+        target = Path(out) if out is not None else configured or default_output(self.project)
         return None if out == "-" or is_stdout(target) else target
 
     @property

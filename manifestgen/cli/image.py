@@ -37,8 +37,8 @@ def command(
 ) -> None:
     """Register the model, build its image and wait for it.
 
-    Prints the image's reference and writes manifestgen.lock.json. If the inputs have not changed,
-    the existing image is reused.
+    Prints the image's reference and writes the lock file: manifestgen.lock.json, or NAME.lock.json for a
+    project file NAME.yaml. If the inputs have not changed, the existing image is reused.
     """
     from manifestgen.images.build import Patience, prepare
     from manifestgen.project import load

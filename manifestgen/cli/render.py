@@ -18,7 +18,12 @@ from manifestgen.cli._console import Console, common_options, usage_of
     )
 )
 @click.argument("project", default=".", type=click.Path(path_type=Path))
-@click.option("-o", "--out", metavar="FILE", help="File to write; '-' is stdout.  [default: deployment.json]")
+@click.option(
+    "-o",
+    "--out",
+    metavar="FILE",
+    help="File to write; '-' is stdout.  [default: deployment.json, or deployment.NAME.json for NAME.yaml]",
+)
 @click.option("--image", metavar="REF", help="Model image to use; overrides the project's.")
 @click.option("--values", "files", multiple=True, metavar="FILE", help="Values from a YAML or JSON file; repeatable.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A value, read as YAML; dots nest; repeatable.")

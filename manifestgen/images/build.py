@@ -27,7 +27,7 @@ from manifestgen.errors import FoundError, Interrupted, ManifestgenError, NotFou
 from manifestgen.project.builders import entry_of
 from manifestgen.project.inputs import inputs_hash, sha256_of
 from manifestgen.project.load import Project
-from manifestgen.project.lock import Lock, LockedImage, LockedModel, read, write
+from manifestgen.project.lock import Lock, LockedImage, LockedModel, read, workspace_name, write
 from manifestgen.project.pending import Pending, Progress
 from manifestgen.project.sections import Image, Model
 
@@ -124,12 +124,12 @@ def _prepare(
     model, known = _identify(spec, services.models)
     inputs = inputs_hash(project, known)
     locked = read(project)
-    if locked is not None and locked.inputs == inputs and not rebuild:
+    if locked is not None and _is_of(locked, project, inputs) and not rebuild:
         if not _is_gone(locked, services, report):
             report.step(f"image {locked.image} is up to date, reusing it")
             return Prepared(locked, reused=True)
         report.step(f"image {locked.image} is no longer in its registry, building it again")
-    progress = Progress(project.root)
+    progress = Progress(project)
     pending = progress.read(inputs)
     if model is None:
         model = _register(spec, known.sha256 or "", services.models, report)
@@ -143,12 +143,19 @@ def _prepare(
         inputs=inputs,
         built_at=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
         manifestgen=__version__,
+        workspace=workspace_name(project),
         images=_others(locked, status.reference),
     )
     write(project, lock)
     progress.clear()
     report.step(f"built {lock.image}")
     return Prepared(lock, reused=False)
+
+
+def _is_of(locked: Lock, project: Project, inputs: str) -> bool:
+    """Whether an image was built from these inputs, in the project's workspace."""
+    workspace = workspace_name(project)
+    return locked.inputs == inputs and (not locked.workspace or not workspace or locked.workspace == workspace)
 
 
 def _others(locked: Lock | None, built: str) -> dict[str, LockedImage]:
