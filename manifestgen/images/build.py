@@ -1,7 +1,7 @@
 """From a model to its image: register it, build the image, wait, and write both to the lock file.
 
-Every step first checks whether it has been done already: in the lock file, in what an interrupted run left behind, and
-with the model source and the builder. So a second run resumes, and nothing is registered or built twice.
+Every step first checks whether it has been done already: in the lock file, in what an interrupted run left behind, in
+the registry, with the model source and the builder. So a second run resumes, and nothing is registered or built twice.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from manifestgen.cloud import (
     Services,
 )
 from manifestgen.errors import FoundError, Interrupted, ManifestgenError, NotFoundError
+from manifestgen.images.content_tag import content_tag, digest_of, look_up, own_tag
 from manifestgen.project.builders import entry_of
 from manifestgen.project.inputs import inputs_hash, sha256_of
 from manifestgen.project.load import Project
@@ -131,25 +132,62 @@ def _prepare(
         report.step(f"image {locked.image} is no longer in its registry, building it again")
     progress = Progress(project)
     pending = progress.read(inputs)
+    if not rebuild and _pending_build(pending) is None:
+        found = look_up(image, inputs, services, report.step)
+        if found.image:
+            report.step(f"image {found.image} is already in the registry, reusing it")
+            known = _in_image(spec, model, known, services.models)
+            lock = _lock(project, image, known, inputs, found.image, found.digest, locked)
+            _finish(project, lock, progress)
+            return Prepared(lock, reused=True)
+        pending = progress.write(pending, label=pending.label or found.label)
     if model is None:
         model = _register(spec, known.sha256 or "", services.models, report)
     build, pending = _started(image, builder, model, inputs, progress, pending, report, rebuild=rebuild)
     status = _wait(builder, build, progress, pending, patience, report, clock, sleep)
-    lock = Lock(
-        model=LockedModel(name=model.name, version=model.version, sha256=known.sha256),
-        builder=image.builder,
-        image=status.reference,
-        digest=_reported_digest(status.reference, services, report),
-        inputs=inputs,
-        built_at=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        manifestgen=__version__,
-        workspace=workspace_name(project),
-        images=_others(locked, status.reference),
-    )
-    write(project, lock)
-    progress.clear()
+    known = LockedModel(name=model.name, version=model.version, sha256=known.sha256)
+    digest = _reported_digest(status.reference, services, report)
+    built_at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    lock = _lock(project, image, known, inputs, status.reference, digest, locked, built_at=built_at)
+    _finish(project, lock, progress)
     report.step(f"built {lock.image}")
     return Prepared(lock, reused=False)
+
+
+def _lock(
+    project: Project,
+    image: Image,
+    model: LockedModel,
+    inputs: str,
+    reference: str,
+    digest: str | None,
+    locked: Lock | None,
+    *,
+    built_at: str = "",
+) -> Lock:
+    return Lock(
+        model=model,
+        builder=image.builder,
+        image=reference,
+        digest=digest,
+        inputs=inputs,
+        built_at=built_at,
+        manifestgen=__version__,
+        workspace=workspace_name(project),
+        images=_others(locked, reference),
+    )
+
+
+def _finish(project: Project, lock: Lock, progress: Progress) -> None:
+    write(project, lock)
+    progress.clear()
+
+
+def _in_image(spec: Model, model: RegisteredModel | None, known: LockedModel, models: ModelSource) -> LockedModel:
+    """The model in an image that someone else built: its version, if the model source has it."""
+    found = model or _registered(spec, known.sha256, models)
+    version = found.version if found is not None else 0
+    return LockedModel(name=known.name, version=version, sha256=known.sha256)
 
 
 def _is_of(locked: Lock, project: Project, inputs: str) -> bool:
@@ -168,7 +206,7 @@ def _is_gone(locked: Lock, services: Services, report: Reporter) -> bool:
     if locked.digest is None:
         return False
     try:
-        return _digest(locked.image, services) is None
+        return digest_of(locked.image, services) is None
     except ManifestgenError as error:
         report.step(f"could not check whether {locked.image} is still in its registry: {error}")
         return False
@@ -177,16 +215,10 @@ def _is_gone(locked: Lock, services: Services, report: Reporter) -> bool:
 def _reported_digest(image: str, services: Services, report: Reporter) -> str | None:
     """The image's digest; None, which is reported, if the registry does not give it: the image works without it."""
     try:
-        return _digest(image, services)
+        return digest_of(image, services)
     except ManifestgenError as error:
         report.step(f"could not read the digest of {image}: {error}")
         return None
-
-
-def _digest(image: str, services: Services) -> str | None:
-    """The digest of an image, read with the credential that the device will use."""
-    host = image.partition("/")[0]
-    return services.registry.digest(image, services.credentials({host: frozenset()}).get(host))
 
 
 def _identify(spec: Model, models: ModelSource) -> tuple[RegisteredModel | None, LockedModel]:
@@ -200,15 +232,23 @@ def _identify(spec: Model, models: ModelSource) -> tuple[RegisteredModel | None,
 def _register(spec: Model, sha256: str, models: ModelSource, report: Reporter) -> RegisteredModel:
     """Register the model's file, unless there is a version with its content, tags and description."""
     assert spec.path is not None  # noqa: S101 - the caller has its hash
-    for known in models.list(spec.name):
-        same_words = dict(known.tags) == dict(spec.tags) and known.description == spec.description
-        if known.sha256 == sha256 and same_words:
-            report.step(f"model {known.id} is already registered, reusing it")
-            return known
+    known = _registered(spec, sha256, models)
+    if known is not None:
+        report.step(f"model {known.id} is already registered, reusing it")
+        return known
     report.step(f"registering model {spec.name} from {spec.path.name}")
     model = models.register(ModelRegistration(spec.name, spec.path, sha256, spec.tags, spec.description))
     report.step(f"registered model {model.id}")
     return model
+
+
+def _registered(spec: Model, sha256: str | None, models: ModelSource) -> RegisteredModel | None:
+    """The version with the content, tags and description of a file; None if there is none."""
+    for known in models.list(spec.name):
+        same_words = dict(known.tags) == dict(spec.tags) and known.description == spec.description
+        if known.sha256 == sha256 and same_words:
+            return known
+    return None
 
 
 def _started(
@@ -224,10 +264,8 @@ def _started(
 ) -> tuple[Build, Pending]:
     """The build of these inputs: one that is running already, or a new one."""
     if not pending.label:
-        # The same inputs get the same tag, so an image can be found by its inputs. A rebuilt image needs another tag:
-        # devices do not pull a tag that they already have.
-        label = inputs[:12] + (datetime.now(timezone.utc).strftime("-%Y%m%d%H%M%S") if rebuild else "")
-        pending = progress.write(pending, label=label)
+        # Devices do not pull a tag that they already have.
+        pending = progress.write(pending, label=own_tag(inputs) if rebuild else content_tag(inputs))
     request = BuildRequest(
         name=image.name or "",
         label=pending.label,

@@ -56,8 +56,8 @@ class Lock(Struct, frozen=True, kw_only=True):
         images: of the manifest that was last pinned or deployed, by reference with tag.
         image: the reference, `login-server/repository:tag`.
         digest: `sha256:…` of the image, if its registry gave it.
-        inputs: `inputs.inputs_hash` of its inputs; empty for an image that was built elsewhere, as is `built_at`.
-        built_at: when the build ended: UTC, ISO 8601, seconds, `Z`.
+        inputs: `inputs.inputs_hash` of its inputs; empty for an image that was built elsewhere.
+        built_at: when the build ended: UTC, ISO 8601, seconds, `Z`; empty if it was not built here.
         manifestgen: version that wrote the file.
         workspace: Azure ML workspace that registered the model, `SUBSCRIPTION/GROUP/NAME`; None if it is unknown.
     """

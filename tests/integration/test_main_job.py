@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -262,3 +264,34 @@ def test_a_new_project_renders(tmp_path: Path) -> None:
     rendered = in_this_process("render", tmp_path / "mine", "-o", "-")
     assert rendered.code == 0, rendered
     assert "machinelearningmodule" in rendered.json["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]
+
+
+def _clone(project: Any, folder: Path) -> Any:
+    """The project as git gives it to a colleague who has no lock file yet."""
+    ignore = shutil.ignore_patterns(".manifestgen", "*.lock.json", "deployment*.json")
+    shutil.copytree(project.root, folder, ignore=ignore)
+    return replace(project, root=folder)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("builder", _BUILDERS)
+def test_two_clones_without_a_lock_file_build_once(builder: str, project: Any, asked: Any, tmp_path: Path) -> None:
+    project.edit("builder: package", f"builder: {builder}")
+    clone = _clone(project, tmp_path / "clone")
+
+    first = in_this_process("deploy", project, "--yes", "--no-wait")
+    second = in_this_process("image", clone, "--output", "json")
+
+    assert (first.code, second.code) == (0, 0), (first, second)
+    assert (asked.registered, asked.built) == (1, 1)
+    ours, theirs = json.loads(_lock(project)), json.loads(_lock(clone))
+    assert (theirs["image"], theirs["digest"], theirs["model"]) == (ours["image"], ours["digest"], ours["model"])
+    if builder == "package":
+        assert f"image {ours['image']} is already in the registry, reusing it" in second.stderr
+        assert second.json["reused"] is True
+
+    for one in (project, clone):
+        again = in_this_process("deploy", one, "--yes", "--no-wait")
+        assert again.code == 0, again
+        assert "the tag has moved" not in again.stderr
+    assert (asked.registered, asked.built) == (1, 1)
