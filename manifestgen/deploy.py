@@ -50,6 +50,7 @@ class Options:
         image: reference of an image to use instead of the project's.
         values: override those of the project file.
         rebuild: build although there is an image of these inputs.
+        locked: use the lock file's image, and register and build nothing.
         prune: remove modules that the manifest does not name.
         merge: keep whatever the manifest does not name.
         preflight: ask the registries for the images before anything changes.
@@ -66,6 +67,7 @@ class Options:
     image: str | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
     rebuild: bool = False
+    locked: bool = False
     prune: bool = False
     merge: bool = False
     preflight: bool = True
@@ -192,6 +194,8 @@ def _target(job: _Job) -> Target:
     if job.pins and not job.options.preflight:
         fix = "drop --no-preflight, or set pin to false"
         raise InputError("manifest.pin needs the preflight", where=str(job.project.path), fix=fix)
+    if job.options.locked and job.options.rebuild:
+        raise InputError("--locked and --rebuild exclude each other", fix="drop one of the two")
     return target
 
 
@@ -217,6 +221,7 @@ def _prepared(job: _Job) -> Prepared:
         job.project,
         job.services,
         rebuild=options.rebuild,
+        locked=options.locked,
         patience=options.build_patience,
         report=job.observer.image,
     )

@@ -17,6 +17,7 @@ from manifestgen.manifest.document import Document, of_manifest
 from manifestgen.manifest.dump import dump
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.project import FILE_NAME, Project
+from manifestgen.project.fit import look_at_lock
 from manifestgen.project.lock import LockedImage, record
 from manifestgen.render import Logins, Rendered, render_project
 
@@ -36,6 +37,7 @@ class Options:
         image: reference of an image to use instead of the project's.
         values: override those of the project file.
         pin: replace tags by digests; None for the project's `manifest.pin`.
+        locked: the lock file must fit the inputs of the project's image.
         force: write it even if `check` finds errors, unless IoT Hub would reject it.
     """
 
@@ -45,6 +47,7 @@ class Options:
     values: Mapping[str, Any] = field(default_factory=dict)
     pin: bool | None = None
     force: bool = False
+    locked: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ def render_file(
     """
     options, observer = options or Options(), observer or Observer()
     job = _Job(project, services, options)
+    if options.image is None:
+        look_at_lock(project, locked=options.locked, warn=observer.warn)
     rendered = job.render(inline=job.inline)
     if rendered.secret and not job.inline:
         raise InputError(

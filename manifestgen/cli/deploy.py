@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 @builder_option
 @click.option("--rebuild", is_flag=True, help="Build even if these inputs have an image already.")
 @click.option(
+    "--locked", is_flag=True, help="Build nothing: exit code 1 unless the lock file has an image of these inputs."
+)
+@click.option(
     "--build-timeout", type=FiniteRange(min=0), default=1800, show_default=True, help="Seconds to wait for the build."
 )
 @click.option("--values", "files", multiple=True, metavar="FILE", help="Values from a YAML or JSON file; repeatable.")
@@ -59,6 +62,7 @@ def command(
     image: str | None,
     builder: str | None,
     rebuild: bool,
+    locked: bool,
     build_timeout: float,
     files: tuple[str, ...],
     sets: tuple[str, ...],
@@ -100,6 +104,7 @@ def command(
         image=image,
         values=values.given(files, sets),
         rebuild=rebuild,
+        locked=locked,
         prune=prune,
         merge=merge,
         preflight=not no_preflight,

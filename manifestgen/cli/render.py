@@ -35,6 +35,7 @@ from manifestgen.cli._console import Console, common_options, usage_of
 @click.option(
     "--pin/--no-pin", default=None, help="Replace image tags by digests from the registries.  [default: manifest.pin]"
 )
+@click.option("--locked", is_flag=True, help="Exit code 1 if the lock file does not fit the image's inputs.")
 @click.option("--force", is_flag=True, help="Write it even if 'check' finds errors.")
 @common_options
 def command(
@@ -45,6 +46,7 @@ def command(
     sets: tuple[str, ...],
     secrets: Literal["inline", "placeholder"] | None,
     pin: bool | None,
+    locked: bool,
     force: bool,
     console: Console,
 ) -> None:
@@ -64,7 +66,7 @@ def command(
         rendered = render_file(
             loaded,
             services,
-            Options(out, secrets, image, given, pin, force),
+            Options(out, secrets, image, given, pin, force, locked),
             Observer(findings_reporter(console), console.warn),
         )
     if rendered.path is None:

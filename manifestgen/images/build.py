@@ -26,9 +26,10 @@ from manifestgen.cloud import (
 from manifestgen.errors import FoundError, Interrupted, ManifestgenError, NotFoundError
 from manifestgen.images.content_tag import content_tag, digest_of, look_up, own_tag
 from manifestgen.project.builders import entry_of
-from manifestgen.project.inputs import inputs_hash, sha256_of
+from manifestgen.project.fit import look_at_lock
+from manifestgen.project.inputs import input_hashes, inputs_hash, sha256_of
 from manifestgen.project.load import Project
-from manifestgen.project.lock import Lock, LockedImage, LockedModel, read, workspace_name, write
+from manifestgen.project.lock import Lock, LockedImage, LockedModel, path_of, read, workspace_name, write
 from manifestgen.project.pending import Pending, Progress
 from manifestgen.project.sections import Image, Model
 
@@ -80,6 +81,7 @@ def prepare(
     services: Services,
     *,
     rebuild: bool = False,
+    locked: bool = False,
     patience: Patience = Patience(),
     report: Reporter = Reporter(),
     clock: Callable[[], float] = time.monotonic,
@@ -91,17 +93,23 @@ def prepare(
 
     Args:
         rebuild: build even if the lock file has an image of these inputs.
+        locked: use the lock file's image, and register and build nothing.
 
     Raises:
         InputError: the entry script, the conda file or the model is missing or invalid.
-        FoundError: the build failed (with the last lines of its log) or took too long.
+        FoundError: the build failed (with the last lines of its log) or took too long; with `locked`, the lock file is
+            missing or no longer fits, or the registry no longer has its image.
         CloudError: a service rejected a request, or could not be reached.
         Interrupted: by Ctrl-C; the service continues with what it was sent.
     """
     if project.image is None or project.model is None:
         raise ValueError("the project builds no image")
+    if locked:
+        look_at_lock(project, locked=True)
     try:
-        return _prepare(project, project.image, project.model, services, rebuild, patience, report, clock, sleep)
+        return _prepare(
+            project, project.image, project.model, services, rebuild, locked, patience, report, clock, sleep
+        )
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted; {entry_of(project.image).service} continues with what it was sent",
@@ -115,6 +123,7 @@ def _prepare(
     spec: Model,
     services: Services,
     rebuild: bool,
+    must_fit: bool,
     patience: Patience,
     report: Reporter,
     clock: Callable[[], float],
@@ -129,7 +138,11 @@ def _prepare(
         if not _is_gone(locked, services, report):
             report.step(f"image {locked.image} is up to date, reusing it")
             return Prepared(locked, reused=True)
+        if must_fit:
+            raise _not_locked(project, f"image {locked.image} is no longer in its registry")
         report.step(f"image {locked.image} is no longer in its registry, building it again")
+    if must_fit:
+        raise _not_locked(project, f"the lock file is not for model {model.id if model is not None else spec.name}")
     progress = Progress(project)
     pending = progress.read(inputs)
     if not rebuild and _pending_build(pending) is None:
@@ -174,6 +187,7 @@ def _lock(
         built_at=built_at,
         manifestgen=__version__,
         workspace=workspace_name(project),
+        parts=input_hashes(project, model),
         images=_others(locked, reference),
     )
 
@@ -188,6 +202,11 @@ def _in_image(spec: Model, model: RegisteredModel | None, known: LockedModel, mo
     found = model or _registered(spec, known.sha256, models)
     version = found.version if found is not None else 0
     return LockedModel(name=known.name, version=version, sha256=known.sha256)
+
+
+def _not_locked(project: Project, what: str) -> FoundError:
+    fix = "run the command without --locked, and commit the lock file that it writes"
+    return FoundError(what, where=str(path_of(project)), fix=fix)
 
 
 def _is_of(locked: Lock, project: Project, inputs: str) -> bool:

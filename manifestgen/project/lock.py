@@ -52,6 +52,7 @@ class Lock(Struct, frozen=True, kw_only=True):
     """The last build, and the images of the last manifest.
 
     Attributes:
+        parts: `inputs.input_hashes` of the same inputs; empty if another manifestgen wrote the file.
         builder: of `builders.BUILDERS` when it was written, or `sections.NONE`.
         images: of the manifest that was last pinned or deployed, by reference with tag.
         image: the reference, `login-server/repository:tag`.
@@ -70,6 +71,7 @@ class Lock(Struct, frozen=True, kw_only=True):
     model: LockedModel | None = None
     digest: str | None = None
     workspace: str | None = None
+    parts: dict[str, str] = {}
     images: dict[str, LockedImage] = {}
     version: int = _FORMAT
 

@@ -295,3 +295,27 @@ def test_two_clones_without_a_lock_file_build_once(builder: str, project: Any, a
         assert again.code == 0, again
         assert "the tag has moved" not in again.stderr
     assert (asked.registered, asked.built) == (1, 1)
+
+
+def test_plan_says_that_a_file_changed_since_the_image_was_built(project: Any, asked: Any) -> None:
+    assert in_this_process("deploy", project, "--yes").code == 0
+    assert in_this_process("render", project).code == 0
+    plan = ("plan", project.root / "deployment.json", "--device", project.device)
+    silent = in_this_process(*plan, "--locked")
+    assert (silent.code, "warning" in silent.stderr) == (0, False), silent
+
+    with (project.root / "score.py").open("a") as script:
+        script.write("# better\n")
+
+    planned = in_this_process(*plan)
+    assert planned.code == 0
+    assert "no changes" in planned.stdout
+    image = json.loads(_lock(project))["image"]
+    assert f"warning: score.py changed since image {image} was built" in planned.stderr
+    assert "score.py changed since" in complaint(in_this_process(*plan, "--locked"), 1)
+    for command in ("render", "image", "deploy"):
+        assert "score.py changed since" in complaint(in_this_process(command, project, "--locked"), 1)
+    assert (asked.registered, asked.built, asked.applied) == (1, 1, 1)
+
+    assert in_this_process("image", project).code == 0
+    assert "does not have the lock file's image" in complaint(in_this_process(*plan, "--locked"), 1)
