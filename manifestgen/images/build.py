@@ -25,9 +25,10 @@ from manifestgen.cloud import (
 )
 from manifestgen.errors import FoundError, Interrupted, ManifestgenError, NotFoundError
 from manifestgen.images.content_tag import content_tag, digest_of, look_up, own_tag
+from manifestgen.images.existing import identify, is_gone, is_of, registered
 from manifestgen.project.builders import entry_of
 from manifestgen.project.fit import look_at_lock
-from manifestgen.project.inputs import input_hashes, inputs_hash, sha256_of
+from manifestgen.project.inputs import input_hashes, inputs_hash
 from manifestgen.project.load import Project
 from manifestgen.project.lock import Lock, LockedImage, LockedModel, path_of, read, workspace_name, write
 from manifestgen.project.pending import Pending, Progress
@@ -82,6 +83,7 @@ def prepare(
     *,
     rebuild: bool = False,
     locked: bool = False,
+    first: Callable[[], None] = lambda: None,
     patience: Patience = Patience(),
     report: Reporter = Reporter(),
     clock: Callable[[], float] = time.monotonic,
@@ -94,6 +96,7 @@ def prepare(
     Args:
         rebuild: build even if the lock file has an image of these inputs.
         locked: use the lock file's image, and register and build nothing.
+        first: is called once something must be registered or built, and stops that if it raises.
 
     Raises:
         InputError: the entry script, the conda file or the model is missing or invalid.
@@ -108,7 +111,7 @@ def prepare(
         look_at_lock(project, locked=True)
     try:
         return _prepare(
-            project, project.image, project.model, services, rebuild, locked, patience, report, clock, sleep
+            project, project.image, project.model, services, rebuild, locked, first, patience, report, clock, sleep
         )
     except KeyboardInterrupt:
         raise Interrupted(
@@ -124,6 +127,7 @@ def _prepare(
     services: Services,
     rebuild: bool,
     must_fit: bool,
+    first: Callable[[], None],
     patience: Patience,
     report: Reporter,
     clock: Callable[[], float],
@@ -131,11 +135,11 @@ def _prepare(
 ) -> Prepared:
     builder = services.builder
     builder.check_inputs()
-    model, known = _identify(spec, services.models)
+    model, known = identify(spec, services.models)
     inputs = inputs_hash(project, known)
     locked = read(project)
-    if locked is not None and _is_of(locked, project, inputs) and not rebuild:
-        if not _is_gone(locked, services, report):
+    if locked is not None and is_of(locked, project, inputs) and not rebuild:
+        if not is_gone(locked, services, report.step):
             report.step(f"image {locked.image} is up to date, reusing it")
             return Prepared(locked, reused=True)
         if must_fit:
@@ -143,6 +147,7 @@ def _prepare(
         report.step(f"image {locked.image} is no longer in its registry, building it again")
     if must_fit:
         raise _not_locked(project, f"the lock file is not for model {model.id if model is not None else spec.name}")
+    first()
     progress = Progress(project)
     pending = progress.read(inputs)
     if not rebuild and _pending_build(pending) is None:
@@ -199,7 +204,7 @@ def _finish(project: Project, lock: Lock, progress: Progress) -> None:
 
 def _in_image(spec: Model, model: RegisteredModel | None, known: LockedModel, models: ModelSource) -> LockedModel:
     """The model in an image that someone else built: its version, if the model source has it."""
-    found = model or _registered(spec, known.sha256, models)
+    found = model or registered(spec, known.sha256, models)
     version = found.version if found is not None else 0
     return LockedModel(name=known.name, version=version, sha256=known.sha256)
 
@@ -209,26 +214,9 @@ def _not_locked(project: Project, what: str) -> FoundError:
     return FoundError(what, where=str(path_of(project)), fix=fix)
 
 
-def _is_of(locked: Lock, project: Project, inputs: str) -> bool:
-    """Whether an image was built from these inputs, in the project's workspace."""
-    workspace = workspace_name(project)
-    return locked.inputs == inputs and (not locked.workspace or not workspace or locked.workspace == workspace)
-
-
 def _others(locked: Lock | None, built: str) -> dict[str, LockedImage]:
     """The lock file's other images: a tag that was just built names another image now, on purpose."""
     return {image: kept for image, kept in locked.images.items() if image != built} if locked is not None else {}
-
-
-def _is_gone(locked: Lock, services: Services, report: Reporter) -> bool:
-    """Whether the registry says that it no longer has the image; False if it cannot be reached."""
-    if locked.digest is None:
-        return False
-    try:
-        return digest_of(locked.image, services) is None
-    except ManifestgenError as error:
-        report.step(f"could not check whether {locked.image} is still in its registry: {error}")
-        return False
 
 
 def _reported_digest(image: str, services: Services, report: Reporter) -> str | None:
@@ -240,18 +228,10 @@ def _reported_digest(image: str, services: Services, report: Reporter) -> str | 
         return None
 
 
-def _identify(spec: Model, models: ModelSource) -> tuple[RegisteredModel | None, LockedModel]:
-    """The registered model; None, with the hash of its content, if it is a file that must be registered first."""
-    if spec.path is not None:
-        return None, LockedModel(name=spec.name, sha256=sha256_of(spec.path))
-    model = models.find(spec.name, spec.version)
-    return model, LockedModel(name=model.name, version=model.version)
-
-
 def _register(spec: Model, sha256: str, models: ModelSource, report: Reporter) -> RegisteredModel:
     """Register the model's file, unless there is a version with its content, tags and description."""
     assert spec.path is not None  # noqa: S101 - the caller has its hash
-    known = _registered(spec, sha256, models)
+    known = registered(spec, sha256, models)
     if known is not None:
         report.step(f"model {known.id} is already registered, reusing it")
         return known
@@ -259,15 +239,6 @@ def _register(spec: Model, sha256: str, models: ModelSource, report: Reporter) -
     model = models.register(ModelRegistration(spec.name, spec.path, sha256, spec.tags, spec.description))
     report.step(f"registered model {model.id}")
     return model
-
-
-def _registered(spec: Model, sha256: str | None, models: ModelSource) -> RegisteredModel | None:
-    """The version with the content, tags and description of a file; None if there is none."""
-    for known in models.list(spec.name):
-        same_words = dict(known.tags) == dict(spec.tags) and known.description == spec.description
-        if known.sha256 == sha256 and same_words:
-            return known
-    return None
 
 
 def _started(
