@@ -64,13 +64,14 @@ async def run_command(command: Sequence[str], state: Path | None, say: Callable[
     return code if code >= 0 else 128 - code
 
 
-async def serve(state: Path | None, watched: int, ready: Callable[[Sandbox], None]) -> None:
+async def serve(state: Path | None, watched: int, ready: Callable[[Sandbox], None], say: Callable[[str], None]) -> None:
     """Run a sandbox until the admin API or a signal stops it, or the process `watched` ends.
 
     Args:
         state: folder that keeps the state between runs; None deletes it at the end.
         watched: process ID; 0 watches none.
         ready: called once all services accept requests.
+        say: called with each line for the user.
     """
     async with _running(state) as sandbox:
         loop = asyncio.get_running_loop()
@@ -84,7 +85,7 @@ async def serve(state: Path | None, watched: int, ready: Callable[[Sandbox], Non
         for task in (orphaned, stopped):
             task.cancel()
         for line in _unserved(sandbox):
-            print(line, file=sys.stderr, flush=True)
+            say(line)
 
 
 def start(state: Path | None) -> Mapping[str, str]:
