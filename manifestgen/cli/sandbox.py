@@ -100,7 +100,7 @@ def stop(console: Console) -> None:
         )
     sandbox.stop(admin)
     console.progress("the sandbox has stopped")
-    console.document({"stopped": admin})
+    console.document({"stopped": sandbox.without_token(admin)})
 
 
 def _print_environment(console: Console, environment: Mapping[str, str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import http.client
 import json
@@ -123,9 +124,15 @@ def stop(admin: str) -> None:
     """Stop the sandbox at this admin address and return once it is gone. Raises CloudError if none responds."""
     try:
         _call(admin, "POST", "/stop", timeout=10)
+    except PermissionError as error:
+        raise CloudError(
+            f"the sandbox at {without_token(admin)} does not accept the token",
+            fix="use the value of MANIFESTGEN_SANDBOX that 'manifestgen sandbox start' printed",
+        ) from error
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise CloudError(
-            f"no sandbox responds at {admin}", fix="it has already stopped: unset its environment variables"
+            f"no sandbox responds at {without_token(admin)}",
+            fix="it has already stopped: unset its environment variables",
         ) from error
     deadline = time.monotonic() + _GRACE_SECONDS
     while time.monotonic() < deadline:
@@ -138,10 +145,20 @@ def stop(admin: str) -> None:
 
 def _call(admin: str, method: str, path: str, *, timeout: float) -> None:
     """Bypass any proxy in the environment: the address is on this machine."""
-    connection = http.client.HTTPConnection(urlsplit(admin).netloc, timeout=timeout)
+    address = urlsplit(admin)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=timeout)
+    login = base64.b64encode(f"{address.username}:{address.password}".encode()).decode()
     with contextlib.closing(connection):
-        connection.request(method, path)
-        connection.getresponse().read()
+        connection.request(method, path, headers={"Authorization": f"Basic {login}"})
+        response = connection.getresponse()
+        response.read()
+        if response.status in (401, 403):
+            raise PermissionError(f"HTTP {response.status}")
+
+
+def without_token(admin: str) -> str:
+    """The admin API's address for people."""
+    return urlsplit(admin)._replace(netloc=urlsplit(admin).netloc.rpartition("@")[2]).geturl()
 
 
 @contextlib.asynccontextmanager
@@ -155,7 +172,8 @@ async def _running(state: Path | None) -> AsyncIterator[Sandbox]:
 
 
 def _notice(sandbox: Sandbox) -> str:
-    return f"sandbox: a local stand-in for Azure, not Azure; admin API at {sandbox.environment['MANIFESTGEN_SANDBOX']}"
+    admin = without_token(sandbox.environment["MANIFESTGEN_SANDBOX"])
+    return f"sandbox: a local stand-in for Azure, not Azure; admin API at {admin}"
 
 
 def _unserved(sandbox: Sandbox) -> list[str]:
