@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifestgen.cli._console import Console, options_with_outputs, usage_of
+from manifestgen.cli._console import Console, options_with_outputs, own_colors, usage_of
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _show(console: Console, checked: Sequence[Checked], skipped: int) -> None:
         color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         for one in checked:
             if one.findings:
-                console.result(findings_text(one, color=color) + "\n")
+                console.result(own_colors(findings_text(one, color=color)) + "\n")
         console.result(summary_text(checked, total, skipped=skipped))
 
 
