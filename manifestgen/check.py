@@ -132,14 +132,16 @@ def check(
     select: Collection[str] = (),
     ignore: Collection[str] | Mapping[str, str] = (),
     as_of: date = KNOWN_ON,
+    literal: bool = False,
 ) -> list[Finding]:
-    """All findings in a manifest, in its own order.
+    """All findings in a manifest, in its own order; none that depends on a placeholder.
 
     Args:
         subject: a document, from `read`, whose findings have lines; or a manifest, whose findings have pointers only.
         select: ids of the rules to run; empty for all.
         ignore: ids of rules to ignore; a mapping may give the reason for each.
         as_of: the date to compare end-of-support dates with.
+        literal: judge placeholders as a device would, to which they are texts like any other.
 
     Raises:
         InputError: there is no rule with such an id.
@@ -147,21 +149,19 @@ def check(
     document = of_manifest(subject) if isinstance(subject, Manifest) else subject
     rules = _selected(tuple(select), tuple(ignore))
     found: list[tuple[Rule, Problem]] = []
-    template = document.kind is Kind.TEMPLATE and not document.leftover
     for rule in rules:
-        if not rule.alone and not (template and rule.compares):
+        if not rule.alone:
             found += [(rule, problem) for problem in rule.problems(document, as_of)]
     if document.manifest is not None:
         alone = _of_modules(document.manifest)
-        if template or rules is not RULES:
-            kept = {rule.id for rule in rules if not (template and rule.compares)}
+        if rules is not RULES:
+            kept = {rule.id for rule in rules}
             alone = [(rule, problem) for rule, problem in alone if rule.id in kept]
         found += alone
         if document.manifest.layered:
             found += _of_pieces(document.manifest, rules, found)
-    if template and found:
-        places = frozenset(document.placeholders)
-        found = [(rule, problem) for rule, problem in found if not _depends(rule, problem, places)]
+    if document.placeholders and found and not literal:
+        found = _known(document, found)
     if not found:
         return []
     return _placed(document, found) if document.has_text else _in_order(document, found)
@@ -307,20 +307,16 @@ def _of_pieces(
                 continue
             # createOptions that are a piece by themselves may have chunks that only the base knows.
             if pointer not in pieces or not rule.joins_chunks:
-                of_pieces.append((rule, problem.at(pointer)))
+                of_pieces.append((rule, problem.moved(whole.in_layer)))
     return of_pieces
 
 
-def _depends(rule: Rule, problem: Problem, placeholders: frozenset[str]) -> bool:
-    """Whether a problem is about a placeholder's value, or about something inside it."""
-    if rule.about_placeholders:
-        return False
-    pointer = problem.pointer
-    while pointer:
-        if pointer in placeholders:
-            return True
-        pointer = pointer.rpartition("/")[0]
-    return False
+def _known(document: Document, found: list[tuple[Rule, Problem]]) -> list[tuple[Rule, Problem]]:
+    """The problems that no placeholder's value decides."""
+    from manifestgen.manifest.unfilled import Unknown
+
+    unknown = Unknown(document.placeholders)
+    return [(rule, problem) for rule, problem in found if rule.about_placeholders or not problem.depends_on(unknown)]
 
 
 def _placed(document: Document, found: list[tuple[Rule, Problem]]) -> list[Finding]:

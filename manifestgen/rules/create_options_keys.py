@@ -6,7 +6,7 @@ from typing import Final
 from manifestgen.manifest import container
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.nearest import nearest
-from manifestgen.rules._rule import Effect, Problem, rule
+from manifestgen.rules._rule import Effect, Problem, option, rule
 
 _TOP: Final = frozenset(container.CREATE.keys) | container.DOCKER_ONLY
 _HOST: Final = frozenset(container.HOST_CONFIG.keys) | container.HOST_DOCKER_ONLY
@@ -29,12 +29,16 @@ def create_options_keys(manifest: Manifest) -> Iterator[Problem]:
         place = module.at_setting("createOptions")
         for key in options.data:
             if key not in _TOP and (problem := _unknown(key, _TOP_LOWER, _HOST_LOWER, "HostConfig")):
-                yield Problem(place, f"{key!r} {problem[0]} (createOptions of module {module.name!r})", problem[1])
+                what = f"{key!r} {problem[0]} (createOptions of module {module.name!r})"
+                yield Problem(place, what, problem[1], names=(option(module, key),))
         host = options.get("HostConfig")
         for key in host if isinstance(host, dict) else ():
             if key not in _HOST and (problem := _unknown(key, _HOST_LOWER, _TOP_LOWER, "")):
                 yield Problem(
-                    place, f"'HostConfig.{key}' {problem[0]} (createOptions of module {module.name!r})", problem[1]
+                    place,
+                    f"'HostConfig.{key}' {problem[0]} (createOptions of module {module.name!r})",
+                    problem[1],
+                    names=(option(module, "HostConfig", key),),
                 )
 
 

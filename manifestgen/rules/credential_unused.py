@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from manifestgen.manifest.image import DOCKER_HUB
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.section import child
+from manifestgen.rules._operands import image_hosts
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK, compares=True, layers=False)
+@rule(Effect.RISK, layers=False)
 def credential_unused(manifest: Manifest) -> Iterator[Problem]:
     """A registry credential matches no image.
 
@@ -22,6 +23,7 @@ def credential_unused(manifest: Manifest) -> Iterator[Problem]:
     if not entries:
         return
     hosts = {module.image.host.upper() for module in manifest.modules() if module.image and module.image.host}
+    hosts_of = image_hosts(manifest)
     for part in entries:
         found = child(part, "address")
         if found is None or not isinstance(found.value, str) or found.value.upper() in hosts:
@@ -33,4 +35,9 @@ def credential_unused(manifest: Manifest) -> Iterator[Problem]:
             fix = f"write '{DOCKER_HUB}'"
         else:
             fix = "write the host as the images name it, or remove the entry"
-        yield Problem(found.pointer, f"registry credential {part.name!r} for {found.value!r} matches no image", fix)
+        yield Problem(
+            found.pointer,
+            f"registry credential {part.name!r} for {found.value!r} matches no image",
+            fix,
+            needs=hosts_of,
+        )

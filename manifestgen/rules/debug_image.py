@@ -22,4 +22,7 @@ def debug_image(manifest: Manifest) -> Iterator[Problem]:
                 module.at_setting("image"),
                 f"image {image.text!r} of module {module.name!r} is a debug build",
                 "use the release image",
+                start=(module.image_text or "").rfind(image.tag),
+                length=len(image.tag),
+                part=True,
             )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.rules._rule import Effect, Problem, rule
+from manifestgen.rules._rule import Effect, Problem, option, rule
 
 
 @rule(Effect.DEAD, alone=True)
@@ -17,7 +17,7 @@ def device_request(manifest: Manifest) -> Iterator[Problem]:
     """
     for module, options in manifest.options:
         requests = options.get("HostConfig", "DeviceRequests")
-        for request in requests if isinstance(requests, list) else ():
+        for index, request in enumerate(requests if isinstance(requests, list) else ()):
             capabilities = request.get("Capabilities") if isinstance(request, dict) else None
             if capabilities is None:
                 continue
@@ -26,4 +26,5 @@ def device_request(manifest: Manifest) -> Iterator[Problem]:
                     module.at_setting("createOptions"),
                     f"'Capabilities' of a device request of module {module.name!r} must be a list of lists",
                     'write [["gpu"]]',
+                    needs=(option(module, "HostConfig", "DeviceRequests", index, "Capabilities"),),
                 )

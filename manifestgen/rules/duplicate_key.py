@@ -23,5 +23,6 @@ def duplicate_key(document: Document) -> Iterator[Problem]:
             twice.pointer,
             f"key {key!r} is already in line {line}; only this one counts",
             "rename one of the two, or remove it",
+            at_key=True,
             offset=twice.second,
         )

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._operands import ports
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
@@ -23,4 +24,5 @@ def hub_ports(manifest: Manifest) -> Iterator[Problem]:
                 module.at_setting("createOptions"),
                 "edgeHub publishes no port: other devices cannot connect through this one",
                 "to let them, add 'HostConfig.PortBindings' for 8883, 5671 and 443",
+                needs=ports(module),
             )

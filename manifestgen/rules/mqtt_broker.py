@@ -4,8 +4,11 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from manifestgen.manifest import schema_version
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.pointer import join
 from manifestgen.manifest.reading import as_text, enum_member, is_null
 from manifestgen.manifest.section import Part, child
 from manifestgen.rules._rule import Effect, Problem, Side, rule
@@ -40,6 +43,13 @@ def mqtt_broker(manifest: Manifest) -> Iterator[Problem]:
     if not isinstance(broker.value, dict):
         yield Problem(broker.pointer, "'mqttBroker' is not an object", _FIX)
         return
+    version = join(whole.pointer, "schemaVersion")
+    for problem in _problems(broker):
+        # What it says of an object depends on all that is in it.
+        yield replace(problem, needs=(version, problem.pointer))
+
+
+def _problems(broker: Part) -> Iterator[Problem]:
     for statement in _items(child(broker, "authorizations")):
         yield from _statement(statement)
     for bridge in _items(child(broker, "bridges")):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from manifestgen.manifest.document import Document
+from manifestgen.manifest.document import Document, Kind
 from manifestgen.manifest.manifest import locate
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
@@ -15,7 +15,7 @@ def not_a_manifest(document: Document) -> Iterator[Problem]:
 
     Write `{"modulesContent": {"$edgeAgent": {…}, "$edgeHub": {…}}}`, or let `manifestgen render` write one.
     """
-    if document.error is not None or document.manifest is not None:
+    if document.error is not None or document.manifest is not None or document.kind is Kind.TEMPLATE:
         return
     found = locate(document.data)
     fix = 'write {"modulesContent": {"$edgeAgent": {…}, "$edgeHub": {…}}}'

@@ -24,4 +24,5 @@ def proxy_on_one(manifest: Manifest) -> Iterator[Problem]:
             without.pointer,
             f"{with_.name} uses a proxy and {without.name} does not",
             f"set 'https_proxy' on {without.name} too",
+            names=(with_.at("env"), without.at("env")),
         )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.rules._rule import Effect, Problem, rule
+from manifestgen.rules._rule import Effect, Problem, option, rule
 
 
 @rule(Effect.NOTE, alone=True)
@@ -22,4 +22,5 @@ def root_user(manifest: Manifest) -> Iterator[Problem]:
                 module.at_setting("createOptions"),
                 f"module {module.name!r} runs as root",
                 "let its own user write to its folders, and remove 'User'",
+                needs=(option(module, "User"),),
             )

@@ -8,7 +8,7 @@ from manifestgen.rules._routes import routes
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK, compares=True)
+@rule(Effect.RISK)
 def route_loop(manifest: Manifest) -> Iterator[Problem]:
     """A route takes messages from everywhere, and other routes do too.
 
@@ -18,7 +18,7 @@ def route_loop(manifest: Manifest) -> Iterator[Problem]:
     Limit the source to `/messages/modules/NAME/outputs/*`, or add `WHERE NOT IS_DEFINED($connectionModuleId)`.
     """
     everywhere = []
-    filtered = False
+    filtered = ""
     for entry, reading in routes(manifest):
         route = reading.route
         if route is None:
@@ -27,7 +27,7 @@ def route_loop(manifest: Manifest) -> Iterator[Problem]:
         if path in ("", "messages", "messages/modules") and route.condition is None:
             everywhere.append((entry, route))
         elif isinstance(route.sink, ModuleInput) and reading.source is not None:
-            filtered = True
+            filtered = filtered or entry.pointer
     for entry, route in everywhere:
         sink = route.sink
         if isinstance(sink, ModuleInput):
@@ -45,4 +45,5 @@ def route_loop(manifest: Manifest) -> Iterator[Problem]:
                 "limit the source to the modules whose messages should go up",
                 start=route.source.offset,
                 length=route.source.length,
+                needs=(filtered,),
             )

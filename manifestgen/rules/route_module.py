@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.route import ModuleInput
+from manifestgen.rules._operands import module_names
 from manifestgen.rules._routes import routes
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.DEAD, compares=True, layers=False)
+@rule(Effect.DEAD, layers=False)
 def route_module(manifest: Manifest) -> Iterator[Problem]:
     """A route names a module that is not in the manifest.
 
@@ -34,6 +35,8 @@ def route_module(manifest: Manifest) -> Iterator[Problem]:
                 _nearest(source.module, list(names)),
                 start=source.offset,
                 length=source.length,
+                names=module_names(manifest),
+                part=True,
             )
         sink = route.sink
         if isinstance(sink, ModuleInput) and sink.module not in names:
@@ -43,6 +46,8 @@ def route_module(manifest: Manifest) -> Iterator[Problem]:
                 _nearest(sink.module, list(names)),
                 start=sink.offset,
                 length=sink.length,
+                names=module_names(manifest),
+                part=True,
             )
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._operands import module_names
 from manifestgen.rules._routes import routes
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.NOTE, compares=True, layers=False)
+@rule(Effect.NOTE, layers=False)
 def route_source_case(manifest: Manifest) -> Iterator[Problem]:
     """A route writes a module's name in a different case.
 
@@ -27,4 +28,6 @@ def route_source_case(manifest: Manifest) -> Iterator[Problem]:
                 f"write {lower[source.module.lower()]!r}",
                 start=source.offset,
                 length=source.length,
+                names=module_names(manifest),
+                part=True,
             )

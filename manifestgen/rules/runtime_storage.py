@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from manifestgen.manifest.container import Options
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.module import Module
-from manifestgen.rules._rule import Effect, Problem, rule
+from manifestgen.rules._operands import env_place
+from manifestgen.rules._rule import Effect, Problem, option, rule
 
 
 @rule(Effect.RISK, layers=False)
@@ -26,6 +27,12 @@ def runtime_storage(manifest: Manifest) -> Iterator[Problem]:
                 module.at("settings"),
                 f"{module.name} {problem}",
                 "set the variable 'storageFolder' and mount a host folder or a volume there",
+                needs=(
+                    *env_place(module, "storageFolder", "StorageFolder"),
+                    option(module, "HostConfig", "Binds"),
+                    option(module, "HostConfig", "Mounts"),
+                ),
+                names=(module.at("env"),),
             )
 
 

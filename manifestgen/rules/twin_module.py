@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.pointer import escape
+from manifestgen.rules._operands import module_names
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK, compares=True, layers=False)
+@rule(Effect.RISK, layers=False)
 def twin_module(manifest: Manifest) -> Iterator[Problem]:
     """The manifest sets the twin of a module that it does not deploy.
 
@@ -29,4 +30,5 @@ def twin_module(manifest: Manifest) -> Iterator[Problem]:
             f"the twin of {name!r} is set, but no module of that name is deployed",
             f"did you mean {near[0]!r}?" if near else "add the module, or remove the entry",
             at_key=True,
+            names=module_names(manifest),
         )

@@ -1,0 +1,62 @@
+"""Places that several rules compare with."""
+
+from __future__ import annotations
+
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.module import Module
+from manifestgen.manifest.section import child
+from manifestgen.rules._rule import option
+
+
+def agent_place(manifest: Manifest, *path: str) -> str:
+    """JSON Pointer to what is at a path of `$edgeAgent`, or to the innermost object on the way to it."""
+    for length in range(len(path), -1, -1):
+        part = manifest.agent.find(*path[:length])
+        if part is not None:
+            return part.pointer
+    return manifest.pointer("$edgeAgent")
+
+
+def module_names(manifest: Manifest) -> tuple[str, ...]:
+    """The objects whose keys are the names of modules."""
+    return agent_place(manifest, "modules"), agent_place(manifest, "systemModules")
+
+
+def addresses(manifest: Manifest) -> tuple[str, ...]:
+    """The places of all addresses of registry credentials, or where these would be."""
+    found = []
+    for part in manifest.credential_entries():
+        address = child(part, "address")
+        found.append(part.pointer if address is None else address.pointer)
+    return (*found, *_unless_object(manifest, "runtime", "settings", "registryCredentials"))
+
+
+def image_hosts(manifest: Manifest) -> tuple[tuple[str, int, int], ...]:
+    """The parts of all images that name their registries."""
+    found = []
+    for module in manifest.modules():
+        text = module.image_text or ""
+        first, slash, _ = text.partition("/")
+        # What stands for all of an image, or for the beginning of it, may have a slash.
+        found.append((module.at_setting("image"), 0, len(first) + 1 if slash else len(text) + 1))
+    for name in ("modules", "systemModules"):
+        found += [(place, 0, 1) for place in _unless_object(manifest, name)]
+        for part in manifest.agent.children(name):
+            if isinstance(part.value, str):
+                found.append((part.pointer, 0, 1))
+    return tuple(found)
+
+
+def _unless_object(manifest: Manifest, *path: str) -> tuple[str, ...]:
+    part = manifest.agent.find(*path)
+    return () if part is not None and isinstance(part.value, dict) else (agent_place(manifest, *path),)
+
+
+def env_place(module: Module, *names: str) -> tuple[str, ...]:
+    """The places of variables, as far as they are set."""
+    return tuple(module.at_env(name) for name in names if name in module.env)
+
+
+def ports(module: Module) -> tuple[str, ...]:
+    """The places that say which ports of the host a module takes."""
+    return option(module, "HostConfig", "PortBindings"), option(module, "HostConfig", "NetworkMode")
