@@ -250,11 +250,16 @@ def _of_data(document: Document, *, layered: bool) -> Document:
     try:
         manifest = Manifest.of(document.data, layered=True if layered else None)
     except InputError:
-        if locate(document.data) is not None:
+        if _has_place(document.data):
             document = replace(document, placeholders=_placeholders(document))
         kind = Kind.TEMPLATE if document.placeholders else Kind.NOT_A_MANIFEST
         return replace(document, kind=kind, shape=document.shape or shape(document.data))
     return _of_manifest(manifest, document)
+
+
+def _has_place(data: Any) -> bool:
+    """Whether there is a place for a manifest, though no manifest in it."""
+    return locate(data) is not None or (isinstance(data, dict) and isinstance(data.get("content"), str))
 
 
 def _placeholders(document: Document, *, searched: bool = False) -> tuple[Placeholder, ...]:

@@ -152,6 +152,12 @@ class Manifest(Struct, frozen=True, eq=False, dict=True):
         return self._modules
 
     @cached_property
+    def module_names(self) -> tuple[str, ...]:
+        """The names of all modules, system modules first, those that are not objects among them."""
+        system = [module.name for module in self._modules if module.system]
+        return (*system, *(part.name for part in self.agent.children("modules")))
+
+    @cached_property
     def options(self) -> tuple[tuple[Module, Options], ...]:
         """The modules with their createOptions, without those whose chunks are out of sequence."""
         found: list[tuple[Module, Options]] = []
@@ -232,11 +238,15 @@ def locate(data: Any) -> Part | None:
 
 
 def _is_layered(entries: Mapping[str, Any]) -> bool:
-    """Whether no entry sets all of `$edgeAgent`, and one sets a part of a twin."""
+    """Whether no entry sets all of `$edgeAgent`, and one sets a part of a twin, or is a text that may do so yet."""
     agent = entries.get("$edgeAgent")
     if isinstance(agent, dict) and DESIRED in agent:
         return False
-    return any(key.startswith(f"{DESIRED}.") for entry in entries.values() if isinstance(entry, dict) for key in entry)
+    return any(
+        (isinstance(entry, str) and name.startswith("$edge"))
+        or (isinstance(entry, dict) and any(key.startswith(f"{DESIRED}.") for key in entry))
+        for name, entry in entries.items()
+    )
 
 
 def _object(part: Part | None) -> Mapping[str, Any] | None:

@@ -233,11 +233,14 @@ class _Search:
             yield from self.walk(value, at, base, _OPTIONS, fold=True)
             return
         chunks = create_options.keys(settings)
-        if not isinstance(value, str) or key != chunks[0]:
+        if not isinstance(value, str):
             return
         try:
             text = create_options.join(settings)
         except create_options.ChunkError:
+            yield from self._in_text(value, at, base, _SETTINGS)
+            return
+        if key != chunks[0]:
             return
         if not (placeholder.possible(text) or self._pattern):
             return

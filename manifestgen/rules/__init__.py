@@ -44,6 +44,7 @@ from manifestgen.rules.image_format import image_format
 from manifestgen.rules.image_name import image_name
 from manifestgen.rules.image_pull_policy import image_pull_policy
 from manifestgen.rules.layer_partial_module import layer_partial_module
+from manifestgen.rules.layer_replaces_hub import layer_replaces_hub
 from manifestgen.rules.layer_system_modules import layer_system_modules
 from manifestgen.rules.many_modules import many_modules
 from manifestgen.rules.module_name import module_name
@@ -135,6 +136,7 @@ RULES: Final[tuple[Rule, ...]] = (
     image_name,
     image_pull_policy,
     layer_partial_module,
+    layer_replaces_hub,
     layer_system_modules,
     many_modules,
     module_name,

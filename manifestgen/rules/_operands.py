@@ -17,9 +17,10 @@ def agent_place(manifest: Manifest, *path: str) -> str:
     return manifest.pointer("$edgeAgent")
 
 
-def module_names(manifest: Manifest) -> tuple[str, ...]:
-    """The objects whose keys are the names of modules."""
-    return agent_place(manifest, "modules"), agent_place(manifest, "systemModules")
+def names_of(manifest: Manifest, name: str) -> tuple[str, ...]:
+    """The objects of which a module of this name would be a key."""
+    system = name.lower() in ("edgeagent", "edgehub")
+    return (agent_place(manifest, "modules"), *((agent_place(manifest, "systemModules"),) if system else ()))
 
 
 def addresses(manifest: Manifest) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ def create_options_keys(manifest: Manifest) -> Iterator[Problem]:
         for key in options.data:
             if key not in _TOP and (problem := _unknown(key, _TOP_LOWER, _HOST_LOWER, "HostConfig")):
                 what = f"{key!r} {problem[0]} (createOptions of module {module.name!r})"
-                yield Problem(place, what, problem[1], names=(option(module, key),))
+                yield Problem(place, what, problem[1], names=(place,))
         host = options.get("HostConfig")
         for key in host if isinstance(host, dict) else ():
             if key not in _HOST and (problem := _unknown(key, _HOST_LOWER, _TOP_LOWER, "")):
@@ -38,7 +38,7 @@ def create_options_keys(manifest: Manifest) -> Iterator[Problem]:
                     place,
                     f"'HostConfig.{key}' {problem[0]} (createOptions of module {module.name!r})",
                     problem[1],
-                    names=(option(module, "HostConfig", key),),
+                    names=(option(module, "HostConfig"),),
                 )
 
 

@@ -11,7 +11,7 @@ def layer_system_modules(manifest: Manifest) -> Iterator[Problem]:
     """A layered deployment configures the runtime.
 
     edgeAgent and edgeHub belong to the base deployment; a layer adds modules, routes and twins to it. A layer
-    that sets all of `properties.desired` of `$edgeAgent` or `$edgeHub` replaces the base.
+    that sets all of `properties.desired` of `$edgeAgent` replaces the base.
 
     Set only `properties.desired.modules.NAME` and `properties.desired.routes.NAME`.
     """
@@ -27,6 +27,3 @@ def layer_system_modules(manifest: Manifest) -> Iterator[Problem]:
                 "leave them to the base deployment",
                 at_key=True,
             )
-    whole = manifest.hub.whole
-    if whole is not None:
-        yield Problem(whole.pointer, "a layer replaces all of '$edgeHub'", "set 'properties.desired.routes.NAME'")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.rules._operands import module_names
+from manifestgen.rules._operands import names_of
 from manifestgen.rules._routes import routes
 from manifestgen.rules._rule import Effect, Problem, rule
 
@@ -17,7 +17,7 @@ def route_source_case(manifest: Manifest) -> Iterator[Problem]:
 
     Write the name as it is under `modules`.
     """
-    names = {module.name for module in manifest.modules()}
+    names = set(manifest.module_names)
     lower = {name.lower(): name for name in names}
     for entry, reading in routes(manifest):
         source = reading.source
@@ -28,6 +28,6 @@ def route_source_case(manifest: Manifest) -> Iterator[Problem]:
                 f"write {lower[source.module.lower()]!r}",
                 start=source.offset,
                 length=source.length,
-                names=module_names(manifest),
+                names=names_of(manifest, source.module),
                 part=True,
             )

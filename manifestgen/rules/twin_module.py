@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.pointer import escape
-from manifestgen.rules._operands import module_names
+from manifestgen.rules._operands import names_of
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
@@ -18,7 +18,7 @@ def twin_module(manifest: Manifest) -> Iterator[Problem]:
 
     Write the name as it is under `modules`, or remove the entry.
     """
-    names = [module.name for module in manifest.modules() if not module.system]
+    names = [part.name for part in manifest.agent.children("modules")]
     known = set(names)
     for name in manifest.entries:
         if name in ("$edgeAgent", "$edgeHub") or name in known:
@@ -30,5 +30,5 @@ def twin_module(manifest: Manifest) -> Iterator[Problem]:
             f"the twin of {name!r} is set, but no module of that name is deployed",
             f"did you mean {near[0]!r}?" if near else "add the module, or remove the entry",
             at_key=True,
-            names=module_names(manifest),
+            names=names_of(manifest, name),
         )

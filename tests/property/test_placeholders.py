@@ -72,6 +72,26 @@ _WORDS = [
 ]  # fmt: skip
 
 
+def _structures(texts: list[str]) -> Iterator[Any]:
+    """Parts of a manifest that a text of it may be in: as the name of a module, as the host of an image."""
+    modules = {text: {} for text in texts}
+    for text in texts:
+        agent = {"edgeAgent": {"settings": {"image": f"{text}/a:1"}}}
+        yield agent
+        yield {"properties.desired": {"systemModules": agent}}
+        yield {"x": {"settings": {"image": f"{text}/a:1"}}}
+    yield {"properties.desired": {"modules": modules}}
+    yield {"properties.desired.modules.x": {}}
+    addresses = {"registryCredentials": {str(i): {"address": text} for i, text in enumerate(texts)}}
+    yield from (addresses, addresses["registryCredentials"], {"settings": addresses}, {"address": "x"})
+    yield from ({"address": text} for text in texts)
+    yield from ({"settings": {"image": f"{text}/a:1"}} for text in texts)
+    yield from ({"image": f"{text}/a:1"} for text in texts)
+    yield from (modules, {"modules": modules})
+    yield {"runtime": {"settings": addresses}}
+    yield {"properties.desired": {"runtime": {"settings": addresses}}}
+
+
 def _goes_away(data: Any, pointer: str, finding: tuple[str, str]) -> bool:
     """Whether there is a value at a place with which a finding is not reported."""
     values: list[Any] = [*_WORDS, 0, 1, -1, 7200, True, None, {}, [], *dict.fromkeys(_texts(data))]
@@ -80,6 +100,8 @@ def _goes_away(data: Any, pointer: str, finding: tuple[str, str]) -> bool:
         outer = outer[int(key)] if isinstance(outer, list) else outer[key]
     if isinstance(outer, dict):
         values += [{**outer, text: {"value": "x"}} for text in ("https_proxy", "UpstreamProtocol")]
+    if isinstance(outer, dict):
+        values += _structures(list(dict.fromkeys(_texts(data))))
     values += [{text: {}} for text in dict.fromkeys(_texts(data))] if isinstance(outer, dict) else []
     return any(finding not in _found(_with(data, pointer, value)) for value in values)
 
