@@ -240,6 +240,8 @@ class _Search:
         except create_options.ChunkError:
             yield from self._in_text(value, at, base, _SETTINGS)
             return
+        if key in chunks[create_options.MAX_CHUNKS :]:
+            yield from self._in_text(value, at, base, _SETTINGS)
         if key != chunks[0]:
             return
         if not (placeholder.possible(text) or self._pattern):

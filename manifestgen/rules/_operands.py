@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.module import Module
 from manifestgen.manifest.section import child
-from manifestgen.rules._rule import option
+from manifestgen.rules._rule import Operand, option
+
+# Of the text at a place, and not of what is in an object there.
+_ALL: Final = (0, 1 << 31)
 
 
 def agent_place(manifest: Manifest, *path: str) -> str:
@@ -23,13 +28,13 @@ def names_of(manifest: Manifest, name: str) -> tuple[str, ...]:
     return (agent_place(manifest, "modules"), *((agent_place(manifest, "systemModules"),) if system else ()))
 
 
-def addresses(manifest: Manifest) -> tuple[str, ...]:
-    """The places of all addresses of registry credentials, or where these would be."""
-    found = []
+def addresses(manifest: Manifest) -> tuple[Operand, ...]:
+    """All addresses of registry credentials, or where these would be."""
+    places = list(_unless_object(manifest, "runtime", "settings", "registryCredentials"))
     for part in manifest.credential_entries():
         address = child(part, "address")
-        found.append(part.pointer if address is None else address.pointer)
-    return (*found, *_unless_object(manifest, "runtime", "settings", "registryCredentials"))
+        places.append(part.pointer if address is None else address.pointer)
+    return tuple((place, *_ALL) for place in places)
 
 
 def image_hosts(manifest: Manifest) -> tuple[tuple[str, int, int], ...]:
@@ -41,10 +46,10 @@ def image_hosts(manifest: Manifest) -> tuple[tuple[str, int, int], ...]:
         # What stands for all of an image, or for the beginning of it, may have a slash.
         found.append((module.at_setting("image"), 0, len(first) + 1 if slash else len(text) + 1))
     for name in ("modules", "systemModules"):
-        found += [(place, 0, 1) for place in _unless_object(manifest, name)]
+        found += [(place, *_ALL) for place in _unless_object(manifest, name)]
         for part in manifest.agent.children(name):
             if isinstance(part.value, str):
-                found.append((part.pointer, 0, 1))
+                found.append((part.pointer, *_ALL))
     return tuple(found)
 
 

@@ -66,7 +66,12 @@ def _statement(statement: Part) -> Iterator[Problem]:
             if not identity:
                 yield Problem(identities.pointer, "an identity is blank", _FIX)
             elif not _known_variables(identity):
-                yield Problem(identities.pointer, f"identity {identity!r} has an unknown variable", _FIX)
+                yield Problem(
+                    identities.pointer,
+                    f"identity {identity!r} has an unknown variable",
+                    _FIX,
+                    needs=(identities.pointer,),
+                )
     for name in ("allow", "deny"):
         for entry in _items(child(statement, name)):
             yield from _entry(entry)

@@ -49,7 +49,8 @@ def route_shape(manifest: Manifest) -> Iterator[Problem]:
                 )
             else:
                 for problem in _object(part):
-                    yield replace(problem, needs=version)
+                    # At the route itself another version reports something else.
+                    yield problem if problem.pointer == part.pointer else replace(problem, needs=version)
         elif part.value is not None or minor != 0:
             yield Problem(
                 part.pointer,

@@ -21,29 +21,29 @@ def runtime_storage(manifest: Manifest) -> Iterator[Problem]:
     for module, options in manifest.options:
         if not module.system:
             continue
-        problem = _problem(module, options)
-        if problem:
+        found = _problem(module, options)
+        if found is not None:
+            problem, needs, names = found
             yield Problem(
                 module.at("settings"),
-                f"{module.name} {problem}",
+                f"{module.name} keeps its state inside the container: {problem}",
                 "set the variable 'storageFolder' and mount a host folder or a volume there",
-                needs=(
-                    *env_place(module, "storageFolder", "StorageFolder"),
-                    option(module, "HostConfig", "Binds"),
-                    option(module, "HostConfig", "Mounts"),
-                ),
-                names=(module.at("env"),),
+                needs=needs,
+                names=names,
             )
 
 
-def _problem(module: Module, options: Options) -> str:
+def _problem(module: Module, options: Options) -> tuple[str, tuple[str, ...], tuple[str, ...]] | None:
+    """What is missing, the places that say so, and the objects whose keys do."""
     folder = module.env_value("storageFolder") or module.env_value("StorageFolder")
+    variables = env_place(module, "storageFolder", "StorageFolder")
     if not folder:
-        return "keeps its state inside the container: no 'storageFolder'"
+        return "no 'storageFolder'", variables, (module.at("env"),)
     binds = options.get("HostConfig", "Binds")
     mounts = options.get("HostConfig", "Mounts")
     targets = [bind.split(":")[1] for bind in binds or () if isinstance(bind, str) and bind.count(":")]
     targets += [str(mount.get("Target", "")) for mount in mounts or () if isinstance(mount, dict)]
     if any(folder == target or folder.startswith(target.rstrip("/") + "/") for target in targets if target):
-        return ""
-    return f"keeps its state inside the container: nothing is mounted at its storageFolder {folder!r}"
+        return None
+    places = (option(module, "HostConfig", "Binds"), option(module, "HostConfig", "Mounts"))
+    return f"nothing is mounted at its storageFolder {folder!r}", (*variables, *places), ()
