@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from manifestgen.errors import InputError
 from manifestgen.manifest.document import Document, Kind, of_data, of_manifest, read
@@ -164,6 +165,7 @@ def check(
         found = _known(document, found)
     if not found:
         return []
+    found = _joined(found)
     return _placed(document, found) if document.has_text else _in_order(document, found)
 
 
@@ -317,6 +319,25 @@ def _known(document: Document, found: list[tuple[Rule, Problem]]) -> list[tuple[
 
     unknown = Unknown(document.placeholders)
     return [(rule, problem) for rule, problem in found if rule.about_placeholders or not problem.depends_on(unknown)]
+
+
+def _joined(found: list[tuple[Rule, Problem]]) -> list[tuple[Rule, Problem]]:
+    """The problems, with the same one of several subjects as one."""
+    subjects: dict[tuple[str, str], list[str]] = {}
+    for rule, problem in found:
+        if problem.subject:
+            subjects.setdefault((rule.id, problem.message), []).append(problem.subject)
+    if not subjects:
+        return found
+    joined: list[tuple[Rule, Problem]] = []
+    for rule, problem in found:
+        if problem.subject:
+            names = subjects.pop((rule.id, problem.message), None)
+            if names is None:
+                continue
+            problem = replace(problem, message=f"{problem.message} ({', '.join(names)})")
+        joined.append((rule, problem))
+    return joined
 
 
 def _placed(document: Document, found: list[tuple[Rule, Problem]]) -> list[Finding]:

@@ -255,7 +255,7 @@ def _read(text: str) -> Options:
     if isinstance(value, str):
         return Options(error="it is a JSON string inside a JSON string: it was encoded twice")
     if not isinstance(value, dict):
-        return Options(error="it is not a JSON object")
+        return Options(error=f"it is {_seen(value)}")
     problems: list[TypeProblem] = []
     data = _canonical(value, CREATE, (), problems)
     return Options(data if isinstance(data, dict) else {}, tuple(problems))

@@ -24,7 +24,17 @@ _UPSTREAM: Final = r".*\$upstream:[1-9]"
 
 # Hosts whose images are pulled without logging in. Docker Hub is not among them: it holds both kinds.
 _PUBLIC: Final = frozenset(
-    {"mcr.microsoft.com", "quay.io", "ghcr.io", "gcr.io", "registry.k8s.io", "k8s.gcr.io", "public.ecr.aws", "nvcr.io"}
+    {
+        "mcr.microsoft.com",
+        "quay.io",
+        "ghcr.io",
+        "gcr.io",
+        "registry.k8s.io",
+        "k8s.gcr.io",
+        "public.ecr.aws",
+        "nvcr.io",
+        "marketplace.azurecr.io",
+    }
 )
 _PUBLIC_SUFFIXES: Final = (".gcr.io", ".pkg.dev")
 

@@ -232,9 +232,14 @@ def locate(data: Any) -> Part | None:
     for base, outer in (("", data), ("/content", data.get("content"))):
         if isinstance(outer, dict):
             for name in ("modulesContent", "moduleContent"):
-                if name in outer:
+                if name in outer and not _is_configuration(outer[name]):
                     return Part(name, f"{base}/{name}", outer[name])
     return None
+
+
+def _is_configuration(content: Any) -> bool:
+    """Whether it is the `moduleContent` of a module's automatic configuration, which sets paths of one twin."""
+    return isinstance(content, dict) and bool(content) and all(key.startswith("properties.") for key in content)
 
 
 def _is_layered(entries: Mapping[str, Any]) -> bool:
@@ -242,6 +247,13 @@ def _is_layered(entries: Mapping[str, Any]) -> bool:
     agent = entries.get("$edgeAgent")
     if isinstance(agent, dict) and DESIRED in agent:
         return False
+    if (
+        not agent
+        and not entries.get("$edgeHub")
+        and any(isinstance(entry, dict) and entry for entry in entries.values())
+    ):
+        # It sets twins alone.
+        return True
     return any(
         (isinstance(entry, str) and name.startswith("$edge"))
         or (isinstance(entry, dict) and any(key.startswith(f"{DESIRED}.") for key in entry))

@@ -13,7 +13,7 @@ from manifestgen.manifest.reading import as_text, key_of
 from manifestgen.manifest.section import child
 
 _NAME: Final = (
-    r"(?i)passw(or)?d|pwd$|secret|api_?key|access_?key|account_?key|private_?key|connection_?string|connstr|"
+    r"(?i)passw(or)?d|pwd$|secret|api_?key|access_?key|account_?key|shared_?key|private_?key|connection_?string|connstr|"
     r"(auth|access|bearer|sas)_?token|credential"
 )
 # A name such as PASSWORD_FILE or SECRET_NAME says where a secret is, not what it is.
@@ -23,18 +23,31 @@ _VALUE: Final = r"(?i)(sharedaccesskey|accountkey|sharedaccesssignature|password
 _WRITTEN_OUT: Final = (
     r"""(?i)(?:password|passwd|pwd|secret|key|token)\\*["']?\s*[:=]\s*\\*["']?(?P<secret>[^"'\\,;}\s]{4,})"""
 )
+_NO_SECRETS: Final = frozenset({"true", "false", "none", "null", "yes", "no", "on", "off", "0", "1"})
+# A name such as azureSpeechServicesKey is one of a secret if the value looks like one.
+_KEY: Final = r"(?i)key$"
+_NO_KEY: Final = r"(?i)(public|partition|primary|foreign|sort|row|routing|object|cache|event|message)_?key$|^key$"
+_KEY_LENGTH: Final = 20
+_KEY_VALUE: Final = r"(?=.*\d)[A-Za-z0-9+/_-]+=*\Z"
 # Shorter texts occur by chance; hiding them would garble the line and say where they are.
 _SHORTEST: Final = 4
 
 
 def is_secret(name: str, value: str) -> bool:
     """Whether a variable of this name and value seems to hold a secret itself."""
-    named = _names_secret(name)
+    named = _names_secret(name) or (
+        len(value) >= _KEY_LENGTH and _names_key(name) and re.match(_KEY_VALUE, value) is not None
+    )
     if not named and "=" not in value:
         return False
-    if value.lower() in ("true", "false", "none", "null") or value.startswith(("/", "$", "{{", "<")):
+    if value.lower() in _NO_SECRETS or value.startswith(("/", "$", "{{", "<")):
         return False
     return bool(value) and (named or re.search(_VALUE, value) is not None)
+
+
+@lru_cache(maxsize=4096)
+def _names_key(name: str) -> bool:
+    return re.search(_KEY, name) is not None and re.search(_NO_KEY, name) is None
 
 
 @lru_cache(maxsize=4096)

@@ -13,6 +13,9 @@ _HOST: Final = frozenset(container.HOST_CONFIG.keys) | container.HOST_DOCKER_ONL
 _TOP_LOWER: Final = {key.lower(): key for key in _TOP}
 _HOST_LOWER: Final = {key.lower(): key for key in _HOST}
 
+#: Names of properties that Docker renamed.
+_FORMER: Final = {"MaximumIOps": "IOMaximumIOps", "MaximumIOBps": "IOMaximumBandwidth"}
+
 
 @rule(Effect.RISK, alone=True)
 def create_options_keys(manifest: Manifest) -> Iterator[Problem]:
@@ -50,6 +53,8 @@ def _unknown(key: str, here: dict[str, str], there: dict[str, str], other: str) 
         if other:
             return "has no effect here: it belongs in 'HostConfig'", f"move it to 'HostConfig.{there[lower]}'"
         return "has no effect here: it belongs beside 'HostConfig'", "move it out of 'HostConfig'"
+    if key in _FORMER:
+        return "is an old name that Docker does not know", f"write {_FORMER[key]!r}"
     near = nearest(lower, here, cutoff=0.75)
     if near:
         return "is not known to Docker", f"did you mean {here[near[0]]!r}?"

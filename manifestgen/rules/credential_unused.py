@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from manifestgen.manifest.image import DOCKER_HUB
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.reading import is_blank
 from manifestgen.manifest.section import child
 from manifestgen.rules._operands import image_hosts
 from manifestgen.rules._rule import Effect, Problem, rule
@@ -28,8 +29,13 @@ def credential_unused(manifest: Manifest) -> Iterator[Problem]:
         found = child(part, "address")
         if found is None or not isinstance(found.value, str) or found.value.upper() in hosts:
             continue
-        if "/" in found.value or found.value != found.value.strip() or found.value.endswith(":443"):
-            # credential-address says so, and why.
+        if (
+            is_blank(found.value)
+            or "/" in found.value
+            or found.value != found.value.strip()
+            or found.value.endswith(":443")
+        ):
+            # credential-shape and credential-address say so, and why.
             continue
         if found.value.lower() in ("docker.io", "index.docker.io") and DOCKER_HUB.upper() in hosts:
             fix = f"write '{DOCKER_HUB}'"

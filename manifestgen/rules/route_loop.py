@@ -13,7 +13,8 @@ def route_loop(manifest: Manifest) -> Iterator[Problem]:
     """A route takes messages from everywhere, and other routes do too.
 
     `/messages/*` takes the messages of all modules. Into a module's input, it returns that module's own output,
-    in a loop; into `$upstream`, it sends raw messages in addition to those that a module has filtered.
+    in a loop, and so may a route from a module to itself. Into `$upstream`, it sends raw messages in addition to
+    those that a module has filtered.
 
     Limit the source to `/messages/modules/NAME/outputs/*`, or add `WHERE NOT IS_DEFINED($connectionModuleId)`.
     """
@@ -28,6 +29,17 @@ def route_loop(manifest: Manifest) -> Iterator[Problem]:
             everywhere.append((entry, route))
         elif isinstance(route.sink, ModuleInput) and reading.source is not None:
             filtered = filtered or entry.pointer
+    for entry, reading in routes(manifest):
+        sink = None if reading.route is None else reading.route.sink
+        source = reading.source
+        if source is not None and isinstance(sink, ModuleInput) and source.module.lower() == sink.module.lower():
+            yield Problem(
+                entry.pointer,
+                f"route {entry.name!r} sends messages of module {sink.module!r} back to it",
+                "make sure that the module does not answer them with such messages, or name another module",
+                start=sink.offset,
+                length=sink.length,
+            )
     for entry, route in everywhere:
         sink = route.sink
         if isinstance(sink, ModuleInput):

@@ -9,7 +9,7 @@ from manifestgen.rules._operands import env_place
 from manifestgen.rules._rule import Effect, Problem, option, rule
 
 
-@rule(Effect.RISK, layers=False)
+@rule(Effect.NOTE, layers=False)
 def runtime_storage(manifest: Manifest) -> Iterator[Problem]:
     """`edgeAgent` or edgeHub keeps its state inside the container.
 
@@ -26,10 +26,11 @@ def runtime_storage(manifest: Manifest) -> Iterator[Problem]:
             problem, needs, names = found
             yield Problem(
                 module.at("settings"),
-                f"{module.name} keeps its state inside the container: {problem}",
+                f"state is kept inside the container: {problem}",
                 "set the variable 'storageFolder' and mount a host folder or a volume there",
                 needs=needs,
                 names=names,
+                subject=module.name,
             )
 
 

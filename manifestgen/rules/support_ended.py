@@ -43,9 +43,10 @@ def support_ended(manifest: Manifest, as_of: date) -> Iterator[Problem]:
         word = "ended" if end < as_of else "ends"
         yield Problem(
             module.at_setting("image"),
-            f"support of IoT Edge {match[1]}.{match[2]} ({module.name}) {word} on {end.isoformat()}",
+            f"support of IoT Edge {match[1]}.{match[2]} {word} on {end.isoformat()}",
             "move agent, hub and daemon to 1.6",
             start=(module.image_text or "").rfind(part),
             length=len(part),
             part=True,
+            subject=module.name,
         )

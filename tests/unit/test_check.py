@@ -128,8 +128,15 @@ def test_a_placeholder_is_not_judged_unless_it_is_asked_what_a_device_would_say(
     assert {"placeholder", "image-format"} <= {finding.rule for finding in check(document, literal=True)}
 
 
-def test_layered_manifest_may_be_told() -> None:
+def test_a_manifest_that_only_sets_twins_is_layered() -> None:
     source = b'{"modulesContent": {"$edgeAgent": {}, "a1": {"properties.desired": {"b": 1}}}}'
+
+    assert check_source(source, "x.json").findings == ()
+    assert check_source(source, "x.json").kind is Kind.LAYERED
+
+
+def test_layered_manifest_need_not_set_anything() -> None:
+    source = b'{"modulesContent": {"$edgeAgent": {}}}'
 
     assert check_source(source, "x.json", layered=True).findings == ()
     assert check_source(source, "x.json").kind is Kind.MANIFEST

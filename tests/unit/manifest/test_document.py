@@ -244,7 +244,7 @@ def test_layered_manifest_is_recognised_or_told() -> None:
 def test_lone_surrogates_and_nul_are_read() -> None:
     document = read('{"modulesContent": {"\\ud800\\u0000": {"properties.desired": {"a": "\\udfff"}}}}')
 
-    assert document.kind is Kind.MANIFEST
+    assert document.kind is Kind.LAYERED
     assert document.spans(["/modulesContent/\ud800\x00/properties.desired/a"])
 
 
