@@ -166,7 +166,7 @@ def check(
     if not found:
         return []
     found = _joined(found)
-    return _placed(document, found) if document.has_text else _in_order(document, found)
+    return _hidden(document, _placed(document, found) if document.has_text else _in_order(document, found))
 
 
 def check_data(data: Any, *, as_of: date = KNOWN_ON) -> list[Finding]:
@@ -179,6 +179,7 @@ def check_source(
     path: str,
     *,
     layered: bool = False,
+    pattern: str = "",
     select: Collection[str] = (),
     ignore: Collection[str] | Mapping[str, str] = (),
     as_of: date = KNOWN_ON,
@@ -190,6 +191,7 @@ def check_source(
         source: the file's bytes.
         path: how reports name it.
         layered: read it as a layered deployment whatever its keys are.
+        pattern: a regular expression for placeholders of the user's own; empty if there is none.
         select: see `check`.
         ignore: see `check`.
         as_of: see `check`.
@@ -198,7 +200,7 @@ def check_source(
     Raises:
         InputError: there is no rule with such an id.
     """
-    document = read(source, path, layered=layered)
+    document = read(source, path, layered=layered, pattern=pattern)
     findings = check(document, select=select, ignore=ignore, as_of=as_of)
     return Checked(path, document.kind, tuple(findings), _lines(document, findings) if lines else {})
 
@@ -208,9 +210,27 @@ def _lines(document: Document, findings: Sequence[Finding]) -> dict[int, str]:
         return {}
     numbers = {finding.line for finding in findings}
     if document.manifest is None:
-        return {number: hide_passwords(document.line(number)) for number in numbers}
+        masked = hide_passwords(document.text).split("\n")
+        return {number: masked[number - 1].removesuffix("\r") for number in numbers if number <= len(masked)}
     secrets = written_forms(secret_texts(document.manifest))
-    return {number: hide(document.line(number), secrets) for number in numbers}
+    lines = {number: hide(document.line(number), secrets) for number in numbers}
+    # A comment may have one, too.
+    return lines if document.error is None else {number: hide_passwords(line) for number, line in lines.items()}
+
+
+def _hidden(document: Document, findings: list[Finding]) -> list[Finding]:
+    """The findings without secrets in what they say; a key may be one, where somebody mistook it for a value."""
+    if document.manifest is None:
+        return findings
+    secrets = written_forms(secret_texts(document.manifest))
+    return [_without(finding, secrets) for finding in findings] if secrets else findings
+
+
+def _without(finding: Finding, secrets: Sequence[str]) -> Finding:
+    message, fix, pointer = (hide(text, secrets) for text in (finding.message, finding.fix, finding.pointer))
+    if (message, fix, pointer) == (finding.message, finding.fix, finding.pointer):
+        return finding
+    return replace(finding, message=message, fix=fix, pointer=pointer)
 
 
 def known_rules(ids: Iterable[str]) -> None:

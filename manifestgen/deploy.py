@@ -173,14 +173,16 @@ class _Manifest:
 
     Attributes:
         tags: what the registries said about its tags, if digests have replaced them.
+        pattern: of the project's own placeholders.
     """
 
     manifest: Manifest
     tags: Sequence[Pull] | None
+    pattern: str = ""
 
     @property
     def document(self) -> Document:
-        return of_manifest(self.manifest, "the rendered manifest")
+        return of_manifest(self.manifest, "the rendered manifest", pattern=self.pattern)
 
 
 def _target(job: _Job) -> Target:
@@ -232,7 +234,11 @@ def _rendered(job: _Job) -> _Manifest:
     """The manifest with its credentials, and with digests if the project pins them."""
     logins = inline(job.project.registry_settings, job.services.credentials)
     rendered = render_project(job.project, logins, values=job.options.values, image=job.options.image)
-    found = _pinned(job, rendered.manifest) if job.pins else _Manifest(rendered.manifest, None)
+    found = (
+        _pinned(job, rendered.manifest)
+        if job.pins
+        else _Manifest(rendered.manifest, None, job.project.placeholder_pattern)
+    )
     job.observer.step("render", _summary(rendered, pinned=job.pins))
     return found
 
@@ -240,7 +246,7 @@ def _rendered(job: _Job) -> _Manifest:
 def _pinned(job: _Job, manifest: Manifest) -> _Manifest:
     pulls = preflight(manifest, job.services.distribution)
     require_found(pulls)
-    return _Manifest(pin(manifest, digests(pulls)), pulls)
+    return _Manifest(pin(manifest, digests(pulls)), pulls, job.project.placeholder_pattern)
 
 
 def _summary(rendered: Rendered, *, pinned: bool) -> str:
