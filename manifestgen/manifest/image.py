@@ -70,6 +70,15 @@ class ImageReference(Struct, frozen=True, dict=True):
                 fix="replace the placeholder with the image; for the parent of a nested device write "
                 "'$upstream:443/scorer:1.4.2'",
             )
+        return cls.parts(text)
+
+    @classmethod
+    def parts(cls, text: str) -> ImageReference:
+        """Read an image that may begin with a placeholder.
+
+        Raises:
+            InputError: edgeAgent refuses it, whatever a placeholder at its beginning stands for.
+        """
         # DockerConfig.cs: path segments, a name without a colon, at most one tag. In `repository@sha256:…` the name is
         # `repository@sha256`; `repository:tag@sha256:…` has two colons.
         folder, slash, last = text.rpartition("/")

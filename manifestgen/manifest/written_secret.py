@@ -8,7 +8,8 @@ from typing import Final
 # A key with the word in it, quoted or not, then a value: in quotes of either kind up to the closing one or the line's
 # end, or bare up to where a bare value ends. Quotes within quotes have backslashes before them.
 _WRITTEN_OUT: Final = (
-    r"(?i)(?:passw(?:or)?[dt]|pwd|secret|credential|key|token|connection_?string|connstr)[\w .-]*?\\*[\"']?\s*(?:[:=]|(?=[\"'\\]))"
+    r"(?i)(?:passw(?:or)?[dt]|pwd|secret|credential|key|token|connection_?string|connstr)[\w .-]*?\\*[\"']?"
+    r"\s*(?:[:=]|(?=[\"'\\]))"
     r"[\s\[{]*(?:\\*[\"']?value\\*[\"']?\s*[:=]\s*)?"
     r"(?:\\*\"(?P<double>(?:[^\"\\\n]|\\+[^\"\n])+)|\\*'(?P<single>[^'\\\n]+)|(?P<bare>[^\s\"'\\,;{}\[\]]{4,}))"
 )

@@ -172,6 +172,8 @@ class Rule(Struct, frozen=True, dict=True):
         joins_chunks: whether it reads createOptions put together from their chunks; a piece may have only some of them.
         about_placeholders: whether its findings are about placeholders, and so stay where others wait for the value.
         other_json: whether a file with its finding is simply not a manifest: in a folder such a file is skipped.
+        bad: what it finds, in a line.
+        good: the same as it should be.
     """
 
     id: str
@@ -184,6 +186,8 @@ class Rule(Struct, frozen=True, dict=True):
     joins_chunks: bool
     about_placeholders: bool
     other_json: bool
+    bad: str
+    good: str
     _run: Callable[..., Iterator[Problem]]
     _takes: str
 
@@ -250,6 +254,8 @@ def rule(
     joins_chunks: bool = False,
     about_placeholders: bool = False,
     other_json: bool = False,
+    bad: str = "",
+    good: str = "",
 ) -> Callable[[Callable[..., Iterator[Problem]]], Rule]:
     """Make a function a rule: its name is the id, its docstring the documentation (what, why, how to fix).
 
@@ -267,6 +273,8 @@ def rule(
         joins_chunks: see `Rule`.
         about_placeholders: see `Rule`.
         other_json: see `Rule`.
+        bad: see `Rule`.
+        good: see `Rule`.
     """
 
     def decorate(function: Callable[..., Iterator[Problem]]) -> Rule:
@@ -283,6 +291,8 @@ def rule(
             joins_chunks,
             about_placeholders,
             other_json,
+            bad,
+            good,
             function,
             takes,
         )

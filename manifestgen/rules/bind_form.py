@@ -6,7 +6,12 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, option, rule
 
 
-@rule(Effect.RISK, alone=True)
+@rule(
+    Effect.RISK,
+    alone=True,
+    bad='"Binds": ["/data"]',
+    good='"Binds": ["/srv/data:/data"]',
+)
 def bind_form(manifest: Manifest) -> Iterator[Problem]:
     """A bind mount in createOptions has no host path.
 

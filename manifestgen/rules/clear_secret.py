@@ -7,7 +7,12 @@ from manifestgen.manifest.secret_text import is_secret
 from manifestgen.rules._rule import Effect, Problem, option, rule
 
 
-@rule(Effect.RISK, alone=True)
+@rule(
+    Effect.RISK,
+    alone=True,
+    bad='"env": {"DB_PASSWORD": {"value": "hunter2"}}',
+    good='"env": {"DB_PASSWORD_FILE": {"value": "/run/secrets/db"}}',
+)
 def clear_secret(manifest: Manifest) -> Iterator[Problem]:
     """An environment variable or createOptions holds a secret in clear text.
 

@@ -17,7 +17,12 @@ _HOST_LOWER: Final = {key.lower(): key for key in _HOST}
 _FORMER: Final = {"MaximumIOps": "IOMaximumIOps", "MaximumIOBps": "IOMaximumBandwidth"}
 
 
-@rule(Effect.RISK, alone=True)
+@rule(
+    Effect.RISK,
+    alone=True,
+    bad='{"PortBindings": {…}}',
+    good='{"HostConfig": {"PortBindings": {…}}}',
+)
 def create_options_keys(manifest: Manifest) -> Iterator[Problem]:
     """`createOptions` have a key that Docker does not know, or does not know here.
 

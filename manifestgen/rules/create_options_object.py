@@ -6,7 +6,11 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad='"createOptions": {"HostConfig": {}}',
+    good='"createOptions": "{\\"HostConfig\\": {}}"',
+)
 def create_options_object(manifest: Manifest) -> Iterator[Problem]:
     """`createOptions` are an object, not a string.
 

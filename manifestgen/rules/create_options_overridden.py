@@ -9,7 +9,12 @@ from manifestgen.rules._rule import Effect, Problem, option, rule
 _KEYS: Final = frozenset({"Image", "Name", "HostConfig"})
 
 
-@rule(Effect.RISK, alone=True)
+@rule(
+    Effect.RISK,
+    alone=True,
+    bad='{"Image": "acme.azurecr.io/scorer:1"}',
+    good='"image": "acme.azurecr.io/scorer:1"',
+)
 def create_options_overridden(manifest: Manifest) -> Iterator[Problem]:
     """`createOptions` set something that the runtime sets itself.
 

@@ -6,7 +6,15 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, Side, option, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True, joins_chunks=True)
+@rule(
+    Effect.REFUSED,
+    side=Side.AGENT,
+    status=400,
+    alone=True,
+    joins_chunks=True,
+    bad='{"Env": {"LEVEL": "info"}}',
+    good='{"Env": ["LEVEL=info"]}',
+)
 def create_options_types(manifest: Manifest) -> Iterator[Problem]:
     """A value in createOptions has the wrong type.
 

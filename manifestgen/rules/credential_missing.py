@@ -9,7 +9,12 @@ from manifestgen.rules._operands import addresses
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK, layers=False)
+@rule(
+    Effect.RISK,
+    layers=False,
+    bad='"image": "acme.azurecr.io/scorer:1", "registryCredentials": {}',
+    good='"image": "acme.azurecr.io/scorer:1", "registryCredentials": {"acme": {"address": "acme.azurecr.io", …}}',
+)
 def credential_missing(manifest: Manifest) -> Iterator[Problem]:
     """An image comes from a private registry, and no credential matches it.
 

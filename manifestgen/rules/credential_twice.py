@@ -7,7 +7,11 @@ from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad='"a": {"address": "acme.azurecr.io", …}, "b": {"address": "ACME.azurecr.io", …}',
+    good='"a": {"address": "acme.azurecr.io", …}',
+)
 def credential_twice(manifest: Manifest) -> Iterator[Problem]:
     """Two registry credentials have the same address.
 

@@ -10,7 +10,12 @@ from manifestgen.rules._operands import image_hosts
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK, layers=False)
+@rule(
+    Effect.RISK,
+    layers=False,
+    bad='"address": "docker.io"',
+    good='"address": "https://index.docker.io/v1/"',
+)
 def credential_unused(manifest: Manifest) -> Iterator[Problem]:
     """A registry credential matches no image.
 

@@ -6,7 +6,12 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, option, rule
 
 
-@rule(Effect.DEAD, alone=True)
+@rule(
+    Effect.DEAD,
+    alone=True,
+    bad='"Capabilities": ["gpu"]',
+    good='"Capabilities": [["gpu"]]',
+)
 def device_request(manifest: Manifest) -> Iterator[Problem]:
     """`DeviceRequests` in createOptions have capabilities that are not a list of lists.
 

@@ -13,7 +13,12 @@ _DROPPED: Final = ", which a device with 'allow_elevated_docker_permissions = fa
 _SOCKET: Final = r"(^|:)(/var)?/run/docker\.sock(:|$)"
 
 
-@rule(Effect.RISK, alone=True)
+@rule(
+    Effect.RISK,
+    alone=True,
+    bad='"HostConfig": {"Privileged": true}',
+    good='"HostConfig": {"Devices": [{"PathOnHost": "/dev/video0", …}]}',
+)
 def elevated(manifest: Manifest) -> Iterator[Problem]:
     """A module asks for control over the device.
 

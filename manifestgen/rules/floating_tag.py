@@ -11,7 +11,12 @@ from manifestgen.rules._rule import Effect, Problem, rule
 _LATEST: Final = r"(?i)(?:^|[._-])latest(?:$|[._-])"
 
 
-@rule(Effect.RISK, alone=True)
+@rule(
+    Effect.RISK,
+    alone=True,
+    bad='"image": "acme.azurecr.io/scorer:latest"',
+    good='"image": "acme.azurecr.io/scorer:1.4.2"',
+)
 def floating_tag(manifest: Manifest) -> Iterator[Problem]:
     """A module's image has no tag, or a tag that moves, such as `latest`.
 
@@ -21,7 +26,7 @@ def floating_tag(manifest: Manifest) -> Iterator[Problem]:
     Pin a version tag or a digest.
     """
     for module in manifest.modules():
-        image = module.image
+        image = module.open_image
         if image is not None and (image.floating or re.search(_LATEST, image.tag)):
             seen = f"image {image.text!r} of module {module.name!r}"
             part = image.tag or image.text.rpartition("/")[2]

@@ -10,7 +10,12 @@ _DURATIONS: Final = ("Interval", "Timeout", "StartPeriod", "StartInterval")
 _MILLISECOND: Final = 1_000_000
 
 
-@rule(Effect.DEAD, alone=True)
+@rule(
+    Effect.DEAD,
+    alone=True,
+    bad='"Healthcheck": {"Interval": "30s"}',
+    good='"Healthcheck": {"Interval": 30000000000}',
+)
 def healthcheck_duration(manifest: Manifest) -> Iterator[Problem]:
     """A duration of `Healthcheck` in createOptions is not a number of nanoseconds.
 

@@ -6,7 +6,11 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, option, rule
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad='"HostConfig": {"NetworkMode": "host"}',
+    good='"HostConfig": {"NetworkMode": "host"}, "NetworkingConfig": {"EndpointsConfig": {"host": {}}}',
+)
 def host_network(manifest: Manifest) -> Iterator[Problem]:
     """A module is only partly on the host's network.
 

@@ -7,7 +7,12 @@ from manifestgen.rules._operands import ports
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.NOTE, alone=True)
+@rule(
+    Effect.NOTE,
+    alone=True,
+    bad='"createOptions": "{}"',
+    good='{"HostConfig": {"PortBindings": {"8883/tcp": [{"HostPort": "8883"}]}}}',
+)
 def hub_ports(manifest: Manifest) -> Iterator[Problem]:
     """`edgeHub` publishes no port on the host.
 

@@ -10,7 +10,13 @@ from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.EDGE_HUB, status=400)
+@rule(
+    Effect.REFUSED,
+    side=Side.EDGE_HUB,
+    status=400,
+    bad='"storeAndForwardConfiguration": {"timeToLiveSecs": "2h"}',
+    good='"storeAndForwardConfiguration": {"timeToLiveSecs": 7200}',
+)
 def hub_shape(manifest: Manifest) -> Iterator[Problem]:
     """A section of `$edgeHub` is missing or has the wrong type.
 

@@ -6,7 +6,11 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad='"$edgeHub": {"properties.desired": {"routes": {"up": "…"}, …}}',
+    good='"$edgeHub": {"properties.desired.routes.up": "…"}',
+)
 def layer_replaces_hub(manifest: Manifest) -> Iterator[Problem]:
     """A layered deployment sets all of `$edgeHub`.
 

@@ -6,7 +6,11 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.DEAD)
+@rule(
+    Effect.DEAD,
+    bad='"properties.desired.systemModules.edgeHub": {…}',
+    good='"properties.desired.modules.scorer": {…}',
+)
 def layer_system_modules(manifest: Manifest) -> Iterator[Problem]:
     """A layered deployment configures the runtime.
 

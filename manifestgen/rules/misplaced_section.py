@@ -7,7 +7,11 @@ from manifestgen.rules._rule import Effect, Problem, rule
 from manifestgen.rules._sections import misplaced
 
 
-@rule(Effect.DEAD)
+@rule(
+    Effect.DEAD,
+    bad='"settings": {"image": "…", "env": {…}}',
+    good='"env": {…}, "settings": {"image": "…"}',
+)
 def misplaced_section(manifest: Manifest) -> Iterator[Problem]:
     """A property is in the wrong section, where nothing reads it.
 

@@ -24,7 +24,13 @@ _DIRECTIONS: Final = {"in": 0, "out": 1, "both": 2}
 _FIX: Final = "correct it, or drop 'mqttBroker': the runtime has had no MQTT broker since 1.3"
 
 
-@rule(Effect.REFUSED, side=Side.EDGE_HUB, status=400)
+@rule(
+    Effect.REFUSED,
+    side=Side.EDGE_HUB,
+    status=400,
+    bad='"mqttBroker": {"authorizations": [{"identities": []}]}',
+    good='"schemaVersion": "1.1", "routes": {…}',
+)
 def mqtt_broker(manifest: Manifest) -> Iterator[Problem]:
     """The section `mqttBroker` is not valid.
 

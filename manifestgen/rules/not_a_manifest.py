@@ -7,7 +7,13 @@ from manifestgen.manifest.manifest import locate
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.HUB, other_json=True)
+@rule(
+    Effect.REFUSED,
+    side=Side.HUB,
+    other_json=True,
+    bad='{"$edgeAgent": {…}}',
+    good='{"modulesContent": {"$edgeAgent": {…}, "$edgeHub": {…}}}',
+)
 def not_a_manifest(document: Document) -> Iterator[Problem]:
     """The file is JSON, but not a deployment manifest.
 

@@ -6,7 +6,12 @@ from manifestgen.manifest.document import Document
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.HUB)
+@rule(
+    Effect.REFUSED,
+    side=Side.HUB,
+    bad='{"modulesContent": {},}',
+    good='{"modulesContent": {}}',
+)
 def not_json(document: Document) -> Iterator[Problem]:
     """The file is not JSON.
 

@@ -39,7 +39,11 @@ _KNOWN_SETTINGS: Final = frozenset({"image", "createOptions"})
 _LOWER: Final = {name.lower() for names in (_AGENT, _HUB, _MODULE) for name in names}
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad='"status": "Running"',
+    good='"status": "running"',
+)
 def other_tools(manifest: Manifest) -> Iterator[Problem]:
     """The runtime accepts this, but other tools reject it.
 

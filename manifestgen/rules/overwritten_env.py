@@ -23,7 +23,12 @@ _SET: Final = frozenset(
 _OF_AGENT: Final = frozenset({"IOTEDGE_MANAGEMENTURI", "IOTEDGE_WORKLOADLISTEN_MNTURI"})
 
 
-@rule(Effect.RISK, alone=True)
+@rule(
+    Effect.RISK,
+    alone=True,
+    bad='"env": {"IOTEDGE_DEVICEID": {"value": "edge-01"}}',
+    good='"env": {"DEVICE_NAME": {"value": "edge-01"}}',
+)
 def overwritten_env(manifest: Manifest) -> Iterator[Problem]:
     """A module's `env` sets a variable that edgeAgent overwrites.
 

@@ -6,7 +6,12 @@ from manifestgen.manifest.document import Document
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.NOTE, about_placeholders=True)
+@rule(
+    Effect.NOTE,
+    about_placeholders=True,
+    bad='"image": "${REGISTRY}/scorer:1.4.2"',
+    good='"image": "acme.azurecr.io/scorer:1.4.2"',
+)
 def placeholder(document: Document) -> Iterator[Problem]:
     """A placeholder is not filled in.
 

@@ -10,7 +10,11 @@ from manifestgen.manifest.reading import STATUS, enum_member
 from manifestgen.rules._rule import Effect, Problem, option, rule
 
 
-@rule(Effect.DEAD)
+@rule(
+    Effect.DEAD,
+    bad='"a": … "HostPort": "8080" …, "b": … "HostPort": "8080"',
+    good='"a": … "HostPort": "8080" …, "b": … "HostPort": "8081"',
+)
 def port_conflict(manifest: Manifest) -> Iterator[Problem]:
     """Two running modules, or one of them twice, bind the same host port.
 

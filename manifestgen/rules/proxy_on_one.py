@@ -6,7 +6,12 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK, layers=False)
+@rule(
+    Effect.RISK,
+    layers=False,
+    bad='"edgeAgent": {"env": {"https_proxy": {…}}}, "edgeHub": {"env": {}}',
+    good='"edgeAgent": {"env": {"https_proxy": {…}}}, "edgeHub": {"env": {"https_proxy": {…}}}',
+)
 def proxy_on_one(manifest: Manifest) -> Iterator[Problem]:
     """Only one of edgeAgent and edgeHub has a proxy.
 

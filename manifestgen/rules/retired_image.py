@@ -10,7 +10,12 @@ from manifestgen.rules._rule import Effect, Problem, rule
 _RETIRED: Final = r"(?:(?:registry-1\.|index\.)?docker\.io/)?microsoft/(azureiotedge-.+)"
 
 
-@rule(Effect.RISK, alone=True)
+@rule(
+    Effect.RISK,
+    alone=True,
+    bad='"image": "microsoft/azureiotedge-hub:1.0"',
+    good='"image": "mcr.microsoft.com/azureiotedge-hub:1.6"',
+)
 def retired_image(manifest: Manifest) -> Iterator[Problem]:
     """An image of IoT Edge is taken from Docker Hub, where Microsoft no longer publishes it.
 

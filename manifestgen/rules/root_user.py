@@ -6,7 +6,12 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, option, rule
 
 
-@rule(Effect.NOTE, alone=True)
+@rule(
+    Effect.NOTE,
+    alone=True,
+    bad='{"User": "root", "HostConfig": {…}}',
+    good='{"HostConfig": {…}}',
+)
 def root_user(manifest: Manifest) -> Iterator[Problem]:
     """A module runs as root.
 

@@ -8,7 +8,11 @@ from manifestgen.rules._routes import routes
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad='FROM /messages/* INTO BrokeredEndpoint("/modules/scorer/inputs/in")',
+    good='FROM /messages/modules/sensor/outputs/* INTO BrokeredEndpoint("/modules/scorer/inputs/in")',
+)
 def route_loop(manifest: Manifest) -> Iterator[Problem]:
     """A route takes messages from everywhere, and other routes do too.
 

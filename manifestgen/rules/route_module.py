@@ -10,7 +10,12 @@ from manifestgen.rules._routes import routes
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.DEAD, layers=False)
+@rule(
+    Effect.DEAD,
+    layers=False,
+    bad='FROM /messages/* INTO BrokeredEndpoint("/modules/scorrer/inputs/in")',
+    good='FROM /messages/* INTO BrokeredEndpoint("/modules/scorer/inputs/in")',
+)
 def route_module(manifest: Manifest) -> Iterator[Problem]:
     """A route names a module that is not in the manifest.
 

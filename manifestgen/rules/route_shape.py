@@ -16,7 +16,13 @@ _NO_PRIORITY: Final = 2_000_000_000
 _KEYS: Final = frozenset({"route", "priority", "timeToLiveSecs"})
 
 
-@rule(Effect.REFUSED, side=Side.EDGE_HUB, status=400)
+@rule(
+    Effect.REFUSED,
+    side=Side.EDGE_HUB,
+    status=400,
+    bad='"up": {"route": "FROM /messages/* INTO $upstream", "priority": 10}',
+    good='"up": {"route": "FROM /messages/* INTO $upstream", "priority": 9}',
+)
 def route_shape(manifest: Manifest) -> Iterator[Problem]:
     """A route is neither a string nor an object that edgeHub accepts.
 

@@ -8,7 +8,12 @@ from manifestgen.rules._routes import routes
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.NOTE, layers=False)
+@rule(
+    Effect.NOTE,
+    layers=False,
+    bad="FROM /messages/modules/Scorer/outputs/* INTO $upstream",
+    good="FROM /messages/modules/scorer/outputs/* INTO $upstream",
+)
 def route_source_case(manifest: Manifest) -> Iterator[Problem]:
     """A route writes a module's name in a different case.
 

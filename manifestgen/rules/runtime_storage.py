@@ -9,7 +9,12 @@ from manifestgen.rules._operands import env_place
 from manifestgen.rules._rule import Effect, Problem, option, rule
 
 
-@rule(Effect.NOTE, layers=False)
+@rule(
+    Effect.NOTE,
+    layers=False,
+    bad='"edgeHub": {"env": {}, …}',
+    good='"edgeHub": {"env": {"storageFolder": {"value": "/storage"}}, …}, with "Binds": ["edge-hub:/storage"]',
+)
 def runtime_storage(manifest: Manifest) -> Iterator[Problem]:
     """`edgeAgent` or edgeHub keeps its state inside the container.
 

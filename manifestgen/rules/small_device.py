@@ -12,7 +12,11 @@ from manifestgen.rules._rule import Effect, Problem, rule
 _ARM32: Final = r"arm32|armhf|arm/?v7"
 
 
-@rule(Effect.NOTE)
+@rule(
+    Effect.NOTE,
+    bad='"OptimizeForPerformance": {"value": "no"}',
+    good='"OptimizeForPerformance": {"value": "false"}',
+)
 def small_device(manifest: Manifest) -> Iterator[Problem]:
     """`edgeHub` is tuned for large devices, or its settings are ignored.
 

@@ -7,7 +7,12 @@ from manifestgen.rules._operands import env_place
 from manifestgen.rules._rule import Effect, Problem, option, rule
 
 
-@rule(Effect.NOTE, alone=True)
+@rule(
+    Effect.NOTE,
+    alone=True,
+    bad='"Binds": ["/srv/edge-hub:/storage"]',
+    good='"Binds": ["edge-hub:/storage"]',
+)
 def storage_owner(manifest: Manifest) -> Iterator[Problem]:
     """`edgeAgent` or edgeHub stores data in a host folder.
 

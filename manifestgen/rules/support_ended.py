@@ -22,7 +22,11 @@ _SOON: Final = timedelta(days=90)
 _TAG: Final = r"v?(\d+)\.(\d+)"
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad='"image": "mcr.microsoft.com/azureiotedge-hub:1.4"',
+    good='"image": "mcr.microsoft.com/azureiotedge-hub:1.6"',
+)
 def support_ended(manifest: Manifest, as_of: date) -> Iterator[Problem]:
     """The runtime's version is out of support, or will be within 90 days.
 
@@ -32,7 +36,7 @@ def support_ended(manifest: Manifest, as_of: date) -> Iterator[Problem]:
     Move agent, hub and daemon to a supported long-term version; today that is 1.6.
     """
     for module in manifest.modules():
-        image = module.image
+        image = module.open_image
         if not module.system or image is None or "azureiotedge-" not in image.repository:
             continue
         match = re.match(_TAG, image.tag)

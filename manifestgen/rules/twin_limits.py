@@ -10,7 +10,12 @@ from manifestgen.manifest.pointer import escape
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.HUB)
+@rule(
+    Effect.REFUSED,
+    side=Side.HUB,
+    bad='{"temperature.max": 30}',
+    good='{"temperatureMax": 30}',
+)
 def twin_limits(document: Document) -> Iterator[Problem]:
     """The desired properties exceed a limit of IoT Hub.
 

@@ -9,7 +9,12 @@ from manifestgen.rules._operands import names_of
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK, layers=False)
+@rule(
+    Effect.RISK,
+    layers=False,
+    bad='"modules": {"scorer": {…}} … "Scorer": {"properties.desired": {…}}',
+    good='"modules": {"scorer": {…}} … "scorer": {"properties.desired": {…}}',
+)
 def twin_module(manifest: Manifest) -> Iterator[Problem]:
     """The manifest sets the twin of a module that it does not deploy.
 

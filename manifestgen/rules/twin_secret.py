@@ -9,7 +9,11 @@ from manifestgen.manifest.secret_text import is_secret
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad='"scorer": {"properties.desired": {"dbPassword": "hunter2"}}',
+    good='"scorer": {"properties.desired": {"dbPasswordFile": "/run/secrets/db"}}',
+)
 def twin_secret(manifest: Manifest) -> Iterator[Problem]:
     """The twin of a module holds a secret in clear text.
 

@@ -14,7 +14,11 @@ PROTOCOLS: Final = ("Amqp", "AmqpWs", "Mqtt", "MqttWs")
 _LOWER: Final = {name.lower(): name for name in PROTOCOLS}
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad='"UpstreamProtocol": {"value": "MQTT-WS"}',
+    good='"UpstreamProtocol": {"value": "MqttWs"}',
+)
 def upstream_protocol(manifest: Manifest) -> Iterator[Problem]:
     """`UpstreamProtocol` is misspelled, or set only on edgeAgent or only on edgeHub.
 

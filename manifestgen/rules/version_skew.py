@@ -10,7 +10,12 @@ from manifestgen.rules._rule import Effect, Problem, rule
 _MINOR: Final = r"(\d+)\.(\d+)"
 
 
-@rule(Effect.RISK, layers=False)
+@rule(
+    Effect.RISK,
+    layers=False,
+    bad='"azureiotedge-agent:1.6", "azureiotedge-hub:1.5"',
+    good='"azureiotedge-agent:1.6", "azureiotedge-hub:1.6"',
+)
 def version_skew(manifest: Manifest) -> Iterator[Problem]:
     """`edgeAgent` and edgeHub have different minor versions.
 

@@ -7,7 +7,12 @@ from manifestgen.manifest.reading import RESTART_POLICY, enum_member
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK, alone=True)
+@rule(
+    Effect.RISK,
+    alone=True,
+    bad='"restartPolicy": "on-unhealthy"',
+    good='"restartPolicy": "always"',
+)
 def weak_restart_policy(manifest: Manifest) -> Iterator[Problem]:
     """A restart policy does less than its name says.
 

@@ -74,7 +74,7 @@ _WORDS = [
 
 def _structures(texts: list[str]) -> Iterator[Any]:
     """Parts of a manifest that a text of it may be in: as the name of a module, as the host of an image."""
-    modules = {text: {} for text in texts}
+    modules: dict[str, Any] = {text: {} for text in texts}
     for text in texts:
         agent = {"edgeAgent": {"settings": {"image": f"{text}/a:1"}}}
         yield agent
