@@ -243,15 +243,11 @@ def _pinned(job: _Job, manifest: Manifest) -> _Manifest:
 
 def _asked(job: _Job, manifest: Manifest, platform: Platform | None) -> tuple[Pull, ...]:
     """What the registries say; that they do not have an image that is not built yet says nothing."""
-    pulls = preflight(manifest, job.services.distribution, platform)
+    pulls = preflight(manifest, job.services.distribution, platform, leave_out=(NOWHERE,))
     if not job.builds:
         return pulls
     missing = (Trouble.TAG_NOT_FOUND, Trouble.REPOSITORY_NOT_FOUND)
-    return tuple(
-        pull
-        for pull in pulls
-        if pull.image != job.expected or (job.expected != NOWHERE and pull.trouble not in missing)
-    )
+    return tuple(pull for pull in pulls if pull.image != job.expected or pull.trouble not in missing)
 
 
 def _summary(rendered: Rendered, *, pinned: bool) -> str:

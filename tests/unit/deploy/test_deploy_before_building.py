@@ -176,6 +176,11 @@ def test_a_registry_that_does_not_exist_yet_stops_nothing(
     project: Callable[[str], Project], services: FakeServices
 ) -> None:
     services.builds.registry = None
+    found: list[str] = []
+    report = Observer(findings=lambda document, findings: found.extend(finding.rule for finding in findings))
+    _deploy(project(PROJECT), services, report, dry_run=True)
+    assert "floating-tag" not in found
+    assert {image for image, _ in services.distribution.asked} == {AGENT, HUB}
     assert _deploy(project(PROJECT), services).outcome is not None
 
 
