@@ -147,7 +147,11 @@ def _prepare(
         report.step(f"image {locked.image} is no longer in its registry, building it again")
     if must_fit:
         raise _not_locked(project, f"the lock file is not for model {model.id if model is not None else spec.name}")
-    first()
+    try:
+        first()
+    except KeyboardInterrupt:
+        fix = "run the same command again"
+        raise Interrupted("interrupted; nothing was registered or built", fix=fix) from None
     progress = Progress(project)
     pending = progress.read(inputs)
     if not rebuild and _pending_build(pending) is None:

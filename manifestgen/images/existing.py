@@ -16,7 +16,7 @@ from manifestgen.project.lock import Lock, LockedModel, read, workspace_name
 from manifestgen.project.sections import Model
 
 #: Stands for the model image while it is not known which registry will get it.
-NOWHERE = "image-that-is-not-built-yet"
+NOWHERE = "image-that-is-not-built-yet:0"
 
 
 @dataclass(frozen=True)

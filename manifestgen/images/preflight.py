@@ -7,7 +7,7 @@ ignoring case; see `manifest.credentials.match`. An image without one is pulled 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
@@ -66,20 +66,27 @@ class Pull:
     fix: str = ""
 
 
-def preflight(manifest: Manifest, distribution: Distribution, platform: Platform | None = None) -> tuple[Pull, ...]:
+def preflight(
+    manifest: Manifest,
+    distribution: Distribution,
+    platform: Platform | None = None,
+    *,
+    leave_out: Collection[str] = (),
+) -> tuple[Pull, ...]:
     """Check every image of a manifest, in parallel.
 
     Args:
         manifest: with its registry credentials, placeholders filled in.
         distribution: the registries.
         platform: of the device; None to accept images for any platform.
+        leave_out: images that no registry is asked for.
 
     Returns:
-        One for each image, in the manifest's order. An image that cannot be pulled does not raise.
+        One for each other image, in the manifest's order. An image that cannot be pulled does not raise.
     """
     users: dict[str, list[Module]] = {}
     for module in manifest.modules():
-        if module.image_text is not None:
+        if module.image_text is not None and trim(module.image_text) not in leave_out:
             users.setdefault(trim(module.image_text), []).append(module)
     credentials = manifest.credentials()
     used = {match(credentials, image) for image in users}

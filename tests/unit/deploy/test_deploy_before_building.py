@@ -11,7 +11,7 @@ from fakes.services import FakeServices
 
 from manifestgen.cloud import Credential
 from manifestgen.deploy import Deployment, Observer, Options, deploy
-from manifestgen.errors import FoundError, InputError, ManifestgenError, NotFoundError
+from manifestgen.errors import FoundError, InputError, Interrupted, ManifestgenError, NotFoundError
 from manifestgen.images.build import Patience as BuildPatience
 from manifestgen.project.load import Project, load
 from manifestgen.secret import Secret
@@ -145,6 +145,17 @@ def test_what_could_not_be_confirmed_is_not_built(project: Callable[[str], Proje
     assert (services.models.list(), services.builds.started) == ([], [])
 
 
+def test_ctrl_c_before_the_build_says_that_nothing_was_built(
+    project: Callable[[str], Project], services: FakeServices
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="nothing was registered or built"):
+        _deploy(project(PROJECT), services, Observer(confirmable=interrupt))
+    assert (services.models.list(), services.builds.started) == ([], [])
+
+
 @pytest.mark.parametrize("text", [PROJECT, FLEET], ids=["device", "fleet"])
 def test_what_is_tried_first_is_said_once(project: Callable[[str], Project], services: FakeServices, text: str) -> None:
     steps: list[str] = []
@@ -165,6 +176,11 @@ def test_a_registry_that_does_not_exist_yet_stops_nothing(
     project: Callable[[str], Project], services: FakeServices
 ) -> None:
     services.builds.registry = None
+    found: list[str] = []
+    report = Observer(findings=lambda document, findings: found.extend(finding.rule for finding in findings))
+    _deploy(project(PROJECT), services, report, dry_run=True)
+    assert "floating-tag" not in found
+    assert {image for image, _ in services.distribution.asked} == {AGENT, HUB}
     assert _deploy(project(PROJECT), services).outcome is not None
 
 
@@ -240,6 +256,13 @@ class TestDryRun:
     ) -> None:
         with pytest.raises(FoundError, match=r"gone"):
             _deploy(project(PROJECT), services, dry_run=True, image="fake.azurecr.io/gone:1")
+
+    def test_locked_rules_out_a_build(self, project: Callable[[str], Project], services: FakeServices) -> None:
+        made = project(PROJECT)
+        image = _deploy(made, services).image
+        services.registry.images.pop(image)
+        with pytest.raises(FoundError, match=r"would build image scorer .* which --locked rules out"):
+            _deploy(made, services, dry_run=True, locked=True)
 
     def test_locked_is_looked_at(self, project: Callable[[str], Project], services: FakeServices) -> None:
         with pytest.raises(FoundError, match="there is no lock file"):

@@ -6,7 +6,7 @@ Stops at the first step that fails; run again, it resumes.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +15,16 @@ from manifestgen.check import Finding, summarize
 from manifestgen.cloud import Services
 from manifestgen.cloud.distribution import Platform, Trouble
 from manifestgen.credentials.logins import inline
+from manifestgen.deploy.options import Deployment, Observer, Options
 from manifestgen.deployments import replace as fleet
-from manifestgen.deployments.counts import Progress
 from manifestgen.deployments.deployment import Deployment as Wanted
 from manifestgen.deployments.deployment import current, intended, model_of, name_of
 from manifestgen.deployments.proposal import Proposal, propose, verify_meetings
-from manifestgen.device.apply import PATIENCE, carry_out, read_state, refuse_removals
+from manifestgen.device.apply import carry_out, read_state, refuse_removals
 from manifestgen.device.plan import DeviceState, Plan, plan
-from manifestgen.device.rollout import Rollout
 from manifestgen.errors import FoundError, InputError
 from manifestgen.gate import require_applicable, require_manifest, require_no_errors
-from manifestgen.images.build import Patience as BuildPatience
-from manifestgen.images.build import Prepared, Reporter, prepare
+from manifestgen.images.build import Prepared, prepare
 from manifestgen.images.existing import NOWHERE, Forecast, forecast, stand_in, stand_in_values
 from manifestgen.images.pin import moved, pin
 from manifestgen.images.preflight import Pull, State, device_platform, digests, locked_images, preflight, require_found
@@ -41,95 +39,6 @@ from manifestgen.project.values import merge
 from manifestgen.render import Rendered, render_project
 from manifestgen.state import state_folder
 from manifestgen.target import Observer as TargetObserver
-from manifestgen.target import Outcome, Patience
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a deployment may do and how long it may take.
-
-    Attributes:
-        device: overrides the project's target.
-        image: reference of an image to use instead of the project's.
-        values: override those of the project file.
-        rebuild: build although there is an image of these inputs.
-        locked: use the lock file's image, and register and build nothing.
-        dry_run: say what would be registered, built and changed, and change nothing.
-        prune: remove modules that the manifest does not name.
-        merge: keep whatever the manifest does not name.
-        preflight: ask the registries for the images before anything changes.
-        moved_tags: continue although a tag names another image than the one in the lock file.
-        force: continue although `check` finds errors, or an image cannot be pulled.
-        rollback: go back to what the device had if it does not get healthy.
-        build_patience: how to wait for the build.
-        patience: how to wait for a device; None not to.
-        fleet_patience: how to wait for the devices of an automatic deployment; None not to.
-        state: folder for snapshots of what the target had; None for the user's state folder.
-    """
-
-    device: str | None = None
-    image: str | None = None
-    values: Mapping[str, Any] = field(default_factory=dict)
-    rebuild: bool = False
-    locked: bool = False
-    dry_run: bool = False
-    prune: bool = False
-    merge: bool = False
-    preflight: bool = True
-    moved_tags: bool = False
-    force: bool = False
-    rollback: bool = False
-    build_patience: BuildPatience = field(default_factory=BuildPatience)
-    patience: Patience | None = PATIENCE
-    fleet_patience: Patience | None = fleet.PATIENCE
-    state: Path | None = None
-
-
-@dataclass(frozen=True)
-class Observer:
-    """Callbacks for progress, and for permission. By default nothing is reported and everything is permitted.
-
-    Attributes:
-        step: a step that is done: its name and its result in one line.
-        image: progress of the image.
-        confirmable: raises if nobody could permit the change later; called before an image is built.
-        findings: what the check says about the rendered manifest.
-        pulls: what the registries say about its images.
-        plan: what would change on the device.
-        permit: raises to stop before anything changes on the device.
-        rollout: each reading of the device.
-        proposal, fleet: the same for an automatic deployment.
-    """
-
-    step: Callable[[str, str], None] = lambda name, result: None
-    image: Reporter = field(default_factory=Reporter)
-    confirmable: Callable[[], None] = lambda: None
-    findings: Callable[[Document, Sequence[Finding]], None] = lambda document, findings: None
-    pulls: Callable[[Sequence[Pull]], None] = lambda pulls: None
-    plan: Callable[[Plan], None] = lambda planned: None
-    permit: Callable[[Plan], None] = lambda planned: None
-    rollout: Callable[[Rollout], None] = lambda rollout: None
-    proposal: Callable[[Proposal], None] = lambda proposal: None
-    fleet: TargetObserver[Proposal, Progress] = field(default_factory=TargetObserver)
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """The result: for a device a plan and its outcome, for a fleet a proposal and its outcome.
-
-    After a dry run there is no outcome.
-
-    Attributes:
-        image: the model image's reference; empty if the project has none.
-        forecast: of a dry run, what would be registered and built.
-    """
-
-    image: str
-    plan: Plan | None = None
-    outcome: Outcome[Rollout] | None = None
-    proposal: Proposal | None = None
-    fleet: Outcome[Progress] | None = None
-    forecast: Forecast | None = None
 
 
 def deploy(
@@ -266,6 +175,9 @@ def _dry_run(job: _Job, target: Target) -> Deployment:
     known, expected = _known_image(job), None
     if known is None:
         expected = forecast(job.project, job.services, rebuild=job.options.rebuild, report=job.observer.image.step)
+        if expected.builds and job.options.locked:
+            fix = "run the command without --locked, and commit the lock file that it writes"
+            raise FoundError(f"{expected.words}, which --locked rules out", where=str(job.project.path), fix=fix)
         known = expected.image, expected.words
     job.observer.step("image", known[1])
     builds = expected is not None and expected.builds
@@ -337,15 +249,11 @@ def _pinned(job: _Job, manifest: Manifest) -> _Manifest:
 
 def _asked(job: _Job, manifest: Manifest, platform: Platform | None) -> tuple[Pull, ...]:
     """What the registries say; that they do not have an image that is not built yet says nothing."""
-    pulls = preflight(manifest, job.services.distribution, platform)
+    pulls = preflight(manifest, job.services.distribution, platform, leave_out=(NOWHERE,))
     if not job.builds:
         return pulls
     missing = (Trouble.TAG_NOT_FOUND, Trouble.REPOSITORY_NOT_FOUND)
-    return tuple(
-        pull
-        for pull in pulls
-        if pull.image != job.expected or (job.expected != NOWHERE and pull.trouble not in missing)
-    )
+    return tuple(pull for pull in pulls if pull.image != job.expected or pull.trouble not in missing)
 
 
 def _summary(rendered: Rendered, *, pinned: bool) -> str:

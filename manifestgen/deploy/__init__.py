@@ -1,0 +1,6 @@
+"""The whole way: image, render, check, preflight, plan, apply, wait; or, in a dry run, what each of them would do."""
+
+from manifestgen.deploy.options import Deployment, Observer, Options
+from manifestgen.deploy.steps import deploy
+
+__all__ = ["Deployment", "Observer", "Options", "deploy"]
