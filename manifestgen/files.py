@@ -2,35 +2,90 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import select
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from manifestgen.errors import InputError
 
 OWNER_ONLY: Final = 0o600
 PUBLIC: Final = 0o644
 
+#: Largest input in bytes, where nothing smaller is said. IoT Hub accepts a manifest of a hundredth of that.
+MAX_BYTES: Final = 64 << 20
+#: Seconds in which a pipe must send something.
+PIPE_SECONDS: Final = 30.0
 
-def read_text(path: Path, what: str, *, fix: str = "create the file or correct its path", limit: int = 0) -> str:
+_CHUNK: Final = 1 << 20
+
+
+def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
+    """The content of a file, a pipe or a device, and never more than the limit: `/dev/zero` has no end.
+
+    Raises:
+        TooLargeError: it is larger.
+        OSError: it cannot be read, or it is a pipe into which nothing was written for `PIPE_SECONDS`.
+    """
+    # A pipe without a writer would not let itself be opened otherwise.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise IsADirectoryError(errno.EISDIR, "is a directory", str(path))
+        content = b"".join(_chunks(descriptor, limit))
+    finally:
+        os.close(descriptor)
+    if len(content) > limit:
+        raise TooLargeError(errno.EFBIG, f"it is larger than {limit} bytes", str(path))
+    return content
+
+
+class TooLargeError(OSError):
+    """A file is larger than it may be."""
+
+
+def _chunks(descriptor: int, limit: int) -> Iterator[bytes]:
+    """The content up to one byte more than the limit."""
+    left = limit + 1
+    pipe = os.name == "posix" and stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+    while left > 0:
+        if pipe and not select.select([descriptor], [], [], PIPE_SECONDS)[0]:
+            raise TimeoutError(errno.ETIMEDOUT, f"nothing was written into the pipe for {PIPE_SECONDS:.0f} seconds")
+        try:
+            chunk = os.read(descriptor, min(left, _CHUNK))
+        except BlockingIOError:
+            time.sleep(0.01)  # another reader was faster
+            continue
+        if not chunk:
+            return
+        left -= len(chunk)
+        yield chunk
+
+
+def read_text(
+    path: Path, what: str, *, fix: str = "create the file or correct its path", limit: int = MAX_BYTES
+) -> str:
     """The text of a UTF-8 file, with or without a byte order mark.
 
     Args:
         path: the file.
         what: kind of file, for messages: "conda file", "template"…
         fix: what to do if it is missing.
-        limit: largest size in bytes; 0 for none.
+        limit: largest size in bytes.
 
     Raises:
         InputError: it is missing, a folder, unreadable, too large, or not UTF-8.
     """
     try:
-        if limit and path.stat().st_size > limit:
-            raise InputError(f"{what} is larger than {limit} bytes", where=str(path), fix="make the file smaller")
-        return path.read_bytes().decode("utf-8-sig")
+        return read_bytes(path, limit=limit).decode("utf-8-sig")
+    except TooLargeError as error:
+        fix = "make the file smaller"
+        raise InputError(f"{what} is larger than {limit} bytes", where=str(path), fix=fix) from error
     except FileNotFoundError as error:
         raise InputError(f"{what} not found", where=str(path), fix=fix) from error
     except IsADirectoryError as error:
@@ -41,6 +96,30 @@ def read_text(path: Path, what: str, *, fix: str = "create the file or correct i
         ) from None
     except (OSError, ValueError) as error:
         raise InputError(f"could not read {what}: {_reason(error)}", where=str(path), fix="check the path") from error
+
+
+def refuse_input_as_output(output: Path, inputs: Iterable[Path | None], option: str) -> None:
+    """Make sure, before anything is done, that an output would not replace one of the inputs.
+
+    Args:
+        output: the file that would be written; links are followed.
+        inputs: files that are read; None stands for none.
+        option: that named the output, for the message.
+
+    Raises:
+        InputError: it would.
+    """
+    for path in inputs:
+        if path is not None and not is_special(output) and _same(output, path):
+            what = f"the output is also an input, {path}, and would replace it"
+            raise InputError(what, where=str(output), fix=f"give another file with {option}")
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except (OSError, ValueError):
+        return os.path.realpath(one) == os.path.realpath(other)
 
 
 def is_special(path: Path) -> bool:
@@ -92,17 +171,35 @@ def write_atomic(path: Path, data: str | bytes, mode: int = PUBLIC) -> None:
     Raises:
         InputError: the folder is missing or not writable, the disk is full, or the path is a folder.
     """
+    with writing(path, mode) as stream:
+        stream.write(data.encode() if isinstance(data, str) else data)
+
+
+@contextmanager
+def writing(path: Path, mode: int = PUBLIC) -> Iterator[BinaryIO]:
+    """Write a file piece by piece, as `write_atomic` does: it appears when the block ends, and not if that fails.
+
+    The temporary file has a name that cannot be guessed, and is never one that is there already: a link that somebody
+    put in its place is not followed.
+
+    Raises:
+        InputError: as `write_atomic`.
+    """
     with _writing(path):
-        content = data.encode() if isinstance(data, str) else data
         if is_special(path):
-            path.write_bytes(content)
+            with path.open("wb") as stream:
+                yield stream
             return
         target = path.resolve()
         if target.is_dir():
             raise IsADirectoryError
         draft = target.with_name(f".{target.name[:100]}.{os.urandom(6).hex()}.tmp")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         try:
-            _write_synced(draft, content, mode)
+            with open(os.open(draft, flags, mode), "wb") as stream:  # noqa: PTH123 - a descriptor, not a path
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
             draft.replace(target)
         except BaseException:
             draft.unlink(missing_ok=True)
@@ -130,14 +227,6 @@ def _writing(path: Path) -> Iterator[None]:
 def _reason(error: Exception) -> str:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return text[:1].lower() + text[1:]
-
-
-def _write_synced(path: Path, content: bytes, mode: int) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    with open(os.open(path, flags, mode), "wb") as stream:  # noqa: PTH123 - a descriptor, not a path
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def _sync_folder(folder: Path) -> None:

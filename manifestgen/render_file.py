@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -12,7 +12,15 @@ from manifestgen import __version__
 from manifestgen.credentials.logins import inline as real_logins
 from manifestgen.credentials.logins import placeholders
 from manifestgen.errors import InputError
-from manifestgen.files import OWNER_ONLY, PUBLIC, git_would_commit, is_special, is_stdout, write_atomic
+from manifestgen.files import (
+    OWNER_ONLY,
+    PUBLIC,
+    git_would_commit,
+    is_special,
+    is_stdout,
+    refuse_input_as_output,
+    write_atomic,
+)
 from manifestgen.gate import require_no_errors
 from manifestgen.manifest.document import Document, of_manifest
 from manifestgen.manifest.dump import dump
@@ -21,6 +29,7 @@ from manifestgen.manifest.value import Value
 from manifestgen.project import FILE_NAME, Project
 from manifestgen.project.fit import look_at_lock
 from manifestgen.project.lock import LockedImage, record
+from manifestgen.project.lock import path_of as lock_path
 from manifestgen.render import Logins, Rendered, render_project
 
 if TYPE_CHECKING:
@@ -97,6 +106,8 @@ def render_file(
     """
     options, observer = options or Options(), observer or Observer()
     job = _Job(project, services, options)
+    if job.target is not None:
+        refuse_input_as_output(job.target, _inputs(project), "-o")
     if options.image is None:
         look_at_lock(project, locked=options.locked, warn=observer.warn)
     rendered = job.render(inline=job.inline)
@@ -158,6 +169,16 @@ class _Job(Struct, frozen=True):
         settings = self.project.registry_settings
         logins: Logins = real_logins(settings, self.services.credentials) if inline else placeholders(settings)
         return render_project(self.project, logins, values=self.options.values, image=self.options.image)
+
+
+def _inputs(project: Project) -> Iterator[Path]:
+    """Files that a manifest of the project is made from."""
+    yield project.path
+    yield lock_path(project)
+    if project.manifest is not None:
+        yield project.root / project.manifest.template
+    if project.image is not None:
+        yield from (path for path in (project.image.entry_script, project.image.conda_file) if path is not None)
 
 
 def _pinned(job: _Job, rendered: Rendered, observer: Observer) -> tuple[Manifest, dict[str, LockedImage]]:

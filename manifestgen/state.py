@@ -134,11 +134,12 @@ class SnapshotStore(Generic[T]):
             history: the command that lists the snapshots.
 
         Raises:
-            InputError: the snapshot does not exist.
+            InputError: the snapshot does not exist; or, without a number, a newer one is damaged: skipping it would restore
+                an older state than was asked for.
         """
         known = self.all()
         if number is None:
-            found = next(filter(differs, known), None)
+            found = self._newest(differs, history)
             what = "this machine has no snapshot to roll back to"
         else:
             found = known[number - 1] if 1 <= number <= len(known) else None
@@ -146,6 +147,19 @@ class SnapshotStore(Generic[T]):
         if found is None:
             raise InputError(what, where=where, fix=f"list the snapshots with '{history}'")
         return found
+
+    def _newest(self, differs: Callable[[T], bool], history: str) -> T | None:
+        for path in self._files():
+            snapshot = self._read(path)
+            if snapshot is None:
+                raise InputError(
+                    "a snapshot is damaged, and it is newer than those that can be read",
+                    where=str(path),
+                    fix=f"choose one of '{history}' with --to, or delete this file",
+                )
+            if differs(snapshot):
+                return snapshot
+        return None
 
     def _files(self) -> list[Path]:
         """Newest first: their names are their order."""

@@ -178,11 +178,12 @@ class DeviceTarget:
 def _saved(file: Path, device_id: str | None, *, merge: bool) -> SavedPlan | None:
     """The saved plan in a file; None if it is anything else, which `load_manifest` reads or rejects."""
     from manifestgen.device.saved_plan import MARK, read
+    from manifestgen.files import read_bytes
 
     if is_stream(file):
         return None
     try:
-        text = file.read_bytes()
+        text = read_bytes(file)
     except OSError:
         return None
     if MARK.encode() not in text:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from manifestgen.cli._console import Console
 from manifestgen.errors import FoundError, InputError
+from manifestgen.files import read_bytes
 
 if TYPE_CHECKING:
     from manifestgen.check import Finding
@@ -42,7 +43,7 @@ def load_file(file: Path) -> ManifestFile:
 
 def _bytes(file: Path) -> bytes:
     try:
-        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        return sys.stdin.buffer.read() if str(file) == "-" else read_bytes(file)
     except FileNotFoundError:
         raise InputError("manifest not found", where=str(file), fix="write one with 'manifestgen render'") from None
     except OSError as error:

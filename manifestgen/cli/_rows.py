@@ -112,7 +112,7 @@ def apply(
 
     settings = run.Settings(devices, rate, journal, since, report, give_up_after, ignored)
     if report is not None:
-        refuse_bad_path(report)
+        refuse_bad_path(report, (file, devices, journal, since))
     source = source_of(file, project_here())
     console.progress(f"reading {devices}")
     with closing(open_rows(devices, known=names_in(source.template), ignored=ignored)) as rows:

@@ -51,11 +51,14 @@ def command(
     from manifestgen.cli._manifest import load_manifest, look_at_lock
     from manifestgen.device.apply import propose
     from manifestgen.device.saved_plan import save
+    from manifestgen.files import refuse_input_as_output
     from manifestgen.report import changes
 
     if out is not None and (str(file) == "-" or is_stream(file)):
         name = "stdin" if str(file) == "-" else "a pipe"
         raise InputError(f"a plan of {name} cannot be saved", fix="write the manifest to a file, and plan that")
+    if out is not None:
+        refuse_input_as_output(out, [file], "--out")
     manifest = load_manifest(file, console, force=force)
     look_at_lock(file, manifest, console, locked=locked)
     planned = propose(open_hub(hub, project_here()), manifest, device_id, merge=merge)

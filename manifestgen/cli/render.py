@@ -56,11 +56,14 @@ def command(
     are also written to the lock file.
     """
     from manifestgen.cli._manifest import findings_reporter
+    from manifestgen.files import refuse_input_as_output
     from manifestgen.project import load, values
     from manifestgen.render_file import Observer, Options, render_file
     from manifestgen.services import ProjectServices
 
     loaded = load(project)
+    if out is not None:
+        refuse_input_as_output(Path(out), map(Path, files), "-o")
     given = values.given(files, sets)
     with ProjectServices(loaded, report=console.warn, connecting=console.listen) as services:
         rendered = render_file(

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from manifestgen.errors import InputError
+from manifestgen.files import is_special
 from manifestgen.state import lock
 
 if TYPE_CHECKING:
@@ -268,6 +269,7 @@ def open_journal(path: Path, count: int, identity: Mapping[str, str]) -> Journal
     if not path.parent.is_dir():
         # Taking the lock would create the folder, even if its name is a typo.
         raise InputError("the journal's folder does not exist", where=str(path), fix="correct --journal")
+    _refuse_special(path)
     busy = InputError(
         "another run is using this journal", where=str(path), fix="wait until that run has ended, or stop it"
     )
@@ -290,12 +292,18 @@ def open_journal(path: Path, count: int, identity: Mapping[str, str]) -> Journal
     return journal
 
 
+def _refuse_special(path: Path) -> None:
+    if is_special(path):
+        raise InputError("a pipe or device is not a journal", where=str(path), fix="give a file")
+
+
 def sent_by(path: Path) -> Iterator[tuple[str, str]]:
     """Devices and digests of the manifests that an earlier run's journal says they were sent.
 
     Raises:
         InputError: it is not a journal.
     """
+    _refuse_special(path)
     try:
         with path.open("rb") as stream:
             if _parsed(stream.readline(), path, 1).get(_FORMAT) != _VERSION:

@@ -10,18 +10,22 @@ from pathlib import Path
 from typing import Any, Final
 
 from manifestgen.errors import InputError
+from manifestgen.files import refuse_input_as_output, writing
 from manifestgen.rows.account import CLASSES, RowOutcome
 from manifestgen.secret import redact
 
+# OWASP, "CSV Injection": what begins a formula in Excel, LibreOffice or Google Sheets, their full-width forms too.
+_FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _COLUMNS: Final = ("line", "device", "outcome", "why", "fix", "manifest")
 
 
-def refuse_bad_path(path: Path) -> None:
+def refuse_bad_path(path: Path, inputs: Iterable[Path | None] = ()) -> None:
     """Raise InputError if a report cannot be written there; called before anything is sent.
 
     Raises:
-        InputError: the name ends in neither `.json` nor `.csv`, or the folder does not exist.
+        InputError: the name ends in neither `.json` nor `.csv`, the folder does not exist, or it is one of the inputs.
     """
+    refuse_input_as_output(path, inputs, "--report")
     if path.suffix.lower() not in (".json", ".csv"):
         raise InputError("a report is JSON or CSV", where=str(path), fix="give a file that ends in .json or .csv")
     if not path.parent.is_dir():
@@ -45,16 +49,14 @@ def write(outcomes: Iterable[RowOutcome], path: Path | None) -> None:
             pass
         return
     pieces = as_csv(outcomes) if path.suffix.lower() == ".csv" else as_json(outcomes)
-    draft = path.with_name(f".{path.name}.tmp")
     try:
-        with draft.open("w", encoding="utf-8", newline="") as stream:
-            stream.writelines(pieces)
-        draft.replace(path)
-    except OSError as error:
-        what = f"could not write the report: {(error.strerror or str(error)).lower()}"
+        with writing(path) as stream:
+            stream.writelines(piece.encode("utf-8", "backslashreplace") for piece in pieces)
+    except InputError as error:
+        if error.where != str(path):
+            raise  # of the outcomes
+        what = f"could not write the report: {error.what.removeprefix('could not write the output: ')}"
         raise InputError(what, where=str(path), fix="choose another place with --report") from error
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def as_json(outcomes: Iterable[RowOutcome]) -> Iterator[str]:
@@ -71,15 +73,22 @@ def as_json(outcomes: Iterable[RowOutcome]) -> Iterator[str]:
 
 
 def as_csv(outcomes: Iterable[RowOutcome]) -> Iterator[str]:
-    """A report of every row as CSV with a header, in chunks."""
+    """A report of every row as CSV with a header, in chunks.
+
+    A text that a spreadsheet would take for a formula, and run, gets an apostrophe before it.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(_COLUMNS)
     for outcome in outcomes:
-        writer.writerow([redact(str(value)) for value in entry(outcome).values()])
+        writer.writerow([_no_formula(redact(str(value))) for value in entry(outcome).values()])
         yield buffer.getvalue()
         buffer.seek(0)
         buffer.truncate()
+
+
+def _no_formula(text: str) -> str:
+    return f"'{text}" if text.startswith(_FORMULAS) else text
 
 
 def entry(outcome: RowOutcome) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import click
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from manifestgen.cli import _console
@@ -92,6 +92,7 @@ def test_every_way_to_speak_is_tried() -> None:
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
 @pytest.mark.parametrize("output", ["text", "json"])
 @pytest.mark.parametrize("say", OUTPUTS)
+@settings(deadline=None)  # a busy machine is slow
 @given(text=foreign)
 @example(text="\x1b[2J::error::\u202egnp.exe")
 @example(text="::stop-commands::x")
@@ -107,6 +108,7 @@ def test_no_text_of_others_drives_a_terminal_or_a_pipeline(
         assert "##vso[" not in line.lower()
 
 
+@settings(deadline=None)  # a busy machine is slow
 @given(text=foreign)
 def test_no_color_is_of_others(text: str) -> None:
     assert COLOR.findall(written(OUTPUTS["result"], text, Terminal)) == []
@@ -114,6 +116,7 @@ def test_no_color_is_of_others(text: str) -> None:
     assert colors in (["\x1b[33m", "\x1b[0m"], [])
 
 
+@settings(deadline=None)  # a busy machine is slow
 @given(
     data=st.recursive(foreign, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(foreign, inner, max_size=3))
 )

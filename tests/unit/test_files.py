@@ -4,13 +4,15 @@ import errno
 import os
 import stat
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from manifestgen import files
 from manifestgen.errors import InputError
-from manifestgen.files import OWNER_ONLY, is_special, read_text, write_atomic
+from manifestgen.files import OWNER_ONLY, is_special, read_text, refuse_input_as_output, write_atomic, writing
 
 posix = pytest.mark.skipif(os.name != "posix", reason="permissions and pipes of POSIX")
 
@@ -162,3 +164,73 @@ def test_reading_a_folder_says_so(tmp_path: Path) -> None:
 def test_a_path_that_cannot_be_is_an_error_of_the_user(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="could not read"):
         read_text(tmp_path / "a\0b", "thing")
+
+
+@posix
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="a device without end")
+def test_a_device_without_end_is_too_large() -> None:
+    with pytest.raises(InputError, match="thing is larger than 67108864 bytes"):
+        read_text(Path("/dev/zero"), "thing")
+
+
+@posix
+def test_a_pipe_into_which_nobody_writes_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "PIPE_SECONDS", 0.2)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="could not read thing: nothing was written into the pipe for 0 seconds"):
+        read_text(tmp_path / "pipe", "thing")
+
+
+@posix
+def test_a_pipe_is_read_to_its_end_however_slowly_it_is_written(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+
+    def write() -> None:
+        with pipe.open("w") as stream:
+            for word in ("slow", "ly", " and much" * 20_000):
+                time.sleep(0.1)
+                stream.write(word)
+                stream.flush()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert read_text(pipe, "thing") == "slowly" + " and much" * 20_000
+    writer.join()
+
+
+@posix
+def test_a_link_in_the_place_of_a_draft_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "urandom", bytes)
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / f".a.{bytes(6).hex()}.tmp").symlink_to("victim")
+    with pytest.raises(InputError, match="could not write the output"):
+        write_atomic(tmp_path / "a", "theirs")
+    assert (tmp_path / "victim").read_text() == "mine"
+
+
+def test_a_file_written_in_pieces_appears_when_all_are_there(tmp_path: Path) -> None:
+    with writing(tmp_path / "a", OWNER_ONLY) as stream:
+        stream.write(b"one ")
+        assert not (tmp_path / "a").exists()
+        stream.write(b"two")
+    assert (tmp_path / "a").read_bytes() == b"one two"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_an_output_that_is_an_input_is_refused_by_any_name(tmp_path: Path) -> None:
+    given = tmp_path / "rows.csv"
+    given.write_text("rows")
+    (tmp_path / "folder").mkdir()
+    names = [given, tmp_path / "folder" / ".." / "rows.csv"]
+    if os.name == "posix":
+        (tmp_path / "link").symlink_to("rows.csv")
+        (tmp_path / "hard").hardlink_to(given)
+        names += [tmp_path / "link", tmp_path / "hard"]
+    for name in names:
+        with pytest.raises(InputError, match="the output is also an input") as caught:
+            refuse_input_as_output(name, [None, given], "--report")
+        assert "--report" in caught.value.fix
+    refuse_input_as_output(tmp_path / "other", [None, given, tmp_path / "missing"], "--report")
+    with pytest.raises(InputError):
+        refuse_input_as_output(tmp_path / "missing", [tmp_path / "missing"], "--report")

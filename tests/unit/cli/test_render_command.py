@@ -213,3 +213,35 @@ class TestGit:
         monkeypatch.setenv("PATH", "")
         assert run(["render"]) == 0
         assert "warning" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", ["manifestgen.yaml", "./manifestgen.yaml", "t.json.j2", "values.yaml"])
+def test_an_output_that_is_an_input_stays_what_it_is(
+    folder: Path, login: None, out: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "t.json.j2").write_text('{"modulesContent": {}}')
+    (folder / "values.yaml").write_text("a: 1\n")
+    (folder / "manifestgen.yaml").write_text(PROJECT + "manifest: {template: t.json.j2}\n")
+    before = (folder / out).read_text()
+    assert run(["render", "--values", "values.yaml", "-o", out]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("error: ")
+    assert "the output is also an input" in first
+    assert second == "  fix: give another file with -o"
+    assert (folder / out).read_text() == before
+
+
+def test_a_plan_does_not_replace_its_manifest(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "m.json").write_text('{"modulesContent": {}}')
+    assert run(["plan", "m.json", "--device", "edge-01", "--out", "m.json"]) == 2
+    assert "the output is also an input" in capsys.readouterr().err
+    assert (folder / "m.json").read_text() == '{"modulesContent": {}}'
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a device without end")
+@pytest.mark.parametrize("command", [["check"], ["plan", "--device", "edge-01"], ["apply", "--device", "edge-01"]])
+def test_a_manifest_without_end_is_an_error(
+    command: list[str], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([command[0], "/dev/zero", *command[1:]]) == 2
+    assert "larger than" in capsys.readouterr().err

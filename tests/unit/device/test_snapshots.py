@@ -6,7 +6,10 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from manifestgen.device.snapshots import find, snapshots, take
+from manifestgen.errors import InputError
 from manifestgen.state import KEPT
 
 HUB, DEVICE = "contoso.azure-devices.net", "edge-01"
@@ -46,3 +49,23 @@ def test_files_that_are_no_snapshots_are_passed_over(tmp_path: Path) -> None:
     (folder / "aaa.json").write_text("no JSON")
     keep(tmp_path, 2, NOON)
     assert versions(tmp_path) == [2, 1]
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"format": 1}', "[]"])
+def test_a_damaged_newest_snapshot_is_said_and_not_passed_over(tmp_path: Path, damage: str) -> None:
+    for number in (1, 2):
+        keep(tmp_path, number, NOON + timedelta(hours=number))
+    newest = max(tmp_path.rglob("*.json"))
+    newest.write_text(damage)
+    with pytest.raises(InputError, match="a snapshot is damaged") as caught:
+        find(HUB, DEVICE, tmp_path, None, content(3))
+    assert caught.value.where == str(newest)
+    assert f"'manifestgen history --device {DEVICE}' with --to" in caught.value.fix
+    assert find(HUB, DEVICE, tmp_path, 1, content(3)).version == 1
+
+
+def test_an_older_damaged_snapshot_is_nothing_to_a_rollback(tmp_path: Path) -> None:
+    for number in (1, 2):
+        keep(tmp_path, number, NOON + timedelta(hours=number))
+    min(tmp_path.rglob("*.json")).write_text("")
+    assert find(HUB, DEVICE, tmp_path, None, content(3)).version == 2

@@ -212,3 +212,12 @@ def test_what_an_earlier_run_sent_is_read_from_its_journal(path: Path) -> None:
         list(sent_by(path))
     with pytest.raises(InputError, match="cannot be read"):
         list(sent_by(path.parent / "missing"))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_a_pipe_is_not_a_journal(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="a pipe or device is not a journal"):
+        next(iter(sent_by(tmp_path / "pipe")))
+    with pytest.raises(InputError, match="a pipe or device is not a journal"):
+        open_journal(tmp_path / "pipe", 1, {})

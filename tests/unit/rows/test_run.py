@@ -268,6 +268,35 @@ def test_a_report_that_cannot_be_written_is_found_before_anything_is_sent(tmp_pa
     report_file.refuse_bad_path(tmp_path / "r.JSON")
 
 
+def test_a_report_that_would_replace_an_input_is_refused(tmp_path: Path) -> None:
+    devices = tmp_path / "rows.csv"
+    devices.write_text("device\nedge-1\n")
+    with pytest.raises(InputError, match="the output is also an input") as caught:
+        report_file.refuse_bad_path(devices, (tmp_path / "t.json.j2", devices, None))
+    assert "--report" in caught.value.fix
+
+
+def test_a_report_follows_no_link_with_the_name_of_a_draft(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    (tmp_path / ".report.csv.tmp").symlink_to(victim)
+    report_file.write([RowOutcome(2, "a", "applied")], tmp_path / "report.csv")
+    assert victim.read_text() == "mine"
+    assert (tmp_path / ".report.csv.tmp").is_symlink()
+
+
+def test_a_report_holds_no_formula(tmp_path: Path) -> None:
+    device = '=HYPERLINK("https://evil.example")'
+    formulas = (device, "@SUM(1)", "+1", "-1+cmd|' /C calc'!A0", "\t=1", "plain")
+    report_file.write([RowOutcome(2, text, "refused", text, text) for text in formulas], tmp_path / "r.csv")
+    with (tmp_path / "r.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["device"] for row in rows] == [*(f"'{text}" for text in formulas[:-1]), "plain"]
+    assert all(not value.startswith(("=", "+", "-", "@", "\t")) for row in rows for value in row.values())
+    report_file.write([RowOutcome(2, device, "refused", "", "")], tmp_path / "r.json")
+    assert json.loads((tmp_path / "r.json").read_text())["devices"][0]["device"] == device
+
+
 def test_a_report_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     def outcomes() -> Iterator[RowOutcome]:
         yield RowOutcome(2, "a", "applied")
