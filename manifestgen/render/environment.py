@@ -152,7 +152,7 @@ class Environment(SandboxedEnvironment):
 
     @staticmethod
     def join_texts(items: tuple[Any, ...]) -> Any:
-        """Evaluate `~`: a text, and template text if all of its parts are."""
+        """What `~` does: a text, and template's text if all of it is."""
         if all(isinstance(item, Markup) for item in items):
             return Markup("").join(items)
         return "".join(_text(item) for item in items)
