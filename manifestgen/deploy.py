@@ -196,7 +196,7 @@ def _target(job: _Job) -> Target:
 
 
 def _image(job: _Job) -> str:
-    """The model image's reference, built if necessary."""
+    """The model image's reference, built if need be."""
     image = job.project.image
     if job.options.image is not None:
         reference, words = job.options.image, f"{job.options.image}, as given"

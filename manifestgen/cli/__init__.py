@@ -131,7 +131,7 @@ def run(arguments: Sequence[str]) -> int:
     return outcome if isinstance(outcome, int) else 0
 
 
-# Errors of the file system for a given path, raised even by a check whether it exists.
+# What a file system says to a path that was given; only to look whether something is there raises these.
 _PATH_ERRORS = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOSPC, errno.EROFS)
 
 

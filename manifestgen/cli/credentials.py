@@ -200,7 +200,7 @@ def rotate(
 
 
 def _manifest(project: Project, image: str | None) -> Manifest:
-    """A project's manifest without credentials: only its images are needed."""
+    """A project's manifest without credentials: what it pulls is all that is asked of it."""
     from manifestgen.render import render_project
 
     return render_project(project, lambda manifest: {}, image=image).manifest
