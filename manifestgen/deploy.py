@@ -6,35 +6,38 @@ Stops at the first step that fails; run again, it resumes.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from manifestgen import __version__
 from manifestgen.check import Finding, summarize
 from manifestgen.cloud import Services
-from manifestgen.cloud.distribution import Platform
+from manifestgen.cloud.distribution import Platform, Trouble
 from manifestgen.credentials.logins import inline
 from manifestgen.deployments import replace as fleet
 from manifestgen.deployments.counts import Progress
 from manifestgen.deployments.deployment import Deployment as Wanted
 from manifestgen.deployments.deployment import current, intended, model_of, name_of
 from manifestgen.deployments.proposal import Proposal, propose, verify_meetings
-from manifestgen.device.apply import PATIENCE, carry_out, read_state
+from manifestgen.device.apply import PATIENCE, carry_out, read_state, refuse_removals
 from manifestgen.device.plan import DeviceState, Plan, plan
 from manifestgen.device.rollout import Rollout
 from manifestgen.errors import FoundError, InputError
 from manifestgen.gate import require_applicable, require_manifest, require_no_errors
 from manifestgen.images.build import Patience as BuildPatience
 from manifestgen.images.build import Prepared, Reporter, prepare
+from manifestgen.images.existing import NOWHERE, Forecast, forecast, stand_in, stand_in_values
 from manifestgen.images.pin import moved, pin
 from manifestgen.images.preflight import Pull, State, device_platform, digests, locked_images, preflight, require_found
 from manifestgen.manifest.document import Document, of_manifest
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.project import lock
+from manifestgen.project.fit import look_at_lock
 from manifestgen.project.load import Project
 from manifestgen.project.pending import exclusive
 from manifestgen.project.sections import Target
+from manifestgen.project.values import merge
 from manifestgen.render import Rendered, render_project
 from manifestgen.state import state_folder
 from manifestgen.target import Observer as TargetObserver
@@ -50,6 +53,8 @@ class Options:
         image: reference of an image to use instead of the project's.
         values: override those of the project file.
         rebuild: build although there is an image of these inputs.
+        locked: use the lock file's image, and register and build nothing.
+        dry_run: say what would be registered, built and changed, and change nothing.
         prune: remove modules that the manifest does not name.
         merge: keep whatever the manifest does not name.
         preflight: ask the registries for the images before anything changes.
@@ -66,6 +71,8 @@ class Options:
     image: str | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
     rebuild: bool = False
+    locked: bool = False
+    dry_run: bool = False
     prune: bool = False
     merge: bool = False
     preflight: bool = True
@@ -85,6 +92,7 @@ class Observer:
     Attributes:
         step: a step that is done: its name and its result in one line.
         image: progress of the image.
+        confirmable: raises if nobody could permit the change later; called before an image is built.
         findings: what the check says about the rendered manifest.
         pulls: what the registries say about its images.
         plan: what would change on the device.
@@ -95,6 +103,7 @@ class Observer:
 
     step: Callable[[str, str], None] = lambda name, result: None
     image: Reporter = field(default_factory=Reporter)
+    confirmable: Callable[[], None] = lambda: None
     findings: Callable[[Document, Sequence[Finding]], None] = lambda document, findings: None
     pulls: Callable[[Sequence[Pull]], None] = lambda pulls: None
     plan: Callable[[Plan], None] = lambda planned: None
@@ -108,8 +117,11 @@ class Observer:
 class Deployment:
     """The result: for a device a plan and its outcome, for a fleet a proposal and its outcome.
 
+    After a dry run there is no outcome.
+
     Attributes:
         image: the model image's reference; empty if the project has none.
+        forecast: of a dry run, what would be registered and built.
     """
 
     image: str
@@ -117,6 +129,7 @@ class Deployment:
     outcome: Outcome[Rollout] | None = None
     proposal: Proposal | None = None
     fleet: Outcome[Progress] | None = None
+    forecast: Forecast | None = None
 
 
 def deploy(
@@ -139,8 +152,11 @@ def deploy(
     """
     job = _Job(project, services, options or Options(), observer or Observer())
     target = _target(job)
+    _try_template(job)
+    if job.options.dry_run:
+        return _dry_run(job, target)
     with exclusive(project.root):
-        reference = _image(job)
+        reference = _image(job, target)
         rendered = _rendered(job)
         if target.device is not None:
             return _to_device(job, rendered, target.device, reference)
@@ -149,10 +165,30 @@ def deploy(
 
 @dataclass(frozen=True)
 class _Job:
+    """One run.
+
+    Attributes:
+        rehearses: whether it only reads.
+        expected: reference that it has for the project's image; empty for that of the project and its lock file.
+        builds: whether what is expected is not built yet.
+    """
+
     project: Project
     services: Services
     options: Options
     observer: Observer
+    rehearses: bool = False
+    expected: str = ""
+    builds: bool = False
+
+    @property
+    def image(self) -> str | None:
+        """The image for the template; None for the project's own."""
+        return self.options.image or self.expected or None
+
+    @property
+    def values(self) -> Mapping[str, Any]:
+        return merge(stand_in_values(self.project), self.options.values) if self.builds else self.options.values
 
     @property
     def pins(self) -> bool:
@@ -192,31 +228,81 @@ def _target(job: _Job) -> Target:
     if job.pins and not job.options.preflight:
         fix = "drop --no-preflight, or set pin to false"
         raise InputError("manifest.pin needs the preflight", where=str(job.project.path), fix=fix)
+    if job.options.locked and job.options.rebuild:
+        raise InputError("--locked and --rebuild exclude each other", fix="drop one of the two")
     return target
 
 
-def _image(job: _Job) -> str:
-    """The model image's reference, built if need be."""
-    image = job.project.image
-    if job.options.image is not None:
-        reference, words = job.options.image, f"{job.options.image}, as given"
-    elif image is None:
-        reference, words = "", "the project has none"
-    elif not image.builds:
-        reference, words = image.reference or "", f"{image.reference}, built elsewhere"
+def _image(job: _Job, target: Target) -> str:
+    """The model image's reference, built if necessary."""
+    known = _known_image(job)
+    if known is not None:
+        reference, words = known
     else:
-        prepared = _prepared(job)
+        prepared = _prepared(job, target)
         reference, words = prepared.lock.image, _built(prepared)
     job.observer.step("image", words)
     return reference
 
 
-def _prepared(job: _Job) -> Prepared:
+def _known_image(job: _Job) -> tuple[str, str] | None:
+    """The model image's reference and where it is from; None if it is the project's to build."""
+    image = job.project.image
+    if job.options.image is not None:
+        return job.options.image, f"{job.options.image}, as given"
+    if image is None:
+        return "", "the project has none"
+    if not image.builds:
+        return image.reference or "", f"{image.reference}, built elsewhere"
+    return None
+
+
+def _dry_run(job: _Job, target: Target) -> Deployment:
+    """Everything that only reads, with what would be built represented by its reference."""
+    if job.options.locked and job.options.image is None:
+        look_at_lock(job.project, locked=True)
+    known, expected = _known_image(job), None
+    if known is None:
+        expected = forecast(job.project, job.services, rebuild=job.options.rebuild, report=job.observer.image.step)
+        known = expected.image, expected.words
+    job.observer.step("image", known[1])
+    builds = expected is not None and expected.builds
+    rehearsal = replace(job, rehearses=True, expected=known[0], builds=builds)
+    return replace(_rehearse(rehearsal, target, expected), image=known[0])
+
+
+def _try_first(job: _Job, target: Target) -> None:
+    """Try what needs no build, before minutes go into one: template, values, logins, check, device, other images."""
+    image = stand_in(job.project, job.services)
+    rehearsal = replace(job, observer=Observer(), rehearses=True, expected=image, builds=True)
+    _rehearse(rehearsal, target, None)
+    job.observer.confirmable()
+
+
+def _try_template(job: _Job) -> None:
+    """Render without image and logins, so that a mistake in template or values is found before Azure is asked."""
+    if _known_image(job) is None:
+        trial = replace(job, builds=True)
+        render_project(job.project, lambda manifest: {}, values=trial.values, image=NOWHERE)
+
+
+def _rehearse(job: _Job, target: Target, expected: Forecast | None) -> Deployment:
+    rendered = _rendered(job)
+    if target.device is not None:
+        planned = _planned(job, rendered, target.device)
+        refuse_removals(planned, prune=job.options.prune)
+        return Deployment("", planned, forecast=expected)
+    return Deployment("", proposal=_proposed(job, rendered, target), forecast=expected)
+
+
+def _prepared(job: _Job, target: Target) -> Prepared:
     options = job.options
     return prepare(
         job.project,
         job.services,
         rebuild=options.rebuild,
+        locked=options.locked,
+        first=lambda: _try_first(job, target),
         patience=options.build_patience,
         report=job.observer.image,
     )
@@ -231,16 +317,29 @@ def _built(prepared: Prepared) -> str:
 def _rendered(job: _Job) -> _Manifest:
     """The manifest with its credentials, and with digests if the project pins them."""
     logins = inline(job.project.registry_settings, job.services.credentials)
-    rendered = render_project(job.project, logins, values=job.options.values, image=job.options.image)
+    rendered = render_project(job.project, logins, values=job.values, image=job.image)
     found = _pinned(job, rendered.manifest) if job.pins else _Manifest(rendered.manifest, None)
     job.observer.step("render", _summary(rendered, pinned=job.pins))
     return found
 
 
 def _pinned(job: _Job, manifest: Manifest) -> _Manifest:
-    pulls = preflight(manifest, job.services.distribution)
+    pulls = _asked(job, manifest, None)
     require_found(pulls)
     return _Manifest(pin(manifest, digests(pulls)), pulls)
+
+
+def _asked(job: _Job, manifest: Manifest, platform: Platform | None) -> tuple[Pull, ...]:
+    """What the registries say; that they do not have an image that is not built yet says nothing."""
+    pulls = preflight(manifest, job.services.distribution, platform)
+    if not job.builds:
+        return pulls
+    missing = (Trouble.TAG_NOT_FOUND, Trouble.REPOSITORY_NOT_FOUND)
+    return tuple(
+        pull
+        for pull in pulls
+        if pull.image != job.expected or (job.expected != NOWHERE and pull.trouble not in missing)
+    )
 
 
 def _summary(rendered: Rendered, *, pinned: bool) -> str:
@@ -250,14 +349,9 @@ def _summary(rendered: Rendered, *, pinned: bool) -> str:
 
 
 def _to_device(job: _Job, rendered: _Manifest, device: str, reference: str) -> Deployment:
-    hub = job.services.hub
-    require_applicable(rendered.document, ignore=job.ignored, force=job.options.force, report=_checked(job))
-    state = read_state(hub, device)
-    _preflight(job, rendered, _platform(state))
-    planned = plan(rendered.manifest, state, merge=job.options.merge)
-    job.observer.plan(planned)
+    planned = _planned(job, rendered, device)
     outcome = carry_out(
-        hub,
+        job.services.hub,
         planned,
         state=job.state,
         prune=job.options.prune,
@@ -275,27 +369,42 @@ def _to_device(job: _Job, rendered: _Manifest, device: str, reference: str) -> D
     return Deployment(reference, planned, outcome)
 
 
+def _planned(job: _Job, rendered: _Manifest, device: str) -> Plan:
+    """What it would change on a device."""
+    require_applicable(rendered.document, ignore=job.ignored, force=job.options.force, report=_checked(job))
+    state = read_state(job.services.hub, device)
+    _preflight(job, rendered, _platform(state))
+    planned = plan(rendered.manifest, state, merge=job.options.merge)
+    job.observer.plan(planned)
+    return planned
+
+
 def _to_fleet(job: _Job, rendered: _Manifest, target: Target, reference: str) -> Deployment:
-    document, hub = rendered.document, job.services.hub
-    require_manifest(document, layered=True)
-    require_no_errors(document, ignore=job.ignored, force=job.options.force, report=_checked(job))
-    _preflight(job, rendered, None)
-    wanted = _wanted(job, target, rendered.manifest)
-    proposal = propose(hub, wanted)
-    verify_meetings(proposal, document.name, ignore=job.ignored, force=job.options.force)
-    job.observer.proposal(proposal)
+    proposal = _proposed(job, rendered, target)
     outcome = fleet.carry_out(
-        hub,
+        job.services.hub,
         proposal,
         state=job.state,
         goal=fleet.Goal(restore=job.options.rollback),
         patience=job.options.fleet_patience,
         observer=job.observer.fleet,
     )
-    job.observer.step("apply", f"deployment {wanted.id!r}" if outcome.applied else "nothing to change")
+    job.observer.step("apply", f"deployment {proposal.wanted.id!r}" if outcome.applied else "nothing to change")
     if outcome.progress is not None:
         job.observer.step("wait", f"{outcome.progress.healthy} of {outcome.progress.due} devices run it")
     return Deployment(reference, proposal=proposal, fleet=outcome)
+
+
+def _proposed(job: _Job, rendered: _Manifest, target: Target) -> Proposal:
+    """What it would change of an automatic deployment."""
+    document = rendered.document
+    require_manifest(document, layered=True)
+    require_no_errors(document, ignore=job.ignored, force=job.options.force, report=_checked(job))
+    _preflight(job, rendered, None)
+    proposal = propose(job.services.hub, _wanted(job, target, rendered.manifest))
+    verify_meetings(proposal, document.name, ignore=job.ignored, force=job.options.force)
+    job.observer.proposal(proposal)
+    return proposal
 
 
 def _wanted(job: _Job, target: Target, manifest: Manifest) -> Wanted:
@@ -315,14 +424,15 @@ def _preflight(job: _Job, rendered: _Manifest, platform: Platform | None) -> Non
     """Ask for the images, and compare their tags with the lock file, which then gets them."""
     if not job.options.preflight:
         return
-    pulls = preflight(rendered.manifest, job.services.distribution, platform)
+    pulls = _asked(job, rendered.manifest, platform)
     job.observer.pulls(pulls)
     if not job.options.force:
         require_found(pulls)
     tags = pulls if rendered.tags is None else rendered.tags
     if not job.options.moved_tags:
         _refuse_moved(job.project, tags)
-    lock.record(job.project, locked_images(tags), __version__)
+    if not job.rehearses:
+        lock.record(job.project, locked_images(tags), __version__)
     job.observer.step("preflight", _counted(pulls))
 
 

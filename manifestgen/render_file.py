@@ -18,7 +18,8 @@ from manifestgen.manifest.document import Document, of_manifest
 from manifestgen.manifest.dump import dump
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.value import Value
-from manifestgen.project import Project
+from manifestgen.project import FILE_NAME, Project
+from manifestgen.project.fit import look_at_lock
 from manifestgen.project.lock import LockedImage, record
 from manifestgen.render import Logins, Rendered, render_project
 
@@ -31,13 +32,13 @@ class Options(Struct, frozen=True):
     """How a manifest is rendered.
 
     Attributes:
-        out: file to write, `-` for stdout; None for the project's `manifest.output`, else `deployment.json` beside the
-            project file.
+        out: file to write, `-` for stdout; None for the project's `manifest.output`, else `default_output`.
         secrets: registry credentials, or placeholders for them; None for credentials in a file and placeholders on
             stdout.
         image: reference of an image to use instead of the project's.
         values: override those of the project file.
         pin: replace tags by digests; None for the project's `manifest.pin`.
+        locked: the lock file must fit the inputs of the project's image.
         force: write it even if `check` finds errors, unless IoT Hub would reject it.
     """
 
@@ -47,6 +48,7 @@ class Options(Struct, frozen=True):
     values: Mapping[str, Any] = {}
     pin: bool | None = None
     force: bool = False
+    locked: bool = False
 
 
 class RenderedFile(Value, frozen=True):
@@ -95,6 +97,8 @@ def render_file(
     """
     options, observer = options or Options(), observer or Observer()
     job = _Job(project, services, options)
+    if options.image is None:
+        look_at_lock(project, locked=options.locked, warn=observer.warn)
     rendered = job.render(inline=job.inline)
     if rendered.secret and not job.inline:
         raise InputError(
@@ -115,6 +119,15 @@ def render_file(
     return RenderedFile(manifest, text, job.target, rendered.hosts, secret)
 
 
+def default_output(project: Project) -> Path:
+    """Where a manifest goes if nothing else is said, beside the project file.
+
+    It is `deployment.json` for `manifestgen.yaml` and `deployment.NAME.json` for another project file `NAME.yaml`.
+    """
+    name = "deployment.json" if project.path.name == FILE_NAME else f"deployment.{project.name}.json"
+    return project.path.parent / name
+
+
 class _Job(Struct, frozen=True):
     project: Project
     services: Services
@@ -125,7 +138,7 @@ class _Job(Struct, frozen=True):
         """The file to write; None for stdout."""
         section, out = self.project.manifest, self.options.out
         configured = section.output if section is not None else None
-        target = Path(out) if out is not None else configured or self.project.path.parent / "deployment.json"
+        target = Path(out) if out is not None else configured or default_output(self.project)
         return None if out == "-" or is_stdout(target) else target
 
     @property

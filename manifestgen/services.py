@@ -106,6 +106,21 @@ def project_beside(file: Path) -> Project | None:
     return (None if str(file) == "-" else project_here(file.parent)) or project_here()
 
 
+def project_of(file: Path) -> Project | None:
+    """The project that a manifest was rendered from, as its name says; else the one beside it.
+
+    `deployment.NAME.json` is that of `NAME.yaml` if that has a lock file.
+    """
+    from manifestgen.project.load import load
+
+    name = file.name.removeprefix("deployment.").removesuffix(".json")
+    if file.name == f"deployment.{name}.json" and (file.parent / f"{name}.lock.json").is_file():
+        named = file.parent / f"{name}.yaml"
+        if named.is_file():
+            return load(named)
+    return project_beside(file)
+
+
 _Service = TypeVar("_Service")
 
 

@@ -23,8 +23,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from manifestgen.azure import aml_sdk
-from manifestgen.azure.aml_workspace import WorkspaceId, find_config, read_config
 from manifestgen.project import Project
+from manifestgen.project.workspace import WorkspaceId, workspace_of
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -49,11 +49,7 @@ def open_workspace(project: Project, credential: TokenCredential | None = None) 
         InputError: azureml-core is missing, or config.json is missing or wrong.
         NotFoundError, DeniedError, CloudError: the workspace cannot be read.
     """
-    section = project.workspace
-    if section is not None and section.name and section.resource_group and section.subscription_id:
-        return Workspace(WorkspaceId(section.subscription_id, section.resource_group, section.name), credential)
-    start = section.config if section is not None and section.config is not None else project.root
-    return Workspace(read_config(find_config(start)), credential)
+    return Workspace(workspace_of(project), credential)
 
 
 class Workspace:

@@ -65,12 +65,12 @@ class _Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            import difflib
+            from manifestgen.cli._suggestions import nearest
 
-            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            near = nearest(args[0], COMMANDS)
             raise InputError(
                 f"no such command: {args[0]!r}",
-                fix=f"did you mean '{near[0]}'?" if near else "see 'manifestgen --help' for the commands",
+                fix=f"did you mean '{near}'?" if near else "see 'manifestgen --help' for the commands",
             )
         return super().resolve_command(ctx, args)
 
@@ -113,7 +113,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "manifestgen"
         _choose_output(console, arguments)
-        return console.fail(InputError(_sentence(error.format_message()), where=where, fix=f"see '{where} --help'"))
+        return console.fail(_usage_error(error, where))
     except click.ClickException as error:
         return console.fail(InputError(_sentence(error.format_message()), fix="see 'manifestgen --help'"))
     except (KeyboardInterrupt, click.Abort):
@@ -131,7 +131,15 @@ def run(arguments: Sequence[str]) -> int:
     return outcome if isinstance(outcome, int) else 0
 
 
-# What a file system says to a path that was given; only to look whether something is there raises these.
+def _usage_error(error: click.UsageError, where: str) -> InputError:
+    from manifestgen.cli._suggestions import hint
+
+    message, near = hint(error, error.format_message())
+    see = f"see '{where} --help'"
+    return InputError(_sentence(message), where=where, fix=f"did you mean '{near}'? Otherwise {see}" if near else see)
+
+
+# Errors of the file system for a given path, raised even by a check whether it exists.
 _PATH_ERRORS = (errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOSPC, errno.EROFS)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from manifestgen.cli._console import Console
-from manifestgen.errors import InputError
+from manifestgen.errors import FoundError, InputError
 
 if TYPE_CHECKING:
     from manifestgen.check import Finding
@@ -48,6 +48,40 @@ def _bytes(file: Path) -> bytes:
     except OSError as error:
         what = f"could not read the manifest: {(error.strerror or str(error)).lower()}"
         raise InputError(what, where=str(file), fix="check the path") from error
+
+
+def look_at_lock(file: Path, manifest: Manifest, console: Console, *, locked: bool) -> None:
+    """Warn if a manifest has its project's image, and the inputs of that image have changed since it was built.
+
+    Raises:
+        FoundError: with `locked`, there is no lock file, it no longer fits, or the manifest does not have its image.
+        InputError: the lock file is damaged, or that of something else.
+    """
+    from manifestgen.project import fit, lock
+    from manifestgen.services import project_of
+
+    try:
+        project = project_of(file)
+    except InputError as error:
+        if locked:
+            raise
+        console.warn(f"could not look at the lock file: {error}")  # which a manifest does not need to be planned
+        return
+    if project is None:
+        if locked:
+            fix = "drop --locked, or plan a file that 'manifestgen render' wrote beside the project file"
+            raise FoundError("no project file is beside it, so no lock file", where=str(file), fix=fix)
+        return
+    built = lock.read(project) if project.builds else None
+    used = built is not None and built.image in {module.image_text for module in manifest.modules()}
+    if built is not None and built.digest is not None:
+        pinned = f"{built.image.rpartition(':')[0]}@{built.digest}"
+        used = used or pinned in {module.image_text for module in manifest.modules()}
+    if used or locked:
+        fit.look_at_lock(project, locked=locked, warn=console.warn)
+    if locked and built is not None and not used:
+        fix = "run 'manifestgen render' again"
+        raise FoundError(f"the manifest does not have the lock file's image {built.image}", where=str(file), fix=fix)
 
 
 def findings_reporter(console: Console) -> Callable[[Document, Sequence[Finding]], None]:

@@ -12,6 +12,7 @@ from manifestgen.cli._number import FiniteRange
 from manifestgen.errors import FoundError, InputError, Interrupted
 
 if TYPE_CHECKING:
+    from manifestgen.cloud import Services
     from manifestgen.credentials.rotation import Observer
     from manifestgen.manifest.manifest import Manifest
     from manifestgen.project import Project
@@ -48,8 +49,9 @@ def show(project: Path, image: str | None, console: Console) -> int:
     from manifestgen.services import ProjectServices
 
     loaded = load(project)
-    inputs = ProjectServices(loaded).inputs
-    found = list(standings(hosts_of(_manifest(loaded, image)), inputs))
+    services = ProjectServices(loaded)
+    inputs = services.inputs
+    found = list(standings(hosts_of(_manifest(loaded, image, services)), inputs))
     for one in found:
         if one.mistake is not None:
             raise one.mistake
@@ -97,7 +99,8 @@ def create_token(
     from manifestgen.services import ProjectServices
 
     loaded = load(project)
-    manifest, inputs = _manifest(loaded, image), ProjectServices(loaded).inputs
+    services = ProjectServices(loaded)
+    manifest, inputs = _manifest(loaded, image, services), services.inputs
     created = {}
     for host, one in create_all(inputs, manifest, days=days, widen=widen):
         created[host] = one
@@ -199,11 +202,18 @@ def rotate(
     return 0 if all(one.finished for one in rotated) else FoundError.exit_code
 
 
-def _manifest(project: Project, image: str | None) -> Manifest:
-    """A project's manifest without credentials: what it pulls is all that is asked of it."""
-    from manifestgen.render import render_project
+def _manifest(project: Project, image: str | None, services: Services) -> Manifest:
+    """A project's manifest without credentials, also before the first build: only its images are needed."""
+    from manifestgen.images.existing import future_image, stand_in_values
+    from manifestgen.render import NoImageError, render_project
 
-    return render_project(project, lambda manifest: {}, image=image).manifest
+    try:
+        return render_project(project, lambda manifest: {}, image=image).manifest
+    except NoImageError:
+        future = future_image(project, services) if project.builds else None
+        if future is None:
+            raise
+    return render_project(project, lambda manifest: {}, values=stand_in_values(project), image=future).manifest
 
 
 def _observer(console: Console, *, yes: bool) -> Observer:

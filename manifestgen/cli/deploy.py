@@ -11,14 +11,17 @@ import click
 from manifestgen.cli._builder import builder_option
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
+from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
+    from manifestgen.deploy import Deployment
     from manifestgen.images.preflight import Pull
 
 
 @click.command(
     epilog=usage_of(
         "manifestgen deploy samples/anomaly-detection",
+        "manifestgen deploy --dry-run",
         "manifestgen deploy --device edge-02 --set ttl=3600 --yes --output json",
         "manifestgen sandbox run -- manifestgen deploy samples/anomaly-detection --yes",
     )
@@ -29,12 +32,16 @@ if TYPE_CHECKING:
 @builder_option
 @click.option("--rebuild", is_flag=True, help="Build even if these inputs have an image already.")
 @click.option(
+    "--locked", is_flag=True, help="Build nothing: exit code 1 unless the lock file has an image of these inputs."
+)
+@click.option(
     "--build-timeout", type=FiniteRange(min=0), default=1800, show_default=True, help="Seconds to wait for the build."
 )
 @click.option("--values", "files", multiple=True, metavar="FILE", help="Values from a YAML or JSON file; repeatable.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A value, read as YAML; dots nest; repeatable.")
 @click.option("--enable-admin", is_flag=True, help="Enable the registry's admin user if it is disabled.")
 @click.option("--create-token", is_flag=True, help="Create the registry's pull-only token if it does not exist.")
+@click.option("--dry-run", is_flag=True, help="Show what would be registered, built and changed, and change nothing.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--prune", is_flag=True, help="Remove modules that are not in the manifest.")
 @click.option("--merge", is_flag=True, help="Keep modules, twins, routes and credentials that are not in the manifest.")
@@ -59,11 +66,13 @@ def command(
     image: str | None,
     builder: str | None,
     rebuild: bool,
+    locked: bool,
     build_timeout: float,
     files: tuple[str, ...],
     sets: tuple[str, ...],
     enable_admin: bool,
     create_token: bool,
+    dry_run: bool,
     yes: bool,
     prune: bool,
     merge: bool,
@@ -91,6 +100,9 @@ def command(
     from manifestgen.project import load, values
     from manifestgen.services import ProjectServices
 
+    if dry_run and (enable_admin or create_token):
+        option = "--enable-admin" if enable_admin else "--create-token"
+        raise InputError(f"--dry-run changes nothing, and {option} would", fix="drop one of the two")
     loaded = load(project)
     if builder is not None:
         loaded = loaded.built_by(builder)
@@ -99,6 +111,8 @@ def command(
         image=image,
         values=values.given(files, sets),
         rebuild=rebuild,
+        locked=locked,
+        dry_run=dry_run,
         prune=prune,
         merge=merge,
         preflight=not no_preflight,
@@ -113,6 +127,7 @@ def command(
     observer = Observer(
         step=console.step,
         image=reporter(console),
+        confirmable=lambda: _require_confirmable(console, yes=yes),
         findings=findings_reporter(console),
         pulls=_pulls_reporter(console),
         plan=lambda planned: _device.show(planned, console),
@@ -125,10 +140,39 @@ def command(
         loaded, hub, enable_admin=enable_admin, create_token=create_token, report=console.progress
     ) as services:
         deployment = deploy(loaded, services, options=options, observer=observer)
-    if deployment.plan is not None and deployment.outcome is not None:
+    if dry_run:
+        _show_dry_run(deployment, console)
+    elif deployment.plan is not None and deployment.outcome is not None:
         _device.show_outcome(deployment.plan, deployment.outcome, console, image=deployment.image)
     elif deployment.proposal is not None and deployment.fleet is not None:
         _deployment.show_outcome(deployment.proposal, deployment.fleet, console, {"image": deployment.image})
+
+
+def _require_confirmable(console: Console, *, yes: bool) -> None:
+    """Raise InputError if the change could not be confirmed later."""
+    if not console.interactive:
+        console.ask("", yes=yes, unchanged="")
+
+
+def _show_dry_run(deployment: Deployment, console: Console) -> None:
+    from manifestgen.report import changes
+    from manifestgen.report.deployment import proposal_data
+
+    plan = changes.data(deployment.plan) if deployment.plan is not None else None
+    if deployment.proposal is not None:
+        plan = proposal_data(deployment.proposal)
+    expected = deployment.forecast
+    console.result("dry run: nothing was registered, built or changed")
+    console.document(
+        {
+            "dry_run": True,
+            "image": deployment.image,
+            "registers": expected.registers if expected is not None else None,
+            "builds": expected.builds if expected is not None else False,
+            "plan": plan,
+            "applied": False,
+        }
+    )
 
 
 def _pulls_reporter(console: Console) -> Callable[[Sequence[Pull]], None]:

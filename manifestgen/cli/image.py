@@ -10,6 +10,7 @@ import click
 from manifestgen.cli._builder import builder_option
 from manifestgen.cli._console import Console, common_options, usage_of
 from manifestgen.cli._number import FiniteRange
+from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 @builder_option
 @click.option("--rebuild", is_flag=True, help="Build even if these inputs have an image already.")
 @click.option(
+    "--locked", is_flag=True, help="Build nothing: exit code 1 unless the lock file has an image of these inputs."
+)
+@click.option(
     "--timeout", type=FiniteRange(min=0), default=1800, show_default=True, help="Seconds to wait for the build."
 )
 @common_options
@@ -32,23 +36,33 @@ def command(
     project: Path,
     builder: str | None,
     rebuild: bool,
+    locked: bool,
     timeout: float,
     console: Console,
 ) -> None:
     """Register the model, build its image and wait for it.
 
-    Prints the image's reference and writes manifestgen.lock.json. If the inputs have not changed,
-    the existing image is reused.
+    Prints the image's reference and writes the lock file: manifestgen.lock.json, or NAME.lock.json for a
+    project file NAME.yaml. If the inputs have not changed, the existing image is reused.
     """
     from manifestgen.images.build import Patience, prepare
     from manifestgen.project import load
     from manifestgen.project.pending import exclusive
     from manifestgen.services import ProjectServices
 
+    if locked and rebuild:
+        raise InputError("--locked and --rebuild exclude each other", fix="drop one of the two")
     loaded = load(project).built_by(builder)
     services = ProjectServices(loaded, report=console.progress)
     with exclusive(loaded.root):
-        prepared = prepare(loaded, services, rebuild=rebuild, patience=Patience(timeout), report=reporter(console))
+        prepared = prepare(
+            loaded,
+            services,
+            rebuild=rebuild,
+            locked=locked,
+            patience=Patience(timeout),
+            report=reporter(console),
+        )
     lock = prepared.lock
     console.result(lock.image)
     console.document(

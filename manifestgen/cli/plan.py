@@ -25,6 +25,9 @@ from manifestgen.services import open_hub, project_here
     "--out", metavar="PLAN", type=click.Path(path_type=Path), help="Save the plan, for 'manifestgen apply PLAN'."
 )
 @click.option("--exit-code", is_flag=True, help="Exit code 1 if something would change.")
+@click.option(
+    "--locked", is_flag=True, help="Exit code 1 if the lock file does not fit, or FILE does not have its image."
+)
 @click.option("--force", is_flag=True, help="Continue even if 'check' finds errors.")
 @hub_option
 @common_options
@@ -34,6 +37,7 @@ def command(
     merge: bool,
     out: Path | None,
     exit_code: bool,
+    locked: bool,
     force: bool,
     hub: str | None,
     console: Console,
@@ -44,7 +48,7 @@ def command(
     the file or the device has changed since.
     """
     from manifestgen.cli._device import is_stream, show
-    from manifestgen.cli._manifest import load_manifest
+    from manifestgen.cli._manifest import load_manifest, look_at_lock
     from manifestgen.device.apply import propose
     from manifestgen.device.saved_plan import save
     from manifestgen.report import changes
@@ -53,6 +57,7 @@ def command(
         name = "stdin" if str(file) == "-" else "a pipe"
         raise InputError(f"a plan of {name} cannot be saved", fix="write the manifest to a file, and plan that")
     manifest = load_manifest(file, console, force=force)
+    look_at_lock(file, manifest, console, locked=locked)
     planned = propose(open_hub(hub, project_here()), manifest, device_id, merge=merge)
     data = changes.data(planned)
     if out is not None:

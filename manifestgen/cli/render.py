@@ -18,7 +18,12 @@ from manifestgen.cli._console import Console, common_options, usage_of
     )
 )
 @click.argument("project", default=".", type=click.Path(path_type=Path))
-@click.option("-o", "--out", metavar="FILE", help="File to write; '-' is stdout.  [default: deployment.json]")
+@click.option(
+    "-o",
+    "--out",
+    metavar="FILE",
+    help="File to write; '-' is stdout.  [default: deployment.json, or deployment.NAME.json for NAME.yaml]",
+)
 @click.option("--image", metavar="REF", help="Model image to use; overrides the project's.")
 @click.option("--values", "files", multiple=True, metavar="FILE", help="Values from a YAML or JSON file; repeatable.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A value, read as YAML; dots nest; repeatable.")
@@ -30,6 +35,7 @@ from manifestgen.cli._console import Console, common_options, usage_of
 @click.option(
     "--pin/--no-pin", default=None, help="Replace image tags by digests from the registries.  [default: manifest.pin]"
 )
+@click.option("--locked", is_flag=True, help="Exit code 1 if the lock file does not fit the image's inputs.")
 @click.option("--force", is_flag=True, help="Write it even if 'check' finds errors.")
 @common_options
 def command(
@@ -40,6 +46,7 @@ def command(
     sets: tuple[str, ...],
     secrets: Literal["inline", "placeholder"] | None,
     pin: bool | None,
+    locked: bool,
     force: bool,
     console: Console,
 ) -> None:
@@ -59,7 +66,7 @@ def command(
         rendered = render_file(
             loaded,
             services,
-            Options(out, secrets, image, given, pin, force),
+            Options(out, secrets, image, given, pin, force, locked),
             Observer(findings_reporter(console), console.warn),
         )
     if rendered.path is None:

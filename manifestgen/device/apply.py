@@ -192,7 +192,7 @@ def carry_out(
         Interrupted: by Ctrl-C, with what had been done by then.
     """
     observer = observer or Observer()
-    _refuse_removals(plan, prune=prune)
+    refuse_removals(plan, prune=prune)
     if plan.changes:
         observer.permit(plan)
         if state is not None:
@@ -224,7 +224,8 @@ def carry_out(
         ) from None
 
 
-def _refuse_removals(plan: Plan, *, prune: bool) -> None:
+def refuse_removals(plan: Plan, *, prune: bool) -> None:
+    """Raise InputError if a plan removes modules, unless that is allowed."""
     removed = ", ".join(repr(name) for name in plan.removed_modules)
     if removed and not prune:
         raise InputError(

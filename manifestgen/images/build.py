@@ -1,7 +1,7 @@
 """Builds a model's image: registers the model, builds the image, waits, and writes both to the lock file.
 
-Every step first checks whether it has been done already: in the lock file, in what an interrupted run left behind, and
-with the model source and the builder. So a second run resumes, and nothing is registered or built twice.
+Every step first checks whether it has been done already: in the lock file, in what an interrupted run left behind, in
+the registry, with the model source and the builder. So a second run resumes, and nothing is registered or built twice.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ from manifestgen.cloud import (
     BuildRequest,
     BuildState,
     BuildStatus,
-    Credential,
     ModelRegistration,
     ModelSource,
     RegisteredModel,
     Services,
 )
 from manifestgen.errors import FoundError, Interrupted, ManifestgenError, NotFoundError
+from manifestgen.images.content_tag import content_tag, digest_of, look_up, own_tag
+from manifestgen.images.existing import identify, is_gone, is_of, registered
 from manifestgen.project.builders import entry_of
-from manifestgen.project.inputs import inputs_hash, sha256_of
+from manifestgen.project.fit import look_at_lock
+from manifestgen.project.inputs import input_hashes, inputs_hash
 from manifestgen.project.load import Project
-from manifestgen.project.lock import Lock, LockedImage, LockedModel, read, write
+from manifestgen.project.lock import Lock, LockedImage, LockedModel, path_of, read, workspace_name, write
 from manifestgen.project.pending import Pending, Progress
 from manifestgen.project.sections import Image, Model
 
@@ -80,6 +82,8 @@ def prepare(
     services: Services,
     *,
     rebuild: bool = False,
+    locked: bool = False,
+    first: Callable[[], None] = lambda: None,
     patience: Patience = Patience(),
     report: Reporter = Reporter(),
     clock: Callable[[], float] = time.monotonic,
@@ -91,17 +95,24 @@ def prepare(
 
     Args:
         rebuild: build even if the lock file has an image of these inputs.
+        locked: use the lock file's image, and register and build nothing.
+        first: is called once something must be registered or built, and stops that if it raises.
 
     Raises:
         InputError: the entry script, the conda file or the model is missing or invalid.
-        FoundError: the build failed (with the last lines of its log) or took too long.
+        FoundError: the build failed (with the last lines of its log) or took too long; with `locked`, the lock file is
+            missing or no longer fits, or the registry no longer has its image.
         CloudError: a service rejected a request, or could not be reached.
         Interrupted: by Ctrl-C; the service continues with what it was sent.
     """
     if project.image is None or project.model is None:
         raise ValueError("the project builds no image")
+    if locked:
+        look_at_lock(project, locked=True)
     try:
-        return _prepare(project, project.image, project.model, services, rebuild, patience, report, clock, sleep)
+        return _prepare(
+            project, project.image, project.model, services, rebuild, locked, first, patience, report, clock, sleep
+        )
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted; {entry_of(project.image).service} continues with what it was sent",
@@ -115,6 +126,8 @@ def _prepare(
     spec: Model,
     services: Services,
     rebuild: bool,
+    must_fit: bool,
+    first: Callable[[], None],
     patience: Patience,
     report: Reporter,
     clock: Callable[[], float],
@@ -122,34 +135,83 @@ def _prepare(
 ) -> Prepared:
     builder = services.builder
     builder.check_inputs()
-    model, known = _identify(spec, services.models)
+    model, known = identify(spec, services.models)
     inputs = inputs_hash(project, known)
     locked = read(project)
-    if locked is not None and locked.inputs == inputs and not rebuild:
-        if not _is_gone(locked, services, report):
+    if locked is not None and is_of(locked, project, inputs) and not rebuild:
+        if not is_gone(locked, services, report.step):
             report.step(f"image {locked.image} is up to date, reusing it")
             return Prepared(locked, reused=True)
+        if must_fit:
+            raise _not_locked(project, f"image {locked.image} is no longer in its registry")
         report.step(f"image {locked.image} is no longer in its registry, building it again")
-    progress = Progress(project.root)
+    if must_fit:
+        raise _not_locked(project, f"the lock file is not for model {model.id if model is not None else spec.name}")
+    first()
+    progress = Progress(project)
     pending = progress.read(inputs)
+    if not rebuild and _pending_build(pending) is None:
+        found = look_up(image, inputs, services, report.step)
+        if found.image:
+            report.step(f"image {found.image} is already in the registry, reusing it")
+            known = _in_image(spec, model, known, services.models)
+            lock = _lock(project, image, known, inputs, found.image, found.digest, locked)
+            _finish(project, lock, progress)
+            return Prepared(lock, reused=True)
+        pending = progress.write(pending, label=pending.label or found.label)
     if model is None:
         model = _register(spec, known.sha256 or "", services.models, report)
     build, pending = _started(image, builder, model, inputs, progress, pending, report, rebuild=rebuild)
     status = _wait(builder, build, progress, pending, patience, report, clock, sleep)
-    lock = Lock(
-        model=LockedModel(name=model.name, version=model.version, sha256=known.sha256),
-        builder=image.builder,
-        image=status.reference,
-        digest=_reported_digest(status.reference, services, report),
-        inputs=inputs,
-        built_at=datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        manifestgen=__version__,
-        images=_others(locked, status.reference),
-    )
-    write(project, lock)
-    progress.clear()
+    known = LockedModel(name=model.name, version=model.version, sha256=known.sha256)
+    digest = _reported_digest(status.reference, services, report)
+    built_at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    lock = _lock(project, image, known, inputs, status.reference, digest, locked, built_at=built_at)
+    _finish(project, lock, progress)
     report.step(f"built {lock.image}")
     return Prepared(lock, reused=False)
+
+
+def _lock(
+    project: Project,
+    image: Image,
+    model: LockedModel,
+    inputs: str,
+    reference: str,
+    digest: str | None,
+    locked: Lock | None,
+    *,
+    built_at: str = "",
+) -> Lock:
+    return Lock(
+        model=model,
+        builder=image.builder,
+        image=reference,
+        digest=digest,
+        inputs=inputs,
+        built_at=built_at,
+        manifestgen=__version__,
+        workspace=workspace_name(project),
+        parts=input_hashes(project, model),
+        images=_others(locked, reference),
+    )
+
+
+def _finish(project: Project, lock: Lock, progress: Progress) -> None:
+    write(project, lock)
+    progress.clear()
+
+
+def _in_image(spec: Model, model: RegisteredModel | None, known: LockedModel, models: ModelSource) -> LockedModel:
+    """The model in an image that someone else built: its version, if the model source has it."""
+    found = model or registered(spec, known.sha256, models)
+    version = found.version if found is not None else 0
+    return LockedModel(name=known.name, version=version, sha256=known.sha256)
+
+
+def _not_locked(project: Project, what: str) -> FoundError:
+    fix = "run the command without --locked, and commit the lock file that it writes"
+    return FoundError(what, where=str(path_of(project)), fix=fix)
 
 
 def _others(locked: Lock | None, built: str) -> dict[str, LockedImage]:
@@ -157,50 +219,22 @@ def _others(locked: Lock | None, built: str) -> dict[str, LockedImage]:
     return {image: kept for image, kept in locked.images.items() if image != built} if locked is not None else {}
 
 
-def _is_gone(locked: Lock, services: Services, report: Reporter) -> bool:
-    """Whether the registry says that it no longer has the image; False if it cannot be reached."""
-    if locked.digest is None:
-        return False
-    try:
-        return _digest(locked.image, services) is None
-    except ManifestgenError as error:
-        report.step(f"could not check whether {locked.image} is still in its registry: {error}")
-        return False
-
-
 def _reported_digest(image: str, services: Services, report: Reporter) -> str | None:
     """The image's digest; None, which is reported, if the registry does not give it: the image works without it."""
     try:
-        return _digest(image, services)
+        return digest_of(image, services)
     except ManifestgenError as error:
         report.step(f"could not read the digest of {image}: {error}")
         return None
 
 
-def _digest(image: str, services: Services) -> str | None:
-    """The digest of an image, read with the credential that the device will use."""
-    host = image.partition("/")[0]
-    login = services.credentials({host: frozenset()}).get(host)
-    credential = Credential(host, login.username, login.password) if login is not None else None
-    return services.registry.digest(image, credential)
-
-
-def _identify(spec: Model, models: ModelSource) -> tuple[RegisteredModel | None, LockedModel]:
-    """The registered model; None, with the hash of its content, if it is a file that must be registered first."""
-    if spec.path is not None:
-        return None, LockedModel(name=spec.name, sha256=sha256_of(spec.path))
-    model = models.find(spec.name, spec.version)
-    return model, LockedModel(name=model.name, version=model.version)
-
-
 def _register(spec: Model, sha256: str, models: ModelSource, report: Reporter) -> RegisteredModel:
     """Register the model's file, unless there is a version with its content, tags and description."""
     assert spec.path is not None  # noqa: S101 - the caller has its hash
-    for known in models.list(spec.name):
-        same_words = dict(known.tags) == dict(spec.tags) and known.description == spec.description
-        if known.sha256 == sha256 and same_words:
-            report.step(f"model {known.id} is already registered, reusing it")
-            return known
+    known = registered(spec, sha256, models)
+    if known is not None:
+        report.step(f"model {known.id} is already registered, reusing it")
+        return known
     report.step(f"registering model {spec.name} from {spec.path.name}")
     model = models.register(ModelRegistration(spec.name, spec.path, sha256, spec.tags, spec.description))
     report.step(f"registered model {model.id}")
@@ -220,10 +254,8 @@ def _started(
 ) -> tuple[Build, Pending]:
     """The build of these inputs: one that is already running, or a new one."""
     if not pending.label:
-        # The same inputs get the same tag, so an image can be found by its inputs. A rebuilt image needs another tag:
-        # devices do not pull a tag that they already have.
-        label = inputs[:12] + (datetime.now(timezone.utc).strftime("-%Y%m%d%H%M%S") if rebuild else "")
-        pending = progress.write(pending, label=label)
+        # Devices do not pull a tag that they already have.
+        pending = progress.write(pending, label=own_tag(inputs) if rebuild else content_tag(inputs))
     request = BuildRequest(
         name=image.name or "",
         label=pending.label,

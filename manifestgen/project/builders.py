@@ -23,6 +23,7 @@ class Entry(Struct, frozen=True):
         module: full name of the module with its code.
         platforms: for which it can build.
         needs: keys of the section `image` that it needs besides `name`.
+        numbers: whether it numbers its images itself, so that their tags say nothing of their inputs.
     """
 
     summary: str
@@ -30,6 +31,7 @@ class Entry(Struct, frozen=True):
     module: str
     platforms: tuple[str, ...]
     needs: tuple[str, ...] = ("entry_script", "conda_file")
+    numbers: bool = False
 
 
 _AMD64: Final = ("linux/amd64",)
@@ -38,7 +40,11 @@ _AMD64: Final = ("linux/amd64",)
 BUILDERS: Final[dict[str, Entry]] = {
     "package": Entry("Model.package of Azure ML", "Azure ML", "manifestgen.azure.aml_package", _AMD64),
     "container-image": Entry(
-        "ContainerImage of Azure ML, deprecated", "Azure ML", "manifestgen.azure.aml_container_image", _AMD64
+        "ContainerImage of Azure ML, deprecated",
+        "Azure ML",
+        "manifestgen.azure.aml_container_image",
+        _AMD64,
+        numbers=True,
     ),
 }
 

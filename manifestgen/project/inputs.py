@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,24 +49,45 @@ def inputs_hash(project: Project, model: LockedModel) -> str:
     Raises:
         InputError: the entry script or the conda file is missing or not readable.
     """
+    return _of_data({key: part() for key, part in _parts(project, model).items()})
+
+
+def input_hashes(project: Project, model: LockedModel) -> dict[str, str]:
+    """Hex SHA-256 of each input by its key, to say later which one changed; empty for a file that cannot be read.
+
+    Args:
+        project, model: as for `inputs_hash`.
+    """
+    hashes = {}
+    for key, part in _parts(project, model).items():
+        try:
+            hashes[key] = _of_data(part())
+        except InputError:
+            hashes[key] = ""
+    return hashes
+
+
+def _parts(project: Project, model: LockedModel) -> dict[str, Callable[[], Any]]:
+    """Each input by its key in the section `image`, and the model; files are read when a part is called."""
     image, section = project.image, project.model
     if image is None or section is None or not image.builds:
         raise ValueError("the project builds no image")
     identity: list[Any] = [model.name, model.version]
     if model.sha256 is not None:
         identity = [model.name, model.sha256, sorted(section.tags.items()), section.description]
-    data: dict[str, Any] = {
-        "model": identity,
-        "builder": image.builder,
-        "name": image.name,
-        "tags": sorted(image.tags.items()),
-        "description": image.description,
+    parts: dict[str, Callable[[], Any]] = {
+        "model": lambda: identity,
+        "builder": lambda: image.builder,
+        "name": lambda: image.name,
+        "tags": lambda: sorted(image.tags.items()),
+        "description": lambda: image.description,
     }
-    if image.entry_script is not None:
-        data["entry_script"] = [image.entry_script.name, sha256_of(image.entry_script)]
-    if image.conda_file is not None:
-        data["conda_file"] = sha256_of(image.conda_file)
-    return _of_data(data)
+    script, conda = image.entry_script, image.conda_file
+    if script is not None:
+        parts["entry_script"] = lambda: [script.name, sha256_of(script)]
+    if conda is not None:
+        parts["conda_file"] = lambda: sha256_of(conda)
+    return parts
 
 
 def _of_file(path: Path) -> str:

@@ -105,6 +105,11 @@ class Project(msgspec.Struct, frozen=True):
     file_texts: tuple[Secret, ...] = ()
 
     @property
+    def name(self) -> str:
+        """The project file's name without its suffix; the lock file and the manifest are named after it."""
+        return self.path.stem
+
+    @property
     def builds(self) -> bool:
         """Whether manifestgen builds the project's image."""
         return self.image is not None and self.image.builds

@@ -1,11 +1,12 @@
 """The lock file: the last build, its inputs, and the digests of image tags.
 
-It contains no secrets and should be committed.
+It is named after the project file, so that two project files in one folder have two. It contains no secrets and should
+be committed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +17,8 @@ from manifestgen.errors import InputError
 from manifestgen.files import read_text, write_atomic
 from manifestgen.project.load import Project
 from manifestgen.project.sections import NONE
+from manifestgen.project.workspace import workspace_of
 
-FILE_NAME: Final = "manifestgen.lock.json"
 _FORMAT: Final = 1
 _MAX_BYTES: Final = 1024 * 1024
 
@@ -51,13 +52,15 @@ class Lock(Struct, frozen=True, kw_only=True):
     """The last build, and the images of the last manifest.
 
     Attributes:
+        parts: `inputs.input_hashes` of the same inputs; empty if another manifestgen wrote the file.
         builder: of `builders.BUILDERS` when it was written, or `sections.NONE`.
         images: of the manifest that was last pinned or deployed, by reference with tag.
         image: the reference, `login-server/repository:tag`.
         digest: `sha256:…` of the image, if its registry gave it.
-        inputs: `inputs.inputs_hash` of its inputs; empty for an image that was built elsewhere, as is `built_at`.
-        built_at: when the build ended: UTC, ISO 8601, seconds, `Z`.
+        inputs: `inputs.inputs_hash` of its inputs; empty for an image that was built elsewhere.
+        built_at: when the build ended: UTC, ISO 8601, seconds, `Z`; empty if it was not built here.
         manifestgen: version that wrote the file.
+        workspace: Azure ML workspace that registered the model, `SUBSCRIPTION/GROUP/NAME`; None if it is unknown.
     """
 
     builder: str
@@ -67,13 +70,15 @@ class Lock(Struct, frozen=True, kw_only=True):
     manifestgen: str
     model: LockedModel | None = None
     digest: str | None = None
+    workspace: str | None = None
+    parts: dict[str, str] = {}
     images: dict[str, LockedImage] = {}
     version: int = _FORMAT
 
 
 def path_of(project: Project) -> Path:
-    """The path of the project's lock file."""
-    return project.root / FILE_NAME
+    """The path of the project's lock file: `NAME.lock.json` for the project file `NAME.yaml`."""
+    return project.root / f"{project.name}.lock.json"
 
 
 def read(project: Project) -> Lock | None:
@@ -98,6 +103,41 @@ def read(project: Project) -> Lock | None:
         fix = "update manifestgen, or delete the file and run 'manifestgen image'"
         raise InputError(f"unknown format {lock.version} of the lock file", where=str(path), fix=fix)
     return lock
+
+
+def read_own(project: Project) -> Lock | None:
+    """The lock file of a project that builds its image, if it is the project's own; None if nothing was built.
+
+    Raises:
+        InputError: see `read`; or the file is of another model, image or workspace.
+    """
+    lock = read(project)
+    if lock is None or lock.builder == NONE:
+        return None
+    for what, locked, named in _names(project, lock):
+        if locked and named and locked.lower() != named.lower():
+            raise InputError(
+                f"the lock file is for {what} {locked!r}, but {project.path.name} names {named!r}",
+                where=str(path_of(project)),
+                fix="run 'manifestgen image' to build what the project names, or restore the project's own lock file",
+            )
+    return lock
+
+
+def _names(project: Project, lock: Lock) -> Iterator[tuple[str, str | None, str | None]]:
+    """What a lock file and its project must have in common: a word for it, the lock file's, the project's."""
+    image, model = project.image, project.model
+    yield "image", lock.image.partition("/")[2].rpartition(":")[0], image.name if image is not None else None
+    yield "model", lock.model.name if lock.model is not None else None, model.name if model is not None else None
+    yield "workspace", lock.workspace, workspace_name(project)
+
+
+def workspace_name(project: Project) -> str | None:
+    """The workspace that a project names, as a lock file has it; None if it names none that can be found."""
+    try:
+        return str(workspace_of(project))
+    except InputError:
+        return None
 
 
 def locked_digests(lock: Lock | None) -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from manifestgen.errors import InputError
 from manifestgen.files import PUBLIC, write_atomic
+from manifestgen.project.load import FILE_NAME, Project
 
 _FOLDER = ".manifestgen"
 
@@ -39,8 +40,9 @@ class Pending:
 class Progress:
     """The `Pending` of one project, on disk."""
 
-    def __init__(self, root: Path) -> None:
-        self._path = root / _FOLDER / "pending.json"
+    def __init__(self, project: Project) -> None:
+        name = "pending.json" if project.path.name == FILE_NAME else f"{project.name}.pending.json"
+        self._path = project.root / _FOLDER / name
 
     def read(self, inputs: str) -> Pending:
         """What an earlier run left for these inputs; an empty Pending if nothing, or if it is for others."""

@@ -104,7 +104,10 @@ class ManifestSection(Section, frozen=True):
     )
     pin: Annotated[bool, Meta(description="Replace image tags by digests from the registries.")] = False
     output: Annotated[
-        Path | None, Meta(description="File to write the manifest to; deployment.json beside this file by default.")
+        Path | None,
+        Meta(
+            description="File to write the manifest to; by default deployment.json, for NAME.yaml deployment.NAME.json."
+        ),
     ] = None
 
 

@@ -11,6 +11,7 @@ from manifestgen.errors import InputError
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.registries import named_hosts
 from manifestgen.project import Project, lock
+from manifestgen.project.lock import Lock
 from manifestgen.project.sections import ManifestSection
 from manifestgen.render.context import context_of
 from manifestgen.render.registry import Login
@@ -53,7 +54,7 @@ def render_project(
         InputError: the template goes wrong.
     """
     template = load_template((project.manifest or ManifestSection()).template, project.root)
-    context = context_of(project, lock.read(project) if project.builds else None, values=values, image=image)
+    context = context_of(project, _locked(project, image), values=values, image=image)
     try:
         draft = template.render(context)
     except UndefinedValueError as error:
@@ -65,6 +66,13 @@ def render_project(
     manifest = template.render(context, found) if found else draft
     hosts = tuple(host for host in named_hosts(draft) if host in found)
     return Rendered(manifest, hosts, _holds(manifest, [secret.reveal() for secret in project.file_texts]))
+
+
+def _locked(project: Project, image: str | None) -> Lock | None:
+    """The lock file of a project that builds its image. It must be the project's own if its image is used."""
+    if not project.builds:
+        return None
+    return lock.read_own(project) if image is None else lock.read(project)
 
 
 def _holds(manifest: Manifest, texts: Sequence[str]) -> bool:

@@ -63,7 +63,7 @@ def _loaded(project: Project | None, name: str, root: Path) -> Source:
 
 def _base(project: Project | None) -> dict[str, Any]:
     builds = project is not None and project.image is not None and project.image.builder != "none"
-    return context_of(project, lock.read(project) if project is not None and builds else None)
+    return context_of(project, lock.read_own(project) if project is not None and builds else None)
 
 
 def load_again(name: str, root: Path, hash_: str) -> Template:

@@ -84,7 +84,7 @@ def sandbox_cloud(
     from manifestgen.azure.aml_container_image import ContainerImageBuilder
     from manifestgen.azure.aml_models import WorkspaceModels
     from manifestgen.azure.aml_package import PackageBuilder
-    from manifestgen.azure.aml_workspace import WorkspaceId
+    from manifestgen.project.workspace import WorkspaceId
     from manifestgen.sandbox.faults import fail_builds
     from manifestgen.sandbox.world import Pace
 
@@ -621,7 +621,7 @@ class TestAzureMl:
         from azure.identity import EnvironmentCredential
 
         from manifestgen.azure.aml import Workspace
-        from manifestgen.azure.aml_workspace import WorkspaceId
+        from manifestgen.project.workspace import WorkspaceId
 
         names = sandbox_cloud.sandbox.world.names
         for place in (
@@ -653,7 +653,7 @@ class TestAzureMl:
 
     def test_login_that_fails_is_told_in_our_words(self, sandbox_cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
         from manifestgen.azure.aml import Workspace
-        from manifestgen.azure.aml_workspace import WorkspaceId
+        from manifestgen.project.workspace import WorkspaceId
 
         names = sandbox_cloud.sandbox.world.names
         monkeypatch.setenv("AZURE_CLIENT_SECRET", "canary-secret-of-nobody")
@@ -686,7 +686,7 @@ class TestAzureMl:
         from azure.identity import ClientSecretCredential
 
         from manifestgen.azure.aml import Workspace
-        from manifestgen.azure.aml_workspace import WorkspaceId
+        from manifestgen.project.workspace import WorkspaceId
 
         names = sandbox_cloud.sandbox.world.names
         wrong = ClientSecretCredential(names.tenant_id, names.client_id, "canary-secret-of-nobody")

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
+from fakes.registry import registry_id
+
 from manifestgen.cloud import (
     SHA256_PROPERTY,
     Build,
@@ -22,7 +24,7 @@ from manifestgen.project import Project
 from manifestgen.project.score import check_inputs
 
 _LOGIN_SERVER = "fake.azurecr.io"
-_REGISTRY = "/subscriptions/s/resourceGroups/shared/providers/Microsoft.ContainerRegistry/registries/fake"
+_REGISTRY = registry_id("fake")
 
 
 @dataclass

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from fakes.builder import FakeBuilder, FakeModels
 from fakes.distribution import FakeDistribution
 from fakes.hub import FakeHub
-from fakes.registry import FakeRegistry
+from fakes.registry import FakeRegistry, registry_id
 from fakes.vaults import FakeVaults
 
 from manifestgen.cloud import BuildState, Credential
@@ -47,6 +48,8 @@ class Cloud:
         self.models = FakeModels()
         numbered = project.image is not None and project.image.builder == "container-image"
         self.builder = FakeBuilder(self.models, project, numbered=numbered)
+        self.images: dict[str, str] = {}
+        self.builder.pushed = lambda image: self.images.update({image: "sha256:00"})
 
 
 class Killed(BaseException):
@@ -57,7 +60,7 @@ class Digests(FakeRegistry):
     """A registry that answers for every image."""
 
     def __init__(self, digest: Callable[[str], str | None]) -> None:
-        super().__init__()
+        super().__init__(FakeRegistry.of("fake").registries)
         self._digest = digest
 
     def digest(self, image: str, credential: Credential | None) -> str | None:
@@ -101,7 +104,7 @@ class Run:
         clock: Callable[[], float] = lambda: float(next(time))  # noqa: E731
         return prepare(
             project,
-            FakeServices(self.cloud, Digests(lambda image: self.digests.get(image, "sha256:00"))),
+            FakeServices(self.cloud, Digests(lambda image: (self.cloud.images | self.digests).get(image))),
             report=Reporter(self.steps.append, state, log),
             clock=clock,
             sleep=lambda seconds: None,
@@ -240,3 +243,90 @@ def test_a_registered_model_is_used_as_it_is(project: Project) -> None:
     assert prepared.lock.model is not None
     assert (prepared.lock.model.version, prepared.lock.model.sha256) == (1, None)
     assert len(cloud.models.list()) == 1
+
+
+class TestWithoutALockFile:
+    """A colleague's clone, or a pipeline: the registry knows what the lock file would say."""
+
+    @pytest.fixture
+    def other(self, project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+        folder = tmp_path_factory.mktemp("clone")
+        for name in ("manifestgen.yaml", "model.pkl", "score.py", "myenv.yml"):
+            (folder / name).write_bytes((project.root / name).read_bytes())
+        return load(folder)
+
+    def _cloud(self, project: Project) -> Cloud:
+        cloud = Cloud(project)
+        cloud.builder.registry = registry_id("fake")
+        return cloud
+
+    def _prepare(
+        self, project: Project, cloud: Cloud, registry: FakeRegistry, steps: list[str], *, rebuild: bool = False
+    ) -> Prepared:
+        services = FakeServices(cloud, registry)
+        report = Reporter(steps.append)
+        return prepare(project, services, rebuild=rebuild, report=report, sleep=lambda seconds: None)
+
+    @pytest.fixture
+    def registry(self) -> FakeRegistry:
+        registry = FakeRegistry.of("fake")
+        registry.passwords.clear()  # everybody may read
+        return registry
+
+    def test_what_another_clone_built_is_used(self, project: Project, other: Project, registry: FakeRegistry) -> None:
+        cloud, steps = self._cloud(project), list[str]()
+        cloud.builder.pushed = lambda image: registry.images.setdefault(image, "sha256:aa")
+        first = self._prepare(project, cloud, registry, [])
+        second = self._prepare(other, cloud, registry, steps)
+        assert len(cloud.builder.started) == 1
+        assert len(cloud.models.list()) == 1
+        assert (second.lock.image, second.lock.digest, second.lock.inputs, second.lock.model) == (
+            first.lock.image,
+            "sha256:aa",
+            first.lock.inputs,
+            first.lock.model,
+        )
+        if project.image is not None and project.image.builder == "package":
+            assert second.reused
+            assert steps == [f"image {first.lock.image} is already in the registry, reusing it"]
+        assert read(other) == second.lock
+
+    def test_a_rebuild_is_not_pushed_over_it(self, project: Project, other: Project, registry: FakeRegistry) -> None:
+        cloud = self._cloud(project)
+        pushed: list[str] = []
+
+        def push(image: str) -> None:
+            pushed.append(image)
+            registry.images[image] = "sha256:aa"
+
+        cloud.builder.pushed = push
+        self._prepare(project, cloud, registry, [])
+        self._prepare(other, cloud, registry, [], rebuild=True)
+        assert len(set(pushed)) == 2
+
+    def test_a_registry_that_cannot_be_asked_gets_a_tag_of_its_own(self, project: Project) -> None:
+        cloud, steps = self._cloud(project), list[str]()
+        registry = FakeRegistry.of("fake")  # which wants a login that is not there
+        prepared = self._prepare(project, cloud, registry, steps)
+        (request,) = cloud.builder.started
+        if project.image is not None and project.image.builder == "package":
+            assert re.fullmatch(prepared.lock.inputs[:12] + r"-\d{14}", request.label)
+            assert any("so the image gets a tag of its own" in step for step in steps)
+        else:
+            assert request.label == prepared.lock.inputs[:12]
+
+    def test_a_model_that_nobody_registered_here_has_no_version(self, project: Project, registry: FakeRegistry) -> None:
+        if project.image is not None and project.image.builder != "package":
+            pytest.skip("finds its images itself")
+        cloud = self._cloud(project)
+        Run(cloud)(project)
+        built = read(project)
+        assert built is not None
+        path_of(project).unlink()
+        registry.images[built.image] = "sha256:aa"
+        elsewhere = self._cloud(project)
+        prepared = self._prepare(project, elsewhere, registry, [])
+        assert prepared.reused
+        assert prepared.lock.model is not None
+        assert (prepared.lock.model.version, prepared.lock.built_at) == (0, "")
+        assert elsewhere.models.list() == []

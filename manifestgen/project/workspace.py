@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from manifestgen.errors import InputError
+from manifestgen.project.load import Project
 
 # As `Workspace.from_config` of azureml-core 1.61 looks: folder by folder through all parents before the next pair.
 _FOLDERS = (".azureml", "aml_config", "")
@@ -26,6 +27,22 @@ class WorkspaceId:
     subscription_id: str
     resource_group: str
     name: str
+
+    def __str__(self) -> str:
+        return f"{self.subscription_id}/{self.resource_group}/{self.name}"
+
+
+def workspace_of(project: Project) -> WorkspaceId:
+    """The workspace that a project names; without a `workspace` section, the one in the nearest config.json.
+
+    Raises:
+        InputError: config.json is missing or wrong.
+    """
+    section = project.workspace
+    if section is not None and section.name and section.resource_group and section.subscription_id:
+        return WorkspaceId(section.subscription_id, section.resource_group, section.name)
+    start = section.config if section is not None and section.config is not None else project.root
+    return read_config(find_config(start))
 
 
 def find_config(start: Path) -> Path:

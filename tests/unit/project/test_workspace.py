@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from manifestgen.azure.aml_workspace import WorkspaceId, find_config, read_config
 from manifestgen.errors import InputError
+from manifestgen.project.workspace import WorkspaceId, find_config, read_config
 
 CONFIG = {"subscription_id": "s", "resource_group": "g", "workspace_name": "w"}
 

@@ -1,0 +1,99 @@
+"""Whether a project's lock file still fits the inputs of its image: what `render` and `plan` say before they use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from manifestgen.errors import FoundError, InputError
+from manifestgen.project.inputs import input_hashes, inputs_hash, sha256_of
+from manifestgen.project.load import Project
+from manifestgen.project.lock import Lock, LockedModel, path_of, read_own
+
+
+def look_at_lock(
+    project: Project, *, locked: bool = False, warn: Callable[[str], None] = lambda text: None
+) -> Lock | None:
+    """The lock file of a project that builds its image, and a warning if the image's inputs have changed since.
+
+    Args:
+        project: whose lock file is read.
+        locked: the lock file must be there and fit.
+        warn: gets the warning.
+
+    Returns:
+        None for a project that builds no image, or that has no lock file.
+
+    Raises:
+        FoundError: with `locked`, the lock file is missing or no longer fits.
+        InputError: it is damaged, or that of something else.
+    """
+    if not project.builds:
+        return None
+    try:
+        lock = read_own(project)
+    except InputError as error:
+        if locked:
+            raise FoundError(error.what, where=error.where, fix=error.fix) from error
+        raise
+    if lock is None:
+        if locked:
+            raise FoundError("there is no lock file", where=str(path_of(project)), fix=_FIX)
+        return None
+    changed = changed_inputs(project, lock)
+    if changed:
+        what = f"{' and '.join(changed)} changed since image {lock.image} was built"
+        if locked:
+            raise FoundError(what, where=str(path_of(project)), fix=_FIX)
+        warn(f"{what}; run 'manifestgen image' to build it again")
+    return lock
+
+
+_FIX = "run 'manifestgen image', and commit the lock file that it writes"
+
+
+def changed_inputs(project: Project, lock: Lock) -> tuple[str, ...]:
+    """The inputs that changed since the lock file's image was built, in words: a file, or a key of the project file.
+
+    A file that is missing counts as changed. The latest version of a registered model is not asked for.
+    """
+    model = _model_now(project, lock)
+    if not lock.parts:
+        return () if _same(project, model, lock) else ("an input",)
+    now = input_hashes(project, model)
+    changed = [key for key, value in now.items() if lock.parts.get(key) != value]
+    changed += [key for key in lock.parts if key not in now]
+    return tuple(_words(project, model, lock, key) for key in changed)
+
+
+def _same(project: Project, model: LockedModel, lock: Lock) -> bool:
+    """For the lock file of a manifestgen that wrote one hash for all inputs."""
+    try:
+        return inputs_hash(project, model) == lock.inputs
+    except InputError:
+        return False
+
+
+def _model_now(project: Project, lock: Lock) -> LockedModel:
+    section, built = project.model, lock.model or LockedModel(name="")
+    if section is None:
+        raise ValueError("the project builds no image")
+    if section.path is None:
+        return LockedModel(name=section.name, version=section.version or built.version)
+    try:
+        return LockedModel(name=section.name, sha256=sha256_of(section.path))
+    except InputError:
+        return LockedModel(name=section.name, sha256="")
+
+
+def _words(project: Project, model: LockedModel, lock: Lock, key: str) -> str:
+    image, section = project.image, project.model
+    path: Path | None = None
+    if key == "model" and section is not None:
+        same = lock.model is not None and lock.model.sha256 == model.sha256
+        path = None if same else section.path
+    elif key in ("entry_script", "conda_file") and image is not None:
+        path = getattr(image, key)
+    if path is None:
+        return f"{'model' if key == 'model' else f'image.{key}'} in {project.path.name}"
+    return path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else str(path)

@@ -1,0 +1,235 @@
+"""What is suggested for a command or an option that does not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from manifestgen import cli
+from manifestgen.cli import run
+from manifestgen.cli._suggestions import CHANGING_COMMANDS, CHANGING_OPTIONS, nearest
+from manifestgen.cli._target import ByTarget
+
+# Every command and option is here or in the table: a new one has to be put into one of them.
+HARMLESS_COMMANDS = set(
+    [
+        "check",
+        "connection-string",
+        "device",
+        "doctor",
+        "explain",
+        "export",
+        "history",
+        "init",
+        "list",
+        "model",
+        "plan",
+        "preflight",
+        "render",
+        "schema",
+        "show",
+        "status",
+    ]
+)
+HARMLESS_OPTIONS = set(
+    [
+        "--abort-if-failing",
+        "--as-of",
+        "--base",
+        "--build-timeout",
+        "--builder",
+        "--concurrency",
+        "--condition",
+        "--days",
+        "--deployment",
+        "--device",
+        "--devices",
+        "--dry-run",
+        "--exit-code",
+        "--fail-on",
+        "--foreground",
+        "--help",
+        "--hub",
+        "--image",
+        "--in-use",
+        "--journal",
+        "--label",
+        "--layered",
+        "--locked",
+        "--merge",
+        "--metric",
+        "--name",
+        "--out",
+        "--output",
+        "--parent",
+        "--pin",
+        "--platform",
+        "--priority",
+        "--project",
+        "--quiet",
+        "--rate",
+        "--report",
+        "--select",
+        "--set",
+        "--since",
+        "--stages",
+        "--state",
+        "--tag",
+        "--target-condition",
+        "--template",
+        "--timeout",
+        "--to",
+        "--values",
+        "--verbose",
+        "--version",
+        "--pause",
+        "--give-up-after",
+        "--ignore-column",
+        "--show-targets",
+        "--stage-tag",
+        "--wait-for",
+        "--watch",
+    ]
+)
+# What people type who want to look, to stop or to clean up.
+IN_VAIN = [
+    "destroy",
+    "delete",
+    "remove",
+    "down",
+    "stop",
+    "kill",
+    "cancel",
+    "undo",
+    "revert",
+    "purge",
+    "prune",
+    "reset",
+    "abort",
+    "clean",
+    "drop",
+    "diff",
+    "preview",
+    "simulate",
+    "validate",
+    "verify",
+    "test",
+    "help",
+    "version",
+    "--dry-run",
+    "--dryrun",
+    "--dry",
+    "--what-if",
+    "--preview",
+    "--plan",
+    "--check",
+    "--no-force",
+    "--no-yes",
+    "--no",
+    "--confirm",
+    "--no-prune",
+    "--keep",
+    "--preserve",
+    "--safe",
+    "--interactive",
+    "--ask",
+    "--no-rebuild",
+    "--cached",
+    "--reuse",
+    "--no-enable-admin",
+    "--no-create-token",
+    "--preflight",
+    "--wait",
+    "--no-rollback",
+    "--no-rollback-on-failure",
+    "--redact",
+    "--no-secrets",
+]
+
+
+def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield from _commands(found, (*path, name))
+    if isinstance(command, ByTarget):
+        for other in command.others.values():
+            yield from _commands(other, path)
+
+
+ALL = list(_commands(cli._cli))
+
+
+def _options(command: click.Command) -> set[str]:
+    names = [name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)]
+    return {name for name in names if name.startswith("--")}
+
+
+def test_every_command_is_known_to_change_something_or_not_to() -> None:
+    commands = {path[-1] for path, _ in ALL if path}
+    assert commands - CHANGING_COMMANDS == HARMLESS_COMMANDS
+    assert commands >= CHANGING_COMMANDS
+
+
+def test_every_option_is_known_to_change_something_or_not_to() -> None:
+    options = set().union(*(_options(command) for _, command in ALL))
+    assert options - CHANGING_OPTIONS - HARMLESS_OPTIONS == set()
+    assert options >= CHANGING_OPTIONS
+
+
+@pytest.mark.parametrize("typed", IN_VAIN)
+def test_what_changes_more_is_never_suggested(typed: str) -> None:
+    for path, command in ALL:
+        if typed.startswith("-"):
+            assert nearest(typed, _options(command) - {typed}) not in CHANGING_OPTIONS, path
+        elif isinstance(command, click.Group):
+            known = set(command.list_commands(click.Context(command))) - {typed}
+            assert nearest(typed, known) not in CHANGING_COMMANDS, path
+
+
+@pytest.mark.parametrize("word", sorted(CHANGING_COMMANDS | CHANGING_OPTIONS))
+def test_two_letters_less_or_more_are_no_slip(word: str) -> None:
+    bare = word.lstrip("-")
+    dashes = word[: len(word) - len(bare)]
+    far = [
+        bare[:first] + bare[first + 1 : second] + bare[second + 1 :]
+        for first in range(len(bare))
+        for second in range(first + 1, len(bare))
+    ]
+    for typed in [*far, f"no{bare}", f"un{bare}", f"{bare}ed"]:
+        assert nearest(dashes + typed, [word]) is None
+
+
+@pytest.mark.parametrize("word", sorted(CHANGING_COMMANDS | CHANGING_OPTIONS))
+def test_one_wrong_letter_is_a_slip(word: str) -> None:
+    for typed in (word[:-1], f"{word}s", f"{word[:-1]}_", f"{word[:-2]}{word[-1]}{word[-2]}"):
+        assert nearest(typed, [word]) in (word, None)
+    assert nearest(f"{word}s", [word]) == word
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "fix"),
+    [
+        (["destroy"], "no such command: 'destroy'", "see 'manifestgen --help' for the commands"),
+        (["deplyo"], "no such command: 'deplyo'", "did you mean 'deploy'?"),
+        (["statsu"], "no such command: 'statsu'", "did you mean 'status'?"),
+        (["apply", "--prunes"], "manifestgen apply: no such option: --prunes", "did you mean '--prune'? Otherwise see"),
+        (["apply", "--dryrun"], "manifestgen apply: no such option: --dryrun", "see 'manifestgen apply --help'"),
+        (["deploy", "--dryrun"], "manifestgen deploy: no such option: --dryrun", "did you mean '--dry-run'? Otherwise"),
+        (["device", "rm"], "manifestgen device: no such command: 'rm'", "see 'manifestgen device --help'"),
+        (["device", "lst"], "manifestgen device: no such command: 'lst'", "did you mean 'list'? Otherwise"),
+        (["credentials", "create"], "manifestgen credentials: no such command: 'create'", "see 'manifestgen cred"),
+    ],
+)
+def test_a_word_that_does_not_exist_is_two_lines(
+    arguments: list[str], error: str, fix: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    said, advice = capsys.readouterr().err.splitlines()
+    assert said == f"error: {error}"
+    assert advice.startswith(f"  fix: {fix}")
