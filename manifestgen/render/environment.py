@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, Final
 
-from jinja2 import BaseLoader, StrictUndefined, UndefinedError, nodes, pass_eval_context
+import jinja2
+from jinja2 import BaseLoader, StrictUndefined, UndefinedError, nodes, pass_environment, pass_eval_context
 from jinja2.compiler import CodeGenerator, Frame
-from jinja2.filters import sync_do_join
+from jinja2.filters import make_attrgetter, sync_do_join
 from jinja2.nodes import EvalContext
+from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 from jinja2.utils import Joiner, missing
 from markupsafe import Markup
 
+from manifestgen.render.limits import (
+    add_up,
+    bounded_filter,
+    check_call,
+    check_operands,
+    count_result,
+    count_text,
+    spend,
+    weigh,
+)
 from manifestgen.render.splice import Json, line_mark, mark, text_of, to_json
 
 # Filters of Jinja that make or mark HTML: here they would let a value into the manifest unescaped, or spoil it.
@@ -35,13 +48,19 @@ class MissingError(UndefinedError):
 
 
 class _Undefined(StrictUndefined):
-    """A value that is not there: every use of it raises `MissingError`."""
+    """A value that is not there, or that the sandbox forbids: every use of it raises `MissingError` or `exc`."""
 
     __slots__ = ()
 
-    def __init__(self, hint: str | None = None, obj: Any = missing, name: Any = None, *_: Any) -> None:
+    def __init__(
+        self,
+        hint: str | None = None,
+        obj: Any = missing,
+        name: Any = None,
+        exc: type[jinja2.TemplateRuntimeError] = UndefinedError,
+    ) -> None:
         # Not a class, but called as the class that it stands in for would be.
-        error: Any = partial(MissingError, name=name, holder=obj)
+        error: Any = partial(MissingError, name=name, holder=obj) if exc is UndefinedError else exc
         super().__init__(hint, obj, name, error)
 
 
@@ -64,6 +83,13 @@ class Generator(CodeGenerator):
 
     def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo) -> None:
         self.write(")")
+
+    def visit_For(self, node: nodes.For, frame: Frame) -> None:
+        """A loop: each of its rounds is counted, and so is each item that its condition passes over."""
+        spend_ = nodes.EnvironmentAttribute("spend()", lineno=node.lineno)
+        node.body.insert(0, nodes.ExprStmt(spend_, lineno=node.lineno))
+        node.test = node.test and nodes.And(spend_, node.test, lineno=node.lineno)
+        super().visit_For(node, frame)
 
     def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:
         """Compile `a ~ b`."""
@@ -128,8 +154,12 @@ class Environment(SandboxedEnvironment):
         )
         for name in _HTML_FILTERS:
             del self.filters[name]
+        del self.globals["lipsum"]  # its words differ from one rendering to the next
         self.filters["tojson"] = to_json
         self.filters["join"] = _join
+        self.filters["sum"] = _sum
+        for name, function in self.filters.items():
+            self.filters[name] = bounded_filter(name, function)
         self.globals["joiner"] = _TextJoiner
         self._numbers: dict[str, int] = {}
 
@@ -141,8 +171,35 @@ class Environment(SandboxedEnvironment):
         """The template's name for a number."""
         return list(self._numbers)[number]
 
-    #: What `{{ value }}` puts out.
-    put_out = staticmethod(mark)
+    intercepted_binops = frozenset({"+", "*", "**", "%"})
+
+    #: Called by compiled loops.
+    spend = staticmethod(spend)
+
+    @staticmethod
+    def put_out(value: Any) -> str:
+        """What `{{ value }}` puts out."""
+        if isinstance(value, dict | list | tuple):
+            weigh(value)
+        return mark(value)
+
+    @staticmethod
+    def concat(pieces: Iterable[str]) -> str:
+        """What a template, a macro or a block puts out, as one text."""
+        pieces = list(_counted(pieces))
+        return "".join(pieces)
+
+    def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:
+        """`function(…)` in a template."""
+        check_call(__obj, args, kwargs)
+        result = super().call(__context, __obj, *args, **kwargs)
+        count_result(__obj, result)
+        return result
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """`left + right`, and so on."""
+        check_operands(operator, left, right)
+        return super().call_binop(context, operator, left, right)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """`obj.attribute`; keys of plain data bypass the sandbox's checks."""
@@ -152,7 +209,8 @@ class Environment(SandboxedEnvironment):
 
     @staticmethod
     def join_texts(items: tuple[Any, ...]) -> Any:
-        """What `~` does: a text, and template's text if all of it is."""
+        """Evaluate `~`: a text, and template text if all of its parts are."""
+        spend(weigh(*items))
         if all(isinstance(item, Markup) for item in items):
             return Markup("").join(items)
         return "".join(_text(item) for item in items)
@@ -162,6 +220,12 @@ class TracingEnvironment(Environment):
     """Produces the same output, with line marks in between."""
 
     code_generator_class = _TracingGenerator
+
+
+def _counted(pieces: Iterable[str]) -> Iterator[str]:
+    for piece in pieces:
+        count_text(len(piece))
+        yield piece
 
 
 def _text(item: Any) -> str:
@@ -175,3 +239,11 @@ def _join(context: EvalContext, value: Any, d: str = "", attribute: str | int | 
     if items and attribute is None and all(type(item) is Json for item in items):
         return Markup(d.join(mark(item) for item in items))  # noqa: S704 - no HTML
     return sync_do_join(context, items, d, attribute)
+
+
+@pass_environment
+def _sum(environment: Environment, iterable: Any, attribute: str | int | None = None, start: Any = 0) -> Any:
+    """The filter `sum`."""
+    if attribute is not None:
+        iterable = map(make_attrgetter(environment, attribute), iterable)
+    return add_up(iterable, start)
