@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import Any, ClassVar, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from manifestgen.errors import InputError
 from manifestgen.manifest.document import Document, Kind, of_data, of_manifest, read
@@ -132,14 +133,16 @@ def check(
     select: Collection[str] = (),
     ignore: Collection[str] | Mapping[str, str] = (),
     as_of: date = KNOWN_ON,
+    literal: bool = False,
 ) -> list[Finding]:
-    """All findings in a manifest, in its own order.
+    """All findings in a manifest, in its own order; none that depends on a placeholder.
 
     Args:
         subject: a document, from `read`, whose findings have lines; or a manifest, whose findings have pointers only.
         select: ids of the rules to run; empty for all.
         ignore: ids of rules to ignore; a mapping may give the reason for each.
         as_of: the date to compare end-of-support dates with.
+        literal: judge placeholders as a device would, to which they are texts like any other.
 
     Raises:
         InputError: there is no rule with such an id.
@@ -147,24 +150,23 @@ def check(
     document = of_manifest(subject) if isinstance(subject, Manifest) else subject
     rules = _selected(tuple(select), tuple(ignore))
     found: list[tuple[Rule, Problem]] = []
-    template = document.kind is Kind.TEMPLATE and not document.leftover
     for rule in rules:
-        if not rule.alone and not (template and rule.compares):
+        if not rule.alone:
             found += [(rule, problem) for problem in rule.problems(document, as_of)]
     if document.manifest is not None:
         alone = _of_modules(document.manifest)
-        if template or rules is not RULES:
-            kept = {rule.id for rule in rules if not (template and rule.compares)}
+        if rules is not RULES:
+            kept = {rule.id for rule in rules}
             alone = [(rule, problem) for rule, problem in alone if rule.id in kept]
         found += alone
         if document.manifest.layered:
             found += _of_pieces(document.manifest, rules, found)
-    if template and found:
-        places = frozenset(document.placeholders)
-        found = [(rule, problem) for rule, problem in found if not _depends(rule, problem, places)]
+    if document.placeholders and found and not literal:
+        found = _known(document, found)
     if not found:
         return []
-    return _placed(document, found) if document.has_text else _in_order(document, found)
+    found = _joined(found)
+    return _hidden(document, _placed(document, found) if document.has_text else _in_order(document, found))
 
 
 def check_data(data: Any, *, as_of: date = KNOWN_ON) -> list[Finding]:
@@ -177,6 +179,7 @@ def check_source(
     path: str,
     *,
     layered: bool = False,
+    pattern: str = "",
     select: Collection[str] = (),
     ignore: Collection[str] | Mapping[str, str] = (),
     as_of: date = KNOWN_ON,
@@ -188,6 +191,7 @@ def check_source(
         source: the file's bytes.
         path: how reports name it.
         layered: read it as a layered deployment whatever its keys are.
+        pattern: a regular expression for placeholders of the user's own; empty if there is none.
         select: see `check`.
         ignore: see `check`.
         as_of: see `check`.
@@ -196,7 +200,7 @@ def check_source(
     Raises:
         InputError: there is no rule with such an id.
     """
-    document = read(source, path, layered=layered)
+    document = read(source, path, layered=layered, pattern=pattern)
     findings = check(document, select=select, ignore=ignore, as_of=as_of)
     return Checked(path, document.kind, tuple(findings), _lines(document, findings) if lines else {})
 
@@ -206,9 +210,27 @@ def _lines(document: Document, findings: Sequence[Finding]) -> dict[int, str]:
         return {}
     numbers = {finding.line for finding in findings}
     if document.manifest is None:
-        return {number: hide_passwords(document.line(number)) for number in numbers}
+        masked = hide_passwords(document.text).split("\n")
+        return {number: masked[number - 1].removesuffix("\r") for number in numbers if number <= len(masked)}
     secrets = written_forms(secret_texts(document.manifest))
-    return {number: hide(document.line(number), secrets) for number in numbers}
+    lines = {number: hide(document.line(number), secrets) for number in numbers}
+    # A comment may have one, too.
+    return lines if document.error is None else {number: hide_passwords(line) for number, line in lines.items()}
+
+
+def _hidden(document: Document, findings: list[Finding]) -> list[Finding]:
+    """The findings without secrets in what they say; a key may be one, where somebody mistook it for a value."""
+    if document.manifest is None:
+        return findings
+    secrets = written_forms(secret_texts(document.manifest))
+    return [_without(finding, secrets) for finding in findings] if secrets else findings
+
+
+def _without(finding: Finding, secrets: Sequence[str]) -> Finding:
+    message, fix, pointer = (hide(text, secrets) for text in (finding.message, finding.fix, finding.pointer))
+    if (message, fix, pointer) == (finding.message, finding.fix, finding.pointer):
+        return finding
+    return replace(finding, message=message, fix=fix, pointer=pointer)
 
 
 def known_rules(ids: Iterable[str]) -> None:
@@ -307,20 +329,35 @@ def _of_pieces(
                 continue
             # createOptions that are a piece by themselves may have chunks that only the base knows.
             if pointer not in pieces or not rule.joins_chunks:
-                of_pieces.append((rule, problem.at(pointer)))
+                of_pieces.append((rule, problem.moved(whole.in_layer)))
     return of_pieces
 
 
-def _depends(rule: Rule, problem: Problem, placeholders: frozenset[str]) -> bool:
-    """Whether a problem is about a placeholder's value, or about something inside it."""
-    if rule.about_placeholders:
-        return False
-    pointer = problem.pointer
-    while pointer:
-        if pointer in placeholders:
-            return True
-        pointer = pointer.rpartition("/")[0]
-    return False
+def _known(document: Document, found: list[tuple[Rule, Problem]]) -> list[tuple[Rule, Problem]]:
+    """The problems that no placeholder's value decides."""
+    from manifestgen.manifest.unfilled import Unknown
+
+    unknown = Unknown(document.placeholders)
+    return [(rule, problem) for rule, problem in found if rule.about_placeholders or not problem.depends_on(unknown)]
+
+
+def _joined(found: list[tuple[Rule, Problem]]) -> list[tuple[Rule, Problem]]:
+    """The problems, with the same one of several subjects as one."""
+    subjects: dict[tuple[str, str], list[str]] = {}
+    for rule, problem in found:
+        if problem.subject:
+            subjects.setdefault((rule.id, problem.message), []).append(problem.subject)
+    if not subjects:
+        return found
+    joined: list[tuple[Rule, Problem]] = []
+    for rule, problem in found:
+        if problem.subject:
+            names = subjects.pop((rule.id, problem.message), None)
+            if names is None:
+                continue
+            problem = replace(problem, message=f"{problem.message} ({', '.join(names)})")
+        joined.append((rule, problem))
+    return joined
 
 
 def _placed(document: Document, found: list[tuple[Rule, Problem]]) -> list[Finding]:

@@ -209,14 +209,16 @@ class _Manifest:
 
     Attributes:
         tags: what the registries said about its tags, if digests have replaced them.
+        pattern: of the project's own placeholders.
     """
 
     manifest: Manifest
     tags: Sequence[Pull] | None
+    pattern: str = ""
 
     @property
     def document(self) -> Document:
-        return of_manifest(self.manifest, "the rendered manifest")
+        return of_manifest(self.manifest, "the rendered manifest", pattern=self.pattern)
 
 
 def _target(job: _Job) -> Target:
@@ -318,7 +320,11 @@ def _rendered(job: _Job) -> _Manifest:
     """The manifest with its credentials, and with digests if the project pins them."""
     logins = inline(job.project.registry_settings, job.services.credentials)
     rendered = render_project(job.project, logins, values=job.values, image=job.image)
-    found = _pinned(job, rendered.manifest) if job.pins else _Manifest(rendered.manifest, None)
+    found = (
+        _pinned(job, rendered.manifest)
+        if job.pins
+        else _Manifest(rendered.manifest, None, job.project.placeholder_pattern)
+    )
     job.observer.step("render", _summary(rendered, pinned=job.pins))
     return found
 
@@ -326,7 +332,7 @@ def _rendered(job: _Job) -> _Manifest:
 def _pinned(job: _Job, manifest: Manifest) -> _Manifest:
     pulls = _asked(job, manifest, None)
     require_found(pulls)
-    return _Manifest(pin(manifest, digests(pulls)), pulls)
+    return _Manifest(pin(manifest, digests(pulls)), pulls, job.project.placeholder_pattern)
 
 
 def _asked(job: _Job, manifest: Manifest, platform: Platform | None) -> tuple[Pull, ...]:

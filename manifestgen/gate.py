@@ -39,17 +39,12 @@ def require_manifest(document: Document, *, layered: bool = False) -> Manifest:
     Raises:
         InputError: it is not a manifest, a layer where only a full manifest will do, or a template.
     """
-    if document.error is not None and document.kind is not Kind.TEMPLATE:
+    if document.error is not None and not document.blocks:
         place = document.position(document.error.offset)
         where = f"{document.name}:{place.line}:{place.column}"
         raise InputError(document.error.what, where=where, fix=document.error.fix)
     if document.kind is Kind.TEMPLATE:
-        first = f" at {document.placeholders[0]}" if document.placeholders else ""
-        raise InputError(
-            f"this is a template: a placeholder{first} is not filled in",
-            where=document.name,
-            fix="render it first, then apply the result",
-        )
+        raise _not_filled_in(document)
     if document.manifest is None:
         raise InputError(
             "this is not a deployment manifest: it has no 'modulesContent' object",
@@ -63,6 +58,19 @@ def require_manifest(document: Document, *, layered: bool = False) -> Manifest:
             fix="pass a full manifest; layers belong to automatic deployments",
         )
     return document.manifest
+
+
+def _not_filled_in(document: Document) -> InputError:
+    fix = "render it first, then apply the result"
+    if not document.placeholders:
+        return InputError("this is a template, and not JSON until it is rendered", where=document.name, fix=fix)
+    first, *others = document.placeholders
+    place = document.place_of(first)
+    where = f"{document.name}:{place.line}:{place.column}" if place.line else document.name
+    at = "" if place.line else f" at {first.pointer}"
+    more = f", and {len(others)} more {'is' if len(others) == 1 else 'are'} not" if others else ""
+    what = f"placeholder {first.text}" if first.text else "a placeholder"
+    return InputError(f"this is a template: {what}{at} is not filled in{more}", where=where, fix=fix)
 
 
 def require_no_errors(

@@ -56,9 +56,19 @@ def read_manifest_file(data: bytes, file: Path, environ: Mapping[str, str] | Non
     noticed: list[str] = []
     name = "stdin" if str(file) == "-" else str(file)
     document = fill_placeholders(
-        read(data, name), environ, functools.partial(_from_project, file, environ, noticed.append)
+        read(data, name, pattern=_pattern(file)),
+        environ,
+        functools.partial(_from_project, file, environ, noticed.append),
     )
     return ManifestFile(file, document, tuple(noticed))
+
+
+def _pattern(file: Path) -> str:
+    try:
+        project = project_beside(file)
+    except InputError:
+        return ""  # an error where the project is needed
+    return project.placeholder_pattern if project is not None else ""
 
 
 def expiry_warnings(manifest: Manifest, project: Project | None) -> Iterator[str]:

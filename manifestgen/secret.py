@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
 HIDDEN: Final = "***"
@@ -23,16 +24,24 @@ _PATTERNS: Final = (
     re.compile(r"(?i)(?<=[?&\s]sig=)[A-Za-z0-9%+/_=-]{8,}"),
     re.compile(r"(?i)(?<=\bbearer )[A-Za-z0-9._~+/-]{12,}=*"),
     re.compile(r"(?i)(?<=\bbasic )[A-Za-z0-9+/]{8,}={0,2}"),
+    # https://USER:PASSWORD@HOST, as proxies are named
+    re.compile(r"(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"),
 )
+_BASE64: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")
+# What JavaScript's encodeURI and encodeURIComponent, and Python's quote, leave as it is.
+_UNQUOTED: Final = ("", "/", "!*'()", ";,/?:@&=+$-_.!~*'()#")
 
 _forms: set[str] = set()
 _known: re.Pattern[str] | None = None
+# The same for base64: what every base64 text has in it that encodes a secret, alone or among other things.
+_cores: set[str] = set()
+_known_cores: re.Pattern[str] | None = None
 
 
 class Secret:
     """A text that only `reveal` shows.
 
-    Making one is enough for `redact` to know it, in the forms that it takes in JSON, URLs and base64 too.
+    Making one is enough for `redact` to know it, in the forms that it takes in JSON, Python, HTML, URLs and base64 too.
     """
 
     __slots__ = ("_value",)
@@ -74,39 +83,118 @@ class Secret:
 
 
 def _learn(value: str) -> None:
-    # Imported with the first secret: commands without one start some milliseconds sooner.
-    import base64
-    from urllib.parse import quote, quote_plus
-
-    global _known
+    global _known, _known_cores
     if len(value.strip()) < _SHORTEST:
         return
-    raw = value.encode("utf-8", "surrogatepass")
-    forms = {
-        value,
-        json.dumps(value)[1:-1],
-        json.dumps(value, ensure_ascii=False)[1:-1],
-        quote(value, safe="", errors="replace"),
-        quote_plus(value, errors="replace"),
-        base64.b64encode(raw).decode(),
-        base64.urlsafe_b64encode(raw).decode(),
-    }
+    forms, cores = _forms_of(value), _cores_of(value)
     if not forms <= _forms:
         _forms.update(forms)
         _known = None
+    if not cores <= _cores:
+        _cores.update(cores)
+        _known_cores = None
+
+
+def _forms_of(value: str) -> set[str]:
+    """The text, as a part of JSON, of JSON in JSON, of what Python shows, of HTML and of a URL."""
+    in_json = json.dumps(value)[1:-1]
+    return {value, *_escaped(value), *_escaped(in_json), *_quoted(value)}
+
+
+def _escaped(text: str) -> set[str]:
+    # Imported with the first secret: commands without one start some milliseconds sooner.
+    import html
+
+    raw = text.encode("utf-8", "surrogatepass")
+    forms = {json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]}
+    # Which quotes Python escapes depends on the rest of the text that the secret is a part of.
+    for shown in (repr(text + "'\"")[1:-4], ascii(text + "'\"")[1:-4], repr(raw + b"'\"")[2:-4]):
+        forms |= {shown, shown.replace("\\'", "'")}
+    return forms | {html.escape(text, quote=False), html.escape(text), html.escape(text).replace("&#x27;", "&#39;")}
+
+
+def _quoted(text: str) -> Iterator[str]:
+    from urllib.parse import quote, quote_plus
+
+    for form in (*(quote(text, safe=kept, errors="replace") for kept in _UNQUOTED), quote_plus(text, errors="replace")):
+        yield form
+        yield re.sub("%[0-9A-F]{2}", lambda code: code.group().lower(), form)
+
+
+def _cores_of(value: str) -> set[str]:
+    """The characters that stand in base64 for a text, whatever is before and after it, such as a user's name.
+
+    Three bytes are four characters, so there are three ways for a text to begin; a character that also stands for a
+    neighbor's bits is left out.
+    """
+    import base64
+    from urllib.parse import quote
+
+    raw = value.encode("utf-8", "surrogatepass")
+    cores = set()
+    for before in range(3):
+        bits = 8 * before, 8 * (before + len(raw))
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            core = encode(bytes(before) + raw).decode()[-(-bits[0] // 6) : bits[1] // 6]
+            upper = quote(core, safe="")
+            cores |= {core, upper, upper.replace("%2B", "%2b").replace("%2F", "%2f"), core.replace("/", "\\/")}
+    return cores
 
 
 def redact(text: str) -> str:
-    """The text with every secret that the process has seen, and whatever looks like a key, replaced by `***`."""
-    global _known
+    """The text with every secret that the process has seen, and whatever looks like a key, replaced by `***`.
+
+    All are looked for in the text as it was, so that one secret that overlaps another is hidden too, whichever was seen
+    first.
+    """
+    found = sorted(_found(text))
+    if not found:
+        return text
+    pieces: list[str] = []
+    end = 0
+    for start, stop in found:
+        if start > end or not pieces:
+            pieces += (text[end:start], HIDDEN)
+        end = max(end, stop)
+    return "".join((*pieces, text[end:]))
+
+
+def _found(text: str) -> Iterator[tuple[int, int]]:
+    """Where secrets are in a text: begin and end of each."""
+    global _known, _known_cores
     if _forms:
-        if _known is None:
-            # The longest first, so that a secret which contains another is hidden whole.
-            _known = re.compile("|".join(re.escape(form) for form in sorted(_forms, key=len, reverse=True)))
-        text = _known.sub(HIDDEN, text)
+        _known = _known or _any_of(_forms)
+        for match in _matches(_known, text):
+            yield match.span()
+    if _cores:
+        _known_cores = _known_cores or _any_of(_cores)
+        for match in _matches(_known_cores, text):
+            yield _base64_around(text, *match.span())
     for pattern in _PATTERNS:
-        text = pattern.sub(HIDDEN, text)
-    return text
+        for match in pattern.finditer(text):
+            yield match.span()
+
+
+def _any_of(forms: set[str]) -> re.Pattern[str]:
+    # The longest first, so that a secret which contains another is hidden whole.
+    return re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)))
+
+
+def _matches(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    """All matches, those that overlap too."""
+    match = pattern.search(text)
+    while match is not None:
+        yield match
+        match = pattern.search(text, match.start() + 1)
+
+
+def _base64_around(text: str, start: int, stop: int) -> tuple[int, int]:
+    """The whole base64 text that a piece of one is in: its next characters hold some of the secret's bits."""
+    while start and text[start - 1] in _BASE64:
+        start -= 1
+    while stop < len(text) and text[stop] in _BASE64:
+        stop += 1
+    return start, stop
 
 
 def redact_json(data: Any) -> Any:

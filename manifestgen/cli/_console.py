@@ -1,5 +1,8 @@
 """How commands speak: results on stdout, progress, warnings and errors on stderr, and no secret on either.
 
+Everything that they say goes through here, and is made safe here: text of others, such as a build log or a service's
+answer, drives neither the terminal nor the pipeline that shows it.
+
     @click.command(epilog=usage_of("manifestgen model list"))
     @click.argument("project", default=".", type=click.Path(path_type=Path))
     @common_options
@@ -13,13 +16,15 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from manifestgen.errors import InputError, Interrupted, ManifestgenError
+from manifestgen.report._printable import printable_json, printable_lines
 from manifestgen.secret import redact, redact_json
 
 if TYPE_CHECKING:
@@ -49,29 +54,24 @@ class Console:
     def result(self, text: str) -> None:
         """A line of the result in text form; nothing with `--output json`."""
         if self.output == "text":
-            from manifestgen.manifest.dump import encodable
-
             self._erase()
-            # The name of a file that is not UTF-8 has lone surrogates.
-            click.echo(encodable(redact(text)))
+            _say(text)
 
     def document(self, data: Any) -> None:
         """The result in JSON form; nothing with `--output text`."""
         if self.output == "json":
-            from manifestgen.manifest.dump import encodable
-
             self._erase()
-            click.echo(encodable(json.dumps(redact_json(data), indent=2, ensure_ascii=False)))
+            click.echo(printable_json(json.dumps(redact_json(data), indent=2, ensure_ascii=False)))
 
     def disclose(self, text: str, *, newline: bool = True) -> None:
-        """A result that the user asked for with its secrets in it, on stdout."""
-        click.echo(text, nl=newline)
+        """A result that the user asked for with its secrets in it, on stdout; JSON stays the same data."""
+        click.echo(printable_json(text), nl=newline)
 
     def progress(self, text: str) -> None:
         """What is being done, on stderr."""
         if not self.quiet:
             self._erase()
-            click.echo(redact(text), err=True)
+            _say(text, err=True)
 
     @property
     def live(self) -> bool:
@@ -86,9 +86,9 @@ class Console:
 
         width = shutil.get_terminal_size().columns
         # A line that wraps would take two rows, and the next drawing would begin in the wrong one.
-        shown = [line if len(line) < width else f"{line[: width - 2]}…" for line in map(redact, lines)]
+        shown = [_shortened(_safe(line).replace("\n", " "), width) for line in lines]
         # In one piece, so that nothing flickers.
-        click.echo(self._back() + "\n".join(shown), err=True)
+        click.echo(self._back() + "\n".join(map(_colored, shown)), err=True)
         self._live_rows = len(shown)
 
     def _erase(self) -> None:
@@ -106,7 +106,7 @@ class Console:
     def warn(self, text: str) -> None:
         """Something that is not an error and should be known, on stderr."""
         self._erase()
-        click.echo(styled("warning: ", fg="yellow") + redact(text), err=True)
+        _say(styled("warning: ", fg="yellow") + text, err=True)
 
     def ask(self, question: str, *, yes: bool, unchanged: str, fix: str = "add --yes") -> None:
         """Ask before something is changed.
@@ -136,22 +136,22 @@ class Console:
 
     def confirm(self, question: str) -> bool:
         """Ask on the terminal; only to be called when `interactive`."""
-        return click.confirm(redact(question), default=False, err=True)
+        return click.confirm(_colored(_safe(question)), default=False, err=True)
 
     def fail(self, error: ManifestgenError) -> int:
         """Say what went wrong and what to do about it; returns the exit code."""
         self._live_rows = 0  # what was seen last stays above the error
         if self.quiet:
             for line in error.detail:
-                click.echo(redact(line), err=True)
+                _say(line, err=True)
         label = "" if isinstance(error, Interrupted) else "error: "
         # Secrets first: one of several lines would not be found again in one.
         message, fix = _one_line(redact(error.message)), _one_line(redact(error.fix))
-        click.echo(styled(label, fg="red", bold=True) + message, err=True)
-        click.echo(f"  fix: {fix}", err=True)
+        _say(styled(label, fg="red", bold=True) + message, err=True)
+        _say(f"  fix: {fix}", err=True)
         if self.verbosity and error.__cause__ is not None:
             cause = _one_line(redact(str(error.__cause__)))
-            click.echo(f"  cause: {type(error.__cause__).__name__}: {cause}", err=True)
+            _say(f"  cause: {type(error.__cause__).__name__}: {cause}", err=True)
         if self.output == "json":
             failure: dict[str, Any] = {"message": message, "fix": fix, "exit_code": error.exit_code}
             if error.detail:
@@ -163,8 +163,8 @@ class Console:
         """An error that no user can cause: its traceback, without secrets, and whom to tell."""
         import traceback
 
-        click.echo(redact("".join(traceback.format_exception(error))), err=True)
-        click.echo("this is a bug in manifestgen: please report it with the lines above", err=True)
+        _say("".join(traceback.format_exception(error)), err=True)
+        _say("this is a bug in manifestgen: please report it with the lines above", err=True)
 
     def listen(self) -> None:
         """Show log records: warnings of ours always, our notes with -v, everybody's with -vv; never a secret."""
@@ -195,7 +195,7 @@ def _console_handler(console: Console) -> Any:
             if record.name.startswith("manifestgen") and record.levelno >= logging.WARNING:
                 console.warn(text)
             else:
-                click.echo(redact(f"{record.name}: {text}"), err=True)
+                _say(f"{record.name}: {text}", err=True)
 
     return ConsoleHandler()
 
@@ -205,9 +205,53 @@ def _one_line(text: str) -> str:
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
 
 
+# Stands for the ESC [ of our own colors until the text is written. Text of others cannot hold it, because it is new in
+# each process; an ESC in their text is escaped.
+_STYLE: Final = f"\x1b<{os.urandom(8).hex()}>"
+_STYLES: Final = re.compile(re.escape(_STYLE) + "([0-9;]*m)")
+
+
 def styled(text: str, **styles: Any) -> str:
-    """The text in color or bold; click itself takes that away where it is not written to a terminal."""
-    return text if os.environ.get("NO_COLOR") else click.style(text, **styles)
+    """The text in color or bold, for a `Console`; click takes that away where it is not written to a terminal."""
+    if os.environ.get("NO_COLOR"):
+        return text
+    begin, end = click.style("\0", **styles).split("\0")
+    return own_colors(begin) + text + own_colors(end)
+
+
+def own_colors(text: str) -> str:
+    """A text of a report, in which everything but our own colors is printable already, for a `Console`."""
+    return text.replace("\x1b[", _STYLE)
+
+
+def _say(text: str, *, err: bool = False) -> None:
+    """Write text for people: no secret, no control character but of our own colors, no command to a pipeline."""
+    click.echo(_colored(_safe(text)), err=err)
+
+
+def _safe(text: str) -> str:
+    text = redact(text)
+    # Without the marks, so that a line that begins with a color, which a pipe does not get, is looked at too.
+    plain, marks = _STYLES.sub("", text), list(_STYLES.finditer(text))
+    if not marks:
+        return printable_lines(plain)
+    if printable_lines(plain) == plain:
+        return text
+    pieces = _STYLES.split(text)
+    pieces[::2] = [printable_lines(piece) for piece in pieces[::2]]
+    safe = "".join(piece if at % 2 == 0 else f"{_STYLE}{piece}" for at, piece in enumerate(pieces))
+    # What only the pieces together make a command goes without colors.
+    bare = _STYLES.sub("", safe)
+    return safe if printable_lines(bare) == bare else printable_lines(bare)
+
+
+def _colored(text: str) -> str:
+    return _STYLES.sub(lambda style: f"\x1b[{style.group(1)}", text)
+
+
+def _shortened(line: str, width: int) -> str:
+    plain = _STYLES.sub("", line)
+    return line if len(plain) < width else f"{plain[: width - 2]}…"
 
 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifestgen.cli._console import Console, options_with_outputs, usage_of
+from manifestgen.cli._console import Console, options_with_outputs, own_colors, usage_of
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ _MANY = 64
     "--as-of", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Date to compare end-of-support dates with."
 )
 @click.option("--project", type=click.Path(), metavar="PROJECT", help="Project whose ignored rules apply too.")
-@options_with_outputs("text", "json", "sarif", "github")
+@options_with_outputs("text", "json", "sarif", "github", "azure-pipelines")
 def command(
     files: tuple[str, ...],
     fail_on: str,
@@ -59,7 +59,8 @@ def command(
 ) -> int:
     """Check manifests the way IoT Hub and the device will.
 
-    FILE can also be a folder, for every *.json file below it, or '-' for stdin.
+    FILE can also be a folder, for every *.json file below it, or '-' for stdin. The placeholders of a template are one
+    finding; -v shows them all.
     """
     from manifestgen.check import known_rules
     from manifestgen.report.check_text import total_of
@@ -70,6 +71,7 @@ def command(
     form = console.output
     options = {
         "layered": layered,
+        "pattern": loaded.placeholder_pattern if loaded is not None else "",
         "select": select,
         "ignore": (*ignore, *_ignored_by(loaded)),
         "lines": form == "text",
@@ -89,6 +91,10 @@ def _show(console: Console, checked: Sequence[Checked], skipped: int) -> None:
 
     total = total_of(checked)
     form = console.output
+    if form in ("text", "github", "azure-pipelines") and not console.verbosity:
+        from manifestgen.report.check_brief import brief
+
+        checked = [brief(one) for one in checked]
     if form == "json":
         from manifestgen.report.check_json import findings_data
 
@@ -102,11 +108,16 @@ def _show(console: Console, checked: Sequence[Checked], skipped: int) -> None:
 
         if text := workflow_commands(checked):
             console.disclose(text)
+    elif form == "azure-pipelines":
+        from manifestgen.report.check_azure_pipelines import logging_commands
+
+        if text := logging_commands(checked):
+            console.disclose(text)
     else:
         color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         for one in checked:
             if one.findings:
-                console.result(findings_text(one, color=color) + "\n")
+                console.result(own_colors(findings_text(one, color=color)) + "\n")
         console.result(summary_text(checked, total, skipped=skipped))
 
 

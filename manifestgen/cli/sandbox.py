@@ -8,11 +8,15 @@ import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from manifestgen.cli._console import Console, common_options, usage_of
 from manifestgen.errors import InputError
+
+if TYPE_CHECKING:
+    from manifestgen.sandbox.server import Sandbox
 
 _STATE = click.option(
     "--state",
@@ -74,9 +78,10 @@ def start(state: Path | None, foreground: bool, console: Console) -> None:
     if foreground:
         import asyncio
 
-        asyncio.run(
-            sandbox.serve(state, os.getppid(), lambda running: _print_environment(console, running.environment))
-        )
+        def ready(running: Sandbox) -> None:
+            _print_environment(console, running.environment)
+
+        asyncio.run(sandbox.serve(state, os.getppid(), ready, console.progress))
     else:
         _print_environment(console, sandbox.start(state))
 
@@ -95,7 +100,7 @@ def stop(console: Console) -> None:
         )
     sandbox.stop(admin)
     console.progress("the sandbox has stopped")
-    console.document({"stopped": admin})
+    console.document({"stopped": sandbox.without_token(admin)})
 
 
 def _print_environment(console: Console, environment: Mapping[str, str]) -> None:

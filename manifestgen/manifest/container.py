@@ -217,9 +217,9 @@ class Options(Value, frozen=True, dict=True):
     error_offset: int = 0
 
     @cached_property
-    def ports(self) -> frozenset[tuple[str, str, str]]:
-        """The host ports that a container takes: address (empty for all), port and protocol of each."""
-        return frozenset(_published(self))
+    def ports(self) -> tuple[tuple[str, str, str, tuple[str | int, ...]], ...]:
+        """The host ports that a container takes: address (empty for all), port, protocol, and where that is written."""
+        return tuple(_published(self))
 
     def get(self, *path: str) -> Any:
         """What is at a path of canonical keys; None if nothing is."""
@@ -255,7 +255,7 @@ def _read(text: str) -> Options:
     if isinstance(value, str):
         return Options(error="it is a JSON string inside a JSON string: it was encoded twice")
     if not isinstance(value, dict):
-        return Options(error="it is not a JSON object")
+        return Options(error=f"it is {_seen(value)}")
     problems: list[TypeProblem] = []
     data = _canonical(value, CREATE, (), problems)
     return Options(data if isinstance(data, dict) else {}, tuple(problems))
@@ -338,15 +338,17 @@ def _seen(value: Any) -> str:
     return "a number"
 
 
-def _published(options: Options) -> Iterator[tuple[str, str, str]]:
+def _published(options: Options) -> Iterator[tuple[str, str, str, tuple[str | int, ...]]]:
     bindings = options.get("HostConfig", "PortBindings")
     if not isinstance(bindings, dict):
         return
     for port, entries in bindings.items():
         protocol = port.partition("/")[2].lower() or "tcp"
-        for entry in entries if isinstance(entries, list) else ():
+        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
             if isinstance(entry, dict):
                 host_port = entry.get("HostPort")
                 if isinstance(host_port, str | int) and str(host_port).strip():
                     address = str(entry.get("HostIP") or entry.get("HostIp") or "")
-                    yield ("" if address in ("0.0.0.0", "::") else address), str(host_port).strip(), protocol  # noqa: S104 - compared, not bound
+                    every = address in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+                    place = ("HostConfig", "PortBindings", port, index)
+                    yield ("" if every else address), str(host_port).strip(), protocol, place

@@ -7,25 +7,32 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from functools import cached_property
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from manifestgen.errors import InputError
 from manifestgen.manifest import json_text, placeholder
+from manifestgen.manifest.dump import compact
 from manifestgen.manifest.json_error import JsonError
 from manifestgen.manifest.json_text import Duplicate, Span
-from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.manifest import Manifest, locate
 from manifestgen.manifest.twin import Shape, shape
 from manifestgen.manifest.value import Value
 
+if TYPE_CHECKING:
+    from manifestgen.manifest.unfilled import Placeholder
+
 _NO_SPAN: Final[Mapping[str, Span]] = {}
-_TEMPLATE_NAME: Final = r"(?i)template|\.(j2|jinja2?|tmpl|tpl|mustache)$"
 
 
 class Kind(str, Enum):
-    """What a file turned out to be."""
+    """What a file turned out to be.
+
+    A template has a placeholder, wherever it is; one is enough, and neither the file's name nor the number matters. A
+    template that has blocks is not JSON before it is rendered.
+    """
 
     MANIFEST = "manifest"
     LAYERED = "layered"
@@ -53,9 +60,8 @@ class Document(Value, frozen=True, dict=True):
         error: why it is not JSON.
         encoding: `utf-8`, `utf-8-sig` or `utf-16`.
         duplicates: keys that an object has twice.
-        placeholders: JSON Pointers to what a template tool has still to fill in.
-        leftover: whether its placeholder looks forgotten rather than intended: a single one, in an image or a route of
-            a manifest that is otherwise filled in.
+        placeholders: what is still to be filled in, in the order of the text.
+        pattern: of placeholders of the user's own; empty if there is none.
         shape: what counting its keys and numbers gave.
     """
 
@@ -69,8 +75,8 @@ class Document(Value, frozen=True, dict=True):
     error: JsonError | None = None
     encoding: str = "utf-8"
     duplicates: tuple[Duplicate, ...] = ()
-    placeholders: tuple[str, ...] = ()
-    leftover: bool = False
+    placeholders: tuple[Placeholder, ...] = ()
+    pattern: str = ""
     shape: Shape | None = None
     _json: str = ""
 
@@ -89,9 +95,9 @@ class Document(Value, frozen=True, dict=True):
         return len(self.text) + 8 * self.shape.numbers <= limit and self.text.isascii()
 
     @property
-    def _bare(self) -> bool:
-        """Whether it had placeholders outside strings, so that its text is not JSON."""
-        return self._json != self.text
+    def blocks(self) -> bool:
+        """Whether it is a template that is not JSON until it is rendered."""
+        return self.kind is Kind.TEMPLATE and self.error is not None and self.manifest is None
 
     def spans(self, pointers: Iterable[str]) -> Mapping[str, Span]:
         """Where values stand in the text; for a pointer to nothing, ask for the one of its parent."""
@@ -104,6 +110,16 @@ class Document(Value, frozen=True, dict=True):
     def extent(self, value: int) -> int:
         """How many characters of its first line the value at an offset takes; at least 1."""
         return json_text.extent(self._json or self.text, value)
+
+    def place_of(self, placeholder: Placeholder) -> Position:
+        """Line and column of a placeholder; line 0 if the document has no text."""
+        span = self.spans([placeholder.pointer]).get(placeholder.pointer)
+        if span is None:
+            return Position(0, 0, 0)
+        offset = span.key if placeholder.at_key and not placeholder.quoted else span.value
+        if placeholder.start is not None:
+            offset = self.inside(offset, placeholder.start)
+        return self.position(offset)
 
     def position(self, offset: int) -> Position:
         """Line and column of an offset."""
@@ -145,13 +161,14 @@ def decode(data: bytes) -> tuple[str, str]:
     return text, "utf-8"
 
 
-def read(source: str | bytes, name: str = "", *, layered: bool = False) -> Document:
+def read(source: str | bytes, name: str = "", *, layered: bool = False, pattern: str = "") -> Document:
     """A document from a file's content. Nothing that a file can hold raises an error.
 
     Args:
         source: text, or bytes as read from the file.
-        name: for messages; a name with `template` in it, or ending in `.j2`, tells a template.
+        name: for messages.
         layered: read it as a layered deployment whatever its keys are.
+        pattern: a regular expression for placeholders of the user's own; empty if there is none.
     """
     encoding = "utf-8"
     if isinstance(source, bytes):
@@ -162,11 +179,12 @@ def read(source: str | bytes, name: str = "", *, layered: bool = False) -> Docum
     else:
         text = source.removeprefix("\ufeff")
         encoding = "utf-8-sig" if len(text) != len(source) else "utf-8"
+    blank = Document(name, text, Kind.NOT_A_MANIFEST, encoding=encoding, pattern=pattern, _json=text)
     try:
         data = json_text.parse(text)
     except JsonError as error:
-        return _not_json(text, name, error, encoding, layered=layered)
-    return _of_value(text, name, data, encoding, layered=layered)
+        return _not_json(blank, error, layered=layered)
+    return _of_value(blank, data, layered=layered)
 
 
 def of_data(data: Any, name: str = "") -> Document:
@@ -176,20 +194,18 @@ def of_data(data: Any, name: str = "") -> Document:
         data: what `read` would find in a file.
         name: for messages.
     """
-    try:
-        return of_manifest(Manifest.of(data), name)
-    except InputError:
-        return Document(name, "", Kind.NOT_A_MANIFEST, data, shape=shape(data))
+    return _of_data(Document(name, "", Kind.NOT_A_MANIFEST, data), layered=False)
 
 
-def of_manifest(manifest: Manifest, name: str = "") -> Document:
+def of_manifest(manifest: Manifest, name: str = "", *, pattern: str = "") -> Document:
     """A document from a manifest, which has no text and so no lines.
 
     Args:
         manifest: its pointers are those into `manifest.data`.
         name: for messages.
+        pattern: see `read`.
     """
-    return _of_manifest(manifest, Document(name, "", Kind.MANIFEST, manifest.data), _places(manifest))
+    return _of_manifest(manifest, Document(name, "", Kind.MANIFEST, manifest.data, pattern=pattern))
 
 
 def with_data(document: Document, data: Any, *, layered: bool = False) -> Document:
@@ -201,77 +217,71 @@ def with_data(document: Document, data: Any, *, layered: bool = False) -> Docume
         layered: read it as a layered deployment whatever its keys are.
     """
     manifest = Manifest.of(data, layered=True if layered else None)
-    filled = replace(document, data=data, shape=None)
-    return _of_manifest(manifest, filled, _places(manifest, bare=filled._bare))
+    return _of_manifest(manifest, replace(document, data=data, shape=None), searched=True)
 
 
-def _not_json(text: str, name: str, error: JsonError, encoding: str, *, layered: bool) -> Document:
-    filled = placeholder.fill(text)
-    if filled is not None:
+def _not_json(document: Document, error: JsonError, *, layered: bool) -> Document:
+    """What is in a text that is not JSON: with comments, commas too many, or placeholders outside strings."""
+    text = document.text
+    plain = json_text.without_comments(text)
+    first = json_text.first_comment(text, plain)
+    for json_ in (plain if first else None, placeholder.fill(plain, document.pattern)):
+        if json_ is None:
+            continue
         try:
-            data = json_text.parse(filled)
+            data = json_text.parse(json_)
         except JsonError:
-            pass
-        else:
-            if isinstance(data, dict):
-                return _of_value(text, name, data, encoding, layered=layered, filled=filled)
-    if placeholder.has_blocks(text) and "modulesContent" in text:
-        return Document(name, text, Kind.TEMPLATE, error=error, encoding=encoding)
-    return Document(name, text, Kind.NOT_A_MANIFEST, error=error, encoding=encoding)
+            continue
+        if isinstance(data, dict):
+            return _of_value(replace(document, error=first, _json=json_), data, layered=layered)
+    kind = Kind.TEMPLATE if placeholder.has_blocks(text) and "modulesContent" in text else Kind.NOT_A_MANIFEST
+    return replace(document, kind=kind, error=error, _json="")
 
 
-def _of_value(text: str, name: str, data: Any, encoding: str, *, layered: bool, filled: str | None = None) -> Document:
-    json_ = text if filled is None else filled
+def _of_value(document: Document, data: Any, *, layered: bool) -> Document:
     found = shape(data)
     doubled: tuple[Duplicate, ...] = ()
-    if json_text.maybe_duplicates(json_, found.keys):
-        doubled = tuple(json_text.duplicates(json_))
-    document = Document(
-        name, text, Kind.NOT_A_MANIFEST, data, encoding=encoding, duplicates=doubled, shape=found, _json=json_
-    )
+    if json_text.maybe_duplicates(document._json, found.keys):
+        doubled = tuple(json_text.duplicates(document._json))
+    return _of_data(replace(document, data=data, duplicates=doubled, shape=found), layered=layered)
+
+
+def _of_data(document: Document, *, layered: bool) -> Document:
     try:
-        manifest = Manifest.of(data, layered=True if layered else None)
+        manifest = Manifest.of(document.data, layered=True if layered else None)
     except InputError:
-        return document
-    places: list[str] = []
-    if filled is not None or placeholder.possible(json_):
-        places = _places(manifest, bare=filled is not None)
-    return _of_manifest(manifest, document, places)
+        if _has_place(document.data):
+            document = replace(document, placeholders=_placeholders(document))
+        kind = Kind.TEMPLATE if document.placeholders else Kind.NOT_A_MANIFEST
+        return replace(document, kind=kind, shape=document.shape or shape(document.data))
+    return _of_manifest(manifest, document)
 
 
-def _places(manifest: Manifest, *, bare: bool = False) -> list[str]:
-    """JSON Pointers to the placeholders in a manifest; with `bare` also to those that stood outside strings."""
-    places = list(placeholder.places(manifest))
-    if bare:
-        places += [pointer for pointer in placeholder.fillers(manifest.data) if pointer not in places]
-    return places
+def _has_place(data: Any) -> bool:
+    """Whether there is a place for a manifest, though no manifest in it."""
+    return locate(data) is not None or (isinstance(data, dict) and isinstance(data.get("content"), str))
 
 
-def _of_manifest(manifest: Manifest, document: Document, places: list[str]) -> Document:
-    if places == ["/$schema-template"]:
-        # A template in which nothing is left to fill in is a manifest.
-        places = []
-    named = document.has_text and re.search(_TEMPLATE_NAME, document.name) is not None
-    intended = document._bare or named or _intended(manifest, places)
-    if places and intended:
-        places += [pointer for pointer in placeholder.dependent(manifest) if pointer not in places]
+def _placeholders(document: Document, *, searched: bool = False) -> tuple[Placeholder, ...]:
+    if not searched and not document.pattern and not _possible(document):
+        return ()
+    # Most manifests have none, and need not wait for this import.
+    from manifestgen.manifest.unfilled import find
+
+    return tuple(find(document.data, document.pattern))
+
+
+def _possible(document: Document) -> bool:
+    try:
+        return placeholder.possible(document._json or compact(document.data))
+    except (RecursionError, ValueError):
+        # Hundreds of levels deep, or a number that JSON does not have.
+        return True
+
+
+def _of_manifest(manifest: Manifest, document: Document, *, searched: bool = False) -> Document:
+    places = _placeholders(document, searched=searched)
     kind = Kind.TEMPLATE if places else Kind.LAYERED if manifest.layered else Kind.MANIFEST
     return replace(
-        document,
-        kind=kind,
-        manifest=manifest,
-        placeholders=tuple(places),
-        leftover=bool(places) and not intended,
-        shape=document.shape or shape(document.data),
+        document, kind=kind, manifest=manifest, placeholders=places, shape=document.shape or shape(document.data)
     )
-
-
-def _intended(manifest: Manifest, places: list[str]) -> bool:
-    """Whether somebody meant to fill these in, rather than forgot to."""
-    if len(places) > 1:
-        return True
-    # createOptions as an object are what template tools turn into text.
-    if any(isinstance(module.settings.get("createOptions"), dict) for module in manifest.modules()):
-        return True
-    credentials = tuple(part.pointer for part in manifest.credential_entries())
-    return any(place.startswith(credentials) for place in places) if credentials else False

@@ -24,7 +24,17 @@ _UPSTREAM: Final = r".*\$upstream:[1-9]"
 
 # Hosts whose images are pulled without logging in. Docker Hub is not among them: it holds both kinds.
 _PUBLIC: Final = frozenset(
-    {"mcr.microsoft.com", "quay.io", "ghcr.io", "gcr.io", "registry.k8s.io", "k8s.gcr.io", "public.ecr.aws", "nvcr.io"}
+    {
+        "mcr.microsoft.com",
+        "quay.io",
+        "ghcr.io",
+        "gcr.io",
+        "registry.k8s.io",
+        "k8s.gcr.io",
+        "public.ecr.aws",
+        "nvcr.io",
+        "marketplace.azurecr.io",
+    }
 )
 _PUBLIC_SUFFIXES: Final = (".gcr.io", ".pkg.dev")
 
@@ -60,6 +70,15 @@ class ImageReference(Struct, frozen=True, dict=True):
                 fix="replace the placeholder with the image; for the parent of a nested device write "
                 "'$upstream:443/scorer:1.4.2'",
             )
+        return cls.parts(text)
+
+    @classmethod
+    def parts(cls, text: str) -> ImageReference:
+        """Read an image that may begin with a placeholder.
+
+        Raises:
+            InputError: edgeAgent refuses it, whatever a placeholder at its beginning stands for.
+        """
         # DockerConfig.cs: path segments, a name without a colon, at most one tag. In `repository@sha256:…` the name is
         # `repository@sha256`; `repository:tag@sha256:…` has two colons.
         folder, slash, last = text.rpartition("/")

@@ -7,6 +7,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from manifestgen.manifest.written_secret import hide_passwords
+
 _BLANKS: Final = " \t\n\r"
 _STRING_OR_BRACKET: Final = r'(?s)"(?:[^"\\]|\\.)*("?)|[\[\]{}]'
 _CONSTANT: Final = r'(?s)"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)'
@@ -53,16 +55,16 @@ def explain(text: str, error: json.JSONDecodeError) -> JsonError:
         return JsonError("there is more text after the end of the document", "keep one JSON document in the file", at)
     before = text[:at].rstrip(_BLANKS)
     if message.startswith("Illegal trailing comma"):
-        return _trailing_comma(error.pos)
+        return trailing_comma(error.pos)
     seen = text[at : at + 1]
     if not seen:
         return _unclosed(text)
     if seen in "}]" and before.endswith(","):
-        return _trailing_comma(len(before) - 1)
+        return trailing_comma(len(before) - 1)
     if seen == "'":
         return JsonError("a string is in single quotes", "use double quotes", at)
     if text.startswith(("//", "/*", "#"), at):
-        return JsonError("JSON does not allow comments", 'remove it, or write it as a key such as "_comment"', at)
+        return comment(at)
     word = re.compile(r"[A-Za-z_$][\w$-]*").match(text, at)
     if word and word[0] in _LITERALS:
         return JsonError(f"{word[0]!r} is not a JSON value", f"write {_LITERALS[word[0]]}", at)
@@ -81,12 +83,18 @@ def explain(text: str, error: json.JSONDecodeError) -> JsonError:
     return JsonError(f"expected a JSON value, not {_excerpt(text, at)}", "put strings in double quotes", at)
 
 
-def _trailing_comma(offset: int) -> JsonError:
+def comment(offset: int) -> JsonError:
+    """There is a comment at an offset."""
+    return JsonError("JSON does not allow comments", 'remove it, or write it as a key such as "_comment"', offset)
+
+
+def trailing_comma(offset: int) -> JsonError:
+    """There is a comma at an offset that nothing follows."""
     return JsonError("there is a comma after the last item", "remove the comma", offset)
 
 
 def _excerpt(text: str, offset: int) -> str:
-    line = text[offset : offset + 24].split("\n", 1)[0].rstrip()
+    line = hide_passwords(text)[offset : offset + 24].split("\n", 1)[0].rstrip()
     return repr(line)
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 
 from msgspec import Struct
 
-from manifestgen.manifest.json_error import JsonError, deepest, explain, no_constant
+from manifestgen.manifest.json_error import JsonError, comment, deepest, explain, no_constant, trailing_comma
 from manifestgen.manifest.pointer import escape, split
 
 _scan_string = json.decoder.scanstring  # type: ignore[attr-defined]  # the C function; typeshed does not list it
@@ -66,6 +66,30 @@ def parse(text: str) -> Any:
     except ValueError:
         # Python converts no number of thousands of digits: it is beyond every limit anyway.
         return _LENIENT.decode(text)
+
+
+_STRING_OR_COMMENT: Final = r'(?s)"(?:[^"\\\n]|\\.)*"|//[^\n]*|/\*.*?\*/'
+_STRING_OR_COMMA: Final = r'"(?:[^"\\\n]|\\.)*"|,(?=[ \t\r\n]*[}\]])'
+
+
+def without_comments(text: str) -> str:
+    """A text of the same length with blanks in place of comments, and of commas after a last item."""
+    for pattern, first in ((_STRING_OR_COMMENT, "/"), (_STRING_OR_COMMA, ",")):
+        if first in text:
+            text = re.sub(pattern, lambda match: match[0] if match[0][0] == '"' else _blank(match[0]), text)
+    return text
+
+
+def _blank(text: str) -> str:
+    return re.sub(r"[^\n\r]", " ", text)
+
+
+def first_comment(text: str, plain: str) -> JsonError | None:
+    """What `without_comments` took out first; None if that was nothing."""
+    if plain == text:
+        return None
+    at = next(index for index, (one, other) in enumerate(zip(text, plain, strict=True)) if one != other)
+    return trailing_comma(at) if text[at] == "," else comment(at)
 
 
 class _Constant(Exception):

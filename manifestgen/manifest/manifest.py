@@ -152,6 +152,12 @@ class Manifest(Struct, frozen=True, eq=False, dict=True):
         return self._modules
 
     @cached_property
+    def module_names(self) -> tuple[str, ...]:
+        """The names of all modules, system modules first, those that are not objects among them."""
+        system = [module.name for module in self._modules if module.system]
+        return (*system, *(part.name for part in self.agent.children("modules")))
+
+    @cached_property
     def options(self) -> tuple[tuple[Module, Options], ...]:
         """The modules with their createOptions, without those whose chunks are out of sequence."""
         found: list[tuple[Module, Options]] = []
@@ -226,17 +232,33 @@ def locate(data: Any) -> Part | None:
     for base, outer in (("", data), ("/content", data.get("content"))):
         if isinstance(outer, dict):
             for name in ("modulesContent", "moduleContent"):
-                if name in outer:
+                if name in outer and not _is_configuration(outer[name]):
                     return Part(name, f"{base}/{name}", outer[name])
     return None
 
 
+def _is_configuration(content: Any) -> bool:
+    """Whether it is the `moduleContent` of a module's automatic configuration, which sets paths of one twin."""
+    return isinstance(content, dict) and bool(content) and all(key.startswith("properties.") for key in content)
+
+
 def _is_layered(entries: Mapping[str, Any]) -> bool:
-    """Whether no entry sets all of `$edgeAgent`, and one sets a part of a twin."""
+    """Whether no entry sets all of `$edgeAgent`, and one sets a part of a twin, or is a text that may do so yet."""
     agent = entries.get("$edgeAgent")
     if isinstance(agent, dict) and DESIRED in agent:
         return False
-    return any(key.startswith(f"{DESIRED}.") for entry in entries.values() if isinstance(entry, dict) for key in entry)
+    if (
+        not agent
+        and not entries.get("$edgeHub")
+        and any(isinstance(entry, dict) and entry for entry in entries.values())
+    ):
+        # It sets twins alone.
+        return True
+    return any(
+        (isinstance(entry, str) and name.startswith("$edge"))
+        or (isinstance(entry, dict) and any(key.startswith(f"{DESIRED}.") for key in entry))
+        for name, entry in entries.items()
+    )
 
 
 def _object(part: Part | None) -> Mapping[str, Any] | None:

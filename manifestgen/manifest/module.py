@@ -10,7 +10,7 @@ from manifestgen.errors import InputError
 from manifestgen.manifest import create_options
 from manifestgen.manifest.image import ImageReference
 from manifestgen.manifest.pointer import escape
-from manifestgen.manifest.reading import as_text, get, key_of
+from manifestgen.manifest.reading import as_text, get, key_of, trim
 from manifestgen.manifest.section import Part
 from manifestgen.manifest.value import Value
 
@@ -45,6 +45,17 @@ class Module(Value, frozen=True):
         """The image as it is written; None if it is missing or no scalar."""
         key = self.setting_key("image")
         return None if key is None else as_text(self.settings[key])
+
+    @property
+    def open_image(self) -> ImageReference | None:
+        """The image, also one that begins with a placeholder; None if edgeAgent refuses it anyhow."""
+        text = self.image_text
+        if self.image is not None or text is None or not trim(text).startswith("$"):
+            return self.image
+        try:
+            return ImageReference.parts(trim(text))
+        except InputError:
+            return None
 
     @property
     def status(self) -> Any:

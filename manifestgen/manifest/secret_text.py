@@ -1,40 +1,58 @@
-"""Secrets that stand in a manifest in clear text: which texts they are, and lines of the file without them."""
+"""Secrets that stand in a manifest in clear text: which texts they are, and lines of the file without them.
+
+What is a secret is told by the name of its key and by its own looks, wherever it stands and whatever shape the parts
+around it have: a manifest that is shown with a mistake in it is malformed more often than not.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
+from manifestgen.manifest import container
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.manifest.reading import as_text, key_of
-from manifestgen.manifest.section import child
+from manifestgen.manifest.placeholder import WHOLE
+from manifestgen.manifest.written_secret import hide_passwords
+
+__all__ = ["hide", "hide_passwords", "is_secret", "secret_texts", "written_forms"]
 
 _NAME: Final = (
-    r"(?i)passw(or)?d|pwd$|secret|api_?key|access_?key|account_?key|private_?key|connection_?string|connstr|"
-    r"(auth|access|bearer|sas)_?token|credential"
+    r"(?i)passw(or)?(d|t)|pwd\s*$|secret|api_?key|access_?key|account_?key|shared_?key|private_?key|"
+    r"connection_?string|connstr|(auth|access|bearer|sas)_?token|credential"
 )
 # A name such as PASSWORD_FILE or SECRET_NAME says where a secret is, not what it is.
 _ELSEWHERE: Final = r"(?i)(file|path|dir|name|uri|url|id|enabled|ttl|expiry|timeout|header|type|version)$"
 _VALUE: Final = r"(?i)(sharedaccesskey|accountkey|sharedaccesssignature|password|pwd)\s*=|-----BEGIN .*PRIVATE KEY"
-# In a text that may be no JSON at all.
-_WRITTEN_OUT: Final = (
-    r"""(?i)(?:password|passwd|pwd|secret|key|token)\\*["']?\s*[:=]\s*\\*["']?(?P<secret>[^"'\\,;}\s]{4,})"""
-)
+_NO_SECRETS: Final = frozenset({"true", "false", "none", "null", "yes", "no", "on", "off", "0", "1"})
+# A name such as azureSpeechServicesKey is one of a secret if the value looks like one.
+_KEY: Final = r"(?i)key$"
+_NO_KEY: Final = r"(?i)(public|partition|primary|foreign|sort|row|routing|object|cache|event|message)_?key$|^key$"
+_KEY_LENGTH: Final = 20
+_KEY_VALUE: Final = r"(?=.*\d)[A-Za-z0-9+/_-]+=*\Z"
+# https://user:password@host
+_IN_ADDRESS: Final = r"://[^/\s:@]*:([^/\s@]+)@"
 # Shorter texts occur by chance; hiding them would garble the line and say where they are.
 _SHORTEST: Final = 4
 
 
 def is_secret(name: str, value: str) -> bool:
     """Whether a variable of this name and value seems to hold a secret itself."""
-    named = _names_secret(name)
+    named = _names_secret(name) or (
+        len(value) >= _KEY_LENGTH and _names_key(name) and re.match(_KEY_VALUE, value) is not None
+    )
     if not named and "=" not in value:
         return False
-    if value.lower() in ("true", "false", "none", "null") or value.startswith(("/", "$", "{{", "<")):
+    if value.lower() in _NO_SECRETS or value.startswith(("/", "$", "{{", "<")):
         return False
     return bool(value) and (named or re.search(_VALUE, value) is not None)
+
+
+@lru_cache(maxsize=4096)
+def _names_key(name: str) -> bool:
+    return re.search(_KEY, name) is not None and re.search(_NO_KEY, name) is None
 
 
 @lru_cache(maxsize=4096)
@@ -43,25 +61,99 @@ def _names_secret(name: str) -> bool:
 
 
 def secret_texts(manifest: Manifest) -> list[str]:
-    """The passwords of registry credentials, and variables that seem to hold secrets; the longest first."""
+    """Every text in a manifest that seems to be a secret, whatever the shape of what is around it; the longest first.
+
+    Placeholders are none.
+    """
     found: set[str] = set()
-    for part in manifest.credential_entries():
-        password = child(part, "password")
-        if password is not None and isinstance(password.value, str):
-            found.add(password.value)
-    for module in manifest.modules():
-        for name, entry in module.env.items():
-            key = key_of(entry, "value") if isinstance(entry, dict) else None
-            value = as_text(entry[key]) if key is not None else None
-            if value and is_secret(name, value):
+    _collect(manifest.data if manifest.data is not None else manifest.content, found)
+    # What was JSON within JSON may hold what is written in the text around it, too.
+    return sorted(
+        (text for text in found if len(text) >= _SHORTEST and re.search(WHOLE, text) is None), key=len, reverse=True
+    )
+
+
+# How a value is looked at: for secrets in it; as one, with all that is in it; as part of registryCredentials.
+_SEARCH: Final = 0
+_ALL: Final = 1
+_CREDENTIALS: Final = 2
+
+
+def _collect(data: Any, found: set[str]) -> None:
+    stack: list[tuple[Any, int, str]] = [(data, _SEARCH, "")]
+    while stack:
+        value, how, name = stack.pop()
+        if type(value) is dict:
+            # {"name": "PASSWORD", "value": "…"}, as other tools write variables
+            pair = next((str(item) for key, item in value.items() if key.lower() == "name"), "")
+            for key, item in value.items():
+                if "=" in key or "://" in key:
+                    found.update(_parts(key))
+                if "createoptions" in key.lower():
+                    _collect_options(item, found)
+                    continue
+                stack.append((item, _below(how, key, pair), key))
+        elif type(value) is list:
+            flagged = False
+            for item in value:
+                stack.append((item, _ALL if flagged else how, name))
+                # ["--password", "…"]
+                flagged = isinstance(item, str) and item.startswith("-") and "=" not in item and _names_secret(item)
+        elif type(value) is str:
+            if how == _ALL or (how == _CREDENTIALS and not _is_host(value)) or is_secret(name, value):
                 found.add(value)
-    for _, options in manifest.options:
-        env = options.get("Env")
-        for item in env if isinstance(env, list) else ():
-            name, _, value = item.partition("=") if isinstance(item, str) else ("", "", "")
+            found.update(_parts(value))
+        elif how != _SEARCH and type(value) in (int, float):
+            found.add(json.dumps(value))
+
+
+def _below(how: int, key: str, pair: str) -> int:
+    lower = key.strip().lower()
+    if lower == "registrycredentials":
+        return _CREDENTIALS
+    if how == _CREDENTIALS:
+        return _SEARCH if lower in ("address", "username") else _CREDENTIALS
+    if how == _ALL or _names_secret(key.strip()) or (pair and lower == "value" and _names_secret(pair)):
+        return _ALL
+    return _SEARCH
+
+
+def _is_host(text: str) -> bool:
+    return "." in text and " " not in text and text.rpartition(".")[2].isalpha() and len(text.rpartition(".")[2]) < 4
+
+
+def _collect_options(value: Any, found: set[str]) -> None:
+    if not isinstance(value, str):
+        _collect(value, found)
+        return
+    options = container.read(value)
+    if options.error:
+        hidden = hide_passwords(value)
+        found.update(value[start:end] for start, end in _differences(value, hidden))
+    else:
+        _collect(options.data, found)
+
+
+def _differences(text: str, hidden: str) -> Iterator[tuple[int, int]]:
+    for match in re.finditer(r"\*+", hidden):
+        if text[match.start() : match.end()] != match[0]:
+            yield match.start(), match.end()
+
+
+def _parts(text: str) -> Iterator[str]:
+    """The secrets in a text such as `NAME=value`, a connection string or an address with a password."""
+    if "://" in text:
+        yield from (match[1] for match in re.finditer(_IN_ADDRESS, text))
+    if "=" in text:
+        if re.search(_VALUE, text):
+            yield text
+        name, _, value = text.partition("=")
+        if is_secret(name.strip(), value):
+            yield value
+        for word in text.split() if " " in text else ():
+            name, _, value = word.partition("=")
             if is_secret(name, value):
-                found.add(value)
-    return sorted((text for text in found if len(text) >= _SHORTEST), key=len, reverse=True)
+                yield value
 
 
 def hide(line: str, secrets: Sequence[str]) -> str:
@@ -78,19 +170,9 @@ def hide(line: str, secrets: Sequence[str]) -> str:
 
 
 def written_forms(secrets: Sequence[str]) -> list[str]:
-    """Secrets as a JSON text may write them, in JSON within JSON too; the longest first."""
+    """Secrets as a JSON text may write them, in JSON within JSON too, or a message that quotes them; longest first."""
     forms: set[str] = set()
     for secret in secrets:
         for once in (json.dumps(secret, ensure_ascii=False)[1:-1], json.dumps(secret)[1:-1]):
-            forms |= {secret, once, json.dumps(once, ensure_ascii=False)[1:-1]}
+            forms |= {secret, once, json.dumps(once, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
     return sorted(forms, key=len, reverse=True)
-
-
-def hide_passwords(line: str) -> str:
-    """A line of a text that is no manifest, with what looks like a password replaced by as many asterisks."""
-    return re.sub(_WRITTEN_OUT, _hidden, line)
-
-
-def _hidden(match: re.Match[str]) -> str:
-    whole, secret = match[0], match["secret"]
-    return whole[: len(whole) - len(secret)] + "*" * len(secret)

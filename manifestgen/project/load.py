@@ -110,6 +110,11 @@ class Project(msgspec.Struct, frozen=True):
         return self.path.stem
 
     @property
+    def placeholder_pattern(self) -> str:
+        """The regular expression for placeholders of the project's own; empty if there is none."""
+        return self.check.placeholder or "" if self.check is not None else ""
+
+    @property
     def builds(self) -> bool:
         """Whether manifestgen builds the project's image."""
         return self.image is not None and self.image.builds
@@ -400,6 +405,8 @@ def _check_image(document: Source, sections: ProjectFile) -> None:
 
 def _check_others(document: Source, sections: ProjectFile) -> None:
     workspace, registry, target = sections.workspace, sections.registry, sections.target
+    if sections.check is not None and sections.check.placeholder is not None:
+        _check_pattern(document.where(("check", "placeholder")), sections.check.placeholder)
     if workspace is not None:
         ids = (workspace.subscription_id, workspace.resource_group, workspace.name)
         if any(ids) and (workspace.config is not None or not all(ids)):
@@ -416,6 +423,17 @@ def _check_others(document: Source, sections: ProjectFile) -> None:
         )
     if target is not None:
         _check_target(document.where(("target",), key=True), target)
+
+
+def _check_pattern(where: str, pattern: str) -> None:
+    try:
+        empty = re.compile(pattern).search("") is not None
+    except re.error as error:
+        what, fix = f"check.placeholder is not a regular expression: {error.msg}", "correct it"
+        raise InputError(what, where=where, fix=fix) from None
+    if empty:
+        fix = "write an expression that matches at least one character"
+        raise InputError("check.placeholder matches an empty text", where=where, fix=fix)
 
 
 def _check_target(where: str, target: Target) -> None:

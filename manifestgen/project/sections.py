@@ -144,6 +144,13 @@ class Check(Section, frozen=True):
         dict[str, Text],
         Meta(description="Rules to ignore: the rule's id to the reason.", examples=[{"floating-tag": "lab devices"}]),
     ] = field(default_factory=dict)
+    placeholder: Annotated[
+        Text | None,
+        Meta(
+            description="Regular expression for placeholders of a style that is not known by default.",
+            examples=[r"\?\?\w+\?\?"],
+        ),
+    ] = None
 
 
 class ProjectFile(Section, frozen=True):

@@ -17,6 +17,7 @@ from manifestgen.manifest import create_options
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.registries import image_hosts
 from manifestgen.render.environment import Environment, MissingError, TracingEnvironment
+from manifestgen.render.limits import LimitError, limited
 from manifestgen.render.registry import Login, entries, fill
 from manifestgen.render.splice import MARKS, line_at, text_of
 from manifestgen.secret import redact
@@ -27,6 +28,7 @@ _PACKAGE: Final = Path(__file__).resolve().parent.parent
 # What a template's own expressions may raise, besides Jinja's errors: a sum of text and number, a division by zero…
 _TEMPLATE_FAULTS: Final = (
     jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError,
+    MemoryError,
 )  # fmt: skip
 
 
@@ -154,7 +156,8 @@ class Template(Struct, frozen=True):
 
     def _run(self, compiled: jinja2.Template, values: Mapping[str, Any]) -> str:
         try:
-            return compiled.render(values)
+            with limited():
+                return compiled.render(values)
         except MissingError as error:
             name = _full_name(error, values)
             raise UndefinedValueError(name, f"'{name}' is undefined", where=self._line_of(error)) from error
@@ -164,9 +167,12 @@ class Template(Struct, frozen=True):
             what = f"template '{error.name}' not found" if error.name else "an included template is not found"
             fix = "names are relative to the template's folder; those of built-in templates end in .json.j2"
             raise InputError(what, where=self._line_of(error), fix=fix) from error
+        except LimitError as error:
+            fix = "make the template's loops, texts and lists smaller"
+            raise InputError(str(error), where=self._line_of(error), fix=fix) from error
         except _TEMPLATE_FAULTS as error:
             what = redact(str(error)) if str(error) else type(error).__name__
-            what = f"{what[:1].lower()}{what[1:]}"
+            what = f"{what[:1].lower()}{what[1:]}".rstrip(".")
             raise InputError(what, where=self._line_of(error), fix="correct the expression in this line") from error
 
     def _line_of(self, error: BaseException) -> str:
@@ -184,7 +190,8 @@ class Template(Struct, frozen=True):
         """The line of the template that produced a position of the text, found by rendering again with marks."""
         tracing = TracingEnvironment(jinja2.FileSystemLoader(self._folders))
         try:
-            found = line_at(tracing.get_template(self._file).render(values), position)
+            with limited():
+                found = line_at(tracing.get_template(self._file).render(values), position)
         except _TEMPLATE_FAULTS:
             return self.name  # the file has changed since
         if found is None:

@@ -10,9 +10,8 @@ from manifestgen.rules import Rule
 
 def rule_text(rule: Rule) -> str:
     """The documentation of one rule: what, effect, why, how to fix."""
-    return "\n".join(
-        (f"{rule.id}: {rule.summary}", f"effect: {effect_text(rule)}", "", rule.why, "", f"fix: {rule.fix}")
-    )
+    head = (f"{rule.id}: {rule.summary}", f"effect: {effect_text(rule)}", "", rule.why, "", f"fix: {rule.fix}")
+    return "\n".join((*head, "", f"bad:  {rule.bad}", f"good: {rule.good}"))
 
 
 def effect_text(rule: Rule) -> str:
@@ -41,4 +40,6 @@ def rule_data(rule: Rule) -> dict[str, Any]:
         "summary": rule.summary,
         "why": rule.why,
         "fix": rule.fix,
+        "bad": rule.bad,
+        "good": rule.good,
     }

@@ -114,7 +114,7 @@ class Renderer:
                 document = of_manifest(manifest, _about(row))
                 require_applicable(document, ignore=self.ignore, force=self.force, report=self._report_once)
             elif document.kind is not Kind.MANIFEST:
-                require_applicable(document, ignore=self.ignore, force=self.force)
+                require_applicable(of_manifest(manifest, _about(row)), ignore=self.ignore, force=self.force)
             encoded = body.encode()
         except CloudError:
             raise

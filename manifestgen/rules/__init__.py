@@ -34,6 +34,7 @@ from manifestgen.rules.entry_shape import entry_shape
 from manifestgen.rules.env_key import env_key
 from manifestgen.rules.env_shape import env_shape
 from manifestgen.rules.floating_tag import floating_tag
+from manifestgen.rules.healthcheck_duration import healthcheck_duration
 from manifestgen.rules.host_network import host_network
 from manifestgen.rules.hub_ports import hub_ports
 from manifestgen.rules.hub_schema_version import hub_schema_version
@@ -44,8 +45,10 @@ from manifestgen.rules.image_format import image_format
 from manifestgen.rules.image_name import image_name
 from manifestgen.rules.image_pull_policy import image_pull_policy
 from manifestgen.rules.layer_partial_module import layer_partial_module
+from manifestgen.rules.layer_replaces_hub import layer_replaces_hub
 from manifestgen.rules.layer_system_modules import layer_system_modules
 from manifestgen.rules.many_modules import many_modules
+from manifestgen.rules.misplaced_section import misplaced_section
 from manifestgen.rules.module_name import module_name
 from manifestgen.rules.module_shape import module_shape
 from manifestgen.rules.module_status import module_status
@@ -57,12 +60,14 @@ from manifestgen.rules.not_a_manifest import not_a_manifest
 from manifestgen.rules.not_json import not_json
 from manifestgen.rules.old_spelling import old_spelling
 from manifestgen.rules.other_tools import other_tools
+from manifestgen.rules.overwritten_env import overwritten_env
 from manifestgen.rules.placeholder import placeholder
 from manifestgen.rules.port_conflict import port_conflict
 from manifestgen.rules.property_case import property_case
 from manifestgen.rules.proxy_on_one import proxy_on_one
 from manifestgen.rules.reserved_name import reserved_name
 from manifestgen.rules.restart_policy import restart_policy
+from manifestgen.rules.retired_image import retired_image
 from manifestgen.rules.root_user import root_user
 from manifestgen.rules.route_loop import route_loop
 from manifestgen.rules.route_meaning import route_meaning
@@ -83,6 +88,7 @@ from manifestgen.rules.support_ended import support_ended
 from manifestgen.rules.text_encoding import text_encoding
 from manifestgen.rules.twin_limits import twin_limits
 from manifestgen.rules.twin_module import twin_module
+from manifestgen.rules.twin_secret import twin_secret
 from manifestgen.rules.twin_size import twin_size
 from manifestgen.rules.upstream_protocol import upstream_protocol
 from manifestgen.rules.version_skew import version_skew
@@ -125,6 +131,7 @@ RULES: Final[tuple[Rule, ...]] = (
     env_key,
     env_shape,
     floating_tag,
+    healthcheck_duration,
     host_network,
     hub_ports,
     hub_schema_version,
@@ -135,8 +142,10 @@ RULES: Final[tuple[Rule, ...]] = (
     image_name,
     image_pull_policy,
     layer_partial_module,
+    layer_replaces_hub,
     layer_system_modules,
     many_modules,
+    misplaced_section,
     module_name,
     module_shape,
     module_status,
@@ -146,11 +155,13 @@ RULES: Final[tuple[Rule, ...]] = (
     never_pulled,
     old_spelling,
     other_tools,
+    overwritten_env,
     port_conflict,
     property_case,
     proxy_on_one,
     reserved_name,
     restart_policy,
+    retired_image,
     root_user,
     route_loop,
     route_meaning,
@@ -170,6 +181,7 @@ RULES: Final[tuple[Rule, ...]] = (
     support_ended,
     twin_limits,
     twin_module,
+    twin_secret,
     twin_size,
     upstream_protocol,
     version_skew,

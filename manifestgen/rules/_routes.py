@@ -5,12 +5,14 @@ Fleets and folders repeat the same few routes, so that what was read of a text i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
 
+from manifestgen.manifest import placeholder
 from manifestgen.manifest.manifest import Manifest, RouteEntry
 from manifestgen.manifest.reading import is_blank
 from manifestgen.manifest.route import (
@@ -59,7 +61,17 @@ def _readings(manifest: Manifest) -> Iterator[tuple[RouteEntry, Reading]]:
     for entry in manifest.routes():
         text = entry.text
         if text is not None and not is_blank(text):
-            yield entry, (_read_usual(text) if len(text) < _LONG else _read_long(text))
+            reading = _read_usual(text) if len(text) < _LONG else _read_long(text)
+            yield entry, reading if reading.error is None else _around(text, reading)
+
+
+def _around(text: str, reading: Reading) -> Reading:
+    """What is in a route that does not parse around its placeholders."""
+    plain = re.sub(placeholder.ROUTE, lambda match: "x" * len(match[0]), text)
+    if plain == text:
+        return reading
+    filled = _read(plain)
+    return Reading(filled.route, reading.error, (), (), filled.source)
 
 
 def _read(text: str) -> Reading:

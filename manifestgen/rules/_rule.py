@@ -11,12 +11,17 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from enum import Enum
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
 from manifestgen.manifest.document import Document
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.module import Module
+from manifestgen.manifest.pointer import escape
+
+if TYPE_CHECKING:
+    from manifestgen.manifest.unfilled import Unknown
 
 #: Default date to compare end-of-support dates with: when these were last looked up.
 KNOWN_ON: Final = date(2026, 11, 22)
@@ -64,6 +69,10 @@ class Side(str, Enum):
     EDGE_HUB = "edgeHub"
 
 
+#: A place, or a place with the start and end of a part of its text.
+Operand = str | tuple[str, int, int]
+
+
 class Problem(Struct, frozen=True):
     """A problem at one place.
 
@@ -75,6 +84,14 @@ class Problem(Struct, frozen=True):
         start: where inside the text at the pointer, in characters from 0; None for the whole value.
         length: how many characters from there.
         offset: offset in the file's text, for what has no pointer.
+        needs: the other places that it depends on, with all that is in them; with numbers after it a place counts only
+            for these characters of its text. Below createOptions a place goes on into their JSON, see `option`.
+        names: objects of which it matters which keys they have.
+        subject: the module that it is about, where the same problem of several is to be one finding.
+        part: whether of the text at the pointer it depends on the characters from `start` alone.
+
+    It depends on the value at its pointer, and in an object on its keys and not on what is in them; with `at_key` on
+    the key alone. One of these that holds a placeholder is unknown, and then nothing is reported.
     """
 
     pointer: str
@@ -84,14 +101,60 @@ class Problem(Struct, frozen=True):
     start: int | None = None
     length: int = 0
     offset: int | None = None
+    needs: tuple[Operand, ...] = ()
+    names: tuple[str, ...] = ()
+    part: bool = False
+    subject: str = ""
 
     def below(self, base: str) -> Problem:
-        """The same problem, its pointer taken from another place on."""
-        return self.at(base + self.pointer)
+        """The same problem, its places taken from another one on."""
+        return self.moved(lambda place: base + place)
 
-    def at(self, pointer: str) -> Problem:
-        """The same problem at another place."""
-        return Problem(pointer, self.message, self.fix, self.at_key, self.start, self.length, self.offset)
+    def moved(self, to: Callable[[str], str | None]) -> Problem:
+        """The same problem at other places.
+
+        Args:
+            to: the place for a place; None for one that need not be known, but not for the problem's own.
+        """
+        needs: list[Operand] = []
+        for one in self.needs:
+            place = to(one if isinstance(one, str) else one[0])
+            if place is not None:
+                needs.append(place if isinstance(one, str) else (place, one[1], one[2]))
+        names = tuple(place for place in map(to, self.names) if place is not None)
+        return Problem(
+            to(self.pointer) or "",
+            self.message,
+            self.fix,
+            self.at_key,
+            self.start,
+            self.length,
+            self.offset,
+            tuple(needs),
+            names,
+            self.part,
+            self.subject,
+        )
+
+    def depends_on(self, unknown: Unknown) -> bool:
+        """Whether something that it depends on is unknown."""
+        if self.at_key:
+            if unknown.key(self.pointer):
+                return True
+        elif self.part and self.start is not None:
+            if unknown.part(self.pointer, self.start, self.start + self.length):
+                return True
+        elif unknown.names(self.pointer):
+            return True
+        for one in self.needs:
+            if unknown.anything(one) if isinstance(one, str) else unknown.part(*one):
+                return True
+        return any(map(unknown.names, self.names))
+
+
+def option(module: Module, *keys: str | int) -> str:
+    """The place of something in a module's createOptions, whether they are an object or a text."""
+    return module.at_setting("createOptions") + "".join(f"/{escape(str(key)).lower()}" for key in keys)
 
 
 class Rule(Struct, frozen=True, dict=True):
@@ -102,7 +165,6 @@ class Rule(Struct, frozen=True, dict=True):
         effect: what happens to a manifest that breaks it.
         side: what rejects the manifest, for the effect `refused`.
         status: the code that the module then reports in `lastDesiredStatus`; None if IoT Hub rejects it.
-        compares: whether it compares parts of the manifest with each other, which proves nothing in a template.
         layers: whether it applies to layered deployments too.
         alone: whether it looks at each module by itself, whatever else is in the manifest.
         pieces: whether it holds for a piece that a layered deployment sets, such as a part of a module, whatever base
@@ -110,19 +172,22 @@ class Rule(Struct, frozen=True, dict=True):
         joins_chunks: whether it reads createOptions put together from their chunks; a piece may have only some of them.
         about_placeholders: whether its findings are about placeholders, and so stay where others wait for the value.
         other_json: whether a file with its finding is simply not a manifest: in a folder such a file is skipped.
+        bad: what it finds, in a line.
+        good: the same as it should be.
     """
 
     id: str
     effect: Effect
     side: Side | None
     status: int | None
-    compares: bool
     layers: bool
     alone: bool
     pieces: bool
     joins_chunks: bool
     about_placeholders: bool
     other_json: bool
+    bad: str
+    good: str
     _run: Callable[..., Iterator[Problem]]
     _takes: str
 
@@ -183,13 +248,14 @@ def rule(
     *,
     side: Side | None = None,
     status: int | None = None,
-    compares: bool = False,
     layers: bool = True,
     alone: bool = False,
     pieces: bool | None = None,
     joins_chunks: bool = False,
     about_placeholders: bool = False,
     other_json: bool = False,
+    bad: str = "",
+    good: str = "",
 ) -> Callable[[Callable[..., Iterator[Problem]]], Rule]:
     """Make a function a rule: its name is the id, its docstring the documentation (what, why, how to fix).
 
@@ -199,7 +265,6 @@ def rule(
         effect: see `Effect`.
         side: what rejects the manifest.
         status: the code that is then reported.
-        compares: whether it compares parts with each other; such a rule does not run on templates.
         layers: whether it applies to layered deployments.
         alone: whether it looks at each module by itself: it may use `modules()` and `options` of the manifest only, and
             what it finds in a module must not depend on the others. Its findings are cached for the next manifest
@@ -208,6 +273,8 @@ def rule(
         joins_chunks: see `Rule`.
         about_placeholders: see `Rule`.
         other_json: see `Rule`.
+        bad: see `Rule`.
+        good: see `Rule`.
     """
 
     def decorate(function: Callable[..., Iterator[Problem]]) -> Rule:
@@ -218,13 +285,14 @@ def rule(
             effect,
             side,
             status,
-            compares,
             layers,
             alone,
             side in (Side.AGENT, Side.EDGE_HUB) if pieces is None else pieces,
             joins_chunks,
             about_placeholders,
             other_json,
+            bad,
+            good,
             function,
             takes,
         )

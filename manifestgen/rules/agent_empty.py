@@ -6,7 +6,14 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=417, layers=False)
+@rule(
+    Effect.REFUSED,
+    side=Side.AGENT,
+    status=417,
+    layers=False,
+    bad='"$edgeAgent": {"properties.desired": {}}',
+    good='"$edgeAgent": {"properties.desired": {"schemaVersion": "1.1", "runtime": {…}, "systemModules": {…}}}',
+)
 def agent_empty(manifest: Manifest) -> Iterator[Problem]:
     """`$edgeAgent` has no desired properties.
 

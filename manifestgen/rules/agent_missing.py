@@ -6,7 +6,11 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.DEAD)
+@rule(
+    Effect.DEAD,
+    bad='{"modulesContent": {"scorer": {…}}}',
+    good='{"modulesContent": {"$edgeAgent": {…}, "scorer": {…}}}',
+)
 def agent_missing(manifest: Manifest) -> Iterator[Problem]:
     """The manifest does not have `$edgeAgent`.
 

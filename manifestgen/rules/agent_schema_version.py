@@ -10,7 +10,14 @@ from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=412, layers=False)
+@rule(
+    Effect.REFUSED,
+    side=Side.AGENT,
+    status=412,
+    layers=False,
+    bad='"schemaVersion": "1.5"',
+    good='"schemaVersion": "1.1"',
+)
 def agent_schema_version(manifest: Manifest) -> Iterator[Problem]:
     """`edgeAgent` rejects the schema version.
 

@@ -9,7 +9,13 @@ from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=400)
+@rule(
+    Effect.REFUSED,
+    side=Side.AGENT,
+    status=400,
+    bad='"modules": []',
+    good='"modules": {}',
+)
 def agent_shape(manifest: Manifest) -> Iterator[Problem]:
     """A section of `$edgeAgent` is missing or has the wrong type.
 

@@ -7,7 +7,11 @@ from manifestgen.manifest.reading import INT32, integer
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.NOTE)
+@rule(
+    Effect.NOTE,
+    bad="manifestgen apply deployment.json --device edge-01",
+    good="manifestgen apply deployment.json --deployment lab",
+)
 def automatic_deployment(manifest: Manifest) -> Iterator[Problem]:
     """The file is an automatic deployment.
 

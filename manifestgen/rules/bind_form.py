@@ -3,10 +3,15 @@
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.rules._rule import Effect, Problem, rule
+from manifestgen.rules._rule import Effect, Problem, option, rule
 
 
-@rule(Effect.RISK, alone=True)
+@rule(
+    Effect.RISK,
+    alone=True,
+    bad='"Binds": ["/data"]',
+    good='"Binds": ["/srv/data:/data"]',
+)
 def bind_form(manifest: Manifest) -> Iterator[Problem]:
     """A bind mount in createOptions has no host path.
 
@@ -17,10 +22,11 @@ def bind_form(manifest: Manifest) -> Iterator[Problem]:
     """
     for module, options in manifest.options:
         binds = options.get("HostConfig", "Binds")
-        for bind in binds if isinstance(binds, list) else ():
+        for index, bind in enumerate(binds if isinstance(binds, list) else ()):
             if isinstance(bind, str) and bind and not bind.partition(":")[2]:
                 yield Problem(
                     module.at_setting("createOptions"),
                     f"bind {bind!r} of module {module.name!r} has no container path",
                     "write HOST:CONTAINER",
+                    needs=(option(module, "HostConfig", "Binds", index),),
                 )

@@ -4,10 +4,15 @@ from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.secret_text import is_secret
-from manifestgen.rules._rule import Effect, Problem, rule
+from manifestgen.rules._rule import Effect, Problem, option, rule
 
 
-@rule(Effect.RISK, alone=True)
+@rule(
+    Effect.RISK,
+    alone=True,
+    bad='"env": {"DB_PASSWORD": {"value": "hunter2"}}',
+    good='"env": {"DB_PASSWORD_FILE": {"value": "/run/secrets/db"}}',
+)
 def clear_secret(manifest: Manifest) -> Iterator[Problem]:
     """An environment variable or createOptions holds a secret in clear text.
 
@@ -30,11 +35,12 @@ def clear_secret(manifest: Manifest) -> Iterator[Problem]:
                 )
     for module, options in manifest.options:
         env = options.get("Env")
-        for item in env if isinstance(env, list) else ():
+        for index, item in enumerate(env if isinstance(env, list) else ()):
             name, _, value = item.partition("=") if isinstance(item, str) else ("", "", "")
             if value and is_secret(name, value):
                 yield Problem(
                     module.at_setting("createOptions"),
                     f"'Env' in createOptions of module {module.name!r} holds a secret in clear text: {name!r}",
                     fix,
+                    needs=(option(module, "Env", index),),
                 )

@@ -9,7 +9,15 @@ from manifestgen.manifest.pointer import escape
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True, pieces=False)
+@rule(
+    Effect.REFUSED,
+    side=Side.AGENT,
+    status=400,
+    alone=True,
+    pieces=False,
+    bad='"createOptions": "…", "createOptions02": "…"',
+    good='"createOptions": "…", "createOptions01": "…"',
+)
 def create_options_chunks(manifest: Manifest) -> Iterator[Problem]:
     """The chunks of createOptions are not in sequence.
 

@@ -7,7 +7,15 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True, joins_chunks=True)
+@rule(
+    Effect.REFUSED,
+    side=Side.AGENT,
+    status=400,
+    alone=True,
+    joins_chunks=True,
+    bad='"createOptions": "{\\"Env\\": [}"',
+    good='"createOptions": "{\\"Env\\": []}"',
+)
 def create_options_json(manifest: Manifest) -> Iterator[Problem]:
     """`createOptions` are not a string that holds a JSON object.
 

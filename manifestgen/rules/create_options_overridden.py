@@ -4,12 +4,17 @@ from collections.abc import Iterator
 from typing import Final
 
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.rules._rule import Effect, Problem, rule
+from manifestgen.rules._rule import Effect, Problem, option, rule
 
 _KEYS: Final = frozenset({"Image", "Name", "HostConfig"})
 
 
-@rule(Effect.RISK, alone=True)
+@rule(
+    Effect.RISK,
+    alone=True,
+    bad='{"Image": "acme.azurecr.io/scorer:1"}',
+    good='"image": "acme.azurecr.io/scorer:1"',
+)
 def create_options_overridden(manifest: Manifest) -> Iterator[Problem]:
     """`createOptions` set something that the runtime sets itself.
 
@@ -24,11 +29,17 @@ def create_options_overridden(manifest: Manifest) -> Iterator[Problem]:
         place = module.at_setting("createOptions")
         for key in ("Image", "Name"):
             if options.data.get(key):
-                yield Problem(place, f"{key!r} in createOptions of module {module.name!r} is replaced", "remove it")
+                yield Problem(
+                    place,
+                    f"{key!r} in createOptions of module {module.name!r} is replaced",
+                    "remove it",
+                    needs=(option(module, key),),
+                )
         policy = options.get("HostConfig", "RestartPolicy", "Name")
         if isinstance(policy, str) and policy.lower() not in ("", "no"):
             yield Problem(
                 place,
                 f"Docker's restart policy {policy!r} of module {module.name!r} conflicts with edgeAgent",
                 "remove 'HostConfig.RestartPolicy'; use the module's 'restartPolicy'",
+                needs=(option(module, "HostConfig", "RestartPolicy", "Name"),),
             )

@@ -3,10 +3,18 @@
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.rules._rule import Effect, Problem, Side, rule
+from manifestgen.rules._rule import Effect, Problem, Side, option, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True, joins_chunks=True)
+@rule(
+    Effect.REFUSED,
+    side=Side.AGENT,
+    status=400,
+    alone=True,
+    joins_chunks=True,
+    bad='{"Env": {"LEVEL": "info"}}',
+    good='{"Env": ["LEVEL=info"]}',
+)
 def create_options_types(manifest: Manifest) -> Iterator[Problem]:
     """A value in createOptions has the wrong type.
 
@@ -23,4 +31,5 @@ def create_options_types(manifest: Manifest) -> Iterator[Problem]:
                 module.at_setting("createOptions"),
                 f"{what!r} {problem.message} (createOptions of module {module.name!r})",
                 "write it as Docker's Engine API describes it",
+                names=(option(module, *problem.path),),
             )

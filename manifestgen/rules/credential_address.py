@@ -13,7 +13,11 @@ from manifestgen.rules._rule import Effect, Problem, rule
 _SCHEME: Final = r"(?i)https?://"
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad='"address": "https://acme.azurecr.io/"',
+    good='"address": "acme.azurecr.io"',
+)
 def credential_address(manifest: Manifest) -> Iterator[Problem]:
     """The address of a registry credential cannot match any image.
 

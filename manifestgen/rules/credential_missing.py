@@ -5,10 +5,16 @@ from collections.abc import Iterator
 from manifestgen.manifest.image import is_private
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.section import child
+from manifestgen.rules._operands import addresses
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK, compares=True, layers=False)
+@rule(
+    Effect.RISK,
+    layers=False,
+    bad='"image": "acme.azurecr.io/scorer:1", "registryCredentials": {}',
+    good='"image": "acme.azurecr.io/scorer:1", "registryCredentials": {"acme": {"address": "acme.azurecr.io", …}}',
+)
 def credential_missing(manifest: Manifest) -> Iterator[Problem]:
     """An image comes from a private registry, and no credential matches it.
 
@@ -17,20 +23,24 @@ def credential_missing(manifest: Manifest) -> Iterator[Problem]:
 
     Add a registry credential whose address is exactly the image's host.
     """
-    addresses = None
+    known = None
     for module in manifest.modules():
         host = module.image.host if module.image else None
         if not is_private(host) or host is None:
             continue
-        if addresses is None:
-            addresses = set()
+        if known is None:
+            known = set()
             for part in manifest.credential_entries():
                 address = child(part, "address")
                 if address is not None and isinstance(address.value, str):
-                    addresses.add(address.value.upper())
-        if host.upper() not in addresses:
+                    known.add(address.value.upper())
+        if host.upper() not in known:
             yield Problem(
                 module.at_setting("image"),
                 f"no registry credential for {host!r}, from which module {module.name!r} is pulled",
                 f"add an entry to registryCredentials with the address {host!r}",
+                start=(module.image_text or "").find(host),
+                length=len(host) + 1,
+                needs=addresses(manifest),
+                part=True,
             )

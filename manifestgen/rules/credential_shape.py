@@ -8,7 +8,13 @@ from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=400)
+@rule(
+    Effect.REFUSED,
+    side=Side.AGENT,
+    status=400,
+    bad='"acme": {"address": "acme.azurecr.io", "username": ""}',
+    good='"acme": {"address": "acme.azurecr.io", "username": "…", "password": "…"}',
+)
 def credential_shape(manifest: Manifest) -> Iterator[Problem]:
     """A registry credential lacks its address, user name or password.
 

@@ -7,7 +7,11 @@ from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK, compares=True)
+@rule(
+    Effect.RISK,
+    bad='"a": {"address": "acme.azurecr.io", …}, "b": {"address": "ACME.azurecr.io", …}',
+    good='"a": {"address": "acme.azurecr.io", …}',
+)
 def credential_twice(manifest: Manifest) -> Iterator[Problem]:
     """Two registry credentials have the same address.
 
@@ -15,7 +19,7 @@ def credential_twice(manifest: Manifest) -> Iterator[Problem]:
 
     Keep one of them.
     """
-    seen: dict[str, str] = {}
+    seen: dict[str, tuple[str, str]] = {}
     for part in manifest.credential_entries():
         address = child(part, "address")
         if address is None or not isinstance(address.value, str):
@@ -24,8 +28,9 @@ def credential_twice(manifest: Manifest) -> Iterator[Problem]:
         if key in seen:
             yield Problem(
                 address.pointer,
-                f"registry credentials {seen[key]!r} and {part.name!r} have the same address {address.value!r}",
+                f"registry credentials {seen[key][0]!r} and {part.name!r} have the same address {address.value!r}",
                 "keep one of them",
+                needs=(seen[key][1],),
             )
         else:
-            seen[key] = part.name
+            seen[key] = part.name, address.pointer

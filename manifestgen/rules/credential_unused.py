@@ -4,11 +4,18 @@ from collections.abc import Iterator
 
 from manifestgen.manifest.image import DOCKER_HUB
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.reading import is_blank
 from manifestgen.manifest.section import child
+from manifestgen.rules._operands import image_hosts
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK, compares=True, layers=False)
+@rule(
+    Effect.RISK,
+    layers=False,
+    bad='"address": "docker.io"',
+    good='"address": "https://index.docker.io/v1/"',
+)
 def credential_unused(manifest: Manifest) -> Iterator[Problem]:
     """A registry credential matches no image.
 
@@ -22,15 +29,26 @@ def credential_unused(manifest: Manifest) -> Iterator[Problem]:
     if not entries:
         return
     hosts = {module.image.host.upper() for module in manifest.modules() if module.image and module.image.host}
+    hosts_of = image_hosts(manifest)
     for part in entries:
         found = child(part, "address")
         if found is None or not isinstance(found.value, str) or found.value.upper() in hosts:
             continue
-        if "/" in found.value or found.value != found.value.strip() or found.value.endswith(":443"):
-            # credential-address says so, and why.
+        if (
+            is_blank(found.value)
+            or "/" in found.value
+            or found.value != found.value.strip()
+            or found.value.endswith(":443")
+        ):
+            # credential-shape and credential-address say so, and why.
             continue
         if found.value.lower() in ("docker.io", "index.docker.io") and DOCKER_HUB.upper() in hosts:
             fix = f"write '{DOCKER_HUB}'"
         else:
             fix = "write the host as the images name it, or remove the entry"
-        yield Problem(found.pointer, f"registry credential {part.name!r} for {found.value!r} matches no image", fix)
+        yield Problem(
+            found.pointer,
+            f"registry credential {part.name!r} for {found.value!r} matches no image",
+            fix,
+            needs=hosts_of,
+        )

@@ -3,10 +3,15 @@
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.rules._rule import Effect, Problem, rule
+from manifestgen.rules._rule import Effect, Problem, option, rule
 
 
-@rule(Effect.DEAD, alone=True)
+@rule(
+    Effect.DEAD,
+    alone=True,
+    bad='"Capabilities": ["gpu"]',
+    good='"Capabilities": [["gpu"]]',
+)
 def device_request(manifest: Manifest) -> Iterator[Problem]:
     """`DeviceRequests` in createOptions have capabilities that are not a list of lists.
 
@@ -17,7 +22,7 @@ def device_request(manifest: Manifest) -> Iterator[Problem]:
     """
     for module, options in manifest.options:
         requests = options.get("HostConfig", "DeviceRequests")
-        for request in requests if isinstance(requests, list) else ():
+        for index, request in enumerate(requests if isinstance(requests, list) else ()):
             capabilities = request.get("Capabilities") if isinstance(request, dict) else None
             if capabilities is None:
                 continue
@@ -26,4 +31,5 @@ def device_request(manifest: Manifest) -> Iterator[Problem]:
                     module.at_setting("createOptions"),
                     f"'Capabilities' of a device request of module {module.name!r} must be a list of lists",
                     'write [["gpu"]]',
+                    needs=(option(module, "HostConfig", "DeviceRequests", index, "Capabilities"),),
                 )

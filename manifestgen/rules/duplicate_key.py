@@ -7,7 +7,11 @@ from manifestgen.manifest.pointer import split
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad='{"scorer": {…}, "scorer": {…}}',
+    good='{"scorer": {…}, "scorer2": {…}}',
+)
 def duplicate_key(document: Document) -> Iterator[Problem]:
     """An object has the same key twice.
 
@@ -23,5 +27,6 @@ def duplicate_key(document: Document) -> Iterator[Problem]:
             twice.pointer,
             f"key {key!r} is already in line {line}; only this one counts",
             "rename one of the two, or remove it",
+            at_key=True,
             offset=twice.second,
         )

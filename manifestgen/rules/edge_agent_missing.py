@@ -7,7 +7,12 @@ from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.DEAD, layers=False)
+@rule(
+    Effect.DEAD,
+    layers=False,
+    bad='"systemModules": {"edgeHub": {…}}',
+    good='"systemModules": {"edgeAgent": {…}, "edgeHub": {…}}',
+)
 def edge_agent_missing(manifest: Manifest) -> Iterator[Problem]:
     """`systemModules` does not have `edgeAgent`.
 

@@ -2,16 +2,23 @@
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.rules._rule import Effect, Problem, rule
+from manifestgen.manifest.module import Module
+from manifestgen.rules._rule import Effect, Problem, option, rule
 
-_KEYS: Final = frozenset({"Privileged", "CapAdd", "Binds"})
+_KEYS: Final = frozenset({"Privileged", "CapAdd", "Binds", "Mounts"})
+_DROPPED: Final = ", which a device with 'allow_elevated_docker_permissions = false' drops silently"
 _SOCKET: Final = r"(^|:)(/var)?/run/docker\.sock(:|$)"
 
 
-@rule(Effect.RISK, alone=True)
+@rule(
+    Effect.RISK,
+    alone=True,
+    bad='"HostConfig": {"Privileged": true}',
+    good='"HostConfig": {"Devices": [{"PathOnHost": "/dev/video0", …}]}',
+)
 def elevated(manifest: Manifest) -> Iterator[Problem]:
     """A module asks for control over the device.
 
@@ -25,17 +32,26 @@ def elevated(manifest: Manifest) -> Iterator[Problem]:
         host = options.data.get("HostConfig")
         if not isinstance(host, dict) or host.keys().isdisjoint(_KEYS):
             continue
-        asked = []
-        if str(host.get("Privileged", "")).lower() == "true":
-            asked.append("'Privileged'")
-        if host.get("CapAdd"):
-            asked.append("'CapAdd'")
-        binds = host.get("Binds")
-        if isinstance(binds, list) and any(isinstance(bind, str) and re.search(_SOCKET, bind) for bind in binds):
-            asked.append("Docker's socket")
-        if asked:
+        for what, places in _asked(module, host):
             yield Problem(
                 module.at_setting("createOptions"),
-                f"module {module.name!r} asks for {' and '.join(asked)}",
+                f"module {module.name!r} asks for {what}",
                 "request only the device or capability that it needs",
+                names=places,
             )
+
+
+def _asked(module: Module, host: dict[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What a module asks for, and the places that say so."""
+    if str(host.get("Privileged", "")).lower() == "true":
+        yield f"'Privileged'{_DROPPED}", (option(module, "HostConfig", "Privileged"),)
+    added = host.get("CapAdd")
+    if isinstance(added, list) and added:
+        yield f"'CapAdd'{_DROPPED}", (option(module, "HostConfig", "CapAdd"),)
+    for name, key in (("Binds", None), ("Mounts", "Source")):
+        items = host.get(name)
+        for index, item in enumerate(items if isinstance(items, list) else ()):
+            source = item.get(key) if key and isinstance(item, dict) else item
+            if isinstance(source, str) and re.search(_SOCKET, source):
+                yield "Docker's socket", (option(module, "HostConfig", name, index, *([key] if key else [])),)
+                return

@@ -9,7 +9,11 @@ from manifestgen.manifest.section import DESIRED
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad='"scorer": {"desired": {…}}',
+    good='"scorer": {"properties.desired": {…}}',
+)
 def entry_key(manifest: Manifest) -> Iterator[Problem]:
     """An entry of `modulesContent` has a key that sets no desired property.
 

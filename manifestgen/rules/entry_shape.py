@@ -8,7 +8,12 @@ from manifestgen.manifest.section import DESIRED
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.HUB)
+@rule(
+    Effect.REFUSED,
+    side=Side.HUB,
+    bad='"scorer": {"properties.desired": "on"}',
+    good='"scorer": {"properties.desired": {"on": true}}',
+)
 def entry_shape(manifest: Manifest) -> Iterator[Problem]:
     """An entry of `modulesContent` is not an object with `properties.desired`.
 

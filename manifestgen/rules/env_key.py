@@ -8,7 +8,12 @@ from manifestgen.manifest.reading import key_of
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK, alone=True)
+@rule(
+    Effect.RISK,
+    alone=True,
+    bad='"env": {"LEVEL": {"Val": "info"}}',
+    good='"env": {"LEVEL": {"value": "info"}}',
+)
 def env_key(manifest: Manifest) -> Iterator[Problem]:
     """An environment variable of a module has no `value`.
 

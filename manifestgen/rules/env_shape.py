@@ -8,7 +8,14 @@ from manifestgen.manifest.reading import is_null, key_of
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True)
+@rule(
+    Effect.REFUSED,
+    side=Side.AGENT,
+    status=400,
+    alone=True,
+    bad='"env": {"LEVEL": "info"}',
+    good='"env": {"LEVEL": {"value": "info"}}',
+)
 def env_shape(manifest: Manifest) -> Iterator[Problem]:
     """A module's `env` is not an object of variables with values.
 

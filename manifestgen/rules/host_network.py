@@ -3,10 +3,14 @@
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.rules._rule import Effect, Problem, rule
+from manifestgen.rules._rule import Effect, Problem, option, rule
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad='"HostConfig": {"NetworkMode": "host"}',
+    good='"HostConfig": {"NetworkMode": "host"}, "NetworkingConfig": {"EndpointsConfig": {"host": {}}}',
+)
 def host_network(manifest: Manifest) -> Iterator[Problem]:
     """A module is only partly on the host's network.
 
@@ -21,17 +25,20 @@ def host_network(manifest: Manifest) -> Iterator[Problem]:
         if options.get("HostConfig", "NetworkMode") != "host":
             continue
         place = module.at_setting("createOptions")
+        mode = option(module, "HostConfig", "NetworkMode")
         if not isinstance(options.get("NetworkingConfig", "EndpointsConfig"), dict):
             yield Problem(
                 place,
                 f"module {module.name!r} uses the host's network and would also be attached to the runtime's",
                 'add "NetworkingConfig": {"EndpointsConfig": {"host": {}}}',
+                needs=(mode, option(module, "NetworkingConfig", "EndpointsConfig")),
             )
         if module.system:
-            system.append(module.name)
+            system.append(mode)
             if len(system) == 2:
                 yield Problem(
                     place,
                     "edgeAgent and edgeHub on the host's network both listen on port 9600",
                     "leave at least one of them on the runtime's network",
+                    needs=tuple(system),
                 )

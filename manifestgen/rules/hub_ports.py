@@ -3,10 +3,16 @@
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._operands import ports
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.NOTE, alone=True)
+@rule(
+    Effect.NOTE,
+    alone=True,
+    bad='"createOptions": "{}"',
+    good='{"HostConfig": {"PortBindings": {"8883/tcp": [{"HostPort": "8883"}]}}}',
+)
 def hub_ports(manifest: Manifest) -> Iterator[Problem]:
     """`edgeHub` publishes no port on the host.
 
@@ -23,4 +29,5 @@ def hub_ports(manifest: Manifest) -> Iterator[Problem]:
                 module.at_setting("createOptions"),
                 "edgeHub publishes no port: other devices cannot connect through this one",
                 "to let them, add 'HostConfig.PortBindings' for 8883, 5671 and 443",
+                needs=ports(module),
             )

@@ -11,7 +11,14 @@ from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.EDGE_HUB, status=400, layers=False)
+@rule(
+    Effect.REFUSED,
+    side=Side.EDGE_HUB,
+    status=400,
+    layers=False,
+    bad='"schemaVersion": "1.5"',
+    good='"schemaVersion": "1.1"',
+)
 def hub_schema_version(manifest: Manifest) -> Iterator[Problem]:
     """`edgeHub` rejects the schema version.
 

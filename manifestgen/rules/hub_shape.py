@@ -4,12 +4,19 @@ from collections.abc import Iterator
 
 from manifestgen.manifest import schema_version
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.pointer import join
 from manifestgen.manifest.reading import INT32, INT64, as_text, integer, is_null
 from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.EDGE_HUB, status=400)
+@rule(
+    Effect.REFUSED,
+    side=Side.EDGE_HUB,
+    status=400,
+    bad='"storeAndForwardConfiguration": {"timeToLiveSecs": "2h"}',
+    good='"storeAndForwardConfiguration": {"timeToLiveSecs": 7200}',
+)
 def hub_shape(manifest: Manifest) -> Iterator[Problem]:
     """A section of `$edgeHub` is missing or has the wrong type.
 
@@ -34,6 +41,7 @@ def hub_shape(manifest: Manifest) -> Iterator[Problem]:
                         whole.pointer,
                         f"{name!r} of '$edgeHub' is missing, which schema version 1.{version} requires",
                         fix,
+                        needs=(join(whole.pointer, "schemaVersion"),),
                     )
     routes = manifest.hub.find("routes")
     if routes is not None and not is_null(routes.value) and not isinstance(routes.value, dict):

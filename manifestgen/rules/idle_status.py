@@ -7,7 +7,12 @@ from manifestgen.manifest.reading import STATUS, enum_member
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK, alone=True)
+@rule(
+    Effect.RISK,
+    alone=True,
+    bad='"status": "unknown"',
+    good='"status": "running"',
+)
 def idle_status(manifest: Manifest) -> Iterator[Problem]:
     """A module has a desired status that the runtime never starts.
 

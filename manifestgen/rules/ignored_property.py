@@ -7,7 +7,12 @@ from manifestgen.manifest.reading import RESTART_POLICY, STATUS, UINT32, enum_me
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.NOTE, alone=True)
+@rule(
+    Effect.NOTE,
+    alone=True,
+    bad='"edgeAgent": {"type": "docker", "restartPolicy": "never", …}',
+    good='"edgeAgent": {"type": "docker", …}',
+)
 def ignored_property(manifest: Manifest) -> Iterator[Problem]:
     """`edgeAgent` has a property that it ignores.
 

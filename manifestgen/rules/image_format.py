@@ -8,7 +8,14 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True)
+@rule(
+    Effect.REFUSED,
+    side=Side.AGENT,
+    status=400,
+    alone=True,
+    bad='"image": "acme.azurecr.io/scorer:1.4.2@sha256:…"',
+    good='"image": "acme.azurecr.io/scorer@sha256:…"',
+)
 def image_format(manifest: Manifest) -> Iterator[Problem]:
     """A module's image is missing or has a form that edgeAgent rejects.
 

@@ -18,7 +18,13 @@ _DIGEST: Final = r"[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-
 _USUAL: Final = r"[a-z0-9]+(?:[.-][a-z0-9]+)*(?:/[a-z0-9]+(?:[._-][a-z0-9]+)*)*\Z"
 
 
-@rule(Effect.DEAD, alone=True, pieces=True)
+@rule(
+    Effect.DEAD,
+    alone=True,
+    pieces=True,
+    bad='"image": "acme.azurecr.io/Scorer:1.4.2"',
+    good='"image": "acme.azurecr.io/scorer:1.4.2"',
+)
 def image_name(manifest: Manifest) -> Iterator[Problem]:
     """A module's image is a name that Docker rejects.
 

@@ -7,7 +7,14 @@ from manifestgen.manifest.reading import IMAGE_PULL_POLICY, enum_member
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True)
+@rule(
+    Effect.REFUSED,
+    side=Side.AGENT,
+    status=400,
+    alone=True,
+    bad='"imagePullPolicy": "always"',
+    good='"imagePullPolicy": "on-create"',
+)
 def image_pull_policy(manifest: Manifest) -> Iterator[Problem]:
     """A module's `imagePullPolicy` is not valid.
 

@@ -6,7 +6,11 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad='"properties.desired.modules.scorer.status": "stopped"',
+    good='"properties.desired.modules.scorer": {"type": "docker", "status": "stopped", "settings": {…}}',
+)
 def layer_partial_module(manifest: Manifest) -> Iterator[Problem]:
     """A layer sets only part of a module.
 

@@ -6,12 +6,16 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.DEAD)
+@rule(
+    Effect.DEAD,
+    bad='"properties.desired.systemModules.edgeHub": {…}',
+    good='"properties.desired.modules.scorer": {…}',
+)
 def layer_system_modules(manifest: Manifest) -> Iterator[Problem]:
     """A layered deployment configures the runtime.
 
     edgeAgent and edgeHub belong to the base deployment; a layer adds modules, routes and twins to it. A layer
-    that sets all of `properties.desired` of `$edgeAgent` or `$edgeHub` replaces the base.
+    that sets all of `properties.desired` of `$edgeAgent` replaces the base.
 
     Set only `properties.desired.modules.NAME` and `properties.desired.routes.NAME`.
     """
@@ -27,6 +31,3 @@ def layer_system_modules(manifest: Manifest) -> Iterator[Problem]:
                 "leave them to the base deployment",
                 at_key=True,
             )
-    whole = manifest.hub.whole
-    if whole is not None:
-        yield Problem(whole.pointer, "a layer replaces all of '$edgeHub'", "set 'properties.desired.routes.NAME'")

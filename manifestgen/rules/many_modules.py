@@ -8,7 +8,11 @@ from manifestgen.rules._rule import Effect, Problem, rule
 _MOST = 50
 
 
-@rule(Effect.NOTE)
+@rule(
+    Effect.NOTE,
+    bad='"modules": {"m1": {…}, …, "m51": {…}}',
+    good='"modules": {"m1": {…}, …, "m50": {…}}',
+)
 def many_modules(manifest: Manifest) -> Iterator[Problem]:
     """The manifest has more than 50 modules.
 

@@ -12,7 +12,12 @@ _CONTAINER: Final = r"[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z"
 _LONGEST: Final = 128
 
 
-@rule(Effect.DEAD, alone=True)
+@rule(
+    Effect.DEAD,
+    alone=True,
+    bad='"modules": {"scorer/eu": {…}}',
+    good='"modules": {"scorer-eu": {…}}',
+)
 def module_name(manifest: Manifest) -> Iterator[Problem]:
     """A module's name is not valid for a container or a module identity.
 

@@ -10,7 +10,13 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 _USUAL: Final = frozenset({"image", "createOptions"})
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=400)
+@rule(
+    Effect.REFUSED,
+    side=Side.AGENT,
+    status=400,
+    bad='"scorer": {"type": "docker", "image": "…"}',
+    good='"scorer": {"type": "docker", "settings": {"image": "…"}}',
+)
 def module_shape(manifest: Manifest) -> Iterator[Problem]:
     """A module is not an object with `settings`.
 

@@ -7,7 +7,14 @@ from manifestgen.manifest.reading import STATUS, enum_member
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True)
+@rule(
+    Effect.REFUSED,
+    side=Side.AGENT,
+    status=400,
+    alone=True,
+    bad='"status": "started"',
+    good='"status": "running"',
+)
 def module_status(manifest: Manifest) -> Iterator[Problem]:
     """A module's `status` is missing or not valid.
 

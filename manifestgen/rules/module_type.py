@@ -6,7 +6,14 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True)
+@rule(
+    Effect.REFUSED,
+    side=Side.AGENT,
+    status=400,
+    alone=True,
+    bad='"type": "Docker"',
+    good='"type": "docker"',
+)
 def module_type(manifest: Manifest) -> Iterator[Problem]:
     """A module's `type` is not `docker`.
 

@@ -6,7 +6,11 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.NOTE)
+@rule(
+    Effect.NOTE,
+    bad='"routes": {…}, "mqttBroker": {…}',
+    good='"routes": {…}',
+)
 def mqtt_broker_unused(manifest: Manifest) -> Iterator[Problem]:
     """`$edgeHub` has a section `mqttBroker`.
 

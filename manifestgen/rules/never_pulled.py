@@ -7,7 +7,12 @@ from manifestgen.manifest.reading import IMAGE_PULL_POLICY, enum_member
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK, alone=True)
+@rule(
+    Effect.RISK,
+    alone=True,
+    bad='"imagePullPolicy": "never"',
+    good='"imagePullPolicy": "on-create"',
+)
 def never_pulled(manifest: Manifest) -> Iterator[Problem]:
     """A module's image is never pulled.
 

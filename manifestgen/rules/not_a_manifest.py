@@ -2,12 +2,18 @@
 
 from collections.abc import Iterator
 
-from manifestgen.manifest.document import Document
+from manifestgen.manifest.document import Document, Kind
 from manifestgen.manifest.manifest import locate
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.HUB, other_json=True)
+@rule(
+    Effect.REFUSED,
+    side=Side.HUB,
+    other_json=True,
+    bad='{"$edgeAgent": {…}}',
+    good='{"modulesContent": {"$edgeAgent": {…}, "$edgeHub": {…}}}',
+)
 def not_a_manifest(document: Document) -> Iterator[Problem]:
     """The file is JSON, but not a deployment manifest.
 
@@ -15,7 +21,7 @@ def not_a_manifest(document: Document) -> Iterator[Problem]:
 
     Write `{"modulesContent": {"$edgeAgent": {…}, "$edgeHub": {…}}}`, or let `manifestgen render` write one.
     """
-    if document.error is not None or document.manifest is not None:
+    if document.error is not None or document.manifest is not None or document.kind is Kind.TEMPLATE:
         return
     found = locate(document.data)
     fix = 'write {"modulesContent": {"$edgeAgent": {…}, "$edgeHub": {…}}}'

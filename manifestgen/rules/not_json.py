@@ -2,11 +2,16 @@
 
 from collections.abc import Iterator
 
-from manifestgen.manifest.document import Document, Kind
+from manifestgen.manifest.document import Document
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.HUB)
+@rule(
+    Effect.REFUSED,
+    side=Side.HUB,
+    bad='{"modulesContent": {},}',
+    good='{"modulesContent": {}}',
+)
 def not_json(document: Document) -> Iterator[Problem]:
     """The file is not JSON.
 
@@ -16,5 +21,5 @@ def not_json(document: Document) -> Iterator[Problem]:
     Correct the place that the message names; an editor marks it when the file's type is JSON. Render another
     tool's template first.
     """
-    if document.error is not None and document.kind is not Kind.TEMPLATE:
+    if document.error is not None and not document.blocks:
         yield Problem("", document.error.what, document.error.fix, offset=document.error.offset)

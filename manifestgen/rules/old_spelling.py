@@ -6,7 +6,11 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad='{"moduleContent": {…}}',
+    good='{"modulesContent": {…}}',
+)
 def old_spelling(manifest: Manifest) -> Iterator[Problem]:
     """The manifest says `moduleContent`, an old spelling of `modulesContent`.
 

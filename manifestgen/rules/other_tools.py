@@ -12,6 +12,7 @@ from manifestgen.manifest.pointer import escape
 from manifestgen.manifest.reading import STATUS, enum_member
 from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, rule
+from manifestgen.rules._sections import misplaced
 
 _WORDS: Final = {
     "status": ("running", "stopped"),
@@ -38,7 +39,11 @@ _KNOWN_SETTINGS: Final = frozenset({"image", "createOptions"})
 _LOWER: Final = {name.lower() for names in (_AGENT, _HUB, _MODULE) for name in names}
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad='"status": "Running"',
+    good='"status": "running"',
+)
 def other_tools(manifest: Manifest) -> Iterator[Problem]:
     """The runtime accepts this, but other tools reject it.
 
@@ -55,6 +60,9 @@ def other_tools(manifest: Manifest) -> Iterator[Problem]:
         for key in whole.value:
             if key not in known and key.lower() not in _LOWER:
                 yield _unknown(key, f"{whole.pointer}/{escape(key)}", known)
+    for one in misplaced(manifest):
+        if not one.lost:
+            yield Problem(one.pointer, f"the runtime ignores {one.key!r} here", f"move it to {one.home}", at_key=True)
     whole = manifest.agent.whole
     if whole is not None and isinstance(whole.value, dict) and whole.value:
         modules = child(whole, "modules")
@@ -96,6 +104,8 @@ def _module(module: Module) -> Iterator[Problem]:
             yield _unknown(key, f"{module.pointer}/{escape(key)}", _MODULE)
     for key in module.settings:
         if key in ("image", "createOptions") or re.fullmatch(_SETTINGS, key):
+            continue
+        if key.lower() in _LOWER:
             continue
         if "createoptions" not in key.lower():
             yield _unknown(key, f"{module.at('settings')}/{escape(key)}", _KNOWN_SETTINGS)

@@ -2,32 +2,57 @@
 
 from collections.abc import Iterator
 
+from msgspec import Struct
+
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.module import Module
 from manifestgen.manifest.reading import STATUS, enum_member
-from manifestgen.rules._rule import Effect, Problem, rule
+from manifestgen.rules._rule import Effect, Problem, option, rule
 
 
-@rule(Effect.DEAD, compares=True)
+@rule(
+    Effect.DEAD,
+    bad='"a": … "HostPort": "8080" …, "b": … "HostPort": "8080"',
+    good='"a": … "HostPort": "8080" …, "b": … "HostPort": "8081"',
+)
 def port_conflict(manifest: Manifest) -> Iterator[Problem]:
-    """Two running modules bind the same host port.
+    """Two running modules, or one of them twice, bind the same host port.
 
     One container gets the port; the other fails to start with "port is already allocated", every time that
     edgeAgent tries.
 
     Give one of them another `HostPort`.
     """
-    taken: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    taken: dict[tuple[str, str], list[_Taken]] = {}
     for module, options in manifest.options:
         if not options.ports or enum_member(module.get("status"), STATUS) == "stopped":
             continue
-        for address, port, protocol in options.ports:
+        for address, port, protocol, path in options.ports:
+            mine = _Taken(module, address, option(module, *path))
             others = taken.setdefault((port, protocol), [])
-            for other, other_address in others:
-                if other != module.name and (address == other_address or not address or not other_address):
+            for other in others:
+                if address == other.address or not address or not other.address:
+                    whose = (
+                        f"module {module.name!r} binds host port {port}/{protocol} twice"
+                        if other.module is module
+                        else f"modules {other.module.name!r} and {module.name!r} both bind host port {port}/{protocol}"
+                    )
                     yield Problem(
                         module.at_setting("createOptions"),
-                        f"modules {other!r} and {module.name!r} both bind host port {port}/{protocol}",
+                        whose,
                         "give one of them another HostPort",
+                        needs=(*mine.needs, *other.needs),
                     )
                     break
-            others.append((module.name, address))
+            others.append(mine)
+
+
+class _Taken(Struct, frozen=True):
+    module: Module
+    address: str
+    place: str
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        status = (self.module.at("status"),) if self.module.has("status") else ()
+        return self.place, *status

@@ -16,7 +16,11 @@ _HUB: Final = frozenset({"routes", "storeAndForwardConfiguration", "mqttBroker"}
 _LOWER: Final = {name.lower(): name for names in (_MODULE, _SETTINGS, _AGENT, _HUB) for name in names}
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad='"Status": "running"',
+    good='"status": "running"',
+)
 def property_case(manifest: Manifest) -> Iterator[Problem]:
     """A property's name is not in its usual case.
 

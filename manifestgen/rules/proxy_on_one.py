@@ -6,7 +6,12 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK, layers=False)
+@rule(
+    Effect.RISK,
+    layers=False,
+    bad='"edgeAgent": {"env": {"https_proxy": {…}}}, "edgeHub": {"env": {}}',
+    good='"edgeAgent": {"env": {"https_proxy": {…}}}, "edgeHub": {"env": {"https_proxy": {…}}}',
+)
 def proxy_on_one(manifest: Manifest) -> Iterator[Problem]:
     """Only one of edgeAgent and edgeHub has a proxy.
 
@@ -24,4 +29,5 @@ def proxy_on_one(manifest: Manifest) -> Iterator[Problem]:
             without.pointer,
             f"{with_.name} uses a proxy and {without.name} does not",
             f"set 'https_proxy' on {without.name} too",
+            names=(with_.at("env"), without.at("env")),
         )

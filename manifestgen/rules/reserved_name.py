@@ -6,7 +6,14 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=500, alone=True)
+@rule(
+    Effect.REFUSED,
+    side=Side.AGENT,
+    status=500,
+    alone=True,
+    bad='"modules": {"edgeHub": {…}}',
+    good='"systemModules": {"edgeHub": {…}}',
+)
 def reserved_name(manifest: Manifest) -> Iterator[Problem]:
     """A user module is called `edgeAgent` or `edgeHub`.
 

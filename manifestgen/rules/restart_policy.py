@@ -7,7 +7,14 @@ from manifestgen.manifest.reading import RESTART_POLICY, enum_member
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True)
+@rule(
+    Effect.REFUSED,
+    side=Side.AGENT,
+    status=400,
+    alone=True,
+    bad='"restartPolicy": "unless-stopped"',
+    good='"restartPolicy": "always"',
+)
 def restart_policy(manifest: Manifest) -> Iterator[Problem]:
     """A module's `restartPolicy` is not valid.
 

@@ -3,10 +3,15 @@
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.rules._rule import Effect, Problem, rule
+from manifestgen.rules._rule import Effect, Problem, option, rule
 
 
-@rule(Effect.NOTE, alone=True)
+@rule(
+    Effect.NOTE,
+    alone=True,
+    bad='{"User": "root", "HostConfig": {…}}',
+    good='{"HostConfig": {…}}',
+)
 def root_user(manifest: Manifest) -> Iterator[Problem]:
     """A module runs as root.
 
@@ -22,4 +27,5 @@ def root_user(manifest: Manifest) -> Iterator[Problem]:
                 module.at_setting("createOptions"),
                 f"module {module.name!r} runs as root",
                 "let its own user write to its folders, and remove 'User'",
+                needs=(option(module, "User"),),
             )

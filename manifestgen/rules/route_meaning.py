@@ -7,7 +7,11 @@ from manifestgen.rules._routes import routes
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad="FROM /message/* INTO $upstream",
+    good="FROM /messages/* INTO $upstream",
+)
 def route_meaning(manifest: Manifest) -> Iterator[Problem]:
     """A route does not mean what it seems to.
 

@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from manifestgen.manifest import schema_version
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.pointer import join
 from manifestgen.manifest.reading import UINT32, as_text, integer, is_blank
 from manifestgen.manifest.section import Part, child
 from manifestgen.rules._rule import Effect, Problem, Side, rule
@@ -13,7 +16,13 @@ _NO_PRIORITY: Final = 2_000_000_000
 _KEYS: Final = frozenset({"route", "priority", "timeToLiveSecs"})
 
 
-@rule(Effect.REFUSED, side=Side.EDGE_HUB, status=400)
+@rule(
+    Effect.REFUSED,
+    side=Side.EDGE_HUB,
+    status=400,
+    bad='"up": {"route": "FROM /messages/* INTO $upstream", "priority": 10}',
+    good='"up": {"route": "FROM /messages/* INTO $upstream", "priority": 9}',
+)
 def route_shape(manifest: Manifest) -> Iterator[Problem]:
     """A route is neither a string nor an object that edgeHub accepts.
 
@@ -24,13 +33,16 @@ def route_shape(manifest: Manifest) -> Iterator[Problem]:
     """
     whole = manifest.hub.whole
     minor = None
+    version: tuple[str, ...] = ()
     if whole is not None and isinstance(whole.value, dict):
         text = as_text(whole.value.get("schemaVersion"))
+        version = (join(whole.pointer, "schemaVersion"),)
         minor = schema_version.hub_minor(text) if text is not None else None
     for part in manifest.route_parts:
         if type(part.value) is str:
             if is_blank(part.value) and minor != 0:
-                yield Problem(part.pointer, f"route {part.name!r} is blank", "write the route, or remove the entry")
+                fix = "write the route, or remove the entry"
+                yield Problem(part.pointer, f"route {part.name!r} is blank", fix, needs=version)
         elif isinstance(part.value, dict):
             if minor and part.name.strip() and _usual(part.value):
                 continue
@@ -39,15 +51,21 @@ def route_shape(manifest: Manifest) -> Iterator[Problem]:
                     part.pointer,
                     f"route {part.name!r} is an object, and schema version 1.0 allows only strings",
                     "write '\"schemaVersion\": \"1.1\"' in '$edgeHub'",
+                    needs=version,
                 )
             else:
-                yield from _object(part)
+                for problem in _object(part):
+                    # At the route itself another version reports something else.
+                    yield problem if problem.pointer == part.pointer else replace(problem, needs=version)
         elif part.value is not None or minor != 0:
             yield Problem(
-                part.pointer, f"route {part.name!r} is neither a string nor an object", "write 'FROM … INTO …'"
+                part.pointer,
+                f"route {part.name!r} is neither a string nor an object",
+                "write 'FROM … INTO …'",
+                needs=version if part.value is None else (),
             )
         if is_blank(part.name) and minor != 0:
-            yield Problem(part.pointer, "a route has a blank name", "give it a name", at_key=True)
+            yield Problem(part.pointer, "a route has a blank name", "give it a name", at_key=True, needs=version)
 
 
 def _usual(value: dict[str, Any]) -> bool:

@@ -3,11 +3,17 @@
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.rules._operands import names_of
 from manifestgen.rules._routes import routes
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.NOTE, compares=True, layers=False)
+@rule(
+    Effect.NOTE,
+    layers=False,
+    bad="FROM /messages/modules/Scorer/outputs/* INTO $upstream",
+    good="FROM /messages/modules/scorer/outputs/* INTO $upstream",
+)
 def route_source_case(manifest: Manifest) -> Iterator[Problem]:
     """A route writes a module's name in a different case.
 
@@ -16,7 +22,7 @@ def route_source_case(manifest: Manifest) -> Iterator[Problem]:
 
     Write the name as it is under `modules`.
     """
-    names = {module.name for module in manifest.modules()}
+    names = set(manifest.module_names)
     lower = {name.lower(): name for name in names}
     for entry, reading in routes(manifest):
         source = reading.source
@@ -27,4 +33,6 @@ def route_source_case(manifest: Manifest) -> Iterator[Problem]:
                 f"write {lower[source.module.lower()]!r}",
                 start=source.offset,
                 length=source.length,
+                names=names_of(manifest, source.module),
+                part=True,
             )

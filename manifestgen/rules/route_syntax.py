@@ -7,7 +7,13 @@ from manifestgen.rules._routes import routes
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.EDGE_HUB, status=400)
+@rule(
+    Effect.REFUSED,
+    side=Side.EDGE_HUB,
+    status=400,
+    bad="FROM /messages/* INTO upstream",
+    good="FROM /messages/* INTO $upstream",
+)
 def route_syntax(manifest: Manifest) -> Iterator[Problem]:
     """A route has a syntax error.
 

@@ -7,7 +7,13 @@ from manifestgen.rules._routes import routes
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.EDGE_HUB, status=200)
+@rule(
+    Effect.REFUSED,
+    side=Side.EDGE_HUB,
+    status=200,
+    bad="FROM /messages/* WHERE temperature > 30 INTO $upstream",
+    good="FROM /messages/* WHERE as_number(temperature) > 30 INTO $upstream",
+)
 def route_type(manifest: Manifest) -> Iterator[Problem]:
     """A route's condition cannot be compiled.
 

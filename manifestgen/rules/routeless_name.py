@@ -12,7 +12,12 @@ _KEYWORDS: Final = frozenset({"select", "from", "where", "into", "and", "or", "n
 _LITERALS: Final = frozenset({"true", "false", "null", "undefined"})
 
 
-@rule(Effect.RISK, alone=True)
+@rule(
+    Effect.RISK,
+    alone=True,
+    bad='"modules": {"42": {…}}',
+    good='"modules": {"m42": {…}}',
+)
 def routeless_name(manifest: Manifest) -> Iterator[Problem]:
     """A module's name is a number or a keyword of the route language.
 

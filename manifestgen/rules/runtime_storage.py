@@ -5,10 +5,16 @@ from collections.abc import Iterator
 from manifestgen.manifest.container import Options
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.module import Module
-from manifestgen.rules._rule import Effect, Problem, rule
+from manifestgen.rules._operands import env_place
+from manifestgen.rules._rule import Effect, Problem, option, rule
 
 
-@rule(Effect.RISK, layers=False)
+@rule(
+    Effect.NOTE,
+    layers=False,
+    bad='"edgeHub": {"env": {}, …}',
+    good='"edgeHub": {"env": {"storageFolder": {"value": "/storage"}}, …}, with "Binds": ["edge-hub:/storage"]',
+)
 def runtime_storage(manifest: Manifest) -> Iterator[Problem]:
     """`edgeAgent` or edgeHub keeps its state inside the container.
 
@@ -20,23 +26,30 @@ def runtime_storage(manifest: Manifest) -> Iterator[Problem]:
     for module, options in manifest.options:
         if not module.system:
             continue
-        problem = _problem(module, options)
-        if problem:
+        found = _problem(module, options)
+        if found is not None:
+            problem, needs, names = found
             yield Problem(
                 module.at("settings"),
-                f"{module.name} {problem}",
+                f"state is kept inside the container: {problem}",
                 "set the variable 'storageFolder' and mount a host folder or a volume there",
+                needs=needs,
+                names=names,
+                subject=module.name,
             )
 
 
-def _problem(module: Module, options: Options) -> str:
+def _problem(module: Module, options: Options) -> tuple[str, tuple[str, ...], tuple[str, ...]] | None:
+    """What is missing, the places that say so, and the objects whose keys do."""
     folder = module.env_value("storageFolder") or module.env_value("StorageFolder")
+    variables = env_place(module, "storageFolder", "StorageFolder")
     if not folder:
-        return "keeps its state inside the container: no 'storageFolder'"
+        return "no 'storageFolder'", variables, (module.at("env"),)
     binds = options.get("HostConfig", "Binds")
     mounts = options.get("HostConfig", "Mounts")
     targets = [bind.split(":")[1] for bind in binds or () if isinstance(bind, str) and bind.count(":")]
     targets += [str(mount.get("Target", "")) for mount in mounts or () if isinstance(mount, dict)]
     if any(folder == target or folder.startswith(target.rstrip("/") + "/") for target in targets if target):
-        return ""
-    return f"keeps its state inside the container: nothing is mounted at its storageFolder {folder!r}"
+        return None
+    places = (option(module, "HostConfig", "Binds"), option(module, "HostConfig", "Mounts"))
+    return f"nothing is mounted at its storageFolder {folder!r}", (*variables, *places), ()

@@ -7,7 +7,13 @@ from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=400)
+@rule(
+    Effect.REFUSED,
+    side=Side.AGENT,
+    status=400,
+    bad='"runtime": {"type": "Docker"}',
+    good='"runtime": {"type": "docker"}',
+)
 def runtime_type(manifest: Manifest) -> Iterator[Problem]:
     """`runtime.type` is not `docker`.
 

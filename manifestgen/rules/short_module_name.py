@@ -6,7 +6,12 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK, alone=True)
+@rule(
+    Effect.RISK,
+    alone=True,
+    bad='"modules": {"a": {…}}',
+    good='"modules": {"aa": {…}}',
+)
 def short_module_name(manifest: Manifest) -> Iterator[Problem]:
     """A module's name has only one character.
 

@@ -6,12 +6,17 @@ from typing import Final
 
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.reading import INT32, integer, trim
+from manifestgen.rules._operands import env_place
 from manifestgen.rules._rule import Effect, Problem, rule
 
 _ARM32: Final = r"arm32|armhf|arm/?v7"
 
 
-@rule(Effect.NOTE)
+@rule(
+    Effect.NOTE,
+    bad='"OptimizeForPerformance": {"value": "no"}',
+    good='"OptimizeForPerformance": {"value": "false"}',
+)
 def small_device(manifest: Manifest) -> Iterator[Problem]:
     """`edgeHub` is tuned for large devices, or its settings are ignored.
 
@@ -37,10 +42,12 @@ def small_device(manifest: Manifest) -> Iterator[Problem]:
                 f"'MaxConnectedClients' is {clients!r}",
                 "write a number of 1 or more",
             )
-        arm = any(other.image and re.search(_ARM32, other.image.tag) for other in manifest.modules())
-        if arm and (optimize is None or trim(optimize).lower() == "true"):
+        arm = next((one for one in manifest.modules() if one.image and re.search(_ARM32, one.image.tag)), None)
+        if arm is not None and (optimize is None or trim(optimize).lower() == "true"):
             yield Problem(
                 module.pointer,
                 "edgeHub is tuned for large devices, but the images are for 32-bit ones",
                 "set 'OptimizeForPerformance' to 'false'",
+                needs=(arm.at_setting("image"), *env_place(module, "OptimizeForPerformance")),
+                names=(module.at("env"),),
             )

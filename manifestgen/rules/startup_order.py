@@ -7,7 +7,14 @@ from manifestgen.manifest.reading import UINT32, integer
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.AGENT, status=400, alone=True)
+@rule(
+    Effect.REFUSED,
+    side=Side.AGENT,
+    status=400,
+    alone=True,
+    bad='"startupOrder": -1',
+    good='"startupOrder": 0',
+)
 def startup_order(manifest: Manifest) -> Iterator[Problem]:
     """A module's `startupOrder` is not an integer from 0 to 4294967295.
 

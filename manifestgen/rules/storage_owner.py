@@ -3,10 +3,16 @@
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.rules._rule import Effect, Problem, rule
+from manifestgen.rules._operands import env_place
+from manifestgen.rules._rule import Effect, Problem, option, rule
 
 
-@rule(Effect.NOTE, alone=True)
+@rule(
+    Effect.NOTE,
+    alone=True,
+    bad='"Binds": ["/srv/edge-hub:/storage"]',
+    good='"Binds": ["edge-hub:/storage"]',
+)
 def storage_owner(manifest: Manifest) -> Iterator[Problem]:
     """`edgeAgent` or edgeHub stores data in a host folder.
 
@@ -19,11 +25,15 @@ def storage_owner(manifest: Manifest) -> Iterator[Problem]:
         if not module.system or not (module.env_value("storageFolder") or module.env_value("StorageFolder")):
             continue
         binds = options.get("HostConfig", "Binds")
-        for bind in binds if isinstance(binds, list) else ():
+        for index, bind in enumerate(binds if isinstance(binds, list) else ()):
             if isinstance(bind, str) and bind.startswith("/"):
                 folder = bind.partition(":")[0]
                 yield Problem(
                     module.at_setting("createOptions"),
                     f"{module.name} must be able to write to {folder!r} on the device",
                     f"run 'sudo chown 1000 {folder}' on the device once",
+                    needs=(
+                        *env_place(module, "storageFolder", "StorageFolder"),
+                        option(module, "HostConfig", "Binds", index),
+                    ),
                 )

@@ -8,7 +8,11 @@ from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad='"timeToLiveSecs": 0',
+    good='"timeToLiveSecs": 7200',
+)
 def store_time(manifest: Manifest) -> Iterator[Problem]:
     """Messages are not kept at all, or are kept forever.
 

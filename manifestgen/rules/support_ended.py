@@ -22,7 +22,11 @@ _SOON: Final = timedelta(days=90)
 _TAG: Final = r"v?(\d+)\.(\d+)"
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad='"image": "mcr.microsoft.com/azureiotedge-hub:1.4"',
+    good='"image": "mcr.microsoft.com/azureiotedge-hub:1.6"',
+)
 def support_ended(manifest: Manifest, as_of: date) -> Iterator[Problem]:
     """The runtime's version is out of support, or will be within 90 days.
 
@@ -32,16 +36,21 @@ def support_ended(manifest: Manifest, as_of: date) -> Iterator[Problem]:
     Move agent, hub and daemon to a supported long-term version; today that is 1.6.
     """
     for module in manifest.modules():
-        image = module.image
+        image = module.open_image
         if not module.system or image is None or "azureiotedge-" not in image.repository:
             continue
         match = re.match(_TAG, image.tag)
         end = SUPPORT_ENDS.get((int(match[1]), int(match[2]))) if match and len(match[0]) < 10 else None
         if match is None or end is None or as_of + _SOON < end:
             continue
+        part = image.text.rpartition("/")[2]
         word = "ended" if end < as_of else "ends"
         yield Problem(
             module.at_setting("image"),
-            f"support of IoT Edge {match[1]}.{match[2]} ({module.name}) {word} on {end.isoformat()}",
+            f"support of IoT Edge {match[1]}.{match[2]} {word} on {end.isoformat()}",
             "move agent, hub and daemon to 1.6",
+            start=(module.image_text or "").rfind(part),
+            length=len(part),
+            part=True,
+            subject=module.name,
         )

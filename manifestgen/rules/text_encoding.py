@@ -6,7 +6,11 @@ from manifestgen.manifest.document import Document
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad="UTF-16, or UTF-8 with a byte order mark",
+    good="UTF-8",
+)
 def text_encoding(document: Document) -> Iterator[Problem]:
     """The file begins with a byte order mark or is UTF-16.
 

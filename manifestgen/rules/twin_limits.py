@@ -4,13 +4,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from manifestgen.manifest import twin
-from manifestgen.manifest.document import Document, Kind
+from manifestgen.manifest.document import Document
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.pointer import escape
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
-@rule(Effect.REFUSED, side=Side.HUB)
+@rule(
+    Effect.REFUSED,
+    side=Side.HUB,
+    bad='{"temperature.max": 30}',
+    good='{"temperatureMax": 30}',
+)
 def twin_limits(document: Document) -> Iterator[Problem]:
     """The desired properties exceed a limit of IoT Hub.
 
@@ -26,8 +31,9 @@ def twin_limits(document: Document) -> Iterator[Problem]:
     shape = document.shape or twin.shape(document.data)
     if document.counts_at_most(twin.MAX_DESIRED_BYTES) and not shape.suspicious:
         return
-    # Template tools turn createOptions into a text, to which only its length matters.
-    options = tuple(_options(manifest)) if document.kind is Kind.TEMPLATE and not document.leftover else ()
+    # Tools that know this key turn createOptions into a text, to which only its length matters.
+    template = isinstance(document.data, dict) and "$schema-template" in document.data
+    options = tuple(_options(manifest)) if template else ()
     for name, section in manifest.sections().items():
         for path, part in section.pieces:
             if not path and not isinstance(part.value, dict):

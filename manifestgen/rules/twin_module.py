@@ -5,10 +5,16 @@ from collections.abc import Iterator
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.pointer import escape
+from manifestgen.rules._operands import names_of
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
-@rule(Effect.RISK, compares=True, layers=False)
+@rule(
+    Effect.RISK,
+    layers=False,
+    bad='"modules": {"scorer": {…}} … "Scorer": {"properties.desired": {…}}',
+    good='"modules": {"scorer": {…}} … "scorer": {"properties.desired": {…}}',
+)
 def twin_module(manifest: Manifest) -> Iterator[Problem]:
     """The manifest sets the twin of a module that it does not deploy.
 
@@ -17,7 +23,7 @@ def twin_module(manifest: Manifest) -> Iterator[Problem]:
 
     Write the name as it is under `modules`, or remove the entry.
     """
-    names = [module.name for module in manifest.modules() if not module.system]
+    names = [part.name for part in manifest.agent.children("modules")]
     known = set(names)
     for name in manifest.entries:
         if name in ("$edgeAgent", "$edgeHub") or name in known:
@@ -29,4 +35,5 @@ def twin_module(manifest: Manifest) -> Iterator[Problem]:
             f"the twin of {name!r} is set, but no module of that name is deployed",
             f"did you mean {near[0]!r}?" if near else "add the module, or remove the entry",
             at_key=True,
+            names=names_of(manifest, name),
         )

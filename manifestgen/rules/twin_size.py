@@ -10,7 +10,11 @@ from manifestgen.rules._rule import Effect, Problem, rule
 _COMFORTABLE: Final = 24 * 1024
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad='"createOptions": a text of 24 KB',
+    good='"createOptions": what Docker must know; the rest in a file that is mounted',
+)
 def twin_size(document: Document) -> Iterator[Problem]:
     """`$edgeAgent` is so large that its report may not fit.
 

@@ -6,6 +6,7 @@ from typing import Final
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.reading import trim
+from manifestgen.rules._operands import env_place
 from manifestgen.rules._rule import Effect, Problem, rule
 
 #: UpstreamProtocol.cs; read in any case, without blanks around it.
@@ -13,7 +14,11 @@ PROTOCOLS: Final = ("Amqp", "AmqpWs", "Mqtt", "MqttWs")
 _LOWER: Final = {name.lower(): name for name in PROTOCOLS}
 
 
-@rule(Effect.RISK)
+@rule(
+    Effect.RISK,
+    bad='"UpstreamProtocol": {"value": "MQTT-WS"}',
+    good='"UpstreamProtocol": {"value": "MqttWs"}',
+)
 def upstream_protocol(manifest: Manifest) -> Iterator[Problem]:
     """`UpstreamProtocol` is misspelled, or set only on edgeAgent or only on edgeHub.
 
@@ -43,6 +48,8 @@ def upstream_protocol(manifest: Manifest) -> Iterator[Problem]:
     if manifest.layered or unknown:
         return
     system = [module for module in manifest.modules() if module.system]
+    places = tuple(place for module in system for place in env_place(module, "UpstreamProtocol"))
+    names = tuple(module.at("env") for module in system)
     if len(found) == 1 and len(system) == 2:
         other = next(module for module in system if module.name not in found)
         name, protocol = next(iter(found.items()))
@@ -50,8 +57,13 @@ def upstream_protocol(manifest: Manifest) -> Iterator[Problem]:
             other.pointer,
             f"{name} has the upstream protocol {protocol!r} and {other.name} the default",
             f"set 'UpstreamProtocol' on {other.name} too",
+            needs=places,
+            names=names,
         )
     elif len(set(found.values())) == 2:
         yield Problem(
-            system[-1].at("env"), "edgeAgent and edgeHub have different upstream protocols", "set the same on both"
+            system[-1].at("env"),
+            "edgeAgent and edgeHub have different upstream protocols",
+            "set the same on both",
+            needs=places,
         )

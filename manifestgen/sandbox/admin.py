@@ -1,4 +1,6 @@
-"""The sandbox's admin API: plain HTTP on loopback, JSON in and out. Its address is in `MANIFESTGEN_SANDBOX`.
+"""The sandbox's admin API: plain HTTP on loopback, JSON in and out.
+
+Its address, with the token that each request needs, is in `MANIFESTGEN_SANDBOX`: `http://sandbox:TOKEN@127.0.0.1:PORT`.
 
     GET    /                        the served hosts, each with its TLS port on localhost
     GET    /environment             the environment variables that point a client at the sandbox
@@ -34,20 +36,29 @@ regular expressions; `path` may match anywhere in the path; a missing key matche
 `retry_after`, `code`, `message`), `reset` (before the request is handled), `reset_after` (handled, but the response is
 lost), `latency` (`seconds` before it is handled), `slow` (`seconds` for the response body, piece by piece), `truncate`
 (half of the body). Invalid input returns 400 and `{"error": "…"}`.
+
+A request without the token returns 401. One with another host's name in `Host`, or with an `Origin`, returns 403: it
+comes from a web page, which a browser on this machine was made to send here.
 """
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from manifestgen.sandbox import accounts, entra, faults, key_vault
 from manifestgen.sandbox.hub import applied, series, store, throttle
 from manifestgen.sandbox.registry import images
+
+#: The user's name before the token in the admin API's address.
+USER = "sandbox"
 
 _LARGEST_LAYER = 64 << 20
 
@@ -58,7 +69,7 @@ if TYPE_CHECKING:
 
 def create(sandbox: Sandbox) -> web.Application:
     """The admin API of a sandbox."""
-    app = web.Application(middlewares=[_explain])
+    app = web.Application(middlewares=[_explain, _guard(sandbox.admin_token)])
     app.add_routes(
         [
             *_about(sandbox),
@@ -78,6 +89,28 @@ async def _explain(request: web.Request, handler: Handler) -> web.StreamResponse
         return await handler(request)
     except ValueError as error:
         return web.json_response({"error": str(error)}, status=400)
+
+
+def _guard(token: str) -> Middleware:
+    expected = b"Basic " + base64.b64encode(f"{USER}:{token}".encode())
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        address = request.transport.get_extra_info("sockname") if request.transport else None
+        if address is None or request.host not in (f"127.0.0.1:{address[1]}", f"localhost:{address[1]}"):
+            return _refusal(403, f"the admin API is not {request.host!r}: use the address in MANIFESTGEN_SANDBOX")
+        if "Origin" in request.headers or request.headers.get("Sec-Fetch-Site", "none") != "none":
+            return _refusal(403, "the admin API takes no requests from web pages")
+        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(given, expected):
+            return _refusal(401, "no token, or a wrong one: use the whole address in MANIFESTGEN_SANDBOX")
+        return await handler(request)
+
+    return guard
+
+
+def _refusal(status: int, words: str) -> web.Response:
+    return web.json_response({"error": words}, status=status)
 
 
 def _about(sandbox: Sandbox) -> list[web.RouteDef]:

@@ -24,7 +24,7 @@ def main() -> None:
     """Run the sandbox until the watched process ends."""
     watched, *rest = sys.argv[1:]
     try:
-        asyncio.run(serve(Path(rest[0]) if rest else None, int(watched), _detach))
+        asyncio.run(serve(Path(rest[0]) if rest else None, int(watched), _detach, _log))
     except InputError as error:
         sys.exit(error.message)
 
@@ -35,6 +35,10 @@ def _detach(sandbox: Sandbox) -> None:
     for stream in (sys.stdout, sys.stderr):
         os.dup2(log, stream.fileno())
     os.close(log)
+
+
+def _log(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

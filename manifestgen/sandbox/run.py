@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import http.client
 import json
@@ -64,13 +65,14 @@ async def run_command(command: Sequence[str], state: Path | None, say: Callable[
     return code if code >= 0 else 128 - code
 
 
-async def serve(state: Path | None, watched: int, ready: Callable[[Sandbox], None]) -> None:
+async def serve(state: Path | None, watched: int, ready: Callable[[Sandbox], None], say: Callable[[str], None]) -> None:
     """Run a sandbox until the admin API or a signal stops it, or the process `watched` ends.
 
     Args:
         state: folder that keeps the state between runs; None deletes it at the end.
         watched: process ID; 0 watches none.
         ready: called once all services accept requests.
+        say: called with each line for the user.
     """
     async with _running(state) as sandbox:
         loop = asyncio.get_running_loop()
@@ -84,7 +86,7 @@ async def serve(state: Path | None, watched: int, ready: Callable[[Sandbox], Non
         for task in (orphaned, stopped):
             task.cancel()
         for line in _unserved(sandbox):
-            print(line, file=sys.stderr, flush=True)
+            say(line)
 
 
 def start(state: Path | None) -> Mapping[str, str]:
@@ -122,9 +124,15 @@ def stop(admin: str) -> None:
     """Stop the sandbox at this admin address and return once it is gone. Raises CloudError if none responds."""
     try:
         _call(admin, "POST", "/stop", timeout=10)
+    except PermissionError as error:
+        raise CloudError(
+            f"the sandbox at {without_token(admin)} does not accept the token",
+            fix="use the value of MANIFESTGEN_SANDBOX that 'manifestgen sandbox start' printed",
+        ) from error
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise CloudError(
-            f"no sandbox responds at {admin}", fix="it has already stopped: unset its environment variables"
+            f"no sandbox responds at {without_token(admin)}",
+            fix="it has already stopped: unset its environment variables",
         ) from error
     deadline = time.monotonic() + _GRACE_SECONDS
     while time.monotonic() < deadline:
@@ -137,10 +145,20 @@ def stop(admin: str) -> None:
 
 def _call(admin: str, method: str, path: str, *, timeout: float) -> None:
     """Bypass any proxy in the environment: the address is on this machine."""
-    connection = http.client.HTTPConnection(urlsplit(admin).netloc, timeout=timeout)
+    address = urlsplit(admin)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=timeout)
+    login = base64.b64encode(f"{address.username}:{address.password}".encode()).decode()
     with contextlib.closing(connection):
-        connection.request(method, path)
-        connection.getresponse().read()
+        connection.request(method, path, headers={"Authorization": f"Basic {login}"})
+        response = connection.getresponse()
+        response.read()
+        if response.status in (401, 403):
+            raise PermissionError(f"HTTP {response.status}")
+
+
+def without_token(admin: str) -> str:
+    """The admin API's address for people."""
+    return urlsplit(admin)._replace(netloc=urlsplit(admin).netloc.rpartition("@")[2]).geturl()
 
 
 @contextlib.asynccontextmanager
@@ -154,7 +172,8 @@ async def _running(state: Path | None) -> AsyncIterator[Sandbox]:
 
 
 def _notice(sandbox: Sandbox) -> str:
-    return f"sandbox: a local stand-in for Azure, not Azure; admin API at {sandbox.environment['MANIFESTGEN_SANDBOX']}"
+    admin = without_token(sandbox.environment["MANIFESTGEN_SANDBOX"])
+    return f"sandbox: a local stand-in for Azure, not Azure; admin API at {admin}"
 
 
 def _unserved(sandbox: Sandbox) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import shutil
 import sqlite3
 import ssl
@@ -88,6 +89,7 @@ class Sandbox:
             raise InputError(words, where=str(self.folder), fix="choose a folder that you can write to") from error
         self.faults = Faults()
         self.traffic = Traffic()
+        self.admin_token = secrets.token_urlsafe(24)
         self.stopping = asyncio.Event()
         self._services = _SERVICES if services is None else services
         self._ports: list[tuple[Service, int]] = []
@@ -125,7 +127,7 @@ class Sandbox:
             self.world,
             proxy=f"http://127.0.0.1:{proxy_port}",
             certificate=certificate,
-            admin=f"http://127.0.0.1:{admin_port}",
+            admin=f"http://{admin.USER}:{self.admin_token}@127.0.0.1:{admin_port}",
         )
 
     async def stop(self) -> None:

@@ -22,10 +22,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import requests
 
 S1_UPDATES = 50
 MODULES = 10
@@ -361,12 +362,11 @@ def _fingerprint(content: Any) -> str:
 
 
 def _admin(method: str, path: str, body: Any = None) -> Any:
-    request = urllib.request.Request(  # noqa: S310 - loopback
-        os.environ["MANIFESTGEN_SANDBOX"] + path, json.dumps(body).encode() if body is not None else None, method=method
-    )
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=600) as response:
-        return json.loads(response.read())
+    with requests.Session() as session:
+        session.trust_env = False
+        response = session.request(method, os.environ["MANIFESTGEN_SANDBOX"] + path, json=body, timeout=600)
+    response.raise_for_status()
+    return response.json()
 
 
 if __name__ == "__main__":

@@ -19,10 +19,11 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import requests
 
 IMAGE = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor"
 NAME = "scorer"
@@ -59,10 +60,9 @@ def hub() -> Any:
 
 
 def admin(method: str, path: str, body: Any) -> None:
-    request = urllib.request.Request(  # noqa: S310 - the sandbox's own address
-        os.environ["MANIFESTGEN_SANDBOX"] + path, json.dumps(body).encode(), method=method
-    )
-    urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request).read()
+    with requests.Session() as session:
+        session.trust_env = False
+        session.request(method, os.environ["MANIFESTGEN_SANDBOX"] + path, json=body).raise_for_status()
 
 
 def manifest(path: Path, image: str) -> str:

@@ -36,8 +36,11 @@ _BASE: dict[str, Any] = {
 
 
 def _accepts(manifest: Any, *, rule: str | None = None) -> bool:
-    """Whether `check` finds nothing that the device refuses; with `rule`, whether that one finds nothing."""
-    findings = check(read(json.dumps(manifest)))
+    """Whether `check` finds nothing that the device refuses; with `rule`, whether that one finds nothing.
+
+    A device knows no placeholders: what looks like one is a text to it, and to this.
+    """
+    findings = check(read(json.dumps(manifest)), literal=True)
     if rule is not None:
         return not any(finding.rule == rule for finding in findings)
     return not any(finding.effect is Effect.REFUSED for finding in findings)

@@ -30,6 +30,13 @@ def test_verdict_is_what_happens_to_it(name: str) -> None:
         assert {finding.effect for finding in errors} == {Effect.DEAD}
 
 
+@pytest.mark.parametrize("name", ["left-over-variable.json", "route-placeholder.json"])
+def test_a_device_would_refuse_a_placeholder_that_is_left_in(name: str) -> None:
+    document = read((HERE / "realistic" / name).read_bytes(), name)
+
+    assert Effect.REFUSED in {finding.effect for finding in check(document, literal=True)}
+
+
 def test_every_file_is_expected_and_there_are_enough() -> None:
     assert {path.name for path in (HERE / "realistic").iterdir()} == set(EXPECTED)
     assert len(EXPECTED) >= 40

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import http.client
 import json
@@ -33,10 +34,12 @@ def _python(code: str) -> list[str]:
 
 
 def _answers(admin: str) -> bool:
-    connection = http.client.HTTPConnection(urlsplit(admin).netloc, timeout=5)
+    address = urlsplit(admin)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=5)
+    login = base64.b64encode(f"{address.username}:{address.password}".encode()).decode()
     with contextlib.closing(connection):
         try:
-            connection.request("GET", "/")
+            connection.request("GET", "/", headers={"Authorization": f"Basic {login}"})
             return connection.getresponse().status == 200
         except OSError:
             return False

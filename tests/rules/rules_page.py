@@ -35,6 +35,8 @@ check:
   ignore: {floating-tag: devices in the lab follow the latest build}
 ```
 
+In a template, what depends on a placeholder is not judged, and all else is. `-v` shows every placeholder.
+
 Support dates are compared with the date of the rules' last review, or with the one given by `--as-of`.
 """
 
@@ -57,6 +59,7 @@ def _rule(rule: Rule) -> Iterator[str]:
     yield f"Effect: {effect_text(rule)}\n"
     yield f"{rule.why}\n"
     yield f"**Fix:** {rule.fix}\n"
+    yield f"```text\nbad:  {rule.bad}\ngood: {rule.good}\n```\n"
     for example in examples(rule):
         yield f"```console\n$ manifestgen check {example.relative_to(HERE.parent.parent).as_posix()} --select {rule.id}"
         yield f"{output(example, rule)}\n```\n"

@@ -53,6 +53,7 @@ def test_rule_is_documented(rule: Rule) -> None:
     assert len(rule.summary) < 110
     assert rule.why.endswith(".")
     assert rule.fix.endswith(".")
+    assert rule.bad and rule.good and rule.bad != rule.good
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)

@@ -118,16 +118,25 @@ def test_what_depends_on_placeholders_is_not_judged() -> None:
     assert {finding.rule for finding in check(document)} == {"placeholder", "module-status"}
 
 
-def test_placeholder_that_was_forgotten_is_refused_as_the_device_does() -> None:
+def test_a_placeholder_is_not_judged_unless_it_is_asked_what_a_device_would_say() -> None:
     data = json.loads(json.dumps(PLAIN))
     agent = data["modulesContent"]["$edgeAgent"]["properties.desired"]
     agent["modules"]["scorer"]["settings"]["image"] = "${MODULES.scorer}"
+    document = read(json.dumps(data))
 
-    assert {"placeholder", "image-format"} <= {finding.rule for finding in check(read(json.dumps(data)))}
+    assert {finding.rule for finding in check(document)} == {"placeholder"}
+    assert {"placeholder", "image-format"} <= {finding.rule for finding in check(document, literal=True)}
 
 
-def test_layered_manifest_may_be_told() -> None:
+def test_a_manifest_that_only_sets_twins_is_layered() -> None:
     source = b'{"modulesContent": {"$edgeAgent": {}, "a1": {"properties.desired": {"b": 1}}}}'
+
+    assert check_source(source, "x.json").findings == ()
+    assert check_source(source, "x.json").kind is Kind.LAYERED
+
+
+def test_layered_manifest_need_not_set_anything() -> None:
+    source = b'{"modulesContent": {"$edgeAgent": {}}}'
 
     assert check_source(source, "x.json", layered=True).findings == ()
     assert check_source(source, "x.json").kind is Kind.MANIFEST
@@ -163,7 +172,7 @@ def test_the_name_of_a_manifest_without_a_text_tells_no_template(name: str) -> N
     data["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]["scorer"]["settings"]["image"] = "${X}"
 
     assert of_manifest(Manifest.of(data), name).kind is Kind.TEMPLATE
-    assert of_manifest(Manifest.of(data), name).leftover
+    assert of_manifest(Manifest.of(PLAIN), name).kind is Kind.MANIFEST
 
 
 def test_findings_are_counted_by_severity() -> None:

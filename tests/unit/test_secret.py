@@ -1,12 +1,23 @@
 from __future__ import annotations
 
 import base64
+import html
+import itertools
 import json
 import pickle
-from urllib.parse import quote_plus
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+from urllib.parse import quote, quote_plus
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from manifestgen import secret
 from manifestgen.secret import Secret, redact, redact_json
 
 CANARY = 'c4n/ary+pa"ss=word é'
@@ -58,6 +69,95 @@ def test_a_secret_that_contains_another_is_hidden_whole() -> None:
     Secret("inner-part")
     Secret("outer-inner-part-outer")
     assert redact("outer-inner-part-outer") == "***"
+
+
+def basic(user: str, password: str) -> str:
+    return base64.b64encode(f"{user}:{password}".encode()).decode()
+
+
+def lower(quoted: str) -> str:
+    return re.sub("%[0-9A-F]{2}", lambda code: code.group().lower(), quoted)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        lower(quote_plus(CANARY)),
+        lower(quote(CANARY)),
+        quote(CANARY, safe="!*'()"),
+        base64.b64encode(CANARY.encode()).decode().rstrip("="),
+        base64.urlsafe_b64encode(CANARY.encode()).decode().rstrip("="),
+        *(basic("u" * length, CANARY) for length in range(1, 5)),
+        quote(basic("acme", CANARY), safe=""),
+        lower(quote(basic("acme", CANARY), safe="")),
+        repr(CANARY)[1:-1],
+        ascii(CANARY)[1:-1],
+        repr(CANARY.encode())[2:-1],
+        repr({"both": f"'{CANARY}"}),
+        json.dumps(json.dumps({"auth": CANARY})),
+        repr(json.dumps(CANARY)),
+        html.escape(CANARY),
+        f"https://user:{quote(CANARY, safe='')}@proxy.example:8080",
+    ],
+)
+def test_no_form_of_a_secret_leaves_a_piece_of_it(form: str) -> None:
+    Secret(CANARY)
+    hidden = redact(f"before {form} after")
+    assert "***" in hidden
+    for piece in ("c4n", "ary", "pa", "word", "YzRuL2", "YXJ5", "cnkrcGEic3M", "hcnk"):
+        assert piece not in hidden
+
+
+@pytest.mark.parametrize("text", ["it's-a-password", 'say-"please"', "back\\slash", "tab\tand\nline", "gr\u00fc-dich"])
+def test_python_shows_no_secret_whatever_its_quotes(text: str) -> None:
+    Secret(text)
+    for form in (repr([text]), repr({"a": f'"{text}'}), repr(f"'{text}"), repr(f"{text}'\""), ascii(text)):
+        assert redact(form).count("***") == 1
+        assert not any(word in redact(form) for word in ("password", "please", "slash", "line", "dich"))
+
+
+def test_a_proxy_of_nobody_s_shows_no_password() -> None:
+    assert redact("via http://me:hunter2@proxy:8080/") == "via http://***@proxy:8080/"
+    assert redact("see https://example.com:8080/a@b") == "see https://example.com:8080/a@b"
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["first-overlap", "overlap-second", "SharedAcc"])))
+def test_overlapping_secrets_are_hidden_in_any_order(order: tuple[str, ...]) -> None:
+    # In a process of its own: this one knows the secrets of all tests.
+    code = (
+        "import sys; from manifestgen.secret import Secret, redact\n"
+        "for text in sys.argv[1:]: Secret(text)\n"
+        "print(redact('a first-overlap-second b SharedAccessKey=Zm9yLXRoZS10ZXN0'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *order], capture_output=True, text=True, check=True)
+    assert done.stdout == "a *** b ***essKey=***\n"
+
+
+@contextmanager
+def nothing_known() -> Iterator[None]:
+    """Keeps what a test makes up from the tests after it."""
+    with (
+        patch.object(secret, "_forms", set()),
+        patch.object(secret, "_known", None),
+        patch.object(secret, "_cores", set()),
+        patch.object(secret, "_known_cores", None),
+    ):
+        yield
+
+
+@settings(deadline=None)
+@given(
+    secrets=st.lists(st.text(st.sampled_from("aB1/+'\"\\ ü%&"), min_size=4, max_size=9), min_size=1, max_size=3),
+    before=st.text(st.sampled_from("xyz:")),
+)
+def test_base64_of_any_text_around_a_secret_hides_it(secrets: list[str], before: str) -> None:
+    with nothing_known():
+        for value in secrets:
+            Secret(value)
+        for value in secrets:
+            for encode in (base64.b64encode, base64.urlsafe_b64encode):
+                encoded = encode(f"{before}{value}!".encode()).decode()
+                assert len(value.strip()) < 4 or redact(f'"{encoded}"') == '"***"'
 
 
 def test_short_texts_are_not_hunted_for() -> None:

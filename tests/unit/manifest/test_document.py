@@ -73,67 +73,141 @@ def test_line_ends_of_windows_do_not_move_places() -> None:
     assert document.line(1) == "{"
 
 
+IMAGE = "/modulesContent/$edgeAgent/properties.desired/modules/a/settings/image"
+
+
 @pytest.mark.parametrize(
-    "image",
+    ("image", "text"),
     [
-        "${MODULES.a}",
-        "${MODULEDIR<../a>.amd64}",
-        "$REG/a:1",
-        "{{ image }}",
-        "<registry>/a:1",
-        "__REGISTRY__/a:1",
-        "#{image}#",
+        ("${MODULES.a}", "${MODULES.a}"),
+        ("${MODULEDIR<../a>.amd64}", "${MODULEDIR<../a>.amd64}"),
+        ("$REG/a:1", "$REG"),
+        ("$reg/a:1", "$reg"),
+        ("{{ image }}", "{{ image }}"),
+        ("<registry>/a:1", "<registry>"),
+        ("__REGISTRY__/a:1", "__REGISTRY__"),
+        ("__REGISTRY_IMAGE_LOCATION", "__REGISTRY_IMAGE_LOCATION"),
+        ("#{image}#", "#{image}#"),
+        ("a.azurecr.io/b:#TAG#", "#TAG#"),
+        ("a.azurecr.io/b:%TAG%", "%TAG%"),
+        ("a.azurecr.io/b:@tag@", "@tag@"),
+        ("{registry}/a:1", "{registry}"),
+        ("[[registry]]/a:1", "[[registry]]"),
+        ("a.azurecr.io/b:<%= tag %>", "<%= tag %>"),
+        ("a.azurecr.io/b:REPLACE_ME", "REPLACE_ME"),
+        ("a.azurecr.io/b:$(Build.BuildId)", "$(Build.BuildId)"),
     ],
 )
-def test_placeholder_in_an_image_makes_a_template(image: str) -> None:
+def test_placeholder_in_an_image_makes_a_template(image: str, text: str) -> None:
     document = read(json.dumps(manifest(image)))
 
     assert document.kind is Kind.TEMPLATE
-    assert document.placeholders == ("/modulesContent/$edgeAgent/properties.desired/modules/a/settings/image",)
-    assert document.leftover
+    assert [(one.pointer, one.text) for one in document.placeholders] == [(IMAGE, text)]
 
 
 @pytest.mark.parametrize(
-    "values",
-    [{"username": "$CONTAINER_REGISTRY_USERNAME_acme"}, {"password": "${PASSWORD}"}, {"address": "<registry>"}],
+    "image", ["a.azurecr.io/my__module:1", "a/b@sha256:" + "0" * 64, "$upstream:443/a:1", "a:1-b_c"]
 )
-def test_placeholder_in_a_credential_is_meant(values: dict[str, str]) -> None:
+def test_what_only_looks_like_a_placeholder_is_none(image: str) -> None:
+    assert read(json.dumps(manifest(image))).kind is Kind.MANIFEST
+
+
+@pytest.mark.parametrize(
+    ("values", "ours"),
+    [
+        ({"username": "$CONTAINER_REGISTRY_USERNAME_acme"}, False),
+        ({"password": "${PASSWORD}"}, False),
+        ({"address": "<registry>"}, False),
+        ({"username": "${ACR_USERNAME_ACME}"}, True),
+        ({"password": "${ACR_PASSWORD_ACME}"}, True),
+    ],
+)
+def test_a_placeholder_in_a_credential_says_whether_apply_fills_it_in(values: dict[str, str], ours: bool) -> None:
     document = read(json.dumps(manifest(**values)))
 
     assert document.kind is Kind.TEMPLATE
-    assert not document.leftover
+    assert [one.ours for one in document.placeholders] == [ours]
 
 
-def test_template_may_be_told_by_its_name_or_its_key() -> None:
-    text = json.dumps(manifest("${MODULES.a}"))
-
-    assert read(text).leftover
-    assert not read(text, "deployment.template.json").leftover
-    assert not read(json.dumps({"$schema-template": "4.0.0", **manifest("${MODULES.a}")})).leftover
-    assert read(json.dumps(manifest()), "deployment.template.json").kind is Kind.MANIFEST
-    assert read(json.dumps({"$schema-template": "4.0.0", **manifest()})).kind is Kind.MANIFEST
-
-
-def test_two_placeholders_or_create_options_to_convert_are_meant() -> None:
+def test_neither_the_name_nor_the_number_of_placeholders_decides() -> None:
+    one = json.dumps(manifest("${MODULES.a}"))
     two = manifest("${MODULES.a}")
     modules = two["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]
     modules["b"] = {**MODULE, "settings": {"image": "${MODULES.b}"}}
-    options = manifest("${MODULES.a}")
-    module = options["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]["a"]
-    module["settings"]["createOptions"] = {"HostConfig": {}}
 
-    assert not read(json.dumps(two)).leftover
-    assert not read(json.dumps(options)).leftover
+    for name in ("", "deployment.json", "deployment.template.json", "a.j2"):
+        assert read(one, name).kind is read(json.dumps(two), name).kind is Kind.TEMPLATE
+        assert read(json.dumps(manifest()), name).kind is Kind.MANIFEST
+    assert read(json.dumps({"$schema-template": "4.0.0", **manifest()})).kind is Kind.MANIFEST
 
 
-def test_text_of_a_module_that_looks_like_a_placeholder_is_its_own_business() -> None:
+@pytest.mark.parametrize(
+    ("part", "texts"),
+    [
+        ({"env": {"A": {"value": "${TOKEN}"}}}, ["${TOKEN}"]),
+        ({"env": {"A": {"value": "x-$SITE-y ${B}"}}}, ["$SITE", "${B}"]),
+        ({"env": {"A": {"value": "<token>"}}}, ["<token>"]),
+        ({"env": {"A": {"value": "<b>bold</b> {x} 100% a@b.c #1 pa$$word a$b"}}}, []),
+        ({"env": {"$NAME": {"value": "1"}}}, ["$NAME"]),
+        ({"settings": {"image": "a:1", "createOptions": '{"HostConfig": {"Binds": ["$DIR:/data"]}}'}}, ["$DIR"]),
+        ({"settings": {"image": "a:1", "createOptions": {"HostConfig": {"Binds": ["%DIR%:/data"]}}}}, ["%DIR%"]),
+        ({"settings": {"image": "a:1", "createOptions": '{"Env": ["A=<a>", "B=x<b>"]}'}}, ["<a>"]),
+        ({"settings": {"image": "a:1", "createOptions": '{"Cmd": ["sh", "-c", "echo ${HOME} $X"]}'}}, []),
+        ({"settings": {"image": "a:1", "createOptions": '{"Cmd": ["--device", "${ID}"]}'}}, ["${ID}"]),
+        ({"settings": {"image": "a:1", "createOptions": '{"ExposedPorts": {"$PORT/tcp": {}}}'}}, ["$PORT"]),
+        (
+            {
+                "settings": {
+                    "image": "a:1",
+                    "createOptions": '{"HostConfig":{"LogConfig":{"Config":{"tag":"{{.Name}}"}}}}',
+                }
+            },
+            [],
+        ),
+        ({"settings": {"image": "a:1", "createOptions": "$OPTIONS"}}, ["$OPTIONS"]),
+    ],
+)
+def test_what_counts_depends_on_the_place(part: dict[str, Any], texts: list[str]) -> None:
     data = manifest()
-    module = data["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]["a"]
-    module["env"] = {"PATTERN": {"value": "${HOSTNAME} {{x}} <b> __X__"}}
-    module["settings"]["createOptions"] = '{"Cmd": ["sh", "-c", "echo ${HOME}"]}'
-    data["modulesContent"]["a"] = {"properties.desired": {"query": "<QueryList>{{ }}</QueryList>"}}
+    data["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]["a"].update(part)
+    text = json.dumps(data)
+    document = read(text)
 
+    assert [one.text for one in document.placeholders] == texts
+    for one in document.placeholders:
+        assert text[document.place_of(one).offset :].removeprefix('"').startswith(one.text)
+
+
+@pytest.mark.parametrize(
+    ("twin", "texts"),
+    [
+        ({"limit": "${LIMIT}", "__KEY__": 1, "list": [{"a": "<a>"}]}, ["${LIMIT}", "__KEY__", "<a>"]),
+        ({"query": "<QueryList>{{ }}</QueryList>", "time": "%Y-%m-%d", "path": "$.body.temperature"}, []),
+    ],
+)
+def test_a_twin_has_placeholders_too(twin: dict[str, Any], texts: list[str]) -> None:
+    data = manifest()
+    data["modulesContent"]["a"] = {"properties.desired": twin}
+
+    assert [one.text for one in read(json.dumps(data)).placeholders] == texts
+
+
+def test_styles_of_the_users_own_are_found_everywhere() -> None:
+    data = manifest("acme/a:?TAG?")
+    data["modulesContent"]["a"] = {"properties.desired": {"limit": "?LIMIT?"}}
+
+    assert [one.text for one in read(json.dumps(data), pattern=r"\?\w+\?").placeholders] == ["?TAG?", "?LIMIT?"]
     assert read(json.dumps(data)).kind is Kind.MANIFEST
+
+
+@pytest.mark.parametrize("extra", ['" // the cloud\n', '" /* the cloud */', '",\n'])
+def test_comments_and_commas_are_read_over(extra: str) -> None:
+    text = json.dumps(manifest("${MODULES.a}")).replace('INTO $upstream"', "INTO $upstream" + extra)
+    document = read(text)
+
+    assert document.error is not None and document.error.offset == text.index(extra) + 1 + (extra[1] == " ")
+    assert document.manifest is not None
+    assert [one.text for one in document.placeholders] == ["${MODULES.a}"]
 
 
 def test_bare_placeholder_is_no_mistake_in_the_json() -> None:
@@ -143,7 +217,7 @@ def test_bare_placeholder_is_no_mistake_in_the_json() -> None:
 
     assert document.kind is Kind.TEMPLATE
     assert document.error is None
-    assert document.placeholders[0].endswith("/timeToLiveSecs")
+    assert document.placeholders[0].pointer.endswith("/timeToLiveSecs")
 
 
 def test_template_with_blocks_is_not_taken_for_broken_json() -> None:
@@ -170,7 +244,7 @@ def test_layered_manifest_is_recognised_or_told() -> None:
 def test_lone_surrogates_and_nul_are_read() -> None:
     document = read('{"modulesContent": {"\\ud800\\u0000": {"properties.desired": {"a": "\\udfff"}}}}')
 
-    assert document.kind is Kind.MANIFEST
+    assert document.kind is Kind.LAYERED
     assert document.spans(["/modulesContent/\ud800\x00/properties.desired/a"])
 
 

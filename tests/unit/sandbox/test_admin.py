@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -236,3 +237,47 @@ def test_a_fault_of_a_registry_speaks_as_registries_do(sandbox: Any, host: str) 
     answer = requests.get(f"https://{host}/v2/", timeout=10)
     assert (answer.status_code, answer.headers["Retry-After"]) == (429, "7")
     assert answer.json()["errors"][0]["code"] == "TOOMANYREQUESTS"
+
+
+def _asked(sandbox: Any, *, token: str | None = None, **headers: str) -> requests.Response:
+    """GET /environment, which has every secret of the sandbox in it."""
+    address = urlsplit(sandbox.environment["MANIFESTGEN_SANDBOX"])
+    with requests.Session() as session:
+        session.trust_env = False
+        login = None if token == "" else ("sandbox", token or address.password or "")
+        url = f"http://127.0.0.1:{address.port}/environment"
+        return session.get(url, auth=login, headers=headers, timeout=10)
+
+
+@pytest.mark.parametrize("token", ["", "wrong", "\u00e9"])
+def test_without_its_token_it_says_nothing(sandbox: Any, token: str) -> None:
+    response = _asked(sandbox, token=token)
+    assert response.status_code == 401
+    assert "MANIFESTGEN_SANDBOX" in response.json()["error"]
+    assert "AZURE_CLIENT_SECRET" not in response.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "rebound.example"},
+        {"Host": "rebound.example:PORT"},
+        {"Host": "127.0.0.1"},
+        {"Host": "127.0.0.1:1"},
+        {"Origin": "https://rebound.example"},
+        {"Origin": "http://127.0.0.1:PORT"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
+)
+def test_a_web_page_is_refused_even_with_the_token(sandbox: Any, headers: dict[str, str]) -> None:
+    port = str(urlsplit(sandbox.environment["MANIFESTGEN_SANDBOX"]).port)
+    response = _asked(sandbox, **{name: value.replace("PORT", port) for name, value in headers.items()})
+    assert response.status_code == 403
+    assert "AZURE_CLIENT_SECRET" not in response.text
+
+
+def test_both_names_of_this_machine_are_accepted(sandbox: Any) -> None:
+    port = urlsplit(sandbox.environment["MANIFESTGEN_SANDBOX"]).port
+    assert _asked(sandbox, Host=f"localhost:{port}").json() == sandbox.environment
+    assert _asked(sandbox).json() == sandbox.environment
