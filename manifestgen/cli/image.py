@@ -51,7 +51,7 @@ def command(
     from manifestgen.services import ProjectServices
 
     if locked and rebuild:
-        raise InputError("--locked and --rebuild exclude each other", fix="drop one of the two")
+        raise InputError("--locked and --rebuild cannot be used together", fix="drop one of the two")
     loaded = load(project).built_by(builder)
     services = ProjectServices(loaded, report=console.progress)
     with exclusive(loaded.root):

@@ -140,7 +140,7 @@ def _target(job: _Job) -> Target:
         fix = "drop --no-preflight, or set pin to false"
         raise InputError("manifest.pin needs the preflight", where=str(job.project.path), fix=fix)
     if job.options.locked and job.options.rebuild:
-        raise InputError("--locked and --rebuild exclude each other", fix="drop one of the two")
+        raise InputError("--locked and --rebuild cannot be used together", fix="drop one of the two")
     return target
 
 

@@ -185,4 +185,4 @@ class TestBuilding:
         self, built: Project, command: list[str], capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert run([*command, "--locked", "--rebuild"]) == 2
-        assert "--locked and --rebuild exclude each other" in capsys.readouterr().err
+        assert "--locked and --rebuild cannot be used together" in capsys.readouterr().err
