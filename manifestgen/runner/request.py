@@ -12,6 +12,7 @@ import json
 import sys
 import types
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -57,8 +58,6 @@ class Request:
 
     Attributes:
         method: GET or POST; a message is a POST.
-        headers: of HTTP; for a message its properties.
-        args: the query's parameters, the first value of each.
         path: of the URL.
         query_string: as it came.
     """
@@ -68,10 +67,25 @@ class Request:
     ) -> None:
         self._body = body
         self.method, self.path = method, path
-        self.headers = Headers(headers)
         self.query_string = query.encode()
-        self.arguments = parse_qs(query, keep_blank_values=True)
-        self.args = {name: values[0] for name, values in self.arguments.items()}
+        self._headers = headers
+
+    # Made when somebody asks: a script that takes the body alone does not.
+
+    @cached_property
+    def headers(self) -> Headers:
+        """Of HTTP; for a message its properties."""
+        return Headers(self._headers)
+
+    @cached_property
+    def arguments(self) -> dict[str, list[str]]:
+        """The query's parameters, all values of each."""
+        return parse_qs(self.query_string.decode(), keep_blank_values=True)
+
+    @cached_property
+    def args(self) -> dict[str, str]:
+        """The query's parameters, the first value of each."""
+        return {name: values[0] for name, values in self.arguments.items()}
 
     def get_data(self, cache: bool = True, as_text: bool = False, parse_form_data: bool = False) -> Any:
         """The body, as bytes or as text."""

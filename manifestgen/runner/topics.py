@@ -5,9 +5,10 @@ Source: Azure/iotedge, edge-hub; the same as azure-iot-device 2.14 uses, which a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 TWIN_RESPONSES = "$iothub/twin/res/#"
@@ -62,21 +63,27 @@ def decode_properties(text: str) -> dict[str, str]:
 
 def encode_properties(system: Iterable[tuple[str, str]], custom: Mapping[str, str]) -> str:
     """System properties in the order given, then the custom ones sorted by name: the order of azure-iot-device."""
-    pairs = [*system, *sorted(custom.items())]
-    return "&".join([f"{_quoted(name)}={_quoted(value)}" for name, value in pairs])
+    pairs = [f"{_quoted_name(name)}={_quoted(value)}" for name, value in system]
+    pairs += [f"{_quoted(name)}={_quoted(value)}" for name, value in sorted(custom.items())]
+    return "&".join(pairs)
 
 
 def _quoted(text: str) -> str:
-    # Most names and values are the same in every message. Long ones are not worth their memory.
-    return _quoted_again(text) if len(text) <= _SHORT else quote(text, safe="")
+    """`quote(text, safe="")`, in a fraction of its time: every result has half a dozen of these."""
+    if _plain(text):
+        return text
+    return text.translate(_ESCAPES) if text.isascii() else quote(text, safe="")
 
 
 def _unquoted(text: str) -> str:
+    # Most names are the same in every message. Long ones are not worth their memory.
     return _unquoted_again(text) if len(text) <= _SHORT else unquote(text)
 
 
 _SHORT = 64
-_quoted_again = lru_cache(maxsize=1024)(partial(quote, safe=""))
+_plain = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
+_ESCAPES = {number: quote(chr(number), safe="") for number in range(128)}
+_quoted_name = lru_cache(maxsize=32)(_quoted)
 _unquoted_again = lru_cache(maxsize=1024)(unquote)
 
 

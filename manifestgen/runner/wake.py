@@ -37,11 +37,8 @@ class Wake:
 
     def clear(self) -> None:
         """Wait again from now on. The calls must be made after this, or one could be missed."""
-        try:
-            while self._reader.recv(4096):
-                pass
-        except BlockingIOError:
-            pass
+        # Once is enough: while this thread is awake nobody writes a second byte, and what is left wakes it again.
+        self._reader.recv(4096)
         self._woken = False
 
     def run(self) -> None:

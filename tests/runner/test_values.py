@@ -7,6 +7,7 @@ import logging
 import math
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -44,6 +45,18 @@ def test_properties_survive_a_topic(properties: dict[str, str]) -> None:
     topic = TOPICS.event([], properties)
     assert not set("+#") & set(topic)
     assert topics.decode_properties(topic.rpartition("/")[2]) == properties
+
+
+@given(st.text(st.characters(codec="utf-8")), st.text(st.characters(codec="utf-8")))
+def test_properties_are_encoded_as_urllib_does_it(name: str, value: str) -> None:
+    expected = f"{quote(name, safe='')}={quote(value, safe='')}"
+    assert topics.encode_properties([(name, value)], {}) == expected
+    assert topics.encode_properties([], {name: value}) == expected
+
+
+def test_each_character_is_encoded_as_urllib_does_it() -> None:
+    for character in map(chr, range(0x180)):
+        assert topics.encode_properties([], {character: ""}) == quote(character, safe="") + "="
 
 
 @pytest.mark.parametrize(
