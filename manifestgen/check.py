@@ -26,7 +26,7 @@ from manifestgen.manifest.document import Document, Kind, of_data, of_manifest, 
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.pointer import split
-from manifestgen.manifest.secret_text import hide, hide_passwords, secret_texts, written_forms
+from manifestgen.manifest.secret_text import hide, hide_passwords
 from manifestgen.manifest.value import Value
 from manifestgen.rules import BY_ID, KNOWN_ON, RULES, Effect, Problem, Rule, Severity, Side
 
@@ -212,17 +212,14 @@ def _lines(document: Document, findings: Sequence[Finding]) -> dict[int, str]:
     if document.manifest is None:
         masked = hide_passwords(document.text).split("\n")
         return {number: masked[number - 1].removesuffix("\r") for number in numbers if number <= len(masked)}
-    secrets = written_forms(secret_texts(document.manifest))
-    lines = {number: hide(document.line(number), secrets) for number in numbers}
+    lines = {number: hide(document.line(number), document.secrets) for number in numbers}
     # A comment may have one, too.
     return lines if document.error is None else {number: hide_passwords(line) for number, line in lines.items()}
 
 
 def _hidden(document: Document, findings: list[Finding]) -> list[Finding]:
     """The findings without secrets in what they say; a key may be one, where somebody mistook it for a value."""
-    if document.manifest is None:
-        return findings
-    secrets = written_forms(secret_texts(document.manifest))
+    secrets = document.secrets
     return [_without(finding, secrets) for finding in findings] if secrets else findings
 
 

@@ -134,8 +134,8 @@ class SnapshotStore(Generic[T]):
             history: the command that lists the snapshots.
 
         Raises:
-            InputError: the snapshot does not exist; or, without a number, a newer one is damaged: skipping it would restore
-                an older state than was asked for.
+            InputError: the snapshot does not exist; or, without a number, a newer one is damaged: skipping it would
+                restore an older state than was asked for.
         """
         known = self.all()
         if number is None:

@@ -85,6 +85,16 @@ class Document(Value, frozen=True, dict=True):
         """Whether it was read from a text; if not, places in it have a JSON Pointer and no line."""
         return bool(self.text) or self.error is not None
 
+    @cached_property
+    def secrets(self) -> tuple[str, ...]:
+        """The secrets in its manifest as a text or a message may write them, the longest first."""
+        if self.manifest is None:
+            return ()
+        # A manifest without findings need not wait for this import.
+        from manifestgen.manifest.secret_text import secret_texts, written_forms
+
+        return tuple(written_forms(secret_texts(self.manifest)))
+
     def counts_at_most(self, limit: int) -> bool:
         """Whether its length alone shows that no twin in it counts more than `limit` bytes.
 

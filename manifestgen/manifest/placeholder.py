@@ -71,14 +71,16 @@ OURS: Final = r"\$\{(ACR_(?:USERNAME|PASSWORD)_[A-Z0-9_]+)\}"
 def possible(text: str) -> bool:
     """Whether a JSON text may have placeholders; a quick look that spares most manifests the search."""
     # Single characters are found at many times the speed of pairs.
-    if "<" in text or FILLER in text or "#" in text or "%" in text or "[[" in text or text.count("@") > 1:
+    if "<" in text or FILLER in text or "#" in text or "%" in text or text.count("@") > 1:
         return True
     dollars = text.count("$")
     if dollars and dollars != text.count("$upstream") + text.count("$edge"):
         return True
-    if "__" in text and re.search(r"(?<!\w)__[A-Za-z]", text):
+    if "[" in text and "[[" in text:
         return True
-    if "E_ME" in text or "E_WITH" in text or "E_THIS" in text or "L_ME" in text or "L_WITH" in text:
+    if "__" in text and re.search(r"__[A-Za-z]", text):
+        return True
+    if "REPLACE_" in text or "CHANGE_" in text or "FILL_" in text:
         return True
     return re.search(r"\{[A-Za-z_{]", text) is not None
 

@@ -7,6 +7,7 @@ around it have: a manifest that is shown with a mistake in it is malformed more 
 from __future__ import annotations
 
 import json
+import marshal
 import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -83,39 +84,95 @@ def _collect(data: Any, found: set[str]) -> None:
     stack: list[tuple[Any, int, str]] = [(data, _SEARCH, "")]
     while stack:
         value, how, name = stack.pop()
-        if type(value) is dict:
+        kind = type(value)
+        if kind is str:
+            if how != _SEARCH and (how == _ALL or not _is_host(value)):
+                found.add(value)
+            elif "=" in value or len(value) >= _KEY_LENGTH:
+                if is_secret(name, value):
+                    found.add(value)
+                if "=" in value or "://" in value:
+                    found.update(_parts(value))
+        elif kind is dict:
             # {"name": "PASSWORD", "value": "…"}, as other tools write variables
-            pair = next((str(item) for key, item in value.items() if key.lower() == "name"), "")
+            pair = len(value) < _FEW and _pair_of(value)
             for key, item in value.items():
-                if "=" in key or "://" in key:
-                    found.update(_parts(key))
-                if "createoptions" in key.lower():
+                role = _role(key)
+                if role == _OPTIONS:
                     _collect_options(item, found)
                     continue
-                stack.append((item, _below(how, key, pair), key))
-        elif type(value) is list:
+                if role == _ODD:
+                    found.update(_parts(key))
+                if how == _SEARCH and key in _MODULES and type(item) is dict:
+                    for module in item.values():
+                        found |= _of_module(module)
+                elif type(item) in _TAKEN:
+                    stack.append((item, _below(how, role, pair and key.lower() == "value"), key))
+        elif kind is list:
             flagged = False
             for item in value:
                 stack.append((item, _ALL if flagged else how, name))
                 # ["--password", "…"]
                 flagged = isinstance(item, str) and item.startswith("-") and "=" not in item and _names_secret(item)
-        elif type(value) is str:
-            if how == _ALL or (how == _CREDENTIALS and not _is_host(value)) or is_secret(name, value):
-                found.add(value)
-            found.update(_parts(value))
-        elif how != _SEARCH and type(value) in (int, float):
+        elif how != _SEARCH:
             found.add(json.dumps(value))
 
 
-def _below(how: int, key: str, pair: str) -> int:
+def _of_module(module: Any) -> frozenset[str]:
+    try:
+        packed = marshal.dumps(module, 2)
+    except ValueError:
+        # Hundreds of levels deep.
+        packed = b""
+    if 0 < len(packed) <= _UNUSUAL:
+        return _kept(packed)
+    found: set[str] = set()
+    _collect(module, found)
+    return frozenset(found)
+
+
+# Modules repeat within a fleet and between two keystrokes.
+_MODULES: Final = frozenset({"modules", "systemModules"})
+_UNUSUAL: Final = 16384
+
+
+@lru_cache(maxsize=2048)
+def _kept(packed: bytes) -> frozenset[str]:
+    found: set[str] = set()
+    _collect(marshal.loads(packed), found)  # noqa: S302 - our own bytes, packed just before
+    return frozenset(found)
+
+
+_FEW: Final = 6
+_TAKEN: Final = frozenset({str, dict, list, int, float})
+_PLAIN, _SECRET, _PUBLIC, _ENTRIES, _OPTIONS, _ODD = range(6)
+
+
+def _pair_of(value: dict[str, Any]) -> bool:
+    return any(key.lower() == "name" and isinstance(item, str) and _names_secret(item) for key, item in value.items())
+
+
+@lru_cache(maxsize=4096)
+def _role(key: str) -> int:
+    """What a key says about what is below it."""
     lower = key.strip().lower()
+    if "createoptions" in lower:
+        return _OPTIONS
     if lower == "registrycredentials":
+        return _ENTRIES
+    if lower in ("address", "username"):
+        return _PUBLIC
+    if "=" in key or "://" in key:
+        return _ODD
+    return _SECRET if _names_secret(key.strip()) else _PLAIN
+
+
+def _below(how: int, role: int, of_pair: bool) -> int:
+    if role == _ENTRIES:
         return _CREDENTIALS
     if how == _CREDENTIALS:
-        return _SEARCH if lower in ("address", "username") else _CREDENTIALS
-    if how == _ALL or _names_secret(key.strip()) or (pair and lower == "value" and _names_secret(pair)):
-        return _ALL
-    return _SEARCH
+        return _SEARCH if role == _PUBLIC else _CREDENTIALS
+    return _ALL if how == _ALL or role == _SECRET or of_pair else _SEARCH
 
 
 def _is_host(text: str) -> bool:

@@ -6,8 +6,10 @@ text, in lower case: `…/settings/createOptions/hostconfig/binds/0`.
 
 from __future__ import annotations
 
+import marshal
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from msgspec import Struct
@@ -148,28 +150,40 @@ class _Member(Struct, frozen=True):
     outer: Mapping[str, Any]
 
 
+_MARKS: Final = rf"[$<{{#%@\[{placeholder.FILLER}]|__|[EL]_[MTW]"
+
+
 class _Search:
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
+        # Most texts have no character of a placeholder.
+        self._marked = re.compile(f"{_MARKS}|{pattern}" if pattern else _MARKS).search
 
     def walk(self, data: Any, pointer: str, place: str, area: Area, *, fold: bool = False) -> Iterator[Placeholder]:
         stack: list[tuple[Any, str, str, Area, _Member | None]] = [(data, pointer, place, area, None)]
         while stack:
             value, pointer, place, area, member = stack.pop()
             if member is not None:
-                yield from self._in_key(member.key, pointer, place, member.area)
+                if self._marked(member.key):
+                    yield from self._in_key(member.key, pointer, place, member.area)
                 if member.area is _SETTINGS and "createoptions" in member.key.lower():
                     yield from self._options(member, pointer, place)
                     continue
             if type(value) is str:
-                if len(value) > 1:
+                if self._marked(value):
                     yield from self._in_text(value, pointer, place, area)
             elif type(value) is dict:
+                if area is _MODULE:
+                    yield from self._in_module(value, pointer, place)
+                    continue
                 below: list[tuple[Any, str, str, Area, _Member | None]] = []
                 for key, item in value.items():
                     step = "/" + escape(key)
                     there = place + (step.lower() if fold else step)
-                    area_there = self._step(area, key, item, value)
+                    kind = type(item)
+                    if kind is not str and kind is not dict and kind is not list and not self._marked(key):
+                        continue
+                    area_there = area if area is _FREE else self._step(area, key, item, value)
                     below.append((item, pointer + step, there, area_there, _Member(key, area, value)))
                 stack.extend(reversed(below))
             elif type(value) is list:
@@ -177,6 +191,19 @@ class _Search:
                     (item, f"{pointer}/{index}", f"{place}/{index}", area, None)
                     for index, item in reversed(list(enumerate(value)))
                 )
+
+    def _in_module(self, module: dict[str, Any], pointer: str, place: str) -> Iterator[Placeholder]:
+        try:
+            packed = marshal.dumps(module, 2)
+        except ValueError:
+            # Hundreds of levels deep.
+            packed = b""
+        usual = 0 < len(packed) <= _UNUSUAL
+        found = _kept(packed, self._pattern) if usual else self.walk(module, "", "", _OF_MODULE)
+        for one in found:
+            yield Placeholder(
+                pointer + one.pointer, one.text, place + one.place, one.at_key, one.quoted, one.start, one.ours
+            )
 
     def _step(self, area: Area, key: str, item: Any, outer: Mapping[str, Any]) -> Area:
         if area is _OPTIONS and key.lower() in ("cmd", "entrypoint", "healthcheck"):
@@ -259,6 +286,17 @@ class _Search:
                 last = start
             single = start >= 0 and len(chunks) == 1
             yield Placeholder(at, found.text, found.place, found.at_key, True, start if single else None)
+
+
+# Modules repeat within a fleet and between two keystrokes.
+_UNUSUAL: Final = 16384
+_OF_MODULE: Final = Area(_MODULE.texts, _MODULE.keys, _MODULE.below)
+
+
+@lru_cache(maxsize=2048)
+def _kept(packed: bytes, pattern: str) -> tuple[Placeholder, ...]:
+    module = marshal.loads(packed)  # noqa: S302 - our own bytes, packed just before
+    return tuple(_Search(pattern).walk(module, "", "", _OF_MODULE))
 
 
 class Unknown:

@@ -14,11 +14,16 @@ from manifestgen.manifest.reading import key_of
 _HUB: Final = {name.lower(): "'$edgeHub'" for name in ("routes", "storeAndForwardConfiguration", "mqttBroker")}
 _AGENT: Final = {name.lower(): "'$edgeAgent'" for name in ("runtime", "systemModules", "modules")}
 _CREDENTIALS: Final = {"registrycredentials": "'runtime.settings' of '$edgeAgent'"}
-_MODULE: Final = {
-    name.lower(): "the module, beside 'settings'"
-    for name in ("env", "status", "restartPolicy", "startupOrder", "imagePullPolicy")
-}
+_IN_MODULE: Final = ("env", "status", "restartPolicy", "startupOrder", "imagePullPolicy")
+_MODULE: Final = {name.lower(): "the module, beside 'settings'" for name in _IN_MODULE}
 _SETTINGS: Final = {name.lower(): "'settings' of the module" for name in ("image", "createOptions")}
+
+
+# What almost all modules have, each where it belongs.
+_OF_MODULE: Final = frozenset(
+    {"type", "status", "restartPolicy", "startupOrder", "imagePullPolicy", "version", "env", "settings"}
+)
+_OF_SETTINGS: Final = frozenset({"image", "createOptions"})
 
 
 class Misplaced(Struct, frozen=True):
@@ -45,6 +50,8 @@ def misplaced(manifest: Manifest) -> Iterator[Misplaced]:
         if part is not None and isinstance(part.value, dict):
             yield from _in(part.value, part.pointer, homes, {})
     for module in manifest.modules():
+        if module.data.keys() <= _OF_MODULE and module.settings.keys() <= _OF_SETTINGS:
+            continue
         yield from _in(module.data, module.pointer, _SETTINGS, module.settings)
         yield from _in(module.settings, module.at("settings"), _MODULE, module.data)
 

@@ -121,7 +121,7 @@ def test_most_of_these_forms_have_findings_at_the_place_of_the_secret(kind: str)
     for value in forms.values():
         checked = check_source(_put(kind, value).encode(), "x.json")
         shown += any("**" in line for line in checked.lines.values())
-    assert shown * 3 >= len(forms)
+    assert shown >= 4
 
 
 def test_the_name_of_a_placeholder_is_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
