@@ -87,7 +87,8 @@ class Problem(Struct, frozen=True):
         needs: the other places that it depends on, with all that is in them; with numbers after it a place counts only
             for these characters of its text. Below createOptions a place goes on into their JSON, see `option`.
         names: objects of which it matters which keys they have.
-        subject: the module that it is about, where the same problem of several is to be one finding.
+        subject: the module that it is about, where the same problem of several is one finding: its
+            place is one that these modules share.
         part: whether of the text at the pointer it depends on the characters from `start` alone.
 
     It depends on the value at its pointer, and in an object on its keys and not on what is in them; with `at_key` on

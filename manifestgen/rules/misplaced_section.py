@@ -22,4 +22,5 @@ def misplaced_section(manifest: Manifest) -> Iterator[Problem]:
     """
     for one in misplaced(manifest):
         if one.lost:
-            yield Problem(one.pointer, f"{one.key!r} has no effect here", f"move it to {one.home}", at_key=True)
+            what = f"{one.key!r} has no effect here"
+            yield Problem(one.pointer, what, f"move it to {one.home}", at_key=True, needs=(one.pointer,))

@@ -62,7 +62,8 @@ def other_tools(manifest: Manifest) -> Iterator[Problem]:
                 yield _unknown(key, f"{whole.pointer}/{escape(key)}", known)
     for one in misplaced(manifest):
         if not one.lost:
-            yield Problem(one.pointer, f"the runtime ignores {one.key!r} here", f"move it to {one.home}", at_key=True)
+            what = f"the runtime ignores {one.key!r} here"
+            yield Problem(one.pointer, what, f"move it to {one.home}", at_key=True, needs=(one.pointer,))
     whole = manifest.agent.whole
     if whole is not None and isinstance(whole.value, dict) and whole.value:
         modules = child(whole, "modules")

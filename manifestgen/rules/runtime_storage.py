@@ -30,9 +30,10 @@ def runtime_storage(manifest: Manifest) -> Iterator[Problem]:
         if found is not None:
             problem, needs, names = found
             yield Problem(
-                module.at("settings"),
+                module.pointer.rpartition("/")[0],
                 f"state is kept inside the container: {problem}",
                 "set the variable 'storageFolder' and mount a host folder or a volume there",
+                at_key=True,
                 needs=needs,
                 names=names,
                 subject=module.name,

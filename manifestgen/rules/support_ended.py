@@ -43,14 +43,14 @@ def support_ended(manifest: Manifest, as_of: date) -> Iterator[Problem]:
         end = SUPPORT_ENDS.get((int(match[1]), int(match[2]))) if match and len(match[0]) < 10 else None
         if match is None or end is None or as_of + _SOON < end:
             continue
+        start = (module.image_text or "").rfind(image.text.rpartition("/")[2])
         part = image.text.rpartition("/")[2]
         word = "ended" if end < as_of else "ends"
         yield Problem(
-            module.at_setting("image"),
+            module.pointer.rpartition("/")[0],
             f"support of IoT Edge {match[1]}.{match[2]} {word} on {end.isoformat()}",
             "move agent, hub and daemon to 1.6",
-            start=(module.image_text or "").rfind(part),
-            length=len(part),
-            part=True,
+            at_key=True,
+            needs=((module.at_setting("image"), start, start + len(part)),),
             subject=module.name,
         )

@@ -92,6 +92,7 @@ def _structures(texts: list[str]) -> Iterator[Any]:
     yield from (f"{text}/a:1" for text in texts)
     yield from (["{{iot:identity}}"], {"OptimizeForPerformance": {"value": "false"}})
     yield {"storageFolder": {"value": "/storage"}}
+    yield {"createOptions": '{"HostConfig": {"Binds": ["a:/"]}}'}
     yield {"properties.desired": {"runtime": {"settings": addresses}}}
 
 
