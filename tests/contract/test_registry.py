@@ -96,7 +96,7 @@ def test_an_unknown_id_is_not_found(cloud: Cloud) -> None:
 
 
 def test_an_id_of_something_else_is_wrong_input(cloud: Cloud) -> None:
-    with pytest.raises(InputError, match="not the id of a container registry"):
+    with pytest.raises(InputError, match="not the ID of a container registry"):
         cloud.registry.by_id("/subscriptions/1/resourceGroups/2")
 
 
@@ -114,7 +114,7 @@ def test_the_admin_credential_has_the_login_server_as_its_address(cloud: Cloud) 
 def test_without_the_admin_user_the_error_names_the_switch(cloud: Cloud) -> None:
     info = cloud.registry.by_id(cloud.id)
     cloud.switch_admin(False)
-    with pytest.raises(DeniedError, match="is off") as caught:
+    with pytest.raises(DeniedError, match="is disabled") as caught:
         cloud.registry.admin_credential(info)
     assert "--enable-admin" in caught.value.fix
 

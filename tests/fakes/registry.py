@@ -51,7 +51,7 @@ class FakeRegistry:
 
     def by_id(self, arm_id: str) -> RegistryInfo:
         if "/registries/" not in arm_id:
-            raise InputError(f"{arm_id!r} is not the id of a container registry", fix="give the full id")
+            raise InputError(f"{arm_id!r} is not the ID of a container registry", fix="give the full id")
         try:
             return self.registries[arm_id]
         except KeyError:

@@ -71,7 +71,7 @@ def test_a_project_file_does_not_take_the_image_of_another(folder: Path, capsys:
     _lock(_project(folder, "manifestgen.yaml"), "acme.azurecr.io/scorer:dev")
     _project(folder, "prod.yaml")
     assert run(["render", "prod.yaml", "--secrets", "placeholder"]) == 2
-    assert "there is no model image yet" in capsys.readouterr().err
+    assert "the model image has not been built yet" in capsys.readouterr().err
     assert not (folder / "deployment.prod.json").exists()
 
 
