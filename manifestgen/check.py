@@ -26,7 +26,7 @@ from manifestgen.manifest.document import Document, Kind, of_data, of_manifest, 
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.pointer import split
-from manifestgen.manifest.secret_text import hide, hide_passwords
+from manifestgen.manifest.secret_text import hide
 from manifestgen.manifest.value import Value
 from manifestgen.rules import BY_ID, KNOWN_ON, RULES, Effect, Problem, Rule, Severity, Side
 
@@ -209,6 +209,8 @@ def _lines(document: Document, findings: Sequence[Finding]) -> dict[int, str]:
     if not findings:
         return {}
     numbers = {finding.line for finding in findings}
+    if document.error is not None or document.manifest is None:
+        from manifestgen.manifest.written_secret import hide_passwords
     if document.manifest is None:
         masked = hide_passwords(document.text).split("\n")
         return {number: masked[number - 1].removesuffix("\r") for number in numbers if number <= len(masked)}

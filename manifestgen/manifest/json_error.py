@@ -7,8 +7,6 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from manifestgen.manifest.written_secret import hide_passwords
-
 _BLANKS: Final = " \t\n\r"
 _STRING_OR_BRACKET: Final = r'(?s)"(?:[^"\\]|\\.)*("?)|[\[\]{}]'
 _CONSTANT: Final = r'(?s)"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)'
@@ -94,6 +92,9 @@ def trailing_comma(offset: int) -> JsonError:
 
 
 def _excerpt(text: str, offset: int) -> str:
+    # Most texts are JSON, and need not wait for this import.
+    from manifestgen.manifest.written_secret import hide_passwords
+
     line = hide_passwords(text)[offset : offset + 24].split("\n", 1)[0].rstrip()
     return repr(line)
 

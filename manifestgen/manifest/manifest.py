@@ -115,12 +115,12 @@ class Manifest(Struct, frozen=True, eq=False, dict=True):
     def _modules(self) -> tuple[Module, ...]:
         return (self._only,) if self._only is not None else _modules(self.agent)
 
-    @property
+    @cached_property
     def agent(self) -> Section:
         """The desired properties of `$edgeAgent`."""
         return self._sections.get("$edgeAgent", Section())
 
-    @property
+    @cached_property
     def hub(self) -> Section:
         """The desired properties of `$edgeHub`."""
         return self._sections.get("$edgeHub", Section())

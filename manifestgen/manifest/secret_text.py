@@ -16,9 +16,6 @@ from typing import Any, Final
 from manifestgen.manifest import container
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.placeholder import WHOLE
-from manifestgen.manifest.written_secret import hide_passwords
-
-__all__ = ["hide", "hide_passwords", "is_secret", "secret_texts", "written_forms"]
 
 _NAME: Final = (
     r"(?i)passw(or)?(d|t)|pwd\s*$|secret|api_?key|access_?key|account_?key|shared_?key|private_?key|"
@@ -185,6 +182,8 @@ def _collect_options(value: Any, found: set[str]) -> None:
         return
     options = container.read(value)
     if options.error:
+        from manifestgen.manifest.written_secret import hide_passwords
+
         hidden = hide_passwords(value)
         found.update(value[start:end] for start, end in _differences(value, hidden))
     else:

@@ -34,7 +34,7 @@ def credential_address(manifest: Manifest) -> Iterator[Problem]:
         address = found.value
         if address.lower() == DOCKER_HUB:
             continue
-        host = re.sub(_SCHEME, "", address.strip()).rstrip("/")
+        host = (re.sub(_SCHEME, "", address.strip()) if "://" in address else address.strip()).rstrip("/")
         if host.lower() in ("index.docker.io/v1", "index.docker.io", "registry-1.docker.io", "hub.docker.com"):
             fix = f"write '{DOCKER_HUB}'"
         elif address == host and "/" not in host and (not host.endswith(":443") or host == "$upstream:443"):

@@ -1,11 +1,14 @@
 """Entries of `registryCredentials`."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.reading import as_text, is_blank
 from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, Side, rule
+
+_FIELDS: Final = ("address", "username", "password")
 
 
 @rule(
@@ -24,7 +27,15 @@ def credential_shape(manifest: Manifest) -> Iterator[Problem]:
 
     Fill in what is missing, or remove the entry.
     """
-    for part in manifest.credential_entries():
+    entries = manifest.credential_entries()
+    if entries and all(part.name.lower() in _FIELDS and not isinstance(part.value, dict) for part in entries):
+        yield Problem(
+            entries[0].pointer.rpartition("/")[0],
+            "a registry credential has no label",
+            'write {"NAME": {"address": "…", "username": "…", "password": "…"}}',
+        )
+        return
+    for part in entries:
         if not isinstance(part.value, dict):
             yield Problem(
                 part.pointer,
@@ -32,7 +43,7 @@ def credential_shape(manifest: Manifest) -> Iterator[Problem]:
                 "write an object with address, username and password",
             )
             continue
-        for name in ("address", "username", "password"):
+        for name in _FIELDS:
             found = child(part, name)
             if found is None or found.value is None:
                 yield Problem(

@@ -29,7 +29,6 @@ def credential_unused(manifest: Manifest) -> Iterator[Problem]:
     if not entries:
         return
     hosts = {module.image.host.upper() for module in manifest.modules() if module.image and module.image.host}
-    hosts_of = image_hosts(manifest)
     for part in entries:
         found = child(part, "address")
         if found is None or not isinstance(found.value, str) or found.value.upper() in hosts:
@@ -50,5 +49,5 @@ def credential_unused(manifest: Manifest) -> Iterator[Problem]:
             found.pointer,
             f"registry credential {part.name!r} for {found.value!r} matches no image",
             fix,
-            needs=hosts_of,
+            needs=image_hosts(manifest),
         )

@@ -52,6 +52,6 @@ def _asked(module: Module, host: dict[str, Any]) -> Iterator[tuple[str, tuple[st
         items = host.get(name)
         for index, item in enumerate(items if isinstance(items, list) else ()):
             source = item.get(key) if key and isinstance(item, dict) else item
-            if isinstance(source, str) and re.search(_SOCKET, source):
+            if isinstance(source, str) and "docker.sock" in source and re.search(_SOCKET, source):
                 yield "Docker's socket", (option(module, "HostConfig", name, index, *([key] if key else [])),)
                 return

@@ -27,7 +27,7 @@ def floating_tag(manifest: Manifest) -> Iterator[Problem]:
     """
     for module in manifest.modules():
         image = module.open_image
-        if image is not None and (image.floating or re.search(_LATEST, image.tag)):
+        if image is not None and (image.floating or ("latest" in image.tag.lower() and re.search(_LATEST, image.tag))):
             seen = f"image {image.text!r} of module {module.name!r}"
             part = image.tag or image.text.rpartition("/")[2]
             what = f"has the tag {image.tag!r}" if image.tag else "has no tag and means 'latest'"

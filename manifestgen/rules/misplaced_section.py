@@ -1,10 +1,77 @@
 """Properties in a section that nothing reads them from."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from msgspec import Struct
 
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.pointer import escape
+from manifestgen.manifest.reading import key_of
 from manifestgen.rules._rule import Effect, Problem, rule
-from manifestgen.rules._sections import misplaced
+
+_HUB: Final = {name.lower(): "'$edgeHub'" for name in ("routes", "storeAndForwardConfiguration", "mqttBroker")}
+_AGENT: Final = {name.lower(): "'$edgeAgent'" for name in ("runtime", "systemModules", "modules")}
+_CREDENTIALS: Final = {"registrycredentials": "'runtime.settings' of '$edgeAgent'"}
+_IN_MODULE: Final = ("env", "status", "restartPolicy", "startupOrder", "imagePullPolicy")
+_MODULE: Final = {name.lower(): "the module, beside 'settings'" for name in _IN_MODULE}
+_SETTINGS: Final = {name.lower(): "'settings' of the module" for name in ("image", "createOptions")}
+
+
+# What almost all modules have, each where it belongs.
+_OF_MODULE: Final = frozenset(
+    {"type", "status", "restartPolicy", "startupOrder", "imagePullPolicy", "version", "env", "settings"}
+)
+_OF_SETTINGS: Final = frozenset({"image", "createOptions"})
+
+
+class Misplaced(Struct, frozen=True):
+    """A property in the wrong section.
+
+    Attributes:
+        pointer: JSON Pointer to it.
+        key: as it is written.
+        home: where it belongs.
+        lost: whether something is lost: it says something, and nothing at its home says it too.
+    """
+
+    pointer: str
+    key: str
+    home: str
+    lost: bool
+
+
+def misplaced(manifest: Manifest) -> tuple[Misplaced, ...]:
+    """The properties that are in the wrong section."""
+    found: tuple[Misplaced, ...] | None = manifest.cache.get("misplaced")
+    if found is None:
+        found = manifest.cache["misplaced"] = tuple(_misplaced(manifest))
+    return found
+
+
+def _misplaced(manifest: Manifest) -> Iterator[Misplaced]:
+    agent, hub = manifest.agent, manifest.hub
+    runtime = agent.find("runtime")
+    for part, homes in ((agent.whole, _HUB | _CREDENTIALS), (hub.whole, _AGENT), (runtime, _CREDENTIALS)):
+        if part is not None and isinstance(part.value, dict):
+            yield from _in(part.value, part.pointer, homes, {})
+    for module in manifest.modules():
+        if module.data.keys() <= _OF_MODULE and module.settings.keys() <= _OF_SETTINGS:
+            continue
+        yield from _in(module.data, module.pointer, _SETTINGS, module.settings)
+        yield from _in(module.settings, module.at("settings"), _MODULE, module.data)
+
+
+def _in(
+    data: Mapping[str, Any], pointer: str, homes: Mapping[str, str], home: Mapping[str, Any]
+) -> Iterator[Misplaced]:
+    for key, value in data.items():
+        where = homes.get(key.lower())
+        if where is not None:
+            lost = bool(value) if isinstance(value, dict) else value is not None and key_of(home, key) is None
+            yield Misplaced(f"{pointer}/{escape(key)}", key, where, lost)
 
 
 @rule(

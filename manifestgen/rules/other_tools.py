@@ -12,7 +12,7 @@ from manifestgen.manifest.pointer import escape
 from manifestgen.manifest.reading import STATUS, enum_member
 from manifestgen.manifest.section import child
 from manifestgen.rules._rule import Effect, Problem, rule
-from manifestgen.rules._sections import misplaced
+from manifestgen.rules.misplaced_section import misplaced
 
 _WORDS: Final = {
     "status": ("running", "stopped"),

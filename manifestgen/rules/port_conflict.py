@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-from msgspec import Struct
-
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.module import Module
 from manifestgen.manifest.reading import STATUS, enum_member
@@ -23,36 +21,27 @@ def port_conflict(manifest: Manifest) -> Iterator[Problem]:
 
     Give one of them another `HostPort`.
     """
-    taken: dict[tuple[str, str], list[_Taken]] = {}
+    # By port and protocol: module, address, and the places that say so.
+    taken: dict[tuple[str, str], list[tuple[Module, str, tuple[str, ...]]]] = {}
     for module, options in manifest.options:
         if not options.ports or enum_member(module.get("status"), STATUS) == "stopped":
             continue
+        status = (module.at("status"),) if module.has("status") else ()
         for address, port, protocol, path in options.ports:
-            mine = _Taken(module, address, option(module, *path))
+            needs = (option(module, *path), *status)
             others = taken.setdefault((port, protocol), [])
-            for other in others:
-                if address == other.address or not address or not other.address:
+            for other, other_address, other_needs in others:
+                if address == other_address or not address or not other_address:
                     whose = (
                         f"module {module.name!r} binds host port {port}/{protocol} twice"
-                        if other.module is module
-                        else f"modules {other.module.name!r} and {module.name!r} both bind host port {port}/{protocol}"
+                        if other is module
+                        else f"modules {other.name!r} and {module.name!r} both bind host port {port}/{protocol}"
                     )
                     yield Problem(
                         module.at_setting("createOptions"),
                         whose,
                         "give one of them another HostPort",
-                        needs=(*mine.needs, *other.needs),
+                        needs=(*needs, *other_needs),
                     )
                     break
-            others.append(mine)
-
-
-class _Taken(Struct, frozen=True):
-    module: Module
-    address: str
-    place: str
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        status = (self.module.at("status"),) if self.module.has("status") else ()
-        return self.place, *status
+            others.append((module, address, needs))

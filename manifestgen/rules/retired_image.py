@@ -27,8 +27,10 @@ def retired_image(manifest: Manifest) -> Iterator[Problem]:
     """
     for module in manifest.modules():
         image = module.image
-        match = re.fullmatch(_RETIRED, image.repository) if image is not None else None
-        if image is not None and match is not None:
+        if image is None or "microsoft/azureiotedge-" not in image.repository:
+            continue
+        match = re.fullmatch(_RETIRED, image.repository)
+        if match is not None:
             yield Problem(
                 module.at_setting("image"),
                 f"image {image.text!r} of module {module.name!r} was retired from Docker Hub",

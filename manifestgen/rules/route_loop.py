@@ -28,14 +28,7 @@ def route_loop(manifest: Manifest) -> Iterator[Problem]:
         route = reading.route
         if route is None:
             continue
-        path = route.source.path.rstrip("*").strip("/").lower()
-        if path in ("", "messages", "messages/modules") and route.condition is None:
-            everywhere.append((entry, route))
-        elif isinstance(route.sink, ModuleInput) and reading.source is not None:
-            filtered = filtered or entry.pointer
-    for entry, reading in routes(manifest):
-        sink = None if reading.route is None else reading.route.sink
-        source = reading.source
+        sink, source = route.sink, reading.source
         if source is not None and isinstance(sink, ModuleInput) and source.module.lower() == sink.module.lower():
             yield Problem(
                 entry.pointer,
@@ -44,6 +37,11 @@ def route_loop(manifest: Manifest) -> Iterator[Problem]:
                 start=sink.offset,
                 length=sink.length,
             )
+        path = route.source.path.rstrip("*").strip("/").lower()
+        if path in ("", "messages", "messages/modules") and route.condition is None:
+            everywhere.append((entry, route))
+        elif isinstance(route.sink, ModuleInput) and reading.source is not None:
+            filtered = filtered or entry.pointer
     for entry, route in everywhere:
         sink = route.sink
         if isinstance(sink, ModuleInput):

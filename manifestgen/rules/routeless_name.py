@@ -8,6 +8,7 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
 _NUMBER: Final = r"-?(?:\d+|\d*\.?\d+(?:[eE][+-]?\d+)?|0[xX][0-9a-fA-F]+)\Z"
+_FIRST: Final = frozenset("-.0123456789")
 _KEYWORDS: Final = frozenset({"select", "from", "where", "into", "and", "or", "not"})
 _LITERALS: Final = frozenset({"true", "false", "null", "undefined"})
 
@@ -28,7 +29,7 @@ def routeless_name(manifest: Manifest) -> Iterator[Problem]:
     """
     for module in manifest.modules():
         name = module.name
-        if name.lower() in _KEYWORDS or name in _LITERALS or re.match(_NUMBER, name):
+        if name.lower() in _KEYWORDS or name in _LITERALS or (name[:1] in _FIRST and re.match(_NUMBER, name)):
             yield Problem(
                 module.pointer, f"no route can name module {name!r} as its source", "rename the module", at_key=True
             )

@@ -42,7 +42,14 @@ def small_device(manifest: Manifest) -> Iterator[Problem]:
                 f"'MaxConnectedClients' is {clients!r}",
                 "write a number of 1 or more",
             )
-        arm = next((one for one in manifest.modules() if one.image and re.search(_ARM32, one.image.tag)), None)
+        arm = next(
+            (
+                one
+                for one in manifest.modules()
+                if one.image and "arm" in one.image.tag and re.search(_ARM32, one.image.tag)
+            ),
+            None,
+        )
         if arm is not None and (optimize is None or trim(optimize).lower() == "true"):
             yield Problem(
                 module.pointer,

@@ -37,11 +37,18 @@ def twin_secret(manifest: Manifest) -> Iterator[Problem]:
 def _secrets(value: Any, pointer: str, name: str) -> Iterator[tuple[str, str]]:
     stack: list[tuple[Any, str, str]] = [(value, pointer, name)]
     while stack:
-        item, place, key = stack.pop()
-        if type(item) is str:
-            if is_secret(key, item):
-                yield place, key
-        elif type(item) is dict:
-            stack += [(inner, f"{place}/{escape(below)}", below) for below, inner in item.items()]
-        elif type(item) is list:
-            stack += [(inner, f"{place}/{index}", key) for index, inner in enumerate(item)]
+        outer, place, name = stack.pop()
+        if type(outer) is dict:
+            items = [(key, key, item) for key, item in outer.items()]
+        elif type(outer) is list:
+            items = [(str(index), name, item) for index, item in enumerate(outer)]
+        else:
+            items = []
+            if type(outer) is str and is_secret(name, outer):
+                yield place, name
+        for step, key, item in items:
+            if type(item) is str:
+                if is_secret(key, item):
+                    yield f"{place}/{escape(step)}", key
+            elif type(item) is dict or type(item) is list:
+                stack.append((item, f"{place}/{escape(step)}", key))

@@ -7,7 +7,8 @@ from typing import Final
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.rules._rule import Effect, Problem, rule
 
-_MINOR: Final = r"(\d+)\.(\d+)"
+# The same expression as in support-ended, so that it is compiled once.
+_MINOR: Final = r"v?(\d+)\.(\d+)"
 
 
 @rule(

@@ -3,7 +3,8 @@ from __future__ import annotations
 import json
 
 from manifestgen.manifest.document import read
-from manifestgen.manifest.secret_text import hide, hide_passwords, is_secret, secret_texts, written_forms
+from manifestgen.manifest.secret_text import hide, is_secret, secret_texts, written_forms
+from manifestgen.manifest.written_secret import hide_passwords
 
 SECRETS = ['canary"one\\', "canary-two-é", "canary-three", "canary-four"]
 DATA = {
