@@ -99,10 +99,10 @@ MISTAKES = [
     Mistake("missing value", _value, "threshold", 2, 0),
     Mistake("device", _device, "nowhere", 3, 60),
     Mistake("hub", _hub, "nowhere.azure-devices.net", 3, 60),
-    Mistake("no hub", _no_hub, "no IoT hub is given", 2, 60),
+    Mistake("no hub", _no_hub, "no IoT hub is specified", 2, 60),
     Mistake("no variables", _variables, "no credential for registry", 2, 60),
     Mistake("token password", _token, "no password of token", 2, 60),
-    Mistake("admin user", _admin, "the admin user of the registry is off", 3, 60),
+    Mistake("admin user", _admin, "the registry's admin user is disabled", 3, 60),
 ]
 
 

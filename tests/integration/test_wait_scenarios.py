@@ -68,7 +68,7 @@ SCENARIOS = {
     "no such registry": Scenario("the device cannot reach the registry", image="nowhere.azurecr.io/scorer:1"),
     "wrong platform": Scenario("not built for the device's platform", image="ghcr.io/acme/arm-only:1"),
     "port taken": Scenario(
-        "a port that the module publishes is taken",
+        "a port that the module publishes is already in use",
         device=refused_by_docker("Bind for 0.0.0.0:443 failed: port is already allocated"),
     ),
     "Docker refuses the name": Scenario(
