@@ -63,7 +63,7 @@ class Broker(Protocol):
         """Route a message to an input of the module."""
         ...
 
-    def result(self, timeout: float = 10) -> Result:
+    def result(self, timeout: float = 30) -> Result:
         """The next message that the module sent."""
         ...
 
@@ -80,7 +80,7 @@ class Broker(Protocol):
         """The reported properties."""
         ...
 
-    def call(self, name: str, payload: bytes, timeout: float = 10) -> tuple[int, Any]:
+    def call(self, name: str, payload: bytes, timeout: float = 30) -> tuple[int, Any]:
         """Call a direct method: status and payload."""
         ...
 
@@ -201,7 +201,7 @@ class Cloud:
             self.reported = _merged(self.reported, patch)
             self._client.publish(f"$iothub/twin/res/204/?$rid={request}&$version=2", b"", qos=0)
 
-    def wait(self, condition: Any, timeout: float = 10) -> Any:
+    def wait(self, condition: Any, timeout: float = 30) -> Any:
         """Wait until the condition holds, and return what it returned."""
         deadline = time.monotonic() + timeout
         with self._changed:
@@ -313,7 +313,7 @@ class Mosquitto:
         text = "&".join(f"{quote(k, safe='')}={quote(v, safe='')}" for k, v in properties.items())
         self.cloud.send(f"{INPUTS}{quote(name, safe='')}/{text}", body)
 
-    def result(self, timeout: float = 10) -> Result:
+    def result(self, timeout: float = 30) -> Result:
         return self.cloud.next_result(timeout)
 
     def no_result(self, seconds: float = 0.5) -> None:
@@ -328,7 +328,7 @@ class Mosquitto:
     def reported(self) -> dict[str, Any]:
         return self.cloud.reported
 
-    def call(self, name: str, payload: bytes, timeout: float = 10) -> tuple[int, Any]:
+    def call(self, name: str, payload: bytes, timeout: float = 30) -> tuple[int, Any]:
         return self.cloud.call(name, payload, timeout)
 
     def cut(self) -> None:
