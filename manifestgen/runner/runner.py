@@ -290,7 +290,7 @@ class Runner:
             outgoing = routing.error(message, failure.kind, failure.reason, self.settings, self._sender)
         self._metrics.count(message.input, failure.kind if failure else FILTERED if result is None else SCORED)
         if self.edge is not None:
-            self.edge.finish(delivery, outgoing)
+            self.edge.finish(delivery, outgoing, more=not self.jobs.empty())
         if self._samples is not None and failure is None:
             self._samples.offer(self.settings.sample_every, message, result)
         return failure

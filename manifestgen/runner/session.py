@@ -23,12 +23,15 @@ from paho.mqtt.enums import CallbackAPIVersion
 from .identity import Identity, Signer
 from .log import logger
 from .pauses import Pauses
+from .tls import BufferedSocket
 from .wake import Wake
 from .workload import WorkloadError
 
 _KEEP_ALIVE = 60
 _CONNECT_TIMEOUT = 10.0
 _TICK = 0.5
+# How long a result may wait for others, so that all are sent at once.
+_EXPECTING = 0.005
 # A connection that lasted this long was a good one: the next pause is a short one again.
 _LASTING = 60.0
 _SHORT_LIVED = 10.0
@@ -55,6 +58,14 @@ class Handler(Protocol):
 
     def received(self, topic: str, payload: bytes, receipt: Receipt) -> None:
         """A message has arrived and waits for `Session.ack`."""
+        ...
+
+    def flushed(self) -> None:
+        """All that has arrived so far was received, and the acknowledgements made meanwhile were sent."""
+        ...
+
+    def expecting(self) -> bool:
+        """Whether there may soon be calls by `Session.call_later`."""
         ...
 
     def tick(self, now: float) -> None:
@@ -124,7 +135,6 @@ class Session:
         self._stop_at: float | None = None
         self._wake = Wake()
         self._poll = select.poll()
-        self._poll.register(self._wake, select.POLLIN)
         self._registered = -1
         self._next_tick = 0.0
         self._connack: Any = None
@@ -135,6 +145,7 @@ class Session:
         self._done: dict[int, Callable[[], None]] = {}
         self._bundle: str | None = None
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._context.sslsocket_class = BufferedSocket
         self._client = self._make_client()
 
     def start(self, handler: Handler) -> None:
@@ -145,6 +156,10 @@ class Session:
     def call_soon(self, call: Callable[[], None]) -> None:
         """Call this in the session's thread. May be called in any thread."""
         self._wake.call_soon(call)
+
+    def call_later(self, call: Callable[[], None]) -> None:
+        """Call this in the session's thread, with its next pass; soon if the handler is `expecting` it."""
+        self._wake.call_later(call)
 
     def stop(self, seconds: float) -> None:
         """Disconnect as soon as the handler is idle, or after these seconds. May be called in any thread."""
@@ -236,10 +251,10 @@ class Session:
         except (OSError, ValueError, mqtt.WebsocketConnectionError) as error:
             self._forget_socket()
             raise _NotConnected(self._explain(error)) from error
-        sock: Any = self._client.socket()
-        if hasattr(sock, "setsockopt"):  # not the wrapper of a WebSocket
+        if (sock := self._buffered()) is not None:
             # Small packets that wait for each other's acknowledgement would take 40 ms each.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.collecting = True
         self._await_connack(started + _CONNECT_TIMEOUT)
         self._connected_at = time.monotonic()
         # At four fifths of the token's life if nothing is under way, a little before its end in any case.
@@ -311,14 +326,13 @@ class Session:
             self._wait(min(left, _TICK))
 
     def _wait(self, seconds: float) -> None:
-        """Wait for the socket or a call, and do what the socket has to do."""
+        """Send what is unsent, wait for the socket or a call, and do what the socket has to do."""
+        self._flush()
+        self._handler.flushed()
         self._register()
-        now = time.monotonic()
-        timeout = max(0.0, min(seconds, self._next_tick - now))
-        for descriptor, event in self._poll.poll(timeout * 1000):
-            if descriptor == self._wake.fileno():
-                self._wake.clear()
-            elif event & ~select.POLLOUT:
+        most = min(seconds, self._next_tick - time.monotonic(), _EXPECTING if self._handler.expecting() else _TICK)
+        for _, event in self._wake.wait(self._poll, max(0.0, most)):
+            if event & ~select.POLLOUT:
                 self._read()
         if self._client.want_write():
             self._client.loop_write()
@@ -337,7 +351,20 @@ class Session:
                 self._poll.unregister(self._registered)
             self._registered = descriptor
         if descriptor >= 0:
-            self._poll.register(descriptor, select.POLLIN | (select.POLLOUT if self._client.want_write() else 0))
+            unsent = self._client.want_write() or bool((buffered := self._buffered()) and buffered.unsent)
+            self._poll.register(descriptor, select.POLLIN | (select.POLLOUT if unsent else 0))
+
+    def _flush(self) -> None:
+        if (sock := self._buffered()) is not None:
+            try:
+                sock.flush()
+            except OSError:
+                self._forget_socket()
+
+    def _buffered(self) -> BufferedSocket | None:
+        """The connection's socket, unless it is the wrapper of a WebSocket."""
+        sock = self._client.socket()
+        return sock if isinstance(sock, BufferedSocket) else None
 
     def _read(self) -> None:
         while self._client.socket() is not None and self._client.loop_read() == mqtt.MQTT_ERR_SUCCESS:
@@ -362,6 +389,8 @@ class Session:
         client.ws_set_options(path="/$iothub/websocket")
         client.tls_set_context(self._context)
         client.connect_timeout = _CONNECT_TIMEOUT
+        # Whoever publishes has a limit of his own, and paho looks through all messages at each acknowledgement for its.
+        client.max_inflight_messages_set(0)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message

@@ -35,14 +35,17 @@ SCRIPT = "def init():\n    pass\n\n\ndef run(data):\n    return 1\n"
 # limit of messages in flight holds for both. Without TCP_NODELAY, which the runner sets: with it, and one message in
 # flight, the order of this loop's packets makes mosquitto wait 40 ms for each. Arguments: a port, a CA file.
 CEILING = f"""\
-import ssl, sys
+import socket, ssl, sys
 import paho.mqtt.client as mqtt
 PROPERTIES = "%24.on=amlOutput&%24.mid={{0}}%3A{MODULE}&%24.cid={{0}}&%24.ct=application%2Fjson&%24.ce=utf-8"
 def answer(client, data, message):
     client.publish("{EVENTS}" + PROPERTIES.format(message.topic.rpartition("=")[2]), b"1", 1)
 client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="{DEVICE}/{MODULE}", clean_session=False)
 client.tls_set_context(ssl.create_default_context(cafile=sys.argv[2]))
-client.on_connect = lambda *_: client.subscribe("{INPUTS}#", 1)
+def connected(*_):
+    client.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    client.subscribe("{INPUTS}#", 1)
+client.on_connect = connected
 client.on_message = answer
 client.connect("localhost", int(sys.argv[1]))
 client.loop_forever()
