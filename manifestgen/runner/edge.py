@@ -10,12 +10,13 @@ from functools import partial
 from typing import Any
 
 from . import methods, topics
+from .handler import Receipt
 from .inflight import Delivery, Inflight
 from .jobs import Configure, Job
 from .log import logger
 from .message import Message, Outgoing
 from .metrics import DUPLICATE, IGNORED, Metrics
-from .session import Receipt, Session
+from .session import Session
 from .settings import Settings
 from .topics import ModuleTopics
 from .twin import Twin

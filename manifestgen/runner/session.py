@@ -14,12 +14,13 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from .endpoint import Endpoint
+from .handler import Handler, Receipt
 from .identity import Identity, Signer
 from .log import logger
 from .pauses import Pauses
@@ -36,54 +37,6 @@ _EXPECTING = 0.005
 _LASTING = 60.0
 _SHORT_LIVED = 10.0
 _SUSPICIOUS = 5
-
-
-class Receipt(NamedTuple):
-    """What acknowledges a received message: its packet ID, valid in the connection that it came by; 0 for QoS 0."""
-
-    generation: int
-    mid: int
-
-
-class Handler(Protocol):
-    """What a session tells of; called in the session's thread."""
-
-    def connected(self) -> None:
-        """EdgeHub has accepted the connection; the subscriptions are sent first."""
-        ...
-
-    def disconnected(self) -> None:
-        """The connection is gone: what was received by it can no longer be acknowledged."""
-        ...
-
-    def received(self, topic: str, payload: bytes, receipt: Receipt) -> None:
-        """A message has arrived and waits for `Session.ack`."""
-        ...
-
-    def flushed(self) -> None:
-        """All that has arrived so far was received, and the acknowledgements made meanwhile were sent."""
-        ...
-
-    def expecting(self) -> bool:
-        """Whether there may soon be calls by `Session.call_later`."""
-        ...
-
-    def tick(self, now: float) -> None:
-        """Called about twice a second, connected or not; `now` is monotonic."""
-        ...
-
-    def idle(self) -> bool:
-        """Whether nothing waits to be finished, so that a disconnect would interrupt nothing."""
-        ...
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where edgeHub listens, and how."""
-
-    host: str
-    port: int = 8883
-    websocket: bool = False
 
 
 class _NotConnected(Exception):
@@ -250,7 +203,7 @@ class Session:
             raise _NotConnected(str(error)) from error
         except (OSError, ValueError, mqtt.WebsocketConnectionError) as error:
             self._forget_socket()
-            raise _NotConnected(self._explain(error)) from error
+            raise _NotConnected(self._endpoint.explain(error)) from error
         if (sock := self._buffered()) is not None:
             # Small packets that wait for each other's acknowledgement would take 40 ms each.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -260,7 +213,7 @@ class Session:
         # At four fifths of the token's life if nothing is under way, a little before its end in any case.
         self._renew_at = started + ttl * random.uniform(0.75, 0.85)  # noqa: S311 - not a secret
         self._renew_latest = started + ttl * 0.95
-        logger.info("connected to edgeHub at %s:%d as %s", *self._address, self._identity.client_id)
+        logger.info("connected to edgeHub at %s as %s", self._endpoint, self._identity.client_id)
 
     def _await_connack(self, deadline: float) -> None:
         while self._connack is None and self._client.socket() is not None and time.monotonic() < deadline:
@@ -272,9 +225,9 @@ class Session:
         self._forget_socket()
         if code is not None:
             kind = _Rejected if code.value in (134, 135) else _NotConnected  # bad user name or password, not authorized
-            raise kind(f"edgeHub at {self._address[0]} rejected the connection: {str(code).lower()}")
+            raise kind(f"edgeHub at {self._endpoint.host} rejected the connection: {str(code).lower()}")
         what = "closed the connection" if gone else f"did not answer within {_CONNECT_TIMEOUT:.0f} s"
-        raise _NotConnected(f"edgeHub at {self._address[0]}:{self._address[1]} {what}")
+        raise _NotConnected(f"edgeHub at {self._endpoint} {what}")
 
     def _serve(self) -> None:
         """Serve the connection until it is lost, must be renewed, or the session is to stop."""
@@ -438,17 +391,3 @@ class Session:
         if sock is not None:
             sock.close()
             self._client.loop_read()  # sees that it is closed
-
-    @property
-    def _address(self) -> tuple[str, int]:
-        return self._endpoint.host, self._endpoint.port
-
-    def _explain(self, error: Exception) -> str:
-        host, port = self._address
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return f"the certificate of edgeHub at {host} is not trusted: {error.verify_message}"
-        if isinstance(error, ssl.SSLError):
-            return f"TLS with edgeHub at {host}:{port} failed: {error.reason or error}"
-        if isinstance(error, socket.gaierror):
-            return f"the name of edgeHub, {host}, cannot be resolved"
-        return f"edgeHub at {host}:{port} is not reachable: {error}"

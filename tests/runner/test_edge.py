@@ -10,11 +10,12 @@ from typing import Any, cast
 import pytest
 
 from manifestgen.runner.edge import EdgeModule, subscriptions
+from manifestgen.runner.handler import Receipt
 from manifestgen.runner.inflight import Delivery
 from manifestgen.runner.jobs import Configure, Job
 from manifestgen.runner.message import Outgoing
 from manifestgen.runner.metrics import Metrics
-from manifestgen.runner.session import Receipt, Session
+from manifestgen.runner.session import Session
 from manifestgen.runner.settings import AT_MOST_ONCE, Settings
 from manifestgen.runner.topics import ModuleTopics
 
