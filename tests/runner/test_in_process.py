@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -46,7 +47,12 @@ def process_state() -> Iterator[None]:
     """Undo what a process that runs the runner alone does not have to."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     path, finders, module = sys.path[:], sys.meta_path[:], sys.modules.get("entry_module")
+    loggers = [logging.getLogger(), logging.getLogger("runner")]
+    before = [(logger.level, logger.handlers[:]) for logger in loggers]
     yield
+    for logger, (level, found) in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+        logger.handlers[:] = found
     for number, handler in handlers.items():
         signal.signal(number, handler)
     signal.set_wakeup_fd(-1)
