@@ -25,6 +25,7 @@ from manifestgen.errors import InputError
 from manifestgen.manifest.document import Document, Kind, of_data, of_manifest, read
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.nearest import nearest
+from manifestgen.manifest.placeholder import USUAL, Styles
 from manifestgen.manifest.pointer import split
 from manifestgen.manifest.secret_text import hide
 from manifestgen.manifest.value import Value
@@ -179,7 +180,7 @@ def check_source(
     path: str,
     *,
     layered: bool = False,
-    pattern: str = "",
+    styles: Styles = USUAL,
     select: Collection[str] = (),
     ignore: Collection[str] | Mapping[str, str] = (),
     as_of: date = KNOWN_ON,
@@ -191,7 +192,7 @@ def check_source(
         source: the file's bytes.
         path: how reports name it.
         layered: read it as a layered deployment whatever its keys are.
-        pattern: a regular expression for placeholders of the user's own; empty if there is none.
+        styles: of the project's placeholders.
         select: see `check`.
         ignore: see `check`.
         as_of: see `check`.
@@ -200,7 +201,7 @@ def check_source(
     Raises:
         InputError: there is no rule with such an id.
     """
-    document = read(source, path, layered=layered, pattern=pattern)
+    document = read(source, path, layered=layered, styles=styles)
     findings = check(document, select=select, ignore=ignore, as_of=as_of)
     return Checked(path, document.kind, tuple(findings), _lines(document, findings) if lines else {})
 

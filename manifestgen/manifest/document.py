@@ -18,6 +18,7 @@ from manifestgen.manifest.dump import compact
 from manifestgen.manifest.json_error import JsonError
 from manifestgen.manifest.json_text import Duplicate, Span
 from manifestgen.manifest.manifest import Manifest, locate
+from manifestgen.manifest.placeholder import USUAL, Styles
 from manifestgen.manifest.twin import Shape, shape
 from manifestgen.manifest.value import Value
 
@@ -61,7 +62,7 @@ class Document(Value, frozen=True, dict=True):
         encoding: `utf-8`, `utf-8-sig` or `utf-16`.
         duplicates: keys that an object has twice.
         placeholders: what is still to be filled in, in the order of the text.
-        pattern: of placeholders of the user's own; empty if there is none.
+        styles: of its project's placeholders.
         shape: what counting its keys and numbers gave.
     """
 
@@ -76,7 +77,7 @@ class Document(Value, frozen=True, dict=True):
     encoding: str = "utf-8"
     duplicates: tuple[Duplicate, ...] = ()
     placeholders: tuple[Placeholder, ...] = ()
-    pattern: str = ""
+    styles: Styles = USUAL
     shape: Shape | None = None
     _json: str = ""
 
@@ -171,14 +172,14 @@ def decode(data: bytes) -> tuple[str, str]:
     return text, "utf-8"
 
 
-def read(source: str | bytes, name: str = "", *, layered: bool = False, pattern: str = "") -> Document:
+def read(source: str | bytes, name: str = "", *, layered: bool = False, styles: Styles = USUAL) -> Document:
     """A document from a file's content. Nothing that a file can hold raises an error.
 
     Args:
         source: text, or bytes as read from the file.
         name: for messages.
         layered: read it as a layered deployment whatever its keys are.
-        pattern: a regular expression for placeholders of the user's own; empty if there is none.
+        styles: of the project's placeholders.
     """
     encoding = "utf-8"
     if isinstance(source, bytes):
@@ -189,7 +190,7 @@ def read(source: str | bytes, name: str = "", *, layered: bool = False, pattern:
     else:
         text = source.removeprefix("\ufeff")
         encoding = "utf-8-sig" if len(text) != len(source) else "utf-8"
-    blank = Document(name, text, Kind.NOT_A_MANIFEST, encoding=encoding, pattern=pattern, _json=text)
+    blank = Document(name, text, Kind.NOT_A_MANIFEST, encoding=encoding, styles=styles, _json=text)
     try:
         data = json_text.parse(text)
     except JsonError as error:
@@ -207,15 +208,15 @@ def of_data(data: Any, name: str = "") -> Document:
     return _of_data(Document(name, "", Kind.NOT_A_MANIFEST, data), layered=False)
 
 
-def of_manifest(manifest: Manifest, name: str = "", *, pattern: str = "") -> Document:
+def of_manifest(manifest: Manifest, name: str = "", *, styles: Styles = USUAL) -> Document:
     """A document from a manifest, which has no text and so no lines.
 
     Args:
         manifest: its pointers are those into `manifest.data`.
         name: for messages.
-        pattern: see `read`.
+        styles: see `read`.
     """
-    return _of_manifest(manifest, Document(name, "", Kind.MANIFEST, manifest.data, pattern=pattern))
+    return _of_manifest(manifest, Document(name, "", Kind.MANIFEST, manifest.data, styles=styles))
 
 
 def with_data(document: Document, data: Any, *, layered: bool = False) -> Document:
@@ -235,7 +236,7 @@ def _not_json(document: Document, error: JsonError, *, layered: bool) -> Documen
     text = document.text
     plain = json_text.without_comments(text)
     first = json_text.first_comment(text, plain)
-    for json_ in (plain if first else None, placeholder.fill(plain, document.pattern)):
+    for json_ in (plain if first else None, placeholder.fill(plain, document.styles.more)):
         if json_ is None:
             continue
         try:
@@ -273,12 +274,12 @@ def _has_place(data: Any) -> bool:
 
 
 def _placeholders(document: Document, *, searched: bool = False) -> tuple[Placeholder, ...]:
-    if not searched and not document.pattern and not _possible(document):
+    if not searched and not document.styles.more and not _possible(document):
         return ()
     # Most manifests have none, and need not wait for this import.
     from manifestgen.manifest.unfilled import find
 
-    return tuple(find(document.data, document.pattern))
+    return tuple(find(document.data, document.styles))
 
 
 def _possible(document: Document) -> bool:

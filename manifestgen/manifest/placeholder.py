@@ -15,6 +15,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from msgspec import Struct
+
 #: What stands in a value for a placeholder that was not inside a text.
 FILLER: Final = "\ue000"
 
@@ -66,6 +68,22 @@ _STRING: Final = r'"(?:[^"\\\n]|\\.)*"'
 
 #: A user name or password that `render` left open, and `apply` fills in.
 OURS: Final = r"\$\{(ACR_(?:USERNAME|PASSWORD)_[A-Z0-9_]+)\}"
+
+
+class Styles(Struct, frozen=True):
+    """What a project says about placeholders: two regular expressions, empty if it says nothing.
+
+    Attributes:
+        more: a placeholder of a style that is not known by default.
+        literal: what looks like a placeholder and is not one; it must match all of it.
+    """
+
+    more: str = ""
+    literal: str = ""
+
+
+#: Of nobody in particular.
+USUAL: Final = Styles()
 
 
 def possible(text: str) -> bool:
