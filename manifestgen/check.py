@@ -12,11 +12,9 @@ Findings depend on the manifest and the arguments, on nothing else: not on the c
 
 from __future__ import annotations
 
-import marshal
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
-from functools import lru_cache
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -30,6 +28,7 @@ from manifestgen.manifest.pointer import split
 from manifestgen.manifest.secret_text import hide
 from manifestgen.manifest.value import Value
 from manifestgen.rules import BY_ID, KNOWN_ON, RULES, Effect, Problem, Rule, Severity, Side
+from manifestgen.rules._of_modules import found_in_modules
 
 __all__ = [
     "Checked",
@@ -155,7 +154,7 @@ def check(
         if not rule.alone:
             found += [(rule, problem) for problem in rule.problems(document, as_of)]
     if document.manifest is not None:
-        alone = _of_modules(document.manifest)
+        alone = found_in_modules(document.manifest)
         if rules is not RULES:
             kept = {rule.id for rule in rules}
             alone = [(rule, problem) for rule, problem in alone if rule.id in kept]
@@ -267,44 +266,6 @@ def _selected(select: tuple[str, ...], ignore: tuple[str, ...]) -> Sequence[Rule
         return RULES
     known_rules((*select, *ignore))
     return [rule for rule in RULES if (not select or rule.id in select) and rule.id not in ignore]
-
-
-def _of_modules(manifest: Manifest) -> list[tuple[Rule, Problem]]:
-    """Problems found by the rules that look at each module by itself.
-
-    Most modules have been seen before: in another site's manifest, or before the last keystroke. Their problems are
-    cached by the module's packed content, which takes a fraction of the time.
-    """
-    found: list[tuple[Rule, Problem]] = []
-    for module in manifest.modules():
-        try:
-            # Version 2 packs equal data into equal bytes; later ones remember which objects were shared.
-            packed = marshal.dumps(dict(module.data), 2)
-        except ValueError:
-            # Hundreds of levels deep.
-            problems = _run_alone(module.name, module.data, system=module.system)
-        else:
-            usual = len(packed) <= _UNUSUAL
-            problems = (_kept if usual else _unpacked)(module.name, packed, module.system)
-        for rule, problem in problems:
-            found.append((rule, problem.below(module.pointer)))
-    return found
-
-
-_UNUSUAL: Final = 16384
-_ALONE: Final = tuple(rule for rule in RULES if rule.alone)
-
-
-def _unpacked(name: str, packed: bytes, system: bool) -> tuple[tuple[Rule, Problem], ...]:
-    return _run_alone(name, marshal.loads(packed), system=system)  # noqa: S302 - our own bytes, packed just before
-
-
-_kept = lru_cache(maxsize=4096)(_unpacked)
-
-
-def _run_alone(name: str, data: Any, *, system: bool) -> tuple[tuple[Rule, Problem], ...]:
-    manifest = Manifest.of_module(name, data, system=system)
-    return tuple((rule, problem) for rule in _ALONE for problem in rule.problems_of(manifest))
 
 
 def _of_pieces(

@@ -1,7 +1,8 @@
 """JSON text: its value, its doubled keys, and where things stand in it.
 
-The standard library's C scanner reads the text; places are looked up afterwards and only for what is asked for, by
-reading the text again along the way to it. A text without findings so costs no more than its parsing.
+msgspec reads the text, and the standard library what msgspec does not take. Places are looked up afterwards and only
+for what is asked for, by reading the text again along the way to it. A text without findings so costs no more than its
+parsing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final, NoReturn
 
+import msgspec
 from msgspec import Struct
 
 from manifestgen.manifest.json_error import JsonError, comment, deepest, explain, no_constant, trailing_comma
@@ -53,6 +55,14 @@ def parse(text: str) -> Any:
     Raises:
         JsonError: the text is not JSON, or too deeply nested for anybody to read.
     """
+    try:
+        return _FAST.decode(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        # The standard library takes a little more, such as half of a surrogate pair, and says where it stumbles.
+        return _parse(text)
+
+
+def _parse(text: str) -> Any:
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
@@ -104,22 +114,32 @@ def _long_integer(digits: str) -> int:
     return int(digits) if len(digits) <= 400 else (-(10**400) if digits[0] == "-" else 10**400)
 
 
+_FAST: Final = msgspec.json.Decoder()
 _DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 _LENIENT: Final = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_long_integer)
 _SKIP: Final = json.JSONDecoder(parse_int=len, parse_float=len).scan_once  # type: ignore[attr-defined]  # as above
 
 
-def maybe_duplicates(text: str, keys: int) -> bool:
-    """Whether an object of the text may have a key twice, told by counting.
+def packed(value: Any) -> bytes | None:
+    """A value as JSON without blanks, in UTF-8; None for one that JSON in UTF-8 does not have."""
+    try:
+        return msgspec.json.encode(value)
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
+        return None
+
+
+def maybe_duplicates(text: str, value: bytes | None) -> bool:
+    """Whether an object of the text may have a key twice, told by counting colons.
 
     Args:
         text: JSON.
-        keys: how many keys the objects of its value have.
+        value: what was read from it, packed.
 
     Returns:
-        False if surely not. A text that puts blanks before its colons may be suspected without reason.
+        False if surely not: what a text loses with a doubled key has a colon. One that has colons as escapes may be
+        suspected without reason.
     """
-    return text.count('":') - text.count('\\":') != keys or '" :' in text
+    return value is None or text.count(":") != value.count(b":") or "\\u003" in text
 
 
 def duplicates(text: str) -> list[Duplicate]:

@@ -276,7 +276,7 @@ class _Search:
             yield from self._in_text(value, at, base, _SETTINGS)
         if key != chunks[0]:
             return
-        if not (placeholder.possible(text) or self._pattern):
+        if not (placeholder.possible(text.encode("utf-8", "surrogatepass")) or self._pattern):
             return
         options = container.read(text)
         if options.error:
