@@ -152,7 +152,8 @@ def check(
     found: list[tuple[Rule, Problem]] = []
     for rule in rules:
         if not rule.alone:
-            found += [(rule, problem) for problem in rule.problems(document, as_of)]
+            for problem in rule.problems(document, as_of):
+                found.append((rule, problem))
     if document.manifest is not None:
         alone = found_in_modules(document.manifest)
         if rules is not RULES:

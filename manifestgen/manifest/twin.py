@@ -65,7 +65,7 @@ def shape(value: Any) -> Shape:
     """Look a value over quickly; `violations` tells where and what, should it be suspicious."""
     numbers = 0
     suspicious = False
-    names: set[str] = set()
+    dicts: list[dict[str, Any]] = []
     level: list[Any] = [value]
     depth = 0
     while level:
@@ -74,7 +74,7 @@ def shape(value: Any) -> Shape:
         push = below.append
         for container in level:
             if type(container) is dict:
-                names.update(container)
+                dicts.append(container)
                 items: Any = container.values()
             elif type(container) is list:
                 items = container
@@ -93,7 +93,12 @@ def shape(value: Any) -> Shape:
                         suspicious = True
         level = below
     suspicious = suspicious or depth > MAX_DEPTH + _ENVELOPE_DEPTH
-    return Shape(numbers, suspicious or any(map(_key_problem, names - _ENVELOPE)))
+    return Shape(numbers, suspicious or _odd(set().union(*dicts) - _ENVELOPE))
+
+
+def _odd(keys: set[str]) -> bool:
+    """Whether one of the keys may be refused; looks at all of them at once."""
+    return re.search(_FORBIDDEN_IN_KEY, "-".join(keys)) is not None or max(map(len, keys), default=0) > _SHORT_KEY
 
 
 # A manifest has these around the desired properties of a twin.
@@ -175,6 +180,7 @@ _Path = tuple[Any, Any]
 
 # No text of so few characters has more than 4,096 bytes.
 _SHORT: Final = MAX_STRING_BYTES // 4
+_SHORT_KEY: Final = MAX_KEY_BYTES // 4
 
 
 def _pointer(path: _Path) -> str:

@@ -22,12 +22,13 @@ def found_in_modules(manifest: Manifest) -> list[tuple[Rule, Problem]]:
     """The problems that these rules find in each module of a manifest."""
     found: list[tuple[Rule, Problem]] = []
     for module in manifest.modules():
+        data: Any = module.data
         try:
             # Version 2 packs equal data into equal bytes; later ones remember which objects were shared.
-            packed = marshal.dumps(dict(module.data), 2)
+            packed = marshal.dumps(data, 2)
         except ValueError:
             # Hundreds of levels deep.
-            problems = _run(module.name, module.data, system=module.system)
+            problems = _run(module.name, data, system=module.system)
         else:
             usual = len(packed) <= _UNUSUAL
             problems = (_kept if usual else _unpacked)(module.name, packed, module.system)
