@@ -223,7 +223,13 @@ def _lines(document: Document, findings: Sequence[Finding]) -> dict[int, str]:
 def _hidden(document: Document, findings: list[Finding]) -> list[Finding]:
     """The findings without secrets in what they say; a key may be one, where somebody mistook it for a value."""
     secrets = document.secrets
-    return [_without(finding, secrets) for finding in findings] if secrets else findings
+    if not secrets:
+        return findings
+    said = "\n".join([text for finding in findings for text in (finding.message, finding.fix, finding.pointer)])
+    # Most findings quote none.
+    if not any(secret in said for secret in secrets):
+        return findings
+    return [_without(finding, secrets) for finding in findings]
 
 
 def _without(finding: Finding, secrets: Sequence[str]) -> Finding:
@@ -299,6 +305,8 @@ def _known(document: Document, found: list[tuple[Rule, Problem]]) -> list[tuple[
     """The problems that no placeholder's value decides."""
     from manifestgen.manifest.unfilled import Unknown
 
+    if all(rule.about_placeholders for rule, _ in found):
+        return found
     unknown = Unknown(document.placeholders)
     return [(rule, problem) for rule, problem in found if rule.about_placeholders or not problem.depends_on(unknown)]
 
