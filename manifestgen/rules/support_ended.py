@@ -36,8 +36,8 @@ def support_ended(manifest: Manifest, as_of: date) -> Iterator[Problem]:
     Move agent, hub and daemon to a supported long-term version; today that is 1.6.
     """
     for module in manifest.modules():
-        image = module.open_image
-        if not module.system or image is None or "azureiotedge-" not in image.repository:
+        image = module.open_image if module.system else None
+        if image is None or "azureiotedge-" not in image.repository:
             continue
         match = re.match(_TAG, image.tag)
         end = SUPPORT_ENDS.get((int(match[1]), int(match[2]))) if match and len(match[0]) < 10 else None
