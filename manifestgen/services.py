@@ -146,6 +146,7 @@ class ProjectServices:
         enable_admin: bool = False,
         create_token: bool = False,
         report: Callable[[str], None] = lambda text: None,
+        progress: Callable[[str], None] = lambda text: None,
         environ: Mapping[str, str] | None = None,
         connecting: Callable[[], None] = lambda: None,
     ) -> None:
@@ -157,6 +158,7 @@ class ProjectServices:
             enable_admin: enable a registry's admin user where it is needed and disabled.
             create_token: create a registry's token, or its first password, where it is needed and missing.
             report: is called with each thing that was enabled or created, and each password that expires soon.
+            progress: is called with what takes a while.
             environ: the environment variables; None for those of this process.
             connecting: is called before each of the services is first used.
         """
@@ -165,6 +167,7 @@ class ProjectServices:
         self._enable_admin = enable_admin
         self._create_token = create_token
         self._report = report
+        self._progress = progress
         self._environ = os.environ if environ is None else environ
         self._connecting = connecting
 
@@ -203,8 +206,9 @@ class ProjectServices:
     def registry(self) -> Registry:
         """The container registries of the caller's subscriptions."""
         from manifestgen.azure.acr import Registries
+        from manifestgen.project.workspace import subscription_of
 
-        return Registries()
+        return Registries(subscription=subscription_of(self._project), report=self._progress)
 
     @_service
     def vaults(self) -> Vaults:

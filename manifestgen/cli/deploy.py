@@ -137,7 +137,12 @@ def command(
         fleet=_deployment.observer(console, yes=yes),
     )
     with ProjectServices(
-        loaded, hub, enable_admin=enable_admin, create_token=create_token, report=console.progress
+        loaded,
+        hub,
+        enable_admin=enable_admin,
+        create_token=create_token,
+        report=console.progress,
+        progress=console.progress,
     ) as services:
         deployment = deploy(loaded, services, options=options, observer=observer)
     if dry_run:

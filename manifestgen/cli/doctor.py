@@ -27,7 +27,8 @@ def command(project: Path, device_id: str | None, hub: str | None, console: Cons
 
     loaded = load(project)
     rows = []
-    for row in examine(loaded, ProjectServices(loaded, hub), log_in, device_id):
+    services = ProjectServices(loaded, hub, progress=console.progress)
+    for row in examine(loaded, services, log_in, device_id):
         rows.append(row)
         console.result(f"{styled(f'{row.state:<7}', fg=_COLORS[row.state])}  {row.subject}: {row.words}")
         if row.fix:
