@@ -44,14 +44,18 @@ def open_hub(host: str | None, project: Project | None, environ: Mapping[str, st
         environ: the environment variables; None for those of this process.
 
     Raises:
-        InputError: none of them names one.
+        InputError: none of them names one; or no host is given, and the connection string and the project name two.
     """
     text = (os.environ if environ is None else environ).get(CONNECTION_STRING)
+    configured = project.hub.host if project is not None and project.hub is not None else None
     if host is None and text:
         from manifestgen.azure.iot_hub import connect
 
-        return connect(connection_string=Secret(text))
-    host = host or (project.hub.host if project is not None and project.hub is not None else None)
+        hub = connect(connection_string=Secret(text))
+        if project is not None and configured is not None:
+            _require_same(hub, configured, project)
+        return hub
+    host = host or configured
     if host is None:
         raise InputError(
             "no IoT hub is specified",
@@ -61,6 +65,19 @@ def open_hub(host: str | None, project: Project | None, environ: Mapping[str, st
     from manifestgen.azure.iot_hub import connect
 
     return connect(host=host, credential=credential())
+
+
+def _require_same(hub: Hub, configured: str, project: Project) -> None:
+    """Raise InputError if the hub of the connection string is not the project's: neither silently wins."""
+    from manifestgen.hub_name import hub_identity
+
+    named = hub_identity(configured)
+    if hub.host.lower() != named.lower():
+        raise InputError(
+            f"{CONNECTION_STRING} is for the hub {hub.host}, and the project's hub is {named}",
+            where=str(project.path),
+            fix=f"unset the variable, correct 'hub.host', or choose one with --hub {hub.host} or --hub {named}",
+        )
 
 
 @contextmanager

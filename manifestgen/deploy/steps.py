@@ -62,6 +62,7 @@ def deploy(
     job = _Job(project, services, options or Options(), observer or Observer())
     target = _target(job)
     _try_template(job)
+    _ = job.services.hub  # that none is specified, or two are, is found before anything is asked
     if job.options.dry_run:
         return _dry_run(job, target)
     with exclusive(project.root):
