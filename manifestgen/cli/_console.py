@@ -14,6 +14,7 @@ Every command takes `--output text|json`, `-q` and `-v` through `common_options`
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 import re
@@ -31,12 +32,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+_OPTION: Final = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+
+
 class Console:
     """Where a command's words go.
 
     Attributes:
         output: `text`, `json` or a form of the command's own; JSON is one document on stdout, a stable interface.
         quiet: say nothing but results, warnings and errors.
+        options: options of the running command, such as `--yes`, without hidden ones.
         verbosity: 0; 1 shows causes; 2 shows the SDKs' own debug logs, without secrets.
     """
 
@@ -44,6 +49,7 @@ class Console:
         self.output = "text"
         self.quiet = False
         self.verbosity = 0
+        self.options: frozenset[str] = frozenset()
         self._live_rows = 0
 
     @property
@@ -146,7 +152,7 @@ class Console:
                 _say(line, err=True)
         label = "" if isinstance(error, Interrupted) else "error: "
         # Secrets first: one of several lines would not be found again in one.
-        message, fix = _one_line(redact(error.message)), _one_line(redact(error.fix))
+        message, fix = _one_line(redact(error.message)), _one_line(redact(self._fix(error)))
         _say(styled(label, fg="red", bold=True) + message, err=True)
         _say(f"  fix: {fix}", err=True)
         if self.verbosity and error.__cause__ is not None:
@@ -158,6 +164,11 @@ class Console:
                 failure["detail"] = list(error.detail)
             self.document({"error": failure})
         return error.exit_code
+
+    def _fix(self, error: ManifestgenError) -> str:
+        """What to do about an error, with the first of its options that the running command has."""
+        has = (option for option in error.options if self.options.issuperset(_OPTION.findall(option)))
+        return ", or ".join((error.fix, *itertools.islice(has, 1)))
 
     def bug(self, error: BaseException) -> None:
         """An error that no user can cause: its traceback, without secrets, and whom to tell."""
@@ -265,9 +276,11 @@ def options_with_outputs(*outputs: str) -> Callable[[Callable[..., Any]], Callab
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def command(*args: Any, output: str, quiet: bool, verbose: int, **kwargs: Any) -> Any:
-            console = click.get_current_context().find_object(Console) or Console()
+            context = click.get_current_context()
+            console = context.find_object(Console) or Console()
+            console.options = _options_of(context.command)
             console.output, console.quiet, console.verbosity = output, quiet, verbose
-            if verbose or click.get_current_context().info_name not in _OFFLINE:
+            if verbose or context.info_name not in _OFFLINE:
                 console.listen()
             else:
                 warnings.simplefilter("ignore")
@@ -283,6 +296,11 @@ def options_with_outputs(*outputs: str) -> Callable[[Callable[..., Any]], Callab
         return functools.reduce(lambda decorated, option: option(decorated), reversed(options), command)
 
     return decorate
+
+
+def _options_of(command: click.Command) -> frozenset[str]:
+    shown = (option for option in command.params if isinstance(option, click.Option) and not option.hidden)
+    return frozenset(name for option in shown for name in (*option.opts, *option.secondary_opts))
 
 
 def hub_option(function: Callable[..., Any]) -> Callable[..., Any]:
