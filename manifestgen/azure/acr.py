@@ -371,7 +371,8 @@ def _rejected(error: HttpResponseError, where: str, role: str) -> CloudError:
         return DeniedError(
             "the registry's admin user is disabled",
             where=where,
-            fix="add --enable-admin to enable it, or use registry credentials 'token', 'env' or 'file'",
+            fix="use registry credentials 'token', 'keyvault', 'env' or 'file', or enable it: "
+            "'manifestgen deploy --enable-admin'",
         )
     if error.status_code == 401:
         return DeniedError(f"the credential was rejected: {words}", where=where, fix="log in again: run 'az login'")

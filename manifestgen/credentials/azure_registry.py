@@ -70,7 +70,7 @@ def with_registry(standing: Standing, inputs: Inputs, *, token: bool = False) ->
     if found is not None:
         return if_expired(_compared(standing, found, inputs.state, inputs.now), inputs.now)
     if token:
-        fix = "run 'manifestgen credentials create-token', or deploy with --create-token"
+        fix = "run 'manifestgen credentials create-token' or 'manifestgen deploy --create-token'"
         what = f"the registry has no token {standing.username}"
         return structs.replace(standing, problem=what, fix=fix, rejected=True)
     return standing

@@ -342,7 +342,7 @@ def _preflight(job: _Job, rendered: _Manifest, platform: Platform | None) -> Non
     pulls = _asked(job, rendered.manifest, platform)
     job.observer.pulls(pulls)
     if not job.options.force:
-        require_found(pulls)
+        require_found(pulls, unreachable="skip this check with --no-preflight if only the device can reach it")
     tags = pulls if rendered.tags is None else rendered.tags
     if not job.options.moved_tags:
         _refuse_moved(job.project, tags)

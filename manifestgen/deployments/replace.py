@@ -232,7 +232,8 @@ class _Run:
         raise InputError(
             f"the new version needs priority {top + 1}, which another deployment uses",
             where=f"deployment {self._wanted.name!r} in {self._hub.host}",
-            fix=f"set --priority above {top + 1}, or change the other deployment's priority",
+            fix="change the other deployment's priority",
+            options=(f"set --priority above {top + 1}",),
         )
 
     def _put(self, configuration: Configuration) -> None:

@@ -231,7 +231,7 @@ def refuse_removals(plan: Plan, *, prune: bool) -> None:
         raise InputError(
             f"this would remove {removed}, which the manifest does not have",
             where=f"device {plan.device!r}",
-            fix="add them to the manifest, or remove them with --prune",
+            fix="add them to the manifest, keep them with --merge, or remove them with --prune",
         )
 
 
@@ -279,11 +279,12 @@ def _rolled_back(
         wait(hub, plan.device, patience, report, sent=back.manifest)
     except FoundError as second:
         what = f"{failure.what}; the rollback was sent, but failed too: {second.what}"
-        return FoundError(what, where=failure.where, fix=second.fix)
+        return FoundError(what, where=failure.where, fix=_both(failure.fix, second.fix))
     except CloudError as error:
         done = "was sent, but could not check whether it runs" if applied else "did not succeed"
         what = f"{failure.what}; the rollback {done}: {error}"
-        raise CloudError(what, where=failure.where, fix=error.fix if applied else _rollback_advice(plan)) from error
+        fix = _both(failure.fix, error.fix) if applied else f"{_rollback_advice(plan)}; then {failure.fix}"
+        raise CloudError(what, where=failure.where, fix=fix) from error
     except KeyboardInterrupt:
         done = "was sent, but the rollout was not waited for" if applied else "may or may not have been sent"
         what = f"interrupted; {failure.where}: {failure.what}; the rollback {done}"
@@ -291,6 +292,11 @@ def _rolled_back(
     return FoundError(
         f"{failure.what}; rolled back, and it runs what it had before", where=failure.where, fix=failure.fix
     )
+
+
+def _both(fix: str, of_the_rollback: str) -> str:
+    """What to do after a rollout and its rollback have failed: each failure has a fix of its own."""
+    return fix if fix == of_the_rollback else f"{fix}; for the rollback: {of_the_rollback}"
 
 
 def _rollback_advice(plan: Plan) -> str:

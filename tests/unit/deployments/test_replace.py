@@ -354,7 +354,8 @@ def test_going_back_where_the_next_priority_is_taken_says_what_to_do() -> None:
     hub.create_configuration(foreign("neighbour", 12, "tags.site = 'shop'"))
     with pytest.raises(InputError, match="the new version needs priority 12, which another deployment uses") as caught:
         apply(hub, deployment(1))
-    assert "--priority" in caught.value.fix
+    assert caught.value.fix == "change the other deployment's priority"
+    assert caught.value.options == ("set --priority above 12",)
 
 
 def test_ctrl_c_says_what_was_done() -> None:
