@@ -276,6 +276,7 @@ def _to_device(job: _Job, rendered: _Manifest, device: str, reference: str) -> D
             permit=job.observer.permit,
             step=lambda text: job.observer.step("apply", text),
             progress=lambda _, rollout: job.observer.rollout(rollout),
+            waiting=job.observer.waiting,
         ),
     )
     if outcome.progress is not None:
