@@ -75,12 +75,9 @@ def sandbox_cloud(
 ) -> Cloud:
     """The real adapter on the sandbox."""
     sandbox = request.getfixturevalue("sandbox")
-    for name in ("DEFAULT_BACKOFF", "DEFAULT_500_BACKOFF", "DEFAULT_503_BACKOFF"):
-        # Read from the environment at the first import, which may have been anywhere.
-        monkeypatch.setattr(f"azureml._restclient.clientbase.{name}", 0)
     from azure.identity import EnvironmentCredential
 
-    from manifestgen.azure.aml import RETRY, Workspace
+    from manifestgen.azure.aml import PATIENCE, Workspace
     from manifestgen.azure.aml_container_image import ContainerImageBuilder
     from manifestgen.azure.aml_models import WorkspaceModels
     from manifestgen.azure.aml_package import PackageBuilder
@@ -100,7 +97,7 @@ def sandbox_cloud(
 
     def opened() -> Workspace:
         place = WorkspaceId(names.subscription_id, names.resource_group, names.workspace)
-        return Workspace(place, credential, retry=RETRY.new(backoff_factor=0.0))
+        return Workspace(place, credential, patience=replace(PATIENCE, total=1.0, first=0.01, longest=0.05))
 
     def cloud(workspace: Workspace) -> Cloud:
         models = WorkspaceModels(lambda: workspace)
