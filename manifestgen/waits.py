@@ -8,16 +8,35 @@
 
 from __future__ import annotations
 
+import math
+import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Final
+
+from manifestgen.errors import InputError
+
+#: Multiplies every limit of a client, and the moments below: more than 1 on a slow network.
+FACTOR: Final = "MANIFESTGEN_TIMEOUT_FACTOR"
 
 # Seconds of a wait after which it is reported; afterwards every two minutes.
 _MOMENTS: Final = (10.0, 30.0, 60.0, 120.0)
 _EVERY: Final = 120.0
 _LOOK: Final = 0.25
+
+
+def factor_of(environ: Mapping[str, str]) -> float:
+    """The factor in `MANIFESTGEN_TIMEOUT_FACTOR`, 1 without one. Raises InputError if it is not a positive number."""
+    text = environ.get(FACTOR) or "1"
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = 0.0
+    if not 0 < factor < math.inf:
+        raise InputError(f"{text!r} is not a positive number", where=FACTOR, fix="set it to a number such as 2")
+    return factor
 
 
 class waiting:
@@ -57,15 +76,17 @@ _announcer: threading.Thread | None = None
 _lock = threading.Lock()
 
 
-def announce(say: Callable[[str], None] | None, factor: float = 1.0) -> None:
+def announce(say: Callable[[str], None] | None) -> None:
     """Have waits of 10 seconds and more reported, in a thread of its own, in words such as `waiting for X, 10 s`.
 
     Args:
         say: is called with them; None ends that.
-        factor: multiplies the 10 seconds.
+
+    Raises:
+        InputError: see `factor_of`.
     """
     global _say, _factor, _cut_short
-    _say, _factor, _cut_short = say, factor, None
+    _say, _factor, _cut_short = say, factor_of(os.environ), None
 
 
 def interrupted() -> str:

@@ -16,7 +16,7 @@ from azure.mgmt.containerregistry import ContainerRegistryManagementClient
 from azure.mgmt.core import ARMPipelineClient
 
 from manifestgen.azure import registry_api
-from manifestgen.azure.auth import EXPIRED, LOG_IN_AGAIN, renewal
+from manifestgen.azure.auth import EXPIRED, LOG_IN_AGAIN, tokens_of
 from manifestgen.azure.auth import credential as default_credential
 from manifestgen.azure.patience import Patience
 from manifestgen.azure.transport import RetryingTransport, azure_core_transport
@@ -59,7 +59,7 @@ class Registries:
         if credential is None:
             credential = default_credential()
         self._credential = credential
-        self._transport = RetryingTransport(_NAME, PATIENCE.scaled(), renew=renewal(credential))
+        self._transport = RetryingTransport(_NAME, PATIENCE.scaled(), tokens=tokens_of(credential))
         self._clients: dict[str, ContainerRegistryManagementClient] = {}
 
     def by_id(self, arm_id: str) -> RegistryInfo:

@@ -75,7 +75,7 @@ class Workspace:
         self._transport = RetryingTransport(
             _NAME,
             (patience or PATIENCE).scaled(),
-            renew=auth.renewal(chosen),
+            tokens=auth.tokens_of(chosen),
             failed=lambda response: aml_errors.http_error(response.status_code, response.text, self.where),
         )
 

@@ -16,7 +16,7 @@ from azure.core.exceptions import AzureError
 from azure.identity import CredentialUnavailableError, DefaultAzureCredential
 
 from manifestgen.azure.patience import Patience
-from manifestgen.azure.transport import Renew, RetryingTransport, azure_core_transport, no_renewal
+from manifestgen.azure.transport import RetryingTransport, Tokens, azure_core_transport
 from manifestgen.errors import CloudError, DeniedError, ManifestgenError
 from manifestgen.secret import redact
 
@@ -82,24 +82,29 @@ class Login:
                 known = self._tokens[key] = self._ask(scopes, cast("TokenRequestOptions", wanted))
             return known
 
-    def renewed(self, token: str) -> tuple[str | None, bool]:
-        """Replace a token that a service rejected; see `transport.Renew`."""
+    def current(self, token: str) -> str:
+        """See `transport.Tokens`."""
+        key = self._replaced.get(token)
+        return self._tokens[key].token if key is not None else token
+
+    def renewed(self, token: str) -> str | None:
+        """See `transport.Tokens`."""
         with self._lock:
-            # A client may keep an old token, and many threads have had the same one rejected.
+            # Many threads may have had the same token rejected.
             if token in self._replaced:
-                return self._tokens[self._replaced[token]].token, False
+                return self.current(token)
             key = next((key for key, known in self._tokens.items() if known.token == token), None)
             if key is None or "claims" in dict(key[1:]):
-                return None, False
+                return None
             # azure-identity returns its old token until it expires, whatever a service says.
             self._credential = self._new()
             try:
                 self._tokens[key] = self._ask(key[0], cast("TokenRequestOptions", dict(key[1:])))
             except ManifestgenError:
-                return None, False
+                return None
             if self._tokens[key].token != token:
                 self._replaced[token] = key
-            return self._tokens[key].token, True
+            return self._tokens[key].token
 
     def close(self) -> None:
         """Close the credential's connections."""
@@ -142,9 +147,9 @@ def credential() -> Login:
     return _credential(tuple(sorted(item for item in os.environ.items() if item[0].startswith("AZURE_"))))
 
 
-def renewal(credential: TokenCredential) -> Renew:
-    """What replaces a rejected token of a credential."""
-    return credential.renewed if isinstance(credential, Login) else no_renewal
+def tokens_of(credential: TokenCredential) -> Tokens | None:
+    """What replaces a rejected token of a credential; None for one that is not ours."""
+    return credential if isinstance(credential, Login) else None
 
 
 def token(scope: str) -> str:

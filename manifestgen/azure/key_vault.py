@@ -16,7 +16,7 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.pipeline.policies import RetryPolicy
 from urllib3.exceptions import NameResolutionError
 
-from manifestgen.azure.auth import EXPIRED, LOG_IN_AGAIN, renewal
+from manifestgen.azure.auth import EXPIRED, LOG_IN_AGAIN, tokens_of
 from manifestgen.azure.auth import credential as default_credential
 from manifestgen.azure.patience import Patience, chain
 from manifestgen.azure.transport import RetryingTransport, UnreachableError, azure_core_transport
@@ -68,7 +68,7 @@ class KeyVaults:
             credential = default_credential()
         self._make = SecretClient
         self._credential = credential
-        self._transport = RetryingTransport(_NAME, PATIENCE.scaled(), renew=renewal(credential))
+        self._transport = RetryingTransport(_NAME, PATIENCE.scaled(), tokens=tokens_of(credential))
         self._clients: dict[str, SecretClient] = {}
 
     def secret(self, vault: str, name: str) -> VaultSecret:

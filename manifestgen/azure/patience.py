@@ -6,7 +6,6 @@ each has a `Patience`. What an SDK would send again by itself is switched off.
 
 from __future__ import annotations
 
-import math
 import os
 import ssl
 import time
@@ -19,10 +18,8 @@ import tenacity
 from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NameResolutionError, NewConnectionError, ProxyError
 
 from manifestgen.azure.exchange import LimitError, Phase
-from manifestgen.errors import CloudError, InputError
-
-#: Multiplies every limit: more than 1 on a slow network.
-FACTOR: Final = "MANIFESTGEN_TIMEOUT_FACTOR"
+from manifestgen.errors import CloudError
+from manifestgen.waits import factor_of
 
 #: The statuses after which the same request may succeed.
 TRANSIENT: Final = frozenset({408, 429, 500, 502, 503, 504})
@@ -64,18 +61,6 @@ class Patience:
             for name in ("connect", "answer", "total", "unreachable", "first", "longest")
         }
         return replace(self, **limits)
-
-
-def factor_of(environ: Mapping[str, str]) -> float:
-    """The factor in `MANIFESTGEN_TIMEOUT_FACTOR`, 1 without one. Raises InputError if it is not a positive number."""
-    text = environ.get(FACTOR) or "1"
-    try:
-        factor = float(text)
-    except ValueError:
-        factor = 0.0
-    if not 0 < factor < math.inf:
-        raise InputError(f"{text!r} is not a positive number", where=FACTOR, fix="set it to a number such as 2")
-    return factor
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import re
 import zlib
 from collections.abc import Callable
 from math import inf
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from urllib.parse import urljoin, urlsplit
 
 from requests import PreparedRequest, Response, Session
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 LARGEST: Final = 32 << 20
 NETWORK: Final = "check the network and HTTPS_PROXY, then run the same command again"
 
+_LONGEST_PAUSE: Final = 120.0
 _LOOK: Final = "run the same command again: it looks for what was made"
 _REDIRECTING: Final = frozenset({301, 302, 303, 307, 308})
 # Methods that have the same effect when they are repeated (RFC 9110, 9.2.2).
@@ -61,13 +62,16 @@ _READING_POSTS: Final = re.compile(
 )
 
 
-#: Given a token that a service rejected, another one (None if there is none), and whether it was just asked for.
-Renew = Callable[[str], tuple[str | None, bool]]
+class Tokens(Protocol):
+    """The tokens of one login."""
 
+    def current(self, token: str) -> str:
+        """The token that has replaced this one; the same if none has."""
+        ...
 
-def no_renewal(token: str) -> tuple[None, bool]:
-    """A `Renew` for what has no token, or cannot get another one."""
-    return None, False
+    def renewed(self, token: str) -> str | None:
+        """Another token in place of one that a service rejected; None if there is none. Raises nothing."""
+        ...
 
 
 class UnreachableError(CloudError):
@@ -80,18 +84,18 @@ class Transport(HTTPAdapter):
     Args:
         patience: its limits; a request's own timeouts only shorten them.
         obeys: a request's own timeout for the answer replaces the limit.
-        renew: what replaces a token that the service rejected.
+        tokens: replace a token that the service rejects, once for each request.
 
     Raises by `send`:
         CloudError: the certificate is not trusted, the answer too large, or a redirect to another origin.
         RequestException: anything else that went wrong with the connection, `LimitError` among its causes.
     """
 
-    def __init__(self, patience: Patience, *, obeys: bool = False, renew: Renew = no_renewal) -> None:
+    def __init__(self, patience: Patience, *, obeys: bool = False, tokens: Tokens | None = None) -> None:
         super().__init__(max_retries=NO_RETRIES)
         self.patience = patience
         self._obeys = obeys
-        self._renew = renew
+        self._tokens = tokens
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **named: Any) -> None:
         """See `HTTPAdapter.init_poolmanager`."""
@@ -137,16 +141,18 @@ class Transport(HTTPAdapter):
 
     def _renewing(self, request: PreparedRequest, send: Callable[[], Response]) -> Response:
         """The answer; if the token has expired or was revoked, the answer to a new one."""
-        response, new = send(), False
-        while response.status_code == 401 and not new:
-            scheme, _, token = (request.headers.get("Authorization") or "").partition(" ")
-            if scheme.lower() != "bearer" or not _is_rewound(request):
-                break
-            fresh, new = self._renew(token)
-            if fresh is None:
-                break
-            request.headers["Authorization"] = f"{scheme} {fresh}"
-            response = send()
+        scheme, _, token = (request.headers.get("Authorization") or "").partition(" ")
+        if scheme.lower() != "bearer" or self._tokens is None:
+            return send()
+        # SDKs keep a token until it expires, whatever a service said of it.
+        token = self._tokens.current(token)
+        request.headers["Authorization"] = f"{scheme} {token}"
+        response = send()
+        if response.status_code == 401 and _is_rewound(request):
+            fresh = self._tokens.renewed(token)
+            if fresh is not None:
+                request.headers["Authorization"] = f"{scheme} {fresh}"
+                return send()
         return response
 
     def _attempt(self, request: PreparedRequest, timeout: Any, verify: Any, cert: Any, proxies: Any) -> Response:
@@ -239,7 +245,7 @@ class RetryingTransport(Transport):
     Args:
         name: of the service, for people, such as `Azure Resource Manager`.
         patience: how long.
-        renew: see `Transport`.
+        tokens: see `Transport`.
         failed: makes the error for a status that does not pass; None lets the SDK make its own.
 
     Raises by `send`:
@@ -253,10 +259,10 @@ class RetryingTransport(Transport):
         name: str,
         patience: Patience,
         *,
-        renew: Renew = no_renewal,
+        tokens: Tokens | None = None,
         failed: Callable[[Response], CloudError] | None = None,
     ) -> None:
-        super().__init__(patience, renew=renew)
+        super().__init__(patience, tokens=tokens)
         self._name = name
         self._failed = failed
 
@@ -297,7 +303,9 @@ class RetryingTransport(Transport):
     def _refuse_to_wait(self, response: Response) -> None:
         """Raise CloudError if the service asks for more patience than there is: SDKs would wait for as long."""
         after = seconds_of(response.raw.headers.get("Retry-After"))
-        if after is None or after <= self.patience.total:
+        # In the answer to an operation that goes on, it is a pause between two looks.
+        longest = self.patience.total if response.status_code in TRANSIENT else _LONGEST_PAUSE
+        if after is None or after <= longest:
             return
         raise CloudError(
             f"{self._name} returned status {response.status_code} {asked(after)}",

@@ -18,6 +18,8 @@ def hurry(monkeypatch: pytest.MonkeyPatch, **limits: Any) -> None:
     chosen = {"total": 0.5, "unreachable": 0.3, "first": 0.01, "longest": 0.05, **limits}
     for name in CLIENTS:
         limit(monkeypatch, name, **chosen)
+    apply = import_module("manifestgen.device.apply")
+    monkeypatch.setattr(apply, "SENDING", replace(apply.SENDING, timeout=chosen["total"], first=0.01, longest=0.05))
     import_module("manifestgen.azure.auth")._credential.cache_clear()
 
 

@@ -24,10 +24,10 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpRequest
 
 from manifestgen import __version__
-from manifestgen.azure.auth import renewal
+from manifestgen.azure.auth import tokens_of
 from manifestgen.azure.iot_hub.wire import API_VERSION, Call, LostError, NoTokenError, RefusedError, Reply
 from manifestgen.azure.patience import Patience
-from manifestgen.azure.transport import Renew, Transport, no_renewal, session_of
+from manifestgen.azure.transport import Tokens, Transport, session_of
 from manifestgen.azure.trust import proxies_of, verification
 from manifestgen.secret import Secret
 
@@ -50,7 +50,7 @@ def from_policy(host: str, policy: str, key: Secret, patience: Patience) -> Rest
 
 def from_credential(host: str, credential: TokenCredential, patience: Patience) -> RestWire:
     """Requests with a token of Microsoft Entra ID."""
-    return RestWire(host, _Bearer(credential, _SCOPE), patience, renewal(credential))
+    return RestWire(host, _Bearer(credential, _SCOPE), patience, tokens_of(credential))
 
 
 class RestWire:
@@ -61,12 +61,12 @@ class RestWire:
         host: str,
         login: SansIOHTTPPolicy[Any, Any] | BearerTokenCredentialPolicy[Any, Any],
         patience: Patience,
-        renew: Renew = no_renewal,
+        tokens: Tokens | None = None,
     ) -> None:
         self._base = f"https://{host}"
         self._login = login
         self._patience = patience
-        self._renew = renew
+        self._tokens = tokens
         self._proxies = dict(proxies_of(self._base))
         self._verify = verification()
         self._threads = threading.local()
@@ -100,7 +100,7 @@ class RestWire:
         """This thread's pipeline: a session of requests, and so its connection, is not to be shared."""
         pipeline: Pipeline[HttpRequest, Any] | None = getattr(self._threads, "pipeline", None)
         if pipeline is None:
-            session = session_of(Transport(self._patience, obeys=True, renew=self._renew))
+            session = session_of(Transport(self._patience, obeys=True, tokens=self._tokens))
             # Or requests would look into the user's .netrc, whose password would replace the signature.
             session.trust_env = False
             pipeline = Pipeline(RequestsTransport(session=session, use_env_settings=False), [self._login])

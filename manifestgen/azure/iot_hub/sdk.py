@@ -24,11 +24,11 @@ from msrest.universal_http.requests import RequestsHTTPSender
 from requests import RequestException, Session
 
 from manifestgen import __version__
-from manifestgen.azure.auth import renewal
+from manifestgen.azure.auth import tokens_of
 from manifestgen.azure.iot_hub import wire
 from manifestgen.azure.iot_hub.wire import Call, LostError, NoTokenError, Operation, RefusedError, Reply
 from manifestgen.azure.patience import Patience
-from manifestgen.azure.transport import Renew, Transport, no_renewal
+from manifestgen.azure.transport import Tokens, Transport
 from manifestgen.azure.trust import NO_RETRIES, proxies_of, verification
 from manifestgen.secret import Secret
 
@@ -77,7 +77,7 @@ def from_policy(host: str, policy: str, key: Secret, patience: Patience) -> SdkW
 
 def from_credential(host: str, credential: TokenCredential, patience: Patience) -> SdkWire:
     """Requests with a token of Microsoft Entra ID."""
-    return SdkWire(IoTHubConfigurationManager.from_token_credential(host, credential), patience, renewal(credential))
+    return SdkWire(IoTHubConfigurationManager.from_token_credential(host, credential), patience, tokens_of(credential))
 
 
 class SdkWire:
@@ -87,7 +87,7 @@ class SdkWire:
         self,
         manager: IoTHubConfigurationManager,
         patience: Patience,
-        renew: Renew = no_renewal,
+        tokens: Tokens | None = None,
     ) -> None:
         # Its client serves devices, modules, twins and queries as well. IoTHubRegistryManager, which the SDK has for
         # those, would open an AMQP link for messages to devices, which manifestgen never sends.
@@ -102,7 +102,7 @@ class SdkWire:
         config.add_user_agent(f"manifestgen/{__version__}")
         config.pipeline = Pipeline(
             [config.user_agent_policy, RequestsCredentialsPolicy(config.credentials), _CompactBody()],
-            PipelineRequestsHTTPSender(_Sender(config, lambda: Transport(patience, obeys=True, renew=renew))),
+            PipelineRequestsHTTPSender(_Sender(config, lambda: Transport(patience, obeys=True, tokens=tokens))),
         )
 
     @property
