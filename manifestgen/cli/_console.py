@@ -26,6 +26,7 @@ import click
 
 from manifestgen.errors import InputError, Interrupted, ManifestgenError
 from manifestgen.report._printable import printable_json, printable_lines
+from manifestgen.sandboxed import in_sandbox
 from manifestgen.secret import redact, redact_json
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Console:
         quiet: say nothing but results, warnings and errors.
         outcome: what was done before an error, as plain data for its JSON document; None for nothing.
         options: options of the running command, such as `--yes`, without hidden ones.
+        online: whether the command talks to a hub, a registry or another service.
         verbosity: 0; 1 shows causes; 2 shows the SDKs' own debug logs, without secrets.
         ends_process: whether Ctrl-C may end the process.
         failed: whether it has said an error.
@@ -52,6 +54,7 @@ class Console:
         self.output = "text"
         self.quiet = False
         self.verbosity = 0
+        self.online = False
         self.outcome: Mapping[str, Any] | None = None
         self.options: frozenset[str] = frozenset()
         self.ends_process = False
@@ -196,6 +199,17 @@ class Console:
         _say("".join(traceback.format_exception(error)), err=True)
         _say("this is a bug in manifestgen: please report it with the lines above", err=True)
 
+    def connected(self) -> None:
+        """A command that starts without the network has connected to a service."""
+        self.online = True
+        self.listen()
+
+    def sandbox(self) -> None:
+        """The last line of a command whose hub and registries are the sandbox: nothing of the result is in Azure."""
+        if self.online and in_sandbox():
+            self._erase()
+            _say("sandbox: the result above is from a local stand-in for Azure, not from Azure", err=True)
+
     def listen(self) -> None:
         """Show log records: warnings of ours always, our notes with -v, everybody's with -vv; never a secret."""
         import logging
@@ -227,6 +241,8 @@ class Console:
 
 # Commands that start without `logging`, for speed; once they connect to a service, that is made up for.
 _OFFLINE = ("check", "explain", "render", "schema")
+# Commands that never connect to Azure, or to the sandbox in its place.
+_LOCAL = (*_OFFLINE, "init", "run", "start", "stop")
 
 
 def _console_handler(console: Console) -> Any:
@@ -321,7 +337,10 @@ def options_with_outputs(*outputs: str) -> Callable[[Callable[..., Any]], Callab
                 console.listen()
             else:
                 warnings.simplefilter("ignore")
-            return function(*args, console=console, **kwargs)
+            console.online = context.info_name not in _LOCAL
+            outcome = function(*args, console=console, **kwargs)
+            console.sandbox()
+            return outcome
 
         options = (
             click.option(

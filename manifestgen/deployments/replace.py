@@ -247,7 +247,7 @@ class _Run:
         begun = patience.clock()
         until = begun + self._goal.pause
         while (left := until - patience.clock()) > 0:
-            self._observer.waiting(Wait(begun, until, then="goes on"))
+            self._observer.waiting(Wait(begun, until, then="continues"))
             patience.sleep(min(left, patience.longest))
             if limit is None:
                 continue

@@ -16,6 +16,10 @@ _QUOTED = re.compile(r"'manifestgen ([^']*)'|with: manifestgen ([^']*)")
 _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
+# What the user typed, which may be an option of the same command for another target.
+_TYPED = re.compile(r"\bdrop --[a-z-]+(?:,? or --[a-z-]+)?")
+
+
 def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
     """Every command with its path; a command that has a variant for each kind of target comes once for each."""
     return _below(cli._cli, ())
@@ -62,7 +66,7 @@ def unknown_options(fix: str, *paths: tuple[str, ...]) -> list[str]:
         paths: of the commands that may say it.
     """
     wrong = []
-    text = _OTHER_PROGRAM.sub("", fix)
+    text = _TYPED.sub("", _OTHER_PROGRAM.sub("", fix))
     for match in _QUOTED.finditer(text):
         words = (match[1] or match[2]).split()
         path = command_of(words)

@@ -142,7 +142,7 @@ def test_a_canary_that_fails_never_reaches_the_second_stage(service: Hub, site: 
     assert "stage 2" not in failed.output
     # The deployment is gone from the hub, so what it failed with is said here or nowhere.
     assert "stage 1 of 2 (25%): 1 of 1 device fails\n  xx " in failed.stdout
-    assert "the image does not exist" in failed.stdout
+    assert "module 'scorer': the registry rejects the credentials" in failed.stdout
     assert "stage 1 of 2 (25%): " in failed.stderr and "aborts in " in failed.stderr
     assert ours(service, site) == before
     assert images(service, site) == ["1.4"] * 4
@@ -160,9 +160,9 @@ def test_all_devices_that_fail_are_in_the_json_of_an_aborted_rollout(service: Hu
     assert outcome["progress"]["failing"] == 4
     assert len({each["device"] for each in outcome["failing_devices"]}) == 4
     for each in outcome["failing_devices"]:
-        assert "the image does not exist" in each["reason"]
-        assert each["fix"] == "check the image's repository and tag"
-    assert failed.json["error"]["fix"] == "check the image's repository and tag"
+        assert "module 'scorer': the registry rejects the credentials" in each["reason"]
+        assert each["fix"].startswith("check registryCredentials")
+    assert failed.json["error"]["fix"].startswith("check registryCredentials")
 
 
 def test_stages_by_tag_reach_all_in_the_end(service: Hub, site: str, write: Any) -> None:

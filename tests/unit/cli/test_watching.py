@@ -145,7 +145,7 @@ def test_a_stage_that_will_abort_says_so(
     ("wait", "words"),
     [
         (Wait(0.0, 500.0), "1:40, gives up in 6:40"),
-        (Wait(100.0, 130.0, then="goes on"), "0:00, goes on in 0:30"),
+        (Wait(100.0, 130.0, then="continues"), "0:00, continues in 0:30"),
         (Wait(0.0, 7300.0), "1:40, gives up in 2:00:00"),
         (Wait(0.0, 50.0), "1:40, gives up in 0:00"),
         (Wait(0.0, 110.0, 160.0), "1:40, gives up in 0:10 unless it recovers"),
