@@ -19,6 +19,7 @@ SUPPORT_ENDS: Final = {
     (1, 5): date(2026, 11, 10),
     (1, 6): date(2028, 11, 14),
 }
+_ONLY_MONTH: Final = frozenset({(1, 0), (1, 2), (1, 3)})
 _SOON: Final = timedelta(days=90)
 _TAG: Final = r"v?(\d+)\.(\d+)"
 
@@ -48,9 +49,10 @@ def support_ended(manifest: Manifest, as_of: date) -> Iterator[Problem]:
         start = (module.image_text or "").rfind(image.text.rpartition("/")[2])
         part = image.text.rpartition("/")[2]
         word = "ended" if end < as_of else "ends"
+        when = f"in {end:%Y-%m}" if (int(match[1]), int(match[2])) in _ONLY_MONTH else f"on {end.isoformat()}"
         yield Problem(
             module.pointer.rpartition("/")[0],
-            f"support of IoT Edge {match[1]}.{match[2]} {word} on {end.isoformat()}",
+            f"support of IoT Edge {match[1]}.{match[2]} {word} {when}",
             "move agent, hub and daemon to 1.6",
             at_key=True,
             needs=((module.at_setting("image"), start, start + len(part)),),
