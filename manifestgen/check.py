@@ -211,9 +211,9 @@ def _lines(document: Document, findings: Sequence[Finding]) -> dict[int, str]:
         return {}
     numbers = {finding.line for finding in findings}
     if document.error is not None or document.manifest is None:
-        from manifestgen.manifest.written_secret import hide_passwords
+        from manifestgen.manifest.written_secret import hide_passwords, hide_unparsed
     if document.manifest is None:
-        masked = hide_passwords(document.text).split("\n")
+        masked = (hide_unparsed if document.error is not None else hide_passwords)(document.text).split("\n")
         return {number: masked[number - 1].removesuffix("\r") for number in numbers if number <= len(masked)}
     lines = {number: hide(document.line(number), document.secrets) for number in numbers}
     # A comment may have one, too.

@@ -31,7 +31,7 @@ JSON = st.recursive(
         ("[1,\n2,]", "comma after the last item", 2, 2),
         ("{'a': 1}", "single quotes", 1, 2),
         ("{\"a\": 'b'}", "single quotes", 1, 7),
-        ("{a: 1}", "'a' has no quotes", 1, 2),
+        ("{a: 1}", "a key has no quotes", 1, 2),
         ('{"a": 1} // x', "more text after the end", 1, 10),
         ('{ // x\n"a": 1}', "comment", 1, 3),
         ('{"a": /* x */ 1}', "comment", 1, 7),
