@@ -35,7 +35,8 @@ class BufferedSocket(ssl.SSLSocket):
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         """As a socket's."""
         if self._position >= len(self._ahead):
-            self._ahead, self._position = self.read(_MOST), 0
+            # Not `read`: on a closed socket it raises ValueError, which paho does not expect.
+            self._ahead, self._position = super().recv(_MOST, flags), 0
         start = self._position
         self._position += buflen
         return self._ahead[start : start + buflen]
@@ -69,7 +70,9 @@ class BufferedSocket(ssl.SSLSocket):
             return
 
     def close(self) -> None:
-        """Flush and close."""
+        """Flush and close; what was read ahead and not received is dropped."""
         with contextlib.suppress(OSError, ValueError):
             self.flush()
+        self._ahead = b""
+        self._position = 0
         super().close()

@@ -109,11 +109,13 @@ class Proxy:
         self._listener.close()
         self.cut()
 
-    def cut(self) -> None:
-        """Break every connection without a word."""
+    def cut(self, *, reset: bool = False) -> None:
+        """Break every connection without a word, or with a reset, which lets the other side's next write fail."""
         sockets, self._sockets = self._sockets, []
         for sock in sockets:
             with contextlib.suppress(OSError):
+                if reset:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 sock.shutdown(socket.SHUT_RDWR)
 
     def of(self, sender: Side, kind: int) -> list[Packet]:

@@ -15,9 +15,12 @@ from typing import Any
 
 import pytest
 from runner.broker import Mosquitto, free_port
+from runner.proxy import CONNACK, CONNECT, proxy
 from runner.test_http import Server, ask
 
 from manifestgen.runner.__main__ import main
+from manifestgen.runner.edge import EdgeModule
+from manifestgen.runner.handler import Receipt
 
 SCRIPT = """\
 import json
@@ -154,6 +157,58 @@ def test_at_most_once_and_batches(edge_hub: Mosquitto, tmp_path: Path) -> None:
 
     environment = variables(edge_hub, tmp_path, RUNNER_DELIVERY="at-most-once", RUNNER_QUEUE="3")
     assert during(environment, act) == 0
+
+
+def test_a_connection_that_breaks_before_a_write_is_made_again(
+    edge_hub: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    received = EdgeModule.received
+    breaks = [True]
+
+    with proxy(edge_hub.plain_port, edge_hub.server_context()) as recorder:
+
+        def late(module: EdgeModule, topic: str, payload: bytes, receipt: Receipt) -> None:
+            if "/inputs/other" in topic and breaks:
+                breaks.clear()
+                recorder.cut(reset=True)
+                time.sleep(0.3)
+            # Acknowledged within this call: the write that fails.
+            received(module, topic, payload, receipt)
+
+        monkeypatch.setattr(EdgeModule, "received", late)
+
+        def act() -> None:
+            # Nothing else is under way: the reset is met by a write, not by a read.
+            wait(lambda: "runner" in edge_hub.reported)
+            time.sleep(0.5)
+            edge_hub.send(b"0", name="other")
+            edge_hub.send(b"1")
+            assert edge_hub.result().json == 1
+
+        assert during(variables(edge_hub, tmp_path, RUNNER_PORT=str(recorder.port)), act) == 0
+    printed = capsys.readouterr().out
+    assert "lost the connection to edgeHub" in printed
+    assert "unexpectedly" not in printed
+
+
+def test_an_edge_hub_that_does_not_answer_the_connect_is_left(
+    edge_hub: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("manifestgen.runner.session._CONNECT_TIMEOUT", 1.0)
+    with proxy(edge_hub.plain_port, edge_hub.server_context()) as recorder:
+        silent = [True]
+        recorder.hold = lambda packet: packet.kind == CONNACK and bool(silent)
+
+        def act() -> None:
+            edge_hub.send(b"1")
+            recorder.wait_for("module", CONNECT, 2)
+            silent.clear()
+            assert edge_hub.result().json == 1
+
+        assert during(variables(edge_hub, tmp_path, RUNNER_PORT=str(recorder.port)), act) == 0
+    printed = capsys.readouterr().out
+    assert "did not answer within 1 s" in printed
+    assert "unexpectedly" not in printed
 
 
 def test_the_bridge(edge_hub: Mosquitto, tmp_path: Path) -> None:

@@ -132,3 +132,13 @@ def test_closing_sends_what_is_collected(ends: Ends) -> None:
     sock.send(b"goodbye")
     sock.close()
     assert other.recv(10) == b"goodbye"
+
+
+def test_a_closed_socket_raises_what_paho_expects_and_gives_nothing_more(ends: Ends) -> None:
+    sock, other = ends
+    other.sendall(b"abc")
+    assert receive(sock, 1) == b"a"
+    sock.close()
+    assert sock.pending() == 0
+    with pytest.raises(OSError):
+        sock.recv(1)
