@@ -113,10 +113,10 @@ class Proxy:
         """Break every connection without a word, or with a reset, which lets the other side's next write fail."""
         sockets, self._sockets = self._sockets, []
         for sock in sockets:
-            with contextlib.suppress(OSError):
-                if reset:
+            if reset:
+                with contextlib.suppress(OSError):
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                sock.shutdown(socket.SHUT_RDWR)
+            _shut_down(sock)
 
     def of(self, sender: Side, kind: int) -> list[Packet]:
         return [packet for packet in list(self.packets) if packet.sender == sender and packet.kind == kind]
@@ -175,8 +175,14 @@ class Proxy:
                         time.sleep(self.delay)
                     target.sendall(raw)
         for sock in (source, target):
-            with contextlib.suppress(OSError):
-                sock.shutdown(socket.SHUT_RDWR)
+            _shut_down(sock)
+
+
+def _shut_down(sock: socket.socket) -> None:
+    """End a connection that another thread may be reading or writing."""
+    with contextlib.suppress(OSError):
+        # Not SSLSocket's own method: it forgets the TLS state first, and the other thread would write plain text.
+        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
 def _cut(data: bytes) -> tuple[bytes, int] | None:
