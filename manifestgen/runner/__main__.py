@@ -84,7 +84,9 @@ def _serve(settings: Settings, environ: Mapping[str, str], watchdog: Watchdog) -
             _report_failure(str(error), found, settings, metrics, sender)
         raise
     if settings.batch is not None and not scorer.batches:
-        raise SettingsError("RUNNER_BATCH: run() is decorated with @input_schema or @rawhttp, and takes no arrays")
+        raise SettingsError(
+            "RUNNER_BATCH: run() is decorated with @input_schema or @rawhttp and does not accept arrays"
+        )
     watchdog.install()
     memory.settle()
 

@@ -169,7 +169,7 @@ class EdgeModule:
     def tick(self, now: float) -> None:
         """See `Handler`."""
         if self._session.connected and not self._configured and now >= self._wait_for_twin_until:
-            logger.warning("no twin from edgeHub within %.0f s: going on with the settings so far", _TWIN_TIMEOUT)
+            logger.warning("no twin from edgeHub within %.0f s: continuing with the current settings", _TWIN_TIMEOUT)
             self._release()
         if now >= self._report_at:
             self._report()

@@ -1,4 +1,4 @@
-"""What ends the runner, and with which exit code."""
+"""The errors that end the runner, and its exit codes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EXIT_RUN_TIMEOUT = 5
 
 
 class RunnerError(Exception):
-    """The runner cannot start or go on.
+    """The runner cannot start or continue.
 
     Attributes:
         exit_code: what the process ends with.

@@ -1,4 +1,4 @@
-"""What a session tells of, and to whom: the interface between the MQTT session and the module on top of it."""
+"""The interface between the MQTT session and the module on top of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Receipt(NamedTuple):
 
 
 class Handler(Protocol):
-    """What a session tells of; called in the session's thread."""
+    """Gets a session's events. All methods are called in the session's thread."""
 
     def connected(self) -> None:
         """EdgeHub has accepted the connection; the subscriptions are sent first."""

@@ -23,7 +23,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Reload:
-    """Load the scorer anew."""
+    """Reload the scorer."""
 
     reply: Callable[[Outcome], None]
 

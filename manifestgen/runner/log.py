@@ -30,7 +30,7 @@ _SEVERITIES = (
     (0, 7, "DBG"),
 )
 
-# Characters that would begin a new line or move the cursor of whoever reads the log.
+# Characters that would begin a new line or move the cursor of the terminal that shows the log.
 _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160), 0x2028, 0x2029) if code != 9}
 
 

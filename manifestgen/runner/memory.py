@@ -1,4 +1,4 @@
-"""What the garbage collector looks at."""
+"""Keeps the garbage collector from scanning the model."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import gc
 
 
 def settle() -> None:
-    """Take what the scorer has loaded out of the collector's sight.
+    """Exclude everything the scorer has loaded from garbage collection.
 
-    A full collection would go through all of the model's objects, and is put off until a quarter as many have come
-    and gone since: a pause, and memory, that grow with the model. To be called again after a reload, when nothing
-    refers to the former scorer any more.
+    Otherwise a full collection scans all of the model's objects, and runs only after a quarter as many new ones exist:
+    its pause and the garbage both grow with the model. Call it again after a reload, when nothing refers to the old
+    scorer.
     """
     gc.unfreeze()
     gc.collect()

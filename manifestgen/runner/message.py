@@ -26,7 +26,7 @@ class Message(NamedTuple):
 
     @property
     def id(self) -> str | None:
-        """The message ID, if whoever sent it gave one."""
+        """The message ID, if its sender set one."""
         return self.properties.get(MESSAGE_ID) or None
 
     @property

@@ -1,4 +1,4 @@
-"""Direct methods: what a person or a program in the cloud asks the module for.
+"""Direct methods: requests from the cloud that the module answers.
 
 `ping` and `status` are answered by the session's thread, while a model scores too; `score` and `reload` wait for the
 main thread. Names ignore case, as edgeAgent's do.
@@ -60,9 +60,11 @@ def _answer(outcome: Outcome) -> tuple[int, bytes]:
     if outcome.reason:
         return outcome.status, _message(outcome.reason)
     if len(outcome.body) > MAX_BYTES:
-        return 413, _message(f"the result has {len(outcome.body):,} bytes, and a method's answer {MAX_BYTES:,} at most")
+        return 413, _message(
+            f"the result has {len(outcome.body):,} bytes, and a method may answer with at most {MAX_BYTES:,}"
+        )
     if _json_or_none(outcome) is None:
-        return 415, _message(f"the result is {outcome.content_type}, and a method's answer is JSON")
+        return 415, _message(f"the result is {outcome.content_type}, and a method must answer with JSON")
     return outcome.status, outcome.body
 
 

@@ -1,4 +1,4 @@
-"""What is known about the model: its name, version, and the hash of its files."""
+"""The model's metadata: its name, version, and the hash of its files."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Request:
         self.query_string = query.encode()
         self._headers = headers
 
-    # Made when somebody asks: a script that takes the body alone does not.
+    # Made on demand: a script that takes only the body does not need it.
 
     @cached_property
     def headers(self) -> Headers:

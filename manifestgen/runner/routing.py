@@ -54,7 +54,7 @@ def encode(result: Any) -> Body:
     """A result of `run` as the body of a message.
 
     Raises:
-        Unsendable: JSON cannot say it, or it is a response that says that scoring failed.
+        Unsendable: JSON cannot represent it, or it is a response that says that scoring failed.
     """
     if is_response(result):
         if result.status_code >= 400:
@@ -63,7 +63,7 @@ def encode(result: Any) -> Body:
     try:
         return Body(_encode(result).encode())
     except (TypeError, ValueError, RecursionError) as error:
-        raise Unsendable(f"run() returned what JSON cannot say: {error}") from None
+        raise Unsendable(f"run() returned a value that JSON cannot represent: {error}") from None
 
 
 def response_body(response: Any) -> Body:
@@ -83,7 +83,7 @@ def results(message: Message, result: Any, settings: Settings, sender: Sender) -
     """The messages that a result becomes: none for None, one for each item of a list if the settings say so.
 
     Raises:
-        Unsendable: JSON cannot say it, or a message would be larger than edgeHub takes.
+        Unsendable: JSON cannot represent it, or a message would be larger than edgeHub takes.
     """
     if result is None:
         return []
@@ -124,11 +124,11 @@ def _message(message: Message, output: str, body: Body, suffix: str, more: dict[
     # Properties are encoded to ASCII; device and module IDs are ASCII, too.
     if len(topic) > _LONGEST_TOPIC:
         raise Unsendable(
-            f"the result's properties are too large: {len(topic):,} bytes, and MQTT takes {_LONGEST_TOPIC:,}"
+            f"the result's properties are too large: {len(topic):,} bytes, and MQTT accepts at most {_LONGEST_TOPIC:,}"
         )
     if len(topic) + len(body.content) > MAX_BYTES:
         what = f"{len(body.content):,} bytes and {len(topic):,} of properties"
-        raise Unsendable(f"the result is too large: {what}, and edgeHub takes {MAX_BYTES:,} in all")
+        raise Unsendable(f"the result is too large: {what}, and edgeHub accepts at most {MAX_BYTES:,} in total")
     return Outgoing(topic, body.content)
 
 

@@ -136,7 +136,7 @@ class Runner:
         elif self.stopping.is_set():
             job.reply(Outcome(503, b"", reason="the module is stopping"))
         else:
-            job.reply(self._outcome(job) if isinstance(job, Score) else self._load_anew())
+            job.reply(self._outcome(job) if isinstance(job, Score) else self._reload_scorer())
 
     def _end(self, stop: Stop) -> int:
         self.stopping.set()
@@ -219,7 +219,9 @@ class Runner:
             return
         results, failure = answer
         if failure is None and not (isinstance(results, (list, tuple)) and len(results) == len(usable)):
-            failure = Failure(FAILED, f"run() got {len(usable)} inputs and did not return a list of as many results")
+            failure = Failure(
+                FAILED, f"run() got {len(usable)} inputs and did not return a list of {len(usable)} results"
+            )
             logger.error(failure.reason)
         failures = [
             self._finish(delivery, None if failure else results[number], failure)
@@ -238,7 +240,7 @@ class Runner:
         pauses = Pauses(0.2, 5)
         said = ""
         while not self.stopping.is_set():
-            logger.log(logging.WARNING if reason != said else logging.DEBUG, "%s: trying again", reason)
+            logger.log(logging.WARNING if reason != said else logging.DEBUG, "%s: retrying", reason)
             said = reason
             until = time.monotonic() + pauses.next()
             while not self.stopping.is_set() and (left := until - time.monotonic()) > 0:
@@ -309,8 +311,8 @@ class Runner:
             self._metrics.errors_in_a_row += 1
             most = self.settings.max_errors
             if most and self._metrics.errors_in_a_row >= most and not self.stopping.is_set():
-                reason = f"errors in a row: {most}, the last: {failure.reason}"
-                logger.critical("%s: the process ends", reason)
+                reason = f"maxErrors ({most}) reached, last error: {failure.reason}"
+                logger.critical("%s; exiting", reason)
                 self.stopping.set()
                 self.submit(Stop(EXIT_MAX_ERRORS, reason))
 
@@ -328,7 +330,7 @@ class Runner:
         self._metrics.count(job.source, kind)
         return outcome
 
-    def _load_anew(self) -> Outcome:
+    def _reload_scorer(self) -> Outcome:
         try:
             scorer = self._reload()
         except ScorerError as error:
@@ -338,7 +340,7 @@ class Runner:
         self._scorer = scorer
         del scorer
         memory.settle()
-        logger.info("loaded the scorer anew")
+        logger.info("reloaded the scorer")
         self._configure(Configure(self._desired, self._version))
         return Outcome(200, b"{}")
 
@@ -348,7 +350,7 @@ class Runner:
         self._desired, self._version = job.desired, job.version
         settings, answers, others = override(self._start_settings, job.desired)
         if settings.batch is not None and not self._scorer.batches and "batch" in answers:
-            why = "run() is decorated with @input_schema or @rawhttp and takes no arrays of inputs"
+            why = "run() is decorated with @input_schema or @rawhttp and does not accept arrays of inputs"
             answers["batch"] = Answer(None, 400, why)
             settings = replace(settings, batch=self._start_settings.batch)
         answers.update(self._scorer.configure(others))

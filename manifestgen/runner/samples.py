@@ -1,4 +1,4 @@
-"""Inputs with their results, kept in a folder for whoever watches a model's drift.
+"""Inputs with their results, kept in a folder so that a model's drift can be watched.
 
 Files of JSON lines, numbered; the oldest is deleted at the folder's limit. A full disk never stops scoring.
 """
@@ -68,7 +68,7 @@ class Samples:
             total -= oldest.stat().st_size
             oldest.unlink()
         if total > self._max_bytes:
-            raise ValueError(f"one sample of {size:,} bytes is more than their limit")
+            raise ValueError(f"one sample of {size:,} bytes exceeds the folder's limit")
 
     def _files(self) -> list[Path]:
         return sorted(self._folder.glob("samples-" + "[0-9]" * 8 + ".jsonl"))

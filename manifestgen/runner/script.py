@@ -37,7 +37,7 @@ class Scorer(Protocol):
     """Whether an input may be an array of inputs."""
 
     def run(self, request: Request) -> Any:
-        """The result: None, anything JSON can say, or a response with `status_code` and `get_data()`.
+        """The result: None, anything that JSON can represent, or a response with `status_code` and `get_data()`.
 
         Raises:
             BadInput: the input does not fit.
@@ -55,7 +55,7 @@ class Scorer(Protocol):
         ...
 
     def close(self) -> None:
-        """It is not called any more."""
+        """Release resources; `run` is not called again."""
         ...
 
 
@@ -130,7 +130,7 @@ def describe(error: BaseException) -> str:
 
 def _load(path: Path) -> ModuleType:
     if not path.is_file():
-        raise ScorerError(f"there is no {path}: set AML_APP_ROOT and AZUREML_ENTRY_SCRIPT")
+        raise ScorerError(f"{path} does not exist: set AML_APP_ROOT and AZUREML_ENTRY_SCRIPT")
     folder = str(path.parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)  # for the modules beside it

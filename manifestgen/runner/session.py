@@ -74,7 +74,7 @@ class Session:
             endpoint: where to.
             subscriptions: topic filters, subscribed to with QoS 1 at each connection in this order.
             product: name and version of the client, which edgeHub logs.
-            token_ttl: how long the next token is valid, in seconds. The session connects anew before it ends.
+            token_ttl: how long the next token is valid, in seconds. The session reconnects before it expires.
             crashed: called after an unexpected exception has ended the thread.
             pauses: between attempts to connect.
         """
@@ -240,7 +240,7 @@ class Session:
                 logger.info("disconnected from edgeHub")
                 return
             if now >= self._renew_at and (now >= self._renew_latest or self._handler.idle()):
-                logger.debug("connecting anew before the token ends")
+                logger.debug("reconnecting before the token expires")
                 self._disconnect()
                 return
             self._wait(_TICK)
@@ -342,7 +342,7 @@ class Session:
         client.ws_set_options(path="/$iothub/websocket")
         client.tls_set_context(self._context)
         client.connect_timeout = _CONNECT_TIMEOUT
-        # Whoever publishes has a limit of his own, and paho looks through all messages at each acknowledgement for its.
+        # The module limits what it publishes; with a limit, paho scans all messages at each acknowledgement.
         client.max_inflight_messages_set(0)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
@@ -386,7 +386,7 @@ class Session:
             logger.error("edgeHub rejected a subscription: %s", ", ".join(str(code) for code in codes))
 
     def _forget_socket(self) -> None:
-        """Close what is left of a connection, without a word to the other side."""
+        """Close what is left of a connection, without a DISCONNECT."""
         sock = self._client.socket()
         if sock is not None:
             sock.close()

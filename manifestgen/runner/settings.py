@@ -331,7 +331,7 @@ def override(start: Settings, desired: Mapping[str, Any]) -> tuple[Settings, dic
         name = _OF_PROPERTY[key]
         setting = SETTINGS[name]
         if not setting.live:
-            rejected[key] = (405, f"only the variable {variable(name)} changes this, when the module starts")
+            rejected[key] = (405, f"only the variable {variable(name)} sets this, at start")
             continue
         try:
             values[name] = setting.parse(desired[key])

@@ -1,4 +1,4 @@
-"""A TLS socket that asks the system for more at once than paho does: it reads ahead, and collects what is written.
+"""A TLS socket that makes fewer system calls than paho: it reads ahead and collects writes.
 
 paho reads a packet in three pieces and writes each packet by itself. For a small message these calls, and the
 interpreter's lock that each gives away, cost more than everything else.

@@ -45,7 +45,7 @@ class TwinPatch:
 
 @dataclass(frozen=True)
 class MethodCall:
-    """A direct method that somebody called."""
+    """A call of a direct method."""
 
     name: str
     request_id: str

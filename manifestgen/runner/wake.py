@@ -30,7 +30,7 @@ class Wake:
         self._calls.append(call)
 
     def wake(self) -> None:
-        """Let the waiting thread look around. May be called in any thread."""
+        """Wake the waiting thread. May be called in any thread."""
         try:
             self._writer.send(b"\0")
         except OSError:

@@ -2,7 +2,7 @@
 
 A signal's handler in Python waits until the main thread is back in Python code, which a model may keep it from for
 long; the file descriptor that the interpreter writes signals to does not wait. Code that holds the interpreter's lock
-for ever stops this thread, too.
+forever stops this thread, too.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Watchdog:
             busy_since, limit = self._busy_since, self._limit()
             if limit and busy_since is not None and now - busy_since > limit:
                 reason = f"run() did not return within {limit:g} s"
-                logger.critical("%s: the process ends", reason)
+                logger.critical("%s; exiting", reason)
                 self._on_overrun(reason)
                 leave(EXIT_RUN_TIMEOUT)
 

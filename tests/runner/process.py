@@ -71,7 +71,6 @@ class RunnerProcess:
     def _read(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as stdout:
-            self.lines.extend(iter(()))
             for line in stdout:
                 self.lines.append(line.rstrip("\n"))
 

@@ -275,7 +275,10 @@ def test_the_method_score_says_what_went_wrong(broker: Broker, run: Run) -> None
     assert broker.call("score", b"0") == (500, {"message": "ZeroDivisionError: division by zero"})
     assert broker.call("score", b"{") == (400, {"message": "the payload is not JSON"})
     status, answer = broker.call("score", b"7")
-    assert (status, answer["message"]) == (413, "the result has 140,002 bytes, and a method's answer 131,072 at most")
+    assert (status, answer["message"]) == (
+        413,
+        "the result has 140,002 bytes, and a method may answer with at most 131,072",
+    )
 
 
 def test_an_unknown_method_is_answered_with_the_names_of_the_known_ones(broker: Broker, run: Run) -> None:

@@ -62,7 +62,11 @@ class Fault:
 
 FATAL = [
     Fault(
-        "score.py is missing", None, r"\[FTL\] there is no .*score.py: set AML_APP_ROOT", 3, "there is no .*score.py"
+        "score.py is missing",
+        None,
+        r"\[FTL\] .*score.py does not exist: set AML_APP_ROOT",
+        3,
+        "score.py does not exist",
     ),
     Fault("a syntax error", "def init(:", r"\[FTL\] .*cannot be imported: SyntaxError", 3, "SyntaxError"),
     Fault(
@@ -90,18 +94,18 @@ FATAL = [
     Fault(
         "every input fails",
         RAISES,
-        r"\[FTL\] errors in a row: 3, the last: ValueError: no 1: the process ends",
+        r"\[FTL\] maxErrors \(3\) reached, last error: ValueError: no 1; exiting",
         4,
-        "errors in a row: 3, the last: ValueError: no 1",
+        r"maxErrors \(3\) reached, last error: ValueError: no 1",
         (b"1",) * 3,
         {"RUNNER_MAX_ERRORS": "3"},
     ),
     Fault(
-        "every result is what JSON cannot say",
+        "every result is a value that JSON cannot represent",
         "init = lambda: None\ndef run(data): return {1, 2}\n",
-        r"\[ERR\] no result for message None: run\(\) returned what JSON cannot say: Object of type set",
+        r"\[ERR\] no result for message None: run\(\) returned a value that JSON cannot represent: Object of type set",
         4,
-        "errors in a row: 2, the last: run.. returned what JSON cannot say",
+        r"maxErrors \(2\) reached, last error: run.. returned a value that JSON cannot represent",
         (b"1",) * 2,
         {"RUNNER_MAX_ERRORS": "2"},
     ),
@@ -111,14 +115,14 @@ FATAL = [
         "init = lambda: None\ndef run(data): raise Odd\n",
         r"\[ERR\] run\(\) raised Odd",
         4,
-        "errors in a row: 1, the last: Odd",
+        r"maxErrors \(1\) reached, last error: Odd",
         (b"1",),
         {"RUNNER_MAX_ERRORS": "1"},
     ),
     Fault(
         "run never returns",
         FOR_EVER,
-        r"\[FTL\] run\(\) did not return within 1 s: the process ends",
+        r"\[FTL\] run\(\) did not return within 1 s; exiting",
         5,
         r"run\(\) did not return within 1 s",
         (b"1",),
@@ -141,10 +145,10 @@ FATAL = [
         environment={"RUNNER_DELIVERY": "at-least-once", "RUNNER_BATCH": '{"max": 2, "wait_ms": 5}'},
     ),
     Fault(
-        "batches of what takes no arrays",
+        "batches for a run() that does not accept arrays",
         "from azureml_inference_server_http.api.aml_request import rawhttp\n"
         "init = lambda: None\n@rawhttp\ndef run(request): return 1\n",
-        r"\[FTL\] RUNNER_BATCH: run\(\) is decorated with @input_schema or @rawhttp, and takes no arrays",
+        r"\[FTL\] RUNNER_BATCH: run\(\) is decorated with @input_schema or @rawhttp and does not accept arrays",
         2,
         None,
         environment={"RUNNER_BATCH": '{"max": 2, "wait_ms": 5}'},
@@ -386,7 +390,7 @@ def _no_twin(edge_hub: Mosquitto, run: Run, tmp_path: Path) -> RunnerProcess:
     runner = run(edge_hub.environment())
     edge_hub.send(b"1")
     assert edge_hub.result(20).json == {"echo": 1}
-    runner.wait_for(r"\[WRN\] no twin from edgeHub within 10 s: going on with the settings so far")
+    runner.wait_for(r"\[WRN\] no twin from edgeHub within 10 s: continuing with the current settings")
     return runner
 
 
@@ -433,7 +437,7 @@ def _too_many_properties(edge_hub: Mosquitto, run: Run, tmp_path: Path) -> Runne
     edge_hub.send(b"1", {"$.mid": "m", "long": "x" * 65_420})
     error = edge_hub.result()
     assert error.output == "errors"
-    assert re.search("properties are too large: 65,.* bytes, and MQTT takes 65,535", error.json["error"])
+    assert re.search("properties are too large: 65,.* bytes, and MQTT accepts at most 65,535", error.json["error"])
     assert error.properties["$.cid"] == "m"
     return runner
 
@@ -456,8 +460,10 @@ SURVIVED: dict[str, Callable[[Mosquitto, Run, Path], RunnerProcess]] = {
     "run raises": _one_bad_input(
         b"0", "ZeroDivisionError", "init = lambda: None\ndef run(data): return 1 / int(data)\n"
     ),
-    "a result that JSON cannot say": _one_bad_input(
-        b"0", "returned what JSON cannot say", "init = lambda: None\ndef run(data): return {0} if data == '0' else 1\n"
+    "a result that JSON cannot represent": _one_bad_input(
+        b"0",
+        "returned a value that JSON cannot represent",
+        "init = lambda: None\ndef run(data): return {0} if data == '0' else 1\n",
     ),
     "a result of 300 KB": _one_bad_input(
         b"0",

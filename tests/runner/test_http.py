@@ -189,7 +189,7 @@ def test_the_bridge_waits_for_a_server_that_is_away_and_loses_nothing(edge_hub: 
     runner = run(edge_hub.environment(), None, "--forward", f"http://127.0.0.1:{port}/")
     edge_hub.send(b"1")
     edge_hub.send(b"2")
-    runner.wait_for(r"\[WRN\] the server at 127.0.0.1:\d+ is not reachable: .*refused: trying again")
+    runner.wait_for(r"\[WRN\] the server at 127.0.0.1:\d+ is not reachable: .*refused: retrying")
     assert edge_hub.call("score", b"3")[0] == 503
     states = iter([503, 200, 200])
     server = Server(lambda body: (next(states), b"%d" % body), port)

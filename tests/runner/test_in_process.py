@@ -233,7 +233,7 @@ def test_too_many_errors(edge_hub: Mosquitto, tmp_path: Path) -> None:
     edge_hub.send(b"{")
     environment = variables(edge_hub, tmp_path, RUNNER_MAX_ERRORS="1")
     assert during(environment, lambda: None, stop=False) == 4
-    assert "errors in a row: 1" in edge_hub.reported["runner"]["error"]
+    assert "maxErrors (1) reached" in edge_hub.reported["runner"]["error"]
 
 
 @pytest.mark.parametrize(("text", "code"), [("", 3), (None, 3)])

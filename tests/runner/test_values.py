@@ -214,7 +214,7 @@ def test_a_result_is_sent_as_json(value: Any) -> None:
 
 @pytest.mark.parametrize("value", [{1, 2}, math.nan, b"bytes", object(), {"a": math.inf}])
 def test_what_json_cannot_say_cannot_be_sent(value: Any) -> None:
-    with pytest.raises(routing.Unsendable, match="JSON cannot say"):
+    with pytest.raises(routing.Unsendable, match="JSON cannot represent"):
         routing.results(Message("amlInput", b"", {}), value, Settings(), SENDER)
 
 
@@ -393,7 +393,7 @@ def test_samples_go_on_after_a_restart_and_one_that_is_too_large_is_left_out(tmp
     assert len(list(tmp_path.iterdir())) == 3
     samples = Samples(tmp_path, 4_000)
     samples.offer(1, Message("in", b"x" * 5_000, {}), 1)
-    samples.offer(1, Message("in", b"1", {}), {1, 2})  # what JSON cannot say is kept as Python shows it
+    samples.offer(1, Message("in", b"1", {}), {1, 2})  # a value that JSON cannot represent is kept as Python shows it
     samples.offer(0, Message("in", b"1", {}), 1)
     results = [json.loads(line)["result"] for f in sorted(tmp_path.iterdir()) for line in f.read_text().splitlines()]
     assert results[-1] == "{1, 2}"
