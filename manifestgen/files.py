@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Final
 
+from manifestgen.errors import InputError
+
 if TYPE_CHECKING:
     from pathlib import Path
-
-from manifestgen.errors import InputError
 
 OWNER_ONLY: Final = 0o600
 PUBLIC: Final = 0o644
