@@ -63,6 +63,7 @@ def deploy(
     job = _Job(project, services, options or Options(), observer or Observer())
     target = _target(job)
     _try_template(job)
+    _ = job.services.hub  # that none is specified, or two are, is found before anything is asked
     if job.options.dry_run:
         return _dry_run(job, target)
     with exclusive(project.root):
@@ -276,6 +277,7 @@ def _to_device(job: _Job, rendered: _Manifest, device: str, reference: str) -> D
             permit=job.observer.permit,
             step=lambda text: job.observer.step("apply", text),
             progress=lambda _, rollout: job.observer.rollout(rollout),
+            waiting=job.observer.waiting,
         ),
     )
     if outcome.progress is not None:
@@ -342,7 +344,7 @@ def _preflight(job: _Job, rendered: _Manifest, platform: Platform | None) -> Non
     pulls = _asked(job, rendered.manifest, platform)
     job.observer.pulls(pulls)
     if not job.options.force:
-        require_found(pulls)
+        require_found(pulls, unreachable="skip this check with --no-preflight if only the device can reach it")
     tags = pulls if rendered.tags is None else rendered.tags
     if not job.options.moved_tags:
         _refuse_moved(job.project, tags)
