@@ -9,10 +9,12 @@ import stat
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from manifestgen.errors import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OWNER_ONLY: Final = 0o600
 PUBLIC: Final = 0o644
@@ -25,7 +27,7 @@ PIPE_SECONDS: Final = 30.0
 _CHUNK: Final = 1 << 20
 
 
-def read_bytes(path: Path, *, limit: int = MAX_BYTES) -> bytes:
+def read_bytes(path: Path | str, *, limit: int = MAX_BYTES) -> bytes:
     """The content of a file, a pipe or a device, and never more than the limit: `/dev/zero` has no end.
 
     Raises:

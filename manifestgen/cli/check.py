@@ -231,8 +231,6 @@ def _one(path: str, options: dict[str, Any]) -> Checked:
 
 
 def _bytes(path: str) -> bytes:
-    from pathlib import Path
-
     from manifestgen.files import read_bytes
 
-    return read_bytes(Path(path))
+    return read_bytes(path)
