@@ -122,7 +122,7 @@ def _manifest(project: Project) -> tuple[Manifest | None, Row]:
     def look() -> str:
         drafts.append(_draft(project, NOWHERE))
         ignored = project.check.ignore if project.check is not None else ()
-        document = of_manifest(drafts[0], "the rendered manifest", pattern=project.placeholder_pattern)
+        document = of_manifest(drafts[0], "the rendered manifest", styles=project.placeholder_styles)
         require_manifest(document, layered=True)
         require_no_errors(document, ignore=ignored)
         count = len(drafts[0].modules())

@@ -121,7 +121,7 @@ def render_file(
         )
     manifest, locked = _pinned(job, rendered, observer) if job.pins else (rendered.manifest, {})
     ignored = project.check.ignore if project.check is not None else ()
-    document = of_manifest(manifest, "the rendered manifest", pattern=project.placeholder_pattern)
+    document = of_manifest(manifest, "the rendered manifest", styles=project.placeholder_styles)
     require_no_errors(document, ignore=ignored, force=options.force, report=observer.findings)
     if locked:
         record(project, locked, __version__)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 _Proposal = TypeVar("_Proposal")
 _Progress = TypeVar("_Progress")
@@ -67,6 +67,20 @@ class Wait:
     aborts: float | None = None
     why: str = ""
     then: str = "gives up"
+
+
+#: How to send a change again whose answer was lost and that was not made: as long as a read is repeated.
+SENDING: Final = Patience(timeout=120.0, first=0.5, longest=20.0)
+
+
+def rounds(patience: Patience) -> Iterator[None]:
+    """Rounds of sending and looking, with a pause between two of them, until the time is over; at least one."""
+    deadline = patience.clock() + patience.timeout
+    for pause in patience.pauses():
+        yield
+        if patience.clock() + pause > deadline:
+            return
+        patience.sleep(pause)
 
 
 def _ignore(*_: Any) -> None:

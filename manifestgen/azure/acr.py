@@ -17,9 +17,14 @@ from azure.mgmt.containerregistry import ContainerRegistryManagementClient
 from azure.mgmt.core import ARMPipelineClient
 
 from manifestgen.azure import registry_api
+from manifestgen.azure.auth import EXPIRED, LOG_IN_AGAIN, tokens_of
+from manifestgen.azure.auth import credential as default_credential
+from manifestgen.azure.patience import Patience
+from manifestgen.azure.transport import RetryingTransport, azure_core_transport
 from manifestgen.cloud import Credential, NewPassword, RegistryInfo, Token, TokenPassword
 from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError, NotFoundError
 from manifestgen.secret import Secret, redact
+from manifestgen.waits import waiting
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -27,14 +32,10 @@ if TYPE_CHECKING:
 _ARM = "https://management.azure.com"
 _SUBSCRIPTIONS_VERSION = "2022-12-01"
 
-# azure-core retries on its own, by default for up to half an hour. `timeout` bounds all attempts together.
-_LIMITS: dict[str, Any] = {
-    "retry_total": 4,
-    "retry_backoff_max": 20,
-    "timeout": 120,
-    "connection_timeout": 10,
-    "read_timeout": 60,
-}
+_NAME = "Azure Resource Manager"
+PATIENCE = Patience(answer=60.0)
+# Seconds for a change that the service makes in the background.
+_OPERATION = 120.0
 
 # Parallel reads of subscriptions; Azure Resource Manager takes 250 at once of one caller and 25 a second after that.
 _READERS = 16
@@ -68,13 +69,12 @@ class Registries:
         report: Callable[[str], None] = lambda text: None,
     ) -> None:
         if credential is None:
-            from manifestgen.azure.auth import credential as default_credential
-
             credential = default_credential()
         self._credential = credential
         self._subscription = subscription
         self._report = report
         self._seen: dict[str, RegistryInfo] = {}
+        self._transport = RetryingTransport(_NAME, PATIENCE.scaled(), tokens=tokens_of(credential))
         self._clients: dict[str, ContainerRegistryManagementClient] = {}
 
     def by_id(self, arm_id: str) -> RegistryInfo:
@@ -199,7 +199,7 @@ class Registries:
             updating = self._client(place["subscription"]).registries.begin_update(
                 place["group"], place["name"], change, polling_interval=2
             )
-            return self._noted(_info(updating.result(timeout=_LIMITS["timeout"])))
+            return self._noted(_info(updating.result(timeout=_OPERATION)))
 
     def scope_map(self, registry: RegistryInfo, name: str) -> frozenset[str] | None:
         """See `Registry.scope_map`."""
@@ -285,18 +285,23 @@ class Registries:
 
     def _client(self, subscription: str) -> ContainerRegistryManagementClient:
         if subscription not in self._clients:
-            self._clients[subscription] = ContainerRegistryManagementClient(self._credential, subscription, **_LIMITS)
+            self._clients[subscription] = ContainerRegistryManagementClient(
+                self._credential,
+                subscription,
+                transport=azure_core_transport(self._transport),
+                retry_policy=RetryPolicy.no_retries(),
+            )
         return self._clients[subscription]
 
     def _subscriptions(self) -> Sequence[str]:
         """Ids of the subscriptions that the credential sees."""
-        policies = [
-            RetryPolicy(**_LIMITS),
-            BearerTokenCredentialPolicy(self._credential, f"{_ARM}/.default"),
-        ]
+        policies = [BearerTokenCredentialPolicy(self._credential, f"{_ARM}/.default")]
         found: list[str] = []
         url: str | None = f"{_ARM}/subscriptions?api-version={_SUBSCRIPTIONS_VERSION}"
-        client: ARMPipelineClient[HttpRequest, HttpResponse] = ARMPipelineClient(_ARM, policies=policies)
+        transport = azure_core_transport(self._transport)
+        client: ARMPipelineClient[HttpRequest, HttpResponse] = ARMPipelineClient(
+            _ARM, policies=policies, transport=transport
+        )
         with _translated("subscriptions", _READER), client:
             while url:
                 response = client.send_request(HttpRequest("GET", url))
@@ -338,10 +343,11 @@ def _token(registry: RegistryInfo, found: Any) -> Token:
 
 def _done(poller: Any) -> Any:
     """The result of a long-running operation. Raises CloudError if it takes too long."""
-    found = poller.result(timeout=_LIMITS["timeout"])
+    with waiting(_NAME, changes=True):
+        found = poller.result(timeout=_OPERATION)
     if not poller.done():
         raise CloudError(
-            f"Azure Resource Manager did not finish within {_LIMITS['timeout']} s",
+            f"Azure Resource Manager did not finish within {_OPERATION:.0f} s",
             fix="check the registry in the portal, then run the same command again",
         )
     return found
@@ -375,7 +381,7 @@ def _rejected(error: HttpResponseError, where: str, role: str) -> CloudError:
             "'manifestgen deploy --enable-admin'",
         )
     if error.status_code == 401:
-        return DeniedError(f"the credential was rejected: {words}", where=where, fix="log in again: run 'az login'")
+        return DeniedError(f"{EXPIRED}: {words}", where=where, fix=LOG_IN_AGAIN)
     if error.status_code == 403:
         return DeniedError(f"access is denied: {words}", where=where, fix=role)
     if isinstance(error, ResourceNotFoundError) or error.status_code == 404:

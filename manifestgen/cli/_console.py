@@ -46,6 +46,8 @@ class Console:
         options: options of the running command, such as `--yes`, without hidden ones.
         online: whether the command talks to a hub, a registry or another service.
         verbosity: 0; 1 shows causes; 2 shows the SDKs' own debug logs, without secrets.
+        ends_process: whether Ctrl-C may end the process.
+        failed: whether it has said an error.
     """
 
     def __init__(self) -> None:
@@ -55,6 +57,8 @@ class Console:
         self.online = False
         self.outcome: Mapping[str, Any] | None = None
         self.options: frozenset[str] = frozenset()
+        self.ends_process = False
+        self.failed = False
         self._live_rows = 0
         self._has_clock = False
 
@@ -153,11 +157,17 @@ class Console:
         """Ask on the terminal; only to be called when `interactive`."""
         return click.confirm(_colored(_safe(question)), default=False, err=True)
 
+    def waiting(self, text: str) -> None:
+        """What is waited for, from another thread; nothing where live lines show it."""
+        if not self._live_rows:
+            self.progress(text)
+
     def fail(self, error: ManifestgenError) -> int:
         """Say what went wrong and what to do about it; returns the exit code."""
         if self._has_clock:
             self._live_rows = 1
             self._erase()
+        self.failed = True
         self._live_rows = 0  # what was seen last stays above the error
         if self.quiet:
             for line in error.detail:
@@ -212,8 +222,21 @@ class Console:
         handler = _console_handler(self)
         root.addHandler(handler)
         root.setLevel(logging.DEBUG if self.verbosity > 1 else logging.CRITICAL + 1)
+        self._watch_waits()
         ours = logging.getLogger("manifestgen")
         ours.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbosity, 2)])
+
+    def _watch_waits(self) -> None:
+        """Report long waits for services, and have Ctrl-C end them."""
+        from manifestgen.waits import announce
+
+        announce(self.waiting)
+        # What `sandbox run` runs gets the signal, too, and is waited for.
+        if self.ends_process and not click.get_current_context().command_path.startswith("manifestgen sandbox"):
+            from manifestgen.cli._interruption import end_soon_after_ctrl_c
+
+            self.ends_process = False  # once is enough
+            end_soon_after_ctrl_c(self)
 
 
 # Commands that start without `logging`, for speed; once they connect to a service, that is made up for.

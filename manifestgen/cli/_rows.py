@@ -156,6 +156,7 @@ def _renderer(source: Source, console: Console, *, force: bool) -> Renderer:
         inline(known.registry_settings, services.credentials),
         ignore=tuple(known.check.ignore) if known.check is not None else (),
         force=force,
+        styles=known.placeholder_styles,
         report=findings_reporter(console),
     )
 

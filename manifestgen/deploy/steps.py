@@ -30,6 +30,7 @@ from manifestgen.images.pin import moved, pin
 from manifestgen.images.preflight import Pull, State, device_platform, digests, locked_images, preflight, require_found
 from manifestgen.manifest.document import Document, of_manifest
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.placeholder import USUAL, Styles
 from manifestgen.project import lock
 from manifestgen.project.fit import look_at_lock
 from manifestgen.project.load import Project
@@ -119,16 +120,16 @@ class _Manifest:
 
     Attributes:
         tags: what the registries said about its tags, if digests have replaced them.
-        pattern: of the project's own placeholders.
+        styles: of the project's placeholders.
     """
 
     manifest: Manifest
     tags: Sequence[Pull] | None
-    pattern: str = ""
+    styles: Styles = USUAL
 
     @property
     def document(self) -> Document:
-        return of_manifest(self.manifest, "the rendered manifest", pattern=self.pattern)
+        return of_manifest(self.manifest, "the rendered manifest", styles=self.styles)
 
 
 def _target(job: _Job) -> Target:
@@ -236,7 +237,7 @@ def _rendered(job: _Job) -> _Manifest:
     found = (
         _pinned(job, rendered.manifest)
         if job.pins
-        else _Manifest(rendered.manifest, None, job.project.placeholder_pattern)
+        else _Manifest(rendered.manifest, None, job.project.placeholder_styles)
     )
     job.observer.step("render", _summary(rendered, pinned=job.pins))
     return found
@@ -245,7 +246,7 @@ def _rendered(job: _Job) -> _Manifest:
 def _pinned(job: _Job, manifest: Manifest) -> _Manifest:
     pulls = _asked(job, manifest, None)
     require_found(pulls)
-    return _Manifest(pin(manifest, digests(pulls)), pulls, job.project.placeholder_pattern)
+    return _Manifest(pin(manifest, digests(pulls)), pulls, job.project.placeholder_styles)
 
 
 def _asked(job: _Job, manifest: Manifest, platform: Platform | None) -> tuple[Pull, ...]:

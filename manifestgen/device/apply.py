@@ -15,13 +15,10 @@ from manifestgen.device.rollout import Rollout, State, assess
 from manifestgen.device.snapshots import take
 from manifestgen.errors import CloudError, FoundError, InputError, Interrupted, ReplacedError, UnconfirmedError
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.target import Observer, Outcome, Patience, Wait
+from manifestgen.target import SENDING, Observer, Outcome, Patience, Wait, rounds
 
 #: How to wait for a device that is online.
 PATIENCE: Final = Patience(timeout=600.0, grace=60.0, first=0.5, longest=10.0)
-
-# After a lost answer the hub is read before the request is retried, so retrying is safe; after so many it is pointless.
-_ATTEMPTS = 4
 
 # Parallel reads of one device's twins: fifty modules, as many as a deployment may have, and the two of the runtime are
 # read in two round trips. The hub takes a hundred reads a second in its smallest tier.
@@ -46,18 +43,21 @@ def read_state(hub: Hub, device_id: str) -> DeviceState:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def apply(plan: Plan, hub: Hub) -> bool:
+def apply(plan: Plan, hub: Hub, sending: Patience | None = None) -> bool:
     """Set the plan's modules on its device.
 
     The hub has no ETag for this call, so the device's state is read again just before: if it changed since the plan was
     made, nothing is sent. After a lost answer, the device is read before the request is retried.
 
+    Args:
+        sending: how long to send again what was not made; None for `target.SENDING`.
+
     Returns:
         Whether anything was sent; False if the device has the manifest already.
 
     Raises:
-        CloudError: the hub refused, or the device changed since the plan.
-        UnconfirmedError: the answers to all attempts were lost.
+        CloudError: the hub refused, or the device changed since the plan, or the modules are not set after all rounds.
+        UnconfirmedError: the answer was lost, and the device cannot be read.
     """
     if not plan.changes:
         return False
@@ -68,17 +68,33 @@ def apply(plan: Plan, hub: Hub) -> bool:
             where=f"device {plan.device!r}",
             fix="run the same command again, and review the new plan",
         )
-    for attempt in range(1, _ATTEMPTS + 1):
+    lost: UnconfirmedError | None = None
+    for _ in rounds(sending or SENDING):
         try:
             hub.set_modules(plan.device, plan.manifest.content)
-        except UnconfirmedError:
-            if not diff(Manifest.of(read_state(hub, plan.device).content), plan.manifest):
+        except UnconfirmedError as error:
+            lost = error
+            if _is_set(plan, hub):
                 return True
-            if attempt == _ATTEMPTS:
-                raise
         else:
             return True
-    raise AssertionError("unreachable")
+    raise CloudError(
+        f"its modules are not set: {lost.what if lost else 'no answer'}",
+        where=f"device {plan.device!r}",
+        fix="run the same command again",
+    ) from lost
+
+
+def _is_set(plan: Plan, hub: Hub) -> bool:
+    """Whether the device has the plan's modules. Raises UnconfirmedError if the hub cannot be read."""
+    try:
+        return not diff(Manifest.of(read_state(hub, plan.device).content), plan.manifest)
+    except CloudError as error:
+        raise UnconfirmedError(
+            f"its modules may or may not be set: {error.what}",
+            where=f"device {plan.device!r}",
+            fix=f"see what it has with 'manifestgen status --device {plan.device}', or run the same command again",
+        ) from error
 
 
 def watch(

@@ -151,6 +151,13 @@ class Check(Section, frozen=True):
             examples=[r"\?\?\w+\?\?"],
         ),
     ] = None
+    literal: Annotated[
+        Text | None,
+        Meta(
+            description="Regular expression for text that only looks like a placeholder; it must match all of it.",
+            examples=[r"\{\{(name|date)\}\}"],
+        ),
+    ] = None
 
 
 class ProjectFile(Section, frozen=True):

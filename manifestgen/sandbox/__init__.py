@@ -15,7 +15,8 @@ azure-keyvault-secrets. Each service is an aiohttp application in its own module
     entra                     Microsoft Entra ID
     arm/, accounts            Azure Resource Manager; the registries' accounts
     registry/                 the registries' data plane
-    aml/, blob                Azure Machine Learning and its storage
+    aml/, arm.models          Azure Machine Learning, the first and the second version of its API
+    blob, blob_containers     its storage
     key_vault                 Azure Key Vault: secrets
     hub/                      IoT Hub
     device/                   simulated edge devices

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from fakes.hub_service import content, module
+from fakes.hurry import hurry
 from integration.command_line import Completed, complaint, in_this_process
 
 from manifestgen.cloud import Hub
@@ -378,9 +379,7 @@ def test_a_full_free_hub_is_said_before_and_by_the_hub_itself(quick: Any, servic
 def test_one_lost_answer_at_any_request_about_deployments_changes_nothing_of_the_result(
     service: Hub, write: Any, quick: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from manifestgen.azure.iot_hub.retry import Patience
-
-    monkeypatch.setattr(Patience.__init__, "__defaults__", (120.0, 5.0, 0.01, 0.1, time.sleep))
+    hurry(monkeypatch, total=120.0, unreachable=5.0, longest=0.1)
     name = f"nowhere-{uuid.uuid4().hex[:6]}"
     assert apply(write("0"), name).code == 0
     for number in range(1, 40):

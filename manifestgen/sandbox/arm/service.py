@@ -12,6 +12,7 @@ from typing import Any
 from aiohttp import web
 
 from manifestgen.sandbox import accounts
+from manifestgen.sandbox.arm.models import routes as model_routes
 from manifestgen.sandbox.arm.registries import routes as registry_routes
 from manifestgen.sandbox.arm.request import Arm, ArmError, Route, not_found, page
 from manifestgen.sandbox.hub.auth import policy_key
@@ -309,6 +310,7 @@ _ROUTES = (
     Route("GET", _WORKSPACE.removesuffix("/{name}"), "workspaces", _WORKSPACES, _list_workspaces),
     Route("GET", _WORKSPACE, "workspaces", _WORKSPACES, _get_workspace),
     Route("POST", _WORKSPACE + "/listKeys", "workspaces", _WORKSPACES, _list_keys),
+    *model_routes(_WORKSPACE, _check_workspace),
     Route("GET", "/subscriptions/{subscription}/providers/Microsoft.Devices/IotHubs", "IotHubs", _HUBS, _list_hubs),
     Route("GET", _HUB.removesuffix("/{name}"), "IotHubs", _HUBS, _list_hubs),
     Route("GET", _HUB, "IotHubs", _HUBS, _get_hub),

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fakes.hurry import hurry
 
 from manifestgen.azure.acr import Registries
 from manifestgen.errors import CloudError, DeniedError, NotFoundError
 
 
 @pytest.fixture
-def registries(sandbox: Any) -> Any:
+def registries(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    hurry(monkeypatch)
     registries = Registries()
     yield registries
     registries.close()
@@ -83,7 +85,6 @@ def test_the_projects_subscription_comes_before_that_of_the_environment(
 
 def test_throttling_without_end_says_to_wait(registries: Registries, sandbox: Any) -> None:
     info = registries.by_id(sandbox.world.names.registry_arm_id)
-    # A POST is not repeated after a 429 that does not say when to come back.
     sandbox.fault("status", path="listCredentials", status=429, times="forever")
     with pytest.raises(CloudError, match="too many requests") as caught:
         registries.admin_credential(info)
@@ -91,9 +92,6 @@ def test_throttling_without_end_says_to_wait(registries: Registries, sandbox: An
 
 
 def test_an_unreachable_arm_names_the_proxy(registries: Registries, monkeypatch: pytest.MonkeyPatch) -> None:
-    import manifestgen.azure.acr as acr
-
-    monkeypatch.setattr(acr, "_LIMITS", {**acr._LIMITS, "retry_total": 0})
     registries._credential.get_token("https://management.azure.com/.default")  # before the way there is cut
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")

@@ -24,7 +24,7 @@ from manifestgen.errors import (
     UnconfirmedError,
 )
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.target import Observer, Outcome, Patience
+from manifestgen.target import SENDING, Observer, Outcome, Patience
 
 DEVICE = "edge-01"
 QUICK = Patience(timeout=60, grace=5, first=1, longest=1)
@@ -105,16 +105,29 @@ def test_a_lost_answer_is_verified_by_reading_and_not_sent_again() -> None:
 def test_a_request_that_did_not_arrive_is_sent_again() -> None:
     hub = FakeHub(DEVICE)
     hub.trouble["set_modules"] = [UnconfirmedError("reset", fix="look")]
-    assert apply(planned(hub, "scorer"), hub)
+    assert apply(planned(hub, "scorer"), hub, Patience(first=0.0))
     assert len(hub.applied) == 1
 
 
-def test_a_request_that_never_arrives_is_given_up() -> None:
-    hub = FakeHub(DEVICE)
-    hub.trouble["set_modules"] = [UnconfirmedError("reset", fix="look")] * 4
-    with pytest.raises(UnconfirmedError):
-        apply(planned(hub, "scorer"), hub)
+def test_a_request_that_never_arrives_is_given_up_and_not_said_to_be_lost() -> None:
+    hub, clock = FakeHub(DEVICE), Clock()
+    hub.trouble["set_modules"] = [UnconfirmedError("reset", fix="look")] * 100
+    with pytest.raises(CloudError, match="its modules are not set: reset") as caught:
+        apply(planned(hub, "scorer"), hub, changed(SENDING, clock=clock, sleep=clock.sleep))
+    assert type(caught.value) is CloudError
+    assert caught.value.fix == "run the same command again"
     assert hub.applied == []
+    assert 90 < clock.now <= 120
+    assert 8 <= 100 - len(hub.trouble["set_modules"]) <= 20
+
+
+def test_modules_that_may_be_set_are_not_said_to_be_not_set() -> None:
+    hub = FakeHub(DEVICE)
+    plan = planned(hub, "scorer")
+    hub.trouble["set_modules"] = [UnconfirmedError("reset", fix="look")]
+    hub.trouble["device"] = [CloudError("down", fix="wait")]
+    with pytest.raises(UnconfirmedError, match="its modules may or may not be set: down"):
+        apply(plan, hub)
 
 
 def test_an_unknown_device_is_said_to_be_unknown() -> None:
