@@ -245,6 +245,16 @@ def test_one_wrong_letter_is_a_slip(word: str) -> None:
         (["deploy", "--dryrun"], "manifestgen deploy: no such option: --dryrun", "did you mean '--dry-run'? Otherwise"),
         (["device", "rm"], "manifestgen device: no such command: 'rm'", "see 'manifestgen device --help'"),
         (["device", "lst"], "manifestgen device: no such command: 'lst'", "did you mean 'list'? Otherwise"),
+        (
+            ["apply", "x.json", "--device", "a", "--dry-run"],
+            "--dry-run needs --devices",
+            "add --devices FILE, or see what",
+        ),
+        (
+            ["deploy", "--dry-run", "--enable-admin"],
+            "--dry-run changes nothing, and --enable-admin would",
+            "drop --enable-admin",
+        ),
         (["credentials", "create"], "manifestgen credentials: no such command: 'create'", "see 'manifestgen cred"),
     ],
 )
