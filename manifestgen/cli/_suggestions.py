@@ -18,9 +18,10 @@ CHANGING_COMMANDS: Final = frozenset(
     {"apply", "create-token", "credentials", "deploy", "image", "register", "rollback", "rotate", "run", "sandbox"}
     | {"start", "stop"}
 )
-#: Options that remove something, change more, skip a check or a question, or show a secret.
+#: Options that remove something, change more or more devices, skip a check or a question, or show a secret.
 CHANGING_OPTIONS: Final = frozenset(
-    {"--allow-moved-tag", "--create-token", "--enable-admin", "--force", "--ignore", "--no-pin", "--no-preflight"}
+    {"--allow-moved-tag", "--create-token", "--deployment", "--devices", "--enable-admin", "--force", "--ignore"}
+    | {"--no-pin", "--no-preflight"}
     | {"--no-wait", "--prune", "--rebuild", "--rollback-on-failure", "--secrets", "--tag-devices", "--widen", "--yes"}
 )
 
@@ -59,6 +60,8 @@ def _changes(word: str) -> bool:
 
 def _is_slip(typed: str, word: str) -> bool:
     """Whether one letter was left out, added or wrong, or two neighbours were swapped."""
+    if typed.startswith("--") and word == f"{typed}s":
+        return False  # '--device' for '--devices' is one in place of many, and no slip
     if len(typed) == len(word):
         wrong = [place for place, letter in enumerate(word) if typed[place] != letter]
         swapped = len(wrong) == 2 and wrong[1] == wrong[0] + 1

@@ -116,7 +116,11 @@ class ByTarget(click.Command):
         for option, other in self.others.items():
             if _has(other, argument):
                 usage = next(f"{option} {each.metavar}" for each in other.params if option in each.opts)
-                raise InputError(f"{argument} needs {option}", fix=f"add {usage}, or drop {argument}")
+                fix = f"add {usage}, or drop {argument}"
+                if argument == "--dry-run":
+                    # Whoever wants to look is not advised to change something instead.
+                    fix = f"add {usage}, or see what would change with 'manifestgen plan FILE --device ID'"
+                raise InputError(f"{argument} needs {option}", fix=fix)
 
 
 def _is(argument: str, option: str) -> bool:

@@ -103,7 +103,7 @@ def command(
 
     if dry_run and (enable_admin or create_token):
         option = "--enable-admin" if enable_admin else "--create-token"
-        raise InputError(f"--dry-run changes nothing, and {option} would", fix="drop one of the two")
+        raise InputError(f"--dry-run changes nothing, and {option} would", fix=f"drop {option}")
     loaded = load(project)
     if builder is not None:
         loaded = loaded.built_by(builder)

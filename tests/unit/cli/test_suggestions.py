@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 
 import click
 import pytest
@@ -43,9 +44,7 @@ HARMLESS_OPTIONS = set(
         "--concurrency",
         "--condition",
         "--days",
-        "--deployment",
         "--device",
-        "--devices",
         "--dry-run",
         "--exit-code",
         "--fail-on",
@@ -192,6 +191,29 @@ def test_what_changes_more_is_never_suggested(typed: str) -> None:
             assert nearest(typed, known) not in CHANGING_COMMANDS, path
 
 
+def test_no_word_of_the_command_line_leads_to_one_that_changes_more() -> None:
+    """Every command and option, typed where it does not exist: none is one letter from one that changes more."""
+    commands = {path[-1] for path, _ in ALL if path}
+    options = set().union(*(_options(command) for _, command in ALL))
+    never: list[tuple[str, str, str]] = []
+    for path, command in ALL:
+        where = f"manifestgen {' '.join(path)}".rstrip()
+        known = sorted(_options(command))
+        for typed in sorted({*options, *(word for word in IN_VAIN if word.startswith("-"))} - set(known)):
+            assert nearest(typed, known) not in CHANGING_OPTIONS, (where, typed)
+            never += [(where, typed, near) for near in get_close_matches(typed, known) if near in CHANGING_OPTIONS]
+        if isinstance(command, click.Group):
+            names = command.list_commands(click.Context(command))
+            for typed in sorted({*commands, *(word for word in IN_VAIN if not word.startswith("-"))} - set(names)):
+                assert nearest(typed, names) not in CHANGING_COMMANDS, (where, typed)
+                never += [(where, typed, near) for near in get_close_matches(typed, names) if near in CHANGING_COMMANDS]
+    for where, typed, near in never:
+        print(f"{where}: {typed} never leads to {near}")
+    print(f"{len(never)} suggestions that are never made")
+    pairs = {(typed, near) for _, typed, near in never}
+    assert {("--dry-run", "--prune"), ("destroy", "deploy"), ("--plan", "--prune"), ("--device", "--devices")} <= pairs
+
+
 @pytest.mark.parametrize("word", sorted(CHANGING_COMMANDS | CHANGING_OPTIONS))
 def test_two_letters_less_or_more_are_no_slip(word: str) -> None:
     bare = word.lstrip("-")
@@ -223,6 +245,16 @@ def test_one_wrong_letter_is_a_slip(word: str) -> None:
         (["deploy", "--dryrun"], "manifestgen deploy: no such option: --dryrun", "did you mean '--dry-run'? Otherwise"),
         (["device", "rm"], "manifestgen device: no such command: 'rm'", "see 'manifestgen device --help'"),
         (["device", "lst"], "manifestgen device: no such command: 'lst'", "did you mean 'list'? Otherwise"),
+        (
+            ["apply", "x.json", "--device", "a", "--dry-run"],
+            "--dry-run needs --devices",
+            "add --devices FILE, or see what",
+        ),
+        (
+            ["deploy", "--dry-run", "--enable-admin"],
+            "--dry-run changes nothing, and --enable-admin would",
+            "drop --enable-admin",
+        ),
         (["credentials", "create"], "manifestgen credentials: no such command: 'create'", "see 'manifestgen cred"),
     ],
 )
