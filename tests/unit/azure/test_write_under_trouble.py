@@ -154,8 +154,7 @@ def test_a_change_under_trouble_ends_in_time_and_says_what_is_so(kind: str, leng
     service, error = came.service, came.error
     words = f"{error.what}; fix: {error.fix}" if error is not None else "set"
     counts = f"{service.sends:>3} sends {service.reads:>4} reads {service.clock.now:>6.1f} s"
-    print(f"
-{kind:<12} {length:<9} {counts}  {words}")
+    print(f"\n{kind:<12} {length:<9} {counts}  {words}")
 
     assert service.clock.now < 125
     if kind == "lost answer":
