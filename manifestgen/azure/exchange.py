@@ -37,8 +37,8 @@ class Phase(Enum):
 
     CONNECT = "no connection within {} s"
     SEND = "the request could not be sent within {} s"
-    WAIT = "no answer within {} s"
-    READ = "the answer was not complete after {} s"
+    WAIT = "no response within {} s"
+    READ = "the response was not complete after {} s"
 
 
 class LimitError(TimeoutError):
@@ -53,7 +53,7 @@ class TooLargeError(Exception):
     """A body is larger than the limit, compressed or not."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"the answer is larger than {_size(limit)}")
+        super().__init__(f"the response is larger than {_size(limit)}")
 
 
 def _size(count: int) -> str:
