@@ -135,8 +135,9 @@ class _Limited:
     def recv(self, *arguments: Any) -> Any:
         return self._waits("recv", *arguments)
 
-    def send(self, *arguments: Any) -> Any:
-        count = self._waits("send", *arguments)
+    def send(self, data: Any, *arguments: Any) -> Any:
+        # In pieces: TLS would send all of it in one call, and take more time only at its end.
+        count = self._waits("send", memoryview(data)[:_CHUNK], *arguments)
         if (current := _current()) is not None:
             current.sent(count)
         return count
