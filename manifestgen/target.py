@@ -50,6 +50,25 @@ class Patience:
             pause = min(pause * 1.5, self.longest)
 
 
+@dataclass(frozen=True)
+class Wait:
+    """What is waited for, and until when; in seconds of `Patience.clock`.
+
+    Attributes:
+        begun: when the wait began.
+        ends: when it gives up, or with `then` what else happens.
+        aborts: when it gives up earlier, because something fails, unless that recovers; None if nothing does.
+        why: what fails, in a clause; may be empty.
+        then: what happens at the end.
+    """
+
+    begun: float
+    ends: float
+    aborts: float | None = None
+    why: str = ""
+    then: str = "gives up"
+
+
 #: How to send a change again whose answer was lost and that was not made: as long as a read is repeated.
 SENDING: Final = Patience(timeout=120.0, first=0.5, longest=20.0)
 
@@ -76,11 +95,13 @@ class Observer(Generic[_Proposal, _Progress]):
         permit: called with a proposal that would change something; raises to stop.
         step: called with each change that was made, in a sentence.
         progress: called with what is waited for, and what each read says.
+        waiting: called before that with how long it will be waited for.
     """
 
     permit: Callable[[_Proposal], None] = _ignore
     step: Callable[[str], None] = _ignore
     progress: Callable[[str, _Progress], None] = _ignore
+    waiting: Callable[[Wait], None] = _ignore
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from requests.adapters import BaseAdapter
 
 from manifestgen.azure.transport import Transport
 from manifestgen.errors import CloudError, InputError
+from manifestgen.sandboxed import sandbox_home
 
 _LOG = logging.getLogger("manifestgen.azure.aml")
 
@@ -49,7 +50,7 @@ def load() -> None:
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     try:
-        with calling():
+        with calling(), _home():
             for name in ("azureml.core", "azureml.core.image", "azureml.core.model"):
                 importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -125,6 +126,25 @@ def bounded(call: Callable[[], _T], seconds: float | None, what: str) -> _T:
             fix="check the network and the proxy, then run the same command again",
         )
     return results[0]
+
+
+@contextlib.contextmanager
+def _home() -> Iterator[None]:
+    """In the sandbox, import the SDK with the sandbox's home: it decides then where it caches service addresses."""
+    home = sandbox_home()
+    if home is None:
+        yield
+        return
+    before = {name: os.environ.get(name) for name in ("HOME", "USERPROFILE")}
+    os.environ.update(dict.fromkeys(before, str(home)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextlib.contextmanager

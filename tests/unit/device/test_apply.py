@@ -282,6 +282,22 @@ def test_rollback_on_failure_goes_back_and_reports_both() -> None:
     assert sorted(agent.desired["modules"]) == ["good"]
 
 
+def test_two_failures_show_what_to_do_about_each() -> None:
+    class NeverWell(RefusingHub):
+        def set_modules(self, device_id: str, content: Mapping[str, Any]) -> None:
+            super().set_modules(device_id, content)
+            if len(self.applied) == 3:
+                self.report(DEVICE, "$edgeAgent", {"lastDesiredStatus": {"code": 412, "description": "schema"}})
+
+    hub = NeverWell(DEVICE)
+    apply(planned(hub, "good"), hub)
+    with pytest.raises(FoundError, match="the rollback was sent, but failed too") as caught:
+        carry_out(hub, planned(hub, "good", "bad"), state=None, patience=QUICK, rollback=True)
+    first, _, second = caught.value.fix.partition("; for the rollback: ")
+    assert first.startswith("run 'manifestgen check' on the manifest")
+    assert second.startswith("use schemaVersion 1.1")
+
+
 def test_rollback_on_failure_of_a_first_apply_says_that_there_is_nothing_to_go_back_to() -> None:
     hub = RefusingHub(DEVICE)
     with pytest.raises(FoundError, match="nothing to roll back to"):
@@ -309,7 +325,9 @@ def test_what_stops_the_way_back_does_not_hide_that_the_device_failed(
     quick = Patience(timeout=5, first=0.001, longest=0.001)
     with pytest.raises(error, match=f"rejected it: 400 .*; the rollback {words}") as caught:
         carry_out(hub, planned(hub, "good", "bad"), state=None, patience=quick, rollback=True)
-    assert caught.value.fix == "roll back with 'manifestgen rollback --device edge-01'"
+    advice = "roll back with 'manifestgen rollback --device edge-01'"
+    assert caught.value.fix.startswith(advice)
+    assert ("; then run 'manifestgen check'" in caught.value.fix) == (error is CloudError)
 
 
 @pytest.mark.parametrize("rollback", [False, True])
