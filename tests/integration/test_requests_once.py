@@ -58,7 +58,16 @@ def test_a_deployment_needs_one_list_of_configurations(quick: Any, tmp_path: Pat
     name = f"nowhere-{uuid.uuid4().hex[:6]}"
     quick.admin("DELETE", "/requests")
     ended = in_this_process(
-        "apply", manifest, "--deployment", name, "--target-condition", "tags.nowhere = 1", "--priority", "1", "--yes", "--no-wait"
+        "apply",
+        manifest,
+        "--deployment",
+        name,
+        "--target-condition",
+        "tags.nowhere = 1",
+        "--priority",
+        "1",
+        "--yes",
+        "--no-wait",
     )
     print("\n".join(sent(quick)))
     assert ended.code == 0, ended
