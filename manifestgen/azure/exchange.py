@@ -37,8 +37,8 @@ class Phase(Enum):
 
     CONNECT = "no connection within {} s"
     SEND = "the request could not be sent within {} s"
-    WAIT = "no answer within {} s"
-    READ = "the answer was not complete after {} s"
+    WAIT = "no response within {} s"
+    READ = "the response was not complete after {} s"
 
 
 class LimitError(TimeoutError):
@@ -53,7 +53,7 @@ class TooLargeError(Exception):
     """A body is larger than the limit, compressed or not."""
 
     def __init__(self, limit: int) -> None:
-        super().__init__(f"the answer is larger than {_size(limit)}")
+        super().__init__(f"the response is larger than {_size(limit)}")
 
 
 def _size(count: int) -> str:
@@ -135,8 +135,9 @@ class _Limited:
     def recv(self, *arguments: Any) -> Any:
         return self._waits("recv", *arguments)
 
-    def send(self, *arguments: Any) -> Any:
-        count = self._waits("send", *arguments)
+    def send(self, data: Any, *arguments: Any) -> Any:
+        # In pieces: TLS would send all of it in one call, and take more time only at its end.
+        count = self._waits("send", memoryview(data)[:_CHUNK], *arguments)
         if (current := _current()) is not None:
             current.sent(count)
         return count

@@ -18,7 +18,7 @@ from urllib3.exceptions import NameResolutionError
 
 from manifestgen.azure.auth import EXPIRED, LOG_IN_AGAIN, tokens_of
 from manifestgen.azure.auth import credential as default_credential
-from manifestgen.azure.patience import Patience, chain
+from manifestgen.azure.patience import Patience, chain, root_words
 from manifestgen.azure.transport import RetryingTransport, UnreachableError, azure_core_transport
 from manifestgen.cloud import VaultSecret
 from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError, NotFoundError
@@ -113,7 +113,7 @@ def _translated(host: str, name: str) -> Iterator[None]:
         yield
     except UnreachableError as error:
         unknown = any(isinstance(reason, NameResolutionError) for reason in chain(error))
-        what = "no vault has this name" if unknown else error.what
+        what = "no vault has this name" if unknown else f"the vault could not be reached: {root_words(error)}"
         fix = _NAMES if unknown else f"check the network and HTTPS_PROXY; {_NAMES}"
         raise CloudError(what, where=f"key vault {host}", fix=fix) from error
     except ManifestgenError as error:

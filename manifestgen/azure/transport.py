@@ -221,7 +221,7 @@ def _sanitized(response: Response, request: PreparedRequest, host: str) -> Respo
         target = urljoin(request.url or "", place)
         if _origin(target) != _origin(request.url or ""):
             raise CloudError(
-                f"the answer is a redirect to another server, {urlsplit(target).netloc!r}, which was not followed",
+                f"the response is a redirect to another server, {urlsplit(target).netloc!r}, which was not followed",
                 where=host,
                 fix="check the network and HTTPS_PROXY: a sign-in page of the network answers in this way",
             )

@@ -18,7 +18,7 @@ from manifestgen.credentials.logins import inline
 from manifestgen.deploy.options import Deployment, Observer, Options
 from manifestgen.deployments import replace as fleet
 from manifestgen.deployments.deployment import Deployment as Wanted
-from manifestgen.deployments.deployment import current, intended, model_of, name_of
+from manifestgen.deployments.deployment import Survey, current, intended, model_of, name_of, survey
 from manifestgen.deployments.proposal import Proposal, propose, verify_meetings
 from manifestgen.device.apply import carry_out, read_state, refuse_removals
 from manifestgen.device.plan import DeviceState, Plan, plan
@@ -318,18 +318,18 @@ def _proposed(job: _Job, rendered: _Manifest, target: Target) -> Proposal:
     require_manifest(document, layered=True)
     require_no_errors(document, ignore=job.ignored, force=job.options.force, report=_checked(job))
     _preflight(job, rendered, None)
-    proposal = propose(job.services.hub, _wanted(job, target, rendered.manifest))
+    known = survey(job.services.hub, name_of(target.deployment or ""))
+    proposal = propose(job.services.hub, _wanted(job, target, rendered.manifest, known), known=known)
     verify_meetings(proposal, document.name, ignore=job.ignored, force=job.options.force)
     job.observer.proposal(proposal)
     return proposal
 
 
-def _wanted(job: _Job, target: Target, manifest: Manifest) -> Wanted:
-    name = name_of(target.deployment or "")
+def _wanted(job: _Job, target: Target, manifest: Manifest, known: Survey) -> Wanted:
     return intended(
-        name,
+        known.name,
         manifest.content,
-        current(job.services.hub, name, condition=target.condition),
+        current(job.services.hub, known.name, condition=target.condition, known=known),
         condition=target.condition,
         priority=target.priority,
         model=model_of(lock.read(job.project), manifest),

@@ -274,7 +274,7 @@ def survey(hub: Hub, name: str) -> Survey:
     )
 
 
-def current(hub: Hub, name: str, *, condition: str | None = None) -> Deployment | None:
+def current(hub: Hub, name: str, *, condition: str | None = None, known: Survey | None = None) -> Deployment | None:
     """The deployment of this name as devices follow it now; None if the hub has none.
 
     A configuration that replaces another in stages has a temporary target condition: the result then has the condition
@@ -284,14 +284,15 @@ def current(hub: Hub, name: str, *, condition: str | None = None) -> Deployment 
         hub: which is asked.
         name: as `name_of` makes it.
         condition: overrides the deployment's own.
+        known: what the hub has; None reads it.
 
     Raises:
         InputError: its first rollout, in stages, was interrupted, and no condition is given: its own is unknown then.
     """
-    known = survey(hub, name).generations
-    if not known:
+    generations = (known or survey(hub, name)).generations
+    if not generations:
         return None
-    found, first = known[0], known[-1]
+    found, first = generations[0], generations[-1]
     staged = STAGE_LABEL in found.labels
     if staged and found is first and condition is None:
         raise InputError(

@@ -96,17 +96,20 @@ class Proposal:
         return current is not None and current.id == self.wanted.id and not self.settings and not self.unfinished
 
 
-def propose(hub: Hub, wanted: Deployment, *, base: tuple[str, Mapping[str, Any]] | None = None) -> Proposal:
+def propose(
+    hub: Hub, wanted: Deployment, *, base: tuple[str, Mapping[str, Any]] | None = None, known: Survey | None = None
+) -> Proposal:
     """Compare a deployment with what a hub has; the hub validates condition and metrics first.
 
     Args:
         base: for a layer, the name and the content of the base that it will meet, instead of the hub's own.
+        known: what the hub has; None reads it.
 
     Raises:
         InputError: the hub would reject it.
         CloudError: the hub has reached its maximum number of deployments.
     """
-    known = survey(hub, wanted.name)
+    known = known or survey(hub, wanted.name)
     check_limits(wanted, known, host=hub.host)
     try_queries(hub, wanted)
     matched = count(hub, wanted.condition)

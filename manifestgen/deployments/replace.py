@@ -88,6 +88,7 @@ def carry_out(
         observer=observer,
         state=state,
         wait=patience is not None,
+        known=proposal.known,
     )
 
 
@@ -101,6 +102,7 @@ def replace(
     observer: Observer[Proposal, Progress] | None = None,
     state: Path | None = None,
     wait: bool = True,
+    known: Survey | None = None,
 ) -> Outcome[Progress]:
     """Roll out an automatic deployment, and wait until its devices run it.
 
@@ -115,6 +117,7 @@ def replace(
         observer: follows the progress.
         state: the state folder, where the deployment is kept before it changes; None takes no snapshot.
         wait: False returns at once: the old configurations stay until it is run again.
+        known: what the hub has; None reads it. What has changed since is noticed by its ETag.
 
     Raises:
         InputError: the hub would reject it, or no priority is free above the old one.
@@ -122,7 +125,7 @@ def replace(
         CloudError: the hub refused a step.
         Interrupted: by Ctrl-C, with what had been done by then.
     """
-    run = _Run(hub, wanted, goal or Goal(), patience or PATIENCE, observer or Observer(), state)
+    run = _Run(hub, wanted, goal or Goal(), patience or PATIENCE, observer or Observer(), state, known)
     try:
         return run.roll_out(stages, wait=wait)
     except KeyboardInterrupt:
@@ -141,6 +144,7 @@ class _Run:
         patience: Patience,
         observer: Observer[Proposal, Progress],
         state: Path | None,
+        known: Survey | None,
     ) -> None:
         self.steps: list[str] = []
         self._hub = hub
@@ -151,7 +155,7 @@ class _Run:
         self._patience = patience
         self._observer = observer
         self._state = state
-        self._known: Survey = survey(hub, wanted.name)
+        self._known: Survey = known or survey(hub, wanted.name)
         check_limits(wanted, self._known, host=hub.host)
         self._old = tuple(found for found in self._known.generations if found.id != self._final.id)
         self._there = next((found for found in self._known.generations if found.id == self._final.id), None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from manifestgen.check import Finding
 from manifestgen.cloud import Hub
-from manifestgen.deployments.deployment import current, intended, model_of, name_of
+from manifestgen.deployments.deployment import current, intended, model_of, name_of, survey
 from manifestgen.deployments.proposal import Proposal, propose, verify_meetings
 from manifestgen.deployments.replace import Goal
 from manifestgen.deployments.stages import StageSpec, parse, share_of
@@ -158,6 +158,7 @@ def propose_request(
     manifest = require_manifest(document, layered=True)
     request = _completed(request, project)
     name = name_of(request.name)
+    known = survey(hub, name)
     built, module = None, None
     if project is not None:
         built = lock.read(project)
@@ -165,7 +166,7 @@ def propose_request(
     wanted = intended(
         name,
         manifest.content,
-        current(hub, name, condition=request.condition),
+        current(hub, name, condition=request.condition, known=known),
         condition=request.condition,
         priority=request.priority,
         labels=request.labels,
@@ -174,7 +175,7 @@ def propose_request(
         model_module=module,
     )
     base = None if request.base is None else (request.base[0], request.base[1].content)
-    proposal = propose(hub, wanted, base=base)
+    proposal = propose(hub, wanted, base=base, known=known)
     verify_meetings(proposal, document.name, force=force, report=report)
     return proposal
 

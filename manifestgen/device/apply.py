@@ -80,7 +80,7 @@ def apply(plan: Plan, hub: Hub, sending: Patience | None = None) -> bool:
             return True
     raise CloudError(
         f"its modules are not set: {lost.what if lost else 'no answer'}",
-        where=f"device {plan.device!r}",
+        where=f"device {plan.device!r} in {hub.host}",
         fix="run the same command again",
     ) from lost
 
@@ -92,7 +92,7 @@ def _is_set(plan: Plan, hub: Hub) -> bool:
     except CloudError as error:
         raise UnconfirmedError(
             f"its modules may or may not be set: {error.what}",
-            where=f"device {plan.device!r}",
+            where=f"device {plan.device!r} in {hub.host}",
             fix=f"see what it has with 'manifestgen status --device {plan.device}', or run the same command again",
         ) from error
 

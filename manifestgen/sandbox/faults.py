@@ -20,7 +20,7 @@ import uuid
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from aiohttp import web
 
@@ -34,7 +34,7 @@ _DRIPS = 20
 
 EVERY_DEVICE = "*"
 
-Kind = Literal["status", "reset", "reset_after", "latency", "slow", "truncate"]
+Kind = Literal["status", "reset", "reset_after", "latency", "slow", "truncate", "silence", "drip", "continue"]
 ModuleTrouble = Literal["pull", "exit", "create"]
 
 
@@ -46,7 +46,9 @@ class RequestFault:
         kind: `status` responds with `status` in the service's own format and does not handle the request; `reset`
             resets the connection before the request is handled; `reset_after` resets it afterwards, so only the
             response is lost; `latency` waits `seconds` first; `slow` takes `seconds` to send the response body, piece
-            by piece; `truncate` sends half of the response body, then closes the connection.
+            by piece; `truncate` sends half of the response body, then closes the connection. Until the client gives
+            up, `silence` sends nothing, `drip` a header byte by byte, and `continue` one `100 Continue` after the
+            other, both every `seconds`; the request is not handled.
         host: regular expression that the request's host must match in full; empty matches all. The same goes for
             `method`; `path` may match anywhere in the path.
         after: number of matching requests to let through first.
@@ -170,6 +172,8 @@ class Faults:
             elif rule.kind == "reset_after":
                 await _handle(request, handler)
                 return _drop(request)
+            elif rule.kind in _ENDLESS:
+                return await _hold(request, *_ENDLESS[rule.kind], rule.seconds)
             elif rule.kind == "slow":
                 return await _drip(request, await _handle(request, handler), rule.seconds)
             else:
@@ -212,6 +216,28 @@ async def _drip(request: web.Request, response: web.StreamResponse, seconds: flo
         await dripping.write(body[start : start + size])
     await dripping.write_eof()
     return dripping
+
+
+# What is sent first, and then again and again.
+_ENDLESS: Final[Mapping[str, tuple[bytes, bytes]]] = {
+    "silence": (b"", b""),
+    "drip": (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x"),
+    "continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+}
+# Seconds between two looks whether the client is still there.
+_LOOK = 0.05
+
+
+async def _hold(request: web.Request, first: bytes, piece: bytes, seconds: float) -> web.StreamResponse:
+    async for _ in request.content.iter_any():
+        pass
+    transport, pause = request.transport, seconds if piece else _LOOK
+    if transport is not None:
+        transport.write(first)
+        while not transport.is_closing():
+            await asyncio.sleep(pause)
+            transport.write(piece)
+    return web.Response(status=500)  # never delivered: the connection is gone
 
 
 async def _truncate(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:

@@ -164,7 +164,8 @@ def _read(server: HostileServer, connection: Any) -> bool:
     length = next(
         (int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")), 0
     )
-    while len(body) < length:
-        body += connection.recv(65536)
-    server.asked.append((head.split(b"\r\n")[0].decode(), body))
+    whole = bytearray(body)
+    while len(whole) < length:
+        whole += connection.recv(65536)
+    server.asked.append((head.split(b"\r\n")[0].decode(), bytes(whole)))
     return True
