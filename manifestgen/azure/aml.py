@@ -16,18 +16,22 @@ import codecs
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from manifestgen.azure import aml_sdk
+from manifestgen.azure.answer import decoded
 from manifestgen.project import Project
 from manifestgen.project.workspace import WorkspaceId, workspace_of
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
+
+_T = TypeVar("_T")
 
 _OPEN_SECONDS = 180.0
 _TIMEOUT = (10.0, 60.0)  # to connect, to wait for the next bytes
@@ -50,6 +54,12 @@ def open_workspace(project: Project, credential: TokenCredential | None = None) 
         NotFoundError, DeniedError, CloudError: the workspace cannot be read.
     """
     return Workspace(workspace_of(project), credential)
+
+
+class _Details(msgspec.Struct, rename="camel"):
+    """What is used of a workspace's details."""
+
+    container_registry: str | None = None
 
 
 class Workspace:
@@ -115,10 +125,10 @@ class Workspace:
         """Full ARM id of the workspace's container registry; None before the workspace has built its first image."""
         with self.calling():
             details = aml_sdk.bounded(self.sdk.get_details, _OPEN_SECONDS, "reading the workspace")
-        return details.get("containerRegistry") or None
+        return decoded(details, _Details, service="Azure ML", where=self.where).container_registry or None
 
-    def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        """The model management service's JSON response to a GET."""
+    def get(self, path: str, shape: type[_T], query: Mapping[str, str] | None = None) -> _T:
+        """The model management service's response to a GET. Raises CloudError if it is not JSON of this shape."""
         from azureml._model_management._util import _get_mms_url
 
         with self._errors.translated(self.where):
@@ -127,7 +137,8 @@ class Workspace:
             response = self._session.get(url, params=query, headers=headers, timeout=_TIMEOUT)
             if not response.ok:
                 raise self._errors.http_error(response.status_code, response.text, self.where)
-            return response.json()
+            data = response.json()
+        return decoded(data, shape, service="Azure ML", where=self.where)
 
     def read_log(self, url: str, key: str, offset: int) -> str:
         """A build log from character `offset` on.

@@ -79,15 +79,15 @@ def count(hub: Hub, condition: str, also: str = "") -> int:
     """How many edge devices a target condition matches; with `also`, those that match both."""
     if not condition.strip():
         return 0
-    rows = list(hub.query(f"SELECT COUNT() AS matched {_EDGE}{_and(condition)}{_and(also)}"))
-    return int(rows[0].get("matched", 0)) if rows else 0
+    rows = list(hub.query(f"SELECT COUNT() AS matched {_EDGE}{_and(condition)}{_and(also)}", matched=int))
+    return int(rows[0]["matched"]) if rows else 0
 
 
 def matching(hub: Hub, condition: str) -> list[str]:
     """Ids of the edge devices that a target condition matches."""
     if not condition.strip():
         return []
-    return sorted(str(row["deviceId"]) for row in hub.query(f"SELECT deviceId {_EDGE}{_and(condition)}"))
+    return sorted(str(row["deviceId"]) for row in hub.query(f"SELECT deviceId {_EDGE}{_and(condition)}", deviceId=str))
 
 
 def ids(devices: Iterable[str]) -> str:
@@ -183,7 +183,7 @@ def failing_devices(hub: Hub, found: Configuration, most: int = 20) -> list[Trou
         most: how many twins are read.
     """
     query = found.metrics.get(FAILING_METRIC) or _FAILED.replace(ID_PLACEHOLDER, found.id)
-    devices = sorted({str(row["deviceId"]) for row in hub.query(query)})[:most]
+    devices = sorted({str(row["deviceId"]) for row in hub.query(query, deviceId=str)})[:most]
     pool = ThreadPoolExecutor(_READERS)
     try:
         return list(pool.map(lambda device: _trouble(hub, device), devices))
