@@ -191,11 +191,17 @@ def _console_handler(console: Console) -> Any:
 
     class ConsoleHandler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            text = self.format(record)
-            if record.name.startswith("manifestgen") and record.levelno >= logging.WARNING:
-                console.warn(text)
-            else:
+            ours = record.name.startswith("manifestgen")
+            if not ours:
+                # No traceback of others: the SDKs' exceptions quote the answers that they could not take apart.
+                text = record.getMessage()
+                if record.exc_info and record.exc_info[0] is not None:
+                    text += f" ({record.exc_info[0].__name__})"
                 _say(f"{record.name}: {text}", err=True)
+            elif record.levelno >= logging.WARNING:
+                console.warn(self.format(record))
+            else:
+                _say(f"{record.name}: {self.format(record)}", err=True)
 
     return ConsoleHandler()
 

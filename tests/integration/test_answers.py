@@ -114,7 +114,17 @@ def _device(stage: Stage, command: object) -> Sequence[object]:
 def _apply(stage: Stage) -> Callable[[], Sequence[object]]:
     def arguments() -> Sequence[object]:
         stage.runs += 1
-        return ["apply", stage.manifests[stage.runs % 2], "--device", stage.device, "--yes", "--prune", "--force"]
+        return [
+            "apply",
+            stage.manifests[stage.runs % 2],
+            "--device",
+            stage.device,
+            "--yes",
+            "--prune",
+            "--force",
+            "--timeout",
+            "1",
+        ]
 
     return arguments
 
@@ -123,7 +133,7 @@ def _rollback(stage: Stage) -> Callable[[], Sequence[object]]:
     for file in stage.manifests:
         done = in_this_process("apply", file, "--device", stage.device, "--yes", "--prune", "--force", "--no-wait")
         assert done.code == 0, done
-    return lambda: ["rollback", "--device", stage.device, "--yes"]
+    return lambda: ["rollback", "--device", stage.device, "--yes", "--timeout", "1"]
 
 
 def _register(stage: Stage) -> Callable[[], Sequence[object]]:
@@ -277,12 +287,13 @@ def outcome(ended: Completed, answers: Answers, *, texts: bool, discloses: bool)
     """What came of a changed answer; what must not be is named."""
     said = ended.stderr if discloses else ended.output
     if "Traceback" in ended.output:
-        return f"TRACEBACK {ended.stderr.strip().splitlines()[-2]}"
+        return f"TRACEBACK {[line for line in ended.stderr.splitlines() if line][-8:]}"
     if shown := answers.shown_in(said):
         return f"SECRET {shown}"
-    if CANARY in said and (texts or ended.code != 0):
-        line = next(line for line in said.splitlines() if CANARY in line)
-        return f"CANARY in {line[:300]}"
+    # Of an answer that can be parsed, a text may be part of a result, but not of an error.
+    errors = [line for line in said.splitlines() if texts or line.startswith(("error: ", "  fix: ", "  cause: "))]
+    if quoting := [line for line in errors if CANARY in line]:
+        return f"CANARY in {quoting[0][:300]}"
     if ended.code in (2, 3):
         lines = ended.stderr.splitlines()
         errors = [line for line in lines if line.startswith(("error: ", "  fix: "))]

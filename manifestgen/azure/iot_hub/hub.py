@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from manifestgen.azure.answer import decoded
 from manifestgen.azure.iot_hub.bulk import BulkIotHub
 from manifestgen.azure.iot_hub.configurations import Configurations, tags_call
 from manifestgen.azure.iot_hub.retry import refusal_of
@@ -124,7 +125,7 @@ class IotHub(Configurations):
         call = Call(GET_MODULE_TWIN, {**_ids(device_id), "module": module})
         about = f"module {module!r} of {_device(device_id)}"
         try:
-            return _twin_of(self._requests.value(about, call, ModuleTwin))
+            return _twin_of(self._requests.value(about, call, ModuleTwin), f"{about} in {self._host}")
         except NotFoundError as error:
             refusal = refusal_of(error)
             if refusal is not None and refusal.code == "ModuleNotFound":
@@ -226,17 +227,17 @@ def _device_of(twin: DeviceTwin) -> Device:
     )
 
 
-def _twin_of(twin: ModuleTwin) -> Twin:
+def _twin_of(twin: ModuleTwin, where: str) -> Twin:
     properties = twin.properties or Properties()
     desired, reported = dict(properties.desired or {}), dict(properties.reported or {})
     desired_metadata, reported_metadata = desired.pop("$metadata", {}), reported.pop("$metadata", {})
-    version = desired.pop("$version", 0)
+    version = decoded(desired.pop("$version", 0), int, service="IoT Hub", where=where)
     reported.pop("$version", None)
     times = reported_metadata if isinstance(reported_metadata, dict) else {}
     return Twin(
         module=twin.module_id,
         desired=desired,
-        desired_version=version if isinstance(version, int) else 0,
+        desired_version=version,
         reported=reported,
         connected=twin.connection_state == "Connected",
         desired_at=_time(desired_metadata),
