@@ -23,8 +23,8 @@ CANARY: Final = "canary-of-an-answer"
 
 _JSON: Final = "application/json"
 _VARIABLE: Final = re.compile(
-    r"(?<=/)(?:[0-9a-f]{8}-[0-9a-f-]{27}|sha256:[0-9a-f]{64}|[0-9a-f]{16,}|edge-test-\d+|of-edge-test-\d+|new-\d+"
-    r"|image-of-[a-z0-9-]+|\d+)(?=/|$)"
+    r"(?<=/)(?:(?:registries-)?[0-9a-f]{8}-[0-9a-f-]{27}|sha256:[0-9a-f]{64}|\d{6}T\d{6}-[0-9a-f]+|[0-9a-f]{8,}(?:-\d+)?"
+    r"|(?:of-)?edge-test-\d+|new-\d+|fleet-[0-9a-f]+|m:\d+|\d+)(?=/|$)"
 )
 # Members of JSON objects whose text is a secret. `value` is one in ARM's passwords and in a vault.
 _SECRET: Final = re.compile(
@@ -95,9 +95,10 @@ class Answers:
             return response
         place = place_of(request)
         answer = Answer(response.status, body, response.headers.get("Content-Type", ""))
-        self.seen.setdefault(place, answer)
+        if request.method != "HEAD":
+            self.seen.setdefault(place, answer)
         self.secrets.update(secrets_in(_data(body), vault=".vault." in request.host))
-        if self._change is None or place != self._place or request.method == "HEAD":
+        if self._change is None or place != self._place:
             return response
         self.hits += 1
         other = self._change(answer)
