@@ -300,6 +300,8 @@ class _Subscriptions(msgspec.Struct, rename="camel"):
 
 def _info(found: Any, where: str) -> RegistryInfo:
     registry = decoded(found, _Registry, service=_SERVICE, where=where)
+    if not _ARM_ID.fullmatch(registry.id):
+        raise not_understood(_SERVICE, where, "expected the ID of a container registry at $.id")
     return RegistryInfo(registry.id, registry.login_server, bool(registry.admin_user_enabled))
 
 

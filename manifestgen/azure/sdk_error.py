@@ -7,7 +7,7 @@ from typing import Final
 
 from azure.core.exceptions import DecodeError, HttpResponseError
 
-from manifestgen.secret import redact
+from manifestgen.secret import redact, without_quotes
 
 #: What an SDK raises while it takes an answer apart that it does not understand.
 SHAPE_ERRORS: Final[tuple[type[Exception], ...]] = (
@@ -19,10 +19,6 @@ SHAPE_ERRORS: Final[tuple[type[Exception], ...]] = (
     ValueError,  # with it msgspec's, json's and the SDKs' own for values that they cannot convert
 )
 
-# Where the SDKs begin to quote an answer in their exceptions' texts.
-_QUOTED: Final = re.compile(
-    r"\s*\b(?:Content|Response|Response Code|Headers|Body|Error|Raw response)\s*:\s.*", re.DOTALL
-)
 _LONGEST: Final = 300
 
 
@@ -68,4 +64,4 @@ def first_line(text: str) -> str:
 
 def unquoted(text: str) -> str:
     """The text of an SDK's exception on one line, without the answer that it quotes."""
-    return redact(" ".join(_QUOTED.sub("", text).split())).rstrip(".")[:_LONGEST]
+    return redact(" ".join(without_quotes(text).split())).rstrip(".")[:_LONGEST]

@@ -36,6 +36,7 @@ HUB = "sandbox-hub.azure-devices.net"
 # Changes of each scenario in the suite, and seconds that none may take.
 SHARE = 6
 SLOW = 30.0
+BUG = 70  # with a traceback; one in the SDKs' logs, which -vv shows, is none of ours
 SENSOR = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor:1.5"
 
 
@@ -278,7 +279,7 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> None:
 def outcome(ended: Completed, answers: Answers, *, texts: bool, discloses: bool) -> str:
     """What came of a changed answer; what must not be is named."""
     said = ended.stderr if discloses else ended.output
-    if "Traceback" in ended.output:
+    if ended.code == BUG:
         return f"TRACEBACK {[line for line in ended.stderr.splitlines() if line][-8:]}"
     if shown := answers.shown_in(said):
         return f"SECRET {shown}"
