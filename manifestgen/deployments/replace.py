@@ -7,7 +7,7 @@ can be seen on the hub, so a run that was killed anywhere resumes when it is run
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from pathlib import Path
@@ -17,10 +17,8 @@ from manifestgen.cloud import Configuration, Hub
 from manifestgen.deployments.counts import Progress, failing_devices, measure
 from manifestgen.deployments.deployment import (
     HIGHEST_PRIORITY,
-    NAME_LABEL,
     PRIORITY_LABEL,
     STAGE_LABEL,
-    TEMPORARY_LABELS,
     Deployment,
     Survey,
     check_limits,
@@ -31,11 +29,9 @@ from manifestgen.deployments.layers import rank
 from manifestgen.deployments.proposal import Proposal
 from manifestgen.deployments.snapshots import take
 from manifestgen.deployments.stages import Stage, StageSpec, interrupted_stage, prepare, tag
-from manifestgen.errors import CloudError, FoundError, InputError, Interrupted, NotFoundError, UnconfirmedError
+from manifestgen.deployments.writing import Writer, same
+from manifestgen.errors import FoundError, InputError, Interrupted
 from manifestgen.target import Observer, Outcome, Patience
-
-# After a lost answer, check the hub before retrying.
-_ATTEMPTS: Final = 4
 
 #: How to wait for the devices of a stage: they take their time to come online, and the hub allows twenty queries a
 #: minute and works its own metrics out every few minutes.
@@ -147,6 +143,7 @@ class _Run:
     ) -> None:
         self.steps: list[str] = []
         self._hub = hub
+        self._writer = Writer(hub, wanted.name, self._step)
         self._wanted = wanted
         self._final = wanted.configuration()
         self._goal = goal
@@ -188,7 +185,7 @@ class _Run:
             title = f"stage {len(stages)} of {len(stages)} ({stages[-1].title})" if len(stages) > 1 else "rollout"
             progress = self._wait(title)
             for old in self._old:
-                self._remove(old)
+                self._writer.remove(old)
             if self._old:
                 self._put(self._final)
         return Outcome(bool(self.steps), wait or not self._old, progress)
@@ -236,50 +233,7 @@ class _Run:
         )
 
     def _put(self, configuration: Configuration) -> None:
-        """Create or update a configuration; after a lost answer, check the hub before retrying."""
-        sent = ""
-        for attempt in range(1, _ATTEMPTS + 1):
-            found = _find(self._hub, configuration.id)
-            if found is not None and _same(found, configuration):
-                if sent:
-                    self._step(sent)
-                break
-            if found is not None and found.labels.get(NAME_LABEL) != self._wanted.name:
-                raise _not_ours(found.id, self._hub.host)
-            sent = _words(found, configuration)
-            try:
-                if found is None:
-                    self._hub.create_configuration(configuration)
-                else:
-                    self._hub.update_configuration(changed(configuration, etag=found.etag, content=found.content))
-            except UnconfirmedError:
-                if attempt == _ATTEMPTS:
-                    raise
-                continue
-            self._step(sent)
-            break
-        self._there = _find(self._hub, configuration.id)
-
-    def _remove(self, configuration: Configuration) -> None:
-        """Delete a configuration if it still has manifestgen's label."""
-        for attempt in range(1, _ATTEMPTS + 1):
-            found = _find(self._hub, configuration.id)
-            if found is None:
-                if attempt > 1:
-                    self._step(f"deleted {configuration.id!r}")
-                return
-            if found.labels.get(NAME_LABEL) != self._wanted.name:
-                raise _not_ours(found.id, self._hub.host)
-            try:
-                self._hub.delete_configuration(found)
-            except NotFoundError:
-                return
-            except UnconfirmedError:
-                if attempt == _ATTEMPTS:
-                    raise
-                continue
-            self._step(f"deleted {configuration.id!r}")
-            return
+        self._there = self._writer.put(configuration)
 
     def _step(self, text: str) -> None:
         self.steps.append(text)
@@ -359,10 +313,10 @@ class _Run:
     def _restore(self) -> str:
         """Delete the new configuration and wait until devices follow the old one; returns the outcome in words."""
         if self._kept is not None:
-            settings_changed = not _same(self._kept, self._final)
+            settings_changed = not same(self._kept, self._final)
             self._put(self._kept)
             return "its old settings were restored" if settings_changed else "nothing was changed"
-        self._remove(self._final)
+        self._writer.remove(self._final)
         previous = self._old[0] if self._old else None
         if previous is None:
             return "it was deleted; there was none before it, so devices keep their modules"
@@ -380,48 +334,3 @@ class _Run:
                     f"{progress.succeeded} of them report success"
                 )
             patience.sleep(next(pauses))
-
-
-def _find(hub: Hub, configuration_id: str) -> Configuration | None:
-    try:
-        return hub.configuration(configuration_id)
-    except NotFoundError:
-        return None
-
-
-def _same(found: Configuration, configuration: Configuration) -> bool:
-    return (
-        found.condition.strip() == configuration.condition.strip()
-        and found.priority == configuration.priority
-        and found.labels == configuration.labels
-        and found.metrics == configuration.metrics
-    )
-
-
-def _words(before: Configuration | None, after: Configuration) -> str:
-    """The changes, in a sentence."""
-    if before is None:
-        return f"created {after.id!r} with priority {after.priority}"
-    said = []
-    if before.priority != after.priority:
-        said.append(f"priority {before.priority} to {after.priority}")
-    if before.condition.strip() != after.condition.strip():
-        said.append("target condition")
-    if _users(before.labels) != _users(after.labels):
-        said.append("labels")
-    if before.metrics != after.metrics:
-        said.append("metrics")
-    return f"changed {after.id!r}: {', '.join(said or ['labels'])}"
-
-
-def _users(labels: Mapping[str, str]) -> dict[str, str]:
-    """The labels without the temporary ones."""
-    return {name: value for name, value in labels.items() if name not in TEMPORARY_LABELS}
-
-
-def _not_ours(configuration_id: str, host: str) -> CloudError:
-    return CloudError(
-        "it has lost the label that marks it as manifestgen's, so it was not changed",
-        where=f"deployment {configuration_id!r} in {host}",
-        fix=f"restore its label {NAME_LABEL!r}, or delete it yourself",
-    )
