@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final, NoReturn
 
@@ -304,19 +304,26 @@ def inside(text: str, value: int, index: int) -> int:
     """Offset in the JSON text of the character `index` of the string that begins at `value` (its opening quote)."""
     if text[value] != '"':
         return value
+    offsets = _characters(text, value)
+    return offsets[min(index, len(offsets) - 1)]
+
+
+@lru_cache(maxsize=4)  # a long route has thousands of findings, and each would go through it from its start
+def _characters(text: str, value: int) -> Sequence[int]:
+    """Offsets of the characters of a string, and of its end."""
+    found = [value + 1]
     at = value + 1
-    for _ in range(index):
+    while True:
         char = text[at : at + 1]
-        if char == "\\":
-            escaped = text[at + 1 : at + 2]
-            if escaped == "u":
-                pair = text[at : at + 12]
-                surrogates = re.fullmatch(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}", pair)
-                at += 12 if surrogates else 6
-            else:
-                at += 2
-        elif char in ("", '"'):
-            break
-        else:
+        if char in ("", '"'):
+            return found
+        if char != "\\":
             at += 1
-    return at
+        elif text[at + 1 : at + 2] != "u":
+            at += 2
+        else:
+            at += 12 if _SURROGATES.match(text, at) else 6
+        found.append(at)
+
+
+_SURROGATES: Final = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
