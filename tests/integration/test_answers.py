@@ -360,3 +360,64 @@ def test_no_answer_is_quoted_or_ends_in_a_traceback(
             print(wrong[-1])
     print(f"\n{scenario:<26} {len(answers.seen):>3} answers, {sum(table.values()):>5} changes: {dict(table)}")
     assert wrong == []
+
+
+def _passwords(answer: Answer, edit: Callable[[bytes], bytes]) -> Answer:
+    return Answer(answer.status, edit(answer.body), answer.type)
+
+
+_PASSWORDS: dict[str, Callable[[bytes], bytes]] = {
+    "not quite JSON": lambda body: body[:-1] + b",}",
+    "another element": lambda body: body.replace(b'"passwords": [', b'"passwords": [5, '),
+    "an element that is a list": lambda body: body.replace(b'"passwords": [{', b'"passwords": [["x"], {'),
+    "passwords by name": lambda body: body.replace(b'"passwords": [', b'"passwords": {"all": [').replace(b"]", b"]}"),
+}
+
+
+@pytest.mark.parametrize("verbosity", ["-v", "-vv"])
+@pytest.mark.parametrize("edit", _PASSWORDS)
+def test_passwords_that_are_not_understood_are_not_quoted(
+    edit: str, verbosity: str, stage: Stage, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert in_this_process("render", stage.project).code == 0
+    (place,) = (place for place in answers.seen if place.endswith("/listCredentials"))
+    answers.change(place, lambda answer: _passwords(answer, _PASSWORDS[edit]))
+    forget(monkeypatch)
+    ended = in_this_process("render", stage.project, verbosity)
+    assert "the answer of Azure Resource Manager was not understood" in complaint_of(ended)
+    assert len(answers.secrets) >= 2
+    assert answers.shown_in(ended.output) == []
+
+
+def test_a_vaults_secret_that_is_not_understood_is_not_quoted(
+    stage: Stage, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = _vault(stage)()
+    assert in_this_process(*map(str, arguments)).code == 0
+    (place,) = (place for place in answers.seen if place.endswith("/secrets/canary/"))
+    answers.change(place, lambda answer: _passwords(answer, _PASSWORDS["not quite JSON"]))
+    forget(monkeypatch)
+    ended = in_this_process(*map(str, arguments), "-v")
+    assert "the answer of the vault was not understood" in complaint_of(ended)
+    assert "canary-in-a-key-vault" not in ended.output
+
+
+def complaint_of(ended: Completed) -> str:
+    """The two lines of an error of a service."""
+    assert ended.code == 3, ended
+    return "\n".join(line for line in ended.stderr.splitlines() if line.startswith(("error: ", "  fix: ")))
+
+
+def test_an_empty_twin_and_a_page_in_the_place_of_arm_are_named(stage: Stage, answers: Answers) -> None:
+    assert in_this_process("render", stage.project).code == 0
+    assert in_this_process("status", "--device", stage.device).code in (0, 1)
+    (twin,) = (place for place in answers.seen if place.endswith(f"{HUB}/twins/*"))
+    answers.change(twin, lambda answer: Answer(200, b"", answer.type))
+    said = complaint_of(in_this_process("status", "--device", stage.device))
+    assert f"{HUB}: the answer of IoT Hub was not understood: it is not JSON" in said
+    assert "proxy" in said
+    for place in [place for place in answers.seen if place.startswith("GET management.azure.com")]:
+        answers.change(place, lambda answer: Answer(200, b"<html>Sign in</html>", "text/html"))
+        assert "the answer of Azure Resource Manager was not understood" in complaint_of(
+            in_this_process("render", stage.project)
+        )
