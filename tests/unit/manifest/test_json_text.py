@@ -166,3 +166,17 @@ def test_counting_keys_suspects_doubled_ones() -> None:
     assert json_text.maybe_duplicates('{"a": 1, "a": 2}', 1)
     assert not json_text.maybe_duplicates('{"a": "\\": ", "b": 2}', 2)
     assert json_text.maybe_duplicates('{"a" : 1}', 1)
+
+
+def test_many_places_inside_a_long_text_are_found_in_one_pass() -> None:
+    class Counting(str):
+        read = 0
+
+        def __getitem__(self, key: Any) -> str:
+            Counting.read += 1
+            return super().__getitem__(key)
+
+    text = Counting(json.dumps("a=1 AND " * 2000))
+    for index in range(0, 16_000, 8):
+        assert json_text.inside(text, 0, index) == index + 1
+    assert Counting.read < 40_000
