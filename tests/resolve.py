@@ -30,14 +30,15 @@ from pathlib import Path
 from typing import Any, Final
 
 PYTHONS: Final = ("3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
-EXTRAS: Final = ("", "sandbox", "keyvault", "azureml", "all")
+EXTRAS: Final = ("", "sandbox", "keyvault", "azureml", "azureml2", "all")
 # What an extra is for: without this in the resolution a marker has left it out.
 _BRINGS: Final = {
     "": ("azure-core", "azure-identity"),
     "sandbox": ("aiohttp", "trustme"),
     "keyvault": ("azure-keyvault-secrets",),
     "azureml": ("azureml-core",),
-    "all": ("aiohttp", "azure-keyvault-secrets", "azureml-core"),
+    "azureml2": ("azure-ai-ml",),
+    "all": ("aiohttp", "azure-ai-ml", "azure-keyvault-secrets", "azureml-core"),
 }
 
 

@@ -11,13 +11,19 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from azure.core.exceptions import AzureError, DecodeError, HttpResponseError
+from azure.core.pipeline.policies import RetryPolicy
+from urllib3.exceptions import NameResolutionError
 
 from manifestgen.azure.answer import decoded, not_understood
+from manifestgen.azure.auth import EXPIRED, LOG_IN_AGAIN, tokens_of
+from manifestgen.azure.auth import credential as default_credential
+from manifestgen.azure.patience import Patience, chain
 from manifestgen.azure.sdk_error import SHAPE_ERRORS, SdkError, first_line, message_of, unquoted, words_of
+from manifestgen.azure.transport import RetryingTransport, UnreachableError, azure_core_transport
 from manifestgen.cloud import VaultSecret
 from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError, NotFoundError
 
@@ -25,14 +31,8 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
     from azure.keyvault.secrets import SecretClient
 
-# azure-core retries on its own; `timeout` bounds all attempts together.
-_LIMITS: dict[str, Any] = {
-    "retry_total": 3,
-    "retry_backoff_max": 10,
-    "timeout": 60,
-    "connection_timeout": 10,
-    "read_timeout": 30,
-}
+_NAME = "Azure Key Vault"
+PATIENCE = Patience(answer=30.0, total=60.0)
 
 _SERVICE: Final = "the vault"
 # How the SDK's messages begin about a server that asks for a token as no key vault does.
@@ -50,8 +50,6 @@ _SUFFIXES = {
 _ROLE = "give the identity the role 'Key Vault Secrets User' on the vault; it takes effect after some minutes"
 _POLICY = "give the identity the permission Get for secrets, in the vault's access policies"
 _NAMES = "check registry.keyvault.vault; a deleted vault can be recovered with 'az keyvault recover'"
-# urllib3's messages for a name that does not resolve.
-_UNRESOLVED = ("Failed to resolve", "NameResolutionError")
 # azure-identity returns no token for a tenant to which its credential does not belong.
 _OTHER_TENANT = re.compile(r"not configured to acquire tokens for tenant (?P<tenant>[0-9A-Za-z-]+)")
 
@@ -81,11 +79,10 @@ class KeyVaults:
                 "support for Azure Key Vault is not installed", fix="run: pip install 'manifestgen[keyvault]'"
             ) from error
         if credential is None:
-            from manifestgen.azure.auth import credential as default_credential
-
             credential = default_credential()
         self._make = SecretClient
         self._credential = credential
+        self._transport = RetryingTransport(_NAME, PATIENCE.scaled(), tokens=tokens_of(credential))
         self._clients: dict[str, SecretClient] = {}
 
     def secret(self, vault: str, name: str) -> VaultSecret:
@@ -93,7 +90,12 @@ class KeyVaults:
         uri = uri_of(vault, os.environ)
         client = self._clients.get(uri)
         if client is None:
-            client = self._clients[uri] = self._make(uri, self._credential, **_LIMITS)
+            client = self._clients[uri] = self._make(
+                uri,
+                self._credential,
+                transport=azure_core_transport(self._transport),
+                retry_policy=RetryPolicy.no_retries(),
+            )
         host = uri.removeprefix("https://")
         with _translated(host, name):
             found = client.get_secret(name)
@@ -128,6 +130,11 @@ def _translated(host: str, name: str) -> Iterator[None]:
     """Translate the SDK's errors into ours, with the service's message."""
     try:
         yield
+    except UnreachableError as error:
+        unknown = any(isinstance(reason, NameResolutionError) for reason in chain(error))
+        what = "no vault has this name" if unknown else error.what
+        fix = _NAMES if unknown else f"check the network and HTTPS_PROXY; {_NAMES}"
+        raise CloudError(what, where=f"key vault {host}", fix=fix) from error
     except ManifestgenError as error:
         other = _OTHER_TENANT.search(str(error))
         if other is None:
@@ -142,11 +149,9 @@ def _translated(host: str, name: str) -> Iterator[None]:
     except AzureError as error:
         if isinstance(error, SHAPE_ERRORS):
             raise not_understood(_SERVICE, f"key vault {host}") from SdkError(error)
-        words = unquoted(str(error))
-        unknown = any(sign in words for sign in _UNRESOLVED)
-        what = "no vault has this name" if unknown else "the vault could not be reached"
-        fix = _NAMES if unknown else f"check the network and HTTPS_PROXY; {_NAMES}"
-        raise CloudError(f"{what}: {words}", where=f"key vault {host}", fix=fix) from SdkError(error)
+        what = f"the vault could not be reached: {unquoted(str(error))}"
+        fix = f"check the network and HTTPS_PROXY; {_NAMES}"
+        raise CloudError(what, where=f"key vault {host}", fix=fix) from SdkError(error)
     except SHAPE_ERRORS as error:
         if not str(error).startswith(_CHALLENGES):
             raise not_understood(_SERVICE, f"key vault {host}") from SdkError(error)
@@ -163,7 +168,7 @@ def _rejected(error: HttpResponseError, host: str, name: str) -> CloudError:
         )
         return NotFoundError("the vault has no such secret", where=where, fix=fix)
     if error.status_code == 401:
-        return DeniedError(f"the credential was rejected: {words}", where=where, fix="log in again: run 'az login'")
+        return DeniedError(f"{EXPIRED}: {words}", where=where, fix=LOG_IN_AGAIN)
     if error.status_code == 403:
         inner = error.error.innererror if error.error else None
         code = str(inner.get("code", "")) if isinstance(inner, dict) else ""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from manifestgen.cloud import Configuration, Hub
-from manifestgen.deployments.counts import Progress, failing_devices, measure
+from manifestgen.deployments.counts import Progress, Trouble, measure
 from manifestgen.deployments.deployment import (
     HIGHEST_PRIORITY,
     PRIORITY_LABEL,
@@ -25,13 +25,14 @@ from manifestgen.deployments.deployment import (
     of_configuration,
     survey,
 )
+from manifestgen.deployments.failure import RolloutError, failing, share_failing
 from manifestgen.deployments.layers import rank
 from manifestgen.deployments.proposal import Proposal
 from manifestgen.deployments.snapshots import take
 from manifestgen.deployments.stages import Stage, StageSpec, interrupted_stage, prepare, tag
 from manifestgen.deployments.writing import Writer, same
-from manifestgen.errors import FoundError, InputError, Interrupted
-from manifestgen.target import Observer, Outcome, Patience
+from manifestgen.errors import CloudError, InputError, Interrupted
+from manifestgen.target import Observer, Outcome, Patience, Wait
 
 #: How to wait for the devices of a stage: they take their time to come online, and the hub allows twenty queries a
 #: minute and works its own metrics out every few minutes.
@@ -117,7 +118,7 @@ def replace(
 
     Raises:
         InputError: the hub would reject it, or no priority is free above the old one.
-        FoundError: too few devices run it; says whether the previous state was restored.
+        RolloutError: too few devices run it; says whether the previous state was restored.
         CloudError: the hub refused a step.
         Interrupted: by Ctrl-C, with what had been done by then.
     """
@@ -229,7 +230,8 @@ class _Run:
         raise InputError(
             f"the new version needs priority {top + 1}, which another deployment uses",
             where=f"deployment {self._wanted.name!r} in {self._hub.host}",
-            fix=f"set --priority above {top + 1}, or change the other deployment's priority",
+            fix="change the other deployment's priority",
+            options=(f"set --priority above {top + 1}",),
         )
 
     def _put(self, configuration: Configuration) -> None:
@@ -242,73 +244,93 @@ class _Run:
     def _pause(self, title: str) -> None:
         """Wait between two stages; devices that begin to fail meanwhile still abort the rollout."""
         patience, limit = self._patience, self._goal.abort_if_failing
-        until = patience.clock() + self._goal.pause
+        begun = patience.clock()
+        until = begun + self._goal.pause
         while (left := until - patience.clock()) > 0:
+            self._observer.waiting(Wait(begun, until, then="continues"))
             patience.sleep(min(left, patience.longest))
-            if limit is not None and self._look(f"pause after {title}").exceeds(limit):
+            if limit is None:
+                continue
+            progress = self._measured()
+            self._observer.progress(f"pause after {title}", progress)
+            if progress.exceeds(limit):
                 self._wait(title)
 
-    def _look(self, title: str) -> Progress:
-        progress = measure(self._hub, self._final.id, self._known.others)
-        self._observer.progress(title, progress)
-        return progress
+    def _measured(self) -> Progress:
+        return measure(self._hub, self._final.id, self._known.others)
 
     def _wait(self, title: str) -> Progress:
-        """Poll until enough devices run it. Raises FoundError."""
+        """Poll until enough devices run it. Raises RolloutError."""
         patience = self._patience
-        deadline = patience.clock() + patience.timeout
+        begun = patience.clock()
+        deadline = begun + patience.timeout
         failing_since: float | None = None
         pauses = patience.pauses()
+        limit = self._goal.abort_if_failing
         while True:
-            progress = self._look(title)
+            progress = self._measured()
             now = patience.clock()
-            limit = self._goal.abort_if_failing
             if limit is None or not progress.exceeds(limit):
                 failing_since = None
-                # If some devices may fail, do not wait for them: a device that cannot run it never will.
-                if progress.reached(self._goal.wait_for, failing=0 if limit is None else progress.failing):
-                    return progress
-            elif failing_since is None:
-                failing_since = now
+                self._observer.waiting(Wait(begun, deadline))
+            else:
+                failing_since = now if failing_since is None else failing_since
+                aborts = failing_since + patience.grace
+                self._observer.waiting(Wait(begun, deadline, aborts, share_failing(progress, limit), "aborts"))
+            self._observer.progress(title, progress)
+            # If some devices may fail, do not wait for them: a device that cannot run it never will.
+            accepted = 0 if limit is None else progress.failing
+            if failing_since is None and progress.reached(self._goal.wait_for, failing=accepted):
+                return progress
             if failing_since is not None and now - failing_since >= patience.grace:
-                raise self._given_up(title, progress)
+                raise self._given_up(title, progress, limit or 0.0)
             if now >= deadline:
                 raise self._too_slow(title, progress)
             patience.sleep(max(0.0, min(next(pauses), deadline - now)))
 
-    def _given_up(self, title: str, progress: Progress) -> FoundError:
-        share, limit = progress.failing / progress.due, self._goal.abort_if_failing or 0.0
-        what = f"{title}: {progress.failing} of {progress.due} devices fail ({share:.1%}, more than {limit:.1%})"
-        reason, fix = self._first_reason()
-        return FoundError(f"{what}{reason}; {self._restore()}", where=self._where, fix=fix)
+    def _given_up(self, title: str, progress: Progress, limit: float) -> RolloutError:
+        return self._failed(title, progress, f"{title}: {share_failing(progress, limit)}", restore=True)
 
-    def _too_slow(self, title: str, progress: Progress) -> FoundError:
+    def _too_slow(self, title: str, progress: Progress) -> RolloutError:
         timeout = self._patience.timeout
         after = f"{timeout:.0f} s" if timeout < 90 else f"{timeout / 60:.0f} min"
         failing = f", {progress.failing} fail" if progress.failing else ""
         what = f"{title}: {progress.healthy} of {progress.due} devices run it after {after}{failing}"
-        reason, fix = self._first_reason() if progress.failing else ("", self._look_again)
-        if self._goal.restore:
-            return FoundError(f"{what}{reason}; {self._restore()}", where=self._where, fix=fix)
-        stay = f"; {self._old[0].id!r} stays below it" if self._old else ""
-        go_on = "run the same command again to keep waiting, accept fewer devices with --wait-for 95%"
-        back = f"roll back with 'manifestgen rollback --deployment {self._wanted.name}'"
-        return FoundError(f"{what}{reason}{stay}", where=self._where, fix=f"{go_on}, or {back}")
+        return self._failed(title, progress, what, restore=self._goal.restore)
 
-    @property
-    def _look_again(self) -> str:
-        return f"see the devices with 'manifestgen status --deployment {self._wanted.name}'"
-
-    @property
-    def _where(self) -> str:
-        return f"deployment {self._wanted.name!r}"
-
-    def _first_reason(self) -> tuple[str, str]:
-        """Why the first device fails, and what to do about it."""
-        found = failing_devices(self._hub, self._hub.configuration(self._final.id), 1)
-        if not found:
-            return "", self._look_again
-        return f", the first {found[0].device!r}: {found[0].reason.rstrip('.')}", found[0].fix or self._look_again
+    def _failed(self, title: str, progress: Progress, what: str, *, restore: bool) -> RolloutError:
+        """The error for a stage, with every device that fails; they are read before the old version is restored."""
+        troubles: Sequence[Trouble] = ()
+        first = ""
+        if progress.failing:
+            troubles, first = failing(self._hub, self._hub.configuration(self._final.id))
+        fix = next((trouble.fix for trouble in troubles if trouble.fix), "")
+        name, restored = self._wanted.name, ""
+        back = f"roll back with 'manifestgen rollback --deployment {name}'"
+        options: tuple[str, ...] = ()
+        if restore:
+            try:
+                restored = self._restore()
+                rest = f"; {restored}"
+                fix = fix or f"see the devices with 'manifestgen status --deployment {name}'"
+            except CloudError as error:
+                rest = f"; the old version could not be restored: {error}"
+                fix = f"{back}; then {fix}" if fix else back
+        else:
+            rest = f"; {self._old[0].id!r} stays below it" if self._old else ""
+            go_on = f"run the same command again to keep waiting, or {back}"
+            fix = f"{fix}; then {go_on}" if fix else go_on
+            options = ("accept fewer devices with --wait-for 95%",)
+        return RolloutError(
+            f"{what}{first}{rest}",
+            fix=fix,
+            name=name,
+            stage=title,
+            progress=progress,
+            troubles=troubles,
+            restored=restored,
+            options=options,
+        )
 
     def _restore(self) -> str:
         """Delete the new configuration and wait until devices follow the old one; returns the outcome in words."""
@@ -322,10 +344,12 @@ class _Run:
             return "it was deleted; there was none before it, so devices keep their modules"
         before = previous.counts.get("reportedSuccessfulCount", 0)
         patience = self._patience
-        deadline = patience.clock() + patience.timeout
+        begun = patience.clock()
+        deadline = begun + patience.timeout
         pauses = patience.pauses()
         while True:
             progress = measure(self._hub, previous.id, self._known.others)
+            self._observer.waiting(Wait(begun, deadline))
             self._observer.progress("back", progress)
             back = progress.targeted >= progress.matched and progress.applied >= progress.due
             if (back and progress.succeeded >= min(before, progress.due)) or patience.clock() >= deadline:

@@ -16,6 +16,7 @@ from manifestgen.credentials.source import Registry, Settings
 from manifestgen.errors import InputError
 from manifestgen.files import read_text
 from manifestgen.hub_name import hub_identity, is_device_name
+from manifestgen.manifest.placeholder import USUAL, Styles
 from manifestgen.project import builders, source
 from manifestgen.project.expansion import Expansion, expand
 from manifestgen.project.invalid import bare, nearest, translated, wrong_choice
@@ -82,9 +83,11 @@ class Project(msgspec.Struct, frozen=True):
         return self.path.stem
 
     @property
-    def placeholder_pattern(self) -> str:
-        """The regular expression for placeholders of the project's own; empty if there is none."""
-        return self.check.placeholder or "" if self.check is not None else ""
+    def placeholder_styles(self) -> Styles:
+        """What it says about placeholders."""
+        if self.check is None:
+            return USUAL
+        return Styles(self.check.placeholder or "", self.check.literal or "")
 
     @property
     def builds(self) -> bool:
@@ -259,8 +262,9 @@ def _check_image(document: Source, sections: ProjectFile) -> None:
 
 def _check_others(document: Source, sections: ProjectFile) -> None:
     workspace, registry, target = sections.workspace, sections.registry, sections.target
-    if sections.check is not None and sections.check.placeholder is not None:
-        _check_pattern(document.where(("check", "placeholder")), sections.check.placeholder)
+    if sections.check is not None:
+        _check_pattern(document, "placeholder", sections.check.placeholder)
+        _check_pattern(document, "literal", sections.check.literal)
     if workspace is not None:
         ids = (workspace.subscription_id, workspace.resource_group, workspace.name)
         if any(ids) and (workspace.config is not None or not all(ids)):
@@ -279,15 +283,18 @@ def _check_others(document: Source, sections: ProjectFile) -> None:
         _check_target(document.where(("target",), key=True), target)
 
 
-def _check_pattern(where: str, pattern: str) -> None:
+def _check_pattern(document: Source, key: str, pattern: str | None) -> None:
+    if pattern is None:
+        return
+    where = document.where(("check", key))
     try:
         empty = re.compile(pattern).search("") is not None
     except re.error as error:
-        what, fix = f"check.placeholder is not a regular expression: {error.msg}", "correct it"
+        what, fix = f"check.{key} is not a regular expression: {error.msg}", "correct it"
         raise InputError(what, where=where, fix=fix) from None
     if empty:
         fix = "write an expression that matches at least one character"
-        raise InputError("check.placeholder matches an empty text", where=where, fix=fix)
+        raise InputError(f"check.{key} matches an empty text", where=where, fix=fix)
 
 
 def _check_target(where: str, target: Target) -> None:

@@ -11,12 +11,12 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.hub_service import content, module
+from fakes.hurry import hurry
 from integration.answers import CANARY, Answer, Answers, Change, changes_of_all, changes_of_parts
 from integration.command_line import Completed, in_this_process
 
@@ -43,22 +43,13 @@ SENSOR = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor:1.5"
 @pytest.fixture(autouse=True)
 def hasty(quick: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up at once what will not come."""
-    from manifestgen.azure import acr, auth, iot_hub, registry_http
-    from manifestgen.azure.iot_hub.retry import Patience
     from manifestgen.device import apply
     from manifestgen.target import Patience as RolloutPatience
 
-    monkeypatch.setattr(iot_hub, "Patience", partial(Patience, total=0.02, connect=0.02, first=0.005, longest=0.01))
+    hurry(monkeypatch, total=0.02, unreachable=0.02, first=0.005, longest=0.01)
     monkeypatch.setattr(apply, "PATIENCE", RolloutPatience(1.0, 1.0, 0.02, 0.1))
-    monkeypatch.setattr(
-        registry_http.Patience.__init__, "__defaults__", (2.0, 2.0, 0.1, 0.01, 0.02, time.sleep, time.monotonic)
-    )
-    monkeypatch.setitem(acr._LIMITS, "timeout", 2)
-    monkeypatch.setitem(acr._LIMITS, "retry_total", 0)
-    monkeypatch.setitem(auth._LIMITS, "retry_total", 0)
     monkeypatch.setattr(provider, "_RETRY_AFTER", "0")
     monkeypatch.setattr(password, "_PULL_TIME", 0.1)
-    auth._credential.cache_clear()
 
 
 class Stage:
