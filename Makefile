@@ -13,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # What is imported is compiled then; most of it never is, and compiling it all takes longer than the rest.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 
-.PHONY: demo fast check format lint types layers workflows test rest resolve docs bench clean
+.PHONY: demo fast check format lint types layers workflows test rest resolve lowest docs bench clean
 
 demo: $(VENV)/demo-installed
 	@$(BIN)/manifestgen sandbox run --state .sandbox -- $(BIN)/manifestgen deploy samples/anomaly-detection --yes
@@ -65,6 +65,10 @@ resolve: $(VENV)/check-installed
 	rm -rf build/resolve
 	$(BIN)/python -m build --wheel --quiet --outdir build/resolve .
 	$(BIN)/python tests/resolve.py build/resolve/*.whl
+
+# The tests with the lowest version of each dependency that pyproject.toml admits. Needs the package index.
+lowest: $(VENV)/check-installed
+	$(BIN)/python tests/lowest.py --numprocesses=4
 
 format: $(VENV)/check-installed
 	$(BIN)/ruff format .

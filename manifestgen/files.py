@@ -6,6 +6,7 @@ import errno
 import os
 import select
 import stat
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -44,6 +45,14 @@ def read_bytes(path: Path | str, *, limit: int = MAX_BYTES) -> bytes:
         os.close(descriptor)
     if len(content) > limit:
         raise TooLargeError(errno.EFBIG, f"it is larger than {limit} bytes", str(path))
+    return content
+
+
+def read_stdin(*, limit: int = MAX_BYTES) -> bytes:
+    """What is on stdin, and never more than the limit. Raises TooLargeError if it is more."""
+    content = sys.stdin.buffer.read(limit + 1)
+    if len(content) > limit:
+        raise TooLargeError(errno.EFBIG, f"it is larger than {limit} bytes", "-")
     return content
 
 

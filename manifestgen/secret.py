@@ -31,6 +31,8 @@ _BASE64: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 # What JavaScript's encodeURI and encodeURIComponent, and Python's quote, leave as it is.
 _UNQUOTED: Final = ("", "/", "!*'()", ";,/?:@&=+$-_.!~*'()#")
 
+_PERCENT: Final = re.compile("%((?:25)*[0-9A-F]{2})")
+
 _forms: set[str] = set()
 _known: re.Pattern[str] | None = None
 # The same for base64: what every base64 text has in it that encodes a secret, alone or among other things.
@@ -97,8 +99,8 @@ def _learn(value: str) -> None:
 
 def _forms_of(value: str) -> set[str]:
     """The text, as a part of JSON, of JSON in JSON, of what Python shows, of HTML and of a URL."""
-    in_json = json.dumps(value)[1:-1]
-    return {value, *_escaped(value), *_escaped(in_json), *_quoted(value)}
+    in_json, shown = json.dumps(value)[1:-1], repr(value)[1:-1]
+    return {value, *_escaped(value), *_escaped(in_json), *_escaped(shown), *_quoted(value)}
 
 
 def _escaped(text: str) -> set[str]:
@@ -114,11 +116,12 @@ def _escaped(text: str) -> set[str]:
 
 
 def _quoted(text: str) -> Iterator[str]:
+    """As a part of a URL, and of a URL in a URL."""
     from urllib.parse import quote, quote_plus
 
     for form in (*(quote(text, safe=kept, errors="replace") for kept in _UNQUOTED), quote_plus(text, errors="replace")):
         yield form
-        yield re.sub("%[0-9A-F]{2}", lambda code: code.group().lower(), form)
+        yield quote(form, safe="")
 
 
 def _cores_of(value: str) -> set[str]:
@@ -159,6 +162,17 @@ def redact(text: str) -> str:
     return "".join((*pieces, text[end:]))
 
 
+# Where the SDKs begin to quote an answer, in their exceptions' texts and in their logs.
+_QUOTED: Final = re.compile(
+    r"\s*\b(?:Content|Response|Response Code|Headers|Body|Raw response)\s*:\s.*|(?<=failed: )[\[{].*", re.DOTALL
+)
+
+
+def without_quotes(text: str) -> str:
+    """The text of an SDK's exception or log record without the answer of a service that it quotes."""
+    return _QUOTED.sub("", text)
+
+
 def _found(text: str) -> Iterator[tuple[int, int]]:
     """Where secrets are in a text: begin and end of each."""
     global _known, _known_cores
@@ -177,7 +191,16 @@ def _found(text: str) -> Iterator[tuple[int, int]]:
 
 def _any_of(forms: set[str]) -> re.Pattern[str]:
     # The longest first, so that a secret which contains another is hidden whole.
-    return re.compile("|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True)))
+    return re.compile("|".join(_pattern(form) for form in sorted(forms, key=len, reverse=True)))
+
+
+def _pattern(form: str) -> str:
+    """The form itself; the letters of its percent codes in either case."""
+    return _PERCENT.sub(lambda code: f"%{re.sub('[A-F]', _either_case, code[1])}", re.escape(form))
+
+
+def _either_case(letter: re.Match[str]) -> str:
+    return f"[{letter[0]}{letter[0].lower()}]"
 
 
 def _matches(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 from azure.core.pipeline.policies import BearerTokenCredentialPolicy, RetryPolicy
 from azure.core.rest import HttpRequest, HttpResponse
@@ -17,13 +18,15 @@ from azure.mgmt.containerregistry import ContainerRegistryManagementClient
 from azure.mgmt.core import ARMPipelineClient
 
 from manifestgen.azure import registry_api
+from manifestgen.azure.answer import decoded, not_understood
 from manifestgen.azure.auth import EXPIRED, LOG_IN_AGAIN, tokens_of
 from manifestgen.azure.auth import credential as default_credential
 from manifestgen.azure.patience import Patience
+from manifestgen.azure.sdk_error import SHAPE_ERRORS, SdkError, code_of, unquoted, words_of
 from manifestgen.azure.transport import RetryingTransport, azure_core_transport
 from manifestgen.cloud import Credential, NewPassword, RegistryInfo, Token, TokenPassword
 from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError, NotFoundError
-from manifestgen.secret import Secret, redact
+from manifestgen.secret import Secret
 from manifestgen.waits import waiting
 
 if TYPE_CHECKING:
@@ -48,6 +51,7 @@ _ARM_ID = re.compile(
 _READER = "give the identity the role 'Reader' on the registry"
 _CONTRIBUTOR = "give the identity the role 'Contributor' on the registry, or use registry credentials 'env' or 'file'"
 _TOKENS = "give the identity the role 'Contributor' on the registry; creating tokens and passwords requires it"
+_SERVICE = "Azure Resource Manager"
 _DESCRIPTION = "What a deployment manifest pulls; created by manifestgen"
 _ADMIN_OFF = "UnAuthorizedForCredentialOperations"
 
@@ -80,9 +84,10 @@ class Registries:
     def by_id(self, arm_id: str) -> RegistryInfo:
         """See `Registry.by_id`."""
         place = _parse(arm_id)
-        with _translated(f"registry {place['name']}", _READER):
+        where = f"registry {place['name']}"
+        with _translated(where, _READER):
             found = self._client(place["subscription"]).registries.get(place["group"], place["name"])
-        return self._noted(_info(found))
+        return self._noted(_info(found, where))
 
     def nearby(self, login_server: str) -> RegistryInfo | None:
         """See `Registry.nearby`."""
@@ -165,9 +170,10 @@ class Registries:
 
     def _find(self, subscription: str, login_server: str) -> RegistryInfo | None:
         """The registry of a subscription with a login server."""
-        with _translated(f"subscription {subscription}", _READER):
+        where = f"subscription {subscription}"
+        with _translated(where, _READER):
             for found in self._client(subscription).registries.list():
-                info = _info(found)
+                info = _info(found, where)
                 if info.login_server.lower() == login_server.lower():
                     return self._noted(info)
         return None
@@ -179,37 +185,41 @@ class Registries:
     def admin_credential(self, registry: RegistryInfo) -> Credential:
         """See `Registry.admin_credential`."""
         place = _parse(registry.id)
-        with _translated(f"registry {registry.login_server}", _CONTRIBUTOR):
+        where = f"registry {registry.login_server}"
+        with _translated(where, _CONTRIBUTOR):
             found = self._client(place["subscription"]).registries.list_credentials(place["group"], place["name"])
-        for password in found.passwords or ():
-            if found.username and password.value:
-                return Credential(registry.login_server, found.username, Secret(password.value))
+        login = decoded(found, _Passwords, service=_SERVICE, where=where)
+        for password in login.passwords or ():
+            if login.username and password.value:
+                return Credential(registry.login_server, login.username, Secret(password.value))
         raise CloudError(
             "the service returned no password for the admin user",
-            where=f"registry {registry.login_server}",
+            where=where,
             fix="regenerate it with 'az acr credential renew', or use registry credentials 'env' or 'file'",
         )
 
     def enable_admin(self, registry: RegistryInfo) -> RegistryInfo:
         """See `Registry.enable_admin`."""
         place = _parse(registry.id)
-        with _translated(f"registry {registry.login_server}", _CONTRIBUTOR):
+        where = f"registry {registry.login_server}"
+        with _translated(where, _CONTRIBUTOR):
             # A plain mapping: the model's name differs between the SDK's versions.
             change: Any = {"properties": {"adminUserEnabled": True}}
             updating = self._client(place["subscription"]).registries.begin_update(
                 place["group"], place["name"], change, polling_interval=2
             )
-            return self._noted(_info(updating.result(timeout=_OPERATION)))
+            return self._noted(_info(updating.result(timeout=_OPERATION), where))
 
     def scope_map(self, registry: RegistryInfo, name: str) -> frozenset[str] | None:
         """See `Registry.scope_map`."""
         place = _parse(registry.id)
+        where = f"scope map {name} of {registry.login_server}"
         try:
-            with _translated(f"scope map {name} of {registry.login_server}", _TOKENS):
+            with _translated(where, _TOKENS):
                 found = self._client(place["subscription"]).scope_maps.get(place["group"], place["name"], name)
         except NotFoundError:
             return None
-        return frozenset(found.actions or ())
+        return frozenset(decoded(found, _ScopeMap, service=_SERVICE, where=where).actions or ())
 
     def put_scope_map(self, registry: RegistryInfo, name: str, actions: Collection[str]) -> None:
         """See `Registry.put_scope_map`."""
@@ -223,21 +233,23 @@ class Registries:
     def token(self, registry: RegistryInfo, name: str) -> Token | None:
         """See `Registry.token`."""
         place = _parse(registry.id)
+        where = f"token {name} of {registry.login_server}"
         try:
-            with _translated(f"token {name} of {registry.login_server}", _TOKENS):
+            with _translated(where, _TOKENS):
                 found = self._client(place["subscription"]).tokens.get(place["group"], place["name"], name)
         except NotFoundError:
             return None
-        return _token(registry, found)
+        return _token(registry, found, where)
 
     def create_token(self, registry: RegistryInfo, name: str, scope_map: str) -> Token:
         """See `Registry.create_token`."""
         place = _parse(registry.id)
         wanted: Any = {"properties": {"scopeMapId": f"{registry.id}/scopeMaps/{scope_map}", "status": "enabled"}}
-        with _translated(f"token {name} of {registry.login_server}", _TOKENS):
+        where = f"token {name} of {registry.login_server}"
+        with _translated(where, _TOKENS):
             tokens = self._client(place["subscription"]).tokens
             made = _done(tokens.begin_create(place["group"], place["name"], name, wanted, polling_interval=2))
-        return _token(registry, made)
+        return _token(registry, made, where)
 
     def generate_password(self, token: Token, name: str, expiry: datetime | None) -> NewPassword:
         """See `Registry.generate_password`."""
@@ -246,17 +258,18 @@ class Registries:
         wanted: Any = {"tokenId": f"{registry.id}/tokens/{token.name}", "name": name}
         if expiry is not None:
             wanted["expiry"] = expiry.astimezone(timezone.utc).isoformat()
-        with _translated(f"token {token.name} of {registry.login_server}", _TOKENS):
+        where = f"token {token.name} of {registry.login_server}"
+        with _translated(where, _TOKENS):
             registries = self._client(place["subscription"]).registries
             made = _done(
                 registries.begin_generate_credentials(place["group"], place["name"], wanted, polling_interval=2)
             )
-        for password in made.passwords or ():
+        for password in decoded(made, _Passwords, service=_SERVICE, where=where).passwords or ():
             if password.name == name and password.value:
                 return NewPassword(name, Secret(password.value), password.expiry)
         raise CloudError(
             f"the service returned no {name}",
-            where=f"token {token.name} of {registry.login_server}",
+            where=where,
             fix="run the same command again",
         )
 
@@ -306,9 +319,11 @@ class Registries:
             while url:
                 response = client.send_request(HttpRequest("GET", url))
                 response.raise_for_status()
-                page = response.json()
-                found += [entry["subscriptionId"] for entry in page["value"]]
-                url = page.get("nextLink")
+                page = decoded(response.json(), _Subscriptions, service=_SERVICE, where="subscriptions")
+                found += [entry.subscription_id for entry in page.value]
+                url = page.next_link
+                if url and not url.startswith(f"{_ARM}/"):  # the token is for Azure Resource Manager alone
+                    raise not_understood(_SERVICE, "subscriptions", "its next page is on another host")
         return found
 
 
@@ -322,20 +337,74 @@ def _parse(arm_id: str) -> dict[str, str]:
     return match.groupdict()
 
 
-def _info(found: Any) -> RegistryInfo:
-    return RegistryInfo(found.id, found.login_server, bool(found.admin_user_enabled))
+class _Registry(msgspec.Struct):
+    """What is used of an SDK's `Registry`."""
+
+    id: str
+    login_server: str
+    admin_user_enabled: bool | None = None
 
 
-def _token(registry: RegistryInfo, found: Any) -> Token:
-    passwords = found.credentials.passwords if found.credentials else None
+class _Password(msgspec.Struct):
+    """What is used of an SDK's passwords, those of the admin user and those of tokens."""
+
+    name: str | None = None  # in later versions of the SDK an enum, whose str() differs
+    value: str | None = None
+    creation_time: datetime | None = None
+    expiry: datetime | None = None
+
+    def __repr__(self) -> str:
+        return f"_Password({self.name!r})"
+
+
+class _Passwords(msgspec.Struct):
+    """What is used of the results of `list_credentials` and `generate_credentials`, and of a token's credentials."""
+
+    username: str | None = None
+    passwords: list[_Password] | None = None
+
+
+class _Token(msgspec.Struct):
+    """What is used of an SDK's `Token`."""
+
+    name: str
+    scope_map_id: str | None = None
+    status: str | None = None
+    credentials: _Passwords | None = None
+
+
+class _ScopeMap(msgspec.Struct):
+    """What is used of an SDK's `ScopeMap`."""
+
+    actions: list[str] | None = None
+
+
+class _Subscription(msgspec.Struct, rename="camel"):
+    subscription_id: str
+
+
+class _Subscriptions(msgspec.Struct, rename="camel"):
+    value: list[_Subscription]
+    next_link: str | None = None
+
+
+def _info(found: Any, where: str) -> RegistryInfo:
+    registry = decoded(found, _Registry, service=_SERVICE, where=where)
+    if not _ARM_ID.fullmatch(registry.id):
+        raise not_understood(_SERVICE, where, "expected the ID of a container registry at $.id")
+    return RegistryInfo(registry.id, registry.login_server, bool(registry.admin_user_enabled))
+
+
+def _token(registry: RegistryInfo, found: Any, where: str) -> Token:
+    token = decoded(found, _Token, service=_SERVICE, where=where)
+    passwords = token.credentials.passwords if token.credentials else None
     return Token(
         registry,
-        found.name,
-        (found.scope_map_id or "").rpartition("/")[2],
-        found.status != "disabled",
-        # Later versions of the SDK return the name as an enum, whose str() differs.
+        token.name,
+        (token.scope_map_id or "").rpartition("/")[2],
+        token.status != "disabled",
         tuple(
-            TokenPassword(getattr(one.name, "value", one.name), one.creation_time, one.expiry)
+            TokenPassword(getattr(one.name, "value", one.name) or "", one.creation_time, one.expiry)
             for one in passwords or ()
         ),
     )
@@ -360,20 +429,21 @@ def _translated(where: str, role: str) -> Iterator[None]:
         yield
     except ManifestgenError:
         raise
+    except SHAPE_ERRORS as error:
+        raise not_understood(_SERVICE, where) from SdkError(error)
     except HttpResponseError as error:
-        raise _rejected(error, where, role) from error
+        raise _rejected(error, where, role) from SdkError(error)
     except AzureError as error:
         raise CloudError(
-            f"Azure Resource Manager could not be reached: {_first_line(str(error))}",
+            f"Azure Resource Manager could not be reached: {unquoted(str(error))}",
             where=where,
             fix="check the network and HTTPS_PROXY, then try again",
-        ) from error
+        ) from SdkError(error)
 
 
 def _rejected(error: HttpResponseError, where: str, role: str) -> CloudError:
-    code = (error.error.code if error.error else None) or ""
-    words = _first_line((error.error.message if error.error else None) or error.message)
-    if code == _ADMIN_OFF:
+    words = words_of(error)
+    if code_of(error) == _ADMIN_OFF:
         return DeniedError(
             "the registry's admin user is disabled",
             where=where,
@@ -392,8 +462,3 @@ def _rejected(error: HttpResponseError, where: str, role: str) -> CloudError:
         return CloudError(f"too many requests: {words}", where=where, fix="wait a minute, then try again")
     status = f" (status {error.status_code})" if error.status_code else ""
     return CloudError(f"{words}{status}", where=where, fix="try again; if it persists, see https://status.azure.com")
-
-
-def _first_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return redact(lines[0].strip().rstrip(".")) if lines else "no reason given"

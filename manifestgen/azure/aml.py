@@ -14,7 +14,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
+
 from manifestgen.azure import aml_sdk
+from manifestgen.azure.answer import decoded
 from manifestgen.azure.patience import Patience
 from manifestgen.azure.transport import RetryingTransport, session_of
 from manifestgen.project import Project
@@ -23,8 +26,9 @@ from manifestgen.project.workspace import WorkspaceId, workspace_of
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
-_OPEN_SECONDS = 180.0
 _T = TypeVar("_T")
+
+_OPEN_SECONDS = 180.0
 _NAME = "Azure ML"
 PATIENCE = Patience(answer=60.0)
 
@@ -37,6 +41,12 @@ def open_workspace(project: Project, credential: TokenCredential | None = None) 
         NotFoundError, DeniedError, CloudError: the workspace cannot be read.
     """
     return Workspace(workspace_of(project), credential)
+
+
+class _Details(msgspec.Struct, rename="camel"):
+    """What is used of a workspace's details."""
+
+    container_registry: str | None = None
 
 
 class Workspace:
@@ -114,10 +124,10 @@ class Workspace:
     def registry_id(self) -> str | None:
         """Full ARM id of the workspace's container registry; None before the workspace has built its first image."""
         details = self.call(self.sdk.get_details, seconds=_OPEN_SECONDS, what="reading the workspace")
-        return details.get("containerRegistry") or None
+        return decoded(details, _Details, service=_NAME, where=self.where).container_registry or None
 
-    def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        """The model management service's JSON response to a GET."""
+    def get(self, path: str, shape: type[_T], query: Mapping[str, str] | None = None) -> _T:
+        """The model management service's response to a GET. Raises CloudError if it is not JSON of this shape."""
         from azureml._model_management._util import _get_mms_url
 
         with self._errors.translated(self.where):
@@ -126,7 +136,8 @@ class Workspace:
             response = self._session.get(url, params=query, headers=headers)
             if not response.ok:
                 raise self._errors.http_error(response.status_code, response.text, self.where)
-            return response.json()
+            data = response.json()
+        return decoded(data, shape, service="Azure ML", where=self.where)
 
     def read_log(self, url: str, key: str, offset: int) -> str:
         """A build log from character `offset` on.

@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from manifestgen.azure.aml_models import WorkspaceModels
 from manifestgen.cloud import Build, BuildRequest, BuildState, BuildStatus, ModelSource, Requirement
 from manifestgen.errors import InputError
@@ -25,6 +27,32 @@ _STATES = {"NotStarted": BuildState.QUEUED, "Running": BuildState.RUNNING, "Succ
 #: Starts a build: given the request, the SDK's model, and the names of entry script and conda file in the working
 #: directory.
 Start = Callable[[BuildRequest, Any, str, str], Build]
+
+
+class Problem(msgspec.Struct):
+    """What is used of an error in a build's answers."""
+
+    message: str | None = None
+    details: list[Problem] | None = None
+
+
+class Operation(msgspec.Struct, rename="camel"):
+    """What is used of an operation of the model management service."""
+
+    state: str | None = None
+    resource_location: str | None = None
+    operation_log: str | None = None
+    error: Problem | None = None
+
+
+class Image(msgspec.Struct, rename="camel"):
+    """What is used of an image of the model management service."""
+
+    id: str = ""
+    creation_state: str | None = None
+    image_location: str | None = None
+    image_build_log_uri: str | None = None
+    error: Problem | None = None
 
 
 class WorkspaceBuilder:
@@ -73,23 +101,26 @@ class WorkspaceBuilder:
 
     def status(self, build: Build) -> BuildStatus:
         """See `Builder.status`."""
-        operation = self._workspace.get(f"/operations/{build.operation}") if build.operation else {}
-        image = self._workspace.get(f"/images/{build.image}") if build.image else {}
-        named = operation.get("state") or image.get("creationState")
+        operation = self._operation(build) if build.operation else Operation()
+        image = self._image(build) if build.image else Image()
+        named = operation.state or image.creation_state
         state = state_of(named)
         if state is BuildState.SUCCEEDED:
-            return BuildStatus(state, reference=image.get("imageLocation") or operation.get("resourceLocation") or "")
+            return BuildStatus(state, reference=image.image_location or operation.resource_location or "")
         if state is BuildState.FAILED:
-            return BuildStatus(state, error=_reason(operation.get("error") or image.get("error")) or f"state {named}")
+            return BuildStatus(state, error=_reason(operation.error or image.error) or f"state {named}")
         return BuildStatus(state)
 
     def log(self, build: Build, offset: int = 0) -> str:
         """See `Builder.log`."""
-        if build.image:
-            url = self._workspace.get(f"/images/{build.image}").get("imageBuildLogUri")
-        else:
-            url = self._workspace.get(f"/operations/{build.operation}").get("operationLog")
-        return self._workspace.read_log(str(url), build.image or build.operation, offset) if url else ""
+        url = self._image(build).image_build_log_uri if build.image else self._operation(build).operation_log
+        return self._workspace.read_log(url, build.image or build.operation, offset) if url else ""
+
+    def _operation(self, build: Build) -> Operation:
+        return self._workspace.get(f"/operations/{build.operation}", Operation)
+
+    def _image(self, build: Build) -> Image:
+        return self._workspace.get(f"/images/{build.image}", Image)
 
     def registry_id(self) -> str | None:
         """See `Builder.registry_id`."""
@@ -131,9 +162,8 @@ def state_of(named: object) -> BuildState:
     return _STATES.get(str(named), BuildState.FAILED)
 
 
-def _reason(error: object) -> str:
-    if not isinstance(error, dict):
-        return str(error or "")
-    details = error.get("details")
-    more = [str(item.get("message")) for item in details if isinstance(item, dict)] if isinstance(details, list) else []
-    return ": ".join(filter(None, (str(error.get("message") or ""), "; ".join(more)))).rstrip(".")
+def _reason(error: Problem | None) -> str:
+    if error is None:
+        return ""
+    more = [detail.message for detail in error.details or () if detail.message]
+    return ": ".join(filter(None, (error.message, "; ".join(more)))).rstrip(".")

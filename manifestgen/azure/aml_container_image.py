@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from manifestgen.azure.aml_builder import WorkspaceBuilder, state_of
+import msgspec
+
+from manifestgen.azure.aml_builder import Image, WorkspaceBuilder, state_of
 from manifestgen.cloud import Build, BuildRequest, BuildState, Services
 from manifestgen.errors import UnconfirmedError
 from manifestgen.project import Project
@@ -24,6 +26,10 @@ _DEPRECATED = (
 def open_builder(project: Project, services: Services) -> ContainerImageBuilder:
     """The builder of a project."""
     return ContainerImageBuilder(lambda: services.models, lambda: check_inputs(project))
+
+
+class _Images(msgspec.Struct):
+    value: list[Image]
 
 
 class ContainerImageBuilder(WorkspaceBuilder):
@@ -46,11 +52,11 @@ class ContainerImageBuilder(WorkspaceBuilder):
     def find(self, request: BuildRequest) -> Build | None:
         """The newest image of these inputs that has not failed."""
         images = self._images(request)
-        alive = [image for image in images if state_of(image["creationState"]) is not BuildState.FAILED]
-        return Build("", alive[0]["id"]) if alive else None
+        alive = [image for image in images if state_of(image.creation_state) is not BuildState.FAILED]
+        return Build("", alive[0].id) if alive else None
 
     def _start(self, request: BuildRequest, model: Any, script: str, conda: str) -> Build:
-        from azureml.core.image import Image
+        from azureml.core.image import Image as SdkImage
 
         from manifestgen.azure.aml_image_configuration import ScriptBesideDriver
 
@@ -62,13 +68,13 @@ class ContainerImageBuilder(WorkspaceBuilder):
             properties={INPUTS_PROPERTY: request.inputs},
             description=request.description,
         )
-        image = Image.create(self._workspace.sdk, request.name, [model], configuration)
+        image = SdkImage.create(self._workspace.sdk, request.name, [model], configuration)
         return Build(image._operation_endpoint.rpartition("/")[2], image.id)
 
     def _image_ids(self, request: BuildRequest) -> list[str]:
-        return [str(image["id"]) for image in self._images(request)]
+        return [image.id for image in self._images(request)]
 
-    def _images(self, request: BuildRequest) -> list[dict[str, Any]]:
+    def _images(self, request: BuildRequest) -> list[Image]:
         """Images of the request's name and inputs, the newest first."""
         wanted = {
             "name": request.name,
@@ -76,5 +82,4 @@ class ContainerImageBuilder(WorkspaceBuilder):
             "orderBy": "CreatedAtDesc",
             "count": "20",
         }
-        images: list[dict[str, Any]] = self._workspace.get("/images", wanted)["value"]
-        return images
+        return self._workspace.get("/images", _Images, wanted).value

@@ -15,9 +15,11 @@ from xml.etree import ElementTree
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azureml.exceptions import AuthenticationException, AzureMLException, UserErrorException, WebserviceException
-from msrest.exceptions import ClientException
-from requests import RequestException
+from msrest.exceptions import ClientException, DeserializationError
+from requests import JSONDecodeError, RequestException
 
+from manifestgen.azure.answer import not_understood
+from manifestgen.azure.sdk_error import SHAPE_ERRORS, SdkError, unquoted
 from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError, NotFoundError
 from manifestgen.secret import redact
 
@@ -33,11 +35,14 @@ _FAMILIES: tuple[type[Exception], ...] = (
     RequestException,
     AzureError,
     OSError,
-    json.JSONDecodeError,  # an answer cut short
+    *SHAPE_ERRORS,
 )
+# Classes that the SDKs also raise for other reasons than an answer's shape.
+_NOT_SHAPE = (ClientException, RequestException, AzureMLException, OSError)
 
 _PRINTED = re.compile(r"Response Code: (\d+)\n.*?Content: b?(['\"]?)(.*)\2\s*$", re.DOTALL)
 _UNSEEN_SUBSCRIPTION = re.compile(r"You don't have access to (\S+) subscription")
+_CODE = re.compile(r"[A-Za-z0-9_.]{1,100}")
 _MAX_WORDS = 600
 
 
@@ -49,7 +54,7 @@ def translated(where: str) -> Iterator[None]:
     except ManifestgenError:
         raise
     except _FAMILIES as error:
-        raise _translate(error, where) from error
+        raise _translate(error, where) from SdkError(error)
 
 
 def http_error(status: int, body: str, where: str) -> CloudError:
@@ -78,7 +83,9 @@ def _translate(error: BaseException, where: str) -> ManifestgenError:
     for answer in answers:
         if answer is not None and answer[0] >= 400:
             return http_error(*answer, where)
-    words = redact(_message(error))
+    if any(_is_shape(link) for link in chain):
+        return not_understood("Azure ML", where)
+    words = _message(error)
     if any(isinstance(link, (AuthenticationException, ClientAuthenticationError)) for link in chain):
         return DeniedError(f"could not get a token: {words}", where=where, fix=_LOGIN)
     if any(_is_connection(link) for link in chain):
@@ -125,8 +132,15 @@ def _printed(error: BaseException) -> tuple[int, str] | None:
     return None
 
 
+def _is_shape(error: BaseException) -> bool:
+    """Whether an answer could not be taken apart."""
+    if isinstance(error, (DeserializationError, JSONDecodeError)):
+        return True
+    return isinstance(error, SHAPE_ERRORS) and not isinstance(error, _NOT_SHAPE)
+
+
 def _is_connection(error: BaseException) -> bool:
-    if isinstance(error, (RequestException, ClientException, AzureError, json.JSONDecodeError)):
+    if isinstance(error, (RequestException, ClientException, AzureError)):
         return True
     # Of the operating system's errors, those of sockets.
     return isinstance(error, (ConnectionError, TimeoutError))
@@ -135,32 +149,33 @@ def _is_connection(error: BaseException) -> bool:
 def _message(error: BaseException) -> str:
     own = getattr(error, "message", None)
     text = own if isinstance(own, str) and own else str(error)
-    return _sentence(text)
+    return unquoted(text)
 
 
 def _words(body: str) -> str:
-    """What the service says in the body of an error answer."""
+    """What the service says in the body of an error answer; empty if that is not what such an answer looks like."""
     try:
         data = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _sentence(_xml_words(body))
-    if not isinstance(data, dict):
-        return _sentence(body)
-    inner = data.get("error", data)
+    inner = data.get("error", data) if isinstance(data, dict) else None
+    if isinstance(inner, str) and _CODE.fullmatch(inner):
+        return inner
     if not isinstance(inner, dict):
-        return _sentence(str(inner))
+        return ""
     details = inner.get("details")
     items = details if isinstance(details, list) else []
-    reasons = [str(item["message"]) for item in items if isinstance(item, dict) and item.get("message")]
-    message = str(inner.get("message") or inner.get("code") or "")
-    return _sentence(": ".join(filter(None, (message.rstrip(" ."), "; ".join(reasons)))))
+    reasons = [item["message"] for item in items if isinstance(item, dict) and isinstance(item.get("message"), str)]
+    said = [text for text in (inner.get("message"), inner.get("code")) if isinstance(text, str) and text]
+    message = said[0].rstrip(" .") if said else ""
+    return _sentence(": ".join(filter(None, (message, "; ".join(reasons)))))
 
 
 def _xml_words(body: str) -> str:
     try:
         root = ElementTree.fromstring(body)  # noqa: S314 - a service's answer, from a host whose certificate was checked
-    except ElementTree.ParseError:
-        return body
+    except (ElementTree.ParseError, ValueError, RecursionError):
+        return ""
     return ": ".join(filter(None, (root.findtext(tag) for tag in ("Code", "Message"))))
 
 

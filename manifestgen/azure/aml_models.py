@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from manifestgen.azure.answer import decoded
 from manifestgen.cloud import SHA256_PROPERTY, ModelRegistration, RegisteredModel
 from manifestgen.errors import InputError, NotFoundError, UnconfirmedError
 
@@ -35,7 +39,7 @@ class WorkspaceModels:
 
     def find(self, name: str, version: int | None = None) -> RegisteredModel:
         """See `ModelSource.find`."""
-        return _registered(self.sdk_model(name, version))
+        return _registered(self.sdk_model(name, version), self.workspace.where)
 
     def sdk_model(self, name: str, version: int | None) -> Any:
         """A registered model as azureml-core has it. Raises NotFoundError."""
@@ -71,7 +75,7 @@ class WorkspaceModels:
                 properties={SHA256_PROPERTY: registration.sha256},
                 description=registration.description,
             )
-            return _registered(model)
+            return _registered(model, workspace.where)
 
         # The SDK refuses a model outside the working directory (1.61), whatever the model's size.
         try:
@@ -97,16 +101,28 @@ class WorkspaceModels:
         from azureml.core.model import Model
 
         models = workspace.call(lambda: Model.list(workspace.sdk, name=name, expand=False))
-        found = [_registered(model) for model in models]
+        found = [_registered(model, workspace.where) for model in models]
         return sorted(found, key=lambda model: (model.name, -model.version))
 
 
-def _registered(model: Any) -> RegisteredModel:
+class _Model(msgspec.Struct):
+    """What is used of the SDK's `Model`."""
+
+    name: str
+    version: int
+    tags: dict[str, str | None] | None = None
+    description: str | None = None
+    properties: dict[str, str | None] | None = None
+    created_time: datetime | None = None
+
+
+def _registered(model: Any, where: str) -> RegisteredModel:
+    found = decoded(model, _Model, service="Azure ML", where=where)
     return RegisteredModel(
-        name=model.name,
-        version=int(model.version),
-        tags=dict(model.tags or {}),
-        description=model.description or "",
-        properties=dict(model.properties or {}),
-        created=model.created_time,
+        name=found.name,
+        version=found.version,
+        tags={name: text or "" for name, text in (found.tags or {}).items()},
+        description=found.description or "",
+        properties={name: text or "" for name, text in (found.properties or {}).items()},
+        created=found.created_time,
     )

@@ -15,7 +15,9 @@ from azure.core.credentials import AccessToken, AccessTokenInfo, TokenCredential
 from azure.core.exceptions import AzureError
 from azure.identity import CredentialUnavailableError, DefaultAzureCredential
 
+from manifestgen.azure.answer import not_understood
 from manifestgen.azure.patience import Patience
+from manifestgen.azure.sdk_error import SHAPE_ERRORS, SdkError, unquoted
 from manifestgen.azure.transport import RetryingTransport, Tokens, azure_core_transport
 from manifestgen.errors import CloudError, DeniedError, ManifestgenError
 from manifestgen.secret import redact
@@ -43,7 +45,14 @@ LOG_IN_AGAIN = (
 )
 
 # Entra ID's message, without the identifiers that follow it.
-_ENTRA_WORDS = re.compile(r"AADSTS\d+: .*?(?=\.? Trace ID:|[\r\n]|$)")
+_ENTRA_WORDS = re.compile(r"(?:^|: )(?P<words>AADSTS\d+: .*?)(?=\.? Trace ID:|[\r\n]|$)")
+# The transport's messages, which quote no answer.
+_ABOUT_CONNECTION = re.compile(
+    r"(?:Authentication failed: )?"
+    r"(?:\(?'?(?:Connection |Unable to connect )|HTTPS?ConnectionPool\(|<urllib3\.|\[Errno |\[SSL|Failed to |"
+    r"Cannot connect |EOF occurred|Remote end closed|Response ended|IncompleteRead|HTTP Error: \d{3}\s*$|"
+    r"Operation returned an invalid |The current credential is not configured )"
+)
 _TRIED_ALL = "DefaultAzureCredential failed"
 _ENVIRONMENT_WORDS = re.compile(r"EnvironmentCredential: (?P<words>.*?)(?=\n\t|\nTo mitigate|\Z)", re.DOTALL)
 
@@ -182,29 +191,34 @@ def _translated(transport: _Noting) -> Iterator[None]:
         noted: ManifestgenError | None = transport.threads.error
         if noted is not None:
             raise CloudError(f"could not get a token: {noted.what}", where=_WHERE, fix=noted.fix) from noted
-        raise _explain(error) from error
+        raise _explain(str(error), type(error)) from SdkError(error)
+    except SHAPE_ERRORS as error:
+        raise _explain("", type(error)) from SdkError(error)
     except CloudError as error:
         raise CloudError(f"could not get a token: {error.what}", where=_WHERE, fix=error.fix) from error
 
 
-def _explain(error: AzureError) -> CloudError:
+def _explain(text: str, kind: type[BaseException]) -> CloudError:
     """Translate an error of azure-identity.
 
     Its first message has a paragraph for each credential that it tried. Once a credential has worked, only that one is
-    used, and the message is its own sentence.
+    used, and the message is its own sentence. Either may quote an answer, or repeat an exception that does, so it is
+    shown only where it is known to be Entra ID's own message, or about the connection.
     """
-    text = str(error)
     refused = _ENTRA_WORDS.search(text)
     if refused:
-        words = redact(refused[0]).rstrip(".")
+        words = redact(refused["words"]).rstrip(".")
         return DeniedError(f"Microsoft Entra ID rejected the credential: {words}", where=_WHERE, fix=_FIX)
     words = text
     if text.startswith(_TRIED_ALL):
         environment = _ENVIRONMENT_WORDS.search(text)
         words = environment["words"] if environment and "unavailable" not in environment["words"] else ""
-    if not words or isinstance(error, CredentialUnavailableError):
+    if (text and not words) or issubclass(kind, CredentialUnavailableError):
         return DeniedError("no Azure credential was found", where=_WHERE, fix=_FIX)
-    words = redact(" ".join(words.split())).rstrip(".")
+    if not _ABOUT_CONNECTION.match(words):
+        return not_understood("Microsoft Entra ID", _WHERE)
     return CloudError(
-        f"could not get a token: {words}", where=_WHERE, fix="check the network and HTTPS_PROXY, then try again"
+        f"could not get a token: {unquoted(words)}",
+        where=_WHERE,
+        fix="check the network and HTTPS_PROXY, then try again",
     )

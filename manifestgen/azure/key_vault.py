@@ -10,19 +10,22 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
 
-from azure.core.exceptions import AzureError, HttpResponseError
+import msgspec
+from azure.core.exceptions import AzureError, DecodeError, HttpResponseError
 from azure.core.pipeline.policies import RetryPolicy
 from urllib3.exceptions import NameResolutionError
 
+from manifestgen.azure.answer import decoded, not_understood
 from manifestgen.azure.auth import EXPIRED, LOG_IN_AGAIN, tokens_of
 from manifestgen.azure.auth import credential as default_credential
 from manifestgen.azure.patience import Patience, chain, root_words
+from manifestgen.azure.sdk_error import SHAPE_ERRORS, SdkError, first_line, message_of, unquoted, words_of
 from manifestgen.azure.transport import RetryingTransport, UnreachableError, azure_core_transport
 from manifestgen.cloud import VaultSecret
 from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError, NotFoundError
-from manifestgen.secret import redact
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -30,6 +33,10 @@ if TYPE_CHECKING:
 
 _NAME = "Azure Key Vault"
 PATIENCE = Patience(answer=30.0, total=60.0)
+
+_SERVICE: Final = "the vault"
+# How the SDK's messages begin about a server that asks for a token as no key vault does.
+_CHALLENGES: Final = ("The challenge", "Invalid challenge", "Challenge ")
 
 _PUBLIC = "vault.azure.net"
 # Clouds by the host that azure-identity logs in to, AZURE_AUTHORITY_HOST;
@@ -45,6 +52,13 @@ _POLICY = "give the identity the permission Get for secrets, in the vault's acce
 _NAMES = "check registry.keyvault.vault; a deleted vault can be recovered with 'az keyvault recover'"
 # azure-identity returns no token for a tenant to which its credential does not belong.
 _OTHER_TENANT = re.compile(r"not configured to acquire tokens for tenant (?P<tenant>[0-9A-Za-z-]+)")
+
+
+class _Properties(msgspec.Struct):
+    """What is used of `azure.keyvault.secrets.SecretProperties`."""
+
+    expires_on: datetime | None
+    not_before: datetime | None
 
 
 class KeyVaults:
@@ -82,9 +96,14 @@ class KeyVaults:
                 transport=azure_core_transport(self._transport),
                 retry_policy=RetryPolicy.no_retries(),
             )
-        with _translated(uri.removeprefix("https://"), name):
+        host = uri.removeprefix("https://")
+        with _translated(host, name):
             found = client.get_secret(name)
-        return VaultSecret(name, found.value or "", found.properties.expires_on, found.properties.not_before)
+            value, properties = found.value, found.properties
+        where = f"secret {name} of key vault {host}"
+        text = "" if value is None else decoded(value, str, service=_SERVICE, where=where)
+        known = decoded(properties, _Properties, service=_SERVICE, where=where)
+        return VaultSecret(name, text, known.expires_on, known.not_before)
 
     def close(self) -> None:
         """Close the connections."""
@@ -123,20 +142,25 @@ def _translated(host: str, name: str) -> Iterator[None]:
         what = f"the vault belongs to tenant {other['tenant']}, but the login is for another tenant"
         fix = f"log in there: 'az login --tenant {other['tenant']}', or AZURE_TENANT_ID with an identity of that tenant"
         raise DeniedError(what, where=f"key vault {host}", fix=fix) from error
+    except DecodeError as error:
+        raise not_understood(_SERVICE, f"key vault {host}") from SdkError(error)
     except HttpResponseError as error:
-        raise _rejected(error, host, name) from error
+        raise _rejected(error, host, name) from SdkError(error)
     except AzureError as error:
-        what = f"the vault could not be reached: {_first_line(str(error))}"
+        if isinstance(error, SHAPE_ERRORS):
+            raise not_understood(_SERVICE, f"key vault {host}") from SdkError(error)
+        what = f"the vault could not be reached: {unquoted(str(error))}"
         fix = f"check the network and HTTPS_PROXY; {_NAMES}"
-        raise CloudError(what, where=f"key vault {host}", fix=fix) from error
-    except ValueError as error:  # the SDK rejects an address that asks for a token for another domain
-        what = f"the server at this address is not a key vault: {_first_line(str(error))}"
+        raise CloudError(what, where=f"key vault {host}", fix=fix) from SdkError(error)
+    except SHAPE_ERRORS as error:
+        if not str(error).startswith(_CHALLENGES):
+            raise not_understood(_SERVICE, f"key vault {host}") from SdkError(error)
+        what = f"the server at this address is not a key vault: {first_line(str(error))}"
         raise DeniedError(what, where=f"key vault {host}", fix=_NAMES) from error
 
 
 def _rejected(error: HttpResponseError, host: str, name: str) -> CloudError:
-    text = (error.error.message if error.error else None) or error.message
-    words, where, vault = _first_line(text), f"secret {name} of key vault {host}", host.partition(".")[0]
+    words, where, vault = words_of(error), f"secret {name} of key vault {host}", host.partition(".")[0]
     if error.status_code == 404:
         fix = (
             f"set it with 'az keyvault secret set --vault-name {vault} --name {name}', or correct its name; a "
@@ -147,7 +171,8 @@ def _rejected(error: HttpResponseError, host: str, name: str) -> CloudError:
         return DeniedError(f"{EXPIRED}: {words}", where=where, fix=LOG_IN_AGAIN)
     if error.status_code == 403:
         inner = error.error.innererror if error.error else None
-        return _forbidden(str((inner or {}).get("code", "")), text, where, f"--vault-name {vault} --name {name}")
+        code = str(inner.get("code", "")) if isinstance(inner, dict) else ""
+        return _forbidden(code, message_of(error) or words, where, f"--vault-name {vault} --name {name}")
     if error.status_code == 429:
         return CloudError(f"too many requests: {words}", where=where, fix="wait a minute, then try again")
     status = f" (status {error.status_code})" if error.status_code else ""
@@ -156,7 +181,7 @@ def _rejected(error: HttpResponseError, host: str, name: str) -> CloudError:
 
 def _forbidden(code: str, text: str, where: str, options: str) -> DeniedError:
     """The advice for a 403, which depends on its inner error."""
-    words = _first_line(text)
+    words = first_line(text)
     if code == "SecretDisabled" or "disabled secret" in text:
         fix = f"set a new version, or enable it with 'az keyvault secret set-attributes {options} --enabled true'"
         return DeniedError("the secret is disabled", where=where, fix=fix)
@@ -168,8 +193,3 @@ def _forbidden(code: str, text: str, where: str, options: str) -> DeniedError:
         return DeniedError(what, where=where, fix=fix)
     by_policy = code == "AccessDenied" or "permission on key vault" in text
     return DeniedError(f"access is denied: {words}", where=where, fix=_POLICY if by_policy else _ROLE)
-
-
-def _first_line(text: str) -> str:
-    lines = text.strip().splitlines()
-    return redact(lines[0].strip().rstrip(".")) if lines else "no reason given"

@@ -178,6 +178,20 @@ def _know_secrets(environ: Mapping[str, str]) -> None:
             Secret(value)
         elif name == "IOTHUB_CONNECTION_STRING":
             Secret(value.partition("SharedAccessKey=")[2].partition(";")[0])
+        elif name.lower().endswith("_proxy") and "@" in value:
+            _know_login_of(value)
+
+
+def _know_login_of(proxy: str) -> None:
+    """Register what logs in to a proxy: of SCHEME://USER:PASSWORD@HOST the password; without one, the user is a token.
+
+    The password may itself have an @ or a / that should be percent-encoded: the last @ ends it.
+    """
+    from urllib.parse import unquote
+
+    user, colon, password = proxy.rpartition("@")[0].rpartition("://")[2].partition(":")
+    for text in {password, unquote(password)} if colon else {user, unquote(user)}:
+        Secret(text)
 
 
 def _sentence(message: str) -> str:

@@ -27,10 +27,10 @@ import click
 from manifestgen.errors import InputError, Interrupted, ManifestgenError
 from manifestgen.report._printable import printable_json, printable_lines
 from manifestgen.sandboxed import in_sandbox
-from manifestgen.secret import redact, redact_json
+from manifestgen.secret import redact, redact_json, without_quotes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 
 _OPTION: Final = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
@@ -194,9 +194,7 @@ class Console:
 
     def bug(self, error: BaseException) -> None:
         """An error that no user can cause: its traceback, without secrets, and whom to tell."""
-        import traceback
-
-        _say("".join(traceback.format_exception(error)), err=True)
+        _say("\n".join(_traceback(error)), err=True)
         _say("this is a bug in manifestgen: please report it with the lines above", err=True)
 
     def connected(self) -> None:
@@ -250,13 +248,40 @@ def _console_handler(console: Console) -> Any:
 
     class ConsoleHandler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            text = self.format(record)
-            if record.name.startswith("manifestgen") and record.levelno >= logging.WARNING:
+            ours = record.name.startswith("manifestgen")
+            text = record.getMessage() if ours else without_quotes(record.getMessage())
+            if record.exc_info and record.exc_info[1] is not None:
+                text = "\n".join((text, *_traceback(record.exc_info[1])))
+            if ours and record.levelno >= logging.WARNING:
                 console.warn(text)
             else:
                 _say(f"{record.name}: {text}", err=True)
 
     return ConsoleHandler()
+
+
+def _traceback(error: BaseException) -> Iterator[str]:
+    """A traceback with the texts of our own exceptions only: those of an SDK may quote what a service answered."""
+    import traceback
+
+    earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if earlier is not None:
+        yield from _traceback(earlier)
+        yield f"\n{'It caused' if error.__cause__ else 'While it was handled'}:\n"
+    yield "Traceback (most recent call last):"
+    yield from (line.rstrip("\n") for line in traceback.format_tb(error.__traceback__))
+    frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    text = f": {error}" if not frames or _is_ours(frames[-1]) else ""
+    yield f"{type(error).__qualname__}{text}"
+
+
+def _is_ours(file: str) -> bool:
+    """Whether a source file is neither Python's nor that of a package that manifestgen needs."""
+    import sysconfig
+
+    if file.startswith(os.path.dirname(os.path.dirname(__file__)) + os.sep):  # noqa: PTH120 - as in tracebacks
+        return True
+    return not any(file.startswith(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
 def _one_line(text: str) -> str:

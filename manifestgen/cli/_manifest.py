@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from manifestgen.cli._console import Console
 from manifestgen.errors import FoundError, InputError
-from manifestgen.files import read_bytes
+from manifestgen.files import read_bytes, read_stdin
 
 if TYPE_CHECKING:
     from manifestgen.check import Finding
@@ -43,7 +42,7 @@ def load_file(file: Path) -> ManifestFile:
 
 def _bytes(file: Path) -> bytes:
     try:
-        return sys.stdin.buffer.read() if str(file) == "-" else read_bytes(file)
+        return read_stdin() if str(file) == "-" else read_bytes(file)
     except FileNotFoundError:
         raise InputError("manifest not found", where=str(file), fix="write one with 'manifestgen render'") from None
     except OSError as error:

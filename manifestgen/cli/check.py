@@ -221,9 +221,10 @@ def _batch(paths: Sequence[str], options: dict[str, Any]) -> list[Checked]:
 
 def _one(path: str, options: dict[str, Any]) -> Checked:
     from manifestgen.check import check_source
+    from manifestgen.files import read_stdin
 
     try:
-        source = sys.stdin.buffer.read() if path == "-" else _bytes(path)
+        source = read_stdin() if path == "-" else _bytes(path)
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or "").lower()
         raise InputError(reason or "cannot be read", where=path, fix="check the path") from error

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.errors import InputError
 from manifestgen.services import open_hub, project_here
 
 
@@ -36,13 +37,20 @@ def command(device_id: str, out: str, secrets: str | None, hub: str | None, cons
     from manifestgen.device.apply import read_state
     from manifestgen.files import OWNER_ONLY, PUBLIC, is_special, is_stdout, write_atomic
     from manifestgen.manifest.dump import dump
+    from manifestgen.secret import redact_json
 
-    state = read_state(open_hub(hub, project_here()), device_id)
+    state = read_state(open_hub(hub, project_here()), device_id)  # a project's secrets are known from here on
     content = export({name: twin.desired for name, twin in state.twins.items()}).content
     target = Path(out)
     inline = secrets == "inline" or (secrets is None and out != "-" and not is_special(target))
     if not inline:
         content = with_placeholders(content)
+        if redact_json(content) != content:
+            raise InputError(
+                "the manifest would show a secret that is not a registry credential, such as a key in a module's twin",
+                where=f"device {device_id!r}",
+                fix="add --secrets inline if it may be shown there, or write it to a file with -o FILE",
+            )
     if out == "-" or is_stdout(target):
         console.disclose(dump(content), newline=False)
         return

@@ -37,9 +37,9 @@ class Twin:
     """
 
     module: str
-    desired: Mapping[str, Any]
+    desired: Mapping[str, Any] = field(repr=False)  # with passwords of registries, which edgeAgent reports, too
     desired_version: int
-    reported: Mapping[str, Any] = field(default_factory=dict)
+    reported: Mapping[str, Any] = field(default_factory=dict, repr=False)
     connected: bool = False
     desired_at: datetime | None = None
     reported_at: Mapping[str, datetime] = field(default_factory=dict)
@@ -194,8 +194,15 @@ class Hub(Protocol):
         """
         ...
 
-    def query(self, text: str) -> Iterator[Mapping[str, Any]]:
-        """The rows of a query, page by page, as the hub gives them; its index may be some seconds behind."""
+    def query(self, text: str, **columns: type) -> Iterator[Mapping[str, Any]]:
+        """The rows of a query, page by page, as the hub gives them; its index may be some seconds behind.
+
+        Args:
+            columns: name and type of what each row must have.
+
+        Raises:
+            CloudError: a row is not what the query asked for.
+        """
         ...
 
     def set_tags(self, device_id: str, tags: Mapping[str, Any]) -> None:

@@ -79,15 +79,15 @@ def count(hub: Hub, condition: str, also: str = "") -> int:
     """How many edge devices a target condition matches; with `also`, those that match both."""
     if not condition.strip():
         return 0
-    rows = list(hub.query(f"SELECT COUNT() AS matched {_EDGE}{_and(condition)}{_and(also)}"))
-    return int(rows[0].get("matched", 0)) if rows else 0
+    rows = list(hub.query(f"SELECT COUNT() AS matched {_EDGE}{_and(condition)}{_and(also)}", matched=int))
+    return int(rows[0]["matched"]) if rows else 0
 
 
 def matching(hub: Hub, condition: str) -> list[str]:
     """Ids of the edge devices that a target condition matches."""
     if not condition.strip():
         return []
-    return sorted(str(row["deviceId"]) for row in hub.query(f"SELECT deviceId {_EDGE}{_and(condition)}"))
+    return sorted(str(row["deviceId"]) for row in hub.query(f"SELECT deviceId {_EDGE}{_and(condition)}", deviceId=str))
 
 
 def ids(devices: Iterable[str]) -> str:
@@ -199,7 +199,7 @@ def all_failing(hub: Hub, found: Configuration, most: int = 500) -> list[Trouble
 
 def _failing_ids(hub: Hub, found: Configuration) -> list[str]:
     query = found.metrics.get(FAILING_METRIC) or _FAILED.replace(ID_PLACEHOLDER, found.id)
-    return sorted({str(row["deviceId"]) for row in hub.query(query)})
+    return sorted({str(row["deviceId"]) for row in hub.query(query, deviceId=str)})
 
 
 def _troubles(hub: Hub, devices: Sequence[str]) -> list[Trouble]:

@@ -71,9 +71,9 @@ def assess(agent: Twin, hub: Twin | None = None) -> Rollout:
     that understood it but cannot carry it out reports 500 with the new version; its other modules keep running.
     """
     reported = agent.reported
-    version = reported.get("lastDesiredVersion")
+    version = _number(reported.get("lastDesiredVersion"))
     status = as_mapping(reported.get("lastDesiredStatus"))
-    code, description = status.get("code"), str(status.get("description") or "")
+    code, description = _number(status.get("code")), _text(status.get("description"))
     seen = version == agent.desired_version
     modules = tuple(_modules(agent, seen=seen))
 
@@ -93,7 +93,7 @@ def assess(agent: Twin, hub: Twin | None = None) -> Rollout:
         return rollout(State.WAITING, _not_seen(agent, version))
     hub_status = as_mapping(hub.reported.get("lastDesiredStatus")) if hub else {}
     if hub and hub.reported.get("lastDesiredVersion") == hub.desired_version and hub_status.get("code") == 400:
-        words = f"edgeHub rejected its properties: {str(hub_status.get('description') or 400).rstrip('.')}"
+        words = f"edgeHub rejected its properties: {(_text(hub_status.get('description')) or '400').rstrip('.')}"
         return rollout(State.REFUSED, words, "run 'manifestgen check' on the manifest; edgeHub keeps its old routes")
     if code == 500:
         reason, fix, final = explain(description)
@@ -131,12 +131,12 @@ def _is_stale(agent: Twin) -> bool:
     return reported_at is not None and agent.desired_at is not None and reported_at < agent.desired_at
 
 
-def _not_seen(agent: Twin, version: Any) -> str:
+def _not_seen(agent: Twin, version: int | None) -> str:
     if not agent.connected:
         return "the device is offline; it gets its modules when it connects"
     if version is None:
         return "edgeAgent has not reported anything yet"
-    if isinstance(version, int) and version < 0:
+    if version < 0:
         return f"edgeAgent has not seen version {agent.desired_version} yet, and had none before"
     return f"edgeAgent has not seen version {agent.desired_version} yet, it is at {version}"
 
@@ -156,12 +156,12 @@ def _modules(agent: Twin, *, seen: bool) -> list[ModuleStatus]:
 
 
 def _module(name: str, desired: Mapping[str, Any], reported: Mapping[str, Any], *, seen: bool) -> ModuleStatus:
-    desired_image = tagged(str(as_mapping(desired.get("settings")).get("image") or ""))
-    reported_image = str(as_mapping(reported.get("settings")).get("image") or "")
+    desired_image = tagged(_text(as_mapping(desired.get("settings")).get("image")))
+    reported_image = _text(as_mapping(reported.get("settings")).get("image"))
     # A manifest cannot set edgeAgent's status: it always runs.
-    wanted = "running" if name == "edgeAgent" else str(desired.get("status") or "running").lower()
-    runtime = str(reported.get("runtimeStatus") or "").lower()
-    exit_code = reported.get("exitCode")
+    wanted = "running" if name == "edgeAgent" else (_text(desired.get("status")) or "running").lower()
+    runtime = _text(reported.get("runtimeStatus")).lower()
+    exit_code = _number(reported.get("exitCode"))
 
     def status(state: State, words: str) -> ModuleStatus:
         return ModuleStatus(name, state, words, desired_image, reported_image)
@@ -175,9 +175,17 @@ def _module(name: str, desired: Mapping[str, Any], reported: Mapping[str, Any], 
     if runtime == "failed":
         return status(State.FAILED, f"failed, exit code {exit_code}")
     if runtime == "backoff":
-        restarts = reported.get("restartCount") or 0
+        restarts = _number(reported.get("restartCount")) or 0
         return status(State.FAILING, f"in backoff, exit code {exit_code}, restarted {restarts} times")
     return status(State.WAITING, runtime or "starting")
+
+
+def _number(value: Any) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def tagged(image: str) -> str:

@@ -104,7 +104,7 @@ class FakeDeployments:
                 errors[name] = str(error)
         return errors
 
-    def query(self, text: str) -> Iterator[Mapping[str, Any]]:
+    def query(self, text: str, **columns: type) -> Iterator[Mapping[str, Any]]:
         self._stumble("query")
         try:
             asked = _query(text)

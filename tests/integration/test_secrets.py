@@ -78,6 +78,8 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def forget() -> None:
         monkeypatch.setattr(secret, "_forms", set())
         monkeypatch.setattr(secret, "_known", None)
+        monkeypatch.setattr(secret, "_cores", set())
+        monkeypatch.setattr(secret, "_known_cores", None)
 
     return forget
 
@@ -272,6 +274,21 @@ def test_stdout_does_not_show_a_mounted_file(secretive: Any, canaries: Canaries)
     assert refused.code == 2
     assert "--secrets inline" in refused.stderr
     assert canaries.seen_in(refused.output) == []
+
+
+def test_an_export_to_stdout_shows_no_more_than_a_rendered_manifest_there(
+    secretive: Any, canaries: Canaries, forgetful: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert in_this_process("deploy", secretive, "--yes", "--force", "--no-wait").code == 0
+    monkeypatch.chdir(secretive.root)  # the project says which texts are secrets
+    forgetful()
+    refused = in_this_process("export", "--device", secretive.device)
+    assert refused.code == 2
+    assert "would show a secret" in refused.stderr and "--secrets inline" in refused.stderr
+    assert canaries.seen_in(refused.output) == []
+    asked_for = in_this_process("export", "--device", secretive.device, "--secrets", "inline")
+    assert set(canaries.seen_in(asked_for.stdout)) == {"admin password", "mounted file"}
+    assert in_this_process("export", "--device", secretive.device, "-o", "exported.json").code == 0
 
 
 def test_a_placeholder_file_may_be_committed(ready_made: Any, canaries: Canaries) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 import threading
@@ -12,7 +13,16 @@ import pytest
 
 from manifestgen import files
 from manifestgen.errors import InputError
-from manifestgen.files import OWNER_ONLY, is_special, read_text, refuse_input_as_output, write_atomic, writing
+from manifestgen.files import (
+    OWNER_ONLY,
+    TooLargeError,
+    is_special,
+    read_stdin,
+    read_text,
+    refuse_input_as_output,
+    write_atomic,
+    writing,
+)
 
 posix = pytest.mark.skipif(os.name != "posix", reason="permissions and pipes of POSIX")
 
@@ -234,3 +244,16 @@ def test_an_output_that_is_an_input_is_refused_by_any_name(tmp_path: Path) -> No
     refuse_input_as_output(tmp_path / "other", [None, given, tmp_path / "missing"], "--report")
     with pytest.raises(InputError):
         refuse_input_as_output(tmp_path / "missing", [tmp_path / "missing"], "--report")
+
+
+def test_stdin_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, buffer: Any) -> int:
+            return len(buffer)
+
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(Endless())))
+    with pytest.raises(TooLargeError, match="larger than 1000 bytes"):
+        read_stdin(limit=1000)

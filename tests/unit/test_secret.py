@@ -183,3 +183,18 @@ def test_json_data_is_searched_to_its_ends() -> None:
     secret = Secret("deep-down-secret")
     data = {"a": [{"b": "x deep-down-secret y"}, secret, 3, None, True], "deep-down-secret": ()}
     assert redact_json(data) == {"a": [{"b": "x *** y"}, "***", 3, None, True], "***": []}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        quote(quote(CANARY, safe=""), safe=""),
+        lower(quote(CANARY, safe="")).replace("%2f", "%2F"),
+        repr({"key": CANARY}),
+        json.dumps(repr({"key": CANARY})),
+    ],
+)
+def test_a_form_within_a_form_is_found_too(form: str) -> None:
+    Secret(CANARY)
+    assert "***" in redact(form)
+    assert "c4n" not in redact(form)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 from manifestgen.azure.iot_hub.retry import Requests, is_throttled, is_transient, refusal_of
+from manifestgen.azure.iot_hub.shapes import ModuleTwin
 from manifestgen.azure.iot_hub.wire import APPLY_CONTENT, GET_MODULE_TWIN, Call
 from manifestgen.errors import BusyError, CloudError, DeniedError, NotFoundError, UnconfirmedError
 
@@ -42,14 +43,14 @@ class BulkIotHub:
         call = Call(GET_MODULE_TWIN, {"device": device_id, "module": module})
         try:
             twin = self._translated(
-                lambda: self._requests.read(f"module {module!r} of device {device_id!r}", call)
-            ).json
+                lambda: self._requests.value(f"module {module!r} of device {device_id!r}", call, ModuleTwin)
+            )
         except NotFoundError as error:
             refusal = refusal_of(error)
             if refusal is not None and refusal.code == "ModuleNotFound":
                 return None
             raise
-        desired = (twin.get("properties") or {}).get("desired") or {}
+        desired = (twin.properties.desired if twin.properties else None) or {}
         return {key: value for key, value in desired.items() if not key.startswith("$")}
 
     def _translated(self, ask: Callable[[], _T]) -> _T:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from manifestgen.azure.answer import decoded, not_understood
+from manifestgen.azure.iot_hub import shapes
 from manifestgen.azure.iot_hub.retry import Requests, refusal_of
 from manifestgen.azure.iot_hub.timestamp import read_time
 from manifestgen.azure.iot_hub.wire import (
@@ -19,6 +21,8 @@ from manifestgen.azure.iot_hub.wire import (
 )
 from manifestgen.cloud import Configuration
 from manifestgen.errors import CloudError, InputError
+
+_T = TypeVar("_T")
 
 _SCHEMA_VERSION: Final = "2.0"
 # More than a hub can have, of both kinds: it answers with those there are.
@@ -36,13 +40,13 @@ class Configurations:
     def configurations(self) -> Sequence[Configuration]:
         """All automatic deployments, by id."""
         call = Call(LIST_CONFIGURATIONS, query={"top": str(_ALL)})
-        found = self._requests.read("the automatic deployments", call).json
+        found = self._requests.value("the automatic deployments", call, list[shapes.Configuration])
         return sorted(map(_configuration_of, found), key=lambda configuration: configuration.id)
 
     def configuration(self, configuration_id: str) -> Configuration:
         """One automatic deployment, with the results of its metrics."""
         call = Call(GET_CONFIGURATION, _ids(configuration_id))
-        return _configuration_of(self._requests.read(_about(configuration_id), call).json)
+        return _configuration_of(self._requests.value(_about(configuration_id), call, shapes.Configuration))
 
     def create_configuration(self, configuration: Configuration) -> None:
         """Create an automatic deployment."""
@@ -81,21 +85,25 @@ class Configurations:
         if metrics:
             body["customMetricQueries"] = dict(metrics)
         # It changes nothing, although it is a POST.
-        answer = self._requests.read("the target condition", Call(TEST_QUERIES, body=body)).json
-        errors = {name: str(text) for name, text in (answer.get("customMetricQueryErrors") or {}).items() if text}
-        if answer.get("targetConditionError"):
-            errors[""] = str(answer["targetConditionError"])
+        answer = self._requests.value("the target condition", Call(TEST_QUERIES, body=body), shapes.Objections)
+        errors = {name: text for name, text in (answer.custom_metric_query_errors or {}).items() if text}
+        if answer.target_condition_error:
+            errors[""] = answer.target_condition_error
         return errors
 
-    def query(self, text: str) -> Iterator[Mapping[str, Any]]:
+    def query(self, text: str, **columns: type) -> Iterator[Mapping[str, Any]]:
         """The rows of a query."""
-        return self._rows(text, "a query", _PAGE)
+        for row in self._rows(text, "a query", _PAGE, dict[str, Any]):
+            for name, kind in columns.items():
+                if not isinstance(row.get(name), kind):
+                    raise not_understood("IoT Hub", f"a query in {self._host}", f"expected {kind.__name__} at $.{name}")
+            yield row
 
-    def _rows(self, text: str, about: str, page: int) -> Iterator[Mapping[str, Any]]:
+    def _rows(self, text: str, about: str, page: int, shape: type[_T]) -> Iterator[_T]:
         headers = {"x-ms-max-item-count": str(page)}
         while True:
             reply = self._requests.read(about, Call(QUERY, headers=headers, body={"query": text}))
-            yield from reply.json
+            yield from decoded(reply.json, list[shape], service="IoT Hub", where=f"{about} in {self._host}")  # type: ignore[valid-type]
             token = reply.headers.get("x-ms-continuation")
             if not token:
                 return
@@ -142,17 +150,21 @@ def _quoted(etag: str) -> str:
     return f'"{etag or "*"}"' if not etag.startswith(('"', "W/")) else etag
 
 
-def _configuration_of(data: Any) -> Configuration:
-    content = dict(data.get("content") or {})
+def _configuration_of(data: shapes.Configuration) -> Configuration:
+    content, metrics, counts = (
+        data.content or shapes.Content(),
+        data.metrics or shapes.Metrics(),
+        data.system_metrics or shapes.Metrics(),
+    )
     return Configuration(
-        id=data["id"],
-        content={**content, "modulesContent": content.get("modulesContent") or {}},
-        condition=data.get("targetCondition") or "",
-        priority=data.get("priority") or 0,
-        labels=data.get("labels") or {},
-        metrics=(data.get("metrics") or {}).get("queries") or {},
-        etag=data.get("etag") or "",
-        created=read_time(data.get("createdTimeUtc")),
-        counts=(data.get("systemMetrics") or {}).get("results") or {},
-        results=(data.get("metrics") or {}).get("results") or {},
+        id=data.id,
+        content={"modulesContent": content.modules_content or {}},
+        condition=data.target_condition or "",
+        priority=data.priority or 0,
+        labels=data.labels or {},
+        metrics=metrics.queries or {},
+        etag=data.etag or "",
+        created=read_time(data.created_time_utc),
+        counts={name: number for name, number in (counts.results or {}).items() if number is not None},
+        results={name: number for name, number in (metrics.results or {}).items() if number is not None},
     )

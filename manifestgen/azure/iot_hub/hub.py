@@ -6,9 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
+from manifestgen.azure.answer import decoded
 from manifestgen.azure.iot_hub.bulk import BulkIotHub
 from manifestgen.azure.iot_hub.configurations import Configurations, tags_call
 from manifestgen.azure.iot_hub.retry import refusal_of
+from manifestgen.azure.iot_hub.shapes import (
+    Authentication,
+    DeviceTwin,
+    Identity,
+    MethodAnswer,
+    Module,
+    ModuleTwin,
+    Properties,
+)
 from manifestgen.azure.iot_hub.timestamp import read_time
 from manifestgen.azure.iot_hub.wire import (
     APPLY_CONTENT,
@@ -52,11 +62,11 @@ class IotHub(Configurations):
 
     def device(self, device_id: str) -> Device:
         """One device identity with its tags. Raises NotFoundError."""
-        return _device_of(self._requests.read(_device(device_id), Call(GET_TWIN, _ids(device_id))).json)
+        return _device_of(self._requests.value(_device(device_id), Call(GET_TWIN, _ids(device_id)), DeviceTwin))
 
     def devices(self) -> Iterator[Device]:
         """All edge device identities, as the hub's query gives them; its index may be some seconds behind."""
-        return map(_device_of, self._rows(_EDGE_DEVICES, "the devices", _PAGE))
+        return map(_device_of, self._rows(_EDGE_DEVICES, "the devices", _PAGE, DeviceTwin))
 
     def register_device(
         self, device_id: str, *, parent: str | None = None, tags: Mapping[str, Any] | None = None
@@ -77,44 +87,45 @@ class IotHub(Configurations):
         return self.device(device_id)
 
     def _scope(self, parent: str) -> str:
-        scope = self._identity(parent).get("deviceScope")
+        scope = self._identity(parent).device_scope
         if not scope:
             raise CloudError(
                 "it is not an IoT Edge device and cannot be a parent",
                 where=f"{_device(parent)} in {self._host}",
                 fix="use an edge device; 'manifestgen device list' shows them",
             )
-        return str(scope)
+        return scope
 
     def connection_string(self, device_id: str) -> Secret:
         """The connection string for the runtime on the device, with the device's primary key.
 
         It names the hub's classic host: the name for back ends is of no use to a device.
         """
-        login = self._identity(device_id).get("authentication") or {}
-        key = (login.get("symmetricKey") or {}).get("primaryKey")
+        login = self._identity(device_id).authentication or Authentication()
+        key = login.symmetric_key.primary_key if login.symmetric_key else None
         if not key:
             raise CloudError(
-                f"it has no symmetric key, but authenticates with {login.get('type')!r}",
+                f"it has no symmetric key, but authenticates with {login.type!r}",
                 where=f"{_device(device_id)} in {self._host}",
                 fix="use the device's certificate on the device instead of a connection string",
             )
         Secret(key)
         return Secret(f"HostName={self._host};DeviceId={device_id};SharedAccessKey={key}")
 
-    def _identity(self, device_id: str) -> Any:
-        return self._requests.read(_device(device_id), Call(GET_IDENTITY, _ids(device_id))).json
+    def _identity(self, device_id: str) -> Identity:
+        return self._requests.value(_device(device_id), Call(GET_IDENTITY, _ids(device_id)), Identity)
 
     def modules(self, device_id: str) -> Sequence[str]:
         """Ids of the device's modules."""
-        found = self._requests.read(_device(device_id), Call(GET_MODULES, _ids(device_id))).json
-        return [str(module["moduleId"]) for module in found]
+        found = self._requests.value(_device(device_id), Call(GET_MODULES, _ids(device_id)), list[Module])
+        return [module.module_id for module in found]
 
     def module_twin(self, device_id: str, module: str) -> Twin | None:
         """A module's twin, or None if the device has no such module. Raises NotFoundError for an unknown device."""
         call = Call(GET_MODULE_TWIN, {**_ids(device_id), "module": module})
+        about = f"module {module!r} of {_device(device_id)}"
         try:
-            return _twin_of(self._requests.read(f"module {module!r} of {_device(device_id)}", call).json)
+            return _twin_of(self._requests.value(about, call, ModuleTwin), f"{about} in {self._host}")
         except NotFoundError as error:
             refusal = refusal_of(error)
             if refusal is not None and refusal.code == "ModuleNotFound":
@@ -140,7 +151,8 @@ class IotHub(Configurations):
             raise
 
     def _is_edge(self, device_id: str) -> bool:
-        return bool((self._identity(device_id).get("capabilities") or {}).get("iotEdge"))
+        capabilities = self._identity(device_id).capabilities
+        return bool(capabilities and capabilities.iot_edge)
 
     def invoke_method(
         self,
@@ -167,7 +179,7 @@ class IotHub(Configurations):
             timeout=response_timeout + connect_timeout + _METHOD_MARGIN,
         )
         try:
-            answer = self._requests.write(about, call).json
+            answer = self._requests.value(about, call, MethodAnswer, writes=True)
         except CloudError as error:
             refusal = refusal_of(error)
             where = f"{about} in {self._host}"
@@ -184,7 +196,7 @@ class IotHub(Configurations):
                     fix="check whether it ran before calling it again, or allow more time",
                 ) from error.__cause__
             raise
-        return MethodResult(int(answer["status"]), answer.get("payload"))
+        return MethodResult(answer.status, answer.payload)
 
 
 def _device(device_id: str) -> str:
@@ -199,38 +211,40 @@ def _ids(device_id: str) -> dict[str, str]:
     return {"device": device_id}
 
 
-def _device_of(twin: Mapping[str, Any]) -> Device:
+def _device_of(twin: DeviceTwin) -> Device:
     # A device twin names its parents' scopes: ms-azure-iot-edge://PARENT-NUMBER.
-    scopes = twin.get("parentScopes") or []
+    scopes = twin.parent_scopes or []
     parent = scopes[0].removeprefix("ms-azure-iot-edge://").rpartition("-")[0] if scopes else None
-    active = read_time(twin.get("lastActivityTime"))
+    active = read_time(twin.last_activity_time)
     return Device(
-        id=twin["deviceId"],
-        edge=bool((twin.get("capabilities") or {}).get("iotEdge")),
-        enabled=twin.get("status") == "enabled",
-        connected=twin.get("connectionState") == "Connected",
+        id=twin.device_id,
+        edge=bool(twin.capabilities and twin.capabilities.iot_edge),
+        enabled=twin.status == "enabled",
+        connected=twin.connection_state == "Connected",
         last_activity=active if active is not None and active.year > _NEVER_YEAR else None,
         parent=parent,
-        tags=twin.get("tags") or {},
+        tags=twin.tags or {},
     )
 
 
-def _twin_of(twin: Mapping[str, Any]) -> Twin:
-    properties = twin.get("properties") or {}
-    desired, reported = dict(properties.get("desired") or {}), dict(properties.get("reported") or {})
+def _twin_of(twin: ModuleTwin, where: str) -> Twin:
+    properties = twin.properties or Properties()
+    desired, reported = dict(properties.desired or {}), dict(properties.reported or {})
     desired_metadata, reported_metadata = desired.pop("$metadata", {}), reported.pop("$metadata", {})
-    version = desired.pop("$version", 0)
+    version = decoded(desired.pop("$version", 0), int, service="IoT Hub", where=where)
     reported.pop("$version", None)
-    configurations = twin.get("configurations") or {}
+    times = reported_metadata if isinstance(reported_metadata, dict) else {}
     return Twin(
-        module=twin["moduleId"],
+        module=twin.module_id,
         desired=desired,
         desired_version=version,
         reported=reported,
-        connected=twin.get("connectionState") == "Connected",
+        connected=twin.connection_state == "Connected",
         desired_at=_time(desired_metadata),
-        reported_at={name: time for name in reported if (time := _time(reported_metadata.get(name))) is not None},
-        configurations={name: str(state.get("status", "")).lower() for name, state in configurations.items()},
+        reported_at={name: time for name in reported if (time := _time(times.get(name))) is not None},
+        configurations={
+            name: (state.status or "").lower() if state else "" for name, state in (twin.configurations or {}).items()
+        },
     )
 
 

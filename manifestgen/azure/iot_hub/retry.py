@@ -10,11 +10,13 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
+from manifestgen.azure.answer import decoded, not_understood
 from manifestgen.azure.iot_hub.wire import (
     NO_CONTENT,
     Call,
+    GarbledError,
     LostError,
     NoTokenError,
     RefusedError,
@@ -36,11 +38,14 @@ from manifestgen.azure.patience import (
 from manifestgen.errors import CloudError, DeniedError, NotFoundError, UnconfirmedError
 from manifestgen.waits import waiting
 
+_T = TypeVar("_T")
+
 # 403 that is not about who asks: learn.microsoft.com/rest/api/iothub/common-error-codes
 _LIMITS: Final = frozenset(
     {"DeviceModelMaxPropertiesExceeded", "IotHubQuotaExceeded", "DeviceMaximumQueueDepthExceeded"}
     | {"MaximumModulesOnDeviceExceeded", "DeviceMaximumActiveFileUploadLimitExceeded"}
 )
+_CODE: Final = re.compile(r"[A-Za-z0-9_.]{1,100}")
 _MESSAGE: Final = re.compile(r"ErrorCode:(?P<code>[A-Za-z0-9]+);?(?P<words>.*)", re.DOTALL)
 
 
@@ -66,27 +71,30 @@ class Answer:
 def answer_of(error: RefusedError) -> Answer:
     """The service's answer in a rejection."""
     reply = error.reply
-    code = reply.headers.get("iothub-errorcode", "")
+    named = reply.headers.get("iothub-errorcode", "")
+    code = named if _CODE.fullmatch(named) else ""
     words = number = ""
     data = _object(reply.text)
     if data is not None:
         # Three forms are in use: {"Message": "ErrorCode:X;…"}, {"message": …, "errorCode": 404001}, and, for direct
         # methods, the second one as a text inside the first (Azure/azure-iot-cli-extension#54).
         data = _object(data.get("Message")) or data
-        words = str(data.get("Message") or data.get("message") or "")
+        said = [data[name] for name in ("Message", "message") if isinstance(data.get(name), str) and data[name]]
+        words = said[0] if said else ""
         found = _MESSAGE.match(words)
         if found is not None:
             code, words = code or found["code"], found["words"]
         number = str(data.get("errorCode") or "")
-    said = " ".join(words.split()).rstrip(".")
-    return Answer(reply.status, code or number, said, seconds_of(reply.headers.get("Retry-After")), number)
+        number = number if _CODE.fullmatch(number) else ""
+    words = " ".join(words.split()).rstrip(".")
+    return Answer(reply.status, code or number, words, seconds_of(reply.headers.get("Retry-After")), number)
 
 
 def _object(text: Any) -> dict[str, Any] | None:
     """The JSON object in a text, or None."""
     try:
         data = json.loads(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return None
     return data if isinstance(data, dict) else None
 
@@ -133,13 +141,19 @@ class Requests:
         """The response to a request that changes something. Raises UnconfirmedError if the response was lost."""
         return self._send(about, call, _is_harmless, writes=True)
 
+    def value(self, about: str, call: Call, shape: type[_T], *, writes: bool = False) -> _T:
+        """The value in the response to a request. Raises CloudError if it has another shape."""
+        reply = self.write(about, call) if writes else self.read(about, call)
+        return decoded(reply.json, shape, service="IoT Hub", where=f"{about} in {self._host}")
+
     def _send(self, about: str, call: Call, again: Callable[[BaseException], bool], *, writes: bool) -> Reply:
         def judge(outcome: Any) -> Again | None:
             error = outcome.exception()
             if error is None or not again(error):
                 return None
             after = answer_of(error).retry_after if isinstance(error, RefusedError) else None
-            return Again(after, unreachable=never_sent(error))
+            # A response that is cut off is a matter of moments; a proxy's page stays what it is.
+            return Again(after, unreachable=isinstance(error, GarbledError) or never_sent(error))
 
         started = self._patience.clock()
         with waiting("the IoT hub", changes=writes):
@@ -172,6 +186,9 @@ class Requests:
                 where=self._host,
                 fix="check the hub's host name (NAME.azure-devices.net), the network and the proxy settings",
             ) from error
+        if isinstance(error, GarbledError):
+            garbled = not_understood("IoT Hub", where, str(error))
+            raise (_unconfirmed(garbled.what, where) if writes else garbled) from error
         if writes:
             raise _unconfirmed(root_words(error), where) from error
         raise CloudError(

@@ -17,7 +17,7 @@ import msgspec
 from azure.core.credentials import TokenCredential
 from azure.core.exceptions import AzureError
 from azure.iot.hub import IoTHubConfigurationManager
-from msrest.exceptions import ClientException, ClientRequestError, HttpOperationError
+from msrest.exceptions import ClientException, ClientRequestError, DeserializationError, HttpOperationError
 from msrest.pipeline import Pipeline, SansIOHTTPPolicy
 from msrest.pipeline.requests import PipelineRequestsHTTPSender, RequestsCredentialsPolicy
 from msrest.universal_http.requests import RequestsHTTPSender
@@ -26,8 +26,17 @@ from requests import RequestException, Session
 from manifestgen import __version__
 from manifestgen.azure.auth import tokens_of
 from manifestgen.azure.iot_hub import wire
-from manifestgen.azure.iot_hub.wire import Call, LostError, NoTokenError, Operation, RefusedError, Reply
+from manifestgen.azure.iot_hub.wire import (
+    Call,
+    GarbledError,
+    LostError,
+    NoTokenError,
+    Operation,
+    RefusedError,
+    Reply,
+)
 from manifestgen.azure.patience import Patience
+from manifestgen.azure.sdk_error import SHAPE_ERRORS, SdkError
 from manifestgen.azure.transport import Tokens, Transport
 from manifestgen.azure.trust import NO_RETRIES, proxies_of, verification
 from manifestgen.secret import Secret
@@ -116,6 +125,8 @@ class SdkWire:
             return self._send(call)
         except HttpOperationError as error:
             raise RefusedError(_reply_of(error.response)) from error
+        except (DeserializationError, *SHAPE_ERRORS) as error:
+            raise GarbledError("the client cannot take it apart") from SdkError(error)
         except AzureError as error:
             # Only the credential is azure-core's; all else here is msrest's.
             raise NoTokenError(str(error)) from error

@@ -84,11 +84,11 @@ class Reply:
 
     @cached_property
     def json(self) -> Any:
-        """The body's JSON value. Raises LostError if the body is not JSON: then it was cut off."""
+        """The body's JSON value. Raises GarbledError if the body is not JSON."""
         try:
             return json.loads(self.text)
-        except ValueError as error:
-            raise LostError("the answer is not JSON") from error
+        except (ValueError, RecursionError):
+            raise GarbledError("it is not JSON") from None
 
 
 class WireError(Exception):
@@ -105,6 +105,10 @@ class RefusedError(WireError):
 
 class LostError(WireError):
     """No complete response arrived; the cause says why, and whether the request was sent at all."""
+
+
+class GarbledError(LostError):
+    """A response arrived that a hub does not send: one that was cut off, or that of a proxy."""
 
 
 class NoTokenError(WireError):

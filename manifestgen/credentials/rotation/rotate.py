@@ -167,8 +167,8 @@ def _holders(hub: Hub, login: Login, outcomes: Sequence[DeviceOutcome]) -> Itera
     Queries are answered from an index that may be some seconds behind, so each twin that it names is read once more.
     """
     settled = {one.device for one in outcomes if one.state in ("rotated", "unhealthy", "failed")}
-    for row in hub.query(_QUERY):
-        device, runtime = str(row.get("deviceId")), row.get("runtime")
+    for row in hub.query(_QUERY, deviceId=str):
+        device, runtime = str(row["deviceId"]), row.get("runtime")
         if device in settled or (isinstance(runtime, dict) and not login.passwords_in(agent_content(runtime))):
             continue
         agent = hub.module_twin(device, "$edgeAgent")

@@ -16,7 +16,7 @@ import pytest
 
 from manifestgen.cli._console import Console
 from manifestgen.errors import CloudError, FoundError, InputError, Interrupted
-from manifestgen.secret import Secret
+from manifestgen.secret import Secret, redact
 
 CANARY = "canary-of-the-console"
 
@@ -234,3 +234,45 @@ def test_a_pipe_gets_no_color() -> None:
     command = [sys.executable, "-m", "manifestgen", "rendr"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.stderr == "error: no such command: 'rendr'\n  fix: did you mean 'render'?\n"
+
+
+def test_a_bugs_traceback_has_no_text_of_a_packages_exception(console: Console, capsys: Captured) -> None:
+    from azure.core.pipeline.policies import ContentDecodePolicy
+
+    answer = f'{{"password": "unknown-{"canary"}'  # not whole in this line, which the traceback shows
+    try:
+        ContentDecodePolicy.deserialize_from_text(answer, "application/json")
+    except Exception as error:
+        console.bug(error)
+    said = capsys.readouterr().err
+    assert "\nDecodeError\n" in said
+    assert "unknown-canary" not in said
+
+
+def test_a_log_record_of_others_has_no_answer_in_it(console: Console, capsys: Captured) -> None:
+    console.verbosity = 2
+    console.listen()
+    logging.getLogger("azure.identity").warning("failed: JSON is invalid: line 1\nContent: {unknown-canary")
+    logging.getLogger("azure.identity").warning("Authentication failed: ['unknown-canary']")
+    said = capsys.readouterr().err
+    assert "JSON is invalid" in said and "Authentication failed" in said
+    assert "unknown-canary" not in said
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://user:p%40ss-canary@127.0.0.1:9",
+        "http://user:p@ss-canary@127.0.0.1:9",
+        "user:p-canary@proxy:8080",
+        "http://token-canary@proxy:8080",
+    ],
+)
+def test_a_proxys_password_is_known_before_anything_is_said(proxy: str) -> None:
+    from urllib.parse import unquote
+
+    from manifestgen.cli import _know_secrets
+
+    _know_secrets({"https_proxy": proxy})
+    assert "canary" not in redact(f"{{'https': {proxy!r}}}")
+    assert "canary" not in redact(unquote(proxy))

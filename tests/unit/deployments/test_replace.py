@@ -547,14 +547,14 @@ def test_killed_at_every_request_and_run_again_no_device_is_ever_without_the_mod
         def deadly(name: str) -> Any:
             honest = getattr(hub, name)
 
-            def call(*args: Any) -> Any:
+            def call(*args: Any, **named: Any) -> Any:
                 nonlocal seen
                 seen += 1
                 no_gap()
                 if seen == last and not taken:
                     raise Killed
                 try:
-                    return honest(*args)
+                    return honest(*args, **named)
                 finally:
                     no_gap()
                     if seen == last:

@@ -1,0 +1,414 @@
+"""Whatever a service answers, a command ends with a result or an error of two lines, and shows nothing of it.
+
+Each answer of each command is changed in turn: cut, malformed, of another shape, or from another kind of server. The
+suite takes a share of the changes, always the same; `--whole-walk` takes all, and `-s` prints the table.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.hub_service import content, module
+from fakes.hurry import hurry
+from integration.answers import CANARY, Answer, Answers, Change, changes_of_all, changes_of_parts
+from integration.command_line import Completed, in_this_process
+
+from manifestgen import secret
+from manifestgen.credentials.rotation import password
+from manifestgen.sandbox import accounts
+from manifestgen.sandbox.arm import provider
+
+pytestmark = [
+    pytest.mark.no_cover,  # the same ways again and again
+    # The SDKs leave sockets of their many sessions to the garbage collector.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+HUB = "sandbox-hub.azure-devices.net"
+# Changes of each scenario in the suite, and seconds that none may take.
+SHARE = 6
+SLOW = 30.0
+BUG = 70  # with a traceback; one in the SDKs' logs, which -vv shows, is none of ours
+SENSOR = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor:1.5"
+
+
+@pytest.fixture(autouse=True)
+def hasty(quick: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up at once what will not come."""
+    from manifestgen.device import apply
+    from manifestgen.target import Patience as RolloutPatience
+
+    hurry(monkeypatch, total=0.02, unreachable=0.02, first=0.005, longest=0.01)
+    monkeypatch.setattr(apply, "PATIENCE", RolloutPatience(1.0, 1.0, 0.02, 0.1))
+    monkeypatch.setattr(provider, "_RETRY_AFTER", "0")
+    monkeypatch.setattr(password, "_PULL_TIME", 0.1)
+
+
+class Stage:
+    """A command that can be run again and again, and always asks for the same."""
+
+    def __init__(self, project: Any, quick: Any, folder: Path) -> None:
+        self.project, self.quick, self.folder = project, quick, folder
+        self.runs = 0
+        self.manifests = [self._write("one.json", "alpha"), self._write("two.json", "alpha", "beta")]
+
+    def _write(self, name: str, *modules: str) -> Path:
+        path = self.folder / name
+        path.write_text(json.dumps(content({one: module(SENSOR) for one in modules})))
+        return path
+
+    @property
+    def device(self) -> str:
+        return str(self.project.device)
+
+    def source(self, text: str) -> None:
+        """Give the project's registry a source of logins."""
+        self.project.file.write_text(f"{self.project.file.read_text()}registry: {text}\n")
+
+    def without_token(self) -> None:
+        world = self.quick.world
+        for entry in accounts.tokens(world, world.names.registry):
+            world.store.delete("acr-token", f"{world.names.registry}/{entry['name']}".lower())
+        for key in list(world.store.keys("acr-scope-map")):
+            world.store.delete("acr-scope-map", key)
+
+
+#: Sets a stage, and returns what gives the arguments of each run.
+Scenario = Callable[[Stage], Callable[[], Sequence[object]]]
+
+
+def _always(*arguments: object) -> Scenario:
+    return lambda stage: (
+        lambda: [str(stage.project) if one is Path else stage.device if one is str else one for one in arguments]
+    )
+
+
+def _rendered(*arguments: object) -> Scenario:
+    def scenario(stage: Stage) -> Callable[[], Sequence[object]]:
+        assert in_this_process("render", stage.project).code == 0
+        return lambda: [
+            arguments[0],
+            stage.project.root / "deployment.json",
+            *arguments[1:],
+            *_device(stage, arguments[0]),
+        ]
+
+    return scenario
+
+
+def _device(stage: Stage, command: object) -> Sequence[object]:
+    return ("--device", stage.device)
+
+
+def _apply(stage: Stage) -> Callable[[], Sequence[object]]:
+    def arguments() -> Sequence[object]:
+        stage.runs += 1
+        return [
+            "apply",
+            stage.manifests[stage.runs % 2],
+            "--device",
+            stage.device,
+            "--yes",
+            "--prune",
+            "--force",
+            "--timeout",
+            "1",
+        ]
+
+    return arguments
+
+
+def _rollback(stage: Stage) -> Callable[[], Sequence[object]]:
+    for file in stage.manifests:
+        done = in_this_process("apply", file, "--device", stage.device, "--yes", "--prune", "--force", "--no-wait")
+        assert done.code == 0, done
+    return lambda: ["rollback", "--device", stage.device, "--yes", "--timeout", "1"]
+
+
+def _register(stage: Stage) -> Callable[[], Sequence[object]]:
+    def arguments() -> Sequence[object]:
+        stage.runs += 1
+        return ["device", "register", f"new-{stage.runs}", "--tag", "site=lab", "--parent", stage.device]
+
+    return arguments
+
+
+def _deployment(stage: Stage) -> Callable[[], Sequence[object]]:
+    def arguments() -> Sequence[object]:
+        stage.runs += 1
+        file = stage.manifests[stage.runs % 2]
+        condition = f"deviceId = '{stage.device}'"
+        return [
+            "apply",
+            file,
+            "--deployment",
+            "fleet",
+            "--target-condition",
+            condition,
+            "--yes",
+            "--force",
+            "--timeout",
+            "2",
+        ]
+
+    return arguments
+
+
+def _deployment_status(stage: Stage) -> Callable[[], Sequence[object]]:
+    done = in_this_process(*map(str, _deployment(stage)()))
+    assert done.code in (0, 1), done
+    return lambda: ["status", "--deployment", "fleet"]
+
+
+def _create_token(stage: Stage) -> Callable[[], Sequence[object]]:
+    stage.source("{credentials: token, token: of-edge-test-0}")
+
+    def arguments() -> Sequence[object]:
+        stage.without_token()
+        return ["credentials", "create-token", stage.project]
+
+    return arguments
+
+
+def _rotate(stage: Stage) -> Callable[[], Sequence[object]]:
+    stage.source("{credentials: token, token: of-edge-test-0}")
+    stage.without_token()
+    done = in_this_process("deploy", stage.project, "--yes", "--create-token", "--no-wait", "--force")
+    assert done.code == 0, done
+    return lambda: ["credentials", "rotate", stage.project, "--yes", "--timeout", "1"]
+
+
+def _vault(stage: Stage) -> Callable[[], Sequence[object]]:
+    pytest.importorskip("azure.keyvault.secrets")
+    stage.quick.admin("PUT", "/vaults/sandbox-vault/secrets/canary", {"value": "canary-in-a-key-vault"})
+    stage.source("{credentials: keyvault, keyvault: {vault: sandbox-vault, name: canary, username: robot}}")
+    return lambda: ["render", stage.project]
+
+
+def _building(stage: Stage) -> Path:
+    pytest.importorskip("azureml.core")
+    folder = stage.folder / "building"
+    folder.mkdir()
+    (folder / "manifestgen.yaml").write_text(
+        "version: 1\nworkspace: {subscription_id: 5ab5c710-0000-4000-8000-000000000001, resource_group: sandbox, "
+        "name: sandbox-ml}\nmodel: {name: m, path: model.pkl}\n"
+        "image: {builder: package, name: answered, entry_script: score.py, conda_file: myenv.yml}\n"
+    )
+    (folder / "model.pkl").write_bytes(b"model")
+    (folder / "score.py").write_text("def init(): pass\ndef run(data): return data\n")
+    (folder / "myenv.yml").write_text("dependencies: [python=3.11, {pip: [azureml-defaults]}]\n")
+    return folder
+
+
+def _models(stage: Stage) -> Callable[[], Sequence[object]]:
+    folder = _building(stage)
+    assert in_this_process("image", folder).code == 0
+    return lambda: ["model", "list", folder]
+
+
+def _image(stage: Stage) -> Callable[[], Sequence[object]]:
+    folder = _building(stage)
+
+    def arguments() -> Sequence[object]:
+        stage.runs += 1
+        (folder / "model.pkl").write_bytes(b"model %d" % stage.runs)
+        return ["image", folder, "--rebuild", "--timeout", "3"]
+
+    return arguments
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "render": _always("render", Path),
+    "render with a vault": _vault,
+    "doctor": _always("doctor", Path),
+    "preflight": _rendered("preflight"),
+    "plan": _rendered("plan", "--force"),
+    "apply": _apply,
+    "apply a deployment": _deployment,
+    "status": _always("status", "--device", str),
+    "status with a role": _always("status", "--device", str, "--hub", HUB),
+    "status of a deployment": _deployment_status,
+    "export": _always("export", "--device", str),
+    "rollback": _rollback,
+    "device show": _always("device", "show", str),
+    "device list": _always("device", "list"),
+    "device register": _register,
+    "device connection-string": _always("device", "connection-string", str),
+    "credentials show": _always("credentials", "show", Path),
+    "credentials create-token": _create_token,
+    "credentials rotate": _rotate,
+    "model list": _models,
+    "image": _image,
+}
+
+
+@pytest.fixture
+def answers(quick: Any, monkeypatch: pytest.MonkeyPatch) -> Answers:
+    found = Answers()
+    found.come_between(quick, monkeypatch)
+    return found
+
+
+def forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Know no secret, as a new process."""
+    from manifestgen.azure import auth
+
+    nothing: dict[str, Any] = {"_forms": set(), "_known": None, "_cores": set(), "_known_cores": None}
+    for name, value in nothing.items():
+        monkeypatch.setattr(secret, name, value)
+    auth._credential.cache_clear()
+
+
+def outcome(ended: Completed, answers: Answers, *, texts: bool, discloses: bool) -> str:
+    """What came of a changed answer; what must not be is named."""
+    said = ended.stderr if discloses else ended.output
+    if ended.code == BUG:
+        return f"TRACEBACK {[line for line in ended.stderr.splitlines() if line][-8:]}"
+    if shown := answers.shown_in(said):
+        return f"SECRET {shown}"
+    # Of an answer that can be parsed, a text may be part of a result, but not of an error.
+    errors = [line for line in said.splitlines() if texts or line.startswith(("error: ", "  fix: ", "  cause: "))]
+    if quoting := [line for line in errors if CANARY in line]:
+        return f"CANARY in {quoting[0][:300]}"
+    if ended.code in (2, 3):
+        lines = ended.stderr.splitlines()
+        errors = [line for line in lines if line.startswith(("error: ", "  fix: "))]
+        if len(errors) != 2:
+            return f"NOT TWO LINES {lines[-4:]}"
+    elif ended.code not in (0, 1):
+        return f"EXIT {ended.code} {ended.stderr[-300:]}"
+    return f"exit {ended.code}"
+
+
+def walk(
+    scenario: str, stage: Stage, answers: Answers, most: int | None, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, str]]:
+    """Change each answer in turn; the outcomes by what was changed."""
+    arguments = SCENARIOS[scenario](stage)
+    answers.seen.clear()
+    undisturbed = in_this_process(*map(str, arguments()), "-vv")
+    assert undisturbed.code in (0, 1), undisturbed
+    discloses = scenario == "device connection-string"
+    assert answers.shown_in(undisturbed.stderr if discloses else undisturbed.output) == []
+    for what, place, change, texts in chosen(answers, most):
+        answers.change(place, change)
+        forget(monkeypatch)
+        started = time.monotonic()
+        verbosity = ("-v", "-vv", "-q")[zlib.crc32(what.encode()) % 3]
+        ended = in_this_process(*map(str, arguments()), verbosity)
+        answers.leave()
+        seconds = time.monotonic() - started
+        came = outcome(ended, answers, texts=texts, discloses=discloses)
+        yield what, came if seconds < SLOW else f"SLOW {seconds:.0f} s {came}"
+
+
+def chosen(answers: Answers, most: int | None) -> list[tuple[str, str, Change, bool]]:
+    """What to change: all, or so many that are spread over all of them and always the same."""
+    found = [
+        (f"{place}: {name}", place, change, texts)
+        for place, answer in answers.seen.items()
+        for name, change, texts in changes(answer)
+    ]
+    if most is None:
+        return found
+    found.sort(key=lambda one: zlib.crc32(one[0].encode()))
+    whole = [one for one in found if one[3]]
+    return whole[: most // 2] + [one for one in found if not one[3]][: most // 2]
+
+
+def changes(answer: Answer) -> Iterator[tuple[str, Change, bool]]:
+    """Name, change, and whether no text of the answer may be shown, since it cannot be parsed."""
+    for name, change in changes_of_all(answer).items():
+        yield name, change, True
+    for name, change in changes_of_parts(answer).items():
+        yield name, change, False
+
+
+@pytest.fixture
+def stage(ready_made: Any, quick: Any, tmp_path: Path) -> Stage:
+    return Stage(ready_made, quick, tmp_path)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_no_answer_is_quoted_or_ends_in_a_traceback(
+    scenario: str, stage: Stage, answers: Answers, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    table: Counter[str] = Counter()
+    wrong = []
+    most = None if request.config.getoption("--whole-walk") else SHARE
+    for what, came in walk(scenario, stage, answers, most, monkeypatch):
+        table[came if came.startswith("exit ") else "wrong"] += 1
+        if not came.startswith("exit "):
+            wrong.append(f"{what}: {came}")
+            print(wrong[-1])
+    print(f"\n{scenario:<26} {len(answers.seen):>3} answers, {sum(table.values()):>5} changes: {dict(table)}")
+    assert wrong == []
+
+
+def _passwords(answer: Answer, edit: Callable[[bytes], bytes]) -> Answer:
+    return Answer(answer.status, edit(answer.body), answer.type)
+
+
+_PASSWORDS: dict[str, Callable[[bytes], bytes]] = {
+    "not quite JSON": lambda body: body[:-1] + b",}",
+    "another element": lambda body: body.replace(b'"passwords": [', b'"passwords": [5, '),
+    "an element that is a list": lambda body: body.replace(b'"passwords": [{', b'"passwords": [["x"], {'),
+    "passwords by name": lambda body: body.replace(b'"passwords": [', b'"passwords": {"all": [').replace(b"]", b"]}"),
+}
+
+
+@pytest.mark.parametrize("verbosity", ["-v", "-vv"])
+@pytest.mark.parametrize("edit", _PASSWORDS)
+def test_passwords_that_are_not_understood_are_not_quoted(
+    edit: str, verbosity: str, stage: Stage, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert in_this_process("render", stage.project).code == 0
+    (place,) = (place for place in answers.seen if place.endswith("/listCredentials"))
+    answers.change(place, lambda answer: _passwords(answer, _PASSWORDS[edit]))
+    forget(monkeypatch)
+    ended = in_this_process("render", stage.project, verbosity)
+    assert "the answer of Azure Resource Manager was not understood" in complaint_of(ended)
+    assert len(answers.secrets) >= 2
+    assert answers.shown_in(ended.output) == []
+
+
+def test_a_vaults_secret_that_is_not_understood_is_not_quoted(
+    stage: Stage, answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = _vault(stage)()
+    assert in_this_process(*map(str, arguments)).code == 0
+    (place,) = (place for place in answers.seen if place.endswith("/secrets/canary/"))
+    answers.change(place, lambda answer: _passwords(answer, _PASSWORDS["not quite JSON"]))
+    forget(monkeypatch)
+    ended = in_this_process(*map(str, arguments), "-v")
+    assert "the answer of the vault was not understood" in complaint_of(ended)
+    assert "canary-in-a-key-vault" not in ended.output
+
+
+def complaint_of(ended: Completed) -> str:
+    """The two lines of an error of a service."""
+    assert ended.code == 3, ended
+    return "\n".join(line for line in ended.stderr.splitlines() if line.startswith(("error: ", "  fix: ")))
+
+
+def test_an_empty_twin_and_a_page_in_the_place_of_arm_are_named(stage: Stage, answers: Answers) -> None:
+    assert in_this_process("render", stage.project).code == 0
+    assert in_this_process("status", "--device", stage.device).code in (0, 1)
+    (twin,) = (place for place in answers.seen if place.endswith(f"{HUB}/twins/*"))
+    answers.change(twin, lambda answer: Answer(200, b"", answer.type))
+    said = complaint_of(in_this_process("status", "--device", stage.device))
+    assert f"{HUB}: the answer of IoT Hub was not understood: it is not JSON" in said
+    assert "proxy" in said
+    for place in [place for place in answers.seen if place.startswith("GET management.azure.com")]:
+        answers.change(place, lambda answer: Answer(200, b"<html>Sign in</html>", "text/html"))
+        assert "the answer of Azure Resource Manager was not understood" in complaint_of(
+            in_this_process("render", stage.project)
+        )
