@@ -100,8 +100,7 @@ def mgmt_resource(attempt: Callable[..., None]) -> None:
 
 
 def iot_hub(attempt: Callable[..., None]) -> None:
-    from azure.iot.hub import IoTHubRegistryManager
-    from azure.iot.hub import models
+    from azure.iot.hub import IoTHubRegistryManager, models
 
     twin: Any = models.Twin
     hub: Any = IoTHubRegistryManager.from_connection_string(os.environ["IOTHUB_CONNECTION_STRING"])
