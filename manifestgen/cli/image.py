@@ -53,7 +53,7 @@ def command(
     if locked and rebuild:
         raise InputError("--locked and --rebuild cannot be used together", fix="drop one of the two")
     loaded = load(project).built_by(builder)
-    services = ProjectServices(loaded, report=console.progress)
+    services = ProjectServices(loaded, report=console.progress, progress=console.progress)
     with exclusive(loaded.root):
         prepared = prepare(
             loaded,

@@ -89,6 +89,7 @@ class FakeBuilder:
         project: whose inputs it checks.
         started: what was built, in order.
         registry: what `registry_id` tells.
+        registry_trouble: what it raises; None for nothing.
         pushed: is called with the reference of each image that was built.
     """
 
@@ -99,6 +100,7 @@ class FakeBuilder:
         self.failures: list[tuple[str, list[str]]] = []
         self.started: list[BuildRequest] = []
         self.registry: str | None = None
+        self.registry_trouble: CloudError | None = None
         self.pushed: Callable[[str], object] = lambda reference: None
         self._models = models
         self._numbered = numbered
@@ -158,6 +160,8 @@ class FakeBuilder:
         return running.log[offset:] if running.states[0] is not BuildState.QUEUED else ""
 
     def registry_id(self) -> str | None:
+        if self.registry_trouble is not None:
+            raise self.registry_trouble
         return self.registry
 
     def _running(self, build: Build) -> _Running:
