@@ -105,8 +105,8 @@ def iot_hub(attempt: Callable[..., None]) -> None:
     twin: Any = models.Twin
     hub: Any = IoTHubRegistryManager.from_connection_string(os.environ["IOTHUB_CONNECTION_STRING"])
     attempt("get_device", lambda: hub.get_device("edge-01").device_id, "edge-01")
-    made = lambda: hub.create_device_with_sas("sdk-device", "", "", "enabled")  # noqa: E731
-    attempt("create_device_with_sas", lambda: made().device_id, "sdk-device")
+    device = ("sdk-device", "", "", "enabled")
+    attempt("create_device_with_sas", lambda: hub.create_device_with_sas(*device).device_id, "sdk-device")
     attempt("get_devices", lambda: [device.device_id for device in hub.get_devices()], "edge-01")
     attempt("get_modules", lambda: [module.module_id for module in hub.get_modules("edge-01")], "$edgeAgent")
     attempt("update_twin", lambda: hub.update_twin("sdk-device", twin(tags={"site": "lab"}), "*").tags, "lab")
