@@ -13,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # What is imported is compiled then; most of it never is, and compiling it all takes longer than the rest.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 
-.PHONY: demo fast check format lint types layers workflows test rest resolve lowest docs bench clean
+.PHONY: demo fast check format lint types layers workflows test rest resolve lowest clients docs bench clean
 
 demo: $(VENV)/demo-installed
 	@$(BIN)/manifestgen sandbox run --state .sandbox -- $(BIN)/manifestgen deploy samples/anomaly-detection --yes
@@ -59,6 +59,18 @@ test: $(VENV)/check-installed
 rest: $(VENV)/check-installed
 	MANIFESTGEN_HUB_CLIENT=rest $(BIN)/python -m pytest --numprocesses=4 --dist=loadgroup tests/integration \
 		--deselect tests/integration/test_other_clients.py
+
+# What az, Node's SDK and others can do in the sandbox: docs/sandbox-clients.md. Needs the package indexes and Node; az's
+# IoT extension, which no index has, is run if its wheel was installed with
+#   build/clients/az-iot/bin/python -m pip install --target build/clients/az-iot/extensions/azure-iot WHEEL
+clients: $(VENV)/check-installed
+	for name in az az-iot python; do test -d build/clients/$$name || $(PYTHON) -m venv build/clients/$$name || exit 1; done
+	build/clients/az/bin/python -m pip install --quiet azure-cli
+	build/clients/az-iot/bin/python -m pip install --quiet 'azure-cli==2.65.0' 'setuptools<70'
+	build/clients/python/bin/python -m pip install --quiet azure-identity azure-iot-hub six azure-containerregistry \
+		azure-keyvault-secrets azure-mgmt-containerregistry azure-mgmt-iothub azure-mgmt-resource
+	npm install --silent --no-audit --no-fund --prefix build/clients/node azure-iothub
+	$(BIN)/python tests/clients/table.py
 
 # Whether the wheel can be installed on every platform and Python. Needs the package index.
 resolve: $(VENV)/check-installed

@@ -64,6 +64,12 @@ def vault(world: World, host: str) -> Document | None:
     return known
 
 
+def vaults(world: World) -> list[Document]:
+    """All vaults, ordered by host."""
+    hosts = {world.names.vault_host, *world.store.keys("vault")}
+    return [found for host in sorted(hosts) if (found := vault(world, host)) is not None]
+
+
 def put_vault(world: World, name: str, *, host: str = "", denies: str = "") -> Document:
     """Create a vault, or change the reason for which it rejects every caller. Raises ValueError."""
     host = (host or f"{name}.vault.azure.net").lower()

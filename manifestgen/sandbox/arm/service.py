@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from manifestgen.sandbox import accounts
+from manifestgen.sandbox import accounts, key_vault
 from manifestgen.sandbox.arm.models import routes as model_routes
 from manifestgen.sandbox.arm.registries import routes as registry_routes
 from manifestgen.sandbox.arm.request import Arm, ArmError, Route, not_found, page
@@ -36,6 +36,7 @@ _WORKSPACES = frozenset(
     | {"2023-04-01", "2023-10-01", "2024-04-01", "2024-10-01"}
 )
 _HUBS = frozenset({"2021-07-02", "2023-06-30", "2023-06-30-preview"})
+_VAULTS = "Microsoft.KeyVault/vaults"
 _METADATA = frozenset({"2015-01-01", "2019-05-01", "2020-06-01", "2022-09-01", "2023-12-01"})
 
 _WORKSPACE = (
@@ -141,15 +142,24 @@ async def _get_group(arm: Arm, request: web.Request) -> web.Response:
     return web.json_response(_group(arm.world, next(name for name in arm.groups() if name.lower() == wanted)))
 
 
+async def _has_group(arm: Arm, request: web.Request) -> web.Response:
+    return web.Response(status=204)
+
+
 async def _list_resources(arm: Arm, request: web.Request) -> web.Response:
     """All resources of the subscription; `$filter` may select a resource type, a name, or both."""
     names = arm.world.names
+    group = _group(arm.world, names.resource_group)["id"]
     resources = [
         _resource(arm.world, names.workspace_arm_id, "Microsoft.MachineLearningServices/workspaces"),
         _resource(arm.world, _hub(arm.world)["id"], "Microsoft.Devices/IotHubs"),
         *(
             _resource(arm.world, arm.registry_id(registry), "Microsoft.ContainerRegistry/registries")
             for registry in accounts.registries(arm.world)
+        ),
+        *(
+            _resource(arm.world, f"{group}/providers/Microsoft.KeyVault/vaults/{found['name']}", _VAULTS)
+            for found in key_vault.vaults(arm.world)
         ),
     ]
     condition = request.query.get("$filter", "")
@@ -299,6 +309,7 @@ _ROUTES = (
     Route("GET", "/subscriptions/{subscription}", "subscriptions", _SUBSCRIPTIONS, _get_subscription),
     Route("GET", "/subscriptions/{subscription}/resourceGroups", "resourceGroups", _GROUPS, _list_groups),
     Route("GET", "/subscriptions/{subscription}/resourceGroups/{group}", "resourceGroups", _GROUPS, _get_group),
+    Route("HEAD", "/subscriptions/{subscription}/resourceGroups/{group}", "resourceGroups", _GROUPS, _has_group),
     Route("GET", "/subscriptions/{subscription}/resources", "resources", _RESOURCES, _list_resources),
     Route(
         "GET",

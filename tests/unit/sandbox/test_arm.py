@@ -119,6 +119,9 @@ def test_the_subscription_its_groups_and_resources_are_listed(arm: Client) -> No
     for version in ("2021-04-01", "2015-11-01"):  # the latter is az's
         everything = arm("GET", f"{subscription}/resources", version=version).json()["value"]
         assert {one["id"] for one in everything} >= {arm.registry, arm.workspace}
+        assert "sandbox-vault" in {one["name"] for one in everything}
+    assert arm("HEAD", groups[0]["id"], version="2021-04-01").status_code == 204
+    assert arm("HEAD", f"{subscription}/resourcegroups/none", version="2021-04-01").status_code == 404
 
 
 def test_resources_are_filtered(arm: Client) -> None:
