@@ -12,6 +12,8 @@ from typing import Any
 from aiohttp import web
 
 from manifestgen.sandbox import accounts
+from manifestgen.sandbox.acr_tasks import routes as acr_tasks
+from manifestgen.sandbox.acr_tasks import runs
 from manifestgen.sandbox.arm.registries import routes as registry_routes
 from manifestgen.sandbox.arm.request import Arm, ArmError, Route, not_found, page
 from manifestgen.sandbox.hub.throttle import size
@@ -44,8 +46,13 @@ def create(world: World) -> web.Application:
     """Create the service's application."""
     arm = Arm(world)
     app = web.Application()
-    for route in (*_ROUTES, *registry_routes()):
+    for route in (*_ROUTES, *registry_routes(), *acr_tasks.routes()):
         app.router.add_route(route.method, _any_case(route.path), arm.handler(route))
+
+    async def resume(_: web.Application) -> None:
+        runs.resume(world)
+
+    app.on_startup.append(resume)
     return app
 
 
