@@ -16,6 +16,8 @@ from manifestgen.credentials.source import Inputs, State
 from manifestgen.credentials.sources import SOURCES
 from manifestgen.credentials.standing import describe, standings
 from manifestgen.errors import ManifestgenError, NotFoundError
+from manifestgen.images.content_tag import target_host
+from manifestgen.project.builders import builds_from_context
 from manifestgen.project.load import Project
 from manifestgen.render import NoImageError, render_project
 from manifestgen.state import state_folder
@@ -118,15 +120,15 @@ def _registries(inputs: Inputs, project: Project, azure: bool) -> Iterator[Row]:
 
 def _future_image(project: Project, inputs: Inputs, azure: bool) -> tuple[str, Row | None]:
     """Before the first build, an image of the registry that the build will push to; and a row if that is not known."""
-    if not inputs.settings.builds:
+    image = project.image
+    if image is None or not image.builds:
         return _NO_IMAGE, _skipped("registry", "the project names no image")
-    if not azure:
+    if not azure and not builds_from_context(image):
         return _NO_IMAGE, _skipped("registry", "needs a credential")
-    arm_id = inputs.services.builder.registry_id()
-    if arm_id is None:
+    host = target_host(image, inputs.services)
+    if host is None:
         return _NO_IMAGE, Row("registry", "ok", "none yet: the workspace creates it with its first image")
-    name = project.image.name if project.image is not None else None
-    return f"{inputs.services.registry.by_id(arm_id).login_server}/{name}:0", None
+    return f"{host}/{image.name}:0", None
 
 
 def _device(services: Services, device_id: str | None) -> Iterator[Row]:

@@ -91,6 +91,10 @@ class WorkspaceBuilder:
             url = self._workspace.get(f"/operations/{build.operation}").get("operationLog")
         return self._workspace.read_log(str(url), build.image or build.operation, offset) if url else ""
 
+    def cancel(self, build: Build) -> bool:
+        """False: Azure ML's builds go on, and a later run resumes them."""
+        return False
+
     def registry_id(self) -> str | None:
         """See `Builder.registry_id`."""
         return self._workspace.registry_id()

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from manifestgen.azure import aml_sdk
 from manifestgen.cloud import SHA256_PROPERTY, ModelRegistration, RegisteredModel
 from manifestgen.errors import CloudError, DeniedError, InputError, NotFoundError
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from manifestgen.azure.aml import Workspace
 
 _LOG = logging.getLogger("manifestgen.azure.aml")
+
+
+_DOWNLOAD_SECONDS = 3600.0
 
 
 class WorkspaceModels:
@@ -28,23 +32,28 @@ class WorkspaceModels:
     def __init__(self, open_workspace: Callable[[], Workspace]) -> None:
         self._open_workspace = open_workspace
 
+    @property
+    def registers(self) -> bool:
+        """See `ModelSource.registers`."""
+        return True
+
     @cached_property
     def workspace(self) -> Workspace:
         """The workspace; opens it."""
         return self._open_workspace()
 
-    def find(self, name: str, version: int | None = None) -> RegisteredModel:
+    def find(self, name: str, version: str | None = None) -> RegisteredModel:
         """See `ModelSource.find`."""
         return _registered(self.sdk_model(name, version))
 
-    def sdk_model(self, name: str, version: int | None) -> Any:
+    def sdk_model(self, name: str, version: str | None) -> Any:
         """A registered model as azureml-core has it. Raises NotFoundError."""
         workspace = self.workspace  # importing the SDK on the way, with its settings
         from azureml.core.model import Model
 
         try:
             with workspace.calling():
-                return Model(workspace.sdk, name=name, version=version, expand=False)
+                return Model(workspace.sdk, name=name, version=_number(version), expand=False)
         except NotFoundError as error:
             wanted = name if version is None else f"{name}:{version}"
             raise NotFoundError(
@@ -83,17 +92,29 @@ class WorkspaceModels:
                 raise
             mine = taken[0]
             _LOG.warning("the answer was lost, but the workspace has registered model %s", mine.id)
-        extra = sorted(set(self._same(registration)) - set(before) - {mine.version})
+        extra = sorted(set(self._same(registration)) - set(before) - {mine.version}, key=int)
         if extra:
             _LOG.warning(
                 "azureml-core retried a request, so %s was registered more than once: version %s is used, delete %s",
                 mine.name,
                 mine.version,
-                ", ".join(map(str, extra)),
+                ", ".join(extra),
             )
         return mine
 
-    def _same(self, registration: ModelRegistration) -> dict[int, RegisteredModel]:
+    def download(self, model: RegisteredModel, folder: Path) -> Path:
+        """See `ModelSource.download`."""
+        found = self.sdk_model(model.name, model.version)
+        workspace = self.workspace
+        with workspace.calling():
+            path = aml_sdk.bounded(
+                lambda: found.download(target_dir=str(folder), exist_ok=True),
+                _DOWNLOAD_SECONDS,
+                "downloading the model",
+            )
+        return Path(path)
+
+    def _same(self, registration: ModelRegistration) -> dict[str, RegisteredModel]:
         """Versions that hold the same content, the newest first."""
         models = self.list(registration.name)
         return {m.version: m for m in models if m.sha256 == registration.sha256}
@@ -105,13 +126,20 @@ class WorkspaceModels:
 
         with workspace.calling():
             found = [_registered(model) for model in Model.list(workspace.sdk, name=name, expand=False)]
-        return sorted(found, key=lambda model: (model.name, -model.version))
+        return sorted(found, key=lambda model: (model.name, -int(model.version)))
+
+
+def _number(version: str | None) -> int | None:
+    """A version as the SDK takes it; one that is not a number cannot be there, and 0 never is."""
+    if version is None:
+        return None
+    return int(version) if version.isdecimal() else 0
 
 
 def _registered(model: Any) -> RegisteredModel:
     return RegisteredModel(
         name=model.name,
-        version=int(model.version),
+        version=str(model.version),
         tags=dict(model.tags or {}),
         description=model.description or "",
         properties=dict(model.properties or {}),

@@ -26,7 +26,7 @@ from manifestgen.cloud import (
 from manifestgen.errors import FoundError, Interrupted, ManifestgenError, NotFoundError
 from manifestgen.images.content_tag import content_tag, digest_of, look_up, own_tag
 from manifestgen.images.existing import identify, is_gone, is_of, registered
-from manifestgen.project.builders import entry_of
+from manifestgen.project.builders import entry_of, platforms_of
 from manifestgen.project.fit import look_at_lock
 from manifestgen.project.inputs import input_hashes, inputs_hash
 from manifestgen.project.load import Project
@@ -168,7 +168,7 @@ def _prepare(
     build, pending = _started(image, builder, model, inputs, progress, pending, report, rebuild=rebuild)
     status = _wait(builder, build, progress, pending, patience, report, clock, sleep)
     known = LockedModel(name=model.name, version=model.version, sha256=known.sha256)
-    digest = _reported_digest(status.reference, services, report)
+    digest = status.digest or _reported_digest(status.reference, services, report)
     built_at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     lock = _lock(project, image, known, inputs, status.reference, digest, locked, built_at=built_at)
     _finish(project, lock, progress)
@@ -209,7 +209,7 @@ def _finish(project: Project, lock: Lock, progress: Progress) -> None:
 def _in_image(spec: Model, model: RegisteredModel | None, known: LockedModel, models: ModelSource) -> LockedModel:
     """The model in an image that someone else built: its version, if the model source has it."""
     found = model or registered(spec, known.sha256, models)
-    version = found.version if found is not None else 0
+    version = found.version if found is not None else ""
     return LockedModel(name=known.name, version=version, sha256=known.sha256)
 
 
@@ -237,7 +237,10 @@ def _register(spec: Model, sha256: str, models: ModelSource, report: Reporter) -
     assert spec.path is not None  # noqa: S101 - the caller has its hash
     known = registered(spec, sha256, models)
     if known is not None:
-        report.step(f"model {known.id} is already registered, reusing it")
+        if models.registers:
+            report.step(f"model {known.id} is already registered, reusing it")
+        else:
+            report.step(f"using model {known.id} from {spec.path.name}; without a workspace, it is not registered")
         return known
     report.step(f"registering model {spec.name} from {spec.path.name}")
     model = models.register(ModelRegistration(spec.name, spec.path, sha256, spec.tags, spec.description))
@@ -269,6 +272,9 @@ def _started(
         conda_file=image.conda_file,
         tags=image.tags,
         description=image.description,
+        registry=image.registry or "",
+        platforms=platforms_of(image) if entry_of(image).context else (),
+        context=None,
     )
     known = _pending_build(pending) or (None if rebuild else builder.find(request))
     if known is not None and _is_alive(builder, known):
@@ -302,6 +308,26 @@ def _wait(
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> BuildStatus:
+    try:
+        return _waited(builder, build, progress, pending, patience, report, clock, sleep)
+    except KeyboardInterrupt:
+        if not builder.cancel(build):
+            raise
+        progress.write(pending, operation="", image="")
+        fix = "run the same command again to start it anew"
+        raise Interrupted("interrupted; the build was cancelled", fix=fix) from None
+
+
+def _waited(
+    builder: Builder,
+    build: Build,
+    progress: Progress,
+    pending: Pending,
+    patience: Patience,
+    report: Reporter,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> BuildStatus:
     started = clock()
     log = ""
     while True:
@@ -317,6 +343,13 @@ def _wait(
         if status.state is BuildState.FAILED:
             progress.write(pending, operation="", image="")
             raise _failed(build, status, log)
+        if seconds >= patience.timeout and builder.cancel(build):
+            progress.write(pending, operation="", image="")
+            raise FoundError(
+                f"the build took longer than {patience.timeout:.0f} s and was cancelled",
+                where=f"build {build.operation}",
+                fix="give it more time with --timeout",
+            )
         if seconds >= patience.timeout:
             raise FoundError(
                 f"the build is still {status.state.value} after {seconds:.0f} s",
@@ -331,6 +364,6 @@ def _failed(build: Build, status: BuildStatus, log: str) -> FoundError:
     return FoundError(
         f"the image build failed: {status.error or 'no reason given'}",
         where=f"build {build.operation}",
-        fix="correct the conda file or the script as the build log says, and run the same command again",
+        fix=status.fix or "correct the conda file or the script as the build log says, and run the same command again",
         detail=lines,
     )

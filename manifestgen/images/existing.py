@@ -63,7 +63,8 @@ def forecast(
     found = look_up(image, inputs, services, report)
     if found.image and not rebuild:
         return Forecast(found.image, None, False, f"{found.image} is already in the registry and would be reused")
-    registers = None if model or registered(spec, known.sha256, services.models) else spec.name
+    known_model = model or registered(spec, known.sha256, services.models)
+    registers = spec.name if known_model is None and services.models.registers else None
     reference = stand_in(project, services, inputs)
     builder = f"{entry_of(image).service} ({image.builder})"
     first = f"would register model {registers} and build" if registers is not None else "would build"
@@ -84,9 +85,11 @@ def future_image(project: Project, services: Services, inputs: str = "0" * 64) -
     Raises:
         CloudError: builder or registry could not be asked.
     """
-    host = target_host(services)
-    name = project.image.name if project.image is not None else None
-    return f"{host}/{name}:{content_tag(inputs)}" if host is not None else None
+    image = project.image
+    if image is None:
+        raise ValueError("the project builds no image")
+    host = target_host(image, services)
+    return f"{host}/{image.name}:{content_tag(inputs)}" if host is not None else None
 
 
 def stand_in(project: Project, services: Services, inputs: str = "0" * 64) -> str:
@@ -123,7 +126,7 @@ def identify(spec: Model, models: ModelSource) -> tuple[RegisteredModel | None, 
     """The registered model; None, with the hash of its content, if it is a file that must be registered first."""
     if spec.path is not None:
         return None, LockedModel(name=spec.name, sha256=sha256_of(spec.path))
-    model = models.find(spec.name, spec.version)
+    model = models.find(spec.name, spec.wanted)
     return model, LockedModel(name=model.name, version=model.version)
 
 

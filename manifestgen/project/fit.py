@@ -79,7 +79,7 @@ def _model_now(project: Project, lock: Lock) -> LockedModel:
     if section is None:
         raise ValueError("the project builds no image")
     if section.path is None:
-        return LockedModel(name=section.name, version=section.version or built.version)
+        return LockedModel(name=section.name, version=section.wanted or built.version)
     try:
         return LockedModel(name=section.name, sha256=sha256_of(section.path))
     except InputError:

@@ -72,7 +72,9 @@ def _parts(project: Project, model: LockedModel) -> dict[str, Callable[[], Any]]
     image, section = project.image, project.model
     if image is None or section is None or not image.builds:
         raise ValueError("the project builds no image")
-    identity: list[Any] = [model.name, model.version]
+    # A number where it is one: so were they all once, and equal inputs keep their hash.
+    version = int(model.version or 0) if (model.version or "0").isdecimal() else model.version
+    identity: list[Any] = [model.name, version]
     if model.sha256 is not None:
         identity = [model.name, model.sha256, sorted(section.tags.items()), section.description]
     parts: dict[str, Callable[[], Any]] = {

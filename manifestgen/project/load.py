@@ -48,7 +48,6 @@ _SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
 # The fields that take a number: a reference always gives text, so there it is read as one.
 _NUMBERS: Final = (
     ("version",),
-    ("model", "version"),
     ("registry", "days"),
     ("registry", "warn_days"),
     ("target", "priority"),
@@ -62,6 +61,7 @@ _WORDS: Final = {
     "object": "a mapping",
     "array": "a list",
     "null": "empty",
+    "int | str": "a whole number or a string",
 }
 # What a value should be, and how to write it; by section and key, however deep in the section the key is.
 _PATTERNS: Final[Mapping[source.Path, tuple[str, str]]] = {
@@ -90,6 +90,7 @@ class Project(msgspec.Struct, frozen=True):
         path: of the project file.
         root: its folder, absolute.
         file_texts: contents of files that `manifest.values` reads with `${file:…}`; usually secrets.
+        engine: that the builder `local` uses; empty for the first that is there.
     """
 
     path: Path
@@ -103,6 +104,7 @@ class Project(msgspec.Struct, frozen=True):
     target: Target | None = None
     check: Check | None = None
     file_texts: tuple[Secret, ...] = ()
+    engine: str = ""
 
     @property
     def name(self) -> str:
@@ -119,8 +121,12 @@ class Project(msgspec.Struct, frozen=True):
         """Whether manifestgen builds the project's image."""
         return self.image is not None and self.image.builds
 
-    def built_by(self, builder: str | None) -> Project:
+    def built_by(self, builder: str | None, engine: str | None = None) -> Project:
         """The project with another builder in place of the one that its file names; None keeps that one.
+
+        Args:
+            builder: its name.
+            engine: for the builder `local`.
 
         Raises:
             InputError: it builds no image, or its file lacks what that builder needs.
@@ -136,7 +142,7 @@ class Project(msgspec.Struct, frozen=True):
             builders.check_image(image, self.model)
         except InputError as error:
             raise InputError(error.what, where=str(self.path), fix=error.fix) from None
-        return msgspec.structs.replace(self, image=image)
+        return msgspec.structs.replace(self, image=image, engine=engine or self.engine)
 
     @property
     def registry_settings(self) -> Settings:
@@ -190,14 +196,16 @@ def read(text: str, path: Path, environ: Mapping[str, str]) -> Project:
         raise _translated(document, expansion, str(error)) from None
     _check_image(document, sections)
     _check_others(document, sections)
-    target = sections.target
+    model, target = sections.model, sections.target
+    if model is not None and not model.name and model.path is not None:
+        model = msgspec.structs.replace(model, name=model.path.stem)
     if target is not None and target.deployment is not None and target.priority is None:
         target = msgspec.structs.replace(target, priority=_DEFAULT_PRIORITY)
     return Project(
         path=path,
         root=root,
         workspace=sections.workspace,
-        model=sections.model,
+        model=model,
         image=sections.image,
         registry=sections.registry,
         manifest=sections.manifest,
@@ -334,7 +342,7 @@ def _wrong_type(document: Source, path: source.Path, name: str, where: str, expe
         fix = "give it a value"
         if "tags" in path:
             fix = f"tags is a mapping: write tags: {{{path[-1]}: VALUE}}"
-    elif expected == "str" and written:
+    elif expected in ("str", "int | str") and written:
         fix = f'write it in quotes: "{written}"'
     elif "tags" in path and expected == "object":
         fix = "tags is a mapping: write tags: {KEY: VALUE}"
@@ -405,6 +413,9 @@ def _check_image(document: Source, sections: ProjectFile) -> None:
 
 def _check_others(document: Source, sections: ProjectFile) -> None:
     workspace, registry, target = sections.workspace, sections.registry, sections.target
+    if sections.model is not None and not sections.model.name and sections.model.path is None:
+        fix = "add 'name: …' of a registered model, or 'path: …' of a file"
+        raise InputError("model has neither a name nor a path", where=document.where(("model",), key=True), fix=fix)
     if sections.check is not None and sections.check.placeholder is not None:
         _check_pattern(document.where(("check", "placeholder")), sections.check.placeholder)
     if workspace is not None:

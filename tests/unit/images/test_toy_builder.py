@@ -63,6 +63,9 @@ class ToyBuilder:
     def log(self, build: Build, offset: int = 0) -> str:
         return "carving\n"[offset:]
 
+    def cancel(self, build: Build) -> bool:
+        return False
+
     def registry_id(self) -> str | None:
         return None
 
