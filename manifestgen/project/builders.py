@@ -26,6 +26,7 @@ class Entry(Struct, frozen=True):
         numbers: whether it numbers its images itself, so that their tags say nothing of their inputs.
         context: whether it builds from a context that manifestgen makes (`BuildRequest.context`) and pushes to
             `image.registry`. It then takes the keys `_CONTEXT_KEYS` too.
+        keys: more keys of the section `image` that it takes.
     """
 
     summary: str
@@ -35,6 +36,12 @@ class Entry(Struct, frozen=True):
     needs: tuple[str, ...] = ("entry_script", "conda_file")
     numbers: bool = False
     context: bool = False
+    keys: tuple[str, ...] = ()
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """Keys of the section `image` that not every builder takes."""
+        return (*(_CONTEXT_KEYS if self.context else ()), *self.keys)
 
     @property
     def needs_workspace(self) -> bool:
@@ -54,6 +61,15 @@ BUILDERS: Final[dict[str, Entry]] = {
         "manifestgen.azure.aml_container_image",
         _AMD64,
         numbers=True,
+    ),
+    "acr": Entry(
+        "Azure Container Registry itself, with ACR Tasks",
+        "ACR Tasks",
+        "manifestgen.azure.acr_tasks",
+        ("linux/amd64", "linux/arm64", "linux/arm/v7"),
+        needs=("registry",),
+        context=True,
+        keys=("agent_pool",),
     ),
 }
 
@@ -104,14 +120,13 @@ def check_image(image: Image, model: Model | None) -> None:
     if model is None:
         fix = "add the section 'model' with the model's name"
         raise InputError(f"builder {image.builder} needs a model", where="image", fix=fix)
-    if entry_of(image).context:
-        _check_context(image, entry_of(image))
-        return
-    for key in _CONTEXT_KEYS:
+    for key in sorted({key for entry in BUILDERS.values() for key in entry.takes} - set(entry_of(image).takes)):
         if getattr(image, key) is not None:
-            able = ", ".join(name for name, entry in BUILDERS.items() if entry.context)
+            able = ", ".join(name for name, entry in BUILDERS.items() if key in entry.takes)
             fix = f"remove it, or choose a builder that uses it: {able}"
             raise InputError(f"builder {image.builder} does not use image.{key}", where=f"image.{key}", fix=fix)
+    if entry_of(image).context:
+        _check_context(image, entry_of(image))
 
 
 def _check_context(image: Image, entry: Entry) -> None:

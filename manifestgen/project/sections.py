@@ -112,6 +112,10 @@ class Image(Section, frozen=True):
         Path | None,
         Meta(description="With the builders acr and local: a Dockerfile in place of the generated one."),
     ] = None
+    agent_pool: Annotated[
+        Text | None,
+        Meta(description="With the builder acr: agent pool of a registry that ACR's shared agents cannot reach."),
+    ] = None
     tags: Annotated[Tags, Meta(description="Tags of the image.")] = field(default_factory=dict)
     description: Annotated[str, Meta(description="Description of the image.")] = ""
     reference: Annotated[

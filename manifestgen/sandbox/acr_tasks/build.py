@@ -155,7 +155,7 @@ class Builder:
         image = Image({**base.config}, list(base.layers), list(base.diff_ids), [dict(one) for one in base.history])
         if base.stand_in:
             self._say(
-                f"{NOT_CARRIED_OUT} {name} is not in the sandbox: a minimal base (folders, users root and nobody) "
+                f"{NOT_CARRIED_OUT} {name} is not in the sandbox: a minimal base (folders, /etc/passwd) "
                 "stands in for it"
             )
             self._add(image, dict(base.files), f"minimal base of the manifestgen sandbox, in place of {name}")

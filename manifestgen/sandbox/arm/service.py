@@ -13,7 +13,7 @@ from aiohttp import web
 
 from manifestgen.sandbox import accounts
 from manifestgen.sandbox.acr_tasks import routes as acr_tasks
-from manifestgen.sandbox.acr_tasks import runs
+from manifestgen.sandbox.acr_tasks import runs, settings
 from manifestgen.sandbox.arm.registries import routes as registry_routes
 from manifestgen.sandbox.arm.request import Arm, ArmError, Route, not_found, page
 from manifestgen.sandbox.hub.throttle import size
@@ -105,7 +105,10 @@ def _subscription(world: World) -> dict[str, Any]:
         "state": "Enabled",
         "subscriptionPolicies": {
             "locationPlacementId": "Public_2014-09-01",
-            "quotaId": "PayAsYouGo_2014-09-01",
+            # Free and credit subscriptions are those that may not use ACR Tasks.
+            "quotaId": "PayAsYouGo_2014-09-01"
+            if settings.get(world, names.registry).allowed
+            else "FreeTrial_2014-09-01",
             "spendingLimit": "Off",
         },
     }
