@@ -71,6 +71,9 @@ class WorkspaceBuilder:
         """See `Builder.check_inputs`."""
         self._check()
 
+    def check_ready(self) -> None:
+        """Azure ML says so when the build is started."""
+
     def status(self, build: Build) -> BuildStatus:
         """See `Builder.status`."""
         operation = self._workspace.get(f"/operations/{build.operation}") if build.operation else {}

@@ -120,6 +120,14 @@ class Builder(Protocol):
         """Check what the image is made from before anything is sent. Raises InputError with file and line."""
         ...
 
+    def check_ready(self) -> None:
+        """Make sure that it can build now, before anything is registered or fetched for it.
+
+        Raises:
+            ManifestgenError: it cannot, such as an engine whose daemon is not running.
+        """
+        ...
+
     def start(self, request: BuildRequest) -> Build:
         """Send what the image is made from and start its build; returns as soon as the build was accepted."""
         ...

@@ -9,6 +9,7 @@ from typing import Any
 from manifestgen.cloud import ModelSource, RegisteredModel, Services
 from manifestgen.errors import ManifestgenError
 from manifestgen.images.content_tag import content_tag, digest_of, look_up, target_host
+from manifestgen.images.ingredients import Ingredients
 from manifestgen.project.builders import entry_of
 from manifestgen.project.inputs import inputs_hash, sha256_of
 from manifestgen.project.load import Project
@@ -56,7 +57,7 @@ def forecast(
         raise ValueError("the project builds no image")
     services.builder.check_inputs()
     model, known = identify(spec, services.models)
-    inputs = inputs_hash(project, known)
+    inputs = inputs_hash(project, known, Ingredients.of(project, services, model, report).lock)
     locked = read(project)
     if not rebuild and locked is not None and is_of(locked, project, inputs) and not is_gone(locked, services, report):
         return Forecast(locked.image, None, False, f"{locked.image} is up to date and would be reused")

@@ -71,6 +71,14 @@ BUILDERS: Final[dict[str, Entry]] = {
         context=True,
         keys=("agent_pool",),
     ),
+    "local": Entry(
+        "docker buildx, podman or buildah on this machine",
+        "the container engine",
+        "manifestgen.images.local",
+        ("linux/amd64", "linux/arm64", "linux/arm/v7"),
+        needs=("registry",),
+        context=True,
+    ),
 }
 
 

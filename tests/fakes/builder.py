@@ -130,6 +130,9 @@ class FakeBuilder:
         if self.project is not None:
             check_inputs(self.project)
 
+    def check_ready(self) -> None:
+        pass
+
     def start(self, request: BuildRequest) -> Build:
         self._models.find(request.model.name, request.model.version)
         for file in (request.entry_script, request.conda_file):

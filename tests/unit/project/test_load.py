@@ -96,7 +96,7 @@ def test_a_whole_number_may_come_from_a_variable() -> None:
         ("version: 1", "version: 2", "1:10", "unknown version 2 of the project file", "version: 1"),
         ("version: 1", "version: one", "1:10", "version is a string, not a whole number", "whole number"),
         ("builder: package", "builder: packag", "10:12", "image.builder is 'packag'", "'package'"),
-        ("builder: package", "builder: docker", "10:12", "is 'docker'", "package, container-image, acr, none"),
+        ("builder: package", "builder: docker", "10:12", "is 'docker'", "package, container-image, acr, local, none"),
         ("builder: package", "bilder: package", "10:3", "unknown key 'bilder' in 'image'", "'builder'"),
         ("registry:", "registri:", "15:1", "unknown key 'registri'", "'registry'"),
         ("registry:", "device: x\nregistry:", "15:1", "unknown key 'device'", "target"),
