@@ -23,6 +23,7 @@ from manifestgen.azure.acr_tasks_source import MARK, marked, packed, upload
 from manifestgen.azure.rest import Rest
 from manifestgen.cloud import Build, BuildRequest, BuildState, BuildStatus, Requirement, Services
 from manifestgen.cloud.context import target_arch
+from manifestgen.context.uv import find_uv
 from manifestgen.errors import CloudError, DeniedError, NotFoundError, UnconfirmedError
 from manifestgen.project import Project
 from manifestgen.project.score import check_inputs
@@ -47,7 +48,13 @@ def open_builder(project: Project, services: Services) -> TaskBuilder:
     image = project.image
     if image is None:
         raise ValueError("the project builds no image")
-    return TaskBuilder(image.registry or "", services, lambda: check_inputs(project), agent_pool=image.agent_pool or "")
+    return TaskBuilder(
+        image.registry or "",
+        image.name or "",
+        services,
+        lambda: check_inputs(project),
+        agent_pool=image.agent_pool or "",
+    )
 
 
 class TaskBuilder:
@@ -57,6 +64,7 @@ class TaskBuilder:
 
     Args:
         host: login server of the registry.
+        name: of the image.
         services: to find the registry.
         check: checks what the image is made from; raises InputError.
         agent_pool: of the registry, for one that ACR's shared agents cannot reach.
@@ -69,6 +77,7 @@ class TaskBuilder:
     def __init__(
         self,
         host: str,
+        name: str,
         services: Services,
         check: Callable[[], None] = lambda: None,
         *,
@@ -77,6 +86,7 @@ class TaskBuilder:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._host = host.lower()
+        self._name = name
         self._services = services
         self._check = check
         self._agent_pool = agent_pool
@@ -94,7 +104,8 @@ class TaskBuilder:
             return "ok (static checks only)"
 
         return (
-            Requirement("build inputs", inputs),
+            Requirement("entry script and requirements", inputs),
+            Requirement("uv", find_uv),
             Requirement("registry tasks", self._look_at_tasks, login=True),
             Requirement("registry permissions", self._look_at_permissions, login=True),
         )
@@ -103,13 +114,15 @@ class TaskBuilder:
         """See `Builder.check_inputs`."""
         self._check()
 
+    def check_ready(self) -> None:
+        """See `Builder.check_ready`: whether the registry can be reached by ACR, and pushed to by the identity."""
+        self._check_reach()
+        self._repository(self._name).check_push()
+
     def start(self, request: BuildRequest) -> Build:
         """See `Builder.start`. Raises InputError if the context is too large, before anything is sent."""
         if request.context is None:
             raise ValueError("ACR builds from a build context")
-        self._check_reach()
-        repository = self._repository(request.name)
-        repository.check_push()
         parts = {platform: self._existing(request, platform) for platform in request.platforms}
         scheduled: list[str] = []
         with ExitStack() as stack:

@@ -60,7 +60,9 @@ class Cloud:
 
         credential = EnvironmentCredential()
         services: Any = _Services(Registries(credential))
-        return TaskBuilder(self.registry.host, services, credential=credential, sleep=self._sleep, **settings)
+        return TaskBuilder(
+            self.registry.host, "team/scorer", services, credential=credential, sleep=self._sleep, **settings
+        )
 
     def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -514,9 +516,10 @@ def test_a_subscription_without_tasks_is_named_with_another_builder(cloud: Cloud
 def test_a_firewall_is_named_before_anything_is_sent(cloud: Cloud) -> None:
     cloud.settings(firewall=True, agent_pools="inside")
     with pytest.raises(DeniedError, match="keep out ACR's shared agents") as caught:
-        cloud.builder.start(cloud.request())
+        cloud.builder.check_ready()
     assert "image.agent_pool" in caught.value.fix
     inside = cloud.another(agent_pool="inside")
+    inside.check_ready()
     status, log = cloud.finished(inside.start(cloud.request()), inside)
     assert status.state is BuildState.SUCCEEDED, log
     elsewhere = cloud.another(agent_pool="nowhere")
@@ -543,6 +546,7 @@ def test_a_registry_with_permissions_by_repository_is_built_in_as_the_caller(clo
 def test_a_missing_role_is_named(cloud: Cloud, path: str, words: str, fix: str) -> None:
     cloud.sandbox.fault("status", status=403, times="forever", match={"path": path})
     with pytest.raises(DeniedError, match=words) as caught:
+        cloud.builder.check_ready()
         cloud.builder.start(cloud.request())
     assert fix in caught.value.fix
 

@@ -31,7 +31,7 @@ from manifestgen.cloud.context import Context, ContextFile
 
 name, host = sys.argv[1:]
 credential = EnvironmentCredential()
-builder = TaskBuilder(host, SimpleNamespace(registry=Registries(credential)), credential=credential)
+builder = TaskBuilder(host, name, SimpleNamespace(registry=Registries(credential)), credential=credential)
 files = [ContextFile("Dockerfile", b"FROM scratch\\nCOPY model /\\n"), ContextFile("model", bytes(9 << 20))]
 request = BuildRequest(
     name, "0123456789ab", RegisteredModel("m", "1"), "0123", registry=host,
