@@ -180,6 +180,10 @@ def _explained(words: str, where: str, platforms: Sequence[str]) -> InputError |
         name = found[1].rstrip(",")
         fix = "name a version that exists, and has wheels for the image's platforms"
         return InputError(f"there is no version {name} that fits", where=where, fix=fix, detail=detail)
+    if found := re.search(r"Hash mismatch for `?([^`\s]+)`?", text):
+        fix = "delete the requirements lock to choose versions anew, and find out why the index has changed a file"
+        what = f"the index has another file of {found[1]} than the one that was locked"
+        return InputError(what, where=where, fix=fix, detail=detail)
     if re.search(r"Failed to fetch|Request failed|error sending request|dns error|Connection refused|timed out", text):
         what = f"the package index could not be reached: {_last(detail)}"
         return CloudError(what, where=where, fix="check the network, UV_INDEX and HTTPS_PROXY, then run it again")

@@ -41,6 +41,8 @@ HARMLESS_OPTIONS = set(
         "--build-timeout",
         "--builder",
         "--concurrency",
+        "--context",
+        "--engine",
         "--condition",
         "--days",
         "--deployment",
