@@ -181,4 +181,4 @@ def test_the_command_line_takes_it(
     assert json.loads(out)["builder"] == "toy"
     assert "building image bear with the toy shop (toy)" in err
     assert run(["image", "--help"]) == 0
-    assert "[package|container-image|local|toy]" in capsys.readouterr().out
+    assert "[package|container-image|acr|local|toy]" in capsys.readouterr().out
