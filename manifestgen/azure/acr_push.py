@@ -133,7 +133,7 @@ class Repository:
 
     def _exchanged(self, path: str, form: Mapping[str, str], wanted: str) -> Secret:
         url = f"https://{self._host}/oauth2/{path}"
-        answer = self._rest.send("POST", url, content=urlencode(form).encode(), headers=_FORM, reads=True)
+        answer = self._rest.send("POST", url, content=urlencode(form).encode(), headers=_FORM)
         self._check(answer, "a login of Microsoft Entra ID")
         found = answer.data.get(wanted)
         if not isinstance(found, str) or not found.isprintable():

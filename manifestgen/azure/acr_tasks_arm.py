@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from manifestgen.azure.auth import EXPIRED, LOG_IN_AGAIN
 from manifestgen.azure.rest import Answer, Rest
 from manifestgen.cloud import RegistryInfo
 from manifestgen.errors import CloudError, DeniedError, NotFoundError
@@ -105,7 +106,7 @@ class Tasks:
 
     def upload_place(self) -> tuple[str, str]:
         """Where to put a source: a URL that grants access, and the source's path for `schedule`."""
-        found = self._ask("POST", "/listBuildSourceUploadUrl", reads=True)
+        found = self._ask("POST", "/listBuildSourceUploadUrl")
         url, path = found.get("uploadUrl"), found.get("relativePath")
         if not isinstance(url, str) or not isinstance(path, str):
             raise self._unusable("no place to upload the source to")
@@ -119,7 +120,7 @@ class Tasks:
             DeniedError: the subscription may not use ACR Tasks, or the identity may not queue runs.
             CloudError: ACR rejected the request.
         """
-        return self._run(self._ask("POST", "/scheduleRun", body=body, reads=False))
+        return self._run(self._ask("POST", "/scheduleRun", body=body))
 
     def run(self, run_id: str) -> Run:
         """A run. Raises NotFoundError."""
@@ -132,14 +133,14 @@ class Tasks:
 
     def log_url(self, run_id: str) -> str:
         """The URL of a run's log, which grants access for about an hour."""
-        link = self._ask("POST", f"/runs/{run_id}/listLogSasUrl", reads=True).get("logLink")
+        link = self._ask("POST", f"/runs/{run_id}/listLogSasUrl").get("logLink")
         if not isinstance(link, str):
             raise self._unusable(f"no address for the log of run {run_id}")
         return _granting(link)
 
     def cancel(self, run_id: str) -> None:
         """End a run; one that is over already stays as it is."""
-        answer = self._rest.send("POST", self._address(f"/runs/{run_id}/cancel"), reads=True)
+        answer = self._rest.send("POST", self._address(f"/runs/{run_id}/cancel"))
         if answer.status != 409:
             self._checked(answer)
 
@@ -150,10 +151,8 @@ class Tasks:
     def _address(self, path: str, query: str = "") -> str:
         return f"{self._url}{path}?api-version={VERSION}{query}"
 
-    def _ask(
-        self, method: str, path: str, *, body: Any = None, query: str = "", reads: bool | None = None
-    ) -> dict[str, Any]:
-        return self._checked(self._rest.send(method, self._address(path, query), body=body, reads=reads))
+    def _ask(self, method: str, path: str, *, body: Any = None, query: str = "") -> dict[str, Any]:
+        return self._checked(self._rest.send(method, self._address(path, query), body=body))
 
     def _checked(self, answer: Answer) -> dict[str, Any]:
         """The answer's object. Raises CloudError for a rejection, by its cause."""
@@ -171,9 +170,7 @@ class Tasks:
         if code == "AgentPoolNotFound":
             raise NotFoundError(words, where=self.where, fix="check image.agent_pool, or create the agent pool")
         if answer.status == 401:
-            raise DeniedError(
-                f"the credential was rejected: {words}", where=self.where, fix="log in again: run 'az login'"
-            )
+            raise DeniedError(f"{EXPIRED}: {words}", where=self.where, fix=LOG_IN_AGAIN)
         if answer.status == 403:
             raise DeniedError(f"access is denied: {words}", where=self.where, fix=_ROLE)
         if answer.status == 404:
