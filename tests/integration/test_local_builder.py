@@ -13,6 +13,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -101,9 +102,8 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {"CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"), "BUILDAH_ISOLATION": "chroot"}
 
 
-@pytest.fixture
-def index(tmp_path: Path) -> Path:
-    folder = tmp_path / "index"
+def _wheels(folder: Path) -> Path:
+    """The packages that the projects here need: compiled for each platform, pure, and the runner's own."""
     installed_wheel(folder, "paho-mqtt", ["py3-none-any"])
     for tag, machine in ((AMD64, b"amd64"), (ARM64, b"arm64")):
         code = {"native.py": b"MACHINE = '" + machine + b"'\n", "native.libs/lib.so": machine}
@@ -114,35 +114,47 @@ def index(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def settings(
-    registry: RegistryServer, engine: dict[str, str], index: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    with package_index(index, tmp_path / "uv-cache") as packages:
-        logins = {"ACR_USERNAME_127": USER, "ACR_PASSWORD_127": PASSWORD, "HOME": str(tmp_path / "home")}
+def _project(folder: Path, repository: str, host: str, base: str, registry: str = "") -> Path:
+    folder.mkdir()
+    text = _PROJECT.replace('registry: "HOST"', f'registry: "{registry or host}"').replace("HOST", host)
+    (folder / "manifestgen.yaml").write_text(text.replace("BASE", base).replace("edge/scorer", repository))
+    (folder / "score.py").write_text(_SCORE)
+    (folder / "factors.py").write_text("UNIT = 10\n")
+    (folder / "notes.txt").write_text("not for the image")
+    (folder / "model.json").write_text('{"factor": 3}')
+    (folder / "requirements.txt").write_text("native==1.0  # compiled\n")
+    return folder
+
+
+@contextmanager
+def _settings(index: Path, engine: dict[str, str], folder: Path) -> Iterator[None]:
+    """Variables for uv, the engine and the registry, and none of this machine's own logins."""
+    with package_index(index, folder / "uv-cache") as packages, pytest.MonkeyPatch.context() as patch:
+        logins = {"ACR_USERNAME_127": USER, "ACR_PASSWORD_127": PASSWORD, "HOME": str(folder / "home")}
         for name, value in {**engine, **packages, **logins}.items():
-            monkeypatch.setenv(name, value)
+            patch.setenv(name, value)
         for name in ("REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "DOCKER_CONFIG"):
-            monkeypatch.delenv(name, raising=False)
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    return _wheels(tmp_path / "index")
+
+
+@pytest.fixture
+def settings(registry: RegistryServer, engine: dict[str, str], index: Path, tmp_path: Path) -> Iterator[None]:
+    with _settings(index, engine, tmp_path):
         yield
 
 
 @pytest.fixture
 def make(registry: RegistryServer, settings: None, tmp_path: Path) -> Callable[..., Path]:
-    """Writes a project into a folder; each has a repository of its own unless it is named."""
+    """Writes a project into a folder; those of one test have one repository."""
 
-    def write(name: str = "project", repository: str = "", base: str = f"{PYTHON}-slim", host: str = "") -> Path:
-        folder = tmp_path / name
-        folder.mkdir()
-        text = _PROJECT.replace("HOST", host or registry.host).replace("BASE", base)
-        repository = repository or f"edge/{tmp_path.name.replace('_', '-')}"
-        (folder / "manifestgen.yaml").write_text(text.replace("edge/scorer", repository))
-        (folder / "score.py").write_text(_SCORE)
-        (folder / "factors.py").write_text("UNIT = 10\n")
-        (folder / "notes.txt").write_text("not for the image")
-        (folder / "model.json").write_text('{"factor": 3}')
-        (folder / "requirements.txt").write_text("native==1.0  # compiled\n")
-        return folder
+    def write(name: str = "project", base: str = f"{PYTHON}-slim") -> Path:
+        return _project(tmp_path / name, f"edge/{tmp_path.name.replace('_', '-')}", registry.host, base)
 
     return write
 
@@ -229,13 +241,33 @@ def in_image(root: Path) -> dict[str, str]:
     }
 
 
+@dataclass(frozen=True)
+class Built:
+    """A project, what `image` printed about it, and where its context was written."""
+
+    folder: Path
+    document: Any
+    context: Path
+
+    @property
+    def image(self) -> str:
+        return str(self.document["image"])
+
+
+@pytest.fixture(scope="module")
+def built(registry: RegistryServer, engine: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Built:
+    folder = tmp_path_factory.mktemp("built")
+    with _settings(_wheels(folder / "index"), engine, folder):
+        project = _project(folder / "project", "edge/built", registry.host, f"{PYTHON}-slim")
+        document = build(project)
+        written = in_this_process("image", project, "--context", folder / "context")
+        assert written.code == 0, written.output
+        return Built(project, document, folder / "context")
+
+
 class TestAnImageForTwoPlatforms:
-    def test_is_an_index_with_the_digest_that_the_lock_file_has(
-        self, make: Callable[..., Path], tmp_path: Path
-    ) -> None:
-        folder = make()
-        document = build(folder)
-        image, lock = document["image"], lock_of(folder)
+    def test_is_an_index_with_the_digest_that_the_lock_file_has(self, built: Built, tmp_path: Path) -> None:
+        document, image, lock = built.document, built.image, lock_of(built.folder)
         index = inspected(image, "--raw")
         platforms = [f"{m['platform']['os']}/{m['platform']['architecture']}" for m in index["manifests"]]
         assert tuple(platforms) == lock.platforms == PLATFORMS
@@ -258,9 +290,8 @@ class TestAnImageForTwoPlatforms:
                 "application/vnd.docker.image.rootfs.diff.tar.gzip"
             }
 
-    def test_says_what_it_is(self, make: Callable[..., Path]) -> None:
-        folder = make()
-        document = build(folder)
+    def test_says_what_it_is(self, built: Built) -> None:
+        document, folder = built.document, built.folder
         config = inspected(document["image"], "--config")["config"]
         lock = lock_of(folder)
         assert lock.model is not None and lock.base is not None
@@ -293,18 +324,13 @@ class TestAnImageForTwoPlatforms:
         assert lock.model.sha256 is not None and lock.model.version == lock.model.sha256[:12]
         assert "without a workspace, it is not registered" in document["said"]
 
-    def test_runs_with_its_own_files_and_packages(self, make: Callable[..., Path], tmp_path: Path) -> None:
-        image = build(make())["image"]
-        root = unpacked(image, "linux/amd64", tmp_path)
+    def test_runs_with_its_own_files_and_packages(self, built: Built, tmp_path: Path) -> None:
+        root = unpacked(built.image, "linux/amd64", tmp_path)
         with runner(root, **in_image(root)) as score:
             assert score({"value": 2}) == {"scaled": 60, "machine": "amd64"}
 
-    def test_has_the_packages_of_each_platform_and_nothing_of_this_machine(
-        self, make: Callable[..., Path], tmp_path: Path
-    ) -> None:
-        folder = make()
-        image = build(folder)["image"]
-        roots = {platform: unpacked(image, platform, tmp_path) for platform in PLATFORMS}
+    def test_has_the_packages_of_each_platform_and_nothing_of_this_machine(self, built: Built, tmp_path: Path) -> None:
+        roots = {platform: unpacked(built.image, platform, tmp_path) for platform in PLATFORMS}
         contents = {platform: files(root) for platform, root in roots.items()}
         assert contents["linux/amd64"]["packages/native.libs/lib.so"] == b"amd64"
         assert contents["linux/arm64"]["packages/native.libs/lib.so"] == b"arm64"
@@ -312,24 +338,19 @@ class TestAnImageForTwoPlatforms:
         assert "app/factors.py" in contents["linux/amd64"]
         assert not [name for name in contents["linux/amd64"] if "notes" in name or "/bin/" in name]
         everything = b"".join(b"".join(content.values()) for content in contents.values())
-        assert str(tmp_path).encode() not in everything
+        assert str(built.folder.parent).encode() not in everything
         modes = {path.stat().st_mode & 0o777 for path in roots["linux/amd64"].rglob("*")}
         assert modes == {0o644, 0o755}
 
-    def test_has_the_files_that_context_writes_byte_for_byte(self, make: Callable[..., Path], tmp_path: Path) -> None:
-        folder = make()
-        image = build(folder)["image"]
-        context = tmp_path / "context"
-        written = in_this_process("image", folder, "--context", context, "--output", "json")
-        assert written.code == 0, written.output
-        image_files = files(unpacked(image, "linux/arm64", tmp_path))
+    def test_has_the_files_that_context_writes_byte_for_byte(self, built: Built, tmp_path: Path) -> None:
+        image_files = files(unpacked(built.image, "linux/arm64", tmp_path))
         expected = {
             (
                 "runner/requirements.lock"
                 if name == "requirements.lock"
                 else name.replace("packages/linux-arm64", "packages")
             ): data
-            for name, data in files(context).items()
+            for name, data in files(built.context).items()
             if name != "Dockerfile" and not name.startswith("packages/linux-amd64")
         }
         assert image_files == expected
@@ -402,10 +423,8 @@ def test_the_context_is_the_same_on_another_day_and_machine(
     assert modes == {0o644, 0o755}
 
 
-def test_a_written_context_runs_without_an_image(make: Callable[..., Path], tmp_path: Path) -> None:
-    folder, context = make(), tmp_path / "context"
-    assert in_this_process("image", folder, "--context", context).code == 0
-    assert not (folder / "manifestgen.lock.json").exists()
+def test_a_written_context_runs_without_an_image(built: Built) -> None:
+    context = built.context
     variables = in_image(context) | {"PYTHONPATH": f"{context}/runner:{context}/packages/linux-amd64"}
     with runner(context, **variables) as score:
         assert score({"value": 1})["scaled"] == 30

@@ -43,8 +43,8 @@ def test_a_package_that_is_not_there_has_a_nearest_name() -> None:
             " or ".join(PLATFORMS),
         ),
         (
-            "Because native==1.0 has no `python_full_version < '3.12' and platform_machine == 'aarch64' and sys_platform "
-            "== 'linux'`-compatible wheels and you require native==1.0, we can conclude",
+            "Because native==1.0 has no `python_full_version < '3.12' and platform_machine == 'aarch64' and "
+            "sys_platform == 'linux'`-compatible wheels and you require native==1.0, we can conclude",
             "native 1.0",
             "linux/arm64",
         ),
