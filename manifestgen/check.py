@@ -12,11 +12,9 @@ Findings depend on the manifest and the arguments, on nothing else: not on the c
 
 from __future__ import annotations
 
-import marshal
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date
-from functools import lru_cache
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,10 +23,12 @@ from manifestgen.errors import InputError
 from manifestgen.manifest.document import Document, Kind, of_data, of_manifest, read
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.nearest import nearest
+from manifestgen.manifest.placeholder import USUAL, Styles
 from manifestgen.manifest.pointer import split
 from manifestgen.manifest.secret_text import hide
 from manifestgen.manifest.value import Value
 from manifestgen.rules import BY_ID, KNOWN_ON, RULES, Effect, Problem, Rule, Severity, Side
+from manifestgen.rules._of_modules import found_in_modules
 
 __all__ = [
     "Checked",
@@ -152,9 +152,10 @@ def check(
     found: list[tuple[Rule, Problem]] = []
     for rule in rules:
         if not rule.alone:
-            found += [(rule, problem) for problem in rule.problems(document, as_of)]
+            for problem in rule.problems(document, as_of):
+                found.append((rule, problem))
     if document.manifest is not None:
-        alone = _of_modules(document.manifest)
+        alone = found_in_modules(document.manifest)
         if rules is not RULES:
             kept = {rule.id for rule in rules}
             alone = [(rule, problem) for rule, problem in alone if rule.id in kept]
@@ -179,7 +180,7 @@ def check_source(
     path: str,
     *,
     layered: bool = False,
-    pattern: str = "",
+    styles: Styles = USUAL,
     select: Collection[str] = (),
     ignore: Collection[str] | Mapping[str, str] = (),
     as_of: date = KNOWN_ON,
@@ -191,7 +192,7 @@ def check_source(
         source: the file's bytes.
         path: how reports name it.
         layered: read it as a layered deployment whatever its keys are.
-        pattern: a regular expression for placeholders of the user's own; empty if there is none.
+        styles: of the project's placeholders.
         select: see `check`.
         ignore: see `check`.
         as_of: see `check`.
@@ -200,7 +201,7 @@ def check_source(
     Raises:
         InputError: there is no rule with such an id.
     """
-    document = read(source, path, layered=layered, pattern=pattern)
+    document = read(source, path, layered=layered, styles=styles)
     findings = check(document, select=select, ignore=ignore, as_of=as_of)
     return Checked(path, document.kind, tuple(findings), _lines(document, findings) if lines else {})
 
@@ -210,9 +211,9 @@ def _lines(document: Document, findings: Sequence[Finding]) -> dict[int, str]:
         return {}
     numbers = {finding.line for finding in findings}
     if document.error is not None or document.manifest is None:
-        from manifestgen.manifest.written_secret import hide_passwords
+        from manifestgen.manifest.written_secret import hide_passwords, hide_unparsed
     if document.manifest is None:
-        masked = hide_passwords(document.text).split("\n")
+        masked = (hide_unparsed if document.error is not None else hide_passwords)(document.text).split("\n")
         return {number: masked[number - 1].removesuffix("\r") for number in numbers if number <= len(masked)}
     lines = {number: hide(document.line(number), document.secrets) for number in numbers}
     # A comment may have one, too.
@@ -222,7 +223,13 @@ def _lines(document: Document, findings: Sequence[Finding]) -> dict[int, str]:
 def _hidden(document: Document, findings: list[Finding]) -> list[Finding]:
     """The findings without secrets in what they say; a key may be one, where somebody mistook it for a value."""
     secrets = document.secrets
-    return [_without(finding, secrets) for finding in findings] if secrets else findings
+    if not secrets:
+        return findings
+    said = "\n".join([text for finding in findings for text in (finding.message, finding.fix, finding.pointer)])
+    # Most findings quote none.
+    if not any(secret in said for secret in secrets):
+        return findings
+    return [_without(finding, secrets) for finding in findings]
 
 
 def _without(finding: Finding, secrets: Sequence[str]) -> Finding:
@@ -268,44 +275,6 @@ def _selected(select: tuple[str, ...], ignore: tuple[str, ...]) -> Sequence[Rule
     return [rule for rule in RULES if (not select or rule.id in select) and rule.id not in ignore]
 
 
-def _of_modules(manifest: Manifest) -> list[tuple[Rule, Problem]]:
-    """Problems found by the rules that look at each module by itself.
-
-    Most modules have been seen before: in another site's manifest, or before the last keystroke. Their problems are
-    cached by the module's packed content, which takes a fraction of the time.
-    """
-    found: list[tuple[Rule, Problem]] = []
-    for module in manifest.modules():
-        try:
-            # Version 2 packs equal data into equal bytes; later ones remember which objects were shared.
-            packed = marshal.dumps(dict(module.data), 2)
-        except ValueError:
-            # Hundreds of levels deep.
-            problems = _run_alone(module.name, module.data, system=module.system)
-        else:
-            usual = len(packed) <= _UNUSUAL
-            problems = (_kept if usual else _unpacked)(module.name, packed, module.system)
-        for rule, problem in problems:
-            found.append((rule, problem.below(module.pointer)))
-    return found
-
-
-_UNUSUAL: Final = 16384
-_ALONE: Final = tuple(rule for rule in RULES if rule.alone)
-
-
-def _unpacked(name: str, packed: bytes, system: bool) -> tuple[tuple[Rule, Problem], ...]:
-    return _run_alone(name, marshal.loads(packed), system=system)  # noqa: S302 - our own bytes, packed just before
-
-
-_kept = lru_cache(maxsize=4096)(_unpacked)
-
-
-def _run_alone(name: str, data: Any, *, system: bool) -> tuple[tuple[Rule, Problem], ...]:
-    manifest = Manifest.of_module(name, data, system=system)
-    return tuple((rule, problem) for rule in _ALONE for problem in rule.problems_of(manifest))
-
-
 def _of_pieces(
     layer: Manifest, rules: Sequence[Rule], found: Sequence[tuple[Rule, Problem]]
 ) -> list[tuple[Rule, Problem]]:
@@ -336,6 +305,8 @@ def _known(document: Document, found: list[tuple[Rule, Problem]]) -> list[tuple[
     """The problems that no placeholder's value decides."""
     from manifestgen.manifest.unfilled import Unknown
 
+    if all(rule.about_placeholders for rule, _ in found):
+        return found
     unknown = Unknown(document.placeholders)
     return [(rule, problem) for rule, problem in found if rule.about_placeholders or not problem.depends_on(unknown)]
 

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from itertools import chain
 from pathlib import Path
 
-from manifestgen.cloud import Device, Requirement, Services
-from manifestgen.credentials.logins import hosts_of
-from manifestgen.credentials.source import Inputs, State
+from manifestgen.cloud import Device, Services
+from manifestgen.credentials.logins import hosts_of, may_ask_azure
+from manifestgen.credentials.source import Inputs, Settings, State
 from manifestgen.credentials.sources import SOURCES
 from manifestgen.credentials.standing import describe, standings
 from manifestgen.errors import ManifestgenError, NotFoundError
-from manifestgen.images.content_tag import target_host
+from manifestgen.gate import require_manifest, require_no_errors
+from manifestgen.images.existing import NOWHERE, future_image, stand_in_values
+from manifestgen.manifest.document import of_manifest
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.project.builders import builds_from_context
 from manifestgen.project.load import Project
+from manifestgen.project.sections import ManifestSection
 from manifestgen.render import NoImageError, render_project
 from manifestgen.state import state_folder
 
 # Distributions, each with what pip installs them with.
-_SDKS = dict.fromkeys(("azure-identity", "azure-mgmt-containerregistry"), "manifestgen")
-# Placeholder for the model image while its registry is not known.
-_NO_IMAGE = "image-that-is-not-built-yet"
+_LOGIN = {"azure-identity": "manifestgen"}
+_REGISTRIES = {"azure-mgmt-containerregistry": "manifestgen"}
+_NO_LOGIN = "needs a credential"
 
 
 @dataclass(frozen=True)
@@ -52,8 +56,11 @@ def examine(
     root: Path | None = None,
     now: datetime | None = None,
     environ: Mapping[str, str] | None = None,
+    hub_login: bool = False,
 ) -> Iterator[Row]:
     """Check everything that deploying a project needs; a failed check does not stop the others.
+
+    What the project does not need has no row. What depends on something that failed is skipped.
 
     Args:
         log_in: gets a token from Entra ID; raises DeniedError if no credential gives one.
@@ -61,22 +68,37 @@ def examine(
         root: the user's state folder, with the passwords of tokens; None for its usual place.
         now: the time; None for the clock's.
         environ: the environment variables; None for those of the process.
+        hub_login: whether the hub is reached with the credential, rather than with a connection string.
     """
     root, now = root or state_folder(), now or datetime.now(timezone.utc)
     settings = project.registry_settings
     inputs = Inputs(settings, services, os.environ if environ is None else environ, lambda: root, now)
     requirements = services.builder.requirements() if project.builds else ()
+    draft, manifest = _manifest(project)
+    hosts = hosts_of(draft) if draft is not None else {}
     sources = [source for source in SOURCES.values() if settings.registry.uses(source.name)]
+    needs_registries = project.builds or may_ask_azure(hosts, settings)
+    needs_login = needs_registries or hub_login or any(one.login for one in requirements)
+
     builder = services.builder.packages if project.builds else {}
-    yield from _installed(_SDKS, builder, *(source.packages for source in sources))
+    needed = ((_LOGIN, needs_login), (_REGISTRIES, needs_registries), (builder, True))
+    installed = [*_installed(*(packages for packages, is_needed in needed if is_needed))]
+    installed += _installed(*(source.packages for source in sources))
+    yield from installed
+    missing = {row.subject: row.words for row in installed if row.state == "failed"}
     yield from (_row(one.subject, one.look) for one in requirements if not one.login)
-    credential = _row("credential", lambda: _after(log_in, "Entra ID issued a token"))
-    yield credential
+    yield manifest
+    credential = _credential(log_in, missing)
     reachable = credential.state == "ok"
-    yield from (_with_login(one, reachable=reachable) for one in requirements if one.login)
-    yield from _registries(inputs, project, reachable)
+    if needs_login or reachable:
+        yield credential
+    why_not = _first_missing(missing, builder) or ("" if reachable else _NO_LOGIN)
+    logged_in = [_unless(why_not, one.subject, one.look) for one in requirements if one.login]
+    yield from logged_in
+    usable = not why_not and all(row.state != "failed" for row in logged_in)
+    yield from _registries(inputs, project, draft, missing, reachable=reachable, usable=usable)
     device_id = device_id or (project.target.device if project.target else None)
-    yield from _device(services, device_id)
+    yield from _device(services, device_id, "" if reachable or not hub_login else _NO_LOGIN)
 
 
 def _installed(*packages: Mapping[str, str]) -> Iterator[Row]:
@@ -88,50 +110,113 @@ def _installed(*packages: Mapping[str, str]) -> Iterator[Row]:
             yield Row(name, "failed", "not installed", f"run: pip install {quoted}")
 
 
-def _with_login(requirement: Requirement, *, reachable: bool) -> Row:
-    if not reachable:
-        return _skipped(requirement.subject, "needs a credential")
-    return _row(requirement.subject, requirement.look)
+def _first_missing(missing: Collection[str], packages: Collection[str]) -> str:
+    """Why something that needs packages is skipped; empty if none of them is missing."""
+    return next((f"needs {name}" for name in packages if name in missing), "")
 
 
-def _registries(inputs: Inputs, project: Project, azure: bool) -> Iterator[Row]:
-    """The state of the login for each registry of the manifest, as in `credentials show`."""
+def _manifest(project: Project) -> tuple[Manifest | None, Row]:
+    """The project's manifest without logins, and whether its template, its values and the check let it be deployed."""
+    template = (project.manifest or ManifestSection()).template
+    drafts: list[Manifest] = []
+
+    def look() -> str:
+        drafts.append(_draft(project, NOWHERE))
+        ignored = project.check.ignore if project.check is not None else ()
+        document = of_manifest(drafts[0], "the rendered manifest", styles=project.placeholder_styles)
+        require_manifest(document, layered=True)
+        require_no_errors(document, ignore=ignored)
+        count = len(drafts[0].modules())
+        return f"template {template} and its values give {count} {'module' if count == 1 else 'modules'}"
+
+    row = _row("manifest", look)
+    return (drafts[0] if drafts else None), row
+
+
+def _draft(project: Project, future: str) -> Manifest:
+    """The manifest without logins; before the first build with a reference that stands for the image."""
     try:
-        try:
-            manifest = render_project(project, lambda manifest: {}).manifest
-        except NoImageError:
-            image, row = _future_image(project, inputs, azure)
-            if row is not None:
-                yield row
-            manifest = render_project(project, lambda manifest: {}, image=image).manifest
-    except ManifestgenError as error:
-        yield Row("registry credentials", "failed", str(error), error.fix)
+        return render_project(project, lambda manifest: {}).manifest
+    except NoImageError:
+        if not project.builds:
+            raise
+    return render_project(project, lambda manifest: {}, values=stand_in_values(project), image=future).manifest
+
+
+def _credential(log_in: Callable[[], None], missing: Collection[str]) -> Row:
+    return _unless(_first_missing(missing, _LOGIN), "credential", lambda: _after(log_in, "Entra ID issued a token"))
+
+
+def _registries(
+    inputs: Inputs,
+    project: Project,
+    draft: Manifest | None,
+    missing: Collection[str],
+    *,
+    reachable: bool,
+    usable: bool,
+) -> Iterator[Row]:
+    """The state of the login for each registry of the manifest, as in `credentials show`.
+
+    Args:
+        draft: the manifest; None if it cannot be rendered.
+        missing: distributions that are not installed.
+        reachable: whether Azure can be asked.
+        usable: whether what the builder needs in Azure is in place.
+    """
+    if draft is None:
+        yield _skipped("registry credentials", "needs the manifest")
         return
-    now, warn_days = inputs.now, inputs.settings.registry.warn_days
-    for one in standings(hosts_of(manifest), inputs, azure=azure):
-        subject, state = f"registry {one.host}", one.state(now, warn_days)
+    if NOWHERE in {module.image_text for module in draft.modules()}:
+        image, row = _future_image(project, inputs.services, reachable=reachable, usable=usable)
+        if row is not None:
+            yield row
+        draft = _draft(project, image)
+    azure = reachable and not _first_missing(missing, _REGISTRIES)
+    why = _first_missing(missing, _REGISTRIES) if reachable else _NO_LOGIN
+    for one in standings(_with_packages(hosts_of(draft), inputs.settings, missing), inputs, azure=azure):
+        subject, state = f"registry {one.host}", one.state(inputs.now, inputs.settings.registry.warn_days)
         if one.skipped:
-            yield _skipped(subject, "needs a credential")
+            yield _skipped(subject, why)
             continue
-        words = describe(one, now)
+        words = describe(one, inputs.now)
         fix = one.fix if one.problem else one.renewal if state == "warning" else ""
         yield Row(subject, state, f"{words}: {one.problem}" if one.problem else words, fix)
+    for host, source in _without_packages(hosts_of(draft), inputs.settings, missing).items():
+        yield _skipped(f"registry {host}", _first_missing(missing, SOURCES[source].packages))
 
 
-def _future_image(project: Project, inputs: Inputs, azure: bool) -> tuple[str, Row | None]:
+def _with_packages(
+    hosts: Mapping[str, frozenset[str]], settings: Settings, missing: Collection[str]
+) -> dict[str, frozenset[str]]:
+    """The hosts whose source has all packages that it needs."""
+    without = _without_packages(hosts, settings, missing)
+    return {host: pulled for host, pulled in hosts.items() if host not in without}
+
+
+def _without_packages(hosts: Iterable[str], settings: Settings, missing: Collection[str]) -> dict[str, str]:
+    """The hosts whose source lacks a package, and that source."""
+    sources = {host: settings.registry.source_of(host) for host in hosts}
+    return {host: source for host, source in sources.items() if _first_missing(missing, SOURCES[source].packages)}
+
+
+def _future_image(project: Project, services: Services, *, reachable: bool, usable: bool) -> tuple[str, Row | None]:
     """Before the first build, an image of the registry that the build will push to; and a row if that is not known."""
-    image = project.image
-    if image is None or not image.builds:
-        return _NO_IMAGE, _skipped("registry", "the project names no image")
-    if not azure and not builds_from_context(image):
-        return _NO_IMAGE, _skipped("registry", "needs a credential")
-    host = target_host(image, inputs.services)
-    if host is None:
-        return _NO_IMAGE, Row("registry", "ok", "none yet: the workspace creates it with its first image")
-    return f"{host}/{image.name}:0", None
+    if not reachable and not builds_from_context(project.image):
+        return NOWHERE, _skipped("registry", _NO_LOGIN)
+    try:
+        image = future_image(project, services)
+    except ManifestgenError as error:
+        if usable:
+            return NOWHERE, Row("registry", "failed", str(error), error.fix)
+        return NOWHERE, _skipped("registry", "needs the workspace")
+    if image is None:
+        return NOWHERE, Row("registry", "ok", "none yet: the workspace creates it with its first image")
+    return image, None
 
 
-def _device(services: Services, device_id: str | None) -> Iterator[Row]:
+def _device(services: Services, device_id: str | None, why_not: str = "") -> Iterator[Row]:
+    """The hub, the device and its runtime; `why_not` says why the hub cannot be asked."""
     found: list[Device] = []
     missing: list[NotFoundError] = []
 
@@ -147,7 +232,7 @@ def _device(services: Services, device_id: str | None) -> Iterator[Row]:
 
     client = _row("hub client", lambda: services.hub.client)
     # Without one, what is wrong is which hub is meant.
-    row = _row("hub", hub) if client.state == "ok" else replace(client, subject="hub")
+    row = _unless(why_not, "hub", hub) if client.state == "ok" else replace(client, subject="hub")
     if client.state == "ok":
         yield client
     yield row
@@ -191,6 +276,11 @@ def _row(subject: str, look: Callable[[], str | Row]) -> Row:
     except ManifestgenError as error:
         return Row(subject, "failed", str(error), error.fix)
     return found if isinstance(found, Row) else Row(subject, "ok", found)
+
+
+def _unless(why_not: str, subject: str, look: Callable[[], str | Row]) -> Row:
+    """A row, skipped if there is a reason."""
+    return _skipped(subject, why_not) if why_not else _row(subject, look)
 
 
 def _after(look: Callable[[], None], words: str) -> str:

@@ -26,16 +26,27 @@ class ManifestgenError(Exception):
         where: the file, JSON Pointer, device, workspace… that it is about; may be empty.
         what: one sentence, lower-case, without a full stop.
         fix: what the user can do about it, in the imperative mood.
+        options: other things to do, each with an option of the command line, such as `wait longer with --timeout`. Who
+            raises an error cannot know which command runs: the command line adds the first of them that it has.
         detail: lines that belong to it, such as the end of a build log, for where they have not been shown already.
     """
 
     exit_code: ClassVar[int] = 2
 
-    def __init__(self, what: str, *, fix: str, where: str = "", detail: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        what: str,
+        *,
+        fix: str,
+        where: str = "",
+        options: tuple[str, ...] = (),
+        detail: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(what)
         self.where = where
         self.what = what
         self.fix = fix
+        self.options = options
         self.detail = detail
 
     @property

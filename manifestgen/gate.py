@@ -61,15 +61,16 @@ def require_manifest(document: Document, *, layered: bool = False) -> Manifest:
 
 
 def _not_filled_in(document: Document) -> InputError:
-    fix = "render it first, then apply the result"
     if not document.placeholders:
-        return InputError("this is a template, and not JSON until it is rendered", where=document.name, fix=fix)
+        what = "this is a template, and not JSON until it is rendered"
+        return InputError(what, where=document.name, fix="render it first, then apply the result")
     first, *others = document.placeholders
     place = document.place_of(first)
     where = f"{document.name}:{place.line}:{place.column}" if place.line else document.name
     at = "" if place.line else f" at {first.pointer}"
     more = f", and {len(others)} more {'is' if len(others) == 1 else 'are'} not" if others else ""
     what = f"placeholder {first.text}" if first.text else "a placeholder"
+    fix = "render it first, then apply the result; if the device is to have this text, match it with check.literal"
     return InputError(f"this is a template: {what}{at} is not filled in{more}", where=where, fix=fix)
 
 

@@ -13,6 +13,7 @@ from manifestgen.credentials.placeholders import fill_placeholders
 from manifestgen.errors import InputError
 from manifestgen.manifest.document import Document, read
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.placeholder import USUAL, Styles
 from manifestgen.project import Project
 from manifestgen.secret import Secret
 from manifestgen.services import ProjectServices, project_beside
@@ -56,19 +57,19 @@ def read_manifest_file(data: bytes, file: Path, environ: Mapping[str, str] | Non
     noticed: list[str] = []
     name = "stdin" if str(file) == "-" else str(file)
     document = fill_placeholders(
-        read(data, name, pattern=_pattern(file)),
+        read(data, name, styles=_styles(file)),
         environ,
         functools.partial(_from_project, file, environ, noticed.append),
     )
     return ManifestFile(file, document, tuple(noticed))
 
 
-def _pattern(file: Path) -> str:
+def _styles(file: Path) -> Styles:
     try:
         project = project_beside(file)
     except InputError:
-        return ""  # an error where the project is needed
-    return project.placeholder_pattern if project is not None else ""
+        return USUAL  # an error where the project is needed
+    return project.placeholder_styles if project is not None else USUAL
 
 
 def expiry_warnings(manifest: Manifest, project: Project | None) -> Iterator[str]:

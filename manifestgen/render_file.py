@@ -115,11 +115,13 @@ def render_file(
         raise InputError(
             "the manifest would show the content of a file that manifest.values reads with ${file:…}",
             where=str(project.path),
-            fix="add --secrets inline if it may be shown there",
+            fix="write it to a file with -o FILE, or add --secrets inline if it may be shown"
+            if options.secrets is None
+            else "drop --secrets placeholder, which is for registry credentials only, or override the value with --set",
         )
     manifest, locked = _pinned(job, rendered, observer) if job.pins else (rendered.manifest, {})
     ignored = project.check.ignore if project.check is not None else ()
-    document = of_manifest(manifest, "the rendered manifest", pattern=project.placeholder_pattern)
+    document = of_manifest(manifest, "the rendered manifest", styles=project.placeholder_styles)
     require_no_errors(document, ignore=ignored, force=options.force, report=observer.findings)
     if locked:
         record(project, locked, __version__)
@@ -188,7 +190,7 @@ def _pinned(job: _Job, rendered: Rendered, observer: Observer) -> tuple[Manifest
 
     real = rendered if job.inline else job.render(inline=True)
     pulls = preflight(real.manifest, job.services.distribution)
-    require_found(pulls)
+    require_found(pulls, unreachable="keep the tags with --no-pin if only the device can reach it")
     for pull in pulls:
         if pull.remote is None:
             observer.warn(f"{pull.image} keeps its tag: {pull.words}")

@@ -44,14 +44,18 @@ def open_hub(host: str | None, project: Project | None, environ: Mapping[str, st
         environ: the environment variables; None for those of this process.
 
     Raises:
-        InputError: none of them names one.
+        InputError: none of them names one; or no host is given, and the connection string and the project name two.
     """
     text = (os.environ if environ is None else environ).get(CONNECTION_STRING)
+    configured = project.hub.host if project is not None and project.hub is not None else None
     if host is None and text:
         from manifestgen.azure.iot_hub import connect
 
-        return connect(connection_string=Secret(text))
-    host = host or (project.hub.host if project is not None and project.hub is not None else None)
+        hub = connect(connection_string=Secret(text))
+        if project is not None and configured is not None:
+            _require_same(hub, configured, project)
+        return hub
+    host = host or configured
     if host is None:
         raise InputError(
             "no IoT hub is specified",
@@ -61,6 +65,24 @@ def open_hub(host: str | None, project: Project | None, environ: Mapping[str, st
     from manifestgen.azure.iot_hub import connect
 
     return connect(host=host, credential=credential())
+
+
+def hub_needs_login(host: str | None, environ: Mapping[str, str] | None = None) -> bool:
+    """Whether `open_hub` would use the credential of Azure, rather than a connection string."""
+    return host is not None or not (os.environ if environ is None else environ).get(CONNECTION_STRING)
+
+
+def _require_same(hub: Hub, configured: str, project: Project) -> None:
+    """Raise InputError if the hub of the connection string is not the project's: neither silently wins."""
+    from manifestgen.hub_name import hub_identity
+
+    named = hub_identity(configured)
+    if hub.host.lower() != named.lower():
+        raise InputError(
+            f"{CONNECTION_STRING} is for the hub {hub.host}, and the project's hub is {named}",
+            where=str(project.path),
+            fix=f"unset the variable, correct 'hub.host', or choose one with --hub {hub.host} or --hub {named}",
+        )
 
 
 @contextmanager
@@ -153,6 +175,7 @@ class ProjectServices:
         enable_admin: bool = False,
         create_token: bool = False,
         report: Callable[[str], None] = lambda text: None,
+        progress: Callable[[str], None] = lambda text: None,
         environ: Mapping[str, str] | None = None,
         connecting: Callable[[], None] = lambda: None,
     ) -> None:
@@ -164,6 +187,7 @@ class ProjectServices:
             enable_admin: enable a registry's admin user where it is needed and disabled.
             create_token: create a registry's token, or its first password, where it is needed and missing.
             report: is called with each thing that was enabled or created, and each password that expires soon.
+            progress: is called with what takes a while.
             environ: the environment variables; None for those of this process.
             connecting: is called before each of the services is first used.
         """
@@ -172,6 +196,7 @@ class ProjectServices:
         self._enable_admin = enable_admin
         self._create_token = create_token
         self._report = report
+        self._progress = progress
         self._environ = os.environ if environ is None else environ
         self._connecting = connecting
 
@@ -214,8 +239,9 @@ class ProjectServices:
     def registry(self) -> Registry:
         """The container registries of the caller's subscriptions."""
         from manifestgen.azure.acr import Registries
+        from manifestgen.project.workspace import subscription_of
 
-        return Registries()
+        return Registries(subscription=subscription_of(self._project), report=self._progress)
 
     @_service
     def vaults(self) -> Vaults:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 _Proposal = TypeVar("_Proposal")
 _Progress = TypeVar("_Progress")
@@ -50,6 +50,39 @@ class Patience:
             pause = min(pause * 1.5, self.longest)
 
 
+@dataclass(frozen=True)
+class Wait:
+    """What is waited for, and until when; in seconds of `Patience.clock`.
+
+    Attributes:
+        begun: when the wait began.
+        ends: when it gives up, or with `then` what else happens.
+        aborts: when it gives up earlier, because something fails, unless that recovers; None if nothing does.
+        why: what fails, in a clause; may be empty.
+        then: what happens at the end.
+    """
+
+    begun: float
+    ends: float
+    aborts: float | None = None
+    why: str = ""
+    then: str = "gives up"
+
+
+#: How to send a change again whose answer was lost and that was not made: as long as a read is repeated.
+SENDING: Final = Patience(timeout=120.0, first=0.5, longest=20.0)
+
+
+def rounds(patience: Patience) -> Iterator[None]:
+    """Rounds of sending and looking, with a pause between two of them, until the time is over; at least one."""
+    deadline = patience.clock() + patience.timeout
+    for pause in patience.pauses():
+        yield
+        if patience.clock() + pause > deadline:
+            return
+        patience.sleep(pause)
+
+
 def _ignore(*_: Any) -> None:
     pass
 
@@ -62,11 +95,13 @@ class Observer(Generic[_Proposal, _Progress]):
         permit: called with a proposal that would change something; raises to stop.
         step: called with each change that was made, in a sentence.
         progress: called with what is waited for, and what each read says.
+        waiting: called before that with how long it will be waited for.
     """
 
     permit: Callable[[_Proposal], None] = _ignore
     step: Callable[[str], None] = _ignore
     progress: Callable[[str, _Progress], None] = _ignore
+    waiting: Callable[[Wait], None] = _ignore
 
 
 @dataclass(frozen=True)

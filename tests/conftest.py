@@ -308,6 +308,9 @@ def _lead_to(running: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.upper().startswith(("AZURE_", "AZUREML_", "IOTHUB_")) or name.upper() == "HTTP_PROXY":
             monkeypatch.delenv(name)
+    chosen = os.environ.get("MANIFESTGEN_STATE")
     for name, value in running.environment.items():
         monkeypatch.setenv(name, value)
+    if chosen is not None:
+        monkeypatch.setenv("MANIFESTGEN_STATE", chosen)  # of this test, not of all tests that use this sandbox
     monkeypatch.setenv("HOME", str(running.sandbox.home))

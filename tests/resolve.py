@@ -7,13 +7,17 @@ machine that it runs on, and so asks for azure-iot-hub on x86-64 and never elsew
 is asked, as `pip download --only-binary=:all: --no-deps` would be, whether it finds a wheel for each package that uv
 chose; nothing is downloaded but metadata.
 
-Exit code 1 if a cell differs from what `GAPS` and `_HUB_CLIENT` expect, in either direction.
+PyYAML has no wheel for Python 3.11 on Windows on Arm. Its source needs no compiler: without one it installs the same
+parser in Python. So it is built here once as on a machine that has none, and that row allows its source.
+
+Exit code 1 if a cell differs from what `GAPS` and `_hub_client` expect, in either direction.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -26,14 +30,15 @@ from pathlib import Path
 from typing import Any, Final
 
 PYTHONS: Final = ("3.10", "3.11", "3.12", "3.13", "3.14", "3.15")
-EXTRAS: Final = ("", "sandbox", "keyvault", "azureml", "all")
+EXTRAS: Final = ("", "sandbox", "keyvault", "azureml", "azureml2", "all")
 # What an extra is for: without this in the resolution a marker has left it out.
 _BRINGS: Final = {
     "": ("azure-core", "azure-identity"),
     "sandbox": ("aiohttp", "trustme"),
     "keyvault": ("azure-keyvault-secrets",),
     "azureml": ("azureml-core",),
-    "all": ("aiohttp", "azure-keyvault-secrets", "azureml-core"),
+    "azureml2": ("azure-ai-ml",),
+    "all": ("aiohttp", "azure-ai-ml", "azure-keyvault-secrets", "azureml-core"),
 }
 
 
@@ -63,11 +68,12 @@ PLATFORMS: Final = (
     Platform("Windows arm64", "aarch64-pc-windows-msvc", ("win_arm64",)),
 )
 
-# What cannot be installed from wheels, and why.
-_NO_YAML: Final = "PyYAML has wheels for Windows on Arm from Python 3.12 on"
+# The packages that have no wheel there and are built from source; `builds_without_compiler` shows that they can be.
+FROM_SOURCE: Final[Mapping[tuple[str, str], str]] = {("Windows arm64", "3.11"): "pyyaml"}
+
+# Where it cannot be installed, and why.
 GAPS: Final[Mapping[tuple[str, str], str]] = {
-    ("Windows arm64", "3.10"): _NO_YAML,
-    ("Windows arm64", "3.11"): _NO_YAML,
+    ("Windows arm64", "3.10"): "python.org has no Python 3.10 for Windows on Arm; cryptography has no wheels for it",
 }
 
 
@@ -92,11 +98,18 @@ class Target:
     platform: Platform
     python: str
 
+    @property
+    def from_source(self) -> str:
+        """The package that has no wheel for it; empty if all have."""
+        return FROM_SOURCE.get((self.platform.name, self.python), "")
+
     def resolve(self, wheel: Path, extra: str) -> Resolution:
         """What uv would install of the wheel with an extra."""
         requirement = f"manifestgen{f'[{extra}]' if extra else ''} @ {wheel.as_uri()}"
         command = [*_uv(), "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate"]
-        how = ("--only-binary", ":all:", "--python-version", self.python, "--python-platform", self.platform.uv)
+        how = ["--only-binary", ":all:", "--python-version", self.python, "--python-platform", self.platform.uv]
+        if self.from_source:
+            how += ["--no-binary", self.from_source]
         ended = subprocess.run([*command, *how], input=requirement, capture_output=True, text=True, check=False)
         if ended.returncode != 0:
             return Resolution({}, " ".join(ended.stderr.split()))
@@ -110,7 +123,8 @@ class Target:
             universal: `name==version` of packages whose wheel is for every platform, which need not be asked about
                 again; what is found here is added.
         """
-        asked = [pin for pin in (f"{name}=={version}" for name, version in pins.items()) if pin not in universal]
+        wheels = (f"{name}=={version}" for name, version in pins.items() if name != self.from_source)
+        asked = [pin for pin in wheels if pin not in universal]
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "pins.txt"
             file.write_text("\n".join(asked))
@@ -172,6 +186,20 @@ def look(wheel: Path, target: Target, universal: set[str]) -> dict[str, str]:
     return cells
 
 
+def builds_without_compiler(package: str) -> str:
+    """What is wrong with building a package where there is no compiler; empty if it builds and can be imported."""
+    with tempfile.TemporaryDirectory() as folder:
+        nothing = str(Path(folder) / "no-compiler")
+        environment = {**os.environ, "CC": nothing, "CXX": nothing}
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-cache-dir"]
+        how = [f"--no-binary={package}", f"--target={folder}/there", package]
+        ended = subprocess.run([*command, *how], capture_output=True, text=True, check=False, env=environment)
+        if ended.returncode != 0:
+            return ended.stderr.strip()
+        compiled = [file.name for kind in ("so", "pyd") for file in Path(folder).rglob(f"*.{kind}")]
+        return f"a compiler was found: {', '.join(compiled)}" if compiled else ""
+
+
 def expected(target: Target, cell: str) -> bool:
     """Whether a cell is as it should be."""
     if (target.platform.name, target.python) in GAPS:
@@ -197,10 +225,16 @@ def main(arguments: Sequence[str]) -> int:
         table.update(zip(others, looked, strict=True))
     print(f"{'':<15}{'Python':<8}" + "".join(f"{extra or 'base':<12}" for extra in EXTRAS))
     wrong: list[str] = []
+    for package in sorted(set(FROM_SOURCE.values())):
+        if trouble := builds_without_compiler(package):
+            wrong.append(f"{package} from source, without a compiler: {trouble[-600:]}")
     for target, cells in table.items():
         shown = (cell.partition(":")[0] for cell in cells.values())
-        reason = GAPS.get((target.platform.name, target.python), "")
-        print(f"{target.platform.name:<15}{target.python:<8}" + "".join(f"{cell:<12}" for cell in shown) + reason)
+        note = GAPS.get((target.platform.name, target.python), "")
+        note = f"{target.from_source} from source" if target.from_source else note
+        print(
+            (f"{target.platform.name:<15}{target.python:<8}" + "".join(f"{cell:<12}" for cell in shown) + note).rstrip()
+        )
         for extra, cell in cells.items():
             if not expected(target, cell):
                 wrong.append(f"{target.platform.name}, Python {target.python}, {extra or 'base'}: {cell[:600]}")

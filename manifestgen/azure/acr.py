@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -16,9 +17,14 @@ from azure.mgmt.containerregistry import ContainerRegistryManagementClient
 from azure.mgmt.core import ARMPipelineClient
 
 from manifestgen.azure import registry_api
+from manifestgen.azure.auth import EXPIRED, LOG_IN_AGAIN, tokens_of
+from manifestgen.azure.auth import credential as default_credential
+from manifestgen.azure.patience import Patience
+from manifestgen.azure.transport import RetryingTransport, azure_core_transport
 from manifestgen.cloud import Credential, NewPassword, RegistryInfo, Token, TokenPassword
 from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError, NotFoundError
 from manifestgen.secret import Secret, redact
+from manifestgen.waits import waiting
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -26,14 +32,13 @@ if TYPE_CHECKING:
 _ARM = "https://management.azure.com"
 _SUBSCRIPTIONS_VERSION = "2022-12-01"
 
-# azure-core retries on its own, by default for up to half an hour. `timeout` bounds all attempts together.
-_LIMITS: dict[str, Any] = {
-    "retry_total": 4,
-    "retry_backoff_max": 20,
-    "timeout": 120,
-    "connection_timeout": 10,
-    "read_timeout": 60,
-}
+_NAME = "Azure Resource Manager"
+PATIENCE = Patience(answer=60.0)
+# Seconds for a change that the service makes in the background.
+_OPERATION = 120.0
+
+# Parallel reads of subscriptions; Azure Resource Manager takes 250 at once of one caller and 25 a second after that.
+_READERS = 16
 
 _ARM_ID = re.compile(
     r"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)"
@@ -52,14 +57,24 @@ class Registries:
 
     Args:
         credential: from azure-identity; None for that of `manifestgen.azure.auth`.
+        subscription: id of the project's subscription, which is searched first.
+        report: is called before many subscriptions are searched.
     """
 
-    def __init__(self, credential: TokenCredential | None = None) -> None:
+    def __init__(
+        self,
+        credential: TokenCredential | None = None,
+        *,
+        subscription: str | None = None,
+        report: Callable[[str], None] = lambda text: None,
+    ) -> None:
         if credential is None:
-            from manifestgen.azure.auth import credential as default_credential
-
             credential = default_credential()
         self._credential = credential
+        self._subscription = subscription
+        self._report = report
+        self._seen: dict[str, RegistryInfo] = {}
+        self._transport = RetryingTransport(_NAME, PATIENCE.scaled(), tokens=tokens_of(credential))
         self._clients: dict[str, ContainerRegistryManagementClient] = {}
 
     def by_id(self, arm_id: str) -> RegistryInfo:
@@ -67,28 +82,99 @@ class Registries:
         place = _parse(arm_id)
         with _translated(f"registry {place['name']}", _READER):
             found = self._client(place["subscription"]).registries.get(place["group"], place["name"])
-        return _info(found)
+        return self._noted(_info(found))
+
+    def nearby(self, login_server: str) -> RegistryInfo | None:
+        """See `Registry.nearby`."""
+        known = self._seen.get(login_server.lower())
+        if known is not None:
+            return known
+        for subscription in self._first():
+            try:
+                found = self._find(subscription, login_server)
+            except (DeniedError, NotFoundError):
+                continue
+            if found is not None:
+                return found
+        return None
 
     def by_host(self, login_server: str) -> RegistryInfo:
-        """See `Registry.by_host`. Searches all registries of all subscriptions: the host does not say which one."""
+        """See `Registry.by_host`.
+
+        Searches the registries of all subscriptions, the project's first: the host does not say which one it is in.
+        """
+        first = list(self._first())
         denied: CloudError | None = None
-        subscriptions = self._subscriptions()
-        for subscription in subscriptions:
+        for subscription in first:
             try:
-                with _translated(f"subscription {subscription}", _READER):
-                    for found in self._client(subscription).registries.list():
-                        info = _info(found)
-                        if info.login_server.lower() == login_server.lower():
-                            return info
+                found = self._find(subscription, login_server)
             except (DeniedError, NotFoundError) as error:
                 denied = error  # the registry may still be in one that the credential may read
-        if denied is not None and len(subscriptions) == 1:
+            else:
+                if found is not None:
+                    return found
+        listed = self._subscriptions()
+        others = [subscription for subscription in listed if subscription not in first]
+        found, refused = self._search(others, login_server)
+        if found is not None:
+            return found
+        denied = refused or denied
+        if denied is not None and len(listed) == 1:
             raise denied
         raise NotFoundError(
-            f"no container registry with login server {login_server!r} was found in the {len(subscriptions)} "
-            f"subscription{'s' * (len(subscriptions) != 1)} that the identity can read",
+            f"no container registry with login server {login_server!r} was found in the {len(listed)} "
+            f"subscription{'s' * (len(listed) != 1)} that the identity can read",
             fix=f"check the image's name, or {_READER}; other sources are registry credentials 'env' and 'file'",
         )
+
+    def _first(self) -> Iterator[str]:
+        """The subscriptions to search before any other: the project's, and that of the environment."""
+        yield from dict.fromkeys(filter(None, (self._subscription, os.environ.get("AZURE_SUBSCRIPTION_ID"))))
+
+    def _search(
+        self, subscriptions: Sequence[str], login_server: str
+    ) -> tuple[RegistryInfo | None, DeniedError | NotFoundError | None]:
+        """Search subscriptions in parallel: the registry, or why one of them could not be read.
+
+        Raises:
+            CloudError: it was not found, and a subscription could not be searched for another reason than a missing
+                role.
+        """
+        if len(subscriptions) > _READERS:
+            self._report(f"looking for registry {login_server} in {len(subscriptions)} other subscriptions")
+        denied: DeniedError | NotFoundError | None = None
+        outage: CloudError | None = None
+        pool = ThreadPoolExecutor(_READERS)
+        try:
+            looks = [pool.submit(self._find, subscription, login_server) for subscription in subscriptions]
+            for look in as_completed(looks):
+                try:
+                    found = look.result()
+                except (DeniedError, NotFoundError) as error:
+                    denied = error
+                except CloudError as error:
+                    outage = error
+                else:
+                    if found is not None:
+                        return found, None
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+        if outage is not None:
+            raise outage
+        return None, denied
+
+    def _find(self, subscription: str, login_server: str) -> RegistryInfo | None:
+        """The registry of a subscription with a login server."""
+        with _translated(f"subscription {subscription}", _READER):
+            for found in self._client(subscription).registries.list():
+                info = _info(found)
+                if info.login_server.lower() == login_server.lower():
+                    return self._noted(info)
+        return None
+
+    def _noted(self, info: RegistryInfo) -> RegistryInfo:
+        self._seen[info.login_server.lower()] = info
+        return info
 
     def admin_credential(self, registry: RegistryInfo) -> Credential:
         """See `Registry.admin_credential`."""
@@ -113,7 +199,7 @@ class Registries:
             updating = self._client(place["subscription"]).registries.begin_update(
                 place["group"], place["name"], change, polling_interval=2
             )
-            return _info(updating.result(timeout=_LIMITS["timeout"]))
+            return self._noted(_info(updating.result(timeout=_OPERATION)))
 
     def scope_map(self, registry: RegistryInfo, name: str) -> frozenset[str] | None:
         """See `Registry.scope_map`."""
@@ -199,19 +285,23 @@ class Registries:
 
     def _client(self, subscription: str) -> ContainerRegistryManagementClient:
         if subscription not in self._clients:
-            self._clients[subscription] = ContainerRegistryManagementClient(self._credential, subscription, **_LIMITS)
+            self._clients[subscription] = ContainerRegistryManagementClient(
+                self._credential,
+                subscription,
+                transport=azure_core_transport(self._transport),
+                retry_policy=RetryPolicy.no_retries(),
+            )
         return self._clients[subscription]
 
     def _subscriptions(self) -> Sequence[str]:
-        """Ids of the subscriptions that the credential sees, the one in the environment first."""
-        preferred = os.environ.get("AZURE_SUBSCRIPTION_ID", "")
-        policies = [
-            RetryPolicy(**_LIMITS),
-            BearerTokenCredentialPolicy(self._credential, f"{_ARM}/.default"),
-        ]
+        """Ids of the subscriptions that the credential sees."""
+        policies = [BearerTokenCredentialPolicy(self._credential, f"{_ARM}/.default")]
         found: list[str] = []
         url: str | None = f"{_ARM}/subscriptions?api-version={_SUBSCRIPTIONS_VERSION}"
-        client: ARMPipelineClient[HttpRequest, HttpResponse] = ARMPipelineClient(_ARM, policies=policies)
+        transport = azure_core_transport(self._transport)
+        client: ARMPipelineClient[HttpRequest, HttpResponse] = ARMPipelineClient(
+            _ARM, policies=policies, transport=transport
+        )
         with _translated("subscriptions", _READER), client:
             while url:
                 response = client.send_request(HttpRequest("GET", url))
@@ -219,7 +309,7 @@ class Registries:
                 page = response.json()
                 found += [entry["subscriptionId"] for entry in page["value"]]
                 url = page.get("nextLink")
-        return sorted(found, key=lambda subscription: subscription != preferred)
+        return found
 
 
 def _parse(arm_id: str) -> dict[str, str]:
@@ -253,10 +343,11 @@ def _token(registry: RegistryInfo, found: Any) -> Token:
 
 def _done(poller: Any) -> Any:
     """The result of a long-running operation. Raises CloudError if it takes too long."""
-    found = poller.result(timeout=_LIMITS["timeout"])
+    with waiting(_NAME, changes=True):
+        found = poller.result(timeout=_OPERATION)
     if not poller.done():
         raise CloudError(
-            f"Azure Resource Manager did not finish within {_LIMITS['timeout']} s",
+            f"Azure Resource Manager did not finish within {_OPERATION:.0f} s",
             fix="check the registry in the portal, then run the same command again",
         )
     return found
@@ -286,10 +377,11 @@ def _rejected(error: HttpResponseError, where: str, role: str) -> CloudError:
         return DeniedError(
             "the registry's admin user is disabled",
             where=where,
-            fix="add --enable-admin to enable it, or use registry credentials 'token', 'env' or 'file'",
+            fix="use registry credentials 'token', 'keyvault', 'env' or 'file', or enable it: "
+            "'manifestgen deploy --enable-admin'",
         )
     if error.status_code == 401:
-        return DeniedError(f"the credential was rejected: {words}", where=where, fix="log in again: run 'az login'")
+        return DeniedError(f"{EXPIRED}: {words}", where=where, fix=LOG_IN_AGAIN)
     if error.status_code == 403:
         return DeniedError(f"access is denied: {words}", where=where, fix=role)
     if isinstance(error, ResourceNotFoundError) or error.status_code == 404:

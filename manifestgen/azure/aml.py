@@ -3,26 +3,20 @@
 Everything that sends or registers goes through the SDK. Builds are polled with requests of our own: the SDK's ways to
 wait have no timeout, print to stdout, and need the object that started the build.
 
-What callers must know about azureml-core, 1.61 and earlier:
-
-- It retries a POST after a 5xx or a lost answer, so a second version of a model or an image can appear. Callers look
-  for it after each such call and log a warning to `manifestgen.azure.aml`, which the command line shows.
-- It retries a 429 three times; see `aml_sdk` for the pauses.
+What callers must know: a request that creates something is sent once. If its answer is lost, the call raises
+UnconfirmedError, and the caller looks for what was made before it sends it again.
 """
 
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.util import Retry
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from manifestgen.azure import aml_sdk
+from manifestgen.azure.patience import Patience
+from manifestgen.azure.transport import RetryingTransport, session_of
 from manifestgen.project import Project
 from manifestgen.project.workspace import WorkspaceId, workspace_of
 
@@ -30,16 +24,9 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
 _OPEN_SECONDS = 180.0
-_TIMEOUT = (10.0, 60.0)  # to connect, to wait for the next bytes
-# For our own requests. Together the pauses last about 15 seconds, as long as the SDK's own retries.
-RETRY = Retry(
-    total=4,
-    backoff_factor=1.0,
-    backoff_max=20.0,
-    status_forcelist=(408, 429, 500, 502, 503, 504),
-    allowed_methods=("GET",),
-    raise_on_status=False,
-)
+_T = TypeVar("_T")
+_NAME = "Azure ML"
+PATIENCE = Patience(answer=60.0)
 
 
 def open_workspace(project: Project, credential: TokenCredential | None = None) -> Workspace:
@@ -58,7 +45,7 @@ class Workspace:
     Args:
         place: which one.
         credential: of azure-identity; the one of `manifestgen.azure.auth` if None. Nothing ever logs in interactively.
-        retry: for our own requests.
+        patience: how long to wait for an answer, and to repeat what failed.
 
     Attributes:
         sdk: the `azureml.core.Workspace`.
@@ -69,11 +56,13 @@ class Workspace:
         NotFoundError, DeniedError, CloudError: the workspace cannot be read.
     """
 
-    def __init__(self, place: WorkspaceId, credential: TokenCredential | None = None, *, retry: Retry = RETRY) -> None:
-        if credential is None:
-            from manifestgen.azure.auth import credential as default_credential
+    def __init__(
+        self, place: WorkspaceId, credential: TokenCredential | None = None, *, patience: Patience | None = None
+    ) -> None:
+        from manifestgen.azure import auth
 
-            credential = default_credential()
+        if credential is None:
+            credential = auth.credential()
         aml_sdk.load()
         from azureml.core import Workspace as SdkWorkspace
         from azureml.core.authentication import TokenAuthentication
@@ -83,6 +72,12 @@ class Workspace:
         self._errors = aml_errors
         self.where = f"workspace {place.name}"
         chosen = credential
+        self._transport = RetryingTransport(
+            _NAME,
+            (patience or PATIENCE).scaled(),
+            tokens=auth.tokens_of(chosen),
+            failed=lambda response: aml_errors.http_error(response.status_code, response.text, self.where),
+        )
 
         def token(audience: str) -> str:
             return chosen.get_token(audience.rstrip("/") + "/.default").token
@@ -98,23 +93,27 @@ class Workspace:
             _ = found.service_context
             return found
 
-        with self._errors.translated(self.where), aml_sdk.calling():
-            self.sdk = aml_sdk.bounded(open_it, _OPEN_SECONDS, "opening the workspace")
-        self._session = requests.Session()
-        self._session.mount("https://", HTTPAdapter(max_retries=retry))
+        self.sdk = self.call(open_it, seconds=_OPEN_SECONDS, what="opening the workspace")
+        self._session = session_of(self._transport)
         # Characters and bytes of each build log read so far, so that the next read can start there.
         self._read: dict[str, tuple[int, int]] = {}
 
-    @contextmanager
-    def calling(self, folder: Path | None = None) -> Iterator[None]:
-        """Surround calls of the SDK: its errors become ours, its side effects are undone; see `aml_sdk.calling`."""
-        with self._errors.translated(self.where), aml_sdk.calling(folder):
-            yield
+    def call(
+        self, ask: Callable[[], _T], *, folder: Path | None = None, seconds: float | None = None, what: str = ""
+    ) -> _T:
+        """The result of a call of the SDK: its errors become ours, its side effects are undone; see `aml_sdk`.
+
+        Args:
+            folder: the working directory during the call.
+            seconds: for the whole call; None for no limit but those of its requests.
+            what: is done, for the error.
+        """
+        with self._errors.translated(self.where), aml_sdk.calling(folder, self._transport):
+            return aml_sdk.bounded(ask, seconds, what)
 
     def registry_id(self) -> str | None:
         """Full ARM id of the workspace's container registry; None before the workspace has built its first image."""
-        with self.calling():
-            details = aml_sdk.bounded(self.sdk.get_details, _OPEN_SECONDS, "reading the workspace")
+        details = self.call(self.sdk.get_details, seconds=_OPEN_SECONDS, what="reading the workspace")
         return details.get("containerRegistry") or None
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
@@ -124,7 +123,7 @@ class Workspace:
         with self._errors.translated(self.where):
             headers = self.sdk._auth_object.get_authentication_header()
             url = _get_mms_url(self.sdk) + path
-            response = self._session.get(url, params=query, headers=headers, timeout=_TIMEOUT)
+            response = self._session.get(url, params=query, headers=headers)
             if not response.ok:
                 raise self._errors.http_error(response.status_code, response.text, self.where)
             return response.json()
@@ -140,7 +139,7 @@ class Workspace:
         if characters != offset:
             characters, first = 0, 0
         with self._errors.translated(self.where):
-            response = self._session.get(url, headers={"Range": f"bytes={first}-"}, timeout=_TIMEOUT)
+            response = self._session.get(url, headers={"Range": f"bytes={first}-"})
             if response.status_code in (404, 416):
                 return ""
             if not response.ok:

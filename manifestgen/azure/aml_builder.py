@@ -107,8 +107,6 @@ class WorkspaceBuilder:
 
     def _send(self, request: BuildRequest, model: Any, start: Start) -> Build:
         """Send what the image is made from, and start its build."""
-        from manifestgen.azure import aml_sdk
-
         if request.entry_script is None or request.conda_file is None:
             raise ValueError("Azure ML builds from an entry script and a conda file")
         with tempfile.TemporaryDirectory(prefix="manifestgen-") as name:
@@ -116,10 +114,12 @@ class WorkspaceBuilder:
             folder = Path(name)
             script = _copied(request.entry_script, folder)
             conda = _copied(request.conda_file, folder)
-            with self._workspace.calling(folder):
-                return aml_sdk.bounded(
-                    lambda: start(request, model, script, conda), _START_SECONDS, "starting the build"
-                )
+            return self._workspace.call(
+                lambda: start(request, model, script, conda),
+                folder=folder,
+                seconds=_START_SECONDS,
+                what="starting the build",
+            )
 
 
 def _copied(file: Path, folder: Path) -> str:

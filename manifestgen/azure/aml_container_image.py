@@ -7,7 +7,7 @@ from typing import Any
 
 from manifestgen.azure.aml_builder import WorkspaceBuilder, state_of
 from manifestgen.cloud import Build, BuildRequest, BuildState, Services
-from manifestgen.errors import CloudError, DeniedError, NotFoundError
+from manifestgen.errors import UnconfirmedError
 from manifestgen.project import Project
 from manifestgen.project.score import check_inputs
 
@@ -35,23 +35,13 @@ class ContainerImageBuilder(WorkspaceBuilder):
         _LOG.warning(_DEPRECATED)
         before = self._image_ids(request)
         try:
-            build = self._send(request, model, self._start)
-        except (DeniedError, NotFoundError):
-            raise
-        except CloudError:
+            return self._send(request, model, self._start)
+        except UnconfirmedError:
             taken = [image for image in self._image_ids(request) if image not in before]
             if not taken:
-                raise
-            build = Build("", taken[0])
-            _LOG.warning("the answer was lost, but the workspace is building image %s", build.image)
-        extra = [image for image in self._image_ids(request) if image not in (*before, build.image)]
-        if extra:
-            _LOG.warning(
-                "azureml-core retried a request, so the image is built more than once: %s is used, delete %s",
-                build.image,
-                ", ".join(extra),
-            )
-        return build
+                return self._send(request, model, self._start)
+            _LOG.warning("the answer was lost, but the workspace is building image %s", taken[0])
+            return Build("", taken[0])
 
     def find(self, request: BuildRequest) -> Build | None:
         """The newest image of these inputs that has not failed."""

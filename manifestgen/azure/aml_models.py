@@ -9,9 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from manifestgen.azure import aml_sdk
 from manifestgen.cloud import SHA256_PROPERTY, ModelRegistration, RegisteredModel
-from manifestgen.errors import CloudError, DeniedError, InputError, NotFoundError
+from manifestgen.errors import InputError, NotFoundError, UnconfirmedError
 
 if TYPE_CHECKING:
     from manifestgen.azure.aml import Workspace
@@ -52,8 +51,7 @@ class WorkspaceModels:
         from azureml.core.model import Model
 
         try:
-            with workspace.calling():
-                return Model(workspace.sdk, name=name, version=_number(version), expand=False)
+            return workspace.call(lambda: Model(workspace.sdk, name=name, version=_number(version), expand=False))
         except NotFoundError as error:
             wanted = name if version is None else f"{name}:{version}"
             raise NotFoundError(
@@ -71,62 +69,53 @@ class WorkspaceModels:
         path = Path(os.path.normpath(registration.path.absolute()))
         if path.is_dir() and not any(child.is_file() for child in path.rglob("*")):
             raise InputError("the model's folder is empty", where=str(path), fix="save the model there first")
-        before = self._same(registration)
+
+        def send() -> RegisteredModel:
+            model = Model.register(
+                workspace.sdk,
+                model_path=path.name,
+                model_name=registration.name,
+                tags=dict(registration.tags),
+                properties={SHA256_PROPERTY: registration.sha256},
+                description=registration.description,
+            )
+            return _registered(model)
+
+        # The SDK refuses a model outside the working directory (1.61), whatever the model's size.
         try:
-            # The SDK refuses a model outside the working directory (1.61), whatever the model's size.
-            with workspace.calling(path.parent):
-                model = Model.register(
-                    workspace.sdk,
-                    model_path=path.name,
-                    model_name=registration.name,
-                    tags=dict(registration.tags),
-                    properties={SHA256_PROPERTY: registration.sha256},
-                    description=registration.description,
-                )
-                mine = _registered(model)
-        except (DeniedError, NotFoundError):
-            raise
-        except CloudError:
-            taken = [model for version, model in self._same(registration).items() if version not in before]
-            if not taken:
-                raise
-            mine = taken[0]
-            _LOG.warning("the answer was lost, but the workspace has registered model %s", mine.id)
-        extra = sorted(set(self._same(registration)) - set(before) - {mine.version}, key=int)
-        if extra:
-            _LOG.warning(
-                "azureml-core retried a request, so %s was registered more than once: version %s is used, delete %s",
-                mine.name,
-                mine.version,
-                ", ".join(extra),
-            )
-        return mine
+            return workspace.call(send, folder=path.parent)
+        except UnconfirmedError:
+            made = self._made(registration)
+            if made is None:
+                return workspace.call(send, folder=path.parent)
+            _LOG.warning("the answer was lost, but the workspace has registered model %s", made.id)
+            return made
 
-    def download(self, model: RegisteredModel, folder: Path) -> Path:
-        """See `ModelSource.download`."""
-        found = self.sdk_model(model.name, model.version)
-        workspace = self.workspace
-        with workspace.calling():
-            path = aml_sdk.bounded(
-                lambda: found.download(target_dir=str(folder), exist_ok=True),
-                _DOWNLOAD_SECONDS,
-                "downloading the model",
-            )
-        return Path(path)
-
-    def _same(self, registration: ModelRegistration) -> dict[str, RegisteredModel]:
-        """Versions that hold the same content, the newest first."""
-        models = self.list(registration.name)
-        return {m.version: m for m in models if m.sha256 == registration.sha256}
+    def _made(self, registration: ModelRegistration) -> RegisteredModel | None:
+        """The newest version of what was to be registered; whoever registers has found none before."""
+        for model in self.list(registration.name):
+            same = model.sha256 == registration.sha256 and model.description == registration.description
+            if same and dict(model.tags) == dict(registration.tags):
+                return model
+        return None
 
     def list(self, name: str | None = None) -> Sequence[RegisteredModel]:
         """See `ModelSource.list`."""
         workspace = self.workspace  # importing the SDK on the way, with its settings
         from azureml.core.model import Model
 
-        with workspace.calling():
-            found = [_registered(model) for model in Model.list(workspace.sdk, name=name, expand=False)]
+        models = workspace.call(lambda: Model.list(workspace.sdk, name=name, expand=False))
+        found = [_registered(model) for model in models]
         return sorted(found, key=lambda model: (model.name, -int(model.version)))
+
+    def download(self, model: RegisteredModel, folder: Path) -> Path:
+        """See `ModelSource.download`."""
+        found = self.sdk_model(model.name, model.version)
+
+        def fetch() -> Path:
+            return Path(found.download(target_dir=str(folder), exist_ok=True))
+
+        return self.workspace.call(fetch, seconds=_DOWNLOAD_SECONDS, what="downloading the model")
 
 
 def _number(version: str | None) -> int | None:

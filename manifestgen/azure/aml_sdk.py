@@ -1,8 +1,9 @@
 """Contains azureml-core: how it is imported, and what its calls may do to the process around them.
 
 The SDK reads settings at import, prints to stdout, warns on every call of its older half, leaves files in the temporary
-folder, takes paths only below the working directory, and sends some requests without a timeout. Each call goes through
-`calling`, which undoes all that; a call that could hang goes through `bounded` as well.
+folder, takes paths only below the working directory, sends some requests without a timeout, repeats requests that
+create something, and catches Ctrl-C in places. Each call goes through `calling`, which undoes all that and has it send
+with our transport, and through `bounded`, so that Ctrl-C reaches us.
 """
 
 from __future__ import annotations
@@ -17,17 +18,19 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from requests.adapters import BaseAdapter
+
+from manifestgen.azure.transport import Transport
 from manifestgen.errors import CloudError, InputError
+from manifestgen.sandboxed import sandbox_home
 
 _LOG = logging.getLogger("manifestgen.azure.aml")
 
 _SETTINGS = {
     # Without it the SDK asks ARM for its list of clouds first, and throws the answer away.
     "AZUREML_CURRENT_CLOUD": "AzureCloud",
-    # Seconds before the first of three repetitions after a 429, doubled each time: 4, 8, 16 instead of 32, 64, 128.
-    "AZUREML_DEFAULT_BACKOFF": "4",
     # Of the parts of the Azure CLI that the SDK brings along.
     "AZURE_CORE_COLLECT_TELEMETRY": "no",
 }
@@ -47,7 +50,7 @@ def load() -> None:
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
     try:
-        with calling():
+        with calling(), _home():
             for name in ("azureml.core", "azureml.core.image", "azureml.core.model"):
                 importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -69,11 +72,12 @@ def _broken(error: ImportError) -> InputError:
 
 
 @contextlib.contextmanager
-def calling(folder: Path | None = None) -> Iterator[None]:
+def calling(folder: Path | None = None, transport: BaseAdapter | None = None) -> Iterator[None]:
     """Surround a call of the SDK: log what it prints as debug, and undo its side effects.
 
     Args:
         folder: the working directory during the call.
+        transport: sends every request that is made with a session of requests, and decides alone what is sent again.
     """
     with (
         _PROCESS,
@@ -82,16 +86,20 @@ def calling(folder: Path | None = None) -> Iterator[None]:
         contextlib.redirect_stdout(_DebugStream()),
         _temporary_files_in(scratch),
         _working_in(folder),
+        _sent_with(transport),
     ):
         warnings.simplefilter("ignore")
         yield
 
 
-def bounded(call: Callable[[], _T], seconds: float, what: str) -> _T:
-    """The result of a call that might never return.
+def bounded(call: Callable[[], _T], seconds: float | None, what: str) -> _T:
+    """The result of a call that might never return, or would catch Ctrl-C.
 
     It runs in a thread of its own; when the time is over that thread is left behind, to end with its connection or the
     process. A sum of many requests needs many times the seconds of one.
+
+    Args:
+        seconds: None for no limit but those of its requests.
 
     Raises:
         CloudError: it took longer.
@@ -111,12 +119,32 @@ def bounded(call: Callable[[], _T], seconds: float, what: str) -> _T:
     if errors:
         raise errors[0]
     if not results:
+        assert seconds is not None  # noqa: S101 - without a limit there is a result or an error
         raise CloudError(
             f"timed out after {seconds:.0f} s while {what}",
             where="Azure ML",
             fix="check the network and the proxy, then run the same command again",
         )
     return results[0]
+
+
+@contextlib.contextmanager
+def _home() -> Iterator[None]:
+    """In the sandbox, import the SDK with the sandbox's home: it decides then where it caches service addresses."""
+    home = sandbox_home()
+    if home is None:
+        yield
+        return
+    before = {name: os.environ.get(name) for name in ("HOME", "USERPROFILE")}
+    os.environ.update(dict.fromkeys(before, str(home)))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 @contextlib.contextmanager
@@ -140,6 +168,28 @@ def _temporary_files_in(folder: str) -> Iterator[None]:
         yield
     finally:
         tempfile.tempdir = before
+
+
+@contextlib.contextmanager
+def _sent_with(transport: BaseAdapter | None) -> Iterator[None]:
+    """Have every session of requests, whoever made it, send with this, and the SDK repeat nothing by itself."""
+    if transport is None:
+        yield
+        return
+    from requests import Session
+
+    client: Any = importlib.import_module("azureml._restclient.clientbase")
+    find, retries = Session.get_adapter, client.DEFAULT_RETRIES
+
+    def adapter(self: Session, url: str) -> BaseAdapter:
+        found = find(self, url)
+        return found if isinstance(found, Transport) else transport
+
+    Session.get_adapter, client.DEFAULT_RETRIES = adapter, 0  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Session.get_adapter, client.DEFAULT_RETRIES = find, retries  # type: ignore[method-assign]
 
 
 class _DebugStream(io.TextIOBase):

@@ -10,10 +10,16 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.pipeline.policies import RetryPolicy
+from urllib3.exceptions import NameResolutionError
 
+from manifestgen.azure.auth import EXPIRED, LOG_IN_AGAIN, tokens_of
+from manifestgen.azure.auth import credential as default_credential
+from manifestgen.azure.patience import Patience, chain
+from manifestgen.azure.transport import RetryingTransport, UnreachableError, azure_core_transport
 from manifestgen.cloud import VaultSecret
 from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError, NotFoundError
 from manifestgen.secret import redact
@@ -22,14 +28,8 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
     from azure.keyvault.secrets import SecretClient
 
-# azure-core retries on its own; `timeout` bounds all attempts together.
-_LIMITS: dict[str, Any] = {
-    "retry_total": 3,
-    "retry_backoff_max": 10,
-    "timeout": 60,
-    "connection_timeout": 10,
-    "read_timeout": 30,
-}
+_NAME = "Azure Key Vault"
+PATIENCE = Patience(answer=30.0, total=60.0)
 
 _PUBLIC = "vault.azure.net"
 # Clouds by the host that azure-identity logs in to, AZURE_AUTHORITY_HOST;
@@ -43,8 +43,6 @@ _SUFFIXES = {
 _ROLE = "give the identity the role 'Key Vault Secrets User' on the vault; it takes effect after some minutes"
 _POLICY = "give the identity the permission Get for secrets, in the vault's access policies"
 _NAMES = "check registry.keyvault.vault; a deleted vault can be recovered with 'az keyvault recover'"
-# urllib3's messages for a name that does not resolve.
-_UNRESOLVED = ("Failed to resolve", "NameResolutionError")
 # azure-identity returns no token for a tenant to which its credential does not belong.
 _OTHER_TENANT = re.compile(r"not configured to acquire tokens for tenant (?P<tenant>[0-9A-Za-z-]+)")
 
@@ -67,11 +65,10 @@ class KeyVaults:
                 "support for Azure Key Vault is not installed", fix="run: pip install 'manifestgen[keyvault]'"
             ) from error
         if credential is None:
-            from manifestgen.azure.auth import credential as default_credential
-
             credential = default_credential()
         self._make = SecretClient
         self._credential = credential
+        self._transport = RetryingTransport(_NAME, PATIENCE.scaled(), tokens=tokens_of(credential))
         self._clients: dict[str, SecretClient] = {}
 
     def secret(self, vault: str, name: str) -> VaultSecret:
@@ -79,7 +76,12 @@ class KeyVaults:
         uri = uri_of(vault, os.environ)
         client = self._clients.get(uri)
         if client is None:
-            client = self._clients[uri] = self._make(uri, self._credential, **_LIMITS)
+            client = self._clients[uri] = self._make(
+                uri,
+                self._credential,
+                transport=azure_core_transport(self._transport),
+                retry_policy=RetryPolicy.no_retries(),
+            )
         with _translated(uri.removeprefix("https://"), name):
             found = client.get_secret(name)
         return VaultSecret(name, found.value or "", found.properties.expires_on, found.properties.not_before)
@@ -109,6 +111,11 @@ def _translated(host: str, name: str) -> Iterator[None]:
     """Translate the SDK's errors into ours, with the service's message."""
     try:
         yield
+    except UnreachableError as error:
+        unknown = any(isinstance(reason, NameResolutionError) for reason in chain(error))
+        what = "no vault has this name" if unknown else error.what
+        fix = _NAMES if unknown else f"check the network and HTTPS_PROXY; {_NAMES}"
+        raise CloudError(what, where=f"key vault {host}", fix=fix) from error
     except ManifestgenError as error:
         other = _OTHER_TENANT.search(str(error))
         if other is None:
@@ -119,11 +126,9 @@ def _translated(host: str, name: str) -> Iterator[None]:
     except HttpResponseError as error:
         raise _rejected(error, host, name) from error
     except AzureError as error:
-        words = _first_line(str(error))
-        unknown = any(sign in words for sign in _UNRESOLVED)
-        what = "no vault has this name" if unknown else "the vault could not be reached"
-        fix = _NAMES if unknown else f"check the network and HTTPS_PROXY; {_NAMES}"
-        raise CloudError(f"{what}: {words}", where=f"key vault {host}", fix=fix) from error
+        what = f"the vault could not be reached: {_first_line(str(error))}"
+        fix = f"check the network and HTTPS_PROXY; {_NAMES}"
+        raise CloudError(what, where=f"key vault {host}", fix=fix) from error
     except ValueError as error:  # the SDK rejects an address that asks for a token for another domain
         what = f"the server at this address is not a key vault: {_first_line(str(error))}"
         raise DeniedError(what, where=f"key vault {host}", fix=_NAMES) from error
@@ -139,7 +144,7 @@ def _rejected(error: HttpResponseError, host: str, name: str) -> CloudError:
         )
         return NotFoundError("the vault has no such secret", where=where, fix=fix)
     if error.status_code == 401:
-        return DeniedError(f"the credential was rejected: {words}", where=where, fix="log in again: run 'az login'")
+        return DeniedError(f"{EXPIRED}: {words}", where=where, fix=LOG_IN_AGAIN)
     if error.status_code == 403:
         inner = error.error.innererror if error.error else None
         return _forbidden(str((inner or {}).get("code", "")), text, where, f"--vault-name {vault} --name {name}")

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urljoin
 
-from manifestgen.azure.registry_http import Http, Patience, Response
+from manifestgen.azure.patience import Patience
+from manifestgen.azure.registry_http import Http, Response
 from manifestgen.azure.registry_login import Login
 from manifestgen.cloud import Credential
 from manifestgen.cloud.distribution import (
@@ -29,6 +30,9 @@ from manifestgen.cloud.distribution import (
     locate,
 )
 from manifestgen.errors import CloudError, DeniedError
+
+#: For one registry. A pull is worth fewer seconds than a change; no attempt is repeated without a connection.
+PATIENCE: Final = Patience(connect=10.0, answer=20.0, total=30.0, unreachable=0.0, longest=8.0)
 
 _INDEXES: Final = frozenset(
     {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
@@ -56,7 +60,7 @@ class ImageRegistries:
     """
 
     def __init__(self, patience: Patience | None = None, environ: Mapping[str, str] = os.environ) -> None:
-        self._http = Http(patience or Patience(), environ)
+        self._http = Http(patience or PATIENCE, environ)
         self._logins: dict[tuple[str, Credential | None], Login] = {}
         self._lock = threading.Lock()
 

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import json
 import ssl
-import time
-from collections.abc import Callable, Iterator, Mapping
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
-import tenacity
 import urllib3
 from urllib3.exceptions import (
     ConnectTimeoutError,
@@ -24,41 +22,21 @@ from urllib3.exceptions import (
     LocationParseError,
     NameResolutionError,
     NewConnectionError,
-    ProxyError,
     ReadTimeoutError,
 )
 
+from manifestgen.azure.exchange import POOLS, LimitError, TooLargeError, body_of, exchange
+from manifestgen.azure.patience import TRANSIENT, Again, Patience, asked, chain, repeated, seconds_of
 from manifestgen.azure.registry_network import bypasses_proxy, proxies_of, proxy_of, tls_context
 from manifestgen.cloud.distribution import PullError, Trouble
 from manifestgen.secret import Secret, redact
+from manifestgen.waits import waiting
 
-_AGAIN: Final = frozenset({408, 429, 500, 502, 503, 504})
 _REDIRECTING: Final = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS: Final = 5
-_CHUNK: Final = 1 << 16
 _LONGEST_WORDS: Final = 300
 # OpenSSL's reasons for a response that is not TLS; which one depends on its version and on the response.
 _NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
-
-
-@dataclass(frozen=True)
-class Patience:
-    """Timeouts and retries for a registry, in seconds.
-
-    Attributes:
-        connect: timeout for establishing a connection.
-        read: timeout for the next bytes of a response.
-        total: limit for one request, including all retries; a Retry-After beyond it ends the request at once.
-        first, longest: first and longest pause between retries without a Retry-After; pauses double at most.
-    """
-
-    connect: float = 10.0
-    read: float = 20.0
-    total: float = 30.0
-    first: float = 0.5
-    longest: float = 8.0
-    sleep: Callable[[float], None] = time.sleep
-    clock: Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True)
@@ -118,7 +96,7 @@ class Http:
     """
 
     def __init__(self, patience: Patience, environ: Mapping[str, str]) -> None:
-        self.patience = patience
+        self.patience = patience.scaled(environ)
         self._proxies = proxies_of(environ)
         self._pools: dict[str, urllib3.PoolManager] = {}
         # Reading the certificates takes tens of milliseconds, so it is done once, before any thread needs them.
@@ -170,54 +148,45 @@ class Http:
         """
         started = self.patience.clock()
 
-        def over(state: tenacity.RetryCallState) -> bool:
-            return self.patience.clock() - started + state.upcoming_sleep > self.patience.total
+        def attempt() -> Response:
+            left = self.patience.total - (self.patience.clock() - started)
+            return self._once(method, url, headers, limit, min(self.patience.answer, max(1.0, left)))
 
-        pause = tenacity.wait_random_exponential(multiplier=self.patience.first, max=self.patience.longest)
-        attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_result(lambda response: response.status in _AGAIN)
-            | tenacity.retry_if_exception(_may_pass),
-            wait=lambda state: _retry_after(state) or pause(state),
-            stop=over,
-            sleep=self.patience.sleep,
-            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
-        )
+        host = urlsplit(url).netloc
         try:
-            response: Response = attempts(
-                lambda: self._once(method, url, headers, limit, started + self.patience.total)
-            )
+            with waiting(f"the registry {host}"):
+                response = repeated(attempt, _judge, self.patience)
+        except TooLargeError as error:
+            what = f"the registry sent more than {limit >> 20} MiB; a short response was expected"
+            raise PullError(Trouble.FAILING, what, where=host, fix="check the registry's name") from error
         except (HTTPError, OSError) as error:
-            raise _translated(error, url, self.patience) from error
-        if response.status in _AGAIN:
+            raise _translated(error, url) from error
+        if response.status in TRANSIENT:
             raise _failed(response, self.patience.clock() - started)
         return response
 
-    def _once(self, method: str, url: str, headers: Mapping[str, str], limit: int, deadline: float) -> Response:
+    def _once(self, method: str, url: str, headers: Mapping[str, str], limit: int, answer: float) -> Response:
         sent = {"User-Agent": "manifestgen", "Accept-Encoding": "identity", **headers}
-        raw = self._pool(url).request(
-            method,
-            url,
-            headers=sent,
-            redirect=False,
-            retries=False,
-            preload_content=False,
-            decode_content=False,
-            timeout=urllib3.Timeout(connect=self.patience.connect, read=self.patience.read),
-        )
-        try:
-            body = bytearray()
-            for chunk in raw.stream(_CHUNK, decode_content=False):
-                body += chunk
-                if len(body) > limit:
-                    raw.close()
-                    what = f"the registry sent more than {limit >> 20} MiB; a short response was expected"
-                    raise PullError(Trouble.FAILING, what, where=urlsplit(url).netloc, fix="check the registry's name")
-                if self.patience.clock() > deadline:
-                    raw.close()
-                    raise _timed_out(urlsplit(url).netloc, f"response not complete after {self.patience.total:.0f} s")
-            return Response(url, raw.status, raw.headers, bytes(body))
-        finally:
-            raw.release_conn()
+        pool = self._pool(url)
+        connect = self.patience.connect
+        with exchange(connect, answer):
+            raw = pool.request(
+                method,
+                url,
+                headers=sent,
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                decode_content=False,
+                timeout=urllib3.Timeout(connect=connect, read=answer),
+            )
+            try:
+                body = body_of(raw, limit)
+            except zlib.error:
+                body = b""  # no service of a registry compresses what was asked for without
+            finally:
+                raw.release_conn()
+        return Response(url, raw.status, raw.headers, body)
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         parts = urlsplit(url)
@@ -237,9 +206,12 @@ class Http:
             "cert_reqs": "CERT_REQUIRED",
         }
         if proxy is None:
-            return urllib3.PoolManager(**settings)
-        url, login = proxy_of(proxy)
-        return urllib3.ProxyManager(url, proxy_headers=login, **settings)
+            manager = urllib3.PoolManager(**settings)
+        else:
+            url, login = proxy_of(proxy)
+            manager = urllib3.ProxyManager(url, proxy_headers=login, **settings)
+        manager.pool_classes_by_scheme = POOLS
+        return manager
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:
@@ -251,31 +223,29 @@ def _without_query(url: str) -> str:
     return _printable(url.partition("?")[0])
 
 
-def _retry_after(state: tenacity.RetryCallState) -> float | None:
-    if state.outcome is None or state.outcome.failed:
+def _judge(outcome: Any) -> Again | None:
+    error = outcome.exception()
+    if error is not None:
+        return Again() if _may_pass(error) else None
+    response: Response = outcome.result()
+    if response.status not in TRANSIENT:
         return None
-    response: Response = state.outcome.result()
-    return seconds_of(response.headers.get("Retry-After"))
-
-
-def seconds_of(header: str | None) -> float | None:
-    """Seconds to wait according to a `Retry-After` header, a number or a date; None if it is missing or invalid."""
-    if header is None:
-        return None
-    if header.strip().isdecimal():
-        return float(header)
-    try:
-        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
-    except ValueError:
-        return None
+    return Again(seconds_of(response.headers.get("Retry-After")))
 
 
 def _may_pass(error: BaseException) -> bool:
     """Whether a retry may help: only if the connection was cut."""
     if not isinstance(error, HTTPError | OSError):
         return False
-    lasting = (NewConnectionError, NameResolutionError, ConnectTimeoutError, ReadTimeoutError, LocationParseError)
-    reasons = list(_chain(error))
+    lasting = (
+        NewConnectionError,
+        NameResolutionError,
+        ConnectTimeoutError,
+        ReadTimeoutError,
+        LocationParseError,
+        LimitError,
+    )
+    reasons = list(chain(error))
     if any(isinstance(reason, ssl.SSLEOFError) for reason in reasons):
         return True
     if any(isinstance(reason, (*lasting, ssl.SSLError)) for reason in reasons):
@@ -283,22 +253,9 @@ def _may_pass(error: BaseException) -> bool:
     return not any("Tunnel connection failed" in str(reason) for reason in reasons)
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error and its causes, outermost first."""
-    waiting: list[Any] = [error]
-    seen: set[int] = set()
-    while waiting:
-        current = waiting.pop(0)
-        if isinstance(current, BaseException) and id(current) not in seen:
-            seen.add(id(current))
-            yield current
-            original = current.original_error if isinstance(current, ProxyError) else None
-            waiting += [*current.args, original, current.__cause__, current.__context__]
-
-
-def _translated(error: Exception, url: str, patience: Patience) -> PullError:
+def _translated(error: Exception, url: str) -> PullError:
     host = urlsplit(url).netloc
-    reasons = list(_chain(error))
+    reasons = list(chain(error))
     for reason in reasons:
         if isinstance(reason, NameResolutionError):
             return PullError(
@@ -323,10 +280,10 @@ def _translated(error: Exception, url: str, patience: Patience) -> PullError:
                 fix="serve the registry over HTTPS; without it, a device pulls only from hosts in its daemon's "
                 "insecure-registries",
             )
+        if isinstance(reason, LimitError):
+            return _timed_out(host, str(reason))
         if isinstance(reason, ConnectTimeoutError) and not isinstance(reason, NewConnectionError):
-            return _timed_out(host, f"no connection within {patience.connect:g} s")
-        if isinstance(reason, ReadTimeoutError):
-            return _timed_out(host, f"no response within {patience.read:g} s")
+            return _timed_out(host, "no connection in time")
     words = _words(reasons)
     return PullError(
         Trouble.UNREACHABLE,
@@ -349,8 +306,8 @@ def _failed(response: Response, seconds: float) -> PullError:
     said = f": {response.words}" if response.words else ""
     tried = f", after {seconds:.0f} s of retries" if seconds >= 1 else ""
     if response.status == 429:
-        asked = seconds_of(response.headers.get("Retry-After"))
-        wait = "" if asked is None else f" and asks to wait {asked:.0f} s"
+        after = seconds_of(response.headers.get("Retry-After"))
+        wait = "" if after is None else f" {asked(after)}"
         return PullError(
             Trouble.THROTTLED,
             f"the registry is throttling requests (429){wait}{tried}{said}",

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import urllib3
 
+from manifestgen.azure.exchange import limited
 from manifestgen.errors import InputError
 from manifestgen.secret import Secret, redact
 
@@ -101,4 +102,4 @@ def tls_context(environ: Mapping[str, str]) -> ssl.SSLContext:
             raise InputError(what, where=variable, fix="name a file with certificates in PEM format") from error
     # A device's container engine is written in Go, which is less strict than RFC 5280.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    return context
+    return limited(context)

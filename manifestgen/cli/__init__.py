@@ -97,10 +97,15 @@ def _cli() -> None:
 _NO_COMMAND: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
-def run(arguments: Sequence[str]) -> int:
-    """Run one command line, print what it has to say, and return its exit code."""
+def run(arguments: Sequence[str], *, ends_process: bool = False) -> int:
+    """Run one command line, print what it has to say, and return its exit code.
+
+    Args:
+        ends_process: whether nothing else runs in this process, so that Ctrl-C may end it.
+    """
     _know_secrets(os.environ)
     console = Console()
+    console.ends_process = ends_process
     try:
         outcome: Any = _cli.main(list(arguments), prog_name="manifestgen", standalone_mode=False, obj=console)
     except ManifestgenError as error:
@@ -117,7 +122,9 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         return console.fail(InputError(_sentence(error.format_message()), fix="see 'manifestgen --help'"))
     except (KeyboardInterrupt, click.Abort):
-        return console.fail(Interrupted("interrupted", fix="run the same command again to resume"))
+        from manifestgen.cli._interruption import interruption
+
+        return console.fail(interruption())
     except BrokenPipeError:
         # The reader closed the pipe: stay silent, and keep Python from complaining when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -183,10 +190,10 @@ def main() -> None:
     """Entry point of `manifestgen`."""
     # Imports make many objects and no garbage: looking for some costs a tenth of a short command's time.
     gc.set_threshold(100_000, 20, 20)
-    code = run(sys.argv[1:])
-    if code == Interrupted.exit_code:
-        # After Ctrl-C, exit at once: the SDKs' threads would hold the process until their requests end.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+    code = run(sys.argv[1:], ends_process=True)
+    if "threading" in sys.modules:
+        from manifestgen.cli._interruption import end, is_held
+
+        if code == Interrupted.exit_code or is_held():
+            end(code)
     sys.exit(code)

@@ -14,6 +14,7 @@ Every command takes `--output text|json`, `-q` and `-v` through `common_options`
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 import re
@@ -25,10 +26,14 @@ import click
 
 from manifestgen.errors import InputError, Interrupted, ManifestgenError
 from manifestgen.report._printable import printable_json, printable_lines
+from manifestgen.sandboxed import in_sandbox
 from manifestgen.secret import redact, redact_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+
+_OPTION: Final = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
 class Console:
@@ -37,14 +42,25 @@ class Console:
     Attributes:
         output: `text`, `json` or a form of the command's own; JSON is one document on stdout, a stable interface.
         quiet: say nothing but results, warnings and errors.
+        outcome: what was done before an error, as plain data for its JSON document; None for nothing.
+        options: options of the running command, such as `--yes`, without hidden ones.
+        online: whether the command talks to a hub, a registry or another service.
         verbosity: 0; 1 shows causes; 2 shows the SDKs' own debug logs, without secrets.
+        ends_process: whether Ctrl-C may end the process.
+        failed: whether it has said an error.
     """
 
     def __init__(self) -> None:
         self.output = "text"
         self.quiet = False
         self.verbosity = 0
+        self.online = False
+        self.outcome: Mapping[str, Any] | None = None
+        self.options: frozenset[str] = frozenset()
+        self.ends_process = False
+        self.failed = False
         self._live_rows = 0
+        self._has_clock = False
 
     @property
     def interactive(self) -> bool:
@@ -75,26 +91,29 @@ class Console:
 
     @property
     def live(self) -> bool:
-        """Whether lines can be replaced in place: on a terminal, where no log records come in between."""
-        return sys.stderr is not None and sys.stderr.isatty() and self.verbosity == 0
+        """Whether lines can be replaced in place: on a terminal that can, where no log records come in between."""
+        return sys.stderr is not None and sys.stderr.isatty() and self.verbosity == 0 and not _dumb()
 
-    def redraw(self, lines: list[str]) -> None:
-        """Put these lines, on stderr, in the place of those drawn before; what is said next takes their place."""
+    def redraw(self, lines: list[str], clock: str = "") -> None:
+        """Put these lines, on stderr, in the place of those drawn before; what is said next takes their place.
+
+        An error is said below them, without the clock.
+        """
         if self.quiet:
             return
         import shutil
 
         width = shutil.get_terminal_size().columns
         # A line that wraps would take two rows, and the next drawing would begin in the wrong one.
-        shown = [_shortened(_safe(line).replace("\n", " "), width) for line in lines]
+        shown = [_shortened(_safe(line).replace("\n", " "), width) for line in (*lines, *filter(None, [clock]))]
         # In one piece, so that nothing flickers.
         click.echo(self._back() + "\n".join(map(_colored, shown)), err=True)
-        self._live_rows = len(shown)
+        self._live_rows, self._has_clock = len(shown), bool(clock)
 
     def _erase(self) -> None:
         if self._live_rows:
             click.echo(self._back(), err=True, nl=False)
-            self._live_rows = 0
+            self._live_rows, self._has_clock = 0, False
 
     def _back(self) -> str:
         return f"\x1b[{self._live_rows}A\r\x1b[J" if self._live_rows else ""
@@ -138,15 +157,24 @@ class Console:
         """Ask on the terminal; only to be called when `interactive`."""
         return click.confirm(_colored(_safe(question)), default=False, err=True)
 
+    def waiting(self, text: str) -> None:
+        """What is waited for, from another thread; nothing where live lines show it."""
+        if not self._live_rows:
+            self.progress(text)
+
     def fail(self, error: ManifestgenError) -> int:
         """Say what went wrong and what to do about it; returns the exit code."""
+        if self._has_clock:
+            self._live_rows = 1
+            self._erase()
+        self.failed = True
         self._live_rows = 0  # what was seen last stays above the error
         if self.quiet:
             for line in error.detail:
                 _say(line, err=True)
         label = "" if isinstance(error, Interrupted) else "error: "
         # Secrets first: one of several lines would not be found again in one.
-        message, fix = _one_line(redact(error.message)), _one_line(redact(error.fix))
+        message, fix = _one_line(redact(error.message)), _one_line(redact(self._fix(error)))
         _say(styled(label, fg="red", bold=True) + message, err=True)
         _say(f"  fix: {fix}", err=True)
         if self.verbosity and error.__cause__ is not None:
@@ -156,8 +184,13 @@ class Console:
             failure: dict[str, Any] = {"message": message, "fix": fix, "exit_code": error.exit_code}
             if error.detail:
                 failure["detail"] = list(error.detail)
-            self.document({"error": failure})
+            self.document({"error": failure} if self.outcome is None else {"error": failure, "outcome": self.outcome})
         return error.exit_code
+
+    def _fix(self, error: ManifestgenError) -> str:
+        """What to do about an error, with the first of its options that the running command has."""
+        has = (option for option in error.options if self.options.issuperset(_OPTION.findall(option)))
+        return ", or ".join((error.fix, *itertools.islice(has, 1)))
 
     def bug(self, error: BaseException) -> None:
         """An error that no user can cause: its traceback, without secrets, and whom to tell."""
@@ -165,6 +198,17 @@ class Console:
 
         _say("".join(traceback.format_exception(error)), err=True)
         _say("this is a bug in manifestgen: please report it with the lines above", err=True)
+
+    def connected(self) -> None:
+        """A command that starts without the network has connected to a service."""
+        self.online = True
+        self.listen()
+
+    def sandbox(self) -> None:
+        """The last line of a command whose hub and registries are the sandbox: nothing of the result is in Azure."""
+        if self.online and in_sandbox():
+            self._erase()
+            _say("sandbox: the result above is from a local stand-in for Azure, not from Azure", err=True)
 
     def listen(self) -> None:
         """Show log records: warnings of ours always, our notes with -v, everybody's with -vv; never a secret."""
@@ -178,12 +222,27 @@ class Console:
         handler = _console_handler(self)
         root.addHandler(handler)
         root.setLevel(logging.DEBUG if self.verbosity > 1 else logging.CRITICAL + 1)
+        self._watch_waits()
         ours = logging.getLogger("manifestgen")
         ours.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbosity, 2)])
+
+    def _watch_waits(self) -> None:
+        """Report long waits for services, and have Ctrl-C end them."""
+        from manifestgen.waits import announce
+
+        announce(self.waiting)
+        # What `sandbox run` runs gets the signal, too, and is waited for.
+        if self.ends_process and not click.get_current_context().command_path.startswith("manifestgen sandbox"):
+            from manifestgen.cli._interruption import end_soon_after_ctrl_c
+
+            self.ends_process = False  # once is enough
+            end_soon_after_ctrl_c(self)
 
 
 # Commands that start without `logging`, for speed; once they connect to a service, that is made up for.
 _OFFLINE = ("check", "explain", "render", "schema")
+# Commands that never connect to Azure, or to the sandbox in its place.
+_LOCAL = (*_OFFLINE, "init", "run", "start", "stop")
 
 
 def _console_handler(console: Console) -> Any:
@@ -213,10 +272,15 @@ _STYLES: Final = re.compile(re.escape(_STYLE) + "([0-9;]*m)")
 
 def styled(text: str, **styles: Any) -> str:
     """The text in color or bold, for a `Console`; click takes that away where it is not written to a terminal."""
-    if os.environ.get("NO_COLOR"):
+    if os.environ.get("NO_COLOR") or _dumb():
         return text
     begin, end = click.style("\0", **styles).split("\0")
     return own_colors(begin) + text + own_colors(end)
+
+
+def _dumb() -> bool:
+    """Whether the terminal understands no escape sequences."""
+    return os.environ.get("TERM") == "dumb"
 
 
 def own_colors(text: str) -> str:
@@ -265,13 +329,18 @@ def options_with_outputs(*outputs: str) -> Callable[[Callable[..., Any]], Callab
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def command(*args: Any, output: str, quiet: bool, verbose: int, **kwargs: Any) -> Any:
-            console = click.get_current_context().find_object(Console) or Console()
+            context = click.get_current_context()
+            console = context.find_object(Console) or Console()
+            console.options = _options_of(context.command)
             console.output, console.quiet, console.verbosity = output, quiet, verbose
-            if verbose or click.get_current_context().info_name not in _OFFLINE:
+            if verbose or context.info_name not in _OFFLINE:
                 console.listen()
             else:
                 warnings.simplefilter("ignore")
-            return function(*args, console=console, **kwargs)
+            console.online = context.info_name not in _LOCAL
+            outcome = function(*args, console=console, **kwargs)
+            console.sandbox()
+            return outcome
 
         options = (
             click.option(
@@ -283,6 +352,11 @@ def options_with_outputs(*outputs: str) -> Callable[[Callable[..., Any]], Callab
         return functools.reduce(lambda decorated, option: option(decorated), reversed(options), command)
 
     return decorate
+
+
+def _options_of(command: click.Command) -> frozenset[str]:
+    shown = (option for option in command.params if isinstance(option, click.Option) and not option.hidden)
+    return frozenset(name for option in shown for name in (*option.opts, *option.secondary_opts))
 
 
 def hub_option(function: Callable[..., Any]) -> Callable[..., Any]:

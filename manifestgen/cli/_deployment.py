@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,15 +134,17 @@ def apply(
         for device in more["targets"]:
             console.result(device)
     show(proposal, console)
-    outcome = carry_out(
-        service,
-        proposal,
-        state=state_folder(),
-        goal=strategy.goal,
-        patience=None if no_wait else PATIENCE.within(timeout),
-        stages=strategy.stages,
-        observer=observer(console, yes=yes),
-    )
+    view = DeploymentView(console)
+    with failures_shown(console):
+        outcome = carry_out(
+            service,
+            proposal,
+            state=state_folder(),
+            goal=strategy.goal,
+            patience=None if no_wait else view.patient(PATIENCE.within(timeout)),
+            stages=strategy.stages,
+            observer=observer(console, view, yes=yes),
+        )
     show_outcome(proposal, outcome, console, more)
     return 0
 
@@ -160,8 +163,9 @@ class DeploymentTarget:
         from manifestgen.deployments.status import status
         from manifestgen.report.deployment import status_data, status_text
 
-        patience = PATIENCE.within(timeout) if watch else None
-        found = status(self._hub, self._name, patience=patience, progress=DeploymentView(self._console).show)
+        view = DeploymentView(self._console)
+        patience = view.patient(PATIENCE.within(timeout)) if watch else None
+        found = status(self._hub, self._name, patience=patience, progress=view.show, waiting=view.waiting)
         self._console.result(status_text(found))
         self._console.document(status_data(found))
         return 0 if found.healthy else 1
@@ -215,13 +219,15 @@ class DeploymentTarget:
             self._console.progress(note)
         proposal = propose(self._hub, with_content(was, content) if notes else was)
         show(proposal, self._console)
-        outcome = carry_out(
-            self._hub,
-            proposal,
-            state=state_folder(),
-            patience=PATIENCE.within(timeout) if wait else None,
-            observer=observer(self._console, yes=yes),
-        )
+        view = DeploymentView(self._console)
+        with failures_shown(self._console):
+            outcome = carry_out(
+                self._hub,
+                proposal,
+                state=state_folder(),
+                patience=view.patient(PATIENCE.within(timeout)) if wait else None,
+                observer=observer(self._console, view, yes=yes),
+            )
         show_outcome(proposal, outcome, self._console)
 
 
@@ -243,7 +249,23 @@ def show(proposal: Proposal, console: Console) -> None:
     console.result(proposal_text(proposal))
 
 
-def observer(console: Console, *, yes: bool) -> Observer[Proposal, Progress]:
+@contextmanager
+def failures_shown(console: Console) -> Iterator[None]:
+    """Show every failing device of a rollout that fails in this block, also in the JSON document of the error."""
+    from manifestgen.deployments.failure import RolloutError
+
+    try:
+        yield
+    except RolloutError as error:
+        from manifestgen.report.deployment import failure_text
+
+        if error.troubles:
+            console.result(failure_text(error))
+        console.outcome = error.data
+        raise
+
+
+def observer(console: Console, view: DeploymentView, *, yes: bool) -> Observer[Proposal, Progress]:
     """Asks for confirmation, prints each step, and shows the progress of the rollout."""
     from manifestgen.target import Observer
 
@@ -254,7 +276,7 @@ def observer(console: Console, *, yes: bool) -> Observer[Proposal, Progress]:
         question = f"apply {name} to {devices(proposal.matched)}?"
         console.ask(question, yes=yes, unchanged=f"{name} was not changed")
 
-    return Observer(permit=permit, step=console.progress, progress=DeploymentView(console).show)
+    return Observer(permit=permit, step=console.progress, progress=view.show, waiting=view.waiting)
 
 
 def show_outcome(

@@ -86,14 +86,15 @@ def apply(
     if saved is not None:
         confirm(saved, plan, str(file))
     show(plan, console)
+    view = DeviceView(console)
     outcome = carry_out(
         service,
         plan,
         state=state_folder(),
         prune=prune,
-        patience=None if no_wait else PATIENCE.within(timeout),
+        patience=None if no_wait else view.patient(PATIENCE.within(timeout)),
         rollback=rollback_on_failure,
-        observer=observer(console, yes=yes),
+        observer=observer(console, view, yes=yes),
     )
     show_outcome(plan, outcome, console)
     return 0
@@ -113,8 +114,9 @@ class DeviceTarget:
         from manifestgen.device.rollout import State
         from manifestgen.report import rollout as report
 
-        patience = PATIENCE.within(timeout) if watch else None
-        found = status(self._hub, self._device, patience=patience, progress=DeviceView(self._console).show)
+        view = DeviceView(self._console)
+        patience = view.patient(PATIENCE.within(timeout)) if watch else None
+        found = status(self._hub, self._device, patience=patience, progress=view.show, waiting=view.waiting)
         self._console.result(report.text(self._device, found))
         self._console.document(report.data(self._device, found))
         return 0 if found.state is State.HEALTHY else 1
@@ -164,13 +166,14 @@ class DeviceTarget:
             self._console.progress(note)
         plan = make_plan(Manifest.of(content), found)
         show(plan, self._console)
+        view = DeviceView(self._console)
         outcome = carry_out(
             self._hub,
             plan,
             state=state_folder(),
             prune=True,
-            patience=PATIENCE.within(timeout) if wait else None,
-            observer=observer(self._console, yes=yes),
+            patience=view.patient(PATIENCE.within(timeout)) if wait else None,
+            observer=observer(self._console, view, yes=yes),
         )
         show_outcome(plan, outcome, self._console)
 
@@ -218,7 +221,7 @@ def show(plan: Plan, console: Console) -> None:
     console.result(changes.text(plan))
 
 
-def observer(console: Console, *, yes: bool) -> Observer[Plan, Rollout]:
+def observer(console: Console, view: DeviceView, *, yes: bool) -> Observer[Plan, Rollout]:
     """Asks for confirmation, and shows the progress of the rollout."""
     from manifestgen.target import Observer
 
@@ -227,7 +230,7 @@ def observer(console: Console, *, yes: bool) -> Observer[Plan, Rollout]:
         question, unchanged = f"set the modules of {device}?", f"the modules of {device} were not changed"
         console.ask(question, yes=yes, unchanged=unchanged)
 
-    return Observer(permit=permit, progress=DeviceView(console).show)
+    return Observer(permit=permit, progress=view.show, waiting=view.waiting)
 
 
 def show_outcome(plan: Plan, outcome: Outcome[Rollout], console: Console, **more: str) -> None:

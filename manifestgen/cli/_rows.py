@@ -149,13 +149,14 @@ def _renderer(source: Source, console: Console, *, force: bool) -> Renderer:
 
     # Without a project, the credentials of private registries come from the environment.
     known = source.project or Project(Path(FILE_NAME), Path.cwd(), registry=RegistrySection(credentials="env"))
-    services = ProjectServices(known, report=console.warn)
+    services = ProjectServices(known, report=console.warn, progress=console.progress)
     return Renderer(
         source.template,
         source.base,
         inline(known.registry_settings, services.credentials),
         ignore=tuple(known.check.ignore) if known.check is not None else (),
         force=force,
+        styles=known.placeholder_styles,
         report=findings_reporter(console),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from manifestgen.cli._console import Console
@@ -12,45 +13,100 @@ if TYPE_CHECKING:
     from manifestgen.deployments.counts import Progress as DeploymentProgress
     from manifestgen.device.rollout import Rollout
     from manifestgen.rows.run import Progress as RowsProgress
+    from manifestgen.target import Patience, Wait
 
+# Seconds between two moves of the clock.
+_TICK: Final = 1.0
 _BAR: Final = 30
 
 
-class DeviceView:
+class _View:
+    """Lines on a terminal with a clock that goes on between two reads."""
+
+    def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._wait: Wait | None = None
+        self._lines: list[str] = []
+        self._warned: float | None = None
+
+    def waiting(self, wait: Wait) -> None:
+        """Note how long it will be waited for; what is shown next says so."""
+        self._wait = wait
+
+    def patient(self, patience: Patience) -> Patience:
+        """The same patience, which moves the clock while it sleeps."""
+        return replace(patience, sleep=self._sleep) if self._console.live else patience
+
+    def _sleep(self, seconds: float) -> None:
+        until = self._clock() + seconds
+        while (left := until - self._clock()) > 0:
+            time.sleep(min(left, _TICK))
+            if self._lines and left > _TICK:
+                self._draw(self._lines)
+
+    def _warn(self, before: str) -> None:
+        """Where nothing is redrawn, say once that it will give up early."""
+        wait = self._wait
+        if wait is not None and wait.aborts not in (None, self._warned):
+            self._console.progress(f"{before}{clock_words(wait, self._clock())}")
+        self._warned = wait.aborts if wait is not None else None
+
+    def _draw(self, lines: list[str]) -> None:
+        self._lines = lines
+        if self._console.live:
+            clock = f"  {clock_words(self._wait, self._clock())}" if self._wait is not None else ""
+            self._console.redraw(lines, clock)
+
+
+class DeviceView(_View):
     """The rollout on one device: one line per module."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._last: Rollout | None = None
+    _last: Rollout | None = None
 
     def show(self, _: str, rollout: Rollout) -> None:
         """Show one read of the device."""
         from manifestgen.report.rollout import changed_lines, module_lines
 
-        if self._console.live:
-            self._console.redraw([*module_lines(rollout), *([f"  {rollout.reason}"] if rollout.reason else [])])
-        else:
+        self._draw([*module_lines(rollout), *([f"  {rollout.reason}"] if rollout.reason else [])])
+        if not self._console.live:
             for line in changed_lines(self._last, rollout):
                 self._console.progress(line)
+            self._warn("  ")
         self._last = rollout
 
 
-class DeploymentView:
+class DeploymentView(_View):
     """The rollout of an automatic deployment: the hub's counts."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._last: tuple[str, DeploymentProgress] | None = None
+    _last: tuple[str, DeploymentProgress] | None = None
 
     def show(self, title: str, progress: DeploymentProgress) -> None:
         """Show one read of the hub."""
         from manifestgen.report.deployment import bar, counts
 
-        if self._console.live:
-            self._console.redraw([bar(title, progress)])
-        elif (title, progress) != self._last:
-            self._console.progress(f"{title}: {counts(progress)}")
+        self._draw([bar(title, progress)])
+        if not self._console.live:
+            if (title, progress) != self._last:
+                self._console.progress(f"{title}: {counts(progress)}")
+            self._warn(f"{title}: ")
         self._last = (title, progress)
+
+
+def clock_words(wait: Wait, now: float) -> str:
+    """`1:40, gives up in 8:20`, or `1:40, aborts in 0:45 unless they recover: ` and what fails."""
+    passed = _clock(now - wait.begun)
+    if wait.aborts is None:
+        return f"{passed}, {wait.then} in {_clock(wait.ends - now)}"
+    left = _clock(min(wait.aborts, wait.ends) - now)
+    unless = f"they recover: {wait.why}" if wait.why else "it recovers"
+    return f"{passed}, {wait.then} in {left} unless {unless}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class RowsView:

@@ -63,6 +63,7 @@ def command(
     finding; -v shows them all.
     """
     from manifestgen.check import known_rules
+    from manifestgen.manifest.placeholder import USUAL
     from manifestgen.report.check_text import total_of
     from manifestgen.rules import KNOWN_ON
 
@@ -71,7 +72,7 @@ def command(
     form = console.output
     options = {
         "layered": layered,
-        "pattern": loaded.placeholder_pattern if loaded is not None else "",
+        "styles": loaded.placeholder_styles if loaded is not None else USUAL,
         "select": select,
         "ignore": (*ignore, *_ignored_by(loaded)),
         "lines": form == "text",

@@ -49,7 +49,7 @@ def show(project: Path, image: str | None, console: Console) -> int:
     from manifestgen.services import ProjectServices
 
     loaded = load(project)
-    services = ProjectServices(loaded)
+    services = ProjectServices(loaded, progress=console.progress)
     inputs = services.inputs
     found = list(standings(hosts_of(_manifest(loaded, image, services)), inputs))
     for one in found:
@@ -99,7 +99,7 @@ def create_token(
     from manifestgen.services import ProjectServices
 
     loaded = load(project)
-    services = ProjectServices(loaded)
+    services = ProjectServices(loaded, progress=console.progress)
     manifest, inputs = _manifest(loaded, image, services), services.inputs
     created = {}
     for host, one in create_all(inputs, manifest, days=days, widen=widen):
@@ -192,7 +192,7 @@ def rotate(
 
     loaded = load(project)
     chosen = choose(loaded, device_ids, file, deployment)
-    clouds = ProjectServices(loaded, hub)
+    clouds = ProjectServices(loaded, hub, progress=console.progress)
     options = Options(image, days, in_use, timeout)
     rotated = []
     for one in rotate_tokens(loaded, clouds, clouds.inputs, chosen, options, _observer(console, yes=yes)):

@@ -11,6 +11,7 @@ import click
 from manifestgen.cli._builder import builder_option
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._watching import DeploymentView, DeviceView
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def command(
     loaded = load(project)
     if builder is not None or engine is not None:
         loaded = loaded.built_by(builder, engine)
+    view, fleet_view = DeviceView(console), DeploymentView(console)
     options = Options(
         device=device_id,
         image=image,
@@ -121,10 +123,10 @@ def command(
         force=force,
         moved_tags=allow_moved_tag,
         build_patience=BuildPatience(build_timeout),
-        patience=None if no_wait else device.PATIENCE.within(timeout),
-        fleet_patience=None if no_wait else deployments.PATIENCE.within(timeout),
+        patience=None if no_wait else view.patient(device.PATIENCE.within(timeout)),
+        fleet_patience=None if no_wait else fleet_view.patient(deployments.PATIENCE.within(timeout)),
     )
-    on_device = _device.observer(console, yes=yes)
+    on_device = _device.observer(console, view, yes=yes)
     observer = Observer(
         step=console.step,
         image=reporter(console),
@@ -135,11 +137,18 @@ def command(
         permit=on_device.permit,
         rollout=lambda rollout: on_device.progress("", rollout),
         proposal=lambda proposal: _deployment.show(proposal, console),
-        fleet=_deployment.observer(console, yes=yes),
+        waiting=on_device.waiting,
+        fleet=_deployment.observer(console, fleet_view, yes=yes),
     )
-    with ProjectServices(
-        loaded, hub, enable_admin=enable_admin, create_token=create_token, report=console.progress
-    ) as services:
+    opened = ProjectServices(
+        loaded,
+        hub,
+        enable_admin=enable_admin,
+        create_token=create_token,
+        report=console.progress,
+        progress=console.progress,
+    )
+    with opened as services, _deployment.failures_shown(console):
         deployment = deploy(loaded, services, options=options, observer=observer)
     if dry_run:
         _show_dry_run(deployment, console)

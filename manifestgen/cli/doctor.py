@@ -23,11 +23,12 @@ def command(project: Path, device_id: str | None, hub: str | None, console: Cons
     """
     from manifestgen.doctor import examine
     from manifestgen.project.load import load
-    from manifestgen.services import ProjectServices, log_in
+    from manifestgen.services import ProjectServices, hub_needs_login, log_in
 
     loaded = load(project)
     rows = []
-    for row in examine(loaded, ProjectServices(loaded, hub), log_in, device_id):
+    services = ProjectServices(loaded, hub, progress=console.progress)
+    for row in examine(loaded, services, log_in, device_id, hub_login=hub_needs_login(hub)):
         rows.append(row)
         console.result(f"{styled(f'{row.state:<7}', fg=_COLORS[row.state])}  {row.subject}: {row.words}")
         if row.fix:

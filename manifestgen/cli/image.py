@@ -70,7 +70,7 @@ def command(
     if locked and rebuild:
         raise InputError("--locked and --rebuild cannot be used together", fix="drop one of the two")
     loaded = load(project).built_by(builder, engine)
-    services = ProjectServices(loaded, report=console.progress)
+    services = ProjectServices(loaded, report=console.progress, progress=console.progress)
     if context is not None:
         if rebuild or locked:
             option = "--rebuild" if rebuild else "--locked"

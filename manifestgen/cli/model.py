@@ -25,7 +25,7 @@ def list_(project: Path, name: str | None, console: Console) -> None:
     from manifestgen.project.load import load
     from manifestgen.services import ProjectServices
 
-    models = ProjectServices(load(project)).models.list(name)
+    models = ProjectServices(load(project), progress=console.progress).models.list(name)
     width = max((len(model.id) for model in models), default=0)
     for model in models:
         tags = ", ".join(f"{key}={value}" for key, value in sorted(model.tags.items()))

@@ -65,7 +65,9 @@ def command(
     if out is not None:
         refuse_input_as_output(Path(out), map(Path, files), "-o")
     given = values.given(files, sets)
-    with ProjectServices(loaded, report=console.warn, connecting=console.listen) as services:
+    with ProjectServices(
+        loaded, report=console.warn, progress=console.progress, connecting=console.connected
+    ) as services:
         rendered = render_file(
             loaded,
             services,

@@ -98,8 +98,12 @@ class Registry(Protocol):
         """The registry with this full ARM id, in any resource group or subscription. Raises NotFoundError."""
         ...
 
+    def nearby(self, login_server: str) -> RegistryInfo | None:
+        """The registry with this login server if it is known already, or in the project's own subscription."""
+        ...
+
     def by_host(self, login_server: str) -> RegistryInfo:
-        """The registry with this login server. Raises NotFoundError."""
+        """The registry with this login server, in whatever subscription. Raises NotFoundError."""
         ...
 
     def admin_credential(self, registry: RegistryInfo) -> Credential:

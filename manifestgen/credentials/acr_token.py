@@ -180,7 +180,8 @@ def _scope(
         raise InputError(
             f"scope map {name} does not allow {', '.join(missing)}",
             where=f"registry {info.login_server}",
-            fix="add --widen to let the token pull them too, or name another token in registry.token",
+            fix="let the token pull them with 'manifestgen credentials create-token --widen', or name another one in "
+            "registry.token",
         )
     if missing:
         registry.put_scope_map(info, name, there | actions(missing))

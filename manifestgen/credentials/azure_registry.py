@@ -11,7 +11,7 @@ from msgspec import structs
 from manifestgen.credentials import stored
 from manifestgen.credentials.acr_token import is_current, live
 from manifestgen.credentials.source import Inputs, Standing
-from manifestgen.errors import ManifestgenError, NotFoundError
+from manifestgen.errors import ManifestgenError
 
 if TYPE_CHECKING:
     from manifestgen.cloud import RegistryInfo, Services, Token
@@ -20,24 +20,32 @@ ROTATE = "replace it on the devices with 'manifestgen credentials rotate'"
 
 
 def find(host: str, services: Services, *, workspace: bool) -> RegistryInfo:
-    """The registry with a login server: among those that the caller may list, or else the workspace's own.
+    """The registry with a login server: the one nearby, or the workspace's own, or else any that the caller may list.
 
     Args:
         host: as images name it.
         services: of the project.
-        workspace: whether the project has a workspace: who may use one may not be allowed to list registries.
+        workspace: whether the project has a workspace, whose registry may be in another subscription, or one that the
+            caller may read but not list.
 
     Raises:
-        NotFoundError: it is neither.
+        NotFoundError: it is none of them.
     """
+    return (
+        services.registry.nearby(host)
+        or (_of_workspace(host, services) if workspace else None)
+        or services.registry.by_host(host)
+    )
+
+
+def _of_workspace(host: str, services: Services) -> RegistryInfo | None:
+    """The registry of the workspace if it has this login server; None also if the workspace cannot be read."""
     try:
-        return services.registry.by_host(host)
-    except NotFoundError:
-        arm_id = services.builder.registry_id() if workspace else None
+        arm_id = services.builder.registry_id()
         info = services.registry.by_id(arm_id) if arm_id else None
-        if info is None or info.login_server.lower() != host.lower():
-            raise
-        return info
+    except ManifestgenError:
+        return None
+    return info if info is not None and info.login_server.lower() == host.lower() else None
 
 
 def is_azure(host: str) -> bool:
@@ -62,7 +70,7 @@ def with_registry(standing: Standing, inputs: Inputs, *, token: bool = False) ->
     if found is not None:
         return if_expired(_compared(standing, found, inputs.state, inputs.now), inputs.now)
     if token:
-        fix = "run 'manifestgen credentials create-token', or deploy with --create-token"
+        fix = "run 'manifestgen credentials create-token' or 'manifestgen deploy --create-token'"
         what = f"the registry has no token {standing.username}"
         return structs.replace(standing, problem=what, fix=fix, rejected=True)
     return standing

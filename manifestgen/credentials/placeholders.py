@@ -81,7 +81,7 @@ def fill_placeholders(
                 raise InputError(
                     f"{name} is not set, and registry credential {part.name!r} needs it",
                     where=document.name,
-                    fix=f"set {name}, or render with --secrets inline",
+                    fix=f"set {name}, or render it again with 'manifestgen render --secrets inline'",
                 )
             part.value[key] = value
     return with_data(document, data)

@@ -20,7 +20,7 @@ from manifestgen.images.existing import Forecast
 from manifestgen.images.preflight import Pull
 from manifestgen.manifest.document import Document
 from manifestgen.target import Observer as TargetObserver
-from manifestgen.target import Outcome, Patience
+from manifestgen.target import Outcome, Patience, Wait
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class Observer:
         plan: what would change on the device.
         permit: raises to stop before anything changes on the device.
         rollout: each reading of the device.
+        waiting: before that, how long it will be waited for.
         proposal, fleet: the same for an automatic deployment.
     """
 
@@ -88,6 +89,7 @@ class Observer:
     plan: Callable[[Plan], None] = lambda planned: None
     permit: Callable[[Plan], None] = lambda planned: None
     rollout: Callable[[Rollout], None] = lambda rollout: None
+    waiting: Callable[[Wait], None] = lambda wait: None
     proposal: Callable[[Proposal], None] = lambda proposal: None
     fleet: TargetObserver[Proposal, Progress] = field(default_factory=TargetObserver)
 

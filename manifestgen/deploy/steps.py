@@ -30,6 +30,7 @@ from manifestgen.images.pin import moved, pin
 from manifestgen.images.preflight import Pull, State, device_platform, digests, locked_images, preflight, require_found
 from manifestgen.manifest.document import Document, of_manifest
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.placeholder import USUAL, Styles
 from manifestgen.project import lock
 from manifestgen.project.fit import look_at_lock
 from manifestgen.project.load import Project
@@ -62,6 +63,7 @@ def deploy(
     job = _Job(project, services, options or Options(), observer or Observer())
     target = _target(job)
     _try_template(job)
+    _ = job.services.hub  # that none is specified, or two are, is found before anything is asked
     if job.options.dry_run:
         return _dry_run(job, target)
     with exclusive(project.root):
@@ -118,16 +120,16 @@ class _Manifest:
 
     Attributes:
         tags: what the registries said about its tags, if digests have replaced them.
-        pattern: of the project's own placeholders.
+        styles: of the project's placeholders.
     """
 
     manifest: Manifest
     tags: Sequence[Pull] | None
-    pattern: str = ""
+    styles: Styles = USUAL
 
     @property
     def document(self) -> Document:
-        return of_manifest(self.manifest, "the rendered manifest", pattern=self.pattern)
+        return of_manifest(self.manifest, "the rendered manifest", styles=self.styles)
 
 
 def _target(job: _Job) -> Target:
@@ -235,7 +237,7 @@ def _rendered(job: _Job) -> _Manifest:
     found = (
         _pinned(job, rendered.manifest)
         if job.pins
-        else _Manifest(rendered.manifest, None, job.project.placeholder_pattern)
+        else _Manifest(rendered.manifest, None, job.project.placeholder_styles)
     )
     job.observer.step("render", _summary(rendered, pinned=job.pins))
     return found
@@ -244,7 +246,7 @@ def _rendered(job: _Job) -> _Manifest:
 def _pinned(job: _Job, manifest: Manifest) -> _Manifest:
     pulls = _asked(job, manifest, None)
     require_found(pulls)
-    return _Manifest(pin(manifest, digests(pulls)), pulls, job.project.placeholder_pattern)
+    return _Manifest(pin(manifest, digests(pulls)), pulls, job.project.placeholder_styles)
 
 
 def _asked(job: _Job, manifest: Manifest, platform: Platform | None) -> tuple[Pull, ...]:
@@ -275,6 +277,7 @@ def _to_device(job: _Job, rendered: _Manifest, device: str, reference: str) -> D
             permit=job.observer.permit,
             step=lambda text: job.observer.step("apply", text),
             progress=lambda _, rollout: job.observer.rollout(rollout),
+            waiting=job.observer.waiting,
         ),
     )
     if outcome.progress is not None:
@@ -341,7 +344,7 @@ def _preflight(job: _Job, rendered: _Manifest, platform: Platform | None) -> Non
     pulls = _asked(job, rendered.manifest, platform)
     job.observer.pulls(pulls)
     if not job.options.force:
-        require_found(pulls)
+        require_found(pulls, unreachable="skip this check with --no-preflight if only the device can reach it")
     tags = pulls if rendered.tags is None else rendered.tags
     if not job.options.moved_tags:
         _refuse_moved(job.project, tags)

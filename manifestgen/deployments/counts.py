@@ -182,8 +182,27 @@ def failing_devices(hub: Hub, found: Configuration, most: int = 20) -> list[Trou
         found: the configuration; without manifestgen's metric, the hub's own count of failures is used.
         most: how many twins are read.
     """
+    return _troubles(hub, _failing_ids(hub, found)[:most])
+
+
+def all_failing(hub: Hub, found: Configuration, most: int = 500) -> list[Trouble]:
+    """All failing devices, by id, with the reasons in their twins.
+
+    Args:
+        found: see `failing_devices`.
+        most: how many twins are read; the other devices are named without a reason.
+    """
+    devices = _failing_ids(hub, found)
+    unread = [Trouble(device, f"not looked up, as only the first {most} devices were") for device in devices[most:]]
+    return [*_troubles(hub, devices[:most]), *unread]
+
+
+def _failing_ids(hub: Hub, found: Configuration) -> list[str]:
     query = found.metrics.get(FAILING_METRIC) or _FAILED.replace(ID_PLACEHOLDER, found.id)
-    devices = sorted({str(row["deviceId"]) for row in hub.query(query)})[:most]
+    return sorted({str(row["deviceId"]) for row in hub.query(query)})
+
+
+def _troubles(hub: Hub, devices: Sequence[str]) -> list[Trouble]:
     pool = ThreadPoolExecutor(_READERS)
     try:
         return list(pool.map(lambda device: _trouble(hub, device), devices))

@@ -297,7 +297,8 @@ def current(hub: Hub, name: str, *, condition: str | None = None) -> Deployment 
         raise InputError(
             "its first rollout was interrupted between stages",
             where=f"deployment {name!r}",
-            fix="finish it by running its apply again, or give --target-condition",
+            fix="finish it by running its apply again",
+            options=("give --target-condition",),
         )
     if condition is None:
         condition = first.condition if staged else found.condition

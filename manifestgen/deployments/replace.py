@@ -7,35 +7,32 @@ can be seen on the hub, so a run that was killed anywhere resumes when it is run
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace as changed
 from pathlib import Path
 from typing import Final
 
 from manifestgen.cloud import Configuration, Hub
-from manifestgen.deployments.counts import Progress, failing_devices, measure
+from manifestgen.deployments.counts import Progress, Trouble, measure
 from manifestgen.deployments.deployment import (
     HIGHEST_PRIORITY,
-    NAME_LABEL,
     PRIORITY_LABEL,
     STAGE_LABEL,
-    TEMPORARY_LABELS,
     Deployment,
     Survey,
     check_limits,
     of_configuration,
     survey,
 )
+from manifestgen.deployments.failure import RolloutError, failing, share_failing
 from manifestgen.deployments.layers import rank
 from manifestgen.deployments.proposal import Proposal
 from manifestgen.deployments.snapshots import take
 from manifestgen.deployments.stages import Stage, StageSpec, interrupted_stage, prepare, tag
-from manifestgen.errors import CloudError, FoundError, InputError, Interrupted, NotFoundError, UnconfirmedError
-from manifestgen.target import Observer, Outcome, Patience
-
-# After a lost answer, check the hub before retrying.
-_ATTEMPTS: Final = 4
+from manifestgen.deployments.writing import Writer, same
+from manifestgen.errors import CloudError, InputError, Interrupted
+from manifestgen.target import Observer, Outcome, Patience, Wait
 
 #: How to wait for the devices of a stage: they take their time to come online, and the hub allows twenty queries a
 #: minute and works its own metrics out every few minutes.
@@ -121,7 +118,7 @@ def replace(
 
     Raises:
         InputError: the hub would reject it, or no priority is free above the old one.
-        FoundError: too few devices run it; says whether the previous state was restored.
+        RolloutError: too few devices run it; says whether the previous state was restored.
         CloudError: the hub refused a step.
         Interrupted: by Ctrl-C, with what had been done by then.
     """
@@ -147,6 +144,7 @@ class _Run:
     ) -> None:
         self.steps: list[str] = []
         self._hub = hub
+        self._writer = Writer(hub, wanted.name, self._step)
         self._wanted = wanted
         self._final = wanted.configuration()
         self._goal = goal
@@ -188,7 +186,7 @@ class _Run:
             title = f"stage {len(stages)} of {len(stages)} ({stages[-1].title})" if len(stages) > 1 else "rollout"
             progress = self._wait(title)
             for old in self._old:
-                self._remove(old)
+                self._writer.remove(old)
             if self._old:
                 self._put(self._final)
         return Outcome(bool(self.steps), wait or not self._old, progress)
@@ -232,54 +230,12 @@ class _Run:
         raise InputError(
             f"the new version needs priority {top + 1}, which another deployment uses",
             where=f"deployment {self._wanted.name!r} in {self._hub.host}",
-            fix=f"set --priority above {top + 1}, or change the other deployment's priority",
+            fix="change the other deployment's priority",
+            options=(f"set --priority above {top + 1}",),
         )
 
     def _put(self, configuration: Configuration) -> None:
-        """Create or update a configuration; after a lost answer, check the hub before retrying."""
-        sent = ""
-        for attempt in range(1, _ATTEMPTS + 1):
-            found = _find(self._hub, configuration.id)
-            if found is not None and _same(found, configuration):
-                if sent:
-                    self._step(sent)
-                break
-            if found is not None and found.labels.get(NAME_LABEL) != self._wanted.name:
-                raise _not_ours(found.id, self._hub.host)
-            sent = _words(found, configuration)
-            try:
-                if found is None:
-                    self._hub.create_configuration(configuration)
-                else:
-                    self._hub.update_configuration(changed(configuration, etag=found.etag, content=found.content))
-            except UnconfirmedError:
-                if attempt == _ATTEMPTS:
-                    raise
-                continue
-            self._step(sent)
-            break
-        self._there = _find(self._hub, configuration.id)
-
-    def _remove(self, configuration: Configuration) -> None:
-        """Delete a configuration if it still has manifestgen's label."""
-        for attempt in range(1, _ATTEMPTS + 1):
-            found = _find(self._hub, configuration.id)
-            if found is None:
-                if attempt > 1:
-                    self._step(f"deleted {configuration.id!r}")
-                return
-            if found.labels.get(NAME_LABEL) != self._wanted.name:
-                raise _not_ours(found.id, self._hub.host)
-            try:
-                self._hub.delete_configuration(found)
-            except NotFoundError:
-                return
-            except UnconfirmedError:
-                if attempt == _ATTEMPTS:
-                    raise
-                continue
-            self._step(f"deleted {configuration.id!r}")
-            return
+        self._there = self._writer.put(configuration)
 
     def _step(self, text: str) -> None:
         self.steps.append(text)
@@ -288,90 +244,112 @@ class _Run:
     def _pause(self, title: str) -> None:
         """Wait between two stages; devices that begin to fail meanwhile still abort the rollout."""
         patience, limit = self._patience, self._goal.abort_if_failing
-        until = patience.clock() + self._goal.pause
+        begun = patience.clock()
+        until = begun + self._goal.pause
         while (left := until - patience.clock()) > 0:
+            self._observer.waiting(Wait(begun, until, then="continues"))
             patience.sleep(min(left, patience.longest))
-            if limit is not None and self._look(f"pause after {title}").exceeds(limit):
+            if limit is None:
+                continue
+            progress = self._measured()
+            self._observer.progress(f"pause after {title}", progress)
+            if progress.exceeds(limit):
                 self._wait(title)
 
-    def _look(self, title: str) -> Progress:
-        progress = measure(self._hub, self._final.id, self._known.others)
-        self._observer.progress(title, progress)
-        return progress
+    def _measured(self) -> Progress:
+        return measure(self._hub, self._final.id, self._known.others)
 
     def _wait(self, title: str) -> Progress:
-        """Poll until enough devices run it. Raises FoundError."""
+        """Poll until enough devices run it. Raises RolloutError."""
         patience = self._patience
-        deadline = patience.clock() + patience.timeout
+        begun = patience.clock()
+        deadline = begun + patience.timeout
         failing_since: float | None = None
         pauses = patience.pauses()
+        limit = self._goal.abort_if_failing
         while True:
-            progress = self._look(title)
+            progress = self._measured()
             now = patience.clock()
-            limit = self._goal.abort_if_failing
             if limit is None or not progress.exceeds(limit):
                 failing_since = None
-                # If some devices may fail, do not wait for them: a device that cannot run it never will.
-                if progress.reached(self._goal.wait_for, failing=0 if limit is None else progress.failing):
-                    return progress
-            elif failing_since is None:
-                failing_since = now
+                self._observer.waiting(Wait(begun, deadline))
+            else:
+                failing_since = now if failing_since is None else failing_since
+                aborts = failing_since + patience.grace
+                self._observer.waiting(Wait(begun, deadline, aborts, share_failing(progress, limit), "aborts"))
+            self._observer.progress(title, progress)
+            # If some devices may fail, do not wait for them: a device that cannot run it never will.
+            accepted = 0 if limit is None else progress.failing
+            if failing_since is None and progress.reached(self._goal.wait_for, failing=accepted):
+                return progress
             if failing_since is not None and now - failing_since >= patience.grace:
-                raise self._given_up(title, progress)
+                raise self._given_up(title, progress, limit or 0.0)
             if now >= deadline:
                 raise self._too_slow(title, progress)
             patience.sleep(max(0.0, min(next(pauses), deadline - now)))
 
-    def _given_up(self, title: str, progress: Progress) -> FoundError:
-        share, limit = progress.failing / progress.due, self._goal.abort_if_failing or 0.0
-        what = f"{title}: {progress.failing} of {progress.due} devices fail ({share:.1%}, more than {limit:.1%})"
-        reason, fix = self._first_reason()
-        return FoundError(f"{what}{reason}; {self._restore()}", where=self._where, fix=fix)
+    def _given_up(self, title: str, progress: Progress, limit: float) -> RolloutError:
+        return self._failed(title, progress, f"{title}: {share_failing(progress, limit)}", restore=True)
 
-    def _too_slow(self, title: str, progress: Progress) -> FoundError:
+    def _too_slow(self, title: str, progress: Progress) -> RolloutError:
         timeout = self._patience.timeout
         after = f"{timeout:.0f} s" if timeout < 90 else f"{timeout / 60:.0f} min"
         failing = f", {progress.failing} fail" if progress.failing else ""
         what = f"{title}: {progress.healthy} of {progress.due} devices run it after {after}{failing}"
-        reason, fix = self._first_reason() if progress.failing else ("", self._look_again)
-        if self._goal.restore:
-            return FoundError(f"{what}{reason}; {self._restore()}", where=self._where, fix=fix)
-        stay = f"; {self._old[0].id!r} stays below it" if self._old else ""
-        go_on = "run the same command again to keep waiting, accept fewer devices with --wait-for 95%"
-        back = f"roll back with 'manifestgen rollback --deployment {self._wanted.name}'"
-        return FoundError(f"{what}{reason}{stay}", where=self._where, fix=f"{go_on}, or {back}")
+        return self._failed(title, progress, what, restore=self._goal.restore)
 
-    @property
-    def _look_again(self) -> str:
-        return f"see the devices with 'manifestgen status --deployment {self._wanted.name}'"
-
-    @property
-    def _where(self) -> str:
-        return f"deployment {self._wanted.name!r}"
-
-    def _first_reason(self) -> tuple[str, str]:
-        """Why the first device fails, and what to do about it."""
-        found = failing_devices(self._hub, self._hub.configuration(self._final.id), 1)
-        if not found:
-            return "", self._look_again
-        return f", the first {found[0].device!r}: {found[0].reason.rstrip('.')}", found[0].fix or self._look_again
+    def _failed(self, title: str, progress: Progress, what: str, *, restore: bool) -> RolloutError:
+        """The error for a stage, with every device that fails; they are read before the old version is restored."""
+        troubles: Sequence[Trouble] = ()
+        first = ""
+        if progress.failing:
+            troubles, first = failing(self._hub, self._hub.configuration(self._final.id))
+        fix = next((trouble.fix for trouble in troubles if trouble.fix), "")
+        name, restored = self._wanted.name, ""
+        back = f"roll back with 'manifestgen rollback --deployment {name}'"
+        options: tuple[str, ...] = ()
+        if restore:
+            try:
+                restored = self._restore()
+                rest = f"; {restored}"
+                fix = fix or f"see the devices with 'manifestgen status --deployment {name}'"
+            except CloudError as error:
+                rest = f"; the old version could not be restored: {error}"
+                fix = f"{back}; then {fix}" if fix else back
+        else:
+            rest = f"; {self._old[0].id!r} stays below it" if self._old else ""
+            go_on = f"run the same command again to keep waiting, or {back}"
+            fix = f"{fix}; then {go_on}" if fix else go_on
+            options = ("accept fewer devices with --wait-for 95%",)
+        return RolloutError(
+            f"{what}{first}{rest}",
+            fix=fix,
+            name=name,
+            stage=title,
+            progress=progress,
+            troubles=troubles,
+            restored=restored,
+            options=options,
+        )
 
     def _restore(self) -> str:
         """Delete the new configuration and wait until devices follow the old one; returns the outcome in words."""
         if self._kept is not None:
-            settings_changed = not _same(self._kept, self._final)
+            settings_changed = not same(self._kept, self._final)
             self._put(self._kept)
             return "its old settings were restored" if settings_changed else "nothing was changed"
-        self._remove(self._final)
+        self._writer.remove(self._final)
         previous = self._old[0] if self._old else None
         if previous is None:
             return "it was deleted; there was none before it, so devices keep their modules"
         before = previous.counts.get("reportedSuccessfulCount", 0)
         patience = self._patience
-        deadline = patience.clock() + patience.timeout
+        begun = patience.clock()
+        deadline = begun + patience.timeout
         pauses = patience.pauses()
         while True:
             progress = measure(self._hub, previous.id, self._known.others)
+            self._observer.waiting(Wait(begun, deadline))
             self._observer.progress("back", progress)
             back = progress.targeted >= progress.matched and progress.applied >= progress.due
             if (back and progress.succeeded >= min(before, progress.due)) or patience.clock() >= deadline:
@@ -380,48 +358,3 @@ class _Run:
                     f"{progress.succeeded} of them report success"
                 )
             patience.sleep(next(pauses))
-
-
-def _find(hub: Hub, configuration_id: str) -> Configuration | None:
-    try:
-        return hub.configuration(configuration_id)
-    except NotFoundError:
-        return None
-
-
-def _same(found: Configuration, configuration: Configuration) -> bool:
-    return (
-        found.condition.strip() == configuration.condition.strip()
-        and found.priority == configuration.priority
-        and found.labels == configuration.labels
-        and found.metrics == configuration.metrics
-    )
-
-
-def _words(before: Configuration | None, after: Configuration) -> str:
-    """The changes, in a sentence."""
-    if before is None:
-        return f"created {after.id!r} with priority {after.priority}"
-    said = []
-    if before.priority != after.priority:
-        said.append(f"priority {before.priority} to {after.priority}")
-    if before.condition.strip() != after.condition.strip():
-        said.append("target condition")
-    if _users(before.labels) != _users(after.labels):
-        said.append("labels")
-    if before.metrics != after.metrics:
-        said.append("metrics")
-    return f"changed {after.id!r}: {', '.join(said or ['labels'])}"
-
-
-def _users(labels: Mapping[str, str]) -> dict[str, str]:
-    """The labels without the temporary ones."""
-    return {name: value for name, value in labels.items() if name not in TEMPORARY_LABELS}
-
-
-def _not_ours(configuration_id: str, host: str) -> CloudError:
-    return CloudError(
-        "it has lost the label that marks it as manifestgen's, so it was not changed",
-        where=f"deployment {configuration_id!r} in {host}",
-        fix=f"restore its label {NAME_LABEL!r}, or delete it yourself",
-    )

@@ -9,7 +9,7 @@ from manifestgen.cloud import Configuration, Hub
 from manifestgen.deployments.counts import Progress, Trouble, failing_devices, measure, models
 from manifestgen.deployments.deployment import name_of, survey
 from manifestgen.errors import InputError
-from manifestgen.target import Patience
+from manifestgen.target import Patience, Wait
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ def status(
     *,
     patience: Patience | None = None,
     progress: Callable[[str, Progress], None] = lambda title, progress: None,
+    waiting: Callable[[Wait], None] = lambda wait: None,
     most: int = 20,
 ) -> Status:
     """The status of an automatic deployment and its devices.
@@ -50,6 +51,7 @@ def status(
         text: its name, or the id of any configuration.
         patience: how long to watch until all devices run it; None looks once.
         progress: called with what each look says while watching.
+        waiting: called before that with how long it will be watched.
         most: how many failing devices are looked at.
 
     Raises:
@@ -58,8 +60,10 @@ def status(
     found = _look(hub, text, most)
     if patience is None:
         return found
-    deadline, pauses = patience.clock() + patience.timeout, patience.pauses()
+    begun, pauses = patience.clock(), patience.pauses()
+    deadline = begun + patience.timeout
     while True:
+        waiting(Wait(begun, deadline))
         progress("rollout", found.generations[0][1])
         left = deadline - patience.clock()
         if found.healthy or left <= 0:

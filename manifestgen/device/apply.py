@@ -15,13 +15,10 @@ from manifestgen.device.rollout import Rollout, State, assess
 from manifestgen.device.snapshots import take
 from manifestgen.errors import CloudError, FoundError, InputError, Interrupted, ReplacedError, UnconfirmedError
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.target import Observer, Outcome, Patience
+from manifestgen.target import SENDING, Observer, Outcome, Patience, Wait, rounds
 
 #: How to wait for a device that is online.
 PATIENCE: Final = Patience(timeout=600.0, grace=60.0, first=0.5, longest=10.0)
-
-# After a lost answer the hub is read before the request is retried, so retrying is safe; after so many it is pointless.
-_ATTEMPTS = 4
 
 # Parallel reads of one device's twins: fifty modules, as many as a deployment may have, and the two of the runtime are
 # read in two round trips. The hub takes a hundred reads a second in its smallest tier.
@@ -46,18 +43,21 @@ def read_state(hub: Hub, device_id: str) -> DeviceState:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def apply(plan: Plan, hub: Hub) -> bool:
+def apply(plan: Plan, hub: Hub, sending: Patience | None = None) -> bool:
     """Set the plan's modules on its device.
 
     The hub has no ETag for this call, so the device's state is read again just before: if it changed since the plan was
     made, nothing is sent. After a lost answer, the device is read before the request is retried.
 
+    Args:
+        sending: how long to send again what was not made; None for `target.SENDING`.
+
     Returns:
         Whether anything was sent; False if the device has the manifest already.
 
     Raises:
-        CloudError: the hub refused, or the device changed since the plan.
-        UnconfirmedError: the answers to all attempts were lost.
+        CloudError: the hub refused, or the device changed since the plan, or the modules are not set after all rounds.
+        UnconfirmedError: the answer was lost, and the device cannot be read.
     """
     if not plan.changes:
         return False
@@ -68,17 +68,33 @@ def apply(plan: Plan, hub: Hub) -> bool:
             where=f"device {plan.device!r}",
             fix="run the same command again, and review the new plan",
         )
-    for attempt in range(1, _ATTEMPTS + 1):
+    lost: UnconfirmedError | None = None
+    for _ in rounds(sending or SENDING):
         try:
             hub.set_modules(plan.device, plan.manifest.content)
-        except UnconfirmedError:
-            if not diff(Manifest.of(read_state(hub, plan.device).content), plan.manifest):
+        except UnconfirmedError as error:
+            lost = error
+            if _is_set(plan, hub):
                 return True
-            if attempt == _ATTEMPTS:
-                raise
         else:
             return True
-    raise AssertionError("unreachable")
+    raise CloudError(
+        f"its modules are not set: {lost.what if lost else 'no answer'}",
+        where=f"device {plan.device!r}",
+        fix="run the same command again",
+    ) from lost
+
+
+def _is_set(plan: Plan, hub: Hub) -> bool:
+    """Whether the device has the plan's modules. Raises UnconfirmedError if the hub cannot be read."""
+    try:
+        return not diff(Manifest.of(read_state(hub, plan.device).content), plan.manifest)
+    except CloudError as error:
+        raise UnconfirmedError(
+            f"its modules may or may not be set: {error.what}",
+            where=f"device {plan.device!r}",
+            fix=f"see what it has with 'manifestgen status --device {plan.device}', or run the same command again",
+        ) from error
 
 
 def watch(
@@ -87,6 +103,7 @@ def watch(
     patience: Patience,
     *,
     sent: Manifest | None = None,
+    waiting: Callable[[Wait], None] = lambda wait: None,
 ) -> Iterator[Rollout]:
     """Read a device's progress until the rollout succeeds or fails, or the time is up; yields the result of each read.
 
@@ -95,11 +112,13 @@ def watch(
 
     Args:
         sent: what was set; None waits for whatever the device should run.
+        waiting: called before each read is yielded.
 
     Raises:
         ReplacedError: the device's desired modules are no longer what was sent.
     """
-    deadline = patience.clock() + patience.timeout
+    begun = patience.clock()
+    deadline = begun + patience.timeout
     failing_since: float | None = None
     healthy = 0
     pauses = patience.pauses()
@@ -110,13 +129,15 @@ def watch(
             version = agent.desired_version
             _require_unchanged(agent, sent, device_id)
         rollout = assess(agent, edge_hub)
-        yield rollout
-        now = patience.clock()
-        healthy = healthy + 1 if rollout.state is State.HEALTHY else 0
         if rollout.state is not State.FAILING:
             failing_since = None
         elif failing_since is None:
-            failing_since = now
+            failing_since = patience.clock()
+        aborts = None if failing_since is None else failing_since + patience.grace
+        waiting(Wait(begun, deadline, aborts))
+        yield rollout
+        now = patience.clock()
+        healthy = healthy + 1 if rollout.state is State.HEALTHY else 0
         decided = (
             rollout.state in (State.REFUSED, State.FAILED)
             or healthy > 1
@@ -136,8 +157,11 @@ def wait(
     report: Callable[[Rollout], None] = lambda rollout: None,
     *,
     sent: Manifest | None = None,
+    waiting: Callable[[Wait], None] = lambda wait: None,
 ) -> Rollout:
     """Wait until the device runs its desired modules; `report` is called with the result of every read.
+
+    See `watch` for `sent` and `waiting`.
 
     Raises:
         ReplacedError: see `watch`.
@@ -145,7 +169,7 @@ def wait(
     """
     started = patience.clock()
     rollout = None
-    for rollout in watch(hub, device_id, patience, sent=sent):
+    for rollout in watch(hub, device_id, patience, sent=sent, waiting=waiting):
         report(rollout)
     assert rollout is not None  # noqa: S101 - `watch` reads at least once
     if rollout.state is State.HEALTHY:
@@ -197,12 +221,11 @@ def carry_out(
         observer.permit(plan)
         if state is not None:
             take(plan.hub, plan.device, plan.version, plan.before, state)
-    report = _reporter(plan, observer)
     applied = False
     try:
         applied = apply(plan, hub)
         observer.step("modules set" if applied else "nothing to change")
-        rollout = wait(hub, plan.device, patience, report, sent=plan.manifest) if patience else None
+        rollout = _followed(plan, plan.manifest, hub, patience, observer) if patience else None
         return Outcome(applied, finished=True, progress=rollout)
     except ReplacedError:
         # Someone else set other modules in the meantime: rolling back would overwrite them.
@@ -210,7 +233,7 @@ def carry_out(
     except FoundError as failure:
         if not (rollback and applied and patience):
             raise
-        raise _rolled_back(plan, hub, patience, report, failure) from failure
+        raise _rolled_back(plan, hub, patience, observer, failure) from failure
     except CloudError as error:
         if not applied:
             raise
@@ -231,12 +254,18 @@ def refuse_removals(plan: Plan, *, prune: bool) -> None:
         raise InputError(
             f"this would remove {removed}, which the manifest does not have",
             where=f"device {plan.device!r}",
-            fix="add them to the manifest, or remove them with --prune",
+            fix="add them to the manifest, keep them with --merge, or remove them with --prune",
         )
 
 
-def _reporter(plan: Plan, observer: Observer[Plan, Rollout]) -> Callable[[Rollout], None]:
-    return lambda rollout: observer.progress(f"device {plan.device!r}", rollout)
+def _followed(plan: Plan, sent: Manifest, hub: Hub, patience: Patience, observer: Observer[Plan, Rollout]) -> Rollout:
+    """Wait until the plan's device runs what was sent; the observer follows."""
+    title = f"device {plan.device!r}"
+
+    def report(rollout: Rollout) -> None:
+        observer.progress(title, rollout)
+
+    return wait(hub, plan.device, patience, report, sent=sent, waiting=observer.waiting)
 
 
 def status(
@@ -245,19 +274,21 @@ def status(
     *,
     patience: Patience | None = None,
     progress: Callable[[str, Rollout], None] = lambda title, rollout: None,
+    waiting: Callable[[Wait], None] = lambda wait: None,
 ) -> Rollout:
     """What a device should run and what it runs.
 
     Args:
         patience: how long to watch until it is decided; None looks once.
         progress: called with what each look says while watching.
+        waiting: called before that with how long it will be watched.
 
     Raises:
         NotFoundError: the hub has no such device.
     """
     hub.device(device_id)
     rollout = None
-    for rollout in watch(hub, device_id, patience or Patience(timeout=0)):
+    for rollout in watch(hub, device_id, patience or Patience(timeout=0), waiting=waiting):
         if patience is not None:
             progress(f"device {device_id!r}", rollout)
     assert rollout is not None  # noqa: S101 - `watch` reads at least once
@@ -265,7 +296,7 @@ def status(
 
 
 def _rolled_back(
-    plan: Plan, hub: Hub, patience: Patience, report: Callable[[Rollout], None], failure: FoundError
+    plan: Plan, hub: Hub, patience: Patience, observer: Observer[Plan, Rollout], failure: FoundError
 ) -> FoundError:
     """Roll back to what the device had; returns an error with the outcome of apply and rollback."""
     if not plan.before.get("modulesContent"):
@@ -276,14 +307,15 @@ def _rolled_back(
         back = make_plan(Manifest.of(plan.before), read_state(hub, plan.device))
         apply(back, hub)
         applied = True
-        wait(hub, plan.device, patience, report, sent=back.manifest)
+        _followed(plan, back.manifest, hub, patience, observer)
     except FoundError as second:
         what = f"{failure.what}; the rollback was sent, but failed too: {second.what}"
-        return FoundError(what, where=failure.where, fix=second.fix)
+        return FoundError(what, where=failure.where, fix=_both(failure.fix, second.fix))
     except CloudError as error:
         done = "was sent, but could not check whether it runs" if applied else "did not succeed"
         what = f"{failure.what}; the rollback {done}: {error}"
-        raise CloudError(what, where=failure.where, fix=error.fix if applied else _rollback_advice(plan)) from error
+        fix = _both(failure.fix, error.fix) if applied else f"{_rollback_advice(plan)}; then {failure.fix}"
+        raise CloudError(what, where=failure.where, fix=fix) from error
     except KeyboardInterrupt:
         done = "was sent, but the rollout was not waited for" if applied else "may or may not have been sent"
         what = f"interrupted; {failure.where}: {failure.what}; the rollback {done}"
@@ -291,6 +323,11 @@ def _rolled_back(
     return FoundError(
         f"{failure.what}; rolled back, and it runs what it had before", where=failure.where, fix=failure.fix
     )
+
+
+def _both(fix: str, of_the_rollback: str) -> str:
+    """What to do after a rollout and its rollback have failed: each failure has a fix of its own."""
+    return fix if fix == of_the_rollback else f"{fix}; for the rollback: {of_the_rollback}"
 
 
 def _rollback_advice(plan: Plan) -> str:

@@ -370,7 +370,8 @@ def _waited(
             raise FoundError(
                 f"the build is still {status.state.value} after {seconds:.0f} s",
                 where=f"build {build.operation}",
-                fix="run the same command again to keep waiting; --timeout waits longer",
+                fix="run the same command again to keep waiting",
+                options=("wait longer with --build-timeout", "wait longer with --timeout"),
             )
         sleep(patience.poll)
 

@@ -30,6 +30,10 @@ _NEAREST: Final = 3
 _MISSING: Final = (Trouble.TAG_NOT_FOUND, Trouble.DIGEST_NOT_FOUND)
 _LOOPBACK: Final = ("localhost", "127.0.0.1")
 _HUB_SPELLINGS: Final = ("index.docker.io", "registry-1.docker.io", "docker.io", "hub.docker.com")
+# What the network between this machine and a registry does; a device may be in another network.
+_NOT_REACHED: Final = frozenset(
+    {Trouble.UNKNOWN_HOST, Trouble.UNREACHABLE, Trouble.NOT_TRUSTED, Trouble.NOT_TLS, Trouble.TIMEOUT}
+)
 
 
 class State(str, Enum):
@@ -117,12 +121,18 @@ def locked_images(pulls: Sequence[Pull]) -> dict[str, LockedImage]:
     }
 
 
-def require_found(pulls: Sequence[Pull]) -> None:
-    """Raise FoundError if any pull would fail, with the first image and the reason."""
+def require_found(pulls: Sequence[Pull], *, unreachable: str = "") -> None:
+    """Raise FoundError if any pull would fail, with the first image and the reason.
+
+    Args:
+        pulls: what the registries said.
+        unreachable: an option of the command line, and what it does, for a registry that only devices can reach.
+    """
     failed = [pull for pull in pulls if pull.state is State.FAILED]
     if failed:
         others = f" (and {len(failed) - 1} more of {len(pulls)} images)" if len(failed) > 1 else ""
-        raise FoundError(f"{failed[0].words}{others}", where=failed[0].image, fix=failed[0].fix)
+        options = (unreachable,) if unreachable and failed[0].trouble in _NOT_REACHED else ()
+        raise FoundError(f"{failed[0].words}{others}", where=failed[0].image, fix=failed[0].fix, options=options)
 
 
 def device_platform(reported: Mapping[str, Any]) -> Platform:

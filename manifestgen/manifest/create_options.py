@@ -19,6 +19,7 @@ CHUNK_BYTES: Final = 4096
 MAX_CHUNKS: Final = 100
 
 _NAME: Final = "createOptions"
+_USUAL: Final = frozenset({_NAME, "image"})
 # Not anchored, as in the runtime: any key that contains the name belongs to the sequence.
 _KEY: Final = r"(?ai)createoptions([0-9]*)"
 
@@ -79,9 +80,9 @@ def join(settings: Mapping[str, Any]) -> str:
     Raises:
         ChunkError: a number is missing, doubled or not a number, or the first chunk has one.
     """
-    chunks = keys(settings)
-    if len(chunks) == 1 and chunks[0] == _NAME:
+    if _NAME in settings and settings.keys() <= _USUAL:
         return _text(settings[_NAME])
+    chunks = keys(settings)
     for number, key in enumerate(chunks[:MAX_CHUNKS]):
         match = re.search(_KEY, key)
         digits = match[1] if match else ""

@@ -14,10 +14,10 @@ from msgspec.structs import replace
 
 from manifestgen.errors import InputError
 from manifestgen.manifest import json_text, placeholder
-from manifestgen.manifest.dump import compact
 from manifestgen.manifest.json_error import JsonError
 from manifestgen.manifest.json_text import Duplicate, Span
 from manifestgen.manifest.manifest import Manifest, locate
+from manifestgen.manifest.placeholder import USUAL, Styles
 from manifestgen.manifest.twin import Shape, shape
 from manifestgen.manifest.value import Value
 
@@ -61,11 +61,11 @@ class Document(Value, frozen=True, dict=True):
         encoding: `utf-8`, `utf-8-sig` or `utf-16`.
         duplicates: keys that an object has twice.
         placeholders: what is still to be filled in, in the order of the text.
-        pattern: of placeholders of the user's own; empty if there is none.
-        shape: what counting its keys and numbers gave.
+        styles: of its project's placeholders.
+        shape: what a quick look at its value found; None if it has none.
     """
 
-    _hidden: ClassVar[frozenset[str]] = frozenset({"text", "data", "_json"})
+    _hidden: ClassVar[frozenset[str]] = frozenset({"text", "data", "_json", "_packed"})
 
     name: str
     text: str
@@ -76,9 +76,10 @@ class Document(Value, frozen=True, dict=True):
     encoding: str = "utf-8"
     duplicates: tuple[Duplicate, ...] = ()
     placeholders: tuple[Placeholder, ...] = ()
-    pattern: str = ""
+    styles: Styles = USUAL
     shape: Shape | None = None
     _json: str = ""
+    _packed: bytes | None = None
 
     @property
     def has_text(self) -> bool:
@@ -100,9 +101,9 @@ class Document(Value, frozen=True, dict=True):
 
         IoT Hub counts eight bytes for a number, however short it is written, and at most its text for all else.
         """
-        if not self.text or self.shape is None:
+        if self._packed is None or self.shape is None:
             return False
-        return len(self.text) + 8 * self.shape.numbers <= limit and self.text.isascii()
+        return len(self._packed) + 8 * self.shape.numbers <= limit
 
     @property
     def blocks(self) -> bool:
@@ -171,14 +172,14 @@ def decode(data: bytes) -> tuple[str, str]:
     return text, "utf-8"
 
 
-def read(source: str | bytes, name: str = "", *, layered: bool = False, pattern: str = "") -> Document:
+def read(source: str | bytes, name: str = "", *, layered: bool = False, styles: Styles = USUAL) -> Document:
     """A document from a file's content. Nothing that a file can hold raises an error.
 
     Args:
         source: text, or bytes as read from the file.
         name: for messages.
         layered: read it as a layered deployment whatever its keys are.
-        pattern: a regular expression for placeholders of the user's own; empty if there is none.
+        styles: of the project's placeholders.
     """
     encoding = "utf-8"
     if isinstance(source, bytes):
@@ -189,7 +190,7 @@ def read(source: str | bytes, name: str = "", *, layered: bool = False, pattern:
     else:
         text = source.removeprefix("\ufeff")
         encoding = "utf-8-sig" if len(text) != len(source) else "utf-8"
-    blank = Document(name, text, Kind.NOT_A_MANIFEST, encoding=encoding, pattern=pattern, _json=text)
+    blank = Document(name, text, Kind.NOT_A_MANIFEST, encoding=encoding, styles=styles, _json=text)
     try:
         data = json_text.parse(text)
     except JsonError as error:
@@ -204,18 +205,18 @@ def of_data(data: Any, name: str = "") -> Document:
         data: what `read` would find in a file.
         name: for messages.
     """
-    return _of_data(Document(name, "", Kind.NOT_A_MANIFEST, data), layered=False)
+    return _of_data(_with_value(Document(name, "", Kind.NOT_A_MANIFEST), data), layered=False)
 
 
-def of_manifest(manifest: Manifest, name: str = "", *, pattern: str = "") -> Document:
+def of_manifest(manifest: Manifest, name: str = "", *, styles: Styles = USUAL) -> Document:
     """A document from a manifest, which has no text and so no lines.
 
     Args:
         manifest: its pointers are those into `manifest.data`.
         name: for messages.
-        pattern: see `read`.
+        styles: see `read`.
     """
-    return _of_manifest(manifest, Document(name, "", Kind.MANIFEST, manifest.data, pattern=pattern))
+    return _of_manifest(manifest, _with_value(Document(name, "", Kind.MANIFEST, styles=styles), manifest.data))
 
 
 def with_data(document: Document, data: Any, *, layered: bool = False) -> Document:
@@ -227,7 +228,7 @@ def with_data(document: Document, data: Any, *, layered: bool = False) -> Docume
         layered: read it as a layered deployment whatever its keys are.
     """
     manifest = Manifest.of(data, layered=True if layered else None)
-    return _of_manifest(manifest, replace(document, data=data, shape=None), searched=True)
+    return _of_manifest(manifest, _with_value(document, data))
 
 
 def _not_json(document: Document, error: JsonError, *, layered: bool) -> Document:
@@ -235,7 +236,7 @@ def _not_json(document: Document, error: JsonError, *, layered: bool) -> Documen
     text = document.text
     plain = json_text.without_comments(text)
     first = json_text.first_comment(text, plain)
-    for json_ in (plain if first else None, placeholder.fill(plain, document.pattern)):
+    for json_ in (plain if first else None, placeholder.fill(plain, document.styles.more)):
         if json_ is None:
             continue
         try:
@@ -249,11 +250,14 @@ def _not_json(document: Document, error: JsonError, *, layered: bool) -> Documen
 
 
 def _of_value(document: Document, data: Any, *, layered: bool) -> Document:
-    found = shape(data)
-    doubled: tuple[Duplicate, ...] = ()
-    if json_text.maybe_duplicates(document._json, found.keys):
-        doubled = tuple(json_text.duplicates(document._json))
-    return _of_data(replace(document, data=data, duplicates=doubled, shape=found), layered=layered)
+    document = _with_value(document, data)
+    if json_text.maybe_duplicates(document._json, document._packed):
+        document = replace(document, duplicates=tuple(json_text.duplicates(document._json)))
+    return _of_data(document, layered=layered)
+
+
+def _with_value(document: Document, data: Any) -> Document:
+    return replace(document, data=data, shape=shape(data), _packed=json_text.packed(data))
 
 
 def _of_data(document: Document, *, layered: bool) -> Document:
@@ -262,8 +266,7 @@ def _of_data(document: Document, *, layered: bool) -> Document:
     except InputError:
         if _has_place(document.data):
             document = replace(document, placeholders=_placeholders(document))
-        kind = Kind.TEMPLATE if document.placeholders else Kind.NOT_A_MANIFEST
-        return replace(document, kind=kind, shape=document.shape or shape(document.data))
+        return replace(document, kind=Kind.TEMPLATE if document.placeholders else Kind.NOT_A_MANIFEST)
     return _of_manifest(manifest, document)
 
 
@@ -272,26 +275,17 @@ def _has_place(data: Any) -> bool:
     return locate(data) is not None or (isinstance(data, dict) and isinstance(data.get("content"), str))
 
 
-def _placeholders(document: Document, *, searched: bool = False) -> tuple[Placeholder, ...]:
-    if not searched and not document.pattern and not _possible(document):
+def _placeholders(document: Document) -> tuple[Placeholder, ...]:
+    packed = document._packed
+    if packed is not None and not document.styles.more and not placeholder.possible(packed):
         return ()
     # Most manifests have none, and need not wait for this import.
     from manifestgen.manifest.unfilled import find
 
-    return tuple(find(document.data, document.pattern))
+    return tuple(find(document.data, document.styles))
 
 
-def _possible(document: Document) -> bool:
-    try:
-        return placeholder.possible(document._json or compact(document.data))
-    except (RecursionError, ValueError):
-        # Hundreds of levels deep, or a number that JSON does not have.
-        return True
-
-
-def _of_manifest(manifest: Manifest, document: Document, *, searched: bool = False) -> Document:
-    places = _placeholders(document, searched=searched)
+def _of_manifest(manifest: Manifest, document: Document) -> Document:
+    places = _placeholders(document)
     kind = Kind.TEMPLATE if places else Kind.LAYERED if manifest.layered else Kind.MANIFEST
-    return replace(
-        document, kind=kind, manifest=manifest, placeholders=places, shape=document.shape or shape(document.data)
-    )
+    return replace(document, kind=kind, manifest=manifest, placeholders=places)

@@ -137,8 +137,8 @@ def is_private(host: str | None) -> bool:
     registries; a registry on the device itself (`localhost:5000`) and the parent of a nested device (`$upstream:443`)
     need no credential of this manifest either. All else is private.
     """
-    if host is None:
-        return False
+    if host is None or host.endswith(":"):
+        return False  # what ends with a colon is the scheme of an address
     host = host.lower()
     if host in _PUBLIC or host.endswith(_PUBLIC_SUFFIXES):
         return False

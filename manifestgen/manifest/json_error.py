@@ -67,18 +67,18 @@ def explain(text: str, error: json.JSONDecodeError) -> JsonError:
     if word and word[0] in _LITERALS:
         return JsonError(f"{word[0]!r} is not a JSON value", f"write {_LITERALS[word[0]]}", at)
     if message.startswith("Expecting ',' delimiter"):
-        return JsonError(f"a comma or a closing bracket is missing before {_excerpt(text, at)}", "add it", at)
+        return JsonError(f"a comma or a closing bracket is missing before {_seen(text, at)}", "add it", at)
     if message.startswith("Expecting ':' delimiter"):
-        return JsonError(f"a colon is missing after the key, before {_excerpt(text, at)}", "add the colon", at)
+        return JsonError(f"a colon is missing after the key, before {_seen(text, at)}", "add the colon", at)
     if message.startswith("Expecting property name"):
         if word:
-            return JsonError(f"the key {word[0]!r} has no quotes", "put double quotes around keys", at)
-        return JsonError(f"expected a key in double quotes, not {_excerpt(text, at)}", "write the key", at)
+            return JsonError("a key has no quotes", "put double quotes around keys", at)
+        return JsonError(f"expected a key in double quotes, not {_seen(text, at)}", "write the key", at)
     if seen == "<":
         return JsonError("the file looks like HTML or XML", "check what you downloaded or generated", at)
     if seen == "\x00" or not seen.isprintable():
         return JsonError(f"the character {seen!r} is not allowed in JSON", "save the file as UTF-8 text", at)
-    return JsonError(f"expected a JSON value, not {_excerpt(text, at)}", "put strings in double quotes", at)
+    return JsonError(f"expected a JSON value, not {_seen(text, at)}", "put strings in double quotes", at)
 
 
 def comment(offset: int) -> JsonError:
@@ -91,12 +91,14 @@ def trailing_comma(offset: int) -> JsonError:
     return JsonError("there is a comma after the last item", "remove the comma", offset)
 
 
-def _excerpt(text: str, offset: int) -> str:
-    # Most texts are JSON, and need not wait for this import.
-    from manifestgen.manifest.written_secret import hide_passwords
-
-    line = hide_passwords(text)[offset : offset + 24].split("\n", 1)[0].rstrip()
-    return repr(line)
+def _seen(text: str, offset: int) -> str:
+    """What stands at an offset, in words: nothing is quoted that nobody can parse, since it may be a password."""
+    char = text[offset]
+    if char == '"':
+        return "a string"
+    if char.isdigit():
+        return "a number"
+    return "a word without quotes" if char.isalpha() else repr(char)
 
 
 def _unclosed(text: str) -> JsonError:

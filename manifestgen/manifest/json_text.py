@@ -1,7 +1,8 @@
 """JSON text: its value, its doubled keys, and where things stand in it.
 
-The standard library's C scanner reads the text; places are looked up afterwards and only for what is asked for, by
-reading the text again along the way to it. A text without findings so costs no more than its parsing.
+msgspec reads the text, and the standard library what msgspec does not take. Places are looked up afterwards and only
+for what is asked for, by reading the text again along the way to it. A text without findings so costs no more than its
+parsing.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final, NoReturn
 
+import msgspec
 from msgspec import Struct
 
 from manifestgen.manifest.json_error import JsonError, comment, deepest, explain, no_constant, trailing_comma
-from manifestgen.manifest.pointer import escape, split
+from manifestgen.manifest.pointer import escape, unescape
 
 _scan_string = json.decoder.scanstring  # type: ignore[attr-defined]  # the C function; typeshed does not list it
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
@@ -53,6 +55,14 @@ def parse(text: str) -> Any:
     Raises:
         JsonError: the text is not JSON, or too deeply nested for anybody to read.
     """
+    try:
+        return _FAST.decode(text)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        # The standard library takes a little more, such as half of a surrogate pair, and says where it stumbles.
+        return _parse(text)
+
+
+def _parse(text: str) -> Any:
     try:
         return _DECODER.decode(text)
     except json.JSONDecodeError as error:
@@ -104,22 +114,32 @@ def _long_integer(digits: str) -> int:
     return int(digits) if len(digits) <= 400 else (-(10**400) if digits[0] == "-" else 10**400)
 
 
+_FAST: Final = msgspec.json.Decoder()
 _DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 _LENIENT: Final = json.JSONDecoder(parse_constant=_refuse_constant, parse_int=_long_integer)
 _SKIP: Final = json.JSONDecoder(parse_int=len, parse_float=len).scan_once  # type: ignore[attr-defined]  # as above
 
 
-def maybe_duplicates(text: str, keys: int) -> bool:
-    """Whether an object of the text may have a key twice, told by counting.
+def packed(value: Any) -> bytes | None:
+    """A value as JSON without blanks, in UTF-8; None for one that JSON in UTF-8 does not have."""
+    try:
+        return msgspec.json.encode(value)
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
+        return None
+
+
+def maybe_duplicates(text: str, value: bytes | None) -> bool:
+    """Whether an object of the text may have a key twice, told by counting colons.
 
     Args:
         text: JSON.
-        keys: how many keys the objects of its value have.
+        value: what was read from it, packed.
 
     Returns:
-        False if surely not. A text that puts blanks before its colons may be suspected without reason.
+        False if surely not: what a text loses with a doubled key has a colon. One that has colons as escapes may be
+        suspected without reason.
     """
-    return text.count('":') - text.count('\\":') != keys or '" :' in text
+    return value is None or text.count(":") != value.count(b":") or "\\u003" in text
 
 
 def duplicates(text: str) -> list[Duplicate]:
@@ -178,11 +198,9 @@ def locate(text: str, pointers: Iterable[str]) -> dict[str, Span]:
     Returns:
         The places by pointer; those on the way to a wanted one are in it too.
     """
-    wanted: dict[str, Any] = {}
+    wanted: _Wanted = {}
     for pointer in pointers:
-        node = wanted
-        for key in split(pointer):
-            node = node.setdefault(key, {})
+        _want(wanted, pointer)
     start = _skip_space(text, 0)
     found = {"": Span(start, start)}
     try:
@@ -193,14 +211,43 @@ def locate(text: str, pointers: Iterable[str]) -> dict[str, Span]:
     return found
 
 
+# As many keys lead to the object that has the modules. Those of a fleet's manifests are mostly the same texts.
+_ABOVE_MODULES: Final = 4
+_UNUSUAL: Final = 16384
+# No key of JSON.
+_BELOW: Final = None
+_Wanted = dict[str | None, Any]
+
 # Pointers are not that long, but for a file that somebody made to hurt.
 _DEEPEST: Final = 200
 
 
-def _descend(text: str, at: int, path: str, wanted: dict[str, Any], found: dict[str, Span], depth: int) -> int:
+def _want(wanted: _Wanted, pointer: str) -> None:
+    """Add a pointer to the tree of those that are wanted; from a module on as a text, in a list under `_BELOW`."""
+    _, *outer = pointer.split("/", _ABOVE_MODULES + 2)
+    below = outer.pop() if len(outer) > _ABOVE_MODULES + 1 else None
+    node = wanted
+    for key in outer:
+        node = node.setdefault(unescape(key), {})
+    if below is not None:
+        node.setdefault(_BELOW, []).append(below)
+
+
+def _tree(pointers: Iterable[str]) -> _Wanted:
+    tree: _Wanted = {}
+    for pointer in pointers:
+        node = tree
+        for key in pointer.split("/"):
+            node = node.setdefault(unescape(key), {})
+    return tree
+
+
+def _descend(text: str, at: int, path: str, wanted: _Wanted, found: dict[str, Span], depth: int) -> int:
     """Note where the wanted children of the value at an offset are; returns the offset behind the value."""
     if not wanted or depth > _DEEPEST or text[at] not in "{[":
         return _end(text, at)
+    if _BELOW in wanted:
+        return _recall(text, at, path, wanted[_BELOW], found, depth)
     if text[at] == "[":
         return _descend_list(text, at, path, wanted, found, depth)
     behind = at + 1
@@ -218,44 +265,30 @@ def _descend(text: str, at: int, path: str, wanted: dict[str, Any], found: dict[
             # Of a doubled key the later one overwrites what the earlier one gave.
             found[below] = Span(member.start(1) - 1, value)
             if scalar is None:
-                descend = _recall if depth == _ABOVE_MODULES else _descend
-                behind = descend(text, value, below, child, found, depth + 1)
+                behind = _descend(text, value, below, child, found, depth + 1)
         elif scalar is None:
             behind = _SKIP(text, behind)[1]
     return text.index("}", behind) + 1
 
 
-# As many keys lead to the object that has the modules. Those of a fleet's manifests are mostly the same texts.
-_ABOVE_MODULES: Final = 4
-_UNUSUAL: Final = 16384
-
-
-def _recall(text: str, at: int, path: str, wanted: dict[str, Any], found: dict[str, Span], depth: int) -> int:
+def _recall(text: str, at: int, path: str, below: list[str], found: dict[str, Span], depth: int) -> int:
     """`_descend` that remembers where things stand in texts seen before."""
     behind = _end(text, at)
     if behind - at > _UNUSUAL:
-        return _descend(text, at, path, wanted, found, depth)
-    for pointer, span in _places(text[at:behind], _frozen(wanted), depth):
-        found[path + pointer] = Span(span.key + at, span.value + at)
+        return _descend(text, at, path, _tree(below), found, depth)
+    for pointer, key, value in _places(text[at:behind], tuple(below), depth):
+        found[path + pointer] = Span(key + at, value + at)
     return behind
 
 
-def _frozen(wanted: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
-    return tuple((key, _frozen(below)) for key, below in wanted.items())
-
-
-def _thawed(wanted: tuple[tuple[str, Any], ...]) -> dict[str, Any]:
-    return {key: _thawed(below) for key, below in wanted}
-
-
 @lru_cache(maxsize=2048)
-def _places(text: str, wanted: tuple[tuple[str, Any], ...], depth: int) -> tuple[tuple[str, Span], ...]:
+def _places(text: str, wanted: tuple[str, ...], depth: int) -> tuple[tuple[str, int, int], ...]:
     found: dict[str, Span] = {}
-    _descend(text, 0, "", _thawed(wanted), found, depth)
-    return tuple(found.items())
+    _descend(text, 0, "", _tree(wanted), found, depth)
+    return tuple((pointer, span.key, span.value) for pointer, span in found.items())
 
 
-def _descend_list(text: str, at: int, path: str, wanted: dict[str, Any], found: dict[str, Span], depth: int) -> int:
+def _descend_list(text: str, at: int, path: str, wanted: _Wanted, found: dict[str, Span], depth: int) -> int:
     at = _skip_space(text, at + 1)
     index = 0
     while text[at] != "]":
@@ -304,19 +337,20 @@ def inside(text: str, value: int, index: int) -> int:
     """Offset in the JSON text of the character `index` of the string that begins at `value` (its opening quote)."""
     if text[value] != '"':
         return value
-    at = value + 1
-    for _ in range(index):
-        char = text[at : at + 1]
-        if char == "\\":
-            escaped = text[at + 1 : at + 2]
-            if escaped == "u":
-                pair = text[at : at + 12]
-                surrogates = re.fullmatch(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}", pair)
-                at += 12 if surrogates else 6
-            else:
-                at += 2
-        elif char in ("", '"'):
-            break
-        else:
-            at += 1
-    return at
+    first = value + 1
+    if text.find("\\", first, first + index) < 0 and text.find('"', first, first + index) < 0:
+        return min(first + index, len(text))
+    offsets = _offsets(text, value)
+    return offsets[min(index, len(offsets) - 1)]
+
+
+# One long text may have thousands of places in it.
+@lru_cache(maxsize=4)
+def _offsets(text: str, value: int) -> list[int]:
+    """Offset of each character of the string that begins at `value`, and of its closing quote."""
+    literal = re.compile(_SCALAR).match(text, value)
+    end = literal.end() if literal else len(text)
+    return [match.start() for match in re.compile(_CHARACTER).finditer(text, value + 1, end)] or [value + 1]
+
+
+_CHARACTER: Final = r"(?s)\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.|."

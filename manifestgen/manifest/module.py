@@ -41,6 +41,11 @@ class Module(Value, frozen=True):
     _odd: bool = True
 
     @property
+    def usual(self) -> bool:
+        """Whether all its keys are documented ones in their usual case."""
+        return not self._odd
+
+    @property
     def image_text(self) -> str | None:
         """The image as it is written; None if it is missing or no scalar."""
         key = self.setting_key("image")

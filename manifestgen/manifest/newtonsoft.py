@@ -180,4 +180,4 @@ def _number(text: str, offset: int) -> int | float:
             return int(text, 16)
         return float(text) if any(char in text for char in ".eE") else int(text)
     except ValueError:
-        raise NewtonsoftError(f"{text[:30]!r} is not a number", offset) from None
+        raise NewtonsoftError("a number is not valid", offset) from None

@@ -15,6 +15,13 @@ def join(base: str, *keys: str | int) -> str:
     return base + "".join(f"/{escape(key) if isinstance(key, str) else key}" for key in keys)
 
 
+def unescape(token: str) -> str:
+    """The key of one token of a pointer."""
+    return token.replace("~1", "/").replace("~0", "~") if "~" in token else token
+
+
 def split(pointer: str) -> list[str]:
     """The keys of a pointer, from the outermost to the innermost."""
-    return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
+    if "~" not in pointer:
+        return pointer.split("/")[1:]
+    return [unescape(token) for token in pointer.split("/")[1:]]

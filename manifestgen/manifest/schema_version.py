@@ -5,6 +5,7 @@ Both go through .NET's `System.Version`: two to four numbers with dots between t
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 AGENT_RECOMMENDED: Final = "1.1"
@@ -15,6 +16,7 @@ _BLANKS: Final = "\t\n\v\f\r "
 _INT32_MAX: Final = 2**31 - 1
 
 
+@lru_cache(maxsize=64)
 def parse(text: str) -> tuple[int, ...] | None:
     """The two to four numbers of a version, or None where `System.Version` would not take the text."""
     numbers = [part.strip(_BLANKS).removeprefix("+") for part in text.split(".")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, ClassVar, Final
 
 from msgspec import Struct
@@ -31,7 +32,7 @@ class Part(Value, frozen=True):
     value: Any
 
 
-class Section(Struct, frozen=True):
+class Section(Struct, frozen=True, dict=True):
     """The desired properties of one module twin, whole or in the pieces that a layered deployment sets.
 
     Attributes:
@@ -40,7 +41,7 @@ class Section(Struct, frozen=True):
 
     pieces: tuple[tuple[tuple[str, ...], Part], ...] = ()
 
-    @property
+    @cached_property
     def whole(self) -> Part | None:
         """`properties.desired` itself, if the manifest replaces it."""
         return next((part for path, part in self.pieces if not path), None)
@@ -59,8 +60,19 @@ class Section(Struct, frozen=True):
                 return found
         return None
 
-    def children(self, *path: str) -> Iterator[Part]:
+    @cached_property
+    def _known(self) -> dict[tuple[str, ...], tuple[Part, ...]]:
+        return {}
+
+    def children(self, *path: str) -> tuple[Part, ...]:
         """What is in the object at a path, from whichever piece sets it."""
+        # Every other rule looks at the same few objects.
+        known = self._known.get(path)
+        if known is None:
+            known = self._known[path] = tuple(self._children(path))
+        return known
+
+    def _children(self, path: tuple[str, ...]) -> Iterator[Part]:
         length = len(path)
         for at, part in self.pieces:
             if len(at) == length + 1:

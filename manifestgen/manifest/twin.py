@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from manifestgen.manifest.json_text import packed
 from manifestgen.manifest.pointer import escape
 
 #: Desired properties of one twin: "size should be less than 32768 bytes" (DeviceModelMaxPropertiesExceeded).
@@ -52,21 +53,19 @@ class Shape(Struct, frozen=True):
     """What a quick look at a value found.
 
     Attributes:
-        keys: how many keys its objects have.
         numbers: how many numbers, booleans included.
         suspicious: whether a key, a text, a number or the depth may break a limit of a twin.
     """
 
-    keys: int
     numbers: int
     suspicious: bool
 
 
 def shape(value: Any) -> Shape:
     """Look a value over quickly; `violations` tells where and what, should it be suspicious."""
-    keys = numbers = 0
+    numbers = 0
     suspicious = False
-    names: set[str] = set()
+    dicts: list[dict[str, Any]] = []
     level: list[Any] = [value]
     depth = 0
     while level:
@@ -75,8 +74,7 @@ def shape(value: Any) -> Shape:
         push = below.append
         for container in level:
             if type(container) is dict:
-                keys += len(container)
-                names.update(container)
+                dicts.append(container)
                 items: Any = container.values()
             elif type(container) is list:
                 items = container
@@ -95,7 +93,12 @@ def shape(value: Any) -> Shape:
                         suspicious = True
         level = below
     suspicious = suspicious or depth > MAX_DEPTH + _ENVELOPE_DEPTH
-    return Shape(keys, numbers, suspicious or any(map(_key_problem, names - _ENVELOPE)))
+    return Shape(numbers, suspicious or _odd(set().union(*dicts) - _ENVELOPE))
+
+
+def _odd(keys: set[str]) -> bool:
+    """Whether one of the keys may be refused; looks at all of them at once."""
+    return re.search(_FORBIDDEN_IN_KEY, "-".join(keys)) is not None or max(map(len, keys), default=0) > _SHORT_KEY
 
 
 # A manifest has these around the desired properties of a twin.
@@ -103,13 +106,26 @@ _ENVELOPE: Final = frozenset({"$edgeAgent", "$edgeHub", "properties.desired"})
 _ENVELOPE_DEPTH: Final = 4
 
 
-def violations(desired: Any) -> list[TwinViolation]:
+def counts_at_most(value: Any, limit: int, *, numbers: int) -> bool:
+    """Whether its length as a text alone shows that a value counts no more than `limit` bytes.
+
+    IoT Hub counts eight bytes for a number, however short it is written, and at most its text for all else.
+
+    Args:
+        numbers: how many numbers are in it at most.
+    """
+    text = packed(value)
+    return text is not None and len(text) + _NUMBER_BYTES * numbers <= limit
+
+
+def violations(desired: Any, *, only_size: bool = False) -> list[TwinViolation]:
     """Everything in the desired properties that IoT Hub refuses, their total size included.
 
     Args:
         desired: the value of `properties.desired`, an object; with `$metadata` and `$version` taken out.
+        only_size: whether nothing else in it can break a limit, as `shape` says.
     """
-    found = list(_walk(desired, "", 0))
+    found = [] if only_size else list(_walk(desired, "", 0))
     total = size(desired)
     if total > MAX_DESIRED_BYTES:
         found.append(
@@ -164,6 +180,7 @@ _Path = tuple[Any, Any]
 
 # No text of so few characters has more than 4,096 bytes.
 _SHORT: Final = MAX_STRING_BYTES // 4
+_SHORT_KEY: Final = MAX_KEY_BYTES // 4
 
 
 def _pointer(path: _Path) -> str:

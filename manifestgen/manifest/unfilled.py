@@ -15,6 +15,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from manifestgen.manifest import container, create_options, placeholder
+from manifestgen.manifest.placeholder import USUAL, Styles
 from manifestgen.manifest.pointer import escape
 from manifestgen.manifest.section import DESIRED
 
@@ -134,14 +135,18 @@ _OPTIONS: Final = Area(
 _SHELLS: Final = r"(?i)(?:^|[/\\])(?:ba|da|a|z|k)?sh$|cmd(\.exe)?$|(powershell|pwsh)(\.exe)?$|^CMD-SHELL$"
 
 
-def find(data: Any, pattern: str = "") -> Iterator[Placeholder]:
+def find(data: Any, styles: Styles = USUAL) -> Iterator[Placeholder]:
     """Every placeholder in a manifest's file, in the order of the text.
 
     Args:
         data: the file's value.
-        pattern: a regular expression for a style of the user's own; empty if there is none.
+        styles: of the project.
     """
-    return _Search(pattern).walk(data, "", "", _ROOT)
+    found = _Search(styles.more).walk(data, "", "", _ROOT)
+    if not styles.literal:
+        return found
+    literal = re.compile(styles.literal)
+    return (one for one in found if not literal.fullmatch(one.text))
 
 
 class _Member(Struct, frozen=True):
@@ -271,7 +276,7 @@ class _Search:
             yield from self._in_text(value, at, base, _SETTINGS)
         if key != chunks[0]:
             return
-        if not (placeholder.possible(text) or self._pattern):
+        if not (placeholder.possible(text.encode("utf-8", "surrogatepass")) or self._pattern):
             return
         options = container.read(text)
         if options.error:

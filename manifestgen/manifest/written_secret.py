@@ -30,3 +30,39 @@ def _hidden(match: re.Match[str]) -> str:
             whole, offset = match[0], match.start()
             return whole[: start - offset] + "*" * (end - start) + whole[end - offset :]
     return match[0]
+
+
+_NAME: Final = r"(?i)passw|pwd|secret|credential|key|token|connection_?string|connstr"
+# What the language of manifests has around passwords, and what JSON has.
+_KNOWN: Final = frozenset(
+    {"modulesContent", "properties.desired", "$edgeAgent", "$edgeHub", "runtime", "settings", "registryCredentials"}
+    | {"username", "address", "password", "systemModules", "modules", "env", "value", "image", "createOptions"}
+    | {"type", "docker", "status", "running", "true", "false", "null"}
+)
+_PLACEHOLDER: Final = r"\$\{[^{}\"\s]+\}|\{\{[^{}\"]*\}\}|\{[%#][^\"]*?[%#]\}|<[A-Za-z][\w -]*>"
+_STRING: Final = r"\"(?:[^\"\\\n]|\\.)*\""
+_RUN: Final = r"[^\s{}\[\]:,\"']+"
+_NUMBER: Final = r"-?\d+(?:\.\d+)?(?![\w.-])"
+
+
+def hide_unparsed(text: str) -> str:
+    """A text that is not JSON without what may be a password in it, however its quotes are set.
+
+    What stands outside strings is hidden, and near the name of a secret so is all but the names that manifests have:
+    in such a text nobody can say where a password ends. Placeholders stay.
+    """
+    lines = hide_passwords(text).split("\n")
+    names = [re.search(_NAME, line) for line in text.split("\n")]
+    for number, line in enumerate(lines):
+        name = names[number]
+        if not any(names[max(0, number - 2) : number + 2]):
+            lines[number] = re.sub(f"(?P<kept>{_PLACEHOLDER}|{_STRING}|{_NUMBER})|{_RUN}", _masked, line)
+            continue
+        start = name.end() if name else 0
+        lines[number] = line[:start] + re.sub(f"(?P<kept>{_PLACEHOLDER})|{_RUN}", _masked, line[start:])
+    return "\n".join(lines)
+
+
+def _masked(match: re.Match[str]) -> str:
+    text = match[0]
+    return text if match["kept"] is not None or text in _KNOWN else "*" * len(text)

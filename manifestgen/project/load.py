@@ -6,20 +6,20 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from manifestgen.credentials import section as registry_section
 from manifestgen.credentials.section import RegistrySection
 from manifestgen.credentials.source import Registry, Settings
-from manifestgen.credentials.sources import SOURCES
 from manifestgen.errors import InputError
 from manifestgen.files import read_text
 from manifestgen.hub_name import hub_identity, is_device_name
+from manifestgen.manifest.placeholder import USUAL, Styles
 from manifestgen.project import builders, source
 from manifestgen.project.expansion import Expansion, expand
+from manifestgen.project.invalid import bare, nearest, translated, wrong_choice
 from manifestgen.project.sections import (
     Check,
     HubSection,
@@ -53,34 +53,6 @@ _NUMBERS: Final = (
     ("target", "priority"),
 )
 _DEFAULT_PRIORITY: Final = 10
-_WORDS: Final = {
-    "str": "a string",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "object": "a mapping",
-    "array": "a list",
-    "null": "empty",
-    "int | str": "a whole number or a string",
-}
-# What a value should be, and how to write it; by section and key, however deep in the section the key is.
-_PATTERNS: Final[Mapping[source.Path, tuple[str, str]]] = {
-    ("image", "name"): ("image name", "use lower-case letters and digits, with '.', '_', '-' or '/' between them"),
-    ("manifest", "module"): ("module name", "use 2 to 128 letters, digits, '-' and '_', a letter or digit first"),
-    **{("registry", key): pattern for of in SOURCES.values() for key, pattern in of.patterns.items()},
-    ("manifest", "runtime"): ("image tag", 'write an image tag, such as "1.6"'),
-    ("target", "deployment"): (
-        "deployment name",
-        "use at most 128 lower-case letters, digits and - : + % _ # * ? ! ( ) , = @ ; '",
-    ),
-    ("hub", "host"): (
-        "host name",
-        "write only the host name, such as contoso.azure-devices.net; a connection string belongs in the variable "
-        "IOTHUB_CONNECTION_STRING",
-    ),
-}
-# May hold a connection string by mistake, so messages do not quote it.
-_NEVER_QUOTED: Final = (("hub", "host"),)
 
 
 class Project(msgspec.Struct, frozen=True):
@@ -112,9 +84,11 @@ class Project(msgspec.Struct, frozen=True):
         return self.path.stem
 
     @property
-    def placeholder_pattern(self) -> str:
-        """The regular expression for placeholders of the project's own; empty if there is none."""
-        return self.check.placeholder or "" if self.check is not None else ""
+    def placeholder_styles(self) -> Styles:
+        """What it says about placeholders."""
+        if self.check is None:
+            return USUAL
+        return Styles(self.check.placeholder or "", self.check.literal or "")
 
     @property
     def builds(self) -> bool:
@@ -193,7 +167,7 @@ def read(text: str, path: Path, environ: Mapping[str, str]) -> Project:
     try:
         sections = msgspec.convert(expansion.data, ProjectFile, dec_hook=lambda kind, value: _path(root, kind, value))
     except msgspec.ValidationError as error:
-        raise _translated(document, expansion, str(error)) from None
+        raise translated(document, expansion, str(error)) from None
     _check_image(document, sections)
     _check_others(document, sections)
     model, target = sections.model, sections.target
@@ -237,7 +211,7 @@ def _reject_unknown_keys(document: Source, path: source.Path, data: Any, kind: A
     Args:
         kind: the section's class, or what a mapping of the user's own keys has as its values.
     """
-    kind = _bare(kind)
+    kind = bare(kind)
     if not isinstance(data, dict):
         return
     if get_origin(kind) is dict:
@@ -255,7 +229,7 @@ def _reject_unknown_key(document: Source, path: source.Path, known: tuple[str, .
     if key in known:
         return
     owner = f" in '{'.'.join(map(str, path[:-1]))}'" if len(path) > 1 else ""
-    near = _nearest(key, known)
+    near = nearest(key, known)
     if near is not None:
         fix = f"did you mean '{near}'?"
     elif homes := [name for name, section in _SECTIONS.items() if key in section.__struct_fields__]:
@@ -263,12 +237,6 @@ def _reject_unknown_key(document: Source, path: source.Path, known: tuple[str, .
     else:
         fix = f"known keys: {', '.join(known)}"
     raise InputError(f"unknown key '{key}'{owner}", where=document.where(path, key=True), fix=fix)
-
-
-def _nearest(word: str, known: tuple[str, ...]) -> str | None:
-    import difflib
-
-    return next(iter(difflib.get_close_matches(word.lower().replace("-", "_"), known, n=1, cutoff=0.7)), None)
 
 
 def _read_number(expansion: Expansion, path: source.Path) -> None:
@@ -279,121 +247,9 @@ def _read_number(expansion: Expansion, path: source.Path) -> None:
         holder[path[-1]] = int(holder[path[-1]])
 
 
-def _translated(document: Source, expansion: Expansion, message: str) -> InputError:
-    """Translate an error of msgspec, and find its place in the file.
-
-    msgspec says what is wrong and where only in its message: ``Expected `str`, got `int` - at `$.a.b` ``. A test has an
-    example of each kind.
-    """
-    what, _, pointer = message.partition(" - at `$")
-    begin, ellipsis, rest = pointer.partition("[...]")
-    path: source.Path = _keys(begin)
-    if ellipsis:
-        path = (*path, _first_wrong(_at(expansion.data, path), _kind_at(path)), *_keys(rest))
-    name = ".".join(map(str, path)) or "the file"
-    where = document.where(path)
-    missing = re.fullmatch(r"Object missing required field `(\w+)`", what)
-    if missing:
-        field = missing.group(1)
-        full = ".".join((*map(str, path), field))
-        fix = "start the file with 'version: 1'" if full == "version" else f"add '{field}: …' under '{name}'"
-        return InputError(f"'{full}' is missing", where=document.where(path, key=True), fix=fix)
-    if "matching regex" in what or "length" in what:
-        return _wrong_text(document, expansion, path, name, where)
-    if what.startswith("Invalid enum value"):
-        return _wrong_choice(document, path, name, where, _choices(path))
-    bound = re.fullmatch(r"Expected `int[^`]*` ([<>]=) (-?\d+)", what)
-    if bound:
-        least = "at least" if bound.group(1) == ">=" else "at most"
-        return InputError(f"{name} is {_at(document.data, path)}", where=where, fix=f"write {least} {bound.group(2)}")
-    expected, got = re.findall(r"`([^`]+)`", what)[:2]
-    return _wrong_type(document, path, name, where, expected.removesuffix(" | null"), got)
-
-
-def _wrong_text(document: Source, expansion: Expansion, path: source.Path, name: str, where: str) -> InputError:
-    seen = _at(document.data, path)
-    if seen and path in expansion.paths and not _at(expansion.data, path):
-        return InputError(
-            f"{name} is empty: {seen} has no value", where=where, fix="give it a value, or remove the key"
-        )
-    if not seen:
-        fix = "write a reason" if path[0] == "check" else "give it a value or remove the key"
-        return InputError(f"{name} is empty", where=where, fix=fix)
-    quoted = "" if path in _NEVER_QUOTED else f" '{seen}'"
-    noun, fix = _PATTERNS.get((path[0], path[-1]), ("value", "shorten it"))
-    return InputError(f"{name}{quoted} is not a valid {noun}", where=where, fix=fix)
-
-
-def _wrong_choice(document: Source, path: source.Path, name: str, where: str, choices: tuple[str, ...]) -> InputError:
-    seen = _at(document.data, path)
-    if path == ("version",):
-        return InputError(f"unknown version {seen} of the project file", where=where, fix="write 'version: 1'")
-    near = _nearest(str(seen).replace("_", "-"), choices)
-    fix = f"did you mean '{near}'?" if near else f"write one of: {', '.join(choices)}"
-    return InputError(f"{name} is '{seen}'", where=where, fix=fix)
-
-
-def _wrong_type(document: Source, path: source.Path, name: str, where: str, expected: str, got: str) -> InputError:
-    meant = _WORDS.get(expected, expected)
-    written = document.written.get(path)
-    seen = f"{_WORDS.get(got, got)} ({written})" if written else _WORDS.get(got, got)
-    fix = f"write {meant}"
-    if expected == "str" and got == "null":
-        fix = "give it a value"
-        if "tags" in path:
-            fix = f"tags is a mapping: write tags: {{{path[-1]}: VALUE}}"
-    elif expected in ("str", "int | str") and written:
-        fix = f'write it in quotes: "{written}"'
-    elif "tags" in path and expected == "object":
-        fix = "tags is a mapping: write tags: {KEY: VALUE}"
-    elif expected == "object":
-        fix = "write it as lines of 'key: value'"
-    return InputError(f"{name} is {seen}, not {meant}", where=where, fix=fix)
-
-
 def _kind(value: Any) -> str:
     kinds = {bool: "bool", int: "int", float: "float", list: "array", dict: "object", type(None): "null"}
     return kinds.get(type(value), "str")
-
-
-def _at(data: Any, path: source.Path) -> Any:
-    for key in path:
-        data = data[key]
-    return data
-
-
-def _keys(pointer: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"[^.\[\]`]+", pointer))
-
-
-def _kind_at(path: source.Path) -> Any:
-    """The type of the value at a place of the file, without bounds and None."""
-    kind: Any = ProjectFile
-    for key in path:
-        of_key = get_args(kind)[1] if get_origin(kind) is dict else get_type_hints(kind, include_extras=True)[str(key)]
-        kind = _bare(of_key)
-    return kind
-
-
-def _bare(kind: Any) -> Any:
-    while get_origin(kind) in (Annotated, Union, UnionType):
-        kind = next(part for part in get_args(kind) if part is not NoneType)
-    return kind
-
-
-def _choices(path: source.Path) -> tuple[str, ...]:
-    """The values allowed at a place of the file, if they are listed; else none."""
-    return tuple(choice for choice in get_args(_kind_at(path)) if isinstance(choice, str))
-
-
-def _first_wrong(mapping: Mapping[str, Any], kind: Any) -> str:
-    """The key of the first invalid item of a mapping, which msgspec does not report."""
-    for key, value in mapping.items():
-        try:
-            msgspec.convert({key: value}, kind)
-        except msgspec.ValidationError:
-            return key
-    raise AssertionError("msgspec rejected one of them")
 
 
 def _check_image(document: Source, sections: ProjectFile) -> None:
@@ -402,7 +258,7 @@ def _check_image(document: Source, sections: ProjectFile) -> None:
         return
     if image.builder not in builders.choices():
         path = ("image", "builder")
-        raise _wrong_choice(document, path, "image.builder", document.where(path), builders.choices())
+        raise wrong_choice(document, path, "image.builder", document.where(path), builders.choices())
     try:
         builders.check_image(image, sections.model)
     except InputError as error:
@@ -416,8 +272,9 @@ def _check_others(document: Source, sections: ProjectFile) -> None:
     if sections.model is not None and not sections.model.name and sections.model.path is None:
         fix = "add 'name: …' of a registered model, or 'path: …' of a file"
         raise InputError("model has neither a name nor a path", where=document.where(("model",), key=True), fix=fix)
-    if sections.check is not None and sections.check.placeholder is not None:
-        _check_pattern(document.where(("check", "placeholder")), sections.check.placeholder)
+    if sections.check is not None:
+        _check_pattern(document, "placeholder", sections.check.placeholder)
+        _check_pattern(document, "literal", sections.check.literal)
     if workspace is not None:
         ids = (workspace.subscription_id, workspace.resource_group, workspace.name)
         if any(ids) and (workspace.config is not None or not all(ids)):
@@ -436,15 +293,18 @@ def _check_others(document: Source, sections: ProjectFile) -> None:
         _check_target(document.where(("target",), key=True), target)
 
 
-def _check_pattern(where: str, pattern: str) -> None:
+def _check_pattern(document: Source, key: str, pattern: str | None) -> None:
+    if pattern is None:
+        return
+    where = document.where(("check", key))
     try:
         empty = re.compile(pattern).search("") is not None
     except re.error as error:
-        what, fix = f"check.placeholder is not a regular expression: {error.msg}", "correct it"
+        what, fix = f"check.{key} is not a regular expression: {error.msg}", "correct it"
         raise InputError(what, where=where, fix=fix) from None
     if empty:
         fix = "write an expression that matches at least one character"
-        raise InputError("check.placeholder matches an empty text", where=where, fix=fix)
+        raise InputError(f"check.{key} matches an empty text", where=where, fix=fix)
 
 
 def _check_target(where: str, target: Target) -> None:

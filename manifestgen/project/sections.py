@@ -156,7 +156,7 @@ class ManifestSection(Section, frozen=True):
 
 
 class HubSection(Section, frozen=True):
-    """The IoT hub; overridden by --hub and by the variable IOTHUB_CONNECTION_STRING."""
+    """The IoT hub; --hub overrides it. The variable IOTHUB_CONNECTION_STRING must be for the same hub."""
 
     host: Annotated[
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9-]+)*(:[0-9]{1,5})?$")],
@@ -193,6 +193,13 @@ class Check(Section, frozen=True):
         Meta(
             description="Regular expression for placeholders of a style that is not known by default.",
             examples=[r"\?\?\w+\?\?"],
+        ),
+    ] = None
+    literal: Annotated[
+        Text | None,
+        Meta(
+            description="Regular expression for text that only looks like a placeholder; it must match all of it.",
+            examples=[r"\{\{(name|date)\}\}"],
         ),
     ] = None
 

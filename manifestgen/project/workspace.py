@@ -45,6 +45,16 @@ def workspace_of(project: Project) -> WorkspaceId:
     return read_config(find_config(start))
 
 
+def subscription_of(project: Project) -> str | None:
+    """Id of the subscription of a project's workspace; None if it has no workspace, or that cannot be found out."""
+    if project.workspace is None and not project.builds:
+        return None
+    try:
+        return workspace_of(project).subscription_id
+    except InputError:
+        return None
+
+
 def find_config(start: Path) -> Path:
     """The config file of the workspace: `start` itself, or the one found from that folder upwards.
 

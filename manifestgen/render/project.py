@@ -17,6 +17,8 @@ from manifestgen.render.context import context_of
 from manifestgen.render.registry import Login
 from manifestgen.render.template import UndefinedValueError, load_template
 
+_NO_SECTION = "add an 'image' section to the project file"
+
 #: Finds the logins for what the images of a manifest name.
 Logins = Callable[[Manifest], Mapping[str, Login]]
 
@@ -60,8 +62,10 @@ def render_project(
     except UndefinedValueError as error:
         if error.name != "image":
             raise
-        fix = "run 'manifestgen image' to build it, or give --image REF"
-        raise NoImageError("the model image has not been built yet", where=str(project.path), fix=fix) from error
+        what, fix = "the model image has not been built yet", "run 'manifestgen image' to build it"
+        if not project.builds:
+            what, fix = "the template needs an image, and the project names none", _NO_SECTION
+        raise NoImageError(what, where=str(project.path), fix=fix, options=("give --image REF",)) from error
     found = logins(draft)
     manifest = template.render(context, found) if found else draft
     hosts = tuple(host for host in named_hosts(draft) if host in found)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from manifestgen.deployments.counts import Progress
+from manifestgen.deployments.counts import Progress, Trouble
 from manifestgen.deployments.counts import data as progress_data
+from manifestgen.deployments.failure import RolloutError
 from manifestgen.deployments.proposal import Meeting, Proposal
 from manifestgen.deployments.status import Status
 from manifestgen.report._printable import printable
@@ -159,10 +160,7 @@ def _status_lines(status: Status) -> Iterator[str]:
             yield f"    {', '.join(f'{printable(name)}: {count:,}' for name, count in sorted(own.items()))}"
     for model, count in sorted(status.models.items()):
         yield f"  model {printable(model)}: {devices(count)}"
-    by_reason: dict[str, list[str]] = {}
-    for trouble in status.troubles:
-        by_reason.setdefault(trouble.reason, []).append(trouble.device)
-    for reason, failing in by_reason.items():
+    for reason, failing in _by_reason(status.troubles).items():
         yield f"  xx {', '.join(failing)}: {printable(reason)}"
     hidden = status.generations[0][1].failing - len(status.troubles)
     if hidden > 0 and status.troubles:
@@ -170,6 +168,30 @@ def _status_lines(status: Status) -> Iterator[str]:
     fix = next((trouble.fix for trouble in status.troubles if trouble.fix), "")
     if fix:
         yield f"  fix: {fix}"
+
+
+def failure_text(error: RolloutError) -> str:
+    """A rollout that failed: how many devices do, and all of them, by reason."""
+    return "\n".join(_failure_lines(error))
+
+
+def _failure_lines(error: RolloutError) -> Iterator[str]:
+    count = len(error.troubles)
+    fail = "fails" if count == 1 else "fail"
+    yield f"deployment {error.name!r}, {error.stage}: {count} of {devices(error.progress.due)} {fail}"
+    fixes = {trouble.reason: trouble.fix for trouble in error.troubles}
+    for reason, failing in _by_reason(error.troubles).items():
+        yield f"  xx {', '.join(failing)}: {printable(reason)}"
+        if fixes[reason]:
+            yield f"     fix: {fixes[reason]}"
+
+
+def _by_reason(troubles: Iterable[Trouble]) -> dict[str, list[str]]:
+    """The failing devices by what they fail with."""
+    found: dict[str, list[str]] = {}
+    for trouble in troubles:
+        found.setdefault(trouble.reason, []).append(trouble.device)
+    return found
 
 
 def status_data(status: Status) -> dict[str, Any]:

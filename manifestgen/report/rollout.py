@@ -39,13 +39,19 @@ def module_lines(rollout: Rollout) -> list[str]:
 def changed_lines(before: Rollout | None, rollout: Rollout) -> Iterator[str]:
     """The lines of the modules, and of the whole, that have changed.
 
-    The reason for waiting is included unless a module's line has it; the reason for a failure is reported at the end.
+    A module that becomes healthy is named without its image, and one that is healthy from the start not at all: the
+    outcome has them all. The reason for waiting is included unless a module's line has it; the reason for a failure is
+    reported at the end.
     """
     known = {module.name: module for module in before.modules} if before else {}
     width = max((len(module.name) for module in rollout.modules), default=0)
     for module in rollout.modules:
-        if known.get(module.name) != module:
+        if known.get(module.name) == module:
+            continue
+        if module.state is not State.HEALTHY:
             yield _module_line(module, width)
+        elif module.name in known:
+            yield f"  {_MARKS[module.state]} {module.name:<{width}}  {module.words}".rstrip()
     about_all = rollout.state is State.WAITING and not rollout.reason.startswith("module ")
     if about_all and (before is None or before.reason != rollout.reason):
         yield f"  {rollout.reason}"

@@ -14,6 +14,7 @@ from manifestgen.gate import require_applicable
 from manifestgen.manifest.document import Document, Kind, of_manifest, read
 from manifestgen.manifest.dump import compact
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.placeholder import USUAL, Styles
 from manifestgen.manifest.registries import image_hosts
 from manifestgen.project.values import merge
 from manifestgen.render import Login, Template
@@ -64,6 +65,7 @@ class Renderer:
         logins: finds the registry credentials for a manifest.
         ignore: ids of rules that do not count.
         force: let errors of `check` pass that the hub itself does not reject.
+        styles: of the project's placeholders.
         report: is given the first document that was checked, with what was found in it.
     """
 
@@ -75,12 +77,14 @@ class Renderer:
         *,
         ignore: Collection[str] = (),
         force: bool = False,
+        styles: Styles = USUAL,
         report: Callable[[Document, Sequence[Finding]], None] | None = None,
     ) -> None:
         self.template = template
         self.base = base
         self.ignore = ignore
         self.force = force
+        self.styles = styles
         #: Logins by the registries that needed them, as far as they were asked for.
         self.known: dict[Registries, Mapping[str, Login]] = {}
         self._logins = logins
@@ -107,14 +111,15 @@ class Renderer:
         try:
             manifest = self._manifest(merge(self.base, {**row.values(), "device": row.device}))
             body = compact(manifest.content)
-            document = read(body, _about(row))
+            document = read(body, _about(row), styles=self.styles)
             findings = check(document, ignore=self.ignore)
             if not self.reported or any(finding.severity is Severity.ERROR for finding in findings):
                 # By their pointers: the user never sees the text that is sent to the hub.
-                document = of_manifest(manifest, _about(row))
+                document = of_manifest(manifest, _about(row), styles=self.styles)
                 require_applicable(document, ignore=self.ignore, force=self.force, report=self._report_once)
             elif document.kind is not Kind.MANIFEST:
-                require_applicable(of_manifest(manifest, _about(row)), ignore=self.ignore, force=self.force)
+                document = of_manifest(manifest, _about(row), styles=self.styles)
+                require_applicable(document, ignore=self.ignore, force=self.force)
             encoded = body.encode()
         except CloudError:
             raise

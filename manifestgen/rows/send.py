@@ -8,9 +8,11 @@ number of rows. Every row ends in exactly one class, and what is not in the jour
 
 from __future__ import annotations
 
+import math
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -31,6 +33,8 @@ from manifestgen.secret import redact
 # A row that fails this often while others succeed is itself at fault.
 _STRIKES: Final = 8
 _TICK: Final = 0.2
+# For requests under way after Ctrl-C.
+_LAST_SECONDS: Final = 1.0
 #: More connections are pointless: the hub's largest tier takes 250 updates a second.
 MOST_THREADS: Final = 64
 
@@ -115,7 +119,7 @@ def send_all(
     Raises:
         CloudError: the hub does not accept the caller, or gave no answer for too long; what was done is in the journal.
         InputError: the rows or the journal cannot be read or written any more; likewise.
-        KeyboardInterrupt: after requests under way have ended.
+        KeyboardInterrupt: after requests under way have had a second to end; a later run looks what came of them.
     """
     options = options or Options()
     work: queue.Queue[Sent | None] = queue.Queue(2 * options.threads)
@@ -132,9 +136,9 @@ def send_all(
         for _ in senders:
             _put(work, None, pace, options.tick)
         _join(senders, options.tick)
-    except BaseException:
+    except BaseException as error:
         pace.stop()
-        _join(senders, options.tick)
+        _join(senders, options.tick, _LAST_SECONDS if isinstance(error, KeyboardInterrupt) else math.inf)
         raise
     journal.flush()
     if pace.reason is not None:
@@ -165,9 +169,10 @@ def _put(work: queue.Queue[Sent | None], sent: Sent | None, pace: Pace, tick: Ca
     return False
 
 
-def _join(senders: Iterable[threading.Thread], tick: Callable[[], None]) -> None:
+def _join(senders: Iterable[threading.Thread], tick: Callable[[], None], seconds: float = math.inf) -> None:
+    deadline = time.monotonic() + seconds
     for sender in senders:
-        while sender.is_alive():
+        while sender.is_alive() and time.monotonic() < deadline:
             tick()
             sender.join(_TICK)
 

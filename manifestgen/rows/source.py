@@ -51,7 +51,8 @@ def source_of(file: Path, here: Project | None = None) -> Source:
         raise InputError(
             "this is a manifest, the same for every device",
             where=str(file),
-            fix="give a template (.json.j2) or a project; for one manifest and many devices use --deployment NAME",
+            fix="give a template (.json.j2) or a project; for one manifest and many devices use "
+            "'manifestgen apply FILE --deployment NAME'",
         )
     return _loaded(here, str(file), Path())
 

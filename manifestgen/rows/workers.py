@@ -22,6 +22,7 @@ import msgspec
 
 from manifestgen.errors import InputError
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.placeholder import Styles
 from manifestgen.render import Login
 from manifestgen.rows.render import Ready, Refused, Registries, Renderer
 from manifestgen.rows.rows import Row
@@ -52,6 +53,7 @@ class _Setup(msgspec.Struct, frozen=True):
     base: Mapping[str, Any]
     ignore: tuple[str, ...]
     force: bool
+    styles: Styles
 
 
 class _UnknownLogin(Exception):
@@ -84,7 +86,8 @@ class Workers:
         self._renderer = renderer
         context = get_context("spawn")
         base = dict(renderer.base)
-        setup = _Setup(source.name, source.root, source.hash, base, tuple(renderer.ignore), renderer.force)
+        ignore = tuple(renderer.ignore)
+        setup = _Setup(source.name, source.root, source.hash, base, ignore, renderer.force, renderer.styles)
         self._pipes: list[Connection] = []
         for number in range(processes):
             ours, theirs = context.Pipe()
@@ -187,7 +190,7 @@ def _renderer(setup: _Setup) -> Renderer:
         raise _UnknownLogin
 
     template = load_again(setup.name, setup.root, setup.hash)
-    return Renderer(template, setup.base, unknown, ignore=setup.ignore, force=setup.force)
+    return Renderer(template, setup.base, unknown, ignore=setup.ignore, force=setup.force, styles=setup.styles)
 
 
 def _logins_of(known: _Plain) -> dict[Registries, Mapping[str, Login]]:

@@ -31,7 +31,7 @@ def agent_empty(manifest: Manifest) -> Iterator[Problem]:
             yield Problem(
                 manifest.pointer("$edgeAgent"),
                 "'$edgeAgent' has no 'properties.desired'",
-                "add it; for a layered deployment use --layered",
+                "add it; check a layered deployment with 'manifestgen check --layered'",
             )
     elif whole.value == {}:
         yield Problem(whole.pointer, "the desired properties of '$edgeAgent' are empty", "say which modules to run")

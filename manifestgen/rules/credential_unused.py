@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from manifestgen.manifest.image import DOCKER_HUB
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.manifest.reading import is_blank
+from manifestgen.manifest.reading import is_blank, trim
 from manifestgen.manifest.section import child
 from manifestgen.rules._operands import image_hosts
 from manifestgen.rules._rule import Effect, Problem, rule
@@ -29,6 +29,8 @@ def credential_unused(manifest: Manifest) -> Iterator[Problem]:
     if not entries:
         return
     hosts = {module.image.host.upper() for module in manifest.modules() if module.image and module.image.host}
+    # Images that edgeAgent or Docker rejects name a registry all the same.
+    hosts |= {_first(module.image_text or "").upper() for module in manifest.modules()}
     for part in entries:
         found = child(part, "address")
         if found is None or not isinstance(found.value, str) or found.value.upper() in hosts:
@@ -51,3 +53,7 @@ def credential_unused(manifest: Manifest) -> Iterator[Problem]:
             fix,
             needs=image_hosts(manifest),
         )
+
+
+def _first(image: str) -> str:
+    return trim(image.partition("://")[2] or image).partition("/")[0]

@@ -20,13 +20,6 @@ _MODULE: Final = {name.lower(): "the module, beside 'settings'" for name in _IN_
 _SETTINGS: Final = {name.lower(): "'settings' of the module" for name in ("image", "createOptions")}
 
 
-# What almost all modules have, each where it belongs.
-_OF_MODULE: Final = frozenset(
-    {"type", "status", "restartPolicy", "startupOrder", "imagePullPolicy", "version", "env", "settings"}
-)
-_OF_SETTINGS: Final = frozenset({"image", "createOptions"})
-
-
 class Misplaced(Struct, frozen=True):
     """A property in the wrong section.
 
@@ -58,7 +51,7 @@ def _misplaced(manifest: Manifest) -> Iterator[Misplaced]:
         if part is not None and isinstance(part.value, dict):
             yield from _in(part.value, part.pointer, homes, {})
     for module in manifest.modules():
-        if module.data.keys() <= _OF_MODULE and module.settings.keys() <= _OF_SETTINGS:
+        if module.usual:
             continue
         yield from _in(module.data, module.pointer, _SETTINGS, module.settings)
         yield from _in(module.settings, module.at("settings"), _MODULE, module.data)

@@ -87,8 +87,7 @@ def _module(module: Module) -> Iterator[Problem]:
     agent = module.system and module.name == "edgeAgent"
     data = module.data
     if (
-        data.keys() <= _MODULE
-        and module.settings.keys() <= _KNOWN_SETTINGS
+        module.usual
         and (agent or data.get("restartPolicy") in _WORDS["restartPolicy"])
         and (agent or data.get("status") in _WORDS["status"])
         and data.get("imagePullPolicy", "never") in _WORDS["imagePullPolicy"]

@@ -20,7 +20,8 @@ def placeholder(document: Document) -> Iterator[Problem]:
     file; it fills in only `${ACR_USERNAME_…}` and `${ACR_PASSWORD_…}` of registry credentials, which `render`
     writes.
 
-    Render the template and check the result. Name other styles in the project file, with `check.placeholder`.
+    Render the template and check the result. Name other styles in the project file, with `check.placeholder`, and
+    text that the device is to have as it is, with `check.literal`.
     """
     fix = "render the template, then check the result"
     if document.blocks and document.error is not None:

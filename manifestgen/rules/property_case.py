@@ -35,6 +35,8 @@ def property_case(manifest: Manifest) -> Iterator[Problem]:
         if whole is not None and isinstance(whole.value, dict):
             places.append((whole.pointer, whole.value, names))
     for module in manifest.modules():
+        if module.usual:
+            continue
         places.append((module.pointer, module.data, _MODULE))
         if module.settings:
             places.append((module.at("settings"), module.settings, _SETTINGS))

@@ -19,9 +19,9 @@ _RETIRED: Final = r"(?:(?:registry-1\.|index\.)?docker\.io/)?microsoft/(azureiot
 def retired_image(manifest: Manifest) -> Iterator[Problem]:
     """An image of IoT Edge is taken from Docker Hub, where Microsoft no longer publishes it.
 
-    Microsoft moved `microsoft/azureiotedge-*` to `mcr.microsoft.com/azureiotedge-*` with version 1.0.2 and retired
-    the repositories on Docker Hub. A device that does not have the image yet may be unable to pull it, and there are
-    no security fixes.
+    Microsoft publishes `azureiotedge-*` in its own registry and removed `microsoft/*` from Docker Hub in July 2021
+    ("Deprecating the Distribution of Microsoft Container Images via Docker Hub", techcommunity.microsoft.com). A device
+    that does not have the image yet cannot pull it, and there are no security fixes.
 
     Write `mcr.microsoft.com/azureiotedge-…` with a supported version.
     """

@@ -43,14 +43,17 @@ def runtime_storage(manifest: Manifest) -> Iterator[Problem]:
 def _problem(module: Module, options: Options) -> tuple[str, tuple[str, ...], tuple[str, ...]] | None:
     """What is missing, the places that say so, and the objects whose keys do."""
     folder = module.env_value("storageFolder") or module.env_value("StorageFolder")
-    variables = env_place(module, "storageFolder", "StorageFolder")
     if not folder:
-        return "no 'storageFolder'", variables, (module.at("env"),)
+        return "no 'storageFolder'", env_place(module, "storageFolder", "StorageFolder"), (module.at("env"),)
     binds = options.get("HostConfig", "Binds")
     mounts = options.get("HostConfig", "Mounts")
     targets = [bind.split(":")[1] for bind in binds or () if isinstance(bind, str) and bind.count(":")]
     targets += [str(mount.get("Target", "")) for mount in mounts or () if isinstance(mount, dict)]
     if any(folder == target or folder.startswith(target.rstrip("/") + "/") for target in targets if target):
         return None
-    places = (option(module, "HostConfig", "Binds"), option(module, "HostConfig", "Mounts"))
-    return f"nothing is mounted at its storageFolder {folder!r}", (*variables, *places), ()
+    places = (
+        *env_place(module, "storageFolder", "StorageFolder"),
+        option(module, "HostConfig", "Binds"),
+        option(module, "HostConfig", "Mounts"),
+    )
+    return f"nothing is mounted at its storageFolder {folder!r}", places, ()

@@ -43,7 +43,9 @@ def twin_limits(document: Document) -> Iterator[Problem]:
             for step in reversed(path):
                 desired = {step: desired}
             prefix = "".join(f"/{escape(step)}" for step in path)
-            for violation in twin.violations(desired):
+            if not shape.suspicious and twin.counts_at_most(desired, twin.MAX_DESIRED_BYTES, numbers=shape.numbers):
+                continue
+            for violation in twin.violations(desired, only_size=not shape.suspicious):
                 inside = violation.pointer.startswith(prefix) and len(violation.pointer) > len(prefix)
                 what = violation.message if violation.pointer else f"{violation.message} ({name!r})"
                 place = part.pointer + violation.pointer[len(prefix) :] if inside else part.pointer

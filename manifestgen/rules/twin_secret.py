@@ -37,18 +37,14 @@ def twin_secret(manifest: Manifest) -> Iterator[Problem]:
 def _secrets(value: Any, pointer: str, name: str) -> Iterator[tuple[str, str]]:
     stack: list[tuple[Any, str, str]] = [(value, pointer, name)]
     while stack:
-        outer, place, name = stack.pop()
-        if type(outer) is dict:
-            items = [(key, key, item) for key, item in outer.items()]
-        elif type(outer) is list:
-            items = [(str(index), name, item) for index, item in enumerate(outer)]
-        else:
-            items = []
-            if type(outer) is str and is_secret(name, outer):
+        item, place, name = stack.pop()
+        if type(item) is str:
+            if is_secret(name, item):
                 yield place, name
-        for step, key, item in items:
-            if type(item) is str:
-                if is_secret(key, item):
-                    yield f"{place}/{escape(step)}", key
-            elif type(item) is dict or type(item) is list:
-                stack.append((item, f"{place}/{escape(step)}", key))
+        elif type(item) is dict:
+            for key, inner in item.items():
+                kind = type(inner)
+                if kind is str or kind is dict or kind is list:
+                    stack.append((inner, f"{place}/{escape(key)}", key))
+        elif type(item) is list:
+            stack.extend((inner, f"{place}/{index}", name) for index, inner in enumerate(item))

@@ -32,6 +32,8 @@ def twin_size(document: Document) -> Iterator[Problem]:
     whole = manifest.agent.whole
     if whole is None or not isinstance(whole.value, dict):
         return
+    if document.shape is not None and twin.counts_at_most(whole.value, _COMFORTABLE, numbers=document.shape.numbers):
+        return
     size = twin.size(whole.value)
     if _COMFORTABLE < size <= twin.MAX_DESIRED_BYTES:
         yield Problem(

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from . import __version__, log, memory
 from .edge import EdgeModule, subscriptions
+from .endpoint import Endpoint
 from .errors import EXIT_INTERNAL, RunnerError, ScorerError, SettingsError
 from .forward import Forward
 from .identity import Identity, Signer
@@ -24,7 +25,7 @@ from .routing import Sender
 from .runner import Runner
 from .samples import Samples
 from .script import Scorer, Script
-from .session import Endpoint, Session
+from .session import Session
 from .settings import Settings, from_environment, misspelt
 from .topics import ModuleTopics
 from .watchdog import Watchdog, leave

@@ -10,12 +10,13 @@ from functools import partial
 from typing import Any
 
 from . import methods, topics
+from .handler import Receipt
 from .inflight import Delivery, Inflight
 from .jobs import Configure, Job
 from .log import logger
 from .message import Message, Outgoing
 from .metrics import DUPLICATE, IGNORED, Metrics
-from .session import Receipt, Session
+from .session import Session
 from .settings import Settings
 from .topics import ModuleTopics
 from .twin import Twin
@@ -59,6 +60,7 @@ class EdgeModule:
         self._configured = False
         self._wait_for_twin_until = 0.0
         self._held: list[tuple[str, bytes, Receipt]] = []
+        self._ready: list[Delivery] = []
         # At most once: what is acknowledged and unfinished, and what waits for room among it.
         self._accepted = 0
         self._waiting: deque[tuple[Message, Receipt]] = deque()
@@ -73,9 +75,19 @@ class EdgeModule:
 
     # Called in any thread.
 
-    def finish(self, delivery: Delivery, results: Sequence[Outgoing]) -> None:
-        """Send an input's results; the input is finished once edgeHub has acknowledged them all."""
-        self._session.call_soon(partial(self._finish, delivery, results))
+    def finish(self, delivery: Delivery, results: Sequence[Outgoing], *, more: bool = False) -> None:
+        """Send an input's results; the input is finished once edgeHub has acknowledged them all.
+
+        Args:
+            delivery: the input.
+            results: to send.
+            more: whether another job waits, so that these results may wait for the next ones, for milliseconds.
+        """
+        call = partial(self._finish, delivery, results)
+        if more and self.expecting():
+            self._session.call_later(call)
+        else:
+            self._session.call_soon(call)
 
     def skip(self, delivery: Delivery) -> None:
         """An input is not scored after all: its connection is gone, or the process ends."""
@@ -144,6 +156,16 @@ class EdgeModule:
         else:
             logger.debug("a message with the unknown topic %s", topic)
 
+    def flushed(self) -> None:
+        """See `Handler`. The main thread gets what has arrived together, so that the two rarely wait for each other."""
+        for delivery in self._ready:
+            self._submit(delivery)
+        self._ready.clear()
+
+    def expecting(self) -> bool:
+        """See `Handler`. Only the session's thread makes this true: a call that relies on it finds a short wait."""
+        return self._metrics.queued > 1
+
     def tick(self, now: float) -> None:
         """See `Handler`."""
         if self._session.connected and not self._configured and now >= self._wait_for_twin_until:
@@ -197,7 +219,7 @@ class EdgeModule:
 
     def _queue(self, delivery: Delivery) -> None:
         self._metrics.queued += 1
-        self._submit(delivery)
+        self._ready.append(delivery)
 
     def _finish(self, delivery: Delivery, results: Sequence[Outgoing]) -> None:
         self._metrics.queued -= 1

@@ -10,8 +10,8 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 
+from .handler import Receipt
 from .message import Message
-from .session import Receipt
 
 # What is finished, but could not be acknowledged, is remembered until it comes again. edgeHub has one such message.
 _REMEMBERED = 64

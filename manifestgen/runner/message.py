@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from .topics import MESSAGE_ID, SYSTEM_PREFIX
@@ -12,8 +11,7 @@ MAX_BYTES = 256 * 1024
 """What edgeHub takes as one message; it closes the connection that a larger one comes by."""
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(NamedTuple):
     """A message that arrived at an input.
 
     Attributes:

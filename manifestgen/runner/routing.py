@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,10 +87,11 @@ def results(message: Message, result: Any, settings: Settings, sender: Sender) -
     """
     if result is None:
         return []
-    split = settings.split_lists and isinstance(result, (list, tuple))
-    items = list(_numbered(result)) if split else [("", result)]
     output = settings.output_of(message.input) or settings.output
-    return [_message(message, output, encode(item), suffix, {}, sender) for suffix, item in items if item is not None]
+    if settings.split_lists and isinstance(result, (list, tuple)):
+        items = ((f":{number}", item) for number, item in enumerate(result) if item is not None)
+        return [_message(message, output, encode(item), suffix, {}, sender) for suffix, item in items]
+    return [_message(message, output, encode(result), "", {}, sender)]
 
 
 def error(message: Message, kind: str, reason: str, settings: Settings, sender: Sender) -> list[Outgoing]:
@@ -107,14 +107,11 @@ def error(message: Message, kind: str, reason: str, settings: Settings, sender: 
         return [_message(bare, settings.error_output, encode(content), ":error", {"error": kind}, sender)]
 
 
-def _numbered(items: Any) -> Iterator[tuple[str, Any]]:
-    return ((f":{number}", item) for number, item in enumerate(items))
-
-
 def _message(message: Message, output: str, body: Body, suffix: str, more: dict[str, str], sender: Sender) -> Outgoing:
-    system = [(OUTPUT_NAME, output), (MESSAGE_ID, _result_id(message.id, sender.module, suffix))]
-    if message.id:
-        system.append((CORRELATION_ID, message.id))
+    origin = message.id
+    system = [(OUTPUT_NAME, output), (MESSAGE_ID, _result_id(origin, sender.module, suffix))]
+    if origin:
+        system.append((CORRELATION_ID, origin))
     system.append((CONTENT_TYPE, body.content_type))
     if body.content_type == JSON or body.content_type.endswith("charset=utf-8"):
         system.append((CONTENT_ENCODING, "utf-8"))
@@ -125,7 +122,11 @@ def _message(message: Message, output: str, body: Body, suffix: str, more: dict[
         custom["modelVersion"] = sender.version
     topic = sender.topics.event(system, custom)
     # Properties are encoded to ASCII; device and module IDs are ASCII, too.
-    if len(topic) + len(body.content) > MAX_BYTES or len(topic) > _LONGEST_TOPIC:
+    if len(topic) > _LONGEST_TOPIC:
+        raise Unsendable(
+            f"the result's properties are too large: {len(topic):,} bytes, and MQTT takes {_LONGEST_TOPIC:,}"
+        )
+    if len(topic) + len(body.content) > MAX_BYTES:
         what = f"{len(body.content):,} bytes and {len(topic):,} of properties"
         raise Unsendable(f"the result is too large: {what}, and edgeHub takes {MAX_BYTES:,} in all")
     return Outgoing(topic, body.content)

@@ -228,17 +228,18 @@ class Runner:
         self._judge(next(filter(None, failures), None))
 
     def _run_patiently(self, request: Request) -> tuple[Any, Failure | None] | None:
-        """The same, but wait for a scorer that is away, and do other jobs meanwhile; None if the process ends first."""
+        """Call the scorer; wait for one that is away, and do other jobs meanwhile; None if the process ends first."""
+        try:
+            return self._run(request)
+        except ScorerAway as error:
+            return self._run_again(request, str(error))
+
+    def _run_again(self, request: Request, reason: str) -> tuple[Any, Failure | None] | None:
         pauses = Pauses(0.2, 5)
         said = ""
-        while True:
-            try:
-                return self._run(request)
-            except ScorerAway as error:
-                if self.stopping.is_set():
-                    return None
-                logger.log(logging.WARNING if str(error) != said else logging.DEBUG, "%s: trying again", error)
-                said = str(error)
+        while not self.stopping.is_set():
+            logger.log(logging.WARNING if reason != said else logging.DEBUG, "%s: trying again", reason)
+            said = reason
             until = time.monotonic() + pauses.next()
             while not self.stopping.is_set() and (left := until - time.monotonic()) > 0:
                 try:
@@ -250,7 +251,12 @@ class Runner:
                 else:
                     self._do(job)
             if self.stopping.is_set():
-                return None
+                break
+            try:
+                return self._run(request)
+            except ScorerAway as error:
+                reason = str(error)
+        return None
 
     def _run(self, request: Request) -> tuple[Any, Failure | None]:
         """Call the scorer, with what is known about it afterwards: a result, or why there is none."""
@@ -290,7 +296,7 @@ class Runner:
             outgoing = routing.error(message, failure.kind, failure.reason, self.settings, self._sender)
         self._metrics.count(message.input, failure.kind if failure else FILTERED if result is None else SCORED)
         if self.edge is not None:
-            self.edge.finish(delivery, outgoing)
+            self.edge.finish(delivery, outgoing, more=not self.jobs.empty())
         if self._samples is not None and failure is None:
             self._samples.offer(self.settings.sample_every, message, result)
         return failure

@@ -14,65 +14,29 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from .endpoint import Endpoint
+from .handler import Handler, Receipt
 from .identity import Identity, Signer
 from .log import logger
 from .pauses import Pauses
+from .tls import BufferedSocket
 from .wake import Wake
 from .workload import WorkloadError
 
 _KEEP_ALIVE = 60
 _CONNECT_TIMEOUT = 10.0
 _TICK = 0.5
+# How long a result may wait for others, so that all are sent at once.
+_EXPECTING = 0.005
 # A connection that lasted this long was a good one: the next pause is a short one again.
 _LASTING = 60.0
 _SHORT_LIVED = 10.0
 _SUSPICIOUS = 5
-
-
-class Receipt(NamedTuple):
-    """What acknowledges a received message: its packet ID, valid in the connection that it came by; 0 for QoS 0."""
-
-    generation: int
-    mid: int
-
-
-class Handler(Protocol):
-    """What a session tells of; called in the session's thread."""
-
-    def connected(self) -> None:
-        """EdgeHub has accepted the connection; the subscriptions are sent first."""
-        ...
-
-    def disconnected(self) -> None:
-        """The connection is gone: what was received by it can no longer be acknowledged."""
-        ...
-
-    def received(self, topic: str, payload: bytes, receipt: Receipt) -> None:
-        """A message has arrived and waits for `Session.ack`."""
-        ...
-
-    def tick(self, now: float) -> None:
-        """Called about twice a second, connected or not; `now` is monotonic."""
-        ...
-
-    def idle(self) -> bool:
-        """Whether nothing waits to be finished, so that a disconnect would interrupt nothing."""
-        ...
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where edgeHub listens, and how."""
-
-    host: str
-    port: int = 8883
-    websocket: bool = False
 
 
 class _NotConnected(Exception):
@@ -124,7 +88,6 @@ class Session:
         self._stop_at: float | None = None
         self._wake = Wake()
         self._poll = select.poll()
-        self._poll.register(self._wake, select.POLLIN)
         self._registered = -1
         self._next_tick = 0.0
         self._connack: Any = None
@@ -135,6 +98,7 @@ class Session:
         self._done: dict[int, Callable[[], None]] = {}
         self._bundle: str | None = None
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._context.sslsocket_class = BufferedSocket
         self._client = self._make_client()
 
     def start(self, handler: Handler) -> None:
@@ -145,6 +109,10 @@ class Session:
     def call_soon(self, call: Callable[[], None]) -> None:
         """Call this in the session's thread. May be called in any thread."""
         self._wake.call_soon(call)
+
+    def call_later(self, call: Callable[[], None]) -> None:
+        """Call this in the session's thread, with its next pass; soon if the handler is `expecting` it."""
+        self._wake.call_later(call)
 
     def stop(self, seconds: float) -> None:
         """Disconnect as soon as the handler is idle, or after these seconds. May be called in any thread."""
@@ -235,17 +203,17 @@ class Session:
             raise _NotConnected(str(error)) from error
         except (OSError, ValueError, mqtt.WebsocketConnectionError) as error:
             self._forget_socket()
-            raise _NotConnected(self._explain(error)) from error
-        sock: Any = self._client.socket()
-        if hasattr(sock, "setsockopt"):  # not the wrapper of a WebSocket
+            raise _NotConnected(self._endpoint.explain(error)) from error
+        if (sock := self._buffered()) is not None:
             # Small packets that wait for each other's acknowledgement would take 40 ms each.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.collecting = True
         self._await_connack(started + _CONNECT_TIMEOUT)
         self._connected_at = time.monotonic()
         # At four fifths of the token's life if nothing is under way, a little before its end in any case.
         self._renew_at = started + ttl * random.uniform(0.75, 0.85)  # noqa: S311 - not a secret
         self._renew_latest = started + ttl * 0.95
-        logger.info("connected to edgeHub at %s:%d as %s", *self._address, self._identity.client_id)
+        logger.info("connected to edgeHub at %s as %s", self._endpoint, self._identity.client_id)
 
     def _await_connack(self, deadline: float) -> None:
         while self._connack is None and self._client.socket() is not None and time.monotonic() < deadline:
@@ -257,9 +225,9 @@ class Session:
         self._forget_socket()
         if code is not None:
             kind = _Rejected if code.value in (134, 135) else _NotConnected  # bad user name or password, not authorized
-            raise kind(f"edgeHub at {self._address[0]} rejected the connection: {str(code).lower()}")
+            raise kind(f"edgeHub at {self._endpoint.host} rejected the connection: {str(code).lower()}")
         what = "closed the connection" if gone else f"did not answer within {_CONNECT_TIMEOUT:.0f} s"
-        raise _NotConnected(f"edgeHub at {self._address[0]}:{self._address[1]} {what}")
+        raise _NotConnected(f"edgeHub at {self._endpoint} {what}")
 
     def _serve(self) -> None:
         """Serve the connection until it is lost, must be renewed, or the session is to stop."""
@@ -311,14 +279,13 @@ class Session:
             self._wait(min(left, _TICK))
 
     def _wait(self, seconds: float) -> None:
-        """Wait for the socket or a call, and do what the socket has to do."""
+        """Send what is unsent, wait for the socket or a call, and do what the socket has to do."""
+        self._flush()
+        self._handler.flushed()
         self._register()
-        now = time.monotonic()
-        timeout = max(0.0, min(seconds, self._next_tick - now))
-        for descriptor, event in self._poll.poll(timeout * 1000):
-            if descriptor == self._wake.fileno():
-                self._wake.clear()
-            elif event & ~select.POLLOUT:
+        most = min(seconds, self._next_tick - time.monotonic(), _EXPECTING if self._handler.expecting() else _TICK)
+        for _, event in self._wake.wait(self._poll, max(0.0, most)):
+            if event & ~select.POLLOUT:
                 self._read()
         if self._client.want_write():
             self._client.loop_write()
@@ -337,7 +304,20 @@ class Session:
                 self._poll.unregister(self._registered)
             self._registered = descriptor
         if descriptor >= 0:
-            self._poll.register(descriptor, select.POLLIN | (select.POLLOUT if self._client.want_write() else 0))
+            unsent = self._client.want_write() or bool((buffered := self._buffered()) and buffered.unsent)
+            self._poll.register(descriptor, select.POLLIN | (select.POLLOUT if unsent else 0))
+
+    def _flush(self) -> None:
+        if (sock := self._buffered()) is not None:
+            try:
+                sock.flush()
+            except OSError:
+                self._forget_socket()
+
+    def _buffered(self) -> BufferedSocket | None:
+        """The connection's socket, unless it is the wrapper of a WebSocket."""
+        sock = self._client.socket()
+        return sock if isinstance(sock, BufferedSocket) else None
 
     def _read(self) -> None:
         while self._client.socket() is not None and self._client.loop_read() == mqtt.MQTT_ERR_SUCCESS:
@@ -362,6 +342,8 @@ class Session:
         client.ws_set_options(path="/$iothub/websocket")
         client.tls_set_context(self._context)
         client.connect_timeout = _CONNECT_TIMEOUT
+        # Whoever publishes has a limit of his own, and paho looks through all messages at each acknowledgement for its.
+        client.max_inflight_messages_set(0)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
@@ -409,17 +391,3 @@ class Session:
         if sock is not None:
             sock.close()
             self._client.loop_read()  # sees that it is closed
-
-    @property
-    def _address(self) -> tuple[str, int]:
-        return self._endpoint.host, self._endpoint.port
-
-    def _explain(self, error: Exception) -> str:
-        host, port = self._address
-        if isinstance(error, ssl.SSLCertVerificationError):
-            return f"the certificate of edgeHub at {host} is not trusted: {error.verify_message}"
-        if isinstance(error, ssl.SSLError):
-            return f"TLS with edgeHub at {host}:{port} failed: {error.reason or error}"
-        if isinstance(error, socket.gaierror):
-            return f"the name of edgeHub, {host}, cannot be resolved"
-        return f"edgeHub at {host}:{port} is not reachable: {error}"

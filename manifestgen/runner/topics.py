@@ -63,7 +63,7 @@ def decode_properties(text: str) -> dict[str, str]:
 
 def encode_properties(system: Iterable[tuple[str, str]], custom: Mapping[str, str]) -> str:
     """System properties in the order given, then the custom ones sorted by name: the order of azure-iot-device."""
-    pairs = [f"{_quoted_name(name)}={_quoted(value)}" for name, value in system]
+    pairs = [f"{_quoted_again(name)}={_quoted(value)}" for name, value in system]
     pairs += [f"{_quoted(name)}={_quoted(value)}" for name, value in sorted(custom.items())]
     return "&".join(pairs)
 
@@ -83,7 +83,7 @@ def _unquoted(text: str) -> str:
 _SHORT = 64
 _plain = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
 _ESCAPES = {number: quote(chr(number), safe="") for number in range(128)}
-_quoted_name = lru_cache(maxsize=32)(_quoted)
+_quoted_again = lru_cache(maxsize=32)(_quoted)
 _unquoted_again = lru_cache(maxsize=1024)(unquote)
 
 

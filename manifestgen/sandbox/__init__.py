@@ -9,12 +9,14 @@ azure-keyvault-secrets. Each service is an aiohttp application in its own module
     server                    one running sandbox: proxy + services + admin API
     proxy, certificates       how clients connect
     environment               the variables that point a client at the sandbox
-    admin, faults, traffic    what a test can switch on, and inspect
+    admin, control            the admin API
+    faults, traffic           what a test can switch on, and inspect
     world, error_response     what the services share: state and secrets, and the format of their errors
     entra                     Microsoft Entra ID
     arm/, accounts            Azure Resource Manager; the registries' accounts
     registry/                 the registries' data plane
-    aml/, blob                Azure Machine Learning and its storage
+    aml/, arm.models          Azure Machine Learning, the first and the second version of its API
+    blob, blob_containers     its storage
     key_vault                 Azure Key Vault: secrets
     hub/                      IoT Hub
     device/                   simulated edge devices

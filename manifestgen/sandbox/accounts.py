@@ -64,13 +64,11 @@ class Access:
 
 def registries(world: World) -> Iterator[Mapping[str, Any]]:
     """All registries."""
-    _seed(world)
     return (value for _, value in world.store.items("acr"))
 
 
 def registry(world: World, name: str) -> Mapping[str, Any] | None:
     """A registry by its name."""
-    _seed(world)
     value: Mapping[str, Any] | None = world.store.get("acr", name.lower())
     return value
 
@@ -90,6 +88,12 @@ def add_registry(world: World, name: str, *, group: str = "", login_server: str 
         "created": iso(world.now()),
     }
     world.store.put("acr", name.lower(), value)
+
+
+def add_first_registry(world: World) -> None:
+    """Create the registry of a new sandbox, which the workspace uses from its first image build on."""
+    if world.store.get("acr", world.names.registry) is None:
+        add_registry(world, world.names.registry)
 
 
 def set_admin(world: World, name: str, enabled: bool) -> Mapping[str, Any]:
@@ -221,11 +225,6 @@ def log_in(world: World, host: str, username: str, password: str) -> Access | No
 def iso(seconds: float) -> str:
     """A time in ARM's form."""
     return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="microseconds")
-
-
-def _seed(world: World) -> None:
-    if world.store.get("acr", world.names.registry) is None:
-        add_registry(world, world.names.registry)
 
 
 def _admin_secret(name: str, which: str) -> str:

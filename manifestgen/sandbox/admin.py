@@ -48,23 +48,21 @@ import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from manifestgen.sandbox import accounts, entra, faults, key_vault
+from manifestgen.sandbox.control import Sandbox
 from manifestgen.sandbox.hub import applied, series, store, throttle
 from manifestgen.sandbox.registry import images
+from manifestgen.sandbox.traffic import Handler
 
 #: The user's name before the token in the admin API's address.
 USER = "sandbox"
 
 _LARGEST_LAYER = 64 << 20
-
-if TYPE_CHECKING:
-    from manifestgen.sandbox.server import Sandbox
-    from manifestgen.sandbox.traffic import Handler
 
 
 def create(sandbox: Sandbox) -> web.Application:

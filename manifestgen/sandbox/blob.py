@@ -29,6 +29,7 @@ from xml.sax.saxutils import escape
 
 from aiohttp import web
 
+from manifestgen.sandbox.blob_containers import list_blobs
 from manifestgen.sandbox.world import World
 
 HOSTS = ("*.blob.core.windows.net",)
@@ -43,16 +44,25 @@ _SIGNED = ("sp", "st", "se", "", "si", "sip", "spr", "sv", "sr", "snapshot", "rs
 
 def sas_url(world: World, container: str, path: str, permissions: str, *, seconds: int = 3600) -> str:
     """A URL that grants `permissions` (of `r`, `c`, `w`) on one blob for a limited time."""
+    return f"https://{_host(world)}/{container}/{quote(path)}?{_sas(world, container, path, permissions, seconds)}"
+
+
+def container_sas(world: World, container: str, permissions: str, *, seconds: int = 3600) -> str:
+    """A token that grants `permissions` (of `r`, `c`, `w`, `l`) on all blobs of a container for a limited time."""
+    return _sas(world, container, "", permissions, seconds)
+
+
+def _sas(world: World, container: str, path: str, permissions: str, seconds: int) -> str:
     query = {
         "sv": _VERSION,
-        "sr": "b",
+        "sr": "b" if path else "c",
         "sp": permissions,
         "st": _iso(world.now() - 600),
         "se": _iso(world.now() + seconds),
         "spr": "https",
     }
     query["sig"] = _signature(world, query, container, path)
-    return f"https://{_host(world)}/{container}/{quote(path)}?{urlencode(query)}"
+    return urlencode(query)
 
 
 def exists(world: World, container: str, path: str) -> bool:
@@ -91,6 +101,7 @@ def create(world: World) -> web.Application:
     """Create the service's application."""
     service = _Service(world)
     app = web.Application(middlewares=[service.guard])
+    app.router.add_get("/{container}", service.list)
     app.router.add_get("/{container}/{path:.+}", service.read)
     app.router.add_put("/{container}/{path:.+}", service.write)
     return app
@@ -111,7 +122,7 @@ class _Service:
 
     def _reject_sas(self, request: web.Request) -> web.Response | None:
         query = request.query
-        container, path = request.match_info["container"], request.match_info["path"]
+        container, path = request.match_info["container"], request.match_info.get("path", "")
         if "sig" not in query:
             return _error(409, "PublicAccessNotPermitted", "Public access is not permitted on this storage account.")
         failed = "Server failed to authenticate the request. Make sure the value of Authorization header is formed "
@@ -123,11 +134,18 @@ class _Service:
         if not query.get("st", "") <= now < query.get("se", ""):
             words = f"Signed expiry time [{query.get('se', '')}] must be after signed start time and now [{now}]"
             return _error(403, "AuthenticationFailed", failed, words)
-        needed = "cw" if request.method == "PUT" else "r"
+        needed = "cw" if request.method == "PUT" else "r" if path else "l"
         if not set(needed) & set(query.get("sp", "")):
             words = "This request is not authorized to perform this operation using this permission."
             return _error(403, "AuthorizationPermissionMismatch", words)
         return None
+
+    async def list(self, request: web.Request) -> web.Response:
+        """List Blobs."""
+        if (request.query.get("restype"), request.query.get("comp")) != ("container", "list"):
+            words = "Value for one of the query parameters specified in the request URI is invalid."
+            return _error(400, "InvalidQueryParameterValue", words, "restype, comp")
+        return list_blobs(self._world, request)
 
     async def read(self, request: web.Request) -> web.StreamResponse:
         """Get Blob, and Get Blob Properties for HEAD."""
@@ -165,12 +183,14 @@ class _Service:
         return response
 
     async def write(self, request: web.Request) -> web.StreamResponse:
-        """Put Blob, Put Block or Put Block List."""
+        """Put Blob, Put Block, Put Block List or Set Blob Metadata."""
         comp = request.query.get("comp")
         if comp == "block":
             return await self._put_block(request)
         if comp == "blocklist":
             return await self._put_block_list(request)
+        if comp == "metadata":
+            return self._put_metadata(request)
         if comp is not None:
             return _error(400, "InvalidQueryParameterValue", f"Value for query parameter comp is invalid: {comp}.")
         return await self._put_blob(request)
@@ -190,6 +210,14 @@ class _Service:
             return received
         name, size, md5 = received
         return self._commit(request, key, name, size, md5)
+
+    def _put_metadata(self, request: web.Request) -> web.Response:
+        key = f"{request.match_info['container']}/{request.match_info['path']}"
+        blob = self._world.store.get("blob", key)
+        if blob is None:
+            return _error(404, "BlobNotFound", "The specified blob does not exist.")
+        self._world.store.put("blob", key, {**blob, "metadata": _metadata(request)})
+        return web.Response(status=200, headers={"ETag": blob["etag"], "Last-Modified": blob["modified"]})
 
     async def _put_block(self, request: web.Request) -> web.Response:
         block_id = request.query.get("blockid", "")
@@ -261,7 +289,7 @@ class _Service:
         self._forget(self._world.store.get("blob", key))
         # An SDK that does not know the type sends an empty header.
         content_type = request.headers.get("x-ms-blob-content-type") or "application/octet-stream"
-        blob = _document(self._world, name, size, md5, content_type)
+        blob = {**_document(self._world, name, size, md5, content_type), "metadata": _metadata(request)}
         self._world.store.put("blob", key, blob)
         headers = {"ETag": blob["etag"], "Last-Modified": blob["modified"], "Content-MD5": md5}
         return web.Response(status=201, headers=headers)
@@ -303,7 +331,9 @@ def _md5(data: bytes = b"") -> Any:
 
 
 def _signature(world: World, query: Mapping[str, str], container: str, path: str) -> str:
-    resource = f"/blob/{world.names.storage_account}/{container}/{path}"
+    resource = f"/blob/{world.names.storage_account}/{container}"
+    if query.get("sr") != "c":
+        resource += f"/{path}"
     text = "\n".join(query.get(name, "") if name else resource for name in _SIGNED)
     key = world.secret("storage:key").encode()
     return base64.b64encode(hmac.new(key, text.encode(), hashlib.sha256).digest()).decode()
@@ -328,16 +358,22 @@ def _headers(request: web.Request) -> dict[str, str]:
     return headers
 
 
+def _metadata(request: web.Request) -> dict[str, str]:
+    start = "x-ms-meta-"
+    return {name[len(start) :]: value for name, value in request.headers.items() if name.lower().startswith(start)}
+
+
 def _blob_headers(blob: Mapping[str, Any]) -> dict[str, str]:
     headers = {
         "Content-Type": blob["type"],
         "ETag": blob["etag"],
         "Last-Modified": blob["modified"],
         "Accept-Ranges": "bytes",
-        "x-ms-blob-type": "BlockBlob",
+        "x-ms-blob-type": "AppendBlob" if blob.get("appended") else "BlockBlob",
         "x-ms-lease-status": "unlocked",
         "x-ms-lease-state": "available",
     }
+    headers |= {f"x-ms-meta-{name}": value for name, value in blob.get("metadata", {}).items()}
     return headers | ({"Content-MD5": blob["md5"]} if blob["md5"] else {})
 
 

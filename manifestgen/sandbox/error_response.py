@@ -24,6 +24,7 @@ _HUB_CODES = {
     412: "PreconditionFailed",
     429: "ThrottlingException",
     500: "ServerError",
+    501: "NotSupportedBySandbox",
     503: "ServiceUnavailable",
 }
 _CODES = {
@@ -54,7 +55,7 @@ def error_response(host: str, status: int, message: str = "", *, code: str = "")
     """
     name = host.partition(":")[0].lower()
     message = message or _phrase(status)
-    if name.endswith(".azure-devices.net") or name == "localhost":
+    if _is_hub(host):
         return hub_error(status, code or _HUB_CODES.get(status, "InvalidErrorCode"), message)
     if ".blob." in name:
         return _blob_error(status, code or _CODES.get(status, "InvalidInput"), message)
@@ -63,6 +64,20 @@ def error_response(host: str, status: int, message: str = "", *, code: str = "")
     if name == "login.microsoftonline.com":
         return entra_error(status, code or "temporarily_unavailable", message)
     return arm_error(status, code or _CODES.get(status, "BadRequest"), message)
+
+
+def unsupported(host: str, status: int, method: str, path: str) -> web.Response:
+    """The response to a request that the service at `host` has in Azure, perhaps, but not in the sandbox.
+
+    The hub's is 501 with a code of the sandbox's own: with its usual 404, a client would take the device for missing.
+    """
+    words = f"No route {method} {path} in this service."
+    return error_response(host, 501 if _is_hub(host) else status, words)
+
+
+def _is_hub(host: str) -> bool:
+    name = host.partition(":")[0].lower()
+    return name.endswith(".azure-devices.net") or name == "localhost"
 
 
 def arm_error(status: int, code: str, message: str) -> web.Response:

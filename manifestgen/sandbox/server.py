@@ -25,12 +25,12 @@ from aiohttp.typedefs import Middleware
 from filelock import FileLock, Timeout
 
 from manifestgen.errors import InputError
-from manifestgen.sandbox import blob, entra, key_vault
+from manifestgen.sandbox import accounts, admin, blob, entra, key_vault
 from manifestgen.sandbox.aml import service as aml
 from manifestgen.sandbox.arm import service as arm
 from manifestgen.sandbox.certificates import Authority
 from manifestgen.sandbox.environment import environment
-from manifestgen.sandbox.error_response import error_response
+from manifestgen.sandbox.error_response import error_response, unsupported
 from manifestgen.sandbox.faults import Faults
 from manifestgen.sandbox.hub import service as hub
 from manifestgen.sandbox.proxy import Proxy, close_server, end_all, run_pending
@@ -87,6 +87,7 @@ class Sandbox:
         except (OSError, sqlite3.Error) as error:
             words = f"cannot write the sandbox's state to this folder: {error}"
             raise InputError(words, where=str(self.folder), fix="choose a folder that you can write to") from error
+        accounts.add_first_registry(self.world)
         self.faults = Faults()
         self.traffic = Traffic()
         self.admin_token = secrets.token_urlsafe(24)
@@ -111,8 +112,6 @@ class Sandbox:
 
     async def start(self) -> None:
         """Start everything; when it returns, all services accept requests."""
-        from manifestgen.sandbox import admin
-
         authority = Authority()
         certificate = self.folder / "ca.pem"
         authority.write(certificate)
@@ -128,6 +127,7 @@ class Sandbox:
             proxy=f"http://127.0.0.1:{proxy_port}",
             certificate=certificate,
             admin=f"http://{admin.USER}:{self.admin_token}@127.0.0.1:{admin_port}",
+            home=self.home,
         )
 
     async def stop(self) -> None:
@@ -195,8 +195,7 @@ class Sandbox:
                     if request.match_info.http_exception is None:
                         raise
                     # The service has no such path, and did not respond to it itself.
-                    words = f"No route {request.method} {request.path} in this service."
-                    return error_response(request.host, error.status, words)
+                    return unsupported(request.host, error.status, request.method, request.path)
                 except ConnectionError:
                     raise  # the client has disconnected
                 except Exception:

@@ -1,7 +1,8 @@
 """How fast `check` is: `python tests/bench/check.py` prints figures; it asserts nothing.
 
-Files a second on a manifest of ten modules with all rules and all places, the growth with the number of modules, and
-the start-up of the command against that of the interpreter. Only ratios of one run count: machines are noisy.
+Files a second on a manifest of ten modules with all rules and all places, the growth with the number of modules and of
+comparisons in a route, templates against the same files filled in, and the start-up of the command against that of the
+interpreter. Only ratios of one run count: machines are noisy.
 """
 
 from __future__ import annotations
@@ -47,6 +48,27 @@ def manifest(modules: int, site: int = 0) -> dict[str, Any]:
     return data
 
 
+def texts_of(modules: int, *, placeholders: bool, sites: int = 20) -> list[bytes]:
+    """Manifests of so many modules, with a placeholder in every variable or with none."""
+    texts = []
+    for site in range(sites):
+        data = manifest(modules, site)
+        for module in data["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"].values():
+            for name in module["env"] if placeholders else ():
+                module["env"][name]["value"] = f"${{{name}}}"
+        texts.append(json.dumps(data, indent=2).encode())
+    return texts
+
+
+def with_route(comparisons: int) -> dict[str, Any]:
+    """A manifest with a route whose condition compares wrongly that often."""
+    data: dict[str, Any] = copy.deepcopy(PLAIN)
+    condition = " AND ".join(["temperature = 1"] * comparisons)
+    hub = data["modulesContent"]["$edgeHub"]["properties.desired"]
+    hub["routes"] = {"up": f"FROM /messages/* WHERE {condition} INTO $upstream"}
+    return data
+
+
 def seconds(work: Callable[[], object], repeat: int = 5) -> float:
     """The median time of a piece of work."""
     times = []
@@ -70,6 +92,19 @@ def main() -> None:
         text = json.dumps(manifest(modules), indent=2).encode()
         each = seconds(lambda text=text: check_source(text, "x.json", lines=False), 3)  # type: ignore[misc]
         print(f"check of {modules} modules: {each * 1000:.1f} ms, {each / modules * 1e6:.0f} us a module")
+    for modules in (10, 25):
+        filled, template = (texts_of(modules, placeholders=placeholders) for placeholders in (False, True))
+        times = [
+            seconds(lambda texts=texts: [check_source(text, "x.json", lines=False) for text in texts])  # type: ignore[misc]
+            for texts in (filled, template)
+        ]
+        print(
+            f"template of {modules} modules with {6 * modules} placeholders: {times[1] / times[0]:.1f}x the filled file"
+        )
+    for comparisons in (1000, 4000):
+        text = json.dumps(with_route(comparisons)).encode()
+        each = seconds(lambda text=text: check_source(text, "x.json", lines=False), 3)  # type: ignore[misc]
+        print(f"route with {comparisons} wrong comparisons: {each * 1000:.0f} ms")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "deployment.json")
         path.write_bytes(one)

@@ -2,7 +2,8 @@
 
 A mosquitto on loopback, TLS, and the runner as a process of its own with a `run()` that does nothing. Yardsticks in the
 same run: `run()` called bare, a loop with nothing but paho (the ceiling), and azure-iot-device's handler (the oracle;
-without --oracle a virtual environment is made for it, which needs PyPI). Ratios count; a shared machine is noisy.
+without --oracle a virtual environment is made for it, which needs PyPI). At most once, the three take turns, and the
+median of all turns counts: a shared machine is noisy, and a ratio of CPU times is steadier than one of rates.
 """
 
 from __future__ import annotations
@@ -31,19 +32,22 @@ from runner.process import RunnerProcess
 
 SCRIPT = "def init():\n    pass\n\n\ndef run(data):\n    return 1\n"
 
-# The least that a module can do: take a message, send a result. Topics, bodies and QoS are the runner's, and paho's own
-# limit of messages in flight holds for both. Without TCP_NODELAY, which the runner sets: with it, and one message in
-# flight, the order of this loop's packets makes mosquitto wait 40 ms for each. Arguments: a port, a CA file.
+# The least that a module can do: take a message, send a result. Topics, bodies, QoS and TCP_NODELAY are the runner's.
+# Arguments: a port, a CA file, and paho's limit for messages in flight: 20 is its own, 0 is none, as the runner has it.
 CEILING = f"""\
-import ssl, sys
+import socket, ssl, sys
 import paho.mqtt.client as mqtt
 PROPERTIES = "%24.on=amlOutput&%24.mid={{0}}%3A{MODULE}&%24.cid={{0}}&%24.ct=application%2Fjson&%24.ce=utf-8"
 def answer(client, data, message):
     client.publish("{EVENTS}" + PROPERTIES.format(message.topic.rpartition("=")[2]), b"1", 1)
 client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id="{DEVICE}/{MODULE}", clean_session=False)
 client.tls_set_context(ssl.create_default_context(cafile=sys.argv[2]))
-client.on_connect = lambda *_: client.subscribe("{INPUTS}#", 1)
+def connected(*_):
+    client.socket().setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    client.subscribe("{INPUTS}#", 1)
+client.on_connect = connected
 client.on_message = answer
+client.max_inflight_messages_set(int(sys.argv[3]))
 client.connect("localhost", int(sys.argv[1]))
 client.loop_forever()
 """
@@ -142,7 +146,8 @@ def at_least_once(folder: Path, number: int) -> float:
         print(f"start to first result           {(counter.times[0] - started) * 1000:8.0f} ms   (goal 500)")
         counter.wait(number)
         runner.stop()
-        gaps = [b - a for a, b in zip(counter.times[10:], counter.times[11:], strict=False)]
+        # Means of fifty: the counter takes what has arrived meanwhile at once.
+        gaps = [(b - a) / 50 for a, b in zip(counter.times[10:-50:50], counter.times[60::50], strict=False)]
         median = statistics.median(gaps) - bare()
         print(f"at least once                   {rate(counter.times):8.0f} /s   (goal 400)")
         print(
@@ -151,39 +156,42 @@ def at_least_once(folder: Path, number: int) -> float:
         return rate(counter.times)
 
 
-def at_most_once(folder: Path, number: int, inflight: int, python: str) -> None:
-    rates: dict[str, float] = {}
-    costs: dict[str, float] = {}
+def at_most_once(folder: Path, number: int, inflight: int, python: str, rounds: int) -> None:
+    rates: dict[str, list[float]] = {}
+    costs: dict[str, list[float]] = {}
     with filled(folder / f"amo{inflight}", inflight, 0) as (broker, counter):
 
-        def measure(name: str, pid: int, count: int) -> None:
+        def measure(name: str, process: RunnerProcess | subprocess.Popen[bytes], count: int) -> None:
             counter.wait(1)
-            cpu = busy(pid)
+            cpu = busy(process.pid)
             counter.wait(count)
-            rates[name], costs[name] = rate(counter.times), (busy(pid) - cpu) / count * 1e6
+            rates.setdefault(name, []).append(rate(counter.times))
+            costs.setdefault(name, []).append((busy(process.pid) - cpu) / count * 1e6)
+            process.terminate()
+            process.wait()
             counter.times.clear()
 
-        fill(broker, number)
-        runner = RunnerProcess({**broker.environment(), "RUNNER_DELIVERY": "at-most-once"}, SCRIPT, folder=folder)
-        measure("runner", runner.pid, number)
-        runner.stop()
         authority = folder / f"ca{inflight}.pem"
         authority.write_text(broker.workload.trust_bundle)
-        fill(broker, number)
-        with subprocess.Popen([sys.executable, "-c", CEILING, str(broker.port), str(authority)]) as process:
-            measure("paho", process.pid, number)
-            process.terminate()
-        fewer = max(200, number // 5)
-        fill(broker, fewer)
-        environment = {**broker.environment(), "PYTHONPATH": str(folder)}
         oracle.redirect(folder, broker.port)
-        with subprocess.Popen([python, "-c", ORACLE], env=environment, stderr=subprocess.DEVNULL) as process:
-            measure("azure-iot-device", process.pid, fewer)
-            process.terminate()
+        redirected = {**broker.environment(), "PYTHONPATH": str(folder)}
+        for _ in range(rounds):
+            fill(broker, number)
+            environment = {**broker.environment(), "RUNNER_DELIVERY": "at-most-once"}
+            measure("runner", RunnerProcess(environment, SCRIPT, folder=folder), number)
+            for name, limit in (("paho", "20"), ("paho without its limit", "0")):
+                fill(broker, number)
+                command = [sys.executable, "-c", CEILING, str(broker.port), str(authority), limit]
+                measure(name, subprocess.Popen(command), number)
+            fill(broker, number // 2)
+            theirs = subprocess.Popen([python, "-c", ORACLE], env=redirected, stderr=subprocess.DEVNULL)
+            measure("azure-iot-device", theirs, number // 2)
+    speed, cpu = statistics.median(rates["runner"]), statistics.median(costs["runner"])
+    print(f"at most once, {inflight} in flight, medians of {rounds} turns (the ratios are the runner's to it)")
     for name in rates:
-        ratio = f"ratio {rates['runner'] / rates[name]:5.2f}, CPU {costs[name] / costs['runner']:5.2f}"
-        where = f"at most once, {inflight:2d} in flight, {name}"
-        print(f"{where:48}{rates[name]:7.0f} /s, {costs[name]:5.0f} µs of CPU   {ratio}")
+        its_speed, its_cpu = statistics.median(rates[name]), statistics.median(costs[name])
+        ratios = f"rate {speed / its_speed:5.2f}x, CPU {cpu / its_cpu:5.2f}x"
+        print(f"  {name:24}{its_speed:7.0f} /s, {its_cpu:5.0f} µs of CPU a message   {ratios}")
 
 
 def memory(folder: Path, number: int) -> None:
@@ -214,6 +222,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--oracle", metavar="PYTHON", help="an interpreter that has azure-iot-device")
     parser.add_argument("--messages", type=int, default=100_000, help="for the growth of memory")
+    parser.add_argument("--rounds", type=int, default=5, help="turns, for at most once")
     options = parser.parse_args()
     if Mosquitto.program is None:
         print("mosquitto is not installed: nothing measured")
@@ -223,7 +232,7 @@ def main() -> None:
         python = options.oracle or oracle.install(folder / "venv")
         at_least_once(folder, 3000)
         for inflight in (1, 20):
-            at_most_once(folder, 10_000, inflight, python)
+            at_most_once(folder, 4000, inflight, python, options.rounds)
         memory(folder, options.messages)
 
 

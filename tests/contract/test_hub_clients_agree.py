@@ -16,7 +16,7 @@ from fakes.hub_service import content, module
 from fakes.other_client import OtherClient
 
 from manifestgen.azure.iot_hub import IotHub, connect, wire
-from manifestgen.azure.iot_hub.retry import Patience
+from manifestgen.azure.patience import Patience
 from manifestgen.cloud import Configuration
 from manifestgen.secret import Secret
 
@@ -120,7 +120,7 @@ def made_by(client: str, sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> Seque
     monkeypatch.setattr("manifestgen.azure.iot_hub.hub._PAGE", 2)
     monkeypatch.setattr("manifestgen.azure.iot_hub.configurations._PAGE", 1)
     text = sandbox.environment["IOTHUB_CONNECTION_STRING"]
-    hub = connect(connection_string=Secret(text), patience=Patience(total=0, connect=0))
+    hub = connect(connection_string=Secret(text), patience=Patience(total=0, unreachable=0))
     with recorded(monkeypatch) as found:
         every_call(hub)
     other = OtherClient(text)

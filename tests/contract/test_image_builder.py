@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import os
+import re
 import sys
 import tarfile
 import time
@@ -75,12 +76,9 @@ def sandbox_cloud(
 ) -> Cloud:
     """The real adapter on the sandbox."""
     sandbox = request.getfixturevalue("sandbox")
-    for name in ("DEFAULT_BACKOFF", "DEFAULT_500_BACKOFF", "DEFAULT_503_BACKOFF"):
-        # Read from the environment at the first import, which may have been anywhere.
-        monkeypatch.setattr(f"azureml._restclient.clientbase.{name}", 0)
     from azure.identity import EnvironmentCredential
 
-    from manifestgen.azure.aml import RETRY, Workspace
+    from manifestgen.azure.aml import PATIENCE, Workspace
     from manifestgen.azure.aml_container_image import ContainerImageBuilder
     from manifestgen.azure.aml_models import WorkspaceModels
     from manifestgen.azure.aml_package import PackageBuilder
@@ -100,7 +98,7 @@ def sandbox_cloud(
 
     def opened() -> Workspace:
         place = WorkspaceId(names.subscription_id, names.resource_group, names.workspace)
-        return Workspace(place, credential, retry=RETRY.new(backoff_factor=0.0))
+        return Workspace(place, credential, patience=replace(PATIENCE, total=1.0, first=0.01, longest=0.05))
 
     def cloud(workspace: Workspace) -> Cloud:
         models = WorkspaceModels(lambda: workspace)
@@ -509,14 +507,14 @@ class TestAzureMl:
         sandbox_cloud.start("package", request_for(sandbox_cloud.models.register(registration(files, name)), files))
         assert ["myenv.yml does not list azureml-defaults" in warning for warning in _warnings(caplog)] == [True]
 
-    def test_repeated_registration_is_told(
+    def test_registration_whose_answer_is_lost_is_not_sent_again(
         self, sandbox_cloud: Cloud, files: Files, name: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         sandbox_cloud.sandbox.fault("reset_after", method="POST", path="/models$", times=1)
         model = sandbox_cloud.models.register(registration(files, name))
-        assert [known.version for known in sandbox_cloud.models.list(name)] == ["2", "1"]
-        assert model.version == "2"
-        assert "registered more than once: version 2 is used, delete 1" in caplog.text
+        assert [known.version for known in sandbox_cloud.models.list(name)] == ["1"]
+        assert model.version == "1"
+        assert f"the answer was lost, but the workspace has registered model {name}:1" in caplog.text
 
     @pytest.mark.slow
     def test_registration_whose_answers_are_all_lost_is_recognised(
@@ -527,14 +525,45 @@ class TestAzureMl:
         assert model == sandbox_cloud.models.find(name)
         assert "the answer was lost" in caplog.text
 
-    def test_repeated_image_is_told(
+    def test_image_whose_answer_is_lost_is_not_sent_again(
         self, sandbox_cloud: Cloud, files: Files, name: str, caplog: pytest.LogCaptureFixture
     ) -> None:
         model = sandbox_cloud.models.register(registration(files, name))
         sandbox_cloud.sandbox.fault("reset_after", method="POST", path="/images$", times=1)
         build = sandbox_cloud.start("container-image", request_for(model, files))
-        assert build.image.endswith(":2")
-        assert "the image is built more than once" in caplog.text
+        assert build.image.endswith(":1")
+        assert "the answer was lost, but the workspace is building image" in caplog.text
+
+    @pytest.mark.parametrize("fault", [{"kind": "reset_after"}, {"kind": "status", "status": 500}], ids=["lost", "500"])
+    def test_package_whose_answer_is_lost_is_never_built_twice_under_one_tag(
+        self,
+        sandbox_cloud: Cloud,
+        files: Files,
+        name: str,
+        caplog: pytest.LogCaptureFixture,
+        fault: Mapping[str, Any],
+    ) -> None:
+        request = request_for(sandbox_cloud.models.register(registration(files, name)), files)
+        sandbox_cloud.sandbox.fault(**fault, method="POST", path="/packages$", times=1)
+        build = sandbox_cloud.start("package", request)
+        status, _ = finished(sandbox_cloud.builders["package"], build)
+        assert re.search(rf":{request.label}-[0-9a-f]{{4}}$", status.reference)
+        assert f"may be building {request.name}:{request.label}; this build is tagged" in caplog.text
+        sent = [one for one in sandbox_cloud.sandbox.admin("GET", "/requests") if one["path"].endswith("/packages")]
+        assert len(sent) == 2
+
+    def test_package_whose_answer_is_lost_is_found_in_the_registry(
+        self, sandbox_cloud: Cloud, files: Files, name: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        from manifestgen.azure.aml_package import PackageBuilder
+
+        request = request_for(sandbox_cloud.models.register(registration(files, name)), files)
+        reference = f"acme.azurecr.io/{request.name}:{request.label}"
+        builder = PackageBuilder(lambda: sandbox_cloud.models, find=lambda one: reference)
+        sandbox_cloud.sandbox.fault("reset_after", method="POST", path="/packages$", times=1)
+        build = builder.start(request)
+        assert builder.status(build) == BuildStatus(BuildState.SUCCEEDED, reference=reference)
+        assert f"the answer was lost, but the workspace has built {reference}" in caplog.text
 
     def test_image_whose_answers_are_all_lost_is_recognised(
         self, sandbox_cloud: Cloud, files: Files, name: str, caplog: pytest.LogCaptureFixture
@@ -589,7 +618,7 @@ class TestAzureMl:
     @pytest.mark.parametrize("kind", ["reset", "truncate"])
     def test_lost_answers_are_a_cloud_error(self, sandbox_cloud: Cloud, name: str, kind: str) -> None:
         sandbox_cloud.sandbox.fault(kind, path="/operations/", times=None)
-        with pytest.raises(CloudError, match="could not be reached"):
+        with pytest.raises(CloudError, match="Azure ML did not respond"):
             sandbox_cloud.builders["package"].status(Build("any"))
 
     def test_image_name_that_the_service_does_not_take_is_wrong_input(

@@ -90,6 +90,12 @@ def test_a_registry_is_found_by_its_host_in_any_case(cloud: Cloud) -> None:
     assert cloud.registry.by_host(cloud.host.upper()).id == cloud.id
 
 
+def test_a_registry_of_the_projects_subscription_is_nearby(cloud: Cloud) -> None:
+    found = cloud.registry.nearby(cloud.host.upper())
+    assert found is not None and found.id == cloud.id
+    assert cloud.registry.nearby("nosuch.azurecr.io") is None
+
+
 def test_an_unknown_id_is_not_found(cloud: Cloud) -> None:
     with pytest.raises(NotFoundError):
         cloud.registry.by_id(cloud.id + "x")

@@ -101,6 +101,7 @@ class FakeBuilder:
         project: whose inputs it checks.
         started: what was built, in order.
         registry: what `registry_id` tells.
+        registry_trouble: what it raises; None for nothing.
         pushed: is called with the reference of each image that was built.
     """
 
@@ -111,6 +112,7 @@ class FakeBuilder:
         self.failures: list[tuple[str, list[str]]] = []
         self.started: list[BuildRequest] = []
         self.registry: str | None = None
+        self.registry_trouble: CloudError | None = None
         self.pushed: Callable[[str], object] = lambda reference: None
         self._models = models
         self._numbered = numbered
@@ -176,6 +178,8 @@ class FakeBuilder:
         return False
 
     def registry_id(self) -> str | None:
+        if self.registry_trouble is not None:
+            raise self.registry_trouble
         return self.registry
 
     def _running(self, build: Build) -> _Running:

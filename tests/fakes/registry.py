@@ -27,6 +27,7 @@ class FakeRegistry:
         scope_maps, tokens: by login server and name.
         token_passwords: the texts, by login server, token and name of the password.
         clock: tells what has expired.
+        far_away: ids of registries that are not in the project's subscription.
     """
 
     registries: dict[str, RegistryInfo] = field(default_factory=dict)
@@ -38,6 +39,7 @@ class FakeRegistry:
     token_passwords: dict[tuple[str, str, str], str] = field(default_factory=dict)
     clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
     made: int = 0
+    far_away: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, *names: str, images: Mapping[str, str] | None = None, admin: bool = True) -> FakeRegistry:
@@ -62,6 +64,13 @@ class FakeRegistry:
             if info.login_server.lower() == login_server.lower():
                 return info
         raise NotFoundError(f"no registry answers under {login_server!r}", fix="check the image's name")
+
+    def nearby(self, login_server: str) -> RegistryInfo | None:
+        try:
+            info = self.by_host(login_server)
+        except NotFoundError:
+            return None
+        return None if info.id in self.far_away else info
 
     def admin_credential(self, registry: RegistryInfo) -> Credential:
         known = self.by_id(registry.id)

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fakes.fix_texts import command_of, unknown_options
+
 _TIMEOUT = 120
 
 
@@ -29,6 +31,7 @@ class Completed:
     stdout: str
     stderr: str
     code: int
+    arguments: tuple[str, ...] = ()
 
     @property
     def json(self) -> Any:
@@ -52,7 +55,10 @@ class Complaint:
 
 
 def complaint(completed: Completed, code: int) -> Complaint:
-    """The error that a command ended with: two lines, the last ones on stderr, its exit code, no traceback."""
+    """The error that a command ended with: two lines, the last ones on stderr, its exit code, no traceback.
+
+    The options that its fix names exist in that command, or in the one that it quotes.
+    """
     assert completed.code == code, completed
     assert "Traceback" not in completed.output, completed.output
     *_, error, fix = completed.stderr.splitlines()
@@ -60,6 +66,7 @@ def complaint(completed: Completed, code: int) -> Complaint:
     assert fix.startswith("  fix: "), completed.stderr
     for sentence in (error, fix):
         assert sentence == sentence.rstrip(" .\n"), f"ends with a full stop: {sentence!r}"
+    assert unknown_options(fix, command_of(completed.arguments)) == [], f"{completed.arguments}: {fix}"
     return Complaint(error.removeprefix("error: "), fix.removeprefix("  fix: "))
 
 
@@ -75,7 +82,7 @@ def in_a_new_process(*arguments: str | Path, cwd: Path, environment: Mapping[str
         timeout=_TIMEOUT,
         check=False,
     )
-    return Completed(ended.stdout, ended.stderr, ended.returncode)
+    return Completed(ended.stdout, ended.stderr, ended.returncode, tuple(map(str, arguments)))
 
 
 def in_this_process(*arguments: str | Path) -> Completed:
@@ -91,7 +98,7 @@ def in_this_process(*arguments: str | Path) -> Completed:
         contextlib.redirect_stderr(stderr),
     ):
         code = run([str(argument) for argument in arguments])
-    return Completed(stdout.getvalue(), stderr.getvalue(), code)
+    return Completed(stdout.getvalue(), stderr.getvalue(), code, tuple(map(str, arguments)))
 
 
 @contextlib.contextmanager
@@ -122,6 +129,7 @@ class Started:
 
     process: subprocess.Popen[str]
     said: str = ""
+    arguments: tuple[str, ...] = ()
     _more: threading.Condition = field(default_factory=threading.Condition)
 
     def __post_init__(self) -> None:
@@ -165,7 +173,7 @@ class Started:
         self._reader.join(60)
         self.process.stdout.close()
         self.process.stderr.close()
-        return Completed(stdout, self.said, code)
+        return Completed(stdout, self.said, code, self.arguments)
 
 
 def started(*arguments: str | Path, cwd: Path) -> Started:
@@ -178,7 +186,8 @@ def started(*arguments: str | Path, cwd: Path) -> Started:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-        )
+        ),
+        arguments=tuple(map(str, arguments)),
     )
 
 

@@ -80,6 +80,11 @@ def _no_hub(project: Any) -> tuple[str, ...]:
     return ()
 
 
+def _two_hubs(project: Any) -> tuple[str, ...]:
+    project.edit("sandbox-hub.azure-devices.net", "contoso.service.azure-devices.net")
+    return ()
+
+
 def _variables(project: Any) -> tuple[str, ...]:
     project.file.write_text(project.file.read_text() + "registry: {credentials: env}\n")
     return ()
@@ -99,7 +104,8 @@ MISTAKES = [
     Mistake("missing value", _value, "threshold", 2, 0),
     Mistake("device", _device, "nowhere", 3, 60),
     Mistake("hub", _hub, "nowhere.azure-devices.net", 3, 60),
-    Mistake("no hub", _no_hub, "no IoT hub is specified", 2, 60),
+    Mistake("no hub", _no_hub, "no IoT hub is specified", 2, 0),
+    Mistake("two hubs", _two_hubs, "the project's hub is contoso.azure-devices.net", 2, 0),
     Mistake("no variables", _variables, "no credential for registry", 2, 60),
     Mistake("token password", _token, "no password of token", 2, 60),
     Mistake("admin user", _admin, "the registry's admin user is disabled", 3, 60),

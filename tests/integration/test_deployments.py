@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from fakes.hub_service import content, module
+from fakes.hurry import hurry
 from integration.command_line import Completed, complaint, in_this_process
 
 from manifestgen.cloud import Hub
@@ -139,8 +140,29 @@ def test_a_canary_that_fails_never_reaches_the_second_stage(service: Hub, site: 
     assert "stage 1 of 2 (25%): 1 of 1 devices fail" in said.error
     assert f"4 of 4 devices are back at {before[0]!r}" in said.error
     assert "stage 2" not in failed.output
+    # The deployment is gone from the hub, so what it failed with is said here or nowhere.
+    assert "stage 1 of 2 (25%): 1 of 1 device fails\n  xx " in failed.stdout
+    assert "module 'scorer': the registry rejects the credentials" in failed.stdout
+    assert "stage 1 of 2 (25%): " in failed.stderr and "aborts in " in failed.stderr
     assert ours(service, site) == before
     assert images(service, site) == ["1.4"] * 4
+
+
+def test_all_devices_that_fail_are_in_the_json_of_an_aborted_rollout(service: Hub, site: str, write: Any) -> None:
+    file = write("1.4")
+    assert apply(file, site).code == 0
+    write(content({"scorer": module("sandboxmodels.azurecr.io/missing:1")}))
+    failed = apply(file, site, "--abort-if-failing", "2%", "--output", "json")
+    assert failed.code == 1
+    outcome = failed.json["outcome"]
+    assert (outcome["deployment"], outcome["stage"]) == (site, "rollout")
+    assert "are back at" in outcome["restored"]
+    assert outcome["progress"]["failing"] == 4
+    assert len({each["device"] for each in outcome["failing_devices"]}) == 4
+    for each in outcome["failing_devices"]:
+        assert "module 'scorer': the registry rejects the credentials" in each["reason"]
+        assert each["fix"].startswith("check registryCredentials")
+    assert failed.json["error"]["fix"].startswith("check registryCredentials")
 
 
 def test_stages_by_tag_reach_all_in_the_end(service: Hub, site: str, write: Any) -> None:
@@ -357,9 +379,7 @@ def test_a_full_free_hub_is_said_before_and_by_the_hub_itself(quick: Any, servic
 def test_one_lost_answer_at_any_request_about_deployments_changes_nothing_of_the_result(
     service: Hub, write: Any, quick: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from manifestgen.azure.iot_hub.retry import Patience
-
-    monkeypatch.setattr(Patience.__init__, "__defaults__", (120.0, 5.0, 0.01, 0.1, time.sleep))
+    hurry(monkeypatch, total=120.0, unreachable=5.0, longest=0.1)
     name = f"nowhere-{uuid.uuid4().hex[:6]}"
     assert apply(write("0"), name).code == 0
     for number in range(1, 40):

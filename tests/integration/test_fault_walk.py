@@ -10,12 +10,12 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.hub_service import content, module
+from fakes.hurry import hurry
 from fakes.other_client import OtherClient
 from integration.command_line import Completed, in_this_process
 
@@ -59,13 +59,11 @@ MOST_REQUESTS = 40
 @pytest.fixture(autouse=True)
 def hasty(quick: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Ask often, and give up soon on what will not end; but try once more however slow the machine is."""
-    from manifestgen.azure import iot_hub
-    from manifestgen.azure.iot_hub.retry import Patience
     from manifestgen.device import apply
     from manifestgen.target import Patience as RolloutPatience
 
     total = 10.0 if "once" in request.node.name else 0.15
-    monkeypatch.setattr(iot_hub, "Patience", partial(Patience, total=total, connect=total, first=0.005, longest=0.01))
+    hurry(monkeypatch, total=total, unreachable=total, first=0.005, longest=0.01)
     monkeypatch.setattr(apply, "PATIENCE", RolloutPatience(10.0, 10.0, 0.02, 0.1))
     monkeypatch.setenv("MANIFESTGEN_STATE", str(tmp_path / "state"))
 

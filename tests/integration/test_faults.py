@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.hurry import hurry
 from integration.command_line import complaint, eventually, in_this_process, started
 
 # The SDKs leave sockets of their many sessions to the garbage collector.
@@ -25,22 +25,7 @@ _ARM = "management.azure.com"
 @pytest.fixture(autouse=True)
 def soon_tired(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the adapters give up in a second where they would try for minutes."""
-    from manifestgen.azure import acr, auth, iot_hub
-    from manifestgen.azure.iot_hub.retry import Patience
-
-    monkeypatch.setattr(iot_hub, "Patience", partial(Patience, total=0.5, connect=0.3, first=0.01, longest=0.05))
-    monkeypatch.setitem(acr._LIMITS, "timeout", 2)
-    monkeypatch.setitem(acr._LIMITS, "retry_total", 1)
-    monkeypatch.setitem(auth._LIMITS, "retry_total", 0)
-    auth._credential.cache_clear()
-
-
-@pytest.fixture
-def aml_soon_tired(soon_tired: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("azureml.core")
-    from manifestgen.azure import aml
-
-    monkeypatch.setattr(aml.Workspace.__init__, "__kwdefaults__", {"retry": aml.RETRY.new(backoff_factor=0.0)})
+    hurry(monkeypatch)
 
 
 @pytest.fixture
@@ -217,7 +202,6 @@ def test_a_module_that_does_not_come_to_run_is_named_with_its_reason(
 
 
 @azureml
-@pytest.mark.usefixtures("aml_soon_tired")
 def test_a_build_that_fails_shows_the_end_of_its_log_and_can_be_tried_again(
     project: Any, quick: Any, asked: Any
 ) -> None:
@@ -239,7 +223,6 @@ def test_a_build_that_fails_shows_the_end_of_its_log_and_can_be_tried_again(
 
 
 @azureml
-@pytest.mark.usefixtures("aml_soon_tired")
 def test_a_build_that_takes_too_long_is_gone_on_with_by_the_next_run(
     project: Any, quick: Any, asked: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -259,7 +242,6 @@ def test_a_build_that_takes_too_long_is_gone_on_with_by_the_next_run(
 
 
 @azureml
-@pytest.mark.usefixtures("aml_soon_tired")
 @pytest.mark.parametrize(
     "trouble",
     ["429 for ever", *(pytest.param(trouble, marks=pytest.mark.slow) for trouble in ("500", "reset", "truncated"))],

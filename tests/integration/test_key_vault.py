@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from fakes.hurry import hurry
 from integration.command_line import complaint, in_this_process
 
 pytest.importorskip("azure.keyvault.secrets", reason="azure-keyvault-secrets is not installed")
@@ -132,9 +133,7 @@ def test_a_secret_that_is_no_use_is_two_lines(
 def test_what_the_project_says_wrongly_is_two_lines(
     vaulted: Any, monkeypatch: pytest.MonkeyPatch, before: str, after: str, code: int, what: str, fix: str
 ) -> None:
-    from manifestgen.azure import key_vault
-
-    monkeypatch.setitem(key_vault._LIMITS, "retry_total", 0)
+    hurry(monkeypatch)
     vaulted.edit(before, after)
     refused = complaint(in_this_process("deploy", vaulted, "--yes"), code)
     assert what in refused.error and fix in refused.fix

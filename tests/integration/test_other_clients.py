@@ -41,6 +41,25 @@ print(json.dumps({"modules": modules, "running": running, "model": [model.name, 
 """
 
 
+# The main job as a data scientist does it by hand, with the SDK alone: workspace, model, image, credentials.
+_BY_HAND = """\
+from azureml.core import Workspace
+from azureml.core.image import ContainerImage
+from azureml.core.model import Model
+
+workspace = Workspace.from_config()
+Model.register(workspace, model_path="model.pkl", model_name="pump", tags={"area": "pumps"}, description="A pump.")
+model = Model(workspace, "pump")
+settings = ContainerImage.image_configuration(
+    runtime="python", execution_script="score.py", conda_file="myenv.yml", tags={"kind": "edge"}, description="Scores.")
+image = ContainerImage.create(name="pump-image", models=[model], image_config=settings, workspace=workspace)
+image.wait_for_creation()
+print("image:", image.creation_state, image.image_location, image.tags)
+print("model:", model.id, model.tags, model.description)
+print("registry:", workspace.get_details()["containerRegistry"].rpartition("/")[2])
+"""
+
+
 def _run(*command: str, environment: Mapping[str, str], cwd: Path) -> Completed:
     ended = subprocess.run(
         command,
@@ -68,11 +87,41 @@ def started(tmp_path: Path) -> Iterator[dict[str, str]]:
     environment = {**bare, **dict(words[1].split("=", 1) for words in printed)}
     try:
         yield environment
+        assert _files_below(home) == []
     finally:
         stopped = _run(sys.executable, "-m", "manifestgen", "sandbox", "stop", environment=environment, cwd=tmp_path)
         assert stopped.code == 0, stopped
         again = _run(sys.executable, "-m", "manifestgen", "sandbox", "stop", environment=environment, cwd=tmp_path)
         assert again.code == 3, again
+
+
+def _at_home(environment: dict[str, str]) -> dict[str, str]:
+    """For azureml-core, which has no other setting for the folder in which it caches the addresses of services."""
+    return {**environment, "HOME": environment["MANIFESTGEN_SANDBOX_HOME"]}
+
+
+def _files_below(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_main_job_by_hand_needs_no_login(started: dict[str, str], tmp_path: Path) -> None:
+    pytest.importorskip("azureml.core")
+    work = tmp_path / "work"
+    work.mkdir()
+    names = {"subscription_id": "SUBSCRIPTION", "resource_group": "RESOURCEGROUP", "workspace_name": "WORKSPACE_NAME"}
+    config = {key: started[f"AZUREML_ARM_{variable}"] for key, variable in names.items()}
+    (work / "config.json").write_text(json.dumps(config))
+    (work / "model.pkl").write_bytes(b"a model")
+    (work / "score.py").write_text("def init(): pass\n\n\ndef run(data): return data\n")
+    (work / "myenv.yml").write_text("dependencies: [python=3.9, {pip: [scikit-learn==1.0.2]}]\n")
+    (work / "by_hand.py").write_text(_BY_HAND)
+    done = _run(sys.executable, "-W", "ignore", "by_hand.py", environment=_at_home(started), cwd=work)
+    assert done.code == 0, done
+    assert done.stdout.splitlines()[-3:] == [
+        "image: Succeeded sandboxmodels.azurecr.io/pump-image:1 {'kind': 'edge'}",
+        "model: pump:1 {'area': 'pumps'} A pump.",
+        "registry: sandboxmodels",
+    ]
 
 
 def test_microsofts_sdks_read_back_what_the_command_line_deployed(started: dict[str, str], tmp_path: Path) -> None:
@@ -84,8 +133,7 @@ def test_microsofts_sdks_read_back_what_the_command_line_deployed(started: dict[
     command = (sys.executable, "-m", "manifestgen", "deploy", str(project), "--yes")
     deployed = _run(*command, environment=started, cwd=tmp_path)
     assert deployed.code == 0, deployed
-
-    seen = _run(sys.executable, "-W", "ignore", "-c", _SCRIPT, environment=started, cwd=tmp_path)
+    seen = _run(sys.executable, "-W", "ignore", "-c", _SCRIPT, environment=_at_home(started), cwd=tmp_path)
     assert seen.code == 0, seen
     assert json.loads(seen.stdout.splitlines()[-1]) == {
         "modules": ["$edgeAgent", "$edgeHub", "machinelearningmodule", "tempSensor"],
@@ -98,3 +146,25 @@ def test_microsofts_sdks_read_back_what_the_command_line_deployed(started: dict[
         ],
         "address": ["sandboxmodels.azurecr.io"],
     }
+
+    device = ("--device", started["IOTHUB_DEVICE_ID"])
+    manifest = tmp_path / "manifest.json"
+    exported = _run(*command[:3], "export", *device, "-o", str(manifest), environment=started, cwd=tmp_path)
+    assert exported.code == 0, exported
+    manifest.write_text(manifest.read_text().replace("tempSensor", "otherSensor"))
+    applied = _run(
+        *command[:3],
+        "apply",
+        str(manifest),
+        *device,
+        "--yes",
+        "--prune",
+        "--no-wait",
+        environment=started,
+        cwd=tmp_path,
+    )
+    assert applied.code == 0, applied
+    # All of it in the sandbox, and nothing in the user's home: see `started`.
+    kept = _files_below(Path(started["MANIFESTGEN_SANDBOX_HOME"]))
+    assert {name.split("/")[0] for name in kept} == {".azureml", "manifestgen"}
+    assert any(name.startswith("manifestgen/snapshots/") for name in kept)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.hurry import limit
 from fakes.registry_server import PASSWORD, USER, Front, RegistryServer, front_of, registry_server, require_programs
 from integration.command_line import Completed, complaint, in_this_process
 
@@ -68,11 +69,8 @@ def registries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registries]
 @pytest.fixture
 def preflight(registries: Registries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Completed]:
     """Runs `preflight` on a manifest of one image, with a client that trusts the registry and is in a hurry."""
-    from manifestgen.azure import registry_http
-
     # Pauses are not waited for; what is measured is as patient as users are, for machines that are busy.
-    *limits, _, clock = registry_http.Patience.__init__.__defaults__ or ()
-    monkeypatch.setattr(registry_http.Patience.__init__, "__defaults__", (*limits, lambda seconds: None, clock))
+    limit(monkeypatch, "registry_api", sleep=lambda seconds: None)
     for name in ("HTTPS_PROXY", "https_proxy", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(registries.server.ca))
@@ -111,10 +109,7 @@ def _distrust(registries: Registries, patch: pytest.MonkeyPatch) -> None:
 
 
 def _slow(registries: Registries, patch: pytest.MonkeyPatch) -> None:
-    from manifestgen.azure import registry_http
-
-    connect, _, *more = registry_http.Patience.__init__.__defaults__ or ()
-    patch.setattr(registry_http.Patience.__init__, "__defaults__", (connect, 0.1, *more))
+    limit(patch, "registry_api", answer=0.1)
     registries.front.delay = 0.5
 
 

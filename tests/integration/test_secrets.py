@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from fakes.hurry import hurry
 from integration.command_line import Completed, files, in_a_new_process, in_this_process, started
 
 from manifestgen import secret
@@ -218,16 +219,7 @@ def test_an_error_shows_no_secret(
     forgetful: Callable[[], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from functools import partial
-
-    from manifestgen.azure import acr, auth, iot_hub
-    from manifestgen.azure.iot_hub.retry import Patience
-
-    monkeypatch.setattr(iot_hub, "Patience", partial(Patience, total=0.2, connect=0.1, first=0.01, longest=0.05))
-    monkeypatch.setitem(acr._LIMITS, "timeout", 1)
-    monkeypatch.setitem(acr._LIMITS, "retry_total", 0)
-    monkeypatch.setitem(auth._LIMITS, "retry_total", 0)
-    auth._credential.cache_clear()
+    hurry(monkeypatch, total=0.2, unreachable=0.1)
     settings = dict(_FAULTS[fault])
     if "message" in settings:
         # A service that repeats what it was sent is no reason to print it.

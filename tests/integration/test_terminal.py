@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -37,10 +38,14 @@ class Recording:
     Attributes:
         text: the commands, each with its exit code, its last screen, and a screen from when modules were on their way.
         frames: every screen of the last command, in order, without repetitions.
+        bytes: all that the last command wrote.
     """
 
     folder: Path
+    quick: Any
     text: str = ""
+    term: str = "xterm-256color"
+    bytes: bytes = b""
     frames: list[str] = field(default_factory=list)
 
     def __call__(self, *arguments: str, typed: str = "") -> None:
@@ -49,17 +54,18 @@ class Recording:
         stream = pyte.ByteStream(screen)
         terminal, its_end = os.openpty()
         fcntl.ioctl(its_end, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-        self.frames = []
+        self.frames, self.bytes = [], b""
         command = [sys.executable, "-m", "manifestgen", *arguments]
         # The size is the terminal's own, whatever the terminal is that the tests run in.
         kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-        environment = {**kept, "TERM": "xterm-256color", "PYTHONUNBUFFERED": "1"}
+        environment = {**kept, "TERM": self.term, "PYTHONUNBUFFERED": "1"}
         with subprocess.Popen(
             command, cwd=self.folder, env=environment, stdin=its_end, stdout=its_end, stderr=its_end
         ) as running:
             os.close(its_end)
             with contextlib.suppress(OSError):  # the command has ended, and nobody else has the terminal
                 while part := os.read(terminal, 65536):
+                    self.bytes += part
                     stream.feed(part)
                     shown = "\n".join(line.rstrip() for line in screen.display).rstrip()
                     if not self.frames or self.frames[-1] != shown:
@@ -83,13 +89,12 @@ class Recording:
 
 @pytest.fixture
 def recording(quick: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recording:
-    """A device `edge-07` that pulls slowly enough to be watched."""
+    """Devices that pull slowly enough to be watched."""
     from manifestgen.sandbox.world import Pace
 
     monkeypatch.setattr(quick.world, "pace", Pace(pull=1.5, start=0.1, retry=0.5))
-    assert in_this_process("device", "register", "edge-07", "-q").code == 0
     monkeypatch.delenv("NO_COLOR", raising=False)
-    return Recording(tmp_path)
+    return Recording(tmp_path, quick)
 
 
 @pytest.fixture
@@ -104,6 +109,7 @@ def write(tmp_path: Path) -> Callable[..., None]:
 def test_plan_apply_failure_rollback_and_status_at_a_terminal(
     recording: Recording, write: Callable[..., None], golden: Callable[[Path, str], None]
 ) -> None:
+    assert in_this_process("device", "register", "edge-07", "-q").code == 0
     write("site.json", sensor="1.5")
     write("next.json", sensor="1.5", filter="1.6-not-there")
     device = ("--device", "edge-07")
@@ -115,4 +121,47 @@ def test_plan_apply_failure_rollback_and_status_at_a_terminal(
     assert recording.saw_in_turn("not created yet", "the image does not exist")
     recording("status", *device)
 
-    golden(GOLDEN, recording.text)
+    # The clock of a rollout, which is not the same twice.
+    assert re.search(r"^  0:0\d, gives up in (10:00|9:5\d)$", recording.text, re.MULTILINE)
+    golden(GOLDEN, re.sub(r"\b\d+:\d\d(?=, gives up|$)", "M:SS", recording.text, flags=re.MULTILINE))
+
+
+def test_the_clock_goes_on_while_nothing_changes(recording: Recording, write: Callable[..., None]) -> None:
+    write("site.json", sensor="1.5")
+    in_this_process("device", "register", "edge-08", "-q")
+    recording.quick.admin("PUT", "/devices/edge-08", {"online": False})
+    recording("apply", "site.json", "--device", "edge-08", "--yes", "--timeout", "4")
+    seconds = {
+        found[1] for frame in recording.frames if (found := re.search(r"^  0:(0\d), gives up in 0:0", frame, re.M))
+    }
+    assert len(seconds) >= 4
+
+
+def test_a_terminal_without_escapes_gets_none(recording: Recording, write: Callable[..., None]) -> None:
+    write("site.json", sensor="1.5")
+    in_this_process("device", "register", "edge-09", "-q")
+    recording.term = "dumb"
+    recording("apply", "site.json", "--device", "edge-09", "--yes")
+    assert b"\x1b" not in recording.bytes
+    assert b".. sensor" in recording.bytes and b"healthy" in recording.bytes
+
+
+def test_in_a_pipe_the_table_of_modules_comes_once(
+    recording: Recording, write: Callable[..., None], tmp_path: Path
+) -> None:
+    write("site.json", sensor="1.5")
+    in_this_process("device", "register", "edge-10", "-q")
+    for _ in range(2):  # the second time, the device has it already
+        ended = subprocess.run(
+            [sys.executable, "-m", "manifestgen", "apply", "site.json", "--device", "edge-10", "--yes"],
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        lines = ended.stdout.splitlines()
+        assert sum(line.startswith("  ok sensor") and SENSOR in line for line in lines) == 1
+        assert len(set(lines)) == len(lines)

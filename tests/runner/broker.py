@@ -280,6 +280,7 @@ class Mosquitto:
         # Settings for each listener: the cloud may always come in.
         configuration = (
             "per_listener_settings true\n"
+            "set_tcp_nodelay true\n"
             f"max_inflight_messages {self._inflight}\nmax_queued_messages 0\nautosave_interval 1\n"
             f"listener {self.port} 127.0.0.1\n{tls}{access}persistence true\npersistence_location {self._folder}/\n"
             f"listener {self.websocket_port} 127.0.0.1\nprotocol websockets\n{tls}{access}"

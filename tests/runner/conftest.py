@@ -50,6 +50,18 @@ def run(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Run]:
         yield start
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """With `-s`, show what tests have recorded as a fault: a row of a table each."""
+    if terminalreporter.config.getoption("capture") != "no":
+        return
+    reports = terminalreporter.getreports("passed")
+    rows = [value for report in reports for name, value in report.user_properties if name == "fault"]
+    if rows:
+        terminalreporter.section("faults")
+        for cells in (["fault", "log", "reported", "message on errors", "exit code"], ["---"] * 5, *rows):
+            terminalreporter.write_line("| " + " | ".join(str(cell).replace("|", "/") for cell in cells) + " |")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:
     """Show the runners' logs with a failure."""

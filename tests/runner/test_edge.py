@@ -10,11 +10,12 @@ from typing import Any, cast
 import pytest
 
 from manifestgen.runner.edge import EdgeModule, subscriptions
+from manifestgen.runner.handler import Receipt
 from manifestgen.runner.inflight import Delivery
 from manifestgen.runner.jobs import Configure, Job
 from manifestgen.runner.message import Outgoing
 from manifestgen.runner.metrics import Metrics
-from manifestgen.runner.session import Receipt, Session
+from manifestgen.runner.session import Session
 from manifestgen.runner.settings import AT_MOST_ONCE, Settings
 from manifestgen.runner.topics import ModuleTopics
 
@@ -30,6 +31,7 @@ class FakeSession:
         self.acked: list[int] = []
         self.published: list[tuple[str, bytes]] = []
         self.waiting: list[Callable[[], None]] = []
+        self.later: list[Callable[[], None]] = []
 
     def ack(self, receipt: Receipt) -> bool:
         if not self.connected or receipt.generation != self.generation:
@@ -44,7 +46,16 @@ class FakeSession:
             self.waiting.append(done)
 
     def call_soon(self, call: Callable[[], None]) -> None:
+        self.make_calls()
         call()
+
+    def call_later(self, call: Callable[[], None]) -> None:
+        self.later.append(call)
+
+    def make_calls(self) -> None:
+        later, self.later = self.later, []
+        for call in later:
+            call()
 
 
 class Device:
@@ -82,6 +93,7 @@ class Device:
         return self.mid
 
     def deliveries(self) -> list[Delivery]:
+        self.edge.flushed()
         return [job for job in self.jobs if isinstance(job, Delivery)]
 
 
@@ -180,6 +192,45 @@ def test_at_most_once_leaves_unacknowledged_what_its_queue_does_not_hold() -> No
     assert [delivery.message.body for delivery in device.deliveries()] == [b"0", b"1", b"2", b"3"]
 
 
+def test_the_main_thread_gets_inputs_when_their_acknowledgements_are_on_their_way() -> None:
+    device = Device(Settings(delivery=AT_MOST_ONCE))
+    device.connect()
+    device.receive(b"1")
+    assert device.jobs == []
+    device.edge.flushed()
+    assert len(device.jobs) == 1
+
+
+def test_a_result_that_another_input_waits_behind_is_sent_with_the_next_one(device: Device) -> None:
+    device.connect()
+    device.receive(b"1")
+    device.receive(b"2")
+    assert device.edge.expecting()
+    first, second = device.deliveries()
+    device.edge.finish(first, [Outgoing("a", b"1")], more=True)
+    assert len(device.session.waiting) == 0
+    device.edge.finish(second, [Outgoing("b", b"2")])
+    assert [payload for _, payload in device.session.published[-2:]] == [b"1", b"2"]
+
+
+def test_a_result_does_not_wait_for_a_job_that_is_no_input(device: Device) -> None:
+    device.connect()
+    device.receive(b"1")
+    assert not device.edge.expecting()
+    (delivery,) = device.deliveries()
+    device.edge.finish(delivery, [Outgoing("a", b"1")], more=True)
+    assert len(device.session.waiting) == 1
+
+
+def test_an_input_that_a_filtered_one_makes_room_for_is_handed_over() -> None:
+    device = Device(Settings(delivery=AT_MOST_ONCE, queue=1))
+    device.connect()
+    device.receive(b"1")
+    device.receive(b"2")
+    device.edge.finish(device.deliveries()[0], [])
+    assert [delivery.message.body for delivery in device.deliveries()] == [b"1", b"2"]
+
+
 def test_at_most_once_forgets_what_was_not_acknowledged_when_the_connection_is_lost() -> None:
     device = Device(Settings(delivery=AT_MOST_ONCE, queue=1))
     device.connect()
@@ -208,7 +259,7 @@ def test_a_message_that_nobody_knows_is_acknowledged_and_dropped(device: Device,
     device.connect()
     device.edge.received(topic, b"", Receipt(1, 7))
     assert device.session.acked == [7]
-    assert device.jobs == []
+    assert device.deliveries() == device.jobs == []
 
 
 def call(device: Device, name: str, payload: bytes = b"null") -> tuple[str, Any]:

@@ -1,9 +1,11 @@
-"""What can go wrong: what the log says, what the twin says, and what the process ends with."""
+"""What can go wrong: what the log and the twin say, and what the process ends with. `pytest -s` shows a table."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +20,22 @@ from runner.proxy import CONNECT, proxy
 
 RAISES = "init = lambda: None\ndef run(data): raise ValueError('no ' + data)\n"
 FOR_EVER = "import time\ninit = lambda: None\ndef run(data):\n    while True: time.sleep(0.1)\n"
+
+
+Record = Callable[[str, object], None]
+
+
+def row(name: str, runner: RunnerProcess, edge_hub: Mosquitto, code: int) -> list[str]:
+    """A fault's line in the table: its name, what the log, the twin and the output `errors` say of it, and the code."""
+    said = [line for line in runner.lines if re.match("<2>" if code else "<[234]>", line)]
+    log = re.sub(r"^<\d> \S+ \S+ \S+ ", "", said[0]) if said else ""
+    twin = [f"runner.error: {edge_hub.reported['runner']['error']}"] if code and edge_hub.reported else []
+    for key, value in edge_hub.reported.items():
+        if isinstance(value, dict) and value.get("ac", 200) != 200:
+            twin.append(f"{key}: {value['ac']}, {value['ad']}")
+    errors = [result.json["error"] for result in edge_hub.cloud.results if result.output == "errors"]
+    cells = [name, log, "; ".join(twin), errors[0] if errors else "", str(code)]
+    return [re.sub(r"/\S*/(?=app/|score\.py|broker/|samples)", "…/", cell) for cell in cells]
 
 
 @dataclass(frozen=True)
@@ -152,14 +170,16 @@ FATAL = [
 
 @pytest.mark.parametrize("fault", FATAL, ids=[fault.name for fault in FATAL])
 def test_what_ends_the_process_is_in_the_log_the_twin_and_the_exit_code(
-    edge_hub: Mosquitto, run: Run, tmp_path: Path, fault: Fault
+    edge_hub: Mosquitto, run: Run, tmp_path: Path, fault: Fault, record_property: Record
 ) -> None:
     script: Any = tmp_path / "score.py" if fault.script is None else fault.script
     runner = run({**edge_hub.environment(), **fault.environment}, script)
     for body in fault.inputs:
         edge_hub.send(body)
-    assert runner.wait(30) == fault.code
+    code = runner.wait(30)
+    assert code == fault.code
     assert re.search(fault.log, runner.log), runner.log
+    record_property("fault", row(fault.name, runner, edge_hub, code))
     error = edge_hub.reported.get("runner", {}).get("error")
     if fault.reported is None:
         assert error is None
@@ -176,6 +196,89 @@ def test_nothing_to_serve_says_what_to_set(run: Run) -> None:
 
 
 # Faults that the runner gets over: the log says so, and the input is scored after all.
+
+
+def _one_bad_input(bad: bytes, error: str, script: str = ECHO) -> Callable[[Mosquitto, Run, Path], RunnerProcess]:
+    """An input that becomes a message on `errors`, and the next one that is scored."""
+
+    def fault(edge_hub: Mosquitto, run: Run, tmp_path: Path) -> RunnerProcess:
+        runner = run(edge_hub.environment(), script)
+        edge_hub.send(bad, {"$.mid": "bad"})
+        edge_hub.send(b"1", {"$.mid": "good"})
+        first, second = edge_hub.result(), edge_hub.result()
+        assert (first.output, first.properties["$.cid"]) == ("errors", "bad")
+        assert re.search(error, first.json["error"]), first.json
+        assert (second.output, second.properties["$.cid"]) == ("amlOutput", "good")
+        return runner
+
+    return fault
+
+
+def _largest_input(edge_hub: Mosquitto, run: Run, tmp_path: Path) -> RunnerProcess:
+    runner = run(edge_hub.environment(), "init = lambda: None\ndef run(data): return len(data)\n")
+    edge_hub.send(b"x" * 256 * 1024)
+    assert edge_hub.result().json == 256 * 1024
+    return runner
+
+
+def _edge_hub_away(edge_hub: Mosquitto, run: Run, tmp_path: Path) -> RunnerProcess:
+    edge_hub.stop()
+    runner = run(edge_hub.environment())
+    runner.wait_for(r"\[WRN\] edgeHub at localhost:\d+ is not reachable: .*Connection refused.*next attempt in")
+    edge_hub.start()
+    edge_hub.send(b"1")
+    assert edge_hub.result(20).json == {"echo": 1}
+    return runner
+
+
+def _cut(edge_hub: Mosquitto, run: Run, tmp_path: Path) -> RunnerProcess:
+    runner = run(edge_hub.environment())
+    runner.wait_for("desired properties")
+    edge_hub.cut()
+    runner.wait_for(r"\[WRN\] lost the connection to edgeHub: closed by the other side; next attempt in")
+    edge_hub.send(b"1")
+    assert edge_hub.result(20).json == {"echo": 1}
+    return runner
+
+
+def _wrong_type(edge_hub: Mosquitto, run: Run, tmp_path: Path) -> RunnerProcess:
+    edge_hub.desire({"maxErrors": "many"})
+    runner = run(edge_hub.environment())
+    runner.wait_for(r"\[WRN\] desired property maxErrors rejected: expected a whole number")
+    edge_hub.cloud.wait(lambda: edge_hub.reported.get("maxErrors", {}).get("ac") == 400)
+    return runner
+
+
+def _patch_while_away(edge_hub: Mosquitto, run: Run, tmp_path: Path) -> RunnerProcess:
+    runner = run(edge_hub.environment())
+    runner.wait_for("desired properties, version 1")
+    edge_hub.stop()
+    runner.wait_for(r"\[WRN\] lost the connection")
+    edge_hub.cloud.desire({"output": "other"}, tell=False)
+    edge_hub.start()
+    runner.wait_for("desired properties, version 2")
+    edge_hub.send(b"1")
+    assert edge_hub.result().output == "other"
+    return runner
+
+
+def _bad_method(edge_hub: Mosquitto, run: Run, tmp_path: Path) -> RunnerProcess:
+    runner = run(edge_hub.environment())
+    runner.wait_for("desired properties")
+    assert edge_hub.call("score", b"{") == (400, {"message": "the payload is not JSON"})
+    assert edge_hub.call("nothing", b"null")[0] == 404
+    return runner
+
+
+def _unusable_samples(edge_hub: Mosquitto, run: Run, tmp_path: Path) -> RunnerProcess:
+    environment = {"RUNNER_SAMPLES": "/dev/full/samples", "RUNNER_SAMPLE_EVERY": "1"}
+    runner = run({**edge_hub.environment(), **environment})
+    for _ in range(3):
+        edge_hub.send(b"1")
+        assert edge_hub.result().json == {"echo": 1}
+    runner.wait_for(r"\[WRN\] samples cannot be written to /dev/full/samples: ")
+    assert runner.log.count("samples cannot be written") == 1
+    return runner
 
 
 def _wrong_certificate(edge_hub: Mosquitto, run: Run, tmp_path: Path) -> RunnerProcess:
@@ -273,6 +376,8 @@ def _slow_edge_hub(edge_hub: Mosquitto, run: Run, tmp_path: Path) -> RunnerProce
         runner = run({**edge_hub.environment(), "RUNNER_PORT": str(slow.port)})
         edge_hub.send(b"1")
         assert edge_hub.result(20).json == {"echo": 1}
+        assert "[WRN]" not in runner.log
+        assert runner.stop() == 0
     return runner
 
 
@@ -298,12 +403,18 @@ def _version_gap(edge_hub: Mosquitto, run: Run, tmp_path: Path) -> RunnerProcess
 
 
 def _full_disk(edge_hub: Mosquitto, run: Run, tmp_path: Path) -> RunnerProcess:
-    environment = {"RUNNER_SAMPLES": "/dev/full/samples", "RUNNER_SAMPLE_EVERY": "1"}
-    runner = run({**edge_hub.environment(), **environment})
-    for _ in range(3):
-        edge_hub.send(b"1")
-        assert edge_hub.result().json == {"echo": 1}
-    runner.wait_for(r"\[WRN\] samples cannot be written to /dev/full/samples: ")
+    folder = tmp_path / "samples"
+    folder.mkdir()
+    disk = ("unshare", "-m", "sh", "-ec", f'mount -t tmpfs -o size=16k none {folder} && exec "$@"', "sh")
+    if os.geteuid() or not shutil.which("unshare") or subprocess.run([*disk, "true"], check=False).returncode:
+        pytest.skip("needs root and unshare, for a disk that is small")
+    environment = {"RUNNER_SAMPLES": str(folder), "RUNNER_SAMPLE_EVERY": "1"}
+    runner = run({**edge_hub.environment(), **environment}, prefix=disk)
+    text = "x" * 6000
+    for _ in range(4):
+        edge_hub.send(f'"{text}"'.encode())
+        assert edge_hub.result().json == {"echo": text}
+    runner.wait_for(r"\[WRN\] samples cannot be written to /.*: \[Errno 28\] No space left on device")
     assert runner.log.count("samples cannot be written") == 1
     return runner
 
@@ -322,7 +433,7 @@ def _too_many_properties(edge_hub: Mosquitto, run: Run, tmp_path: Path) -> Runne
     edge_hub.send(b"1", {"$.mid": "m", "long": "x" * 65_420})
     error = edge_hub.result()
     assert error.output == "errors"
-    assert error.json["error"].startswith("the result is too large: ")
+    assert re.search("properties are too large: 65,.* bytes, and MQTT takes 65,535", error.json["error"])
     assert error.properties["$.cid"] == "m"
     return runner
 
@@ -342,6 +453,26 @@ def _two_with_one_identity(edge_hub: Mosquitto, run: Run, tmp_path: Path) -> Run
 
 
 SURVIVED: dict[str, Callable[[Mosquitto, Run, Path], RunnerProcess]] = {
+    "run raises": _one_bad_input(
+        b"0", "ZeroDivisionError", "init = lambda: None\ndef run(data): return 1 / int(data)\n"
+    ),
+    "a result that JSON cannot say": _one_bad_input(
+        b"0", "returned what JSON cannot say", "init = lambda: None\ndef run(data): return {0} if data == '0' else 1\n"
+    ),
+    "a result of 300 KB": _one_bad_input(
+        b"0",
+        "the result is too large: 300,002 bytes",
+        "init = lambda: None\ndef run(data): return 'x' * 300_000 if data == '0' else 1\n",
+    ),
+    "an input that is not UTF-8": _one_bad_input(b"\xff", "the input is not UTF-8: invalid start byte at byte 0"),
+    "an input that is not JSON": _one_bad_input(b"{", "JSONDecodeError"),
+    "an input of 256 KiB": _largest_input,
+    "edgeHub is away at the start": _edge_hub_away,
+    "a connection that is cut": _cut,
+    "a desired property of a wrong type": _wrong_type,
+    "a patch while edgeHub is away": _patch_while_away,
+    "a method with a bad payload, and an unknown one": _bad_method,
+    "a folder for samples that cannot be made": _unusable_samples,
     "a wrong certificate": _wrong_certificate,
     "a certificate for another name": _certificate_for_another_name,
     "an unknown host": _unknown_host,
@@ -361,9 +492,13 @@ SURVIVED: dict[str, Callable[[Mosquitto, Run, Path], RunnerProcess]] = {
 
 
 @pytest.mark.parametrize("name", SURVIVED)
-def test_what_the_runner_gets_over(edge_hub: Mosquitto, run: Run, tmp_path: Path, name: str) -> None:
+def test_what_the_runner_gets_over(
+    edge_hub: Mosquitto, run: Run, tmp_path: Path, name: str, record_property: Record
+) -> None:
     runner = SURVIVED[name](edge_hub, run, tmp_path)
-    assert runner.stop() == 0
+    code = runner.stop()
+    assert code == 0
+    record_property("fault", row(name, runner, edge_hub, code))
     assert "unexpectedly" not in runner.log
     for line in runner.lines:
         match = LOG_LINE.match(line)

@@ -6,9 +6,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from manifestgen.runner.handler import Receipt
 from manifestgen.runner.inflight import Delivery, Inflight
 from manifestgen.runner.message import Message
-from manifestgen.runner.session import Receipt
 
 
 class Desk:

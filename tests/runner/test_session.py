@@ -48,7 +48,10 @@ def test_a_clock_that_is_set_by_a_day_costs_one_rejected_token_at_the_most(
     edge_hub.stop()
     edge_hub.start()
     edge_hub.send(b"2")
-    assert edge_hub.result(20).json == {"echo": 2}
+    # The acknowledgement of the first result may have been lost with the connection: then it comes twice.
+    while (result := edge_hub.result(20).json) == {"echo": 1}:
+        pass
+    assert result == {"echo": 2}
     expiry = int(edge_hub.workload.signed.decode().rpartition("\n")[2])
     assert abs(expiry - (time.time() + day + 3600)) < 60
     # Nothing that is paced waits for the wall clock.

@@ -277,3 +277,20 @@ def test_what_a_template_fills_in_is_no_error(parts: dict[str, Any]) -> None:
 )
 def test_what_is_wrong_in_a_template_whatever_is_filled_in_is_an_error(parts: dict[str, Any], rule: str) -> None:
     assert template(**parts) == [rule]
+
+
+@pytest.mark.parametrize("comparison", ["a = 1", 'a = 1 OR b = "x"'])
+def test_a_route_with_thousands_of_mistakes_takes_no_more_than_its_length(comparison: str) -> None:
+    def seconds(count: int) -> float:
+        condition = " AND ".join([comparison] * count)
+        text = json.dumps(with_route(f"FROM /messages/* WHERE {condition} INTO $upstream")).encode()
+        times = []
+        for _ in range(3):
+            start = time.process_time()
+            checked = check_source(text, "x.json")
+            times.append(time.process_time() - start)
+            assert [finding.rule for finding in checked.findings].count("route-type") == count
+        return min(times)
+
+    # Quadratic growth would be sixteen times as much.
+    assert seconds(4000) < 10 * seconds(1000)

@@ -182,13 +182,115 @@ def test_a_registry_that_answers_under_no_such_host(tmp_path: Path, services: Se
 
 def test_a_template_that_goes_wrong_does_not_hide_the_rest(tmp_path: Path, services: Services) -> None:
     found = rows(_load(tmp_path, _ELSEWHERE + "manifest: {template: none.json.j2}\n"), services)
-    assert failed(found) == ["registry credentials"]
-    assert "none.json.j2" in found["registry credentials"].words
+    assert failed(found) == ["manifest"]
+    assert "none.json.j2" in found["manifest"].words
+    assert found["registry credentials"] == Row("registry credentials", "skipped", "needs the manifest")
     assert found["hub"].state == "ok"
 
 
 def test_a_project_without_an_image_has_no_registry_to_look_at(tmp_path: Path, services: Services) -> None:
-    assert rows(_load(tmp_path, "version: 1\n"), services)["registry"].state == "skipped"
+    found = rows(_load(tmp_path, "version: 1\nmanifest: {template: runtime-only}\n"), services)
+    assert failed(found) == []
+    assert not any("registry" in subject for subject in found)
+
+
+def test_an_image_that_the_template_needs_and_the_project_does_not_name(tmp_path: Path, services: Services) -> None:
+    found = rows(_load(tmp_path, "version: 1\n"), services)
+    assert failed(found) == ["manifest"]
+    assert found["manifest"].fix == "add an 'image' section to the project file"
+
+
+def test_template_and_values_are_looked_at(project: Project, services: Services) -> None:
+    row = rows(project, services)["manifest"]
+    assert row == Row("manifest", "ok", "template single-module and its values give 3 modules")
+
+
+def test_a_value_that_is_missing_is_found_also_before_the_first_image(project: Project, services: Services) -> None:
+    (project.root / "own.json.j2").write_text('{"modulesContent": {"$edgeAgent": {{ [image, threshold] | tojson }} }}')
+    found = rows(_load(project.root, _BUILDS + "manifest: {template: own.json.j2}\n"), services)
+    assert failed(found) == ["manifest"]
+    assert "threshold" in found["manifest"].words
+
+
+def test_what_check_finds_in_the_manifest_is_a_failure(tmp_path: Path, services: Services) -> None:
+    found = rows(_load(tmp_path, _ELSEWHERE.replace("scorer:1", "Scorer:1")), services)
+    assert failed(found) == ["manifest"]
+    assert "Scorer" in found["manifest"].words and found["manifest"].fix
+
+
+def test_a_public_image_needs_neither_registry_nor_login(tmp_path: Path, services: Services) -> None:
+    text = _ELSEWHERE.replace(
+        "acme.azurecr.io/scorer:1", "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor:1.5"
+    )
+
+    def refused() -> None:
+        raise DeniedError("no credential", where="Azure login", fix="run 'az login'")
+
+    found = {row.subject: row for row in examine(_load(tmp_path, text), services, refused)}
+    assert set(found) == {"manifest", "hub client", "hub", "device edge-01", "runtime"}
+    assert failed(found) == []
+
+
+def test_logins_from_variables_need_no_login_to_azure(
+    tmp_path: Path, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACR_USERNAME_ACME", "u")
+    monkeypatch.setenv("ACR_PASSWORD_ACME", "canary")
+
+    def refused() -> None:
+        raise DeniedError("no credential", where="Azure login", fix="run 'az login'")
+
+    project = _load(tmp_path, _ELSEWHERE + "registry: {credentials: env}\n")
+    found = {row.subject: row for row in examine(project, services, refused)}
+    assert failed(found) == []
+    assert "credential" not in found
+    assert found["registry acme.azurecr.io"].words == "source env, user u, password in the environment"
+
+
+def test_a_hub_that_is_reached_with_the_credential_is_not_asked_without_one(tmp_path: Path, services: Services) -> None:
+    def refused() -> None:
+        raise DeniedError("no credential", where="Azure login", fix="run 'az login'")
+
+    project = _load(tmp_path, "version: 1\nmanifest: {template: runtime-only}\ntarget: {device: edge-01}\n")
+    found = {row.subject: row for row in examine(project, services, refused, hub_login=True)}
+    assert failed(found) == ["credential"]
+    assert found["hub"] == Row("hub", "skipped", "needs a credential")
+    assert found["device"] == Row("device", "skipped", "needs the hub")
+
+
+def test_a_workspace_that_does_not_exist_is_reported_once(project: Project, services: Services) -> None:
+    wrong = NotFoundError("no such workspace", where="workspace w", fix="correct 'workspace:'")
+    services.models.trouble = wrong
+    services.builder.registry_trouble = wrong
+    found = rows(project, services)
+    assert failed(found) == ["workspace"]
+    assert found["registry"] == Row("registry", "skipped", "needs the workspace")
+
+
+@pytest.mark.parametrize(
+    ("package", "skipped"),
+    [
+        ("azureml-core", {"workspace": "needs azureml-core"}),
+        ("azure-mgmt-containerregistry", {"registry acme.azurecr.io": "needs azure-mgmt-containerregistry"}),
+        ("azure-identity", {"credential": "needs azure-identity", "workspace": "needs a credential"}),
+    ],
+)
+def test_what_needs_a_package_that_is_missing_is_skipped(
+    package: str, skipped: dict[str, str], project: Project, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = importlib.metadata.version
+
+    def version(name: str) -> str:
+        if name == package:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return known(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    found = rows(project, services)
+    assert failed(found) == [package]
+    assert {subject: found[subject] for subject in skipped} == {
+        subject: Row(subject, "skipped", why) for subject, why in skipped.items()
+    }
 
 
 def test_a_device_that_is_not_there(project: Project, services: Services) -> None:

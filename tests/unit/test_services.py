@@ -14,6 +14,7 @@ from manifestgen.azure.aml_container_image import ContainerImageBuilder
 from manifestgen.azure.aml_models import WorkspaceModels
 from manifestgen.azure.aml_package import PackageBuilder
 from manifestgen.errors import DeniedError, InputError
+from manifestgen.hub_name import hub_identity
 from manifestgen.project.load import Project, load
 from manifestgen.services import (
     CONNECTION_STRING,
@@ -44,8 +45,15 @@ def project(tmp_path: Path) -> Project:
 class TestHub:
     @pytest.fixture(autouse=True)
     def _connecting(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Connected(str):
+            __slots__ = ()
+
+            @property
+            def host(self) -> str:
+                return hub_identity(self.partition("=")[2])
+
         def connect(*, host: str | None = None, credential: Any = None, connection_string: Any = None) -> str:
-            return f"{host} by login" if host else connection_string.reveal().partition(";")[0]
+            return Connected(f"{host} by login" if host else connection_string.reveal().partition(";")[0])
 
         monkeypatch.setattr(iot_hub, "connect", connect)
         monkeypatch.setattr(auth, "credential", lambda: None)
@@ -53,9 +61,32 @@ class TestHub:
     def test_a_host_that_is_given_wins(self, project: Project) -> None:
         assert str(open_hub("given", project, {CONNECTION_STRING: STRING})) == "given by login"
 
-    def test_the_environment_wins_over_the_project(self, project: Project) -> None:
-        found = open_hub(None, project, {CONNECTION_STRING: STRING})
+    def test_the_environment_is_used_without_a_project(self) -> None:
+        found = open_hub(None, None, {CONNECTION_STRING: STRING})
         assert str(found) == "HostName=fromtheenvironment.azure-devices.net"
+
+    def test_two_different_hubs_are_an_error_that_names_both(self, project: Project) -> None:
+        with pytest.raises(InputError) as caught:
+            open_hub(None, project, {CONNECTION_STRING: STRING})
+        both = ("fromtheenvironment.azure-devices.net", "fromtheproject.azure-devices.net")
+        assert all(hub in caught.value.what and f"--hub {hub}" in caught.value.fix for hub in both)
+        assert CONNECTION_STRING in caught.value.what
+        assert caught.value.where == str(project.path)
+        assert "Y2FuYXJ5" not in f"{caught.value} {caught.value.fix}"
+
+    @pytest.mark.parametrize(
+        ("variable", "configured"),
+        [
+            ("contoso.azure-devices.net", "contoso.azure-devices.net"),
+            ("contoso.azure-devices.net", "contoso.service.azure-devices.net"),
+            ("contoso.service.azure-devices.net", "contoso.azure-devices.net"),
+            ("Contoso.azure-devices.net", "contoso.service.azure-devices.net"),
+        ],
+    )
+    def test_all_names_of_a_hub_count_as_one(self, project: Project, variable: str, configured: str) -> None:
+        project.path.write_text(PROJECT.replace("fromtheproject.azure-devices.net", configured))
+        text = STRING.replace("fromtheenvironment.azure-devices.net", variable)
+        assert str(open_hub(None, load(project.root), {CONNECTION_STRING: text})) == f"HostName={variable}"
 
     def test_the_projects_is_last(self, project: Project) -> None:
         assert str(open_hub(None, project, {})) == "fromtheproject.azure-devices.net by login"
@@ -66,9 +97,10 @@ class TestHub:
         assert all(way in caught.value.fix for way in ("--hub", CONNECTION_STRING, "hub:"))
 
     def test_this_process_is_asked_by_default(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv(CONNECTION_STRING, STRING)
+        text = STRING.replace("fromtheenvironment", "fromtheproject")
+        monkeypatch.setenv(CONNECTION_STRING, text)
         for found in (open_hub(None, project), ProjectServices(project).hub):
-            assert str(found) == "HostName=fromtheenvironment.azure-devices.net"
+            assert str(found) == "HostName=fromtheproject.azure-devices.net"
         assert str(ProjectServices(project, environ={}).hub) == "fromtheproject.azure-devices.net by login"
         assert str(ProjectServices(project, "given").hub) == "given by login"
 

@@ -15,8 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from manifestgen.azure.iot_hub.hub import IotHub
-from manifestgen.azure.iot_hub.retry import Patience, Requests
-from manifestgen.azure.iot_hub.wire import TIMEOUT, Wire
+from manifestgen.azure.iot_hub.retry import Requests
+from manifestgen.azure.iot_hub.wire import Wire
+from manifestgen.azure.patience import Patience
 from manifestgen.errors import InputError
 from manifestgen.hub_name import hub_identity, is_device_name
 from manifestgen.secret import Secret
@@ -30,6 +31,8 @@ __all__ = ["CLIENT", "IotHub", "connect"]
 
 #: The variable that chooses what sends the requests: `sdk` or `rest`. For tests and support.
 CLIENT: Final = "MANIFESTGEN_HUB_CLIENT"
+
+PATIENCE: Final = Patience()
 
 _HOST: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?")
 _NEEDED: Final = ("HostName", "SharedAccessKeyName", "SharedAccessKey")
@@ -52,7 +55,6 @@ def connect(
     credential: TokenCredential | None = None,
     connection_string: Secret | None = None,
     patience: Patience | None = None,
-    timeout: float = TIMEOUT,
 ) -> IotHub:
     """Connect to the hub of a connection string, or to the one at `host` with a credential.
 
@@ -61,19 +63,18 @@ def connect(
             connection to the sandbox.
         credential: of azure-identity, with `host`.
         connection_string: of a shared access policy; wins over `host`.
-        patience: how long failed requests are repeated.
-        timeout: of one attempt, in seconds.
+        patience: how long to wait, and to repeat what failed.
 
     Raises:
         InputError: host or connection string is malformed, or names the host for devices; the variable
             MANIFESTGEN_HUB_CLIENT has another value than `sdk` or `rest`, or is `sdk` where the SDK is not installed.
             The string is not shown.
     """
-    patience = patience or Patience()
+    patience = (patience or PATIENCE).scaled()
     if connection_string is not None:
         parts = _parts_of(connection_string)
         name, key = parts["HostName"], Secret(parts["SharedAccessKey"])
-        wire: Wire = _client().from_policy(name, parts["SharedAccessKeyName"], key, timeout)
+        wire: Wire = _client().from_policy(name, parts["SharedAccessKeyName"], key, patience)
         return IotHub(hub_identity(name), Requests(wire, name, _POLICY, patience))
     if host is None or credential is None:
         raise InputError(
@@ -81,8 +82,10 @@ def connect(
             fix="pass --hub HOST, set IOTHUB_CONNECTION_STRING, or add 'hub: {host: …}' to the project file",
         )
     _check_host(host)
-    wire = _client().from_credential(host, credential, timeout)
-    return IotHub(hub_identity(host), Requests(wire, host, _ROLE, patience))
+    from manifestgen.azure.auth import LOG_IN_AGAIN
+
+    wire = _client().from_credential(host, credential, patience)
+    return IotHub(hub_identity(host), Requests(wire, host, _ROLE, patience, expired=LOG_IN_AGAIN))
 
 
 def _client() -> ModuleType:

@@ -22,11 +22,13 @@ from azure.core.pipeline import Pipeline, PipelineRequest
 from azure.core.pipeline.policies import BearerTokenCredentialPolicy, SansIOHTTPPolicy
 from azure.core.pipeline.transport import RequestsTransport
 from azure.core.rest import HttpRequest
-from requests import Session
 
 from manifestgen import __version__
-from manifestgen.azure.iot_hub.trust import proxies_of, trust_once, verification
-from manifestgen.azure.iot_hub.wire import API_VERSION, TIMEOUT, Call, LostError, NoTokenError, RefusedError, Reply
+from manifestgen.azure.auth import tokens_of
+from manifestgen.azure.iot_hub.wire import API_VERSION, Call, LostError, NoTokenError, RefusedError, Reply
+from manifestgen.azure.patience import Patience
+from manifestgen.azure.transport import Tokens, Transport, session_of
+from manifestgen.azure.trust import proxies_of, verification
 from manifestgen.secret import Secret
 
 _SCOPE: Final = "https://iothubs.azure.net/.default"
@@ -41,25 +43,30 @@ _SIGNATURE_LASTS: Final = 3600
 _SIGNATURE_MARGIN: Final = 300
 
 
-def from_policy(host: str, policy: str, key: Secret, timeout: float = TIMEOUT) -> RestWire:
+def from_policy(host: str, policy: str, key: Secret, patience: Patience) -> RestWire:
     """Requests that are signed with the key of a shared access policy."""
-    return RestWire(host, _Signature(host, policy, key), timeout)
+    return RestWire(host, _Signature(host, policy, key), patience)
 
 
-def from_credential(host: str, credential: TokenCredential, timeout: float = TIMEOUT) -> RestWire:
+def from_credential(host: str, credential: TokenCredential, patience: Patience) -> RestWire:
     """Requests with a token of Microsoft Entra ID."""
-    return RestWire(host, _Bearer(credential, _SCOPE), timeout)
+    return RestWire(host, _Bearer(credential, _SCOPE), patience, tokens_of(credential))
 
 
 class RestWire:
     """A `Wire` over azure-core's pipeline."""
 
     def __init__(
-        self, host: str, login: SansIOHTTPPolicy[Any, Any] | BearerTokenCredentialPolicy[Any, Any], timeout: float
+        self,
+        host: str,
+        login: SansIOHTTPPolicy[Any, Any] | BearerTokenCredentialPolicy[Any, Any],
+        patience: Patience,
+        tokens: Tokens | None = None,
     ) -> None:
         self._base = f"https://{host}"
         self._login = login
-        self._timeout = timeout
+        self._patience = patience
+        self._tokens = tokens
         self._proxies = dict(proxies_of(self._base))
         self._verify = verification()
         self._threads = threading.local()
@@ -71,13 +78,12 @@ class RestWire:
 
     def send(self, call: Call) -> Reply:
         """See `Wire.send`."""
-        timeout = call.timeout or self._timeout
         try:
             response = self._pipeline.run(
                 self._request(call),
                 proxies=self._proxies,
-                connection_timeout=self._timeout,
-                read_timeout=timeout,
+                connection_timeout=self._patience.connect,
+                read_timeout=call.timeout or self._patience.answer,
                 connection_verify=self._verify,
             ).http_response
         except AzureError as error:
@@ -94,10 +100,9 @@ class RestWire:
         """This thread's pipeline: a session of requests, and so its connection, is not to be shared."""
         pipeline: Pipeline[HttpRequest, Any] | None = getattr(self._threads, "pipeline", None)
         if pipeline is None:
-            session = Session()
+            session = session_of(Transport(self._patience, obeys=True, tokens=self._tokens))
             # Or requests would look into the user's .netrc, whose password would replace the signature.
             session.trust_env = False
-            trust_once(session)
             pipeline = Pipeline(RequestsTransport(session=session, use_env_settings=False), [self._login])
             self._threads.pipeline = pipeline
         return pipeline

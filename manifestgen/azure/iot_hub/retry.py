@@ -8,14 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, NoReturn
-
-import tenacity
-from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NameResolutionError, NewConnectionError, ProxyError
 
 from manifestgen.azure.iot_hub.wire import (
     NO_CONTENT,
@@ -27,33 +22,26 @@ from manifestgen.azure.iot_hub.wire import (
     Wire,
     WireError,
 )
+from manifestgen.azure.patience import (
+    TRANSIENT,
+    Again,
+    Patience,
+    asked,
+    duration,
+    never_sent,
+    repeated,
+    root_words,
+    seconds_of,
+)
 from manifestgen.errors import CloudError, DeniedError, NotFoundError, UnconfirmedError
+from manifestgen.waits import waiting
 
-_TRANSIENT: Final = frozenset({408, 429, 500, 502, 503, 504})
 # 403 that is not about who asks: learn.microsoft.com/rest/api/iothub/common-error-codes
 _LIMITS: Final = frozenset(
     {"DeviceModelMaxPropertiesExceeded", "IotHubQuotaExceeded", "DeviceMaximumQueueDepthExceeded"}
     | {"MaximumModulesOnDeviceExceeded", "DeviceMaximumActiveFileUploadLimitExceeded"}
 )
 _MESSAGE: Final = re.compile(r"ErrorCode:(?P<code>[A-Za-z0-9]+);?(?P<words>.*)", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long to keep retrying, in seconds.
-
-    Attributes:
-        total: from the first attempt to the last.
-        connect: the same while no connection comes about at all: a mistyped host stays mistyped.
-        first: the first pause at most; each next one may be twice as long, up to `longest`. Pauses are random below
-            that, so that many clients do not come back at once. A Retry-After of the hub is obeyed instead.
-    """
-
-    total: float = 120.0
-    connect: float = 5.0
-    first: float = 0.5
-    longest: float = 20.0
-    sleep: Callable[[float], None] = time.sleep
 
 
 @dataclass(frozen=True)
@@ -91,7 +79,7 @@ def answer_of(error: RefusedError) -> Answer:
             code, words = code or found["code"], found["words"]
         number = str(data.get("errorCode") or "")
     said = " ".join(words.split()).rstrip(".")
-    return Answer(reply.status, code or number, said, _seconds(reply.headers.get("Retry-After")), number)
+    return Answer(reply.status, code or number, said, seconds_of(reply.headers.get("Retry-After")), number)
 
 
 def _object(text: Any) -> dict[str, Any] | None:
@@ -109,17 +97,6 @@ def refusal_of(error: CloudError) -> Answer | None:
     return answer_of(cause) if isinstance(cause, RefusedError) else None
 
 
-def _seconds(header: str | None) -> float | None:
-    if header is None:
-        return None
-    if header.strip().isdecimal():
-        return float(header)
-    try:
-        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
-    except ValueError:
-        return None
-
-
 class Requests:
     """Sends requests to one hub, and retries them where that can help and is safe.
 
@@ -128,13 +105,15 @@ class Requests:
         host: of the hub, for errors.
         rights: what the caller's credential needs, for errors: the policy's rights or the role.
         patience: how long to keep retrying.
+        expired: what to do about a login that the hub does not accept at all; None for the same as for `rights`.
     """
 
-    def __init__(self, wire: Wire, host: str, rights: str, patience: Patience) -> None:
+    def __init__(self, wire: Wire, host: str, rights: str, patience: Patience, *, expired: str | None = None) -> None:
         self._wire = wire
         self._host = host
         self._rights = rights
         self._patience = patience
+        self._expired = expired
 
     @property
     def client(self) -> str:
@@ -143,8 +122,8 @@ class Requests:
 
     def once(self) -> Requests:
         """The same, without retries."""
-        patience = replace(self._patience, total=-1.0, connect=-1.0)
-        return Requests(self._wire, self._host, self._rights, patience)
+        patience = replace(self._patience, total=-1.0, unreachable=-1.0)
+        return Requests(self._wire, self._host, self._rights, patience, expired=self._expired)
 
     def read(self, about: str, call: Call) -> Reply:
         """The response to a request that changes nothing, or is safe to repeat."""
@@ -155,30 +134,25 @@ class Requests:
         return self._send(about, call, _is_harmless, writes=True)
 
     def _send(self, about: str, call: Call, again: Callable[[BaseException], bool], *, writes: bool) -> Reply:
-        patience = self._patience
-        pause = tenacity.wait_random_exponential(multiplier=patience.first, max=patience.longest)
-        attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(again),
-            wait=lambda state: _retry_after(_failure(state)) or pause(state),
-            stop=lambda state: self._is_over(state),
-            sleep=patience.sleep,
-            reraise=True,
-        )
-        started = time.monotonic()
-        try:
-            return attempts(self._attempt, call)
-        except WireError as error:
-            self._give_up(error, about, writes=writes, seconds=time.monotonic() - started)
+        def judge(outcome: Any) -> Again | None:
+            error = outcome.exception()
+            if error is None or not again(error):
+                return None
+            after = answer_of(error).retry_after if isinstance(error, RefusedError) else None
+            return Again(after, unreachable=never_sent(error))
+
+        started = self._patience.clock()
+        with waiting("the IoT hub", changes=writes):
+            try:
+                return repeated(lambda: self._attempt(call), judge, self._patience)
+            except WireError as error:
+                self._give_up(error, about, writes=writes, seconds=self._patience.clock() - started)
 
     def _attempt(self, call: Call) -> Reply:
         reply = self._wire.send(call)
         if call.operation.success != NO_CONTENT:
             reply.json  # noqa: B018 - an answer that was cut off counts as lost
         return reply
-
-    def _is_over(self, state: tenacity.RetryCallState) -> bool:
-        limit = self._patience.connect if _never_sent(_failure(state)) else self._patience.total
-        return (state.seconds_since_start or 0.0) + state.upcoming_sleep > limit
 
     def _give_up(self, error: WireError, about: str, *, writes: bool, seconds: float) -> NoReturn:
         where = f"{about} in {self._host}" if about else self._host
@@ -192,22 +166,25 @@ class Requests:
                 fix="run 'az login', or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, "
                 "or IOTHUB_CONNECTION_STRING",
             ) from error
-        if _never_sent(error):
+        if never_sent(error):
             raise CloudError(
-                f"the hub could not be reached: {_root_words(error)}",
+                f"the hub could not be reached: {root_words(error)}",
                 where=self._host,
                 fix="check the hub's host name (NAME.azure-devices.net), the network and the proxy settings",
             ) from error
         if writes:
-            raise _unconfirmed(_root_words(error), where) from error
+            raise _unconfirmed(root_words(error), where) from error
         raise CloudError(
-            f"the hub did not respond for {seconds:.0f} s: {_root_words(error)}",
+            f"the hub did not respond for {seconds:.0f} s: {root_words(error)}",
             where=where,
             fix="check the network and try again",
         ) from error
 
     def _refused(self, answer: Answer, where: str, *, writes: bool, seconds: float) -> CloudError:
         said = f"the hub returned {answer}"
+        if answer.status == 401 and self._expired is not None and not _is_about_roles(answer):
+            what = f"{said}: the login has expired or was revoked"
+            return DeniedError(what, where=self._host, fix=self._expired)
         if answer.status == 401 or (answer.status == 403 and answer.code not in _LIMITS):
             return DeniedError(f"{said} (access denied)", where=self._host, fix=self._rights)
         if answer.status == 404:
@@ -215,16 +192,16 @@ class Requests:
                 said, where=where, fix="check the ID and the hub; 'manifestgen device list' shows devices"
             )
         if is_throttled(answer):
-            asked = "" if answer.retry_after is None else f" and asks to wait {answer.retry_after:.0f} s"
+            wish = "" if answer.retry_after is None else f" {asked(answer.retry_after)}"
             return CloudError(
-                f"still throttled after {_duration(seconds)}: the hub returned {answer}{asked}",
+                f"still throttled after {duration(seconds)}: the hub returned {answer}{wish}",
                 where=where,
                 fix="try again later, reduce the request rate, or add units to the hub",
             )
-        if answer.status in _TRANSIENT:
+        if answer.status in TRANSIENT:
             if writes:
                 return _unconfirmed(said, where)
-            return CloudError(f"still failing after {_duration(seconds)}: {said}", where=where, fix="try again later")
+            return CloudError(f"still failing after {duration(seconds)}: {said}", where=where, fix="try again later")
         if answer.status == 412:
             return CloudError(said, where=where, fix="it was changed in the meantime: review it, then try again")
         return CloudError(said, where=where, fix="see what the hub says, and correct the request")
@@ -238,12 +215,9 @@ def _unconfirmed(what: str, where: str) -> UnconfirmedError:
     )
 
 
-def _failure(state: tenacity.RetryCallState) -> BaseException | None:
-    return None if state.outcome is None else state.outcome.exception()
-
-
-def _retry_after(error: BaseException | None) -> float | None:
-    return answer_of(error).retry_after if isinstance(error, RefusedError) else None
+def _is_about_roles(answer: Answer) -> bool:
+    """Whether a 401 is about the identity's role: the hub says so only in words."""
+    return "not authorized for" in answer.words or "permission" in answer.words
 
 
 def is_throttled(answer: Answer) -> bool:
@@ -255,57 +229,15 @@ def is_throttled(answer: Answer) -> bool:
 def is_transient(error: BaseException | None) -> bool:
     """Whether a retry may help."""
     if isinstance(error, RefusedError):
-        return error.reply.status in _TRANSIENT
+        return error.reply.status in TRANSIENT
     return isinstance(error, LostError)
 
 
 def _is_harmless(error: BaseException) -> bool:
     if isinstance(error, RefusedError):
         return is_throttled(answer_of(error))
-    return isinstance(error, LostError) and _never_sent(error)
-
-
-def _never_sent(error: BaseException | None) -> bool:
-    """Whether no connection was established.
-
-    A proxy error alone does not say so: urllib3 reports a connection through a proxy that is cut after the request was
-    sent as one, too.
-    """
-    reasons = list(_chain(error))
-    if any(isinstance(reason, NewConnectionError | NameResolutionError | ConnectTimeoutError) for reason in reasons):
-        return True
-    return any(isinstance(reason, OSError) and "Tunnel connection failed" in str(reason) for reason in reasons)
-
-
-def _chain(error: BaseException | None) -> list[BaseException]:
-    """The error and its causes, outermost first."""
-    found: list[BaseException] = []
-    waiting: list[Any] = [error]
-    while waiting:
-        current = waiting.pop()
-        if isinstance(current, BaseException) and not any(current is seen for seen in found):
-            found.append(current)
-            waiting.extend([current.__cause__, current.__context__, getattr(current, "inner_exception", None)])
-            if isinstance(current, MaxRetryError):
-                waiting.append(current.reason)
-            if isinstance(current, ProxyError):
-                waiting.append(current.original_error)
-            waiting.extend(current.args)
-    return found
-
-
-def _root_words(error: BaseException) -> str:
-    """What the innermost error says, without the wrappers' repetition."""
-    for reason in reversed(_chain(error)):
-        words = _first_line(reason)
-        if words:
-            return words
-    return _first_line(error) or type(error).__name__
+    return isinstance(error, LostError) and never_sent(error)
 
 
 def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

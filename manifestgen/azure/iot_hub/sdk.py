@@ -24,9 +24,12 @@ from msrest.universal_http.requests import RequestsHTTPSender
 from requests import RequestException, Session
 
 from manifestgen import __version__
+from manifestgen.azure.auth import tokens_of
 from manifestgen.azure.iot_hub import wire
-from manifestgen.azure.iot_hub.trust import NO_RETRIES, proxies_of, trust_once, verification
-from manifestgen.azure.iot_hub.wire import TIMEOUT, Call, LostError, NoTokenError, Operation, RefusedError, Reply
+from manifestgen.azure.iot_hub.wire import Call, LostError, NoTokenError, Operation, RefusedError, Reply
+from manifestgen.azure.patience import Patience
+from manifestgen.azure.transport import Tokens, Transport
+from manifestgen.azure.trust import NO_RETRIES, proxies_of, verification
 from manifestgen.secret import Secret
 
 _JSON: Final = {"Content-Type": "application/json; charset=utf-8"}
@@ -66,34 +69,40 @@ _CALLS: Final[Mapping[Operation, Callable[[Any, Call, Mapping[str, Any]], Any]]]
 }
 
 
-def from_policy(host: str, policy: str, key: Secret, timeout: float = TIMEOUT) -> SdkWire:
+def from_policy(host: str, policy: str, key: Secret, patience: Patience) -> SdkWire:
     """Requests that are signed with the key of a shared access policy."""
     text = f"HostName={host};SharedAccessKeyName={policy};SharedAccessKey={key.reveal()}"
-    return SdkWire(IoTHubConfigurationManager.from_connection_string(text), timeout)
+    return SdkWire(IoTHubConfigurationManager.from_connection_string(text), patience)
 
 
-def from_credential(host: str, credential: TokenCredential, timeout: float = TIMEOUT) -> SdkWire:
+def from_credential(host: str, credential: TokenCredential, patience: Patience) -> SdkWire:
     """Requests with a token of Microsoft Entra ID."""
-    return SdkWire(IoTHubConfigurationManager.from_token_credential(host, credential), timeout)
+    return SdkWire(IoTHubConfigurationManager.from_token_credential(host, credential), patience, tokens_of(credential))
 
 
 class SdkWire:
     """A `Wire` that is Microsoft's SDK."""
 
-    def __init__(self, manager: IoTHubConfigurationManager, timeout: float) -> None:
+    def __init__(
+        self,
+        manager: IoTHubConfigurationManager,
+        patience: Patience,
+        tokens: Tokens | None = None,
+    ) -> None:
         # Its client serves devices, modules, twins and queries as well. IoTHubRegistryManager, which the SDK has for
         # those, would open an AMQP link for messages to devices, which manifestgen never sends.
         self._client = manager.protocol
+        self._patience = patience
         config = self._client.config
         config.keep_alive = True
-        config.connection.timeout = timeout
+        config.connection.timeout = (patience.connect, patience.answer)
         config.retry_policy = lambda: NO_RETRIES
         config.redirect_policy.allow = False  # a hub does not redirect, and its signature must not reach another host
         _read_environment_once(config)
         config.add_user_agent(f"manifestgen/{__version__}")
         config.pipeline = Pipeline(
             [config.user_agent_policy, RequestsCredentialsPolicy(config.credentials), _CompactBody()],
-            PipelineRequestsHTTPSender(_Sender(config)),
+            PipelineRequestsHTTPSender(_Sender(config, lambda: Transport(patience, obeys=True, tokens=tokens))),
         )
 
     @property
@@ -122,7 +131,7 @@ class SdkWire:
             return self._send_as_it_is(call, call.body)
         how: dict[str, Any] = {"raw": True}
         if call.timeout is not None:
-            how["timeout"] = call.timeout
+            how["timeout"] = (self._patience.connect, call.timeout)
         return _reply_of(_CALLS[call.operation](self._client, call, how).response)
 
     def _send_as_it_is(self, call: Call, body: bytes) -> Reply:
@@ -164,8 +173,12 @@ class _CompactBody(SansIOHTTPPolicy):  # type: ignore[misc] # msrest has no type
 
 
 class _Sender(RequestsHTTPSender):  # type: ignore[misc] # msrest has no types
-    """Has a session, and so a connection, for each thread; all of them read the CA store once."""
+    """Has a session with our transport, and so a connection, for each thread."""
+
+    def __init__(self, config: Any, transport: Callable[[], Transport]) -> None:
+        self._transport = transport
+        super().__init__(config)
 
     def _init_session(self, session: Session) -> None:
-        trust_once(session)
+        session.mount("https://", self._transport())
         super()._init_session(session)

@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Protocol
 
-#: Of one attempt, in seconds: the hub itself gives up a request after 30.
-TIMEOUT: Final = 35.0
 API_VERSION: Final = "2021-04-12"
 OK: Final = frozenset({200})
 NO_CONTENT: Final = frozenset({204})

@@ -1,20 +1,13 @@
-"""Azure ML's assets and registered models in the sandbox.
-
-kind           key            value
-asset          ID             the asset
-model          NAME:VERSION   the model, the version padded with zeros so that keys sort
-model-version  NAME           the highest version ever assigned; it is not reused after a delete
-"""
+"""Azure ML's assets and registered models in the sandbox, in the first version of its API; `registry` keeps them."""
 
 from __future__ import annotations
 
-import re
-import uuid
 from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
+from manifestgen.sandbox.aml import registry
 from manifestgen.sandbox.aml.artifacts import uploaded
 from manifestgen.sandbox.aml.responses import (
     Document,
@@ -28,16 +21,13 @@ from manifestgen.sandbox.aml.responses import (
 )
 from manifestgen.sandbox.world import World
 
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9\-._]{0,254}")
-_ASSET = "aml://asset/"
 _IMMUTABLE = "Properties are immutable: the value of '{}' cannot be changed."
 
 
 def find_model(world: World, model_id: str) -> Document | None:
     """A registered model by its ID, `name:version`."""
     name, _, version = model_id.rpartition(":")
-    found: Document | None = world.store.get("model", _key(name, int(version))) if version.isdecimal() else None
-    return found
+    return registry.find(world, name, version)
 
 
 def routes(world: World, workspace: str) -> list[web.RouteDef]:
@@ -70,20 +60,8 @@ class _Models:
             raise bad_request("MissingField", "The artifacts field is required.")
         if not all(isinstance(item, dict) and _is_text(item.get("prefix") or item.get("id")) for item in artifacts):
             raise bad_request("InvalidField", "Each artifact must have an id or a prefix.")
-        asset = {
-            "id": uuid.uuid4().hex,
-            "name": data["name"],
-            "type": data.get("type"),
-            "description": data.get("description"),
-            "artifacts": artifacts,
-            "kvTags": string_map(data, "kvTags"),
-            "properties": string_map(data, "properties"),
-            "runid": data.get("runid"),
-            "meta": data.get("meta"),
-            "createdTime": iso(self._world.now()),
-        }
-        self._world.store.put("asset", asset["id"], asset)
-        return web.json_response(asset)
+        fields = {**data, **{key: string_map(data, key) for key in ("kvTags", "properties")}}
+        return web.json_response(registry.put_asset(self._world, data["name"], artifacts, fields))
 
     async def list_assets(self, request: web.Request) -> web.Response:
         """Assets, optionally filtered by name or run."""
@@ -109,54 +87,30 @@ class _Models:
             if not _is_text(data.get(key)):
                 raise bad_request("MissingField", f"The {key} field is required.")
         name = data["name"]
-        if not _NAME.fullmatch(name):
+        if not registry.NAME.fullmatch(name):
             raise bad_request("InvalidModelName", f"Model name '{name}' is invalid.")
         tags, properties = string_map(data, "kvTags"), string_map(data, "properties")
         self._reject_missing_uploads(data["url"])
-        version = (self._world.store.get("model-version", name) or 0) + 1
-        self._world.store.put("model-version", name, version)
-        now = iso(self._world.now())
-        model = {
-            "id": f"{name}:{version}",
-            "name": name,
-            "framework": data.get("framework") or "Custom",
-            "frameworkVersion": data.get("frameworkVersion"),
-            "version": version,
-            "datasets": data.get("datasets") or [],
-            "url": data["url"],
-            "mimeType": data["mimeType"],
-            "description": data.get("description"),
-            "createdTime": now,
-            "modifiedTime": now,
-            "unpack": bool(data.get("unpack")),
-            "parentModelId": None,
-            "runId": data.get("runId"),
-            "experimentName": data.get("experimentName"),
-            "kvTags": tags,
-            "properties": properties,
-            "derivedModelIds": None,
-            "sampleInputData": data.get("sampleInputData"),
-            "sampleOutputData": data.get("sampleOutputData"),
-            "resourceRequirements": data.get("resourceRequirements"),
-            "createdBy": {"userObjectId": self._world.names.client_id, "userName": "sandbox"},
-        }
-        self._world.store.put("model", _key(name, version), model)
+        version = registry.next_version(self._world, name)
+        model = registry.new_model(self._world, name, version, data["url"], data)
+        model |= {"kvTags": tags, "properties": properties}
+        registry.put(self._world, model)
         return web.json_response(model)
 
     def _reject_missing_uploads(self, url: str) -> None:
-        asset = self._world.store.get("asset", url[len(_ASSET) :]) if url.startswith(_ASSET) else None
+        asset = registry.asset_of(self._world, url)
         if asset is None:
             raise bad_request("AssetNotFound", f"The asset of the model, '{url}', was not found.")
         for artifact in asset["artifacts"]:
-            prefix = artifact.get("prefix") or artifact.get("id")
-            if not uploaded(self._world, prefix.rstrip("/")):
+            prefix = registry.prefix_of(artifact)
+            if not uploaded(self._world, prefix):
                 raise bad_request("ArtifactNotFound", f"The artifact '{prefix}' has no content.")
 
     async def list(self, request: web.Request) -> web.Response:
         """Matching models, newest first unless ordered otherwise."""
         query = request.query
         # Lists are filtered in memory: a sandbox has a few hundred models at most.
-        models = [model for _, model in self._world.store.items("model", prefix=_prefix(query))]
+        models = registry.versions(self._world, query.get("name", ""))
         if query.get("latestVersionOnly", "").lower() == "true":
             models = list({model["name"]: model for model in models}.values())
         return web.json_response(listed(request, models, lambda model: _matches(model, query)))
@@ -171,13 +125,13 @@ class _Models:
         for step in await patch_of(request):
             _apply(model, step)
         model["modifiedTime"] = iso(self._world.now())
-        self._world.store.put("model", _key(model["name"], model["version"]), model)
+        registry.put(self._world, model)
         return web.json_response(model)
 
     async def delete(self, request: web.Request) -> web.Response:
         """Delete one model."""
         model = self._found(request)
-        self._world.store.delete("model", _key(model["name"], model["version"]))
+        registry.delete(self._world, model)
         return web.Response(status=200)
 
     def _found(self, request: web.Request) -> Document:
@@ -214,14 +168,6 @@ def _matches(model: Document, query: Mapping[str, str]) -> bool:
     return all(
         model[field] == query[key] for key, field in (("framework", "framework"), ("runId", "runId")) if key in query
     ) and ("datasetId" not in query or query["datasetId"] in {item.get("id") for item in model["datasets"]})
-
-
-def _prefix(query: Mapping[str, str]) -> str:
-    return f"{query['name']}:" if query.get("name") else ""
-
-
-def _key(name: str, version: int) -> str:
-    return f"{name}:{version:010d}"
 
 
 def _is_text(value: object) -> bool:

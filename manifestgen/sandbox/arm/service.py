@@ -12,8 +12,10 @@ from typing import Any
 from aiohttp import web
 
 from manifestgen.sandbox import accounts
+from manifestgen.sandbox.arm.models import routes as model_routes
 from manifestgen.sandbox.arm.registries import routes as registry_routes
 from manifestgen.sandbox.arm.request import Arm, ArmError, Route, not_found, page
+from manifestgen.sandbox.hub.auth import policy_key
 from manifestgen.sandbox.hub.throttle import size
 from manifestgen.sandbox.world import World
 
@@ -27,6 +29,8 @@ _GROUPS = frozenset(
     {"2019-10-01", "2020-06-01", "2020-10-01", "2021-01-01", "2021-04-01", "2022-09-01", "2024-03-01", "2024-11-01"}
     | {"2025-03-01", "2025-04-01"}
 )
+# az's `resource` commands use 2015-11-01.
+_RESOURCES = _GROUPS | {"2015-11-01"}
 _WORKSPACES = frozenset(
     {"2019-06-01", "2019-11-01", "2020-01-01", "2020-04-01", "2021-04-01", "2021-07-01", "2022-05-01", "2022-10-01"}
     | {"2023-04-01", "2023-10-01", "2024-04-01", "2024-10-01"}
@@ -273,8 +277,8 @@ async def _hub_keys(arm: Arm, request: web.Request) -> web.Response:
     policies = [
         {
             "keyName": policy,
-            "primaryKey": arm.world.secret(f"hub:{policy}"),
-            "secondaryKey": arm.world.secret(f"hub:{policy}:secondary"),
+            "primaryKey": policy_key(arm.world, policy),
+            "secondaryKey": policy_key(arm.world, policy, secondary=True),
             "rights": right,
         }
         for policy, right in rights.items()
@@ -295,7 +299,7 @@ _ROUTES = (
     Route("GET", "/subscriptions/{subscription}", "subscriptions", _SUBSCRIPTIONS, _get_subscription),
     Route("GET", "/subscriptions/{subscription}/resourceGroups", "resourceGroups", _GROUPS, _list_groups),
     Route("GET", "/subscriptions/{subscription}/resourceGroups/{group}", "resourceGroups", _GROUPS, _get_group),
-    Route("GET", "/subscriptions/{subscription}/resources", "resources", _GROUPS, _list_resources),
+    Route("GET", "/subscriptions/{subscription}/resources", "resources", _RESOURCES, _list_resources),
     Route(
         "GET",
         "/subscriptions/{subscription}/providers/Microsoft.MachineLearningServices/workspaces",
@@ -306,6 +310,7 @@ _ROUTES = (
     Route("GET", _WORKSPACE.removesuffix("/{name}"), "workspaces", _WORKSPACES, _list_workspaces),
     Route("GET", _WORKSPACE, "workspaces", _WORKSPACES, _get_workspace),
     Route("POST", _WORKSPACE + "/listKeys", "workspaces", _WORKSPACES, _list_keys),
+    *model_routes(_WORKSPACE, _check_workspace),
     Route("GET", "/subscriptions/{subscription}/providers/Microsoft.Devices/IotHubs", "IotHubs", _HUBS, _list_hubs),
     Route("GET", _HUB.removesuffix("/{name}"), "IotHubs", _HUBS, _list_hubs),
     Route("GET", _HUB, "IotHubs", _HUBS, _get_hub),

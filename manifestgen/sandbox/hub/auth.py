@@ -43,9 +43,9 @@ POLICIES: Final = {
 }
 
 
-def policy_key(world: World, policy: str) -> str:
-    """The policy's primary key, in base64 as the service returns it; `World.secret` keeps it."""
-    return world.secret(f"hub:{policy}", new_key)
+def policy_key(world: World, policy: str, *, secondary: bool = False) -> str:
+    """One of the policy's two keys, in base64 as the service returns it; `World.secret` keeps it."""
+    return world.secret(f"hub:{policy}:secondary" if secondary else f"hub:{policy}", new_key)
 
 
 def new_key() -> str:
@@ -98,9 +98,9 @@ def _authorize_signature(world: World, request: web.Request, token: str, needed:
         given = base64.b64decode(unquote_plus(fields["sig"]), validate=True)
     except (ValueError, binascii.Error):
         raise unauthorized("Unauthorized: the shared access signature is malformed") from None
-    key = base64.b64decode(policy_key(world, policy))
-    made = hmac.digest(key, f"{fields['sr']}\n{fields['se']}".encode(), hashlib.sha256)
-    if not hmac.compare_digest(made, given):
+    keys = [base64.b64decode(policy_key(world, policy, secondary=second)) for second in (False, True)]
+    made = [hmac.digest(key, f"{fields['sr']}\n{fields['se']}".encode(), hashlib.sha256) for key in keys]
+    if not any(hmac.compare_digest(signature, given) for signature in made):
         raise unauthorized("Unauthorized")
     if expiry < world.now():
         raise unauthorized("Unauthorized: the shared access signature has expired")

@@ -34,7 +34,7 @@ def check_content(content: Any, *, layered: bool) -> Json:
         raise invalid("the content is not an object", _CODE)
     for other in ("deviceContent", "moduleContent"):
         if content.get(other):
-            raise invalid(f"{other} cannot be applied to the modules of an edge device", _CODE)
+            raise invalid(f"{other} cannot be combined with modulesContent, nor applied to one device", _CODE)
     unknown = set(content) - {"modulesContent", "deviceContent", "moduleContent"}
     if unknown:
         raise invalid(f"unknown property {sorted(unknown)[0]!r}", _CODE)
@@ -78,11 +78,12 @@ def compose(base: Mapping[str, Json], layers: Sequence[Mapping[str, Json]]) -> D
                 if key == DESIRED:
                     result[name] = dict(without_system(value))
                 else:
-                    _set(result.setdefault(name, {}), key.split(".")[2:], value)
+                    set_at(result.setdefault(name, {}), key.split(".")[2:], value)
     return result
 
 
-def _set(target: Json, path: Sequence[str], value: Any) -> None:
+def set_at(target: Json, path: Sequence[str], value: Any) -> None:
+    """Set the value at a path in desired properties; None deletes it."""
     for key in path[:-1]:
         inner = target.get(key)
         target[key] = dict(inner) if isinstance(inner, dict) else {}

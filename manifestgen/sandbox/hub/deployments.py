@@ -1,5 +1,6 @@
 """Manifests for one device, and automatic deployments: requests, and the engine that keeps devices up to date.
 
+The configurations of automatic device management (`settings`) share the deployments' addresses and their engine.
 Source: learn.microsoft.com/rest/api/iothub/service/configuration and …/azure/iot-edge/module-deployment-monitoring.
 """
 
@@ -8,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from aiohttp import web
 
-from manifestgen.sandbox.hub import applied, query
+from manifestgen.sandbox.hub import applied, query, settings
 from manifestgen.sandbox.hub.auth import Right
 from manifestgen.sandbox.hub.content import Desired, check_content, compose, is_layer, put_content, whole
 from manifestgen.sandbox.hub.documents import AGENT
@@ -51,11 +53,12 @@ class Engine:
         self._store = store
         self._conditions: dict[str, tuple[str, query.Condition]] = {}
         self._configurations: list[Json] | None = None
+        self.settings = settings.Settings(store)
         self._composed: dict[tuple[str, ...], Desired] = {}
         self._round: asyncio.Task[None] | None = None
 
     def configurations(self) -> list[Json]:
-        """All automatic deployments, highest priority first; among equals, the newest first."""
+        """All automatic deployments and configurations, highest priority first; among equals, the newest first."""
         if self._configurations is None:
             found = [document for _, document in self._store.world.store.items("hub:configuration")]
             found.sort(key=lambda document: (document["priority"], document["created"]), reverse=True)
@@ -93,10 +96,15 @@ class Engine:
             self._bring_in_line(device_id, document)
 
     def _bring_in_line(self, device_id: str, document: Json) -> None:
+        if self.settings.used:
+            about_twins = [found for found in self.configurations() if "kind" in found]
+            self.settings.bring_in_line(device_id, document, about_twins)
+            document = self._store.device(device_id)
         if not document["identity"]["edge"]:
             return
         view = twin_view(device_id, document, connected=self._store.connected(device_id, document), metadata=False)
-        targeting = [found for found in self.configurations() if self._condition(found)(view)]
+        deployments = [found for found in self.configurations() if "kind" not in found]
+        targeting = [found for found in deployments if self._condition(found)(view)]
         modules = self._store.modules(device_id)
         known = modules[AGENT]["configurations"]
         if not targeting and not known:
@@ -180,6 +188,8 @@ class _Deployments:
                 raise HubError(413, "ConfigurationCountLimitExceeded", words)
             document = _created(configuration_id, data, self._store.now)
         self._store.world.store.put("hub:configuration", configuration_id, document)
+        if "kind" in document:
+            self._engine.settings.begin()
         self._engine.changed()
         return self._respond(document, 200 if existing else 201)
 
@@ -195,7 +205,8 @@ class _Deployments:
         result: Json = {"targetConditionError": None, "customMetricQueryErrors": {}}
         condition = data.get("targetCondition")
         if isinstance(condition, str):
-            result["targetConditionError"] = _problem(query.parse_condition, condition)
+            kind = settings.MODULES if condition.lstrip()[:5].lower() == "from " else settings.DEVICES
+            result["targetConditionError"] = _problem(partial(settings.parse_target, kind), condition)
         for name, text in (data.get("customMetricQueries") or {}).items():
             error = _problem(query.parse, text)
             if error:
@@ -224,7 +235,7 @@ def _view(document: Json, counted: Mapping[str, int]) -> Json:
         "id": document["id"],
         "schemaVersion": "2.0",
         "labels": document["labels"],
-        "content": {"modulesContent": document["modules"]},
+        "content": _content(document),
         "targetCondition": document["targetCondition"],
         "createdTimeUtc": document["created"],
         "lastUpdatedTimeUtc": document["updated"],
@@ -235,13 +246,19 @@ def _view(document: Json, counted: Mapping[str, int]) -> Json:
     }
 
 
+def _content(document: Json) -> Json:
+    return {document["kind"]: document["settings"]} if "kind" in document else {"modulesContent": document["modules"]}
+
+
 def _metrics(queries: Mapping[str, str], counted: Mapping[str, int]) -> Json:
     results = {name: counted[text] for name, text in queries.items() if text in counted}
     return {"results": results, "queries": queries}
 
 
 def _system_queries(document: Json) -> dict[str, str]:
-    """The queries of a rollout's four counts, in the service's form."""
+    """The queries of a rollout's four counts, in the service's form; two for automatic device management."""
+    if "kind" in document:
+        return settings.metric_queries(document)
     condition = document["targetCondition"].strip()
     agents = "select deviceId from devices.modules where moduleId = '$edgeAgent'"
     applied = f"{agents} and configurations.[[{document['id']}]].status = 'Applied'"
@@ -265,24 +282,31 @@ def _created(configuration_id: str, data: Json, time: str) -> Json:
     if _ID.fullmatch(configuration_id) is None:
         words = f"id {configuration_id!r} must have 1 to 128 lower-case letters, digits or -:+%_#*?!(),=@;'"
         raise invalid(words, "InvalidConfigurationId")
-    modules = check_content(data.get("content"), layered=True)
-    document = {"id": configuration_id, "modules": modules, "created": time, "version": 1}
-    return {**document, **_mutable(data), "updated": time}
+    document = {"id": configuration_id, "created": time, "version": 1, **_checked(data.get("content"))}
+    return {**document, **_mutable(document, data), "updated": time}
+
+
+def _checked(content: Any) -> Json:
+    """What a configuration's document holds of its content. Raises HubError 400."""
+    kind = settings.kind_of(content)
+    if kind is None:
+        return {"modules": check_content(content, layered=True)}
+    return {"kind": kind, "settings": settings.check_settings(kind, content)}
 
 
 def _updated(existing: Json, data: Json, time: str) -> Json:
     content = data.get("content")
-    if content is not None and check_content(content, layered=True) != existing["modules"]:
+    if content is not None and _content(_checked(content)) != _content(existing):
         raise invalid(
             "the content of a configuration cannot be changed once it is created", "InvalidConfigurationContent"
         )
-    return {**existing, **_mutable(data), "updated": time, "version": existing["version"] + 1}
+    return {**existing, **_mutable(existing, data), "updated": time, "version": existing["version"] + 1}
 
 
-def _mutable(data: Json) -> Json:
+def _mutable(document: Json, data: Json) -> Json:
     """The validated parts that may change after creation."""
     condition = data.get("targetCondition") or ""
-    error = _problem(query.parse_condition, condition)
+    error = _problem(partial(settings.parse_target, document.get("kind", settings.DEVICES)), condition)
     if error:
         raise invalid(f"the target condition is invalid: {error}", "InvalidConfigurationTargetCondition")
     priority = data.get("priority", 0)

@@ -31,6 +31,7 @@ def routes(store: HubStore) -> Sequence[Route]:
     api = _Identities(store)
     return [
         Route("GET", "/devices", "registry", read, api.list_devices),
+        Route("GET", "/devices/", "registry", read, api.list_devices),  # Node's SDK adds a slash
         Route("GET", "/devices/{id}", "registry", read, api.get_device),
         Route("PUT", "/devices/{id}", "registry", write, api.put_device),
         Route("DELETE", "/devices/{id}", "registry", write, api.delete_device),
@@ -178,6 +179,7 @@ class _Identities:
                 document["identity"]["authentication"] = _authentication(data)
             status = 200
         self._store.put_modules(device_id, {**modules, module_id: document})
+        self._store.device_changed(device_id)
         return self._respond_module(device_id, module_id, document, status)
 
     async def delete_module(self, request: web.Request) -> web.Response:
@@ -223,7 +225,7 @@ def _authentication(data: Json) -> Json:
 
 
 def _check_key(name: str, key: Any) -> None:
-    if key is None:
+    if key in (None, ""):  # Node's SDK asks for a new key with an empty one
         return
     try:
         size = len(base64.b64decode(key, validate=True))

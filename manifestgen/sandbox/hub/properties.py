@@ -71,6 +71,7 @@ class _Twins:
         check_match(request, document["twin"]["version"])
         document["twin"] = changed(document["twin"], await body(request), request.method, self._store.now)
         self._store.put_modules(device_id, {**self._store.modules(device_id), module_id: document})
+        self._store.device_changed(device_id)
         if module_id in (AGENT, EDGE_HUB):
             self._store.desired_changed(device_id)
         return self._respond_module(device_id, module_id, document)

@@ -11,6 +11,7 @@ from aiohttp import web
 from manifestgen.sandbox.hub import query
 from manifestgen.sandbox.hub.auth import Right
 from manifestgen.sandbox.hub.errors import invalid
+from manifestgen.sandbox.hub.query_groups import Groups
 from manifestgen.sandbox.hub.requests import Route, body
 from manifestgen.sandbox.hub.store import HubStore
 from manifestgen.sandbox.hub.tally import Tallies
@@ -86,19 +87,32 @@ class _Queries:
         if asked.count is not None:
             found = await self._tallies.count([text])
             return _page([{asked.count: found[text]}], "raw", None)
+        if asked.grouped:
+            return await self._group(asked)
         return await self._find(asked, _page_size(request), _continuation(request))
 
-    async def _find(self, asked: query.Query, size: int, after: tuple[str, str]) -> web.Response:
+    async def _find(self, asked: query.Query, size: int, after: tuple[str, str, int]) -> web.Response:
+        """One page of the rows after these IDs, with the number of rows on earlier pages, which TOP counts."""
         found: list[Json] = []
-        last: tuple[str, str] | None = None
-        async for device_id, module_id, document in documents(self._store, asked, after):
+        device_after, module_after, before = after
+        async for device_id, module_id, document in documents(self._store, asked, (device_after, module_after)):
             if not asked.matches(document):
                 continue
+            if asked.top is not None and before + len(found) == asked.top:
+                break
             if len(found) == size:
-                return _page(found, _item_type(asked), last)
+                return _page(found, _item_type(asked), (device_after, module_after, before + size))
             found.append(asked.project(document))
-            last = device_id, module_id
+            device_after, module_after = device_id, module_id
         return _page(found, _item_type(asked), None)
+
+    async def _group(self, asked: query.Query) -> web.Response:
+        """All rows at once: there are few groups."""
+        groups = Groups(asked.group or (), asked.project, asked.aggregates)
+        async for _, _, document in documents(self._store, asked):
+            if asked.matches(document):
+                groups.add(document)
+        return _page(groups.rows()[: asked.top], "raw", None)
 
     async def registry_statistics(self, request: web.Request) -> web.Response:
         every, off = "SELECT * FROM devices", "SELECT * FROM devices WHERE status = 'disabled'"
@@ -121,10 +135,10 @@ def _item_type(asked: query.Query) -> str:
     return "twin" if asked.columns is None else "raw"
 
 
-def _page(items: list[Json], kind: str, last: tuple[str, str] | None) -> web.Response:
+def _page(items: list[Json], kind: str, last: tuple[str, str, int] | None) -> web.Response:
     headers = {"x-ms-item-type": kind}
     if last is not None:
-        headers["x-ms-continuation"] = base64.urlsafe_b64encode("/".join(last).encode()).decode()
+        headers["x-ms-continuation"] = base64.urlsafe_b64encode("/".join(map(str, last)).encode()).decode()
     return web.json_response(items, headers=headers)
 
 
@@ -135,14 +149,12 @@ def _page_size(request: web.Request) -> int:
     return min(int(text), _LARGEST_PAGE)
 
 
-def _continuation(request: web.Request) -> tuple[str, str]:
+def _continuation(request: web.Request) -> tuple[str, str, int]:
     token = request.headers.get("x-ms-continuation")
     if not token:
-        return "", ""
+        return "", "", 0
     try:
-        device_id, slash, module_id = base64.b64decode(token, b"-_", validate=True).decode().partition("/")
+        device_id, module_id, before = base64.b64decode(token, b"-_", validate=True).decode().split("/")
+        return device_id, module_id, int(before)
     except (binascii.Error, ValueError):
-        slash = ""
-    if not slash:
-        raise invalid("BadRequest: the continuation token is not one of this hub")
-    return device_id, module_id
+        raise invalid("BadRequest: the continuation token is not one of this hub") from None

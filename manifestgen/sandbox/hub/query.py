@@ -1,6 +1,9 @@
 """The query language of IoT Hub, as far as queries about fleets of edge devices need it.
 
-    SELECT * | column [AS name], … | COUNT() [AS name]  FROM devices | devices.modules  [WHERE condition]
+    SELECT [TOP number] * | column [AS name], … | aggregate [AS name], …  FROM devices | devices.modules
+        [WHERE condition]  [GROUP BY column, …]
+
+An aggregate is COUNT(), SUM(column), AVG(column), MIN(column) or MAX(column).
 
 A target condition is just a condition. A query is compiled once to a tree of closures, which is then evaluated on each
 document, so a query over a hundred thousand devices takes seconds.
@@ -10,10 +13,11 @@ Source: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-query-language and qu
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from manifestgen.sandbox.hub.query_groups import AGGREGATES, Aggregate
 from manifestgen.sandbox.hub.query_terms import (
     COMPARISONS,
     TESTS,
@@ -27,17 +31,19 @@ from manifestgen.sandbox.hub.query_terms import (
     calculate,
     compare,
     constant,
+    contained,
     either,
     negation,
     tested,
     text_tested,
 )
+from manifestgen.sandbox.hub.query_tokens import QueryError, Token, tokens, unquote
+
+__all__ = ["Column", "Condition", "Query", "QueryError", "parse", "parse_condition"]
 
 Condition = Callable[[Document], bool]
 
-
-class QueryError(Exception):
-    """The text is not a valid query; the message says what was expected and where."""
+_ARRAY_TEST: Final = "array_contains"
 
 
 @dataclass(frozen=True)
@@ -55,16 +61,31 @@ class Query:
     Attributes:
         source: `devices` or `devices.modules`.
         columns: None for `*`.
-        count: the result's name for `COUNT()`; None if the query has no count.
+        aggregates: what is calculated over all matching documents, or over each group of them.
         matches: whether a document is part of the result.
         only: by `deviceId` and `moduleId`, the only IDs that can meet the condition, if it names any.
+        group: the values that make a group; None without GROUP BY.
+        top: the largest number of rows; None for no limit.
     """
 
     source: Literal["devices", "devices.modules"]
     columns: tuple[Column, ...] | None
-    count: str | None
+    aggregates: tuple[Aggregate, ...]
     matches: Condition
     only: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    group: tuple[Expression, ...] | None = None
+    top: int | None = None
+
+    @property
+    def count(self) -> str | None:
+        """The result's name for a `COUNT()` that stands alone; None for every other query."""
+        alone = len(self.aggregates) == 1 and self.aggregates[0].kind == "count" and not self.columns
+        return self.aggregates[0].name if alone and self.group is None else None
+
+    @property
+    def grouped(self) -> bool:
+        """Whether a row of the result stands for several documents."""
+        return self.group is not None or bool(self.aggregates)
 
     def project(self, document: Document) -> dict[str, Any]:
         """The document in the result; columns that it lacks are left out."""
@@ -95,43 +116,6 @@ def parse_condition(text: str) -> Condition:
     return lambda document: condition(document) is True
 
 
-_TOKEN: Final = re.compile(
-    r"""\s*(?:
-        (?P<string>'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.)*")
-      | (?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)
-      | (?P<quoted>\[\[[^\]]*\]\])
-      | (?P<name>[A-Za-z_$][A-Za-z0-9_$]*)
-      | (?P<sign><>|!=|<=|>=|[=<>()\[\],.*/%+-])
-    )""",
-    re.VERBOSE,
-)
-_KEYWORDS: Final = frozenset({"SELECT", "FROM", "WHERE", "AND", "OR", "NOT", "IN", "NIN", "AS", "GROUP", "BY", "TOP"})
-
-
-@dataclass(frozen=True)
-class _Token:
-    kind: str
-    text: str
-    offset: int
-
-
-def _tokens(text: str) -> Iterator[_Token]:
-    position = 0
-    while position < len(text):
-        match = _TOKEN.match(text, position)
-        if match is None:
-            if not text[position:].strip():
-                break
-            raise QueryError(f"unexpected character {text[position:].strip()[0]!r} at {position}")
-        kind = str(match.lastgroup)
-        found = match.group(kind)
-        if kind == "name" and found.upper() in _KEYWORDS:
-            kind, found = "keyword", found.upper()
-        yield _Token(kind, found, match.start(str(match.lastgroup)))
-        position = match.end()
-    yield _Token("end", "", len(text))
-
-
 class _Parser:
     """A recursive-descent parser; its depth is bounded because the text is untrusted."""
 
@@ -139,67 +123,100 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self._text = text
-        self._tokens = list(_tokens(text))
+        self._tokens = list(tokens(text))
         self._at = 0
         self._depth = 0
         # Facts about terms: the value of strings, which terms are an ID, and the IDs that can meet a condition.
         self._texts: dict[Expression, str] = {}
         self._ids: dict[Expression, str] = {}
         self._only: dict[Expression, Mapping[str, frozenset[str]]] = {}
+        self._selected: list[tuple[str, ...]] = []
 
     def query(self) -> Query:
         self._expect("keyword", "SELECT")
-        columns, count = self._selection()
+        top = self._top()
+        columns, aggregates = self._selection()
         self._expect("keyword", "FROM")
         source = self._source()
-        if not self._take("keyword", "WHERE"):
-            return Query(source, columns, count, lambda document: True)
-        condition = self.expression()
-        return Query(
-            source, columns, count, lambda document: condition(document) is True, self._only.get(condition, {})
-        )
+        matches: Condition = lambda document: True  # noqa: E731 - the condition below is a closure as well
+        only: Mapping[str, frozenset[str]] = {}
+        if self._take("keyword", "WHERE"):
+            condition = self.expression()
+            matches, only = (lambda document: condition(document) is True), self._only.get(condition, {})
+        paths = self._group()
+        group = None if paths is None else tuple(at(path) for path in paths)
+        loose = [path for path in self._selected if path not in (paths or ())]
+        if (aggregates or group is not None) and (columns is None or loose):
+            raise QueryError("each selected column must be in GROUP BY, or in an aggregate such as COUNT()")
+        return Query(source, columns, aggregates, matches, only, group, top)
+
+    def _top(self) -> int | None:
+        if not self._take("keyword", "TOP"):
+            return None
+        number = self._number()
+        if not isinstance(number, int) or number < 1:
+            raise QueryError("expected a whole number of at least 1 after TOP")
+        return number
+
+    def _group(self) -> tuple[tuple[str, ...], ...] | None:
+        if not self._take("keyword", "GROUP"):
+            return None
+        self._expect("keyword", "BY")
+        paths = [self._path(self._expect("name"))]
+        while self._take("sign", ","):
+            paths.append(self._path(self._expect("name")))
+        return tuple(paths)
 
     def end(self) -> None:
         if self._now.kind != "end":
             raise self._unexpected("the end")
 
     @property
-    def _now(self) -> _Token:
+    def _now(self) -> Token:
         return self._tokens[self._at]
 
     def _unexpected(self, expected: str) -> QueryError:
         seen = repr(self._now.text) if self._now.text else "the end"
         return QueryError(f"expected {expected} but found {seen} at {self._now.offset}")
 
-    def _take(self, kind: str, text: str | None = None) -> _Token | None:
+    def _take(self, kind: str, text: str | None = None) -> Token | None:
         token = self._now
         if token.kind == kind and (text is None or token.text == text):
             self._at += 1
             return token
         return None
 
-    def _expect(self, kind: str, text: str | None = None) -> _Token:
+    def _expect(self, kind: str, text: str | None = None) -> Token:
         token = self._take(kind, text)
         if token is None:
             raise self._unexpected(text or f"a {kind}")
         return token
 
-    def _selection(self) -> tuple[tuple[Column, ...] | None, str | None]:
+    def _selection(self) -> tuple[tuple[Column, ...] | None, tuple[Aggregate, ...]]:
         if self._take("sign", "*"):
-            return None, None
+            return None, ()
         columns: list[Column] = []
+        aggregates: list[Aggregate] = []
         while True:
             first = self._expect("name")
-            if first.text.upper() == "COUNT" and self._take("sign", "("):
-                self._take("sign", "*")
-                self._expect("sign", ")")
-                if columns or self._now.text == ",":
-                    raise QueryError("COUNT() beside other columns needs GROUP BY, which is not supported")
-                return (), self._alias("$1")
-            path = self._path(first)
-            columns.append(Column(self._alias(path[-1]), at(path)))
+            if first.text.lower() in AGGREGATES and self._take("sign", "("):
+                aggregates.append(self._aggregate(first.text.lower(), len(columns) + len(aggregates) + 1))
+            else:
+                path = self._path(first)
+                self._selected.append(path)
+                columns.append(Column(self._alias(path[-1]), at(path)))
             if not self._take("sign", ","):
-                return tuple(columns), None
+                return tuple(columns), tuple(aggregates)
+
+    def _aggregate(self, kind: str, number: int) -> Aggregate:
+        """After the opening parenthesis; `number` is the column's, for the name of one without AS."""
+        value = constant(1)
+        if kind == "count":
+            self._take("sign", "*")
+        else:
+            value = at(self._path(self._expect("name")))
+        self._expect("sign", ")")
+        return Aggregate(self._alias(f"${number}"), kind, value)
 
     def _alias(self, default: str) -> str:
         return self._expect("name").text if self._take("keyword", "AS") else default
@@ -212,7 +229,7 @@ class _Parser:
             return "devices.modules"
         raise QueryError(f"expected devices or devices.modules after FROM but found {source!r}")
 
-    def _path(self, first: _Token) -> tuple[str, ...]:
+    def _path(self, first: Token) -> tuple[str, ...]:
         """`a.b`, `a.[[any text]].b`, `a['any text']`."""
         path = [first.text]
         while True:
@@ -228,7 +245,7 @@ class _Parser:
                 path.append(quoted.text[2:-2])
             elif self._now.text == "[" and self._tokens[self._at + 1].kind == "string":
                 self._at += 1
-                path.append(_unquote(self._expect("string").text))
+                path.append(unquote(self._expect("string").text))
                 self._expect("sign", "]")
             else:
                 return tuple(path)
@@ -321,7 +338,7 @@ class _Parser:
         if self._take("sign", "-"):
             return calculate("-", constant(0), constant(self._number()))
         if (token := self._take("string")) is not None:
-            text = _unquote(token.text)
+            text = unquote(token.text)
             term = constant(text)
             self._texts[term] = text
             return term
@@ -335,7 +352,7 @@ class _Parser:
         text = self._expect("number").text
         return float(text) if re.search(r"[.eE]", text) else int(text)
 
-    def _named(self, token: _Token) -> Expression:
+    def _named(self, token: Token) -> Expression:
         word = token.text.lower()
         if self._now.text == "(" and self._now.kind == "sign":
             return self._call(word)
@@ -361,13 +378,8 @@ class _Parser:
             return tested(TESTS[name], arguments[0])
         if name in TEXT_TESTS and len(arguments) == 2:
             return text_tested(TEXT_TESTS[name], *arguments)
-        if name in TESTS or name in TEXT_TESTS:
+        if name == _ARRAY_TEST and len(arguments) == 2:
+            return contained(*arguments)
+        if name in (*TESTS, *TEXT_TESTS, _ARRAY_TEST):
             raise QueryError(f"{name.upper()} does not take {len(arguments)} arguments")
         raise QueryError(f"unknown function {name.upper()!r}")
-
-
-def _unquote(text: str) -> str:
-    inner = text[1:-1]
-    if text[0] == "'":
-        inner = inner.replace("''", "'")
-    return re.sub(r"\\(.)", r"\1", inner)

@@ -93,6 +93,18 @@ def among(left: Expression, choices: tuple[Expression, ...]) -> Expression:
     return value
 
 
+def contained(array: Expression, sought: Expression) -> Expression:
+    """ARRAY_CONTAINS: whether a value is an element of an array; undefined for anything else than an array."""
+
+    def value(document: Document) -> Any:
+        elements, found = array(document), sought(document)
+        if not isinstance(elements, list) or found is UNDEFINED:
+            return UNDEFINED
+        return any(_equal(element, found) for element in elements)
+
+    return value
+
+
 def _equal(left: Any, right: Any) -> bool:
     # In Python, True equals 1; in JSON it does not.
     return isinstance(left, bool) == isinstance(right, bool) and bool(left == right)
@@ -100,7 +112,7 @@ def _equal(left: Any, right: Any) -> bool:
 
 def _ordered(test: Callable[[Any, Any], bool]) -> Callable[[Any, Any], Any]:
     def compare(left: Any, right: Any) -> Any:
-        alike = (_is_number(left) and _is_number(right)) or (isinstance(left, str) and isinstance(right, str))
+        alike = (is_number(left) and is_number(right)) or (isinstance(left, str) and isinstance(right, str))
         return test(left, right) if alike else UNDEFINED
 
     return compare
@@ -134,7 +146,7 @@ def calculate(sign: str, left: Expression, right: Expression) -> Expression:
 
     def value(document: Document) -> Any:
         first, second = left(document), right(document)
-        if not (_is_number(first) and _is_number(second)):
+        if not (is_number(first) and is_number(second)):
             return UNDEFINED
         if sign == "+":
             return first + second
@@ -149,7 +161,8 @@ def calculate(sign: str, left: Expression, right: Expression) -> Expression:
     return value
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a JSON value is a number."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -157,7 +170,7 @@ TESTS: Final[Mapping[str, Callable[[Any], bool]]] = {
     "is_defined": lambda value: value is not UNDEFINED,
     "is_null": lambda value: value is None,
     "is_bool": lambda value: isinstance(value, bool),
-    "is_number": _is_number,
+    "is_number": is_number,
     "is_string": lambda value: isinstance(value, str),
     "is_object": lambda value: isinstance(value, dict),
     "is_array": lambda value: isinstance(value, list),

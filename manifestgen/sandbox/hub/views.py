@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from manifestgen.sandbox.hub.twins import NEVER, Json, etag, section_view
 
 
@@ -72,7 +74,7 @@ def twin_view(device_id: str, document: Json, *, connected: bool, metadata: bool
         view["deviceScope"] = identity["scope"]
     if identity["parents"]:
         view["parentScopes"] = identity["parents"]
-    return view
+    return view | _configurations(document.get("settings", {}))
 
 
 def module_twin_view(device_id: str, module_id: str, document: Json, *, connected: bool, metadata: bool = True) -> Json:
@@ -86,9 +88,12 @@ def module_twin_view(device_id: str, module_id: str, document: Json, *, connecte
         "tags": document["twin"]["tags"],
         "properties": _properties(document["twin"], metadata),
     }
-    if document["configurations"]:
-        view["configurations"] = {name: {"status": status} for name, status in document["configurations"].items()}
-    return view
+    return view | _configurations({**document["configurations"], **document.get("settings", {})})
+
+
+def _configurations(statuses: Mapping[str, str]) -> Json:
+    shown = {name: {"status": status} for name, status in statuses.items()}
+    return {"configurations": shown} if shown else {}
 
 
 def _twin_head(identity: Json, twin: Json, connected: bool) -> Json:

@@ -2,7 +2,7 @@
 
     kind              key                    value
     image-repository  HOST/REPOSITORY        {}
-    image-manifest    HOST/REPOSITORY@DIGEST {"media_type", "size"}
+    image-manifest    HOST/REPOSITORY@DIGEST {"media_type", "size", "created"}
     image-tag         HOST/REPOSITORY:TAG    digest
     image-blob        HOST/REPOSITORY@DIGEST {"size"}
 
@@ -64,12 +64,13 @@ _PUBLIC_PLATFORMS = ("linux/amd64", "linux/arm64/v8", "linux/arm/v7")
 
 @dataclass(frozen=True)
 class StoredManifest:
-    """A manifest (or an index of manifests) and the file with its text."""
+    """A manifest (or an index), the file with its text, and when it was pushed, in seconds since the epoch."""
 
     digest: str
     media_type: str
     path: Path
     size: int
+    created: float = 0.0
 
 
 class InvalidManifest(Exception):
@@ -123,8 +124,10 @@ def put_manifest(world: World, host: str, repository: str, reference: str, media
         raise InvalidManifest("DIGEST_INVALID", "provided digest did not match uploaded content")
     _check_manifest(world, host, repository, media_type, data)
     content_path(world, digest).write_bytes(data)
-    entry = {"media_type": media_type, "size": len(data)}
-    world.store.put("image-manifest", f"{host}/{repository}@{digest}", entry)
+    key = f"{host}/{repository}@{digest}"
+    known = world.store.get("image-manifest", key) or {}
+    created = known.get("created", world.now())
+    world.store.put("image-manifest", key, {"media_type": media_type, "size": len(data), "created": created})
     world.store.put("image-repository", f"{host}/{repository}", {})
     if reference != digest:
         world.store.put("image-tag", f"{host}/{repository}:{reference}", digest)
@@ -143,7 +146,26 @@ def find_manifest(world: World, host: str, repository: str, reference: str) -> S
     entry = world.store.get("image-manifest", f"{host}/{repository}@{digest}")
     if entry is None:
         return None
-    return StoredManifest(digest, entry["media_type"], content_path(world, digest), entry["size"])
+    return _stored(world, digest, entry)
+
+
+def _stored(world: World, digest: str, entry: Mapping[str, Any]) -> StoredManifest:
+    path = content_path(world, digest)
+    return StoredManifest(digest, entry["media_type"], path, entry["size"], entry.get("created", 0.0))
+
+
+def manifests(world: World, host: str, repository: str) -> list[StoredManifest]:
+    """All manifests of a repository, ordered by digest."""
+    prefix = f"{host}/{repository}@"
+    return [
+        _stored(world, key[len(prefix) :], entry) for key, entry in world.store.items("image-manifest", prefix=prefix)
+    ]
+
+
+def tag_digests(world: World, host: str, repository: str) -> dict[str, str]:
+    """The digest behind each tag of a repository; without the tags of public images that nobody has asked for."""
+    prefix = f"{host}/{repository}:"
+    return {key[len(prefix) :]: digest for key, digest in world.store.items("image-tag", prefix=prefix)}
 
 
 def unknown_manifest(reference: str) -> str:
@@ -163,10 +185,17 @@ def delete_manifest(world: World, host: str, repository: str, reference: str) ->
     return world.store.delete("image-manifest", f"{host}/{repository}@{reference}")
 
 
+def delete_repository(world: World, host: str, repository: str) -> None:
+    """Delete a repository with its tags, manifests, layers and configurations."""
+    for kind, sign in (("image-tag", ":"), ("image-manifest", "@"), ("image-blob", "@")):
+        for key, _ in world.store.items(kind, prefix=f"{host}/{repository}{sign}"):
+            world.store.delete(kind, key)
+    world.store.delete("image-repository", f"{host}/{repository}")
+
+
 def tags(world: World, host: str, repository: str) -> list[str] | None:
     """A repository's tags, in order; None if the repository does not exist."""
-    prefix = f"{host}/{repository}:"
-    found = {key[len(prefix) :] for key, _ in world.store.items("image-tag", prefix=prefix)}
+    found = set(tag_digests(world, host, repository))
     if host == _PUBLIC_HOST:
         found |= set(_PUBLIC.get(repository, ()))
     known = world.store.get("image-repository", f"{host}/{repository}") is not None

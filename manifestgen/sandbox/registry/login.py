@@ -24,13 +24,15 @@ from manifestgen.sandbox.world import World
 _TOKEN_USER = "00000000-0000-0000-0000-000000000000"  # noqa: S105 - as Azure documents it
 
 _SCOPE_WORDS = {accounts.READ: "pull", accounts.WRITE: "push", accounts.METADATA: "metadata_read"}
-_DELETE = "content/delete"
+#: The permission to delete images.
+DELETE = "content/delete"
 _ACTIONS = {
     "pull": accounts.READ,
     "push": accounts.WRITE,
     "metadata_read": accounts.METADATA,
-    "delete": _DELETE,
+    "delete": DELETE,
 }
+_CATALOG = "registry:catalog:*"
 _WORDS = "authentication required, visit https://aka.ms/acr/authorization for more information."
 
 
@@ -52,6 +54,13 @@ def check(world: World, request: web.Request, repository: str, action: str) -> N
         raise _challenge(host, repository, action)
     if repository and not access.allows(repository, action):
         raise _challenge(host, repository, action, error="insufficient_scope")
+
+
+def check_catalog(world: World, request: web.Request) -> None:
+    """Raise Unauthorized unless the request has a login; the challenge asks for the list of repositories."""
+    host = host_of(request)
+    if not is_public(host) and _access(world, request) is None:
+        raise _challenge(host, "", accounts.READ, scope=_CATALOG)
 
 
 def host_of(request: web.Request) -> str:
@@ -140,14 +149,16 @@ def _actions(granted: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _challenge(host: str, repository: str, action: str, *, error: str = "") -> Unauthorized:
+def _challenge(host: str, repository: str, action: str, *, scope: str = "", error: str = "") -> Unauthorized:
     word = _SCOPE_WORDS.get(action, "delete")
     detail = [{"Type": "repository", "Name": repository, "Action": word}] if repository else None
     response = registry_error(401, "UNAUTHORIZED", _WORDS, detail=detail)
     parts = [f'realm="https://{host}/oauth2/token"', f'service="{host}"']
     if repository:
-        scope = "pull,push" if action == accounts.WRITE else word
-        parts.append(f'scope="repository:{repository}:{scope}"')
+        words = "pull,push" if action == accounts.WRITE else word
+        scope = f"repository:{repository}:{words}"
+    if scope:
+        parts.append(f'scope="{scope}"')
     if error:
         parts.append(f'error="{error}"')
     response.headers["WWW-Authenticate"] = f"Bearer {','.join(parts)}"

@@ -12,14 +12,16 @@ from aiohttp import web
 
 from manifestgen.sandbox import accounts
 from manifestgen.sandbox.error_response import registry_error
-from manifestgen.sandbox.registry import images, uploads
+from manifestgen.sandbox.registry import attributes, images, uploads
 from manifestgen.sandbox.registry import login as registry_login
-from manifestgen.sandbox.registry.login import Unauthorized, check, host_of
+from manifestgen.sandbox.registry.attributes import page
+from manifestgen.sandbox.registry.login import DELETE, Unauthorized, check, check_catalog, host_of
 from manifestgen.sandbox.world import World
 
 HOSTS = ("*.azurecr.io", "*.azurecr.cn", "*.azurecr.us", "mcr.microsoft.com", "ghcr.io", "quay.io")
 
-_NAME = r"{name:[a-z0-9]+(?:[._/-]+[a-z0-9]+)*}"
+# azure-containerregistry escapes the slashes.
+_NAME = r"{name:[a-z0-9]+(?:(?:[._/-]+|%2F)[a-z0-9]+)*}"
 _MAX_MANIFEST = 4 << 20
 
 Handler = Callable[[World, web.Request], Awaitable[web.StreamResponse]]
@@ -48,6 +50,15 @@ def create(world: World) -> web.Application:
     for method in ("GET", "POST"):
         add(method, "/oauth2/token", registry_login.token)
     add("POST", "/oauth2/exchange", registry_login.exchange)
+    add("GET", "/acr/v1/_catalog", _catalog)
+    add("GET", f"/acr/v1/{_NAME}/_tags", attributes.tags)
+    add("GET", f"/acr/v1/{_NAME}/_tags/{{reference}}", attributes.tag)
+    add("DELETE", f"/acr/v1/{_NAME}/_tags/{{reference}}", attributes.delete_tag)
+    add("GET", f"/acr/v1/{_NAME}/_manifests", attributes.manifests)
+    add("GET", f"/acr/v1/{_NAME}/_manifests/{{reference}}", attributes.manifest)
+    # Last, because their pattern matches the paths above as well.
+    add("GET", f"/acr/v1/{_NAME}", attributes.repository)
+    add("DELETE", f"/acr/v1/{_NAME}", attributes.delete_repository)
     add("GET", f"/v2/{_NAME}/tags/list", _tags)
     for method, handle in (
         ("GET", _get_manifest),
@@ -75,8 +86,8 @@ async def _version(world: World, request: web.Request) -> web.Response:
 
 
 async def _catalog(world: World, request: web.Request) -> web.Response:
-    check(world, request, "", accounts.READ)
-    found, link = _page(request, images.repositories(world, host_of(request)))
+    check_catalog(world, request)
+    found, link = page(request, images.repositories(world, host_of(request)))
     return web.json_response({"repositories": found}, headers=link)
 
 
@@ -87,7 +98,7 @@ async def _tags(world: World, request: web.Request) -> web.Response:
     found = images.tags(world, host_of(request), name)
     if found is None:
         return registry_error(404, "NAME_UNKNOWN", "repository name not known to registry", detail={"name": name})
-    some, link = _page(request, found)
+    some, link = page(request, found)
     return web.json_response({"name": name, "tags": some}, headers=link)
 
 
@@ -95,17 +106,6 @@ def _listing_right(request: web.Request) -> str:
     """Listing tags requires `metadata/read` with a direct login; a bearer token for `pull` may list them too."""
     direct = request.headers.get("Authorization", "").lower().startswith("basic")
     return accounts.METADATA if direct else accounts.READ
-
-
-def _page(request: web.Request, items: list[str]) -> tuple[list[str], dict[str, str]]:
-    after = request.query.get("last", "")
-    rest = [item for item in items if item > after]
-    limit = request.query.get("n", "")
-    if not limit.isdecimal() or len(rest) <= int(limit):
-        return rest, {}
-    some = rest[: int(limit)]
-    link = f'<{request.path}?last={some[-1] if some else after}&n={limit}>; rel="next"'
-    return some, {"Link": link}
 
 
 async def _get_manifest(world: World, request: web.Request) -> web.Response:
@@ -145,7 +145,7 @@ async def _put_manifest(world: World, request: web.Request) -> web.Response:
 
 async def _delete_manifest(world: World, request: web.Request) -> web.Response:
     name, reference = request.match_info["name"], request.match_info["reference"]
-    check(world, request, name, "content/delete")
+    check(world, request, name, DELETE)
     if not images.delete_manifest(world, host_of(request), name, reference):
         return registry_error(404, "MANIFEST_UNKNOWN", images.unknown_manifest(reference), detail={"Tag": reference})
     return web.Response(status=202)

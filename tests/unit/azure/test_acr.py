@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from fakes.hurry import hurry
 
 from manifestgen.azure.acr import Registries
 from manifestgen.errors import CloudError, DeniedError, NotFoundError
 
 
 @pytest.fixture
-def registries(sandbox: Any) -> Any:
+def registries(sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    hurry(monkeypatch)
     registries = Registries()
     yield registries
     registries.close()
@@ -41,9 +43,48 @@ def test_a_missing_registry_says_where_was_looked(registries: Registries) -> Non
         registries.by_host("acme.azurecr.io")
 
 
+@pytest.fixture
+def three(monkeypatch: pytest.MonkeyPatch, sandbox: Any) -> None:
+    """Two subscriptions besides the sandbox's own, which answers last."""
+    from manifestgen.sandbox.arm.request import page
+
+    def more(entries: list[dict[str, Any]]) -> Any:
+        return page([{"subscriptionId": "first"}, {"subscriptionId": "second"}, *entries])
+
+    monkeypatch.setattr("manifestgen.sandbox.arm.service.page", more)
+    monkeypatch.delenv("AZURE_SUBSCRIPTION_ID")
+
+
+def test_a_subscription_that_cannot_be_searched_does_not_hide_the_registry(
+    registries: Registries, sandbox: Any, three: None
+) -> None:
+    sandbox.fault("status", path="/subscriptions/first/.*/registries$", status=418, times="forever")
+    assert registries.nearby(sandbox.world.names.login_server) is None
+    assert registries.by_host(sandbox.world.names.login_server).id == sandbox.world.names.registry_arm_id
+    assert registries.nearby(sandbox.world.names.login_server) is not None  # known by now
+
+
+def test_an_outage_of_one_subscription_is_no_missing_registry(
+    registries: Registries, sandbox: Any, three: None
+) -> None:
+    sandbox.fault("status", path="/subscriptions/first/.*/registries$", status=418, times="forever", message="closed")
+    with pytest.raises(CloudError, match="closed") as caught:
+        registries.by_host("acme.azurecr.io")
+    assert not isinstance(caught.value, NotFoundError)
+
+
+def test_the_projects_subscription_comes_before_that_of_the_environment(
+    sandbox: Any, three: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", "second")
+    registries = Registries(subscription=sandbox.world.names.subscription_id)
+    assert registries.nearby(sandbox.world.names.login_server) is not None
+    registries.close()
+    assert [entry["path"] for entry in sandbox.admin("GET", "/requests") if "/second/" in entry["path"]] == []
+
+
 def test_throttling_without_end_says_to_wait(registries: Registries, sandbox: Any) -> None:
     info = registries.by_id(sandbox.world.names.registry_arm_id)
-    # A POST is not repeated after a 429 that does not say when to come back.
     sandbox.fault("status", path="listCredentials", status=429, times="forever")
     with pytest.raises(CloudError, match="too many requests") as caught:
         registries.admin_credential(info)
@@ -51,9 +92,6 @@ def test_throttling_without_end_says_to_wait(registries: Registries, sandbox: An
 
 
 def test_an_unreachable_arm_names_the_proxy(registries: Registries, monkeypatch: pytest.MonkeyPatch) -> None:
-    import manifestgen.azure.acr as acr
-
-    monkeypatch.setattr(acr, "_LIMITS", {**acr._LIMITS, "retry_total": 0})
     registries._credential.get_token("https://management.azure.com/.default")  # before the way there is cut
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:9")

@@ -6,8 +6,9 @@ import os
 from typing import Any
 
 import pytest
+from fakes.hurry import hurry
 
-from manifestgen.azure.auth import _credential, credential, token
+from manifestgen.azure.auth import credential, token
 from manifestgen.errors import CloudError, DeniedError
 
 _SCOPE = "https://management.azure.com/.default"
@@ -69,8 +70,10 @@ def test_an_unknown_application_is_denied_in_the_services_words(
 
 @pytest.mark.parametrize("fault", [{"kind": "reset"}, {"kind": "status", "status": 503}], ids=["reset", "503"])
 @pytest.mark.parametrize("worked_before", [False, True], ids=["at first", "later"])
-def test_an_unreachable_entra_id_is_no_denial(environment: Any, fault: dict[str, Any], worked_before: bool) -> None:
-    _credential.cache_clear()
+def test_an_unreachable_entra_id_is_no_denial(
+    environment: Any, fault: dict[str, Any], worked_before: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hurry(monkeypatch)
     if worked_before:
         token(_SCOPE)
     environment.fault(**fault, host="login.microsoftonline.com", times="forever")

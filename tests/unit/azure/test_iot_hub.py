@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +23,14 @@ from fakes.other_client import OtherClient
 from manifestgen.azure import auth
 from manifestgen.azure.auth import credential
 from manifestgen.azure.iot_hub import IotHub, connect
-from manifestgen.azure.iot_hub.retry import Patience
+from manifestgen.azure.patience import Patience
 from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError, NotFoundError, UnconfirmedError
 from manifestgen.sandbox.hub.auth import connection_string
 from manifestgen.secret import Secret
 
 pytestmark = pytest.mark.usefixtures("hub_client")
 
-QUICK = Patience(total=0.4, connect=0.1, first=0.01, longest=0.05)
+QUICK = Patience(total=0.4, unreachable=0.1, first=0.01, longest=0.05)
 EDGE = "edge-01"
 APPLY = "applyConfigurationContent"
 
@@ -41,7 +43,7 @@ def hub(sandbox: Any) -> IotHub:
 @pytest.fixture
 def patient(sandbox: Any) -> IotHub:
     """A hub for what is to succeed at last, however slow the machine is."""
-    patience = Patience(total=60.0, connect=60.0, first=0.01, longest=0.05)
+    patience = Patience(total=60.0, unreachable=60.0, first=0.01, longest=0.05)
     return connect(connection_string=Secret(sandbox.environment["IOTHUB_CONNECTION_STRING"]), patience=patience)
 
 
@@ -49,11 +51,12 @@ def requests_to(sandbox: Any, path: str) -> list[dict[str, Any]]:
     return [entry for entry in sandbox.admin("GET", "/requests") if path in entry["path"]]
 
 
-def direct(sandbox: Any, **settings: Any) -> IotHub:
+def direct(sandbox: Any, **limits: Any) -> IotHub:
     """The hub without the proxy, where a connection that is cut is seen as what it is."""
     host = f"localhost:{sandbox.sandbox.port(sandbox.world.names.hub_host)}"
     return connect(
-        connection_string=Secret(connection_string(sandbox.world, "iothubowner", host=host)), patience=QUICK, **settings
+        connection_string=Secret(connection_string(sandbox.world, "iothubowner", host=host)),
+        patience=replace(QUICK, **limits),
     )
 
 
@@ -82,7 +85,7 @@ def test_reads_are_repeated_after_lost_answers(sandbox: Any, patient: IotHub, ki
 
 
 def test_a_slow_answer_is_not_waited_for(sandbox: Any) -> None:
-    hub = direct(sandbox, timeout=0.2)
+    hub = direct(sandbox, answer=0.5, total=60.0)
     sandbox.fault("latency", seconds=2, times=1)
     assert hub.device(EDGE).id == EDGE
     assert hub.device(EDGE).id == EDGE
@@ -149,7 +152,7 @@ def test_an_apply_whose_answer_is_lost_is_sent_once(sandbox: Any, hub: IotHub, f
 
 def test_an_apply_that_is_too_slow_is_unconfirmed(sandbox: Any, hub: IotHub, hub_client: str) -> None:
     hub.register_device(f"edge-slow-{hub_client}")  # which the change reaches some time later
-    impatient = direct(sandbox, timeout=0.2)
+    impatient = direct(sandbox, answer=0.2)
     sandbox.fault("latency", seconds=1, times=1, path=APPLY)
     with pytest.raises(UnconfirmedError):
         impatient.set_modules(f"edge-slow-{hub_client}", content())
@@ -218,9 +221,25 @@ def test_the_login_of_all_adapters_opens_the_hub(sandbox: Any) -> None:
     auth._credential.cache_clear()  # the tokens of a test before this one have expired
     hub = connect(host=sandbox.environment["IOTHUB_HOST"], credential=credential(), patience=QUICK)
     hub.set_modules(EDGE, content())
-    sandbox.admin("POST", "/tokens/expire")
-    with pytest.raises(DeniedError, match="401 IotHubUnauthorizedAccess"):
+
+
+def test_an_expired_token_is_replaced_once(sandbox: Any) -> None:
+    auth._credential.cache_clear()
+    hub = connect(host=sandbox.environment["IOTHUB_HOST"], credential=credential(), patience=QUICK)
+    hub.set_modules(EDGE, content())
+    for _ in range(2):
+        sandbox.admin("POST", "/tokens/expire")
         hub.set_modules(EDGE, content())
+    assert [entry["status"] for entry in requests_to(sandbox, APPLY)] == [204, 401, 204, 401, 204]
+
+
+def test_a_login_that_is_rejected_for_good_is_no_missing_role(sandbox: Any) -> None:
+    hub = connect(host=sandbox.environment["IOTHUB_HOST"], credential=credential(), patience=QUICK)
+    sandbox.fault("status", status=401, times="forever", path="/twins/")
+    with pytest.raises(DeniedError, match="the login has expired or was revoked") as caught:
+        hub.device(EDGE)
+    assert "az login" in caught.value.fix and "Contributor" not in caught.value.fix
+    assert len(requests_to(sandbox, "/twins/")) == 2
 
 
 class _NoToken:
@@ -340,14 +359,18 @@ def test_a_redirect_is_not_followed(sandbox: Any, hub: IotHub, monkeypatch: pyte
         asked.append(request.url)
         response = requests.Response()
         response.status_code, response.request, response.url = 307, request, str(request.url)
-        response.headers["Location"] = "https://elsewhere.example.net/"
-        response.raw, response._content = urllib3.HTTPResponse(b""), b""
+        response.raw, response._content = (
+            urllib3.HTTPResponse(
+                io.BytesIO(), {"Location": "https://elsewhere.example.net/"}, 307, preload_content=False
+            ),
+            b"",
+        )
         return response
 
     with monkeypatch.context() as patch:
         patch.setattr(requests.adapters.HTTPAdapter, "send", redirect)
         for ask in (lambda: hub.device(EDGE), lambda: hub.set_modules(EDGE, content())):
-            with pytest.raises(CloudError, match="the hub returned 307"):
+            with pytest.raises(CloudError, match="a redirect to another server"):
                 ask()
     assert len(asked) == 2
 

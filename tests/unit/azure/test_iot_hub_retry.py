@@ -9,8 +9,9 @@ import pytest
 import requests
 from requests.structures import CaseInsensitiveDict
 
-from manifestgen.azure.iot_hub.retry import Patience, Requests, answer_of
+from manifestgen.azure.iot_hub.retry import Requests, answer_of
 from manifestgen.azure.iot_hub.wire import APPLY_CONTENT, Call, LostError, RefusedError, Reply
+from manifestgen.azure.patience import Patience
 from manifestgen.errors import CloudError, DeniedError, UnconfirmedError
 
 CALL = Call(APPLY_CONTENT, {"device": "d"})

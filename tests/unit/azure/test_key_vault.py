@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from fakes.hurry import hurry
 
-from manifestgen.azure import auth, key_vault
 from manifestgen.azure.key_vault import KeyVaults, uri_of
 from manifestgen.errors import CloudError, DeniedError, InputError
 
@@ -40,8 +40,7 @@ class TestWithTheSDK:
     @pytest.fixture
     def vaults(self, sandbox: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[KeyVaults]:
         pytest.importorskip("azure.keyvault.secrets", reason="azure-keyvault-secrets is not installed")
-        auth._credential.cache_clear()
-        monkeypatch.setitem(key_vault._LIMITS, "retry_total", 0)
+        hurry(monkeypatch)
         sandbox.admin("PUT", "/vaults/sandbox-vault/secrets/pwd", {"value": "there"})
         made = KeyVaults()
         yield made

@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 import trustme
+from fakes.hostile_server import hostile_server
 
-from manifestgen.azure.registry_http import Http, Patience, seconds_of
+from manifestgen.azure.patience import Patience, seconds_of
+from manifestgen.azure.registry_http import Http
 from manifestgen.azure.registry_network import bypasses_proxy, proxies_of
 from manifestgen.cloud.distribution import PullError, Trouble
 from manifestgen.errors import InputError
@@ -120,7 +122,9 @@ def clock() -> Clock:
 
 @pytest.fixture
 def http(authority: tuple[trustme.CA, Path], clock: Clock) -> Iterator[Http]:
-    patience = Patience(connect=5, read=5, total=30, first=0.5, longest=4, sleep=clock.sleep, clock=clock)
+    patience = Patience(
+        connect=5, answer=5, unreachable=0, total=30, first=0.5, longest=4, sleep=clock.sleep, clock=clock
+    )
     http = Http(patience, {"SSL_CERT_FILE": str(authority[1])})
     yield http
     http.close()
@@ -262,19 +266,18 @@ def test_a_port_that_nobody_listens_on_is_not_tried_again(http: Http, clock: Clo
 
 
 def test_a_registry_that_never_answers_is_too_slow(authority: tuple[trustme.CA, Path]) -> None:
-    http = Http(Patience(connect=0.1, read=0.1), {"SSL_CERT_FILE": str(authority[1])})
+    http = Http(Patience(connect=0.1, answer=0.1), {"SSL_CERT_FILE": str(authority[1])})
     with socket.create_server(("127.0.0.1", 0)) as silent:
         error = failure(lambda: http.get(f"https://127.0.0.1:{silent.getsockname()[1]}/", limit=LIMIT))
     assert error.trouble is Trouble.TIMEOUT
     http.close()
 
 
-def test_an_answer_that_trickles_is_given_up(authority: tuple[trustme.CA, Path], serve: Callable[..., Server]) -> None:
-    ticks = iter(range(0, 10_000, 20))
-    patience = Patience(total=30, clock=lambda: float(next(ticks)))
-    http = Http(patience, {"SSL_CERT_FILE": str(authority[1])})
-    error = failure(lambda: http.get(f"{serve((200, {}, b'x' * 300_000)).base}/", limit=LIMIT))
-    assert (error.trouble, "not complete after 30 s" in error.what) == (Trouble.TIMEOUT, True)
+def test_an_answer_that_trickles_is_given_up(authority: tuple[trustme.CA, Path]) -> None:
+    http = Http(Patience(answer=0.5), {"SSL_CERT_FILE": str(authority[1])})
+    with hostile_server(authority[0], "drips the body") as server:
+        error = failure(lambda: http.get(f"{server.base}/", limit=LIMIT))
+    assert (error.trouble, "not complete after 0.5 s" in error.what) == (Trouble.TIMEOUT, True)
     http.close()
 
 

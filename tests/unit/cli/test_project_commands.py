@@ -158,6 +158,7 @@ class TestDoctor:
             raise DeniedError("no credential", fix="run 'az login'")
 
         monkeypatch.setattr(services_module, "log_in", refuse)
+        monkeypatch.setenv("IOTHUB_CONNECTION_STRING", "of the fake hub")
         assert run(["doctor", "--device", "edge-02"]) == 1
         out = capsys.readouterr().out
         assert "failed   credential: no credential\n         fix: run 'az login'\n" in out

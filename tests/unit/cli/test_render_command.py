@@ -126,11 +126,21 @@ def test_manifest_output_says_where_it_goes(folder: Path, login: None) -> None:
 
 
 def test_without_an_image_the_command_that_makes_one_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (folder / "manifestgen.yaml").write_text("version: 1\n")
+    builds = "image: {builder: package, name: n, entry_script: score.py, conda_file: myenv.yml}\n"
+    (folder / "manifestgen.yaml").write_text(f"version: 1\nmodel: {{name: m}}\n{builds}")
     assert run(["render", "-o", "-"]) == 2
     assert capsys.readouterr().err == (
         "error: manifestgen.yaml: the model image has not been built yet\n"
         "  fix: run 'manifestgen image' to build it, or give --image REF\n"
+    )
+
+
+def test_without_an_image_section_the_section_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "manifestgen.yaml").write_text("version: 1\n")
+    assert run(["render", "-o", "-"]) == 2
+    assert capsys.readouterr().err == (
+        "error: manifestgen.yaml: the template needs an image, and the project names none\n"
+        "  fix: add an 'image' section to the project file, or give --image REF\n"
     )
 
 

@@ -39,7 +39,7 @@ class Terminal(Console):
             raise click.Abort
         return self.answer
 
-    def redraw(self, lines: list[str]) -> None:
+    def redraw(self, lines: list[str], clock: str = "") -> None:
         self.drawn += lines
 
 

@@ -12,9 +12,10 @@ import pytest
 from manifestgen.cli import run
 from manifestgen.errors import InputError
 from manifestgen.gate import require_applicable
-from manifestgen.manifest.document import of_manifest
+from manifestgen.manifest.document import Kind, of_manifest
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.pointer import split
+from manifestgen.manifest_file import read_manifest_file
 
 PLAIN = json.loads((Path(__file__).parents[2] / "rules/route-syntax/pass/plain.json").read_text("utf-8"))
 AGENT = "/modulesContent/$edgeAgent/properties.desired"
@@ -109,12 +110,68 @@ def test_styles_of_the_project_count(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "?TAG? is not filled in" in capsys.readouterr().out
 
 
+def _project(folder: Path, check: str, *, template: str = "single-module", values: str = "{}") -> None:
+    manifest = f"{{template: {template}, values: {values}}}"
+    (folder / "manifestgen.yaml").write_text(f"version: 1\nmanifest: {manifest}\ncheck: {check}\n")
+
+
+TEXT = (f"{MODULE}/env", {"GREETING": {"value": "{{name}}"}}, "{{name}}")
+
+
+def test_text_that_only_looks_like_a_placeholder_is_sent_if_the_project_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "deployment.json"
+    hub = ["--device", "edge-01", "--hub", "nowhere.azure-devices.net"]
+    file.write_text(json.dumps(_with(TEXT), indent=2))
+
+    assert run(["plan", str(file), *hub]) == 2
+    assert "match it with check.literal" in capsys.readouterr().err
+
+    _project(tmp_path, r"{literal: '\{\{(name|date)\}\}'}")
+    assert read_manifest_file(file.read_bytes(), file).document.kind is Kind.MANIFEST
+    assert run(["check", str(file), "--project", str(tmp_path), "--output", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["files"][0]["kind"] == "manifest"
+
+    file.write_text(json.dumps(_with(TEXT, PLACES["image"]), indent=2))
+    assert run(["plan", str(file), *hub]) == 2
+    assert "placeholder ${TAG} is not filled in\n" in capsys.readouterr().err
+
+
+def test_what_is_literal_must_match_all_of_the_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _project(tmp_path, "{literal: 'TAG'}")
+    file = tmp_path / "deployment.json"
+    file.write_text(json.dumps(_with(PLACES["image"]), indent=2))
+
+    assert run(["plan", str(file), "--device", "edge-01", "--hub", "nowhere.azure-devices.net"]) == 2
+    assert "placeholder ${TAG} is not filled in" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("check", ["{}", r"{placeholder: '\?\w+\?'}", r"{placeholder: '\?\w+\?', literal: '\?\w+\?'}"])
+def test_rows_are_judged_with_the_project_s_styles(
+    check: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    values = '{ttl: 60, runtime: "1.6", module: scorer, image: "mcr.microsoft.com/acme/scorer:1"}'
+    _project(tmp_path, check, template="t.json.j2", values=values)
+    Path("t.json.j2").write_text(
+        '{% extends "single-module.json.j2" %}\n'
+        '{% block twins %}, "scorer": {"properties.desired": {"site": {{ site | tojson }} }}{% endblock %}\n'
+    )
+    Path("devices.csv").write_text("device,site\nedge-1,?SITE?\n")
+
+    refused = "placeholder" in check and "literal" not in check
+    assert run(["apply", "t.json.j2", "--devices", "devices.csv", "--dry-run", "--report", "r.json"]) == int(refused)
+    assert ("placeholder ?SITE? at /modulesContent/scorer" in Path("r.json").read_text()) is refused
+
+
+@pytest.mark.parametrize("key", ["placeholder", "literal"])
 @pytest.mark.parametrize(("pattern", "what"), [("'('", "not a regular expression"), ("'x*'", "matches an empty text")])
 def test_a_pattern_that_cannot_work_is_an_error(
-    pattern: str, what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    key: str, pattern: str, what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "manifestgen.yaml").write_text(f"version: 1\ncheck: {{placeholder: {pattern}}}\n")
+    (tmp_path / "manifestgen.yaml").write_text(f"version: 1\ncheck: {{{key}: {pattern}}}\n")
     (tmp_path / "a.json").write_text("{}")
 
     assert run(["check", str(tmp_path / "a.json"), "--project", str(tmp_path)]) == 2
-    assert what in capsys.readouterr().err
+    assert f"check.{key}" in (err := capsys.readouterr().err) and what in err

@@ -9,14 +9,15 @@ from fakes.hub import FakeHub
 from unit.deployments.deployments import Clock, deployment, fleet, layer, scorer
 
 from manifestgen.cloud import Configuration
-from manifestgen.deployments.counts import Progress
+from manifestgen.deployments.counts import Progress, all_failing
 from manifestgen.deployments.deployment import HIGHEST_PRIORITY, NAME_LABEL, Deployment, current, survey
+from manifestgen.deployments.failure import RolloutError
 from manifestgen.deployments.proposal import Proposal, propose
 from manifestgen.deployments.replace import Goal, carry_out, replace
 from manifestgen.deployments.snapshots import snapshots
 from manifestgen.deployments.stages import parse
 from manifestgen.errors import CloudError, FoundError, InputError, Interrupted
-from manifestgen.target import Observer, Outcome
+from manifestgen.target import Observer, Outcome, Wait
 
 
 class Killed(BaseException):
@@ -122,7 +123,7 @@ def test_the_old_one_stays_until_enough_devices_report_success() -> None:
         apply(hub, deployment(2), patience=clock.patience())
     assert "3 of 4 devices run it after 10 min" in caught.value.what
     assert f"{deployment(1).id!r} stays below it" in caught.value.what
-    assert "--wait-for" in caught.value.fix
+    assert caught.value.options == ("accept fewer devices with --wait-for 95%",)
     assert clock.now == pytest.approx(600)
     assert len(hub.configurations()) == 2
     assert apply(hub, deployment(2), goal=Goal(wait_for=0.75)).finished
@@ -261,6 +262,68 @@ def test_an_abort_brings_the_former_content_back() -> None:
     assert [found.id for found in hub.configurations()] == [deployment(1).id]
 
 
+def test_after_an_abort_every_device_that_failed_is_named_with_its_reason() -> None:
+    hub = fleet(4)
+    apply(hub, deployment(1))
+    hub.bad_images, hub.broken = {"acme.azurecr.io/scorer:2": "Could not pull image"}, {"edge-01", "edge-03"}
+    waits: list[Wait] = []
+    observer: Observer[Any, Progress] = Observer(waiting=waits.append)
+    with pytest.raises(RolloutError) as caught:
+        apply(hub, deployment(2), goal=Goal(abort_if_failing=0.02), observer=observer)
+    error = caught.value
+    assert [(each.device, "Could not pull image" in each.reason) for each in error.troubles] == [
+        ("edge-01", True),
+        ("edge-03", True),
+    ]
+    assert (error.stage, error.progress.failing, error.progress.due) == ("rollout", 2, 4)
+    assert error.restored in error.what and "back at" in error.restored
+    assert [each["device"] for each in error.data["failing_devices"]] == ["edge-01", "edge-03"]
+    assert error.data["progress"]["failing"] == 2
+    # Before it aborts it says so, and when.
+    failing = [wait for wait in waits if wait.aborts is not None]
+    assert failing and all(wait.then == "aborts" for wait in failing)
+    assert failing[0].why == "2 of 4 devices fail (50.0%, more than 2.0%)"
+    assert failing[0].aborts is not None and failing[0].aborts < failing[0].ends
+
+
+def test_only_the_first_devices_are_looked_up_and_all_are_named() -> None:
+    hub = fleet(5)
+    hub.bad_images = {"acme.azurecr.io/scorer:1": "no such image"}
+    apply(hub, deployment(1), wait=False)
+    found = all_failing(hub, hub.configuration(deployment(1).id), 3)
+    assert [each.device for each in found] == [f"edge-0{number}" for number in range(5)]
+    assert [each.reason.startswith("not looked up") for each in found] == [False, False, False, True, True]
+
+
+@pytest.mark.parametrize("goal", [Goal(abort_if_failing=0.0), Goal(restore=True)])
+def test_an_old_version_that_cannot_be_restored_does_not_hide_why(goal: Goal, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = fleet(2)
+    apply(hub, deployment(1))
+    hub.bad_images = {"acme.azurecr.io/scorer:2": "Could not pull image"}
+
+    def refuse(configuration: Configuration) -> None:
+        raise CloudError("503", where="the hub", fix="try later")
+
+    monkeypatch.setattr(hub, "delete_configuration", refuse)
+    with pytest.raises(RolloutError) as caught:
+        apply(hub, deployment(2), goal=goal)
+    assert "Could not pull image" in caught.value.what
+    assert "the old version could not be restored: the hub: 503" in caught.value.what
+    assert caught.value.fix.startswith("roll back with 'manifestgen rollback --deployment scorer'; then ")
+    assert len(caught.value.troubles) == 2
+
+
+def test_what_devices_fail_with_and_how_to_go_on_are_both_advised_when_the_time_is_up() -> None:
+    hub = fleet(2)
+    apply(hub, deployment(1))
+    hub.bad_images = {"acme.azurecr.io/scorer:2": "manifest unknown"}
+    with pytest.raises(RolloutError) as caught:
+        apply(hub, deployment(2))
+    assert caught.value.fix.startswith("check the image's repository and tag; then run the same command again")
+    assert len(caught.value.troubles) == 2
+    assert caught.value.restored == ""
+
+
 def test_a_failure_that_passes_does_not_abort() -> None:
     hub = fleet(2)
     apply(hub, deployment(1))
@@ -354,7 +417,8 @@ def test_going_back_where_the_next_priority_is_taken_says_what_to_do() -> None:
     hub.create_configuration(foreign("neighbour", 12, "tags.site = 'shop'"))
     with pytest.raises(InputError, match="the new version needs priority 12, which another deployment uses") as caught:
         apply(hub, deployment(1))
-    assert "--priority" in caught.value.fix
+    assert caught.value.fix == "change the other deployment's priority"
+    assert caught.value.options == ("set --priority above 12",)
 
 
 def test_ctrl_c_says_what_was_done() -> None:

@@ -24,7 +24,7 @@ from manifestgen.errors import (
     UnconfirmedError,
 )
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.target import Observer, Outcome, Patience
+from manifestgen.target import SENDING, Observer, Outcome, Patience
 
 DEVICE = "edge-01"
 QUICK = Patience(timeout=60, grace=5, first=1, longest=1)
@@ -105,16 +105,29 @@ def test_a_lost_answer_is_verified_by_reading_and_not_sent_again() -> None:
 def test_a_request_that_did_not_arrive_is_sent_again() -> None:
     hub = FakeHub(DEVICE)
     hub.trouble["set_modules"] = [UnconfirmedError("reset", fix="look")]
-    assert apply(planned(hub, "scorer"), hub)
+    assert apply(planned(hub, "scorer"), hub, Patience(first=0.0))
     assert len(hub.applied) == 1
 
 
-def test_a_request_that_never_arrives_is_given_up() -> None:
-    hub = FakeHub(DEVICE)
-    hub.trouble["set_modules"] = [UnconfirmedError("reset", fix="look")] * 4
-    with pytest.raises(UnconfirmedError):
-        apply(planned(hub, "scorer"), hub)
+def test_a_request_that_never_arrives_is_given_up_and_not_said_to_be_lost() -> None:
+    hub, clock = FakeHub(DEVICE), Clock()
+    hub.trouble["set_modules"] = [UnconfirmedError("reset", fix="look")] * 100
+    with pytest.raises(CloudError, match="its modules are not set: reset") as caught:
+        apply(planned(hub, "scorer"), hub, changed(SENDING, clock=clock, sleep=clock.sleep))
+    assert type(caught.value) is CloudError
+    assert caught.value.fix == "run the same command again"
     assert hub.applied == []
+    assert 90 < clock.now <= 120
+    assert 8 <= 100 - len(hub.trouble["set_modules"]) <= 20
+
+
+def test_modules_that_may_be_set_are_not_said_to_be_not_set() -> None:
+    hub = FakeHub(DEVICE)
+    plan = planned(hub, "scorer")
+    hub.trouble["set_modules"] = [UnconfirmedError("reset", fix="look")]
+    hub.trouble["device"] = [CloudError("down", fix="wait")]
+    with pytest.raises(UnconfirmedError, match="its modules may or may not be set: down"):
+        apply(plan, hub)
 
 
 def test_an_unknown_device_is_said_to_be_unknown() -> None:
@@ -269,6 +282,22 @@ def test_rollback_on_failure_goes_back_and_reports_both() -> None:
     assert sorted(agent.desired["modules"]) == ["good"]
 
 
+def test_two_failures_show_what_to_do_about_each() -> None:
+    class NeverWell(RefusingHub):
+        def set_modules(self, device_id: str, content: Mapping[str, Any]) -> None:
+            super().set_modules(device_id, content)
+            if len(self.applied) == 3:
+                self.report(DEVICE, "$edgeAgent", {"lastDesiredStatus": {"code": 412, "description": "schema"}})
+
+    hub = NeverWell(DEVICE)
+    apply(planned(hub, "good"), hub)
+    with pytest.raises(FoundError, match="the rollback was sent, but failed too") as caught:
+        carry_out(hub, planned(hub, "good", "bad"), state=None, patience=QUICK, rollback=True)
+    first, _, second = caught.value.fix.partition("; for the rollback: ")
+    assert first.startswith("run 'manifestgen check' on the manifest")
+    assert second.startswith("use schemaVersion 1.1")
+
+
 def test_rollback_on_failure_of_a_first_apply_says_that_there_is_nothing_to_go_back_to() -> None:
     hub = RefusingHub(DEVICE)
     with pytest.raises(FoundError, match="nothing to roll back to"):
@@ -296,7 +325,9 @@ def test_what_stops_the_way_back_does_not_hide_that_the_device_failed(
     quick = Patience(timeout=5, first=0.001, longest=0.001)
     with pytest.raises(error, match=f"rejected it: 400 .*; the rollback {words}") as caught:
         carry_out(hub, planned(hub, "good", "bad"), state=None, patience=quick, rollback=True)
-    assert caught.value.fix == "roll back with 'manifestgen rollback --device edge-01'"
+    advice = "roll back with 'manifestgen rollback --device edge-01'"
+    assert caught.value.fix.startswith(advice)
+    assert ("; then run 'manifestgen check'" in caught.value.fix) == (error is CloudError)
 
 
 @pytest.mark.parametrize("rollback", [False, True])

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifestgen.manifest.document import Kind, read
+from manifestgen.manifest.placeholder import Styles
 
 MODULE = {"type": "docker", "status": "running", "settings": {"image": "acme.azurecr.io/a:1"}}
 
@@ -196,7 +197,7 @@ def test_styles_of_the_users_own_are_found_everywhere() -> None:
     data = manifest("acme/a:?TAG?")
     data["modulesContent"]["a"] = {"properties.desired": {"limit": "?LIMIT?"}}
 
-    assert [one.text for one in read(json.dumps(data), pattern=r"\?\w+\?").placeholders] == ["?TAG?", "?LIMIT?"]
+    assert [one.text for one in read(json.dumps(data), styles=Styles(r"\?\w+\?")).placeholders] == ["?TAG?", "?LIMIT?"]
     assert read(json.dumps(data)).kind is Kind.MANIFEST
 
 

@@ -31,7 +31,7 @@ JSON = st.recursive(
         ("[1,\n2,]", "comma after the last item", 2, 2),
         ("{'a': 1}", "single quotes", 1, 2),
         ("{\"a\": 'b'}", "single quotes", 1, 7),
-        ("{a: 1}", "'a' has no quotes", 1, 2),
+        ("{a: 1}", "a key has no quotes", 1, 2),
         ('{"a": 1} // x', "more text after the end", 1, 10),
         ('{ // x\n"a": 1}', "comment", 1, 3),
         ('{"a": /* x */ 1}', "comment", 1, 7),
@@ -162,7 +162,30 @@ def test_places_inside_a_text_are_found_through_its_escapes(text: str) -> None:
             assert rest == text[index:]
 
 
-def test_counting_keys_suspects_doubled_ones() -> None:
-    assert json_text.maybe_duplicates('{"a": 1, "a": 2}', 1)
-    assert not json_text.maybe_duplicates('{"a": "\\": ", "b": 2}', 2)
-    assert json_text.maybe_duplicates('{"a" : 1}', 1)
+@pytest.mark.parametrize(
+    ("text", "suspected"),
+    [
+        ('{"a": 1, "a": 2}', True),
+        ('{"a": {"a": 1}, "a": {"a": 2}}', True),
+        ('{"a" : 1, "b": "x:y"}', False),
+        ('{"a": "\\": ", "b": 2}', False),
+        ('{"a": 1, "a": "\\u003a"}', True),
+        ('{"a": 1, "a": "\\u003A"}', True),
+        ('{"a": "\\ud800"}', True),
+    ],
+)
+def test_counting_colons_suspects_doubled_keys(text: str, suspected: bool) -> None:
+    assert json_text.maybe_duplicates(text, json_text.packed(json_text.parse(text))) is suspected
+
+
+@given(JSON)
+def test_texts_are_read_as_the_standard_library_reads_them(value: object) -> None:
+    for text in (json.dumps(value, indent=1), json.dumps(value, ensure_ascii=False)):
+        assert repr(json_text.parse(text)) == repr(json.loads(text))
+
+
+@pytest.mark.parametrize(
+    "text", ["1e400", "-1e400", '"\\ud800"', '"\\udc00\\ud800"', "1" * 40, "-0", "-0.0", "5e-324", "1E5"]
+)
+def test_odd_values_are_read_as_the_standard_library_reads_them(text: str) -> None:
+    assert repr(json_text.parse(text)) == repr(json.loads(text))

@@ -54,8 +54,8 @@ def test_every_state_has_a_mark() -> None:
 def test_only_what_changed_is_said_again() -> None:
     before = rollout(module("a"), module("b", State.WAITING, "pulling"), state=State.WAITING, reason="module 'b' is …")
     after = rollout(module("a"), module("b"))
-    assert len(list(report.changed_lines(None, before))) == 2
-    assert list(report.changed_lines(before, after)) == [f"  ok b  running  {IMAGE}"]
+    assert list(report.changed_lines(None, before)) == [f"  .. b  pulling  {IMAGE}"]
+    assert list(report.changed_lines(before, after)) == ["  ok b  running"]
     assert list(report.changed_lines(after, after)) == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -115,8 +116,9 @@ def test_the_subscription_its_groups_and_resources_are_listed(arm: Client) -> No
     groups = arm("GET", f"{subscription}/resourcegroups", version="2021-04-01").json()["value"]
     assert {group["name"] for group in groups} == {"sandbox", "sandbox-shared"}
     assert arm("GET", groups[0]["id"], version="2021-04-01").json() == groups[0]
-    everything = arm("GET", f"{subscription}/resources", version="2021-04-01").json()["value"]
-    assert {one["id"] for one in everything} >= {arm.registry, arm.workspace}
+    for version in ("2021-04-01", "2015-11-01"):  # the latter is az's
+        everything = arm("GET", f"{subscription}/resources", version=version).json()["value"]
+        assert {one["id"] for one in everything} >= {arm.registry, arm.workspace}
 
 
 def test_resources_are_filtered(arm: Client) -> None:
@@ -130,6 +132,17 @@ def test_resources_are_filtered(arm: Client) -> None:
         timeout=10,
     )
     assert [one["id"] for one in found.json()["value"]] == [arm.registry]
+
+
+def test_a_list_has_no_effect(new_sandbox: Any) -> None:
+    arm = Client(new_sandbox)
+    before = new_sandbox.admin("GET", "/state")["documents"]
+    subscription = f"/subscriptions/{new_sandbox.world.names.subscription_id}"
+    registries = arm("GET", f"{subscription}/providers/Microsoft.ContainerRegistry/registries").json()["value"]
+    assert [one["id"] for one in registries] == [arm.registry]
+    for path in ("resources", "resourcegroups"):
+        assert arm("GET", f"{subscription}/{path}", version="2021-04-01").json()["value"]
+    assert new_sandbox.admin("GET", "/state")["documents"] == before
 
 
 def test_the_workspace_has_no_registry_before_its_first_image(arm: Client) -> None:
@@ -153,6 +166,8 @@ def test_the_hub_and_its_keys_are_there(arm: Client) -> None:
     assert hub["properties"]["hostName"] == names.hub_host
     key = arm("POST", f"{hub['id']}/IotHubKeys/iothubowner/listkeys", version="2023-06-30").json()["primaryKey"]
     assert arm.sandbox.environment["IOTHUB_CONNECTION_STRING"].endswith(f"SharedAccessKey={key}")
+    both = arm("POST", f"{hub['id']}/listkeys", version="2023-06-30").json()["value"]
+    assert {len(base64.b64decode(key[name])) for key in both for name in ("primaryKey", "secondaryKey")} == {32}
     assert len(arm("POST", f"{hub['id']}/listkeys", version="2023-06-30").json()["value"]) == 5
     assert arm("POST", f"{hub['id']}/IotHubKeys/nosuch/listkeys", version="2023-06-30").status_code == 404
 

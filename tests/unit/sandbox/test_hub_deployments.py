@@ -208,7 +208,8 @@ def test_a_configuration_is_read_changed_and_deleted() -> None:
     [
         ({"content": {}}, "InvalidConfigurationContent"),
         ({"content": {"modulesContent": {"a": {"wrong": 1}}}}, "InvalidConfigurationContent"),
-        ({"content": {"deviceContent": {"properties.desired.a": 1}}}, "InvalidConfigurationContent"),
+        ({"content": {**content(), "deviceContent": {"properties.desired.a": 1}}}, "InvalidConfigurationContent"),
+        ({"content": {"deviceContent": {"properties.desired.a": 1}, "other": 1}}, "InvalidConfigurationContent"),
         ({"targetCondition": "tags.a = "}, "InvalidConfigurationTargetCondition"),
         ({"targetCondition": 5}, "InvalidConfigurationTargetCondition"),
         ({"priority": -1}, "ArgumentInvalid"),

@@ -272,3 +272,35 @@ def test_statistics_count_devices() -> None:
         assert await hub.get("/statistics/service") == {"connectedDeviceCount": 1}
 
     with_hub(work)
+
+
+def test_both_keys_of_a_policy_sign() -> None:
+    async def work(hub: HubService) -> None:
+        host = f"localhost:{hub._client.port}"
+        for second in (False, True):
+            key = policy_key(hub.world, "iothubowner", secondary=second)
+            assert (await hub.call("GET", "/devices/edge-01", Authorization=signed(host, key))).status == 200
+        other = signed(host, policy_key(hub.world, "service", secondary=True))
+        assert (await hub.call("GET", "/devices/edge-01", Authorization=other)).status == 401
+
+    with_hub(work)
+
+
+def test_an_empty_key_asks_for_a_new_one() -> None:
+    async def work(hub: HubService) -> None:
+        keys = {"primaryKey": "", "secondaryKey": ""}
+        device = await hub.call("PUT", "/devices/of-node", {"authentication": {"type": "sas", "symmetricKey": keys}})
+        made = device.json["authentication"]["symmetricKey"]
+        assert {len(base64.b64decode(made[name])) for name in keys} == {32}
+        module = {"moduleId": "m", "deviceId": "of-node", "authentication": {"symmetricKey": keys}}
+        made = (await hub.call("PUT", "/devices/of-node/modules/m", module)).json["authentication"]["symmetricKey"]
+        assert {len(base64.b64decode(made[name])) for name in keys} == {32}
+
+    with_hub(work)
+
+
+def test_devices_are_listed_at_the_address_with_a_slash_too() -> None:
+    async def work(hub: HubService) -> None:
+        assert [device["deviceId"] for device in await hub.get("/devices/")] == ["edge-01"]
+
+    with_hub(work)

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifestgen.sandbox.hub.query import QueryError, parse, parse_condition
+from manifestgen.sandbox.hub.query_groups import Groups
 
 DEVICE: dict[str, Any] = {
     "deviceId": "edge-01",
@@ -152,6 +153,12 @@ def test_a_query_counts(text: str, name: str) -> None:
         "SELECT * FROM devices.jobs",
         "SELECT * devices",
         "SELECT COUNT(), deviceId FROM devices",
+        "SELECT deviceId, COUNT() FROM devices GROUP BY tags.site",
+        "SELECT TOP FROM devices",
+        "SELECT TOP 0 * FROM devices",
+        "SELECT TOP 1.5 * FROM devices",
+        "SELECT SUM() FROM devices",
+        "SELECT tags.site FROM devices GROUP tags.site",
         "SELECT deviceId, FROM devices",
         "SELECT * FROM devices WHERE",
         "SELECT * FROM devices GROUP BY tags.site",
@@ -198,3 +205,73 @@ def test_a_query_knows_the_only_devices_that_can_match(condition: str, ids: set[
 def test_a_query_knows_the_only_modules_that_can_match() -> None:
     text = "SELECT * FROM devices.modules WHERE moduleId = '$edgeAgent' AND tags.x = 1 AND deviceId IN ['a', 'b']"
     assert parse(text).only == {"moduleId": {"$edgeAgent"}, "deviceId": {"a", "b"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "met"),
+    [
+        ("ARRAY_CONTAINS(tags.roles, 'a')", True),
+        ("array_contains(tags.roles, 'c')", False),
+        ("NOT ARRAY_CONTAINS(tags.roles, 'c')", True),
+        ("ARRAY_CONTAINS(tags.mixed, 1)", True),
+        ("ARRAY_CONTAINS(tags.mixed, true)", False),
+        ("ARRAY_CONTAINS(tags.site, 'lab')", False),
+        ("NOT ARRAY_CONTAINS(tags.site, 'lab')", False),
+        ("ARRAY_CONTAINS(tags.missing, 'a')", False),
+    ],
+)
+def test_array_contains_looks_at_the_elements_of_an_array_only(text: str, met: bool) -> None:
+    assert parse_condition(text)({"tags": {"site": "lab", "roles": ["a", "b"], "mixed": [1, None]}}) is met
+
+
+def test_array_contains_takes_an_array_and_a_value() -> None:
+    with pytest.raises(QueryError, match="ARRAY_CONTAINS does not take 1 arguments"):
+        parse_condition("ARRAY_CONTAINS(tags.roles)")
+
+
+_FLEET = [
+    {"deviceId": "a", "tags": {"site": "lab", "size": 1}},
+    {"deviceId": "b", "tags": {"site": "lab", "size": 4}},
+    {"deviceId": "c", "tags": {"site": "plant", "size": "big"}},
+    {"deviceId": "d", "tags": {}},
+    {"deviceId": "e", "tags": {"site": None}},
+]
+
+
+def _grouped(text: str) -> list[dict[str, object]]:
+    query = parse(text)
+    assert query.grouped
+    groups = Groups(query.group or (), query.project, query.aggregates)
+    for document in _FLEET:
+        if query.matches(document):
+            groups.add(document)
+    return groups.rows()
+
+
+def test_documents_are_grouped_by_a_value_and_by_its_absence() -> None:
+    assert _grouped("SELECT tags.site AS place, COUNT() AS number FROM devices GROUP BY tags.site") == [
+        {"place": "lab", "number": 2},
+        {"place": "plant", "number": 1},
+        {"number": 1},
+        {"place": None, "number": 1},
+    ]
+
+
+def test_aggregates_leave_out_what_is_no_number() -> None:
+    text = "SELECT tags.site, SUM(tags.size), AVG(tags.size) AS mean, MIN(tags.size) AS low, MAX(tags.size) AS high"
+    assert _grouped(f"{text} FROM devices WHERE IS_STRING(tags.site) GROUP BY tags.site") == [
+        {"site": "lab", "$2": 5, "mean": 2.5, "low": 1, "high": 4},
+        {"site": "plant", "$2": 0},
+    ]
+
+
+def test_without_group_by_all_documents_are_one_group() -> None:
+    assert _grouped("SELECT MAX(tags.size) AS high, COUNT() AS number FROM devices") == [{"high": 4, "number": 5}]
+    assert _grouped("SELECT COUNT() AS number, MAX(tags.size) AS high FROM devices WHERE deviceId = 'z'") == [
+        {"number": 0}
+    ]
+
+
+def test_top_limits_the_rows() -> None:
+    assert parse("SELECT TOP 3 * FROM devices WHERE deviceId != 'a'").top == 3
+    assert parse("SELECT * FROM devices").top is None

@@ -373,3 +373,83 @@ def test_another_registry_has_its_own_accounts_and_images(sandbox: Any, client: 
 def test_a_registry_that_is_not_there_has_no_host(client: Client) -> None:
     with pytest.raises(requests.exceptions.ProxyError):
         client("GET", "https://nosuch.azurecr.io/v2/")
+
+
+def test_escaped_slashes_are_part_of_the_name(client: Client) -> None:
+    digest = client.make("team/app", "v1")
+    assert client("GET", "/v2/team%2Fapp/manifests/v1", headers=_ACCEPT).headers["Docker-Content-Digest"] == digest
+    assert client("GET", "/acr/v1/team%2fapp/_tags/v1").json()["tag"]["digest"] == digest
+    assert client("GET", "/v2/team%2Fapp/tags/list").json() == {"name": "team/app", "tags": ["v1"]}
+
+
+def test_a_repository_its_tags_and_manifests_have_attributes(client: Client) -> None:
+    kind = images.ImageKind(("linux/amd64", "linux/arm64"))
+    digest, arm = (
+        client.make("listed/app", "v1", kind),
+        client.make("listed/app", "arm", images.ImageKind(("linux/arm64",))),
+    )
+    found = client("GET", "/acr/v1/listed/app").json()
+    assert (found["registry"], found["imageName"]) == (client.host, "listed/app")
+    assert (found["manifestCount"], found["tagCount"]) == (3, 2)
+    assert found["createdTime"] <= found["lastUpdateTime"]
+    tags = client("GET", "/acr/v1/listed/app/_tags").json()["tags"]
+    assert [(tag["name"], tag["digest"]) for tag in tags] == [("arm", arm), ("v1", digest)]
+    only = client("GET", f"/acr/v1/listed/app/_tags?digest={digest}").json()["tags"]
+    assert [tag["name"] for tag in only] == ["v1"]
+    one = client("GET", f"/acr/v1/listed/app/_manifests/{arm}").json()["manifest"]
+    assert (one["os"], one["architecture"], one["tags"], one["mediaType"]) == (
+        "linux",
+        "arm64",
+        ["arm"],
+        images.OCI_MANIFEST,
+    )
+    assert one["imageSize"] > 0
+    index = client("GET", f"/acr/v1/listed/app/_manifests/{digest}").json()["manifest"]
+    assert [entry["architecture"] for entry in index["references"]] == ["amd64", "arm64"]
+    all_of_them = client("GET", "/acr/v1/listed/app/_manifests").json()["manifests"]
+    assert {entry["digest"] for entry in all_of_them} >= {digest, arm}
+    newest = client("GET", "/acr/v1/listed/app/_manifests?orderby=timedesc").json()["manifests"]
+    times = [entry["lastUpdateTime"] for entry in newest]
+    assert times == sorted(times, reverse=True)
+
+
+def test_what_a_repository_lacks_is_unknown_by_its_kind(client: Client) -> None:
+    client.make("lacking", "v1")
+    digest = "sha256:" + "0" * 64
+    unknown = {
+        "/acr/v1/nothing": "NAME_UNKNOWN",
+        "/acr/v1/nothing/_tags": "NAME_UNKNOWN",
+        "/acr/v1/nothing/_manifests": "NAME_UNKNOWN",
+        "/acr/v1/lacking/_tags/v2": "TAG_UNKNOWN",
+        f"/acr/v1/lacking/_manifests/{digest}": "MANIFEST_UNKNOWN",
+    }
+    assert {path: _error(client("GET", path)) for path in unknown} == {
+        path: (404, code) for path, code in unknown.items()
+    }
+    assert _error(client("DELETE", "/acr/v1/nothing")) == (404, "NAME_UNKNOWN")
+    assert _error(client("DELETE", "/acr/v1/lacking/_tags/v2")) == (404, "TAG_UNKNOWN")
+
+
+def test_a_tag_is_deleted_alone_and_a_repository_with_all_it_has(client: Client) -> None:
+    digest = client.make("going/away", "v1")
+    assert client("DELETE", "/acr/v1/going/away/_tags/v1").status_code == 202
+    assert client("GET", f"/acr/v1/going/away/_manifests/{digest}").json()["manifest"]["tags"] == []
+    gone = client("DELETE", "/acr/v1/going/away")
+    assert (gone.status_code, gone.json()) == (202, {"manifestsDeleted": [digest], "tagsDeleted": []})
+    assert "going/away" not in client("GET", "/acr/v1/_catalog").json()["repositories"]
+    assert client("GET", f"/v2/going/away/manifests/{digest}", headers=_ACCEPT).status_code == 404
+
+
+def test_the_list_of_repositories_names_its_scope(client: Client) -> None:
+    refused = client("GET", "/acr/v1/_catalog", auth=("nobody", "x"))
+    assert refused.status_code == 401
+    assert 'scope="registry:catalog:*"' in refused.headers["WWW-Authenticate"]
+
+
+def test_attributes_need_the_right_to_read_metadata(client: Client) -> None:
+    client.make("hidden", "v1")
+    reader = client.token("puller", "repositories/hidden/content/read")
+    assert client("GET", "/acr/v1/hidden/_tags", auth=reader).status_code == 401
+    lister = client.token("lister", "repositories/hidden/content/read", "repositories/hidden/metadata/read")
+    assert client("GET", "/acr/v1/hidden/_tags", auth=lister).status_code == 200
+    assert client("DELETE", "/acr/v1/hidden/_tags/v1", auth=lister).status_code == 401

@@ -332,3 +332,14 @@ def test_a_client_that_says_nothing_leaves_nothing_behind(kind: str, turns: int)
     loop.run_until_complete(run())
     loop.close()
     gc.collect()  # what was left open would warn now, and warnings are errors
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/devices/edge-01/messages"), ("POST", "/jobs/create"), ("TRACE", "/devices")]
+)
+def test_what_the_hub_does_not_support_is_never_a_missing_device(sandbox: Any, method: str, path: str) -> None:
+    response = requests.request(
+        method, f"https://{sandbox.world.names.hub_host}{path}?api-version=2021-04-12", timeout=10
+    )
+    assert (response.status_code, response.headers["iothub-errorcode"]) == (501, "NotSupportedBySandbox")
+    assert path in {entry["path"] for entry in sandbox.admin("GET", "/unserved")}

@@ -1,0 +1,66 @@
+"""Ends the process soon after Ctrl-C, whatever holds it: a name that does not resolve, a request of an SDK's thread.
+
+Python calls a handler of a signal between two of its instructions, so not while the main thread waits in C. What is
+watched here is the byte that Python writes for each signal at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from manifestgen.errors import Interrupted
+from manifestgen.waits import interrupted
+
+if TYPE_CHECKING:
+    from manifestgen.cli._console import Console
+
+# Long enough for a command to say what it has done, and for files to be written.
+_SECONDS: Final = 1.5
+
+
+def interruption(words: str = "") -> Interrupted:
+    """The error for Ctrl-C where nothing more is known than what was waited for."""
+    return Interrupted(words or interrupted(), fix="run the same command again to resume")
+
+
+def end_soon_after_ctrl_c(console: Console) -> None:
+    """From now on, end the process with exit code 130 if it is still there 1.5 seconds after Ctrl-C.
+
+    To be called in the main thread.
+    """
+    with contextlib.suppress(ValueError, OSError):  # without it, Ctrl-C works as it always does
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        signal.set_wakeup_fd(near.fileno(), warn_on_full_buffer=False)
+        threading.Thread(target=_watch, args=(far, near, console), name="interruption", daemon=True).start()
+
+
+def _watch(signals: socket.socket, _kept: socket.socket, console: Console) -> None:
+    while received := signals.recv(16):
+        if signal.SIGINT in received:
+            words = interrupted()  # now: what is waited for ends with the wait
+            time.sleep(_SECONDS)
+            if not console.failed:
+                console.fail(interruption(words))
+            end(Interrupted.exit_code)
+
+
+def end(code: int) -> None:
+    """End the process at once: threads of SDKs would hold it until their requests end."""
+    import sys
+
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+def is_held() -> bool:
+    """Whether threads would hold the process at its end."""
+    return any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate())

@@ -1,0 +1,114 @@
+"""azure-ai-ml, the SDK of Azure ML's second API, and azureml-core see the same models of the sandbox."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("azure.ai.ml") is None, reason="azure-ai-ml is not installed")
+
+_CLIENT = """\
+import json, os, sys
+from pathlib import Path
+from azure.ai.ml import MLClient
+from azure.ai.ml.entities import Model
+from azure.identity import EnvironmentCredential
+client = MLClient(EnvironmentCredential(), *(os.environ[f"AZUREML_ARM_{name}"] for name in (
+    "SUBSCRIPTION", "RESOURCEGROUP", "WORKSPACE_NAME")), enable_telemetry=False)
+"""
+_BY_V1 = """\
+import json, sys
+from azureml.core import Workspace
+from azureml.core.model import Model
+workspace = Workspace.from_config()
+"""
+
+
+def _run(sandbox: Any, folder: Path, program: str) -> Any:
+    """Run a program with the sandbox's environment; the JSON that it prints last."""
+    environment = {**os.environ, **sandbox.environment, "HOME": str(sandbox.sandbox.home)}
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    ended = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+def _tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_files_and_folders_are_registered_found_listed_and_downloaded(sandbox: Any, tmp_path: Path) -> None:
+    """All in one program: importing the SDK takes longer than all of its requests."""
+    (tmp_path / "model.pkl").write_bytes(b"a model" * 100_000)
+    folder = tmp_path / "mlmodel"
+    (folder / "data").mkdir(parents=True)
+    (folder / "MLmodel").write_text("flavors: {}\n")
+    (folder / "data" / "model.bin").write_bytes(bytes(range(256)))
+    (folder / "data" / "empty").write_bytes(b"")
+    program = """
+from azure.identity import ClientSecretCredential
+one = Model(
+    path="model.pkl", name="v2-file", tags={"area": "pumps"}, description="A pump.", properties={"by": "a test"})
+made = client.models.create_or_update(one)
+again = client.models.create_or_update(Model(path="model.pkl", name="v2-file"))
+latest = client.models.get("v2-file", label="latest")
+first = client.models.get("v2-file", version="1")
+client.models.create_or_update(Model(path="mlmodel", name="v2-folder"))
+for name in ("v2-file", "v2-folder"):
+    client.models.download(name, version="1", download_path="out")
+credential = ClientSecretCredential(os.environ["AZURE_TENANT_ID"], os.environ["AZURE_CLIENT_ID"], "wrong")
+wrong = MLClient(credential, client.subscription_id, client.resource_group_name, client.workspace_name)
+try:
+    wrong.models.get("v2-file", version="1")
+except Exception as error:
+    rejected = type(error).__name__
+print(json.dumps({"versions": [made.version, again.version, latest.version], "first": [first.tags, first.description,
+    first.properties], "listed": sorted(model.version for model in client.models.list(name="v2-file")),
+    "names": sorted(model.name for model in client.models.list()), "rejected": rejected}))
+"""
+    assert _run(sandbox, tmp_path, _CLIENT + program) == {
+        "versions": ["1", "2", "2"],
+        "first": [{"area": "pumps"}, "A pump.", {"by": "a test"}],
+        "listed": ["1", "2"],
+        "names": ["v2-file", "v2-folder"],
+        "rejected": "ClientAuthenticationError",
+    }
+    assert _tree(tmp_path / "out" / "v2-file") == {"model.pkl": b"a model" * 100_000}
+    assert _tree(tmp_path / "out" / "v2-folder" / "mlmodel") == _tree(folder)
+    assert sandbox.admin("GET", "/unserved") == []
+
+
+def test_each_sdk_reads_what_the_other_registered(sandbox: Any, tmp_path: Path) -> None:
+    pytest.importorskip("azureml.core")
+    names = {"subscription_id": "SUBSCRIPTION", "resource_group": "RESOURCEGROUP", "workspace_name": "WORKSPACE_NAME"}
+    config = {key: sandbox.environment[f"AZUREML_ARM_{variable}"] for key, variable in names.items()}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "old.pkl").write_bytes(b"by azureml-core")
+    (tmp_path / "new.pkl").write_bytes(b"by azure-ai-ml")
+    register = """
+made = Model.register(workspace, model_path="old.pkl", model_name="shared", tags={"by": "v1"}, description="old")
+print(json.dumps(made.version))
+"""
+    assert _run(sandbox, tmp_path, _BY_V1 + register) == 1
+    program = """
+old = client.models.get("shared", version="1")
+client.models.download("shared", version="1", download_path="of-v1")
+new = client.models.create_or_update(Model(path="new.pkl", name="shared", tags={"by": "v2"}, description="new"))
+print(json.dumps([old.tags, old.description, new.version]))
+"""
+    assert _run(sandbox, tmp_path, _CLIENT + program) == [{"by": "v1"}, "old", "2"]
+    assert _tree(tmp_path / "of-v1") == {"shared/old.pkl": b"by azureml-core"}
+    read = """
+new = Model(workspace, "shared")
+new.download(target_dir="of-v2")
+print(json.dumps([new.version, new.tags, new.description]))
+"""
+    assert _run(sandbox, tmp_path, _BY_V1 + read) == [2, {"by": "v2"}, "new"]
+    assert _tree(tmp_path / "of-v2") == {"new.pkl": b"by azure-ai-ml"}
