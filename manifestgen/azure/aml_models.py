@@ -91,16 +91,6 @@ class WorkspaceModels:
             _LOG.warning("the answer was lost, but the workspace has registered model %s", made.id)
             return made
 
-    def download(self, model: RegisteredModel, folder: Path) -> Path:
-        """See `ModelSource.download`."""
-        found = self.sdk_model(model.name, model.version)
-        path = self.workspace.call(
-            lambda: found.download(target_dir=str(folder), exist_ok=True),
-            seconds=_DOWNLOAD_SECONDS,
-            what="downloading the model",
-        )
-        return Path(path)
-
     def _made(self, registration: ModelRegistration) -> RegisteredModel | None:
         """The newest version of what was to be registered; whoever registers has found none before."""
         for model in self.list(registration.name):
@@ -117,6 +107,15 @@ class WorkspaceModels:
         models = workspace.call(lambda: Model.list(workspace.sdk, name=name, expand=False))
         found = [_registered(model) for model in models]
         return sorted(found, key=lambda model: (model.name, -int(model.version)))
+
+    def download(self, model: RegisteredModel, folder: Path) -> Path:
+        """See `ModelSource.download`."""
+        found = self.sdk_model(model.name, model.version)
+
+        def fetch() -> Path:
+            return Path(found.download(target_dir=str(folder), exist_ok=True))
+
+        return self.workspace.call(fetch, seconds=_DOWNLOAD_SECONDS, what="downloading the model")
 
 
 def _number(version: str | None) -> int | None:

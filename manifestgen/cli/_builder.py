@@ -45,7 +45,9 @@ def builder_option(function: Callable[..., Any]) -> Callable[..., Any]:
         type=_Name("engine", _engines),
         help="Engine for the builder local; by default the first one that can build.",
     )
-    builder = click.option(
-        "--builder", type=_Name("builder", _builders), help="Builder to use; overrides the project's."
-    )
-    return builder(engine(function))
+    return builder_choice("Builder to use; overrides the project's.")(engine(function))
+
+
+def builder_choice(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add `--builder NAME` with this help to a command."""
+    return click.option("--builder", type=_Name("builder", _builders), help=text)

@@ -155,6 +155,7 @@ class Context:
         try:
             for name in self._folders():
                 (folder / name).mkdir()
+                (folder / name).chmod(0o755)  # whatever the umask
             for file in self.files:
                 target = folder / file.name
                 if isinstance(file.content, bytes):

@@ -188,7 +188,10 @@ def _conda_package(text: str, where: str) -> tuple[str, str]:
     if match is None:
         fix = "write 'NAME' or 'NAME=VERSION'"
         raise InputError(f"{text!r} is not a conda package", where=where, fix=fix)
-    name, version = match["name"].lower(), (match["version"] or "").strip()
+    name, version = match["name"].lower(), match["version"] or ""
+    if re.match(r"\s+\d", version):
+        version = f"=={version.strip()}"  # after a blank it is exact
+    version = version.strip()
     other = _OTHER_NAMES.get(name)
     if other is not None:
         what = f"conda package {name!r} is called {other!r} on PyPI" if other else f"{name!r} is a conda package only"

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ _KNOWN: Final = tuple(
 )
 _ADVICE: Final = "correct the requirements as uv says"
 _MISSING: Final = re.compile(r"Because (?:only )?(\S+) was not found in the (?:package registry|provided package)")
-_NO_WHEEL: Final = re.compile(r"(\S+?)(?:==(\S+))? has no (?:usable )?wheels?(?: with a matching (.+?) and| and|,|$)")
+_NO_WHEEL: Final = re.compile(r"(\S+?)(?:==(\S+))? has no (?:usable |`(?P<marker>[^`]*)`-compatible )?wheels?\b")
 _NO_VERSION: Final = re.compile(r"there (?:is no version of|are no versions of) (\S+)")
 
 
@@ -145,7 +146,8 @@ def _run(arguments: Sequence[str], folder: Path, where: str, platforms: Sequence
     # Another environment's settings must not decide what an image gets.
     environ.pop("VIRTUAL_ENV", None)
     done = subprocess.run(  # noqa: S603 - no shell, and what is given are paths and our own words
-        [find_uv(), *arguments],
+        # uv wants an interpreter, of whatever version; without one given, it may download one.
+        [find_uv(), *arguments, "--python", sys.executable],
         cwd=folder,
         env=environ,
         stdin=subprocess.DEVNULL,
@@ -170,8 +172,10 @@ def _explained(words: str, where: str, platforms: Sequence[str]) -> InputError |
         return InputError(f"package {name!r} is not on PyPI", where=where, fix=fix, detail=detail)
     if found := _NO_WHEEL.search(text):
         package = f"{found[1]} {found[2]}" if found[2] else found[1]
+        marker = found["marker"] or ""
+        lacking = [platform for platform in platforms if f"'{_MACHINES[platform][0]}'" in marker] or platforms
         return InputError(
-            f"package {package!r} has no wheel for {' or '.join(platforms)}",
+            f"package {package!r} has no wheel for {' or '.join(lacking)}",
             where=where,
             fix="name a version that has one, remove the platform from image.platforms, or publish a wheel to an index",
             detail=detail,

@@ -19,12 +19,12 @@ from manifestgen.project.source import Source
 _WORDS: Final = {
     "str": "a string",
     "int": "a whole number",
+    "int | str": "a whole number or a string",
     "float": "a number",
     "bool": "true or false",
     "object": "a mapping",
     "array": "a list",
     "null": "empty",
-    "int | str": "a whole number or a string",
 }
 # What a value should be, and how to write it; by section and key, however deep in the section the key is.
 _PATTERNS: Final[Mapping[source.Path, tuple[str, str]]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import importlib.metadata
 import re
@@ -99,7 +100,9 @@ def package_index(folder: Path, cache: Path) -> Iterator[dict[str, str]]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if self.command == "GET":
-                self.wfile.write(body)
+                # uv reads what it needs of a wheel, and no more.
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    self.wfile.write(body)
 
         def log_message(self, format: str, *arguments: object) -> None:
             pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from manifestgen.cloud.context import target_arch
+from manifestgen.errors import FoundError
 from manifestgen.images.engines.engine import Commands, Engine, Job
 
 
@@ -23,10 +24,8 @@ class Buildah(Engine):
         auth = ["--authfile", str(job.auth)] if job.auth is not None else []
         network = [*auth, *(["--tls-verify=false"] if job.insecure else [])]
         images = [self._built(job, platform, network, commands) for platform in job.platforms]
-        digest = job.folder / "digest"
-        target = [*network, "--digestfile", str(digest)]
         if len(images) == 1:
-            self._run(job, commands, "push", *target, images[0], f"docker://{job.reference}")
+            push, source = ("push", *network), images[0]
         else:
             index = images[0].rpartition("-")[0]
             # What an earlier build has left would be pushed too.
@@ -34,9 +33,25 @@ class Buildah(Engine):
             self._run(job, commands, "manifest", "create", index)
             for image in images:
                 self._run(job, commands, "manifest", "add", index, f"containers-storage:{image}")
-            pushed = ("manifest", "push", "--all", "--format", "v2s2", *target, index, f"docker://{job.reference}")
-            self._run(job, commands, *pushed)
-        return digest.read_text("ascii").strip()
+            push, source = ("manifest", "push", "--all", "--format", "v2s2", *network), index
+        return self._pushed(job, push, source, commands)
+
+    def _pushed(self, job: Job, push: tuple[str, ...], source: str, commands: Commands) -> str:
+        """Push an image or an index, and return its digest.
+
+        With a file for the digest, buildah 1.28 pushes an index in vain and exits with 0; the file is then empty.
+        Without one it says what is wrong.
+        """
+        file, target = job.folder / "digest", f"docker://{job.reference}"
+        for attempt in range(2):
+            self._run(job, commands, *push, "--digestfile", str(file), source, target)
+            digest = file.read_text("ascii").strip()
+            if digest:
+                return digest
+            if attempt == 0:
+                self._run(job, commands, *push, source, target)
+        fix = f"update {self.name}, or choose another engine with --engine"
+        raise FoundError(f"{self.name} has not said under which digest it pushed", where=job.reference, fix=fix)
 
     def _built(self, job: Job, platform: str, network: list[str], commands: Commands) -> str:
         """The name of the image for one platform in the engine's storage."""

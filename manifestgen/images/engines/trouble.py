@@ -62,7 +62,7 @@ _CAUSES: Final = (
         "name a base image that is for all of image.platforms, or remove a platform",
     ),
     _cause(
-        r"insufficient_scope|requested access to the resource is denied|status(?: code)?:? 403|403 \(?forbidden|"
+        r"insufficient_scope|requested access to the resource is denied|status ?(?:code)?:? ?403|403 \(?forbidden|"
         r"\bforbidden\b|authorization failed|\bdenied:",
         DeniedError,
         "the registry {host} does not let this login push {repository}",
@@ -70,19 +70,19 @@ _CAUSES: Final = (
         "it: {program} login {host}",
     ),
     _cause(
-        r"unauthorized|authentication required|status(?: code)?:? 401|no basic auth credentials|invalid username",
+        r"unauthorized|authentication required|status ?(?:code)?:? ?401|no basic auth credentials|invalid username",
         DeniedError,
         "the registry {host} does not accept the login",
         "log in with '{program} login {host}', or correct the project's registry credentials",
     ),
     _cause(
-        r"\bunsupported: |status(?: code)?:? 405|405 \(?method not allowed|read-?only",
+        r"\bunsupported: |status ?(?:code)?:? ?405|405 \(?method not allowed|read-?only",
         CloudError,
         "the registry {host} takes no images: it is read-only",
         "push to another registry with image.registry, or wait until its maintenance is over",
     ),
     _cause(
-        r"status(?: code)?:? 507|quota|storage limit|too ?large: 413|413 \(?request entity",
+        r"status ?(?:code)?:? ?507|quota|storage limit|too ?large: 413|413 \(?request entity",
         CloudError,
         "the registry {host} is full, or takes no layer of this size",
         "delete old images from it, or enlarge it",
@@ -107,13 +107,13 @@ _CAUSES: Final = (
     ),
     _cause(
         r"connection refused|no route to host|network is unreachable|i/o timeout|connection reset|timeout exceeded|"
-        r"status(?: code)?:? 5\d\d|\beof$",
+        r"status ?(?:code)?:? ?5\d\d|\beof$",
         CloudError,
         "the registry {host} could not be reached, or failed",
         "check the network and HTTPS_PROXY, then run the same command again",
     ),
     _cause(
-        r"manifest unknown|name unknown|name not known|failed to resolve source metadata|initializing source",
+        r"manifest unknown|name unknown|name not known|failed to resolve source metadata|initializing source docker://",
         NotFoundError,
         "an image that the Dockerfile names was not found",
         "correct image.base, or FROM in the Dockerfile",
