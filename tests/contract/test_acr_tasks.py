@@ -252,13 +252,18 @@ def test_two_builds_of_one_content_at_once_end_with_one_image(cloud: Cloud) -> N
 
 def test_a_run_that_another_process_started_is_found_by_its_log(cloud: Cloud) -> None:
     cloud.settings(runs="hang")
-    request = cloud.request()
-    cloud.sandbox.world.pace = Pace(image_build=0.06)
-    # It hangs before the build itself, so its log does not say yet what it builds: it is not taken for another.
+    request = cloud.request("linux/amd64", "linux/arm64")
     first = cloud.builder.start(request)
-    assert cloud.another().find(request) is None
+    log, deadline = "", time.monotonic() + 20
+    while log.count("still building") < 2:
+        log += cloud.builder.log(first, len(log))
+        assert time.monotonic() < deadline, log
+    for part in first.operation.split(","):
+        cloud.registry.wait(part.partition("=")[2], "Running")
+    time.sleep(1)
+    assert cloud.another().find(request) == first
+    assert cloud.another().find(replace(request, label="0123456789ab-20261130")) is None
     assert cloud.builder.cancel(first)
-    cloud.settings(runs="normal")
 
 
 def test_a_request_whose_answer_is_lost_starts_one_run(cloud: Cloud) -> None:

@@ -228,19 +228,22 @@ class _Work:
         self._enter("Running")
         self._log_in(run, request, host)
         await self._pause(third)
-        await self._misbehave()
+        self._fail()
         image = await self._build(request, host, files)
+        await self._hang()
         if request.push:
             self._push(run, request, host, image)
 
-    async def _misbehave(self) -> None:
+    def _fail(self) -> None:
         ways = self._settings.runs
         if ways == "error":
             raise RunFailed("the agent was lost", "Error", "internal error: the agent was lost")
         if ways == "timeout":
             raise RunFailed("context deadline exceeded", "Timeout", "the run exceeded its timeout")
+
+    async def _hang(self) -> None:
         line = 0
-        while ways == "hang":
+        while self._settings.runs == "hang":
             line += 1
             self._say(f"still building ({line})")
             await self._pause(2 * _TICK)
