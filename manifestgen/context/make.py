@@ -24,6 +24,7 @@ from manifestgen.project.dockerignore import own_files
 from manifestgen.project.inputs import sha256_of
 from manifestgen.project.load import Project
 from manifestgen.project.lock import LockedBase
+from manifestgen.project.score import check_inputs
 from manifestgen.project.sections import Image
 
 LOCK = "requirements.lock"
@@ -89,6 +90,26 @@ class Parts:
             environment["AZUREML_ENTRY_SCRIPT"] = self.image.entry_script.name
         text = dockerfile(self.base, environment, labels)
         return Context.of([*files, ContextFile(DOCKERFILE, text.encode())])
+
+
+def check(project: Project) -> None:
+    """Check what a project's context is made from, as far as that asks nobody and takes no time.
+
+    Raises:
+        InputError: the model, the entry script or the requirements are missing or invalid.
+    """
+    check_inputs(project)
+    image, spec = _image(project), project.model
+    files = app_files(image.entry_script) if image.entry_script is not None else {}
+    path = spec.path if spec is not None else None
+    if path is None and image.conda_file is None and image.requirements is None:
+        return  # the registered model may be MLflow's, and bring them
+    try:
+        read_requirements(image, path, imports_of(files))
+        if image.dockerfile is not None:
+            own_files(image.dockerfile)
+    except InputError as error:
+        raise _located(error, project) from None
 
 
 def choose(

@@ -15,6 +15,7 @@ from typing import Final
 
 from manifestgen.cloud import Build, BuildRequest, BuildState, BuildStatus, Context, Login, Requirement, Services
 from manifestgen.cloud.distribution import locate
+from manifestgen.context.make import check
 from manifestgen.context.uv import find_uv
 from manifestgen.errors import ManifestgenError, NotFoundError
 from manifestgen.images.engines import find_engine
@@ -22,7 +23,6 @@ from manifestgen.images.engines.engine import Cancelled, Commands, Engine, Job
 from manifestgen.images.engines.logins import has_login, own_logins, write_logins
 from manifestgen.project.load import Project
 from manifestgen.project.pending import work_folder
-from manifestgen.project.score import check_inputs
 
 # Where a registry may speak HTTP, as Docker sees it.
 _LOOPBACK: Final = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3})(?::\d+)?")
@@ -62,7 +62,7 @@ class LocalBuilder:
         """See `Builder.requirements`."""
 
         def inputs() -> str:
-            check_inputs(self._project)
+            check(self._project)
             return "ok (static checks only)"
 
         return (
@@ -73,7 +73,7 @@ class LocalBuilder:
 
     def check_inputs(self) -> None:
         """See `Builder.check_inputs`."""
-        check_inputs(self._project)
+        check(self._project)
 
     def check_ready(self) -> None:
         """Raise unless an engine is installed and can build."""

@@ -133,8 +133,8 @@ def test_a_dockerfile_of_the_users_own_has_its_folder_and_ours_beside_it(tmp_pat
     own = {name for name in names(found) if not name.startswith("manifestgen/")}
     assert own == {"Dockerfile", "extra.sh"}
     assert {file.name: file.executable for file in found.files}["extra.sh"]
-    ours = "app/score.py model/model.bin requirements.lock packages/linux-amd64/pure.py runner/manifestgen_runner/log.py"
-    assert {f"manifestgen/{name}" for name in ours.split()} <= names(found)
+    ours = ("app/score.py", "model/model.bin", "requirements.lock", "packages/linux-amd64/pure.py")
+    assert {f"manifestgen/{name}" for name in (*ours, "runner/manifestgen_runner/log.py")} <= names(found)
 
 
 def test_a_dockerfile_without_the_runner_is_said(tmp_path: Path) -> None:
