@@ -170,7 +170,8 @@ def gather(
         files += [ContextFile(f"{prefix}app/{name}", path) for name, path in app_files(image.entry_script).items()]
     if recipe.lock:
         files.append(ContextFile(f"{prefix}{LOCK}", recipe.lock.encode()))
-        for file in installed(project, recipe.lock, recipe.python, platforms, report):
+        where = str(recipe.requirements.file or project.path)
+        for file in installed(project, recipe.lock, recipe.python, platforms, report, where):
             files.append(ContextFile(f"{prefix}{file.name}", file.content, file.executable, file.platform))
     if own is not None:
         files += [
