@@ -24,6 +24,7 @@ from manifestgen.project.dockerignore import own_files
 from manifestgen.project.inputs import sha256_of
 from manifestgen.project.load import Project
 from manifestgen.project.lock import LockedBase
+from manifestgen.project.score import check_inputs
 from manifestgen.project.sections import Image
 
 LOCK = "requirements.lock"
@@ -91,6 +92,26 @@ class Parts:
         return Context.of([*files, ContextFile(DOCKERFILE, text.encode())])
 
 
+def check(project: Project) -> None:
+    """Check what a project's context is made from, as far as that asks nobody and takes no time.
+
+    Raises:
+        InputError: the model, the entry script or the requirements are missing or invalid.
+    """
+    check_inputs(project)
+    image, spec = _image(project), project.model
+    files = app_files(image.entry_script) if image.entry_script is not None else {}
+    path = spec.path if spec is not None else None
+    if path is None and image.conda_file is None and image.requirements is None:
+        return  # the registered model may be MLflow's, and bring them
+    try:
+        read_requirements(image, path, imports_of(files))
+        if image.dockerfile is not None:
+            own_files(image.dockerfile)
+    except InputError as error:
+        raise _located(error, project) from None
+
+
 def choose(
     project: Project, services: Services, model: Path | None, report: Callable[[str], None] = lambda text: None
 ) -> Recipe:
@@ -149,7 +170,8 @@ def gather(
         files += [ContextFile(f"{prefix}app/{name}", path) for name, path in app_files(image.entry_script).items()]
     if recipe.lock:
         files.append(ContextFile(f"{prefix}{LOCK}", recipe.lock.encode()))
-        for file in installed(project, recipe.lock, recipe.python, platforms, report):
+        where = str(recipe.requirements.file or project.path)
+        for file in installed(project, recipe.lock, recipe.python, platforms, report, where):
             files.append(ContextFile(f"{prefix}{file.name}", file.content, file.executable, file.platform))
     if own is not None:
         files += [

@@ -61,11 +61,14 @@ def write_lock(project: Project, text: str) -> None:
 
 
 def installed(
-    project: Project, lock: str, python: str, platforms: Sequence[str], report: Callable[[str], None]
+    project: Project, lock: str, python: str, platforms: Sequence[str], report: Callable[[str], None], where: str
 ) -> list[ContextFile]:
     """The files of the packages in a lock, for each platform.
 
     They are kept in `.manifestgen/packages` until the lock changes.
+
+    Args:
+        where: for errors: the file that the requirements come from.
 
     Raises:
         InputError: a package has no wheel for a platform.
@@ -80,7 +83,7 @@ def installed(
         folder = kept / key / arch
         if not folder.is_dir():
             report(f"unpacking the packages for {platform}")
-            _install(lock, folder, python, platform)
+            _install(lock, folder, python, platform, where)
         found += _files(folder, f"{FOLDER}/linux-{arch}", platform)
     return found
 
@@ -98,7 +101,7 @@ def _forget_others(kept: Path, key: str) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _install(lock: str, folder: Path, python: str, platform: str) -> None:
+def _install(lock: str, folder: Path, python: str, platform: str, where: str) -> None:
     """Unpack packages next to where they will be, and move them there: what an interrupted run left is not used."""
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -106,10 +109,10 @@ def _install(lock: str, folder: Path, python: str, platform: str) -> None:
         partial.mkdir(parents=True)
         lock_file = partial.with_name(f"{folder.name}.lock")
         lock_file.write_text(lock, "utf-8")
-        install(lock_file, partial, python, platform)
+        install(lock_file, partial, python, platform, where)
         _normalise(partial)
         if platform == _PURE:
-            _require_pure(partial, lock_file)
+            _require_pure(partial, where)
         partial.rename(folder)
     except OSError as error:
         what = f"could not unpack the packages: {error.strerror or error}"
@@ -132,13 +135,13 @@ def _normalise(folder: Path) -> None:
         record.write_text(text.getvalue(), "utf-8")
 
 
-def _require_pure(folder: Path, lock: Path) -> None:
+def _require_pure(folder: Path, where: str) -> None:
     """Raise unless no package has compiled code: the one that was unpacked is for another platform."""
     for wheel in sorted(folder.glob("*.dist-info/WHEEL")):
         if not re.search(r"(?m)^Tag: \S+-none-any\s*$", read_text(wheel, "WHEEL")):
             name = wheel.parent.name.removesuffix(".dist-info").replace("-", " ")
             fix = f"remove {_PURE} from image.platforms; numpy, scikit-learn and onnxruntime have no wheels for it"
-            raise InputError(f"package {name!r} has no wheel for {_PURE}", where=str(lock), fix=fix)
+            raise InputError(f"package {name!r} has no wheel for {_PURE}", where=where, fix=fix)
 
 
 def _files(folder: Path, prefix: str, platform: str) -> list[ContextFile]:

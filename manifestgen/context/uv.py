@@ -94,7 +94,7 @@ def compile_lock(lines: Sequence[str], include: Path | None, python: str, platfo
         return _without_markers((folder / "image.lock").read_text("utf-8"))
 
 
-def install(lock: Path, target: Path, python: str, platform: str) -> None:
+def install(lock: Path, target: Path, python: str, platform: str, where: str) -> None:
     """Unpack the wheels of a lock for a platform into a folder.
 
     Raises:
@@ -117,7 +117,7 @@ def install(lock: Path, target: Path, python: str, platform: str) -> None:
         *("--requirements", str(lock)),
     ]
     with tempfile.TemporaryDirectory(prefix="manifestgen-") as name:
-        _run(command, Path(name), str(lock), (platform,))
+        _run(command, Path(name), where, (platform,))
 
 
 def _settings(python: str, platforms: Sequence[str]) -> str:

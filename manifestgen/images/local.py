@@ -15,14 +15,15 @@ from typing import Final
 
 from manifestgen.cloud import Build, BuildRequest, BuildState, BuildStatus, Context, Login, Requirement, Services
 from manifestgen.cloud.distribution import locate
+from manifestgen.context.make import check
 from manifestgen.context.uv import find_uv
 from manifestgen.errors import ManifestgenError, NotFoundError
+from manifestgen.images.content_tag import digest_of
 from manifestgen.images.engines import find_engine
 from manifestgen.images.engines.engine import Cancelled, Commands, Engine, Job
 from manifestgen.images.engines.logins import has_login, own_logins, write_logins
 from manifestgen.project.load import Project
 from manifestgen.project.pending import work_folder
-from manifestgen.project.score import check_inputs
 
 # Where a registry may speak HTTP, as Docker sees it.
 _LOOPBACK: Final = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3})(?::\d+)?")
@@ -62,7 +63,7 @@ class LocalBuilder:
         """See `Builder.requirements`."""
 
         def inputs() -> str:
-            check_inputs(self._project)
+            check(self._project)
             return "ok (static checks only)"
 
         return (
@@ -73,7 +74,7 @@ class LocalBuilder:
 
     def check_inputs(self) -> None:
         """See `Builder.check_inputs`."""
-        check_inputs(self._project)
+        check(self._project)
 
     def check_ready(self) -> None:
         """Raise unless an engine is installed and can build."""
@@ -83,6 +84,9 @@ class LocalBuilder:
         """See `Builder.start`."""
         if request.context is None:
             raise ValueError("the builder local builds from a context")
+        # What a killed run has left, logins among it. Only one run at a time has the project.
+        for left in work_folder(self._project.root).glob("build-*"):
+            shutil.rmtree(left, ignore_errors=True)
         running = _Running(request)
         build = Build(uuid.uuid4().hex[:12])
         self._builds[build.operation] = running
@@ -156,4 +160,11 @@ class LocalBuilder:
         if auth is not None:
             write_logins(config, logins, auth)
         insecure = _LOOPBACK.fullmatch(request.registry) is not None
-        return Job(context, request.reference, request.platforms, folder, auth, insecure)
+
+        def pushed() -> str | None:
+            try:
+                return digest_of(request.reference, self._services)
+            except ManifestgenError:
+                return None  # whoever may push need not be allowed to ask
+
+        return Job(context, request.reference, request.platforms, folder, auth, insecure, pushed)

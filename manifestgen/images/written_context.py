@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from manifestgen.cloud import RegisteredModel, Services
-from manifestgen.context.make import choose, gather
+from manifestgen.context.make import check, choose, gather
 from manifestgen.context.packages import write_lock
 from manifestgen.errors import InputError
 from manifestgen.images.existing import identify
@@ -19,7 +19,6 @@ from manifestgen.project.builders import platforms_of
 from manifestgen.project.inputs import inputs_hash
 from manifestgen.project.load import Project
 from manifestgen.project.lock import read
-from manifestgen.project.score import check_inputs
 
 _MARK = "# Written by manifestgen."
 
@@ -56,7 +55,7 @@ def write_context(
     if spec is None or image is None:
         raise ValueError("the project builds no image")
     _check_folder(folder)
-    check_inputs(project)
+    check(project)
     models = LocalModels(project) if spec.path is not None else services.models
     _, known = identify(spec, models)
     model = models.find(spec.name, None if spec.path is not None else spec.wanted)

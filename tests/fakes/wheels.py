@@ -49,7 +49,7 @@ def make_wheel(
 
 
 def installed_wheel(index: Path, name: str, tags: Sequence[str]) -> None:
-    """Put a package that is installed here into the index, once for each tag.
+    """Put a package that is installed here into the index, once for each tag, without its tests.
 
     Under another platform's tag it has this machine's code: that shows where files go, not that they run there.
     """
@@ -58,7 +58,9 @@ def installed_wheel(index: Path, name: str, tags: Sequence[str]) -> None:
     content = {
         path.as_posix(): Path(str(path.locate())).read_bytes()
         for path in found.files or ()
-        if ".." not in path.parts and path.suffix != ".pyc" and path.name not in ("RECORD", "INSTALLER", "REQUESTED")
+        if not {"..", "tests"} & set(path.parts)
+        and path.suffix != ".pyc"
+        and path.name not in ("RECORD", "INSTALLER", "REQUESTED")
     }
     for tag in tags:
         changed = {**content, f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: {tag}\n".encode()}

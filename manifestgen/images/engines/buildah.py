@@ -24,6 +24,10 @@ class Buildah(Engine):
         auth = ["--authfile", str(job.auth)] if job.auth is not None else []
         network = [*auth, *(["--tls-verify=false"] if job.insecure else [])]
         images = [self._built(job, platform, network, commands) for platform in job.platforms]
+        meanwhile = job.pushed()
+        if meanwhile is not None:
+            commands.say(f"{job.reference} has been pushed by another build of the same inputs: it is used")
+            return meanwhile
         if len(images) == 1:
             push, source = ("push", *network), images[0]
         else:

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Final
@@ -32,6 +32,7 @@ class Job:
         folder: on this machine, for files of the build; empty.
         auth: file with logins in Docker's format, readable by its owner only; None if the engine has its own.
         insecure: whether the registry speaks HTTP, as one on loopback may.
+        pushed: the digest that the registry has under the reference by now; None if there is none.
     """
 
     context: Context
@@ -40,6 +41,7 @@ class Job:
     folder: Path
     auth: Path | None = None
     insecure: bool = False
+    pushed: Callable[[], str | None] = lambda: None
 
 
 class Cancelled(Exception):

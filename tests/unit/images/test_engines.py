@@ -158,6 +158,14 @@ class TestPodman:
         assert "--platform linux/arm64" in built[1]
         assert "--all" in calls(programs)[-1] and f"docker://{REFERENCE}" in calls(programs)[-1]
 
+    def test_what_another_build_has_pushed_meanwhile_is_not_pushed_over(self, programs: Path, tmp_path: Path) -> None:
+        program(programs, "podman", "")
+        commands = Commands()
+        made = job(tmp_path / "job", pushed=lambda: "sha256:theirs")
+        assert find_engine("podman").build(made, commands) == "sha256:theirs"
+        assert not [call for call in calls(programs) if "push" in call]
+        assert "has been pushed by another build" in commands.output[-1]
+
     def test_a_push_that_hides_its_error_is_not_taken_for_a_success(self, programs: Path, tmp_path: Path) -> None:
         script = """
 case "$*" in
