@@ -128,8 +128,8 @@ def check_image(image: Image, model: Model | None) -> None:
     if model is None:
         fix = "add the section 'model' with the model's name"
         raise InputError(f"builder {image.builder} needs a model", where="image", fix=fix)
-    for key in sorted({key for entry in BUILDERS.values() for key in entry.takes} - set(entry_of(image).takes)):
-        if getattr(image, key) is not None:
+    for key in dict.fromkeys(key for entry in BUILDERS.values() for key in entry.takes):
+        if key not in entry_of(image).takes and getattr(image, key) is not None:
             able = ", ".join(name for name, entry in BUILDERS.items() if key in entry.takes)
             fix = f"remove it, or choose a builder that uses it: {able}"
             raise InputError(f"builder {image.builder} does not use image.{key}", where=f"image.{key}", fix=fix)
