@@ -20,6 +20,7 @@ from manifestgen.gate import require_manifest, require_no_errors
 from manifestgen.images.existing import NOWHERE, future_image, stand_in_values
 from manifestgen.manifest.document import of_manifest
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.project.builders import builds_from_context
 from manifestgen.project.load import Project
 from manifestgen.project.sections import ManifestSection
 from manifestgen.render import NoImageError, render_project
@@ -201,7 +202,7 @@ def _without_packages(hosts: Iterable[str], settings: Settings, missing: Collect
 
 def _future_image(project: Project, services: Services, *, reachable: bool, usable: bool) -> tuple[str, Row | None]:
     """Before the first build, an image of the registry that the build will push to; and a row if that is not known."""
-    if not reachable:
+    if not reachable and not builds_from_context(project.image):
         return NOWHERE, _skipped("registry", _NO_LOGIN)
     try:
         image = future_image(project, services)

@@ -109,6 +109,13 @@ def open_builder(project: Project, services: Services) -> Builder:
     return builder
 
 
+def is_local(project: Project) -> bool:
+    """Whether a project's model is a file that is registered nowhere: it names no workspace and needs none."""
+    from manifestgen.project.builders import builds_from_context
+
+    return project.workspace is None and builds_from_context(project.image)
+
+
 def log_in() -> None:
     """Raise unless Azure issues a token to this process. Raises DeniedError, CloudError."""
     from manifestgen.azure.auth import token
@@ -209,7 +216,11 @@ class ProjectServices:
 
     @_service
     def models(self) -> ModelSource:
-        """The models of the project's Azure ML workspace."""
+        """The models of the project's Azure ML workspace; of a project that needs none, the model on this machine."""
+        if is_local(self._project):
+            from manifestgen.images.local_models import LocalModels
+
+            return LocalModels(self._project)
         from manifestgen.azure.aml_models import WorkspaceModels
 
         return WorkspaceModels(self._open_workspace)

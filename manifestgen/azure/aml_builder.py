@@ -99,6 +99,9 @@ class WorkspaceBuilder:
         """See `Builder.check_inputs`."""
         self._check()
 
+    def check_ready(self) -> None:
+        """Azure ML says so when the build is started."""
+
     def status(self, build: Build) -> BuildStatus:
         """See `Builder.status`."""
         operation = self._operation(build) if build.operation else Operation()
@@ -121,6 +124,10 @@ class WorkspaceBuilder:
 
     def _image(self, build: Build) -> Image:
         return self._workspace.get(f"/images/{build.image}", Image)
+
+    def cancel(self, build: Build) -> bool:
+        """False: Azure ML's builds go on, and a later run resumes them."""
+        return False
 
     def registry_id(self) -> str | None:
         """See `Builder.registry_id`."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("manifestgen.azure.aml")
 
 
+_DOWNLOAD_SECONDS = 3600.0
+
+
 class WorkspaceModels:
     """Implements `manifestgen.cloud.ModelSource`.
 
@@ -32,22 +35,27 @@ class WorkspaceModels:
     def __init__(self, open_workspace: Callable[[], Workspace]) -> None:
         self._open_workspace = open_workspace
 
+    @property
+    def registers(self) -> bool:
+        """See `ModelSource.registers`."""
+        return True
+
     @cached_property
     def workspace(self) -> Workspace:
         """The workspace; opens it."""
         return self._open_workspace()
 
-    def find(self, name: str, version: int | None = None) -> RegisteredModel:
+    def find(self, name: str, version: str | None = None) -> RegisteredModel:
         """See `ModelSource.find`."""
         return _registered(self.sdk_model(name, version), self.workspace.where)
 
-    def sdk_model(self, name: str, version: int | None) -> Any:
+    def sdk_model(self, name: str, version: str | None) -> Any:
         """A registered model as azureml-core has it. Raises NotFoundError."""
         workspace = self.workspace  # importing the SDK on the way, with its settings
         from azureml.core.model import Model
 
         try:
-            return workspace.call(lambda: Model(workspace.sdk, name=name, version=version, expand=False))
+            return workspace.call(lambda: Model(workspace.sdk, name=name, version=_number(version), expand=False))
         except NotFoundError as error:
             wanted = name if version is None else f"{name}:{version}"
             raise NotFoundError(
@@ -102,7 +110,23 @@ class WorkspaceModels:
 
         models = workspace.call(lambda: Model.list(workspace.sdk, name=name, expand=False))
         found = [_registered(model, workspace.where) for model in models]
-        return sorted(found, key=lambda model: (model.name, -model.version))
+        return sorted(found, key=lambda model: (model.name, -int(model.version)))
+
+    def download(self, model: RegisteredModel, folder: Path) -> Path:
+        """See `ModelSource.download`."""
+        found = self.sdk_model(model.name, model.version)
+
+        def fetch() -> Path:
+            return Path(found.download(target_dir=str(folder), exist_ok=True))
+
+        return self.workspace.call(fetch, seconds=_DOWNLOAD_SECONDS, what="downloading the model")
+
+
+def _number(version: str | None) -> int | None:
+    """A version as the SDK takes it; one that is not a number cannot be there, and 0 never is."""
+    if version is None:
+        return None
+    return int(version) if version.isdecimal() else 0
 
 
 class _Model(msgspec.Struct):
@@ -120,7 +144,7 @@ def _registered(model: Any, where: str) -> RegisteredModel:
     found = decoded(model, _Model, service="Azure ML", where=where)
     return RegisteredModel(
         name=found.name,
-        version=found.version,
+        version=str(found.version),
         tags={name: text or "" for name, text in (found.tags or {}).items()},
         description=found.description or "",
         properties={name: text or "" for name, text in (found.properties or {}).items()},

@@ -30,7 +30,7 @@ def open_builder(project: Project, services: Services) -> PackageBuilder:
     """The builder of a project."""
 
     def find(request: BuildRequest) -> str | None:
-        host = target_host(services)
+        host = target_host(project.image, services) if project.image is not None else None
         reference = f"{host}/{request.name}:{request.label}"
         return reference if host is not None and digest_of(reference, services) is not None else None
 

@@ -19,7 +19,16 @@ from manifestgen.azure.patience import Patience
 from manifestgen.azure.registry_http import Http, Response
 from manifestgen.azure.registry_login import Login
 from manifestgen.cloud import Credential
-from manifestgen.cloud.distribution import Location, Platform, PullError, RemoteImage, Trouble, locate
+from manifestgen.cloud.distribution import (
+    ImageContents,
+    Layer,
+    Location,
+    Platform,
+    PullError,
+    RemoteImage,
+    Trouble,
+    locate,
+)
 from manifestgen.errors import CloudError, DeniedError
 
 #: For one registry. A pull is worth fewer seconds than a change; no attempt is repeated without a connection.
@@ -82,6 +91,37 @@ class ImageRegistries:
         part = _object(self._manifest(place, login, child), place)
         return RemoteImage(digest, names, True, chosen, _size(part))
 
+    def contents(self, image: str, credential: Credential | None, platform: Platform) -> ImageContents:
+        """See `Distribution.contents`."""
+        place = locate(image)
+        login = self._login(place, credential)
+        response = self._manifest(place, login, place.reference)
+        data = _object(response, place)
+        if _is_index(response, data):
+            offered = {name: child for name, child in _offered(data) if name is not None}
+            chosen = platform.choose(tuple(offered))
+            if chosen is None:
+                names = ", ".join(map(str, offered)) or "none that it names"
+                what, fix = f"the image is for {names}, not {platform}", f"build and push the image for {platform} too"
+                raise PullError(Trouble.PLATFORM_MISSING, what, where=place.host, fix=fix)
+            place = Location(place.host, place.repository, offered[chosen])
+            response = self._manifest(place, login, place.reference)
+            data = _object(response, place)
+        digest = _digest_of(response, place)
+        described = self._config(place, login, data)
+        inner = described.get("config")
+        config = inner if isinstance(inner, dict) else {}
+        variables = config.get("Env")
+        labels = config.get("Labels")
+        layers = data.get("layers")
+        return ImageContents(
+            digest,
+            _layer(data.get("config")) or Layer("", 0),
+            tuple(filter(None, map(_layer, layers if isinstance(layers, list) else []))),
+            dict(str(one).partition("=")[::2] for one in variables) if isinstance(variables, list) else {},
+            {str(key): str(value) for key, value in labels.items()} if isinstance(labels, dict) else {},
+        )
+
     def tags(self, image: str, credential: Credential | None) -> tuple[str, ...]:
         """See `Distribution.tags`."""
         place = locate(image)
@@ -139,6 +179,11 @@ class ImageRegistries:
 
     def _single(self, place: Location, login: Login, digest: str, data: Mapping[str, Any]) -> RemoteImage:
         """An image for one platform; only its configuration names the platform."""
+        platform = _platform(self._config(place, login, data))
+        return RemoteImage(digest, (platform,) if platform else (), False, platform, _size(data))
+
+    def _config(self, place: Location, login: Login, data: Mapping[str, Any]) -> dict[str, Any]:
+        """The configuration that a manifest names."""
         config = data.get("config")
         blob = config.get("digest") if isinstance(config, dict) else None
         if not isinstance(blob, str) or not _DIGEST.fullmatch(blob):
@@ -153,9 +198,7 @@ class ImageRegistries:
         response = self._get(url, place, login, {})
         if not response.ok:
             raise _unexpected(response, place)
-        described = _object(response, place)
-        platform = _platform(described)
-        return RemoteImage(digest, (platform,) if platform else (), False, platform, _size(data))
+        return _object(response, place)
 
     def _manifest(self, place: Location, login: Login, reference: str, *, method: str = "GET") -> Response:
         url = f"{login.base()}/v2/{place.repository}/manifests/{reference}"
@@ -265,6 +308,13 @@ def _platform(data: Any) -> Platform | None:
     parts = [data.get(name) for name in ("os", "architecture", "variant")]
     os_name, architecture, variant = (part if isinstance(part, str) else "" for part in parts)
     return Platform.of(os_name, architecture, variant) if os_name and architecture else None
+
+
+def _layer(data: Any) -> Layer | None:
+    if not isinstance(data, dict):
+        return None
+    digest, size = data.get("digest"), data.get("size")
+    return Layer(digest, size) if isinstance(digest, str) and isinstance(size, int) else None
 
 
 def _size(manifest: Mapping[str, Any]) -> int | None:

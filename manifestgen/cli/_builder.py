@@ -1,4 +1,4 @@
-"""The option `--builder`, for the commands that build an image."""
+"""The options `--builder` and `--engine`, for the commands that build an image."""
 
 from __future__ import annotations
 
@@ -10,26 +10,44 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class _BuilderName(click.types.StringParamType):
-    """The name of a builder; the names are loaded when a command line is parsed, which keeps imports fast."""
+class _Name(click.types.StringParamType):
+    """One of some names, which are loaded when a command line is parsed: that keeps imports fast."""
 
-    name = "builder"
+    def __init__(self, name: str, names: Callable[[], list[str]]) -> None:
+        self.name = name
+        self._names = names
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        return f"[{'|'.join(_names())}]"
+        return f"[{'|'.join(self._names())}]"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value not in _names():
-            self.fail(f"{value!r} is not one of {', '.join(map(repr, _names()))}.", param, ctx)
+        if value not in self._names():
+            self.fail(f"{value!r} is not one of {', '.join(map(repr, self._names()))}.", param, ctx)
         return str(value)
 
 
-def _names() -> list[str]:
+def _builders() -> list[str]:
     from manifestgen.project.builders import BUILDERS
 
     return list(BUILDERS)
 
 
+def _engines() -> list[str]:
+    from manifestgen.images.engines import ENGINES
+
+    return list(ENGINES)
+
+
 def builder_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--builder NAME` to a command."""
-    return click.option("--builder", type=_BuilderName(), help="Builder to use; overrides the project's.")(function)
+    """Add `--builder NAME` and `--engine NAME` to a command."""
+    engine = click.option(
+        "--engine",
+        type=_Name("engine", _engines),
+        help="Engine for the builder local; by default the first one that can build.",
+    )
+    return builder_choice("Builder to use; overrides the project's.")(engine(function))
+
+
+def builder_choice(text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add `--builder NAME` with this help to a command."""
+    return click.option("--builder", type=_Name("builder", _builders), help=text)

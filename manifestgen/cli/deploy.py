@@ -66,6 +66,7 @@ def command(
     device_id: str | None,
     image: str | None,
     builder: str | None,
+    engine: str | None,
     rebuild: bool,
     locked: bool,
     build_timeout: float,
@@ -105,8 +106,8 @@ def command(
         option = "--enable-admin" if enable_admin else "--create-token"
         raise InputError(f"--dry-run changes nothing, and {option} would", fix=f"drop {option}")
     loaded = load(project)
-    if builder is not None:
-        loaded = loaded.built_by(builder)
+    if builder is not None or engine is not None:
+        loaded = loaded.built_by(builder, engine)
     view, fleet_view = DeviceView(console), DeploymentView(console)
     options = Options(
         device=device_id,

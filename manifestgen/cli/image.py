@@ -13,17 +13,29 @@ from manifestgen.cli._number import FiniteRange
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from manifestgen.cloud import BuildState
-    from manifestgen.images.build import Reporter
+    from manifestgen.cloud import BuildState, Services
+    from manifestgen.images.build import Prepared, Reporter
+    from manifestgen.project import Project
 
 
 @click.command(
-    epilog=usage_of("manifestgen image samples/anomaly-detection", "manifestgen image --rebuild --timeout 3600")
+    epilog=usage_of(
+        "manifestgen image samples/anomaly-detection",
+        "manifestgen image --rebuild --timeout 3600",
+        "manifestgen image --builder local --engine podman",
+        "manifestgen image samples/anomaly-detection --context build/context",
+    )
 )
 @click.argument("project", default=".", type=click.Path(path_type=Path))
 @builder_option
+@click.option(
+    "--context",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write the build context into this folder, and build nothing.",
+)
 @click.option("--rebuild", is_flag=True, help="Build even if these inputs have an image already.")
 @click.option(
     "--locked", is_flag=True, help="Build nothing: exit code 1 unless the lock file has an image of these inputs."
@@ -35,6 +47,8 @@ if TYPE_CHECKING:
 def command(
     project: Path,
     builder: str | None,
+    engine: str | None,
+    context: Path | None,
     rebuild: bool,
     locked: bool,
     timeout: float,
@@ -44,6 +58,9 @@ def command(
 
     Prints the image's reference and writes the lock file: manifestgen.lock.json, or NAME.lock.json for a
     project file NAME.yaml. If the inputs have not changed, the existing image is reused.
+
+    With --context, the Dockerfile and all that it copies are written into a folder, for an engine or a
+    pipeline of your own. Nothing is registered, built or pushed then.
     """
     from manifestgen.images.build import Patience, prepare
     from manifestgen.project import load
@@ -52,8 +69,14 @@ def command(
 
     if locked and rebuild:
         raise InputError("--locked and --rebuild cannot be used together", fix="drop one of the two")
-    loaded = load(project).built_by(builder)
+    loaded = load(project).built_by(builder, engine)
     services = ProjectServices(loaded, report=console.progress, progress=console.progress)
+    if context is not None:
+        if rebuild or locked:
+            option = "--rebuild" if rebuild else "--locked"
+            raise InputError(f"--context builds nothing, so {option} cannot be used", fix="drop one of the two")
+        _write_context(loaded, services, context, console)
+        return
     with exclusive(loaded.root):
         prepared = prepare(
             loaded,
@@ -65,6 +88,8 @@ def command(
         )
     lock = prepared.lock
     console.result(lock.image)
+    for line in _described(prepared):
+        console.progress(line)
     console.document(
         {
             "image": lock.image,
@@ -72,8 +97,57 @@ def command(
             "builder": lock.builder,
             "model": {"name": lock.model.name, "version": lock.model.version} if lock.model else None,
             "reused": prepared.reused,
+            "platforms": list(lock.platforms),
+            "sizes": lock.sizes,
+            "pulls": {
+                platform: {
+                    "size": pull.size,
+                    "after_previous": pull.after,
+                    "layers": pull.layers,
+                    "layers_reused": pull.reused,
+                }
+                for platform, pull in prepared.pulls.items()
+            },
         }
     )
+
+
+def _write_context(project: Project, services: Services, folder: Path, console: Console) -> None:
+    from manifestgen.images.written_context import write_context
+
+    written = write_context(project, services, folder, console.progress)
+    console.result(str(folder))
+    console.progress(f"next: docker buildx build {folder}, or run it without an image as docs/without-azure-ml.md says")
+    console.document(
+        {
+            "context": str(folder),
+            "sha256": written.sha256,
+            "platforms": list(written.platforms),
+            "model": {"name": written.model.name, "version": written.model.version},
+        }
+    )
+
+
+def _described(prepared: Prepared) -> Iterator[str]:
+    """Digest, platforms and sizes of an image, where they are known."""
+    lock = prepared.lock
+    if not lock.platforms:
+        return
+    yield f"  digest {lock.digest or 'unknown'}"
+    for platform in lock.platforms:
+        pull = prepared.pulls.get(platform)
+        size = f", {_megabytes(lock.sizes[platform])} compressed" if platform in lock.sizes else ""
+        former = ""
+        if pull is not None and pull.after is not None:
+            former = (
+                f"; a device with the previous image pulls {_megabytes(pull.after)} "
+                f"({pull.reused} of {pull.layers} layers reused)"
+            )
+        yield f"  {platform}{size}{former}"
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1_000_000:.1f} MB" if size >= 100_000 else f"{size / 1000:.1f} kB"
 
 
 def reporter(console: Console) -> Reporter:

@@ -6,6 +6,7 @@ the line are plain and frozen. Every method may raise `CloudError` (with the ser
 """
 
 from manifestgen.cloud.builder import Build, Builder, BuildRequest, BuildState, BuildStatus, Requirement
+from manifestgen.cloud.context import Context, ContextFile
 from manifestgen.cloud.distribution import Distribution
 from manifestgen.cloud.hub import BulkHub, Configuration, Device, Hub, MethodResult, Twin
 from manifestgen.cloud.model_source import SHA256_PROPERTY, ModelRegistration, ModelSource, RegisteredModel
@@ -22,6 +23,8 @@ __all__ = [
     "Builder",
     "BulkHub",
     "Configuration",
+    "Context",
+    "ContextFile",
     "Credential",
     "Device",
     "Distribution",

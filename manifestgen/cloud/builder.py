@@ -8,6 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
+from manifestgen.cloud.context import Context
 from manifestgen.cloud.model_source import RegisteredModel
 
 
@@ -22,6 +23,10 @@ class BuildRequest:
             that `find` can return the build to a later run.
         entry_script, conda_file: None if the project does not set them, which a builder that needs them rules out
             (`project.builders.Entry.needs`).
+        registry: host that the image is pushed to; empty for a builder that has one of its own.
+        platforms: to build for, such as `linux/arm64`; empty for a builder that has only one.
+        context: what the image is built from; None for a builder that does not build from one
+            (`project.builders.Entry.context`).
     """
 
     name: str
@@ -32,6 +37,14 @@ class BuildRequest:
     conda_file: Path | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
+    registry: str = ""
+    platforms: tuple[str, ...] = ()
+    context: Context | None = None
+
+    @property
+    def reference(self) -> str:
+        """The image to build, `registry/name:label`, for a builder that pushes to `registry`."""
+        return f"{self.registry}/{self.name}:{self.label}"
 
 
 @dataclass(frozen=True)
@@ -63,11 +76,17 @@ class BuildStatus:
     Attributes:
         reference: the image, `login-server/repository:tag`, once the build succeeded.
         error: the builder's own words, if the build failed.
+        fix: what to do about it; empty for the usual advice.
+        digest: `sha256:…` of the image, or of its index, if the builder says it.
+        platforms: that were built, if the builder says it.
     """
 
     state: BuildState
     reference: str = ""
     error: str = ""
+    fix: str = ""
+    digest: str | None = None
+    platforms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,6 +120,14 @@ class Builder(Protocol):
         """Check what the image is made from before anything is sent. Raises InputError with file and line."""
         ...
 
+    def check_ready(self) -> None:
+        """Make sure that it can build now, before anything is registered or fetched for it.
+
+        Raises:
+            ManifestgenError: it cannot, such as an engine whose daemon is not running.
+        """
+        ...
+
     def start(self, request: BuildRequest) -> Build:
         """Send what the image is made from and start its build; returns as soon as the build was accepted."""
         ...
@@ -115,6 +142,14 @@ class Builder(Protocol):
 
     def log(self, build: Build, offset: int = 0) -> str:
         """The build log from character `offset` on; empty while there is none."""
+        ...
+
+    def cancel(self, build: Build) -> bool:
+        """End a build, after Ctrl-C or when its time is up.
+
+        Returns:
+            False if it goes on, and a later run can resume it with `status`.
+        """
         ...
 
     def registry_id(self) -> str | None:

@@ -8,8 +8,8 @@ requests, tests implement it in memory.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Protocol
 
@@ -196,6 +196,44 @@ class RemoteImage:
     size: int | None = None
 
 
+@dataclass(frozen=True)
+class Layer:
+    """A layer of an image, or its configuration: its digest, and its size in bytes as it is transferred."""
+
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True)
+class ImageContents:
+    """What an image for one platform consists of.
+
+    Attributes:
+        digest: `sha256:…` of its manifest.
+        config: its configuration.
+        layers: from the lowest.
+        environment: variables that it sets.
+        labels: of its configuration.
+    """
+
+    digest: str
+    config: Layer
+    layers: tuple[Layer, ...]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes that a device without any of it downloads."""
+        return self.config.size + sum({layer.digest: layer.size for layer in self.layers}.values())
+
+    def pulled_after(self, former: ImageContents) -> int:
+        """Bytes that a device which has another image downloads."""
+        there = {former.config.digest, *(layer.digest for layer in former.layers)}
+        parts = {part.digest: part.size for part in (self.config, *self.layers)}
+        return sum(size for digest, size in parts.items() if digest not in there)
+
+
 class Distribution(Protocol):
     """The registries that images come from; safe to use from several threads."""
 
@@ -210,6 +248,20 @@ class Distribution(Protocol):
         Raises:
             InputError: it is not an image reference.
             PullError: it cannot be pulled.
+        """
+        ...
+
+    def contents(self, image: str, credential: Credential | None, platform: Platform) -> ImageContents:
+        """The layers and the configuration of an image.
+
+        Args:
+            image: as a manifest names it.
+            credential: to log in with; None for anonymous access.
+            platform: of the image, where it is for several.
+
+        Raises:
+            InputError: it is not an image reference.
+            PullError: it cannot be pulled, or is not for the platform.
         """
         ...
 

@@ -14,10 +14,14 @@ SHA256_PROPERTY = "manifestgen.sha256"
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """A registered model."""
+    """A model: of a registry of models, or of this machine.
+
+    Attributes:
+        version: as its source writes it; Azure ML counts them, but a version need not be a number.
+    """
 
     name: str
-    version: int
+    version: str
     tags: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
     properties: Mapping[str, str] = field(default_factory=dict)
@@ -52,9 +56,14 @@ class ModelRegistration:
 
 
 class ModelSource(Protocol):
-    """A registry of models."""
+    """A registry of models, or a project's model on this machine."""
 
-    def find(self, name: str, version: int | None = None) -> RegisteredModel:
+    @property
+    def registers(self) -> bool:
+        """Whether it keeps models. If not, the project's own file is used as it is and nothing is registered."""
+        ...
+
+    def find(self, name: str, version: str | None = None) -> RegisteredModel:
         """One registered model; the latest version if none is given. Raises NotFoundError."""
         ...
 
@@ -64,4 +73,20 @@ class ModelSource(Protocol):
 
     def list(self, name: str | None = None) -> Sequence[RegisteredModel]:
         """The registered models of one name, or all of them; within a name the newest version first."""
+        ...
+
+    def download(self, model: RegisteredModel, folder: Path) -> Path:
+        """Put a model's files into a folder, for a builder that needs them.
+
+        Args:
+            model: as `find`, `register` or `list` returned it.
+            folder: exists, and is empty.
+
+        Returns:
+            The model's file or folder. It is inside `folder`, or where it already is on this machine.
+
+        Raises:
+            NotFoundError: it is not there.
+            CloudError: it could not be downloaded.
+        """
         ...

@@ -7,9 +7,11 @@ the registry, with the model source and the builder. So a second run resumes, an
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
+
+import msgspec
 
 from manifestgen import __version__
 from manifestgen.cloud import (
@@ -18,6 +20,7 @@ from manifestgen.cloud import (
     BuildRequest,
     BuildState,
     BuildStatus,
+    Context,
     ModelRegistration,
     ModelSource,
     RegisteredModel,
@@ -26,7 +29,9 @@ from manifestgen.cloud import (
 from manifestgen.errors import FoundError, Interrupted, ManifestgenError, NotFoundError
 from manifestgen.images.content_tag import content_tag, digest_of, look_up, own_tag
 from manifestgen.images.existing import identify, is_gone, is_of, registered
-from manifestgen.project.builders import entry_of
+from manifestgen.images.ingredients import Ingredients
+from manifestgen.images.sizes import Transfer, described
+from manifestgen.project.builders import entry_of, platforms_of
 from manifestgen.project.fit import look_at_lock
 from manifestgen.project.inputs import input_hashes, inputs_hash
 from manifestgen.project.load import Project
@@ -71,10 +76,12 @@ class Prepared:
 
     Attributes:
         reused: whether it existed already.
+        pulls: what a device pulls of it, by platform, where it is known and new to this lock file.
     """
 
     lock: Lock
     reused: bool
+    pulls: Mapping[str, Transfer] = field(default_factory=dict)
 
 
 def prepare(
@@ -136,7 +143,9 @@ def _prepare(
     builder = services.builder
     builder.check_inputs()
     model, known = identify(spec, services.models)
-    inputs = inputs_hash(project, known)
+    ingredients = Ingredients.of(project, services, model, report.step)
+    ingredients.keep()
+    inputs = inputs_hash(project, known, ingredients.lock)
     locked = read(project)
     if locked is not None and is_of(locked, project, inputs) and not rebuild:
         if not is_gone(locked, services, report.step):
@@ -160,20 +169,26 @@ def _prepare(
             report.step(f"image {found.image} is already in the registry, reusing it")
             known = _in_image(spec, model, known, services.models)
             lock = _lock(project, image, known, inputs, found.image, found.digest, locked)
+            lock, pulls = described(lock, locked, image, services, report.step)
             _finish(project, lock, progress)
-            return Prepared(lock, reused=True)
+            return Prepared(lock, reused=True, pulls=pulls)
         pending = progress.write(pending, label=pending.label or found.label)
+    builder.check_ready()
+    ingredients = ingredients.gathered(services, None if rebuild else locked, report.step)
     if model is None:
         model = _register(spec, known.sha256 or "", services.models, report)
-    build, pending = _started(image, builder, model, inputs, progress, pending, report, rebuild=rebuild)
+    context = ingredients.context(model, inputs, services.models)
+    build, pending = _started(image, builder, model, inputs, context, progress, pending, report, rebuild=rebuild)
     status = _wait(builder, build, progress, pending, patience, report, clock, sleep)
     known = LockedModel(name=model.name, version=model.version, sha256=known.sha256)
-    digest = _reported_digest(status.reference, services, report)
+    digest = status.digest or _reported_digest(status.reference, services, report)
     built_at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     lock = _lock(project, image, known, inputs, status.reference, digest, locked, built_at=built_at)
+    lock = msgspec.structs.replace(lock, base=ingredients.base)
+    lock, pulls = described(lock, locked, image, services, report.step)
     _finish(project, lock, progress)
     report.step(f"built {lock.image}")
-    return Prepared(lock, reused=False)
+    return Prepared(lock, reused=False, pulls=pulls)
 
 
 def _lock(
@@ -209,7 +224,7 @@ def _finish(project: Project, lock: Lock, progress: Progress) -> None:
 def _in_image(spec: Model, model: RegisteredModel | None, known: LockedModel, models: ModelSource) -> LockedModel:
     """The model in an image that someone else built: its version, if the model source has it."""
     found = model or registered(spec, known.sha256, models)
-    version = found.version if found is not None else 0
+    version = found.version if found is not None else ""
     return LockedModel(name=known.name, version=version, sha256=known.sha256)
 
 
@@ -237,7 +252,10 @@ def _register(spec: Model, sha256: str, models: ModelSource, report: Reporter) -
     assert spec.path is not None  # noqa: S101 - the caller has its hash
     known = registered(spec, sha256, models)
     if known is not None:
-        report.step(f"model {known.id} is already registered, reusing it")
+        if models.registers:
+            report.step(f"model {known.id} is already registered, reusing it")
+        else:
+            report.step(f"using model {known.id} from {spec.path.name}; without a workspace, it is not registered")
         return known
     report.step(f"registering model {spec.name} from {spec.path.name}")
     model = models.register(ModelRegistration(spec.name, spec.path, sha256, spec.tags, spec.description))
@@ -250,6 +268,7 @@ def _started(
     builder: Builder,
     model: RegisteredModel,
     inputs: str,
+    context: Context | None,
     progress: Progress,
     pending: Pending,
     report: Reporter,
@@ -269,6 +288,9 @@ def _started(
         conda_file=image.conda_file,
         tags=image.tags,
         description=image.description,
+        registry=image.registry or "",
+        platforms=platforms_of(image) if entry_of(image).context else (),
+        context=context,
     )
     known = _pending_build(pending) or (None if rebuild else builder.find(request))
     if known is not None and _is_alive(builder, known):
@@ -302,6 +324,26 @@ def _wait(
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> BuildStatus:
+    try:
+        return _waited(builder, build, progress, pending, patience, report, clock, sleep)
+    except KeyboardInterrupt:
+        if not builder.cancel(build):
+            raise
+        progress.write(pending, operation="", image="")
+        fix = "run the same command again to start it anew"
+        raise Interrupted("interrupted; the build was cancelled", fix=fix) from None
+
+
+def _waited(
+    builder: Builder,
+    build: Build,
+    progress: Progress,
+    pending: Pending,
+    patience: Patience,
+    report: Reporter,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> BuildStatus:
     started = clock()
     log = ""
     while True:
@@ -317,6 +359,13 @@ def _wait(
         if status.state is BuildState.FAILED:
             progress.write(pending, operation="", image="")
             raise _failed(build, status, log)
+        if seconds >= patience.timeout and builder.cancel(build):
+            progress.write(pending, operation="", image="")
+            raise FoundError(
+                f"the build took longer than {patience.timeout:.0f} s and was cancelled",
+                where=f"build {build.operation}",
+                fix="give it more time with --timeout",
+            )
         if seconds >= patience.timeout:
             raise FoundError(
                 f"the build is still {status.state.value} after {seconds:.0f} s",
@@ -332,6 +381,6 @@ def _failed(build: Build, status: BuildStatus, log: str) -> FoundError:
     return FoundError(
         f"the image build failed: {status.error or 'no reason given'}",
         where=f"build {build.operation}",
-        fix="correct the conda file or the script as the build log says, and run the same command again",
+        fix=status.fix or "correct the conda file or the script as the build log says, and run the same command again",
         detail=lines,
     )

@@ -43,8 +43,10 @@ def own_tag(inputs: str) -> str:
     return content_tag(inputs) + datetime.now(timezone.utc).strftime("-%Y%m%d%H%M%S")
 
 
-def target_host(services: Services) -> str | None:
+def target_host(image: Image, services: Services) -> str | None:
     """Login server of the registry that the builder pushes to; None while that is not known."""
+    if entry_of(image).context:
+        return image.registry
     arm_id = services.builder.registry_id()
     return services.registry.by_id(arm_id).login_server if arm_id is not None else None
 
@@ -64,7 +66,7 @@ def look_up(image: Image, inputs: str, services: Services, report: Callable[[str
     if entry_of(image).numbers:
         return Found(label)
     try:
-        host = target_host(services)
+        host = target_host(image, services)
         if host is None:
             return Found(label)
         reference = f"{host}/{image.name}:{label}"

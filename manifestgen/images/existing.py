@@ -9,6 +9,7 @@ from typing import Any
 from manifestgen.cloud import ModelSource, RegisteredModel, Services
 from manifestgen.errors import ManifestgenError
 from manifestgen.images.content_tag import content_tag, digest_of, look_up, target_host
+from manifestgen.images.ingredients import Ingredients
 from manifestgen.project.builders import entry_of
 from manifestgen.project.inputs import inputs_hash, sha256_of
 from manifestgen.project.load import Project
@@ -56,14 +57,15 @@ def forecast(
         raise ValueError("the project builds no image")
     services.builder.check_inputs()
     model, known = identify(spec, services.models)
-    inputs = inputs_hash(project, known)
+    inputs = inputs_hash(project, known, Ingredients.of(project, services, model, report).lock)
     locked = read(project)
     if not rebuild and locked is not None and is_of(locked, project, inputs) and not is_gone(locked, services, report):
         return Forecast(locked.image, None, False, f"{locked.image} is up to date and would be reused")
     found = look_up(image, inputs, services, report)
     if found.image and not rebuild:
         return Forecast(found.image, None, False, f"{found.image} is already in the registry and would be reused")
-    registers = None if model or registered(spec, known.sha256, services.models) else spec.name
+    known_model = model or registered(spec, known.sha256, services.models)
+    registers = spec.name if known_model is None and services.models.registers else None
     reference = stand_in(project, services, inputs)
     builder = f"{entry_of(image).service} ({image.builder})"
     first = f"would register model {registers} and build" if registers is not None else "would build"
@@ -84,9 +86,11 @@ def future_image(project: Project, services: Services, inputs: str = "0" * 64) -
     Raises:
         CloudError: builder or registry could not be asked.
     """
-    host = target_host(services)
-    name = project.image.name if project.image is not None else None
-    return f"{host}/{name}:{content_tag(inputs)}" if host is not None else None
+    image = project.image
+    if image is None:
+        raise ValueError("the project builds no image")
+    host = target_host(image, services)
+    return f"{host}/{image.name}:{content_tag(inputs)}" if host is not None else None
 
 
 def stand_in(project: Project, services: Services, inputs: str = "0" * 64) -> str:
@@ -123,7 +127,7 @@ def identify(spec: Model, models: ModelSource) -> tuple[RegisteredModel | None, 
     """The registered model; None, with the hash of its content, if it is a file that must be registered first."""
     if spec.path is not None:
         return None, LockedModel(name=spec.name, sha256=sha256_of(spec.path))
-    model = models.find(spec.name, spec.version)
+    model = models.find(spec.name, spec.wanted)
     return model, LockedModel(name=model.name, version=model.version)
 
 

@@ -24,6 +24,9 @@ class Entry(Struct, frozen=True):
         platforms: for which it can build.
         needs: keys of the section `image` that it needs besides `name`.
         numbers: whether it numbers its images itself, so that their tags say nothing of their inputs.
+        context: whether it builds from a context that manifestgen makes (`BuildRequest.context`) and pushes to
+            `image.registry`. It then takes the keys `_CONTEXT_KEYS` too.
+        keys: more keys of the section `image` that it takes.
     """
 
     summary: str
@@ -32,9 +35,22 @@ class Entry(Struct, frozen=True):
     platforms: tuple[str, ...]
     needs: tuple[str, ...] = ("entry_script", "conda_file")
     numbers: bool = False
+    context: bool = False
+    keys: tuple[str, ...] = ()
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """Keys of the section `image` that not every builder takes."""
+        return (*(_CONTEXT_KEYS if self.context else ()), *self.keys)
+
+    @property
+    def needs_workspace(self) -> bool:
+        """Whether it builds only models of an Azure ML workspace."""
+        return not self.context
 
 
 _AMD64: Final = ("linux/amd64",)
+_CONTEXT_KEYS: Final = ("requirements", "platforms", "base", "registry", "dockerfile")
 
 #: By the name that `image.builder` gives.
 BUILDERS: Final[dict[str, Entry]] = {
@@ -46,6 +62,23 @@ BUILDERS: Final[dict[str, Entry]] = {
         _AMD64,
         numbers=True,
     ),
+    "acr": Entry(
+        "Azure Container Registry itself, with ACR Tasks",
+        "ACR Tasks",
+        "manifestgen.azure.acr_tasks",
+        ("linux/amd64", "linux/arm64", "linux/arm/v7"),
+        needs=("registry",),
+        context=True,
+        keys=("agent_pool",),
+    ),
+    "local": Entry(
+        "docker buildx, podman or buildah on this machine",
+        "the container engine",
+        "manifestgen.images.local",
+        ("linux/amd64", "linux/arm64", "linux/arm/v7"),
+        needs=("registry",),
+        context=True,
+    ),
 }
 
 
@@ -54,6 +87,16 @@ def entry_of(image: Image) -> Entry:
     if not image.builds:
         raise ValueError("the image is built elsewhere")
     return BUILDERS[image.builder]
+
+
+def builds_from_context(image: Image | None) -> bool:
+    """Whether manifestgen makes the context that an image is built from."""
+    return image is not None and image.builds and entry_of(image).context
+
+
+def platforms_of(image: Image) -> tuple[str, ...]:
+    """The platforms that an image is built for."""
+    return image.platforms or _AMD64
 
 
 def choices() -> tuple[str, ...]:
@@ -85,3 +128,26 @@ def check_image(image: Image, model: Model | None) -> None:
     if model is None:
         fix = "add the section 'model' with the model's name"
         raise InputError(f"builder {image.builder} needs a model", where="image", fix=fix)
+    for key in dict.fromkeys(key for entry in BUILDERS.values() for key in entry.takes):
+        if key not in entry_of(image).takes and getattr(image, key) is not None:
+            able = ", ".join(name for name, entry in BUILDERS.items() if key in entry.takes)
+            fix = f"remove it, or choose a builder that uses it: {able}"
+            raise InputError(f"builder {image.builder} does not use image.{key}", where=f"image.{key}", fix=fix)
+    if entry_of(image).context:
+        _check_context(image, entry_of(image))
+
+
+def _check_context(image: Image, entry: Entry) -> None:
+    """Compare the keys for a build from a context with each other."""
+    if image.entry_script is None and image.dockerfile is None:
+        fix = "add 'entry_script: score.py' under 'image'"
+        raise InputError(f"image.entry_script is missing; builder {image.builder} needs it", where="image", fix=fix)
+    if image.requirements is not None and image.conda_file is not None:
+        fix = "remove one of the two"
+        raise InputError("image has both requirements and conda_file", where="image.requirements", fix=fix)
+    for platform in image.platforms or ():
+        if platform not in entry.platforms:
+            fix = f"write one of: {', '.join(entry.platforms)}"
+            raise InputError(f"builder {image.builder} cannot build for {platform!r}", where="image.platforms", fix=fix)
+    if image.platforms is not None and len(set(image.platforms)) < len(image.platforms):
+        raise InputError("a platform is listed twice", where="image.platforms", fix="list each platform once")

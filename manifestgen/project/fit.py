@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from manifestgen.errors import FoundError, InputError
-from manifestgen.project.inputs import input_hashes, inputs_hash, sha256_of
+from manifestgen.project.inputs import input_hashes, inputs_hash, requirements_lock, sha256_of
 from manifestgen.project.load import Project
 from manifestgen.project.lock import Lock, LockedModel, path_of, read_own
 
@@ -49,6 +49,8 @@ def look_at_lock(
     return lock
 
 
+# Parts of an image that come with manifestgen.
+_OURS = {"runner": "manifestgen's runner", "form": "manifestgen's Dockerfile"}
 _FIX = "run 'manifestgen image', and commit the lock file that it writes"
 
 
@@ -79,7 +81,7 @@ def _model_now(project: Project, lock: Lock) -> LockedModel:
     if section is None:
         raise ValueError("the project builds no image")
     if section.path is None:
-        return LockedModel(name=section.name, version=section.version or built.version)
+        return LockedModel(name=section.name, version=section.wanted or built.version)
     try:
         return LockedModel(name=section.name, sha256=sha256_of(section.path))
     except InputError:
@@ -92,8 +94,12 @@ def _words(project: Project, model: LockedModel, lock: Lock, key: str) -> str:
     if key == "model" and section is not None:
         same = lock.model is not None and lock.model.sha256 == model.sha256
         path = None if same else section.path
-    elif key in ("entry_script", "conda_file") and image is not None:
+    elif key in ("entry_script", "conda_file", "requirements", "dockerfile") and image is not None:
         path = getattr(image, key)
+    elif key == "requirements_lock":
+        path = requirements_lock(project)
+    elif key in _OURS:
+        return _OURS[key]
     if path is None:
         return f"{'model' if key == 'model' else f'image.{key}'} in {project.path.name}"
     return path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else str(path)

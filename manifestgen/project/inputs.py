@@ -5,13 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from manifestgen.errors import InputError
+from manifestgen.project.app import app_files, runner_files
+from manifestgen.project.builders import builds_from_context, platforms_of
+from manifestgen.project.dockerignore import own_files
 from manifestgen.project.load import Project
 from manifestgen.project.lock import LockedModel
+from manifestgen.project.sections import Image
 
+#: Of the Dockerfile that manifestgen generates: another form is another image.
+FORM = 1
 _PIECE = 1024 * 1024
 
 
@@ -36,8 +43,11 @@ def sha256_of(path: Path) -> str:
     return _of_data(content)
 
 
-def inputs_hash(project: Project, model: LockedModel) -> str:
+def inputs_hash(project: Project, model: LockedModel, requirements: str | None = None) -> str:
     """Hex SHA-256 of all inputs of a project's image.
+
+    For an image that is built from a context these are the files in it, and the base image by its name: which digest
+    that had is recorded in the lock file, and no reason to build again.
 
     For a model that the project registers, its content, tags and description count, so that the hash is known before
     anything is registered. For a model that is registered already, its version counts.
@@ -45,11 +55,15 @@ def inputs_hash(project: Project, model: LockedModel) -> str:
     Args:
         project: that builds its image.
         model: with its `sha256` if the project registers it, else with its `version`.
+        requirements: text of the requirements lock; None for what the file has.
 
     Raises:
         InputError: the entry script or the conda file is missing or not readable.
     """
-    return _of_data({key: part() for key, part in _parts(project, model).items()})
+    parts = _parts(project, model)
+    if requirements is not None:
+        parts["requirements_lock"] = lambda: _of_text(requirements)
+    return _of_data({key: part() for key, part in parts.items()})
 
 
 def input_hashes(project: Project, model: LockedModel) -> dict[str, str]:
@@ -72,9 +86,13 @@ def _parts(project: Project, model: LockedModel) -> dict[str, Callable[[], Any]]
     image, section = project.image, project.model
     if image is None or section is None or not image.builds:
         raise ValueError("the project builds no image")
-    identity: list[Any] = [model.name, model.version]
-    if model.sha256 is not None:
+    # A number where it is one: so were they all once, and equal inputs keep their hash.
+    version = int(model.version or 0) if (model.version or "0").isdecimal() else model.version
+    identity: list[Any] = [model.name, version]
+    if model.sha256 is not None and not builds_from_context(image):
         identity = [model.name, model.sha256, sorted(section.tags.items()), section.description]
+    if builds_from_context(image):
+        return _context_parts(project, image, model, [model.name, model.sha256 or version])
     parts: dict[str, Callable[[], Any]] = {
         "model": lambda: identity,
         "builder": lambda: image.builder,
@@ -88,6 +106,40 @@ def _parts(project: Project, model: LockedModel) -> dict[str, Callable[[], Any]]
     if conda is not None:
         parts["conda_file"] = lambda: sha256_of(conda)
     return parts
+
+
+def requirements_lock(project: Project) -> Path:
+    """The path of the project's requirements lock: `NAME.requirements.lock` for the project file `NAME.yaml`."""
+    return project.root / f"{project.name}.requirements.lock"
+
+
+def _context_parts(project: Project, image: Image, model: LockedModel, identity: Any) -> dict[str, Callable[[], Any]]:
+    """As `_parts`. What does not go into the image, such as its description or its builder, does not count."""
+    parts: dict[str, Callable[[], Any]] = {
+        "model": lambda: identity,
+        "name": lambda: image.name,
+        "tags": lambda: sorted(image.tags.items()),
+        "platforms": lambda: sorted(platforms_of(image)),
+        "base": lambda: image.base,
+        "form": lambda: FORM,
+        "runner": lambda: [[name, _of_file(path)] for name, path in runner_files().items()],
+    }
+    script, dockerfile, locked = image.entry_script, image.dockerfile, requirements_lock(project)
+    if script is not None:
+        parts["entry_script"] = lambda: [[name, _of_file(path)] for name, path in sorted(app_files(script).items())]
+    if dockerfile is not None:
+        parts["dockerfile"] = lambda: [[name, _of_file(path)] for name, path in own_files(dockerfile)]
+    for key in ("conda_file", "requirements"):
+        path = getattr(image, key)
+        if path is not None:
+            parts[key] = partial(sha256_of, path)
+    if locked.is_file():
+        parts["requirements_lock"] = lambda: _of_file(locked)
+    return parts
+
+
+def _of_text(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _of_file(path: Path) -> str:

@@ -19,6 +19,7 @@ from manifestgen.project.source import Source
 _WORDS: Final = {
     "str": "a string",
     "int": "a whole number",
+    "int | str": "a whole number or a string",
     "float": "a number",
     "bool": "true or false",
     "object": "a mapping",
@@ -121,7 +122,7 @@ def _wrong_type(document: Source, path: source.Path, name: str, where: str, expe
         fix = "give it a value"
         if "tags" in path:
             fix = f"tags is a mapping: write tags: {{{path[-1]}: VALUE}}"
-    elif expected == "str" and written:
+    elif expected in ("str", "int | str") and written:
         fix = f'write it in quotes: "{written}"'
     elif "tags" in path and expected == "object":
         fix = "tags is a mapping: write tags: {KEY: VALUE}"

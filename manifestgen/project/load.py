@@ -48,7 +48,6 @@ _SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
 # The fields that take a number: a reference always gives text, so there it is read as one.
 _NUMBERS: Final = (
     ("version",),
-    ("model", "version"),
     ("registry", "days"),
     ("registry", "warn_days"),
     ("target", "priority"),
@@ -63,6 +62,7 @@ class Project(msgspec.Struct, frozen=True):
         path: of the project file.
         root: its folder, absolute.
         file_texts: contents of files that `manifest.values` reads with `${file:…}`; usually secrets.
+        engine: that the builder `local` uses; empty for the first that is there.
     """
 
     path: Path
@@ -76,6 +76,7 @@ class Project(msgspec.Struct, frozen=True):
     target: Target | None = None
     check: Check | None = None
     file_texts: tuple[Secret, ...] = ()
+    engine: str = ""
 
     @property
     def name(self) -> str:
@@ -94,8 +95,12 @@ class Project(msgspec.Struct, frozen=True):
         """Whether manifestgen builds the project's image."""
         return self.image is not None and self.image.builds
 
-    def built_by(self, builder: str | None) -> Project:
+    def built_by(self, builder: str | None, engine: str | None = None) -> Project:
         """The project with another builder in place of the one that its file names; None keeps that one.
+
+        Args:
+            builder: its name.
+            engine: for the builder `local`.
 
         Raises:
             InputError: it builds no image, or its file lacks what that builder needs.
@@ -111,7 +116,7 @@ class Project(msgspec.Struct, frozen=True):
             builders.check_image(image, self.model)
         except InputError as error:
             raise InputError(error.what, where=str(self.path), fix=error.fix) from None
-        return msgspec.structs.replace(self, image=image)
+        return msgspec.structs.replace(self, image=image, engine=engine or self.engine)
 
     @property
     def registry_settings(self) -> Settings:
@@ -165,14 +170,16 @@ def read(text: str, path: Path, environ: Mapping[str, str]) -> Project:
         raise translated(document, expansion, str(error)) from None
     _check_image(document, sections)
     _check_others(document, sections)
-    target = sections.target
+    model, target = sections.model, sections.target
+    if model is not None and not model.name and model.path is not None:
+        model = msgspec.structs.replace(model, name=model.path.stem)
     if target is not None and target.deployment is not None and target.priority is None:
         target = msgspec.structs.replace(target, priority=_DEFAULT_PRIORITY)
     return Project(
         path=path,
         root=root,
         workspace=sections.workspace,
-        model=sections.model,
+        model=model,
         image=sections.image,
         registry=sections.registry,
         manifest=sections.manifest,
@@ -262,6 +269,9 @@ def _check_image(document: Source, sections: ProjectFile) -> None:
 
 def _check_others(document: Source, sections: ProjectFile) -> None:
     workspace, registry, target = sections.workspace, sections.registry, sections.target
+    if sections.model is not None and not sections.model.name and sections.model.path is None:
+        fix = "add 'name: …' of a registered model, or 'path: …' of a file"
+        raise InputError("model has neither a name nor a path", where=document.where(("model",), key=True), fix=fix)
     if sections.check is not None:
         _check_pattern(document, "placeholder", sections.check.placeholder)
         _check_pattern(document, "literal", sections.check.literal)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -27,12 +27,12 @@ class LockedModel(Struct, frozen=True, kw_only=True):
     """The model in an image.
 
     Attributes:
-        version: of the registered model; 0 while it is unknown.
+        version: as its source writes it; empty while it is unknown.
         sha256: of the model's content, if the project registered it.
     """
 
     name: str
-    version: int = 0
+    version: str = ""
     sha256: str | None = None
 
 
@@ -48,10 +48,25 @@ class LockedImage(Struct, frozen=True, kw_only=True):
     platforms: tuple[str, ...] = ()
 
 
+class LockedBase(Struct, frozen=True, kw_only=True):
+    """The image that an image was built on.
+
+    Attributes:
+        image: its reference, as the project names it.
+        digest: `sha256:…` of it, or of its index.
+    """
+
+    image: str
+    digest: str
+
+
 class Lock(Struct, frozen=True, kw_only=True):
     """The last build, and the images of the last manifest.
 
     Attributes:
+        platforms: of the image, such as `linux/arm64`.
+        sizes: of the image for each platform: bytes that a device without any of its layers downloads.
+        base: the image that it is built on, by its reference, with its digest.
         parts: `inputs.input_hashes` of the same inputs; empty if another manifestgen wrote the file.
         builder: of `builders.BUILDERS` when it was written, or `sections.NONE`.
         images: of the manifest that was last pinned or deployed, by reference with tag.
@@ -73,6 +88,9 @@ class Lock(Struct, frozen=True, kw_only=True):
     workspace: str | None = None
     parts: dict[str, str] = {}
     images: dict[str, LockedImage] = {}
+    platforms: tuple[str, ...] = ()
+    sizes: dict[str, int] = {}
+    base: LockedBase | None = None
     version: int = _FORMAT
 
 
@@ -92,7 +110,7 @@ def read(project: Project) -> Lock | None:
         return None
     text = read_text(path, "lock file", limit=_MAX_BYTES)
     try:
-        lock = msgspec.json.decode(text.encode(), type=Lock)
+        lock = msgspec.convert(_upgraded(msgspec.json.decode(text.encode())), Lock)
     except (msgspec.DecodeError, RecursionError) as error:
         raise InputError(
             f"the lock file is damaged: {str(error)[:1].lower()}{str(error)[1:]}",
@@ -103,6 +121,14 @@ def read(project: Project) -> Lock | None:
         fix = "update manifestgen, or delete the file and run 'manifestgen image'"
         raise InputError(f"unknown format {lock.version} of the lock file", where=str(path), fix=fix)
     return lock
+
+
+def _upgraded(data: Any) -> Any:
+    """A lock file's data; at first, versions of models were numbers, and 0 was unknown."""
+    model = data.get("model") if isinstance(data, dict) else None
+    if isinstance(model, dict) and type(model.get("version")) is int:
+        model["version"] = str(model["version"] or "")
+    return data
 
 
 def read_own(project: Project) -> Lock | None:

@@ -92,6 +92,11 @@ def exclusive(root: Path) -> Iterator[None]:
         lock.release()
 
 
+def work_folder(root: Path) -> Path:
+    """The folder `.manifestgen` beside a project file, for what a run leaves there. Raises InputError."""
+    return _folder(root / _FOLDER)
+
+
 def _folder(path: Path) -> Path:
     try:
         path.mkdir(exist_ok=True)

@@ -40,16 +40,28 @@ class Workspace(Section, frozen=True):
 class Model(Section, frozen=True):
     """The model: a registered one, or a file to register."""
 
-    name: Annotated[Text, Meta(description="Name of the registered model.")]
+    # Never empty in a project that `load` has read.
+    name: Annotated[
+        Text,
+        Meta(description="Name of the registered model; by default that of the file or folder, without its suffix."),
+    ] = ""
     path: Annotated[
         Path | None, Meta(description="File or folder to register; without it, the registered model is used.")
     ] = None
     version: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
-        Meta(description="Version of the registered model; the latest by default."),
+        Annotated[int, Meta(ge=1)] | Text | None,
+        Meta(
+            description="Version of the registered model, the latest by default; without a workspace, what to call the "
+            "file's version, by default the first digits of its hash."
+        ),
     ] = None
     tags: Annotated[Tags, Meta(description="Tags to register the model with.")] = field(default_factory=dict)
     description: Annotated[str, Meta(description="Description to register the model with.")] = ""
+
+    @property
+    def wanted(self) -> str | None:
+        """The version that the project names, as `cloud.RegisteredModel` has it."""
+        return None if self.version is None else str(self.version)
 
 
 class Image(Section, frozen=True):
@@ -67,6 +79,42 @@ class Image(Section, frozen=True):
     ] = None
     conda_file: Annotated[
         Path | None, Meta(description="Conda environment of the entry script.", examples=["myenv.yml"])
+    ] = None
+    requirements: Annotated[
+        Path | None,
+        Meta(
+            description="With the builders acr and local: packages of the entry script, in place of conda_file.",
+            examples=["requirements.txt", "pyproject.toml"],
+        ),
+    ] = None
+    platforms: Annotated[
+        Annotated[tuple[Text, ...], Meta(min_length=1)] | None,
+        Meta(
+            description="With the builders acr and local: what to build for; linux/amd64 by default.",
+            examples=[["linux/amd64", "linux/arm64"]],
+        ),
+    ] = None
+    base: Annotated[
+        Text | None,
+        Meta(
+            description="With the builders acr and local: image to build on; by default python:VERSION-slim.",
+            examples=["mcr.microsoft.com/mirror/docker/library/python:3.12-slim"],
+        ),
+    ] = None
+    registry: Annotated[
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$")] | None,
+        Meta(
+            description="With the builders acr and local: host of the registry that gets the image.",
+            examples=["acme.azurecr.io"],
+        ),
+    ] = None
+    dockerfile: Annotated[
+        Path | None,
+        Meta(description="With the builders acr and local: a Dockerfile in place of the generated one."),
+    ] = None
+    agent_pool: Annotated[
+        Text | None,
+        Meta(description="With the builder acr: agent pool of a registry that ACR's shared agents cannot reach."),
     ] = None
     tags: Annotated[Tags, Meta(description="Tags of the image.")] = field(default_factory=dict)
     description: Annotated[str, Meta(description="Description of the image.")] = ""

@@ -7,6 +7,7 @@ from typing import Final
 
 from manifestgen.errors import InputError
 from manifestgen.files import write_atomic
+from manifestgen.project.builders import BUILDERS
 from manifestgen.project.load import FILE_NAME
 
 _PROJECT: Final = """\
@@ -38,6 +39,30 @@ manifest:
 target:
   device: edge-01
 """
+
+# What another builder has in place of the lines up to `tags`.
+_PLACEHOLDER: Final = """\
+  builder: none                         # a placeholder image; to build your own, write package
+  reference: mcr.microsoft.com/azureiotedge-simulated-temperature-sensor:1.5    # and remove this line
+  name: my-model
+  entry_script: score.py
+  conda_file: myenv.yml
+"""
+_IN_THE_WORKSPACE: Final = """\
+  builder: BUILDER
+  name: my-model
+  entry_script: score.py
+  conda_file: myenv.yml
+"""
+_FROM_A_CONTEXT: Final = """\
+  builder: BUILDER
+  name: my-model
+  entry_script: score.py
+  requirements: requirements.txt
+  registry: acme.azurecr.io             # that gets the image
+  platforms: [linux/amd64, linux/arm64]
+"""
+_WORKSPACE: Final = "workspace: {config: config.json}        # or subscription_id, resource_group and name\n"
 
 _ONE_DEVICE: Final = """\
 target:
@@ -88,6 +113,12 @@ dependencies:
       - scikit-learn
 """
 
+_REQUIREMENTS: Final = """\
+# What score.py needs. Keep the versions equal to those that the model was trained with.
+numpy
+scikit-learn
+"""
+
 _IGNORE: Final = """\
 # a rendered manifest holds the registry's password
 deployment.json
@@ -102,12 +133,13 @@ deployment.*.json
 """
 
 
-def start(folder: Path, template: str) -> tuple[Path, ...]:
+def start(folder: Path, template: str, builder: str | None = None) -> tuple[Path, ...]:
     """Write the files of a new project; an existing `.gitignore` is kept.
 
     Args:
         folder: created if it is missing.
         template: name of a built-in template.
+        builder: of `builders.BUILDERS`; None for a project that starts with a placeholder image.
 
     Returns:
         The files that were written.
@@ -118,7 +150,13 @@ def start(folder: Path, template: str) -> tuple[Path, ...]:
     project = _PROJECT.replace("TEMPLATE", template)
     if template == "layered":
         project = project.replace(_ONE_DEVICE, _FLEET)
-    files = {FILE_NAME: project, "score.py": _SCORE, "myenv.yml": _CONDA}
+    packages = {"myenv.yml": _CONDA}
+    if builder is not None and BUILDERS[builder].context:
+        packages = {"requirements.txt": _REQUIREMENTS}
+        project = project.replace(_WORKSPACE, "").replace(_PLACEHOLDER, _FROM_A_CONTEXT.replace("BUILDER", builder))
+    elif builder is not None:
+        project = project.replace(_PLACEHOLDER, _IN_THE_WORKSPACE.replace("BUILDER", builder))
+    files = {FILE_NAME: project, "score.py": _SCORE, **packages}
     there = [name for name in files if (folder / name).exists()]
     if there:
         fix = "choose an empty folder, or remove the file" + ("s" if len(there) > 1 else "")

@@ -50,9 +50,9 @@ def _of_project(project: Project, lock: Lock | None) -> dict[str, Any]:
         found["image"] = lock.image
     if project.model is not None:
         model: dict[str, Any] = {"name": project.model.name}
-        version = lock.model.version if lock is not None and lock.model is not None else project.model.version
+        version = lock.model.version if lock is not None and lock.model is not None else project.model.wanted
         if version:
-            model["version"] = version
+            model["version"] = int(version) if version.isdecimal() else version
         model["tags"] = dict(project.model.tags)
         model["description"] = project.model.description
         found["model"] = model

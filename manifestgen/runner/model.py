@@ -36,6 +36,9 @@ def sha256_of(folder: Path) -> str:
     Raises:
         OSError: a file cannot be read.
     """
+    inside = list(folder.iterdir()) if folder.is_dir() else []
+    if len(inside) == 1 and inside[0].is_dir():
+        folder = inside[0]  # a model that is a folder lies there under its own name
     files = sorted((file.relative_to(folder).as_posix(), file) for file in folder.rglob("*") if not file.is_dir())
     if not files:
         return ""

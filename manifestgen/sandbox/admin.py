@@ -22,6 +22,8 @@ Its address, with the token that each request needs, is in `MANIFESTGEN_SANDBOX`
     POST   /devices                 {"id": "truck-{number}", "count": 100000, "first": 1, "tags": {…}}: many devices
     PUT    /registries/NAME         {"admin_enabled": false}: disable the admin user, true enables it; creates a missing
                                     registry, with optional "group" and "login_server"
+    GET    /registries/NAME/tasks   how the registry builds images; PUT changes it: {"allowed", "mode", "firewall",
+                                    "full", "agent_pools", "source_limit", "sas_seconds", "runs"}: omitted keys stay
     PUT    /registries/NAME/tokens/TOKEN/password1  {"expiry": "2001-01-01T00:00:00Z"}: change a password's expiry
     PUT    /vaults/NAME             {"denies": "role" | "policy" | "firewall" | "private" | ""}: the reason for which
                                     the key vault rejects every caller; creates a missing vault, with optional "host"
@@ -54,6 +56,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from manifestgen.sandbox import accounts, entra, faults, key_vault
+from manifestgen.sandbox.acr_tasks import settings
 from manifestgen.sandbox.control import Sandbox
 from manifestgen.sandbox.hub import applied, series, store, throttle
 from manifestgen.sandbox.registry import images
@@ -203,6 +206,13 @@ def _services(sandbox: Sandbox) -> list[web.RouteDef]:
         )
         return web.json_response(accounts.registry(world, name))
 
+    async def tasks(request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if accounts.registry(world, name) is None:
+            raise ValueError(f"there is no registry {name!r}; create it with PUT /registries/NAME")
+        changes = await _body(request) if request.method == "PUT" else {}
+        return web.json_response(settings.put(world, name, changes))
+
     async def image(request: web.Request) -> web.Response:
         host, name = request.match_info["host"], request.match_info["image"]
         repository, colon, tag = name.rpartition(":")
@@ -221,6 +231,8 @@ def _services(sandbox: Sandbox) -> list[web.RouteDef]:
         web.post("/tokens/expire", expire),
         web.put("/tokens/lifetime", lifetime),
         web.put("/registries/{name}", registry),
+        web.get("/registries/{name}/tasks", tasks),
+        web.put("/registries/{name}/tasks", tasks),
         web.put("/registries/{name}/tokens/{token}/{password}", expire_password),
         web.put("/images/{host}/{image:.+}", image),
     ]

@@ -1,11 +1,12 @@
-r"""The sandbox's Blob Storage, for which Azure ML issues SAS URLs.
+r"""The sandbox's Blob Storage, for which Azure ML and ACR Tasks issue SAS URLs.
 
-Clients put block blobs whole or block by block, and read them whole or by range. Each request has a service SAS, whose
-signature, times and permissions are checked. Errors, headers and rules follow the Blob service's REST reference:
-"Put Blob", "Put Block", "Put Block List", "Get Blob" and "Create a service SAS". Bodies are streamed to disk.
+Clients put block blobs whole or block by block, and read them whole or by range; logs are append blobs. Each request
+has a service SAS, whose signature, times and permissions are checked. Errors, headers and rules follow the Blob
+service's REST reference: "Put Blob", "Put Block", "Put Block List", "Get Blob" and "Create a service SAS". Bodies are
+streamed to disk.
 
     kind   key                    value
-    blob   CONTAINER/PATH         {"file", "size", "md5", "type", "etag", "modified"}
+    blob   CONTAINER/PATH         {"file", "size", "md5", "type", "etag", "modified", "appended", "metadata"}
     block  CONTAINER/PATH\nID     {"file", "size"}
 """
 
@@ -94,7 +95,17 @@ def append(world: World, container: str, path: str, text: str) -> None:
     with (_folder(world) / name).open("ab") as file:
         file.write(text.encode())
         size = file.tell()
-    world.store.put("blob", key, _document(world, name, size, None, "text/plain; charset=utf-8"))
+    document = _document(world, name, size, None, "text/plain; charset=utf-8")
+    metadata = {} if blob is None else blob.get("metadata", {})
+    world.store.put("blob", key, {**document, "appended": True, "metadata": metadata})
+
+
+def annotate(world: World, container: str, path: str, metadata: Mapping[str, str]) -> None:
+    """Set a blob's metadata, creating an empty append blob if it is missing."""
+    if not exists(world, container, path):
+        append(world, container, path, "")
+    blob = world.store.get("blob", f"{container}/{path}")
+    world.store.put("blob", f"{container}/{path}", {**blob, "metadata": dict(metadata)})
 
 
 def create(world: World) -> web.Application:

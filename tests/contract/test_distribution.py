@@ -16,7 +16,7 @@ from manifestgen.cloud.distribution import Distribution, Platform, PullError, Tr
 from manifestgen.errors import InputError
 from manifestgen.secret import Secret
 
-ARM64, S390X = Platform("linux", "arm64"), Platform("linux", "s390x")
+AMD64, ARM64, S390X = Platform("linux", "amd64"), Platform("linux", "arm64"), Platform("linux", "s390x")
 
 
 @dataclass
@@ -108,6 +108,21 @@ def test_an_index_tells_the_size_for_the_wanted_platform(cloud: Cloud) -> None:
 def test_an_image_is_found_by_its_digest_too(cloud: Cloud) -> None:
     found = cloud.distribution.find(f"{cloud.host}/gateway:2", cloud.credential)
     assert cloud.distribution.find(f"{cloud.host}/gateway@{found.digest}", cloud.credential) == found
+
+
+def test_an_image_consists_of_its_configuration_and_layers(cloud: Cloud) -> None:
+    found = cloud.distribution.contents(f"{cloud.host}/gateway:2", cloud.credential, ARM64)
+    assert found.digest.startswith("sha256:") and found.config.digest.startswith("sha256:")
+    assert found.layers and all(layer.size > 0 for layer in found.layers)
+    assert found.size == cloud.distribution.find(f"{cloud.host}/gateway:2", cloud.credential, ARM64).size
+    assert found.pulled_after(found) == 0
+    single = cloud.distribution.contents(f"{cloud.host}/scorer:1", cloud.credential, AMD64)
+    assert single.size == cloud.distribution.find(f"{cloud.host}/scorer:1", cloud.credential).size
+
+
+def test_the_contents_of_an_image_for_another_platform_are_not_there(cloud: Cloud) -> None:
+    image = f"{cloud.host}/gateway:2"
+    assert trouble(lambda: cloud.distribution.contents(image, cloud.credential, S390X)) is Trouble.PLATFORM_MISSING
 
 
 def test_a_missing_tag_is_told_from_a_missing_digest(cloud: Cloud) -> None:

@@ -195,7 +195,7 @@ def finished(builder: Builder, build: Build) -> tuple[BuildStatus, list[BuildSta
 
 def test_registered_model_keeps_tags_description_and_fingerprint(cloud: Cloud, files: Files, name: str) -> None:
     model = cloud.models.register(registration(files, name))
-    assert (model.name, model.version, model.id) == (name, 1, f"{name}:1")
+    assert (model.name, model.version, model.id) == (name, "1", f"{name}:1")
     assert dict(model.tags) == {"area": "anomaly"}
     assert model.description == "Finds anomalies"
     assert dict(model.properties)["manifestgen.sha256"] == "ab" * 32
@@ -208,16 +208,16 @@ def test_folder_can_be_registered(cloud: Cloud, files: Files, name: str) -> None
     (folder / "variables").mkdir(parents=True)
     (folder / "graph.bin").write_bytes(b"graph")
     (folder / "variables" / "weights.bin").write_bytes(b"weights")
-    assert cloud.models.register(registration(files, name, path=folder)).version == 1
+    assert cloud.models.register(registration(files, name, path=folder)).version == "1"
 
 
 def test_models_of_a_name_come_newest_first(cloud: Cloud, files: Files, name: str) -> None:
     for sha in ("a1", "b2", "c3"):
         cloud.models.register(registration(files, name, sha256=sha))
-    assert [model.version for model in cloud.models.list(name)] == [3, 2, 1]
+    assert [model.version for model in cloud.models.list(name)] == ["3", "2", "1"]
     assert {model.name for model in cloud.models.list(name)} == {name}
-    assert cloud.models.find(name).version == 3
-    assert cloud.models.find(name, 2).properties["manifestgen.sha256"] == "b2"
+    assert cloud.models.find(name).version == "3"
+    assert cloud.models.find(name, "2").properties["manifestgen.sha256"] == "b2"
 
 
 def test_models_of_all_names_are_listed(cloud: Cloud, files: Files, name: str) -> None:
@@ -230,8 +230,8 @@ def test_unknown_name_has_no_models(cloud: Cloud, name: str) -> None:
     assert list(cloud.models.list(name)) == []
 
 
-@pytest.mark.parametrize("version", [None, 7])
-def test_unknown_model_is_not_found(cloud: Cloud, name: str, version: int | None) -> None:
+@pytest.mark.parametrize("version", [None, "7", "new"])
+def test_unknown_model_is_not_found(cloud: Cloud, name: str, version: str | None) -> None:
     with pytest.raises(NotFoundError, match=name):
         cloud.models.find(name, version)
 
@@ -337,7 +337,7 @@ def test_missing_conda_file_is_wrong_input(cloud: Cloud, files: Files, name: str
 
 def test_build_of_an_unknown_model_is_refused(cloud: Cloud, files: Files, name: str) -> None:
     with pytest.raises(NotFoundError):
-        cloud.start("package", request_for(RegisteredModel(name, 1), files))
+        cloud.start("package", request_for(RegisteredModel(name, "1"), files))
 
 
 def test_registry_is_known_after_the_first_image(cloud: Cloud, files: Files, name: str) -> None:
@@ -512,8 +512,8 @@ class TestAzureMl:
     ) -> None:
         sandbox_cloud.sandbox.fault("reset_after", method="POST", path="/models$", times=1)
         model = sandbox_cloud.models.register(registration(files, name))
-        assert [known.version for known in sandbox_cloud.models.list(name)] == [1]
-        assert model.version == 1
+        assert [known.version for known in sandbox_cloud.models.list(name)] == ["1"]
+        assert model.version == "1"
         assert f"the answer was lost, but the workspace has registered model {name}:1" in caplog.text
 
     @pytest.mark.slow
@@ -577,7 +577,7 @@ class TestAzureMl:
     @pytest.mark.parametrize("status", [429, 500, 503])
     def test_trouble_that_passes_is_not_seen(self, sandbox_cloud: Cloud, files: Files, name: str, status: int) -> None:
         sandbox_cloud.sandbox.fault("status", method="POST", path="/models$", status=status, times=1)
-        assert sandbox_cloud.models.register(registration(files, name)).version == 1
+        assert sandbox_cloud.models.register(registration(files, name)).version == "1"
 
     @pytest.mark.parametrize(
         ("status", "words"), [(429, "throttled"), (500, "status 500"), (503, "status 503"), (400, "Too many tags")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -47,8 +48,10 @@ class FakeModels:
     def __init__(self) -> None:
         self.trouble: CloudError | None = None
         self._models: dict[str, list[RegisteredModel]] = {}
+        self.registers = True
+        self.contents: dict[str, Path] = {}
 
-    def find(self, name: str, version: int | None = None) -> RegisteredModel:
+    def find(self, name: str, version: str | None = None) -> RegisteredModel:
         for model in self.list(name):
             if version in (None, model.version):
                 return model
@@ -61,14 +64,23 @@ class FakeModels:
         versions = self._models.setdefault(registration.name, [])
         model = RegisteredModel(
             name=registration.name,
-            version=len(versions) + 1,
+            version=str(len(versions) + 1),
             tags=dict(registration.tags),
             description=registration.description,
             properties={SHA256_PROPERTY: registration.sha256},
             created=datetime.now(timezone.utc),
         )
         versions.append(model)
+        self.contents[model.id] = registration.path
         return model
+
+    def download(self, model: RegisteredModel, folder: Path) -> Path:
+        if model.id not in self.contents:
+            raise NotFoundError(f"no model {model.id!r} is registered", where="workspace fake", fix="register it")
+        source = self.contents[model.id]
+        target = folder / source.name
+        shutil.copytree(source, target) if source.is_dir() else shutil.copyfile(source, target)
+        return target
 
     def list(self, name: str | None = None) -> Sequence[RegisteredModel]:
         if self.trouble is not None:
@@ -120,6 +132,9 @@ class FakeBuilder:
         if self.project is not None:
             check_inputs(self.project)
 
+    def check_ready(self) -> None:
+        pass
+
     def start(self, request: BuildRequest) -> Build:
         self._models.find(request.model.name, request.model.version)
         for file in (request.entry_script, request.conda_file):
@@ -158,6 +173,9 @@ class FakeBuilder:
     def log(self, build: Build, offset: int = 0) -> str:
         running = self._running(build)
         return running.log[offset:] if running.states[0] is not BuildState.QUEUED else ""
+
+    def cancel(self, build: Build) -> bool:
+        return False
 
     def registry_id(self) -> str | None:
         if self.registry_trouble is not None:

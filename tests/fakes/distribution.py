@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from manifestgen.cloud import Credential
-from manifestgen.cloud.distribution import Location, Platform, PullError, RemoteImage, Trouble, locate
+from manifestgen.cloud.distribution import (
+    ImageContents,
+    Layer,
+    Location,
+    Platform,
+    PullError,
+    RemoteImage,
+    Trouble,
+    locate,
+)
 from manifestgen.secret import Secret
 
 
@@ -20,6 +29,7 @@ class FakeDistribution:
         logins: host to user to password; a host that is missing lets everybody read.
         scopes: user to the repositories that it may read; a user that is missing may read all.
         broken: host to the trouble with it.
+        described: what images consist of, by image and platform; others have one layer.
         closed: whether it was closed.
         asked: each image that was asked for, with the user who asked; empty for the public.
     """
@@ -28,6 +38,7 @@ class FakeDistribution:
     logins: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     scopes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     broken: Mapping[str, Trouble] = field(default_factory=dict)
+    described: dict[tuple[str, str], ImageContents] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     closed: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -53,6 +64,13 @@ class FakeDistribution:
             return found
         chosen = platform.choose(found.platforms)
         return RemoteImage(found.digest, found.platforms, True, chosen, found.size if chosen else None)
+
+    def contents(self, image: str, credential: Credential | None, platform: Platform) -> ImageContents:
+        found = self.find(image, credential, platform)
+        if platform.choose(found.platforms) is None:
+            raise PullError(Trouble.PLATFORM_MISSING, f"the image is not for {platform}", fix="build it")
+        default = ImageContents(found.digest, Layer("sha256:" + "c" * 64, 100), (Layer("sha256:" + "1" * 64, 900),))
+        return self.described.get((image, str(platform)), default)
 
     def tags(self, image: str, credential: Credential | None) -> tuple[str, ...]:
         return tuple(self._repository(locate(image), credential))

@@ -20,7 +20,7 @@ import pytest
 _CONFIG = """\
 version: 0.1
 log: {{level: info, formatter: text, accesslog: {{disabled: true}}}}
-storage: {{filesystem: {{rootdirectory: {folder}/data}}}}
+storage: {{filesystem: {{rootdirectory: {folder}/data}}, maintenance: {{readonly: {{enabled: {frozen}}}}}}}
 http:
   addr: 127.0.0.1:0
 {tls}
@@ -53,23 +53,38 @@ class RegistryServer:
     host: str
     folder: Path
     ca: Path
+    tls: bool = True
 
-    def push(self, image: str, platforms: Sequence[str] = ("linux/amd64",), *, layer: bytes = b"layer") -> str:
-        """Push an image, or for several platforms an index, and return the digest that the registry has it under."""
+    def push(
+        self,
+        image: str,
+        platforms: Sequence[str] = ("linux/amd64",),
+        *,
+        layer: bytes = b"layer",
+        environment: Sequence[str] = (),
+    ) -> str:
+        """Push an image, or for several platforms an index, and return the digest that the registry has it under.
+
+        Args:
+            layer: its one layer; a tar, if an engine is to unpack it.
+            environment: variables that it sets, `NAME=VALUE`.
+        """
         layout = self.folder / "layouts" / hashlib.sha256(repr((image, platforms, layer)).encode()).hexdigest()[:12]
-        write_layout(layout, platforms, layer)
+        write_layout(layout, platforms, layer, environment)
         certificates = self.folder / "certificates"
         certificates.mkdir(exist_ok=True)
         shutil.copy(self.ca, certificates / "ca.crt")
         command = ["skopeo", "copy", "--quiet", "--all", f"oci:{layout}:image", f"docker://{self.host}/{image}"]
         told = layout / "digest"
+        if not self.tls:
+            command.insert(3, "--dest-tls-verify=false")
         login = ["--dest-cert-dir", str(certificates), "--dest-creds", f"{USER}:{PASSWORD}", "--digestfile", str(told)]
         pushed = subprocess.run([*command, *login], capture_output=True, text=True, timeout=60, check=False)
         assert pushed.returncode == 0, pushed.stderr
         return told.read_text().strip()
 
 
-def write_layout(folder: Path, platforms: Sequence[str], layer: bytes) -> None:
+def write_layout(folder: Path, platforms: Sequence[str], layer: bytes, environment: Sequence[str] = ()) -> None:
     """Write an OCI image layout by hand."""
     blobs = folder / "blobs" / "sha256"
     blobs.mkdir(parents=True)
@@ -83,7 +98,12 @@ def write_layout(folder: Path, platforms: Sequence[str], layer: bytes) -> None:
     for text in platforms:
         name, architecture, *variant = text.split("/")
         platform = {"os": name, "architecture": architecture, **({"variant": variant[0]} if variant else {})}
-        config = {**platform, "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]}}
+        config: dict[str, Any] = {
+            **platform,
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
+        }
+        if environment:
+            config |= {"config": {"Env": list(environment)}, "history": [{"created_by": "a test"}]}
         manifest = {
             "schemaVersion": 2,
             "mediaType": _MANIFEST,
@@ -101,8 +121,8 @@ def write_layout(folder: Path, platforms: Sequence[str], layer: bytes) -> None:
 
 
 @contextmanager
-def registry_server(folder: Path, *, tls: bool = True) -> Iterator[RegistryServer]:
-    """Start a registry and stop it in the end."""
+def registry_server(folder: Path, *, tls: bool = True, frozen: bool = False) -> Iterator[RegistryServer]:
+    """Start a registry, read-only if it is frozen, and stop it in the end."""
     import bcrypt
     import trustme
 
@@ -115,7 +135,7 @@ def registry_server(folder: Path, *, tls: bool = True) -> Iterator[RegistryServe
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode().replace("$2b$", "$2y$", 1)
     (folder / "htpasswd").write_text(f"{USER}:{hashed}\n")
     lines = _TLS.format(folder=folder) if tls else ""
-    (folder / "config.yml").write_text(_CONFIG.format(folder=folder, tls=lines))
+    (folder / "config.yml").write_text(_CONFIG.format(folder=folder, tls=lines, frozen=str(frozen).lower()))
     process = subprocess.Popen(
         ["docker-registry", "serve", str(folder / "config.yml")],
         stdout=subprocess.DEVNULL,
@@ -134,7 +154,7 @@ def registry_server(folder: Path, *, tls: bool = True) -> Iterator[RegistryServe
     drain = threading.Thread(target=process.stderr.read, daemon=True)
     drain.start()
     try:
-        yield RegistryServer(f"127.0.0.1:{port}", folder, folder / "ca.pem")
+        yield RegistryServer(f"127.0.0.1:{port}", folder, folder / "ca.pem", tls)
     finally:
         process.terminate()
         process.wait(20)

@@ -6,13 +6,16 @@ import json
 import os
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.acr_tasks import Registry
 
 from manifestgen.sandbox import accounts
 from manifestgen.sandbox.registry import images
+from manifestgen.sandbox.world import Pace
 
 pytestmark = pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
 
@@ -71,3 +74,29 @@ def test_a_missing_image_is_unknown(skopeo: Skopeo) -> None:
     missing = skopeo("inspect", f"docker://{skopeo.host}/private:none", "--creds", skopeo.credentials)
     assert missing.returncode != 0
     assert "manifest unknown" in missing.stderr
+
+
+def test_a_built_image_is_pulled_and_unpacked(skopeo: Skopeo, sandbox: Any, tmp_path: Path) -> None:
+    """What ACR Tasks built in the sandbox is an image for other clients: layers, owners and modes."""
+    sandbox.world.pace = Pace(image_build=0.06)
+    registry = Registry(sandbox)
+    dockerfile = 'FROM scratch\nWORKDIR /app\nCOPY --chown=10001:10001 model /models/\nCOPY score.py .\nCMD ["x"]\n'
+    files = {"Dockerfile": dockerfile, "score.py": "def run(x): ...\n", "model/a/weights.bin": bytes(range(256)) * 400}
+    run, log = registry.built(files, platform={"os": "Linux", "architecture": "arm64"}, imageNames=["team/scorer:1"])
+    assert run["status"] == "Succeeded", log
+    source = f"docker://{skopeo.host}/team/scorer:1"
+    inspected = json.loads(skopeo("inspect", source, "--creds", skopeo.credentials).stdout)
+    assert (inspected["Digest"], inspected["Architecture"]) == (run["outputImages"][0]["digest"], "arm64")
+    pulled = skopeo("copy", source, f"oci:{tmp_path}/image:v1", "--src-creds", skopeo.credentials)
+    assert pulled.returncode == 0, pulled.stderr
+    found: dict[str, tuple[int, int, bytes]] = {}
+    index = json.loads((tmp_path / "image/index.json").read_text())
+    blobs = tmp_path / "image/blobs/sha256"
+    manifest = json.loads((blobs / index["manifests"][0]["digest"][7:]).read_text())
+    for layer in manifest["layers"]:
+        with tarfile.open(blobs / layer["digest"][7:], "r:gz") as tar:
+            for one in tar:
+                content = tar.extractfile(one)
+                found[one.name] = (one.uid, one.mode, content.read() if content else b"")
+    assert found["models/a/weights.bin"] == (10001, 0o640, files["model/a/weights.bin"])
+    assert found["app/score.py"] == (0, 0o640, b"def run(x): ...\n")

@@ -349,6 +349,9 @@ def test_the_models_hash_is_the_one_in_the_lock_file(tmp_path: Path) -> None:
     (tmp_path / "two" / "deep" / "weights").write_bytes(b"w")
     (tmp_path / "two" / "labels.txt").write_bytes(b"l")
     assert sha256_of(tmp_path / "two") == project_sha256_of(tmp_path / "two")
+    (tmp_path / "three").mkdir()
+    (tmp_path / "two").rename(tmp_path / "three" / "two")  # as an image has a model that is a folder
+    assert sha256_of(tmp_path / "three") == project_sha256_of(tmp_path / "three" / "two")
     assert sha256_of(tmp_path / "nowhere") == ""
 
 

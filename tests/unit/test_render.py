@@ -489,7 +489,7 @@ def everything(manifest: Any) -> Any:
 
 LOCK = Lock(
     builder="package", image=f"{ACME}/n:7", inputs="x", built_at="t", manifestgen="0",
-    model=LockedModel(name="best", version=4),
+    model=LockedModel(name="best", version="4"),
 )  # fmt: skip
 
 

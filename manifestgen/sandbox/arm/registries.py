@@ -8,9 +8,13 @@ from typing import Any
 from aiohttp import web
 
 from manifestgen.sandbox import accounts
+from manifestgen.sandbox.acr_tasks import settings
 from manifestgen.sandbox.arm.provider import ALL, KIND, ONE, SUBSCRIPTION, VERSIONS, accepted, find_registry
 from manifestgen.sandbox.arm.request import Arm, ArmError, Route, body_of, page
 from manifestgen.sandbox.arm.tokens import routes as token_routes
+
+# The versions that tell whether roles are for the whole registry or for repositories.
+_WITH_MODE = frozenset({"2025-03-01-preview", "2025-11-01", "2026-09-01-preview"})
 
 
 def routes() -> list[Route]:
@@ -29,7 +33,8 @@ def routes() -> list[Route]:
     return [*own, *token_routes()]
 
 
-def _registry(arm: Arm, found: Mapping[str, Any]) -> dict[str, Any]:
+def _registry(arm: Arm, found: Mapping[str, Any], version: str = "") -> dict[str, Any]:
+    tasks = settings.get(arm.world, found["name"])
     return {
         "id": arm.registry_id(found),
         "name": found["name"],
@@ -44,6 +49,8 @@ def _registry(arm: Arm, found: Mapping[str, Any]) -> dict[str, Any]:
             "adminUserEnabled": found["admin_enabled"],
             "anonymousPullEnabled": False,
             "publicNetworkAccess": "Enabled",
+            "networkRuleSet": {"defaultAction": "Deny" if tasks.firewall else "Allow", "ipRules": []},
+            **({"roleAssignmentMode": tasks.mode} if version in _WITH_MODE else {}),
         },
     }
 
@@ -51,11 +58,14 @@ def _registry(arm: Arm, found: Mapping[str, Any]) -> dict[str, Any]:
 async def _list(arm: Arm, request: web.Request) -> web.Response:
     group = request.match_info.get("group")
     found = accounts.registries(arm.world)
-    return page([_registry(arm, one) for one in found if group is None or one["group"].lower() == group.lower()])
+    version = request.query["api-version"]
+    return page(
+        [_registry(arm, one, version) for one in found if group is None or one["group"].lower() == group.lower()]
+    )
 
 
 async def _get(arm: Arm, request: web.Request) -> web.Response:
-    return web.json_response(_registry(arm, find_registry(arm, request)))
+    return web.json_response(_registry(arm, find_registry(arm, request), request.query["api-version"]))
 
 
 async def _update(arm: Arm, request: web.Request) -> web.Response:

@@ -12,6 +12,8 @@ from typing import Any
 from aiohttp import web
 
 from manifestgen.sandbox import accounts, key_vault
+from manifestgen.sandbox.acr_tasks import routes as acr_tasks
+from manifestgen.sandbox.acr_tasks import runs, settings
 from manifestgen.sandbox.arm.models import routes as model_routes
 from manifestgen.sandbox.arm.registries import routes as registry_routes
 from manifestgen.sandbox.arm.request import Arm, ArmError, Route, not_found, page
@@ -49,8 +51,13 @@ def create(world: World) -> web.Application:
     """Create the service's application."""
     arm = Arm(world)
     app = web.Application()
-    for route in (*_ROUTES, *registry_routes()):
+    for route in (*_ROUTES, *registry_routes(), *acr_tasks.routes()):
         app.router.add_route(route.method, _any_case(route.path), arm.handler(route))
+
+    async def resume(_: web.Application) -> None:
+        runs.resume(world)
+
+    app.on_startup.append(resume)
     return app
 
 
@@ -103,7 +110,10 @@ def _subscription(world: World) -> dict[str, Any]:
         "state": "Enabled",
         "subscriptionPolicies": {
             "locationPlacementId": "Public_2014-09-01",
-            "quotaId": "PayAsYouGo_2014-09-01",
+            # Free and credit subscriptions are those that may not use ACR Tasks.
+            "quotaId": "PayAsYouGo_2014-09-01"
+            if settings.get(world, names.registry).allowed
+            else "FreeTrial_2014-09-01",
             "spendingLimit": "Off",
         },
     }

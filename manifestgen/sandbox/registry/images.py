@@ -29,6 +29,9 @@ INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
 MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+# According to the grammar in github.com/distribution/reference.
+REPOSITORY = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+|/)[a-z0-9]+)*")
+TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 
 # Media types of a configuration, an uncompressed layer and a gzipped layer.
 _OCI_PARTS = (

@@ -87,7 +87,7 @@ class TestImage:
         capsys.readouterr()
         assert run(["image", "--output", "json", "-q"]) == 0
         document = json.loads(capsys.readouterr().out)
-        assert document["model"] == {"name": "best_model", "version": 1}
+        assert document["model"] == {"name": "best_model", "version": "1"}
         assert (document["builder"], document["reused"]) == ("package", True)
 
     def test_another_builder_may_be_given(self, folder: Path, opened: Opened) -> None:
@@ -142,7 +142,7 @@ class TestModel:
         ]
         assert run(["model", "list", "--name", "other", "--output", "json"]) == 0
         (model,) = json.loads(capsys.readouterr().out)["models"]
-        assert (model["name"], model["version"], model["properties"]) == ("other", 1, {"manifestgen.sha256": "ab"})
+        assert (model["name"], model["version"], model["properties"]) == ("other", "1", {"manifestgen.sha256": "ab"})
         assert model["created"].endswith("+00:00")
 
     def test_no_models_is_no_error(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

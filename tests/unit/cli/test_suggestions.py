@@ -42,6 +42,8 @@ HARMLESS_OPTIONS = set(
         "--build-timeout",
         "--builder",
         "--concurrency",
+        "--context",
+        "--engine",
         "--condition",
         "--days",
         "--device",

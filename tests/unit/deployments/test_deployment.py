@@ -149,7 +149,7 @@ def test_the_model_is_told_if_the_project_built_the_image() -> None:
         inputs="0",
         built_at="",
         manifestgen="",
-        model=LockedModel(name="best", version=4),
+        model=LockedModel(name="best", version="4"),
         digest=f"sha256:{'a' * 64}",
     )
     assert model_of(built, manifest) == "best:4"

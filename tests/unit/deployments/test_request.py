@@ -151,7 +151,7 @@ class TestProposal:
             inputs="i",
             image="acme.azurecr.io/scorer:1",
             built_at="2026-11-22T12:00:00Z",
-            model=LockedModel(name="best", version=4),
+            model=LockedModel(name="best", version="4"),
         )
         write(project, built)
         assert proposed(Request("scorer", LAB), project=project).wanted.labels == {MODEL_LABEL: "best:4"}

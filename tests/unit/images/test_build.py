@@ -124,7 +124,7 @@ def test_the_model_is_registered_and_its_image_built_and_remembered(project: Pro
     lock = read(project)
     assert lock == prepared.lock
     assert lock is not None and lock.model is not None
-    assert (lock.model.name, lock.model.version, lock.digest) == ("best_model", 1, "sha256:00")
+    assert (lock.model.name, lock.model.version, lock.digest) == ("best_model", "1", "sha256:00")
     assert lock.image.startswith("fake.azurecr.io/anomaly:")
     assert not prepared.reused
 
@@ -241,7 +241,7 @@ def test_a_registered_model_is_used_as_it_is(project: Project) -> None:
     file.write_text(file.read_text().replace("path: model.pkl", "version: 1"))
     prepared = Run(cloud)(load(project.root))
     assert prepared.lock.model is not None
-    assert (prepared.lock.model.version, prepared.lock.model.sha256) == (1, None)
+    assert (prepared.lock.model.version, prepared.lock.model.sha256) == ("1", None)
     assert len(cloud.models.list()) == 1
 
 
@@ -328,5 +328,5 @@ class TestWithoutALockFile:
         prepared = self._prepare(project, elsewhere, registry, [])
         assert prepared.reused
         assert prepared.lock.model is not None
-        assert (prepared.lock.model.version, prepared.lock.built_at) == (0, "")
+        assert (prepared.lock.model.version, prepared.lock.built_at) == ("", "")
         assert elsewhere.models.list() == []

@@ -49,6 +49,9 @@ class ToyBuilder:
         if "wood" not in image.entry_script.read_text():
             raise InputError("no wood", where=str(image.entry_script), fix="add wood")
 
+    def check_ready(self) -> None:
+        pass
+
     def start(self, request: BuildRequest) -> Build:
         self.carved.append(f"toys.azurecr.io/{request.name}:{request.label}")
         self._services.push(self.carved[-1])
@@ -62,6 +65,9 @@ class ToyBuilder:
 
     def log(self, build: Build, offset: int = 0) -> str:
         return "carving\n"[offset:]
+
+    def cancel(self, build: Build) -> bool:
+        return False
 
     def registry_id(self) -> str | None:
         return None
@@ -175,4 +181,4 @@ def test_the_command_line_takes_it(
     assert json.loads(out)["builder"] == "toy"
     assert "building image bear with the toy shop (toy)" in err
     assert run(["image", "--help"]) == 0
-    assert "[package|container-image|toy]" in capsys.readouterr().out
+    assert "[package|container-image|acr|local|toy]" in capsys.readouterr().out

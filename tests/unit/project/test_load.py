@@ -49,7 +49,7 @@ def test_every_section_is_read_and_paths_are_relative_to_the_file() -> None:
     project = reading(GOOD)
     assert project.root == Path("/p")
     assert project.workspace.config == Path("/p/config.json")
-    assert (project.model.name, project.model.path, project.model.version) == ("best_model", Path("/p/model.pkl"), 3)
+    assert (project.model.name, project.model.path, project.model.wanted) == ("best_model", Path("/p/model.pkl"), "3")
     assert project.model.tags == {"area": "anomaly", "type": "classification"}
     assert project.image.entry_script == Path("/p/score.py")
     assert project.registry.credentials == "admin"
@@ -57,6 +57,21 @@ def test_every_section_is_read_and_paths_are_relative_to_the_file() -> None:
     assert project.hub.host == "contoso.azure-devices.net"
     assert project.target.device == "edge-01"
     assert project.check.ignore == {"floating-tag": "lab devices"}
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "version"),
+    [
+        ("{name: m, version: 3}", "m", "3"),
+        ("{name: m, version: '3'}", "m", "3"),
+        ("{name: m, version: v3}", "m", "v3"),
+        ("{path: models/best.pkl}", "best", None),
+        ("{path: models/mlflow-model}", "mlflow-model", None),
+    ],
+)
+def test_a_model_has_a_name_and_its_version_is_a_string(model: str, name: str, version: str | None) -> None:
+    project = reading(f"version: 1\nmodel: {model}\n")
+    assert (project.model.name, project.model.wanted) == (name, version)
 
 
 def test_sections_that_are_absent_or_empty_are_none() -> None:
@@ -81,7 +96,7 @@ def test_a_whole_number_may_come_from_a_variable() -> None:
         ("version: 1", "version: 2", "1:10", "unknown version 2 of the project file", "version: 1"),
         ("version: 1", "version: one", "1:10", "version is a string, not a whole number", "whole number"),
         ("builder: package", "builder: packag", "10:12", "image.builder is 'packag'", "'package'"),
-        ("builder: package", "builder: docker", "10:12", "is 'docker'", "package, container-image, none"),
+        ("builder: package", "builder: docker", "10:12", "is 'docker'", "package, container-image, acr, local, none"),
         ("builder: package", "bilder: package", "10:3", "unknown key 'bilder' in 'image'", "'builder'"),
         ("registry:", "registri:", "15:1", "unknown key 'registri'", "'registry'"),
         ("registry:", "device: x\nregistry:", "15:1", "unknown key 'device'", "target"),
@@ -92,11 +107,18 @@ def test_a_whole_number_may_come_from_a_variable() -> None:
         ("{area: iot}", "{area: 1.10}", "14:16", "image.tags.area is a number (1.10)", '"1.10"'),
         ('"1.6"', "1.10", "20:12", "manifest.runtime is a number (1.10), not a string", '"1.10"'),
         ("version: 3", "version: 0", "6:12", "model.version is 0", "at least 1"),
-        ("version: 3", "version: '3'", "6:12", "model.version is a string", "whole number"),
+        ("version: 3", "version: ''", "6:12", "model.version is empty", "value"),
+        ("version: 3", "version: 1.10", "6:12", "model.version is a number (1.10), not a whole number or a", '"1.10"'),
         ("name: best_model", "name:", "4:8", "model.name is empty", "value"),
         ("name: best_model", "name: ''", "4:9", "model.name is empty", "value"),
         ("name: best_model", "name: [x]", "4:9", "model.name is a list, not a string", "write a string"),
-        ("  name: best_model\n", "", "3:1", "'model.name' is missing", "'name: …' under 'model'"),
+        (
+            "  name: best_model\n  path: model.pkl\n",
+            "",
+            "3:1",
+            "neither a name nor a path",
+            "'name: …' of a registered",
+        ),
         ("path: model.pkl", "path: 3", "5:9", "model.path is a whole number (3)", '"3"'),
         ("path: model.pkl", "path: ''", "5:9", "model.path is empty", "value"),
         ("credentials: admin", "credentials: docker", "16:16", "is 'docker'", "admin, token, env, file, keyvault"),

@@ -20,6 +20,10 @@ image: {name: n, entry_script: score.py, conda_file: env.yml, tags: {c: d}, desc
 """
 
 
+# Of the files below, with a registered model's version 1, when versions were numbers.
+REGISTERED_INPUTS = "d8476d3394dead042d152a3c6946f1565ddc086a02895df10decdd436e194eb6"
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Any:
     (tmp_path / "manifestgen.yaml").write_text(PROJECT)
@@ -35,7 +39,7 @@ LOCK = Lock(
     inputs="ab",
     built_at="2026-11-22T10:00:00Z",
     manifestgen="1.0",
-    model=LockedModel(name="m", version=3, sha256="cd"),
+    model=LockedModel(name="m", version="3", sha256="cd"),
 )
 
 
@@ -63,6 +67,25 @@ def test_a_damaged_lock_file_says_what_to_do(folder: Path, text: str) -> None:
     with pytest.raises(InputError, match="the lock file is damaged") as caught:
         lock.read(project)
     assert "manifestgen image" in caught.value.fix
+
+
+@pytest.mark.parametrize(("number", "version"), [(3, "3"), (0, ""), ("v3", "v3")])
+def test_a_lock_file_with_a_number_for_the_models_version_is_read(
+    folder: Path, number: int | str, version: str
+) -> None:
+    project = load(folder)
+    lock.write(project, LOCK)
+    data = json.loads(lock.path_of(project).read_text())
+    data["model"]["version"] = number
+    lock.path_of(project).write_text(json.dumps(data))
+    read = lock.read(project)
+    assert read is not None and read.model is not None and read.model.version == version
+
+
+def test_a_version_that_was_a_number_gives_the_same_hash(folder: Path) -> None:
+    project = load(folder)
+    assert inputs_hash(project, LockedModel(name="m", version="1")) == REGISTERED_INPUTS
+    assert inputs_hash(project, LockedModel(name="m", version="one")) != REGISTERED_INPUTS
 
 
 def test_a_lock_file_of_another_format_is_refused(folder: Path) -> None:
@@ -119,11 +142,11 @@ def test_every_input_counts(folder: Path, file: str, old: str, new: str) -> None
 
 def test_a_registered_model_counts_by_version_and_an_own_one_by_content(folder: Path) -> None:
     project = load(folder)
-    assert inputs_hash(project, LockedModel(name="m", version=1)) != inputs_hash(
-        project, LockedModel(name="m", version=2)
+    assert inputs_hash(project, LockedModel(name="m", version="1")) != inputs_hash(
+        project, LockedModel(name="m", version="2")
     )
-    assert inputs_hash(project, LockedModel(name="m", version=1, sha256="a")) == inputs_hash(
-        project, LockedModel(name="m", version=2, sha256="a")
+    assert inputs_hash(project, LockedModel(name="m", version="1", sha256="a")) == inputs_hash(
+        project, LockedModel(name="m", version="2", sha256="a")
     )
     assert inputs_hash(project, LockedModel(name="m", sha256="a")) != inputs_hash(
         project, LockedModel(name="m", sha256="b")

@@ -43,7 +43,7 @@ def _lock(project: Project, image: str, **changes: object) -> Lock:
         inputs="ab",
         built_at="2026-11-22T10:00:00Z",
         manifestgen="1.0",
-        model=LockedModel(name="scores", version=3),
+        model=LockedModel(name="scores", version="3"),
         workspace="s/g/lab",
     )
     made = msgspec.structs.replace(made, **changes)
@@ -81,7 +81,7 @@ def test_a_project_file_does_not_take_the_image_of_another(folder: Path, capsys:
         ("acme.azurecr.io/other:1", {}, "the lock file is for image 'other', but prod.yaml names 'scorer'"),
         (
             "acme.azurecr.io/scorer:1",
-            {"model": LockedModel(name="old", version=1)},
+            {"model": LockedModel(name="old", version="1")},
             "the lock file is for model 'old', but prod.yaml names 'scores'",
         ),
         (

@@ -7,6 +7,7 @@ import pytest
 from manifestgen.credentials.logins import placeholders
 from manifestgen.errors import InputError
 from manifestgen.project import load
+from manifestgen.project.builders import BUILDERS
 from manifestgen.project.score import check_conda_file, check_entry_script
 from manifestgen.project.start import start
 from manifestgen.render import builtin_names, render_project
@@ -38,6 +39,17 @@ def test_it_becomes_one_that_builds_by_the_change_that_its_comment_names(tmp_pat
     image = load(tmp_path).image
     assert image is not None
     assert image.builder == "package"
+
+
+@pytest.mark.parametrize("builder", list(BUILDERS))
+def test_a_builder_can_be_chosen(tmp_path: Path, builder: str) -> None:
+    files = [path.name for path in start(tmp_path, "single-module", builder)]
+    project = load(tmp_path)
+    assert project.image is not None and project.image.builder == builder
+    assert project.image.reference is None
+    from_context = BUILDERS[builder].context
+    assert ("requirements.txt" in files) == from_context == ("myenv.yml" not in files)
+    assert (project.workspace is None) == from_context
 
 
 def test_nothing_is_overwritten_and_nothing_written_then(tmp_path: Path) -> None:

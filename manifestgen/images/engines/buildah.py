@@ -1,0 +1,91 @@
+"""buildah and podman, which builds with the same code and takes the same options."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from manifestgen.cloud.context import target_arch
+from manifestgen.errors import FoundError
+from manifestgen.images.engines.engine import Commands, Engine, Job
+
+
+class Buildah(Engine):
+    """buildah: no daemon. Reads BUILDAH_ISOLATION and STORAGE_DRIVER as usual."""
+
+    name = "buildah"
+    program = "buildah"
+    build_command: ClassVar[str] = "build"
+
+    def build(self, job: Job, commands: Commands) -> str:
+        """See `Engine.build`. Each platform is an image; several are pushed as one index."""
+        sources = job.folder / "context"
+        sources.mkdir()
+        job.context.write(sources)
+        auth = ["--authfile", str(job.auth)] if job.auth is not None else []
+        network = [*auth, *(["--tls-verify=false"] if job.insecure else [])]
+        images = [self._built(job, platform, network, commands) for platform in job.platforms]
+        meanwhile = job.pushed()
+        if meanwhile is not None:
+            commands.say(f"{job.reference} has been pushed by another build of the same inputs: it is used")
+            return meanwhile
+        if len(images) == 1:
+            push, source = ("push", *network), images[0]
+        else:
+            index = images[0].rpartition("-")[0]
+            # What an earlier build has left would be pushed too.
+            self._quietly("manifest", "rm", index)
+            self._run(job, commands, "manifest", "create", index)
+            for image in images:
+                self._run(job, commands, "manifest", "add", index, f"containers-storage:{image}")
+            push, source = ("manifest", "push", "--all", "--format", "v2s2", *network), index
+        return self._pushed(job, push, source, commands)
+
+    def _pushed(self, job: Job, push: tuple[str, ...], source: str, commands: Commands) -> str:
+        """Push an image or an index, and return its digest.
+
+        With a file for the digest, buildah 1.28 pushes an index in vain and exits with 0; the file is then empty.
+        Without one it says what is wrong.
+        """
+        file, target = job.folder / "digest", f"docker://{job.reference}"
+        for attempt in range(2):
+            self._run(job, commands, *push, "--digestfile", str(file), source, target)
+            digest = file.read_text("ascii").strip()
+            if digest:
+                return digest
+            if attempt == 0:
+                self._run(job, commands, *push, source, target)
+        fix = f"update {self.name}, or choose another engine with --engine"
+        raise FoundError(f"{self.name} has not said under which digest it pushed", where=job.reference, fix=fix)
+
+    def _built(self, job: Job, platform: str, network: list[str], commands: Commands) -> str:
+        """The name of the image for one platform in the engine's storage."""
+        commands.say(f"{self.name}: building for {platform}")
+        image = f"localhost/manifestgen/{job.reference.partition('/')[2]}-{target_arch(platform)}"
+        self._run(
+            job,
+            commands,
+            self.build_command,
+            # OCI's format has no HEALTHCHECK; time 0 makes equal inputs equal layers.
+            *("--format", "docker", "--layers", "--timestamp", "0", "--platform", platform, *network),
+            *("--file", str(job.folder / "context" / job.context.dockerfile), "--tag", image),
+            str(job.folder / "context"),
+        )
+        return image
+
+    def _run(self, job: Job, commands: Commands, *arguments: str) -> None:
+        commands.run([self.path or self.program, *arguments], reference=job.reference)
+
+    def _quietly(self, *arguments: str) -> None:
+        self._ask(*arguments)
+
+
+class Podman(Buildah):
+    """podman: no daemon on Linux; elsewhere a machine of its own, which must be started."""
+
+    name = "podman"
+    program = "podman"
+
+    @property
+    def ask(self) -> tuple[str, ...]:
+        """`info` asks the machine, where there is one."""
+        return ("info",)

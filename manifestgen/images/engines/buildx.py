@@ -1,0 +1,57 @@
+"""docker buildx."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from manifestgen.errors import FoundError
+from manifestgen.images.engines.engine import Commands, Engine, Job
+
+
+class Buildx(Engine):
+    """docker buildx: needs Docker's daemon, and for several platforms a builder that can (`docker buildx create`)."""
+
+    name = "docker buildx"
+    program = "docker"
+
+    @property
+    def ask(self) -> tuple[str, ...]:
+        """`inspect` asks the daemon, and fails where the plug-in is missing."""
+        return ("buildx", "inspect")
+
+    def build(self, job: Job, commands: Commands) -> str:
+        """See `Engine.build`. The context goes in as a tar, and the engine pushes what it has built."""
+        metadata = job.folder / "metadata.json"
+        options = ("type=image", f'"name={job.reference}"', "push=true", "compression=gzip", "rewrite-timestamp=true")
+        arguments = [
+            *(self.path or self.program, "buildx", "build", "--progress", "plain"),
+            *("--platform", ",".join(job.platforms), "--file", job.context.dockerfile),
+            # Old runtimes take an attestation for an image (Azure/iotedge#7538).
+            *("--provenance=false", "--sbom=false", "--build-arg", "SOURCE_DATE_EPOCH=0"),
+            *("--output", ",".join(options), "--metadata-file", str(metadata), "-"),
+        ]
+        environ = _with_logins(job.auth, job.folder) if job.auth is not None else {}
+        commands.run(arguments, reference=job.reference, environ=environ, context=job.context)
+        try:
+            digest = json.loads(metadata.read_text("utf-8"))["containerimage.digest"]
+        except (OSError, ValueError, KeyError, TypeError):
+            what = "docker buildx has pushed an image and not said its digest"
+            raise FoundError(what, where=job.reference, fix="update docker buildx to 0.8 or later") from None
+        return str(digest)
+
+
+def _with_logins(auth: Path, folder: Path) -> dict[str, str]:
+    """Variables that give Docker other logins, and leave it its builders, contexts and plug-ins.
+
+    Docker knows no file of logins alone, and `docker login` would keep the password in the user's own.
+    """
+    usual = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+    config = folder / "docker"
+    config.mkdir(mode=0o700)
+    for entry in usual.iterdir() if usual.is_dir() else ():
+        if entry.name != "config.json":
+            (config / entry.name).symlink_to(entry)
+    auth.rename(config / "config.json")
+    return {"DOCKER_CONFIG": str(config), "BUILDX_CONFIG": os.environ.get("BUILDX_CONFIG") or str(usual / "buildx")}

@@ -1,0 +1,114 @@
+"""The files beside a user's own Dockerfile that belong into its build context.
+
+As Docker and `az acr build` choose them: `<Dockerfile>.dockerignore` or `.dockerignore`, the last rule that matches
+wins, and `!` brings a file back, also one in an ignored folder.
+https://docs.docker.com/build/concepts/context/#dockerignore-files
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from manifestgen.errors import InputError
+from manifestgen.files import read_text
+
+# Left out by az too: the history of the sources, which may hold what was removed from them.
+_NEVER: Final = frozenset({".git", ".gitignore", ".hg", ".svn", ".bzr", ".bzrignore", ".manifestgen"})
+
+
+class _Rule(NamedTuple):
+    pattern: re.Pattern[str]
+    ignores: bool
+
+
+def own_files(dockerfile: Path) -> list[tuple[str, Path]]:
+    """The files of a Dockerfile's folder that are not ignored, sorted by their names relative to it, with `/`.
+
+    Raises:
+        InputError: the Dockerfile or its ignore file cannot be read.
+    """
+    if not dockerfile.is_file():
+        fix = "create it, or remove image.dockerfile to have one generated"
+        raise InputError("Dockerfile not found", where=str(dockerfile), fix=fix)
+    root = dockerfile.parent
+    rules = _rules(dockerfile)
+    found = {dockerfile.name: dockerfile}
+    # An engine that found it in the context would apply it once more, to our files too.
+    never = _NEVER | {".dockerignore", f"{dockerfile.name}.dockerignore"}
+    for parent, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if name not in _NEVER]
+        for name in names:
+            path = Path(parent, name)
+            relative = path.relative_to(root).as_posix()
+            if name not in never and path.is_file() and not _is_ignored(relative, rules):
+                found[relative] = path
+    return sorted(found.items())
+
+
+def _rules(dockerfile: Path) -> list[_Rule]:
+    for path in (dockerfile.with_name(f"{dockerfile.name}.dockerignore"), dockerfile.with_name(".dockerignore")):
+        if path.is_file():
+            return _parsed(path)
+    return []
+
+
+def _parsed(path: Path) -> list[_Rule]:
+    rules = []
+    for number, line in enumerate(read_text(path, "ignore file").splitlines(), 1):
+        text = line.strip()
+        if not text or line.startswith("#"):
+            continue
+        ignores = not text.startswith("!")
+        text = text.removeprefix("!").strip().strip("/")
+        if not text or text == ".":
+            continue
+        try:
+            rules.append(_Rule(re.compile(_expression(text)), ignores))
+        except re.error as error:
+            fix = "correct the pattern"
+            raise InputError(f"{line!r} is not a pattern: {error.msg}", where=f"{path}:{number}", fix=fix) from None
+    return rules
+
+
+def _is_ignored(name: str, rules: Sequence[_Rule]) -> bool:
+    """Whether the last rule that matches the file, or a folder that it is in, ignores it."""
+    parts = name.split("/")
+    paths = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
+    ignored = False
+    for rule in rules:
+        if any(rule.pattern.fullmatch(path) for path in paths):
+            ignored = rule.ignores
+    return ignored
+
+
+def _expression(pattern: str) -> str:
+    """A pattern of Go's filepath.Match, with `**` for any number of folders, as a regular expression."""
+    parts = []
+    position = 0
+    while position < len(pattern):
+        if pattern.startswith("**/", position):
+            parts.append("(?:.*/)?")
+            position += 3
+        elif pattern.startswith("**", position):
+            parts.append(".*")
+            position += 2
+        elif pattern[position] == "*":
+            parts.append("[^/]*")
+            position += 1
+        elif pattern[position] == "?":
+            parts.append("[^/]")
+            position += 1
+        elif pattern[position] == "[" and (end := pattern.find("]", position + 2)) > 0:
+            parts.append(pattern[position : end + 1].replace("\\", "\\\\"))
+            position = end + 1
+        elif pattern[position] == "\\" and position + 1 < len(pattern):
+            parts.append(re.escape(pattern[position + 1]))
+            position += 2
+        else:
+            parts.append(re.escape(pattern[position]))
+            position += 1
+    return "".join(parts)

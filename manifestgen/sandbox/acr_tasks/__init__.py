@@ -1,0 +1,1 @@
+"""ACR Tasks: builds by a container registry, over ARM, and what carries out their Dockerfiles."""

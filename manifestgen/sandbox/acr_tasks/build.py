@@ -1,0 +1,391 @@
+"""Carries out a Dockerfile: FROM, COPY, WORKDIR, and all that only sets the image's configuration.
+
+Nothing is run, downloaded or executed: RUN, the archives and URLs of ADD, and ONBUILD are not carried out, and the log
+and the image's history say so. Ownership and modes are Docker's: files belong to root, or to `--chown`, and have the
+mode that they have in the source.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from manifestgen.sandbox.acr_tasks import layer
+from manifestgen.sandbox.acr_tasks.bases import Base, BaseLayer
+from manifestgen.sandbox.acr_tasks.dockerfile import DockerfileError, Step, command, duration, expand, pairs, words
+from manifestgen.sandbox.acr_tasks.files import apply, is_folder, matching, resolve
+from manifestgen.sandbox.acr_tasks.layer import Layer
+from manifestgen.sandbox.acr_tasks.source import Entry
+
+#: Begins each line of the log about something that is not carried out.
+NOT_CARRIED_OUT: Final = "(not carried out)"
+
+_ARCHIVES: Final = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+
+Files = dict[str, Entry]
+
+
+class Stopped(Exception):
+    """The run was cancelled, or its time is up."""
+
+
+@dataclass
+class Image:
+    """An image, or a stage on its way to one.
+
+    Attributes:
+        config: the configuration of its containers.
+        layers: those of the base image, then new ones.
+        history: what made it, as in an image's configuration.
+        files: all its files, by their path below `/`.
+    """
+
+    config: dict[str, Any] = field(default_factory=dict)
+    layers: list[BaseLayer | Layer] = field(default_factory=list)
+    diff_ids: list[str] = field(default_factory=list)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    files: Files = field(default_factory=dict)
+    command_is_own: bool = False
+
+    @property
+    def short_id(self) -> str:
+        """Twelve digits that stand for what it is so far."""
+        text = json.dumps([self.config, self.diff_ids, self.history], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+class Builder:
+    """Carries out the steps of one Dockerfile.
+
+    Args:
+        source: files of the build's source by path.
+        bases: what each FROM starts from, by the name that it gives after variables are replaced.
+        arguments: build arguments by name.
+        folder: for the new layers.
+        say: takes each line of the log.
+        stopped: whether to stop.
+    """
+
+    def __init__(
+        self,
+        source: Mapping[str, Entry],
+        bases: Mapping[str, Base],
+        arguments: Mapping[str, str],
+        folder: Path,
+        say: Callable[[str], object],
+        stopped: Callable[[], bool],
+    ) -> None:
+        self._source = source
+        self._bases = bases
+        self._arguments = arguments
+        self._folder = folder
+        self._say = say
+        self._stopped = stopped
+        self._stages: list[tuple[str, Image]] = []
+        self._globals: dict[str, str] = {}
+        self._known: dict[str, str] = {}
+        self._consumed: set[str] = set()
+        self._image = Image()
+
+    def carry_out(self, steps: Sequence[Step], target: str = "") -> Image:
+        """Carry out all steps, or those up to the end of the stage `target`.
+
+        Raises:
+            DockerfileError: a step cannot be carried out.
+            Stopped: `stopped` returned true.
+        """
+        reached = False
+        for number, step in enumerate(steps, 1):
+            if self._stopped():
+                raise Stopped
+            if step.name == "FROM":
+                if reached:
+                    break
+                reached = bool(target) and _stage_name(step).lower() == target.lower()
+            self._say(f"Step {number}/{len(steps)} : {step.text}")
+            self._step(step)
+            self._say(f" ---> {self._image.short_id}")
+        if target and not reached:
+            raise DockerfileError(f"failed to reach build target {target} in Dockerfile")
+        left = sorted(set(self._arguments) - self._consumed)
+        if left:
+            self._say(f"[Warning] One or more build-args [{' '.join(left)}] were not consumed")
+        return self._image
+
+    def _step(self, step: Step) -> None:
+        image = self._image
+        if step.name == "FROM":
+            self._begin(step)
+        elif step.name == "ARG":
+            self._argument(step)
+        elif step.name in ("COPY", "ADD"):
+            self._copy(step)
+        elif step.name == "WORKDIR":
+            self._work_in(posixpath.join("/", image.config.get("WorkingDir") or "/", self._expand(step.rest)), step)
+        elif step.name in ("RUN", "ONBUILD"):
+            self._leave_out(step, "the sandbox runs no commands" if step.name == "RUN" else "")
+        else:
+            self._configure(step)
+            self._note(step)
+
+    def _begin(self, step: Step) -> None:
+        name = base_name(step, self._globals)
+        stage = next((one for known, one in self._stages if known and known == name.lower()), None)
+        if stage is not None:
+            self._image = replace(
+                stage,
+                config=dict(stage.config),
+                layers=list(stage.layers),
+                diff_ids=list(stage.diff_ids),
+                history=list(stage.history),
+                files=dict(stage.files),
+            )
+        else:
+            self._image = self._from_base(name, self._bases[name])
+        self._known = {}
+        self._stages.append((_stage_name(step).lower(), self._image))
+
+    def _from_base(self, name: str, base: Base) -> Image:
+        image = Image({**base.config}, list(base.layers), list(base.diff_ids), [dict(one) for one in base.history])
+        if base.stand_in:
+            self._say(
+                f"{NOT_CARRIED_OUT} {name} is not in the sandbox: a minimal base (folders, /etc/passwd) "
+                "stands in for it"
+            )
+            self._add(image, dict(base.files), f"minimal base of the manifestgen sandbox, in place of {name}")
+        for one in base.layers:
+            apply(image.files, layer.read(one.path, self._folder, compressed=one.compressed))
+        return image
+
+    def _argument(self, step: Step) -> None:
+        for word in words(step.rest):
+            name, equals, default = word.partition("=")
+            self._consumed.add(name)
+            known = self._globals if not self._stages else self._known
+            value = self._arguments.get(name)
+            if value is None and equals:
+                value = expand(default, self._values())
+            if value is None and self._stages:
+                value = self._globals.get(name)
+            if value is not None:
+                known[name] = value
+        if self._stages:
+            self._note(step)
+
+    def _values(self) -> dict[str, str]:
+        """What variables stand for: the stage's ENV before its ARGs."""
+        if not self._stages:
+            return self._globals
+        environment = dict(item.split("=", 1) for item in self._image.config.get("Env") or ())
+        return {**self._known, **environment}
+
+    def _expand(self, text: str) -> str:
+        found = words(expand(text, self._values()))
+        return " ".join(found)
+
+    def _configure(self, step: Step) -> None:
+        config, values = self._image.config, self._values()
+        if step.name == "ENV":
+            environment = dict(item.split("=", 1) for item in config.get("Env") or ())
+            environment.update(pairs(step, values))
+            config["Env"] = [f"{key}={value}" for key, value in environment.items()]
+        elif step.name == "LABEL":
+            config["Labels"] = {**(config.get("Labels") or {}), **pairs(step, values)}
+        elif step.name == "USER":
+            config["User"] = self._expand(step.rest)
+        elif step.name == "CMD":
+            config["Cmd"] = command(step)
+            self._image.command_is_own = True
+        elif step.name == "ENTRYPOINT":
+            config["Entrypoint"] = command(step)
+            if not self._image.command_is_own:
+                config.pop("Cmd", None)
+        elif step.name == "EXPOSE":
+            ports = [one if "/" in one else f"{one}/tcp" for one in self._expand(step.rest).split()]
+            config["ExposedPorts"] = {**(config.get("ExposedPorts") or {}), **{port: {} for port in ports}}
+        elif step.name == "VOLUME":
+            paths = step.array if step.array is not None else self._expand(step.rest).split()
+            config["Volumes"] = {**(config.get("Volumes") or {}), **{path: {} for path in paths}}
+        elif step.name == "STOPSIGNAL":
+            config["StopSignal"] = self._expand(step.rest)
+        elif step.name == "SHELL":
+            if step.array is None:
+                raise DockerfileError("dockerfile parse error: SHELL requires the arguments to be in JSON form")
+            config["Shell"] = step.array
+        elif step.name == "HEALTHCHECK":
+            config["Healthcheck"] = _health_check(step)
+
+    def _leave_out(self, step: Step, why: str) -> None:
+        self._say(f"{NOT_CARRIED_OUT} {step.text}{': ' if why else ''}{why}")
+        self._note(step, comment="not carried out by the manifestgen sandbox")
+
+    def _note(self, step: Step, *, comment: str = "") -> None:
+        entry: dict[str, Any] = {"created_by": f"/bin/sh -c #(nop)  {step.text}", "empty_layer": True}
+        self._image.history.append({**entry, **({"comment": comment} if comment else {})})
+
+    def _work_in(self, path: str, step: Step) -> None:
+        path = posixpath.normpath(path)
+        self._image.config["WorkingDir"] = path
+        made: Files = {}
+        self._make_folders(resolve(self._image.files, path), (0, 0), made)
+        if made:
+            self._add(self._image, made, f"/bin/sh -c #(nop) {step.text}")
+        else:
+            self._note(step)
+
+    def _copy(self, step: Step) -> None:
+        array = step.array
+        named = [expand(word, self._values()) for word in (array if array is not None else words(step.rest))]
+        if len(named) < 2:
+            raise DockerfileError(f"{step.name} requires at least two arguments, but only one was provided")
+        *sources, target = named
+        if any(re.match(r"https?://|git@", one) for one in sources) and step.name == "ADD":
+            self._leave_out(step, "the sandbox downloads nothing")
+            return
+        if step.name == "ADD" and any(one.endswith(_ARCHIVES) for one in sources):
+            self._leave_out(step, "the sandbox unpacks no archives")
+            return
+        files = self._stage_files(step.flags["from"]) if "from" in step.flags else self._source
+        found = [path for one in sources for path in matching(files, one, step.name)]
+        if not found:
+            raise DockerfileError(f"{step.name} failed: no source files were specified")
+        owner = self._owner(step.flags["chown"]) if "chown" in step.flags else (0, 0)
+        absolute = posixpath.join("/", self._image.config.get("WorkingDir") or "/", target)
+        place = resolve(self._image.files, absolute)
+        into = target.endswith("/") or target in (".", "..") or is_folder(self._image.files, place)
+        if len(found) > 1 and not into:
+            raise DockerfileError(
+                f"When using {step.name} with more than one source file, the destination must be a directory and end "
+                "with a /"
+            )
+        made: Files = {}
+        for path in found:
+            self._place(files, path, place, owner, made, into=into)
+        self._add(self._image, made, f"/bin/sh -c #(nop) {step.text}")
+
+    def _place(
+        self, files: Mapping[str, Entry], path: str, place: str, owner: tuple[int, int], made: Files, *, into: bool
+    ) -> None:
+        """Add a source to a new layer: the content of a folder, or a file."""
+        if not is_folder(files, path):
+            name = posixpath.join(place, posixpath.basename(path)) if into else place
+            self._make_folders(posixpath.dirname(name), owner, made)
+            made[name] = _owned(files[path], owner)
+            return
+        self._make_folders(place, owner, made)
+        prefix = f"{path}/" if path else ""
+        for name, entry in files.items():
+            if name.startswith(prefix) and name != path:
+                below = posixpath.join(place, name[len(prefix) :])
+                self._make_folders(posixpath.dirname(below), owner, made)
+                made[below] = _owned(entry, owner)
+
+    def _make_folders(self, path: str, owner: tuple[int, int], made: Files) -> None:
+        missing = []
+        while path and not (path in made or is_folder(self._image.files, path)):
+            missing.append(path)
+            path = posixpath.dirname(path)
+        for one in missing:
+            made[one] = Entry("folder", 0o755, *owner)
+
+    def _add(self, image: Image, files: Files, created_by: str) -> None:
+        new = layer.write(files, self._folder)
+        image.layers.append(new)
+        image.diff_ids.append(new.diff_id)
+        image.history.append({"created_by": created_by})
+        apply(image.files, files)
+
+    def _stage_files(self, name: str) -> Mapping[str, Entry]:
+        """The files of an earlier stage, by its name or number, or of another image."""
+        name = expand(name, self._globals)
+        for number, (known, stage) in enumerate(self._stages[:-1]):
+            if name.lower() == known or name == str(number):
+                return stage.files
+        if name not in self._bases:
+            raise DockerfileError(f"invalid from flag value {name}: there is no such stage")
+        return self._from_base(name, self._bases[name]).files
+
+    def _owner(self, text: str) -> tuple[int, int]:
+        """User and group of `--chown`, as numbers."""
+        user, colon, group = self._expand(text).partition(":")
+        uid, own_group = self._number(user, "etc/passwd", "user")
+        return uid, self._number(group, "etc/group", "group")[0] if colon else own_group
+
+    def _number(self, name: str, file: str, word: str) -> tuple[int, int]:
+        if name.isdecimal():
+            return int(name), int(name)
+        entry = self._image.files.get(file)
+        text = b"".join(entry.content.chunks()).decode(errors="replace") if entry and entry.content else ""
+        for line in text.splitlines():
+            parts = line.split(":")
+            if parts[0] == name and len(parts) >= 3 and parts[2].isdecimal():
+                second = parts[3] if word == "user" and len(parts) > 3 and parts[3].isdecimal() else parts[2]
+                return int(parts[2]), int(second)
+        raise DockerfileError(
+            f"unable to convert uid/gid chown string to host mapping: can't find {word[0]}id for {word} {name}: "
+            f"no such {word}: {name}"
+        )
+
+
+def base_name(step: Step, values: Mapping[str, str]) -> str:
+    """The image or stage that a FROM names. Raises DockerfileError."""
+    parts = expand(step.rest, values).split()
+    if not parts:
+        raise DockerfileError(f"base name ({step.rest}) should not be blank")
+    if len(parts) != 1 and (len(parts) != 3 or parts[1].upper() != "AS"):
+        raise DockerfileError("dockerfile parse error: FROM requires either one or three arguments")
+    return parts[0]
+
+
+def needed_images(steps: Sequence[Step], arguments: Mapping[str, str]) -> list[str]:
+    """The images that the steps start or copy from, without the stages among them. Raises DockerfileError."""
+    values: dict[str, str] = {}
+    stages: list[str] = []
+    needed: list[str] = []
+    for step in steps:
+        if step.name == "ARG" and not stages:
+            for word in words(step.rest):
+                name, _, default = word.partition("=")
+                values[name] = arguments.get(name, expand(default, values))
+        elif step.name == "FROM":
+            name = base_name(step, values)
+            if name.lower() not in filter(None, stages):
+                needed.append(name)
+            stages.append(_stage_name(step).lower())
+        elif step.name == "COPY" and "from" in step.flags:
+            name = expand(step.flags["from"], values)
+            if name.lower() not in stages and not name.isdecimal():
+                needed.append(name)
+    return list(dict.fromkeys(needed))
+
+
+def _stage_name(step: Step) -> str:
+    parts = step.rest.split()
+    return parts[2] if len(parts) == 3 else ""
+
+
+def _owned(entry: Entry, owner: tuple[int, int]) -> Entry:
+    return replace(entry, uid=owner[0], gid=owner[1])
+
+
+def _health_check(step: Step) -> dict[str, Any]:
+    kind, _, rest = step.rest.partition(" ")
+    if kind.upper() == "NONE":
+        return {"Test": ["NONE"]}
+    if kind.upper() != "CMD" or not rest.strip():
+        raise DockerfileError(f"dockerfile parse error: Unknown type {kind!r} in HEALTHCHECK (try CMD)")
+    array = replace(step, rest=rest.strip()).array
+    found: dict[str, Any] = {"Test": ["CMD", *array] if array is not None else ["CMD-SHELL", rest.strip()]}
+    names = {"interval": "Interval", "timeout": "Timeout", "start-period": "StartPeriod"}
+    found |= {names[flag]: duration(value) for flag, value in step.flags.items() if flag in names}
+    if "retries" in step.flags:
+        if not step.flags["retries"].isdecimal():
+            raise DockerfileError(f"dockerfile parse error: invalid number of retries {step.flags['retries']!r}")
+        found["Retries"] = int(step.flags["retries"])
+    return found

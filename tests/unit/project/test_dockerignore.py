@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from manifestgen.errors import InputError
+from manifestgen.project.dockerignore import own_files
+
+FILES = ("Dockerfile", "a.py", "b.txt", "data/x.csv", "data/deep/y.csv", "docs/z.md", ".git/config", ".manifestgen/p")
+
+
+def chosen(folder: Path, rules: str = "", name: str = ".dockerignore") -> set[str]:
+    for file in FILES:
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_text(file)
+    if rules:
+        (folder / name).write_text(rules)
+    return {file for file, _ in own_files(folder / "Dockerfile")}
+
+
+ALL = {"Dockerfile", "a.py", "b.txt", "data/x.csv", "data/deep/y.csv", "docs/z.md"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "left_out"),
+    [
+        ("", set()),
+        ("# comment\n\n*.txt\n", {"b.txt"}),
+        ("data\n", {"data/x.csv", "data/deep/y.csv"}),
+        ("/data/\n", {"data/x.csv", "data/deep/y.csv"}),
+        ("*.csv\n", set()),
+        ("**/*.csv\n", {"data/x.csv", "data/deep/y.csv"}),
+        ("data/**\n!data/deep/y.csv\n", {"data/x.csv"}),
+        ("data\n!data/x.csv\n", {"data/deep/y.csv"}),
+        ("!data/x.csv\ndata\n", {"data/x.csv", "data/deep/y.csv"}),
+        ("*\n!a.py\n", ALL - {"Dockerfile", "a.py"}),
+        ("?.txt\n[ab].py\n", {"b.txt", "a.py"}),
+        ("data/*/y.csv\n", {"data/deep/y.csv"}),
+    ],
+)
+def test_the_last_rule_that_matches_wins(tmp_path: Path, rules: str, left_out: set[str]) -> None:
+    assert chosen(tmp_path, rules) == ALL - left_out
+
+
+def test_the_dockerfiles_own_ignore_file_comes_first(tmp_path: Path) -> None:
+    (tmp_path / ".dockerignore").write_text("*.py\n")
+    assert chosen(tmp_path, "*.txt\n", "Dockerfile.dockerignore") == ALL - {"b.txt"}
+
+
+def test_a_missing_dockerfile_and_a_wrong_pattern_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="Dockerfile not found"):
+        own_files(tmp_path / "Dockerfile")
+    with pytest.raises(InputError, match="is not a pattern") as caught:
+        chosen(tmp_path, "a\n[z-a]\n")
+    assert caught.value.where == f"{tmp_path / '.dockerignore'}:2"
