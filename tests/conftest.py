@@ -35,9 +35,8 @@ _fast = False
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite golden files; read the diff afterwards")
-    parser.addoption("--whole-walk", action="store_true", help="change every answer of a service in every way")
     parser.addoption(
-        "--whole-walk", action="store_true", help="let every request of every command never be answered (30 minutes)"
+        "--whole-walk", action="store_true", help="change every answer in every way, and withhold each (an hour)"
     )
     parser.addoption(
         "--fast", action="store_true", help="skip each test at its first process or connection, and slow tests"
