@@ -26,7 +26,7 @@ def find_engine(name: str = "") -> Engine:
         raise InputError(f"unknown engine {name!r}", where="--engine", fix=f"use one of: {', '.join(ENGINES)}")
     chosen = [engine for engine in (ENGINES[key]() for key in ENGINES if name in ("", key)) if engine.path is not None]
     if not chosen and name:
-        fix = f"install it, or leave out --engine to use another of {', '.join(ENGINES)}"
+        fix = f"install it, or use another engine: 'manifestgen image --engine' takes {', '.join(ENGINES)}"
         raise InputError(f"{name} is not installed", where="--engine", fix=fix)
     if not chosen:
         raise InputError(

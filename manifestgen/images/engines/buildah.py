@@ -54,7 +54,7 @@ class Buildah(Engine):
                 return digest
             if attempt == 0:
                 self._run(job, commands, *push, source, target)
-        fix = f"update {self.name}, or choose another engine with --engine"
+        fix = f"update {self.name}, or choose another engine: 'manifestgen image --engine'"
         raise FoundError(f"{self.name} has not said under which digest it pushed", where=job.reference, fix=fix)
 
     def _built(self, job: Job, platform: str, network: list[str], commands: Commands) -> str:
