@@ -118,9 +118,10 @@ def is_local(project: Project) -> bool:
 
 def log_in() -> None:
     """Raise unless Azure issues a token to this process. Raises DeniedError, CloudError."""
+    from manifestgen.azure import arm
     from manifestgen.azure.auth import token
 
-    token("https://management.azure.com/.default")
+    token(arm.SCOPE)
 
 
 def project_here(folder: Path = Path()) -> Project | None:

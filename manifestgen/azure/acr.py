@@ -3,57 +3,39 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 from azure.core.pipeline.policies import BearerTokenCredentialPolicy, RetryPolicy
 from azure.core.rest import HttpRequest, HttpResponse
 from azure.mgmt.containerregistry import ContainerRegistryManagementClient
 from azure.mgmt.core import ARMPipelineClient
 
-from manifestgen.azure import registry_api
+from manifestgen.azure import arm, registry_api
+from manifestgen.azure.acr_shapes import Passwords, ScopeMap, Subscriptions, place_of, registry_info, token_of
 from manifestgen.azure.answer import decoded, not_understood
-from manifestgen.azure.auth import EXPIRED, LOG_IN_AGAIN, tokens_of
 from manifestgen.azure.auth import credential as default_credential
+from manifestgen.azure.auth import tokens_of
 from manifestgen.azure.patience import Patience
-from manifestgen.azure.sdk_error import SHAPE_ERRORS, SdkError, code_of, unquoted, words_of
 from manifestgen.azure.transport import RetryingTransport, azure_core_transport
-from manifestgen.cloud import Credential, NewPassword, RegistryInfo, Token, TokenPassword
-from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError, NotFoundError
+from manifestgen.cloud import Credential, NewPassword, RegistryInfo, Token
+from manifestgen.errors import CloudError, DeniedError, NotFoundError
 from manifestgen.secret import Secret
-from manifestgen.waits import waiting
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
-_ARM = "https://management.azure.com"
-_SUBSCRIPTIONS_VERSION = "2022-12-01"
-
-_NAME = "Azure Resource Manager"
 PATIENCE = Patience(answer=60.0)
-# Seconds for a change that the service makes in the background.
-_OPERATION = 120.0
 
 # Parallel reads of subscriptions; Azure Resource Manager takes 250 at once of one caller and 25 a second after that.
 _READERS = 16
 
-_ARM_ID = re.compile(
-    r"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)"
-    r"/providers/Microsoft\.ContainerRegistry/registries/(?P<name>[^/]+)",
-    re.IGNORECASE,
-)
 _READER = "give the identity the role 'Reader' on the registry"
 _CONTRIBUTOR = "give the identity the role 'Contributor' on the registry, or use registry credentials 'env' or 'file'"
 _TOKENS = "give the identity the role 'Contributor' on the registry; creating tokens and passwords requires it"
-_SERVICE = "Azure Resource Manager"
 _DESCRIPTION = "What a deployment manifest pulls; created by manifestgen"
-_ADMIN_OFF = "UnAuthorizedForCredentialOperations"
 
 
 class Registries:
@@ -78,16 +60,16 @@ class Registries:
         self._subscription = subscription
         self._report = report
         self._seen: dict[str, RegistryInfo] = {}
-        self._transport = RetryingTransport(_NAME, PATIENCE.scaled(), tokens=tokens_of(credential))
+        self._transport = RetryingTransport(arm.NAME, PATIENCE.scaled(), tokens=tokens_of(credential))
         self._clients: dict[str, ContainerRegistryManagementClient] = {}
 
     def by_id(self, arm_id: str) -> RegistryInfo:
         """See `Registry.by_id`."""
-        place = _parse(arm_id)
+        place = place_of(arm_id)
         where = f"registry {place['name']}"
-        with _translated(where, _READER):
+        with arm.translated(where, _READER):
             found = self._client(place["subscription"]).registries.get(place["group"], place["name"])
-        return self._noted(_info(found, where))
+        return self._noted(registry_info(found, where))
 
     def nearby(self, login_server: str) -> RegistryInfo | None:
         """See `Registry.nearby`."""
@@ -171,9 +153,9 @@ class Registries:
     def _find(self, subscription: str, login_server: str) -> RegistryInfo | None:
         """The registry of a subscription with a login server."""
         where = f"subscription {subscription}"
-        with _translated(where, _READER):
+        with arm.translated(where, _READER):
             for found in self._client(subscription).registries.list():
-                info = _info(found, where)
+                info = registry_info(found, where)
                 if info.login_server.lower() == login_server.lower():
                     return self._noted(info)
         return None
@@ -184,11 +166,11 @@ class Registries:
 
     def admin_credential(self, registry: RegistryInfo) -> Credential:
         """See `Registry.admin_credential`."""
-        place = _parse(registry.id)
+        place = place_of(registry.id)
         where = f"registry {registry.login_server}"
-        with _translated(where, _CONTRIBUTOR):
+        with arm.translated(where, _CONTRIBUTOR):
             found = self._client(place["subscription"]).registries.list_credentials(place["group"], place["name"])
-        login = decoded(found, _Passwords, service=_SERVICE, where=where)
+        login = decoded(found, Passwords, service=arm.NAME, where=where)
         for password in login.passwords or ():
             if login.username and password.value:
                 return Credential(registry.login_server, login.username, Secret(password.value))
@@ -200,71 +182,71 @@ class Registries:
 
     def enable_admin(self, registry: RegistryInfo) -> RegistryInfo:
         """See `Registry.enable_admin`."""
-        place = _parse(registry.id)
+        place = place_of(registry.id)
         where = f"registry {registry.login_server}"
-        with _translated(where, _CONTRIBUTOR):
+        with arm.translated(where, _CONTRIBUTOR):
             # A plain mapping: the model's name differs between the SDK's versions.
             change: Any = {"properties": {"adminUserEnabled": True}}
             updating = self._client(place["subscription"]).registries.begin_update(
                 place["group"], place["name"], change, polling_interval=2
             )
-            return self._noted(_info(updating.result(timeout=_OPERATION), where))
+            return self._noted(registry_info(updating.result(timeout=arm.OPERATION), where))
 
     def scope_map(self, registry: RegistryInfo, name: str) -> frozenset[str] | None:
         """See `Registry.scope_map`."""
-        place = _parse(registry.id)
+        place = place_of(registry.id)
         where = f"scope map {name} of {registry.login_server}"
         try:
-            with _translated(where, _TOKENS):
+            with arm.translated(where, _TOKENS):
                 found = self._client(place["subscription"]).scope_maps.get(place["group"], place["name"], name)
         except NotFoundError:
             return None
-        return frozenset(decoded(found, _ScopeMap, service=_SERVICE, where=where).actions or ())
+        return frozenset(decoded(found, ScopeMap, service=arm.NAME, where=where).actions or ())
 
     def put_scope_map(self, registry: RegistryInfo, name: str, actions: Collection[str]) -> None:
         """See `Registry.put_scope_map`."""
-        place = _parse(registry.id)
+        place = place_of(registry.id)
         # Plain mappings here and below: their names in the API are those of all versions of the SDK.
         wanted: Any = {"properties": {"description": _DESCRIPTION, "actions": sorted(actions)}}
-        with _translated(f"scope map {name} of {registry.login_server}", _TOKENS):
+        with arm.translated(f"scope map {name} of {registry.login_server}", _TOKENS):
             scope_maps = self._client(place["subscription"]).scope_maps
-            _done(scope_maps.begin_create(place["group"], place["name"], name, wanted, polling_interval=2))
+            arm.done(scope_maps.begin_create(place["group"], place["name"], name, wanted, polling_interval=2))
 
     def token(self, registry: RegistryInfo, name: str) -> Token | None:
         """See `Registry.token`."""
-        place = _parse(registry.id)
+        place = place_of(registry.id)
         where = f"token {name} of {registry.login_server}"
         try:
-            with _translated(where, _TOKENS):
+            with arm.translated(where, _TOKENS):
                 found = self._client(place["subscription"]).tokens.get(place["group"], place["name"], name)
         except NotFoundError:
             return None
-        return _token(registry, found, where)
+        return token_of(registry, found, where)
 
     def create_token(self, registry: RegistryInfo, name: str, scope_map: str) -> Token:
         """See `Registry.create_token`."""
-        place = _parse(registry.id)
+        place = place_of(registry.id)
         wanted: Any = {"properties": {"scopeMapId": f"{registry.id}/scopeMaps/{scope_map}", "status": "enabled"}}
         where = f"token {name} of {registry.login_server}"
-        with _translated(where, _TOKENS):
+        with arm.translated(where, _TOKENS):
             tokens = self._client(place["subscription"]).tokens
-            made = _done(tokens.begin_create(place["group"], place["name"], name, wanted, polling_interval=2))
-        return _token(registry, made, where)
+            made = arm.done(tokens.begin_create(place["group"], place["name"], name, wanted, polling_interval=2))
+        return token_of(registry, made, where)
 
     def generate_password(self, token: Token, name: str, expiry: datetime | None) -> NewPassword:
         """See `Registry.generate_password`."""
         registry = token.registry
-        place = _parse(registry.id)
+        place = place_of(registry.id)
         wanted: Any = {"tokenId": f"{registry.id}/tokens/{token.name}", "name": name}
         if expiry is not None:
             wanted["expiry"] = expiry.astimezone(timezone.utc).isoformat()
         where = f"token {token.name} of {registry.login_server}"
-        with _translated(where, _TOKENS):
+        with arm.translated(where, _TOKENS):
             registries = self._client(place["subscription"]).registries
-            made = _done(
+            made = arm.done(
                 registries.begin_generate_credentials(place["group"], place["name"], wanted, polling_interval=2)
             )
-        for password in decoded(made, _Passwords, service=_SERVICE, where=where).passwords or ():
+        for password in decoded(made, Passwords, service=arm.NAME, where=where).passwords or ():
             if password.name == name and password.value:
                 return NewPassword(name, Secret(password.value), password.expiry)
         raise CloudError(
@@ -280,11 +262,11 @@ class Registries:
         kept = [{"name": password.name} for password in (known.passwords if known else ()) if password.name != name]
         if known is None or len(kept) == len(known.passwords):
             return
-        place = _parse(registry.id)
+        place = place_of(registry.id)
         wanted: Any = {"properties": {"credentials": {"passwords": kept}}}
-        with _translated(f"token {token.name} of {registry.login_server}", _TOKENS):
+        with arm.translated(f"token {token.name} of {registry.login_server}", _TOKENS):
             tokens = self._client(place["subscription"]).tokens
-            _done(tokens.begin_update(place["group"], place["name"], token.name, wanted, polling_interval=2))
+            arm.done(tokens.begin_update(place["group"], place["name"], token.name, wanted, polling_interval=2))
 
     def digest(self, image: str, credential: Credential | None) -> str | None:
         """See `Registry.digest`."""
@@ -308,157 +290,20 @@ class Registries:
 
     def _subscriptions(self) -> Sequence[str]:
         """Ids of the subscriptions that the credential sees."""
-        policies = [BearerTokenCredentialPolicy(self._credential, f"{_ARM}/.default")]
+        policies = [BearerTokenCredentialPolicy(self._credential, arm.SCOPE)]
         found: list[str] = []
-        url: str | None = f"{_ARM}/subscriptions?api-version={_SUBSCRIPTIONS_VERSION}"
+        url: str | None = f"{arm.URL}/subscriptions?api-version={arm.SUBSCRIPTIONS_VERSION}"
         transport = azure_core_transport(self._transport)
         client: ARMPipelineClient[HttpRequest, HttpResponse] = ARMPipelineClient(
-            _ARM, policies=policies, transport=transport
+            arm.URL, policies=policies, transport=transport
         )
-        with _translated("subscriptions", _READER), client:
+        with arm.translated("subscriptions", _READER), client:
             while url:
                 response = client.send_request(HttpRequest("GET", url))
                 response.raise_for_status()
-                page = decoded(response.json(), _Subscriptions, service=_SERVICE, where="subscriptions")
+                page = decoded(response.json(), Subscriptions, service=arm.NAME, where="subscriptions")
                 found += [entry.subscription_id for entry in page.value]
                 url = page.next_link
-                if url and not url.startswith(f"{_ARM}/"):  # the token is for Azure Resource Manager alone
-                    raise not_understood(_SERVICE, "subscriptions", "its next page is on another host")
+                if url and not url.startswith(f"{arm.URL}/"):  # the token is for Azure Resource Manager alone
+                    raise not_understood(arm.NAME, "subscriptions", "its next page is on another host")
         return found
-
-
-def _parse(arm_id: str) -> dict[str, str]:
-    match = _ARM_ID.fullmatch(arm_id.strip())
-    if match is None:
-        raise InputError(
-            f"{arm_id!r} is not the ID of a container registry",
-            fix="give it as /subscriptions/…/resourceGroups/…/providers/Microsoft.ContainerRegistry/registries/NAME",
-        )
-    return match.groupdict()
-
-
-class _Registry(msgspec.Struct):
-    """What is used of an SDK's `Registry`."""
-
-    id: str
-    login_server: str
-    admin_user_enabled: bool | None = None
-
-
-class _Password(msgspec.Struct):
-    """What is used of an SDK's passwords, those of the admin user and those of tokens."""
-
-    name: str | None = None  # in later versions of the SDK an enum, whose str() differs
-    value: str | None = None
-    creation_time: datetime | None = None
-    expiry: datetime | None = None
-
-    def __repr__(self) -> str:
-        return f"_Password({self.name!r})"
-
-
-class _Passwords(msgspec.Struct):
-    """What is used of the results of `list_credentials` and `generate_credentials`, and of a token's credentials."""
-
-    username: str | None = None
-    passwords: list[_Password] | None = None
-
-
-class _Token(msgspec.Struct):
-    """What is used of an SDK's `Token`."""
-
-    name: str
-    scope_map_id: str | None = None
-    status: str | None = None
-    credentials: _Passwords | None = None
-
-
-class _ScopeMap(msgspec.Struct):
-    """What is used of an SDK's `ScopeMap`."""
-
-    actions: list[str] | None = None
-
-
-class _Subscription(msgspec.Struct, rename="camel"):
-    subscription_id: str
-
-
-class _Subscriptions(msgspec.Struct, rename="camel"):
-    value: list[_Subscription]
-    next_link: str | None = None
-
-
-def _info(found: Any, where: str) -> RegistryInfo:
-    registry = decoded(found, _Registry, service=_SERVICE, where=where)
-    if not _ARM_ID.fullmatch(registry.id):
-        raise not_understood(_SERVICE, where, "expected the ID of a container registry at $.id")
-    return RegistryInfo(registry.id, registry.login_server, bool(registry.admin_user_enabled))
-
-
-def _token(registry: RegistryInfo, found: Any, where: str) -> Token:
-    token = decoded(found, _Token, service=_SERVICE, where=where)
-    passwords = token.credentials.passwords if token.credentials else None
-    return Token(
-        registry,
-        token.name,
-        (token.scope_map_id or "").rpartition("/")[2],
-        token.status != "disabled",
-        tuple(
-            TokenPassword(getattr(one.name, "value", one.name) or "", one.creation_time, one.expiry)
-            for one in passwords or ()
-        ),
-    )
-
-
-def _done(poller: Any) -> Any:
-    """The result of a long-running operation. Raises CloudError if it takes too long."""
-    with waiting(_NAME, changes=True):
-        found = poller.result(timeout=_OPERATION)
-    if not poller.done():
-        raise CloudError(
-            f"Azure Resource Manager did not finish within {_OPERATION:.0f} s",
-            fix="check the registry in the portal, then run the same command again",
-        )
-    return found
-
-
-@contextmanager
-def _translated(where: str, role: str) -> Iterator[None]:
-    """Translate the SDK's errors into ours, with the service's message; `role` is the advice for a 403."""
-    try:
-        yield
-    except ManifestgenError:
-        raise
-    except SHAPE_ERRORS as error:
-        raise not_understood(_SERVICE, where) from SdkError(error)
-    except HttpResponseError as error:
-        raise _rejected(error, where, role) from SdkError(error)
-    except AzureError as error:
-        raise CloudError(
-            f"Azure Resource Manager could not be reached: {unquoted(str(error))}",
-            where=where,
-            fix="check the network and HTTPS_PROXY, then try again",
-        ) from SdkError(error)
-
-
-def _rejected(error: HttpResponseError, where: str, role: str) -> CloudError:
-    words = words_of(error)
-    if code_of(error) == _ADMIN_OFF:
-        return DeniedError(
-            "the registry's admin user is disabled",
-            where=where,
-            fix="use registry credentials 'token', 'keyvault', 'env' or 'file', or enable it: "
-            "'manifestgen deploy --enable-admin'",
-        )
-    if error.status_code == 401:
-        return DeniedError(f"{EXPIRED}: {words}", where=where, fix=LOG_IN_AGAIN)
-    if error.status_code == 403:
-        return DeniedError(f"access is denied: {words}", where=where, fix=role)
-    if isinstance(error, ResourceNotFoundError) or error.status_code == 404:
-        return NotFoundError(
-            words, where=where, fix="check the ID; a registry that was moved or recreated has a new one"
-        )
-    if error.status_code == 429:
-        return CloudError(f"too many requests: {words}", where=where, fix="wait a minute, then try again")
-    status = f" (status {error.status_code})" if error.status_code else ""
-    return CloudError(f"{words}{status}", where=where, fix="try again; if it persists, see https://status.azure.com")

@@ -13,6 +13,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
+from manifestgen.azure import arm
+from manifestgen.azure.answer import one_line
+from manifestgen.azure.auth import credential as default_credential
 from manifestgen.azure.rest import Answer, Rest
 from manifestgen.errors import CloudError, DeniedError, NotFoundError
 from manifestgen.secret import Secret
@@ -20,7 +23,6 @@ from manifestgen.secret import Secret
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
-_SCOPE: Final = "https://management.azure.com/.default"
 _OCI_INDEX: Final = "application/vnd.oci.image.index.v1+json"
 _DOCKER_LIST: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
 _OCI: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -42,13 +44,9 @@ class Repository:
     def __init__(
         self, host: str, name: str, credential: TokenCredential | None = None, *, by_repository: bool = False
     ) -> None:
-        if credential is None:
-            from manifestgen.azure.auth import credential as default_credential
-
-            credential = default_credential()
         self._host = host
         self._name = name
-        self._credential = credential
+        self._credential = credential or default_credential()
         role = "Container Registry Repository Writer" if by_repository else "AcrPush"
         self._advice = f"give the identity the role '{role}' on the registry; it takes effect after some minutes"
         self._rest = Rest(f"registry {host}")
@@ -124,7 +122,7 @@ class Repository:
 
     def _log_in(self) -> Secret:
         """A token of the registry for this repository."""
-        token = Secret(self._credential.get_token(_SCOPE).token)
+        token = Secret(self._credential.get_token(arm.SCOPE).token)
         form = {"grant_type": "access_token", "service": self._host, "access_token": token.reveal()}
         refresh = self._exchanged("exchange", form, "refresh_token")
         scope = f"repository:{self._name}:pull,push"
@@ -196,5 +194,4 @@ def _digest(data: bytes) -> str:
 def _message(answer: Answer) -> str:
     errors = answer.data.get("errors")
     first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
-    text = str(first.get("message") or "")
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:300].rstrip(".")
+    return one_line(str(first.get("message") or ""))

@@ -11,22 +11,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from manifestgen.azure import arm
+from manifestgen.azure.answer import one_line
 from manifestgen.azure.auth import EXPIRED, LOG_IN_AGAIN
+from manifestgen.azure.auth import credential as default_credential
 from manifestgen.azure.rest import Answer, Rest
 from manifestgen.cloud import RegistryInfo
 from manifestgen.errors import CloudError, DeniedError, NotFoundError
-from manifestgen.secret import Secret, redact
+from manifestgen.secret import Secret
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
-_ARM: Final = "https://management.azure.com"
 #: The first with `sourceRegistry.identity`.
 VERSION: Final = "2025-03-01-preview"
-_SUBSCRIPTIONS: Final = "2022-12-01"
 _ROLE: Final = "give the identity the role 'Contributor' or 'Container Registry Tasks Contributor' on the registry"
 LOCAL: Final = "build with 'builder: local', which needs docker, podman or buildah on this machine"
-_WORDS: Final = 300
 
 ABAC: Final = "AbacRepositoryPermissions"
 ACTIVE: Final = frozenset({"Queued", "Started", "Running"})
@@ -78,13 +78,9 @@ class Tasks:
     """
 
     def __init__(self, registry: RegistryInfo, credential: TokenCredential | None = None) -> None:
-        if credential is None:
-            from manifestgen.azure.auth import credential as default_credential
-
-            credential = default_credential()
         self.registry = registry
-        self._rest = Rest("Azure Resource Manager", credential, f"{_ARM}/.default")
-        self._url = f"{_ARM}{registry.id}"
+        self._rest = Rest(arm.NAME, credential or default_credential(), arm.SCOPE)
+        self._url = f"{arm.URL}{registry.id}"
 
     @property
     def where(self) -> str:
@@ -101,7 +97,9 @@ class Tasks:
     def offer(self) -> str:
         """The quota ID of the registry's subscription, such as `FreeTrial_2014-09-01`; empty if it is not shown."""
         subscription = self.registry.id.split("/")[2]
-        answer = self._rest.send("GET", f"{_ARM}/subscriptions/{subscription}?api-version={_SUBSCRIPTIONS}")
+        answer = self._rest.send(
+            "GET", f"{arm.URL}/subscriptions/{subscription}?api-version={arm.SUBSCRIPTIONS_VERSION}"
+        )
         return str(_object(self._checked(answer).get("subscriptionPolicies")).get("quotaId") or "")
 
     def upload_place(self) -> tuple[str, str]:
@@ -160,7 +158,7 @@ class Tasks:
             return answer.data
         error = _object(answer.data.get("error"))
         code = str(error.get("code") or "")
-        words = _line(str(error.get("message") or "")) or f"status {answer.status}"
+        words = one_line(str(error.get("message") or "")) or f"status {answer.status}"
         if code == "TasksOperationsNotAllowed":
             raise DeniedError(
                 "the subscription may not use ACR Tasks: free and credit subscriptions do not include them",
@@ -193,7 +191,7 @@ class Tasks:
             run_id,
             status,
             "/".join(filter(None, parts)),
-            _line(str(properties.get("runErrorMessage") or "")),
+            one_line(str(properties.get("runErrorMessage") or "")),
             _digests(properties.get("outputImages")),
         )
 
@@ -253,12 +251,6 @@ def _granting(url: str) -> str:
 
 def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _line(text: str) -> str:
-    """A service's message on one line, without control characters and secrets."""
-    printable = "".join(char if char.isprintable() else " " for char in text)
-    return redact(" ".join(printable.split())[:_WORDS]).rstrip(".")
 
 
 def _digests(found: Any) -> dict[str, str]:

@@ -11,8 +11,12 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from manifestgen.errors import CloudError
+from manifestgen.secret import redact
 
 _T = TypeVar("_T")
+
+# Characters of a service's message.
+_LONGEST: Final = 300
 
 _FIX: Final = (
     "run the same command again; if that does not help, check that no proxy or firewall answers instead of the service"
@@ -46,3 +50,9 @@ def not_understood(service: str, where: str, why: str = "") -> CloudError:
     reason = why.replace("`", "'").replace(" - at ", " at ").rstrip(".")
     more = f": {reason[:1].lower()}{reason[1:]}" if reason else ""
     return CloudError(f"the answer of {service} was not understood{more}", where=where, fix=_FIX)
+
+
+def one_line(text: str) -> str:
+    """A service's message on one line, truncated, without control characters, secrets and a full stop."""
+    printable = "".join(char if char.isprintable() else " " for char in text)
+    return redact(" ".join(printable.split())[:_LONGEST]).rstrip(".")

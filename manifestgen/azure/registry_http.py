@@ -25,16 +25,16 @@ from urllib3.exceptions import (
     ReadTimeoutError,
 )
 
+from manifestgen.azure.answer import one_line
 from manifestgen.azure.exchange import POOLS, LimitError, TooLargeError, body_of, exchange
 from manifestgen.azure.patience import TRANSIENT, Again, Patience, asked, chain, repeated, seconds_of
 from manifestgen.azure.registry_network import bypasses_proxy, proxies_of, proxy_of, tls_context
 from manifestgen.cloud.distribution import PullError, Trouble
-from manifestgen.secret import Secret, redact
+from manifestgen.secret import Secret
 from manifestgen.waits import waiting
 
 _REDIRECTING: Final = frozenset({301, 302, 303, 307, 308})
 _REDIRECTS: Final = 5
-_LONGEST_WORDS: Final = 300
 # OpenSSL's reasons for a response that is not TLS; which one depends on its version and on the response.
 _NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"})
 
@@ -76,7 +76,7 @@ class Response:
         if not isinstance(entries, list):
             return ()
         return tuple(
-            (str(entry.get("code") or ""), _printable(str(entry.get("message") or "")))
+            (str(entry.get("code") or ""), one_line(str(entry.get("message") or "")))
             for entry in entries
             if isinstance(entry, dict)
         )
@@ -220,7 +220,7 @@ def _origin(url: str) -> tuple[str, str | None, int | None]:
 
 
 def _without_query(url: str) -> str:
-    return _printable(url.partition("?")[0])
+    return one_line(url.partition("?")[0])
 
 
 def _judge(outcome: Any) -> Again | None:
@@ -326,14 +326,8 @@ def _words(reasons: list[BaseException]) -> str:
     """The message of the innermost error; those around it only add the URL and class names."""
     for reason in reversed(reasons):
         if isinstance(reason, OSError) and reason.strerror:
-            return _printable(reason.strerror.lower())
+            return one_line(reason.strerror.lower())
         text = str(reason).rpartition(": ")[2] if isinstance(reason, HTTPError) else str(reason)
         if text:
-            return _printable(text)
+            return one_line(text)
     return "no reason given"
-
-
-def _printable(text: str) -> str:
-    """A service's message on one line, truncated and without control characters."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    return redact(line[:_LONGEST_WORDS]).rstrip(".")

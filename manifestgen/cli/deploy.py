@@ -98,7 +98,7 @@ def command(
     from manifestgen.deploy import Observer, Options, deploy
     from manifestgen.deployments import replace as deployments
     from manifestgen.device import apply as device
-    from manifestgen.images.build import Patience as BuildPatience
+    from manifestgen.images.build import PATIENCE as BUILD_PATIENCE
     from manifestgen.project import load, values
     from manifestgen.services import ProjectServices
 
@@ -122,7 +122,7 @@ def command(
         rollback=rollback_on_failure,
         force=force,
         moved_tags=allow_moved_tag,
-        build_patience=BuildPatience(build_timeout),
+        build_patience=BUILD_PATIENCE.within(build_timeout),
         patience=None if no_wait else view.patient(device.PATIENCE.within(timeout)),
         fleet_patience=None if no_wait else fleet_view.patient(deployments.PATIENCE.within(timeout)),
     )

@@ -62,7 +62,7 @@ def command(
     With --context, the Dockerfile and all that it copies are written into a folder, for an engine or a
     pipeline of your own. Nothing is registered, built or pushed then.
     """
-    from manifestgen.images.build import Patience, prepare
+    from manifestgen.images.build import PATIENCE, prepare
     from manifestgen.project import load
     from manifestgen.project.pending import exclusive
     from manifestgen.services import ProjectServices
@@ -83,7 +83,7 @@ def command(
             services,
             rebuild=rebuild,
             locked=locked,
-            patience=Patience(timeout),
+            patience=PATIENCE.within(timeout),
             report=reporter(console),
         )
     lock = prepared.lock

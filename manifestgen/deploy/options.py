@@ -14,7 +14,7 @@ from manifestgen.deployments.proposal import Proposal
 from manifestgen.device.apply import PATIENCE
 from manifestgen.device.plan import Plan
 from manifestgen.device.rollout import Rollout
-from manifestgen.images.build import Patience as BuildPatience
+from manifestgen.images.build import PATIENCE as BUILD_PATIENCE
 from manifestgen.images.build import Reporter
 from manifestgen.images.existing import Forecast
 from manifestgen.images.preflight import Pull
@@ -58,7 +58,7 @@ class Options:
     moved_tags: bool = False
     force: bool = False
     rollback: bool = False
-    build_patience: BuildPatience = field(default_factory=BuildPatience)
+    build_patience: Patience = BUILD_PATIENCE
     patience: Patience | None = PATIENCE
     fleet_patience: Patience | None = fleet.PATIENCE
     state: Path | None = None

@@ -6,10 +6,10 @@ the registry, with the model source and the builder. So a second run resumes, an
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from typing import Final
 
 import msgspec
 
@@ -38,21 +38,13 @@ from manifestgen.project.load import Project
 from manifestgen.project.lock import Lock, LockedImage, LockedModel, path_of, read, workspace_name, write
 from manifestgen.project.pending import Pending, Progress
 from manifestgen.project.sections import Image, Model
+from manifestgen.target import Patience
 
 _LOG_LINES = 20
 
 
-@dataclass(frozen=True)
-class Patience:
-    """How to wait for a build, in seconds.
-
-    Attributes:
-        timeout: for the build, which continues after it.
-        poll: between two requests for its state.
-    """
-
-    timeout: float = 1800.0
-    poll: float = 2.0
+#: How to wait for a build, which some builders continue after it.
+PATIENCE: Final = Patience(timeout=1800.0, first=2.0, longest=2.0)
 
 
 @dataclass(frozen=True)
@@ -91,10 +83,8 @@ def prepare(
     rebuild: bool = False,
     locked: bool = False,
     first: Callable[[], None] = lambda: None,
-    patience: Patience = Patience(),
+    patience: Patience = PATIENCE,
     report: Reporter = Reporter(),
-    clock: Callable[[], float] = time.monotonic,
-    sleep: Callable[[float], None] = time.sleep,
 ) -> Prepared:
     """Register the project's model if it is a file, build its image unless it exists already, and wait for it.
 
@@ -117,9 +107,7 @@ def prepare(
     if locked:
         look_at_lock(project, locked=True)
     try:
-        return _prepare(
-            project, project.image, project.model, services, rebuild, locked, first, patience, report, clock, sleep
-        )
+        return _prepare(project, project.image, project.model, services, rebuild, locked, first, patience, report)
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted; {entry_of(project.image).service} continues with what it was sent",
@@ -137,8 +125,6 @@ def _prepare(
     first: Callable[[], None],
     patience: Patience,
     report: Reporter,
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
 ) -> Prepared:
     builder = services.builder
     builder.check_inputs()
@@ -179,7 +165,7 @@ def _prepare(
         model = _register(spec, known.sha256 or "", services.models, report)
     context = ingredients.context(model, inputs, services.models)
     build, pending = _started(image, builder, model, inputs, context, progress, pending, report, rebuild=rebuild)
-    status = _wait(builder, build, progress, pending, patience, report, clock, sleep)
+    status = _wait(builder, build, progress, pending, patience, report)
     known = LockedModel(name=model.name, version=model.version, sha256=known.sha256)
     digest = status.digest or _reported_digest(status.reference, services, report)
     built_at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -321,11 +307,9 @@ def _wait(
     pending: Pending,
     patience: Patience,
     report: Reporter,
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
 ) -> BuildStatus:
     try:
-        return _waited(builder, build, progress, pending, patience, report, clock, sleep)
+        return _waited(builder, build, progress, pending, patience, report)
     except KeyboardInterrupt:
         if not builder.cancel(build):
             raise
@@ -341,10 +325,9 @@ def _waited(
     pending: Pending,
     patience: Patience,
     report: Reporter,
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
 ) -> BuildStatus:
-    started = clock()
+    started = patience.clock()
+    pauses = patience.pauses()
     log = ""
     while True:
         status = builder.status(build)
@@ -352,7 +335,7 @@ def _waited(
         if piece:
             log += piece
             report.log(piece)
-        seconds = clock() - started
+        seconds = patience.clock() - started
         report.state(status.state, seconds)
         if status.state is BuildState.SUCCEEDED:
             return status
@@ -373,7 +356,7 @@ def _waited(
                 fix="run the same command again to keep waiting",
                 options=("wait longer with --build-timeout", "wait longer with --timeout"),
             )
-        sleep(patience.poll)
+        patience.sleep(next(pauses))
 
 
 def _failed(build: Build, status: BuildStatus, log: str) -> FoundError:

@@ -19,51 +19,26 @@ import hmac
 import re
 import uuid
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timezone
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, ParseError
 from xml.sax.saxutils import escape
 
 from aiohttp import web
 
+from manifestgen.sandbox import blob_sas as sas
 from manifestgen.sandbox.blob_containers import list_blobs
 from manifestgen.sandbox.world import World
 
 HOSTS = ("*.blob.core.windows.net",)
 
-_VERSION = "2018-11-09"  # version of the SAS: the last whose string-to-sign has no encryption scope
+
 _CHUNK = 1 << 16
 _MAX_PUT = 5000 << 20  # bytes that Put Blob accepts, "Scalability targets for Blob Storage"
 _MAX_BLOCKS = 50_000
 _RANGE = re.compile(r"bytes=(\d+)-(\d*)")
-_SIGNED = ("sp", "st", "se", "", "si", "sip", "spr", "sv", "sr", "snapshot", "rscc", "rscd", "rsce", "rscl", "rsct")
-
-
-def sas_url(world: World, container: str, path: str, permissions: str, *, seconds: int = 3600) -> str:
-    """A URL that grants `permissions` (of `r`, `c`, `w`) on one blob for a limited time."""
-    return f"https://{_host(world)}/{container}/{quote(path)}?{_sas(world, container, path, permissions, seconds)}"
-
-
-def container_sas(world: World, container: str, permissions: str, *, seconds: int = 3600) -> str:
-    """A token that grants `permissions` (of `r`, `c`, `w`, `l`) on all blobs of a container for a limited time."""
-    return _sas(world, container, "", permissions, seconds)
-
-
-def _sas(world: World, container: str, path: str, permissions: str, seconds: int) -> str:
-    query = {
-        "sv": _VERSION,
-        "sr": "b" if path else "c",
-        "sp": permissions,
-        "st": _iso(world.now() - 600),
-        "se": _iso(world.now() + seconds),
-        "spr": "https",
-    }
-    query["sig"] = _signature(world, query, container, path)
-    return urlencode(query)
 
 
 def exists(world: World, container: str, path: str) -> bool:
@@ -138,10 +113,10 @@ class _Service:
             return _error(409, "PublicAccessNotPermitted", "Public access is not permitted on this storage account.")
         failed = "Server failed to authenticate the request. Make sure the value of Authorization header is formed "
         failed += "correctly including the signature."
-        signature = _signature(self._world, query, container, path)
-        if request.host.partition(":")[0] != _host(self._world) or not hmac.compare_digest(signature, query["sig"]):
+        signature = sas.signature(self._world, query, container, path)
+        if request.host.partition(":")[0] != sas.host(self._world) or not hmac.compare_digest(signature, query["sig"]):
             return _error(403, "AuthenticationFailed", failed, "Signature did not match.")
-        now = _iso(self._world.now())
+        now = sas.iso(self._world.now())
         if not query.get("st", "") <= now < query.get("se", ""):
             words = f"Signed expiry time [{query.get('se', '')}] must be after signed start time and now [{now}]"
             return _error(403, "AuthenticationFailed", failed, words)
@@ -341,29 +316,12 @@ def _md5(data: bytes = b"") -> Any:
     return hashlib.md5(data, usedforsecurity=False)
 
 
-def _signature(world: World, query: Mapping[str, str], container: str, path: str) -> str:
-    resource = f"/blob/{world.names.storage_account}/{container}"
-    if query.get("sr") != "c":
-        resource += f"/{path}"
-    text = "\n".join(query.get(name, "") if name else resource for name in _SIGNED)
-    key = world.secret("storage:key").encode()
-    return base64.b64encode(hmac.new(key, text.encode(), hashlib.sha256).digest()).decode()
-
-
-def _host(world: World) -> str:
-    return f"{world.names.storage_account}.blob.core.windows.net"
-
-
 def _folder(world: World) -> Path:
     return world.blobs / "storage"
 
 
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 def _headers(request: web.Request) -> dict[str, str]:
-    headers = {"x-ms-version": request.headers.get("x-ms-version", _VERSION), "x-ms-request-id": str(uuid.uuid4())}
+    headers = {"x-ms-version": request.headers.get("x-ms-version", sas.VERSION), "x-ms-request-id": str(uuid.uuid4())}
     if client_id := request.headers.get("x-ms-client-request-id"):
         headers["x-ms-client-request-id"] = client_id
     return headers

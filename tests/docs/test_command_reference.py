@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import click
 import pytest
 from click.testing import CliRunner
+from fakes.commands import commands
 
 from manifestgen import cli
-from manifestgen.cli._target import ByTarget
 
 ROOT = Path(__file__).parents[2]
 
 
-def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    yield path, command
-    if isinstance(command, ByTarget):
-        yield from (((*path, option), other) for option, other in command.others.items())
-    if isinstance(command, click.Group):
-        context = click.Context(command)
-        for name in command.list_commands(context):
-            child = command.get_command(context, name)
-            assert child is not None
-            yield from commands(child, (*path, name))
-
-
-ALL = list(commands(cli._cli))
+ALL = list(commands())
 
 
 def help_of(path: tuple[str, ...]) -> str:

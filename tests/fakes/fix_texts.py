@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import click
-
-from manifestgen import cli
-from manifestgen.cli._target import ByTarget
+from fakes.commands import commands
 
 # Options of these programs are theirs.
 _OTHER_PROGRAM = re.compile(r"'(?:…|az|docker|iotedge|podman|openssl|pip|git) [^']*'|pip install .*")
@@ -18,24 +16,6 @@ _OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 # What the user typed, which may be an option of the same command for another target.
 _TYPED = re.compile(r"\bdrop --[a-z-]+(?:,? or --[a-z-]+)?")
-
-
-def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Every command with its path; a command that has a variant for each kind of target comes once for each."""
-    return _below(cli._cli, ())
-
-
-def _below(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    yield path, command
-    if isinstance(command, click.Group):
-        context = click.Context(command)
-        for name in command.list_commands(context):
-            found = command.get_command(context, name)
-            assert found is not None
-            yield from _below(found, (*path, name))
-    if isinstance(command, ByTarget):
-        for option, other in command.others.items():
-            yield from _below(other, (*path, option))
 
 
 def options_of(command: click.Command) -> set[str]:

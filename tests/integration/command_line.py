@@ -54,6 +54,20 @@ class Complaint:
         return str(words) in f"{self.error}\n{self.fix}"
 
 
+def building_project(folder: Path, image: str) -> Path:
+    """A new folder with a project that has Azure ML build an image of this name."""
+    folder.mkdir()
+    (folder / "manifestgen.yaml").write_text(
+        "version: 1\nworkspace: {subscription_id: 5ab5c710-0000-4000-8000-000000000001, resource_group: sandbox, "
+        "name: sandbox-ml}\nmodel: {name: m, path: model.pkl}\n"
+        f"image: {{builder: package, name: {image}, entry_script: score.py, conda_file: myenv.yml}}\n"
+    )
+    (folder / "model.pkl").write_bytes(b"model")
+    (folder / "score.py").write_text("def init(): pass\ndef run(data): return data\n")
+    (folder / "myenv.yml").write_text("dependencies: [python=3.11, {pip: [azureml-defaults]}]\n")
+    return folder
+
+
 def complaint(completed: Completed, code: int) -> Complaint:
     """The error that a command ended with: two lines, the last ones on stderr, its exit code, no traceback.
 

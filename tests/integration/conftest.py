@@ -80,7 +80,7 @@ def quick(sandbox: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     from manifestgen.sandbox.world import Pace
     from manifestgen.target import Patience
 
-    monkeypatch.setattr(image.Patience.__init__, "__defaults__", (1800.0, 0.1))
+    monkeypatch.setattr(image, "PATIENCE", Patience(1800.0, first=0.1, longest=0.1))
     monkeypatch.setattr(apply, "PATIENCE", Patience(600.0, 60.0, 0.05, 0.5))
     monkeypatch.setattr(sandbox.world, "pace", Pace(image_build=0.1, pull=0.0, start=0.0, retry=0.05))
     for name in _BACKOFFS:

@@ -18,7 +18,7 @@ import pytest
 from fakes.hub_service import content, module
 from fakes.hurry import hurry
 from integration.answers import CANARY, Answer, Answers, Change, changes_of_all, changes_of_parts
-from integration.command_line import Completed, in_this_process
+from integration.command_line import Completed, building_project, in_this_process
 
 from manifestgen import secret
 from manifestgen.credentials.rotation import password
@@ -195,17 +195,7 @@ def _vault(stage: Stage) -> Callable[[], Sequence[object]]:
 
 def _building(stage: Stage) -> Path:
     pytest.importorskip("azureml.core")
-    folder = stage.folder / "building"
-    folder.mkdir()
-    (folder / "manifestgen.yaml").write_text(
-        "version: 1\nworkspace: {subscription_id: 5ab5c710-0000-4000-8000-000000000001, resource_group: sandbox, "
-        "name: sandbox-ml}\nmodel: {name: m, path: model.pkl}\n"
-        "image: {builder: package, name: answered, entry_script: score.py, conda_file: myenv.yml}\n"
-    )
-    (folder / "model.pkl").write_bytes(b"model")
-    (folder / "score.py").write_text("def init(): pass\ndef run(data): return data\n")
-    (folder / "myenv.yml").write_text("dependencies: [python=3.11, {pip: [azureml-defaults]}]\n")
-    return folder
+    return building_project(stage.folder / "building", "answered")
 
 
 def _models(stage: Stage) -> Callable[[], Sequence[object]]:

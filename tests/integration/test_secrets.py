@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 from fakes.hurry import hurry
-from integration.command_line import Completed, files, in_a_new_process, in_this_process, started
+from integration.command_line import Completed, building_project, files, in_a_new_process, in_this_process, started
 
 from manifestgen import secret
 from manifestgen.cli import COMMANDS
@@ -143,20 +143,6 @@ def test_every_command_is_looked_at(secretive: Any) -> None:
     assert known == set(_commands(secretive)) | _DISCLOSING | _OF_TOKENS
 
 
-def _building(project: Any) -> None:
-    """A second project beside the first, which builds its image."""
-    folder = project.root / "building"
-    folder.mkdir()
-    (folder / "manifestgen.yaml").write_text(
-        "version: 1\nworkspace: {subscription_id: 5ab5c710-0000-4000-8000-000000000001, resource_group: sandbox, "
-        "name: sandbox-ml}\nmodel: {name: m, path: model.pkl}\n"
-        "image: {builder: package, name: quiet-image, entry_script: score.py, conda_file: myenv.yml}\n"
-    )
-    (folder / "model.pkl").write_bytes(b"model")
-    (folder / "score.py").write_text("def init(): pass\ndef run(data): return data\n")
-    (folder / "myenv.yml").write_text("dependencies: [python=3.11, {pip: [azureml-defaults]}]\n")
-
-
 @pytest.mark.azureml
 @pytest.mark.parametrize("verbosity", ["", "-v", "-vv"], ids=["plain", "v", "vv"])
 @pytest.mark.parametrize("output", ["text", "json"])
@@ -164,7 +150,8 @@ def test_no_command_shows_a_secret(
     output: str, verbosity: str, secretive: Any, canaries: Canaries, forgetful: Callable[[], None]
 ) -> None:
     pytest.importorskip("azureml.core")
-    _building(secretive)
+    # A second project beside the first, which builds its image.
+    building_project(secretive.root / "building", "quiet-image")
     talked = []
     for name, arguments in _commands(secretive).items():
         options = [verbosity] if verbosity else []

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,7 +122,7 @@ class Commands:
             process.wait()
 
 
-class Engine:
+class Engine(ABC):
     """An engine; the subclasses say how it builds.
 
     Attributes:
@@ -154,6 +155,7 @@ class Engine:
         shown = self._ask("--version").stdout.strip().splitlines()
         return shown[0] if shown else self.name
 
+    @abstractmethod
     def build(self, job: Job, commands: Commands) -> str:
         """Build and push an image.
 
@@ -164,7 +166,6 @@ class Engine:
             ManifestgenError: it could not be built or pushed; by its cause.
             Cancelled: the commands were cancelled.
         """
-        raise NotImplementedError
 
     def _ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [self.path or self.program, *arguments]

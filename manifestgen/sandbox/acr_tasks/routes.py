@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from manifestgen.sandbox import accounts, blob
+from manifestgen.sandbox import accounts, blob_sas
 from manifestgen.sandbox.acr_tasks import request as run_request
 from manifestgen.sandbox.acr_tasks import runs, settings
 from manifestgen.sandbox.acr_tasks.runs import Run
@@ -43,7 +43,7 @@ async def _upload_url(arm: Arm, request: web.Request) -> web.Response:
     # A source may be used by runs of its registry only.
     arm.world.store.put("acr-source", path, registry["name"].lower())
     seconds = settings.get(arm.world, registry["name"]).sas_seconds
-    url = blob.sas_url(arm.world, runs.CONTAINER, path, "cw", seconds=seconds)
+    url = blob_sas.sas_url(arm.world, runs.CONTAINER, path, "cw", seconds=seconds)
     return web.json_response({"uploadUrl": url, "relativePath": path})
 
 
@@ -91,7 +91,9 @@ async def _get(arm: Arm, request: web.Request) -> web.Response:
 async def _log_url(arm: Arm, request: web.Request) -> web.Response:
     registry, run = _found(arm, request)
     seconds = settings.get(arm.world, registry["name"]).sas_seconds
-    return web.json_response({"logLink": blob.sas_url(arm.world, runs.CONTAINER, run.log_path, "r", seconds=seconds)})
+    return web.json_response(
+        {"logLink": blob_sas.sas_url(arm.world, runs.CONTAINER, run.log_path, "r", seconds=seconds)}
+    )
 
 
 async def _cancel(arm: Arm, request: web.Request) -> web.Response:

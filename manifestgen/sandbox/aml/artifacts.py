@@ -11,7 +11,7 @@ from typing import Any
 
 from aiohttp import web
 
-from manifestgen.sandbox import blob
+from manifestgen.sandbox import blob, blob_sas
 from manifestgen.sandbox.aml.responses import iso, service_error
 from manifestgen.sandbox.world import World
 
@@ -103,7 +103,7 @@ class _Artifacts:
 
     def _content(self, artifact_id: str, artifact: dict[str, Any], permissions: str) -> dict[str, Any]:
         place = {key: artifact[key] for key in ("origin", "container", "path")}
-        return {"contentUri": blob.sas_url(self._world, CONTAINER, artifact_id, permissions), **place}
+        return {"contentUri": blob_sas.sas_url(self._world, CONTAINER, artifact_id, permissions), **place}
 
 
 def _split(request: web.Request) -> dict[str, str]:

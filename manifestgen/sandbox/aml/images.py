@@ -14,7 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
-from manifestgen.sandbox import blob
+from manifestgen.sandbox import blob_sas
 from manifestgen.sandbox.aml import build as aml_build
 from manifestgen.sandbox.aml.artifacts import CONTAINER, artifact_file
 from manifestgen.sandbox.aml.models import find_model
@@ -245,7 +245,7 @@ class _Images:
         return shown
 
     def _log_url(self, build: aml_build.Build) -> str:
-        return blob.sas_url(self._world, CONTAINER, build.log_path, "r")
+        return blob_sas.sas_url(self._world, CONTAINER, build.log_path, "r")
 
 
 def _error(build: aml_build.Build) -> Document:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from manifestgen.sandbox import blob
+from manifestgen.sandbox import blob_sas
 from manifestgen.sandbox.aml import registry
 from manifestgen.sandbox.aml.artifacts import CONTAINER
 from manifestgen.sandbox.aml.responses import Document, iso
@@ -117,7 +117,7 @@ async def _list_secrets(arm: Arm, request: web.Request) -> web.Response:
     """The account's key, or for `expirableSecret` a signature for the container, which is what azure-ai-ml asks for."""
     _store_of(arm, request)
     if (await body_of(request)).get("expirableSecret") is True:
-        token = blob.container_sas(arm.world, CONTAINER, "rcwl")
+        token = blob_sas.container_sas(arm.world, CONTAINER, "rcwl")
         return web.json_response({"secretsType": "Sas", "sasToken": token})
     return web.json_response({"secretsType": "AccountKey", "key": arm.world.secret("storage:key")})
 

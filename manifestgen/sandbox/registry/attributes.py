@@ -6,8 +6,9 @@ Source: learn.microsoft.com/rest/api/containerregistry.
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -71,37 +72,46 @@ def _reference(entry: Mapping[str, Any]) -> dict[str, Any]:
     return {"digest": entry["digest"], "architecture": platform.get("architecture"), "os": platform.get("os")}
 
 
-async def repository(world: World, request: web.Request) -> web.Response:
+_Handler = Callable[[World, web.Request], Awaitable[web.Response]]
+
+
+def _of_repository(action: str) -> Callable[[Callable[[web.Request, _Repository], Awaitable[web.Response]]], _Handler]:
+    """A handler for requests that are about a whole repository, of a caller who may do this to it."""
+
+    def decorate(handle: Callable[[web.Request, _Repository], Awaitable[web.Response]]) -> _Handler:
+        @functools.wraps(handle)
+        async def handler(world: World, request: web.Request) -> web.Response:
+            check(world, request, request.match_info["name"], action)
+            try:
+                found = _Repository(world, request)
+            except LookupError:
+                return _unknown_name(request)
+            return await handle(request, found)
+
+        return handler
+
+    return decorate
+
+
+@_of_repository(accounts.METADATA)
+async def repository(request: web.Request, found: _Repository) -> web.Response:
     """A repository's attributes."""
-    check(world, request, request.match_info["name"], accounts.METADATA)
-    try:
-        found = _Repository(world, request)
-    except LookupError:
-        return _unknown_name(request)
     counts = {"manifestCount": len(found.manifests), "tagCount": len(found.tags)}
     times = found.times(*found.manifests)
     return web.json_response(found.view(**times, **counts, changeableAttributes=_CHANGEABLE))
 
 
-async def delete_repository(world: World, request: web.Request) -> web.Response:
+@_of_repository(DELETE)
+async def delete_repository(request: web.Request, found: _Repository) -> web.Response:
     """Delete a repository with all that it contains."""
-    check(world, request, request.match_info["name"], DELETE)
-    try:
-        found = _Repository(world, request)
-    except LookupError:
-        return _unknown_name(request)
-    images.delete_repository(world, found.host, found.name)
+    images.delete_repository(found.world, found.host, found.name)
     deleted = {"manifestsDeleted": list(found.manifests), "tagsDeleted": list(found.tags)}
     return web.json_response(deleted, status=202)
 
 
-async def tags(world: World, request: web.Request) -> web.Response:
+@_of_repository(accounts.METADATA)
+async def tags(request: web.Request, found: _Repository) -> web.Response:
     """The tags of a repository, or those of one manifest."""
-    check(world, request, request.match_info["name"], accounts.METADATA)
-    try:
-        found = _Repository(world, request)
-    except LookupError:
-        return _unknown_name(request)
     digest = request.query.get("digest")
     some, link = page(request, [name for name, tagged in found.tags.items() if digest in (None, tagged)])
     listed = _by_time(request, [found.tag(name) for name in some])
@@ -128,13 +138,9 @@ async def delete_tag(world: World, request: web.Request) -> web.Response:
     return web.Response(status=202)
 
 
-async def manifests(world: World, request: web.Request) -> web.Response:
+@_of_repository(accounts.METADATA)
+async def manifests(request: web.Request, found: _Repository) -> web.Response:
     """The manifests of a repository."""
-    check(world, request, request.match_info["name"], accounts.METADATA)
-    try:
-        found = _Repository(world, request)
-    except LookupError:
-        return _unknown_name(request)
     some, link = page(request, sorted(found.manifests))
     listed = _by_time(request, [found.manifest(digest) for digest in some])
     return web.json_response(found.view(manifests=listed), headers=link)

@@ -19,6 +19,7 @@ from manifestgen.cloud import BuildState, ModelRegistration
 from manifestgen.errors import DeniedError
 from manifestgen.images import build
 from manifestgen.project.lock import read
+from manifestgen.target import Patience
 
 AGENT, HUB = "mcr.microsoft.com/azureiotedge-agent:1.6", "mcr.microsoft.com/azureiotedge-hub:1.6"
 SCORER = "acme.azurecr.io/scorer:1"
@@ -57,7 +58,7 @@ def folder(tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> P
     (tmp_path / "myenv.yml").write_text("dependencies: [python=3.11]\n")
     (tmp_path / "manifestgen.yaml").write_text(PROJECT)
     monkeypatch.setenv("MANIFESTGEN_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr(build.Patience.__init__, "__defaults__", (1800.0, 0.0))
+    monkeypatch.setattr(build, "PATIENCE", Patience(1800.0, first=0.0, longest=0.0))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from difflib import get_close_matches
 
 import click
 import pytest
+from fakes.commands import commands
 
-from manifestgen import cli
 from manifestgen.cli import run
 from manifestgen.cli._suggestions import CHANGING_COMMANDS, CHANGING_OPTIONS, nearest
-from manifestgen.cli._target import ByTarget
 
 # Every command and option is here or in the table: a new one has to be put into one of them.
 HARMLESS_COMMANDS = set(
@@ -150,20 +148,8 @@ IN_VAIN = [
 ]
 
 
-def _commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    yield path, command
-    if isinstance(command, click.Group):
-        context = click.Context(command)
-        for name in command.list_commands(context):
-            found = command.get_command(context, name)
-            assert found is not None
-            yield from _commands(found, (*path, name))
-    if isinstance(command, ByTarget):
-        for other in command.others.values():
-            yield from _commands(other, path)
-
-
-ALL = list(_commands(cli._cli))
+# Without the option that chooses between the variants of a command.
+ALL = [(tuple(word for word in path if word[:1] != "-"), command) for path, command in commands()]
 
 
 def _options(command: click.Command) -> set[str]:

@@ -18,7 +18,6 @@ from manifestgen.device.plan import Plan
 from manifestgen.device.rollout import Rollout, State
 from manifestgen.device.snapshots import snapshots
 from manifestgen.errors import FoundError, InputError, Interrupted, NotFoundError
-from manifestgen.images.build import Patience as BuildPatience
 from manifestgen.project.load import Project, load
 from manifestgen.project.lock import read
 from manifestgen.project.pending import exclusive
@@ -50,7 +49,7 @@ target: {{device: edge-01}}
 FLEET = ELSEWHERE.replace("{device: edge-01}", "{deployment: scorer, condition: \"tags.site = 'lab'\"}")
 
 QUICK = Options(
-    build_patience=BuildPatience(poll=0.0),
+    build_patience=Patience(first=0.0, longest=0.0),
     patience=Patience(timeout=5.0, grace=0.0, first=0.0, longest=0.0),
     fleet_patience=Patience(timeout=5.0, grace=0.0, first=0.0, longest=0.0),
 )

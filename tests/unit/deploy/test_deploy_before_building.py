@@ -12,7 +12,6 @@ from fakes.services import FakeServices
 from manifestgen.cloud import Credential
 from manifestgen.deploy import Deployment, Observer, Options, deploy
 from manifestgen.errors import FoundError, InputError, Interrupted, ManifestgenError, NotFoundError
-from manifestgen.images.build import Patience as BuildPatience
 from manifestgen.project.load import Project, load
 from manifestgen.secret import Secret
 from manifestgen.target import Patience
@@ -28,7 +27,7 @@ target: {device: edge-01}
 """
 FLEET = PROJECT.replace("{device: edge-01}", "{deployment: scorer, condition: \"tags.site = 'lab'\"}")
 QUICK: dict[str, Any] = {
-    "build_patience": BuildPatience(poll=0.0),
+    "build_patience": Patience(first=0.0, longest=0.0),
     "patience": Patience(timeout=5.0, grace=0.0, first=0.0, longest=0.0),
     "fleet_patience": Patience(timeout=5.0, grace=0.0, first=0.0, longest=0.0),
 }

@@ -13,9 +13,10 @@ from fakes.vaults import FakeVaults
 
 from manifestgen.cloud import BuildState, Credential
 from manifestgen.errors import CloudError, FoundError
-from manifestgen.images.build import Patience, Prepared, Reporter, prepare
+from manifestgen.images.build import PATIENCE, Prepared, Reporter, prepare
 from manifestgen.project.load import Project, load
 from manifestgen.project.lock import LockedImage, path_of, read, record
+from manifestgen.target import Patience
 
 PROJECT = """\
 version: 1
@@ -92,7 +93,7 @@ class Run:
         self.log = ""
         self.kill_at: BuildState | None = None
 
-    def __call__(self, project: Project, **options: object) -> Prepared:
+    def __call__(self, project: Project, timeout: float = PATIENCE.timeout, **options: object) -> Prepared:
         def state(now: BuildState, seconds: float) -> None:
             if now is self.kill_at:
                 raise Killed
@@ -101,13 +102,12 @@ class Run:
             self.log += text
 
         time = iter(range(1_000_000))
-        clock: Callable[[], float] = lambda: float(next(time))  # noqa: E731
+        patience = Patience(clock=lambda: float(next(time)), sleep=lambda seconds: None).within(timeout)
         return prepare(
             project,
             FakeServices(self.cloud, Digests(lambda image: (self.cloud.images | self.digests).get(image))),
             report=Reporter(self.steps.append, state, log),
-            clock=clock,
-            sleep=lambda seconds: None,
+            patience=patience,
             **options,  # type: ignore[arg-type]
         )
 
@@ -198,7 +198,7 @@ def test_a_failed_build_shows_the_end_of_its_log_and_can_be_tried_again(project:
 def test_time_up_says_how_to_go_on_and_going_on_works(project: Project) -> None:
     cloud = Cloud(project)
     with pytest.raises(FoundError, match="the build is still queued after") as caught:
-        Run(cloud)(project, patience=Patience(timeout=0))
+        Run(cloud)(project, timeout=0.0)
     assert "run the same command again" in caught.value.fix
     Run(cloud)(project)
     assert len(cloud.builder.started) == 1
@@ -228,10 +228,10 @@ def test_a_registry_that_cannot_be_asked_does_not_stop_anything(project: Project
     cloud = Cloud(project)
     steps: list[str] = []
     services = FakeServices(cloud, Digests(refuse))
-    first = prepare(project, services, report=Reporter(steps.append), sleep=lambda seconds: None)
+    first = prepare(project, services, report=Reporter(steps.append), patience=Patience(sleep=lambda seconds: None))
     assert first.lock.digest is None
     assert any("no route to host" in step for step in steps)
-    assert prepare(project, services, sleep=lambda seconds: None).reused
+    assert prepare(project, services, patience=Patience(sleep=lambda seconds: None)).reused
 
 
 def test_a_registered_model_is_used_as_it_is(project: Project) -> None:
@@ -265,7 +265,7 @@ class TestWithoutALockFile:
     ) -> Prepared:
         services = FakeServices(cloud, registry)
         report = Reporter(steps.append)
-        return prepare(project, services, rebuild=rebuild, report=report, sleep=lambda seconds: None)
+        return prepare(project, services, rebuild=rebuild, report=report, patience=Patience(sleep=lambda seconds: None))
 
     @pytest.fixture
     def registry(self) -> FakeRegistry:

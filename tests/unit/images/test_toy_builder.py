@@ -16,7 +16,6 @@ from manifestgen.cloud import Build, Builder, BuildRequest, BuildState, BuildSta
 from manifestgen.deploy import Options, deploy
 from manifestgen.doctor import examine
 from manifestgen.errors import InputError
-from manifestgen.images.build import Patience as BuildPatience
 from manifestgen.project.builders import BUILDERS, Entry
 from manifestgen.project.load import Project, load
 from manifestgen.project.lock import read
@@ -117,7 +116,7 @@ def services(project: Project) -> FakeServices:
 
 def test_it_carves_the_image_that_is_deployed(project: Project, services: FakeServices) -> None:
     options = Options(
-        build_patience=BuildPatience(poll=0.0), patience=Patience(first=0.0), state=project.root / "state"
+        build_patience=Patience(first=0.0, longest=0.0), patience=Patience(first=0.0), state=project.root / "state"
     )
     deployed = deploy(project, services, options=options)
     assert isinstance(services.builder, ToyBuilder)

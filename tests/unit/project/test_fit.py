@@ -15,6 +15,7 @@ from manifestgen.errors import FoundError
 from manifestgen.images.build import prepare
 from manifestgen.project import Project, load, lock
 from manifestgen.project.fit import changed_inputs, look_at_lock
+from manifestgen.target import Patience
 
 TEXT = """\
 version: 1
@@ -45,7 +46,7 @@ def built(folder: Path) -> Project:
 def _prepare(project: Project, services: FakeServices | None = None, **options: Any) -> FakeServices:
     services = services or FakeServices()
     services.builds.project = project
-    prepare(project, services, sleep=lambda seconds: None, **options)
+    prepare(project, services, patience=Patience(sleep=lambda seconds: None), **options)
     return services
 
 

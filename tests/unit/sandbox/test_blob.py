@@ -18,7 +18,7 @@ from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
-from manifestgen.sandbox import blob
+from manifestgen.sandbox import blob, blob_sas
 from manifestgen.sandbox.world import Store, World
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ async def refusal(response: ClientResponse) -> tuple[int, str]:
 
 
 def test_blob_that_was_put_can_be_read(world: World) -> None:
-    url = local(blob.sas_url(world, "azureml", "LocalUpload/a b/mödel.pkl", "rcw"))
+    url = local(blob_sas.sas_url(world, "azureml", "LocalUpload/a b/mödel.pkl", "rcw"))
 
     async def conversation(client: Any) -> None:
         async with client.put(url, data=b"model", headers={**PUT, "Content-MD5": md5(b"model")}) as put:
@@ -73,7 +73,7 @@ def test_blob_that_was_put_can_be_read(world: World) -> None:
 
 
 def test_blocks_become_a_blob_in_the_order_of_the_list(world: World) -> None:
-    url = local(blob.sas_url(world, "c", "big", "rcw"))
+    url = local(blob_sas.sas_url(world, "c", "big", "rcw"))
     ids = [base64.b64encode(name).decode() for name in (b"one", b"two", b"six")]
 
     async def conversation(client: Any) -> None:
@@ -100,7 +100,7 @@ def test_blocks_become_a_blob_in_the_order_of_the_list(world: World) -> None:
     [("<BlockList><Latest>bm9wZQ==</Latest></BlockList>", "InvalidBlockList"), ("<BlockList>", "InvalidXmlDocument")],
 )
 def test_block_list_that_is_wrong_is_refused(world: World, body: str, code: str) -> None:
-    url = local(blob.sas_url(world, "c", "big", "rcw")).extend_query(comp="blocklist")
+    url = local(blob_sas.sas_url(world, "c", "big", "rcw")).extend_query(comp="blocklist")
 
     async def conversation(client: Any) -> tuple[int, str]:
         async with client.put(url, data=body, headers=HOST) as put:
@@ -122,7 +122,7 @@ def test_block_list_that_is_wrong_is_refused(world: World, body: str, code: str)
 def test_put_that_is_wrong_is_refused_and_leaves_nothing(
     world: World, headers: dict[str, str], query: dict[str, str], expected: tuple[int, str]
 ) -> None:
-    url = local(blob.sas_url(world, "c", "b", "rcw")).extend_query(query)
+    url = local(blob_sas.sas_url(world, "c", "b", "rcw")).extend_query(query)
 
     async def conversation(client: Any) -> tuple[int, str]:
         async with client.put(url, data=b"data", headers=headers) as put:
@@ -134,7 +134,7 @@ def test_put_that_is_wrong_is_refused_and_leaves_nothing(
 
 
 def test_upload_of_unknown_length_is_refused(world: World) -> None:
-    url = local(blob.sas_url(world, "c", "b", "rcw"))
+    url = local(blob_sas.sas_url(world, "c", "b", "rcw"))
 
     async def parts() -> Any:
         yield b"part"
@@ -147,7 +147,7 @@ def test_upload_of_unknown_length_is_refused(world: World) -> None:
 
 
 def test_upload_that_breaks_off_leaves_nothing(world: World) -> None:
-    url = local(blob.sas_url(world, "c", "b", "rcw"))
+    url = local(blob_sas.sas_url(world, "c", "b", "rcw"))
 
     async def conversation(client: Any) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
@@ -176,7 +176,7 @@ def test_ranges(world: World, wanted: str, status: int, body: bytes | None, cont
     blob.create(world)
     blob.append(world, "c", "log", "abcde")
     blob.append(world, "c", "log", "fghij")
-    url = local(blob.sas_url(world, "c", "log", "r"))
+    url = local(blob_sas.sas_url(world, "c", "log", "r"))
 
     async def conversation(client: Any) -> None:
         async with client.get(url, headers={**HOST, "Range": wanted}) as get:
@@ -193,14 +193,14 @@ def test_ranges(world: World, wanted: str, status: int, body: bytes | None, cont
 def test_signature_times_and_permissions_are_checked(world: World) -> None:
     blob.create(world)
     blob.append(world, "c", "b", "text")
-    good = blob.sas_url(world, "c", "b", "r")
+    good = blob_sas.sas_url(world, "c", "b", "r")
     attempts = {
         "none": (local(good.partition("?")[0]), HOST, (409, "PublicAccessNotPermitted")),
         "other blob": (local(good.replace("/c/b?", "/c/a?")), HOST, (403, "AuthenticationFailed")),
         "more permissions": (local(good.replace("sp=r", "sp=rw")), HOST, (403, "AuthenticationFailed")),
-        "expired": (local(blob.sas_url(world, "c", "b", "r", seconds=-1)), HOST, (403, "AuthenticationFailed")),
+        "expired": (local(blob_sas.sas_url(world, "c", "b", "r", seconds=-1)), HOST, (403, "AuthenticationFailed")),
         "other account": (local(good), {"Host": "other.blob.core.windows.net"}, (403, "AuthenticationFailed")),
-        "write only": (local(blob.sas_url(world, "c", "b", "w")), HOST, (403, "AuthorizationPermissionMismatch")),
+        "write only": (local(blob_sas.sas_url(world, "c", "b", "w")), HOST, (403, "AuthorizationPermissionMismatch")),
     }
 
     async def conversation(client: Any) -> None:
@@ -214,7 +214,7 @@ def test_signature_times_and_permissions_are_checked(world: World) -> None:
 
 
 def test_blob_that_is_there_already_is_kept_when_asked_so(world: World) -> None:
-    url = local(blob.sas_url(world, "c", "b", "rcw"))
+    url = local(blob_sas.sas_url(world, "c", "b", "rcw"))
 
     async def conversation(client: Any) -> None:
         statuses = []
