@@ -71,10 +71,12 @@ class Repository:
             raise DeniedError(f"the identity may not push to {self._name}", where=self._host, fix=self._advice)
 
     def put(self, tag: str, digests: Mapping[str, str]) -> str:
-        """Give a tag to an image: the one of its only platform, or an index of several.
+        """Give a tag to an image: the one of its only platform, or an index of several. One that it has stays.
+
+        Registries have no conditional push, so the tag is looked for right before it is put, and right after that.
 
         Args:
-            tag: that the repository does not have.
+            tag: of the image.
             digests: of the images, by platform such as `linux/arm64`.
 
         Returns:
@@ -89,9 +91,12 @@ class Repository:
             ((media_type, data),) = manifests.values()
         else:
             media_type, data = _index(manifests)
+        existing = self.digest(tag)
+        if existing is not None:
+            return existing
         answer = self._send("PUT", tag, content=data, headers={"Content-Type": media_type})
         self._check(answer, f"a push of {self._name}:{tag}")
-        return _digest(data)
+        return self.digest(tag) or _digest(data)
 
     def close(self) -> None:
         """Close the connections."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -166,7 +166,7 @@ class TaskBuilder:
             queued = all(run.status == "Queued" for run in runs.values())
             return BuildStatus(BuildState.QUEUED if queued else BuildState.RUNNING)
         name, _, label = build.image.rpartition(":")
-        digest = self._finish(name, label, parts, runs)
+        digest = self._finish(name, label, parts)
         return BuildStatus(
             BuildState.SUCCEEDED, reference=f"{self._host}/{build.image}", digest=digest, platforms=tuple(parts)
         )
@@ -307,17 +307,17 @@ class TaskBuilder:
         except CloudError:
             return ""
 
-    def _finish(self, name: str, label: str, parts: Mapping[str, str], runs: Mapping[str, Run]) -> str:
+    def _finish(self, name: str, label: str, platforms: Collection[str]) -> str:
         """Put the image's tag, unless another build was faster; returns the digest of what it names."""
         repository = self._repository(name)
         existing = repository.digest(label)
         if existing is not None:
             return existing
-        digests = {}
-        for platform, part in parts.items():
+        digests: dict[str, str] = {}
+        for platform in platforms:
             tag = _tag(label, platform)
-            digest = runs[platform].digests.get(f"{name}:{tag}") if platform in runs else part
-            digest = digest or repository.digest(tag)
+            # Of two builds at once, both then put the same index.
+            digest = repository.digest(tag)
             if digest is None:
                 raise NotFoundError(
                     f"the registry no longer has the image for {platform}",

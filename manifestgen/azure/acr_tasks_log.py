@@ -38,12 +38,15 @@ class RunLog:
 
     def more(self) -> str:
         """What was written since the last call, at most a megabyte of it; its lines end as on Unix."""
-        answer = self._get(self._position, self._position + _PIECE - 1)
+        answer = self._rest_of_it()
+        ended = _is_complete(answer)
+        if answer.status == 416 and self._is_complete():
+            # It may have been completed since, with more lines.
+            answer, ended = self._rest_of_it(), True
         piece = answer.body if answer.status not in _EMPTY else b""
         if answer.status == 200:  # a server that ignores the range sends all of it
             piece = piece[self._position :]
         self._position += len(piece)
-        ended = _is_complete(answer) if answer.status != 416 else self._is_complete()
         self.complete = ended and len(piece) < _PIECE
         text = ("\r" if self._return else "") + self._decode.decode(piece, self.complete)
         # The two characters at the end of a line may be read one after the other.
@@ -62,6 +65,9 @@ class RunLog:
         """The first lines so far."""
         answer = self._get(0, _TAIL - 1)
         return answer.body.decode("utf-8", "replace") if answer.ok else ""
+
+    def _rest_of_it(self) -> Answer:
+        return self._get(self._position, self._position + _PIECE - 1)
 
     def _is_complete(self) -> bool:
         return _is_complete(self._get(0, 0))

@@ -12,6 +12,7 @@ import signal
 import socket
 import threading
 import time
+from types import FrameType
 from typing import TYPE_CHECKING, Final
 
 from manifestgen.errors import Interrupted
@@ -20,8 +21,10 @@ from manifestgen.waits import interrupted
 if TYPE_CHECKING:
     from manifestgen.cli._console import Console
 
-# Long enough for a command to say what it has done, and for files to be written.
+# Long enough for Python to get the signal into the main thread, unless that is stuck.
 _SECONDS: Final = 1.5
+# Then long enough for a command to end what it has started and to say what it has done.
+_TIDYING: Final = 15.0
 
 
 def interruption(words: str = "") -> Interrupted:
@@ -30,7 +33,7 @@ def interruption(words: str = "") -> Interrupted:
 
 
 def end_soon_after_ctrl_c(console: Console) -> None:
-    """From now on, end the process with exit code 130 if it is still there 1.5 seconds after Ctrl-C.
+    """From now on, end the process with exit code 130 if the main thread has not noticed Ctrl-C after 1.5 seconds.
 
     To be called in the main thread.
     """
@@ -38,14 +41,31 @@ def end_soon_after_ctrl_c(console: Console) -> None:
         near, far = socket.socketpair()
         near.setblocking(False)
         signal.set_wakeup_fd(near.fileno(), warn_on_full_buffer=False)
-        threading.Thread(target=_watch, args=(far, near, console), name="interruption", daemon=True).start()
+        noticed = threading.Event()
+        _note(noticed)
+        threading.Thread(target=_watch, args=(far, near, noticed, console), name="interruption", daemon=True).start()
 
 
-def _watch(signals: socket.socket, _kept: socket.socket, console: Console) -> None:
+def _note(noticed: threading.Event) -> None:
+    """Have the main thread set an event when Ctrl-C reaches it."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        noticed.set()
+        signal.default_int_handler(number, frame)
+
+    signal.signal(signal.SIGINT, handle)
+
+
+def _watch(signals: socket.socket, _kept: socket.socket, noticed: threading.Event, console: Console) -> None:
     while received := signals.recv(16):
         if signal.SIGINT in received:
             words = interrupted()  # now: what is waited for ends with the wait
             time.sleep(_SECONDS)
+            until = time.monotonic() + _TIDYING
+            while noticed.is_set() and not console.failed and time.monotonic() < until:
+                time.sleep(0.05)
             if not console.failed:
                 console.fail(interruption(words))
             end(Interrupted.exit_code)

@@ -359,12 +359,12 @@ def test_an_address_for_the_upload_that_always_expires_is_an_error(cloud: Cloud)
 
 
 def test_an_address_of_the_log_that_has_expired_is_asked_for_again(cloud: Cloud) -> None:
-    cloud.settings(runs="hang", sas_seconds=1)
+    cloud.settings(runs="hang", sas_seconds=4)  # in whole seconds, so at least three
     build = cloud.builder.start(cloud.request())
     run_id = build.operation.partition("=")[2]
     cloud.registry.wait(run_id, "Running")
     log = cloud.builder.log(build)
-    time.sleep(2.1)
+    time.sleep(5.1)
     more = cloud.builder.log(build, len(log))
     assert "still building" in more
     assert len(sent(cloud.sandbox, f"{run_id}/listLogSasUrl")) == 2
