@@ -199,6 +199,8 @@ class World:
     blobs: Path
     names: Names = field(default_factory=Names)
     pace: Pace = field(default_factory=Pace)
+    # `run`: devices run the modules whose files there are, as processes. `simulate`: they run none.
+    modules: str = "simulate"
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     # Callables with which services report their state to the admin API, by name.
     views: dict[str, Callable[[], Any]] = field(default_factory=dict)

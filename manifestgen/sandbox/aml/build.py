@@ -1,9 +1,10 @@
 """Image builds of Azure ML in the sandbox.
 
-A build installs nothing and creates no layer. It checks what would make a real build or its container fail: the conda
+A build installs nothing. It checks what would make a real build or its container fail: the conda
 specification must be valid, the entry script must be where the driver looks for it and must compile, and the container
 must have a server. A build takes `world.pace.image_build` seconds, during which its log grows line by line. At the end,
-the image is in the registry, or the build has failed.
+the image is in the registry, or the build has failed. Where devices run their modules, the image has its files: see
+`files`.
 
     kind           key                       value
     build          ID                        the build, see `Build`
@@ -24,13 +25,17 @@ from typing import Any
 import yaml
 
 from manifestgen.sandbox import blob
+from manifestgen.sandbox.acr_tasks.layer import Layer
 from manifestgen.sandbox.aml.artifacts import CONTAINER, artifact_file
+from manifestgen.sandbox.aml.files import imports_azureml, make_layer
+from manifestgen.sandbox.aml.packages import lock_of
 from manifestgen.sandbox.aml.responses import iso
 from manifestgen.sandbox.faults import build_failure
 from manifestgen.sandbox.registry import images
 from manifestgen.sandbox.world import World
 
 _APP = "/var/azureml-app"
+_LAYER = "application/vnd.oci.image.layer.v1.tar"
 _DRIVER_SCRIPT = re.compile(r"os\.path\.realpath\(__file__\)\), '([^']+)'\)")
 _PIP_NAME = re.compile(r"[A-Za-z0-9._-]+")
 # The packages that provide the container's web server.
@@ -59,6 +64,7 @@ class Build:
         state: NotStarted, Running, Succeeded or Failed.
         error: the service's error message if the build fails; known from the start but reported at the end.
         start_failure: exit code and message of a container of the image, if it cannot start.
+        assets: what the image is made from; `models` are IDs of registered models, `conda` is what they need.
     """
 
     id: str
@@ -74,6 +80,9 @@ class Build:
     ended: float | None = None
     error: str = ""
     start_failure: Mapping[str, Any] | None = None
+    assets: Sequence[Mapping[str, Any]] = ()
+    models: Sequence[str] = ()
+    conda: Any = None
 
     @property
     def log_path(self) -> str:
@@ -121,7 +130,7 @@ def start(world: World, build: Build, conda: Any, trouble: StartFailure | None) 
     else:
         lines += [*_log_conda(conda), *_log_tail(world, build)]
     failure = None if trouble is None else asdict(trouble)
-    save(world, replace(build, lines=lines, error=error, start_failure=failure))
+    save(world, replace(build, lines=lines, error=error, start_failure=failure, conda=conda))
     world.spawn(_run(world, build.id))
 
 
@@ -142,14 +151,21 @@ async def _run(world: World, build_id: str) -> None:
         blob.append(world, CONTAINER, build.log_path, line + "\n")
         save(world, build)
         await asyncio.sleep(pause)
-    _finish(world, build)
+    await _finish(world, build)
 
 
-def _finish(world: World, build: Build) -> None:
+async def _finish(world: World, build: Build) -> None:
     if build.error:
         save(world, replace(build, state="Failed", ended=world.now()))
         return
-    _push(world, build)
+    made = None
+    if world.modules == "run":
+        imports = imports_azureml(world, build.assets)
+        lock, line = await asyncio.to_thread(lock_of, build.conda, imports_azureml=imports)
+        if line:
+            blob.append(world, CONTAINER, build.log_path, line + "\n")
+        made = make_layer(world, build.assets, build.models, lock)
+    _push(world, build, made)
     if build.start_failure is None:
         world.store.delete("start-failure", reference(world, build))
     else:
@@ -159,8 +175,8 @@ def _finish(world: World, build: Build) -> None:
     save(world, replace(build, state="Succeeded", ended=world.now()))
 
 
-def _push(world: World, build: Build) -> None:
-    """Put the image into the registry, with its environment variables and build time."""
+def _push(world: World, build: Build, made: Layer | None) -> None:
+    """Put the image into the registry, with its environment variables, build time and files."""
     host = world.names.login_server
     digest = images.make_image(world, host, build.repository, build.tag)
     pushed = images.find_manifest(world, host, build.repository, digest)
@@ -173,6 +189,14 @@ def _push(world: World, build: Build) -> None:
         "Env": [f"{name}={value}" for name, value in {**build.variables, "AZUREML_APP_ROOT": _APP}.items()],
         "WorkingDir": _APP,
     }
+    if made is not None:
+        path = images.content_path(world, made.digest)
+        made.path.replace(path)
+        images.link_blob(world, host, build.repository, made.digest)
+        manifest["layers"].append(
+            {"mediaType": f"{_LAYER}+gzip", "digest": made.digest, "size": made.size}
+        )
+        config["rootfs"]["diff_ids"].append(made.diff_id)
     manifest["config"] |= images.put_blob(world, host, build.repository, json.dumps(config).encode())
     text = json.dumps(manifest).encode()
     images.put_manifest(world, host, build.repository, build.tag, pushed.media_type, text)
