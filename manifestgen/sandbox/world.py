@@ -183,12 +183,18 @@ class Names:
 
 @dataclass(frozen=True)
 class Pace:
-    """How long simulated work takes, in seconds; `retry` is a device's first pause before a retry."""
+    """How long simulated work takes, in seconds.
+
+    Attributes:
+        retry: a device's first pause before a retry.
+        sensor: between two messages of the simulated temperature sensor; Microsoft's waits for 5 s.
+    """
 
     image_build: float = 3.0
     pull: float = 0.3
     start: float = 0.1
     retry: float = 2.0
+    sensor: float = 0.1
 
 
 @dataclass

@@ -116,11 +116,12 @@ class Agent:
         """Start without modules."""
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, grace: float | None = None) -> None:
         """End all modules, with SIGTERM and after the grace time with SIGKILL, and return when they have ended."""
 
         def end() -> None:
             self._stopping = True
+            self._grace = self._grace if grace is None else grace
             self._set(())
 
         self._call(end)

@@ -9,46 +9,30 @@ import asyncio
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from manifestgen.edge import sensor
+from manifestgen.edge.agent.process import Limits
+from manifestgen.edge.device import SENSOR, Code, DeviceModule
 from manifestgen.edge.files.image import AZURE_ML_ROOT, FOLDERS, LOCK, OWN_ROOT, ImageConfig, can_run_here
 from manifestgen.edge.files.unpack import LayerFile, UnpackError, unpack
-from manifestgen.errors import CloudError, ManifestgenError
+from manifestgen.errors import ManifestgenError
+from manifestgen.sandbox.device.edges import limits_of, variables_of
+from manifestgen.sandbox.hub.twins import Json
 from manifestgen.sandbox.registry import images
 from manifestgen.sandbox.world import World
 
-#: Repository of the module that the sandbox brings itself.
-SENSOR: Final = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor"
+#: Repository of the module that manifestgen brings itself.
+SENSOR_IMAGE: Final = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor"
 _MACHINE: Final = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64", "AMD64": "amd64"}
-
-
-@dataclass(frozen=True)
-class Runnable:
-    """A module that can be run.
-
-    Attributes:
-        sensor: whether it is the simulated temperature sensor; it then needs no files.
-        root: where the image's files are.
-        python: of an environment with its packages.
-    """
-
-    sensor: bool = False
-    root: Path = Path("/")
-    config: ImageConfig = ImageConfig()
-    python: Path = Path("python")
 
 
 class Simulated(Exception):
     """A module that the sandbox cannot run, and why."""
 
 
-class CannotInstall(Exception):
-    """Packages that no image could have; in words like Docker's."""
-
-
-async def runnable(world: World, repository: str, digest: str, folder: Path) -> Runnable:
+async def code_of(world: World, repository: str, digest: str, folder: Path) -> Code:
     """Make the files and packages of an image ready on this machine; takes as long as the packages take to install.
 
     Args:
@@ -59,12 +43,11 @@ async def runnable(world: World, repository: str, digest: str, folder: Path) -> 
 
     Raises:
         Simulated: it cannot be run.
-        CannotInstall: its packages cannot be installed on any machine.
     """
     if why := can_run_here():
         raise Simulated(why)
-    if repository == SENSOR:
-        return Runnable(sensor=True)
+    if repository == SENSOR_IMAGE:
+        return SENSOR
     host, _, name = repository.partition("/")
     found = _manifest(world, host, name, digest)
     if found is None:
@@ -81,7 +64,7 @@ async def runnable(world: World, repository: str, digest: str, folder: Path) -> 
     app = root / (OWN_ROOT if config.own else AZURE_ML_ROOT)
     if not app.is_dir():
         raise Simulated("the sandbox has no files of this image")
-    return Runnable(root=root, config=config, python=await _python(root / LOCK, config))
+    return Code(root, config, await _python(root / LOCK, config))
 
 
 async def _python(lock: Path, config: ImageConfig) -> Path:
@@ -95,10 +78,8 @@ async def _python(lock: Path, config: ImageConfig) -> Path:
         return await asyncio.to_thread(
             environment, text, python=config.python, folder=environments_folder(), where="requirements.lock"
         )
-    except CloudError as error:
-        raise Simulated(f"its packages could not be installed: {error.message}") from error
     except ManifestgenError as error:
-        raise CannotInstall(error.message) from error
+        raise Simulated(f"its packages could not be installed: {error.message}") from error
 
 
 def _manifest(world: World, host: str, name: str, digest: str) -> tuple[ImageConfig, Sequence[LayerFile]] | None:
@@ -122,3 +103,30 @@ def _chosen(entries: Sequence[Mapping[str, Any]]) -> str:
     machine = _MACHINE.get(platform.machine(), platform.machine())
     same = [entry for entry in entries if entry.get("platform", {}).get("architecture") == machine]
     return str((same or entries)[0]["digest"])
+
+
+def device_module(container: Json, code: Code, sensor_delay: float, exits: tuple[int, str] | None) -> DeviceModule:
+    """The module that a container is.
+
+    Args:
+        container: as `devices` stores it.
+        code: of its image.
+        sensor_delay: seconds between two messages of the simulated temperature sensor, unless the manifest says it.
+        exits: exit code and last words of a process that runs in place of the image's.
+    """
+    memory, processes = limits_of(container["options"])
+    usual = Limits()
+    env = {**container["env"], **variables_of(container["options"])}
+    if code.root is None:
+        env.setdefault(sensor.DELAY, sensor.time_span(sensor_delay))
+    return DeviceModule(
+        container["name"],
+        code,
+        env,
+        policy=container["restart_policy"],
+        order=container["order"],
+        runs=container["status"] == "running",
+        limits=Limits(memory or usual.memory, processes or usual.processes),
+        version=container["fingerprint"],
+        exits=exits,
+    )
