@@ -68,7 +68,8 @@ def environment(lock: str, *, python: str | None, folder: Path, where: str = "re
 
     Raises:
         InputError: uv or this Python is not there, a package has no wheel for this machine, or the disk is full.
-        CloudError: the package index, or the download of that Python, could not be reached.
+        PythonUnavailableError: this Python is not on this machine, and could not be downloaded.
+        CloudError: the package index could not be reached.
     """
     named = _HEADER.search(lock)
     version = python or (named[1] if named else _HERE)
@@ -89,6 +90,21 @@ def environment(lock: str, *, python: str | None, folder: Path, where: str = "re
         what = f"could not keep the packages: {(error.strerror or str(error)).lower()}"
         fix = f"free disk space, make the folder writable, or set {FOLDER} to another one"
         raise InputError(what, where=str(error.filename or folder), fix=fix) from error
+
+
+def interpreter(version: str) -> str:
+    """What uv is told to use as a version of Python.
+
+    Returns:
+        This process's own Python, or one of pyenv's, which uv finds only if it is the active one; else the version
+        itself, which uv looks for and downloads.
+    """
+    if version == _HERE:
+        return sys.executable
+    environ = outside(os.environ)
+    root = Path(environ.get("PYENV_ROOT") or Path(environ.get("HOME") or Path.home(), ".pyenv"))
+    found = sorted(root.glob(f"versions/{version}.[0-9]*/bin/python{version}"))
+    return str(found[-1]) if found else version
 
 
 def _key(lock: str, version: str) -> str:
@@ -118,15 +134,15 @@ def _make(lock: str, version: str, made: Path, where: str) -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(made, ignore_errors=True)
     try:
-        base = sys.executable if version == _HERE else version
         # Relocatable, so that it can be moved.
-        run(("venv", "--quiet", "--no-project", "--relocatable", str(partial)), made.parent, where, python=base)
+        command = ("venv", "--quiet", "--no-project", "--relocatable", str(partial))
+        run(command, made.parent, where, python=interpreter(version))
         locked = partial / "requirements.lock"
         locked.write_text(lock, "utf-8")
-        command = ("pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--requirements", str(locked))
+        install = ("pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--requirements", str(locked))
         hashed = ("--require-hashes",) if "--hash=" in lock else ()
         if re.search(r"(?m)^[^#\s]", lock):
-            run((*command, *hashed), made.parent, where, python=str(_python(partial)))
+            run((*install, *hashed), made.parent, where, python=str(_python(partial)))
         (partial / _USED).touch()
         partial.rename(made)
     finally:

@@ -42,6 +42,24 @@ _ADVICE: Final = "correct the requirements as uv says"
 _MISSING: Final = re.compile(r"Because (?:only )?(\S+) was not found in the (?:package registry|provided package)")
 _NO_WHEEL: Final = re.compile(r"(\S+?)(?:==(\S+))? has no (?:usable |`(?P<marker>[^`]*)`-compatible )?wheels?\b")
 _NO_VERSION: Final = re.compile(r"there (?:is no version of|are no versions of) (\S+)")
+_UNAVAILABLE: Final = re.compile(
+    r"Failed to download `[^`]*/cpython-(\d+\.\d+)|A managed Python download is available for Python (\d+\.\d+)"
+    r"|first executable in the search path at `[^`]*python(\d+\.\d+)`"
+)
+
+
+class PythonUnavailableError(CloudError):
+    """A Python that exists is not on this machine, and uv could not download it.
+
+    Attributes:
+        version: of it, such as `3.12`.
+    """
+
+    def __init__(self, version: str, where: str, detail: Sequence[str] = ()) -> None:
+        """See `ManifestgenError`."""
+        what = f"Python {version} is not on this machine, and could not be downloaded"
+        super().__init__(what, where=where, fix=f"install Python {version}, and run it again", detail=tuple(detail))
+        self.version = version
 
 
 def find_uv() -> str:

@@ -14,7 +14,7 @@ import pytest
 from fakes.wheels import make_wheel, package_index
 
 from manifestgen.context import environment as environments
-from manifestgen.context.environment import environment, environments_folder
+from manifestgen.context.environment import environment, environments_folder, interpreter
 from manifestgen.context.uv import compile_lock
 from manifestgen.errors import InputError, ManifestgenError
 
@@ -150,3 +150,13 @@ def test_a_python_that_does_not_exist_is_said(tmp_path: Path) -> None:
         environment("", python="2.7", folder=tmp_path, where="myenv.yml")
     assert "2.7" in caught.value.what
     assert caught.value.where == "myenv.yml"
+
+
+def test_pythons_of_pyenv_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    python = tmp_path / "versions" / "3.7.16" / "bin" / "python3.7"
+    python.parent.mkdir(parents=True)
+    python.write_text("")
+    assert interpreter("3.7") == str(python)
+    assert interpreter("3.6") == "3.6"
+    assert interpreter(HERE) == sys.executable
