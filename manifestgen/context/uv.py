@@ -204,9 +204,10 @@ def _explained(words: str, where: str, platforms: Sequence[str]) -> InputError |
     detail = tuple(line.rstrip() for line in words.splitlines() if line.strip())[:20]
     if re.search(r"No space left on device|os error 28\b|disk quota exceeded|os error 122\b", text, re.IGNORECASE):
         fix = "free disk space; 'uv cache prune' removes what uv no longer needs"
-        return InputError(
-            "the disk is full, so the packages could not be unpacked", where=where, fix=fix, detail=detail
-        )
+        what = "the disk is full, so the packages could not be unpacked"
+        return InputError(what, where=where, fix=fix, detail=detail)
+    if found := _UNAVAILABLE.search(text):
+        return PythonUnavailableError(found[1] or found[2] or found[3], where, detail)
     if found := re.search(r"No interpreter found for Python (\S+)|Invalid version request: (.*)", text):
         what = f"there is no Python {found[1]}" if found[1] else f"not a version of Python: {found[2]}"
         fix = "name a version that exists, such as 3.12, or update uv if it is a new one"
