@@ -16,6 +16,7 @@ from manifestgen.errors import InputError
 from manifestgen.sandbox.client import without_token
 from manifestgen.sandbox.environment import without_azure
 from manifestgen.sandbox.server import Sandbox
+from manifestgen.sandboxed import kept_for_outside
 
 _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 5.0
@@ -43,7 +44,13 @@ async def run_command(
     async with _running(state, modules) as sandbox:
         say(_notice(sandbox))
         home = str(sandbox.home)
-        environment = {**without_azure(os.environ), **sandbox.environment, "HOME": home, "USERPROFILE": home}
+        environment = {
+            **without_azure(os.environ),
+            **kept_for_outside(os.environ),
+            **sandbox.environment,
+            "HOME": home,
+            "USERPROFILE": home,
+        }
         try:
             process = await asyncio.create_subprocess_exec(*command, env=environment)
         except OSError as error:
