@@ -81,7 +81,8 @@ class RunningDevice:
         return self._connected
 
     def _connected_changed(self) -> None:
-        if self._edge.hub.connected() != self._connected:
+        # Not while edgeHub ends: it would wait for the call that this is part of.
+        if not self._cloud.closed and self._edge.hub.connected() != self._connected:
             self._changed()
 
     def twins_written(self, modules: Json) -> None:
