@@ -28,7 +28,7 @@ from manifestgen.errors import InputError
 from manifestgen.sandbox import accounts, admin, blob, entra, key_vault
 from manifestgen.sandbox.aml import service as aml
 from manifestgen.sandbox.arm import service as arm
-from manifestgen.sandbox.certificates import Authority
+from manifestgen.edge.authority import Authority
 from manifestgen.sandbox.environment import environment
 from manifestgen.sandbox.error_response import error_response, unsupported
 from manifestgen.sandbox.faults import Faults
