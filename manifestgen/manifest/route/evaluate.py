@@ -32,12 +32,12 @@ class Facts:
     """What a condition asks of a message; its body is parsed when a condition first looks into it.
 
     Args:
-        properties: application properties, found in any case.
+        properties: application properties, found in any case; AMQP knows some without a value, MQTT does not.
         system: system properties by the runtime's names, such as `contentType`, found in any case.
         body: the payload.
     """
 
-    def __init__(self, properties: Mapping[str, str], system: Mapping[str, str], body: bytes) -> None:
+    def __init__(self, properties: Mapping[str, str | None], system: Mapping[str, str | None], body: bytes) -> None:
         self._properties = {name.lower(): value for name, value in properties.items()}
         self._system = {name.lower(): value for name, value in system.items()}
         self._body = body
@@ -184,6 +184,14 @@ def _first(value: Any, other: Any) -> Any:
     return other if value is UNDEFINED else value
 
 
+def _joined(given: list[Type]) -> Callable[..., Any]:
+    """Joins texts; a property without a value is an empty one, and the body's null is none."""
+    join = builtin.function("concat")
+    return lambda *texts: join(
+        *("" if text is None and kind is _STRING else text for text, kind in zip(texts, given, strict=True))
+    )
+
+
 def _as_body(kind: Type) -> Callable[[Any], Any] | None:
     """How a value becomes one of the body: a number that is not one is undefined, others stay as they are."""
     return _defined_number if kind is _NUMBER else None
@@ -218,6 +226,8 @@ def _not_of_body(value: Any) -> Any:
 def _call(name: str, given: list[Type]) -> Callable[..., Any]:
     if name == "as_number" and given[0] is _NUMBER:
         return lambda value: value
+    if name == "concat":
+        return _joined(given)
     if not name.startswith("is_"):
         return _wrapped(builtin.function(name), given)
     kind = given[0]
@@ -226,7 +236,7 @@ def _call(name: str, given: list[Type]) -> Callable[..., Any]:
     if name == "is_null":
         if kind is _BODY:
             return lambda value: UNDEFINED if value is UNDEFINED else value is not MISSING
-        return (lambda _: True) if kind is _NULL else (lambda _: False)
+        return (lambda value: value is None) if kind in (_NULL, _STRING) else (lambda _: False)
     wanted: type = {"is_bool": bool, "is_number": float, "is_string": str}[name]
     own = {"is_bool": _BOOL, "is_number": _NUMBER, "is_string": _STRING}[name]
     if kind not in (own, _BODY):
@@ -243,13 +253,16 @@ def _binary(operator: str, given: list[Type]) -> Callable[[Any, Any], Any]:
     if operator in ("AND", "OR"):
         return _logical(operator, left, right)
     if operator == "||":
-        return builtin.function("concat")
+        return _joined(given)
     if operator == "??":
         return _coalesce(given)
     if operator in _ARITHMETIC:
         compute = _ARITHMETIC[operator]
         return compute if _BODY not in given else _wrapped(_of_numbers(compute), given)
-    return _wrapped(builtin.comparison(operator), given)
+    compare = builtin.comparison(operator)
+    if given == [_STRING, _STRING]:
+        return lambda a, b: UNDEFINED if a is None or b is None else compare(a, b)
+    return _wrapped(compare, given)
 
 
 _ARITHMETIC: Final[dict[str, Callable[[float, float], float]]] = {
