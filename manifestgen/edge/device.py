@@ -36,7 +36,7 @@ class Code:
     """
 
     root: Path | None
-    config: ImageConfig = ImageConfig()
+    config: ImageConfig = field(default_factory=ImageConfig)
     python: Path = Path(sys.executable)
 
 

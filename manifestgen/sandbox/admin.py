@@ -330,7 +330,9 @@ def _devices(sandbox: Sandbox) -> list[web.RouteDef]:
         if device_id is None:
             return web.json_response(messages.counts(world))
         found = messages.messages(world, device_id, after=after, limit=min(limit, messages.MOST_AT_ONCE))
-        return web.json_response({"device": device_id, "sent": messages.counts(world).get(device_id, 0), "messages": found})
+        return web.json_response(
+            {"device": device_id, "sent": messages.counts(world).get(device_id, 0), "messages": found}
+        )
 
     async def module(request: web.Request) -> web.Response:
         body = await _body(request)

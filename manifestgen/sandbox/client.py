@@ -41,7 +41,9 @@ def messages(admin: str, device: str, after: int = 0) -> Mapping[str, Any]:
     Raises:
         CloudError: no sandbox responds.
     """
-    found: Mapping[str, Any] = json.loads(_asked(admin, "GET", f"/messages?device={quote(device, safe='')}&after={after}"))
+    found: Mapping[str, Any] = json.loads(
+        _asked(admin, "GET", f"/messages?device={quote(device, safe='')}&after={after}")
+    )
     return found
 
 

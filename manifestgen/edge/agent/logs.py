@@ -21,7 +21,9 @@ LONGEST_LINE: Final = 16 << 10
 
 _DEFAULT_LEVEL: Final = 6
 _PREFIX: Final = re.compile(
-    r"(?:<(?P<level>[0-7])>)?\s*(?:(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [+-]\d\d:\d\d)\s)?\s*(?P<text>.*)", re.DOTALL
+    r"(?:<(?P<level>[0-7])>)?\s*"
+    r"(?:(?P<time>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [+-]\d\d:\d\d)\s)?\s*(?P<text>.*)",
+    re.DOTALL,
 )
 
 

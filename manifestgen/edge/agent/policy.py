@@ -1,7 +1,7 @@
 """Restart policies and back-off, as edgeAgent has them.
 
-Sources, in Azure/iotedge at 1.6: edge-agent `RestartPolicyManager.cs`, `appsettings_agent.json`; edgelet `module.rs` for
-what an exit code means.
+Sources, in Azure/iotedge at 1.6: edge-agent `RestartPolicyManager.cs`, `appsettings_agent.json`; edgelet `module.rs`
+for what an exit code means.
 """
 
 from __future__ import annotations

@@ -86,9 +86,7 @@ def program(root: Path, config: ImageConfig, python: Path, variables: Mapping[st
         variables: of the module: the manifest's, then those that IoT Edge sets.
         scratch: an empty folder for its HOME and its temporary files.
     """
-    environ = {
-        name: _moved(value, root) for name, value in config.environ.items() if name not in _LEFT_OUT
-    }
+    environ = {name: _moved(value, root) for name, value in config.environ.items() if name not in _LEFT_OUT}
     if config.azure_ml:
         environ = {**_azure_ml(root), **environ, "AML_APP_ROOT": str(root / AZURE_ML_ROOT)}
         arguments: tuple[str, ...] = ("-m", _RUNNER)

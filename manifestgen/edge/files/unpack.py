@@ -73,10 +73,12 @@ def unpack(layers: Iterable[LayerFile], below: Sequence[str], target: Path, *, m
 
 def _unpack_layer(layer: LayerFile, state: _Unpacking) -> None:
     try:
-        with (gzip.open if layer.compressed else open)(layer.path, "rb") as stream:
-            with tarfile.open(fileobj=stream, mode="r|") as tar:
-                for member in tar:
-                    _take(tar, member, state)
+        with (
+            (gzip.open if layer.compressed else open)(layer.path, "rb") as stream,
+            tarfile.open(fileobj=stream, mode="r|") as tar,
+        ):
+            for member in tar:
+                _take(tar, member, state)
     except (tarfile.TarError, EOFError, gzip.BadGzipFile, ValueError) as error:
         raise UnpackError(f"the layer {layer.path.name[:12]} is damaged: {error}") from error
 

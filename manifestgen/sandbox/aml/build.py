@@ -193,9 +193,7 @@ def _push(world: World, build: Build, made: Layer | None) -> None:
         path = images.content_path(world, made.digest)
         made.path.replace(path)
         images.link_blob(world, host, build.repository, made.digest)
-        manifest["layers"].append(
-            {"mediaType": f"{_LAYER}+gzip", "digest": made.digest, "size": made.size}
-        )
+        manifest["layers"].append({"mediaType": f"{_LAYER}+gzip", "digest": made.digest, "size": made.size})
         config["rootfs"]["diff_ids"].append(made.diff_id)
     manifest["config"] |= images.put_blob(world, host, build.repository, json.dumps(config).encode())
     text = json.dumps(manifest).encode()

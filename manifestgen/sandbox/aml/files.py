@@ -1,7 +1,7 @@
-"""The files of an image that Azure ML builds: the entry script with what goes with it, the models, the packages' lock.
+"""The files of an image that Azure ML builds: entry script and what goes with it, models, the packages' lock.
 
-They are where Azure ML puts them, below `/var/azureml-app`. The lock is not Azure ML's: it has the packages of the conda
-specification, without the server, in the place where an image of manifestgen has its own.
+They are where Azure ML puts them, below `/var/azureml-app`. The lock is not Azure ML's: it has the packages of the
+conda specification, without the server, in the place where an image of manifestgen has its own.
 """
 
 from __future__ import annotations
@@ -45,8 +45,7 @@ def make_layer(world: World, assets: Sequence[Mapping[str, Any]], models: Sequen
             text = scratch / "lock"
             text.write_text(lock, "utf-8")
             files[LOCK] = Entry("file", 0o644, content=Content(text, 0, text.stat().st_size))
-        made = layer.write({**_folders(files), **files}, folder)
-    return made
+        return layer.write({**_folders(files), **files}, folder)
 
 
 def imports_azureml(world: World, assets: Sequence[Mapping[str, Any]]) -> bool:
@@ -76,8 +75,10 @@ def _models(world: World, models: Sequence[str], scratch: Path) -> dict[str, Ent
     for model_id in models:
         name, _, version = model_id.rpartition(":")
         model = registry.find(world, name, version)
-        asset = registry.asset_of(world, model["url"]) if model else None
-        for artifact in asset["artifacts"] if asset and model else ():
+        asset = registry.asset_of(world, model["url"]) if model is not None else None
+        if model is None or asset is None:
+            continue
+        for artifact in asset["artifacts"]:
             prefix = registry.prefix_of(artifact)
             for path in blob.names(world, CONTAINER, prefix):
                 file = blob.local_file(world, CONTAINER, path)

@@ -305,9 +305,7 @@ class Agent:
         clients = {
             f"{self._id}/{name}": connected
             for name, module in self._containers.items()
-            if not module["system"]
-            and module["state"] == "running"
-            and (name in there or not module.get("runs"))
+            if not module["system"] and module["state"] == "running" and (name in there or not module.get("runs"))
         }
         self._report(EDGE_HUB, edge_hub.reported(desired["version"], verdict, clients))
         if self._routes is None:

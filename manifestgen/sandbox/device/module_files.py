@@ -117,6 +117,7 @@ def device_module(container: Json, code: Code, sensor_delay: float, exits: tuple
     memory, processes = limits_of(container["options"])
     usual = Limits()
     env = {**container["env"], **variables_of(container["options"])}
+    env.setdefault("RUNNER_REPORT_INTERVAL", "5")
     if code.root is None:
         env.setdefault(sensor.DELAY, sensor.time_span(sensor_delay))
     return DeviceModule(

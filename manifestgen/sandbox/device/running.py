@@ -38,12 +38,16 @@ class RunningDevice:
         self._changed = changed
         self._cloud = _Cloud(store, device_id, self._loop, self._connected_changed)
         pace = store.world.pace
+
+        def wake() -> None:
+            self._loop.call_soon_threadsafe(changed)
+
         self._edge = EdgeDevice(
             device_id,
             store.world.names.hub_host,
             self._cloud,
             first_pause=pace.retry,
-            changed=lambda: self._loop.call_soon_threadsafe(changed),
+            changed=wake,
             log=lambda text: _LOG.info("edgeHub of %s: %s", device_id, text),
         )
         self._version = -1
@@ -95,9 +99,7 @@ class RunningDevice:
             patch = _difference(known[1], value)
             self._worker.submit(self._edge.hub.desired_changed, name, patch, version)
 
-    async def invoke(
-        self, module: str, method: str, payload: Any, connect: float, response: float
-    ) -> tuple[int, Any]:
+    async def invoke(self, module: str, method: str, payload: Any, connect: float, response: float) -> tuple[int, Any]:
         """Call a method of a module. Raises LookupError or TimeoutError."""
 
         def call() -> tuple[int, Any]:
@@ -126,9 +128,7 @@ class RunningDevice:
                     "pid": state.pid,
                     "exit_code": state.exit_code,
                     "restarts": state.restarts,
-                    "log": [
-                        f"{line.timestamp} {line.text}" for line in self._lines(name)
-                    ],
+                    "log": [f"{line.timestamp} {line.text}" for line in self._lines(name)],
                 }
                 for name, state in states.items()
             },

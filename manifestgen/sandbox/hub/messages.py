@@ -1,8 +1,8 @@
 """What the devices have sent to the hub: the newest messages of each, in the order in which they came.
 
-    kind              key              value
-    hub:message       DEVICE NUMBER    the message, see `Kept`; the number padded with zeros so that keys sort
-    hub:message-count DEVICE           how many a device has sent in all
+kind              key              value
+hub:message       DEVICE NUMBER    the message, see `Kept`; the number padded with zeros so that keys sort
+hub:message-count DEVICE           how many a device has sent in all
 """
 
 from __future__ import annotations

@@ -55,9 +55,7 @@ class _Methods:
         if module == AGENT:
             return web.json_response(_invoke(name))
         try:
-            status, payload = await self._edges.invoke(
-                device_id, module, name, data.get("payload"), patience, response
-            )
+            status, payload = await self._edges.invoke(device_id, module, name, data.get("payload"), patience, response)
         except LookupError:
             return _not_connected(patience)
         except TimeoutError:
