@@ -9,6 +9,7 @@ from typing import Any, Final
 from manifestgen.trial.trial import Trial
 
 SCHEMA: Final = "manifestgen/test/1"
+_LONGEST: Final = 2000
 
 
 def lines(trial: Trial) -> Iterator[str]:
@@ -21,7 +22,9 @@ def lines(trial: Trial) -> Iterator[str]:
     else:
         answer = trial.answer
         text = json.dumps(answer, ensure_ascii=False) if not isinstance(answer, str) else answer
-        yield f"answer    {text}" + (", as expected" if trial.expected else "")
+        yield f"answer    {text if len(text) <= _LONGEST else f'{text[:_LONGEST]}…'}" + (
+            ", as expected" if trial.expected else ""
+        )
     runs = ""
     if times.first is not None and times.median is not None:
         runs = f", run {_milliseconds(times.first)} first, {_milliseconds(times.median)} median of {times.repeat}"

@@ -24,13 +24,18 @@ from typing import Any, TextIO
 
 from .errors import ScorerError
 from .memory import settle
+from .message import Message
 from .outcome import outcome_of
 from .request import BadInput, Request
-from .routing import JSON, Unsendable, encode, is_response
+from .routing import JSON, Sender, Unsendable, encode, is_response, results
 from .script import Script, describe
+from .settings import Settings
+from .topics import ModuleTopics
 
 # Repeating ends after this many seconds, whatever was asked for.
 _LONGEST = 10.0
+# Of a module with names of a usual length: a result must fit into a message together with them.
+_SENDER = Sender("machinelearningmodule", "model", "1", ModuleTopics("edge-01", "machinelearningmodule"))
 
 
 class _Trial:
@@ -109,12 +114,15 @@ class _Trial:
             self._event("answer", sent=False)
             return True
         try:
+            results(Message("amlInput", b"", {}), result, Settings(), _SENDER)
             body = encode(result)
         except Unsendable as error:
             reason = str(error)
             if is_response(result):
                 reason = f"{reason}: {outcome_of(result, None, 0).body[:200].decode('utf-8', 'replace')}"
-            self._event("unsendable", reason=reason, type=_name(result), place=_place(result))
+            self._event(
+                "unsendable", reason=reason, type=_name(result), place=_place(result) if "JSON" in reason else ""
+            )
             return False
         self._event("answer", sent=True, contentType=body.content_type, body=base64.b64encode(body.content).decode())
         return True
@@ -214,7 +222,7 @@ def _place(result: Any) -> str:
         try:
             encode(value)
         except Unsendable:
-            return step + (_place(value) or f" is of type {_name(value)}")
+            return step + (_place(value) or f", of type {_name(value)}")
     return ""
 
 

@@ -166,10 +166,14 @@ class _Judge:
                 )
         if event["missing"]:
             return self._missing(str(event["missing"]), where)
+        if (pickled := re.search(r"Can't get attribute '(\w+)' on <module", reason)) and file is not None:
+            what = (
+                f"{file.name} needs the class {pickled[1]!r} of the script that saved it, which the image does not have"
+            )
+            fix = f"define the class in a module beside {self.layout.script.name}, and save the model again from there"
+            return self._found(what, where, fix)
         what = f"{self._named(phase)} raised {reason}"
         fix = "correct the entry script" if phase != "run" else f"correct run(), or the message in {self.sample}"
-        if "__main__" in reason and "Can't get attribute" in reason:
-            fix = "define the class in a module beside score.py, import it there, and save the model again"
         return self._found(what, where, fix)
 
     def _import(self, module: str, reason: str, where: str, phase: str, event: Mapping[str, Any]) -> FoundError:
@@ -224,13 +228,12 @@ class _Judge:
         )
 
     def _unsendable(self, event: Mapping[str, Any]) -> FoundError:
-        place = f", in the result{event['place']}" if event["place"] else ""
-        line = _line_of_run(self.layout.script)
-        return self._found(
-            f"{event['reason']}{place}",
-            f"{self.layout.script}{line}",
-            "convert it, such as with float(x), or x.tolist() for an array; NaN and infinity have no form in JSON",
-        )
+        where = f"{self.layout.script}{_line_of_run(self.layout.script)}"
+        if "JSON" not in event["reason"]:
+            return self._found(str(event["reason"]), where, "return less, or return a result in place of a response")
+        place = f": result{event['place']}" if event["place"] else ""
+        fix = "convert it, such as with float(x), or x.tolist() for an array; NaN and infinity have no form in JSON"
+        return self._found(f"{event['reason']}{place}", where, fix)
 
     def _out_of_memory(self, phase: str, where: str) -> FoundError:
         limit = f", of which it may have {self.asked.memory} MiB" if self.asked.memory else ""
