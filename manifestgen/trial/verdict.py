@@ -35,7 +35,7 @@ _PACKAGES: Final[Mapping[str, str]] = {
 }
 _LINES: Final = 12
 #: For commands that test before they build.
-ANYWAY: Final = "build anyway with --no-test"
+ANYWAY: Final = "build it untested with --no-test"
 
 
 @dataclass(frozen=True)
