@@ -108,7 +108,7 @@ def read_requirements(image: Image, model: Path | None, imported: frozenset[str]
             fix="add 'requirements: requirements.txt' under 'image'; the file may be empty",
         )
     if file.suffix in (".yml", ".yaml"):
-        found = _of_conda(file, imported)
+        found = of_conda(file, imported)
     elif file.suffix == ".toml":
         read_text(file, "pyproject.toml", fix="create it or correct image.requirements")
         found = Requirements(file, include=file)
@@ -169,7 +169,8 @@ def _without_comments(lines: Sequence[str]) -> Iterator[str]:
             yield content
 
 
-def _of_conda(file: Path, imported: frozenset[str]) -> Requirements:
+def of_conda(file: Path, imported: frozenset[str]) -> Requirements:
+    """What a conda file lists, see `read_requirements`."""
     text = read_text(file, "conda file", fix="create it or correct image.conda_file", limit=source.MAX_BYTES)
     document = source.parse(text, str(file))
     entries: Any = document.data.get("dependencies") if isinstance(document.data, dict) else None

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -171,6 +172,7 @@ def without_token(admin: str) -> str:
 @contextlib.asynccontextmanager
 async def _running(state: Path | None) -> AsyncIterator[Sandbox]:
     sandbox = Sandbox(state)
+    sandbox.world.pace = replace(sandbox.world.pace, packages=True)
     try:
         await sandbox.start()
         yield sandbox

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from manifestgen.cloud import Services
-from manifestgen.context.environment import environment, environments_folder, interpreter
+from manifestgen.context.environment import HERE, environment, environments_folder, interpreter
 from manifestgen.context.make import choose
 from manifestgen.context.packages import chosen, write_lock
 from manifestgen.context.requirements import CondaError, Requirements, placed, read_requirements
@@ -22,7 +22,6 @@ from manifestgen.project.builders import builds_from_context
 from manifestgen.project.load import Project
 from manifestgen.project.pending import work_folder
 
-HERE: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 _KEPT: Final = "test.lock"
 #: Begins the words of an `UntestableError`.
 CANNOT: Final = "cannot be tested on this machine"
