@@ -27,7 +27,8 @@ from manifestgen.waits import waiting
 
 #: Overrides the folder in which environments are kept.
 FOLDER: Final = "MANIFESTGEN_ENVIRONMENTS"
-_HERE: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
+#: The version of this process's own Python, such as `3.12`.
+HERE: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 _HEADER: Final = re.compile(r"(?m)^# For: Python (\d+\.\d+)")
 # An environment that was not used for as long is deleted when another one is made.
 _KEPT_SECONDS: Final = 30 * 24 * 3600
@@ -72,7 +73,7 @@ def environment(lock: str, *, python: str | None, folder: Path, where: str = "re
         CloudError: the package index could not be reached.
     """
     named = _HEADER.search(lock)
-    version = python or (named[1] if named else _HERE)
+    version = python or (named[1] if named else HERE)
     made = folder / _key(lock, version)
     if (found := _usable(made)) is not None:
         return found
@@ -99,7 +100,7 @@ def interpreter(version: str) -> str:
         This process's own Python, or one of pyenv's, which uv finds only if it is the active one; else the version
         itself, which uv looks for and downloads.
     """
-    if version == _HERE:
+    if version == HERE:
         return sys.executable
     environ = outside(os.environ)
     root = Path(environ.get("PYENV_ROOT") or Path(environ.get("HOME") or Path.home(), ".pyenv"))

@@ -62,11 +62,19 @@ class PythonUnavailableError(CloudError):
         self.version = version
 
 
+class NoUvError(InputError):
+    """Uv is not installed."""
+
+
+class NoWheelError(InputError):
+    """A package has no wheel for a platform; other tools may build it."""
+
+
 def find_uv() -> str:
     """The uv of this environment, else that of the system.
 
     Raises:
-        InputError: there is none.
+        NoUvError: there is none.
     """
     try:
         from uv import find_uv_bin
@@ -75,7 +83,7 @@ def find_uv() -> str:
     except (ImportError, FileNotFoundError):
         found = shutil.which("uv")
     if found is None:
-        raise InputError(
+        raise NoUvError(
             "uv is not installed; it resolves the packages of an image",
             where="uv",
             fix="run: pip install 'manifestgen[build]'",
@@ -161,6 +169,19 @@ def _without_markers(text: str) -> str:
     return text.replace(f" {everywhere[1]} \\\n", " \\\n") if everywhere else text
 
 
+def is_python(version: str) -> bool:
+    """Whether uv knows a version of Python, on this machine or to download. Raises InputError without uv."""
+    done = subprocess.run(  # noqa: S603 - no shell
+        [find_uv(), "python", "list", "--offline", version],
+        env={**outside(os.environ), "NO_COLOR": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode != 0 or bool(done.stdout.strip())
+
+
 def run(
     arguments: Sequence[str], folder: Path, where: str, platforms: Sequence[str] = (), *, python: str | None = None
 ) -> str:
@@ -221,7 +242,7 @@ def _explained(words: str, where: str, platforms: Sequence[str]) -> InputError |
         package = f"{found[1]} {found[2]}" if found[2] else found[1]
         marker = found["marker"] or ""
         lacking = [platform for platform in platforms if f"'{_MACHINES[platform][0]}'" in marker] or platforms
-        return InputError(
+        return NoWheelError(
             f"package {package!r} has no wheel for {' or '.join(lacking)}",
             where=where,
             fix="name a version that has one, remove the platform from image.platforms, or publish a wheel to an index",

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from manifestgen.errors import InputError
@@ -139,6 +140,7 @@ def start(state: Path | None, modules: str = "run") -> Mapping[str, str]:
 @contextlib.asynccontextmanager
 async def _running(state: Path | None, modules: str) -> AsyncIterator[Sandbox]:
     sandbox = Sandbox(state, modules=modules)
+    sandbox.world.pace = replace(sandbox.world.pace, packages=True)
     try:
         await sandbox.start()
         yield sandbox

@@ -188,6 +188,7 @@ class Pace:
     Attributes:
         retry: a device's first pause before a retry.
         sensor: between two messages of the simulated temperature sensor; Microsoft's waits for 5 s.
+        packages: whether builds really install packages; a test's sandbox does not, and its logs say so.
     """
 
     image_build: float = 3.0
@@ -195,6 +196,7 @@ class Pace:
     start: float = 0.1
     retry: float = 2.0
     sensor: float = 0.1
+    packages: bool = False
 
 
 @dataclass
