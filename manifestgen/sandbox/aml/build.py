@@ -312,9 +312,14 @@ def _log_head(world: World, build: Build) -> list[str]:
 
 
 def _log_tail(world: World, build: Build) -> list[str]:
-    return [
+    copied = [
         f"{SIMULATED} COPY azureml-app {_APP}",
         f"{SIMULATED} the image is a stand-in, with its name, tag and variables, and none of its files",
+    ]
+    if world.modules == "run":
+        copied = [f"COPY azureml-app {_APP}", f"{SIMULATED} the files of the base image are left out"]
+    return [
+        *copied,
         f"Pushed {reference(world, build)}",
         f"Run ID: {build.id[:4]} was successful",
     ]

@@ -96,7 +96,8 @@ class Edges:
     async def apply(self, device_id: str, containers: Mapping[str, Json]) -> None:
         """Make the processes of a device what its containers are, and write what they do into these."""
         running = self._running.get(device_id)
-        wanted = [container for container in containers.values() if container.get("runs")]
+        users = [container for container in containers.values() if not container["system"]]
+        wanted = [container for container in users if container.get("runs")]
         for container in wanted:
             if reason := await self._code(container):  # with kept state, from an earlier run of the sandbox
                 container.update(runs=False, simulated=f"simulated: {reason}")
