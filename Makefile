@@ -16,7 +16,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 .PHONY: demo fast check format lint types layers workflows test rest resolve lowest clients docs bench clean
 
 demo: $(VENV)/demo-installed
-	@$(BIN)/manifestgen sandbox run --state .sandbox -- $(BIN)/manifestgen deploy samples/anomaly-detection --yes
+	@$(BIN)/manifestgen sandbox run --state .sandbox -- sh -c '$(BIN)/manifestgen deploy samples/anomaly-detection --yes && \
+		$(BIN)/manifestgen sandbox messages --summary --count 100 --quiet'
 
 check: lint types layers workflows test
 
