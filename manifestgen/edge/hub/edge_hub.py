@@ -140,13 +140,13 @@ class EdgeHub:
     def invoke(
         self, module: str, method: str, payload: object, *, connect_timeout: float = 0.0, response_timeout: float = 30.0
     ) -> MethodAnswer:
-        """Call a direct method of a module; blocks.
+        """Call a direct method of a module with any JSON value, or with bytes as they are; blocks.
 
         Raises:
             NotConnected: it does not listen, and did not begin to within `connect_timeout` seconds.
             TimedOut: it did not answer within `response_timeout` seconds.
         """
-        content = json.dumps(payload).encode()
+        content = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         with self._lock:
             if self._loop is None:
                 raise NotConnected("edgeHub is not running")
