@@ -102,7 +102,11 @@ class Module:
         context = ssl.create_default_context(cadata=identity.trust_bundle)
         plain = socket.create_connection(("127.0.0.1", port), timeout=10)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket = context.wrap_socket(plain, server_hostname=identity.gateway)
+        try:
+            self.socket = context.wrap_socket(plain, server_hostname=identity.gateway)
+        except OSError:
+            plain.close()
+            raise
         self._data = bytearray()
         self._packets: deque[Packet] = deque()
         self._number = 0

@@ -123,7 +123,7 @@ def _number(random: Random, depth: int) -> tuple[str, Meaning]:
         return f"length({text})", lambda m: _over(of_text(m), lambda t: float(len(t)))
     left, of_left = _number(random, depth - 1)
     if kind == 3:
-        name, compute = random.choice([("abs", abs), ("floor", _floor), ("square", lambda x: x * x)])
+        name, compute = random.choice(_COMPUTE)
         return f"{name}({left})", lambda m: _over(of_left(m), compute)
     right, of_right = _number(random, depth - 1)
     operator, calculate = random.choice(_CALCULATE)
@@ -133,8 +133,11 @@ def _number(random: Random, depth: int) -> tuple[str, Meaning]:
     )
 
 
-def _floor(number: float) -> float:
-    return float(math.floor(number)) if math.isfinite(number) else number
+_COMPUTE: list[tuple[str, Callable[[float], float]]] = [
+    ("abs", abs),
+    ("floor", lambda x: float(math.floor(x)) if math.isfinite(x) else x),
+    ("square", lambda x: x * x),
+]
 
 
 def _known(number: float | None) -> float | None:
@@ -170,6 +173,11 @@ _ORDER: dict[str, Callable[[Any, Any], bool]] = {
 
 # Truths.
 
+_HAS: list[tuple[str, Callable[[str, str], bool]]] = [
+    ("contains", lambda text, part: part in text),
+    ("starts_with", lambda text, part: text.startswith(part)),
+]
+
 
 def condition(random: Random, depth: int = 3) -> tuple[str, Callable[[Sample], Truth]]:
     """A condition that compiles, and what it means."""
@@ -191,7 +199,7 @@ def condition(random: Random, depth: int = 3) -> tuple[str, Callable[[Sample], T
     if kind == 4:
         text, of_text = _text(random, min(depth, 1))
         part, of_part = _text(random, 0)
-        name, has = random.choice([("contains", str.__contains__), ("starts_with", str.startswith)])
+        name, has = random.choice(_HAS)
         return f"{name}({text}, {part})", lambda m: _over(of_text(m), lambda a: _over(of_part(m), lambda b: has(a, b)))
     left, of_left_truth = condition(random, depth - 1)
     if kind == 5:
@@ -228,9 +236,7 @@ def _body_comparison(random: Random, operator: str) -> tuple[str, Callable[[Samp
         found = message.at(path)
         if found is ABSENT:
             return None
-        order = _rank(found) - _rank(value) or (
-            0 if found is None or found == value else 1 if found > value else -1  # type: ignore[operator]
-        )
+        order = _rank(found) - _rank(value) or (0 if found is None or found == value else 1 if found > value else -1)
         return _ORDER[operator](order, 0)
 
     return f"{prefix}{path} {operator} {literal}", meaning

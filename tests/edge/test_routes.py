@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
-import pytest
 from edge import route_oracle
 from edge.hubs import Hub, running, wait
 from edge.raw import PUBLISH, Gone
@@ -48,7 +48,8 @@ def _manifest(random: Random) -> tuple[dict[str, Any], list[tuple[Any, ...]]]:
         if module:
             name = module.upper() if random.random() < 0.2 else module
             source = f"/messages/modules/{name}" + (f"/outputs/{output}" if output else "/*")
-        where, meaning = "", lambda _: True
+        where = ""
+        meaning: Callable[[Sample], bool | None] = lambda _: True  # noqa: E731
         if random.random() < 0.9:
             text, meaning = route_oracle.condition(random)
             where = f"WHERE {text} "
@@ -91,7 +92,7 @@ class _Receiver:
                 self._module.acknowledge(packet)
 
 
-def test_messages_arrive_where_an_independent_evaluation_says(record_property: pytest.RecordProperty) -> None:
+def test_messages_arrive_where_an_independent_evaluation_says(record_property: Callable[[str, object], None]) -> None:
     random = Random(20261130)  # noqa: S311 no secret depends on it
     sent = arrived = everywhere = 0
     different: list[str] = []

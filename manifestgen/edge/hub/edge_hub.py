@@ -84,7 +84,7 @@ class EdgeHub:
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            self._connection,
+            lambda: Connection(self._core),
             "127.0.0.1",
             self._port,
             ssl=self._identity.server_context(),
@@ -94,11 +94,6 @@ class EdgeHub:
         )
         self._port = int(self._server.sockets[0].getsockname()[1])
         self._core.start()
-
-    def _connection(self) -> Connection:
-        connection = Connection(self._core)
-        self._core.connections.add(connection)
-        return connection
 
     def stop(self) -> None:
         """End every connection and the thread; what waits is kept for the next start."""
