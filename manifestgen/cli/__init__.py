@@ -42,6 +42,7 @@ COMMANDS = {
     "rollback": "Restore what a device had before.",
     "device": "Register and inspect edge devices.",
     "credentials": "Inspect registry credentials, create tokens, rotate their passwords.",
+    "run": "Run the project's modules on this machine, without a hub.",
     "deploy": "Do everything: test, image, render, check, apply, wait.",
     "sandbox": "Run a local stand-in for Azure.",
     "schema": "Print the project file's JSON Schema.",

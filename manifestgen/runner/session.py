@@ -72,7 +72,7 @@ class Session:
             identity: who connects.
             signer: signs a new token for each connection.
             endpoint: where to.
-            subscriptions: topic filters, subscribed to at each connection in this order: inputs with QoS 1, others
+            subscriptions: topic filters, subscribed to at each connection in this order; inputs with QoS 1, others
                 with QoS 0.
             product: name and version of the client, which edgeHub logs.
             token_ttl: how long the next token is valid, in seconds. The session reconnects before it expires.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -105,7 +104,7 @@ class OwnEdgeHub:
         return dict(self.cloud.twin(MODULE).reported)
 
     def call(self, name: str, payload: bytes, timeout: float = 30) -> tuple[int, Any]:
-        answer = self.hub.invoke(MODULE, name, json.loads(payload), connect_timeout=timeout, response_timeout=timeout)
+        answer = self.hub.invoke(MODULE, name, payload, connect_timeout=timeout, response_timeout=timeout)
         return answer.status, answer.payload
 
     def cut(self) -> None:

@@ -16,12 +16,17 @@ from manifestgen.edge.hub.session import Session
 from manifestgen.edge.token import Login, Refused
 
 _MOST_NUMBERS: Final = 0xFFFF
+_GOODBYE: Final = 1.0
 
 
 class Host(Protocol):
     """What a connection asks of its hub."""
 
     limits: Limits
+
+    def began(self, connection: Connection) -> None:
+        """A client is there, and TLS established."""
+        ...
 
     def login(self, connect: packet.Connect) -> Login:
         """Who connects; raises `Refused`."""
@@ -32,7 +37,11 @@ class Host(Protocol):
         ...
 
     def left(self, connection: Connection) -> None:
-        """The connection has ended."""
+        """The module is no longer there, though its socket may still be."""
+        ...
+
+    def ended(self, connection: Connection) -> None:
+        """The socket is closed."""
         ...
 
     def heard(self, session: Session, publish: packet.Publish) -> None:
@@ -73,13 +82,12 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._last = self._loop.time()
         self._timer = self._loop.call_later(self._host.limits.connect, self.close, "no CONNECT came")
+        self._host.began(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         """See `asyncio.Protocol`."""
-        self._closed = True
-        if self._timer is not None:
-            self._timer.cancel()
-        self._host.left(self)
+        self._leave()
+        self._host.ended(self)
 
     def data_received(self, data: bytes) -> None:
         """See `asyncio.Protocol`."""
@@ -130,18 +138,27 @@ class Connection(asyncio.Protocol):
 
     def close(self, reason: str) -> None:
         """See `Link`."""
-        if self._closed:
-            return
-        self._closed = True
-        name = self.login.module if self.login is not None else "a client"
-        self._host.log(f"the connection of {name} is closed: {reason}")
+        if not self._closed:
+            name = self.login.module if self.login is not None else "a client"
+            self._host.log(f"the connection of {name} is closed: {reason}")
+            self._goodbye()
+
+    def _goodbye(self) -> None:
+        self._leave()
         self._transport.close()
         # A peer that never answers TLS's goodbye does not keep the socket.
-        self._loop.call_later(1.0, self._transport.abort)
+        self._loop.call_later(_GOODBYE, self._transport.abort)
+
+    def _leave(self) -> None:
+        if not self._closed:
+            self._closed = True
+            if self._timer is not None:
+                self._timer.cancel()
+            self._host.left(self)
 
     def abort(self) -> None:
         """End the connection at once, without a word to the client."""
-        self._closed = True
+        self._leave()
         self._transport.abort()
 
     def _write(self, data: bytes) -> None:
@@ -171,8 +188,7 @@ class Connection(asyncio.Protocol):
         elif kind == packet.PINGREQ:
             self._write(packet.PONG)
         elif kind == packet.DISCONNECT:
-            self._closed = True
-            self._transport.close()
+            self._goodbye()
         else:
             raise packet.Malformed("a second CONNECT, or a packet that only servers send")
 

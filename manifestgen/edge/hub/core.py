@@ -85,6 +85,10 @@ class Core:
 
     # What a connection asks; see `manifestgen.edge.hub.connection.Host`.
 
+    def began(self, connection: Connection) -> None:
+        """A client is there."""
+        self.connections.add(connection)
+
     def login(self, connect: packet.Connect) -> Login:
         """Who connects."""
         return check_login(self._identity, connect.client, connect.user, connect.password, self._clock())
@@ -99,9 +103,12 @@ class Core:
         self.log(f"{login.module} is connected")
         return session, present
 
-    def left(self, connection: Connection) -> None:
-        """A connection has ended."""
+    def ended(self, connection: Connection) -> None:
+        """A socket is closed."""
         self.connections.discard(connection)
+
+    def left(self, connection: Connection) -> None:
+        """A module is no longer there."""
         session = self.sessions.get(connection.login.module) if connection.login is not None else None
         if session is not None and session.link is connection:
             session.detach(connection)

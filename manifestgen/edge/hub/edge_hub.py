@@ -84,7 +84,7 @@ class EdgeHub:
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            self._connection,
+            lambda: Connection(self._core),
             "127.0.0.1",
             self._port,
             ssl=self._identity.server_context(),
@@ -94,11 +94,6 @@ class EdgeHub:
         )
         self._port = int(self._server.sockets[0].getsockname()[1])
         self._core.start()
-
-    def _connection(self) -> Connection:
-        connection = Connection(self._core)
-        self._core.connections.add(connection)
-        return connection
 
     def stop(self) -> None:
         """End every connection and the thread; what waits is kept for the next start."""
@@ -140,13 +135,13 @@ class EdgeHub:
     def invoke(
         self, module: str, method: str, payload: object, *, connect_timeout: float = 0.0, response_timeout: float = 30.0
     ) -> MethodAnswer:
-        """Call a direct method of a module; blocks.
+        """Call a direct method of a module with any JSON value, or with bytes as they are; blocks.
 
         Raises:
             NotConnected: it does not listen, and did not begin to within `connect_timeout` seconds.
             TimedOut: it did not answer within `response_timeout` seconds.
         """
-        content = json.dumps(payload).encode()
+        content = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         with self._lock:
             if self._loop is None:
                 raise NotConnected("edgeHub is not running")
