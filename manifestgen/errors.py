@@ -7,6 +7,7 @@
     ├── CloudError          exit 3   the cloud refused, or could not be reached
     │   ├── NotFoundError            it does not have what was asked for
     │   ├── DeniedError              401 or 403
+    │   ├── OfflineError             the device is not connected, so it cannot be asked
     │   ├── UnconfirmedError         the request was sent and its answer was lost
     │   └── BusyError                nothing was done, and the same request may succeed later
     └── Interrupted         exit 130 Ctrl-C
@@ -84,6 +85,10 @@ class NotFoundError(CloudError):
 
 class DeniedError(CloudError):
     """The service does not accept the credential, or the credential lacks a role."""
+
+
+class OfflineError(CloudError):
+    """The device is not connected to the hub, so it cannot be asked."""
 
 
 class UnconfirmedError(CloudError):

@@ -96,12 +96,15 @@ class Observer(Generic[_Proposal, _Progress]):
         step: called with each change that was made, in a sentence.
         progress: called with what is waited for, and what each read says.
         waiting: called before that with how long it will be waited for.
+        failed: called with the target's ID and what the last read said, if that is a failure and before anything is
+            restored; returns lines that belong to the error, such as the end of a log.
     """
 
     permit: Callable[[_Proposal], None] = _ignore
     step: Callable[[str], None] = _ignore
     progress: Callable[[str, _Progress], None] = _ignore
     waiting: Callable[[Wait], None] = _ignore
+    failed: Callable[[str, _Progress], tuple[str, ...]] = lambda target, progress: ()
 
 
 @dataclass(frozen=True)

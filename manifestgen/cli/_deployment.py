@@ -157,7 +157,7 @@ class DeploymentTarget:
         self._hub = open_hub(hub, project_here())
         self._console = console
 
-    def status(self, *, watch: bool, timeout: float | None) -> int:
+    def status(self, *, watch: bool, timeout: float | None, wide: bool = False) -> int:
         """Show how far its devices are; the exit code is 1 unless all of them run it."""
         from manifestgen.deployments.replace import PATIENCE
         from manifestgen.deployments.status import status

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from manifestgen.errors import InputError
 from manifestgen.services import open_hub, project_here
 
 if TYPE_CHECKING:
+    from manifestgen.cloud import Hub
     from manifestgen.device.plan import Plan
     from manifestgen.device.rollout import Rollout
     from manifestgen.device.saved_plan import SavedPlan
@@ -94,7 +96,7 @@ def apply(
         prune=prune,
         patience=None if no_wait else view.patient(PATIENCE.within(timeout)),
         rollback=rollback_on_failure,
-        observer=observer(console, view, yes=yes),
+        observer=observer(service, console, view, yes=yes),
     )
     show_outcome(plan, outcome, console)
     return 0
@@ -108,8 +110,8 @@ class DeviceTarget:
         self._hub = open_hub(hub, project_here())
         self._console = console
 
-    def status(self, *, watch: bool, timeout: float | None) -> int:
-        """Show what it should run and what it runs; returns exit code 1 unless it is healthy."""
+    def status(self, *, watch: bool, timeout: float | None, wide: bool = False) -> int:
+        """Show what it should run and what it runs, and why a module fails; returns exit code 1 unless it is healthy."""
         from manifestgen.device import scoring
         from manifestgen.device.apply import PATIENCE, status
         from manifestgen.device.rollout import State
@@ -118,12 +120,13 @@ class DeviceTarget:
         view = DeviceView(self._console)
         patience = view.patient(PATIENCE.within(timeout)) if watch else None
         found = status(self._hub, self._device, patience=patience, progress=view.show, waiting=view.waiting)
-        self._console.result(report.text(self._device, found))
+        self._console.result(report.text(self._device, found, wide=wide, now=datetime.now(timezone.utc)))
+        words = show_last_words(self._hub, self._device, found, self._console, result=True)
         scorings = scoring.scoring(self._hub, self._device, scoring.running(found))
         for one in scorings:
             self._console.result(f"scoring: {report.scoring_line(one)}")
         scores = [report.scoring_data(one) for one in scorings]
-        self._console.document({**report.data(self._device, found), "scoring": scores})
+        self._console.document({**report.data(self._device, found), "scoring": scores, "last_log_lines": list(words)})
         return 0 if found.state is State.HEALTHY else 1
 
     def history(self) -> None:
@@ -178,7 +181,7 @@ class DeviceTarget:
             state=state_folder(),
             prune=True,
             patience=view.patient(PATIENCE.within(timeout)) if wait else None,
-            observer=observer(self._console, view, yes=yes),
+            observer=observer(self._hub, self._console, view, yes=yes),
         )
         show_outcome(plan, outcome, self._console)
 
@@ -226,8 +229,8 @@ def show(plan: Plan, console: Console) -> None:
     console.result(changes.text(plan))
 
 
-def observer(console: Console, view: DeviceView, *, yes: bool) -> Observer[Plan, Rollout]:
-    """Asks for confirmation, and shows the progress of the rollout."""
+def observer(hub: Hub | None, console: Console, view: DeviceView, *, yes: bool) -> Observer[Plan, Rollout]:
+    """Asks for confirmation, and shows the progress of the rollout, with the logs of modules that fail if it can ask."""
     from manifestgen.target import Observer
 
     def permit(plan: Plan) -> None:
@@ -235,7 +238,34 @@ def observer(console: Console, view: DeviceView, *, yes: bool) -> Observer[Plan,
         question, unchanged = f"set the modules of {device}?", f"the modules of {device} were not changed"
         console.ask(question, yes=yes, unchanged=unchanged)
 
-    return Observer(permit=permit, progress=view.show, waiting=view.waiting)
+    def failed(device: str, rollout: Rollout) -> tuple[str, ...]:
+        return show_last_words(hub, device, rollout, console) if hub is not None else ()
+
+    return Observer(permit=permit, progress=view.show, waiting=view.waiting, failed=failed)
+
+
+def show_last_words(
+    hub: Hub, device: str, rollout: Rollout, console: Console, *, result: bool = False
+) -> tuple[str, ...]:
+    """Show the last log lines of the modules that fail, and return them; one request at most, and no error of its own."""
+    from manifestgen.device.rollout import with_logs
+    from manifestgen.errors import ManifestgenError
+    from manifestgen.operate.logs import last_words
+    from manifestgen.report import logs as report
+
+    names = with_logs(rollout)
+    if not names:
+        return ()
+    try:
+        lines = last_words(hub, device, names)
+    except ManifestgenError as error:
+        shown = [f"the log of {', '.join(names)} could not be read: {error.what}"]
+    else:
+        shown = [f"last log lines of {', '.join(names)}:" if lines else f"{', '.join(names)}: the log is empty"]
+        shown += [f"  {line.module} | {report.text(line)}" for line in lines]
+    for text in shown:
+        (console.result if result else console.progress)(text)
+    return tuple(shown)
 
 
 def show_outcome(plan: Plan, outcome: Outcome[Rollout], console: Console, **more: Any) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Target(Protocol):
     """A device or an automatic deployment, for the commands that show it or roll it back."""
 
-    def status(self, *, watch: bool, timeout: float | None) -> int:
+    def status(self, *, watch: bool, timeout: float | None, wide: bool = False) -> int:
         """Show what should run and what runs; returns the exit code."""
         ...
 

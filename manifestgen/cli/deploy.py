@@ -18,12 +18,14 @@ from manifestgen.errors import InputError
 if TYPE_CHECKING:
     from manifestgen.deploy import Deployment
     from manifestgen.images.preflight import Pull
+    from manifestgen.operate.score import Smoke
 
 
 @click.command(
     epilog=usage_of(
         "manifestgen deploy samples/anomaly-detection",
         "manifestgen deploy --dry-run",
+        "manifestgen deploy --smoke sample.json --expect answer.json --rollback-on-failure",
         "manifestgen deploy --device edge-02 --set ttl=3600 --yes --output json",
         "manifestgen sandbox run -- manifestgen deploy samples/anomaly-detection --yes",
     )
@@ -49,7 +51,16 @@ if TYPE_CHECKING:
 @click.option("--prune", is_flag=True, help="Remove modules that are not in the manifest.")
 @click.option("--merge", is_flag=True, help="Keep modules, twins, routes and credentials that are not in the manifest.")
 @click.option(
-    "--rollback-on-failure", is_flag=True, help="Restore the previous modules if the device does not become healthy."
+    "--rollback-on-failure", is_flag=True, help="Restore the previous modules if the rollout or the smoke test fails."
+)
+@click.option(
+    "--smoke", metavar="FILE", type=click.Path(path_type=Path), help="Have the model on the device score this."
+)
+@click.option(
+    "--expect",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="JSON that the answer to --smoke must be equal to.",
 )
 @click.option("--no-preflight", is_flag=True, help="Do not check the images with their registries.")
 @click.option("--allow-moved-tag", is_flag=True, help="Continue if a tag has moved since it was locked.")
@@ -82,6 +93,8 @@ def command(
     prune: bool,
     merge: bool,
     rollback_on_failure: bool,
+    smoke: Path | None,
+    expect: Path | None,
     no_preflight: bool,
     allow_moved_tag: bool,
     force: bool,
@@ -129,11 +142,12 @@ def command(
         force=force,
         moved_tags=allow_moved_tag,
         build_patience=BUILD_PATIENCE.within(build_timeout),
+        smoke=_smoke(smoke, expect, waits=not (no_wait or dry_run)),
         patience=None if no_wait else view.patient(device.PATIENCE.within(timeout)),
         scoring=None if no_wait else scoring.PATIENCE,
         fleet_patience=None if no_wait else fleet_view.patient(deployments.PATIENCE.within(timeout)),
     )
-    on_device = _device.observer(console, view, yes=yes)
+    on_device = _device.observer(None, console, view, yes=yes)
     observer = Observer(
         step=console.step,
         image=reporter(console),
@@ -145,6 +159,7 @@ def command(
         rollout=lambda rollout: on_device.progress("", rollout),
         proposal=lambda proposal: _deployment.show(proposal, console),
         waiting=on_device.waiting,
+        failed=lambda failing, rollout: _device.show_last_words(services.hub, failing, rollout, console),
         fleet=_deployment.observer(console, fleet_view, yes=yes),
     )
     opened = ProjectServices(
@@ -164,6 +179,22 @@ def command(
         _device.show_outcome(deployment.plan, deployment.outcome, console, image=deployment.image, scoring=found)
     elif deployment.proposal is not None and deployment.fleet is not None:
         _deployment.show_outcome(deployment.proposal, deployment.fleet, console, {"image": deployment.image})
+
+
+def _smoke(data: Path | None, expect: Path | None, *, waits: bool) -> Smoke | None:
+    from manifestgen.cli._asking import json_of
+    from manifestgen.operate.score import Smoke, require_size
+
+    if data is None:
+        if expect is not None:
+            raise InputError("--expect needs --smoke", fix="add --smoke FILE with the input")
+        return None
+    if not waits:
+        fix = "drop --smoke, or --no-wait or --dry-run"
+        raise InputError("a smoke test needs a device that runs the model", fix=fix)
+    found = json_of(data, "input")
+    require_size(found, str(data))
+    return Smoke(found, json_of(expect, "expected answer") if expect is not None else None, expect is not None)
 
 
 def _require_confirmable(console: Console, *, yes: bool) -> None:

@@ -2,30 +2,88 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from manifestgen.cli._console import usage_of
+from manifestgen.cli._asking import Devices, open_devices
+from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
-from manifestgen.cli._target import Target, target_options, with_target
+from manifestgen.cli._target import target_of, target_options
+from manifestgen.errors import InputError
 
 
 @click.command(
     epilog=usage_of(
         "manifestgen status --device edge-01",
         "manifestgen status --device edge-01 --watch",
+        "manifestgen status --device edge-01 -o wide",
         "manifestgen status --deployment scorer",
+        "manifestgen status --target-condition \"tags.site='lab'\"",
     )
 )
 @target_options
+@click.option(
+    "--devices",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Many devices: a CSV or JSON Lines file with a row for each.",
+)
+@click.option(
+    "--target-condition",
+    "condition",
+    metavar="CONDITION",
+    help="Many devices: those that match, such as \"tags.site='lab'\".",
+)
+@click.option(
+    "--rate",
+    type=FiniteRange(min=0, min_open=True),
+    default=40,
+    show_default=True,
+    help="Of many devices, how many to read per second.",
+)
 @click.option("--watch", is_flag=True, help="Wait until the rollout has succeeded or failed.")
 @click.option(
     "--timeout", type=FiniteRange(min=0), show_default="600, with --deployment 1800", help="Seconds to watch."
 )
-@with_target
-def command(target: Target, watch: bool, timeout: float | None) -> int:
+@click.option(
+    "-o", "form", type=click.Choice(("wide",)), help="Show also restarts, times, exit codes and digests of a device."
+)
+@hub_option
+@common_options
+def command(
+    device: str | None,
+    deployment: str | None,
+    devices: Path | None,
+    condition: str | None,
+    rate: float,
+    watch: bool,
+    timeout: float | None,
+    form: str | None,
+    hub: str | None,
+    console: Console,
+) -> int:
     """Show what a device, or the devices of an automatic deployment, should run and what they run.
 
-    For a deployment: the hub's counts, and which devices fail and why. Exit code 1 unless all
-    devices run what they should.
+    Of a module that fails, shows the last lines of its log. For a deployment: the hub's counts, and
+    which devices fail and why. For many devices: how many are in which state, and why. Exit code 1
+    unless all devices run what they should.
     """
-    return target.status(watch=watch, timeout=timeout)
+    if devices is None and condition is None:
+        return target_of(device, deployment, hub, console).status(watch=watch, timeout=timeout, wide=form == "wide")
+    if device is not None or deployment is not None or watch:
+        option = "--watch" if watch else "--device" if device is not None else "--deployment"
+        many = "--devices" if devices is not None else "--target-condition"
+        raise InputError(f"{option} and {many} cannot be used together", fix=f"drop {option}, or {many}")
+    return _many(open_devices(None, devices, condition, rate, hub, console), console)
+
+
+def _many(asked: Devices, console: Console) -> int:
+    from manifestgen.operate.fleet import each
+    from manifestgen.operate.standing import counts, grouped, standing
+    from manifestgen.report import standing as report
+
+    groups = grouped(list(each(asked.names, lambda device: standing(asked.hub, device), asked.rate)))
+    console.result(report.text(groups))
+    console.document(report.data(groups))
+    return 0 if set(counts(groups)) == {"healthy"} else 1

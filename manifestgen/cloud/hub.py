@@ -151,7 +151,7 @@ class Hub(Protocol):
 
         Raises:
             NotFoundError: the hub has no such device or module.
-            CloudError: the device is not connected.
+            OfflineError: the device is not connected.
             UnconfirmedError: no answer arrived in time: the method may have run.
         """
         ...

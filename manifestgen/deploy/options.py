@@ -20,6 +20,7 @@ from manifestgen.images.build import Reporter
 from manifestgen.images.existing import Forecast
 from manifestgen.images.preflight import Pull
 from manifestgen.manifest.document import Document
+from manifestgen.operate.score import Smoke
 from manifestgen.target import Observer as TargetObserver
 from manifestgen.target import Outcome, Patience, Wait
 
@@ -42,9 +43,11 @@ class Options:
         preflight: ask the registries for the images before anything changes.
         moved_tags: continue although a tag names another image than the one in the lock file.
         force: continue although `check` finds errors, or an image cannot be pulled.
-        rollback: go back to what the device had if it does not get healthy.
+        rollback: go back to what the device had if it does not get healthy, or does not pass the smoke test.
         build_patience: how to wait for the build.
         patience: how to wait for a device; None not to.
+        smoke: an input for the project's model on the device, once it runs, and the answer that is expected; None for no
+            such test.
         scoring: how to wait, after that, for the first result of the project's model; None not to.
         fleet_patience: how to wait for the devices of an automatic deployment; None not to.
         state: folder for snapshots of what the target had; None for the user's state folder.
@@ -65,6 +68,7 @@ class Options:
     rollback: bool = False
     build_patience: Patience = BUILD_PATIENCE
     patience: Patience | None = PATIENCE
+    smoke: Smoke | None = None
     scoring: Patience | None = scoring.PATIENCE
     fleet_patience: Patience | None = fleet.PATIENCE
     state: Path | None = None
@@ -84,6 +88,7 @@ class Observer:
         permit: raises to stop before anything changes on the device.
         rollout: each reading of the device.
         waiting: before that, how long it will be waited for.
+        failed: device and last reading, if it fails; returns lines that belong to the error.
         proposal, fleet: the same for an automatic deployment.
     """
 
@@ -96,6 +101,7 @@ class Observer:
     permit: Callable[[Plan], None] = lambda planned: None
     rollout: Callable[[Rollout], None] = lambda rollout: None
     waiting: Callable[[Wait], None] = lambda wait: None
+    failed: Callable[[str, Rollout], tuple[str, ...]] = lambda device, rollout: ()
     proposal: Callable[[Proposal], None] = lambda proposal: None
     fleet: TargetObserver[Proposal, Progress] = field(default_factory=TargetObserver)
 

@@ -33,6 +33,7 @@ from manifestgen.images.preflight import Pull, State, device_platform, digests, 
 from manifestgen.manifest.document import Document, of_manifest
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.placeholder import USUAL, Styles
+from manifestgen.operate.score import smoke
 from manifestgen.project import lock
 from manifestgen.project.fit import look_at_lock
 from manifestgen.project.load import Project
@@ -142,6 +143,9 @@ def _target(job: _Job) -> Target:
     if target is None:
         fix = "add 'target: {device: ID}' or 'target: {deployment: NAME}' to the project file, or give --device ID"
         raise InputError("no device is specified", where=str(job.project.path), fix=fix)
+    if job.options.smoke is not None and target.device is None:
+        fix = "drop --smoke, or deploy to a device with --device ID"
+        raise InputError("a smoke test asks one device", where=str(job.project.path), fix=fix)
     if job.pins and not job.options.preflight:
         fix = "drop --no-preflight, or set pin to false"
         raise InputError("manifest.pin needs the preflight", where=str(job.project.path), fix=fix)
@@ -293,11 +297,13 @@ def _to_device(job: _Job, rendered: _Manifest, device: str, reference: str) -> D
         prune=job.options.prune,
         patience=job.options.patience,
         rollback=job.options.rollback,
+        verify=lambda rollout: _smoke(job, device, rollout, reference),
         observer=TargetObserver(
             permit=job.observer.permit,
             step=lambda text: job.observer.step("apply", text),
             progress=lambda _, rollout: job.observer.rollout(rollout),
             waiting=job.observer.waiting,
+            failed=lambda _, rollout: job.observer.failed(device, rollout),
         ),
     )
     if outcome.progress is not None:
@@ -306,6 +312,17 @@ def _to_device(job: _Job, rendered: _Manifest, device: str, reference: str) -> D
         found = _scoring(job, device, outcome.progress, reference)
         return Deployment(reference, planned, outcome, scoring=found)
     return Deployment(reference, planned, outcome)
+
+
+def _smoke(job: _Job, device: str, rollout: Rollout, reference: str) -> None:
+    """The smoke test. Raises FoundError if the model does not answer as it should."""
+    test = job.options.smoke
+    if test is None:
+        return
+    names = running(rollout, reference) if reference else []
+    found = smoke(job.services.hub, device, names[0] if names else None, test)
+    words = "answered as expected" if test.compares else "answered"
+    job.observer.step("smoke", f"{found.module}: {words} after {found.seconds:.2f} s")
 
 
 def _scoring(job: _Job, device: str, rollout: Rollout, reference: str) -> Scoring | None:

@@ -215,7 +215,7 @@ def _trouble(hub: Hub, device: str) -> Trouble:
         agent = hub.module_twin(device, "$edgeAgent")
         if agent is None:
             return Trouble(device, "it has no $edgeAgent module")
-        rollout: Rollout = assess(agent, hub.module_twin(device, "$edgeHub"))
+        rollout: Rollout = assess(agent, hub.module_twin(device, "$edgeHub"), device)
     except CloudError as error:
         return Trouble(device, f"its twin could not be read: {error.what}", error.fix)
     return Trouble(device, rollout.reason or "it has recovered in the meantime", rollout.fix)

@@ -128,7 +128,7 @@ def watch(
         if sent is not None and agent.desired_version != version:
             version = agent.desired_version
             _require_unchanged(agent, sent, device_id)
-        rollout = assess(agent, edge_hub)
+        rollout = assess(agent, edge_hub, device_id)
         if rollout.state is not State.FAILING:
             failing_since = None
         elif failing_since is None:
@@ -158,10 +158,11 @@ def wait(
     *,
     sent: Manifest | None = None,
     waiting: Callable[[Wait], None] = lambda wait: None,
+    failed: Callable[[Rollout], tuple[str, ...]] = lambda rollout: (),
 ) -> Rollout:
     """Wait until the device runs its desired modules; `report` is called with the result of every read.
 
-    See `watch` for `sent` and `waiting`.
+    See `watch` for `sent` and `waiting`. `failed` gives the error's detail, once it is clear that there is one.
 
     Raises:
         ReplacedError: see `watch`.
@@ -178,7 +179,7 @@ def wait(
     if rollout.state is State.WAITING:
         reason = f"not running after {patience.clock() - started:.0f} s: {reason}"
     fix = rollout.fix or f"check again with 'manifestgen status --device {device_id}', or wait longer with --timeout"
-    raise FoundError(reason, where=f"device {device_id!r}", fix=fix)
+    raise FoundError(reason, where=f"device {device_id!r}", fix=fix, detail=failed(rollout))
 
 
 def propose(hub: Hub, manifest: Manifest, device_id: str, *, merge: bool = False) -> Plan:
@@ -199,6 +200,7 @@ def carry_out(
     prune: bool = False,
     patience: Patience | None = None,
     rollback: bool = False,
+    verify: Callable[[Rollout], None] = lambda rollout: None,
     observer: Observer[Plan, Rollout] | None = None,
 ) -> Outcome[Rollout]:
     """Apply a plan: confirm it, refuse unexpected removals, take a snapshot, send it and wait.
@@ -208,6 +210,7 @@ def carry_out(
         prune: whether modules that the manifest does not name may be removed.
         patience: how to wait; None does not wait.
         rollback: go back to what the device had if it does not come to run what it should.
+        verify: called once it runs what it should; raises FoundError if that is not enough.
         observer: confirms the plan if it changes something, and follows the progress.
 
     Raises:
@@ -226,6 +229,8 @@ def carry_out(
         applied = apply(plan, hub)
         observer.step("modules set" if applied else "nothing to change")
         rollout = _followed(plan, plan.manifest, hub, patience, observer) if patience else None
+        if rollout is not None:
+            verify(rollout)
         return Outcome(applied, finished=True, progress=rollout)
     except ReplacedError:
         # Someone else set other modules in the meantime: rolling back would overwrite them.
@@ -265,7 +270,10 @@ def _followed(plan: Plan, sent: Manifest, hub: Hub, patience: Patience, observer
     def report(rollout: Rollout) -> None:
         observer.progress(title, rollout)
 
-    return wait(hub, plan.device, patience, report, sent=sent, waiting=observer.waiting)
+    def failed(rollout: Rollout) -> tuple[str, ...]:
+        return observer.failed(plan.device, rollout)
+
+    return wait(hub, plan.device, patience, report, sent=sent, waiting=observer.waiting, failed=failed)
 
 
 def status(
@@ -301,7 +309,7 @@ def _rolled_back(
     """Roll back to what the device had; returns an error with the outcome of apply and rollback."""
     if not plan.before.get("modulesContent"):
         what, fix = f"{failure.what}; there is nothing to roll back to: it had no modules", failure.fix
-        return FoundError(what, where=failure.where, fix=fix)
+        return FoundError(what, where=failure.where, fix=fix, detail=failure.detail)
     applied = False
     try:
         back = make_plan(Manifest.of(plan.before), read_state(hub, plan.device))
@@ -310,7 +318,7 @@ def _rolled_back(
         _followed(plan, back.manifest, hub, patience, observer)
     except FoundError as second:
         what = f"{failure.what}; the rollback was sent, but failed too: {second.what}"
-        return FoundError(what, where=failure.where, fix=_both(failure.fix, second.fix))
+        return FoundError(what, where=failure.where, fix=_both(failure.fix, second.fix), detail=failure.detail)
     except CloudError as error:
         done = "was sent, but could not check whether it runs" if applied else "did not succeed"
         what = f"{failure.what}; the rollback {done}: {error}"
@@ -320,9 +328,8 @@ def _rolled_back(
         done = "was sent, but the rollout was not waited for" if applied else "may or may not have been sent"
         what = f"interrupted; {failure.where}: {failure.what}; the rollback {done}"
         raise Interrupted(what, fix=_rollback_advice(plan)) from None
-    return FoundError(
-        f"{failure.what}; rolled back, and it runs what it had before", where=failure.where, fix=failure.fix
-    )
+    what = f"{failure.what}; rolled back, and it runs what it had before"
+    return FoundError(what, where=failure.where, fix=failure.fix, detail=failure.detail)
 
 
 def _both(fix: str, of_the_rollback: str) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import Enum
 from typing import Any, Final
 
@@ -37,6 +38,9 @@ class ModuleStatus:
         words: what it is doing, such as `running`, `pulling`, `backoff, exit code 1, restarted 2 times`.
         note: the agent's own `statusDescription`; the sandbox's says there what it only simulates, and why.
         restarts: how often the agent has restarted it.
+        started, exited: when it did so last, by the device's clock in the agent's words; empty if it never did.
+        exit_code: of the last time that it ended; None if the agent does not say.
+        digest: of the image that it runs, as the agent reports it.
     """
 
     name: str
@@ -46,6 +50,11 @@ class ModuleStatus:
     reported_image: str = ""
     note: str = ""
     restarts: int = 0
+    # What changes with each restart is no news of its own.
+    started: str = field(default="", compare=False)
+    exited: str = field(default="", compare=False)
+    exit_code: int | None = field(default=None, compare=False)
+    digest: str = field(default="", compare=False)
 
     @property
     def simulated(self) -> bool:
@@ -61,6 +70,7 @@ class Rollout:
         code, description: of the agent's `lastDesiredStatus`.
         reason: in one sentence, why it is not healthy; empty if it is.
         fix: what to do about it, where known.
+        since: when the hub took what the device should run, by the hub's clock; None if it does not say.
     """
 
     state: State
@@ -71,13 +81,23 @@ class Rollout:
     modules: tuple[ModuleStatus, ...] = ()
     reason: str = ""
     fix: str = ""
+    since: datetime | None = None
 
 
-def assess(agent: Twin, hub: Twin | None = None) -> Rollout:
+def with_logs(rollout: Rollout) -> tuple[str, ...]:
+    """The modules whose logs say why a rollout fails: those that were started and do not run."""
+    bad = (State.FAILING, State.FAILED)
+    return tuple(module.name for module in rollout.modules if module.state in bad and module.reported_image)
+
+
+def assess(agent: Twin, hub: Twin | None = None, device: str = "ID") -> Rollout:
     """Read a device's progress from the twins of `$edgeAgent` and `$edgeHub`.
 
     An agent that cannot read a configuration reports 400, 412 or 417 and keeps its *previous* `lastDesiredVersion`; one
     that understood it but cannot carry it out reports 500 with the new version; its other modules keep running.
+
+    Args:
+        device: its ID, for the advice.
     """
     reported = agent.reported
     version = _number(reported.get("lastDesiredVersion"))
@@ -87,7 +107,8 @@ def assess(agent: Twin, hub: Twin | None = None) -> Rollout:
     modules = tuple(_modules(agent, seen=seen))
 
     def rollout(state: State, reason: str = "", fix: str = "") -> Rollout:
-        return Rollout(state, agent.desired_version, version, code, description, modules, reason, fix)
+        known = (agent.desired_version, version, code, description, modules)
+        return Rollout(state, *known, reason, fix, agent.desired_at)
 
     # 417 is said of the nothing that it had before, unless nothing was set now too.
     if code in _REFUSALS and not seen and not (code == _EMPTY and agent.desired):
@@ -109,11 +130,11 @@ def assess(agent: Twin, hub: Twin | None = None) -> Rollout:
         return rollout(State.FAILED if final else State.FAILING, reason, fix)
     broken = [module for module in modules if module.state is State.FAILED]
     if broken:
-        return rollout(State.FAILED, f"module {broken[0].name!r} is {broken[0].words}", _logs(broken[0].name))
+        return rollout(State.FAILED, f"module {broken[0].name!r} is {broken[0].words}", _logs(device, broken[0].name))
     waiting = [module for module in modules if module.state is not State.HEALTHY]
     if waiting:
         state = State.FAILING if any(module.state is State.FAILING for module in waiting) else State.WAITING
-        return rollout(state, f"module {waiting[0].name!r} is {waiting[0].words}", _logs(waiting[0].name))
+        return rollout(state, f"module {waiting[0].name!r} is {waiting[0].words}", _logs(device, waiting[0].name))
     if code != 200:
         return rollout(
             State.WAITING, "edgeAgent is working on it" if code is None else f"edgeAgent reports {code} {description}"
@@ -181,6 +202,10 @@ def _module(name: str, desired: Mapping[str, Any], reported: Mapping[str, Any], 
             reported_image,
             _text(reported.get("statusDescription")),
             _number(reported.get("restartCount")) or 0,
+            _text(reported.get("lastStartTimeUtc")),
+            _text(reported.get("lastExitTimeUtc")),
+            exit_code,
+            _text(as_mapping(reported.get("settings")).get("imageHash")),
         )
 
     if not reported:
@@ -272,5 +297,5 @@ def explain(description: str) -> tuple[str, str, bool]:
     )
 
 
-def _logs(module: str) -> str:
-    return f"see the module's log on the device: iotedge logs {module}"
+def _logs(device: str, module: str) -> str:
+    return f"see the module's log with 'manifestgen logs --device {device} {module}'"

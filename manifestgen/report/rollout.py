@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from manifestgen.device.rollout import ModuleStatus, Rollout, State
@@ -12,14 +13,71 @@ from manifestgen.report._printable import printable
 _MARKS = {State.HEALTHY: "ok", State.WAITING: "..", State.FAILING: "!!", State.FAILED: "xx", State.REFUSED: "xx"}
 
 
-def text(device: str, rollout: Rollout) -> str:
-    """The rollout as text: its versions, one line per module, and the reason if it is not healthy."""
-    lines = [summary(device, rollout), *module_lines(rollout)]
+def text(device: str, rollout: Rollout, *, wide: bool = False, now: datetime | None = None) -> str:
+    """The rollout as text: its versions, one line per module, and the reason if it is not healthy.
+
+    Args:
+        wide: whether to show also restarts, times and digests.
+        now: the time, for how long it has been so.
+    """
+    lines = [summary(device, rollout), *(wide_lines(rollout) if wide else module_lines(rollout))]
+    if now is not None:
+        lines.append(f"  {clock_line(rollout, now)}")
     if rollout.reason:
         lines.append(f"  {rollout.reason}")
     if rollout.fix:
         lines.append(f"  fix: {rollout.fix}")
     return "\n".join([*lines, *simulated_lines(rollout)])
+
+
+def clock_line(rollout: Rollout, now: datetime) -> str:
+    """`09:31:07 UTC: waiting for scorer for 2:10, since version 3 was set at 09:28:57`."""
+    at = f"{now:%H:%M:%S} UTC"
+    set_at = f"version {rollout.desired_version} was set at {rollout.since:%Y-%m-%d %H:%M:%S}" if rollout.since else ""
+    if rollout.state is State.HEALTHY:
+        return f"{at}{f': {set_at}' if set_at else ''}"
+    due = [module.name for module in rollout.modules if module.state is not State.HEALTHY]
+    what = ", ".join(due) or "the device"
+    verb = "waiting for" if rollout.state is State.WAITING else "not running:"
+    if rollout.since is None:
+        return f"{at}: {verb} {what}"
+    return f"{at}: {verb} {what}, for {_passed((now - rollout.since).total_seconds())} since {set_at}"
+
+
+def _passed(seconds: float) -> str:
+    """`0:45`, `2:10`, `1:02:10`, `3 days`; a clock of the hub's that is ahead counts as now."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours >= 48:
+        return f"{hours // 24} days"
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def wide_lines(rollout: Rollout) -> list[str]:
+    """A table of the modules with everything that edgeAgent says about them."""
+    head = ("", "MODULE", "STATUS", "RESTARTS", "STARTED", "EXITED", "CODE", "IMAGE", "DIGEST")
+    rows = [
+        (
+            _MARKS[module.state],
+            module.name,
+            module.words,
+            str(module.restarts),
+            _moment(module.started),
+            _moment(module.exited),
+            "-" if module.exit_code is None else str(module.exit_code),
+            module.reported_image or module.desired_image,
+            module.digest[:19] or "-",
+        )
+        for module in rollout.modules
+    ]
+    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
+    cells = [[f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)] for row in (head, *rows)]
+    return [f"  {'  '.join(row)}".rstrip() for row in cells]
+
+
+def _moment(text: str) -> str:
+    """A time of edgeAgent's to the second; `-` for none and for .NET's first moment."""
+    return "-" if not text or text.startswith("0001-") else text[:19].replace("T", " ")
 
 
 def simulated_lines(rollout: Rollout) -> Iterator[str]:
@@ -108,6 +166,7 @@ def data(device: str, rollout: Rollout) -> dict[str, Any]:
         "description": rollout.description,
         "reason": rollout.reason,
         "fix": rollout.fix,
+        "since": rollout.since.isoformat() if rollout.since is not None else None,
         "modules": [
             {
                 "name": module.name,
@@ -116,6 +175,9 @@ def data(device: str, rollout: Rollout) -> dict[str, Any]:
                 "desired_image": module.desired_image,
                 "reported_image": module.reported_image,
                 "restarts": module.restarts,
+                "started": module.started or None,
+                "exited": module.exited or None,
+                "exit_code": module.exit_code,
                 "note": module.note,
             }
             for module in rollout.modules

@@ -15,6 +15,10 @@ Its address, with the token that each request needs, is in `MANIFESTGEN_SANDBOX`
     PUT    /devices/ID              {"online": false}: disconnect a simulated device; true reconnects it.
                                     {"modules": "run" | "simulate"}: whether its modules run, from the next on that is
                                     created
+    POST   /devices/ID/agent        {"kind": "timeout" | "lost" | "late" | "restart" | "old", "method", "times",
+                                    "after", "seconds"}: a fault of edgeAgent's direct methods; DELETE removes all
+    POST   /devices/ID/modules/M/log  {"lines": ["…"], "seconds": 0.1}: what a simulated module has printed, so many
+                                    seconds apart, the last line now
     GET    /modules                 the devices that run modules: their processes, logs, waiting messages
     GET    /messages                what reached the hub: ?device=ID&after=NUMBER&limit=1000; without a device, how many
                                     each one has sent
@@ -63,7 +67,7 @@ from aiohttp.typedefs import Middleware
 from manifestgen.sandbox import accounts, entra, faults, key_vault
 from manifestgen.sandbox.acr_tasks import settings
 from manifestgen.sandbox.control import Sandbox
-from manifestgen.sandbox.device import edges
+from manifestgen.sandbox.device import agent_faults, agent_logs, edges
 from manifestgen.sandbox.hub import applied, messages, series, store, throttle
 from manifestgen.sandbox.registry import images
 from manifestgen.sandbox.traffic import Handler
@@ -353,8 +357,27 @@ def _devices(sandbox: Sandbox) -> list[web.RouteDef]:
         faults.set_module_fault(world, request.match_info["id"], request.match_info["module"], None)
         return web.json_response({})
 
+    async def agent_fault(request: web.Request) -> web.Response:
+        agent_faults.add(world, request.match_info["id"], agent_faults.parse(await _body(request)))
+        return web.json_response({}, status=201)
+
+    async def clear_agent_faults(request: web.Request) -> web.Response:
+        agent_faults.clear(world, request.match_info["id"])
+        return web.json_response({})
+
+    async def log(request: web.Request) -> web.Response:
+        body = await _body(request)
+        lines, seconds = _typed(body, "lines", list), body.get("seconds", 0)
+        if not all(isinstance(line, str) for line in lines) or not isinstance(seconds, int | float):
+            raise ValueError("lines must be a list of lines, and seconds a number")
+        agent_logs.add(world, request.match_info["id"], request.match_info["module"], lines, seconds=seconds)
+        return web.json_response({}, status=201)
+
     return [
         web.put("/devices/{id}", device),
+        web.post("/devices/{id}/agent", agent_fault),
+        web.delete("/devices/{id}/agent", clear_agent_faults),
+        web.post("/devices/{id}/modules/{module}/log", log),
         web.get("/modules", running),
         web.get("/messages", received),
         web.put("/devices/{id}/modules/{module}", module),

@@ -75,6 +75,15 @@ def append(world: World, container: str, path: str, text: str) -> None:
     world.store.put("blob", key, {**document, "appended": True, "metadata": metadata})
 
 
+def put(world: World, container: str, path: str, content: bytes) -> None:
+    """Write a whole blob, as a device of the sandbox does; whether it may has been checked."""
+    _folder(world).mkdir(exist_ok=True)
+    name = uuid.uuid4().hex
+    (_folder(world) / name).write_bytes(content)
+    document = _document(world, name, len(content), None, "application/octet-stream")
+    world.store.put("blob", f"{container}/{path}", document)
+
+
 def annotate(world: World, container: str, path: str, metadata: Mapping[str, str]) -> None:
     """Set a blob's metadata, creating an empty append blob if it is missing."""
     if not exists(world, container, path):

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import datetime, timezone
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 from manifestgen.sandbox.world import World
 
@@ -60,3 +60,20 @@ def host(world: World) -> str:
 def iso(seconds: float) -> str:
     """A time in seconds since 1970 as a SAS has it: UTC, ISO 8601, seconds, `Z`."""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def writable_container(world: World, url: str) -> tuple[str, str]:
+    """The container of a URL that allows to write blobs into it, and why it does not, or nothing."""
+    parts = urlsplit(url)
+    query, container = dict(parse_qsl(parts.query)), parts.path.strip("/")
+    if parts.hostname != host(world):
+        return container, f"No such host is known: {parts.hostname}"
+    if not container or "/" in container:
+        return container, "The specified container does not exist."
+    if not hmac.compare_digest(signature(world, query, container, ""), query.get("sig", "")):
+        return container, "Server failed to authenticate the request: signature did not match."
+    if not query.get("st", "") <= iso(world.now()) < query.get("se", ""):
+        return container, "Server failed to authenticate the request: signature not valid in the specified time frame."
+    if "w" not in query.get("sp", ""):
+        return container, "This request is not authorized to perform this operation using this permission."
+    return container, ""

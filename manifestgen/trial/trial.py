@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from manifestgen.cloud import Services
+from manifestgen.compare.json_data import difference
 from manifestgen.errors import FoundError, InputError
 from manifestgen.files import read_text
 from manifestgen.images.ingredients import model_files
@@ -150,7 +150,7 @@ def _require_answer(trial: Trial, script: Path, expected: bool) -> None:
 def _require_expected(trial: Trial, expected: Any) -> None:
     if trial.verdict.answer is None:
         raise InputError("there is no message to compare the answer of", fix=f"write {SAMPLE}, or give --input FILE")
-    place = _difference(trial.answer, expected, "")
+    place = difference(trial.answer, expected, "")
     if place is not None:
         name = trial.sample.name if trial.sample is not None else SAMPLE
         raise FoundError(
@@ -158,31 +158,6 @@ def _require_expected(trial: Trial, expected: Any) -> None:
             where=name,
             fix="correct the model or the entry script, or the expected answer",
         )
-
-
-def _difference(found: Any, expected: Any, pointer: str) -> tuple[str, str] | None:
-    """The first difference, with its JSON Pointer; None if there is none."""
-    if isinstance(found, dict) and isinstance(expected, dict):
-        for key in {**expected, **found}:
-            if key not in found or key not in expected:
-                return f"{pointer}/{key}", "it is missing" if key not in found else "it is not expected"
-            if (place := _difference(found[key], expected[key], f"{pointer}/{key}")) is not None:
-                return place
-        return None
-    if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
-        pairs = enumerate(zip(found, expected, strict=True))
-        return next((p for n, (one, other) in pairs if (p := _difference(one, other, f"{pointer}/{n}"))), None)
-    numbers = (int, float)
-    if isinstance(found, numbers) and isinstance(expected, numbers) and bool not in {type(found), type(expected)}:
-        same = math.isclose(found, expected, rel_tol=1e-6, abs_tol=1e-9)
-    else:
-        same = type(found) is type(expected) and found == expected
-    return None if same else (pointer, f"{_short(found)}, not {_short(expected)}")
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:59]}…"
 
 
 def _data(answer: Answer) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 from fakes.hub_deployments import FakeDeployments
 
 from manifestgen.cloud import Device, MethodResult, Twin
-from manifestgen.errors import CloudError, ManifestgenError, NotFoundError, UnconfirmedError
+from manifestgen.errors import CloudError, ManifestgenError, NotFoundError, OfflineError, UnconfirmedError
 from manifestgen.secret import Secret
 
 _START = datetime(2026, 8, 1, tzinfo=timezone.utc)
@@ -141,7 +141,7 @@ class FakeHub(FakeDeployments):
         if module not in found.twins:
             raise NotFoundError("the module is not registered", where=where, fix="check the id")
         if module != "$edgeAgent" or not found.device.connected:
-            raise CloudError("the device is not connected", where=where, fix="check that the device is on")
+            raise OfflineError("the device is not connected", where=where, fix="check that the device is on")
         self.called.append((device_id, name, payload))
         if name.lower() in self.methods:
             return self.methods[name.lower()]

@@ -30,8 +30,9 @@ from manifestgen.azure.iot_hub.wire import (
     PUT_IDENTITY,
     Call,
 )
+from manifestgen.azure.patience import root_words
 from manifestgen.cloud import Device, MethodResult, Twin
-from manifestgen.errors import CloudError, InputError, NotFoundError, UnconfirmedError
+from manifestgen.errors import CloudError, InputError, NotFoundError, OfflineError, UnconfirmedError
 from manifestgen.secret import Secret
 
 _PAGE: Final = 500
@@ -184,7 +185,7 @@ class IotHub(Configurations):
             refusal = refusal_of(error)
             where = f"{about} in {self._host}"
             if refusal is not None and _NOT_CONNECTED in (refusal.code, refusal.number):
-                raise CloudError(
+                raise OfflineError(
                     f"the device is not connected: the hub returned {refusal}",
                     where=where,
                     fix="check that the device is on, has a network and runs IoT Edge, and try again",
@@ -194,6 +195,12 @@ class IotHub(Configurations):
                     f"method {name!r} did not respond within {response_timeout} s: the hub returned {refusal}",
                     where=where,
                     fix="check whether it ran before calling it again, or allow more time",
+                ) from error.__cause__
+            if isinstance(error, UnconfirmedError) and error.__cause__ is not None:
+                raise UnconfirmedError(
+                    f"the response of method {name!r} was lost: {root_words(error.__cause__)}",
+                    where=where,
+                    fix="check whether it ran before calling it again",
                 ) from error.__cause__
             raise
         return MethodResult(answer.status, answer.payload)

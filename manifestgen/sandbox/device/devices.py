@@ -190,6 +190,8 @@ class Agent:
         container.update(
             status=spec.status, restart_policy=spec.restart_policy, order=spec.order, pull_policy=spec.pull_policy
         )
+        if self._edges.take_restart(self._id, spec.name) and container["state"] == "running":
+            container.update(exited=self._store.now, exit_code=0, started=self._store.now)
         if spec.runs and container["state"] == "stopped" and not self._stays_stopped(container):
             return await self._start(spec, container)
         if not spec.runs and container["state"] == "running":
@@ -260,6 +262,7 @@ class Agent:
             fault = faults.module_fault(self._world, self._id, name, container["image"])
             ends = fault is not None and fault.kind == "exit"
             if container["state"] == "running" and fault is not None and ends:
+                container["exit_message"] = fault.message
                 self._end(container, fault.exit_code)
             elif container["state"] in ("backoff", "failed") and container["status"] == "running":
                 self._restart(container, fault.exit_code if fault is not None and ends else None)

@@ -24,6 +24,7 @@ from manifestgen.sandbox.hub.store import HubStore
 from manifestgen.sandbox.hub.twins import Json, timestamp
 
 if TYPE_CHECKING:
+    from manifestgen.edge.agent.logs import ModuleLog
     from manifestgen.edge.device import Code, DeviceModule
     from manifestgen.sandbox.device.running import RunningDevice
 
@@ -48,6 +49,8 @@ class Edges:
         self._running: dict[str, RunningDevice] = {}
         self._codes: dict[tuple[str, str], Code] = {}
         self._installing: dict[tuple[str, str], asyncio.Lock] = {}
+        # Simulated containers that were told to restart, until their edgeAgent does so.
+        self._restarts: set[tuple[str, str]] = set()
         store.modules_written = self._written
         store.device_deleted = self._deleted
 
@@ -142,6 +145,26 @@ class Edges:
         if running is None:
             raise LookupError(module)
         return await running.invoke(module, method, payload, connect, response)
+
+    def restart(self, device_id: str, module: str) -> None:
+        """Restart a module: its process, or what is simulated of it."""
+        running = self._running.get(device_id)
+        if running is not None and module in running.states():
+            running.restart(module)
+            return
+        self._restarts.add((device_id, module))
+        self._wake(device_id)
+
+    def take_restart(self, device_id: str, module: str) -> bool:
+        """Whether a simulated container is to be restarted; says so once."""
+        found = (device_id, module) in self._restarts
+        self._restarts.discard((device_id, module))
+        return found
+
+    def log(self, device_id: str, module: str) -> ModuleLog | None:
+        """What a module's process has printed; None if it is simulated."""
+        running = self._running.get(device_id)
+        return running.log(module) if running is not None else None
 
     def describe(self) -> Json:
         """What the devices do, for the admin API."""

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from manifestgen.edge.agent.agent import ModuleState
+from manifestgen.edge.agent.logs import ModuleLog
 from manifestgen.edge.cloud import Twin
 from manifestgen.edge.device import DeviceModule, EdgeDevice
 from manifestgen.edge.hub import NotConnected, TimedOut
@@ -114,6 +115,14 @@ class RunningDevice:
             raise LookupError(module) from error
         except TimedOut as error:
             raise TimeoutError(module) from error
+
+    def restart(self, module: str) -> None:
+        """Restart a module's process; returns at once."""
+        self._edge.agent.restart(module)
+
+    def log(self, module: str) -> ModuleLog | None:
+        """What a module has printed; None if there is no such module."""
+        return self._edge.agent.log(module)
 
     def describe(self) -> Json:
         """What the device does."""

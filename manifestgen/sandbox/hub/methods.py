@@ -1,10 +1,10 @@
 """Direct methods of simulated devices.
 
-The `$edgeAgent` of a connected device supports `ping` and rejects every other method as unknown. Calls to modules that
-run go to them through their edgeHub; those that are simulated run nothing, so calls to their methods get no response.
+Calls to the `$edgeAgent` of a connected device are answered by `device.agent_methods`. Calls to modules that run go to
+them through their edgeHub; those that are simulated run nothing, so calls to their methods get no response.
 
 Sources: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-direct-methods; the response for a disconnected device as in
-Azure/azure-iot-cli-extension#54; edgeAgent's messages as in `RequestManager.cs` of Azure/iotedge.
+Azure/azure-iot-cli-extension#54.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from manifestgen.sandbox.device.agent_methods import AgentMethods, NoAnswer
 from manifestgen.sandbox.device.edges import Edges
 from manifestgen.sandbox.hub.auth import Right
 from manifestgen.sandbox.hub.documents import AGENT
@@ -40,6 +41,7 @@ def routes(store: HubStore, edges: Edges) -> Sequence[Route]:
 class _Methods:
     def __init__(self, store: HubStore, edges: Edges) -> None:
         self._store, self._edges = store, edges
+        self._agent = AgentMethods(store, edges)
 
     async def invoke(self, request: web.Request) -> web.Response:
         device_id, module = request.match_info["id"], request.match_info["module"]
@@ -53,7 +55,7 @@ class _Methods:
         if not await self._connects(device_id, patience):
             return _not_connected(patience)
         if module == AGENT:
-            return web.json_response(_invoke(name))
+            return await self._ask_agent(device_id, name, data.get("payload"), response)
         try:
             status, payload = await self._edges.invoke(device_id, module, name, data.get("payload"), patience, response)
         except LookupError:
@@ -61,6 +63,16 @@ class _Methods:
         except TimeoutError:
             return _no_answer(response)
         return web.json_response({"status": status, "payload": payload})
+
+    async def _ask_agent(self, device_id: str, name: str, payload: Any, seconds: int) -> web.Response:
+        try:
+            status, answer = await asyncio.wait_for(self._agent.invoke(device_id, name, payload), seconds)
+        except NoAnswer as silent:
+            await asyncio.sleep(seconds if silent.seconds is None else min(silent.seconds, seconds))
+            return _no_answer(seconds)
+        except asyncio.TimeoutError:
+            return _no_answer(seconds)
+        return web.json_response({"status": status, "payload": answer})
 
     async def _connects(self, device_id: str, seconds: int) -> bool:
         """Whether the device is connected, or connects within this time."""
@@ -80,14 +92,6 @@ def _seconds(data: dict[str, Any], key: str, least: int, default: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= 300:
         raise invalid(f"BadRequest: {key} must be between {least} and 300")
     return value
-
-
-def _invoke(name: str) -> dict[str, Any]:
-    """EdgeAgent's response; method names ignore case."""
-    if name.lower() == "ping":
-        return {"status": 200, "payload": None}
-    words = f"Command '{name}' not found. The supported commands are - ping"
-    return {"status": 400, "payload": {"message": words}}
 
 
 def _not_connected(seconds: int) -> web.Response:

@@ -1,0 +1,167 @@
+"""Which devices a command asks: one, those in a file, or those that a condition matches."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+from manifestgen.cli._console import Console, common_options, hub_option
+from manifestgen.cli._number import FiniteRange
+from manifestgen.errors import InputError, ManifestgenError
+
+if TYPE_CHECKING:
+    from manifestgen.cloud import Hub
+    from manifestgen.operate.fleet import Reply
+
+_T = TypeVar("_T")
+_RATE: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Devices:
+    """The devices that the options name, and the hub that has them.
+
+    Attributes:
+        many: whether they are a fleet, even of one.
+    """
+
+    hub: Hub
+    names: Sequence[str]
+    many: bool
+    rate: float
+    console: Console
+
+    def ask(
+        self,
+        work: Callable[[str], _T],
+        words: Callable[[_T], str],
+        data: Callable[[_T], Any],
+        show: Callable[[str, _T], None] = lambda device, value: None,
+    ) -> int:
+        """Ask each of a fleet, and show a table of who answered; exit code 1 unless all did.
+
+        Args:
+            work: asks one device.
+            words, data: its answer in a few words, and as JSON data.
+            show: shows an answer when it is there, above the table.
+        """
+        from manifestgen.operate.fleet import each
+
+        replies: list[Reply[_T]] = []
+        for reply in each(self.names, work, self.rate):
+            replies.append(reply)
+            if reply.error is None and reply.value is not None:
+                show(reply.device, reply.value)
+        self._table(replies, words)
+        self.console.document({"devices": [_data(reply, data) for reply in replies]})
+        return 0 if all(reply.error is None for reply in replies) else 1
+
+    def _table(self, replies: Sequence[Reply[_T]], words: Callable[[_T], str]) -> None:
+        width = max((len(reply.device) for reply in replies), default=0)
+        counts: dict[str, int] = {}
+        for reply in replies:
+            said = _why(reply.error) if reply.error is not None else "" if reply.value is None else words(reply.value)
+            self.console.result(f"{reply.device:<{width}}  {reply.word:<9}  {said}".rstrip())
+            counts[reply.word] = counts.get(reply.word, 0) + 1
+        listed = ", ".join(f"{count:,} {word}" for word, count in sorted(counts.items()))
+        self.console.result(f"{len(replies):,} device{'' if len(replies) == 1 else 's'}: {listed}")
+
+
+def _why(error: ManifestgenError) -> str:
+    """Without where, which the table says."""
+    return " ".join(error.what.split())
+
+
+def _data(reply: Reply[_T], data: Callable[[_T], Any]) -> dict[str, Any]:
+    error = reply.error
+    return {
+        "device": reply.device,
+        "answered": error is None,
+        "outcome": reply.word,
+        "answer": data(reply.value) if reply.value is not None else None,
+        "error": {"message": error.message, "fix": error.fix} if error is not None else None,
+    }
+
+
+def devices_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--device`, `--devices`, `--target-condition`, `--rate`, `--hub` and the common options.
+
+    They become its argument `devices`.
+    """
+
+    @functools.wraps(function)
+    def command(
+        *args: Any,
+        device: str | None,
+        devices: Path | None,
+        condition: str | None,
+        rate: float,
+        hub: str | None,
+        console: Console,
+        **kwargs: Any,
+    ) -> Any:
+        found = functools.partial(open_devices, device, devices, condition, rate, hub, console)
+        return function(*args, devices=found, console=console, **kwargs)
+
+    options = (
+        click.option("--device", metavar="ID", help="The device."),
+        click.option(
+            "--devices",
+            metavar="FILE",
+            type=click.Path(path_type=Path),
+            help="Many devices: a CSV or JSON Lines file with a row for each.",
+        ),
+        click.option(
+            "--target-condition",
+            "condition",
+            metavar="CONDITION",
+            help="Many devices: those that match, such as \"tags.site='lab'\".",
+        ),
+        click.option(
+            "--rate",
+            type=FiniteRange(min=0, min_open=True),
+            default=_RATE,
+            show_default=True,
+            help="Of many devices, how many to ask per second.",
+        ),
+    )
+    decorated = hub_option(common_options(command))
+    return functools.reduce(lambda inner, option: option(inner), reversed(options), decorated)
+
+
+def open_devices(
+    device: str | None, devices: Path | None, condition: str | None, rate: float, hub: str | None, console: Console
+) -> Devices:
+    """The devices that the options name. Raises InputError if they name none, or some in two ways."""
+    from manifestgen.operate.fleet import devices_matching, devices_of
+    from manifestgen.services import open_hub, project_here
+
+    given = [each for each in (device, devices, condition) if each is not None]
+    if len(given) != 1:
+        what = "no device is named" if not given else "the devices are named in two ways"
+        raise InputError(what, fix="give one of --device ID, --devices FILE and --target-condition CONDITION")
+    names: Sequence[str] | None = (device,) if device is not None else None
+    if devices is not None:
+        names = devices_of(devices)
+    service = open_hub(hub, project_here())
+    if condition is not None:
+        names = devices_matching(service, condition)
+    return Devices(service, names or (), device is None, rate, console)
+
+
+def json_of(path: Path, what: str) -> Any:
+    """The JSON data in a file; `-` is stdin. Raises InputError."""
+    import json
+
+    from manifestgen.files import read_stdin, read_text
+
+    text = read_stdin().decode(errors="replace") if str(path) == "-" else read_text(path, what)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"not JSON: {error}", where=str(path), fix=f"write the {what} as JSON") from None
