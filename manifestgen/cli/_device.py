@@ -111,7 +111,7 @@ class DeviceTarget:
         self._console = console
 
     def status(self, *, watch: bool, timeout: float | None, wide: bool = False) -> int:
-        """Show what it should run and what it runs, and why a module fails; returns exit code 1 unless it is healthy."""
+        """Show what it should run, what it runs and why a module fails; returns exit code 1 unless it is healthy."""
         from manifestgen.device import scoring
         from manifestgen.device.apply import PATIENCE, status
         from manifestgen.device.rollout import State
@@ -230,7 +230,7 @@ def show(plan: Plan, console: Console) -> None:
 
 
 def observer(hub: Hub | None, console: Console, view: DeviceView, *, yes: bool) -> Observer[Plan, Rollout]:
-    """Asks for confirmation, and shows the progress of the rollout, with the logs of modules that fail if it can ask."""
+    """Asks for confirmation, shows the progress of the rollout and, if it has a hub to ask, the logs of what fails."""
     from manifestgen.target import Observer
 
     def permit(plan: Plan) -> None:
@@ -247,7 +247,7 @@ def observer(hub: Hub | None, console: Console, view: DeviceView, *, yes: bool) 
 def show_last_words(
     hub: Hub, device: str, rollout: Rollout, console: Console, *, result: bool = False
 ) -> tuple[str, ...]:
-    """Show the last log lines of the modules that fail, and return them; one request at most, and no error of its own."""
+    """Show and return the last log lines of the modules that fail: one request at most, and no error of its own."""
     from manifestgen.device.rollout import with_logs
     from manifestgen.errors import ManifestgenError
     from manifestgen.operate.logs import last_words

@@ -24,9 +24,7 @@ if TYPE_CHECKING:
         "manifestgen bundle --device edge-01 --to-file support.sas --since 2d",
     )
 )
-@click.option(
-    "--to", "variable", metavar="VARIABLE", help="Environment variable with the URL of a container and its SAS."
-)
+@click.option("--to", "variable", metavar="VARIABLE", help="Variable with the URL of a container and its SAS.")
 @click.option("--to-file", "file", metavar="FILE", type=click.Path(path_type=Path), help="File with that URL.")
 @click.option("--since", metavar="TIME", help="Logs from then on, such as 1h, 2d or 2026-11-29T21:00:00Z.")
 @click.option("--until", metavar="TIME", help="Logs up to then.")

@@ -54,13 +54,13 @@ if TYPE_CHECKING:
     "--rollback-on-failure", is_flag=True, help="Restore the previous modules if the rollout or the smoke test fails."
 )
 @click.option(
-    "--smoke", metavar="FILE", type=click.Path(path_type=Path), help="Have the model on the device score this."
+    "--smoke", metavar="FILE", type=click.Path(path_type=Path), help="JSON that the model on the device shall score."
 )
 @click.option(
     "--expect",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="JSON that the answer to --smoke must be equal to.",
+    help="JSON that the answer to --smoke must equal.",
 )
 @click.option("--no-preflight", is_flag=True, help="Do not check the images with their registries.")
 @click.option("--allow-moved-tag", is_flag=True, help="Continue if a tag has moved since it was locked.")

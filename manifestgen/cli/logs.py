@@ -35,7 +35,7 @@ _LEVELS = ("critical", "error", "warning", "notice", "info", "debug")
     type=click.IntRange(1),
     default=100,
     show_default=True,
-    help="How many of each module's last lines to read.",
+    help="Last lines of each module to read.",
 )
 @click.option("--since", metavar="TIME", help="From then on, such as 90s, 1h, 2d or 2026-11-29T21:00:00Z.")
 @click.option("--until", metavar="TIME", help="Up to then.")

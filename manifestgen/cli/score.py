@@ -31,11 +31,9 @@ if TYPE_CHECKING:
     metavar="FILE",
     required=True,
     type=click.Path(path_type=Path),
-    help="The input, as JSON; - is stdin.",
+    help="Input as JSON; - is stdin.",
 )
-@click.option(
-    "--expect", metavar="FILE", type=click.Path(path_type=Path), help="JSON that the answer must be equal to."
-)
+@click.option("--expect", metavar="FILE", type=click.Path(path_type=Path), help="JSON that the answer must equal.")
 @click.option(
     "--timeout", type=click.IntRange(5, 300), default=60, show_default=True, help="Seconds that the model may take."
 )

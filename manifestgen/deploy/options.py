@@ -46,8 +46,7 @@ class Options:
         rollback: go back to what the device had if it does not get healthy, or does not pass the smoke test.
         build_patience: how to wait for the build.
         patience: how to wait for a device; None not to.
-        smoke: an input for the project's model on the device, once it runs, and the answer that is expected; None for no
-            such test.
+        smoke: an input for the project's model on the device, once it runs, and the expected answer; None for no test.
         scoring: how to wait, after that, for the first result of the project's model; None not to.
         fleet_patience: how to wait for the devices of an automatic deployment; None not to.
         state: folder for snapshots of what the target had; None for the user's state folder.

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -27,6 +27,8 @@ EVERY: Final = 2.0
 _LONGEST: Final = 30.0
 # Lines that are remembered of each module to find an overlap: more than an answer holds.
 _REMEMBERED: Final = 20_000
+# Lines that are read at the beginning to know where the next answers begin.
+_CONTEXT: Final = 500
 # Seconds to spare where a duration is asked for: the request travels, and edgeAgent counts whole seconds.
 _SPARE: Final = 5.0
 _FIRST_SPAN: Final = timedelta(seconds=64)
@@ -57,6 +59,11 @@ def overlap(given: Sequence[Line], answer: Sequence[Line]) -> int:
         while matched and line != answer[matched]:
             matched = borders[matched - 1]
         matched += line == answer[matched]
+    if len(given) < len(answer) and answer[-1].time is not None:
+        # It may begin before the first line that was given: edgeAgent counts whole seconds.
+        whole, size = list(given), len(given)
+        inside = (end for end in range(size + 1, len(answer) + 1) if size and list(answer[end - size : end]) == whole)
+        return max(matched, next(inside, 0)) if list(answer[:size]) != whole else matched
     return matched
 
 
@@ -128,15 +135,19 @@ class Follower:
 
     def _begin(self) -> Sequence[Line]:
         asked = self._clock()
-        everything = replace(self._selection, level=7, pattern=None, until=None)
-        found = get_logs(self._hub, self._device, self._names, everything, note=self._note)
-        for note in found.notes:
-            self._note(note)
-        names = self._names or dict.fromkeys(line.module for line in found.lines)
-        for name in names:
+        tail = self._selection.tail or _CONTEXT
+        # More than is given: the next answers begin with lines of before.
+        everything = Selection(max(tail, _CONTEXT), self._selection.since)
+        found = get_logs(self._hub, self._device, self._names, everything)
+        begin: list[Line] = []
+        for name in self._names or dict.fromkeys(line.module for line in found.lines):
             module = self._modules[name] = _Module(name, asked)
-            self._give(module, [line for line in found.lines if line.module.lower() == name.lower()])
-        return found.lines
+            lines = [line for line in found.lines if line.module.lower() == name.lower()]
+            self._give(module, lines)
+            begin += lines[-tail:]
+            if found.notes and len(lines) < tail:
+                self._note(found.notes[0])
+        return _in_order(begin)
 
     def _round(self) -> tuple[Sequence[Line], bool]:
         """Ask for what is new of each module; whether there may be more at once."""

@@ -13,7 +13,7 @@ from fakes.hub_service import content, module
 from integration.command_line import eventually
 
 from manifestgen.cloud import Configuration, Hub, MethodResult
-from manifestgen.errors import CloudError, NotFoundError
+from manifestgen.errors import CloudError, NotFoundError, OfflineError
 from manifestgen.secret import Secret
 
 
@@ -301,7 +301,7 @@ def test_edge_agent_answers_a_ping(hub: Hub, connected: str) -> None:
 def test_a_method_that_edge_agent_does_not_have_is_an_answer(hub: Hub, connected: str) -> None:
     answer = hub.invoke_method(connected, "$edgeAgent", "Sing", {"song": "ä"})
     assert answer.status == 400
-    assert answer.payload == {"message": "Command 'Sing' not found. The supported commands are - ping"}
+    assert answer.payload["message"].startswith("Command 'Sing' not found. The supported commands are - ping")
 
 
 def test_a_method_of_a_device_that_is_not_connected_says_so(
@@ -309,9 +309,8 @@ def test_a_method_of_a_device_that_is_not_connected_says_so(
 ) -> None:
     if not isinstance(hub, FakeHub):
         request.getfixturevalue("sandbox").admin("PUT", f"/devices/{device}", {"online": False})
-    with pytest.raises(CloudError, match="the device is not connected") as caught:
+    with pytest.raises(OfflineError, match="the device is not connected") as caught:
         hub.invoke_method(device, "$edgeAgent", "ping")
-    assert not isinstance(caught.value, NotFoundError)
     assert device in caught.value.where
 
 

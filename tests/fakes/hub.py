@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -16,6 +16,7 @@ from manifestgen.errors import CloudError, ManifestgenError, NotFoundError, Offl
 from manifestgen.secret import Secret
 
 _START = datetime(2026, 8, 1, tzinfo=timezone.utc)
+Method = MethodResult | Callable[[Any], MethodResult]
 _SYSTEM = ("$edgeAgent", "$edgeHub")
 
 
@@ -33,7 +34,8 @@ class FakeHub(FakeDeployments):
         obedient: whether devices report at once that every module runs as desired.
         applied: device id and content of each `set_modules` that the hub took.
         trouble: raised by the next calls of the method named, one each.
-        methods: what edgeAgent answers, by name in lower case.
+        methods: what edgeAgent answers, by name in lower case: always the same, or made from the payload.
+        module_methods: the same for other modules, by module and name; a module without one is not connected.
         called: device id, name and payload of each direct method that was answered.
         lost_answers: how many of the next `set_modules` the hub takes although the caller gets no answer.
 
@@ -47,7 +49,8 @@ class FakeHub(FakeDeployments):
         self._clock = _START
         self.obedient = obedient
         self.applied: list[tuple[str, Mapping[str, Any]]] = []
-        self.methods = {"ping": MethodResult(200)}
+        self.methods: dict[str, Method] = {"ping": MethodResult(200)}
+        self.module_methods: dict[tuple[str, str], Method] = {}
         self.called: list[tuple[str, str, Any]] = []
         self.trouble: dict[str, list[ManifestgenError]] = {}
         self.lost_answers = 0
@@ -140,11 +143,14 @@ class FakeHub(FakeDeployments):
         where = f"module {module!r} of device {device_id!r}"
         if module not in found.twins:
             raise NotFoundError("the module is not registered", where=where, fix="check the id")
-        if module != "$edgeAgent" or not found.device.connected:
+        own = {key[1]: method for key, method in self.module_methods.items() if key[0] == module}
+        methods = self.methods if module == "$edgeAgent" else own
+        if not methods or not found.device.connected:
             raise OfflineError("the device is not connected", where=where, fix="check that the device is on")
         self.called.append((device_id, name, payload))
-        if name.lower() in self.methods:
-            return self.methods[name.lower()]
+        if name.lower() in methods:
+            method = methods[name.lower()]
+            return method if isinstance(method, MethodResult) else method(payload)
         known = ", ".join(sorted(self.methods))
         return MethodResult(400, {"message": f"Command '{name}' not found. The supported commands are - {known}"})
 
