@@ -95,8 +95,8 @@ def test_the_sensor_s_messages_are_scored_and_reach_the_hub() -> None:
         # A manifest without them ends their processes.
         pids = [entry["pid"] for entry in processes(hub).values()]
         assert (await hub.apply(content())).status == 204
-        await eventually(lambda: not processes(hub), "the modules still run")
-        assert not any(map(_exists, pids))
+        await eventually(lambda: not any(map(_exists, pids)), "the modules still run")
+        assert processes(hub) == {}
 
     running(work)
 
