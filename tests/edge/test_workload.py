@@ -18,6 +18,7 @@ import pytest
 
 from manifestgen.edge.identity import Identity
 from manifestgen.edge.workload import AT_ONCE, Workload
+from manifestgen.errors import InputError
 from manifestgen.runner.identity import from_environment
 
 SIGN = "/modules/scorer%20a/genid/638%20gen/sign?api-version=2018-06-28"
@@ -125,3 +126,11 @@ def test_a_socket_that_was_left_behind_is_replaced(workload: Workload, tmp_path:
     again.start()
     assert _ask(again, "GET", "/trust-bundle?api-version=2022-08-03")[0] == 200
     again.stop()
+
+
+@pytest.mark.parametrize("name", ["x" * 120, "gone/w.sock"])
+def test_a_path_that_cannot_be_a_socket_is_an_error_of_the_user(tmp_path: Path, name: str) -> None:
+    workload = Workload(Identity("h", "d"), "m", "1", tmp_path / name)
+    with pytest.raises(InputError, match="the workload socket cannot be made"):
+        workload.start()
+    workload.stop()
