@@ -70,19 +70,17 @@ def starter(model: Path | None, template: str) -> Starter:
     sensor = template == SENSOR
     if model is None:
         script = _EXAMPLE.format(rows=_SENSOR_ROWS if sensor else _PLAIN_ROWS, message=_words(sensor))
-        return Starter(script, (), _message(sensor, 2), {"model.json": _EXAMPLE_MODEL})
+        return Starter(
+            script, (), _SENSOR_MESSAGE if sensor else {"data": [[26.1, 1.6]]}, {"model.json": _EXAMPLE_MODEL}
+        )
     suffix = model.suffix.lower()
     if suffix in PICKLES and model.is_file():
         version, features = pickled_version(model), pickled_features(model)
         package = f"scikit-learn=={version}" if version else "scikit-learn"
-        load = "joblib.load(stream)" if suffix == ".joblib" else "pickle.load(stream)"
         script = _PICKLE.format(
             rows=_SENSOR_ROWS if sensor else _PLAIN_ROWS,
             message=_words(sensor),
             file=model.name,
-            load=load,
-            pickle="" if suffix == ".joblib" else "import pickle\n",
-            joblib="\nimport joblib\n" if suffix == ".joblib" else "",
         )
         return Starter(script, ("numpy", package), _message(sensor, features or 2))
     if suffix == ONNX and model.is_file():
@@ -195,8 +193,10 @@ _PICKLE: Final = '''\
 
 import json
 import os
-{pickle}from pathlib import Path
-{joblib}
+from pathlib import Path
+
+import joblib  # reads what pickle has saved, too
+
 model = None
 
 
@@ -204,8 +204,7 @@ def init():
     """Load the model from where the image has it."""
     global model
     path = Path(os.environ.get("AZUREML_MODEL_DIR", ".")) / "{file}"
-    with path.open("rb") as stream:
-        model = {load}
+    model = joblib.load(path)
 
 
 def run(input_data):
