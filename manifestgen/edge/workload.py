@@ -9,6 +9,7 @@ import base64
 import binascii
 import http.server
 import json
+import socket
 import socketserver
 import threading
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from manifestgen.edge.identity import Identity
+from manifestgen.errors import InputError
 
 #: At most as many requests are answered at a time; the connection of another is closed, as IoT Edge does.
 AT_ONCE: Final = 10
@@ -41,10 +43,21 @@ class Workload:
         return f"unix://{self._path}"
 
     def start(self) -> None:
-        """Listen. Raises OSError if the path cannot be a socket, for example because it is too long."""
-        self._path.unlink(missing_ok=True)
-        self._server = _Server(str(self._path), self)
-        self._path.chmod(0o600)
+        """Listen.
+
+        Raises:
+            InputError: the path cannot be a socket: it is too long, its folder is not there, or this is Windows.
+        """
+        if not hasattr(socket, "AF_UNIX"):
+            raise InputError("this system has no Unix sockets for Python", fix="use Linux or macOS")
+        try:
+            self._path.unlink(missing_ok=True)
+            self._server = _Server(str(self._path), self)
+            self._path.chmod(0o600)
+        except OSError as error:
+            raise InputError(
+                f"the workload socket cannot be made: {error}", where=str(self._path), fix="choose a shorter folder"
+            ) from error
         threading.Thread(target=self._server.serve_forever, args=(0.05,), name="workload", daemon=True).start()
 
     def stop(self) -> None:
@@ -95,7 +108,8 @@ def _error(status: int, message: str) -> _Answer:
     return status, {"message": message}
 
 
-class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+class _Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    address_family = getattr(socket, "AF_UNIX", socket.AF_INET)
     daemon_threads = True
     block_on_close = False
     request_queue_size = 64
@@ -103,7 +117,8 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     def __init__(self, path: str, workload: Workload) -> None:
         self.workload = workload
         self.places = threading.BoundedSemaphore(AT_ONCE)
-        super().__init__(path, _Handler)
+        address: Any = path  # typeshed knows TCP's addresses only
+        super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         if self.places.acquire(blocking=False):

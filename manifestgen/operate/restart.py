@@ -9,11 +9,12 @@ from typing import Any, Final
 from manifestgen.cloud import Hub
 from manifestgen.errors import CloudError, FoundError, OfflineError, UnconfirmedError
 from manifestgen.manifest.reading import as_mapping
-from manifestgen.operate.agent import AGENT, ask, message_of, refused
+from manifestgen.operate.agent import AGENT, RESPONSE_SECONDS, ask, message_of, refused
 from manifestgen.target import Patience, rounds
 
 #: A container gets ten seconds to end before it is killed, and edgeAgent reports every five.
 PATIENCE: Final = Patience(timeout=120.0, first=0.5, longest=5.0)
+_OWN_SECONDS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,11 @@ def restart(
         names = ", ".join(sorted(before)) or "no modules"
         raise FoundError(f"edgeAgent reports no module {module!r}", where=_where(device_id), fix=f"it has {names}")
     try:
-        answer = ask(hub, device_id, "RestartModule", {"id": module})
+        # edgeAgent never answers its own restart.
+        seconds = _OWN_SECONDS if module == "edgeAgent" else RESPONSE_SECONDS
+        answer = ask(hub, device_id, "RestartModule", {"id": module}, seconds=seconds)
     except UnconfirmedError:
-        # It may have been restarted all the same; and edgeAgent never answers its own restart.
+        # It may have been restarted all the same.
         step("no answer: looking whether it was restarted")
     else:
         if answer.status != 200:

@@ -112,6 +112,8 @@ class _Run:
                 self._say_changes()
                 if make is not None:
                     self._look_at_files(make)
+                if self._place is not None:
+                    self._require_own()
                 if self._place is not None and messages is not None:
                     messages = self._feed(messages, self._place)
                 elif self._place is not None and make is None and not self._device.hub.waiting():
@@ -132,7 +134,6 @@ class _Run:
 
     def _feed(self, messages: Iterator[bytes], place: Origin) -> Iterator[bytes] | None:
         """Send what edgeHub should take now; the rest of the messages, None at their end."""
-        self._require_own()
         while sum(self._device.hub.waiting().values()) < _MOST_WAITING:
             body = next(messages, None)
             if body is None:

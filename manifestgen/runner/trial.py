@@ -38,7 +38,7 @@ _LONGEST = 10.0
 _SENDER = Sender("machinelearningmodule", "model", "1", ModuleTopics("edge-01", "machinelearningmodule"))
 
 
-class _Trial:
+class Trial:
     """One run of score.py.
 
     Args:
@@ -57,12 +57,7 @@ class _Trial:
 
     def run(self) -> None:
         """Do everything, and write each step."""
-        faulthandler.enable(self._trace)
         self._event("started", python=platform.python_version())
-        sys.addaudithook(self._audit)
-        warnings.showwarning = self._warned
-        # The version of a pickle is said once for each class, and by default only if nobody has filtered it.
-        warnings.filterwarnings("default", message="Trying to unpickle estimator")
         with self._limited("import"):
             script = self._import()
         if script is None:
@@ -158,6 +153,18 @@ class _Trial:
             opened=self._opened,
         )
 
+    def watch(self) -> None:
+        """From now on, see which files are opened, and what is warned of. It lasts as long as the process."""
+        faulthandler.enable(self._trace)
+        sys.addaudithook(self._audit)
+        warnings.showwarning = self._warned
+        # It is said once for each class, unless the script filters warnings.
+        warnings.filterwarnings("default", message="Trying to unpickle estimator")
+
+    def end(self) -> None:
+        """Write that everything was done."""
+        self._event("done")
+
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         """Remember the last of the model's files that was opened."""
         if event == "open" and isinstance(arguments[0], (str, os.PathLike)):
@@ -242,9 +249,10 @@ def main() -> None:
     path = Path(sys.argv[1])
     with path.open("a", encoding="utf-8") as events, path.with_suffix(".trace").open("w", encoding="utf-8") as trace:
         _limit_memory(int(asked.get("memory") or 0))
-        trial = _Trial(events, trace, asked, os.environ)
+        trial = Trial(events, trace, asked, os.environ)
+        trial.watch()
         trial.run()
-        trial._event("done")
+        trial.end()
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()

@@ -13,26 +13,13 @@ from statistics import median
 from typing import Any, Final
 
 from manifestgen.errors import FoundError
+from manifestgen.project.pickled import not_a_pickle, pickled_version
+from manifestgen.project.starters import PACKAGES
 from manifestgen.secret import redact
 from manifestgen.trial.layout import Layout
-from manifestgen.trial.pickled import not_a_pickle, pickled_version
 from manifestgen.trial.process import Asked, Left
 from manifestgen.trial.setting import Setting
 
-# Packages of modules with another name.
-_PACKAGES: Final[Mapping[str, str]] = {
-    "sklearn": "scikit-learn",
-    "skimage": "scikit-image",
-    "cv2": "opencv-python-headless",
-    "PIL": "pillow",
-    "yaml": "pyyaml",
-    "dateutil": "python-dateutil",
-    "bs4": "beautifulsoup4",
-    "google": "protobuf",
-    "ai_edge_litert": "ai-edge-litert",
-    "tflite_runtime": "ai-edge-litert",
-    "inference_schema": "inference-schema",
-}
 _LINES: Final = 12
 #: For commands that test before they build.
 ANYWAY: Final = "build it untested with --no-test"
@@ -181,8 +168,8 @@ class _Judge:
         file = self.setting.file
         wanted = f"add it to {file.name}" if file is not None else "install it in this Python"
         beside = self.layout.script.parent / f"{top}.py"
-        if top in _PACKAGES:
-            wanted = wanted.replace("it", _PACKAGES[top], 1)
+        if top in PACKAGES:
+            wanted = wanted.replace("it", PACKAGES[top], 1)
         elif not top:
             wanted = "correct the import, or name another version of the package"
         else:

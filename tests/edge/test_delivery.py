@@ -12,6 +12,7 @@ from edge.hubs import QUICK, Hub, running, wait
 from edge.raw import Gone, Module, Packet
 
 from manifestgen.edge.hub import Limits
+from manifestgen.edge.hub.router import read
 from manifestgen.errors import InputError
 
 TO_A = 'FROM /messages/modules/feeder/* INTO BrokeredEndpoint("/modules/a/inputs/in")'
@@ -385,7 +386,7 @@ def test_a_loop_of_routes_is_named_and_fills_no_memory() -> None:
             'FROM /messages/modules/b/outputs/* INTO BrokeredEndpoint("/modules/a/inputs/in")',
             UP,
         )
-        assert "routes form a loop: a -> b -> a" in hub.said
+        assert hub.said == ["routes form a loop, which gets at most 100 messages a second: a -> b -> a"]
         a, b = hub.module("a"), hub.module("b")
         a.event(b"x" * 1000)
         for _ in range(200):  # each makes two of one, which doubles what is under way with each round
@@ -401,3 +402,38 @@ def test_a_loop_of_routes_is_named_and_fills_no_memory() -> None:
                     assert any("the store is full" in line for line in hub.said)
                     return
         raise AssertionError("nothing stopped the loop")
+
+
+def test_a_loop_that_neither_grows_nor_ends_is_slowed_down(hub: Hub) -> None:
+    hub.routes('FROM /messages/* INTO BrokeredEndpoint("/modules/a/inputs/in")')
+    a = hub.module("a")
+    a.event(b"round and round", wait=False)
+    rounds, started = 0, time.monotonic()
+    while time.monotonic() - started < 1:
+        received = a.receive()
+        if received.kind == 3:
+            rounds += 1
+            a.event(received.payload, wait=False)
+            a.acknowledge(received)
+    assert 20 < rounds < 110
+    hub.routes("FROM /messages/* INTO $upstream")
+    started = time.monotonic()
+    for _ in range(200):
+        a.event(b"1", wait=False)
+    wait(lambda: len(hub.cloud.messages) >= 200)
+
+
+@pytest.mark.parametrize(
+    ("routes", "loops"),
+    [
+        (["FROM /messages/modules/a/* INTO {b}", "FROM /messages/modules/b/* INTO $upstream"], []),
+        (["FROM /messages/modules/a/outputs/x INTO {a}"], [("a",)]),
+        (["FROM /* INTO {a}"], [("a",)]),
+        (["FROM /messages/modules/* INTO {b}", "FROM /messages/modules/B/outputs/o INTO {a}"], [("a", "b")]),
+        (["FROM /messages/modules/ab/* INTO {a}", "FROM /messages/modules/a/* INTO {b}"], []),
+    ],
+)
+def test_loops_are_found_in_routes(routes: list[str], loops: list[tuple[str, ...]]) -> None:
+    into = {name: f'BrokeredEndpoint("/modules/{name}/inputs/in")' for name in ("a", "b")}
+    router = read({"routes": {f"r{n}": text.format(**into) for n, text in enumerate(routes)}})
+    assert [tuple(sorted(loop)) for loop in router.loops] == loops

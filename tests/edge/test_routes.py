@@ -96,7 +96,7 @@ def test_messages_arrive_where_an_independent_evaluation_says(record_property: C
     random = Random(20261130)  # noqa: S311 no secret depends on it
     sent = arrived = everywhere = 0
     different: list[str] = []
-    with running(Limits()) as hub:
+    with running(Limits(loop=0)) as hub:
         receiver = _Receiver(hub)
         for index in range(MANIFESTS):
             routes, meanings = _manifest(random)

@@ -132,8 +132,13 @@ class Core:
     def configure(self, routes: Router) -> None:
         """Carry out other routes from now on; what waits for a sink goes on waiting for it."""
         self._router = routes
-        for loop in routes.loops:
-            self.log(f"routes form a loop: {loop}")
+        for session in self.sessions.values():
+            session.interval = 0.0
+        for loop in routes.loops if self.limits.loop else ():
+            way = " -> ".join((*loop, loop[0]))
+            self.log(f"routes form a loop, which gets at most {1 / self.limits.loop:g} messages a second: {way}")
+            for module in loop:
+                self.session(module).interval = self.limits.loop
 
     def session(self, module: str) -> Session:
         """What is known of a module."""

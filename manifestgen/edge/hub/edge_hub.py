@@ -81,8 +81,13 @@ class EdgeHub:
                 self._end_loop(loop)
                 raise
 
+    def _unexpected(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Say in the log what nothing has caught; the loop goes on."""
+        self._log(f"unexpected error: {context['message']}: {context.get('exception')!r}")
+
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._unexpected)
         self._server = await loop.create_server(
             lambda: Connection(self._core),
             "127.0.0.1",

@@ -18,6 +18,8 @@ class Limits:
         sweep: how often messages that have expired are removed.
         store: how much may wait where the manifest names no limit; edgeHub itself has none but its disk.
         unsent: how much may be on its way to a client that does not read before it is disconnected.
+        loop: the shortest time between two messages to a module that routes may lead back to itself. edgeHub itself
+            has no such limit: there a loop takes all that the machine has.
         retry: the pauses before a message to the cloud is tried again: the first, and the longest.
     """
 
@@ -29,4 +31,5 @@ class Limits:
     sweep: float = 60.0
     store: int = 256 * 1024 * 1024
     unsent: int = 8 * 1024 * 1024
+    loop: float = 0.01
     retry: tuple[float, float] = (0.5, 30.0)

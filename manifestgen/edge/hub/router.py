@@ -77,15 +77,15 @@ class Router:
         return [Target(sink, e.priority, float(e.seconds) or self.seconds) for sink, e in best.items()]
 
     @property
-    def loops(self) -> list[str]:
-        """Modules whose messages may come back to themselves, each as `a -> b -> a`."""
+    def loops(self) -> list[tuple[str, ...]]:
+        """Modules to whom, as far as routes say, messages may come back; each loop once, from one of its modules."""
         reaches: dict[str, set[str]] = {}
         modules = {entry.sink[0] for entry in self._entries if entry.sink != UPSTREAM}
         for entry in self._entries:
             for module in modules:
                 if entry.sink != UPSTREAM and _may_send(entry, module):
                     reaches.setdefault(module, set()).add(entry.sink[0])
-        return [" -> ".join((*path, path[0])) for path in _cycles(reaches)]
+        return _cycles(reaches)
 
 
 _MOST_SOURCES: Final = 1000

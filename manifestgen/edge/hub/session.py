@@ -39,6 +39,8 @@ class Session:
     Attributes:
         link: its connection, or None.
         subscriptions: topic filters with their QoS.
+        waiters: who waits until it listens for methods.
+        interval: the shortest time between two messages to it, in seconds.
     """
 
     def __init__(
@@ -49,6 +51,9 @@ class Session:
         self.link: Link | None = None
         self.subscriptions: dict[str, int] = {}
         self.waiters: list[asyncio.Future[None]] = []
+        self.interval = 0.0
+        self._next = 0.0
+        self._later: asyncio.TimerHandle | None = None
         self._device, self._acknowledge, self._log, self._emptied = device, acknowledge, log, emptied
         self._endpoints: list[Endpoint] = []
         self._in_flight: tuple[Endpoint, Waiting] | None = None
@@ -70,6 +75,9 @@ class Session:
         if self.link is not link:
             return
         self.link = None
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         self._give_back()
 
     def subscribed(self) -> None:
@@ -100,13 +108,27 @@ class Session:
             return
         self._pumping = True
         try:
-            while self._in_flight is None and self._can_send() and self._send_next():
+            while self._in_flight is None and self._can_send() and self._is_time() and self._send_next():
                 pass
         finally:
             self._pumping = False
 
     def _can_send(self) -> bool:
         return self.link is not None and self.link.ready and any(map(topics.is_for_inputs, self.subscriptions))
+
+    def _is_time(self) -> bool:
+        if not self.interval:
+            return True
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._next:
+            return True
+        if self._later is None:
+            self._later = loop.call_at(self._next, self._now)
+        return False
+
+    def _now(self) -> None:
+        self._later = None
+        self.pump()
 
     def _send_next(self) -> bool:
         now = asyncio.get_running_loop().time()
@@ -116,6 +138,7 @@ class Session:
             self._endpoints.append(endpoint)
             waiting = endpoint.take(now)
             if waiting is not None:
+                self._next = now + self.interval
                 self._send(endpoint, waiting)
                 return True
         return False

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from manifestgen.manifest.newtonsoft import NewtonsoftError, loads
+from manifestgen.manifest.newtonsoft import loads
 
 
 class Nothing:
@@ -55,7 +55,7 @@ def read_body(body: bytes, content_type: str | None, encoding: str | None) -> An
         return UNDEFINED
     try:
         value = loads(body.decode(codec, "replace"))
-    except (NewtonsoftError, RecursionError):
+    except (ValueError, RecursionError):  # Python itself reads no number of more than 4,300 digits
         return UNDEFINED
     return value if isinstance(value, dict) else UNDEFINED
 
@@ -87,7 +87,7 @@ def _leaf(value: Any) -> Any:
         try:
             return float(value)
         except OverflowError:
-            return math.copysign(math.inf, value)
+            return math.inf if value > 0 else -math.inf
     if isinstance(value, float):
         return value
     if isinstance(value, str):

@@ -188,7 +188,7 @@ def _message(host: str, device_id: str, module: str, line: LogLine) -> Json:
     stamped = _STAMPED.match(line.text)
     time = None
     if stamped is not None:
-        time = datetime.fromisoformat(stamped[1]).astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
+        time = _parsed(stamped[1])
     return {
         "iothub": host,
         "device": device_id,
@@ -198,6 +198,15 @@ def _message(host: str, device_id: str, module: str, line: LogLine) -> Json:
         "text": line.message,
         "timestamp": time,
     }
+
+
+def _parsed(text: str) -> str | None:
+    """A time in a line's prefix, in edgeAgent's form; None if there is no such time."""
+    try:
+        found = datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f %z").astimezone(timezone.utc)
+    except (ValueError, OverflowError):
+        return None
+    return found.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _moment(value: Any, now: Callable[[], float]) -> float | None:

@@ -51,6 +51,7 @@ class Edges:
         self._installing: dict[tuple[str, str], asyncio.Lock] = {}
         # Simulated containers that were told to restart, until their edgeAgent does so.
         self._restarts: set[tuple[str, str]] = set()
+        self._ending: set[asyncio.Future[None]] = set()
         store.modules_written = self._written
         store.device_deleted = self._deleted
 
@@ -175,12 +176,16 @@ class Edges:
         running = self._running.pop(device_id, None)
         self._world.store.delete("hub:runs", device_id)
         if running is not None:
-            await running.stop(None)
+            # Not cut short by whoever waits for it: processes would be left behind.
+            ending = asyncio.ensure_future(running.stop(None))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+            await asyncio.shield(ending)
 
     async def stop_all(self) -> None:
         """End all processes, because the sandbox stops."""
         running, self._running = self._running, {}
-        await asyncio.gather(*(one.stop(_STOP_SECONDS) for one in running.values()))
+        await asyncio.gather(*(one.stop(_STOP_SECONDS) for one in running.values()), *self._ending)
 
     def _written(self, device_id: str, modules: Json) -> None:
         running = self._running.get(device_id)

@@ -7,6 +7,7 @@ thread of the device's own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -41,7 +42,8 @@ class RunningDevice:
         pace = store.world.pace
 
         def wake() -> None:
-            self._loop.call_soon_threadsafe(changed)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: the sandbox has ended
+                self._loop.call_soon_threadsafe(changed)
 
         self._edge = EdgeDevice(
             device_id,

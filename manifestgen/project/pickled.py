@@ -59,3 +59,10 @@ def _is_old_pickle(start: bytes) -> bool:
     return (
         re.match(rb"[(cIFNSVLdl\]})].*?[\n(.]", start, re.S) is not None and b"\n" in start and b" " not in start[:20]
     )
+
+
+def pickled_features(file: Path) -> int:
+    """How many features a pickled model of scikit-learn takes; 0 if it does not say."""
+    with file.open("rb") as stream:
+        found = re.search(rb"n_features_in_(?:\x94|q.)?(?:K(.)|M(..))", stream.read(_READ), re.S)
+    return int.from_bytes(found[1] or found[2], "little") if found else 0
