@@ -265,7 +265,7 @@ def show_last_words(
         shown += [f"  {line.module} | {report.text(line)}" for line in lines]
     for text in shown:
         (console.result if result else console.progress)(text)
-    return tuple(shown)
+    return tuple(text.strip() for text in shown[1:])
 
 
 def show_outcome(plan: Plan, outcome: Outcome[Rollout], console: Console, **more: Any) -> None:

@@ -17,7 +17,6 @@ from fakes.hub_service import Answer, HubService, content, module, with_hub
 from manifestgen.sandbox import blob, blob_sas
 from manifestgen.sandbox.device import agent_faults, agent_logs
 from manifestgen.sandbox.device.agent_faults import AgentFault
-from manifestgen.sandbox.hub.store import enable_agents
 
 METHODS = "/twins/edge-01/modules/$edgeAgent/methods"
 _ALL = ".*"
@@ -134,12 +133,13 @@ def test_filters_take_since_first_then_the_tail_then_the_level_by_equality() -> 
             _, [entry] = await asked(hub, "GetModuleLogs", **items("^scorer$", **chosen), contentType="json")
             return [line["text"] for line in lines(entry) if "simulated" not in line["text"]]
 
+        # The line about the simulated container is the last but one.
         assert await texts() == [f"line {number}" for number in range(5)]
         assert await texts(since="25s") == ["line 2", "line 3", "line 4"]
-        assert await texts(since="25 seconds", tail=2) == ["line 3", "line 4"]
+        assert await texts(since="25 seconds", tail=3) == ["line 3", "line 4"]
         assert await texts(until="15s") == ["line 0", "line 1", "line 2"]
         assert await texts(loglevel=4) == ["line 1", "line 3"]
-        assert await texts(tail=2, loglevel=4) == ["line 3"]
+        assert await texts(tail=3, loglevel=4) == ["line 3"]
         assert await texts(regex="line [04]") == ["line 0", "line 4"]
         assert await texts(since=str(int(hub.world.now()) - 5)) == ["line 4"]
         assert await texts(since="2099-01-01T00:00:00.1234567Z") == []
@@ -157,10 +157,8 @@ def test_more_than_an_answer_holds_is_400_and_an_old_agent_says_so_in_place_of_t
         assert (await asked(hub, "GetModuleLogs", **items("^scorer$"), encoding="gzip"))[0] == 200
         agent_faults.add(hub.world, "edge-01", AgentFault("old", times=None))
         status, [entry] = await asked(hub, "GetModuleLogs", **items("^scorer$"))
-        assert (status, entry["payload"]) == (
-            200,
-            found["message"].replace("601", "500").replace("608", "500"),
-        ) or entry["payload"].startswith("The payload is too large")
+        assert (status, entry["id"]) == (200, "scorer")
+        assert entry["payload"].startswith("The payload is too large for a direct method.")
         _, [entry] = await asked(hub, "GetModuleLogs", **items("^scorer$"), encoding="gzip", contentType="json")
         assert len(lines(entry)) == 500
         assert (await asked(hub, "RestartModule", id="scorer"))[0] == 400
@@ -276,18 +274,5 @@ def test_a_restarted_agent_has_forgotten_its_tasks() -> None:
         agent_faults.add(hub.world, "edge-01", AgentFault("restart", seconds=0.0))
         assert (await call(hub, "ping")).status == 504
         assert (await task(hub, answer))["status"] == "Unknown"
-
-    with_hub(work)
-
-
-def test_a_device_whose_agents_are_switched_off_still_answers_for_its_agent() -> None:
-    async def work(hub: HubService) -> None:
-        enable_agents(hub.world, False)
-        await hub.add("edge-77")
-        path = METHODS.replace("edge-01", "edge-77")
-        answer = await hub.call(
-            "POST", path, {"methodName": "GetModuleLogs", "payload": {"schemaVersion": "1.0", **items(_ALL)}}
-        )
-        assert [entry["id"] for entry in answer.json["payload"]] == ["edgeAgent"]
 
     with_hub(work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from azure.iot.hub import IoTHubConfigurationManager
 from azure.iot.hub.models import (
+    CloudToDeviceMethod,
     Configuration,
     ConfigurationContent,
     ConfigurationMetrics,
@@ -164,3 +166,31 @@ def test_automatic_deployments(manager: Any) -> None:
     assert "expected a value" in answer.target_condition_error
     manager.delete_configuration("sdk-deployment")
     assert manager.get_configurations(20) == []
+
+
+def test_direct_methods_of_edge_agent(manager: Any, sandbox: Any) -> None:
+    """What `IoTHubRegistryManager.invoke_device_module_method` does, which is one line over this protocol."""
+    sandbox.admin("PUT", "/images/acme.azurecr.io/scorer:1", {})
+    device = sandbox.world.names.device
+
+    def invoke(name: str, payload: Any = None) -> Any:
+        method = CloudToDeviceMethod(method_name=name, payload=payload, response_timeout_in_seconds=30)
+        return manager.protocol.modules.invoke_method(device, "$edgeAgent", method)
+
+    assert (invoke("ping").status, invoke("ping").payload) == (200, None)
+    items = {"id": "^edgeAgent$", "filter": {"tail": 10}}
+    logs = invoke("GetModuleLogs", {"schemaVersion": "1.0", "items": items, "encoding": "none", "contentType": "json"})
+    assert (logs.status, [entry["id"] for entry in logs.payload]) == (200, ["edgeAgent"])
+    assert isinstance(json.loads(logs.payload[0]["payload"]), list)
+    refused = invoke("RestartModule", {"schemaVersion": "1.0", "id": "nothing"})
+    assert (refused.status, refused.payload) == (
+        500,
+        {"message": "Module nothing not found in the current environment"},
+    )
+    assert "not found. The supported commands are - ping" in invoke("sing").payload["message"]
+    found = invoke("GetTaskStatus", {"schemaVersion": "1.0", "correlationId": "none"}).payload
+    assert found["status"] == "Unknown"
+    sandbox.admin("POST", f"/devices/{device}/agent", {"kind": "timeout", "seconds": 0})
+    with pytest.raises(HttpOperationError) as caught:
+        invoke("ping")
+    assert caught.value.response.status_code == 504 and "504101" in caught.value.response.text
