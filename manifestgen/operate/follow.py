@@ -230,7 +230,7 @@ class Follower:
         same = known > 1 and all(line.time is None and line == answer[0] for line in answer)
         if same and module.name not in self._warned:
             self._warned.add(module.name)
-            self._note(f"{module.name} repeats a line without a time: how often cannot be told")
+            self._note(f"{module.name} repeats a line without a time: lines may be missing")
 
 
 def _in_order(lines: Sequence[Line]) -> Sequence[Line]:

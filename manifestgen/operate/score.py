@@ -137,7 +137,9 @@ def find_module(hub: Hub, device_id: str) -> str:
         raise FoundError("it has no module that could score", where=where, fix=fix)
     if len(names) > 1:
         raise InputError(
-            f"several modules could score: {', '.join(sorted(names))}", where=where, fix="choose one with --module"
+            f"several modules could score: {', '.join(sorted(names))}",
+            where=where,
+            fix="choose one with 'manifestgen score --module'",
         )
     return names[0]
 

@@ -28,7 +28,9 @@ class Operated:
         assert result.code == expect, result
         return result
 
-    def apply(self, *options: str, expect: int = 0, image: str = "mcr.microsoft.com/scorer:1", **more: Any) -> Completed:
+    def apply(
+        self, *options: str, expect: int = 0, image: str = "mcr.microsoft.com/scorer:1", **more: Any
+    ) -> Completed:
         self.sandbox.admin("PUT", f"/images/{image}", {})
         credentials = {"acme": {"address": "acme.azurecr.io", "username": "u", "password": "canary-of-the-registry"}}
         manifest = content({"scorer": module(image, **more)}, credentials=credentials)

@@ -17,7 +17,7 @@ from fakes.hurry import hurry
 from integration.command_line import Completed, building_project, files, in_a_new_process, in_this_process, started
 
 from manifestgen import secret
-from manifestgen.cli import COMMANDS
+from manifestgen.cli import COMMANDS, module_of
 
 # The SDKs leave sockets of their many sessions to the garbage collector.
 pytestmark = [
@@ -98,9 +98,12 @@ def secretive(ready_made: Any) -> Any:
 
 def _commands(project: Any) -> dict[str, Sequence[str]]:
     """A command line of each command and subcommand that ends by itself, in an order that makes sense."""
+    sas = "https://elsewhere.blob.core.windows.net/support?sp=w&sig=canary-of-a-signature"
+    (project.root / "support.sas").write_text(sas)
     manifest = str(project.root / "deployment.json")
     lines = {
         "init": ["init", str(project.root / "new")],
+        "test": ["test", str(project.root / "building"), "--here", "--input", str(project.root / "building/score.py")],
         "doctor": ["doctor", str(project)],
         "model list": ["model", "list", str(project.root / "building")],
         "image": ["image", str(project.root / "building")],
@@ -111,6 +114,11 @@ def _commands(project: Any) -> dict[str, Sequence[str]]:
         "plan": ["plan", manifest, "--device", project.device, "--out", str(project.root / "saved.plan"), "--force"],
         "apply": ["apply", manifest, "--device", project.device, "--yes", "--force"],
         "status": ["status", "--device", project.device],
+        "logs": ["logs", "--device", project.device],
+        "restart": ["restart", "--device", project.device, "edgeHub"],
+        "ping": ["ping", "--device", project.device],
+        "score": ["score", "--device", project.device, "--data", str(project.root / "deployment.json")],
+        "bundle": ["bundle", "--device", project.device, "--to-file", str(project.root / "support.sas")],
         "device register": ["device", "register", "NEW"],
         "device show": ["device", "show", project.device],
         "device list": ["device", "list"],
@@ -119,6 +127,8 @@ def _commands(project: Any) -> dict[str, Sequence[str]]:
         "history": ["history", "--device", project.device],
         "rollback": ["rollback", "--device", project.device, "--yes", "--no-wait"],
         "sandbox run": ["sandbox", "run", "--", "true"],
+        "sandbox messages": ["sandbox", "messages"],
+        "run": ["run", str(project), "--input", str(project.root / "mounted"), "--as", "camera/frames"],
         "schema": ["schema"],
     }
     return {name: line for name, line in lines.items() if name.split()[0] in COMMANDS}
@@ -137,7 +147,7 @@ def test_every_command_is_looked_at(secretive: Any) -> None:
 
     known = set()
     for name in COMMANDS:
-        command = importlib.import_module(f"manifestgen.cli.{name}").command
+        command = importlib.import_module(module_of(name)).command
         inner = command.commands if isinstance(command, click.Group) else {}
         known |= {f"{name} {sub}" for sub in inner} if inner else {name}
     assert known == set(_commands(secretive)) | _DISCLOSING | _OF_TOKENS
@@ -165,7 +175,8 @@ def test_no_command_shows_a_secret(
             arguments = [*arguments, *options]
         forgetful()
         ended = in_this_process(*arguments)
-        assert ended.code in (0, 1), (name, ended)
+        # Nothing runs in the sandbox's module that could score.
+        assert ended.code in (0, 1) or (name, ended.code) == ("score", 3), (name, ended)
         assert canaries.seen_in(ended.output) == [], name
         if "urllib3.connectionpool: " in ended.stderr:
             talked.append(name)

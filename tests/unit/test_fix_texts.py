@@ -31,7 +31,11 @@ SAID_BY: dict[str, list[tuple[str, ...]]] = {
     "device/apply.py": [_APPLY, _DEPLOY],
     "device/saved_plan.py": [_APPLY],
     "images/build.py": [("image",), _DEPLOY],
+    "operate/bundle.py": [("bundle",)],
+    "operate/score.py": [("score",)],
     "images/preflight.py": [("preflight",)],
+    "project/start.py": [("init",)],
+    "project/vscode_template.py": [("init",)],
     "project/values.py": [_RENDER, _DEPLOY],
     "render_file.py": [_RENDER],
     "rotate.py": [_ROTATE],
@@ -47,6 +51,7 @@ SAID_BY: dict[str, list[tuple[str, ...]]] = {
 # Modules of the command line that belong to more or other commands than their name says.
 SAID_BY_CLI: dict[str, list[tuple[str, ...]]] = {
     "__init__.py": [path for path in ALL if path],
+    "_asking.py": [("bundle",), ("logs",), ("ping",), ("restart",), ("score",), ("status",)],
     "_console.py": [_APPLY, _TO_FLEET, _DEPLOY, ("rollback",)],
     "_device.py": [_APPLY],
     "_manifest.py": [("plan",)],

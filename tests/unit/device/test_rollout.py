@@ -159,7 +159,7 @@ def test_a_module_given_up_by_the_agent_has_failed() -> None:
     dead = {"runtimeStatus": "failed", "exitCode": 1, "settings": {"image": IMAGE}}
     rollout = read(reported(scorer=dead))
     assert rollout.state is State.FAILED
-    assert "iotedge logs scorer" in rollout.fix
+    assert "'manifestgen logs --device ID scorer'" in rollout.fix
 
 
 def test_code_500_with_the_new_version_names_the_module_and_the_cause() -> None:

@@ -212,7 +212,7 @@ def test_a_line_that_repeats_without_a_time_is_said_to_be_uncertain() -> None:
     watched = Watched(agent, happens=happens)
     found = watched.follow(8)
     assert set(found) == {"tick"}
-    assert watched.notes == ["scorer repeats a line without a time: how often cannot be told"]
+    assert watched.notes == ["scorer repeats a line without a time: lines may be missing"]
 
 
 def test_lines_of_several_modules_come_by_their_time() -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -82,6 +84,7 @@ def test_the_data_is_plain_json() -> None:
         "description": "",
         "reason": "",
         "fix": "",
+        "since": None,
         "modules": [
             {
                 "name": "scorer",
@@ -90,7 +93,35 @@ def test_the_data_is_plain_json() -> None:
                 "desired_image": IMAGE,
                 "reported_image": IMAGE,
                 "restarts": 0,
+                "started": None,
+                "exited": None,
+                "exit_code": None,
                 "note": "",
             }
         ],
     }
+
+
+def test_the_clock_says_what_is_waited_for_and_since_when() -> None:
+    since = datetime(2026, 11, 30, 9, 28, 57, tzinfo=timezone.utc)
+    now = since + timedelta(minutes=2, seconds=10)
+    waiting = replace(rollout(module(state=State.WAITING, words="pulling"), state=State.WAITING), since=since)
+    set_at = "version 3 was set at 2026-11-30 09:28:57"
+    assert report.clock_line(waiting, now) == f"09:31:07 UTC: waiting for scorer, for 2:10 since {set_at}"
+    failing = replace(waiting, state=State.FAILING)
+    assert report.clock_line(failing, now + timedelta(hours=1)).startswith(
+        "10:31:07 UTC: not running: scorer, for 1:02:10"
+    )
+    assert report.clock_line(failing, now + timedelta(days=3)).endswith(f"for 3 days since {set_at}")
+    assert report.clock_line(replace(waiting, since=None), now) == "09:31:07 UTC: waiting for scorer"
+    # The hub's clock may be ahead of this machine's.
+    assert ", for 0:00 since" in report.clock_line(waiting, since - timedelta(seconds=5))
+
+
+def test_wide_shows_restarts_times_and_digests() -> None:
+    found = replace(module(), started="2026-11-30T09:28:57.123Z", exited="0001-01-01T00:00:00Z", exit_code=0)
+    head, line = report.wide_lines(rollout(replace(found, digest="sha256:" + "a" * 64, restarts=2)))
+    assert head.split() == ["MODULE", "STATUS", "RESTARTS", "STARTED", "EXITED", "CODE", "IMAGE", "DIGEST"]
+    assert line.split() == [
+        "ok", "scorer", "running", "2", "2026-11-30", "09:28:57", "-", "0", IMAGE, "sha256:aaaaaaaaaaaa",
+    ]  # fmt: skip
