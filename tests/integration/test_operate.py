@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.hub_service import content, module
+from fakes.module_images import put_module_image
 from integration.command_line import Completed, complaint, eventually, in_this_process, started
 
 from manifestgen.sandbox import blob, blob_sas
@@ -211,3 +214,41 @@ def test_what_a_process_prints_is_in_its_log(edge: Operated) -> None:
     eventually(lambda: edge("logs", "scorer").stdout.count("Done sending 2 messages") == 2, "sent again")
     Path("data.json").write_text("{}")
     assert complaint(edge("score", "--data", "data.json", expect=1), 1)
+
+
+@pytest.fixture
+def this_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runner's packages are those of this Python: nothing is installed."""
+    monkeypatch.setattr("manifestgen.context.environment.environment", lambda *_, **__: Path(sys.executable))
+
+
+def test_a_model_that_crashes_is_seen_followed_corrected_and_asked(
+    edge: Operated, this_python: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from manifestgen.device import apply
+    from manifestgen.target import Patience
+
+    # A process takes a moment to start and to crash, and two reads must not both see it run.
+    monkeypatch.setattr(apply, "PATIENCE", Patience(600.0, 60.0, 1.5, 1.5))
+    monkeypatch.setattr(edge.sandbox.world, "pace", replace(edge.sandbox.world.pace, retry=2.0))
+    edge.sandbox.admin("PUT", f"/devices/{edge.device}", {"modules": "run"})
+    broken = "def init(): raise FileNotFoundError('no model.pkl in /var/model')\ndef run(data): return data\n"
+    image = put_module_image(edge.sandbox.world, "ghcr.io", "crashing", "1", broken)
+    failed = edge.apply("--timeout", "5", image=image, given=True, expect=1)
+    shown = failed.stderr.partition("last log lines of scorer:\n")[2]
+    assert "no model.pkl in /var/model" in shown and f"logs --device {edge.device} scorer" in complaint(failed, 1)
+    following = started("logs", "--device", edge.device, "scorer", "--follow", "--tail", "1", cwd=edge.folder)
+    time.sleep(9.0)  # it is restarted again and again meanwhile
+    lines = following.interrupt().stdout.splitlines()
+    assert sum("no model.pkl in /var/model" in line for line in lines) > 1
+    times = [line[:23] for line in lines if line[:2] == "20"]
+    assert times == sorted(times)
+    image = put_module_image(edge.sandbox.world, "ghcr.io", "mended", "2")
+    edge.apply("-q", "--timeout", "60", image=image, given=True)
+    Path("data.json").write_text('{"data": [1, 2]}')
+    Path("answer.json").write_text('{"got": {"data": [1, 2]}}')
+    eventually(lambda: in_this_process("score", "--device", edge.device, "--data", "data.json").code == 0, "scored")
+    assert edge("score", "--data", "data.json", "--expect", "answer.json").stdout.startswith("{\n")
+    Path("answer.json").write_text('{"got": {"data": [1, 3]}}')
+    wrong = edge("score", "--data", "data.json", "--expect", "answer.json", expect=1)
+    assert "differs from the expected one at /got/data/1: 2, not 3" in complaint(wrong, 1)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fakes.services import FakeServices
 
-from manifestgen.cloud import Credential
+from manifestgen.cloud import Credential, MethodResult
 from manifestgen.deploy import Deployment, Observer, Options, deploy
 from manifestgen.deployments import snapshots as fleet_snapshots
 from manifestgen.deployments.proposal import Proposal
@@ -18,6 +18,7 @@ from manifestgen.device.plan import Plan
 from manifestgen.device.rollout import Rollout, State
 from manifestgen.device.snapshots import snapshots
 from manifestgen.errors import FoundError, InputError, Interrupted, NotFoundError
+from manifestgen.operate.score import Smoke
 from manifestgen.project.load import Project, load
 from manifestgen.project.lock import read
 from manifestgen.project.pending import exclusive
@@ -276,6 +277,32 @@ class TestDevice:
         with pytest.raises(FoundError, match="it is broken"):
             _deploy(project, services, image=bad)
         assert _image_of(services) == bad
+
+    def test_a_smoke_test_that_passes_is_a_step(self, tmp_path: Path, services: FakeServices, told: Told) -> None:
+        services.hub.module_methods["machinelearningmodule", "score"] = MethodResult(200, {"scores": [1.0]})
+        _deploy(
+            _project(tmp_path, ELSEWHERE), services, told, smoke=Smoke({"data": [1]}, {"scores": [1]}, compares=True)
+        )
+        assert told.named("smoke").startswith("machinelearningmodule: answered as expected after")
+        assert services.hub.called[-1] == (DEVICE, "score", {"data": [1]})
+
+    def test_a_smoke_test_that_fails_fails_the_rollout_and_restores_what_was_there(
+        self, tmp_path: Path, services: FakeServices
+    ) -> None:
+        project = _project(tmp_path, ELSEWHERE)
+        _deploy(project, services)
+        services.push("acme.azurecr.io/scorer:2")
+        services.hub.module_methods["machinelearningmodule", "score"] = MethodResult(200, {"scores": [2.0]})
+        test = Smoke({"data": [1]}, {"scores": [1]}, compares=True)
+        with pytest.raises(FoundError, match=r"differs from the expected one at /scores/0: 2.0, not 1; rolled back"):
+            _deploy(project, services, image="acme.azurecr.io/scorer:2", smoke=test, rollback=True)
+        assert _image_of(services) == SCORER
+
+    def test_a_smoke_test_of_many_devices_is_refused_before_anything(
+        self, tmp_path: Path, services: FakeServices
+    ) -> None:
+        with pytest.raises(InputError, match="a smoke test asks one device"):
+            _deploy(_project(tmp_path, FLEET), services, smoke=Smoke({}))
 
     def test_without_a_target_nothing_is_built(self, tmp_path: Path, services: FakeServices) -> None:
         project = _project(tmp_path, BUILDS.replace("target: {device: edge-01}\n", ""))

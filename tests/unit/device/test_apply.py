@@ -409,3 +409,48 @@ def test_a_look_is_one_read_and_watching_goes_on_until_it_is_decided() -> None:
 def test_the_status_of_an_unknown_device_is_that_it_is_unknown() -> None:
     with pytest.raises(NotFoundError):
         status(FakeHub(DEVICE), "nobody")
+
+
+@pytest.mark.parametrize("rollback", [False, True], ids=["stays", "is rolled back"])
+def test_the_end_of_a_log_is_read_before_anything_is_restored(rollback: bool) -> None:
+    hub = RefusingHub(DEVICE)
+    apply(planned(hub, "good"), hub)
+    seen: list[tuple[str, State, list[str]]] = []
+
+    def failed(device: str, rollout: Rollout) -> tuple[str, ...]:
+        agent = hub.module_twin(DEVICE, "$edgeAgent")
+        assert agent is not None
+        seen.append((device, rollout.state, sorted(agent.desired["modules"])))
+        return ("bad | ValueError",)
+
+    quick = Patience(timeout=5, first=0.001, longest=0.001)
+    with pytest.raises(FoundError) as caught:
+        carry_out(
+            hub,
+            planned(hub, "good", "bad"),
+            state=None,
+            prune=True,
+            patience=quick,
+            rollback=rollback,
+            observer=Observer(failed=failed),
+        )
+    assert seen == [(DEVICE, State.REFUSED, ["bad", "good"])]
+    assert caught.value.detail == ("bad | ValueError",)
+
+
+@pytest.mark.parametrize("rollback", [False, True], ids=["stays", "is rolled back"])
+def test_what_runs_and_does_not_pass_a_test_has_failed(rollback: bool) -> None:
+    hub = FakeHub(DEVICE, obedient=True)
+    apply(planned(hub, "good"), hub)
+
+    def verify(rollout: Rollout) -> None:
+        assert rollout.state is State.HEALTHY
+        raise FoundError("the answer differs", where="module 'bad'", fix="correct it")
+
+    quick = Patience(timeout=5, first=0.001, longest=0.001)
+    words = "the answer differs; rolled back" if rollback else "the answer differs$"
+    with pytest.raises(FoundError, match=words):
+        carry_out(hub, planned(hub, "good", "bad"), state=None, patience=quick, rollback=rollback, verify=verify)
+    agent = hub.module_twin(DEVICE, "$edgeAgent")
+    assert agent is not None
+    assert sorted(agent.desired["modules"]) == (["good"] if rollback else ["bad", "good"])
