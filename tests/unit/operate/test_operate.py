@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,7 @@ def test_the_only_module_scores(scorer: FakeHub) -> None:
 
 
 def test_of_several_modules_the_one_with_a_runner_scores(scorer: FakeHub) -> None:
-    names = {"$edgeAgent": {"properties.desired": {"modules": {"scorer": {}, "sensor": {}}}}}
+    names: dict[str, Any] = {"$edgeAgent": {"properties.desired": {"modules": {"scorer": {}, "sensor": {}}}}}
     scorer.set_modules(DEVICE, {"modulesContent": names})
     with pytest.raises(InputError, match="several modules could score: scorer, sensor"):
         score(scorer, DEVICE, None, {"data": []})
@@ -184,13 +184,13 @@ def test_a_bundle_is_followed_until_it_is_there(hub: FakeHub) -> None:
 
 
 def test_a_device_that_does_not_answer_for_a_moment_is_asked_again(hub: FakeHub) -> None:
-    looks = iter([LOST, LOST, OfflineError("off", fix="x"), task("Completed")])
+    looks: Iterator[Exception | MethodResult] = iter([LOST, LOST, OfflineError("off", fix="x"), task("Completed")])
 
     def method(payload: Any) -> MethodResult:
         found = next(looks)
-        if isinstance(found, Exception):
-            raise found
-        return found
+        if isinstance(found, MethodResult):
+            return found
+        raise found
 
     hub.methods["uploadsupportbundle"], hub.methods["gettaskstatus"] = task("Running"), method
     assert upload(hub, DEVICE, destination(SAS, "X"), patience=quick()).task == "task-1"

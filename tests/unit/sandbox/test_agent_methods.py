@@ -68,7 +68,8 @@ def test_a_request_without_a_payload_or_with_another_major_version_is_400() -> N
         assert (await asked(hub, "RestartModule"))[0] == 400
         assert (await asked(hub, "GetTaskStatus"))[0] == 400
         assert (await asked(hub, "UploadSupportBundle"))[0] == 400
-        for bad in ("", [], {"id": 3}, {"id": "["}, {"id": ".*", "filter": {"since": "soon"}}):
+        wrong: list[Any] = ["", [], {"id": 3}, {"id": "["}, {"id": ".*", "filter": {"since": "soon"}}]
+        for bad in wrong:
             assert (await asked(hub, "GetModuleLogs", items=bad))[0] == 400
         assert (await asked(hub, "GetModuleLogs", items={"id": "x"}, encoding="zip"))[0] == 400
 
