@@ -35,7 +35,7 @@ HARMLESS_COMMANDS = set(
 )
 HARMLESS_OPTIONS = set(
     [
-        *("--expect", "--here", "--input", "--memory", "--repeat", "--test"),
+        *("--expect", "--here", "--input", "--memory", "--model", "--repeat", "--test"),
         "--abort-if-failing",
         "--as-of",
         "--base",
