@@ -91,7 +91,7 @@ class EdgeHub:
         loop.set_exception_handler(self._unexpected)
         limits = self._core.limits
         self._listener = Listener(self._identity.server_context(), limits.handshake, lambda: Connection(self._core))
-        self._port = await self._listener.start(self._port, _BACKLOG)
+        self._port = self._listener.start(self._port, _BACKLOG)
         self._core.start()
 
     def stop(self) -> None:

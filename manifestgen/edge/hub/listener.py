@@ -7,9 +7,14 @@ sockets open.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Coroutine
+from typing import Final
+
+# After an error of the system, such as too many open files.
+_PAUSE: Final = 0.1
 
 
 class Listener:
@@ -18,71 +23,41 @@ class Listener:
     def __init__(self, context: ssl.SSLContext, handshake: float, protocol: Callable[[], asyncio.Protocol]) -> None:
         """Make a listener; `handshake` is how many seconds a client may take."""
         self._context, self._handshake, self._protocol = context, handshake, protocol
-        self._server: asyncio.Server | None = None
-        self._coming: dict[asyncio.Task[None], asyncio.Transport] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def start(self, port: int, backlog: int) -> int:
+    def start(self, port: int, backlog: int) -> int:
         """Listen; the port. Raises OSError if it is taken."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: _Plain(self._came), "127.0.0.1", port, backlog=backlog, reuse_address=True
-        )
-        return int(self._server.sockets[0].getsockname()[1])
+        listening = socket.create_server(("127.0.0.1", port), backlog=backlog)
+        listening.setblocking(False)
+        self._begin(self._accept(listening))
+        return int(listening.getsockname()[1])
 
     async def stop(self) -> None:
         """Listen no more, and end the handshakes under way."""
-        if self._server is not None:
-            self._server.close()
-        coming = dict(self._coming)
-        for task, transport in coming.items():
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-            transport.abort()
-        if coming:
-            await asyncio.wait(coming)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _came(self, transport: asyncio.Transport) -> None:
-        task = asyncio.get_running_loop().create_task(self._shake_hands(transport))
-        self._coming[task] = transport
-        task.add_done_callback(self._coming.pop)
+    def _begin(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _shake_hands(self, plain: asyncio.Transport) -> None:
-        early = _Early()
-        try:
-            transport = await asyncio.get_running_loop().start_tls(
-                plain, early, self._context, server_side=True, ssl_handshake_timeout=self._handshake
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with listening:
+            while True:
+                try:
+                    client, _ = await loop.sock_accept(listening)
+                except OSError:
+                    await asyncio.sleep(_PAUSE)
+                else:
+                    self._begin(self._shake_hands(client))
+
+    async def _shake_hands(self, client: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError):  # no TLS, another authority, too slow, or gone
+            await loop.connect_accepted_socket(
+                self._protocol, client, ssl=self._context, ssl_handshake_timeout=self._handshake
             )
-        except OSError:  # no TLS, another authority, too slow, or gone
-            plain.abort()
-            return
-        if transport is not None and not early.lost:
-            protocol = self._protocol()
-            transport.set_protocol(protocol)
-            protocol.connection_made(transport)
-            if early.data:
-                protocol.data_received(bytes(early.data))
-
-
-class _Early(asyncio.Protocol):
-    """Keeps what comes with the end of the handshake, before anybody else is there."""
-
-    def __init__(self) -> None:
-        self.data = bytearray()
-        self.lost = False
-
-    def data_received(self, data: bytes) -> None:
-        self.data += data
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.lost = True
-
-
-class _Plain(asyncio.Protocol):
-    """A connection before TLS, which reads nothing."""
-
-    def __init__(self, came: Callable[[asyncio.Transport], None]) -> None:
-        self._came = came
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        plain = cast(asyncio.Transport, transport)
-        plain.pause_reading()
-        self._came(plain)

@@ -37,15 +37,10 @@ HARMLESS_COMMANDS = set(
 )
 HARMLESS_OPTIONS = set(
     [
-        "--as",
-        "--count",
-        "--follow",
         *("--data", "--grep", "--level", "--module", "--smoke", "--tail", "--to-file", "--until"),
         "--edge-runtime-only",
-        "--modules",
-        "--serve",
-        "--summary",
-        *("--expect", "--here", "--input", "--memory", "--repeat", "--test"),
+        *("--as", "--count", "--follow", "--modules", "--serve", "--summary"),
+        *("--expect", "--here", "--input", "--memory", "--model", "--repeat", "--test"),
         "--abort-if-failing",
         "--as-of",
         "--base",
