@@ -73,7 +73,8 @@ def install_conda(specification: Any, imported: frozenset[str] = frozenset()) ->
         f"{SIMULATED} added {RUNNER_NEEDS}: on a device of the sandbox, manifestgen's runner is in Azure ML's place"
     )
     found = install(needed.lines, needed.python or HERE, "environment.yml")
-    return replace(found, lines=(*notes, runner, *found.lines))
+    # Where nothing was chosen, nothing was added either.
+    return replace(found, lines=(*notes, *([runner] if found.lock else []), *found.lines))
 
 
 def install(requirements: Sequence[str], python: str, where: str) -> Outcome:
