@@ -24,11 +24,11 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from filelock import FileLock, Timeout
 
+from manifestgen.edge.authority import Authority
 from manifestgen.errors import InputError
 from manifestgen.sandbox import accounts, admin, blob, entra, key_vault
 from manifestgen.sandbox.aml import service as aml
 from manifestgen.sandbox.arm import service as arm
-from manifestgen.sandbox.certificates import Authority
 from manifestgen.sandbox.environment import environment
 from manifestgen.sandbox.error_response import error_response, unsupported
 from manifestgen.sandbox.faults import Faults
