@@ -116,6 +116,17 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
     return compare
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _models_are_tested_on_purpose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test but those about it runs a model before an image is built; those share environments."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MANIFESTGEN_NO_TEST", "1")
+        patch.setenv("MANIFESTGEN_ENVIRONMENTS", str(shared / "environments"))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _secrets_of_its_own() -> Iterator[None]:
     """Forget the secrets that a test made: another's words would be hidden if they happen to be one."""

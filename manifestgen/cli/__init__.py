@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "init": "Start a project.",
+    "test": "Run the model on this machine as its image would.",
     "doctor": "Check everything a deployment needs, one row each.",
     "image": "Register the model and build its image.",
     "model": "List registered models.",
@@ -41,7 +42,7 @@ COMMANDS = {
     "rollback": "Restore what a device had before.",
     "device": "Register and inspect edge devices.",
     "credentials": "Inspect registry credentials, create tokens, rotate their passwords.",
-    "deploy": "Do everything: image, render, check, apply, wait.",
+    "deploy": "Do everything: test, image, render, check, apply, wait.",
     "sandbox": "Run a local stand-in for Azure.",
     "schema": "Print the project file's JSON Schema.",
 }

@@ -11,6 +11,7 @@ import click
 from manifestgen.cli._builder import builder_option
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._testing import test_option, tested
 from manifestgen.cli._watching import DeploymentView, DeviceView
 from manifestgen.errors import InputError
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @click.option("--device", "device_id", metavar="ID", help="Device to deploy to; overrides the project's target.")
 @click.option("--image", metavar="REF", help="Model image to use; overrides the project's.")
 @builder_option
+@test_option
 @click.option("--rebuild", is_flag=True, help="Build even if these inputs have an image already.")
 @click.option(
     "--locked", is_flag=True, help="Build nothing: exit code 1 unless the lock file has an image of these inputs."
@@ -67,6 +69,7 @@ def command(
     image: str | None,
     builder: str | None,
     engine: str | None,
+    test: bool | None,
     rebuild: bool,
     locked: bool,
     build_timeout: float,
@@ -87,7 +90,7 @@ def command(
     hub: str | None,
     console: Console,
 ) -> None:
-    """Do everything: build the image, render and check the manifest, check its images, apply it, wait.
+    """Do everything: test the model, build the image, render and check the manifest, check its images, apply it, wait.
 
     Stops at the first step that fails. If a run is interrupted, run the same command again: it
     resumes, and nothing is registered, built or applied twice.
@@ -115,6 +118,7 @@ def command(
         values=values.given(files, sets),
         rebuild=rebuild,
         locked=locked,
+        test=tested(test),
         dry_run=dry_run,
         prune=prune,
         merge=merge,

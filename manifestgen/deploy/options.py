@@ -33,6 +33,8 @@ class Options:
         values: override those of the project file.
         rebuild: build although there is an image of these inputs.
         locked: use the lock file's image, and register and build nothing.
+        test: try the model on this machine before its image is built; None to do so only if one will be built, False
+            never.
         dry_run: say what would be registered, built and changed, and change nothing.
         prune: remove modules that the manifest does not name.
         merge: keep whatever the manifest does not name.
@@ -51,6 +53,7 @@ class Options:
     values: Mapping[str, Any] = field(default_factory=dict)
     rebuild: bool = False
     locked: bool = False
+    test: bool | None = None
     dry_run: bool = False
     prune: bool = False
     merge: bool = False

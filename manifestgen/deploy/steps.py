@@ -40,6 +40,7 @@ from manifestgen.project.values import merge
 from manifestgen.render import Rendered, render_project
 from manifestgen.state import state_folder
 from manifestgen.target import Observer as TargetObserver
+from manifestgen.trial.trial import try_before_build
 
 
 def deploy(
@@ -152,8 +153,12 @@ def _image(job: _Job, target: Target) -> str:
     if known is not None:
         reference, words = known
     else:
+        if job.options.test:
+            _test(job)
         prepared = _prepared(job, target)
         reference, words = prepared.lock.image, _built(prepared)
+        if not job.options.test and (prepared.reused or job.options.test is False):
+            job.observer.step("test", "not run: --no-test" if not prepared.reused else "not run: no image is built")
     job.observer.step("image", words)
     return reference
 
@@ -181,8 +186,10 @@ def _dry_run(job: _Job, target: Target) -> Deployment:
             fix = "run the command without --locked, and commit the lock file that it writes"
             raise FoundError(f"{expected.words}, which --locked rules out", where=str(job.project.path), fix=fix)
         known = expected.image, expected.words
-    job.observer.step("image", known[1])
     builds = expected is not None and expected.builds
+    if builds:
+        job.observer.step("test", "not run in a dry run")
+    job.observer.step("image", known[1])
     rehearsal = replace(job, rehearses=True, expected=known[0], builds=builds)
     return replace(_rehearse(rehearsal, target, expected), image=known[0])
 
@@ -219,9 +226,19 @@ def _prepared(job: _Job, target: Target) -> Prepared:
         rebuild=options.rebuild,
         locked=options.locked,
         first=lambda: _try_first(job, target),
+        before_build=lambda: _test(job) if job.options.test is None else None,
         patience=options.build_patience,
         report=job.observer.image,
     )
+
+
+def _test(job: _Job) -> None:
+    """Try the model on this machine, where a mistake is found in seconds."""
+    image = job.project.image
+    if image is None or image.entry_script is None:
+        job.observer.step("test", "not run: there is no entry script")
+        return
+    job.observer.step("test", try_before_build(job.project, job.services, job.observer.image.step))
 
 
 def _built(prepared: Prepared) -> str:

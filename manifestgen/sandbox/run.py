@@ -13,12 +13,14 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from manifestgen.errors import CloudError, InputError
 from manifestgen.sandbox.environment import without_azure
 from manifestgen.sandbox.server import Sandbox
+from manifestgen.sandboxed import kept_for_outside
 
 _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 5.0
@@ -43,7 +45,13 @@ async def run_command(command: Sequence[str], state: Path | None, say: Callable[
     async with _running(state) as sandbox:
         say(_notice(sandbox))
         home = str(sandbox.home)
-        environment = {**without_azure(os.environ), **sandbox.environment, "HOME": home, "USERPROFILE": home}
+        environment = {
+            **without_azure(os.environ),
+            **kept_for_outside(os.environ),
+            **sandbox.environment,
+            "HOME": home,
+            "USERPROFILE": home,
+        }
         try:
             process = await asyncio.create_subprocess_exec(*command, env=environment)
         except OSError as error:
@@ -164,6 +172,7 @@ def without_token(admin: str) -> str:
 @contextlib.asynccontextmanager
 async def _running(state: Path | None) -> AsyncIterator[Sandbox]:
     sandbox = Sandbox(state)
+    sandbox.world.pace = replace(sandbox.world.pace, packages=True)
     try:
         await sandbox.start()
         yield sandbox

@@ -183,12 +183,16 @@ class Names:
 
 @dataclass(frozen=True)
 class Pace:
-    """How long simulated work takes, in seconds; `retry` is a device's first pause before a retry."""
+    """How long simulated work takes, in seconds; `retry` is a device's first pause before a retry.
+
+    `packages` says whether builds really install packages; a test's sandbox does not, and its logs say so.
+    """
 
     image_build: float = 3.0
     pull: float = 0.3
     start: float = 0.1
     retry: float = 2.0
+    packages: bool = False
 
 
 @dataclass

@@ -41,6 +41,8 @@ SAID_BY: dict[str, list[tuple[str, ...]]] = {
     "rows/rows.py": [_ROWS],
     "services.py": _HUB,
     "state.py": [("rollback",)],
+    "trial/trial.py": [("test",)],
+    "trial/verdict.py": [("image",), _DEPLOY],
 }
 # Modules of the command line that belong to more or other commands than their name says.
 SAID_BY_CLI: dict[str, list[tuple[str, ...]]] = {

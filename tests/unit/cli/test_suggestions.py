@@ -30,10 +30,12 @@ HARMLESS_COMMANDS = set(
         "schema",
         "show",
         "status",
+        "test",
     ]
 )
 HARMLESS_OPTIONS = set(
     [
+        *("--expect", "--here", "--input", "--memory", "--repeat", "--test"),
         "--abort-if-failing",
         "--as-of",
         "--base",

@@ -129,6 +129,7 @@ class TestDevice:
         deployed = _deploy(_project(tmp_path, BUILDS), services, told)
         assert deployed.image.startswith("fake.azurecr.io/scorer:")
         assert told.steps == [
+            ("test", "answer {}"),
             ("image", f"{deployed.image}, model best_model:1"),
             ("render", "modules machinelearningmodule, credentials for fake.azurecr.io"),
             ("check", told.named("check")),
@@ -151,6 +152,7 @@ class TestDevice:
         first = _deploy(project, services)
         again = _deploy(project, services, told)
         assert again.image == first.image
+        assert told.named("test") == "not run: no image is built"
         assert told.named("image").endswith(", reused")
         assert told.named("apply") == "nothing to change"
         assert told.permitted == []

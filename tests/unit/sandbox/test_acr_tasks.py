@@ -83,15 +83,14 @@ def test_an_image_has_the_files_and_the_configuration_that_its_dockerfile_says(r
 
 def test_what_is_not_carried_out_is_said_in_the_log_and_in_the_image(registry: Registry) -> None:
     _, log = registry.built({**_FILES, "Dockerfile": "FROM python:3.12-slim\nRUN pip install numpy\nCOPY score.py /\n"})
-    said = [line for line in log.split("\r\n") if line.startswith("(not carried out)")]
+    said = [line for line in log.split("\r\n") if line.startswith("(simulated)")]
     assert said == [
-        "(not carried out) python:3.12-slim is not in the sandbox: a minimal base (folders, /etc/passwd) "
-        "stands in for it",
-        "(not carried out) RUN pip install numpy: the sandbox runs no commands",
+        "(simulated) python:3.12-slim is not in the sandbox: a minimal base (folders, /etc/passwd) stands in for it",
+        "(simulated) the packages are not installed: this sandbox is set not to",
     ]
     history = registry.image().config["history"]
     assert "in place of python:3.12-slim" in history[0]["created_by"]
-    assert history[1]["comment"] == "not carried out by the manifestgen sandbox"
+    assert history[1]["comment"] == "simulated by the manifestgen sandbox: packages without their files"
 
 
 def test_the_same_files_are_the_same_layers_and_another_image(registry: Registry) -> None:
