@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Final
 
 from manifestgen.report._page import esc, page, table
@@ -106,7 +107,7 @@ def _chart(story: Story) -> Iterator[str]:
         at = _LEFT + (_WIDTH - _LEFT - 10) * share
         anchor = "end" if share == 1 else "middle"
         yield f'<text x="{at:.0f}" y="{_HEIGHT - 8:.0f}" text-anchor="{anchor}">{clock(end * share)}</text>'
-    for before, sample in zip(samples, samples[1:], strict=False):
+    for before, sample in pairwise(samples):
         if before.stage != sample.stage:
             yield f'<line class="stage" x1="{x(sample):.1f}" x2="{x(sample):.1f}" y1="12" y2="{y(0):.1f}"/>'
     for name, of in _CURVES:

@@ -153,12 +153,11 @@ class Recorder:
         """Whether anything was done or read."""
         return bool(self._story.samples or self._story.steps)
 
-    def story(self, error: BaseException | None = None, *, outcome: str = "") -> Story:
+    def story(self, error: ManifestgenError | None = None) -> Story:
         """What happened; of a deployment.
 
         Args:
             error: that ended it; None if it ended well.
-            outcome: how it ended well, in a sentence.
         """
         reasons: tuple[Reason, ...] = ()
         last = self._last
@@ -166,7 +165,9 @@ class Recorder:
             pairs = ((each.reason, each.fix, each.device) for each in error.troubles)
             reasons = by_reason(pairs)
             last = error.progress
-        words = error.what if isinstance(error, ManifestgenError) else str(error or outcome)
+        words = error.what if error is not None else ""
+        if error is None and last is not None:
+            words = f"{last.healthy:,} of {last.due:,} devices run it"
         counts: tuple[tuple[str, int], ...] = ()
         if last is not None:
             counts = (
@@ -178,13 +179,12 @@ class Recorder:
             )
         return self._ended(words, good=error is None, counts=counts, reasons=reasons)
 
-    def story_of_rows(
-        self, outcomes: Iterable[RowOutcome], error: BaseException | None = None, *, outcome: str = ""
-    ) -> Story:
+    def story_of_rows(self, outcomes: Iterable[RowOutcome], error: ManifestgenError | None = None) -> Story:
         """The same of rows.
 
         Args:
             outcomes: of all rows; they are counted, and of the bad ones the first of each reason are named.
+            error: that ended it; None if it came to its end.
         """
         counts: dict[str, int] = {}
 
@@ -198,7 +198,7 @@ class Recorder:
         rows = sum(counts.values())
         self.count(rows, rows - counts.get("not tried", 0))
         good = error is None and not reasons and not counts.get("not tried")
-        words = error.what if isinstance(error, ManifestgenError) else str(error or outcome)
+        words = error.what if error is not None else ""
         return self._ended(words, good=good, counts=tuple(counts.items()), reasons=reasons)
 
     def _ended(
