@@ -10,6 +10,7 @@ history:edge-01@2        the second newest snapshot of a device
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final
 
@@ -73,7 +74,8 @@ def subject_of_device(device: str, hub: Hub) -> Subject:
         )
     manifest = export({name: twin.desired for name, twin in state.twins.items()})
     connected = "connected" if agent.connected else "offline"
-    facts = (f"on {hub.host}", connected, f"version {state.version}")
+    read_at = f"read {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
+    facts = (f"on {hub.host}", connected, f"version {state.version}", read_at)
     name = f"device {device}"
     return Subject(name, of_manifest(manifest, name), facts, assess(agent, state.twins.get("$edgeHub")))
 

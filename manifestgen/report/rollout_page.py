@@ -111,8 +111,10 @@ def _chart(story: Story) -> Iterator[str]:
         if before.stage != sample.stage:
             yield f'<line class="stage" x1="{x(sample):.1f}" x2="{x(sample):.1f}" y1="12" y2="{y(0):.1f}"/>'
     for name, of in _CURVES:
-        points = " ".join(f"{x(sample):.1f},{y(of(sample)):.1f}" for sample in samples)
-        yield f'<polyline class="{name}" points="{points}"/>'
+        # In steps: between two readings nothing is known.
+        first, *rest = samples
+        steps = "".join(f"H{x(sample):.1f}V{y(of(sample)):.1f}" for sample in rest)
+        yield f'<path class="{name}" d="M{x(first):.1f} {y(of(first)):.1f}{steps}"/>'
     yield "</svg>"
 
 

@@ -151,13 +151,20 @@ def _order(after: Mapping[str, Sequence[str]]) -> list[str]:
 
 @dataclass
 class _Cell:
-    """A box, a label, or the place where a line passes a column."""
+    """A box, a label, or the place where a line passes a column.
+
+    Attributes:
+        x, across: of its column.
+        y: of its middle.
+    """
 
     id: str
     column: int
     width: float
     height: float
+    x: float = 0.0
     y: float = 0.0
+    across: float = 0.0
     before: list[_Cell] = field(default_factory=list)
     behind: list[_Cell] = field(default_factory=list)
 
@@ -226,11 +233,11 @@ class _Grid:
         for column in columns:
             width = max(cell.width for cell in self._columns[column])
             for cell in self._columns[column]:
+                cell.x, cell.across = x, width
                 cell.y -= top
-                # Boxes in the middle of their column, a passing line all across it.
-                own = cell.width or width
-                key = cell.id or f"·{id(cell)}"
-                places[key] = Place(x + (width - own) / 2, cell.y - cell.height / 2, own, cell.height)
+                if cell.id:
+                    left = x + (width - cell.width) / 2
+                    places[cell.id] = Place(left, cell.y - cell.height / 2, cell.width, cell.height)
             x += width + GAP_X
         bottom = max((cell.y + cell.height / 2 for cell in cells), default=0.0)
         return places, max(0.0, x - GAP_X), bottom
@@ -284,14 +291,27 @@ def _line(
     source, label, target = places[link.source], places[link.label.id], places[link.target]
     if link.source == link.target:
         # There above, and back below.
-        there, back = (
-            ((x, y - _LINE) for x, y in (source.right, label.left)),
-            ((x, y + _LINE) for x, y in (label.left, source.right)),
-        )
-        return tuple(there), tuple(back)
-    passed = [places[f"·{id(cell)}"] for cell in chain[2:-1]]
+        there = (*_right(chain[0], source), *_left(chain[1], label))
+        return _moved(there, -_LINE), _moved(there[::-1], _LINE)
     if chain[-1].column < chain[0].column:
-        points = [point for place in passed for point in (place.right, place.left)]
-        return (source.left, label.right), (label.left, *points, target.right)
-    points = [point for place in passed for point in (place.left, place.right)]
-    return (source.right, label.left), (label.right, *points, target.left)
+        passed = [point for cell in chain[2:-1] for point in ((cell.x + cell.across, cell.y), (cell.x, cell.y))]
+        first = (*_left(chain[0], source)[::-1], *_right(chain[1], label)[::-1])
+        return first, (*_left(chain[1], label)[::-1], *passed, *_right(chain[-1], target)[::-1])
+    passed = [point for cell in chain[2:-1] for point in ((cell.x, cell.y), (cell.x + cell.across, cell.y))]
+    first = (*_right(chain[0], source), *_left(chain[1], label))
+    return first, (*_right(chain[1], label), *passed, *_left(chain[-1], target))
+
+
+def _right(cell: _Cell, place: Place) -> tuple[Point, ...]:
+    """From the right side of a box straight to that of its column, so that a line bends between columns only."""
+    edge = cell.x + cell.across, place.right[1]
+    return (place.right,) if edge[0] == place.right[0] else (place.right, edge)
+
+
+def _left(cell: _Cell, place: Place) -> tuple[Point, ...]:
+    """The same from the left side of its column to that of the box."""
+    return (place.left,) if cell.x == place.x else ((cell.x, place.left[1]), place.left)
+
+
+def _moved(points: Sequence[Point], down: float) -> tuple[Point, ...]:
+    return tuple((x, y + down) for x, y in points)

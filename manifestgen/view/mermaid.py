@@ -65,7 +65,7 @@ def _lines(view: View, routes: tuple[Route, ...], *, conditions: bool) -> Iterat
 def _node(node: Node) -> str:
     opened, closed = _FORMS[node.shape]
     title = f"{node.changed.sign} {node.title}".strip()
-    text = "<br>".join(_text(line) for line in (title, *node.lines))
+    text = "<br>".join(_text(line) for line in (title, *node.texts))
     return f'    {node.id}{opened}"{text}"{closed}'
 
 

@@ -67,6 +67,7 @@ class Node:
     Attributes:
         id: its anchor, such as `m2`.
         lines: what stands below the title.
+        state: what the device reports, below that; empty without a device.
     """
 
     id: str
@@ -75,6 +76,12 @@ class Node:
     lines: tuple[str, ...] = ()
     tone: Tone = Tone.PLAIN
     changed: Changed = Changed.NO
+    state: str = ""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """All that stands below the title."""
+        return (*self.lines, self.state) if self.state else self.lines
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from manifestgen.report._page import esc, items, meter, page, table
-from manifestgen.view.model import Changed, ChangeLine, ModuleRow, Note, Route, Tone, View
+from manifestgen.view.model import Changed, ChangeLine, ModuleRow, Note, Route, Tone, View, counted
 from manifestgen.view.svg import STYLE, svg
 
 _ELEMENTS: Final = {Changed.ADDED: "ins", Changed.REMOVED: "del", Changed.CHANGED: "mark"}
@@ -28,7 +28,7 @@ def _body(view: View) -> Iterator[str]:
     yield '<a class="skip" href="#modules">Skip to the modules</a>'
     yield "<header>"
     state, tone = view.state
-    badges = [_badge(view.kind, Tone.PLAIN)] + ([_badge(state, tone)] if state else [])
+    badges = [_badge(view.kind, Tone.PLAIN)] * (view.kind != "manifest") + [_badge(state, tone)] * bool(state)
     yield f"<h1>{esc(view.title)} {' '.join(badges)}</h1>"
     yield f"<p>{esc(view.summary)}</p>"
     if view.facts:
@@ -95,7 +95,9 @@ def _routes(view: View) -> Iterator[str]:
         yield "<p>There are no routes.</p>"
         return
     head = ("Route", "From", "If", "To", "Priority", "Time to live", "Findings")
-    yield table(f"{len(view.routes)} routes of edgeHub", head, (_route(view, route) for route in view.routes))
+    yield table(
+        f"{counted(len(view.routes), 'route')} of edgeHub", head, (_route(view, route) for route in view.routes)
+    )
 
 
 def _route(view: View, route: Route) -> str:
@@ -131,7 +133,7 @@ def _modules(view: View) -> Iterator[str]:
     states = any(row.state for row in view.modules)
     head = ("Module", *(["Reported"] if states else []), *_COLUMNS)
     rows = (_module(view, row, states=states) for row in view.modules)
-    yield table(f"{len(view.modules)} modules, with the system modules", head, rows)
+    yield table(f"{counted(len(view.modules), 'module')}, with the system modules", head, rows)
 
 
 def _module(view: View, row: ModuleRow, *, states: bool) -> str:

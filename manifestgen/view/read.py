@@ -113,7 +113,7 @@ class _View:
             for node in self._nodes.values()
         )
         return View(
-            title=safe(subject.name),
+            title=safe(subject.name if self._before is None else f"{self._before.name} → {subject.name}"),
             facts=tuple(safe(fact) for fact in (*self._facts(), *subject.facts)),
             banner=self._banner(),
             nodes=nodes,
@@ -127,8 +127,6 @@ class _View:
         )
 
     def _facts(self) -> Iterator[str]:
-        if self._before is not None:
-            yield f"compared with {self._before.name}"
         if self._manifest.layered:
             yield "a layer: what it does not set, the base deployment sets"
         count = len(self._subject.document.placeholders)
@@ -185,9 +183,9 @@ class _View:
                 tone=tone,
                 changed=self._how.get(module.name, Changed.NO),
             )
-            lines = [text for text in (_short_image(row), state, self._idle(module)) if text]
+            lines = [text for text in (_short_image(row), subject.safe(self._idle(module))) if text]
             shape = Shape.SYSTEM if module.system else Shape.MODULE
-            self._nodes[module.name, ("", "")] = Node(id_, row.name, shape, tuple(lines), tone, row.changed)
+            self._nodes[module.name, ("", "")] = Node(id_, row.name, shape, tuple(lines), tone, row.changed, row.state)
             yield row
 
     @staticmethod

@@ -155,7 +155,7 @@ def _head(points: Sequence[Point], tone: str) -> str:
 
 
 def _node_size(node: Node) -> tuple[float, float]:
-    lines = [_shortened(line, _LONGEST) for line in node.lines]
+    lines = [_shortened(line, _LONGEST) for line in node.texts]
     width = max(_width(_shortened(_titled(node), _LONGEST)) * _TITLE, *(_width(line) * _SMALL for line in lines), 80.0)
     return width + 2 * _PAD, 2 * _PAD + _ROW + len(lines) * _ROW - 2
 
@@ -166,15 +166,14 @@ def _titled(node: Node) -> str:
 
 def _node(node: Node, place: Place, *, links: bool) -> Iterator[str]:
     shape = node.shape.value.replace(" module", "")
-    words = ", ".join((node.shape.value, node.title, *node.lines, *filter(None, [node.changed.value])))
+    words = ", ".join((node.shape.value, node.title, *node.texts, *filter(None, [node.changed.value])))
     linked = links and node.shape in (Shape.MODULE, Shape.SYSTEM)
     yield _opened(f"node {shape} {_tone(node.tone, node.changed)}", words, node.id if linked else "")
     radius = 4 if node.shape in (Shape.MODULE, Shape.SYSTEM, Shape.MISSING) else min(20.0, place.height / 2)
     yield _rect(place, radius)
-    yield f"<title>{esc(words)}</title>"
     yield _text(place.x + _PAD, place.y + _PAD + 11, _shortened(_titled(node), _LONGEST), "title")
-    for number, line in enumerate(node.lines):
-        style = "small state" if number == len(node.lines) - 1 and node.tone is not Tone.PLAIN else "small"
+    for number, line in enumerate(node.texts):
+        style = "small state" if number == len(node.lines) else "small"
         yield _text(place.x + _PAD, place.y + _PAD + 11 + (number + 1) * _ROW, _shortened(line, _LONGEST), style)
     yield "</a>" if linked else "</g>"
 
@@ -211,7 +210,6 @@ def _label(stack: _Stack, place: Place, *, links: bool) -> Iterator[str]:
         words = _route_words(route)
         yield _opened(f"label {_tone(route.tone, route.changed)}", words, route.id if links else "")
         yield _rect(Place(place.x, y, place.width, height), 2)
-        yield f"<title>{esc(words)}</title>"
         for number, (text, small) in enumerate(_label_rows(route)):
             style = "small state" if text.startswith("✗") else "small" if small else ""
             yield _text(place.x + _PAD, y + _PAD / 2 + 12 + number * _ROW, text, style)
@@ -229,8 +227,9 @@ def _route_words(route: Route) -> str:
 
 
 def _opened(style: str, words: str, anchor: str) -> str:
-    label = f'class="{style}" aria-label="{esc(words)}"'
-    return f'<a href="#{anchor}" {label}>' if anchor else f'<g role="img" {label}>'
+    # The title is its accessible name, and what a mouse shows.
+    element = f'<a href="#{anchor}"' if anchor else '<g role="img"'
+    return f'{element} class="{style}"><title>{esc(words)}</title>'
 
 
 def _rect(place: Place, radius: float) -> str:
