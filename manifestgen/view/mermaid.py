@@ -108,4 +108,4 @@ def _text(text: str) -> str:
 
 def _plain(text: str) -> str:
     """A text for the accessible title, in which mermaid knows no codes."""
-    return "".join(char if char.isalnum() or char in " .,_/$-" else "_" for char in text) or "manifest"
+    return "".join(char if char.isalnum() or char in " .,_/$→-" else "_" for char in text) or "manifest"

@@ -109,7 +109,8 @@ def _drawn(view: View, stacks: Sequence[_Stack], layout: Layout, *, links: bool,
         f'aria-roledescription="diagram" aria-labelledby="picture-title picture-desc">'
     )
     yield f'<title id="picture-title">{esc(name)}</title>'
-    yield f'<desc id="picture-desc">{esc(_description(view))}</desc>'
+    below = " The tables below say the same in words." if links else ""
+    yield f'<desc id="picture-desc">{esc(_description(view))}{below}</desc>'
     if alone:
         yield f"<style>{COLORS}{STYLE}</style>"
         yield (
@@ -132,7 +133,7 @@ def _description(view: View) -> str:
     words = f"{counted(len(view.routes), 'route')} between {counted(len(view.nodes), 'box').replace('boxs', 'boxes')}"
     fail = f"; {counted(bad, 'route')} that never delivers a message" if bad == 1 else ""
     fail = f"; {counted(bad, 'route')} that never deliver a message" if bad > 1 else fail
-    return f"{words}, sources on the left, sinks on the right{fail}. The tables below say the same in words."
+    return f"{words}, sources on the left, sinks on the right{fail}."
 
 
 def _curve(points: Sequence[Point]) -> str:
