@@ -53,6 +53,7 @@ th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;border-bottom:1px 
 thead th{background:var(--box);white-space:nowrap}
 tbody tr:last-child>*{border-bottom:0}
 tbody th{font-weight:600}
+td .badge{white-space:normal}
 td ul,dd ul{margin:0;padding:0;list-style:none}
 :target{outline:3px solid var(--focus);outline-offset:-3px}
 .meters{display:grid;grid-template-columns:repeat(auto-fill,minmax(17rem,1fr));gap:.5rem 1.5rem;margin:.8rem 0;
@@ -73,6 +74,9 @@ footer{margin-top:2.5rem;color:var(--quiet);font-size:.87em}
 body{padding:0;max-width:none;font-size:11px}
 .skip{display:none}
 .scroll{overflow:visible;border:0}
+table{font-size:8px}
+th,td{padding:.2rem .3rem;overflow-wrap:anywhere}
+thead th{white-space:normal}
 h2{break-after:avoid}
 tr,li{break-inside:avoid}
 svg{max-width:100%;height:auto}

@@ -208,11 +208,12 @@ class View:
 
     @property
     def summary(self) -> str:
-        """`5 modules, 3 routes, 1 error, 2 warnings`."""
+        """`5 modules, 3 routes, 1 error, 2 warnings`, without what is removed."""
         errors = sum(note.level == "error" for note in self.notes)
         warnings = sum(note.level == "warning" for note in self.notes)
-        own = sum(not row.system for row in self.modules)
-        parts = [counted(own, "module"), counted(len(self.routes), "route")]
+        own = sum(not row.system and row.changed is not Changed.REMOVED for row in self.modules)
+        routes = sum(route.changed is not Changed.REMOVED for route in self.routes)
+        parts = [counted(own, "module"), counted(routes, "route")]
         parts += [counted(errors, "error")] * bool(errors) + [counted(warnings, "warning")] * bool(warnings)
         return ", ".join(parts)
 
