@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import Any, Final
+from typing import Final
 
 from manifestgen.deployments.counts import Progress
 from manifestgen.deployments.failure import RolloutError
@@ -14,6 +14,7 @@ from manifestgen.deployments.proposal import Proposal
 from manifestgen.errors import ManifestgenError
 from manifestgen.rows.account import RowOutcome
 from manifestgen.rows.run import Progress as RowsProgress
+from manifestgen.rows.run import Proposal as Rows
 from manifestgen.target import Observer
 
 # Readings that say the same as those around them are left out; of the rest the page shows every second, fourth, …
@@ -121,14 +122,18 @@ class Recorder:
 
         return replace(observer, progress=progress, step=step)
 
-    def of_rows(self, observer: Observer[Any, RowsProgress]) -> Observer[Any, RowsProgress]:
+    def of_rows(self, observer: Observer[Rows, RowsProgress]) -> Observer[Rows, RowsProgress]:
         """The same for a manifest for each of many devices."""
+
+        def permit(proposal: Rows) -> None:
+            observer.permit(proposal)
+            self._count(proposal.count, proposal.done)
 
         def progress(stage: str, seen: RowsProgress) -> None:
             self._add(Sample(self._passed(), stage, seen.count, seen.settled))
             observer.progress(stage, seen)
 
-        return replace(observer, progress=progress)
+        return replace(observer, permit=permit, progress=progress)
 
     def step(self, text: str) -> None:
         """Record something that was done."""
@@ -144,7 +149,7 @@ class Recorder:
         matched = f"{proposal.matched:,} {'device' if proposal.matched == 1 else 'devices'} match"
         self.about(f"deployment {wanted.name}", f"on {proposal.hub}", f"{matched} {wanted.condition}", wanted.id)
 
-    def count(self, due: int, done: int) -> None:
+    def _count(self, due: int, done: int) -> None:
         """Record how many rows there are, and how many of them are settled."""
         self._add(Sample(self._passed(), "rows", due, done))
 
@@ -196,7 +201,7 @@ class Recorder:
 
         reasons = by_reason(bad())
         rows = sum(counts.values())
-        self.count(rows, rows - counts.get("not tried", 0))
+        self._count(rows, rows - counts.get("not tried", 0))
         good = error is None and not reasons and not counts.get("not tried")
         words = error.what if error is not None else ""
         return self._ended(words, good=good, counts=tuple(counts.items()), reasons=reasons)
