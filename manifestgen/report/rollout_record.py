@@ -100,6 +100,7 @@ class Recorder:
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
     done: str = "running it"
     _story: Story = field(init=False)
+    _samples: list[Sample] = field(init=False, default_factory=list)
     _start: float = field(init=False)
     _last: Progress | None = field(init=False, default=None)
 
@@ -156,7 +157,7 @@ class Recorder:
     @property
     def began(self) -> bool:
         """Whether anything was done or read."""
-        return bool(self._story.samples or self._story.steps)
+        return bool(self._samples or self._story.steps)
 
     def story(self, error: ManifestgenError | None = None) -> Story:
         """What happened; of a deployment.
@@ -201,7 +202,8 @@ class Recorder:
 
         reasons = by_reason(bad())
         rows = sum(counts.values())
-        self._count(rows, rows - counts.get("not tried", 0))
+        if rows:
+            self._count(rows, rows - counts.get("not tried", 0))
         good = error is None and not reasons and not counts.get("not tried")
         words = error.what if error is not None else ""
         return self._ended(words, good=good, counts=tuple(counts.items()), reasons=reasons)
@@ -209,15 +211,24 @@ class Recorder:
     def _ended(
         self, outcome: str, *, good: bool, counts: tuple[tuple[str, int], ...], reasons: tuple[Reason, ...]
     ) -> Story:
-        return replace(self._story, seconds=self._passed(), outcome=outcome, good=good, counts=counts, reasons=reasons)
+        samples = tuple(self._samples)
+        return replace(
+            self._story,
+            samples=samples,
+            seconds=self._passed(),
+            outcome=outcome,
+            good=good,
+            counts=counts,
+            reasons=reasons,
+        )
 
     def _add(self, sample: Sample) -> None:
-        samples = self._story.samples
+        samples = self._samples
         if len(samples) >= _MOST_SAMPLES:
-            samples = samples[::2]
+            del samples[1::2]
         if len(samples) > 1 and _alike(samples[-2], samples[-1]) and _alike(samples[-1], sample):
-            samples = samples[:-1]
-        self._story = replace(self._story, samples=(*samples, sample))
+            samples.pop()
+        samples.append(sample)
 
     def _passed(self) -> float:
         return self.clock() - self._start
