@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +53,16 @@ def test_a_project_is_drawn_without_a_network_and_without_its_image(folder: Path
     assert building.code == 0, building
     assert "not-built-yet" in building.stdout
     assert "tempSensor" in building.stdout
+
+
+def test_a_file_is_drawn_without_what_only_a_hub_or_a_project_needs(folder: Path) -> None:
+    script = (
+        "import sys; from manifestgen.cli import run; code = run(['view', 'old.json', '-o', 'x.html'])\n"
+        "heavy = ('azure', 'requests', 'yaml', 'jinja2', 'manifestgen.cloud')\n"
+        "print(code, [name for name in heavy if name in sys.modules])"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    assert ended.stdout.splitlines()[-1] == "0 []"
 
 
 def test_the_form_is_what_the_files_name_says(folder: Path) -> None:
