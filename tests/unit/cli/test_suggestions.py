@@ -17,6 +17,7 @@ HARMLESS_COMMANDS = set(
         "check",
         "connection-string",
         "device",
+        "diff",
         "doctor",
         "explain",
         "export",
@@ -31,6 +32,7 @@ HARMLESS_COMMANDS = set(
         "show",
         "status",
         "test",
+        "view",
     ]
 )
 HARMLESS_OPTIONS = set(
@@ -51,6 +53,7 @@ HARMLESS_OPTIONS = set(
         "--exit-code",
         "--fail-on",
         "--foreground",
+        "--format",
         "--help",
         "--hub",
         "--image",
@@ -74,6 +77,7 @@ HARMLESS_OPTIONS = set(
         "--report",
         "--select",
         "--set",
+        "--show-env",
         "--since",
         "--stages",
         "--state",
