@@ -111,7 +111,7 @@ def page(title: str, body: Iterable[str], *, style: str = "") -> str:
             "</head>",
             "<body>",
             *body,
-            "<footer>Written by manifestgen. This page loads nothing and runs no script, and has no secrets.</footer>",
+            "<footer>Written by manifestgen. This page loads nothing and runs no script. What seems to be a secret is left out.</footer>",
             "</body>",
             "</html>",
             "",
