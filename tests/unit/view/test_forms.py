@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from fakes.pictures import CANARIES, FAULTY, MARKUP, manifest, module, of_size, subject, value
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifestgen.manifest.document import read
@@ -220,6 +220,7 @@ def test_cases_of_all_rules_can_be_drawn() -> None:
     assert drawn > 100
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.dictionaries(st.text(min_size=1, max_size=12), st.text(max_size=12), max_size=3), st.text(max_size=30))
 def test_whatever_a_name_is_it_stays_inside_its_place(names: dict[str, str], text: str) -> None:
     modules = {name: module(image, env={image: {"value": text}}) for name, image in names.items()}
