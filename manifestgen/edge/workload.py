@@ -148,6 +148,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         except ValueError:
             length = -1
         if not 0 <= length <= _LARGEST:
+            # Read some of it: a client that still writes when the connection is closed does not see the answer.
+            self.rfile.read(min(max(length, 0), 16 * _LARGEST))
             status, content = _error(413, "the request is too large")
             self.close_connection = True
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import resource
 import time
@@ -302,7 +303,8 @@ def test_a_quarter_of_a_megabyte_passes_and_more_ends_the_connection(hub: Hub) -
     a, b = hub.module("a"), hub.module("b")
     a.event(b"x" * 250_000)
     assert len(b.receive().payload) == 250_000
-    a.event(b"x" * 262_144, wait=False)
+    with contextlib.suppress(OSError):  # the hub may close before all of it is written
+        a.event(b"x" * 262_144, wait=False)
     a.gone()
     assert any("above the limit of 262,144" in line for line in hub.said)
 
@@ -359,7 +361,7 @@ def test_a_full_store_rejects_messages_until_there_is_room() -> None:
     with running(replace(QUICK, store=1_000_000)) as hub:
         hub.routes('FROM /messages/* INTO BrokeredEndpoint("/modules/b/inputs/in")')
         a = hub.module("a")
-        with pytest.raises(Gone):
+        with pytest.raises((Gone, OSError)):
             for _ in range(20):
                 a.event(b"x" * 100_000)
         assert 9 < hub.hub.waiting()["/modules/b/inputs/in"] < 12
@@ -398,7 +400,7 @@ def test_a_loop_of_routes_is_named_and_fills_no_memory() -> None:
                     module.event(received.payload, wait=False)
                     module.event(received.payload, wait=False)
                     module.acknowledge(received)
-                except Gone:
+                except (Gone, OSError):
                     assert any("the store is full" in line for line in hub.said)
                     return
         raise AssertionError("nothing stopped the loop")

@@ -80,9 +80,9 @@ class Router:
     def loops(self) -> list[tuple[str, ...]]:
         """Modules to whom, as far as routes say, messages may come back; each loop once, from one of its modules."""
         reaches: dict[str, set[str]] = {}
-        modules = {entry.sink[0] for entry in self._entries if entry.sink != UPSTREAM}
-        for entry in self._entries:
-            for module in modules:
+        modules = sorted({entry.sink[0] for entry in self._entries if entry.sink != UPSTREAM})
+        for module in modules:
+            for entry in self._entries:
                 if entry.sink != UPSTREAM and _may_send(entry, module):
                     reaches.setdefault(module, set()).add(entry.sink[0])
         return _cycles(reaches)
