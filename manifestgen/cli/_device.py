@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -110,6 +110,7 @@ class DeviceTarget:
 
     def status(self, *, watch: bool, timeout: float | None) -> int:
         """Show what it should run and what it runs; returns exit code 1 unless it is healthy."""
+        from manifestgen.device import scoring
         from manifestgen.device.apply import PATIENCE, status
         from manifestgen.device.rollout import State
         from manifestgen.report import rollout as report
@@ -118,7 +119,11 @@ class DeviceTarget:
         patience = view.patient(PATIENCE.within(timeout)) if watch else None
         found = status(self._hub, self._device, patience=patience, progress=view.show, waiting=view.waiting)
         self._console.result(report.text(self._device, found))
-        self._console.document(report.data(self._device, found))
+        scorings = scoring.scoring(self._hub, self._device, scoring.running(found))
+        for one in scorings:
+            self._console.result(f"scoring: {report.scoring_line(one)}")
+        scores = [report.scoring_data(one) for one in scorings]
+        self._console.document({**report.data(self._device, found), "scoring": scores})
         return 0 if found.state is State.HEALTHY else 1
 
     def history(self) -> None:
@@ -233,7 +238,7 @@ def observer(console: Console, view: DeviceView, *, yes: bool) -> Observer[Plan,
     return Observer(permit=permit, progress=view.show, waiting=view.waiting)
 
 
-def show_outcome(plan: Plan, outcome: Outcome[Rollout], console: Console, **more: str) -> None:
+def show_outcome(plan: Plan, outcome: Outcome[Rollout], console: Console, **more: Any) -> None:
     """Show the outcome of the plan; `more` goes into the JSON document too."""
     from manifestgen.report import changes
     from manifestgen.report import rollout as report

@@ -111,8 +111,10 @@ def command(
     from manifestgen.deploy import Observer, Options, deploy
     from manifestgen.deployments import replace as deployments
     from manifestgen.device import apply as device
+    from manifestgen.device import scoring
     from manifestgen.images.build import PATIENCE as BUILD_PATIENCE
     from manifestgen.project import load, values
+    from manifestgen.report.rollout import scoring_data
     from manifestgen.report.rollout_record import Recorder
     from manifestgen.services import ProjectServices
 
@@ -141,6 +143,7 @@ def command(
         moved_tags=allow_moved_tag,
         build_patience=BUILD_PATIENCE.within(build_timeout),
         patience=None if no_wait else view.patient(device.PATIENCE.within(timeout)),
+        scoring=None if no_wait else scoring.PATIENCE,
         fleet_patience=None if no_wait else fleet_view.patient(deployments.PATIENCE.within(timeout)),
     )
     on_device = _device.observer(console, view, yes=yes)
@@ -176,7 +179,8 @@ def command(
     if dry_run:
         _show_dry_run(deployment, console)
     elif deployment.plan is not None and deployment.outcome is not None:
-        _device.show_outcome(deployment.plan, deployment.outcome, console, image=deployment.image)
+        found = scoring_data(deployment.scoring) if deployment.scoring is not None else None
+        _device.show_outcome(deployment.plan, deployment.outcome, console, image=deployment.image, scoring=found)
     elif deployment.proposal is not None and deployment.fleet is not None:
         _deployment.show_outcome(deployment.proposal, deployment.fleet, console, {"image": deployment.image})
 

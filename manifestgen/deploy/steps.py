@@ -22,6 +22,8 @@ from manifestgen.deployments.deployment import Survey, current, intended, model_
 from manifestgen.deployments.proposal import Proposal, propose, verify_meetings
 from manifestgen.device.apply import carry_out, read_state, refuse_removals
 from manifestgen.device.plan import DeviceState, Plan, plan
+from manifestgen.device.rollout import Rollout
+from manifestgen.device.scoring import Scoring, follow, running
 from manifestgen.errors import FoundError, InputError
 from manifestgen.gate import require_applicable, require_manifest, require_no_errors
 from manifestgen.images.build import Prepared, prepare
@@ -38,6 +40,7 @@ from manifestgen.project.pending import exclusive
 from manifestgen.project.sections import Target
 from manifestgen.project.values import merge
 from manifestgen.render import Rendered, render_project
+from manifestgen.report.rollout import scoring_line
 from manifestgen.state import state_folder
 from manifestgen.target import Observer as TargetObserver
 from manifestgen.trial.trial import try_before_build
@@ -300,7 +303,21 @@ def _to_device(job: _Job, rendered: _Manifest, device: str, reference: str) -> D
     if outcome.progress is not None:
         version, modules = outcome.progress.desired_version, len(outcome.progress.modules)
         job.observer.step("wait", f"device {device!r} runs version {version}: {modules} modules healthy")
+        found = _scoring(job, device, outcome.progress, reference)
+        return Deployment(reference, planned, outcome, scoring=found)
     return Deployment(reference, planned, outcome)
+
+
+def _scoring(job: _Job, device: str, rollout: Rollout, reference: str) -> Scoring | None:
+    """Whether the project's model scores, which is more than that its module runs."""
+    image = job.project.image
+    names = running(rollout, reference) if reference and image is not None and image.builds else []
+    if not names or job.options.scoring is None:
+        return None
+    found = follow(job.services.hub, device, names[0], job.options.scoring)
+    silent = f"{names[0]}: runs, but has not reported that it scores"
+    job.observer.step("score", silent if found is None else scoring_line(found))
+    return found
 
 
 def _planned(job: _Job, rendered: _Manifest, device: str) -> Plan:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from manifestgen.device.rollout import ModuleStatus, Rollout, State
+from manifestgen.device.scoring import Scoring
+from manifestgen.report._printable import printable
 
 _MARKS = {State.HEALTHY: "ok", State.WAITING: "..", State.FAILING: "!!", State.FAILED: "xx", State.REFUSED: "xx"}
 
@@ -17,7 +19,38 @@ def text(device: str, rollout: Rollout) -> str:
         lines.append(f"  {rollout.reason}")
     if rollout.fix:
         lines.append(f"  fix: {rollout.fix}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *simulated_lines(rollout)])
+
+
+def simulated_lines(rollout: Rollout) -> Iterator[str]:
+    """A line for each reason why modules of the sandbox only report that they run."""
+    by_reason: dict[str, list[str]] = {}
+    for module in rollout.modules:
+        if module.simulated:
+            by_reason.setdefault(module.note.partition(": ")[2], []).append(module.name)
+    for reason, names in by_reason.items():
+        yield f"simulated: {', '.join(names)}{f' ({reason})' if reason else ''}"
+
+
+def scoring_line(scoring: Scoring) -> str:
+    """What a module's runner reports: `scorer: model m 3, 41 scored, 0 failed`."""
+    model = f"model {' '.join(filter(None, (scoring.model, scoring.version)))}, " if scoring.model else ""
+    done = f"{scoring.scored} scored, {scoring.failed} failed" if scoring.began else "no input has reached it yet"
+    error = f", {scoring.error}" if scoring.error else ""
+    return printable(f"{scoring.module}: {model}{done}{error}")
+
+
+def scoring_data(scoring: Scoring) -> dict[str, Any]:
+    """The same as JSON data."""
+    return {
+        "module": scoring.module,
+        "model": scoring.model,
+        "version": scoring.version,
+        "scored": scoring.scored,
+        "failed": scoring.failed,
+        "last_scored": scoring.last,
+        "error": scoring.error,
+    }
 
 
 def summary(device: str, rollout: Rollout) -> str:
@@ -58,7 +91,10 @@ def changed_lines(before: Rollout | None, rollout: Rollout) -> Iterator[str]:
 
 
 def _module_line(module: ModuleStatus, width: int, words: int = 0) -> str:
-    return f"  {_MARKS[module.state]} {module.name:<{width}}  {module.words:<{words}}  {module.desired_image}".rstrip()
+    line = f"  {_MARKS[module.state]} {module.name:<{width}}  {module.words:<{words}}  {module.desired_image}".rstrip()
+    # In backoff, the words say it already.
+    again = module.restarts and module.state is State.HEALTHY
+    return f"{line}  (restarted {module.restarts} {'time' if module.restarts == 1 else 'times'})" if again else line
 
 
 def data(device: str, rollout: Rollout) -> dict[str, Any]:
@@ -79,6 +115,8 @@ def data(device: str, rollout: Rollout) -> dict[str, Any]:
                 "status": module.words,
                 "desired_image": module.desired_image,
                 "reported_image": module.reported_image,
+                "restarts": module.restarts,
+                "note": module.note,
             }
             for module in rollout.modules
         ],

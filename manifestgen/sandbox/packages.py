@@ -12,14 +12,14 @@ import re
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import yaml
 
 from manifestgen.context.environment import HERE, environment, environments_folder, interpreter
-from manifestgen.context.requirements import CondaError, of_conda
+from manifestgen.context.requirements import RUNNER_NEEDS, CondaError, of_conda
 from manifestgen.context.uv import NoUvError, NoWheelError, PythonUnavailableError, compile_lock, is_python
 from manifestgen.errors import CloudError, InputError
 
@@ -39,10 +39,12 @@ class Outcome:
     Attributes:
         lines: of the log.
         error: why the build fails; empty if it does not.
+        lock: text of a requirements.txt with the chosen versions; empty if none were chosen.
     """
 
     lines: tuple[str, ...]
     error: str = ""
+    lock: str = ""
 
 
 def skipped(why: str) -> Outcome:
@@ -50,25 +52,28 @@ def skipped(why: str) -> Outcome:
     return Outcome((f"{SIMULATED} the packages are not installed: {why}",))
 
 
-def install_conda(specification: Any) -> Outcome:
+def install_conda(specification: Any, imported: frozenset[str] = frozenset()) -> Outcome:
     """Install the packages of a conda specification; those that only conda has are left out. Blocks.
 
     Args:
         specification: parsed, with a valid list of dependencies.
+        imported: top-level modules that the entry script imports.
     """
     with tempfile.TemporaryDirectory(prefix="manifestgen-sandbox-") as name:
         file = Path(name, "environment.yml")
         file.write_text(yaml.safe_dump(specification), "utf-8")
         try:
-            needed = of_conda(file, frozenset())
+            needed = of_conda(file, imported)
         except CondaError as error:
             return skipped(error.what)
         except InputError as error:
             return Outcome((f"error: {error.what}",), error.what)
     notes = tuple(f"{SIMULATED} {note.partition(': the runner')[0]}" for note in needed.notes)
-    # The last line is what the runner needs, which is not in such an image.
-    found = install(needed.lines[:-1], needed.python or HERE, "environment.yml")
-    return Outcome((*notes, *found.lines), found.error)
+    runner = (
+        f"{SIMULATED} added {RUNNER_NEEDS}: on a device of the sandbox, manifestgen's runner is in Azure ML's place"
+    )
+    found = install(needed.lines, needed.python or HERE, "environment.yml")
+    return replace(found, lines=(*notes, runner, *found.lines))
 
 
 def install(requirements: Sequence[str], python: str, where: str) -> Outcome:
@@ -85,13 +90,14 @@ def install(requirements: Sequence[str], python: str, where: str) -> Outcome:
             return Outcome((f"error: {what}",), what)
         lock = compile_lock(requirements, None, python, (_PLATFORM,), where)
         chosen = tuple(re.findall(r"(?m)^([\w.-]+==[^\s;]+)", lock))
+        text = f"# For: Python {python}\n{lock}"
         lines = (f"uv resolved {len(chosen)} packages for Python {python}", *(f" + {one}" for one in chosen))
         try:
             environment(lock, python=python, folder=environments_folder(), where=where)
         except PythonUnavailableError as error:
-            return Outcome((*lines, f"{SIMULATED} they are not installed: {error.what}"))
+            return Outcome((*lines, f"{SIMULATED} they are not installed: {error.what}"), lock=text)
         done = f"uv installed {len(chosen)} packages"
-        return Outcome((*lines, done, f"{SIMULATED} they are not copied into the image's layers"))
+        return Outcome((*lines, done, f"{SIMULATED} they are not copied into the image's layers"), lock=text)
     except (NoUvError, NoWheelError, CloudError) as error:
         return skipped(error.what)
     except InputError as error:

@@ -37,6 +37,11 @@ def commands(block: str) -> list[tuple[str, list[str]]]:
     return found
 
 
+# Lines that only a sandbox prints whose devices run their modules: tests/unit/sandbox/test_running_modules.py.
+_RUNNING = ("score ", "messages ")
+# Lines of the build's log: it installs the packages only where the index can be reached.
+_BUILD_LOG = "  | "
+
 ALL = [command for block in BLOCKS for command in commands(block)]
 
 
@@ -59,16 +64,20 @@ def test_the_error_is_the_one_that_is_shown(tmp_path: Path) -> None:
 def test_the_twenty_second_example_prints_what_is_shown(new_sandbox: object, tmp_path: Path) -> None:
     pytest.importorskip("azureml.core", reason="azureml-core is not installed")
     (_, shown), *_ = [command for command in ALL if command[0] == "make demo"]
-    (line,) = re.findall(r"^\t@\$\(BIN\)/(manifestgen sandbox run .*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
-    inner = line.split(" -- ")[1].replace("$(BIN)/", "")
+    (inner,) = re.findall(r"^\t@\$\(BIN\)/(manifestgen deploy .*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     shutil.copytree(
         ROOT / "samples", tmp_path / "samples", ignore=shutil.ignore_patterns(".manifestgen", "manifestgen.lock.json")
     )
     result = run(inner, tmp_path)
     assert result.returncode == 0, result.stderr
     printed = [plain(text) for text in (result.stderr + result.stdout).splitlines()]
-    missing = [text for text in shown if plain(text) not in printed and not text.startswith("sandbox: ")]
+    missing = [
+        text
+        for text in shown
+        if plain(text) not in printed and not text.startswith(("sandbox: ", _BUILD_LOG, *_RUNNING))
+    ]
     assert missing == []
+    assert [text.split()[0] for text in shown if text.startswith(_RUNNING)] == ["score", "messages"]
 
 
 def test_the_program_deploys_the_sample_in_fifteen_lines(sandbox: object, tmp_path: Path) -> None:

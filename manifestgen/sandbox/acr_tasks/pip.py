@@ -28,11 +28,15 @@ def requirements(command: str, files: Mapping[str, Entry], folder: str) -> list[
         None if the command is another one, or does more than that.
     """
     match = _INSTALL.fullmatch(command.strip())
-    if match is None or re.search(r"[;&|<>$`]", command):
+    if match is None or re.search(r"[$`]", command):
         return None
+    lexer = shlex.shlex(match["rest"], posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
     try:
-        words = shlex.split(match["rest"])
+        words = list(lexer)
     except ValueError:
+        return None
+    if any(set(word) <= set(";&|<>()") for word in words):
         return None
     found: list[str] = []
     while words:

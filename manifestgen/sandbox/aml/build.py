@@ -1,10 +1,10 @@
 """Image builds of Azure ML in the sandbox.
 
 A build really chooses and installs the packages of its conda specification (`sandbox.packages`), and fails if that
-fails. It creates no layer. It checks what else would make a container fail: the entry script must be where the driver
-looks for it and must compile, and the container must have a server. The log marks every step that is not carried out.
-Besides the packages, a build takes `world.pace.image_build` seconds, during which its log grows line by line. Then the
-image is in the registry, or the build has failed.
+fails. It checks what else would make a container fail: the entry script must be where the driver looks for it and must
+compile, and the container must have a server. The log marks every step that is not carried out. Besides the packages, a
+build takes `world.pace.image_build` seconds, during which its log grows line by line. Then the image is in the
+registry, or the build has failed. Where devices run their modules, the image has its files: see `files`.
 
     kind           key                       value
     build          ID                        the build, see `Build`
@@ -25,7 +25,9 @@ from typing import Any
 import yaml
 
 from manifestgen.sandbox import blob
+from manifestgen.sandbox.acr_tasks.layer import Layer
 from manifestgen.sandbox.aml.artifacts import CONTAINER, artifact_file
+from manifestgen.sandbox.aml.files import imports_azureml, make_layer
 from manifestgen.sandbox.aml.responses import iso
 from manifestgen.sandbox.faults import build_failure
 from manifestgen.sandbox.packages import SIMULATED, Outcome, in_background, install_conda, skipped
@@ -33,6 +35,7 @@ from manifestgen.sandbox.registry import images
 from manifestgen.sandbox.world import World
 
 _APP = "/var/azureml-app"
+_LAYER = "application/vnd.oci.image.layer.v1.tar"
 _DRIVER_SCRIPT = re.compile(r"os\.path\.realpath\(__file__\)\), '([^']+)'\)")
 _PIP_NAME = re.compile(r"[A-Za-z0-9._-]+")
 # The packages that provide the container's web server.
@@ -62,6 +65,7 @@ class Build:
         conda: the conda specification whose packages are still to be installed; None once they are.
         error: the service's error message if the build fails; reported at the end.
         start_failure: exit code and message of a container of the image, if it cannot start.
+        assets: what the image is made from; `models` are IDs of registered models, `lock` has the packages' versions.
     """
 
     id: str
@@ -78,6 +82,9 @@ class Build:
     conda: Any = None
     error: str = ""
     start_failure: Mapping[str, Any] | None = None
+    assets: Sequence[Mapping[str, Any]] = ()
+    models: Sequence[str] = ()
+    lock: str = ""
 
     @property
     def log_path(self) -> str:
@@ -143,10 +150,10 @@ async def _run(world: World, build_id: str) -> None:
     await asyncio.sleep(pause)
     build = await _logged(world, build, pause)
     if build.conda is not None:
-        installed = await _installed(world, build.conda)
+        installed = await _installed(world, build)
         ends = _log_failure(1) if installed.error else _log_tail(world, build)
         lines = [*build.lines, *installed.lines, *ends]
-        build = replace(build, conda=None, error=installed.error, lines=lines)
+        build = replace(build, conda=None, error=installed.error, lines=lines, lock=installed.lock)
         save(world, build)
         build = await _logged(world, build, world.pace.image_build / (2 * len(lines)))
     _finish(world, build)
@@ -162,17 +169,21 @@ async def _logged(world: World, build: Build, pause: float) -> Build:
     return build
 
 
-async def _installed(world: World, conda: Any) -> Outcome:
+async def _installed(world: World, build: Build) -> Outcome:
     if not world.pace.packages:
         return skipped("this sandbox is set not to")
-    return await in_background(lambda: install_conda(conda))
+    imported = frozenset({"azureml"} if imports_azureml(world, build.assets) else ())
+    return await in_background(lambda: install_conda(build.conda, imported))
 
 
 def _finish(world: World, build: Build) -> None:
     if build.error:
         save(world, replace(build, state="Failed", ended=world.now()))
         return
-    _push(world, build)
+    made = None
+    if world.modules == "run":
+        made = make_layer(world, build.assets, build.models, build.lock)
+    _push(world, build, made)
     if build.start_failure is None:
         world.store.delete("start-failure", reference(world, build))
     else:
@@ -182,8 +193,8 @@ def _finish(world: World, build: Build) -> None:
     save(world, replace(build, state="Succeeded", ended=world.now()))
 
 
-def _push(world: World, build: Build) -> None:
-    """Put the image into the registry, with its environment variables and build time."""
+def _push(world: World, build: Build, made: Layer | None) -> None:
+    """Put the image into the registry, with its environment variables, build time and files."""
     host = world.names.login_server
     digest = images.make_image(world, host, build.repository, build.tag)
     pushed = images.find_manifest(world, host, build.repository, digest)
@@ -196,6 +207,12 @@ def _push(world: World, build: Build) -> None:
         "Env": [f"{name}={value}" for name, value in {**build.variables, "AZUREML_APP_ROOT": _APP}.items()],
         "WorkingDir": _APP,
     }
+    if made is not None:
+        path = images.content_path(world, made.digest)
+        made.path.replace(path)
+        images.link_blob(world, host, build.repository, made.digest)
+        manifest["layers"].append({"mediaType": f"{_LAYER}+gzip", "digest": made.digest, "size": made.size})
+        config["rootfs"]["diff_ids"].append(made.diff_id)
     manifest["config"] |= images.put_blob(world, host, build.repository, json.dumps(config).encode())
     text = json.dumps(manifest).encode()
     images.put_manifest(world, host, build.repository, build.tag, pushed.media_type, text)
@@ -295,9 +312,14 @@ def _log_head(world: World, build: Build) -> list[str]:
 
 
 def _log_tail(world: World, build: Build) -> list[str]:
-    return [
+    copied = [
         f"{SIMULATED} COPY azureml-app {_APP}",
         f"{SIMULATED} the image is a stand-in, with its name, tag and variables, and none of its files",
+    ]
+    if world.modules == "run":
+        copied = [f"COPY azureml-app {_APP}", f"{SIMULATED} the files of the base image are left out"]
+    return [
+        *copied,
         f"Pushed {reference(world, build)}",
         f"Run ID: {build.id[:4]} was successful",
     ]

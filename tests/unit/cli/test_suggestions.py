@@ -24,6 +24,7 @@ HARMLESS_COMMANDS = set(
         "history",
         "init",
         "list",
+        "messages",
         "model",
         "plan",
         "preflight",
@@ -37,6 +38,12 @@ HARMLESS_COMMANDS = set(
 )
 HARMLESS_OPTIONS = set(
     [
+        "--as",
+        "--count",
+        "--follow",
+        "--modules",
+        "--serve",
+        "--summary",
         *("--expect", "--here", "--input", "--memory", "--repeat", "--test"),
         "--abort-if-failing",
         "--as-of",

@@ -51,6 +51,7 @@ FLEET = ELSEWHERE.replace("{device: edge-01}", "{deployment: scorer, condition: 
 QUICK = Options(
     build_patience=Patience(first=0.0, longest=0.0),
     patience=Patience(timeout=5.0, grace=0.0, first=0.0, longest=0.0),
+    scoring=None,
     fleet_patience=Patience(timeout=5.0, grace=0.0, first=0.0, longest=0.0),
 )
 

@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -18,6 +18,8 @@ import requests
 from azure.core.credentials import AccessToken
 from fakes.acr_tasks import NEW, OLD, Registry, member, tar_of
 
+from manifestgen.sandbox.acr_tasks import runs
+from manifestgen.sandbox.packages import Outcome
 from manifestgen.sandbox.registry import images
 from manifestgen.sandbox.world import Pace
 
@@ -497,3 +499,25 @@ def test_microsofts_sdk_builds_an_image(registry: Registry, version: str) -> Non
         assert [image.digest for image in found.output_images] == [registry.image("bysdk:1").digest]
         assert run.run_id in [one.run_id for one in client.runs.list(*place, top=5)]
         assert client.runs.get_log_sas_url(*place, run.run_id).log_link.startswith("https://")
+
+
+def test_packages_that_cannot_be_installed_fail_the_run(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Sequence[str], str]] = []
+
+    def install(requirements: Sequence[str], python: str, where: str) -> Outcome:
+        asked.append((requirements, python))
+        if requirements == ["scikit-lern"]:
+            return Outcome(("error: no solution",), "package 'scikit-lern' is not on PyPI")
+        return Outcome(("uv installed 1 packages",))
+
+    monkeypatch.setattr(runs, "install", install)
+    monkeypatch.setattr(registry.world, "pace", Pace(image_build=0.06, packages=True))
+    text = "FROM python:3.12-slim\nCOPY score.py /\nRUN pip install NAME\n"
+    run, log = registry.built({**_FILES, "Dockerfile": text.replace("NAME", "numpy")})
+    assert run["status"] == "Succeeded"
+    assert "uv installed 1 packages" in log
+    run, log = registry.built({**_FILES, "Dockerfile": text.replace("NAME", "scikit-lern")})
+    assert run["status"] == "Failed"
+    assert "error: no solution" in log
+    assert "The command '/bin/sh -c pip install scikit-lern' returned a non-zero code: 1" in log
+    assert asked == [(["numpy"], "3.12"), (["scikit-lern"], "3.12")]
