@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import socket
 import time
 from random import Random
@@ -100,7 +99,6 @@ def test_packets_may_come_in_any_pieces(hub: Hub) -> None:
     assert hub.upstream(1)[0].body == b"x" * 300
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # asyncio closes such a socket when it is collected
 def test_a_client_that_never_ends_its_handshake_keeps_nobody_out_and_no_hub_from_stopping(hub: Hub) -> None:
     half = [socket.create_connection(("127.0.0.1", hub.hub.port)) for _ in range(20)]
     hub.module("a").event(b"1")
@@ -108,8 +106,27 @@ def test_a_client_that_never_ends_its_handshake_keeps_nobody_out_and_no_hub_from
     hub.hub.stop()
     assert time.monotonic() - started < 5
     for sock in half:
+        sock.settimeout(5)
+        with contextlib.suppress(ConnectionError):
+            assert sock.recv(1) == b""
         sock.close()
-    gc.collect()
+
+
+def test_a_client_that_takes_too_long_with_its_handshake_is_disconnected(hub: Hub) -> None:
+    with socket.create_connection(("127.0.0.1", hub.hub.port)) as sock:
+        sock.settimeout(10)
+        with contextlib.suppress(ConnectionError):
+            assert sock.recv(1) == b""
+
+
+def test_a_client_without_tls_is_disconnected(hub: Hub) -> None:
+    with socket.create_connection(("127.0.0.1", hub.hub.port)) as sock:
+        sock.settimeout(10)
+        sock.sendall(connect("edge-1/a", "u", "p"))
+        with contextlib.suppress(ConnectionError):
+            while sock.recv(100):
+                pass
+    assert not [line for line in hub.said if "unexpected" in line]
 
 
 def test_a_module_that_is_cut_off_without_a_word_may_come_back_at_once(hub: Hub) -> None:

@@ -14,6 +14,7 @@ from manifestgen.edge.hub import router
 from manifestgen.edge.hub.connection import Connection
 from manifestgen.edge.hub.core import Core, StoreFull
 from manifestgen.edge.hub.limits import Limits
+from manifestgen.edge.hub.listener import Listener
 from manifestgen.edge.hub.methods import MethodAnswer, NotConnected
 from manifestgen.edge.identity import Identity
 from manifestgen.edge.message import Message
@@ -57,7 +58,7 @@ class EdgeHub:
         self._port = port
         self._core = Core(identity, cloud, limits, clock, log)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._server: asyncio.Server | None = None
+        self._listener: Listener | None = None
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()  # held while it starts or stops
         self._lock = threading.Lock()  # held while work is handed to the loop, or the loop is taken away
@@ -88,16 +89,9 @@ class EdgeHub:
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._unexpected)
-        self._server = await loop.create_server(
-            lambda: Connection(self._core),
-            "127.0.0.1",
-            self._port,
-            ssl=self._identity.server_context(),
-            ssl_handshake_timeout=self._core.limits.handshake,
-            backlog=_BACKLOG,
-            reuse_address=True,
-        )
-        self._port = int(self._server.sockets[0].getsockname()[1])
+        limits = self._core.limits
+        self._listener = Listener(self._identity.server_context(), limits.handshake, lambda: Connection(self._core))
+        self._port = self._listener.start(self._port, _BACKLOG)
         self._core.start()
 
     def stop(self) -> None:
@@ -108,9 +102,8 @@ class EdgeHub:
                 self._end_loop(self._loop)
 
     async def _close(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._listener is not None:
+            await self._listener.stop()
         self._core.stop()
         await self._core.upstream.stop()
         while self._core.connections:  # each leaves when its transport has ended, which abort makes soon
