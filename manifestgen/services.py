@@ -86,11 +86,15 @@ def _require_same(hub: Hub, configured: str, project: Project) -> None:
 
 
 @contextmanager
-def open_distribution() -> Iterator[Distribution]:
-    """The registries that images come from, for a program without a project; closed at the end of the block."""
-    from manifestgen.azure.registry_api import ImageRegistries
+def open_distribution(*, hurried: bool = False) -> Iterator[Distribution]:
+    """The registries that images come from, for a program without a project; closed at the end of the block.
 
-    registries = ImageRegistries()
+    Args:
+        hurried: for what may be left out, such as sizes: nobody waits long for a registry that does not answer.
+    """
+    from manifestgen.azure.registry_api import HURRIED, ImageRegistries
+
+    registries = ImageRegistries(HURRIED if hurried else None)
     try:
         yield registries
     finally:

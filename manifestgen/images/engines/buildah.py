@@ -15,6 +15,7 @@ class Buildah(Engine):
     name = "buildah"
     program = "buildah"
     build_command: ClassVar[str] = "build"
+    storage: ClassVar[tuple[tuple[str, ...], str]] = (("info",), r'"?graphRoot"?: *"?([^"\n]+)')
 
     def build(self, job: Job, commands: Commands) -> str:
         """See `Engine.build`. Each platform is an image; several are pushed as one index."""

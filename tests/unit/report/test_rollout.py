@@ -89,6 +89,7 @@ def test_the_data_is_plain_json() -> None:
                 "status": "running",
                 "desired_image": IMAGE,
                 "reported_image": IMAGE,
+                "model": None,
             }
         ],
     }
