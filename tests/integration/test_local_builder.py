@@ -99,16 +99,20 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryServe
 def engine() -> Iterator[dict[str, str]]:
     """Variables that give buildah a storage of its own, and a way to work without user namespaces.
 
-    In memory where there is a folder for that: buildah copies all files for each layer, and waits for the disk.
+    In memory where there is a folder for that: buildah waits for the disk after each layer.
     """
     memory = Path("/dev/shm")  # noqa: S108 - for a folder of its own in it
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as name:
-        folder = Path(name)
-        (folder / "storage.conf").write_text(
-            f'[storage]\ndriver = "vfs"\nrunroot = "{folder}/run"\ngraphroot = "{folder}/graph"\n'
-        )
-        storage = str(folder / "storage.conf")
-        yield {"CONTAINERS_STORAGE_CONF": storage, "BUILDAH_ISOLATION": "chroot", "TMPDIR": name}
+        variables = {"CONTAINERS_STORAGE_CONF": f"{name}/storage.conf", "BUILDAH_ISOLATION": "chroot", "TMPDIR": name}
+        for driver in ("overlay", "vfs"):  # which works everywhere, and copies all files for each layer
+            text = f'[storage]\ndriver = "{driver}"\nrunroot = "{name}/{driver}/run"\ngraphroot = "{name}/{driver}"\n'
+            Path(variables["CONTAINERS_STORAGE_CONF"]).write_text(text)
+            tried = subprocess.run(
+                ["buildah", "info"], env={**os.environ, **variables}, capture_output=True, check=False
+            )
+            if tried.returncode == 0:
+                break
+        yield variables
 
 
 def _wheels(folder: Path) -> Path:
@@ -201,11 +205,12 @@ def inspected(image: str, *options: str) -> Any:
     )
 
 
-def unpacked(image: str, platform: str, folder: Path) -> Path:
-    """The files of an image for a platform, as a device would have them."""
+def unpacked(image: str, platform: str, folder: Path, *login: str) -> Path:
+    """The files of an image for a platform, as a device would have them; `login` is for another registry."""
+    folder.mkdir(exist_ok=True)
     layout = folder / f"layout-{platform.rpartition('/')[2]}"
-    login = ("--src-creds", f"{USER}:{PASSWORD}", "--src-tls-verify=false", "--override-arch", platform.split("/")[1])
-    skopeo("copy", "--quiet", *login, f"docker://{image}", f"dir:{layout}")
+    login = login or ("--src-creds", f"{USER}:{PASSWORD}", "--src-tls-verify=false")
+    skopeo("copy", "--quiet", *login, "--override-arch", platform.split("/")[1], f"docker://{image}", f"dir:{layout}")
     root = folder / f"root-{platform.rpartition('/')[2]}"
     root.mkdir()
     for layer in json.loads((layout / "manifest.json").read_text())["layers"]:
@@ -358,6 +363,7 @@ class TestAnImageForTwoPlatforms:
         assert set(contents["linux/amd64"]) == set(contents["linux/arm64"])
         assert "app/factors.py" in contents["linux/amd64"]
         assert not [name for name in contents["linux/amd64"] if "notes" in name or "/bin/" in name]
+        assert not [name for name in contents["linux/amd64"] if name.endswith(".pyc")]
         everything = b"".join(b"".join(content.values()) for content in contents.values())
         assert str(built.folder.parent).encode() not in everything
         modes = {path.stat().st_mode & 0o777 for path in roots["linux/amd64"].rglob("*")}
@@ -375,6 +381,55 @@ class TestAnImageForTwoPlatforms:
             if name != "Dockerfile" and not name.startswith("packages/linux-amd64")
         }
         assert image_files == expected
+
+
+def tree(root: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file and folder of an unpacked image: its mode, and its content or what it links to."""
+    found = {}
+    for path in root.rglob("*"):
+        content = str(path.readlink()).encode() if path.is_symlink() else path.read_bytes() if path.is_file() else b""
+        found[path.relative_to(root).as_posix()] = (path.lstat().st_mode, content)
+    return found
+
+
+def test_the_registry_builds_the_same_files_byte_for_byte(
+    built: Built, sandbox: Any, settings: None, registry: RegistryServer, tmp_path: Path
+) -> None:
+    """The sandbox's ACR Tasks, from the same project on the same base."""
+    from manifestgen.sandbox import accounts
+    from manifestgen.sandbox.world import Pace
+
+    sandbox.world.pace = Pace(image_build=0.06)
+    names = sandbox.world.names
+    login = f"{names.registry}:{accounts.admin_passwords(sandbox.world, names.registry)[0]['value']}"
+    base = f"python:{PYTHON}-slim"
+    ours = ("--src-creds", f"{USER}:{PASSWORD}", "--src-tls-verify=false", f"docker://{registry.host}/{base}")
+    skopeo("copy", "--quiet", "--all", "--dest-creds", login, *ours, f"docker://{names.login_server}/{base}")
+    clone = shutil.copytree(built.folder, tmp_path / "clone", ignore=shutil.ignore_patterns("*.lock.json"))
+    edited(clone, "builder: local", "builder: acr")
+    edited(clone, registry.host, names.login_server)
+    edited(clone, "registry: {credentials: env}\n", "")
+    done = in_this_process("image", clone, "--output", "json")
+    assert done.code == 0, done.output
+    configs = []
+    for platform in PLATFORMS:
+        local = unpacked(built.image, platform, tmp_path / "local").parents[1]
+        remote = unpacked(done.json["image"], platform, tmp_path / "acr", "--src-creds", login).parents[1]
+        assert tree(remote) == tree(local)
+        assert len(tree(local)) > 50
+        arguments = ("inspect", "--config", "--override-arch", platform.partition("/")[2])
+        configs.append(
+            (
+                json.loads(skopeo(*arguments, "--creds", login, f"docker://{done.json['image']}")),
+                inspected(built.image, "--config", *arguments[2:]),
+            )
+        )
+    for remote_config, local_config in configs:
+        for key in ("Entrypoint", "User", "WorkingDir", "StopSignal"):
+            assert remote_config["config"][key] == local_config["config"][key], key
+        # buildah adds a PATH where the base sets none.
+        variables = [set(one["config"]["Env"]) for one in (remote_config, local_config)]
+        assert {one for one in variables[0] ^ variables[1] if not one.startswith("PATH=")} == set()
 
 
 class TestNothingTwice:
@@ -414,6 +469,35 @@ class TestNothingTwice:
         for pull in second["pulls"].values():
             assert pull["layers_reused"] == pull["layers"]
             assert pull["after_previous"] < 20 * 1024
+
+
+def test_of_two_builds_at_once_the_slower_uses_what_the_faster_has_pushed(
+    make: Callable[..., Path], tmp_path: Path
+) -> None:
+    """Two clones with the same engine: the slower one waits after its last layer until the faster one is done."""
+    slow, fast = make("slow"), make("fast")
+    program = tmp_path / "bin" / "buildah"
+    program.parent.mkdir()
+    program.write_text(
+        f"""#!/bin/sh
+{shutil.which("buildah")} "$@" || exit $?
+case "$*" in build*linux/arm64*) touch {tmp_path}/built; until [ -e {tmp_path}/go ]; do sleep 0.05; done;; esac
+"""
+    )
+    program.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+        running = started("image", str(slow), "--engine", "buildah", cwd=slow)
+    eventually((tmp_path / "built").exists, "the slower one's layers")
+    document = build(fast)
+    (tmp_path / "go").touch()
+    ended = running.ended()
+    assert ended.code == 0, ended.output
+    assert "has been pushed by another build of the same inputs: it is used" in ended.stderr
+    assert not document["reused"]
+    assert lock_of(slow).digest == lock_of(fast).digest == document["digest"]
+    kept = subprocess.run(["buildah", "images", "--format", "{{.Tag}}"], capture_output=True, text=True, check=True)
+    assert "-build-" not in kept.stdout, "no index is left in the engine's storage"
 
 
 def test_the_context_is_the_same_on_another_day_and_machine(
@@ -482,6 +566,24 @@ class TestFaults:
             edited(folder, f'registry: "{registry.host}"', f'registry: "{frozen.host}"')
             found = self.fails(folder, 3)
         assert "takes no images: it is read-only" in found
+
+    def test_a_registry_whose_disk_is_full(self, folder: Path, tmp_path: Path, registry: RegistryServer) -> None:
+        data = tmp_path / "full" / "data"
+        data.mkdir(parents=True)
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(data)], capture_output=True, check=False
+        )
+        if mounted.returncode != 0:
+            pytest.skip("a small file system cannot be mounted here")
+        try:
+            with registry_server(tmp_path / "full", tls=False) as full:
+                edited(folder, f'registry: "{registry.host}"', f'registry: "{full.host}"')
+                found = self.fails(folder, 3)
+        finally:
+            subprocess.run(["umount", str(data)], check=True)
+        # It says no more to its clients than status 500.
+        assert "failed with an error of its own" in found and "a full disk looks like this" in found
+        assert build(edited(folder, full.host, registry.host))["image"]
 
     def test_a_base_image_that_is_not_there(self, make: Callable[..., Path]) -> None:
         found = self.fails(make("no-base", base="missing"), 3)
