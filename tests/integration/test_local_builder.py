@@ -113,6 +113,8 @@ def engine() -> Iterator[dict[str, str]]:
             if tried.returncode == 0:
                 break
         yield variables
+        # The driver mounts its folder onto itself.
+        subprocess.run(["umount", f"{name}/overlay/overlay"], capture_output=True, check=False)
 
 
 def _wheels(folder: Path) -> Path:
