@@ -113,8 +113,10 @@ def engine() -> Iterator[dict[str, str]]:
             if tried.returncode == 0:
                 break
         yield variables
-        # The driver mounts its folder onto itself.
-        subprocess.run(["umount", f"{name}/overlay/overlay"], capture_output=True, check=False)
+        # The driver mounts its folder onto itself, and a build that was killed leaves what it has mounted.
+        mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for mount in reversed([one for one in mounts if one.startswith(f"{name}/")]):
+            subprocess.run(["umount", mount], capture_output=True, check=False)
 
 
 def _wheels(folder: Path) -> Path:
