@@ -130,11 +130,11 @@ def _models_are_tested_on_purpose(tmp_path_factory: pytest.TempPathFactory) -> I
 @pytest.fixture(autouse=True)
 def _secrets_of_its_own() -> Iterator[None]:
     """Forget the secrets that a test made: another's words would be hidden if they happen to be one."""
-    before = secret._forms.copy()
+    known = (secret._forms, secret._cores)
+    before = [forms.copy() for forms in known]
     yield
-    if secret._forms != before:
-        secret._forms.intersection_update(before)
-        secret._known = None
+    for forms, kept in zip(known, before, strict=True):
+        forms.intersection_update(kept)
 
 
 @pytest.fixture(autouse=True)

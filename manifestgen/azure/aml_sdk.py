@@ -61,7 +61,9 @@ def load() -> None:
         raise _broken(error) from error
     except ImportError as error:
         raise _broken(error) from error
-    _listen()
+    listen("azureml", "msrest", "msrestazure")
+    # The SDK raises the level of this logger; undone, because -vv shows its records.
+    logging.getLogger("azure.core").setLevel(logging.NOTSET)
 
 
 def _broken(error: ImportError) -> InputError:
@@ -209,12 +211,10 @@ class _ToDebug(logging.Handler):
         _LOG.debug("%s: %s", record.name, record.getMessage())
 
 
-def _listen() -> None:
-    """Turn the SDK's log records of any level into our debug records: its errors are raised as well."""
-    for name in ("azureml", "msrest", "msrestazure"):
+def listen(*names: str) -> None:
+    """Turn the log records of an SDK's loggers, of any level, into our debug records: its errors are raised as well."""
+    for name in names:
         logger = logging.getLogger(name)
         if not any(isinstance(handler, _ToDebug) for handler in logger.handlers):
             logger.addHandler(_ToDebug())
             logger.propagate = False
-    # The SDK raises the level of this logger; undone, because -vv shows its records.
-    logging.getLogger("azure.core").setLevel(logging.NOTSET)

@@ -58,7 +58,7 @@ _REDIRECTING: Final = frozenset({301, 302, 303, 307, 308})
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 # POSTs that read, and those whose repetition leaves nothing behind that anyone would see: of Azure ML and ACR Tasks.
 _READING_POSTS: Final = re.compile(
-    r"/(listCredentials|listKeys|oauth2/(v2\.0/)?(token|exchange)|assets|artifacts/batch/metadata/.*"
+    r"/(listCredentials|listKeys|listSecrets|oauth2/(v2\.0/)?(token|exchange)|assets|artifacts/batch/metadata/.*"
     r"|listBuildSourceUploadUrl|runs/[^/]+/(listLogSasUrl|cancel))$",
     re.IGNORECASE,
 )

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from manifestgen.device.rollout import ModuleStatus, Rollout, State
 from manifestgen.device.scoring import Scoring
+from manifestgen.project.lock import LockedModel
 from manifestgen.report._printable import printable
 
 _MARKS = {State.HEALTHY: "ok", State.WAITING: "..", State.FAILING: "!!", State.FAILED: "xx", State.REFUSED: "xx"}
 
 
-def text(device: str, rollout: Rollout) -> str:
-    """The rollout as text: its versions, one line per module, and the reason if it is not healthy."""
-    lines = [summary(device, rollout), *module_lines(rollout)]
+def text(device: str, rollout: Rollout, models: Mapping[str, LockedModel] | None = None) -> str:
+    """The rollout as text: its versions, one line per module, and the reason if it is not healthy.
+
+    Args:
+        models: in the modules' images, by image, as far as they are known.
+    """
+    lines = [summary(device, rollout)]
+    for module, line in zip(rollout.modules, module_lines(rollout), strict=True):
+        model = (models or {}).get(module.desired_image)
+        lines.append(f"{line}  # {_model_words(model)}" if model is not None else line)
     if rollout.reason:
         lines.append(f"  {rollout.reason}")
     if rollout.fix:
@@ -97,8 +105,13 @@ def _module_line(module: ModuleStatus, width: int, words: int = 0) -> str:
     return f"{line}  (restarted {module.restarts} {'time' if module.restarts == 1 else 'times'})" if again else line
 
 
-def data(device: str, rollout: Rollout) -> dict[str, Any]:
-    """The rollout as JSON data."""
+def _model_words(model: LockedModel) -> str:
+    sha256 = f", sha256 {model.sha256[:12]}" if model.sha256 else ""
+    return printable(f"model {model.name} {model.version}{sha256}")
+
+
+def data(device: str, rollout: Rollout, models: Mapping[str, LockedModel] | None = None) -> dict[str, Any]:
+    """The rollout as JSON data; a module's `model` is null if it is unknown, or if there is none."""
     return {
         "device": device,
         "state": rollout.state.value,
@@ -117,7 +130,14 @@ def data(device: str, rollout: Rollout) -> dict[str, Any]:
                 "reported_image": module.reported_image,
                 "restarts": module.restarts,
                 "note": module.note,
+                "model": _model((models or {}).get(module.desired_image)),
             }
             for module in rollout.modules
         ],
     }
+
+
+def _model(model: LockedModel | None) -> dict[str, Any] | None:
+    if model is None:
+        return None
+    return {"name": model.name, "version": model.version, "sha256": model.sha256}

@@ -91,6 +91,7 @@ def test_the_data_is_plain_json() -> None:
                 "reported_image": IMAGE,
                 "restarts": 0,
                 "note": "",
+                "model": None,
             }
         ],
     }
