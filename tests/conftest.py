@@ -123,6 +123,10 @@ def _models_are_tested_on_purpose(tmp_path_factory: pytest.TempPathFactory) -> I
     shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MANIFESTGEN_NO_TEST", "1")
+        # uv asks no index and downloads no Python but from this machine.
+        patch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+        patch.setenv("UV_HTTP_RETRIES", "0")
+        patch.setenv("UV_PYTHON_DOWNLOADS", "never")
         patch.setenv("MANIFESTGEN_ENVIRONMENTS", str(shared / "environments"))
         yield
 

@@ -198,13 +198,15 @@ class Sensor:
 
     def _desired(self, desired: Mapping[str, Any], version: int) -> None:
         interval, sends = desired.get("SendInterval"), desired.get("SendData")
+        before = self._delay, self._sends
         if isinstance(interval, int) and not isinstance(interval, bool) and interval >= 0:
             self._delay = float(interval)
         if isinstance(sends, bool):
             if self._sends and not sends:
                 logger.info("Sending data disabled. Change twin configuration to start sending again.")
             self._sends = sends
-        self._wake.set()
+        if before != (self._delay, self._sends):
+            self._wake.set()
         self._twin.report({"SendData": self._sends, "SendInterval": self._delay})
 
 

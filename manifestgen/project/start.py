@@ -12,6 +12,7 @@ from manifestgen.files import write_atomic
 from manifestgen.project.builders import BUILDERS
 from manifestgen.project.load import FILE_NAME
 from manifestgen.project.starters import ONNX, PICKLES, name_of, packages_of, sample_text, starter
+from manifestgen.project.vscode_template import NAME, converted
 
 _PROJECT: Final = """\
 # A manifestgen project: from a trained model to a running Azure IoT Edge module.
@@ -28,7 +29,7 @@ image:
   credentials: admin                    # admin | token | env | file | keyvault
 manifest:
   template: {template}
-  module: machinelearningmodule
+  module: {module}
   runtime: "1.6"                        # tag of edgeAgent and edgeHub
   values: {{ttl: 7200}}
 # hub: {{host: contoso.azure-devices.net}}
@@ -86,6 +87,7 @@ deployment.*.json
 
 #: Files that may list the packages of an entry script, the first that is there.
 _LISTS: Final = ("requirements.txt", "myenv.yml", "environment.yml", "pyproject.toml")
+_TEMPLATE: Final = "single-module"
 #: Builder of a project that names neither a builder nor a workspace: it needs nothing on this machine.
 _USUAL: Final = "acr"
 
@@ -105,12 +107,13 @@ class Started:
     sample: bool
 
 
-def start(folder: Path, template: str, builder: str | None = None, model: Path | None = None) -> Started:
+def start(folder: Path, template: str | None = None, builder: str | None = None, model: Path | None = None) -> Started:
     """Write the files of a new project; files that are there are kept, and become part of it.
 
     Args:
         folder: created if it is missing.
-        template: name of a built-in template.
+        template: name of a built-in template; None for the `deployment.template.json` in the folder, which becomes
+            `deployment.json.j2`, or `single-module` if there is none.
         builder: of `builders.BUILDERS`; None for Azure ML where `config.json` names a workspace, else ACR.
         model: the model's file or folder; None for the one in the folder, or an example if there is none.
 
@@ -127,6 +130,13 @@ def start(folder: Path, template: str, builder: str | None = None, model: Path |
     script, listed = folder / "score.py", _listed(folder, from_context)
     kept = [path for path in (model, listed) if path is not None and path.parent == folder]
     files: dict[str, str] = {}
+    module = "machinelearningmodule"
+    if template is None and (folder / NAME).is_file():
+        found = converted(folder / NAME)
+        template, module = "deployment.json.j2", found.module
+        files[template] = found.text
+        kept.append(folder / NAME)
+    template = template or _TEMPLATE
     if script.exists():
         packages = packages_of(script)
         kept.append(script)
@@ -141,7 +151,7 @@ def start(folder: Path, template: str, builder: str | None = None, model: Path |
     if listed is None:
         files[list_name] = _packages(packages, name, from_context)
     path = _relative(model, folder) if model is not None else "model.json"
-    files[FILE_NAME] = _project(path, name, builder, template, list_name)
+    files[FILE_NAME] = _project(path, name, builder, template, module, list_name)
     if not (folder / ".gitignore").exists():
         files[".gitignore"] = _IGNORE
     there = [one for one in files if (folder / one).exists()]
@@ -186,7 +196,7 @@ def _packages(packages: tuple[str, ...], name: str, from_context: bool) -> str:
     return _CONDA.format(name=name) + "".join(f"      - {package}\n" for package in packages)
 
 
-def _project(model: str, name: str, builder: str, template: str, packages: str) -> str:
+def _project(model: str, name: str, builder: str, template: str, module: str, packages: str) -> str:
     image = _IN_THE_WORKSPACE.format(packages=packages)
     if BUILDERS[builder].context:
         key = "conda_file" if packages.endswith(".yml") else "requirements"
@@ -199,6 +209,7 @@ def _project(model: str, name: str, builder: str, template: str, packages: str) 
         image_name=name,
         image=image,
         template=template,
+        module=module,
         target=_FLEET if template == "layered" else _ONE_DEVICE,
     )
 

@@ -21,6 +21,7 @@ from manifestgen.trial.process import Asked, Left
 from manifestgen.trial.setting import Setting
 
 _LINES: Final = 12
+_KILLED: Final = 9  # SIGKILL, which not every system has by name
 #: For commands that test before they build.
 ANYWAY: Final = "build it untested with --no-test"
 
@@ -235,7 +236,7 @@ class _Judge:
             return self._found(what, where, "correct the loop or the wait at this line, or give it more time")
         if left.phase == "start":
             return self._found("Python could not be started", where, "run the command again with -v")
-        if left.code == -signal.SIGKILL:
+        if left.code == -_KILLED:
             what = (
                 f"the process was killed in {named}, most likely because memory ran out; it used {_size(left.memory)}"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -27,6 +28,20 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
         yield
+
+
+def test_the_guides_first_commands_work_as_they_are(index: None, tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "testing.md").read_text()
+    commands, shown = re.findall(r"```(?:sh|text)\n(.*?)```", guide, re.DOTALL)[:2]
+    printed = ""
+    for line in commands.splitlines():
+        program, *arguments = line.split()
+        assert program == "manifestgen"
+        done = in_a_new_process(*arguments, cwd=tmp_path)
+        assert done.code == 0, done
+        printed = done.stdout
+    assert printed.splitlines()[0] == shown.splitlines()[0]
+    assert [line.split()[0] for line in printed.splitlines()] == [line.split()[0] for line in shown.splitlines()]
 
 
 @pytest.fixture

@@ -101,6 +101,7 @@ def _commands(project: Any) -> dict[str, Sequence[str]]:
     manifest = str(project.root / "deployment.json")
     lines = {
         "init": ["init", str(project.root / "new")],
+        "test": ["test", str(project.root / "building"), "--here", "--input", str(project.root / "building/score.py")],
         "doctor": ["doctor", str(project)],
         "model list": ["model", "list", str(project.root / "building")],
         "image": ["image", str(project.root / "building")],

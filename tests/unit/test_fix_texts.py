@@ -32,6 +32,8 @@ SAID_BY: dict[str, list[tuple[str, ...]]] = {
     "device/saved_plan.py": [_APPLY],
     "images/build.py": [("image",), _DEPLOY],
     "images/preflight.py": [("preflight",)],
+    "project/start.py": [("init",)],
+    "project/vscode_template.py": [("init",)],
     "project/values.py": [_RENDER, _DEPLOY],
     "render_file.py": [_RENDER],
     "rotate.py": [_ROTATE],

@@ -4,7 +4,7 @@ A device runs its modules if the sandbox does (`World.modules`), or if it was to
 unless told to. Only a few may at once. Which of its modules can run is found out when their images are pulled; the
 others stay simulated, and say why in `statusDescription`.
 
-Nothing of `manifestgen.edge` is imported before the first device runs a module.
+The agent and edgeHub of `manifestgen.edge` are not imported before the first device runs a module.
 
     kind            key     value
     device-modules  DEVICE  "run" or "simulate", where that was chosen for one device

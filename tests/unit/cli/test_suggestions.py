@@ -38,13 +38,8 @@ HARMLESS_COMMANDS = set(
 )
 HARMLESS_OPTIONS = set(
     [
-        "--as",
-        "--count",
-        "--follow",
-        "--modules",
-        "--serve",
-        "--summary",
-        *("--expect", "--here", "--input", "--memory", "--repeat", "--test"),
+        *("--as", "--count", "--follow", "--modules", "--serve", "--summary"),
+        *("--expect", "--here", "--input", "--memory", "--model", "--repeat", "--test"),
         "--abort-if-failing",
         "--as-of",
         "--base",

@@ -164,3 +164,49 @@ def test_a_folder_that_cannot_be_made_is_an_error_of_the_user(tmp_path: Path) ->
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="could not create the folder"):
         start(tmp_path / "file" / "sub", "single-module")
+
+
+def vscode(image: str = "${MODULES.Scorer}", text: str = "x") -> str:
+    module = {"type": "docker", "settings": {"image": image, "createOptions": {}}, "env": {"A": {"value": text}}}
+    agent = {
+        "schemaVersion": "1.1",
+        "runtime": {"type": "docker", "settings": {"registryCredentials": {"acme": {"username": "$USER"}}}},
+        "modules": {"Scorer": module, "sensor": {"settings": {"image": "mcr.microsoft.com/sensor:1"}}},
+    }
+    return json.dumps({"$schema-template": "4.0.0", "modulesContent": {"$edgeAgent": {"properties.desired": agent}}})
+
+
+def test_a_deployment_template_of_vs_code_that_is_there_becomes_the_template(tmp_path: Path) -> None:
+    (tmp_path / "deployment.template.json").write_text(vscode())
+    started = start(tmp_path)
+    assert names(started.kept) == {"deployment.template.json"}
+    content = render_project(load(tmp_path), placeholders(), image=IMAGE).manifest.content
+    desired = content["modulesContent"]["$edgeAgent"]["properties.desired"]
+    assert desired["modules"]["Scorer"]["settings"]["image"] == IMAGE
+    assert desired["modules"]["sensor"]["settings"]["image"] == "mcr.microsoft.com/sensor:1"
+    login = desired["runtime"]["settings"]["registryCredentials"]["acme"]
+    assert login["username"] == "${ACR_USERNAME_ACME}"
+    section = load(tmp_path).manifest
+    assert section is not None and section.module == "Scorer"
+    assert "deployment.json.j2" not in names(start(tmp_path / "other").files)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "this is not a deployment template"),
+        (
+            '{"modulesContent": {"$edgeAgent": {"properties.desired": {"modules": {"a": 1}}}}}',
+            "not a deployment template",
+        ),
+        (vscode(image="acme.azurecr.io/x:1"), "0 modules have an image of"),
+        (vscode(text="{{ x }}"), "which a Jinja template would read"),
+    ],
+)
+def test_a_deployment_template_that_cannot_be_used_is_said(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "deployment.template.json").write_text(text)
+    with pytest.raises(InputError) as caught:
+        start(tmp_path)
+    assert words in caught.value.what
+    assert not (tmp_path / "manifestgen.yaml").exists()
+    start(tmp_path, "single-module")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.hub_service import QUICK, HubService, content, module, with_hub
 from fakes.module_images import put_module_image
+from integration.command_line import complaint, in_this_process
 
 from manifestgen.errors import CloudError
 from manifestgen.sandbox.hub import messages, series
@@ -214,3 +217,40 @@ def _exists(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_a_sandbox_without_such_devices_imports_no_agent_and_no_edge_hub() -> None:
+    names = (
+        "[name for name in sys.modules if name.startswith(('manifestgen.edge.agent', 'manifestgen.edge.hub', 'paho'))]"
+    )
+    program = f"import sys, manifestgen.sandbox.server; print({names})"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ended.stdout == "[]\n"
+
+
+def test_the_admin_api_and_the_command_show_what_arrived(new_sandbox: Any) -> None:
+    async def send() -> None:
+        now = datetime(2026, 11, 30, 8, 0, tzinfo=timezone.utc)
+        for body in (b'{"anomaly": true}', b"hot"):
+            messages.keep(new_sandbox.world, "edge-01", "scorer", "out", body, {"model": "m"}, {}, now)
+
+    new_sandbox.call(send())
+    assert new_sandbox.admin("GET", "/messages") == {"edge-01": 2}
+    found = new_sandbox.admin("GET", "/messages?device=edge-01&after=1")
+    assert (found["sent"], [message["text"] for message in found["messages"]]) == (2, ["hot"])
+    assert new_sandbox.admin("GET", "/modules") == {}
+    new_sandbox.admin("PUT", "/devices/edge-01", {"modules": "run"})
+    assert new_sandbox.world.store.get("device-modules", "edge-01") == "run"
+
+    shown = in_this_process("sandbox", "messages")
+    assert shown.code == 0
+    assert shown.stdout.splitlines() == [
+        '2026-11-30T08:00:00.000Z  scorer/out  {"anomaly": true}',
+        "2026-11-30T08:00:00.000Z  scorer/out  hot",
+    ]
+    assert in_this_process("sandbox", "messages", "--output", "json").json["sent"] == 2
+    summary = in_this_process("sandbox", "messages", "--summary", "--count", "2").stdout
+    assert summary == "messages  2 scored by scorer, 1 anomaly, last hot\n"
+    late = in_this_process("sandbox", "messages", "--count", "3", "--timeout", "0")
+    assert (late.code, late.stderr) == (1, "device 'edge-01' has sent 2 messages in 0 s\n")
+    assert "cannot be used together" in complaint(in_this_process("sandbox", "messages", "--follow", "--summary"), 2)
