@@ -32,7 +32,7 @@ from manifestgen.deployments.snapshots import take
 from manifestgen.deployments.stages import Stage, StageSpec, interrupted_stage, prepare, tag
 from manifestgen.deployments.writing import Writer, same
 from manifestgen.errors import CloudError, InputError, Interrupted
-from manifestgen.target import Observer, Outcome, Patience, Wait
+from manifestgen.target import SENDING, Observer, Outcome, Patience, Wait
 
 #: How to wait for the devices of a stage: they take their time to come online, and the hub allows twenty queries a
 #: minute and works its own metrics out every few minutes.
@@ -148,7 +148,8 @@ class _Run:
     ) -> None:
         self.steps: list[str] = []
         self._hub = hub
-        self._writer = Writer(hub, wanted.name, self._step)
+        sending = changed(SENDING, clock=patience.clock, sleep=patience.sleep)
+        self._writer = Writer(hub, wanted.name, self._step, sending)
         self._wanted = wanted
         self._final = wanted.configuration()
         self._goal = goal
