@@ -129,7 +129,7 @@ def replace(
     try:
         return run.roll_out(stages, wait=wait)
     except KeyboardInterrupt:
-        done = "; ".join(run.steps) or "nothing was changed"
+        done = "; ".join([*run.steps, *filter(None, [run.unconfirmed])]) or "nothing was changed"
         raise Interrupted(f"interrupted; {done}", fix="run the same command again to resume") from None
 
 
@@ -163,6 +163,11 @@ class _Run:
         there = self._there
         # Only its settings are new then: rolling back restores them and does not delete it.
         self._kept = there if there is not None and not self._old and STAGE_LABEL not in there.labels else None
+
+    @property
+    def unconfirmed(self) -> str:
+        """See `Writer.unconfirmed`."""
+        return self._writer.unconfirmed
 
     def roll_out(self, asked: Sequence[StageSpec], *, wait: bool) -> Outcome[Progress]:
         staged = self._old or self._there is None or STAGE_LABEL in self._there.labels

@@ -15,6 +15,9 @@ class Writer:
     """Creates, updates and deletes the configurations of one deployment, each only if it has the deployment's label.
 
     After a lost answer, the hub is checked before the request is retried, in rounds with pauses between them.
+
+    Attributes:
+        unconfirmed: a change that was sent and whose answer is not there, in a sentence; empty without one.
     """
 
     def __init__(self, hub: Hub, name: str, step: Callable[[str], None], sending: Patience = SENDING) -> None:
@@ -25,6 +28,7 @@ class Writer:
             step: is called with each change that was made.
             sending: how long to send again what was not made.
         """
+        self.unconfirmed = ""
         self._hub = hub
         self._name = name
         self._step = step
@@ -91,14 +95,17 @@ class Writer:
         for _ in rounds(self._sending):
             found = self._look(configuration_id, lost, made)
             if is_made(found):
+                self.unconfirmed = ""
                 return lost is not None
             if found is not None and found.labels.get(NAME_LABEL) != self._name:
                 raise _not_ours(where)
+            self.unconfirmed = f"{configuration_id!r} may or may not be {made}"
             try:
                 send(found)
             except UnconfirmedError as error:
                 lost = error
             else:
+                self.unconfirmed = ""
                 return True
         if is_made(self._look(configuration_id, lost, made)):
             return True

@@ -300,3 +300,46 @@ def test_what_is_no_manifest_at_all_can_be_compared_and_patched(broken: Any) -> 
         changes = diff(before, after)
         assert changes
         assert diff_manifests(patch(Manifest.of(before), changes), Manifest.of(after)) == ()
+
+
+def test_what_a_route_gains_is_shown_when_it_becomes_an_object() -> None:
+    content, _, hub = changed()
+    hub["routes"] = {"up": {"route": "FROM /messages/* INTO $upstream", "priority": 3}}
+    (change,) = diff(CONTENT, content)
+    assert [str(field) for field in change.fields] == ["priority: (none) -> 3"]
+    hub["routes"] = {"up": "FROM /messages/modules/a INTO $upstream"}
+    (change,) = diff(CONTENT, content)
+    (field,) = change.fields
+    assert str(field) == "route: FROM /messages/* INTO $upstream -> FROM /messages/modules/a INTO $upstream"
+
+
+def test_values_are_shown_in_their_own_letters_and_without_spaces() -> None:
+    content, agent, _ = changed()
+    agent["modules"]["a"]["settings"]["createOptions"] = '{"Env": ["A=1"], "HostConfig": {"Binds": ["/größe:/x", "b"]}}'
+    (change,) = diff(CONTENT, content)
+    assert [str(field) for field in change.fields] == ['createOptions /HostConfig/Binds: (none) -> ["/größe:/x","b"]']
+
+
+def test_many_brackets_are_not_deep_ones() -> None:
+    ports = ", ".join(f'"{number}/tcp": [{{"HostPort": "{number}"}}]' for number in range(1, 60))
+    options = f'{{"HostConfig": {{"PortBindings": {{{ports}}}}}}}'
+    assert (
+        of_module(
+            {"settings": {"image": "x/m:1", "createOptions": options}},
+            {"settings": {"image": "x/m:1", "createOptions": options.replace(" ", "")}},
+        )
+        is None
+    )
+
+
+def test_a_runtime_without_credentials_may_say_so() -> None:
+    content, agent, _ = changed()
+    agent["runtime"]["settings"] = {"registryCredentials": {}}
+    other, agent, _ = changed()
+    agent["runtime"]["settings"] = {}
+    assert diff(content, other) == ()
+
+
+def test_the_words_for_what_becomes_of_a_container_are_an_interface() -> None:
+    words = "created recreated started stopped removed noted none"
+    assert [effect.value for effect in Effect] == words.split()

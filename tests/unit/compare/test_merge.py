@@ -194,3 +194,10 @@ def test_what_passes_the_check_alone_passes_it_merged() -> None:
 def test_a_broken_section_of_the_file_stays_the_files(broken: Any) -> None:
     file = {"modulesContent": {**FILE["modulesContent"], "$edgeAgent": broken}}
     assert merged_content(file, DEVICE)["modulesContent"]["$edgeAgent"] == broken
+
+
+def test_a_route_keeps_the_fields_that_the_runtime_does_not_know() -> None:
+    route = "FROM /messages/* INTO $upstream"
+    device = manifest({}, routes={"up": {"route": "FROM /x/* INTO $upstream", "priority": 2, "note": "ours"}})
+    merged = merged_content(manifest({}, routes={"up": route}), device)
+    assert hub(merged)["routes"]["up"] == {"route": route, "note": "ours"}
