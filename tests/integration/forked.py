@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-_TIMEOUT: Final = 60.0
+_TIMEOUT: Final = 200.0
 # What the commands import when they run.
 _MODULES: Final = (
     "manifestgen.cli",

@@ -114,7 +114,7 @@ def interrupt(forked: Forks, stage: Stage, arguments: Sequence[object], kind: Ki
     command = tuple(map(str, arguments))
     forked.start(*command, cwd=stage.folder)
     try:
-        eventually(lambda: _hit(quick) or not forked.is_running, f"a request {kind}")
+        eventually(lambda: _hit(quick) or not forked.is_running, f"a request {kind}", 180)
         if not _hit(quick):
             forked.ended()
             return None
@@ -150,7 +150,9 @@ def is_told(kind: Kind, said: str) -> bool:
         return (
             re.search("may or may not|continues with what it was sent|every password that a device", said) is not None
         )
-    return said.startswith(f"interrupted while waiting for {NAMES[kind.service]}") or said.startswith("interrupted; ")
+    # Azure ML's SDK asks others as well.
+    names = (NAMES[kind.service], "Azure ML")
+    return said.startswith(("interrupted; ", *(f"interrupted while waiting for {name}" for name in names)))
 
 
 def walk(forked: Forks, stage: Stage, command: str, piece: str) -> Iterator[tuple[Kind, str, float]]:
