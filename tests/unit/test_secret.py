@@ -198,3 +198,16 @@ def test_a_form_within_a_form_is_found_too(form: str) -> None:
     Secret(CANARY)
     assert "***" in redact(form)
     assert "c4n" not in redact(form)
+
+
+def test_a_secret_that_is_no_text_of_unicode_is_hidden_too() -> None:
+    # As Python reads a file name or a variable with bytes that are not UTF-8.
+    odd = Secret("pass\udcff-word")
+    assert redact(f"before {odd.reveal()} after") == "before *** after"
+    assert odd == Secret("pass\udcff-word") != Secret("pass-word")
+
+
+def test_base64_is_hidden_to_the_end_of_a_text() -> None:
+    secret = Secret("a-password-in-base64")
+    for text in (b"user:" + secret.reveal().encode(), secret.reveal().encode()):
+        assert redact(base64.b64encode(text).decode()) == "***"
