@@ -36,7 +36,9 @@ _fast = False
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite golden files; read the diff afterwards")
     parser.addoption(
-        "--whole-walk", action="store_true", help="change every answer in every way, and withhold each (an hour)"
+        "--whole-walk",
+        action="store_true",
+        help="change every answer in every way, withhold each, and interrupt it (hours)",
     )
     parser.addoption(
         "--fast", action="store_true", help="skip each test at its first process or connection, and slow tests"
