@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from types import FrameType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from manifestgen.errors import Interrupted
 from manifestgen.waits import interrupted
@@ -21,8 +21,10 @@ from manifestgen.waits import interrupted
 if TYPE_CHECKING:
     from manifestgen.cli._console import Console
 
-# Long enough for Python to get the signal into the main thread, unless that is stuck.
-_SECONDS: Final = 1.5
+# Long enough for Python to get the signal into the main thread, unless that waits in C.
+_AWAKE: Final = 0.5
+# Then long enough for it to say so and to end.
+_SECONDS: Final = 1.0
 # Then long enough for a command to end what it has started and to say what it has done.
 _TIDYING: Final = 15.0
 
@@ -41,27 +43,38 @@ def end_soon_after_ctrl_c(console: Console) -> None:
         near, far = socket.socketpair()
         near.setblocking(False)
         signal.set_wakeup_fd(near.fileno(), warn_on_full_buffer=False)
-        noticed = threading.Event()
-        _note(noticed)
-        threading.Thread(target=_watch, args=(far, near, noticed, console), name="interruption", daemon=True).start()
+        noticed, repeated = threading.Event(), threading.Event()
+        _note(noticed, repeated)
+        watched = (far, near, noticed, repeated, console)
+        threading.Thread(target=_watch, args=watched, name="interruption", daemon=True).start()
 
 
-def _note(noticed: threading.Event) -> None:
-    """Have the main thread set an event when Ctrl-C reaches it."""
+def _note(noticed: threading.Event, repeated: threading.Event) -> None:
+    """Have the main thread set an event when Ctrl-C reaches it, and ignore a repetition of what has reached it."""
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
+        if repeated.is_set() and noticed.is_set():
+            return
         noticed.set()
         signal.default_int_handler(number, frame)
 
     signal.signal(signal.SIGINT, handle)
 
 
-def _watch(signals: socket.socket, _kept: socket.socket, noticed: threading.Event, console: Console) -> None:
+def _watch(
+    signals: socket.socket,
+    _kept: socket.socket,
+    noticed: threading.Event,
+    repeated: threading.Event,
+    console: Console,
+) -> None:
     while received := signals.recv(16):
         if signal.SIGINT in received:
             words = interrupted()  # now: what is waited for ends with the wait
+            if not noticed.wait(_AWAKE):
+                _repeat(repeated)
             time.sleep(_SECONDS)
             until = time.monotonic() + _TIDYING
             while noticed.is_set() and not console.failed and time.monotonic() < until:
@@ -69,6 +82,13 @@ def _watch(signals: socket.socket, _kept: socket.socket, noticed: threading.Even
             if not console.failed:
                 console.fail(interruption(words))
             end(Interrupted.exit_code)
+
+
+def _repeat(repeated: threading.Event) -> None:
+    """Wake the main thread again: a signal that comes just before a system call begins does not end that call."""
+    if hasattr(signal, "pthread_kill"):
+        repeated.set()
+        signal.pthread_kill(cast(int, threading.main_thread().ident), signal.SIGINT)
 
 
 def end(code: int) -> None:

@@ -246,3 +246,32 @@ def test_a_lock_left_by_a_killed_run_holds_nobody_up(ready_made: Any) -> None:
     (ready_made.root / ".manifestgen").mkdir()
     (ready_made.root / ".manifestgen" / "run.lock").touch()
     assert in_a_new_process("deploy", ready_made, "--yes", "-q", cwd=ready_made.root).code == 0
+
+
+_LOST = """
+import os, signal, threading, time
+from manifestgen.cli._interruption import end_soon_after_ctrl_c
+
+class Console:
+    failed = False
+    def fail(self, error):
+        print("not noticed")
+
+def ctrl_c():
+    time.sleep(0.2)
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+end_soon_after_ctrl_c(Console())
+threading.Thread(target=ctrl_c, daemon=True).start()
+reading, _ = os.pipe()
+try:
+    os.read(reading, 1)
+except KeyboardInterrupt:
+    print("noticed")
+"""
+
+
+def test_ctrl_c_just_before_a_read_begins_ends_it_too() -> None:
+    """Python has taken the signal by then, so nothing would end the read: the same as a signal that ends no read."""
+    ended = subprocess.run([sys.executable, "-c", _LOST], capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.stdout, ended.stderr) == ("noticed\n", "")
