@@ -343,3 +343,18 @@ def test_a_runtime_without_credentials_may_say_so() -> None:
 def test_the_words_for_what_becomes_of_a_container_are_an_interface() -> None:
     words = "created recreated started stopped removed noted none"
     assert [effect.value for effect in Effect] == words.split()
+
+
+@pytest.mark.parametrize(("section", "effect"), [("$edgeAgent", Effect.NOTED), ("$edgeHub", Effect.NONE)])
+def test_a_property_of_the_runtime_that_is_not_known_restarts_nothing(section: str, effect: Effect) -> None:
+    content, _, _ = changed()
+    content["modulesContent"][section]["properties.desired"]["newer"] = 1
+    (change,) = diff(CONTENT, content)
+    assert (change.subject, change.effect) == ("property", effect)
+
+
+@pytest.mark.parametrize("broken", ["a text", ["A=1"], 5])
+def test_an_env_that_is_broken_on_one_side_is_named_as_a_whole(broken: Any) -> None:
+    for before, after in (({"A": {"value": "1"}}, broken), (broken, {"A": {"value": "1"}})):
+        change = of_module({**RUNNING, "env": before}, {**RUNNING, "env": after})
+        assert [str(field) for field in change.fields] == ["env"]
