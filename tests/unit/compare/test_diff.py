@@ -358,3 +358,9 @@ def test_an_env_that_is_broken_on_one_side_is_named_as_a_whole(broken: Any) -> N
     for before, after in (({"A": {"value": "1"}}, broken), (broken, {"A": {"value": "1"}})):
         change = of_module({**RUNNING, "env": before}, {**RUNNING, "env": after})
         assert [str(field) for field in change.fields] == ["env"]
+
+
+def test_a_longer_list_is_another_list_and_a_number_is_its_text() -> None:
+    options = [{"settings": {"image": "x/a:1", "createOptions": {"Cmd": cmd}}} for cmd in (["a"], ["a", "b"])]
+    assert of_module(*options) is not None and of_module(*reversed(options)) is not None
+    assert of_module({"env": {"A": {"value": 5}}}, {"env": {"A": {"value": "5"}}}) is None
