@@ -364,3 +364,11 @@ def test_a_longer_list_is_another_list_and_a_number_is_its_text() -> None:
     options = [{"settings": {"image": "x/a:1", "createOptions": {"Cmd": cmd}}} for cmd in (["a"], ["a", "b"])]
     assert of_module(*options) is not None and of_module(*reversed(options)) is not None
     assert of_module({"env": {"A": {"value": 5}}}, {"env": {"A": {"value": "5"}}}) is None
+
+
+def test_the_keys_of_a_credential_are_read_in_any_case() -> None:
+    content, agent, _ = changed()
+    agent["runtime"]["settings"]["registryCredentials"]["acme"] = {
+        "Address": "acme.azurecr.io", "UserName": "u", "PASSWORD": "p"
+    }  # fmt: skip
+    assert diff(CONTENT, content) == ()
