@@ -7,6 +7,7 @@ import pytest
 
 from manifestgen import diff_manifests
 from manifestgen.compare.diff import Change, Effect, patch
+from manifestgen.compare.normal import normal
 from manifestgen.manifest.manifest import Manifest
 
 CONTENT: dict[str, Any] = {
@@ -372,3 +373,14 @@ def test_the_keys_of_a_credential_are_read_in_any_case() -> None:
         "Address": "acme.azurecr.io", "UserName": "u", "PASSWORD": "p"
     }  # fmt: skip
     assert diff(CONTENT, content) == ()
+
+
+def test_the_normal_form_has_credentials_in_their_own_case_and_no_empty_ones() -> None:
+    content, agent, _ = changed()
+    settings = agent["runtime"]["settings"]
+    settings["registryCredentials"]["acme"] = {"Address": "acme.azurecr.io", "UserName": "u", "PASSWORD": "p"}
+    written = normal(Manifest.of(content)).entries["$edgeAgent"]["properties.desired"]["runtime"]["settings"]
+    assert set(written["registryCredentials"]["acme"]) == {"address", "username", "password"}
+    settings["registryCredentials"] = {}
+    written = normal(Manifest.of(content)).entries["$edgeAgent"]["properties.desired"]["runtime"]
+    assert "settings" not in written

@@ -214,6 +214,10 @@ def test_sections_of_the_hub_are_joined_in_whatever_case_they_are_written() -> N
     assert sorted(merged["routes"]) == ["mine", "theirs"]
     assert merged["storeAndForwardConfiguration"] == {"timeToLiveSecs": 60, "newer": 1}
     assert not {"ROUTES", "StoreAndForwardConfiguration"} & set(merged)
+    # And the other way round.
+    merged = hub(merged_content(device, file))
+    assert sorted(merged["routes"]) == ["mine", "theirs"]
+    assert merged["storeAndForwardConfiguration"] == {"timeToLiveSecs": 7200, "newer": 1}
 
 
 def test_the_image_of_a_module_is_never_the_devices() -> None:
