@@ -18,13 +18,14 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from requests.adapters import BaseAdapter
 
 from manifestgen.azure.transport import Transport
 from manifestgen.errors import CloudError, InputError
 from manifestgen.sandboxed import sandbox_home
+from manifestgen.secret import without_quotes
 
 _LOG = logging.getLogger("manifestgen.azure.aml")
 
@@ -206,9 +207,14 @@ class _DebugStream(io.TextIOBase):
         return len(text)
 
 
+# Logs whole answers, line by line.
+_BODIES: Final = "msrest.http_logger"
+
+
 class _ToDebug(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        _LOG.debug("%s: %s", record.name, record.getMessage())
+        if record.name != _BODIES:
+            _LOG.debug("%s: %s", record.name, without_quotes(record.getMessage()))
 
 
 def listen(*names: str) -> None:

@@ -204,3 +204,16 @@ def test_a_text_without_secrets_costs_no_pattern_however_many_are_known() -> Non
         for number in range(200):
             Secret(f"signature-{number}-of-an-address")
             assert redact("GET /runs/cb1 was answered") == "GET /runs/cb1 was answered"
+
+
+def test_a_secret_that_is_no_text_of_unicode_is_hidden_too() -> None:
+    # As Python reads a file name or a variable with bytes that are not UTF-8.
+    odd = Secret("pass\udcff-word")
+    assert redact(f"before {odd.reveal()} after") == "before *** after"
+    assert odd == Secret("pass\udcff-word") != Secret("pass-word")
+
+
+def test_base64_is_hidden_to_the_end_of_a_text() -> None:
+    secret = Secret("a-password-in-base64")
+    for text in (b"user:" + secret.reveal().encode(), secret.reveal().encode()):
+        assert redact(base64.b64encode(text).decode()) == "***"
