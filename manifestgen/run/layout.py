@@ -78,7 +78,7 @@ class Layout:
         raise InputError(
             f"no route of the manifest leads into module {self.own!r}" if self.own else "no module has the model",
             where="--input",
-            fix="add a route with BrokeredEndpoint to the template, or name what to send as with --as MODULE/OUTPUT",
+            fix="add a route with BrokeredEndpoint to the template, or name the sender: see 'manifestgen run --help'",
         )
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 import yaml
 
 from manifestgen.context.environment import HERE, environment, environments_folder, interpreter
-from manifestgen.context.requirements import RUNNER_NEEDS, CondaError, of_conda
+from manifestgen.context.requirements import CondaError, of_conda
 from manifestgen.context.uv import NoUvError, NoWheelError, PythonUnavailableError, compile_lock, is_python
 from manifestgen.errors import CloudError, InputError
 
@@ -69,11 +69,20 @@ def install_conda(specification: Any, imported: frozenset[str] = frozenset()) ->
         except InputError as error:
             return Outcome((f"error: {error.what}",), error.what)
     notes = tuple(f"{SIMULATED} {note.partition(': the runner')[0]}" for note in needed.notes)
-    runner = (
-        f"{SIMULATED} added {RUNNER_NEEDS}: on a device of the sandbox, manifestgen's runner is in Azure ML's place"
-    )
-    found = install(needed.lines, needed.python or HERE, "environment.yml")
-    return replace(found, lines=(*notes, runner, *found.lines))
+    python = needed.python or HERE
+    # The last line is what the runner needs, which is not in such an image.
+    found = install(needed.lines[:-1], python, "environment.yml")
+    lock = _with_runner(needed.lines, python) if found.lock else ""
+    return replace(found, lines=(*notes, *found.lines), lock=lock)
+
+
+def _with_runner(lines: Sequence[str], python: str) -> str:
+    """The lock for a device of the sandbox, where our runner takes the server's place; empty if there is none."""
+    try:
+        lock = compile_lock(lines, None, python, (_PLATFORM,), "environment.yml")
+    except (CloudError, InputError):
+        return ""
+    return f"# For: Python {python}\n{lock}"
 
 
 def install(requirements: Sequence[str], python: str, where: str) -> Outcome:
