@@ -127,7 +127,7 @@ def test_adapter_can_be_imported_without_the_sdk() -> None:
 
 
 def test_no_answer_is_in_the_debug_log(caplog: pytest.LogCaptureFixture) -> None:
-    aml_sdk._listen()
+    aml_sdk.listen("azureml", "msrest")
     with caplog.at_level(logging.DEBUG, "manifestgen.azure.aml"):
         logging.getLogger("msrest.http_logger").debug("<html>canary</html>")
         logging.getLogger("azureml.x").warning("Received bad response.\nContent: canary")
