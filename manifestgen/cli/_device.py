@@ -13,14 +13,17 @@ import click
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._watching import DeviceView
-from manifestgen.errors import InputError
-from manifestgen.services import open_hub, project_here
+from manifestgen.errors import InputError, ManifestgenError
+from manifestgen.services import open_distribution, open_hub, project_here
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from manifestgen.cloud import Hub
     from manifestgen.device.plan import Plan
     from manifestgen.device.rollout import Rollout
     from manifestgen.device.saved_plan import SavedPlan
+    from manifestgen.project.lock import LockedModel
     from manifestgen.target import Observer, Outcome
 
 
@@ -120,14 +123,37 @@ class DeviceTarget:
         view = DeviceView(self._console)
         patience = view.patient(PATIENCE.within(timeout)) if watch else None
         found = status(self._hub, self._device, patience=patience, progress=view.show, waiting=view.waiting)
-        self._console.result(report.text(self._device, found, wide=wide, now=datetime.now(timezone.utc)))
+        models = self._models([module.desired_image for module in found.modules])
+        now = datetime.now(timezone.utc)
+        self._console.result(report.text(self._device, found, models, wide=wide, now=now))
         words = show_last_words(self._hub, self._device, found, self._console, result=True)
         scorings = scoring.scoring(self._hub, self._device, scoring.running(found))
         for one in scorings:
             self._console.result(f"scoring: {report.scoring_line(one)}")
         scores = [report.scoring_data(one) for one in scorings]
-        self._console.document({**report.data(self._device, found), "scoring": scores, "last_log_lines": list(words)})
+        data = report.data(self._device, found, models)
+        self._console.document({**data, "scoring": scores, "last_log_lines": list(words)})
         return 0 if found.state is State.HEALTHY else 1
+
+    def _models(self, images: Collection[str]) -> Mapping[str, LockedModel]:
+        """The models in the device's images, as far as that can be found out."""
+        from contextlib import ExitStack
+
+        from manifestgen.images.models import models_of
+        from manifestgen.project.lock import read
+
+        with ExitStack() as stack:
+            try:
+                project = project_here()
+                lock = read(project) if project is not None else None
+                return models_of(
+                    images,
+                    lock,
+                    lambda: self._hub.module_twin(self._device, "$edgeAgent"),
+                    lambda: stack.enter_context(open_distribution(hurried=True)),
+                )
+            except ManifestgenError:
+                return {}  # nobody who asks how a device is must be told about this
 
     def history(self) -> None:
         """List its snapshots."""

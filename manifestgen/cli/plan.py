@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._console import Console, hub_option, options_with_outputs, usage_of
 from manifestgen.errors import InputError
 from manifestgen.services import open_hub, project_here
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from manifestgen.device.plan import Plan
+    from manifestgen.images.downloads import Download
 
 
 @click.command(
@@ -16,6 +23,7 @@ from manifestgen.services import open_hub, project_here
         "manifestgen plan deployment.json --device edge-01",
         "manifestgen plan deployment.json --device edge-01 --out edge-01.plan && manifestgen apply edge-01.plan",
         "manifestgen plan deployment.json --device edge-01 --exit-code --output json",
+        "manifestgen plan deployment.json --device edge-01 --output markdown >> comment.md",
     )
 )
 @click.argument("file", type=click.Path(path_type=Path))
@@ -29,8 +37,9 @@ from manifestgen.services import open_hub, project_here
     "--locked", is_flag=True, help="Exit code 1 if the lock file does not fit, or FILE does not have its image."
 )
 @click.option("--force", is_flag=True, help="Continue even if 'check' finds errors.")
+@click.option("--show-env", is_flag=True, help="Show the values of variables that do not seem to be secrets.")
 @hub_option
-@common_options
+@options_with_outputs("text", "json", "markdown")
 def command(
     file: Path,
     device_id: str,
@@ -39,10 +48,14 @@ def command(
     exit_code: bool,
     locked: bool,
     force: bool,
+    show_env: bool,
     hub: str | None,
     console: Console,
 ) -> int:
     """Show what setting the modules of FILE would change on a device. Changes nothing.
+
+    Of each new image, the size is shown that the device must download: the compressed layers that
+    the image it has does not have.
 
     A saved plan holds hashes but no secrets. Applying it does exactly what was shown, or nothing if
     the file or the device has changed since.
@@ -50,9 +63,11 @@ def command(
     from manifestgen.cli._device import is_stream, show
     from manifestgen.cli._manifest import load_manifest, look_at_lock
     from manifestgen.device.apply import propose
+    from manifestgen.device.plan import with_env
     from manifestgen.device.saved_plan import save
     from manifestgen.files import refuse_input_as_output
     from manifestgen.report import changes
+    from manifestgen.report import downloads as report
 
     if out is not None and (str(file) == "-" or is_stream(file)):
         name = "stdin" if str(file) == "-" else "a pipe"
@@ -65,8 +80,29 @@ def command(
     data = changes.data(planned)
     if out is not None:
         save(planned, file, out, data["changes"], merge=merge)
+    if show_env:
+        # Not before the plan is saved: the file is for others, too.
+        planned = with_env(planned)
+        data = changes.data(planned)
     show(planned, console)
+    pulled = _downloads(planned)
+    if console.output == "markdown":
+        console.disclose(changes.markdown(planned))
+    for line in report.lines(pulled):
+        console.result(line)
     if out is not None:
         console.result(f"saved; apply it with: manifestgen apply {out}")
-    console.document(data)
+    console.document({**data, "downloads": report.data(pulled)})
     return 1 if exit_code and planned.changes else 0
+
+
+def _downloads(plan: Plan) -> Sequence[Download]:
+    """What the device downloads; nothing if its platform is unknown."""
+    from manifestgen.images.downloads import downloads
+    from manifestgen.manifest.manifest import Manifest
+    from manifestgen.services import open_distribution
+
+    if plan.platform is None or not plan.changes:
+        return ()
+    with open_distribution(hurried=True) as distribution:
+        return downloads(Manifest.of(plan.before), plan.manifest, distribution, plan.platform)

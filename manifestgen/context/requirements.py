@@ -216,10 +216,12 @@ def _conda_package(text: str, where: str) -> tuple[str, str]:
     version = version.strip()
     other = _OTHER_NAMES.get(name)
     if other is not None:
-        what = f"conda package {name!r} is called {other!r} on PyPI" if other else f"{name!r} is a conda package only"
+        what = f"conda package {name!r} is called {other!r} on PyPI, and packages are taken from there"
+        if not other:
+            what = f"{name!r} is a conda package only, and packages are taken from PyPI"
         fix = f"list {other} under pip instead" if other else "remove it"
         raise CondaError(
-            f"{what}, and packages are taken from there",
+            what,
             where=where,
             fix=f"{fix}, or use builder package, which installs conda packages",
         )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from manifestgen.cloud import Device, Twin
+from manifestgen.cloud.distribution import Platform
 from manifestgen.compare.diff import Change, diff
+from manifestgen.compare.env_values import with_env_values
 from manifestgen.compare.merge import merge as merge_manifests
 from manifestgen.errors import CloudError
 from manifestgen.manifest.manifest import Manifest
@@ -56,6 +58,7 @@ class Plan:
         warnings: sentences for the person who decides.
         before: what the device has now, in the form of a manifest; for a snapshot.
         kept: what a merge keeps although the manifest does not name it, such as `module filter`.
+        platform: of the device, once its `$edgeAgent` has reported it.
     """
 
     hub: str
@@ -66,6 +69,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     before: Mapping[str, Any] = field(default_factory=dict, repr=False)
     kept: tuple[str, ...] = ()
+    platform: Platform | None = None
 
     @property
     def removed_modules(self) -> tuple[str, ...]:
@@ -95,7 +99,14 @@ def plan(manifest: Manifest, state: DeviceState, *, merge: bool = False) -> Plan
         manifest, conflicts, kept = _merged(manifest, state)
     changes = diff(Manifest.of(state.content), manifest)
     warnings = (*conflicts, *_warnings(manifest, state, changes))
-    return Plan(state.hub, device.id, manifest, changes, state.version, warnings, state.content, kept)
+    agent = state.twins.get("$edgeAgent")
+    platform = Platform.reported(agent.reported) if agent is not None else None
+    return Plan(state.hub, device.id, manifest, changes, state.version, warnings, state.content, kept, platform)
+
+
+def with_env(plan: Plan) -> Plan:
+    """The plan with the values of the environment variables that change, but for those that seem to be secrets."""
+    return replace(plan, changes=with_env_values(plan.changes, Manifest.of(plan.before), plan.manifest))
 
 
 def _merged(manifest: Manifest, state: DeviceState) -> tuple[Manifest, tuple[str, ...], tuple[str, ...]]:

@@ -233,8 +233,8 @@ def _text(value: Any) -> str:
 
 def tagged(image: str) -> str:
     """The image as the runtime reports it: with `:latest` if it has neither tag nor digest."""
-    last = image.rpartition("/")[2]
-    return image if not image or ":" in last or "@" in last else f"{image}:latest"
+    # A digest has a colon too.
+    return image if not image or ":" in image.rpartition("/")[2] else f"{image}:latest"
 
 
 # Docker's messages at a pull, create or start, in the order in which they are tried:

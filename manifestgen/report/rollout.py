@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from manifestgen.device.rollout import ModuleStatus, Rollout, State
 from manifestgen.device.scoring import Scoring
+from manifestgen.project.lock import LockedModel
 from manifestgen.report._printable import printable
 
 _MARKS = {State.HEALTHY: "ok", State.WAITING: "..", State.FAILING: "!!", State.FAILED: "xx", State.REFUSED: "xx"}
 
 
-def text(device: str, rollout: Rollout, *, wide: bool = False, now: datetime | None = None) -> str:
+def text(
+    device: str,
+    rollout: Rollout,
+    models: Mapping[str, LockedModel] | None = None,
+    *,
+    wide: bool = False,
+    now: datetime | None = None,
+) -> str:
     """The rollout as text: its versions, one line per module, and the reason if it is not healthy.
 
     Args:
+        models: in the modules' images, by image, as far as they are known.
         wide: whether to show also restarts, times and digests.
         now: the time, for how long it has been so.
     """
-    lines = [summary(device, rollout), *(wide_lines(rollout) if wide else module_lines(rollout))]
+    lines = [summary(device, rollout)]
+    head, *rows = wide_lines(rollout) if wide else ["", *module_lines(rollout)]
+    lines += [head] * wide
+    for module, line in zip(rollout.modules, rows, strict=True):
+        model = (models or {}).get(module.desired_image)
+        lines.append(f"{line}  # {_model_words(model)}" if model is not None else line)
     if now is not None:
         lines.append(f"  {clock_line(rollout, now)}")
     if rollout.reason:
@@ -155,8 +169,13 @@ def _module_line(module: ModuleStatus, width: int, words: int = 0) -> str:
     return f"{line}  (restarted {module.restarts} {'time' if module.restarts == 1 else 'times'})" if again else line
 
 
-def data(device: str, rollout: Rollout) -> dict[str, Any]:
-    """The rollout as JSON data."""
+def _model_words(model: LockedModel) -> str:
+    sha256 = f", sha256 {model.sha256[:12]}" if model.sha256 else ""
+    return printable(f"model {model.name} {model.version}{sha256}")
+
+
+def data(device: str, rollout: Rollout, models: Mapping[str, LockedModel] | None = None) -> dict[str, Any]:
+    """The rollout as JSON data; a module's `model` is null if it is unknown, or if there is none."""
     return {
         "device": device,
         "state": rollout.state.value,
@@ -179,7 +198,14 @@ def data(device: str, rollout: Rollout) -> dict[str, Any]:
                 "exited": module.exited or None,
                 "exit_code": module.exit_code,
                 "note": module.note,
+                "model": _model((models or {}).get(module.desired_image)),
             }
             for module in rollout.modules
         ],
     }
+
+
+def _model(model: LockedModel | None) -> dict[str, Any] | None:
+    if model is None:
+        return None
+    return {"name": model.name, "version": model.version, "sha256": model.sha256}

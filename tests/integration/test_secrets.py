@@ -110,6 +110,8 @@ def _commands(project: Any) -> dict[str, Sequence[str]]:
         "render": ["render", str(project)],
         "check": ["check", manifest],
         "explain": ["explain", "clear-secret"],
+        "view": ["view", manifest, "--show-env"],
+        "diff": ["diff", str(project), manifest, "--show-env"],
         "preflight": ["preflight", manifest, "--device", project.device],
         "plan": ["plan", manifest, "--device", project.device, "--out", str(project.root / "saved.plan"), "--force"],
         "apply": ["apply", manifest, "--device", project.device, "--yes", "--force"],

@@ -110,7 +110,7 @@ class Agent:
         self._awake, self._alarm = os.pipe()
         os.set_blocking(self._awake, False)
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name="edge-agent", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="module processes", daemon=True)
 
     def start(self) -> None:
         """Start without modules."""

@@ -17,6 +17,7 @@ HARMLESS_COMMANDS = set(
         "check",
         "connection-string",
         "device",
+        "diff",
         "doctor",
         "explain",
         "export",
@@ -33,6 +34,7 @@ HARMLESS_COMMANDS = set(
         "show",
         "status",
         "test",
+        "view",
     ]
 )
 HARMLESS_OPTIONS = set(
@@ -56,6 +58,7 @@ HARMLESS_OPTIONS = set(
         "--exit-code",
         "--fail-on",
         "--foreground",
+        "--format",
         "--help",
         "--hub",
         "--image",
@@ -79,6 +82,7 @@ HARMLESS_OPTIONS = set(
         "--report",
         "--select",
         "--set",
+        "--show-env",
         "--since",
         "--stages",
         "--state",

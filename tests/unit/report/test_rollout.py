@@ -97,6 +97,7 @@ def test_the_data_is_plain_json() -> None:
                 "exited": None,
                 "exit_code": None,
                 "note": "",
+                "model": None,
             }
         ],
     }
