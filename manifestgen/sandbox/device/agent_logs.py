@@ -6,6 +6,8 @@ its container stand for that, each with the word `simulated`, and those that the
     kind        key            value
     module-log  DEVICE/MODULE  [[seconds since 1970, "line"], …]
 
+Nothing of `manifestgen.edge` is imported before a log is asked for.
+
 Sources: edge-agent `LogMessageParser.cs`, `LogsProcessor.cs` and `ModuleLogsRequestHandler.cs` in Azure/iotedge, and
 edgelet's `parse_since`, which cuts a time to whole seconds.
 """
@@ -19,13 +21,15 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from manifestgen.edge.agent.logs import LogLine, ModuleLog
 from manifestgen.sandbox.device.edges import Edges
 from manifestgen.sandbox.hub.store import HubStore
 from manifestgen.sandbox.hub.twins import Json
 from manifestgen.sandbox.world import World
+
+if TYPE_CHECKING:
+    from manifestgen.edge.agent.logs import LogLine, ModuleLog
 
 #: Characters that an answer may have.
 LARGEST: Final = 127_000
@@ -90,6 +94,8 @@ class Logs:
 
     def log(self, device_id: str, module: str) -> ModuleLog:
         """What a module has printed."""
+        from manifestgen.edge.agent.logs import LogLine, ModuleLog
+
         running = self._edges.log(device_id, module)
         if running is not None:
             return running
@@ -224,6 +230,8 @@ def _moment(value: Any, now: Callable[[], float]) -> float | None:
 
 def _simulated(module: str, container: Json) -> list[LogLine]:
     """What is said about a container that runs nothing."""
+    from manifestgen.edge.agent.logs import LogLine
+
     image = container.get("image", "its bootstrap image")
     events = [
         ("started", "stdout", 6, "INF", f"simulated: {module} of {image} runs nothing in this sandbox"),
