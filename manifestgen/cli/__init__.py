@@ -32,6 +32,8 @@ COMMANDS = {
     "render": "Render a deployment manifest from a template.",
     "check": "Check manifests the way IoT Hub and the device will.",
     "explain": "Explain a rule of 'check'.",
+    "view": "Draw a manifest, a project or a device.",
+    "diff": "Compare two manifests.",
     "preflight": "Check that a device can pull a manifest's images.",
     "plan": "Show what would change on a device.",
     "apply": "Set the modules of a device and wait until they run.",

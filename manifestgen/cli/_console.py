@@ -238,7 +238,7 @@ class Console:
 
 
 # Commands that start without `logging`, for speed; once they connect to a service, that is made up for.
-_OFFLINE = ("check", "explain", "render", "schema")
+_OFFLINE = ("check", "diff", "explain", "render", "schema", "view")
 # Commands that never connect to Azure, or to the sandbox in its place.
 _LOCAL = (*_OFFLINE, "init", "run", "start", "stop")
 

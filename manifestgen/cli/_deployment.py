@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     epilog=usage_of(
         "manifestgen apply deployment.json --deployment scorer --target-condition \"tags.site = 'lab'\" --priority 10",
         "manifestgen apply deployment.json --deployment scorer --stages 5%,25%,100% --abort-if-failing 2% --yes",
+        "manifestgen apply deployment.json --deployment scorer --yes --report rollout.html",
         "manifestgen apply layer.json --deployment scorer-layer --layered --target-condition \"tags.line = '3'\"",
     ),
 )
@@ -63,6 +64,12 @@ if TYPE_CHECKING:
 @click.option(
     "--timeout", type=FiniteRange(min=0), default=1800, show_default=True, help="Seconds to wait, for each stage."
 )
+@click.option(
+    "--report",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write a page about the rollout: counts over time, stages, failing devices; ends in .html.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--force", is_flag=True, help="Continue even if 'check' finds errors.")
 @hub_option
@@ -86,6 +93,7 @@ def apply(
     rollback_on_failure: bool,
     no_wait: bool,
     timeout: float,
+    report: Path | None,
     yes: bool,
     force: bool,
     hub: str | None,
@@ -100,11 +108,16 @@ def apply(
     If a run is interrupted, run the same command again: it resumes.
     """
     from manifestgen.cli._manifest import findings_reporter, load_file
+    from manifestgen.cli._rollout_report import reported
     from manifestgen.deployments.deployment import name_of
     from manifestgen.deployments.replace import PATIENCE, carry_out
     from manifestgen.deployments.request import Request, pairs, propose_request, strategy_of, verified
+    from manifestgen.report.rollout_record import Recorder
+    from manifestgen.rows.report_file import refuse_bad_path
     from manifestgen.state import state_folder
 
+    if report is not None:
+        refuse_bad_path(report, (file, base), kinds=(".html",))
     strategy = strategy_of(
         wait=not no_wait,
         wait_for=wait_for,
@@ -117,15 +130,15 @@ def apply(
     )
     if name_of(name) != name:
         console.progress(f"deployment {name!r} is named {name_of(name)!r} on the hub")
-    report = findings_reporter(console)
+    findings = findings_reporter(console)
     loaded = load_file(file)
-    document = verified(loaded.document, layered=layered, based=base is not None, force=force, report=report)
+    document = verified(loaded.document, layered=layered, based=base is not None, force=force, report=findings)
     for words in loaded.warnings():
         console.warn(words)
     request = Request(name, condition, priority, pairs("--label", labels), pairs("--metric", metrics), _base(base))
     project = project_here()
     service = open_hub(hub, project)
-    proposal = propose_request(service, request, document, project, force=force, report=report)
+    proposal = propose_request(service, request, document, project, force=force, report=findings)
     more: dict[str, Any] = {}
     if show_targets:
         from manifestgen.deployments.counts import matching
@@ -134,8 +147,9 @@ def apply(
         for device in more["targets"]:
             console.result(device)
     show(proposal, console)
-    view = DeploymentView(console)
-    with failures_shown(console):
+    view, recorder = DeploymentView(console), Recorder()
+    recorder.about_deployment(proposal)
+    with failures_shown(console), reported(report, recorder, recorder.story, console):
         outcome = carry_out(
             service,
             proposal,
@@ -143,7 +157,7 @@ def apply(
             goal=strategy.goal,
             patience=None if no_wait else view.patient(PATIENCE.within(timeout)),
             stages=strategy.stages,
-            observer=observer(console, view, yes=yes),
+            observer=recorder.of_deployment(observer(console, view, yes=yes)),
         )
     show_outcome(proposal, outcome, console, more)
     return 0

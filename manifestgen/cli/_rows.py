@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     "--report",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Write the outcome of every row, as .json or .csv.",
+    help="Write the outcome of every row, as .json or .csv; or a page about the run, as .html.",
 )
 @click.option(
     "--give-up-after",
@@ -104,15 +104,19 @@ def apply(
     Replaces all modules of each device. A journal records what was done: if a run is interrupted,
     run the same command again: it resumes. Does not wait until devices run their new modules.
     """
+    from manifestgen.cli._rollout_report import reported
+    from manifestgen.report.rollout_record import Recorder
     from manifestgen.rows import run
     from manifestgen.rows.report_file import refuse_bad_path
     from manifestgen.rows.rows import open_rows
     from manifestgen.rows.source import names_in, source_of
     from manifestgen.services import open_hub, project_here
 
-    settings = run.Settings(devices, rate, journal, since, report, give_up_after, ignored)
     if report is not None:
-        refuse_bad_path(report, (file, devices, journal, since))
+        kinds = (".json", ".csv") if dry_run else (".json", ".csv", ".html")
+        refuse_bad_path(report, (file, devices, journal, since), kinds=kinds)
+    page = report if report is not None and report.suffix.lower() == ".html" else None
+    settings = run.Settings(devices, rate, journal, since, None if page else report, give_up_after, ignored)
     source = source_of(file, project_here())
     console.progress(f"reading {devices}")
     with closing(open_rows(devices, known=names_in(source.template), ignored=ignored)) as rows:
@@ -126,13 +130,16 @@ def apply(
         with run.open_run(source, settings, rows, renderer, service.host) as begun:
             proposal = run.propose(begun, service.host)
             _show(proposal, console)
-            outcome = run.carry_out(
-                begun,
-                service,
-                proposal,
-                observer=_observer(console, yes=yes),
-                stopped=lambda summary: _show_summary(summary, console, ended=False),
-            )
+            recorder = Recorder(done="settled")
+            recorder.about(f"{file} for {devices}", f"on {service.host}", f"{proposal.count:,} rows")
+            with reported(page, recorder, lambda error: recorder.story_of_rows(run.outcomes_of(begun), error), console):
+                outcome = run.carry_out(
+                    begun,
+                    service,
+                    proposal,
+                    observer=recorder.of_rows(_observer(console, yes=yes)),
+                    stopped=lambda summary: _show_summary(summary, console, ended=False),
+                )
         assert outcome.progress is not None  # noqa: S101 - a run that ends has a summary
         _show_summary(outcome.progress, console)
         console.progress("check a device with: manifestgen status --device ID")

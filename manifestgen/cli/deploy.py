@@ -16,7 +16,9 @@ from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
     from manifestgen.deploy import Deployment
+    from manifestgen.deployments.proposal import Proposal
     from manifestgen.images.preflight import Pull
+    from manifestgen.project import Project
 
 
 @click.command(
@@ -59,6 +61,12 @@ if TYPE_CHECKING:
     show_default="600, for an automatic deployment 1800 a stage",
     help="Seconds to wait for the device.",
 )
+@click.option(
+    "--report",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write a page about the rollout of an automatic deployment; ends in .html.",
+)
 @hub_option
 @common_options
 def command(
@@ -84,6 +92,7 @@ def command(
     force: bool,
     no_wait: bool,
     timeout: float | None,
+    report: Path | None,
     hub: str | None,
     console: Console,
 ) -> None:
@@ -94,12 +103,14 @@ def command(
     """
     from manifestgen.cli import _deployment, _device
     from manifestgen.cli._manifest import findings_reporter
+    from manifestgen.cli._rollout_report import reported
     from manifestgen.cli.image import reporter
     from manifestgen.deploy import Observer, Options, deploy
     from manifestgen.deployments import replace as deployments
     from manifestgen.device import apply as device
     from manifestgen.images.build import PATIENCE as BUILD_PATIENCE
     from manifestgen.project import load, values
+    from manifestgen.report.rollout_record import Recorder
     from manifestgen.services import ProjectServices
 
     if dry_run and (enable_admin or create_token):
@@ -108,7 +119,9 @@ def command(
     loaded = load(project)
     if builder is not None or engine is not None:
         loaded = loaded.built_by(builder, engine)
-    view, fleet_view = DeviceView(console), DeploymentView(console)
+    if report is not None:
+        _refuse_report(report, loaded, device_id, dry_run=dry_run)
+    view, fleet_view, recorder = DeviceView(console), DeploymentView(console), Recorder()
     options = Options(
         device=device_id,
         image=image,
@@ -127,6 +140,11 @@ def command(
         fleet_patience=None if no_wait else fleet_view.patient(deployments.PATIENCE.within(timeout)),
     )
     on_device = _device.observer(console, view, yes=yes)
+
+    def propose(proposal: Proposal) -> None:
+        recorder.about_deployment(proposal)
+        _deployment.show(proposal, console)
+
     observer = Observer(
         step=console.step,
         image=reporter(console),
@@ -136,9 +154,9 @@ def command(
         plan=lambda planned: _device.show(planned, console),
         permit=on_device.permit,
         rollout=lambda rollout: on_device.progress("", rollout),
-        proposal=lambda proposal: _deployment.show(proposal, console),
+        proposal=propose,
         waiting=on_device.waiting,
-        fleet=_deployment.observer(console, fleet_view, yes=yes),
+        fleet=recorder.of_deployment(_deployment.observer(console, fleet_view, yes=yes)),
     )
     opened = ProjectServices(
         loaded,
@@ -148,7 +166,8 @@ def command(
         report=console.progress,
         progress=console.progress,
     )
-    with opened as services, _deployment.failures_shown(console):
+    told = reported(report, recorder, recorder.story, console)
+    with opened as services, _deployment.failures_shown(console), told:
         deployment = deploy(loaded, services, options=options, observer=observer)
     if dry_run:
         _show_dry_run(deployment, console)
@@ -156,6 +175,19 @@ def command(
         _device.show_outcome(deployment.plan, deployment.outcome, console, image=deployment.image)
     elif deployment.proposal is not None and deployment.fleet is not None:
         _deployment.show_outcome(deployment.proposal, deployment.fleet, console, {"image": deployment.image})
+
+
+def _refuse_report(report: Path, project: Project, device: str | None, *, dry_run: bool) -> None:
+    """Raise InputError if there will be nothing to write a page about, or no place for it."""
+    from manifestgen.rows.report_file import refuse_bad_path
+
+    refuse_bad_path(report, (project.path,), kinds=(".html",))
+    if dry_run:
+        raise InputError("--dry-run rolls nothing out, so there is no report", fix="drop --report")
+    if device is not None or project.target is None or project.target.deployment is None:
+        what = "--report is about the rollout of an automatic deployment"
+        fix = "drop it; for one device, see 'manifestgen view --device ID'"
+        raise InputError(what, where=str(project.path), fix=fix)
 
 
 def _require_confirmable(console: Console, *, yes: bool) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._console import Console, hub_option, options_with_outputs, usage_of
 from manifestgen.errors import InputError
 from manifestgen.services import open_hub, project_here
 
@@ -16,6 +16,7 @@ from manifestgen.services import open_hub, project_here
         "manifestgen plan deployment.json --device edge-01",
         "manifestgen plan deployment.json --device edge-01 --out edge-01.plan && manifestgen apply edge-01.plan",
         "manifestgen plan deployment.json --device edge-01 --exit-code --output json",
+        "manifestgen plan deployment.json --device edge-01 --output markdown >> comment.md",
     )
 )
 @click.argument("file", type=click.Path(path_type=Path))
@@ -29,8 +30,9 @@ from manifestgen.services import open_hub, project_here
     "--locked", is_flag=True, help="Exit code 1 if the lock file does not fit, or FILE does not have its image."
 )
 @click.option("--force", is_flag=True, help="Continue even if 'check' finds errors.")
+@click.option("--show-env", is_flag=True, help="Show the values of variables that do not seem to be secrets.")
 @hub_option
-@common_options
+@options_with_outputs("text", "json", "markdown")
 def command(
     file: Path,
     device_id: str,
@@ -39,6 +41,7 @@ def command(
     exit_code: bool,
     locked: bool,
     force: bool,
+    show_env: bool,
     hub: str | None,
     console: Console,
 ) -> int:
@@ -50,6 +53,7 @@ def command(
     from manifestgen.cli._device import is_stream, show
     from manifestgen.cli._manifest import load_manifest, look_at_lock
     from manifestgen.device.apply import propose
+    from manifestgen.device.plan import with_env
     from manifestgen.device.saved_plan import save
     from manifestgen.files import refuse_input_as_output
     from manifestgen.report import changes
@@ -65,7 +69,13 @@ def command(
     data = changes.data(planned)
     if out is not None:
         save(planned, file, out, data["changes"], merge=merge)
+    if show_env:
+        # Not before the plan is saved: the file is for others, too.
+        planned = with_env(planned)
+        data = changes.data(planned)
     show(planned, console)
+    if console.output == "markdown":
+        console.disclose(changes.markdown(planned))
     if out is not None:
         console.result(f"saved; apply it with: manifestgen apply {out}")
     console.document(data)

@@ -50,16 +50,23 @@ class FieldChange:
         field: its name; for what is inside createOptions `createOptions` and a JSON Pointer, for a variable `env` and
             its name, for a module twin a JSON Pointer.
         before, after: the value as text; None where it is absent or must not be shown.
+        kind: whether the field is new, gone or has another value, also where the values are not shown.
     """
 
     field: str
     before: str | None = None
     after: str | None = None
+    kind: Kind = "changed"
+
+    @classmethod
+    def of(cls, field: str, before: Any, after: Any, *, shown: bool = True) -> FieldChange:
+        """The change of a field from one JSON value to another; None is an absent value."""
+        kind: Kind = "added" if before is None else "removed" if after is None else "changed"
+        return cls(field, _text(before), _text(after), kind) if shown else cls(field, kind=kind)
 
     def __str__(self) -> str:
-        if self.before is None and self.after is None:
-            return self.field
-        return f"{self.field}: {_or_none(self.before)} -> {_or_none(self.after)}"
+        values = [text or '""' for text in (self.before, self.after) if text is not None]
+        return f"{self.field}: {' -> '.join(values)}" if values else self.field
 
 
 @dataclass(frozen=True)
@@ -201,7 +208,7 @@ def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
 def _fields(subject: Subject, before: Any, after: Any) -> Iterator[FieldChange]:
     if subject.kind == "property":
         if subject.path[-1] == "schemaVersion":
-            yield FieldChange("schemaVersion", _text(before), _text(after))
+            yield FieldChange.of("schemaVersion", before, after)
         return
     if subject.kind == "route":
         before, after = ({"route": route} if isinstance(route, str) else route for route in (before, after))
@@ -210,7 +217,8 @@ def _fields(subject: Subject, before: Any, after: Any) -> Iterator[FieldChange]:
     if subject.kind == "registry credential":
         yield from _credential_fields(before, after)
     elif subject.kind == "module twin":
-        yield from (FieldChange(join("", *path)) for path, _, _ in _leaves((), before, after))
+        leaves = _leaves((), before, after)
+        yield from (FieldChange.of(join("", *path), old, new, shown=False) for path, old, new in leaves)
     else:
         yield from _named_fields(before, after)
 
@@ -219,10 +227,7 @@ def _credential_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> I
     for name in sorted(_differing(before, after) - {"password"}):
         old, new = before.get(name), after.get(name)
         # `user:password@host` is an address to those who write one so.
-        if name == "address" and "@" not in f"{old}{new}":
-            yield FieldChange(name, _text(old), _text(new))
-        else:
-            yield FieldChange(name)
+        yield FieldChange.of(name, old, new, shown=name == "address" and "@" not in f"{old}{new}")
 
 
 # Shown with their values. Others may hold secrets, and what is not known may as well.
@@ -254,18 +259,21 @@ def _named_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterat
             yield from _env_fields(was, is_)
         elif name == "createOptions":
             yield from _option_fields(was, is_)
-        elif name in _SHOWN:
-            yield FieldChange(name, _text(was), _text(is_))
         else:
-            yield FieldChange(name)
+            yield FieldChange.of(name, was, is_, shown=name in _SHOWN)
 
 
 def _env_fields(before: Any, after: Any) -> Iterator[FieldChange]:
     if not isinstance(before, dict | None) or not isinstance(after, dict | None):
         yield FieldChange("env")
         return
-    for name in sorted(_differing(before or {}, after or {})):
-        yield FieldChange(f"env {name}")
+    old, new = before or {}, after or {}
+    for name in sorted(_differing(old, new)):
+        yield FieldChange(f"env {name}", kind=_kind(name, old, new))
+
+
+def _kind(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Kind:
+    return "added" if name not in before else "removed" if name not in after else "changed"
 
 
 # Parts of createOptions whose values are settings of the container. Labels, commands, options of log and volume drivers
@@ -284,11 +292,8 @@ def _option_fields(before: Any, after: Any) -> Iterator[FieldChange]:
             continue
         name = f"createOptions {join('', *path)}" if path else "createOptions"
         hidden = not path or path[0] not in _PLAIN_OPTIONS or (len(path) > 1 and path[1] in _HIDDEN_HOST_CONFIG)
-        texts = _text(old), _text(new)
-        if hidden or any(text is not None and is_secret(path[-1], text) for text in texts):
-            yield FieldChange(name)
-        else:
-            yield FieldChange(name, *texts)
+        hidden = hidden or any(text is not None and is_secret(path[-1], text) for text in (_text(old), _text(new)))
+        yield FieldChange.of(name, old, new, shown=not hidden)
 
 
 def _option_env_fields(before: Any, after: Any) -> Iterator[FieldChange]:
@@ -296,7 +301,7 @@ def _option_env_fields(before: Any, after: Any) -> Iterator[FieldChange]:
     names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
     # None: the same variables in another order, or something else than texts.
     for name in names or [""]:
-        yield FieldChange(f"createOptions /Env {name}".rstrip())
+        yield FieldChange(f"createOptions /Env {name}".rstrip(), kind=_kind(name, old, new) if name else "changed")
 
 
 def _variables(env: Any) -> dict[str, list[str]]:
@@ -330,10 +335,6 @@ def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _or_none(text: str | None) -> str:
-    return "(none)" if text is None else text or '""'
 
 
 def _remove(content: dict[str, Any], change: Change) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from manifestgen.cloud import Device, Twin
 from manifestgen.compare.diff import Change, diff
+from manifestgen.compare.env_values import with_env_values
 from manifestgen.compare.merge import merge as merge_manifests
 from manifestgen.errors import CloudError
 from manifestgen.manifest.manifest import Manifest
@@ -96,6 +97,11 @@ def plan(manifest: Manifest, state: DeviceState, *, merge: bool = False) -> Plan
     changes = diff(Manifest.of(state.content), manifest)
     warnings = (*conflicts, *_warnings(manifest, state, changes))
     return Plan(state.hub, device.id, manifest, changes, state.version, warnings, state.content, kept)
+
+
+def with_env(plan: Plan) -> Plan:
+    """The plan with the values of the environment variables that change, but for those that seem to be secrets."""
+    return replace(plan, changes=with_env_values(plan.changes, Manifest.of(plan.before), plan.manifest))
 
 
 def _merged(manifest: Manifest, state: DeviceState) -> tuple[Manifest, tuple[str, ...], tuple[str, ...]]:

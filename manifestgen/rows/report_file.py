@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,15 +19,24 @@ _FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\
 _COLUMNS: Final = ("line", "device", "outcome", "why", "fix", "manifest")
 
 
-def refuse_bad_path(path: Path, inputs: Iterable[Path | None] = ()) -> None:
+def refuse_bad_path(
+    path: Path, inputs: Iterable[Path | None] = (), *, kinds: Sequence[str] = (".json", ".csv")
+) -> None:
     """Raise InputError if a report cannot be written there; called before anything is sent.
 
+    Args:
+        path: of the report.
+        inputs: files that are read.
+        kinds: what the name may end in.
+
     Raises:
-        InputError: the name ends in neither `.json` nor `.csv`, the folder does not exist, or it is one of the inputs.
+        InputError: the name ends in something else, the folder does not exist, or it is one of the inputs.
     """
     refuse_input_as_output(path, inputs, "--report")
-    if path.suffix.lower() not in (".json", ".csv"):
-        raise InputError("a report is JSON or CSV", where=str(path), fix="give a file that ends in .json or .csv")
+    if path.suffix.lower() not in kinds:
+        *others, last = kinds
+        said = f"{', '.join(others)} or {last}" if others else last
+        raise InputError(f"the name of a report ends in {said}", where=str(path), fix="correct --report")
     if not path.parent.is_dir():
         raise InputError(
             "could not write the report: its folder does not exist", where=str(path), fix="correct --report"

@@ -233,6 +233,12 @@ def carry_out(
     return Outcome(run.done > before, finished=summary.good, progress=summary)
 
 
+def outcomes_of(run: Run) -> Iterator[RowOutcome]:
+    """What became of each row so far."""
+    run.journal.flush()
+    return outcomes(run.rows, run.journal)
+
+
 def dry_run(rows: Rows, renderer: Renderer, source: Source, report: Path | None = None) -> Summary:
     """Render and check every row, and write the report; nothing is sent.
 

@@ -17,6 +17,7 @@ HARMLESS_COMMANDS = set(
         "check",
         "connection-string",
         "device",
+        "diff",
         "doctor",
         "explain",
         "export",
@@ -30,6 +31,7 @@ HARMLESS_COMMANDS = set(
         "schema",
         "show",
         "status",
+        "view",
     ]
 )
 HARMLESS_OPTIONS = set(
@@ -49,6 +51,7 @@ HARMLESS_OPTIONS = set(
         "--exit-code",
         "--fail-on",
         "--foreground",
+        "--format",
         "--help",
         "--hub",
         "--image",
@@ -72,6 +75,7 @@ HARMLESS_OPTIONS = set(
         "--report",
         "--select",
         "--set",
+        "--show-env",
         "--since",
         "--stages",
         "--state",

@@ -105,6 +105,26 @@ def test_env_and_twins_may_hold_secrets_so_only_their_names_are_told() -> None:
     assert text == "module b env KEY module twin a /threshold"
 
 
+def test_of_each_variable_it_is_told_whether_it_is_new_gone_or_another() -> None:
+    before = {**RUNNING, "env": {"KEPT": {"value": "1"}, "GONE": {"value": "2"}, "OTHER": {"value": "3"}}}
+    after = {**RUNNING, "env": {"KEPT": {"value": "1"}, "NEW": {"value": "4"}, "OTHER": {"value": "5"}}}
+    change = of_module(before, after)
+    told = [(field.kind, field.field, field.before, field.after) for field in change.fields]
+    assert told == [
+        ("removed", "env GONE", None, None),
+        ("added", "env NEW", None, None),
+        ("changed", "env OTHER", None, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind"), [({}, {"version": "1"}, "added"), ({"version": "1"}, {}, "removed")]
+)
+def test_the_kind_of_a_field_is_told_where_its_values_are_shown_too(before: Any, after: Any, kind: str) -> None:
+    (field,) = of_module({**RUNNING, **before}, {**RUNNING, **after}).fields
+    assert (field.kind, str(field)) == (kind, "version: 1")
+
+
 def test_a_twin_that_the_new_manifest_leaves_out_is_left_alone() -> None:
     content, _, _ = changed()
     del content["modulesContent"]["a"]
@@ -242,7 +262,7 @@ def test_create_options_are_compared_inside_and_their_env_by_name() -> None:
         "createOptions /Env B",
         "createOptions /Env C",
         'createOptions /HostConfig/PortBindings/443~1tcp: [{"HostPort":"443"}] -> [{"HostPort":"8443"}]',
-        "createOptions /HostConfig/Privileged: (none) -> true",
+        "createOptions /HostConfig/Privileged: true",
         "createOptions /Labels/l",
     ]
 

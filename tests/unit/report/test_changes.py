@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from manifestgen.compare.diff import diff
@@ -33,10 +34,10 @@ def test_a_plan_reads_line_by_line_and_says_what_becomes_of_the_containers() -> 
     assert changes.text(planned(BEFORE, AFTER)).splitlines() == [
         "device 'edge-01' on hub.azure-devices.net",
         "  ~ module a  # container is recreated",
-        "      env KEY",
-        "      image: x/a:1 -> x/a:2",
+        "      + env KEY",
+        "      ~ image: x/a:1 -> x/a:2",
         "  ~ module b  # container is stopped",
-        "      status: running -> stopped",
+        "      ~ status: running -> stopped",
         "  - module c",
         "  + module d",
         "plan: 1 to add, 2 to change (1 container recreated), 1 to remove",
@@ -57,8 +58,8 @@ def test_the_data_has_effects_and_no_hidden_value() -> None:
         "name": "a",
         "effect": "recreated",
         "fields": [
-            {"field": "env KEY", "before": None, "after": None},
-            {"field": "image", "before": "x/a:1", "after": "x/a:2"},
+            {"kind": "added", "field": "env KEY", "before": None, "after": None},
+            {"kind": "changed", "field": "image", "before": "x/a:1", "after": "x/a:2"},
         ],
     }
     assert "canary" not in repr(data)
@@ -67,3 +68,38 @@ def test_the_data_has_effects_and_no_hidden_value() -> None:
 def test_names_from_a_device_cannot_drive_the_terminal() -> None:
     text = changes.text(planned(BEFORE, content(**{"\x1b[2J": {"settings": {"image": "x/a:1"}}})))
     assert "\x1b" not in text
+
+
+def test_a_comment_has_a_block_that_highlighters_color_and_nothing_leaves_it() -> None:
+    name = "```\n@everyone <img src=x>"
+    after = content(**{"a": {"settings": {"image": "x/a:2"}}, name: {"settings": {"image": "x/b:1"}}})
+    text = changes.markdown(planned(BEFORE, after))
+    assert text.splitlines()[:5] == [
+        "**Plan for device `edge-01` on `hub.azure-devices.net`**",
+        "",
+        "````diff",
+        "+ module ```\\n@everyone <img src=x>",
+        "! module a  # container is recreated",
+    ]
+    assert text.endswith("````\n\n1 to add, 1 to change (1 container recreated), 2 to remove")
+    assert text.count("````") == 2
+
+
+def test_a_warning_in_a_comment_is_text_whatever_is_in_it() -> None:
+    plan = replace(planned(BEFORE, BEFORE), warnings=("module '*x*' [a](https://e.example) `b` <b> @me",))
+    text = changes.markdown(plan)
+    assert r"> **Warning:** module '\*x\*' \[a\](https://e.example) \`b\` \<b\> \@me" in text
+    assert "```" not in text
+
+
+def test_a_difference_names_both_and_says_if_there_is_none() -> None:
+    found = diff(Manifest.of(BEFORE), Manifest.of(AFTER))
+    text = changes.difference_text("old.json", "device edge-01", found).splitlines()
+    assert (text[0], text[-1]) == (
+        "old.json -> device edge-01",
+        "1 to add, 2 to change (1 container recreated), 1 to remove",
+    )
+    assert changes.difference_text("a", "b", ()).splitlines() == ["a -> b", "no differences"]
+    assert changes.difference_markdown("a", "b", ()) == "**From `a` to `b`**\n\nno differences"
+    data = changes.difference_data("a", "b", found)
+    assert (data["before"], data["after"], len(data["changes"])) == ("a", "b", 4)

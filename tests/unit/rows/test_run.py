@@ -261,7 +261,10 @@ def test_a_dry_run_of_many_rows_uses_several_processes(
 
 
 def test_a_report_that_cannot_be_written_is_found_before_anything_is_sent(tmp_path: Path) -> None:
-    for path, words in ((tmp_path / "r.txt", "JSON or CSV"), (tmp_path / "missing" / "r.csv", "does not exist")):
+    for path, words in (
+        (tmp_path / "r.txt", "ends in .json or .csv"),
+        (tmp_path / "missing" / "r.csv", "does not exist"),
+    ):
         with pytest.raises(InputError, match=words) as caught:
             report_file.refuse_bad_path(path)
         assert caught.value.fix

@@ -1,0 +1,37 @@
+"""The manifests that `view` and `diff` name on their command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from manifestgen.cli._console import Console
+
+if TYPE_CHECKING:
+    from manifestgen.cloud import Hub
+    from manifestgen.view.subject import Subject
+
+#: For the end of a help text.
+SUBJECTS: Final = (
+    "\n\n\b\nOLD, NEW and FILE are manifests, '-' for stdin, projects, or one of:\n"
+    "  device:ID        what a device has now\n"
+    "  deployment:NAME  an automatic deployment, as devices follow it now\n"
+    "  history:ID@N     a snapshot of a device; see 'manifestgen history'"
+)
+
+
+def open_subjects(names: Sequence[str], host: str | None, console: Console) -> list[Subject]:
+    """What the names stand for; the hub is connected to if one of them needs it."""
+    from manifestgen.manifest_source import open_subject
+
+    connected: list[Hub] = []
+
+    def connect() -> Hub:
+        from manifestgen.services import open_hub, project_here
+
+        if not connected:
+            console.connected()
+            connected.append(open_hub(host, project_here()))
+        return connected[0]
+
+    return [open_subject(name, connect) for name in names]

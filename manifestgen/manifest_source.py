@@ -1,0 +1,178 @@
+"""Finds the manifest that a command line names: in a file, of a project, on a device, of a deployment, in a snapshot.
+
+deployment.json          a file; '-' is stdin
+samples/my-project       a project's folder or file: what it would render, without logins
+device:edge-01           what a device has now
+deployment:scorer        an automatic deployment, as devices follow it now
+history:edge-01@2        the second newest snapshot of a device
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Final
+
+from manifestgen.cloud import Hub
+from manifestgen.compare.export import export
+from manifestgen.credentials.logins import placeholders
+from manifestgen.errors import InputError
+from manifestgen.files import read_bytes, read_stdin
+from manifestgen.manifest.document import of_manifest, read
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.placeholder import USUAL, Styles
+from manifestgen.project import Project, lock
+from manifestgen.project.load import load
+from manifestgen.services import project_beside
+from manifestgen.view.subject import ImageFacts, Subject
+
+_DEVICE: Final = "device:"
+_DEPLOYMENT: Final = "deployment:"
+_HISTORY: Final = "history:"
+#: What a project's image is called in a picture before there is one.
+NOT_BUILT: Final = "not-built-yet"
+
+
+def open_subject(text: str, open_hub: Callable[[], Hub]) -> Subject:
+    """What a text names; see above. A file whose name begins like one of them is named `./device:…`.
+
+    Args:
+        open_hub: is called if a hub has to be asked, or named.
+
+    Raises:
+        InputError: it names nothing that is there, or nothing that has a manifest.
+        NotFoundError: the hub does not have it.
+    """
+    if text.startswith(_DEVICE):
+        return subject_of_device(text.removeprefix(_DEVICE), open_hub())
+    if text.startswith(_DEPLOYMENT):
+        return _of_deployment(text.removeprefix(_DEPLOYMENT), open_hub())
+    if text.startswith(_HISTORY):
+        return _of_snapshot(text.removeprefix(_HISTORY), open_hub())
+    path = Path(text)
+    if text != "-" and (path.is_dir() or path.suffix in (".yaml", ".yml")):
+        return _of_project(load(path))
+    return _of_file(path)
+
+
+def subject_of_device(device: str, hub: Hub) -> Subject:
+    """What a device should run, with what it reports.
+
+    Raises:
+        NotFoundError: the hub has no such device.
+        InputError: nothing is set on it.
+    """
+    from manifestgen.device.apply import read_state
+    from manifestgen.device.rollout import assess
+
+    state = read_state(hub, device)
+    agent = state.twins.get("$edgeAgent")
+    if agent is None or not agent.desired:
+        raise InputError(
+            "nothing is set on it yet", where=f"device {device!r}", fix="set modules with 'manifestgen apply'"
+        )
+    manifest = export({name: twin.desired for name, twin in state.twins.items()})
+    connected = "connected" if agent.connected else "offline"
+    read_at = f"read {datetime.now(timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
+    facts = (f"on {hub.host}", connected, f"version {state.version}", read_at)
+    name = f"device {device}"
+    return Subject(name, of_manifest(manifest, name), facts, assess(agent, state.twins.get("$edgeHub")))
+
+
+def _of_deployment(name: str, hub: Hub) -> Subject:
+    from manifestgen.deployments.deployment import current, name_of
+
+    found = current(hub, name_of(name)) if name else None
+    if found is None:
+        raise InputError(
+            "the hub has no such deployment", where=f"deployment {name!r}", fix=f"see the deployments of {hub.host}"
+        )
+    title = f"deployment {name}"
+    facts = (f"on {hub.host}", f"priority {found.priority}", f"for {found.condition}")
+    return Subject(title, of_manifest(Manifest.of(found.content), title), facts)
+
+
+def _of_snapshot(text: str, hub: Hub) -> Subject:
+    from manifestgen.device.snapshots import find
+    from manifestgen.state import state_folder
+
+    device, at, number = text.rpartition("@")
+    if not at or not device or not number.isascii() or not number.isdigit() or number == "0":
+        raise InputError(
+            "a snapshot is named by its device and its number",
+            where=f"history:{text}",
+            fix="write it as history:ID@N; see the numbers with 'manifestgen history --device ID'",
+        )
+    snapshot = find(hub.host, device, state_folder(), int(number), {"modulesContent": {}})
+    name = f"snapshot {number} of device {device}"
+    taken = f"taken {snapshot.taken:%Y-%m-%d %H:%M:%S} UTC"
+    return Subject(name, of_manifest(Manifest.of(snapshot.content), name), (f"on {hub.host}", taken))
+
+
+def _of_file(path: Path) -> Subject:
+    name = "stdin" if str(path) == "-" else str(path)
+    try:
+        data = read_stdin() if str(path) == "-" else read_bytes(path)
+    except FileNotFoundError:
+        fix = "give a manifest, a project, device:ID, deployment:NAME or history:ID@N"
+        raise InputError("no such file", where=name, fix=fix) from None
+    except OSError as error:
+        what = f"could not read the manifest: {(error.strerror or str(error)).lower()}"
+        raise InputError(what, where=name, fix="check the path") from error
+    project = _project_beside(path)
+    return Subject(
+        name,
+        read(data, name, styles=_styles(project)),
+        images=_images(project),
+        ignore=_ignored(project),
+    )
+
+
+def _of_project(project: Project) -> Subject:
+    from manifestgen.images.existing import stand_in_values
+    from manifestgen.render.project import NoImageError, render_project
+
+    facts: tuple[str, ...] = ("as it would be rendered, without logins",)
+    logins = placeholders(project.registry_settings)
+    try:
+        manifest = render_project(project, logins).manifest
+    except NoImageError:
+        if not project.builds:
+            raise
+        facts = (*facts, "its image is not built yet")
+        values = stand_in_values(project)
+        manifest = render_project(project, logins, values=values, image=f"{NOT_BUILT}:0").manifest
+    name = str(project.path)
+    document = of_manifest(manifest, name, styles=_styles(project))
+    return Subject(name, document, facts, images=_images(project), ignore=_ignored(project))
+
+
+def _project_beside(path: Path) -> Project | None:
+    try:
+        return project_beside(path)
+    except InputError:
+        return None  # a picture of a manifest does not need one
+
+
+def _styles(project: Project | None) -> Styles:
+    return project.placeholder_styles if project is not None else USUAL
+
+
+def _ignored(project: Project | None) -> Collection[str]:
+    return project.check.ignore if project is not None and project.check is not None else ()
+
+
+def _images(project: Project | None) -> Mapping[str, ImageFacts]:
+    """What the lock file knows of images, by their references."""
+    try:
+        locked = lock.read(project) if project is not None and project.builds else None
+    except InputError:
+        locked = None
+    if locked is None:
+        return {}
+    facts = {reference: ImageFacts(image.platforms) for reference, image in locked.images.items()}
+    facts[locked.image] = ImageFacts(locked.platforms, locked.sizes)
+    if locked.digest is not None:
+        facts[f"{locked.image.rpartition(':')[0]}@{locked.digest}"] = facts[locked.image]
+    return facts
