@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -19,12 +20,12 @@ from msrest.exceptions import ClientException, DeserializationError
 from requests import JSONDecodeError, RequestException
 
 from manifestgen.azure.answer import not_understood
+from manifestgen.azure.pipeline_login import advice
 from manifestgen.azure.sdk_error import SHAPE_ERRORS, SdkError, unquoted
 from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError, NotFoundError
 from manifestgen.secret import redact
 
 _ROLE = "give the identity the role 'AzureML Data Scientist' (or Contributor) on the workspace"
-_LOGIN = "run az login, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET; then try again"
 _NETWORK = "check the network and HTTPS_PROXY, then run the same command again"
 _LATER = "wait a minute and run the same command again"
 _CHECK_IDS = "check the workspace's subscription, resource group and name, and that the identity can read it"
@@ -61,7 +62,7 @@ def http_error(status: int, body: str, where: str) -> CloudError:
     """The error for an HTTP answer other than success, with the service's own words."""
     words = redact(_words(body)) or f"status {status}"
     if status == 401:
-        return DeniedError(f"the credential was rejected: {words}", where=where, fix=_LOGIN)
+        return DeniedError(f"the credential was rejected: {words}", where=where, fix=advice(os.environ))
     if status == 403:
         return DeniedError(f"access denied: {words}", where=where, fix=_ROLE)
     if status == 404:
@@ -87,7 +88,7 @@ def _translate(error: BaseException, where: str) -> ManifestgenError:
         return not_understood("Azure ML", where)
     words = _message(error)
     if any(isinstance(link, (AuthenticationException, ClientAuthenticationError)) for link in chain):
-        return DeniedError(f"could not get a token: {words}", where=where, fix=_LOGIN)
+        return DeniedError(f"could not get a token: {words}", where=where, fix=advice(os.environ))
     if any(_is_connection(link) for link in chain):
         return CloudError(f"Azure ML could not be reached: {words}", where=where, fix=_NETWORK)
     if isinstance(error, AzureMLException) and (unseen := _UNSEEN_SUBSCRIPTION.search(words)):

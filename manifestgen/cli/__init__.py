@@ -170,7 +170,13 @@ def _choose_output(console: Console, arguments: Sequence[str]) -> None:
         console.output = "json"
 
 
-_SECRET_VARIABLES = ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PASSWORD", "AZURE_PASSWORD")
+_SECRET_VARIABLES = (
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_PASSWORD",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "SYSTEM_ACCESSTOKEN",
+)
 
 
 def _know_secrets(environ: Mapping[str, str]) -> None:

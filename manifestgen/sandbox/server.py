@@ -25,7 +25,7 @@ from aiohttp.typedefs import Middleware
 from filelock import FileLock, Timeout
 
 from manifestgen.errors import InputError
-from manifestgen.sandbox import accounts, admin, blob, entra, key_vault
+from manifestgen.sandbox import accounts, admin, blob, entra, key_vault, pipelines
 from manifestgen.sandbox.aml import service as aml
 from manifestgen.sandbox.arm import service as arm
 from manifestgen.sandbox.certificates import Authority
@@ -56,7 +56,7 @@ class Service(Protocol):
         ...
 
 
-_SERVICES: Sequence[Service] = (entra, arm, registry, aml, blob, hub, key_vault)
+_SERVICES: Sequence[Service] = (entra, arm, registry, aml, blob, hub, key_vault, pipelines)
 
 
 class Sandbox:
