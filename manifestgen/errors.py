@@ -2,6 +2,7 @@
 
     ManifestgenError
     ├── InputError          exit 2   a file, a value or an option is wrong
+    │   └── NoSnapshotError          of `state`: there is nothing to roll back to
     ├── FoundError          exit 1   the work was done and its result is bad: a failed build, an unhealthy rollout
     │   └── ReplacedError            the modules set on a device have been replaced since
     ├── CloudError          exit 3   the cloud refused, or could not be reached

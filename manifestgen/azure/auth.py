@@ -176,9 +176,9 @@ def credential() -> Login:
     """The credential from this process's environment. All callers share it, so one login is enough.
 
     It is a service principal in `AZURE_…` variables, else the job's own token in GitHub Actions or Azure Pipelines,
-    else the first that works of workload identity, managed identity, the login of `az` or `azd`.
-    `AZURE_TOKEN_CREDENTIALS` narrows that to `dev`, to `prod` or to one of azure-identity's credentials, as it does for every program with
-    azure-identity. It never prompts on a terminal or opens a browser.
+    else the first that works of workload identity, managed identity, the login of `az` or `azd`. As in every program
+    with azure-identity, `AZURE_TOKEN_CREDENTIALS` narrows that to `dev`, to `prod` or to one credential. It never
+    prompts on a terminal or opens a browser.
 
     Raises:
         InputError: a variable has a value that names no credential.

@@ -11,6 +11,7 @@ import click
 
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._state import state_option
 from manifestgen.cli._watching import DeviceView
 from manifestgen.errors import InputError
 from manifestgen.services import open_hub, project_here
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=FiniteRange(min=0), default=600, show_default=True, help="Seconds to wait.")
 @click.option("--rollback-on-failure", is_flag=True, help="Restore the previous modules if the rollout fails.")
 @click.option("--force", is_flag=True, help="Continue even if 'check' finds errors.")
+@state_option
 @hub_option
 @common_options
 def apply(
@@ -123,7 +125,7 @@ class DeviceTarget:
 
     def history(self) -> None:
         """List its snapshots."""
-        from manifestgen.device.snapshots import snapshots
+        from manifestgen.device.snapshots import folder_of, snapshots
         from manifestgen.state import state_folder
 
         host, console = self._hub.host, self._console
@@ -132,12 +134,14 @@ class DeviceTarget:
             taken = snapshot.taken.strftime("%Y-%m-%d %H:%M:%S UTC")
             modules = ", ".join(snapshot.modules) or "no modules"
             console.result(f"{number:>2}  {taken}  version {snapshot.version}  {modules}")
-        if not found:
-            console.progress(f"no snapshots of device {self._device!r} on {host}")
+        folder = folder_of(host, self._device, state_folder())
+        none = "" if found else f"no snapshots of device {self._device!r} on {host}; "
+        console.progress(f"{none}looked in {folder}")
         console.document(
             {
                 "hub": host,
                 "device": self._device,
+                "folder": str(folder),
                 "snapshots": [
                     {
                         "number": number,
@@ -161,6 +165,7 @@ class DeviceTarget:
 
         found = read_state(self._hub, self._device)
         snapshot = find(self._hub.host, self._device, state_folder(), number, found.content)
+        self._console.progress(f"going back to the snapshot {snapshot.path}")
         content, notes = renewed(snapshot.content, state_folder())
         for note in notes:
             self._console.progress(note)

@@ -9,6 +9,7 @@ import click
 
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._state import state_option
 from manifestgen.errors import FoundError, InputError, Interrupted
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def command() -> None:
 @command.command(epilog=usage_of("manifestgen credentials show", "manifestgen credentials show --output json"))
 @click.argument("project", default=".", type=click.Path(path_type=Path))
 @click.option("--image", metavar="REF", help="Model image to use; overrides the project's.")
+@state_option
 @common_options
 def show(project: Path, image: str | None, console: Console) -> int:
     """List the registries of PROJECT's manifest and the logins that devices use for them.
@@ -81,6 +83,7 @@ def show(project: Path, image: str | None, console: Console) -> int:
     metavar="FILE",
     help="Also write user name and password to this file, mode 0600.",
 )
+@state_option
 @common_options
 def create_token(
     project: Path, image: str | None, days: int | None, widen: bool, out: Path | None, console: Console
@@ -160,6 +163,7 @@ def create_token(
 @click.option(
     "--timeout", type=FiniteRange(min=0), default=600, show_default=True, help="Seconds to wait for each device."
 )
+@state_option
 @hub_option
 @common_options
 def rotate(

@@ -11,6 +11,7 @@ import click
 from manifestgen.cli._builder import builder_option
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._state import state_option
 from manifestgen.cli._watching import DeploymentView, DeviceView
 from manifestgen.errors import InputError
 
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Write a page about the rollout of an automatic deployment; ends in .html.",
 )
+@state_option
 @hub_option
 @common_options
 def command(

@@ -105,7 +105,7 @@ def test_the_audience_is_that_of_the_cloud(sandbox: Any, job: Any, monkeypatch: 
             raise DeniedError("no", fix="none")
 
     with pytest.raises(DeniedError):
-        create(Transport()).get_token(_ARM)  # type: ignore[arg-type] # it needs no more of it
+        create(Transport()).get_token(_ARM)
     assert asked[0].endswith("?api-version=2.0&audience=api%3A%2F%2FAzureADTokenExchangeChina")
 
 
