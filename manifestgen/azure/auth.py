@@ -64,6 +64,8 @@ _TRIED_ALL = "DefaultAzureCredential failed"
 # Entra ID knows the identity, and none of its federated credentials is for the token's issuer, subject or audience.
 _NOT_FEDERATED = re.compile(r"AADSTS70021[0-9]*:")
 
+# The variables of a service principal with a secret.
+_OF_A_PRINCIPAL = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
 # What AZURE_TOKEN_CREDENTIALS may say: azure-identity takes it in any case.
 _CHOICES = {
     name.lower(): name
@@ -208,10 +210,14 @@ def _credential(variables: tuple[tuple[str, str], ...]) -> Login:
             where="AZURE_TOKEN_CREDENTIALS",
             fix=f"set it to {', '.join(_CHOICES.values())}, or unset it",
         )
-    return Login(of_pipeline(environ) or (lambda transport: _default(transport, chosen.lower())))
+    # What a pipeline has in place of a secret that the run may not see, as for a pull request from a fork.
+    empty = [name for name in _OF_A_PRINCIPAL if environ.get(name) == ""]
+    if empty and chosen.lower() == "environmentcredential":
+        raise DeniedError(f"{empty[0]} is empty", where=_WHERE, fix=advice(os.environ))
+    return Login(of_pipeline(environ) or (lambda transport: _default(transport, chosen.lower(), empty=bool(empty))))
 
 
-def _default(transport: RequestsTransport, chosen: str) -> TokenCredential:
+def _default(transport: RequestsTransport, chosen: str, *, empty: bool) -> TokenCredential:
     # All but the first look for logins that a person left in an editor; that does not mean that we may use them, unless
     # one of them is chosen by its name.
     excluded = {
@@ -221,6 +227,9 @@ def _default(transport: RequestsTransport, chosen: str) -> TokenCredential:
         "azurepowershellcredential": "exclude_powershell_credential",
     }
     flags = {flag: True for name, flag in excluded.items() if not name or name != chosen}
+    if empty:
+        # azure-identity would fail in its constructor.
+        flags["exclude_environment_credential"] = True
     return DefaultAzureCredential(**flags, transport=transport, **_LIMITS)
 
 
