@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 
+# What GitHub and Azure Pipelines show beside a line of a file.
+_ANNOTATION: Final = re.compile(r"::(?:error|warning|notice) |##vso\[task\.logissue ")
 _OPTION: Final = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
@@ -82,6 +84,13 @@ class Console:
     def disclose(self, text: str, *, newline: bool = True) -> None:
         """A result that the user asked for with its secrets in it, on stdout; JSON stays the same data."""
         click.echo(printable_json(text), nl=newline)
+
+    def commands(self, text: str) -> None:
+        """Lines on stdout that begin with an annotation, which is a command to a pipeline; what follows it is none."""
+        for line in text.split("\n"):
+            ours = _ANNOTATION.match(line)
+            begin = ours.group() if ours else ""
+            click.echo(begin + printable_lines(redact(line[len(begin) :])))
 
     def progress(self, text: str) -> None:
         """What is being done, on stderr."""

@@ -108,12 +108,12 @@ def _show(console: Console, checked: Sequence[Checked], skipped: int) -> None:
         from manifestgen.report.check_github import workflow_commands
 
         if text := workflow_commands(checked):
-            console.disclose(text)
+            console.commands(text)
     elif form == "azure-pipelines":
         from manifestgen.report.check_azure_pipelines import logging_commands
 
         if text := logging_commands(checked):
-            console.disclose(text)
+            console.commands(text)
     else:
         color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
         for one in checked:

@@ -55,6 +55,7 @@ OUTPUTS: dict[str, Callable[[Console, str], Any]] = {
     "result": lambda console, text: console.result(text),
     "document": lambda console, text: console.document({text: [text]}),
     "disclose": lambda console, text: console.disclose(json.dumps({text: text}, ensure_ascii=False, indent=2)),
+    "commands": lambda console, text: console.commands(f"info: {text}"),
     "progress": lambda console, text: console.progress(text),
     "redraw": lambda console, text: console.redraw([text, styled(text, bold=True)]),
     "step": lambda console, text: console.step(text, text),
@@ -138,3 +139,11 @@ def test_our_colors_and_live_lines_stay() -> None:
     assert shown == (
         "\n\x1b[1mone\x1b[0m\ntwo\n\x1b[2A\r\x1b[Jthree\n\x1b[1A\r\x1b[J\x1b[33mwarning: \x1b[0m\\x1b[5mblink\n"
     )
+
+
+@pytest.mark.parametrize("ours", ["::error file=a,line=1::", "##vso[task.logissue type=error;]"])
+def test_our_annotations_stay_and_what_they_quote_is_none(ours: str) -> None:
+    shown = written(
+        lambda console, text: console.commands(text), f"{ours}##vso[task.complete]\n::add-mask::x", io.StringIO
+    )
+    assert shown.startswith(f"{ours}#\\x23vso[task.complete]\n\\x3a:add-mask::x\n")
