@@ -4,7 +4,8 @@
     ├── InputError          exit 2   a file, a value or an option is wrong
     │   └── NoSnapshotError          of `state`: there is nothing to roll back to
     ├── FoundError          exit 1   the work was done and its result is bad: a failed build, an unhealthy rollout
-    │   └── ReplacedError            the modules set on a device have been replaced since
+    │   ├── ReplacedError            the modules set on a device have been replaced since
+    │   └── DeclinedError            a person answered no
     ├── CloudError          exit 3   the cloud refused, or could not be reached
     │   ├── NotFoundError            it does not have what was asked for
     │   ├── DeniedError              401 or 403
@@ -71,6 +72,10 @@ class FoundError(ManifestgenError):
 
 class ReplacedError(FoundError):
     """Other modules were set on the device in the meantime."""
+
+
+class DeclinedError(FoundError):
+    """A person was asked and answered no: what would change is known, and nothing was changed."""
 
 
 class CloudError(ManifestgenError):

@@ -18,6 +18,7 @@ import click
 
 from manifestgen import __version__
 from manifestgen.cli._console import Console, usage_of
+from manifestgen.cli._help import laid_out
 from manifestgen.errors import InputError, Interrupted, ManifestgenError
 from manifestgen.secret import Secret
 
@@ -41,7 +42,8 @@ COMMANDS = {
     "export": "Write the manifest that a device has.",
     "history": "List what a device had before each apply.",
     "rollback": "Restore what a device had before.",
-    "device": "Register and inspect edge devices.",
+    "device": "Register, tag, inspect and delete edge devices.",
+    "deployment": "List, show and delete automatic deployments.",
     "credentials": "Inspect registry credentials, create tokens, rotate their passwords.",
     "deploy": "Do everything: image, render, check, apply, wait.",
     "sandbox": "Run a local stand-in for Azure.",
@@ -61,7 +63,7 @@ class _Commands(click.Group):
         command = importlib.import_module(f"manifestgen.cli.{cmd_name}").command
         assert isinstance(command, click.Command)  # noqa: S101 - a module without one is a bug of ours
         command.name = cmd_name
-        return command
+        return laid_out(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -94,6 +96,8 @@ class _Commands(click.Group):
 def _cli() -> None:
     """From a trained model to a running Azure IoT Edge module."""
 
+
+laid_out(_cli)
 
 # What click raises where a group is called by its name alone; before 8.2 it shows the help itself.
 _NO_COMMAND: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
@@ -137,6 +141,11 @@ def run(arguments: Sequence[str], *, ends_process: bool = False) -> int:
             return console.fail(denied)
         console.bug(error)
         return 70
+    if ends_process and console.output == "text" and not console.quiet and sys.stderr and sys.stderr.isatty():
+        from manifestgen.cli._newer import note
+
+        if words := note(os.environ):
+            console.progress(words)
     return outcome if isinstance(outcome, int) else 0
 
 

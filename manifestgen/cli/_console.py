@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from manifestgen.errors import InputError, Interrupted, ManifestgenError
+from manifestgen.errors import DeclinedError, InputError, Interrupted, ManifestgenError
 from manifestgen.report._printable import printable_json, printable_lines
 from manifestgen.sandboxed import in_sandbox
 from manifestgen.secret import redact, redact_json, without_quotes
@@ -147,7 +147,8 @@ class Console:
 
         Raises:
             InputError: nobody can answer.
-            Interrupted: the answer is no, or Ctrl-C, or the end of the input.
+            DeclinedError: the answer is no.
+            Interrupted: there is none: Ctrl-C, or the end of the input.
         """
         if yes:
             return
@@ -157,10 +158,10 @@ class Console:
         try:
             permitted = self.confirm(question)
         except click.Abort:
-            permitted = False
             self.progress("")
+            raise Interrupted(f"stopped; {unchanged}", fix="run the same command again to apply it") from None
         if not permitted:
-            raise Interrupted(f"stopped; {unchanged}", fix="run the same command again to apply it")
+            raise DeclinedError(f"stopped; {unchanged}", fix="run the same command again to apply it")
 
     def confirm(self, question: str) -> bool:
         """Ask on the terminal; only to be called when `interactive`."""
@@ -181,7 +182,7 @@ class Console:
         if self.quiet:
             for line in error.detail:
                 _say(line, err=True)
-        label = "" if isinstance(error, Interrupted) else "error: "
+        label = "" if isinstance(error, Interrupted | DeclinedError) else "error: "
         # Secrets first: one of several lines would not be found again in one.
         message, fix = _one_line(redact(error.message)), _one_line(redact(self._fix(error)))
         _say(styled(label, fg="red", bold=True) + message, err=True)
@@ -315,6 +316,11 @@ def styled(text: str, **styles: Any) -> str:
 def _dumb() -> bool:
     """Whether the terminal understands no escape sequences."""
     return os.environ.get("TERM") == "dumb"
+
+
+def has_colors() -> bool:
+    """Whether results may be in color: stdout is a terminal that can, and nobody objects."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not _dumb()
 
 
 def own_colors(text: str) -> str:

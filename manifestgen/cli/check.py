@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifestgen.cli._console import Console, options_with_outputs, own_colors, usage_of
+from manifestgen.cli._console import Console, has_colors, options_with_outputs, own_colors, usage_of
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -115,7 +114,7 @@ def _show(console: Console, checked: Sequence[Checked], skipped: int) -> None:
         if text := logging_commands(checked):
             console.commands(text)
     else:
-        color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        color = has_colors()
         for one in checked:
             if one.findings:
                 console.result(own_colors(findings_text(one, color=color)) + "\n")
@@ -202,7 +201,7 @@ def _checked(paths: Sequence[str], options: dict[str, Any], console: Console) ->
     from concurrent.futures import ProcessPoolExecutor
 
     results: list[Checked] = []
-    progress = sys.stderr.isatty() and not console.quiet
+    progress = console.live and not console.quiet
     size = max(8, min(64, len(paths) // 16))
     batches = [paths[start : start + size] for start in range(0, len(paths), size)]
     with ProcessPoolExecutor(min(os.cpu_count() or 1, len(batches))) as pool:

@@ -10,7 +10,7 @@ import click
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._state import state_option
-from manifestgen.errors import FoundError, InputError, Interrupted
+from manifestgen.errors import DeclinedError, FoundError, InputError, Interrupted
 
 if TYPE_CHECKING:
     from manifestgen.cloud import Services
@@ -230,12 +230,13 @@ def _observer(console: Console, *, yes: bool) -> Observer:
             return
         if not console.interactive:
             raise InputError("not a terminal, so the rotation cannot be confirmed", fix="add --yes")
+        fix = "run the same command again to rotate"
         try:
             permitted = console.confirm("continue?")
         except click.Abort:
-            permitted = False
+            raise Interrupted("stopped; nothing was changed", fix=fix) from None
         if not permitted:
-            raise Interrupted("stopped; nothing was changed", fix="run the same command again to rotate")
+            raise DeclinedError("stopped; nothing was changed", fix=fix)
 
     return Observer(permit, console.progress, lambda outcome: console.progress(outcome_line(outcome)))
 

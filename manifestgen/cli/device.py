@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     epilog=usage_of("manifestgen device register edge-01 --tag site=lab", "manifestgen device list --output json")
 )
 def command() -> None:
-    """Register and inspect edge devices."""
+    """Register, tag, inspect and delete edge devices."""
 
 
 @command.command(epilog=usage_of("manifestgen device register edge-01 --tag site=lab --tag line=3"))
@@ -84,6 +84,46 @@ def connection_string(device_id: str, hub: str | None, console: Console) -> None
         console.disclose(secret.reveal())
 
 
+@command.command(
+    epilog=usage_of("manifestgen device tag edge-01 site=lab line=3", "manifestgen device tag edge-01 line=")
+)
+@click.argument("device_id", metavar="ID")
+@click.argument("tags", metavar="KEY=VALUE...", nargs=-1, required=True)
+@hub_option
+@common_options
+def tag(device_id: str, tags: tuple[str, ...], hub: str | None, console: Console) -> None:
+    """Set tags of a device's twin; dots nest, and KEY= removes one.
+
+    Tags that are not named stay. Automatic deployments target devices by their tags, so a device may
+    get other modules by this.
+    """
+    service = open_hub(hub, project_here())
+    service.set_tags(device_id, _nested(tags, nothing=None))
+    device = service.device(device_id)
+    console.result(f"tags of device {device.id!r}: {_shown(_data(device)['tags'])}")
+    console.document(_data(device))
+
+
+@command.command(epilog=usage_of("manifestgen device delete edge-01"))
+@click.argument("device_id", metavar="ID")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@hub_option
+@common_options
+def delete(device_id: str, yes: bool, hub: str | None, console: Console) -> None:
+    """Delete a device identity with its modules and twins.
+
+    The device can no longer connect; what runs on it goes on running. Its snapshots stay.
+    """
+    service = open_hub(hub, project_here())
+    device = service.device(device_id)
+    connected = ", which is connected" if device.connected else ""
+    question = f"delete device {device.id!r}{connected}, with its modules and twins, from {service.host}?"
+    console.ask(question, yes=yes, unchanged=f"device {device.id!r} was not deleted")
+    service.delete_device(device.id)
+    console.result(f"deleted device {device.id!r}")
+    console.document({"deleted": _data(device)})
+
+
 def _data(device: Device) -> dict[str, Any]:
     return {
         "id": device.id,
@@ -100,8 +140,8 @@ def _shown(value: Any) -> str:
     return {True: "yes", False: "no", None: "-"}.get(value, str(value)) if not isinstance(value, dict) else str(value)
 
 
-def _nested(tags: tuple[str, ...]) -> dict[str, Any]:
-    """`("site.name=lab",)` becomes `{"site": {"name": "lab"}}`."""
+def _nested(tags: tuple[str, ...], *, nothing: str | None = "") -> dict[str, Any]:
+    """`("site.name=lab",)` becomes `{"site": {"name": "lab"}}`; `nothing` is what `KEY=` stands for."""
     result: dict[str, Any] = {}
     for tag in tags:
         key, equals, value = tag.partition("=")
@@ -119,5 +159,5 @@ def _nested(tags: tuple[str, ...]) -> dict[str, Any]:
                 )
         if isinstance(inner.get(path[-1]), dict):
             raise InputError(f"{key!r} is given both a value and keys below it", where="--tag", fix="drop one of them")
-        inner[path[-1]] = value
+        inner[path[-1]] = value or nothing
     return result

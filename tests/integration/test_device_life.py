@@ -295,8 +295,8 @@ def test_a_twin_larger_than_we_know_is_read_planned_and_exported(
 
 def test_a_second_runner_rolls_back_what_the_first_applied(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
     shared = life.folder / "share"
-    life.apply(life.write("a.json", "alpha"), "--state", shared)
-    life.apply(life.write("ab.json", "alpha", "beta"), "--state", shared)
+    life.apply(life.write("a.json", "alpha"), "--state", str(shared))
+    life.apply(life.write("ab.json", "alpha", "beta"), "--state", str(shared))
     # The other runner has another home and folder, and the share.
     monkeypatch.setenv("MANIFESTGEN_STATE", str(life.folder / "another runner"))
     assert "there is no snapshot of it in" in life("rollback", "--yes", expect=2).stderr

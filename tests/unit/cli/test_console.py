@@ -14,7 +14,7 @@ from typing import Literal
 
 import pytest
 
-from manifestgen.cli._console import Console
+from manifestgen.cli._console import Console, has_colors
 from manifestgen.errors import CloudError, FoundError, InputError, Interrupted
 from manifestgen.secret import Secret, redact
 
@@ -276,3 +276,19 @@ def test_a_proxys_password_is_known_before_anything_is_said(proxy: str) -> None:
     _know_secrets({"https_proxy": proxy})
     assert "canary" not in redact(f"{{'https': {proxy!r}}}")
     assert "canary" not in redact(unquote(proxy))
+
+
+@pytest.mark.parametrize(
+    ("variables", "colored"),
+    [({}, True), ({"TERM": "dumb"}, False), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True)],
+    ids=["a terminal", "a dumb one", "NO_COLOR", "an empty NO_COLOR"],
+)
+def test_results_are_colored_where_the_terminal_can_and_nobody_objects(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], colored: bool
+) -> None:
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert has_colors() is colored
