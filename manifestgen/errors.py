@@ -34,6 +34,8 @@ class ManifestgenError(Exception):
     """
 
     exit_code: ClassVar[int] = 2
+    #: What kind of error it is, in JSON documents; a stable name.
+    code: ClassVar[str] = "error"
 
     def __init__(
         self,
@@ -63,37 +65,51 @@ class ManifestgenError(Exception):
 class InputError(ManifestgenError):
     """A file, a value or an option that the user gave is wrong."""
 
+    code = "input"
+
 
 class FoundError(ManifestgenError):
     """The command did its work, and the result is bad."""
 
     exit_code = 1
+    code = "found"
 
 
 class ReplacedError(FoundError):
     """Other modules were set on the device in the meantime."""
 
+    code = "replaced"
+
 
 class DeclinedError(FoundError):
     """A person was asked and answered no: what would change is known, and nothing was changed."""
+
+    code = "declined"
 
 
 class CloudError(ManifestgenError):
     """A service refused the request or could not be reached."""
 
     exit_code = 3
+    code = "cloud"
 
 
 class NotFoundError(CloudError):
     """The service does not have what was asked for."""
 
+    code = "not-found"
+
 
 class DeniedError(CloudError):
     """The service does not accept the credential, or the credential lacks a role."""
 
+    code = "denied"
+
 
 class UnconfirmedError(CloudError):
     """A request that changes something was sent and its answer was lost: read before sending it again."""
+
+    code = "unconfirmed"
 
 
 class BusyError(CloudError):
@@ -103,6 +119,8 @@ class BusyError(CloudError):
         retry_after: seconds that the service asks to wait; None if it does not say.
         throttled: whether the service throttled the request, rather than failed.
     """
+
+    code = "busy"
 
     def __init__(
         self, what: str, *, fix: str, where: str = "", retry_after: float | None = None, throttled: bool = False
@@ -116,3 +134,4 @@ class Interrupted(ManifestgenError):
     """The user stopped the command; `what` says what had been done by then."""
 
     exit_code = 130
+    code = "interrupted"

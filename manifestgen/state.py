@@ -92,6 +92,8 @@ def lock(path: Path, *, busy: InputError) -> BaseFileLock:
 class NoSnapshotError(InputError):
     """There is no snapshot to roll back to."""
 
+    code = "no-snapshot"
+
 
 class Taken(Protocol):
     """The metadata of every snapshot."""

@@ -45,6 +45,7 @@ class Console:
         output: `text`, `json` or a form of the command's own; JSON is one document on stdout, a stable interface.
         quiet: say nothing but results, warnings and errors.
         outcome: what was done before an error, as plain data for its JSON document; None for nothing.
+        command: the running command, such as `device-list`; empty before one runs.
         options: options of the running command, such as `--yes`, without hidden ones.
         online: whether the command talks to a hub, a registry or another service.
         verbosity: 0; 1 shows causes; 2 shows the SDKs' own debug logs, without secrets.
@@ -58,6 +59,7 @@ class Console:
         self.verbosity = 0
         self.online = False
         self.outcome: Mapping[str, Any] | None = None
+        self.command = ""
         self.options: frozenset[str] = frozenset()
         self.ends_process = False
         self.failed = False
@@ -75,11 +77,17 @@ class Console:
             self._erase()
             _say(text)
 
-    def document(self, data: Any) -> None:
-        """The result in JSON form; nothing with `--output text`."""
+    def document(self, data: Mapping[str, Any]) -> None:
+        """The result in JSON form, with the id of its schema; nothing with `--output text`."""
         if self.output == "json":
             self._erase()
-            click.echo(printable_json(json.dumps(redact_json(data), indent=2, ensure_ascii=False)))
+            told = redact_json({"schema": self.schema, **data})
+            click.echo(printable_json(json.dumps(told, indent=2, ensure_ascii=False)))
+
+    @property
+    def schema(self) -> str:
+        """The id of the schema of the command's JSON document; docs/schemas has them."""
+        return f"manifestgen/{self.command or 'error'}/1"
 
     def disclose(self, text: str, *, newline: bool = True) -> None:
         """A result that the user asked for with its secrets in it, on stdout; JSON stays the same data."""
@@ -191,7 +199,13 @@ class Console:
             cause = _one_line(redact(str(error.__cause__)))
             _say(f"  cause: {type(error.__cause__).__name__}: {cause}", err=True)
         if self.output == "json":
-            failure: dict[str, Any] = {"message": message, "fix": fix, "exit_code": error.exit_code}
+            failure: dict[str, Any] = {
+                "code": error.code,
+                "message": message,
+                "fix": fix,
+                "exit_code": error.exit_code,
+                **_place_of(error),
+            }
             if error.detail:
                 failure["detail"] = list(error.detail)
             self.document({"error": failure} if self.outcome is None else {"error": failure, "outcome": self.outcome})
@@ -294,6 +308,19 @@ def _is_ours(file: str) -> bool:
     return not any(file.startswith(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
+_PLACE: Final = re.compile(r"(?P<file>.+?):(?P<line>\d+)(?::(?P<column>\d+))?(?::.*)?", re.DOTALL)
+
+
+def _place_of(error: ManifestgenError) -> dict[str, Any]:
+    """Where in a file an error is: `file`, `line` and `column`, null as far as it is not in one."""
+    place = _PLACE.fullmatch(error.where)
+    if place is not None and not os.path.exists(error.where):  # noqa: PTH110 - see cli/check.py
+        line, column = place["line"], place["column"]
+        return {"file": place["file"], "line": int(line), "column": int(column) if column else None}
+    is_file = bool(error.where) and os.path.isfile(error.where)  # noqa: PTH113 - see cli/check.py
+    return {"file": error.where if is_file else None, "line": None, "column": None}
+
+
 def _one_line(text: str) -> str:
     """A text on one line: a service's own words may have more."""
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
@@ -372,6 +399,7 @@ def options_with_outputs(*outputs: str) -> Callable[[Callable[..., Any]], Callab
             context = click.get_current_context()
             console = context.find_object(Console) or Console()
             console.options = _options_of(context.command)
+            console.command = "-".join(context.command_path.split()[1:])
             console.output, console.quiet, console.verbosity = output, quiet, verbose
             if verbose or context.info_name not in _OFFLINE:
                 console.listen()

@@ -79,7 +79,8 @@ def connection_string(device_id: str, hub: str | None, console: Console) -> None
     if console.output == "json":
         import json
 
-        console.disclose(json.dumps({"device": device_id, "connection_string": secret.reveal()}, indent=2))
+        data = {"schema": console.schema, "device": device_id, "connection_string": secret.reveal()}
+        console.disclose(json.dumps(data, indent=2))
     else:
         console.disclose(secret.reveal())
 
