@@ -48,6 +48,7 @@ COMMANDS = {
     "deploy": "Do everything: image, render, check, apply, wait.",
     "sandbox": "Run a local stand-in for Azure.",
     "schema": "Print the project file's JSON Schema.",
+    "completion": "Print a shell's completion script.",
 }
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._state import state_option
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
     "  manifestgen apply --devices --help     a manifest for each of many devices, from a file of rows",
 )
 @click.argument("file", metavar="FILE|PLAN", type=click.Path(path_type=Path))
-@click.option("--device", "device_id", metavar="ID", help="The device; a saved plan names its own.")
+@click.option(
+    "--device", "device_id", metavar="ID", shell_complete=devices, help="The device; a saved plan names its own."
+)
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation; a saved plan never asks.")
 @click.option("--prune", is_flag=True, help="Remove the modules that FILE does not name.")
 @click.option("--merge", is_flag=True, help="Keep what FILE does not name: modules, twins, routes, credentials.")

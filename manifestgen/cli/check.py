@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from manifestgen.cli._completing import rules
 from manifestgen.cli._console import Console, has_colors, options_with_outputs, own_colors, usage_of
 from manifestgen.errors import InputError
 
@@ -38,8 +39,8 @@ _MANY = 64
     show_default=True,
     help="Lowest severity that gives exit code 1.",
 )
-@click.option("--ignore", metavar="ID", multiple=True, help="Rule to ignore; repeatable.")
-@click.option("--select", metavar="ID", multiple=True, help="Run only this rule; repeatable.")
+@click.option("--ignore", metavar="ID", multiple=True, shell_complete=rules, help="Rule to ignore; repeatable.")
+@click.option("--select", metavar="ID", multiple=True, shell_complete=rules, help="Run only this rule; repeatable.")
 @click.option("--layered", is_flag=True, help="Read the files as layered deployments, whatever keys they have.")
 @click.option(
     "--as-of", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Date to compare end-of-support dates with."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._state import state_option
@@ -141,7 +142,9 @@ def create_token(
     )
 )
 @click.argument("project", default=".", type=click.Path(path_type=Path))
-@click.option("--device", "device_ids", metavar="ID", multiple=True, help="A device; repeatable.")
+@click.option(
+    "--device", "device_ids", metavar="ID", shell_complete=devices, multiple=True, help="A device; repeatable."
+)
 @click.option(
     "--devices",
     "file",

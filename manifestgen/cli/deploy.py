@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from manifestgen.cli._builder import builder_option
+from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._state import state_option
@@ -31,7 +32,13 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("project", default=".", type=click.Path(path_type=Path))
-@click.option("--device", "device_id", metavar="ID", help="Device to deploy to; overrides the project's target.")
+@click.option(
+    "--device",
+    "device_id",
+    metavar="ID",
+    shell_complete=devices,
+    help="Device to deploy to; overrides the project's target.",
+)
 @click.option("--image", metavar="REF", help="Model image to use; overrides the project's.")
 @builder_option
 @click.option("--rebuild", is_flag=True, help="Build even if these inputs have an image already.")

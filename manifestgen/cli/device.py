@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.errors import InputError
 from manifestgen.services import open_hub, project_here
@@ -23,7 +24,7 @@ def command() -> None:
 
 @command.command(epilog=usage_of("manifestgen device register edge-01 --tag site=lab --tag line=3"))
 @click.argument("device_id", metavar="ID")
-@click.option("--parent", metavar="ID", help="The parent of a nested edge device.")
+@click.option("--parent", metavar="ID", shell_complete=devices, help="The parent of a nested edge device.")
 @click.option("--tag", "tags", metavar="KEY=VALUE", multiple=True, help="A tag of its twin; repeatable, dots nest.")
 @hub_option
 @common_options
@@ -40,7 +41,7 @@ def register(device_id: str, parent: str | None, tags: tuple[str, ...], hub: str
 
 
 @command.command(epilog=usage_of("manifestgen device show edge-01"))
-@click.argument("device_id", metavar="ID")
+@click.argument("device_id", metavar="ID", shell_complete=devices)
 @hub_option
 @common_options
 def show(device_id: str, hub: str | None, console: Console) -> None:
@@ -67,7 +68,7 @@ def list_(hub: str | None, console: Console) -> None:
 
 
 @command.command("connection-string", epilog=usage_of("manifestgen device connection-string edge-01"))
-@click.argument("device_id", metavar="ID")
+@click.argument("device_id", metavar="ID", shell_complete=devices)
 @hub_option
 @common_options
 def connection_string(device_id: str, hub: str | None, console: Console) -> None:
@@ -88,7 +89,7 @@ def connection_string(device_id: str, hub: str | None, console: Console) -> None
 @command.command(
     epilog=usage_of("manifestgen device tag edge-01 site=lab line=3", "manifestgen device tag edge-01 line=")
 )
-@click.argument("device_id", metavar="ID")
+@click.argument("device_id", metavar="ID", shell_complete=devices)
 @click.argument("tags", metavar="KEY=VALUE...", nargs=-1, required=True)
 @hub_option
 @common_options
@@ -106,7 +107,7 @@ def tag(device_id: str, tags: tuple[str, ...], hub: str | None, console: Console
 
 
 @command.command(epilog=usage_of("manifestgen device delete edge-01"))
-@click.argument("device_id", metavar="ID")
+@click.argument("device_id", metavar="ID", shell_complete=devices)
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @hub_option
 @common_options
