@@ -206,7 +206,7 @@ def _credential(variables: tuple[tuple[str, str], ...]) -> Login:
     chosen = environ.get("AZURE_TOKEN_CREDENTIALS", "").strip()
     if chosen and chosen.lower() not in _CHOICES:
         raise InputError(
-            f"{chosen!r} is no credential that manifestgen can use",
+            f"{chosen!r} is not a credential that manifestgen can use",
             where="AZURE_TOKEN_CREDENTIALS",
             fix=f"set it to {', '.join(_CHOICES.values())}, or unset it",
         )

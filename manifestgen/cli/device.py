@@ -114,7 +114,7 @@ def tag(device_id: str, tags: tuple[str, ...], hub: str | None, console: Console
 def delete(device_id: str, yes: bool, hub: str | None, console: Console) -> None:
     """Delete a device identity with its modules and twins.
 
-    The device can no longer connect; what runs on it goes on running. Its snapshots stay.
+    The device can no longer connect; its modules continue to run. Its snapshots stay.
     """
     service = open_hub(hub, project_here())
     device = service.device(device_id)

@@ -85,7 +85,7 @@ def find(hub: str, name: str, root: Path, number: int | None, current: Configura
         differs=lambda snapshot: snapshot.deployment != now,
         where=f"deployment {name!r}",
         history=f"manifestgen history --deployment {name}",
-        elsewhere="the hub has no former configuration of it",
+        elsewhere="the hub has no previous configuration of it",
     )
 
 

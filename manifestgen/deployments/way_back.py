@@ -32,11 +32,11 @@ def way_back(hub: Hub, name: str, root: Path, number: int | None) -> tuple[Deplo
         return found.deployment, f"the snapshot {found.path}"
     if number is not None:
         raise InputError(
-            f"there are no snapshots of it in {root}, but the hub still has its former configuration {below.id!r}",
+            f"there are no snapshots of it in {root}, but the hub still has its previous configuration {below.id!r}",
             where=f"deployment {name!r}",
             fix=f"go back to that one with 'manifestgen rollback --deployment {name}'",
         )
-    return below, f"the former configuration {below.id!r}, which the hub still has: no snapshot of it is in {root}"
+    return below, f"the previous configuration {below.id!r}, which the hub still has: no snapshot of it is in {root}"
 
 
 def former(known: Survey) -> Deployment | None:

@@ -182,7 +182,7 @@ def test_what_was_set_on_purpose_wins_over_the_job(sandbox: Any, job: Any, other
 
 def test_a_credential_that_does_not_exist_is_refused_with_those_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "AzureCLI")
-    with pytest.raises(InputError, match="'AzureCLI' is no credential") as caught:
+    with pytest.raises(InputError, match="'AzureCLI' is not a credential") as caught:
         token(_ARM)
     assert "AzureCliCredential" in caught.value.fix
 

@@ -22,7 +22,7 @@ def test_after_a_rollout_that_was_not_waited_for_the_hub_has_the_former_one(tmp_
     carry_out(hub, propose(hub, deployment(2)), state=tmp_path / "first runner", patience=None)
     was, source = way_back(hub, "scorer", tmp_path / "second runner", None)
     assert was == deployment(1)
-    assert "the former configuration" in source and deployment(1).id in source
+    assert "the previous configuration" in source and deployment(1).id in source
     replace(hub, was, patience=Clock().patience())
     assert {hub.running(f"edge-{number:02}")["scorer"] for number in range(2)} == {"acme.azurecr.io/scorer:1"}
 
@@ -39,7 +39,7 @@ def test_a_number_needs_snapshots(tmp_path: Path) -> None:
     hub = fleet(1)
     replace(hub, deployment(1), patience=Clock().patience())
     carry_out(hub, propose(hub, deployment(2)), state=tmp_path / "first runner", patience=None)
-    with pytest.raises(InputError, match="the hub still has its former configuration") as caught:
+    with pytest.raises(InputError, match="the hub still has its previous configuration") as caught:
         way_back(hub, "scorer", tmp_path, 3)
     assert "'manifestgen rollback --deployment scorer'" in caught.value.fix
 
@@ -47,6 +47,6 @@ def test_a_number_needs_snapshots(tmp_path: Path) -> None:
 def test_without_either_the_error_says_that_there_is_none(tmp_path: Path) -> None:
     hub = fleet(1)
     replace(hub, deployment(1), patience=Clock().patience())
-    with pytest.raises(NoSnapshotError, match="the hub has no former configuration of it") as caught:
+    with pytest.raises(NoSnapshotError, match="the hub has no previous configuration of it") as caught:
         way_back(hub, "scorer", tmp_path, None)
     assert str(tmp_path) in caught.value.what and "MANIFESTGEN_STATE" in caught.value.fix
