@@ -13,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # What is imported is compiled then; most of it never is, and compiling it all takes longer than the rest.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 
-.PHONY: demo fast check format lint types layers workflows test rest resolve lowest clients docs bench clean
+.PHONY: demo fast check format lint types layers workflows test rest resolve lowest clients mermaid docs bench clean
 
 demo: $(VENV)/demo-installed
 	@$(BIN)/manifestgen sandbox run --state .sandbox -- $(BIN)/manifestgen deploy samples/anomaly-detection --yes
@@ -71,6 +71,10 @@ clients: $(VENV)/check-installed
 		azure-keyvault-secrets azure-mgmt-containerregistry azure-mgmt-iothub azure-mgmt-resource
 	npm install --silent --no-audit --no-fund --prefix build/clients/node azure-iothub
 	$(BIN)/python tests/clients/table.py
+
+# What tests/browser needs to have mermaid draw what `view --format mermaid` writes. Needs npm and its registry.
+mermaid:
+	npm install --silent --no-audit --no-fund --prefix build/mermaid mermaid@11
 
 # Whether the wheel can be installed on every platform and Python. Needs the package index.
 resolve: $(VENV)/check-installed

@@ -12,24 +12,25 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from manifestgen.cloud import Hub
-from manifestgen.compare.export import export
-from manifestgen.credentials.logins import placeholders
 from manifestgen.errors import InputError
 from manifestgen.files import read_bytes, read_stdin
 from manifestgen.manifest.document import of_manifest, read
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.placeholder import USUAL, Styles
-from manifestgen.project import Project, lock
-from manifestgen.project.load import load
-from manifestgen.services import project_beside
 from manifestgen.view.subject import ImageFacts, Subject
+
+# All else is imported where it is needed: a file is looked at sooner.
+if TYPE_CHECKING:
+    from manifestgen.cloud import Hub
+    from manifestgen.project import Project
 
 _DEVICE: Final = "device:"
 _DEPLOYMENT: Final = "deployment:"
 _HISTORY: Final = "history:"
+#: See `project.load.FILE_NAME`.
+PROJECT_FILE: Final = "manifestgen.yaml"
 #: What a project's image is called in a picture before there is one.
 NOT_BUILT: Final = "not-built-yet"
 
@@ -52,6 +53,8 @@ def open_subject(text: str, open_hub: Callable[[], Hub]) -> Subject:
         return _of_snapshot(text.removeprefix(_HISTORY), open_hub())
     path = Path(text)
     if text != "-" and (path.is_dir() or path.suffix in (".yaml", ".yml")):
+        from manifestgen.project.load import load
+
         return _of_project(load(path))
     return _of_file(path)
 
@@ -63,6 +66,7 @@ def subject_of_device(device: str, hub: Hub) -> Subject:
         NotFoundError: the hub has no such device.
         InputError: nothing is set on it.
     """
+    from manifestgen.compare.export import export
     from manifestgen.device.apply import read_state
     from manifestgen.device.rollout import assess
 
@@ -130,6 +134,7 @@ def _of_file(path: Path) -> Subject:
 
 
 def _of_project(project: Project) -> Subject:
+    from manifestgen.credentials.logins import placeholders
     from manifestgen.images.existing import stand_in_values
     from manifestgen.render.project import NoImageError, render_project
 
@@ -149,6 +154,10 @@ def _of_project(project: Project) -> Subject:
 
 
 def _project_beside(path: Path) -> Project | None:
+    if not any((folder / PROJECT_FILE).is_file() for folder in (path.parent, Path())):
+        return None
+    from manifestgen.services import project_beside
+
     try:
         return project_beside(path)
     except InputError:
@@ -165,8 +174,12 @@ def _ignored(project: Project | None) -> Collection[str]:
 
 def _images(project: Project | None) -> Mapping[str, ImageFacts]:
     """What the lock file knows of images, by their references."""
+    if project is None or not project.builds:
+        return {}
+    from manifestgen.project import lock
+
     try:
-        locked = lock.read(project) if project is not None and project.builds else None
+        locked = lock.read(project)
     except InputError:
         locked = None
     if locked is None:

@@ -24,6 +24,9 @@ COLORS: Final = """\
   --bad-box:#fff}}
 """
 
+_FOOTER: Final = (
+    "Written by manifestgen. This page loads nothing and runs no script. What seems to be a secret is left out."
+)
 _STYLE: Final = """\
 *{box-sizing:border-box}
 body{margin:0 auto;padding:1.2rem clamp(.8rem,3vw,2.5rem) 3rem;max-width:110rem;background:var(--page);
@@ -111,7 +114,7 @@ def page(title: str, body: Iterable[str], *, style: str = "") -> str:
             "</head>",
             "<body>",
             *body,
-            "<footer>Written by manifestgen. This page loads nothing and runs no script, and has no secrets.</footer>",
+            f"<footer>{_FOOTER}</footer>",
             "</body>",
             "</html>",
             "",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from manifestgen.compare.diff import Change, Effect, FieldChange
-from manifestgen.device.plan import Plan
 from manifestgen.report._printable import printable
 from manifestgen.secret import redact
+
+if TYPE_CHECKING:
+    from manifestgen.device.plan import Plan
 
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 # Said of modules that both sides have: that an added one is created needs no words.

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import Any, Final
+from typing import Final
 
 from manifestgen.deployments.counts import Progress
 from manifestgen.deployments.failure import RolloutError
@@ -14,6 +14,7 @@ from manifestgen.deployments.proposal import Proposal
 from manifestgen.errors import ManifestgenError
 from manifestgen.rows.account import RowOutcome
 from manifestgen.rows.run import Progress as RowsProgress
+from manifestgen.rows.run import Proposal as Rows
 from manifestgen.target import Observer
 
 # Readings that say the same as those around them are left out; of the rest the page shows every second, fourth, …
@@ -99,6 +100,7 @@ class Recorder:
     now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
     done: str = "running it"
     _story: Story = field(init=False)
+    _samples: list[Sample] = field(init=False, default_factory=list)
     _start: float = field(init=False)
     _last: Progress | None = field(init=False, default=None)
 
@@ -121,14 +123,18 @@ class Recorder:
 
         return replace(observer, progress=progress, step=step)
 
-    def of_rows(self, observer: Observer[Any, RowsProgress]) -> Observer[Any, RowsProgress]:
+    def of_rows(self, observer: Observer[Rows, RowsProgress]) -> Observer[Rows, RowsProgress]:
         """The same for a manifest for each of many devices."""
+
+        def permit(proposal: Rows) -> None:
+            observer.permit(proposal)
+            self._count(proposal.count, proposal.done)
 
         def progress(stage: str, seen: RowsProgress) -> None:
             self._add(Sample(self._passed(), stage, seen.count, seen.settled))
             observer.progress(stage, seen)
 
-        return replace(observer, progress=progress)
+        return replace(observer, permit=permit, progress=progress)
 
     def step(self, text: str) -> None:
         """Record something that was done."""
@@ -144,14 +150,14 @@ class Recorder:
         matched = f"{proposal.matched:,} {'device' if proposal.matched == 1 else 'devices'} match"
         self.about(f"deployment {wanted.name}", f"on {proposal.hub}", f"{matched} {wanted.condition}", wanted.id)
 
-    def count(self, due: int, done: int) -> None:
+    def _count(self, due: int, done: int) -> None:
         """Record how many rows there are, and how many of them are settled."""
         self._add(Sample(self._passed(), "rows", due, done))
 
     @property
     def began(self) -> bool:
         """Whether anything was done or read."""
-        return bool(self._story.samples or self._story.steps)
+        return bool(self._samples or self._story.steps)
 
     def story(self, error: ManifestgenError | None = None) -> Story:
         """What happened; of a deployment.
@@ -196,7 +202,8 @@ class Recorder:
 
         reasons = by_reason(bad())
         rows = sum(counts.values())
-        self.count(rows, rows - counts.get("not tried", 0))
+        if rows:
+            self._count(rows, rows - counts.get("not tried", 0))
         good = error is None and not reasons and not counts.get("not tried")
         words = error.what if error is not None else ""
         return self._ended(words, good=good, counts=tuple(counts.items()), reasons=reasons)
@@ -204,15 +211,24 @@ class Recorder:
     def _ended(
         self, outcome: str, *, good: bool, counts: tuple[tuple[str, int], ...], reasons: tuple[Reason, ...]
     ) -> Story:
-        return replace(self._story, seconds=self._passed(), outcome=outcome, good=good, counts=counts, reasons=reasons)
+        samples = tuple(self._samples)
+        return replace(
+            self._story,
+            samples=samples,
+            seconds=self._passed(),
+            outcome=outcome,
+            good=good,
+            counts=counts,
+            reasons=reasons,
+        )
 
     def _add(self, sample: Sample) -> None:
-        samples = self._story.samples
+        samples = self._samples
         if len(samples) >= _MOST_SAMPLES:
-            samples = samples[::2]
+            del samples[1::2]
         if len(samples) > 1 and _alike(samples[-2], samples[-1]) and _alike(samples[-1], sample):
-            samples = samples[:-1]
-        self._story = replace(self._story, samples=(*samples, sample))
+            samples.pop()
+        samples.append(sample)
 
     def _passed(self) -> float:
         return self.clock() - self._start

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from manifestgen.check import Finding
 from manifestgen.compare.diff import Change, diff
 from manifestgen.compare.env_values import with_env_values
-from manifestgen.device.rollout import ModuleStatus, Rollout, State
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.module import Module
 from manifestgen.manifest.twin import MAX_DESIRED_BYTES, size
@@ -31,17 +30,21 @@ from manifestgen.view.module_row import row_of
 from manifestgen.view.routes import End, Line
 from manifestgen.view.subject import Subject
 
+if TYPE_CHECKING:
+    from manifestgen.device.rollout import ModuleStatus, Rollout
+
 #: Modules of a deployment, without the system modules: Microsoft's page on the limits of IoT Hub.
 MOST_MODULES: Final = 50
 # Only twins that use as much of their limit are worth a meter, besides those of the runtime.
 _WORTH_A_METER: Final = 0.25
 _MODULE_SUBJECTS: Final = ("module", "system module", "module twin")
+# By the values of `device.rollout.State`, whose import a manifest in a file need not wait for.
 _STATES: Final = {
-    State.HEALTHY: Tone.GOOD,
-    State.WAITING: Tone.WAITING,
-    State.FAILING: Tone.WARNING,
-    State.FAILED: Tone.BAD,
-    State.REFUSED: Tone.BAD,
+    "healthy": Tone.GOOD,
+    "waiting": Tone.WAITING,
+    "failing": Tone.WARNING,
+    "failed": Tone.BAD,
+    "refused": Tone.BAD,
 }
 
 
@@ -137,7 +140,7 @@ class _View:
         safe, rollout = self._subject.safe, self._subject.rollout
         if rollout is not None and rollout.reason:
             fix = f"; {rollout.fix}" if rollout.fix else ""
-            return safe(f"{rollout.reason}{fix}"), _STATES[rollout.state]
+            return safe(f"{rollout.reason}{fix}"), _STATES[rollout.state.value]
         refused = next((f for f in self._subject.findings if f.effect.value == "refused"), None)
         if refused is not None:
             return safe(f"It would be rejected: {refused.message}"), Tone.BAD
@@ -196,7 +199,7 @@ class _View:
     def _standing(self, name: str, id_: str) -> tuple[Tone, str]:
         if self._subject.rollout is not None:
             status: ModuleStatus | None = self._states.get(name)
-            return (_STATES[status.state], status.words) if status is not None else (Tone.PLAIN, "not reported")
+            return (_STATES[status.state.value], status.words) if status is not None else (Tone.PLAIN, "not reported")
         return {"error": Tone.BAD, "warning": Tone.WARNING}.get(self._severity.get(id_, ""), Tone.PLAIN), ""
 
     def _twin(self, subject: Subject, name: str) -> int | None:
@@ -314,4 +317,4 @@ def _short_image(row: ModuleRow) -> str:
 
 
 def _state_words(rollout: Rollout | None) -> tuple[str, Tone]:
-    return ("", Tone.PLAIN) if rollout is None else (rollout.state.value, _STATES[rollout.state])
+    return ("", Tone.PLAIN) if rollout is None else (rollout.state.value, _STATES[rollout.state.value])

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from manifestgen.check import Finding, check
-from manifestgen.device.rollout import Rollout
 from manifestgen.errors import InputError
 from manifestgen.manifest.document import Document, Kind
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.secret_text import hide
 from manifestgen.report._printable import printable
 from manifestgen.secret import redact
+
+if TYPE_CHECKING:
+    from manifestgen.device.rollout import Rollout
 
 
 @dataclass(frozen=True)

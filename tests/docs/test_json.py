@@ -18,11 +18,10 @@ PAGE = (DOCS / "json.md").read_text(encoding="utf-8")
 
 def test_every_kind_of_error_is_listed_with_its_exit_code() -> None:
     rows = {code: int(number) for code, number in re.findall(r"^\| `([a-z-]+)` \| (\d+) \|", PAGE, re.M)}
-    kinds = [
-        kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.ManifestgenError)
-    ]
-    kinds.remove(errors.ManifestgenError)  # never raised itself
-    assert rows == {kind.code: kind.exit_code for kind in (*kinds, NoSnapshotError)}
+    named = vars(errors).values()
+    kinds = {kind for kind in named if isinstance(kind, type) and issubclass(kind, errors.ManifestgenError)}
+    raised: set[type[errors.ManifestgenError]] = {*kinds, NoSnapshotError} - {errors.ManifestgenError}
+    assert rows == {kind.code: kind.exit_code for kind in raised}
     known = json.loads((DOCS / "schemas" / "error.json").read_text())
     assert set(known["$defs"]["failure"]["properties"]["error"]["properties"]["code"]["examples"]) == set(rows)
 

@@ -250,7 +250,7 @@ def test_a_project_brings_its_values_and_credentials_and_no_secret_is_shown(
         (["--yes", "--device", "edge-01"], "--devices and --device cannot be used together"),
         (["--yes", "--merge"], "--devices and --merge cannot be used together"),
         (["--yes", "--rollback-on-failure"], "--devices and --rollback-on-failure cannot be used together"),
-        (["--yes", "--report", "report.txt"], "a report is JSON or CSV"),
+        (["--yes", "--report", "report.txt"], "the name of a report ends in .json, .csv or .html"),
         (["--yes", "--report", "missing/report.csv"], "could not write the report: its folder does not exist"),
         (["--yes", "--journal", "missing/journal"], "the journal's folder does not exist"),
         (["--yes", "--since", "missing"], "the journal cannot be read"),

@@ -117,6 +117,8 @@ def _commands(project: Any) -> dict[str, Sequence[str]]:
         "render": ["render", str(project)],
         "check": ["check", manifest],
         "explain": ["explain", "clear-secret"],
+        "view": ["view", manifest, "--show-env"],
+        "diff": ["diff", str(project), manifest, "--show-env"],
         "preflight": ["preflight", manifest, "--device", project.device],
         "plan": ["plan", manifest, "--device", project.device, "--out", str(project.root / "saved.plan"), "--force"],
         "apply": ["apply", manifest, "--device", project.device, "--yes", "--force"],
@@ -133,8 +135,6 @@ def _commands(project: Any) -> dict[str, Sequence[str]]:
         "export": ["export", "--device", project.device, "-o", str(project.root / "exported.json")],
         "history": ["history", "--device", project.device],
         "rollback": ["rollback", "--device", project.device, "--yes", "--no-wait"],
-        "view": ["view", manifest, "-o", str(project.root / "page.html")],
-        "diff": ["diff", manifest, f"device:{project.device}"],
         "sandbox run": ["sandbox", "run", "--", "true"],
         "schema": ["schema"],
     }

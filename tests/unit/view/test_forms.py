@@ -12,13 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.pictures import CANARIES, FAULTY, MARKUP, manifest, module, of_size, subject
+from fakes.pictures import CANARIES, FAULTY, MARKUP, manifest, module, of_size, subject, value
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from manifestgen.manifest.document import read
 from manifestgen.secret import Secret
 from manifestgen.view.mermaid import mermaid
 from manifestgen.view.model import View
 from manifestgen.view.page import html_page
 from manifestgen.view.read import view_of, view_of_change
+from manifestgen.view.subject import Subject
 from manifestgen.view.svg import svg
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -73,11 +77,11 @@ class Structure(html.parser.HTMLParser):
         self.elements.add(tag)
         if tag not in self.VOID:
             self._open.append(tag)
-        for name, value in attrs:
+        for name, text in attrs:
             assert not name.startswith("on"), name
-            self.ids += [value or ""] if name == "id" else []
-            self.links += [value or ""] if name == "href" else []
-            self.loads += [value or ""] if name in self.LOADING else []
+            self.ids += [text or ""] if name == "id" else []
+            self.links += [text or ""] if name == "href" else []
+            self.loads += [text or ""] if name in self.LOADING else []
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.handle_starttag(tag, attrs)
@@ -198,3 +202,33 @@ def test_a_manifest_with_nothing_in_it_is_a_page_with_findings(data: Any) -> Non
         assert form(found)
     if data:
         assert found.notes
+
+
+RULES = Path(__file__).parents[2] / "rules"
+
+
+def test_cases_of_all_rules_can_be_drawn() -> None:
+    drawn, before = 0, None
+    for path in sorted(RULES.glob("*/*/*.json"))[::3]:
+        found = Subject(path.name, read(path.read_bytes(), path.name))
+        if found.document.manifest is None:
+            continue
+        svg(view_of(found))
+        mermaid(view_of(found))
+        Structure(html_page(view_of_change(before, found) if before is not None else view_of(found)))
+        drawn, before = drawn + 1, found
+    assert drawn > 100
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.dictionaries(st.text(min_size=1, max_size=12), st.text(max_size=12), max_size=3), st.text(max_size=30))
+def test_whatever_a_name_is_it_stays_inside_its_place(names: dict[str, str], text: str) -> None:
+    modules = {name: module(image, env={image: {"value": text}}) for name, image in names.items()}
+    routes = {name: f"FROM /messages/modules/{name}/* WHERE a = '{text}' INTO $upstream" for name in names}
+    found = view_of(value(manifest(modules, {**routes, text: f"FROM /messages/* INTO {text}"})), show_env=True)
+    assert Structure(html_page(found)).elements.isdisjoint({"script", "img"})
+    ElementTree.fromstring(svg(found))  # noqa: S314 - our own
+    for line in mermaid(found).splitlines():
+        # A label is one text in quotes, without anything that could end it.
+        assert line.count('"') in (0, 2), line
+        assert all(char.isprintable() for char in line), line

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifestgen.view.layout import Box, Layout, Link, Place, lay_out
@@ -73,6 +73,7 @@ def test_nothing_takes_no_room() -> None:
 PAIRS = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES)), max_size=14)
 
 
+@settings(deadline=None)
 @given(PAIRS)
 def test_no_two_boxes_overlap_and_all_are_inside(pairs: list[tuple[str, str]]) -> None:
     layout = lay_out(boxes(*NAMES, last="b7"), links(*pairs))
@@ -86,6 +87,7 @@ def test_no_two_boxes_overlap_and_all_are_inside(pairs: list[tuple[str, str]]) -
         assert not any(overlap(one, other) for other in places[number + 1 :])
 
 
+@settings(deadline=None)
 @given(PAIRS)
 def test_the_same_input_gives_the_same_picture(pairs: list[tuple[str, str]]) -> None:
     assert lay_out(boxes(*NAMES), links(*pairs)) == lay_out(boxes(*NAMES), links(*pairs))
