@@ -1,4 +1,4 @@
-# make demo    the main job on a sample, against the sandbox: needs Python and nothing else
+# make demo    the main job on a sample, in the sandbox, up to the model's results: needs Python and nothing else
 # make fast    the tests that start no process and open no connection, in less than a minute
 # make check   format, types, layers, workflows, all tests: what CI runs
 PYTHON ?= python3
@@ -13,10 +13,14 @@ export PYTHONDONTWRITEBYTECODE :=
 # What is imported is compiled then; most of it never is, and compiling it all takes longer than the rest.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 
-.PHONY: demo fast check format lint types layers workflows test rest resolve lowest clients mermaid docs bench clean
+.PHONY: demo in-sandbox fast check format lint types layers workflows test rest resolve lowest clients mermaid docs bench clean
 
 demo: $(VENV)/demo-installed
-	@$(BIN)/manifestgen sandbox run --state .sandbox -- $(BIN)/manifestgen deploy samples/anomaly-detection --yes
+	@$(BIN)/manifestgen sandbox run --state .sandbox -- $(MAKE) --silent in-sandbox
+
+in-sandbox:
+	@$(BIN)/manifestgen deploy samples/anomaly-detection --yes
+	@$(BIN)/manifestgen sandbox messages --summary --count 100
 
 check: lint types layers workflows test
 

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from itertools import chain
 from pathlib import Path
 
-from manifestgen.cloud import Device, Services
+from manifestgen.cloud import Device, Requirement, Services
 from manifestgen.credentials.logins import hosts_of, may_ask_azure
 from manifestgen.credentials.source import Inputs, Settings, State
 from manifestgen.credentials.sources import SOURCES
@@ -73,7 +73,7 @@ def examine(
     root, now = root or state_folder(), now or datetime.now(timezone.utc)
     settings = project.registry_settings
     inputs = Inputs(settings, services, os.environ if environ is None else environ, lambda: root, now)
-    requirements = services.builder.requirements() if project.builds else ()
+    requirements = [*services.builder.requirements(), *_models(project, services)] if project.builds else []
     draft, manifest = _manifest(project)
     hosts = hosts_of(draft) if draft is not None else {}
     sources = [source for source in SOURCES.values() if settings.registry.uses(source.name)]
@@ -99,6 +99,19 @@ def examine(
     yield from _registries(inputs, project, draft, missing, reachable=reachable, usable=usable)
     device_id = device_id or (project.target.device if project.target else None)
     yield from _device(services, device_id, "" if reachable or not hub_login else _NO_LOGIN)
+
+
+def _models(project: Project, services: Services) -> Iterator[Requirement]:
+    """What the registry of models needs, if another builder than Azure ML's reads it."""
+    model = project.model
+    if project.workspace is None or model is None or not builds_from_context(project.image):
+        return
+
+    def look() -> str:
+        count = len(services.models.list(model.name))
+        return f"readable, {count} registered {'version' if count == 1 else 'versions'} of model {model.name}"
+
+    yield Requirement("workspace", look, login=True)
 
 
 def _installed(*packages: Mapping[str, str]) -> Iterator[Row]:

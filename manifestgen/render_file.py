@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import msgspec
 from msgspec import Struct
 
 from manifestgen import __version__
@@ -27,10 +28,11 @@ from manifestgen.manifest.dump import dump
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.value import Value
 from manifestgen.project import FILE_NAME, Project
+from manifestgen.project.builders import builds_from_context
 from manifestgen.project.fit import look_at_lock
 from manifestgen.project.lock import LockedImage, record
 from manifestgen.project.lock import path_of as lock_path
-from manifestgen.render import Logins, Rendered, render_project
+from manifestgen.render import Logins, NoImageError, Rendered, render_project
 
 if TYPE_CHECKING:
     from manifestgen.check import Finding
@@ -58,6 +60,10 @@ class Options(Struct, frozen=True):
     pin: bool | None = None
     force: bool = False
     locked: bool = False
+
+
+#: Stands in a manifest for a model image that was never built.
+NOT_BUILT = "${MODEL_IMAGE}"
 
 
 class RenderedFile(Value, frozen=True):
@@ -110,7 +116,7 @@ def render_file(
         refuse_input_as_output(job.target, _inputs(project), "-o")
     if options.image is None:
         look_at_lock(project, locked=options.locked, warn=observer.warn)
-    rendered = job.render(inline=job.inline)
+    rendered = _rendered(job, observer)
     if rendered.secret and not job.inline:
         raise InputError(
             "the manifest would show the content of a file that manifest.values reads with ${file:…}",
@@ -171,6 +177,23 @@ class _Job(Struct, frozen=True):
         settings = self.project.registry_settings
         logins: Logins = real_logins(settings, self.services.credentials) if inline else placeholders(settings)
         return render_project(self.project, logins, values=self.options.values, image=self.options.image)
+
+
+def _rendered(job: _Job, observer: Observer) -> Rendered:
+    """The manifest; of a project whose image was never built, with a placeholder for it that `apply` rejects.
+
+    Not so for Azure ML's builders: what they built is known only from the lock file, which may be missing by mistake.
+    """
+    try:
+        return job.render(inline=job.inline)
+    except NoImageError:
+        never_built = builds_from_context(job.project.image) and not lock_path(job.project).exists()
+        if not never_built or job.pins or job.options.locked:
+            raise
+    what = f"the model image has not been built yet: {NOT_BUILT} stands for it, and 'manifestgen apply' rejects that"
+    observer.warn(f"{what}; run 'manifestgen image' to build it, or give --image REF")
+    options = msgspec.structs.replace(job.options, image=NOT_BUILT)
+    return msgspec.structs.replace(job, options=options).render(inline=job.inline)
 
 
 def _inputs(project: Project) -> Iterator[Path]:

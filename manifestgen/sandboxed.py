@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 
 def in_sandbox(environ: Mapping[str, str] | None = None) -> bool:
@@ -23,3 +24,30 @@ def sandbox_home(environ: Mapping[str, str] | None = None) -> Path | None:
     environ = os.environ if environ is None else environ
     home = environ.get("MANIFESTGEN_SANDBOX_HOME")
     return Path(home) if home and in_sandbox(environ) else None
+
+
+#: Prefix of what variables had been before `sandbox run` changed them.
+OUTSIDE: Final = "MANIFESTGEN_OUTSIDE_"
+
+# What the sandbox changes and matters to programs that ask something other than Azure.
+_CHANGED: Final = (
+    *("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"),
+    *("SSL_CERT_FILE", "HOME", "USERPROFILE"),
+)
+
+
+def kept_for_outside(environ: Mapping[str, str]) -> dict[str, str]:
+    """The caller's variables that the sandbox changes, under names from which `outside` takes them back."""
+    return {f"{OUTSIDE}{name}": environ[name] for name in _CHANGED if name in environ}
+
+
+def outside(environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables for a program that asks no Azure service, such as a package index: in the sandbox, its caller's.
+
+    The sandbox's proxy serves Azure's hosts and rejects all others.
+    """
+    if not in_sandbox(environ):
+        return dict(environ)
+    before = {name: environ[f"{OUTSIDE}{name}"] for name in _CHANGED if f"{OUTSIDE}{name}" in environ}
+    homes = ("HOME", "USERPROFILE", "NO_PROXY", "no_proxy")
+    return {name: value for name, value in environ.items() if name not in _CHANGED or name in homes} | before

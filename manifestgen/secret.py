@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, Final, NoReturn
 
 HIDDEN: Final = "***"
@@ -34,10 +34,8 @@ _UNQUOTED: Final = ("", "/", "!*'()", ";,/?:@&=+$-_.!~*'()#")
 _PERCENT: Final = re.compile("%((?:25)*[0-9A-F]{2})")
 
 _forms: set[str] = set()
-_known: re.Pattern[str] | None = None
 # The same for base64: what every base64 text has in it that encodes a secret, alone or among other things.
 _cores: set[str] = set()
-_known_cores: re.Pattern[str] | None = None
 
 
 class Secret:
@@ -85,16 +83,10 @@ class Secret:
 
 
 def _learn(value: str) -> None:
-    global _known, _known_cores
     if len(value.strip()) < _SHORTEST:
         return
-    forms, cores = _forms_of(value), _cores_of(value)
-    if not forms <= _forms:
-        _forms.update(forms)
-        _known = None
-    if not cores <= _cores:
-        _cores.update(cores)
-        _known_cores = None
+    _forms.update(_forms_of(value))
+    _cores.update(_cores_of(value))
 
 
 def _forms_of(value: str) -> set[str]:
@@ -175,21 +167,27 @@ def without_quotes(text: str) -> str:
 
 def _found(text: str) -> Iterator[tuple[int, int]]:
     """Where secrets are in a text: begin and end of each."""
-    global _known, _known_cores
-    if _forms:
-        _known = _known or _any_of(_forms)
-        for match in _matches(_known, text):
-            yield match.span()
-    if _cores:
-        _known_cores = _known_cores or _any_of(_cores)
-        for match in _matches(_known_cores, text):
-            yield _base64_around(text, *match.span())
+    folded = text.casefold()
+    for match in _matches(_there(_forms, folded), text):
+        yield match.span()
+    for match in _matches(_there(_cores, folded), text):
+        yield _base64_around(text, *match.span())
     for pattern in _PATTERNS:
         for match in pattern.finditer(text):
             yield match.span()
 
 
-def _any_of(forms: set[str]) -> re.Pattern[str]:
+def _there(forms: Collection[str], folded: str) -> re.Pattern[str] | None:
+    """A pattern of those forms that a text may contain, given the text in folded case; None if it contains none.
+
+    A process that asks for many addresses with signatures learns a secret with each answer. To compile a pattern of
+    all that it knows would then take longer than everything else.
+    """
+    there = [form for form in forms if form.casefold() in folded]
+    return _any_of(there) if there else None
+
+
+def _any_of(forms: Collection[str]) -> re.Pattern[str]:
     # The longest first, so that a secret which contains another is hidden whole.
     return re.compile("|".join(_pattern(form) for form in sorted(forms, key=len, reverse=True)))
 
@@ -203,8 +201,10 @@ def _either_case(letter: re.Match[str]) -> str:
     return f"[{letter[0]}{letter[0].lower()}]"
 
 
-def _matches(pattern: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+def _matches(pattern: re.Pattern[str] | None, text: str) -> Iterator[re.Match[str]]:
     """All matches, those that overlap too."""
+    if pattern is None:
+        return
     match = pattern.search(text)
     while match is not None:
         yield match

@@ -86,11 +86,15 @@ def _require_same(hub: Hub, configured: str, project: Project) -> None:
 
 
 @contextmanager
-def open_distribution() -> Iterator[Distribution]:
-    """The registries that images come from, for a program without a project; closed at the end of the block."""
-    from manifestgen.azure.registry_api import ImageRegistries
+def open_distribution(*, hurried: bool = False) -> Iterator[Distribution]:
+    """The registries that images come from, for a program without a project; closed at the end of the block.
 
-    registries = ImageRegistries()
+    Args:
+        hurried: for what may be left out, such as sizes: nobody waits long for a registry that does not answer.
+    """
+    from manifestgen.azure.registry_api import HURRIED, ImageRegistries
+
+    registries = ImageRegistries(HURRIED if hurried else None)
     try:
         yield registries
     finally:
@@ -114,6 +118,28 @@ def is_local(project: Project) -> bool:
     from manifestgen.project.builders import builds_from_context
 
     return project.workspace is None and builds_from_context(project.image)
+
+
+def _reads_second_version(project: Project) -> bool:
+    """Whether models come through azure-ai-ml: unless Azure ML builds, or azureml-core alone is installed.
+
+    Both SDKs see the same models; Azure ML builds through azureml-core only.
+    """
+    from manifestgen.project.builders import entry_of
+
+    image = project.image
+    if image is not None and image.builds and entry_of(image).needs_workspace:
+        return False
+    return _is_installed("azure.ai.ml") or not _is_installed("azureml")
+
+
+def _is_installed(module: str) -> bool:
+    from importlib.util import find_spec
+
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even the package that it is in
+        return False
 
 
 def log_in() -> None:
@@ -223,7 +249,12 @@ class ProjectServices:
 
             return LocalModels(self._project)
         from manifestgen.azure.aml_models import WorkspaceModels
+        from manifestgen.project.workspace import workspace_of
 
+        if _reads_second_version(self._project):
+            from manifestgen.azure.azureml2_models import WorkspaceModels2
+
+            return WorkspaceModels2(lambda: workspace_of(self._project))
         return WorkspaceModels(self._open_workspace)
 
     def _open_workspace(self) -> Workspace:

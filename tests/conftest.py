@@ -36,7 +36,9 @@ _fast = False
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite golden files; read the diff afterwards")
     parser.addoption(
-        "--whole-walk", action="store_true", help="change every answer in every way, and withhold each (an hour)"
+        "--whole-walk",
+        action="store_true",
+        help="change every answer in every way, withhold each, and interrupt it (hours)",
     )
     parser.addoption(
         "--fast", action="store_true", help="skip each test at its first process or connection, and slow tests"
@@ -94,8 +96,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item], config: pytest.Config) -> None:
-    """Leave coverage out of what goes the same ways a hundred times: it would double their time and add no line."""
+    """Leave coverage out of what goes the same ways a hundred times: it would double their time and add no line.
+
+    And a whole walk takes the time it takes.
+    """
     for item in items:
+        if config.getoption("--whole-walk"):
+            item.add_marker(pytest.mark.timeout(0))
         if config.getoption("--fast") and item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.skip(reason="--fast: slow"))
         if item.get_closest_marker("slow") or is_hypothesis_test(getattr(item, "obj", None)):
@@ -116,14 +123,29 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
     return compare
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _models_are_tested_on_purpose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test but those about it runs a model before an image is built; those share environments."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MANIFESTGEN_NO_TEST", "1")
+        # uv asks no index and downloads no Python but from this machine.
+        patch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+        patch.setenv("UV_HTTP_RETRIES", "0")
+        patch.setenv("UV_PYTHON_DOWNLOADS", "never")
+        patch.setenv("MANIFESTGEN_ENVIRONMENTS", str(shared / "environments"))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _secrets_of_its_own() -> Iterator[None]:
     """Forget the secrets that a test made: another's words would be hidden if they happen to be one."""
-    before = secret._forms.copy()
+    known = (secret._forms, secret._cores)
+    before = [forms.copy() for forms in known]
     yield
-    if secret._forms != before:
-        secret._forms.intersection_update(before)
-        secret._known = None
+    for forms, kept in zip(known, before, strict=True):
+        forms.intersection_update(kept)
 
 
 @pytest.fixture(autouse=True)

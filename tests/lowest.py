@@ -2,8 +2,9 @@
 
     python tests/lowest.py [--python 3.10] [PYTEST ARGUMENT …]
 
-A lower bound that nobody tries is a guess. uv installs the direct dependencies at their lowest versions into a new
-environment, and the tools of the tests beside them without changing those. Needs the package index.
+A lower bound that nobody tries is a guess. uv works out the lowest versions of the direct dependencies; then everything
+is installed into a new environment in one go, the tools of the tests too, with these as constraints. What the
+dependencies need in their turn is as new as it gets. Needs the package index.
 """
 
 from __future__ import annotations
@@ -50,24 +51,30 @@ def main(arguments: Sequence[str]) -> int:
         folder = Path(name)
         python = folder / "environment" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
         _uv("venv", "--quiet", "--no-python-downloads", "--python", options.python, str(folder / "environment"))
-        into = ("--quiet", "--python", str(python))
-        _uv("pip", "install", *into, "--resolution", "lowest-direct", "--editable", f"{ROOT}[all]")
-        pins = folder / "pins.txt"
-        frozen = subprocess.run(
-            [sys.executable, "-m", "uv", "pip", "freeze", "--exclude-editable", *into],
-            capture_output=True, text=True, check=True,
-        ).stdout  # fmt: skip
-        pins.write_text(frozen, encoding="utf-8")
-        print(frozen, flush=True)
-        _uv("pip", "install", *into, "--constraint", str(pins), *_TOOLS)
+        lowest = folder / "lowest.txt"
+        lowest.write_text("\n".join(lowest_versions(python)), encoding="utf-8")
+        print(lowest.read_text(encoding="utf-8"), flush=True)
+        constraints = ("--python", str(python), "--constraint", str(lowest))
+        _uv("pip", "install", "--quiet", *constraints, "--editable", f"{ROOT}[all]", *_TOOLS)
         chosen = [one for one in more if not one.startswith("-")] or TESTS
         flags = [one for one in more if one.startswith("-")]
         command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", *_WARNINGS, *flags, *chosen]
         return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 
-def _uv(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "uv", *arguments], check=True)
+def lowest_versions(python: Path) -> list[str]:
+    """`NAME==VERSION` of each direct dependency, as low as pyproject.toml and the others admit."""
+    listed = _uv(
+        "pip", "compile", "--quiet", "--no-header", "--annotation-style=line", "--resolution=lowest-direct",
+        "--python", str(python), "--extra=all", str(ROOT / "pyproject.toml"),
+    )  # fmt: skip
+    # Each line ends with who needs it: `click==8.2.0  # via manifestgen (pyproject.toml)`.
+    return [line.split()[0] for line in listed.splitlines() if "manifestgen (" in line]
+
+
+def _uv(*arguments: str) -> str:
+    command = [sys.executable, "-m", "uv", *arguments]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from manifestgen.azure import aml_sdk
+from manifestgen.azure.aml_answer import http_error
 from manifestgen.azure.answer import decoded
 from manifestgen.azure.patience import Patience
 from manifestgen.azure.transport import RetryingTransport, session_of
@@ -86,7 +87,7 @@ class Workspace:
             _NAME,
             (patience or PATIENCE).scaled(),
             tokens=auth.tokens_of(chosen),
-            failed=lambda response: aml_errors.http_error(response.status_code, response.text, self.where),
+            failed=lambda response: http_error(response.status_code, response.text, self.where),
         )
 
         def token(audience: str) -> str:
@@ -135,7 +136,7 @@ class Workspace:
             url = _get_mms_url(self.sdk) + path
             response = self._session.get(url, params=query, headers=headers)
             if not response.ok:
-                raise self._errors.http_error(response.status_code, response.text, self.where)
+                raise http_error(response.status_code, response.text, self.where)
             data = response.json()
         return decoded(data, shape, service="Azure ML", where=self.where)
 
@@ -154,7 +155,7 @@ class Workspace:
             if response.status_code in (404, 416):
                 return ""
             if not response.ok:
-                raise self._errors.http_error(response.status_code, response.text, self.where)
+                raise http_error(response.status_code, response.text, self.where)
         # The last character may be incomplete: it then waits for the next call.
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
         text = decoder.decode(response.content)

@@ -7,28 +7,21 @@ carries what the service said: that is looked for in the HTTP answer, which hang
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 from collections.abc import Iterator
 from typing import Any
-from xml.etree import ElementTree
 
 from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azureml.exceptions import AuthenticationException, AzureMLException, UserErrorException, WebserviceException
 from msrest.exceptions import ClientException, DeserializationError
 from requests import JSONDecodeError, RequestException
 
+from manifestgen.azure.aml_answer import CHECK_IDS, LATER, NETWORK, http_error
 from manifestgen.azure.answer import not_understood
 from manifestgen.azure.pipeline_login import advice
 from manifestgen.azure.sdk_error import SHAPE_ERRORS, SdkError, unquoted
 from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError, NotFoundError
-from manifestgen.secret import redact
-
-_ROLE = "give the identity the role 'AzureML Data Scientist' (or Contributor) on the workspace"
-_NETWORK = "check the network and HTTPS_PROXY, then run the same command again"
-_LATER = "wait a minute and run the same command again"
-_CHECK_IDS = "check the workspace's subscription, resource group and name, and that the identity can read it"
 
 _FAMILIES: tuple[type[Exception], ...] = (
     AzureMLException,
@@ -43,8 +36,6 @@ _NOT_SHAPE = (ClientException, RequestException, AzureMLException, OSError)
 
 _PRINTED = re.compile(r"Response Code: (\d+)\n.*?Content: b?(['\"]?)(.*)\2\s*$", re.DOTALL)
 _UNSEEN_SUBSCRIPTION = re.compile(r"You don't have access to (\S+) subscription")
-_CODE = re.compile(r"[A-Za-z0-9_.]{1,100}")
-_MAX_WORDS = 600
 
 
 @contextlib.contextmanager
@@ -56,22 +47,6 @@ def translated(where: str) -> Iterator[None]:
         raise
     except _FAMILIES as error:
         raise _translate(error, where) from SdkError(error)
-
-
-def http_error(status: int, body: str, where: str) -> CloudError:
-    """The error for an HTTP answer other than success, with the service's own words."""
-    words = redact(_words(body)) or f"status {status}"
-    if status == 401:
-        return DeniedError(f"the credential was rejected: {words}", where=where, fix=advice(os.environ))
-    if status == 403:
-        return DeniedError(f"access denied: {words}", where=where, fix=_ROLE)
-    if status == 404:
-        return NotFoundError(words, where=where, fix=_CHECK_IDS)
-    if status == 429:
-        return CloudError(f"still throttled after several retries: {words}", where=where, fix=_LATER)
-    if status >= 500:
-        return CloudError(f"the service failed with status {status}: {words}", where=where, fix=_LATER)
-    return CloudError(f"rejected with status {status}: {words}", where=where, fix="correct what the service rejects")
 
 
 def _translate(error: BaseException, where: str) -> ManifestgenError:
@@ -90,16 +65,16 @@ def _translate(error: BaseException, where: str) -> ManifestgenError:
     if any(isinstance(link, (AuthenticationException, ClientAuthenticationError)) for link in chain):
         return DeniedError(f"could not get a token: {words}", where=where, fix=advice(os.environ))
     if any(_is_connection(link) for link in chain):
-        return CloudError(f"Azure ML could not be reached: {words}", where=where, fix=_NETWORK)
+        return CloudError(f"Azure ML could not be reached: {words}", where=where, fix=NETWORK)
     if isinstance(error, AzureMLException) and (unseen := _UNSEEN_SUBSCRIPTION.search(words)):
-        return NotFoundError(f"the identity has no access to subscription {unseen[1]}", where=where, fix=_CHECK_IDS)
+        return NotFoundError(f"the identity has no access to subscription {unseen[1]}", where=where, fix=CHECK_IDS)
     if isinstance(error, AzureMLException) and re.search(r"not ?found", words, re.IGNORECASE):
-        return NotFoundError(words, where=where, fix=_CHECK_IDS)
+        return NotFoundError(words, where=where, fix=CHECK_IDS)
     if isinstance(error, OSError):
         return InputError(words, where=error.filename or where, fix="check that the file exists and is readable")
     if isinstance(error, (UserErrorException, WebserviceException)):
         return InputError(words, where=where, fix="correct it in the project file")
-    return CloudError(words, where=where, fix=_LATER)
+    return CloudError(words, where=where, fix=LATER)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -151,36 +126,3 @@ def _message(error: BaseException) -> str:
     own = getattr(error, "message", None)
     text = own if isinstance(own, str) and own else str(error)
     return unquoted(text)
-
-
-def _words(body: str) -> str:
-    """What the service says in the body of an error answer; empty if that is not what such an answer looks like."""
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        return _sentence(_xml_words(body))
-    inner = data.get("error", data) if isinstance(data, dict) else None
-    if isinstance(inner, str) and _CODE.fullmatch(inner):
-        return inner
-    if not isinstance(inner, dict):
-        return ""
-    details = inner.get("details")
-    items = details if isinstance(details, list) else []
-    reasons = [item["message"] for item in items if isinstance(item, dict) and isinstance(item.get("message"), str)]
-    said = [text for text in (inner.get("message"), inner.get("code")) if isinstance(text, str) and text]
-    message = said[0].rstrip(" .") if said else ""
-    return _sentence(": ".join(filter(None, (message, "; ".join(reasons)))))
-
-
-def _xml_words(body: str) -> str:
-    try:
-        root = ElementTree.fromstring(body)  # noqa: S314 - a service's answer, from a host whose certificate was checked
-    except (ElementTree.ParseError, ValueError, RecursionError):
-        return ""
-    return ": ".join(filter(None, (root.findtext(tag) for tag in ("Code", "Message"))))
-
-
-def _sentence(text: str) -> str:
-    """One line without a full stop, cut to a length that fits a terminal."""
-    line = " ".join(text.split()).rstrip(".")
-    return line if len(line) <= _MAX_WORDS else line[:_MAX_WORDS] + "…"

@@ -18,13 +18,14 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from requests.adapters import BaseAdapter
 
 from manifestgen.azure.transport import Transport
 from manifestgen.errors import CloudError, InputError
 from manifestgen.sandboxed import sandbox_home
+from manifestgen.secret import without_quotes
 
 _LOG = logging.getLogger("manifestgen.azure.aml")
 
@@ -61,7 +62,9 @@ def load() -> None:
         raise _broken(error) from error
     except ImportError as error:
         raise _broken(error) from error
-    _listen()
+    listen("azureml", "msrest", "msrestazure")
+    # The SDK raises the level of this logger; undone, because -vv shows its records.
+    logging.getLogger("azure.core").setLevel(logging.NOTSET)
 
 
 def _broken(error: ImportError) -> InputError:
@@ -204,17 +207,20 @@ class _DebugStream(io.TextIOBase):
         return len(text)
 
 
+# Logs whole answers, line by line.
+_BODIES: Final = "msrest.http_logger"
+
+
 class _ToDebug(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        _LOG.debug("%s: %s", record.name, record.getMessage())
+        if record.name != _BODIES:
+            _LOG.debug("%s: %s", record.name, without_quotes(record.getMessage()))
 
 
-def _listen() -> None:
-    """Turn the SDK's log records of any level into our debug records: its errors are raised as well."""
-    for name in ("azureml", "msrest", "msrestazure"):
+def listen(*names: str) -> None:
+    """Turn the log records of an SDK's loggers, of any level, into our debug records: its errors are raised as well."""
+    for name in names:
         logger = logging.getLogger(name)
         if not any(isinstance(handler, _ToDebug) for handler in logger.handlers):
             logger.addHandler(_ToDebug())
             logger.propagate = False
-    # The SDK raises the level of this logger; undone, because -vv shows its records.
-    logging.getLogger("azure.core").setLevel(logging.NOTSET)

@@ -34,6 +34,9 @@ from manifestgen.errors import CloudError, DeniedError
 #: For one registry. A pull is worth fewer seconds than a change; no attempt is repeated without a connection.
 PATIENCE: Final = Patience(connect=10.0, answer=20.0, total=30.0, unreachable=0.0, longest=8.0)
 
+#: For what a registry need not tell.
+HURRIED: Final = Patience(connect=3.0, answer=5.0, total=5.0, unreachable=0.0, longest=2.0)
+
 _INDEXES: Final = frozenset(
     {"application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"}
 )

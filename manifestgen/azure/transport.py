@@ -55,10 +55,11 @@ _LONGEST_PAUSE: Final = 120.0
 _LOOK: Final = "run the same command again: it looks for what was made"
 _REDIRECTING: Final = frozenset({301, 302, 303, 307, 308})
 # Methods that have the same effect when they are repeated (RFC 9110, 9.2.2).
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 # POSTs that read, and those whose repetition leaves nothing behind that anyone would see.
 _READING_POSTS: Final = re.compile(
-    r"/(listCredentials|listKeys|oauth2/(v2\.0/)?(token|exchange)|assets|artifacts/batch/metadata/.*"
+    r"/(listCredentials|listKeys|listSecrets|oauth2/(v2\.0/)?(token|exchange)|assets|artifacts/batch/metadata/.*"
     r"|oidctoken|listBuildSourceUploadUrl|runs/[^/]+/(listLogSasUrl|cancel))$",
     re.IGNORECASE,
 )
@@ -289,7 +290,7 @@ class RetryingTransport(Transport):
             # A body that came from a stream may not be there any more.
             return again if again is not None and _is_rewound(request) else None
 
-        with waiting(self._name, changes=not reads):
+        with waiting(self._name, changes=not _only_reads(request)):
             try:
                 response = self._renewing(request, lambda: repeated(attempt, judge, self.patience))
             except RequestException as error:
@@ -330,9 +331,13 @@ class RetryingTransport(Transport):
         return CloudError(f"{self._name} did not respond{tried}: {words}", where=host, fix=NETWORK)
 
 
-def _is_repeatable(request: PreparedRequest) -> bool:
+def _only_reads(request: PreparedRequest) -> bool:
     path = urlsplit(request.url or "").path
-    return request.method in _IDEMPOTENT or (request.method == "POST" and _READING_POSTS.search(path) is not None)
+    return request.method in _SAFE or (request.method == "POST" and _READING_POSTS.search(path) is not None)
+
+
+def _is_repeatable(request: PreparedRequest) -> bool:
+    return request.method in _IDEMPOTENT or _only_reads(request)
 
 
 def _is_rewound(request: PreparedRequest) -> bool:

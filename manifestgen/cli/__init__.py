@@ -1,7 +1,8 @@
 """The command line: parses, calls one function, prints the result; every error becomes two lines and an exit code.
 
 A command's module is imported when the command runs, and an Azure adapter inside the command's body, so that help and
-offline commands stay fast. A command module `cli/NAME.py` has one public name, `command`.
+offline commands stay fast. A command module `cli/NAME.py` has one public name, `command`; that of `run` is
+`cli/run_project.py`.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "init": "Start a project.",
+    "test": "Run the model on this machine as its image would.",
     "doctor": "Check everything a deployment needs, one row each.",
     "image": "Register the model and build its image.",
     "model": "List registered models.",
@@ -45,11 +47,17 @@ COMMANDS = {
     "device": "Register, tag, inspect and delete edge devices.",
     "deployment": "List, show and delete automatic deployments.",
     "credentials": "Inspect registry credentials, create tokens, rotate their passwords.",
-    "deploy": "Do everything: image, render, check, apply, wait.",
+    "run": "Run the project's modules on this machine, without a hub.",
+    "deploy": "Do everything: test, image, render, check, apply, wait.",
     "sandbox": "Run a local stand-in for Azure.",
     "schema": "Print the project file's JSON Schema.",
     "completion": "Print a shell's completion script.",
 }
+
+
+def module_of(command: str) -> str:
+    """The module of a command; that of `run` has another name, since `run` is a function of this package."""
+    return f"manifestgen.cli.{'run_project' if command == 'run' else command}"
 
 
 class _Commands(click.Group):
@@ -61,7 +69,7 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"manifestgen.cli.{cmd_name}").command
+        command = importlib.import_module(module_of(cmd_name)).command
         assert isinstance(command, click.Command)  # noqa: S101 - a module without one is a bug of ours
         command.name = cmd_name
         return laid_out(command)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,13 +14,16 @@ from manifestgen.cli._console import Console, common_options, hub_option, usage_
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._state import state_option
 from manifestgen.cli._watching import DeviceView
-from manifestgen.errors import InputError
-from manifestgen.services import open_hub, project_here
+from manifestgen.errors import InputError, ManifestgenError
+from manifestgen.services import open_distribution, open_hub, project_here
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from manifestgen.device.plan import Plan
     from manifestgen.device.rollout import Rollout
     from manifestgen.device.saved_plan import SavedPlan
+    from manifestgen.project.lock import LockedModel
     from manifestgen.target import Observer, Outcome
 
 
@@ -115,6 +118,7 @@ class DeviceTarget:
 
     def status(self, *, watch: bool, timeout: float | None) -> int:
         """Show what it should run and what it runs; returns exit code 1 unless it is healthy."""
+        from manifestgen.device import scoring
         from manifestgen.device.apply import PATIENCE, status
         from manifestgen.device.rollout import State
         from manifestgen.report import rollout as report
@@ -122,9 +126,34 @@ class DeviceTarget:
         view = DeviceView(self._console)
         patience = view.patient(PATIENCE.within(timeout)) if watch else None
         found = status(self._hub, self._device, patience=patience, progress=view.show, waiting=view.waiting)
-        self._console.result(report.text(self._device, found))
-        self._console.document(report.data(self._device, found))
+        models = self._models([module.desired_image for module in found.modules])
+        self._console.result(report.text(self._device, found, models))
+        scorings = scoring.scoring(self._hub, self._device, scoring.running(found))
+        for one in scorings:
+            self._console.result(f"scoring: {report.scoring_line(one)}")
+        scores = [report.scoring_data(one) for one in scorings]
+        self._console.document({**report.data(self._device, found, models), "scoring": scores})
         return 0 if found.state is State.HEALTHY else 1
+
+    def _models(self, images: Collection[str]) -> Mapping[str, LockedModel]:
+        """The models in the device's images, as far as that can be found out."""
+        from contextlib import ExitStack
+
+        from manifestgen.images.models import models_of
+        from manifestgen.project.lock import read
+
+        with ExitStack() as stack:
+            try:
+                project = project_here()
+                lock = read(project) if project is not None else None
+                return models_of(
+                    images,
+                    lock,
+                    lambda: self._hub.module_twin(self._device, "$edgeAgent"),
+                    lambda: stack.enter_context(open_distribution(hurried=True)),
+                )
+            except ManifestgenError:
+                return {}  # nobody who asks how a device is must be told about this
 
     def history(self) -> None:
         """List its snapshots."""
@@ -241,7 +270,7 @@ def observer(console: Console, view: DeviceView, *, yes: bool) -> Observer[Plan,
     return Observer(permit=permit, progress=view.show, waiting=view.waiting)
 
 
-def show_outcome(plan: Plan, outcome: Outcome[Rollout], console: Console, **more: str) -> None:
+def show_outcome(plan: Plan, outcome: Outcome[Rollout], console: Console, **more: Any) -> None:
     """Show the outcome of the plan; `more` goes into the JSON document too."""
     from manifestgen.report import changes
     from manifestgen.report import rollout as report

@@ -21,7 +21,7 @@ CHANGING_COMMANDS: Final = frozenset(
 #: Options that remove something, change more or more devices, skip a check or a question, or show a secret.
 CHANGING_OPTIONS: Final = frozenset(
     {"--allow-moved-tag", "--create-token", "--deployment", "--devices", "--enable-admin", "--force", "--ignore"}
-    | {"--no-pin", "--no-preflight"}
+    | {"--no-pin", "--no-preflight", "--no-test"}
     | {"--no-wait", "--prune", "--rebuild", "--rollback-on-failure", "--secrets", "--tag-devices", "--widen", "--yes"}
 )
 

@@ -13,6 +13,7 @@ from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._state import state_option
+from manifestgen.cli._testing import test_option, tested
 from manifestgen.cli._watching import DeploymentView, DeviceView
 from manifestgen.errors import InputError
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 )
 @click.option("--image", metavar="REF", help="Model image to use; overrides the project's.")
 @builder_option
+@test_option
 @click.option("--rebuild", is_flag=True, help="Build even if these inputs have an image already.")
 @click.option(
     "--locked", is_flag=True, help="Build nothing: exit code 1 unless the lock file has an image of these inputs."
@@ -84,6 +86,7 @@ def command(
     image: str | None,
     builder: str | None,
     engine: str | None,
+    test: bool | None,
     rebuild: bool,
     locked: bool,
     build_timeout: float,
@@ -105,7 +108,7 @@ def command(
     hub: str | None,
     console: Console,
 ) -> None:
-    """Do everything: build the image, render and check the manifest, check its images, apply it, wait.
+    """Do everything: test the model, build the image, render and check the manifest, check its images, apply it, wait.
 
     Stops at the first step that fails. If a run is interrupted, run the same command again: it
     resumes, and nothing is registered, built or applied twice.
@@ -117,8 +120,10 @@ def command(
     from manifestgen.deploy import Observer, Options, deploy
     from manifestgen.deployments import replace as deployments
     from manifestgen.device import apply as device
+    from manifestgen.device import scoring
     from manifestgen.images.build import PATIENCE as BUILD_PATIENCE
     from manifestgen.project import load, values
+    from manifestgen.report.rollout import scoring_data
     from manifestgen.report.rollout_record import Recorder
     from manifestgen.services import ProjectServices
 
@@ -137,6 +142,7 @@ def command(
         values=values.given(files, sets),
         rebuild=rebuild,
         locked=locked,
+        test=tested(test),
         dry_run=dry_run,
         prune=prune,
         merge=merge,
@@ -146,6 +152,7 @@ def command(
         moved_tags=allow_moved_tag,
         build_patience=BUILD_PATIENCE.within(build_timeout),
         patience=None if no_wait else view.patient(device.PATIENCE.within(timeout)),
+        scoring=None if no_wait else scoring.PATIENCE,
         fleet_patience=None if no_wait else fleet_view.patient(deployments.PATIENCE.within(timeout)),
     )
     on_device = _device.observer(console, view, yes=yes)
@@ -181,7 +188,8 @@ def command(
     if dry_run:
         _show_dry_run(deployment, console)
     elif deployment.plan is not None and deployment.outcome is not None:
-        _device.show_outcome(deployment.plan, deployment.outcome, console, image=deployment.image)
+        found = scoring_data(deployment.scoring) if deployment.scoring is not None else None
+        _device.show_outcome(deployment.plan, deployment.outcome, console, image=deployment.image, scoring=found)
     elif deployment.proposal is not None and deployment.fleet is not None:
         _deployment.show_outcome(deployment.proposal, deployment.fleet, console, {"image": deployment.image})
 

@@ -10,6 +10,7 @@ import click
 from manifestgen.cli._builder import builder_option
 from manifestgen.cli._console import Console, common_options, usage_of
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._testing import test_option, tested
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Write the build context into this folder, and build nothing.",
 )
+@test_option
 @click.option("--rebuild", is_flag=True, help="Build even if these inputs have an image already.")
 @click.option(
     "--locked", is_flag=True, help="Build nothing: exit code 1 unless the lock file has an image of these inputs."
@@ -49,6 +51,7 @@ def command(
     builder: str | None,
     engine: str | None,
     context: Path | None,
+    test: bool | None,
     rebuild: bool,
     locked: bool,
     timeout: float,
@@ -77,12 +80,16 @@ def command(
             raise InputError(f"--context builds nothing, so {option} cannot be used", fix="drop one of the two")
         _write_context(loaded, services, context, console)
         return
+    wanted = tested(test)
     with exclusive(loaded.root):
+        if wanted:
+            _test(loaded, services, console)
         prepared = prepare(
             loaded,
             services,
             rebuild=rebuild,
             locked=locked,
+            before_build=lambda: _test(loaded, services, console) if wanted is None else None,
             patience=PATIENCE.within(timeout),
             report=reporter(console),
         )
@@ -110,6 +117,13 @@ def command(
             },
         }
     )
+
+
+def _test(project: Project, services: Services, console: Console) -> None:
+    from manifestgen.trial.trial import try_before_build
+
+    if project.image is not None and project.image.entry_script is not None:
+        console.progress(f"tested: {try_before_build(project, services, console.progress)}")
 
 
 def _write_context(project: Project, services: Services, folder: Path, console: Console) -> None:

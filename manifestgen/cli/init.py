@@ -12,24 +12,40 @@ from manifestgen.cli._console import Console, common_options, usage_of
 
 @click.command(
     epilog=usage_of(
-        "manifestgen init my-model", "manifestgen init --template anomaly-detection", "manifestgen init --builder local"
+        "manifestgen init my-model",
+        "manifestgen init --model model.pkl --builder local",
+        "manifestgen init my-model --template anomaly-detection && manifestgen test my-model",
     )
 )
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
 @click.option(
-    "--template", metavar="NAME", default="single-module", show_default=True, help="Built-in template to use."
+    "--template",
+    metavar="NAME",
+    show_default="deployment.template.json if it is there, else single-module",
+    help="Built-in template to use.",
 )
-@builder_choice("Builder of the model's image; without it, the project starts with a placeholder image.")
+@builder_choice("Builder of the model's image; by default package if there is a config.json, else acr.")
+@click.option(
+    "--model", type=click.Path(path_type=Path), metavar="FILE", help="The model; by default the one that is in DIR."
+)
 @common_options
-def command(folder: Path, template: str, builder: str | None, console: Console) -> None:
-    """Start a project in DIR: project file, score.py, its packages and .gitignore. Never overwrites a file."""
+def command(folder: Path, template: str | None, builder: str | None, model: Path | None, console: Console) -> None:
+    """Start a project in DIR: project file, score.py, its packages, sample.json and .gitignore.
+
+    A model (model.pkl, *.joblib, *.onnx), a score.py, a list of packages and a deployment.template.json
+    that are in DIR become part of it. Without a model, it starts with an example. No file is overwritten.
+    """
     from manifestgen.project.start import start
     from manifestgen.render import builtin_name
 
-    files = start(folder, builtin_name(template), builder)
-    for path in files:
+    started = start(folder, builtin_name(template) if template is not None else None, builder, model)
+    for path in started.kept:
+        console.result(f"kept {path}")
+    for path in started.files:
         console.result(f"wrote {path}")
-    if folder / ".gitignore" not in files:
+    if folder / ".gitignore" not in started.files:
         console.warn(f"{folder / '.gitignore'} was kept: make sure it ignores deployment.json and .manifestgen/")
-    console.progress(f"next: manifestgen render {folder} -o -")
-    console.document({"files": [str(path) for path in files]})
+    if not started.sample:
+        console.progress(f"write a message that score.py takes into {folder / 'sample.json'}")
+    console.progress(f"next: manifestgen test {folder}")
+    console.document({"files": [str(path) for path in started.files], "kept": [str(path) for path in started.kept]})

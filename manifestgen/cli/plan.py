@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,12 @@ from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, hub_option, options_with_outputs, usage_of
 from manifestgen.errors import InputError
 from manifestgen.services import open_hub, project_here
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from manifestgen.device.plan import Plan
+    from manifestgen.images.downloads import Download
 
 
 @click.command(
@@ -48,6 +55,9 @@ def command(
 ) -> int:
     """Show what setting the modules of FILE would change on a device. Changes nothing.
 
+    Of each new image, the size is shown that the device must download: the compressed layers that
+    the image it has does not have.
+
     A saved plan holds hashes but no secrets. Applying it does exactly what was shown, or nothing if
     the file or the device has changed since.
     """
@@ -58,6 +68,7 @@ def command(
     from manifestgen.device.saved_plan import save
     from manifestgen.files import refuse_input_as_output
     from manifestgen.report import changes
+    from manifestgen.report import downloads as report
 
     if out is not None and (str(file) == "-" or is_stream(file)):
         name = "stdin" if str(file) == "-" else "a pipe"
@@ -75,9 +86,24 @@ def command(
         planned = with_env(planned)
         data = changes.data(planned)
     show(planned, console)
+    pulled = _downloads(planned)
     if console.output == "markdown":
         console.disclose(changes.markdown(planned))
+    for line in report.lines(pulled):
+        console.result(line)
     if out is not None:
         console.result(f"saved; apply it with: manifestgen apply {out}")
-    console.document(data)
+    console.document({**data, "downloads": report.data(pulled)})
     return 1 if exit_code and planned.changes else 0
+
+
+def _downloads(plan: Plan) -> Sequence[Download]:
+    """What the device downloads; nothing if its platform is unknown."""
+    from manifestgen.images.downloads import downloads
+    from manifestgen.manifest.manifest import Manifest
+    from manifestgen.services import open_distribution
+
+    if plan.platform is None or not plan.changes:
+        return ()
+    with open_distribution(hurried=True) as distribution:
+        return downloads(Manifest.of(plan.before), plan.manifest, distribution, plan.platform)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from manifestgen.cloud.registry import Credential
 from manifestgen.errors import CloudError, InputError
@@ -154,6 +154,16 @@ class Platform:
             fix = "write it as linux/amd64, linux/arm64 or linux/arm/v7"
             raise InputError(f"{text!r} is not a platform", fix=fix)
         return cls.of(*parts)
+
+    @classmethod
+    def reported(cls, agent: Mapping[str, Any]) -> Platform | None:
+        """The platform of a device, from what its `$edgeAgent` reports; None if it has not run yet."""
+        runtime = agent.get("runtime")
+        found = runtime.get("platform") if isinstance(runtime, Mapping) else None
+        names = [found.get(name) for name in ("os", "architecture")] if isinstance(found, Mapping) else []
+        if len(names) == 2 and all(isinstance(name, str) and name.strip() for name in names):
+            return cls.of(*map(str, names))
+        return None
 
     def choose(self, offered: Sequence[Platform]) -> Platform | None:
         """The one that a device of this platform pulls; None if it can run none of them.

@@ -283,9 +283,6 @@ _HIDDEN_HOST_CONFIG: Final = frozenset({"LogConfig", "Mounts", "StorageOpt"})
 
 
 def _option_fields(before: Any, after: Any) -> Iterator[FieldChange]:
-    if not isinstance(before, dict | None) or not isinstance(after, dict | None):
-        yield FieldChange("createOptions")
-        return
     for path, old, new in _leaves((), before, after):
         if path == ("Env",):
             yield from _option_env_fields(old, new)

@@ -278,25 +278,10 @@ def _image(text: str) -> str:
 
 def _options(text: str) -> Any:
     """The createOptions as an object; the text itself if edgeAgent does not read it as one."""
-    if text.count("{") + text.count("[") > _DEEPEST and _is_deep(text):
-        return text
     options = container.read(text)
     if options.error:
         return text
     return _without_typed_null(options.data, container.CREATE)
-
-
-def _is_deep(text: str) -> bool:
-    """Whether brackets are nested deeper than the device reads; those within texts count too, which is rare."""
-    depth = 0
-    for char in text:
-        if char in "{[":
-            depth += 1
-            if depth > _DEEPEST:
-                return True
-        elif char in "}]":
-            depth -= 1
-    return False
 
 
 def _without_typed_null(value: Any, shape: container.Shape | None) -> Any:

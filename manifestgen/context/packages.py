@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from manifestgen.cloud.context import ContextFile, target_arch
-from manifestgen.context.requirements import Requirements
+from manifestgen.context.requirements import Requirements, placed
 from manifestgen.context.uv import compile_lock, install
 from manifestgen.errors import InputError
 from manifestgen.files import read_text, write_atomic
@@ -50,7 +50,22 @@ def lock_text(
             return text
     source = needed.file or project.path
     report(f"choosing versions of the packages in {source.name}, for {' and '.join(platforms)}")
-    return header + compile_lock(needed.lines, needed.include, python, platforms, str(source))
+    return header + chosen(needed, python, platforms, source)
+
+
+def chosen(needed: Requirements, python: str, platforms: Sequence[str], source: Path) -> str:
+    """The lock of what is needed, with versions chosen now, without a header.
+
+    Args:
+        source: for errors, which name its line: the file that the requirements come from.
+
+    Raises:
+        InputError, CloudError: see `uv.compile_lock`.
+    """
+    try:
+        return compile_lock(needed.lines, needed.include, python, platforms, str(source))
+    except InputError as error:
+        raise placed(error, source) from error.__cause__
 
 
 def write_lock(project: Project, text: str) -> None:

@@ -57,6 +57,10 @@ _NAME: Final = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)")
 _PYTHON: Final = re.compile(r"(\d+\.\d+)")
 
 
+class CondaError(InputError):
+    """A conda package that cannot be taken from PyPI."""
+
+
 @dataclass(frozen=True)
 class Requirements:
     """What an image needs.
@@ -104,7 +108,7 @@ def read_requirements(image: Image, model: Path | None, imported: frozenset[str]
             fix="add 'requirements: requirements.txt' under 'image'; the file may be empty",
         )
     if file.suffix in (".yml", ".yaml"):
-        found = _of_conda(file, imported)
+        found = of_conda(file, imported)
     elif file.suffix == ".toml":
         read_text(file, "pyproject.toml", fix="create it or correct image.requirements")
         found = Requirements(file, include=file)
@@ -124,6 +128,23 @@ def _mlflow_python(model: Path | None) -> str:
         return ""
     found = re.search(r"(?m)^python:\s*['\"]?(\d+\.\d+)", read_text(file, "python_env.yaml"))
     return found[1] if found else ""
+
+
+def placed(error: InputError, file: Path | None) -> InputError:
+    """An error about packages, with the line of the file that names the first of them."""
+    if file is None or error.where != str(file) or not file.is_file():
+        return error
+    text = read_text(file, "requirements file")
+    for number, line in enumerate(text.splitlines(), 1):
+        name = _name(line.strip().removeprefix("-").lstrip(" \"'"))
+        if len(name) > 1 and re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", _normal(error.what)):
+            error.where = f"{file}:{number}"
+            break
+    return error
+
+
+def _normal(text: str) -> str:
+    return re.sub(r"[-_]+", "-", text).lower()
 
 
 def _of_text(file: Path, imported: frozenset[str]) -> Requirements:
@@ -148,7 +169,8 @@ def _without_comments(lines: Sequence[str]) -> Iterator[str]:
             yield content
 
 
-def _of_conda(file: Path, imported: frozenset[str]) -> Requirements:
+def of_conda(file: Path, imported: frozenset[str]) -> Requirements:
+    """What a conda file lists, see `read_requirements`."""
     text = read_text(file, "conda file", fix="create it or correct image.conda_file", limit=source.MAX_BYTES)
     document = source.parse(text, str(file))
     entries: Any = document.data.get("dependencies") if isinstance(document.data, dict) else None
@@ -194,10 +216,12 @@ def _conda_package(text: str, where: str) -> tuple[str, str]:
     version = version.strip()
     other = _OTHER_NAMES.get(name)
     if other is not None:
-        what = f"conda package {name!r} is called {other!r} on PyPI" if other else f"{name!r} is a conda package only"
+        what = f"conda package {name!r} is called {other!r} on PyPI, and packages are taken from there"
+        if not other:
+            what = f"{name!r} is a conda package only, and packages are taken from PyPI"
         fix = f"list {other} under pip instead" if other else "remove it"
-        raise InputError(
-            f"{what}, and packages are taken from there",
+        raise CondaError(
+            what,
             where=where,
             fix=f"{fix}, or use builder package, which installs conda packages",
         )
@@ -209,7 +233,7 @@ def _pip_version(version: str, text: str, where: str) -> str:
         return ""
     if "|" in version:
         fix = "name one version, or a range such as '>=1,<2'"
-        raise InputError(f"{text!r} names alternatives, which PyPI's packages cannot", where=where, fix=fix)
+        raise CondaError(f"{text!r} names alternatives, which PyPI's packages cannot", where=where, fix=fix)
     if version[0] in "<>!~":
         return ",".join(part.strip() for part in version.split(","))
     number = version.lstrip("= ").replace(" ", "=").partition("=")[0]

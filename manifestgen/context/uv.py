@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from manifestgen.errors import CloudError, InputError
+from manifestgen.sandboxed import outside
 from manifestgen.secret import redact
+from manifestgen.waits import waiting
 
 #: Names of a platform's machine in markers, and of its wheels for uv.
 _MACHINES: Final = {
@@ -40,13 +42,39 @@ _ADVICE: Final = "correct the requirements as uv says"
 _MISSING: Final = re.compile(r"Because (?:only )?(\S+) was not found in the (?:package registry|provided package)")
 _NO_WHEEL: Final = re.compile(r"(\S+?)(?:==(\S+))? has no (?:usable |`(?P<marker>[^`]*)`-compatible )?wheels?\b")
 _NO_VERSION: Final = re.compile(r"there (?:is no version of|are no versions of) (\S+)")
+_UNAVAILABLE: Final = re.compile(
+    r"Failed to download `[^`]*/cpython-(\d+\.\d+)|A managed Python download is available for Python (\d+\.\d+)"
+    r"|first executable in the search path at `[^`]*python(\d+\.\d+)`"
+)
+
+
+class PythonUnavailableError(CloudError):
+    """A Python that exists is not on this machine, and uv could not download it.
+
+    Attributes:
+        version: of it, such as `3.12`.
+    """
+
+    def __init__(self, version: str, where: str, detail: Sequence[str] = ()) -> None:
+        """See `ManifestgenError`."""
+        what = f"Python {version} is not on this machine, and could not be downloaded"
+        super().__init__(what, where=where, fix=f"install Python {version}, and run it again", detail=tuple(detail))
+        self.version = version
+
+
+class NoUvError(InputError):
+    """Uv is not installed."""
+
+
+class NoWheelError(InputError):
+    """A package has no wheel for a platform; other tools may build it."""
 
 
 def find_uv() -> str:
     """The uv of this environment, else that of the system.
 
     Raises:
-        InputError: there is none.
+        NoUvError: there is none.
     """
     try:
         from uv import find_uv_bin
@@ -55,7 +83,7 @@ def find_uv() -> str:
     except (ImportError, FileNotFoundError):
         found = shutil.which("uv")
     if found is None:
-        raise InputError(
+        raise NoUvError(
             "uv is not installed; it resolves the packages of an image",
             where="uv",
             fix="run: pip install 'manifestgen[build]'",
@@ -90,7 +118,7 @@ def compile_lock(lines: Sequence[str], include: Path | None, python: str, platfo
         ]
         if include is not None:
             command.append(str(include))
-        _run(command, folder, where, platforms)
+        run(command, folder, where, platforms)
         return _without_markers((folder / "image.lock").read_text("utf-8"))
 
 
@@ -117,7 +145,7 @@ def install(lock: Path, target: Path, python: str, platform: str, where: str) ->
         *("--requirements", str(lock)),
     ]
     with tempfile.TemporaryDirectory(prefix="manifestgen-") as name:
-        _run(command, Path(name), where, (platform,))
+        run(command, Path(name), where, (platform,))
 
 
 def _settings(python: str, platforms: Sequence[str]) -> str:
@@ -141,30 +169,70 @@ def _without_markers(text: str) -> str:
     return text.replace(f" {everywhere[1]} \\\n", " \\\n") if everywhere else text
 
 
-def _run(arguments: Sequence[str], folder: Path, where: str, platforms: Sequence[str]) -> None:
-    environ = {**os.environ, "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
-    # Another environment's settings must not decide what an image gets.
-    environ.pop("VIRTUAL_ENV", None)
-    done = subprocess.run(  # noqa: S603 - no shell, and what is given are paths and our own words
-        # uv wants an interpreter, of whatever version; without one given, it may download one.
-        [find_uv(), *arguments, "--python", sys.executable],
-        cwd=folder,
-        env=environ,
+def is_python(version: str) -> bool:
+    """Whether uv knows a version of Python, on this machine or to download. Raises InputError without uv."""
+    done = subprocess.run(  # noqa: S603 - no shell
+        [find_uv(), "python", "list", "--offline", version],
+        env={**outside(os.environ), "NO_COLOR": "1"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        encoding="utf-8",
-        errors="replace",
         check=False,
     )
+    return done.returncode != 0 or bool(done.stdout.strip())
+
+
+def run(
+    arguments: Sequence[str], folder: Path, where: str, platforms: Sequence[str] = (), *, python: str | None = None
+) -> str:
+    """Run uv in a folder, and return what it prints.
+
+    Args:
+        arguments: of uv.
+        folder: in which it runs.
+        where: for errors: the file that the requirements come from.
+        platforms: for which packages are wanted, for errors.
+        python: the interpreter to use; None for this process's own.
+
+    Raises:
+        InputError: it failed; a package is not there, no versions fit together, the disk is full.
+        CloudError: the index could not be reached.
+    """
+    environ = {**outside(os.environ), "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
+    # Another environment's settings must not decide what an image gets.
+    environ.pop("VIRTUAL_ENV", None)
+    with waiting("the package index"):
+        done = subprocess.run(  # noqa: S603 - no shell, and what is given are paths and our own words
+            # uv wants an interpreter, of whatever version; without one given, it may download one.
+            [find_uv(), *arguments, "--python", python or sys.executable],
+            cwd=folder,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
     if done.returncode != 0:
         raise _explained(redact(done.stderr), where, platforms)
+    return done.stdout
 
 
 def _explained(words: str, where: str, platforms: Sequence[str]) -> InputError | CloudError:
     """An error for what uv printed, by its cause."""
     text = " ".join(words.split())
     detail = tuple(line.rstrip() for line in words.splitlines() if line.strip())[:20]
+    if re.search(r"No space left on device|os error 28\b|disk quota exceeded|os error 122\b", text, re.IGNORECASE):
+        fix = "free disk space; 'uv cache prune' removes what uv no longer needs"
+        what = "the disk is full, so the packages could not be unpacked"
+        return InputError(what, where=where, fix=fix, detail=detail)
+    if found := _UNAVAILABLE.search(text):
+        return PythonUnavailableError(found[1] or found[2] or found[3], where, detail)
+    if found := re.search(r"No interpreter found for Python (\S+)|Invalid version request: (.*)", text):
+        what = f"there is no Python {found[1]}" if found[1] else f"not a version of Python: {found[2]}"
+        fix = "name a version that exists, such as 3.12, or update uv if it is a new one"
+        return InputError(what, where=where, fix=fix, detail=detail)
     if found := _MISSING.search(text):
         name = found[1]
         near = _nearest(name)
@@ -174,7 +242,7 @@ def _explained(words: str, where: str, platforms: Sequence[str]) -> InputError |
         package = f"{found[1]} {found[2]}" if found[2] else found[1]
         marker = found["marker"] or ""
         lacking = [platform for platform in platforms if f"'{_MACHINES[platform][0]}'" in marker] or platforms
-        return InputError(
+        return NoWheelError(
             f"package {package!r} has no wheel for {' or '.join(lacking)}",
             where=where,
             fix="name a version that has one, remove the platform from image.platforms, or publish a wheel to an index",

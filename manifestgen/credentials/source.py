@@ -68,7 +68,7 @@ class Settings(Struct, frozen=True):
     registry: Registry
     file: str
     module: str
-    builds: bool = False
+    builds: bool
 
 
 class Inputs(Struct, frozen=True):

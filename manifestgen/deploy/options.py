@@ -11,6 +11,7 @@ from manifestgen.check import Finding
 from manifestgen.deployments import replace as fleet
 from manifestgen.deployments.counts import Progress
 from manifestgen.deployments.proposal import Proposal
+from manifestgen.device import scoring
 from manifestgen.device.apply import PATIENCE
 from manifestgen.device.plan import Plan
 from manifestgen.device.rollout import Rollout
@@ -33,6 +34,8 @@ class Options:
         values: override those of the project file.
         rebuild: build although there is an image of these inputs.
         locked: use the lock file's image, and register and build nothing.
+        test: try the model on this machine before its image is built; None to do so only if one will be built, False
+            never.
         dry_run: say what would be registered, built and changed, and change nothing.
         prune: remove modules that the manifest does not name.
         merge: keep whatever the manifest does not name.
@@ -42,6 +45,7 @@ class Options:
         rollback: go back to what the device had if it does not get healthy.
         build_patience: how to wait for the build.
         patience: how to wait for a device; None not to.
+        scoring: how to wait, after that, for the first result of the project's model; None not to.
         fleet_patience: how to wait for the devices of an automatic deployment; None not to.
         state: folder for snapshots of what the target had; None for the user's state folder.
     """
@@ -51,6 +55,7 @@ class Options:
     values: Mapping[str, Any] = field(default_factory=dict)
     rebuild: bool = False
     locked: bool = False
+    test: bool | None = None
     dry_run: bool = False
     prune: bool = False
     merge: bool = False
@@ -60,6 +65,7 @@ class Options:
     rollback: bool = False
     build_patience: Patience = BUILD_PATIENCE
     patience: Patience | None = PATIENCE
+    scoring: Patience | None = scoring.PATIENCE
     fleet_patience: Patience | None = fleet.PATIENCE
     state: Path | None = None
 
@@ -103,6 +109,7 @@ class Deployment:
     Attributes:
         image: the model image's reference; empty if the project has none.
         forecast: of a dry run, what would be registered and built.
+        scoring: what the runner with the project's model reports; None if none has, or it was not waited for.
     """
 
     image: str
@@ -111,3 +118,4 @@ class Deployment:
     proposal: Proposal | None = None
     fleet: Outcome[Progress] | None = None
     forecast: Forecast | None = None
+    scoring: scoring.Scoring | None = None

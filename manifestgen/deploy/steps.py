@@ -22,6 +22,8 @@ from manifestgen.deployments.deployment import Survey, current, intended, model_
 from manifestgen.deployments.proposal import Proposal, propose, verify_meetings
 from manifestgen.device.apply import carry_out, read_state, refuse_removals
 from manifestgen.device.plan import DeviceState, Plan, plan
+from manifestgen.device.rollout import Rollout
+from manifestgen.device.scoring import Scoring, follow, running
 from manifestgen.errors import FoundError, InputError
 from manifestgen.gate import require_applicable, require_manifest, require_no_errors
 from manifestgen.images.build import Prepared, prepare
@@ -38,8 +40,10 @@ from manifestgen.project.pending import exclusive
 from manifestgen.project.sections import Target
 from manifestgen.project.values import merge
 from manifestgen.render import Rendered, render_project
+from manifestgen.report.rollout import scoring_line
 from manifestgen.state import state_folder
 from manifestgen.target import Observer as TargetObserver
+from manifestgen.trial.trial import try_before_build
 
 
 def deploy(
@@ -152,8 +156,12 @@ def _image(job: _Job, target: Target) -> str:
     if known is not None:
         reference, words = known
     else:
+        if job.options.test:
+            _test(job)
         prepared = _prepared(job, target)
         reference, words = prepared.lock.image, _built(prepared)
+        if not job.options.test and (prepared.reused or job.options.test is False):
+            job.observer.step("test", "not run: --no-test" if not prepared.reused else "not run: no image is built")
     job.observer.step("image", words)
     return reference
 
@@ -181,8 +189,10 @@ def _dry_run(job: _Job, target: Target) -> Deployment:
             fix = "run the command without --locked, and commit the lock file that it writes"
             raise FoundError(f"{expected.words}, which --locked rules out", where=str(job.project.path), fix=fix)
         known = expected.image, expected.words
-    job.observer.step("image", known[1])
     builds = expected is not None and expected.builds
+    if builds:
+        job.observer.step("test", "not run in a dry run")
+    job.observer.step("image", known[1])
     rehearsal = replace(job, rehearses=True, expected=known[0], builds=builds)
     return replace(_rehearse(rehearsal, target, expected), image=known[0])
 
@@ -219,9 +229,19 @@ def _prepared(job: _Job, target: Target) -> Prepared:
         rebuild=options.rebuild,
         locked=options.locked,
         first=lambda: _try_first(job, target),
+        before_build=lambda: _test(job) if job.options.test is None else None,
         patience=options.build_patience,
         report=job.observer.image,
     )
+
+
+def _test(job: _Job) -> None:
+    """Try the model on this machine, where a mistake is found in seconds."""
+    image = job.project.image
+    if image is None or image.entry_script is None:
+        job.observer.step("test", "not run: there is no entry script")
+        return
+    job.observer.step("test", try_before_build(job.project, job.services, job.observer.image.step))
 
 
 def _built(prepared: Prepared) -> str:
@@ -283,7 +303,21 @@ def _to_device(job: _Job, rendered: _Manifest, device: str, reference: str) -> D
     if outcome.progress is not None:
         version, modules = outcome.progress.desired_version, len(outcome.progress.modules)
         job.observer.step("wait", f"device {device!r} runs version {version}: {modules} modules healthy")
+        found = _scoring(job, device, outcome.progress, reference)
+        return Deployment(reference, planned, outcome, scoring=found)
     return Deployment(reference, planned, outcome)
+
+
+def _scoring(job: _Job, device: str, rollout: Rollout, reference: str) -> Scoring | None:
+    """Whether the project's model scores, which is more than that its module runs."""
+    image = job.project.image
+    names = running(rollout, reference) if reference and image is not None and image.builds else []
+    if not names or job.options.scoring is None:
+        return None
+    found = follow(job.services.hub, device, names[0], job.options.scoring)
+    silent = f"{names[0]}: runs, but has not reported that it scores"
+    job.observer.step("score", silent if found is None else scoring_line(found))
+    return found
 
 
 def _planned(job: _Job, rendered: _Manifest, device: str) -> Plan:

@@ -32,7 +32,7 @@ from manifestgen.deployments.snapshots import take
 from manifestgen.deployments.stages import Stage, StageSpec, interrupted_stage, prepare, tag
 from manifestgen.deployments.writing import Writer, same
 from manifestgen.errors import CloudError, InputError, Interrupted
-from manifestgen.target import Observer, Outcome, Patience, Wait
+from manifestgen.target import SENDING, Observer, Outcome, Patience, Wait
 
 #: How to wait for the devices of a stage: they take their time to come online, and the hub allows twenty queries a
 #: minute and works its own metrics out every few minutes.
@@ -129,7 +129,7 @@ def replace(
     try:
         return run.roll_out(stages, wait=wait)
     except KeyboardInterrupt:
-        done = "; ".join(run.steps) or "nothing was changed"
+        done = "; ".join([*run.steps, *filter(None, [run.unconfirmed])]) or "nothing was changed"
         raise Interrupted(f"interrupted; {done}", fix="run the same command again to resume") from None
 
 
@@ -148,7 +148,8 @@ class _Run:
     ) -> None:
         self.steps: list[str] = []
         self._hub = hub
-        self._writer = Writer(hub, wanted.name, self._step)
+        sending = changed(SENDING, clock=patience.clock, sleep=patience.sleep)
+        self._writer = Writer(hub, wanted.name, self._step, sending)
         self._wanted = wanted
         self._final = wanted.configuration()
         self._goal = goal
@@ -162,6 +163,11 @@ class _Run:
         there = self._there
         # Only its settings are new then: rolling back restores them and does not delete it.
         self._kept = there if there is not None and not self._old and STAGE_LABEL not in there.labels else None
+
+    @property
+    def unconfirmed(self) -> str:
+        """See `Writer.unconfirmed`."""
+        return self._writer.unconfirmed
 
     def roll_out(self, asked: Sequence[StageSpec], *, wait: bool) -> Outcome[Progress]:
         staged = self._old or self._there is None or STAGE_LABEL in self._there.labels

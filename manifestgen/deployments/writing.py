@@ -4,86 +4,126 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace as changed
-from typing import Final
 
 from manifestgen.cloud import Configuration, Hub
 from manifestgen.deployments.deployment import NAME_LABEL, TEMPORARY_LABELS
 from manifestgen.errors import CloudError, NotFoundError, UnconfirmedError
-
-# After a lost answer, check the hub before retrying.
-_ATTEMPTS: Final = 4
+from manifestgen.target import SENDING, Patience, rounds
 
 
 class Writer:
-    """Creates, updates and deletes the configurations of one deployment, each only if it has the deployment's label."""
+    """Creates, updates and deletes the configurations of one deployment, each only if it has the deployment's label.
 
-    def __init__(self, hub: Hub, name: str, step: Callable[[str], None]) -> None:
+    After a lost answer, the hub is checked before the request is retried, in rounds with pauses between them.
+
+    Attributes:
+        unconfirmed: a change that was sent and whose answer is not there, in a sentence; empty without one.
+    """
+
+    def __init__(self, hub: Hub, name: str, step: Callable[[str], None], sending: Patience = SENDING) -> None:
         """Write to a hub.
 
         Args:
             name: of the deployment.
             step: is called with each change that was made.
+            sending: how long to send again what was not made.
         """
+        self.unconfirmed = ""
         self._hub = hub
         self._name = name
         self._step = step
+        self._sending = sending
 
     def put(self, configuration: Configuration) -> Configuration | None:
-        """Create or update a configuration; after a lost answer, check the hub before retrying.
+        """Create or update a configuration.
 
         Returns:
             the configuration as the hub has it then.
 
         Raises:
-            CloudError: the hub refused it, or the configuration has lost its label.
+            CloudError: the hub refused it, or it is not made after all rounds, or the configuration has lost its label.
+            UnconfirmedError: the answer was lost, and the hub cannot be read.
         """
-        sent = ""
-        for attempt in range(1, _ATTEMPTS + 1):
-            found = _find(self._hub, configuration.id)
-            if found is not None and same(found, configuration):
-                if sent:
-                    self._step(sent)
-                break
-            if found is not None and found.labels.get(NAME_LABEL) != self._name:
-                raise _not_ours(found.id, self._hub.host)
-            sent = _words(found, configuration)
-            try:
-                if found is None:
-                    self._hub.create_configuration(configuration)
-                else:
-                    self._hub.update_configuration(changed(configuration, etag=found.etag, content=found.content))
-            except UnconfirmedError:
-                if attempt == _ATTEMPTS:
-                    raise
-                continue
-            self._step(sent)
-            break
+        words = ""
+
+        def send(found: Configuration | None) -> None:
+            nonlocal words
+            words = _words(found, configuration)
+            if found is None:
+                self._hub.create_configuration(configuration)
+            else:
+                self._hub.update_configuration(changed(configuration, etag=found.etag, content=found.content))
+
+        if self._sent(configuration.id, lambda found: found is not None and same(found, configuration), send, "set"):
+            self._step(words)
         return _find(self._hub, configuration.id)
 
     def remove(self, configuration: Configuration) -> None:
         """Delete a configuration, if it is still there.
 
         Raises:
-            CloudError: the hub refused it, or the configuration has lost its label.
+            CloudError: the hub refused it, or it is there after all rounds, or the configuration has lost its label.
+            UnconfirmedError: the answer was lost, and the hub cannot be read.
         """
-        for attempt in range(1, _ATTEMPTS + 1):
-            found = _find(self._hub, configuration.id)
-            if found is None:
-                if attempt > 1:
-                    self._step(f"deleted {configuration.id!r}")
-                return
-            if found.labels.get(NAME_LABEL) != self._name:
-                raise _not_ours(found.id, self._hub.host)
-            try:
-                self._hub.delete_configuration(found)
-            except NotFoundError:
-                return
-            except UnconfirmedError:
-                if attempt == _ATTEMPTS:
-                    raise
-                continue
-            self._step(f"deleted {configuration.id!r}")
+
+        def send(found: Configuration | None) -> None:
+            assert found is not None  # noqa: S101 - or there is nothing to do
+            self._hub.delete_configuration(found)
+
+        try:
+            if self._sent(configuration.id, lambda found: found is None, send, "deleted"):
+                self._step(f"deleted {configuration.id!r}")
+        except NotFoundError:
             return
+
+    def _sent(
+        self,
+        configuration_id: str,
+        is_made: Callable[[Configuration | None], bool],
+        send: Callable[[Configuration | None], None],
+        made: str,
+    ) -> bool:
+        """Send a change until the hub has it; whether that was necessary.
+
+        Args:
+            is_made: whether the configuration, or its absence, is as wanted.
+            send: called with the configuration as it is now.
+            made: what happens to the configuration, as a participle.
+        """
+        where = f"deployment {configuration_id!r} in {self._hub.host}"
+        lost: UnconfirmedError | None = None
+        for _ in rounds(self._sending):
+            found = self._look(configuration_id, lost, made)
+            if is_made(found):
+                self.unconfirmed = ""
+                return lost is not None
+            if found is not None and found.labels.get(NAME_LABEL) != self._name:
+                raise _not_ours(where)
+            self.unconfirmed = f"{configuration_id!r} may or may not be {made}"
+            try:
+                send(found)
+            except UnconfirmedError as error:
+                lost = error
+            else:
+                self.unconfirmed = ""
+                return True
+        if is_made(self._look(configuration_id, lost, made)):
+            return True
+        what = f"it is not {made}: {lost.what if lost else 'no answer'}"
+        raise CloudError(what, where=where, fix="run the same command again") from lost
+
+    def _look(self, configuration_id: str, lost: UnconfirmedError | None, made: str) -> Configuration | None:
+        """The configuration as it is now. Raises UnconfirmedError if a change was sent and the hub cannot be read."""
+        try:
+            return _find(self._hub, configuration_id)
+        except CloudError as error:
+            if lost is None:
+                raise
+            raise UnconfirmedError(
+                f"it may or may not be {made}: {error.what}",
+                where=f"deployment {configuration_id!r} in {self._hub.host}",
+                fix=f"see 'manifestgen status --deployment {self._name}', or run the same command again",
+            ) from error
 
 
 def _find(hub: Hub, configuration_id: str) -> Configuration | None:
@@ -124,9 +164,9 @@ def _users(labels: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in labels.items() if name not in TEMPORARY_LABELS}
 
 
-def _not_ours(configuration_id: str, host: str) -> CloudError:
+def _not_ours(where: str) -> CloudError:
     return CloudError(
         "it has lost the label that marks it as manifestgen's, so it was not changed",
-        where=f"deployment {configuration_id!r} in {host}",
+        where=where,
         fix=f"restore its label {NAME_LABEL!r}, or delete it yourself",
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from manifestgen.cloud import Device, Twin
+from manifestgen.cloud.distribution import Platform
 from manifestgen.compare.diff import Change, diff
 from manifestgen.compare.env_values import with_env_values
 from manifestgen.compare.merge import merge as merge_manifests
@@ -57,6 +58,7 @@ class Plan:
         warnings: sentences for the person who decides.
         before: what the device has now, in the form of a manifest; for a snapshot.
         kept: what a merge keeps although the manifest does not name it, such as `module filter`.
+        platform: of the device, once its `$edgeAgent` has reported it.
     """
 
     hub: str
@@ -67,6 +69,7 @@ class Plan:
     warnings: tuple[str, ...] = ()
     before: Mapping[str, Any] = field(default_factory=dict, repr=False)
     kept: tuple[str, ...] = ()
+    platform: Platform | None = None
 
     @property
     def removed_modules(self) -> tuple[str, ...]:
@@ -96,7 +99,9 @@ def plan(manifest: Manifest, state: DeviceState, *, merge: bool = False) -> Plan
         manifest, conflicts, kept = _merged(manifest, state)
     changes = diff(Manifest.of(state.content), manifest)
     warnings = (*conflicts, *_warnings(manifest, state, changes))
-    return Plan(state.hub, device.id, manifest, changes, state.version, warnings, state.content, kept)
+    agent = state.twins.get("$edgeAgent")
+    platform = Platform.reported(agent.reported) if agent is not None else None
+    return Plan(state.hub, device.id, manifest, changes, state.version, warnings, state.content, kept, platform)
 
 
 def with_env(plan: Plan) -> Plan:

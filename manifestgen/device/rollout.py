@@ -35,6 +35,8 @@ class ModuleStatus:
 
     Attributes:
         words: what it is doing, such as `running`, `pulling`, `backoff, exit code 1, restarted 2 times`.
+        note: the agent's own `statusDescription`; the sandbox's says there what it only simulates, and why.
+        restarts: how often the agent has restarted it.
     """
 
     name: str
@@ -42,6 +44,13 @@ class ModuleStatus:
     words: str
     desired_image: str
     reported_image: str = ""
+    note: str = ""
+    restarts: int = 0
+
+    @property
+    def simulated(self) -> bool:
+        """Whether it only reports that it runs: a module of the sandbox whose files the sandbox does not have."""
+        return self.note.partition(":")[0] == "simulated"
 
 
 @dataclass(frozen=True)
@@ -164,7 +173,15 @@ def _module(name: str, desired: Mapping[str, Any], reported: Mapping[str, Any], 
     exit_code = _number(reported.get("exitCode"))
 
     def status(state: State, words: str) -> ModuleStatus:
-        return ModuleStatus(name, state, words, desired_image, reported_image)
+        return ModuleStatus(
+            name,
+            state,
+            words,
+            desired_image,
+            reported_image,
+            _text(reported.get("statusDescription")),
+            _number(reported.get("restartCount")) or 0,
+        )
 
     if not reported:
         return status(State.WAITING, "pulling" if seen else "not created yet")
@@ -172,8 +189,9 @@ def _module(name: str, desired: Mapping[str, Any], reported: Mapping[str, Any], 
         return status(State.WAITING, f"{runtime} with its old image {reported_image!r}" if seen else "not updated yet")
     if runtime == wanted:
         return status(State.HEALTHY, runtime)
+    why = _text(reported.get("statusDescription"))
     if runtime == "failed":
-        return status(State.FAILED, f"failed, exit code {exit_code}")
+        return status(State.FAILED, f"failed, exit code {exit_code}{f', {why}' if why else ''}")
     if runtime == "backoff":
         restarts = _number(reported.get("restartCount")) or 0
         return status(State.FAILING, f"in backoff, exit code {exit_code}, restarted {restarts} times")
@@ -190,8 +208,8 @@ def _text(value: Any) -> str:
 
 def tagged(image: str) -> str:
     """The image as the runtime reports it: with `:latest` if it has neither tag nor digest."""
-    last = image.rpartition("/")[2]
-    return image if not image or ":" in last or "@" in last else f"{image}:latest"
+    # A digest has a colon too.
+    return image if not image or ":" in image.rpartition("/")[2] else f"{image}:latest"
 
 
 # Docker's messages at a pull, create or start, in the order in which they are tried:

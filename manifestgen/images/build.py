@@ -83,6 +83,7 @@ def prepare(
     rebuild: bool = False,
     locked: bool = False,
     first: Callable[[], None] = lambda: None,
+    before_build: Callable[[], None] = lambda: None,
     patience: Patience = PATIENCE,
     report: Reporter = Reporter(),
 ) -> Prepared:
@@ -94,6 +95,8 @@ def prepare(
         rebuild: build even if the lock file has an image of these inputs.
         locked: use the lock file's image, and register and build nothing.
         first: is called once something must be registered or built, and stops that if it raises.
+        before_build: is called once it is known that an image must be built that is not being built already, before
+            anything is registered, and stops that if it raises.
 
     Raises:
         InputError: the entry script, the conda file or the model is missing or invalid.
@@ -107,12 +110,29 @@ def prepare(
     if locked:
         look_at_lock(project, locked=True)
     try:
-        return _prepare(project, project.image, project.model, services, rebuild, locked, first, patience, report)
+        hooks = _Hooks(first, before_build)
+        return _prepare(project, project.image, project.model, services, rebuild, locked, hooks, patience, report)
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted; {entry_of(project.image).service} continues with what it was sent",
             fix="run the same command again: it resumes",
         ) from None
+
+
+@dataclass(frozen=True)
+class _Hooks:
+    """See `prepare`."""
+
+    first: Callable[[], None]
+    before_build: Callable[[], None]
+
+
+def _call(hook: Callable[[], None]) -> None:
+    try:
+        hook()
+    except KeyboardInterrupt:
+        fix = "run the same command again"
+        raise Interrupted("interrupted; nothing was registered or built", fix=fix) from None
 
 
 def _prepare(
@@ -122,7 +142,7 @@ def _prepare(
     services: Services,
     rebuild: bool,
     must_fit: bool,
-    first: Callable[[], None],
+    hooks: _Hooks,
     patience: Patience,
     report: Reporter,
 ) -> Prepared:
@@ -142,11 +162,7 @@ def _prepare(
         report.step(f"image {locked.image} is no longer in its registry, building it again")
     if must_fit:
         raise _not_locked(project, f"the lock file is not for model {model.id if model is not None else spec.name}")
-    try:
-        first()
-    except KeyboardInterrupt:
-        fix = "run the same command again"
-        raise Interrupted("interrupted; nothing was registered or built", fix=fix) from None
+    _call(hooks.first)
     progress = Progress(project)
     pending = progress.read(inputs)
     if not rebuild and _pending_build(pending) is None:
@@ -159,6 +175,8 @@ def _prepare(
             _finish(project, lock, progress)
             return Prepared(lock, reused=True, pulls=pulls)
         pending = progress.write(pending, label=pending.label or found.label)
+    if _pending_build(pending) is None:
+        _call(hooks.before_build)
     builder.check_ready()
     ingredients = ingredients.gathered(services, None if rebuild else locked, report.step)
     if model is None:

@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from manifestgen.cloud import Credential, Services
+from manifestgen.cloud.distribution import PullError, Trouble
 from manifestgen.errors import ManifestgenError
 from manifestgen.project.builders import entry_of
 from manifestgen.project.sections import Image
 
 _LENGTH = 12
+_NOT_REACHED = (Trouble.UNKNOWN_HOST, Trouble.UNREACHABLE)
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,9 @@ def look_up(image: Image, inputs: str, services: Services, report: Callable[[str
         inputs: hash of the image's inputs.
         services: of the project.
         report: is called if the registry cannot be asked.
+
+    Raises:
+        PullError: this machine would push the image, and cannot reach the registry.
     """
     label = content_tag(inputs)
     if entry_of(image).numbers:
@@ -72,6 +77,8 @@ def look_up(image: Image, inputs: str, services: Services, report: Callable[[str
         reference = f"{host}/{image.name}:{label}"
         digest = digest_of(reference, services)
     except ManifestgenError as error:
+        if entry_of(image).pushes and isinstance(error, PullError) and error.trouble in _NOT_REACHED:
+            raise
         report(f"could not ask the registry for tag {label}, so the image gets a tag of its own: {error}")
         return Found(own_tag(inputs))
     return Found(label, reference, digest) if digest is not None else Found(label)

@@ -17,7 +17,7 @@ from manifestgen.cloud import Build, BuildRequest, BuildState, BuildStatus, Cont
 from manifestgen.cloud.distribution import locate
 from manifestgen.context.make import check
 from manifestgen.context.uv import find_uv
-from manifestgen.errors import ManifestgenError, NotFoundError
+from manifestgen.errors import InputError, ManifestgenError, NotFoundError
 from manifestgen.images.content_tag import digest_of
 from manifestgen.images.engines import find_engine
 from manifestgen.images.engines.engine import Cancelled, Commands, Engine, Job
@@ -27,6 +27,10 @@ from manifestgen.project.pending import work_folder
 
 # Where a registry may speak HTTP, as Docker sees it.
 _LOOPBACK: Final = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3})(?::\d+)?")
+
+
+# Bytes of packages and base image, in a context and in layers of several platforms.
+_USUAL: Final = 1_000_000_000
 
 
 def open_builder(project: Project, services: Services) -> LocalBuilder:
@@ -70,7 +74,30 @@ class LocalBuilder:
             Requirement("entry script and requirements", inputs),
             Requirement("engine", lambda: self._engine.version()),
             Requirement("uv", find_uv),
+            Requirement("disk", self._disk),
         )
+
+    def _disk(self) -> str:
+        """How much is free where the context and the engine's layers go. Raises InputError if it is too little."""
+        model = self._project.model.path if self._project.model is not None else None
+        needed = _USUAL + 2 * (_size(model) if model is not None else 0)
+        folders = {"the build context": self._project.root}
+        try:
+            layers = self._engine.storage_folder()
+        except ManifestgenError:
+            layers = None  # the row of the engine says what is wrong
+        if layers is not None:
+            folders["the engine's layers"] = layers
+        free = {what: shutil.disk_usage(folder).free for what, folder in folders.items()}
+        for what, folder in folders.items():
+            if free[what] < needed:
+                raise InputError(
+                    f"{_gigabytes(free[what])} are free for {what}, and a build needs about {_gigabytes(needed)}",
+                    where=str(folder),
+                    fix="free disk space: engines keep old layers until 'docker system prune', 'podman system prune' "
+                    "or 'buildah prune'",
+                )
+        return ", ".join(f"{_gigabytes(size)} free for {what}" for what, size in free.items())
 
     def check_inputs(self) -> None:
         """See `Builder.check_inputs`."""
@@ -168,3 +195,13 @@ class LocalBuilder:
                 return None  # whoever may push need not be allowed to ask
 
         return Job(context, request.reference, request.platforms, folder, auth, insecure, pushed)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder; 0 if it is missing, which another row says."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

@@ -20,7 +20,7 @@ from manifestgen.manifest.credentials import RegistryCredential, match
 from manifestgen.manifest.image import DOCKER_HUB, ImageReference, registry_host
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.module import Module
-from manifestgen.manifest.reading import get, trim
+from manifestgen.manifest.reading import trim
 from manifestgen.project.lock import LockedImage
 
 # One image is a handful of round trips, one after the other, so many images are checked at once.
@@ -141,19 +141,17 @@ def device_platform(reported: Mapping[str, Any]) -> Platform:
     Raises:
         InputError: it has not been reported, because the edgeAgent has not run yet.
     """
-    runtime = get(reported, "runtime")
-    found = get(runtime, "platform") if isinstance(runtime, dict) else None
-    names = [get(found, name) for name in ("os", "architecture")] if isinstance(found, dict) else []
-    if len(names) == 2 and all(isinstance(name, str) and name.strip() for name in names):
-        return Platform.of(*names)
+    found = Platform.reported(reported)
+    if found is not None:
+        return found
     raise InputError(
         "the device has not reported its platform yet",
         fix="give --platform, such as linux/arm64, or wait until its edgeAgent has run",
     )
 
 
-def platform_of(hub: Hub, device_id: str) -> Platform:
-    """The platform of a device.
+def device_of(hub: Hub, device_id: str) -> tuple[Platform, Manifest]:
+    """The platform of a device, and what its `$edgeAgent` has it run now.
 
     Raises:
         NotFoundError: the hub has no such device.
@@ -162,10 +160,12 @@ def platform_of(hub: Hub, device_id: str) -> Platform:
     hub.device(device_id)  # an unknown device is a clearer error than its unknown edgeAgent
     agent = hub.module_twin(device_id, "$edgeAgent")
     try:
-        return device_platform(agent.reported if agent is not None else {})
+        platform = device_platform(agent.reported if agent is not None else {})
     except InputError as error:
         error.where = f"device {device_id!r}"
         raise
+    desired = dict(agent.desired) if agent is not None else {}
+    return platform, Manifest.of({"modulesContent": {"$edgeAgent": {"properties.desired": desired}}})
 
 
 def _pull(

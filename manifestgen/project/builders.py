@@ -26,6 +26,7 @@ class Entry(Struct, frozen=True):
         numbers: whether it numbers its images itself, so that their tags say nothing of their inputs.
         context: whether it builds from a context that manifestgen makes (`BuildRequest.context`) and pushes to
             `image.registry`. It then takes the keys `_CONTEXT_KEYS` too.
+        pushes: whether this machine pushes the image, so that nothing need be built while it cannot reach the registry.
         keys: more keys of the section `image` that it takes.
     """
 
@@ -36,6 +37,7 @@ class Entry(Struct, frozen=True):
     needs: tuple[str, ...] = ("entry_script", "conda_file")
     numbers: bool = False
     context: bool = False
+    pushes: bool = False
     keys: tuple[str, ...] = ()
 
     @property
@@ -78,6 +80,7 @@ BUILDERS: Final[dict[str, Entry]] = {
         ("linux/amd64", "linux/arm64", "linux/arm/v7"),
         needs=("registry",),
         context=True,
+        pushes=True,
     ),
 }
 

@@ -1,7 +1,9 @@
-"""Writes the files of a new project."""
+"""Writes the files of a new project, around the model and the entry script that are there."""
 
 from __future__ import annotations
 
+import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -9,60 +11,39 @@ from manifestgen.errors import InputError
 from manifestgen.files import write_atomic
 from manifestgen.project.builders import BUILDERS
 from manifestgen.project.load import FILE_NAME
+from manifestgen.project.starters import ONNX, PICKLES, name_of, packages_of, sample_text, starter
+from manifestgen.project.vscode_template import NAME, converted
 
 _PROJECT: Final = """\
 # A manifestgen project: from a trained model to a running Azure IoT Edge module.
 # Every key: manifestgen schema
 version: 1
-workspace: {config: config.json}        # or subscription_id, resource_group and name
-model:
-  name: my_model
-  path: model.pkl                       # file to register; without it: the registered model
-  tags: {area: demo}
-  description: What the model does
+{workspace}model:
+  name: {model_name}
+  path: {model_path}
 image:
-  builder: none                         # a placeholder image; to build your own, write package
-  reference: mcr.microsoft.com/azureiotedge-simulated-temperature-sensor:1.5    # and remove this line
-  name: my-model
+  builder: {builder}
+  name: {image_name}
   entry_script: score.py
-  conda_file: myenv.yml
-  tags: {area: iot}
-  description: The model on the edge
-registry:
+{image}registry:
   credentials: admin                    # admin | token | env | file | keyvault
 manifest:
-  template: TEMPLATE
-  module: machinelearningmodule
+  template: {template}
+  module: {module}
   runtime: "1.6"                        # tag of edgeAgent and edgeHub
-  values: {ttl: 7200}
-# hub: {host: contoso.azure-devices.net}
-target:
-  device: edge-01
-"""
+  values: {{ttl: 7200}}
+# hub: {{host: contoso.azure-devices.net}}
+{target}"""
 
-# What another builder has in place of the lines up to `tags`.
-_PLACEHOLDER: Final = """\
-  builder: none                         # a placeholder image; to build your own, write package
-  reference: mcr.microsoft.com/azureiotedge-simulated-temperature-sensor:1.5    # and remove this line
-  name: my-model
-  entry_script: score.py
-  conda_file: myenv.yml
-"""
+_WORKSPACE: Final = "workspace: {config: config.json}        # or subscription_id, resource_group and name\n"
 _IN_THE_WORKSPACE: Final = """\
-  builder: BUILDER
-  name: my-model
-  entry_script: score.py
-  conda_file: myenv.yml
+  conda_file: {packages}
 """
 _FROM_A_CONTEXT: Final = """\
-  builder: BUILDER
-  name: my-model
-  entry_script: score.py
-  requirements: requirements.txt
-  registry: acme.azurecr.io             # that gets the image
+  {key}: {packages}
+  registry: acme.azurecr.io             # yours, which gets the image
   platforms: [linux/amd64, linux/arm64]
 """
-_WORKSPACE: Final = "workspace: {config: config.json}        # or subscription_id, resource_group and name\n"
 
 _ONE_DEVICE: Final = """\
 target:
@@ -77,46 +58,17 @@ target:
   priority: 20                          # above that of the base deployment
 """
 
-_SCORE: Final = '''\
-"""Entry script of the model image: the scoring server calls init() once and run() for every message."""
-
-import json
-import os
-import pickle
-from pathlib import Path
-
-model = None
-
-
-def init():
-    """Load the model from where Azure ML puts it."""
-    global model
-    path = Path(os.environ.get("AZUREML_MODEL_DIR", ".")) / "model.pkl"
-    with path.open("rb") as stream:
-        model = pickle.load(stream)
-
-
-def run(input_data):
-    """Score one message: {"data": [[…], …]} in, the predictions out."""
-    rows = json.loads(input_data)["data"]
-    return {"predictions": [float(value) for value in model.predict(rows)]}
-'''
-
 _CONDA: Final = """\
 # What score.py needs. Keep the versions equal to those that the model was trained with.
-name: my-model
+name: {name}
 dependencies:
   - python=3.11
   - pip:
       - azureml-defaults
-      - numpy
-      - scikit-learn
 """
 
 _REQUIREMENTS: Final = """\
 # What score.py needs. Keep the versions equal to those that the model was trained with.
-numpy
-scikit-learn
 """
 
 _IGNORE: Final = """\
@@ -133,36 +85,136 @@ deployment.*.json
 """
 
 
-def start(folder: Path, template: str, builder: str | None = None) -> tuple[Path, ...]:
-    """Write the files of a new project; an existing `.gitignore` is kept.
+#: Files that may list the packages of an entry script, the first that is there.
+_LISTS: Final = ("requirements.txt", "myenv.yml", "environment.yml", "pyproject.toml")
+_TEMPLATE: Final = "single-module"
+#: Builder of a project that names neither a builder nor a workspace: it needs nothing on this machine.
+_USUAL: Final = "acr"
+
+
+@dataclass(frozen=True)
+class Started:
+    """A new project.
+
+    Attributes:
+        files: that were written.
+        kept: files that were there and are part of it now.
+        sample: whether it has a sample message.
+    """
+
+    files: tuple[Path, ...]
+    kept: tuple[Path, ...]
+    sample: bool
+
+
+def start(folder: Path, template: str | None = None, builder: str | None = None, model: Path | None = None) -> Started:
+    """Write the files of a new project; files that are there are kept, and become part of it.
 
     Args:
         folder: created if it is missing.
-        template: name of a built-in template.
-        builder: of `builders.BUILDERS`; None for a project that starts with a placeholder image.
-
-    Returns:
-        The files that were written.
+        template: name of a built-in template; None for the `deployment.template.json` in the folder, which becomes
+            `deployment.json.j2`, or `single-module` if there is none.
+        builder: of `builders.BUILDERS`; None for Azure ML where `config.json` names a workspace, else ACR.
+        model: the model's file or folder; None for the one in the folder, or an example if there is none.
 
     Raises:
-        InputError: one of the other files exists (then none is written), or the folder is not writable.
+        InputError: the folder has a project already, or several models; the model is missing, or of a kind for which no
+            entry script can be written; or the folder is not writable.
     """
-    project = _PROJECT.replace("TEMPLATE", template)
-    if template == "layered":
-        project = project.replace(_ONE_DEVICE, _FLEET)
-    packages = {"myenv.yml": _CONDA}
-    if builder is not None and BUILDERS[builder].context:
-        packages = {"requirements.txt": _REQUIREMENTS}
-        project = project.replace(_WORKSPACE, "").replace(_PLACEHOLDER, _FROM_A_CONTEXT.replace("BUILDER", builder))
-    elif builder is not None:
-        project = project.replace(_PLACEHOLDER, _IN_THE_WORKSPACE.replace("BUILDER", builder))
-    files = {FILE_NAME: project, "score.py": _SCORE, **packages}
-    there = [name for name in files if (folder / name).exists()]
+    if (folder / FILE_NAME).exists():
+        fix = "choose an empty folder, or remove the file"
+        raise InputError(f"{FILE_NAME} would be overwritten", where=str(folder), fix=fix)
+    model = _model(folder, model)
+    builder = builder or ("package" if (folder / "config.json").is_file() else _USUAL)
+    from_context = BUILDERS[builder].context
+    script, listed = folder / "score.py", _listed(folder, from_context)
+    kept = [path for path in (model, listed) if path is not None and path.parent == folder]
+    files: dict[str, str] = {}
+    module = "machinelearningmodule"
+    if template is None and (folder / NAME).is_file():
+        found = converted(folder / NAME)
+        template, module = "deployment.json.j2", found.module
+        files[template] = found.text
+        kept.append(folder / NAME)
+    template = template or _TEMPLATE
+    if script.exists():
+        packages = packages_of(script)
+        kept.append(script)
+    else:
+        begun = starter(model, template)
+        packages = begun.packages
+        files |= {"score.py": begun.script, **begun.files}
+        if not (folder / "sample.json").exists():
+            files["sample.json"] = sample_text(begun.message)
+    name = name_of(folder.resolve().name)
+    list_name = listed.name if listed is not None else "requirements.txt" if from_context else "myenv.yml"
+    if listed is None:
+        files[list_name] = _packages(packages, name, from_context)
+    path = _relative(model, folder) if model is not None else "model.json"
+    files[FILE_NAME] = _project(path, name, builder, template, module, list_name)
+    if not (folder / ".gitignore").exists():
+        files[".gitignore"] = _IGNORE
+    there = [one for one in files if (folder / one).exists()]
     if there:
         fix = "choose an empty folder, or remove the file" + ("s" if len(there) > 1 else "")
         raise InputError(f"{', '.join(there)} would be overwritten", where=str(folder), fix=fix)
-    if not (folder / ".gitignore").exists():
-        files[".gitignore"] = _IGNORE
+    written = _write(folder, files)
+    return Started(written, tuple(kept), "sample.json" in files or (folder / "sample.json").exists())
+
+
+def _model(folder: Path, named: Path | None) -> Path | None:
+    if named is not None:
+        if not named.exists():
+            raise InputError("model not found", where=str(named), fix="give the path of the model's file or folder")
+        return folder / named.name if named.resolve().parent == folder.resolve() else named
+    suffixes = (*PICKLES, ONNX)
+    found = sorted(path for path in folder.glob("*") if path.suffix.lower() in suffixes and path.is_file())
+    usual = [path for path in found if path.stem == "model"]
+    if len(usual or found) > 1:
+        names = ", ".join(path.name for path in usual or found)
+        raise InputError(f"there are several models: {names}", where=str(folder), fix="choose one with --model FILE")
+    return next(iter(usual or found), None)
+
+
+def _listed(folder: Path, from_context: bool) -> Path | None:
+    """The file that lists packages already, if the builder takes it."""
+    able = [name for name in _LISTS if from_context or name.endswith(".yml")]
+    return next((folder / name for name in able if (folder / name).is_file()), None)
+
+
+def _relative(model: Path, folder: Path) -> str:
+    """A model's path as the project file has it."""
+    try:
+        return Path(os.path.relpath(model.resolve(), folder.resolve())).as_posix()
+    except ValueError:
+        return str(model.resolve())  # on another drive
+
+
+def _packages(packages: tuple[str, ...], name: str, from_context: bool) -> str:
+    if from_context:
+        return _REQUIREMENTS + "".join(f"{package}\n" for package in packages)
+    return _CONDA.format(name=name) + "".join(f"      - {package}\n" for package in packages)
+
+
+def _project(model: str, name: str, builder: str, template: str, module: str, packages: str) -> str:
+    image = _IN_THE_WORKSPACE.format(packages=packages)
+    if BUILDERS[builder].context:
+        key = "conda_file" if packages.endswith(".yml") else "requirements"
+        image = _FROM_A_CONTEXT.format(key=key, packages=packages)
+    return _PROJECT.format(
+        workspace="" if BUILDERS[builder].context else _WORKSPACE,
+        model_name=Path(model).stem,
+        model_path=model,
+        builder=builder,
+        image_name=name,
+        image=image,
+        template=template,
+        module=module,
+        target=_FLEET if template == "layered" else _ONE_DEVICE,
+    )
+
+
+def _write(folder: Path, files: dict[str, str]) -> tuple[Path, ...]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

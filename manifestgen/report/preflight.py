@@ -8,6 +8,7 @@ from typing import Any
 from manifestgen.cloud.distribution import Platform
 from manifestgen.images.preflight import Pull, State
 from manifestgen.report._printable import printable
+from manifestgen.report.amount import amount
 
 _MARKS = {State.FOUND: "ok", State.FAILED: "xx", State.NOT_ASKED: "--"}
 
@@ -87,11 +88,5 @@ def _words(pull: Pull) -> str:
 def _size(size: int | None, platform: Platform | None, platforms: int) -> str:
     if size is None:
         return ""
-    number = float(size)
-    unit = "B"
-    for larger in ("kB", "MB", "GB"):
-        if number < 1000:
-            break
-        number, unit = number / 1000, larger
     of = f" for {platform}" if platforms > 1 and platform is not None else ""
-    return f", {number:.3g} {unit}{of}" if unit != "B" else f", {size} B{of}"
+    return f", {amount(size)}{of}"

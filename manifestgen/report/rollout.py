@@ -2,22 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from manifestgen.device.rollout import ModuleStatus, Rollout, State
+from manifestgen.device.scoring import Scoring
+from manifestgen.project.lock import LockedModel
+from manifestgen.report._printable import printable
 
 _MARKS = {State.HEALTHY: "ok", State.WAITING: "..", State.FAILING: "!!", State.FAILED: "xx", State.REFUSED: "xx"}
 
 
-def text(device: str, rollout: Rollout) -> str:
-    """The rollout as text: its versions, one line per module, and the reason if it is not healthy."""
-    lines = [summary(device, rollout), *module_lines(rollout)]
+def text(device: str, rollout: Rollout, models: Mapping[str, LockedModel] | None = None) -> str:
+    """The rollout as text: its versions, one line per module, and the reason if it is not healthy.
+
+    Args:
+        models: in the modules' images, by image, as far as they are known.
+    """
+    lines = [summary(device, rollout)]
+    for module, line in zip(rollout.modules, module_lines(rollout), strict=True):
+        model = (models or {}).get(module.desired_image)
+        lines.append(f"{line}  # {_model_words(model)}" if model is not None else line)
     if rollout.reason:
         lines.append(f"  {rollout.reason}")
     if rollout.fix:
         lines.append(f"  fix: {rollout.fix}")
-    return "\n".join(lines)
+    return "\n".join([*lines, *simulated_lines(rollout)])
+
+
+def simulated_lines(rollout: Rollout) -> Iterator[str]:
+    """A line for each reason why modules of the sandbox only report that they run."""
+    by_reason: dict[str, list[str]] = {}
+    for module in rollout.modules:
+        if module.simulated:
+            by_reason.setdefault(module.note.partition(": ")[2], []).append(module.name)
+    for reason, names in by_reason.items():
+        yield f"simulated: {', '.join(names)}{f' ({reason})' if reason else ''}"
+
+
+def scoring_line(scoring: Scoring) -> str:
+    """What a module's runner reports: `scorer: model m 3, 41 scored, 0 failed`."""
+    model = f"model {' '.join(filter(None, (scoring.model, scoring.version)))}, " if scoring.model else ""
+    done = f"{scoring.scored} scored, {scoring.failed} failed" if scoring.began else "no input has reached it yet"
+    error = f", {scoring.error}" if scoring.error else ""
+    return printable(f"{scoring.module}: {model}{done}{error}")
+
+
+def scoring_data(scoring: Scoring) -> dict[str, Any]:
+    """The same as JSON data."""
+    return {
+        "module": scoring.module,
+        "model": scoring.model,
+        "version": scoring.version,
+        "scored": scoring.scored,
+        "failed": scoring.failed,
+        "last_scored": scoring.last,
+        "error": scoring.error,
+    }
 
 
 def summary(device: str, rollout: Rollout) -> str:
@@ -58,11 +99,19 @@ def changed_lines(before: Rollout | None, rollout: Rollout) -> Iterator[str]:
 
 
 def _module_line(module: ModuleStatus, width: int, words: int = 0) -> str:
-    return f"  {_MARKS[module.state]} {module.name:<{width}}  {module.words:<{words}}  {module.desired_image}".rstrip()
+    line = f"  {_MARKS[module.state]} {module.name:<{width}}  {module.words:<{words}}  {module.desired_image}".rstrip()
+    # In backoff, the words say it already.
+    again = module.restarts and module.state is State.HEALTHY
+    return f"{line}  (restarted {module.restarts} {'time' if module.restarts == 1 else 'times'})" if again else line
 
 
-def data(device: str, rollout: Rollout) -> dict[str, Any]:
-    """The rollout as JSON data."""
+def _model_words(model: LockedModel) -> str:
+    sha256 = f", sha256 {model.sha256[:12]}" if model.sha256 else ""
+    return printable(f"model {model.name} {model.version}{sha256}")
+
+
+def data(device: str, rollout: Rollout, models: Mapping[str, LockedModel] | None = None) -> dict[str, Any]:
+    """The rollout as JSON data; a module's `model` is null if it is unknown, or if there is none."""
     return {
         "device": device,
         "state": rollout.state.value,
@@ -79,7 +128,16 @@ def data(device: str, rollout: Rollout) -> dict[str, Any]:
                 "status": module.words,
                 "desired_image": module.desired_image,
                 "reported_image": module.reported_image,
+                "restarts": module.restarts,
+                "note": module.note,
+                "model": _model((models or {}).get(module.desired_image)),
             }
             for module in rollout.modules
         ],
     }
+
+
+def _model(model: LockedModel | None) -> dict[str, Any] | None:
+    if model is None:
+        return None
+    return {"name": model.name, "version": model.version, "sha256": model.sha256}

@@ -72,7 +72,8 @@ class Session:
             identity: who connects.
             signer: signs a new token for each connection.
             endpoint: where to.
-            subscriptions: topic filters, subscribed to with QoS 1 at each connection in this order.
+            subscriptions: topic filters, subscribed to at each connection in this order; inputs with QoS 1, others
+                with QoS 0.
             product: name and version of the client, which edgeHub logs.
             token_ttl: how long the next token is valid, in seconds. The session reconnects before it expires.
             crashed: called after an unexpected exception has ended the thread.
@@ -359,7 +360,9 @@ class Session:
         self.generation += 1
         self._connected = True
         for topic in self._subscriptions:
-            client.subscribe(topic, 1)
+            # edgeHub takes acknowledgements only in the order in which it sent the messages. An input is acknowledged
+            # when it is scored, and what comes meanwhile must not need one.
+            client.subscribe(topic, 0 if topic.startswith("$") else 1)
         self._handler.connected()
 
     def _on_disconnect(self, client: mqtt.Client, data: Any, flags: Any, code: Any, properties: Any) -> None:

@@ -12,7 +12,12 @@ Its address, with the token that each request needs, is in `MANIFESTGEN_SANDBOX`
     POST   /tokens/expire           expire every token issued so far
     PUT    /tokens/lifetime         {"seconds": 3600}: lifetime of tokens issued from now on
     POST   /builds/fail             {"times": 1, "log": ["line", …], "message": "…"}: make the next image builds fail
-    PUT    /devices/ID              {"online": false}: disconnect a simulated device; true reconnects it
+    PUT    /devices/ID              {"online": false}: disconnect a simulated device; true reconnects it.
+                                    {"modules": "run" | "simulate"}: whether its modules run, from the next on that is
+                                    created
+    GET    /modules                 the devices that run modules: their processes, logs, waiting messages
+    GET    /messages                what reached the hub: ?device=ID&after=NUMBER&limit=1000; without a device, how many
+                                    each one has sent
     PUT    /devices/ID/modules/M    {"kind": "pull" | "create" | "exit", "message", "exit_code", "image"}; DELETE;
                                     * as ID for all devices, with "share": 0.05 for five in a hundred
     GET    /hub                     the hub's size and limits, and the accepted and rejected requests of each group
@@ -63,7 +68,8 @@ from aiohttp.typedefs import Middleware
 from manifestgen.sandbox import accounts, entra, faults, key_vault, pipelines
 from manifestgen.sandbox.acr_tasks import settings
 from manifestgen.sandbox.control import Sandbox
-from manifestgen.sandbox.hub import applied, series, store, throttle
+from manifestgen.sandbox.device import edges
+from manifestgen.sandbox.hub import applied, messages, series, store, throttle
 from manifestgen.sandbox.registry import images
 from manifestgen.sandbox.traffic import Handler
 
@@ -311,9 +317,28 @@ def _devices(sandbox: Sandbox) -> list[web.RouteDef]:
     world = sandbox.world
 
     async def device(request: web.Request) -> web.Response:
-        online = _typed(await _body(request), "online", bool)
-        faults.set_device_online(world, request.match_info["id"], online)
+        body, device_id = await _body(request), request.match_info["id"]
+        modules = _typed(body, "modules", str, "")
+        if modules and modules not in (edges.RUN, edges.SIMULATE):
+            raise ValueError(f"modules must be run or simulate, not {modules!r}")
+        if modules:
+            world.store.put("device-modules", device_id, modules)
+        if "online" in body or not modules:
+            faults.set_device_online(world, device_id, _typed(body, "online", bool))
         return web.json_response({})
+
+    async def running(_: web.Request) -> web.Response:
+        return web.json_response(world.views.get("modules", dict)())
+
+    async def received(request: web.Request) -> web.Response:
+        device_id = request.query.get("device")
+        after, limit = (_number(request, "after", 0), _number(request, "limit", messages.MOST_AT_ONCE))
+        if device_id is None:
+            return web.json_response(messages.counts(world))
+        found = messages.messages(world, device_id, after=after, limit=min(limit, messages.MOST_AT_ONCE))
+        return web.json_response(
+            {"device": device_id, "sent": messages.counts(world).get(device_id, 0), "messages": found}
+        )
 
     async def module(request: web.Request) -> web.Response:
         body = await _body(request)
@@ -336,6 +361,8 @@ def _devices(sandbox: Sandbox) -> list[web.RouteDef]:
 
     return [
         web.put("/devices/{id}", device),
+        web.get("/modules", running),
+        web.get("/messages", received),
         web.put("/devices/{id}/modules/{module}", module),
         web.delete("/devices/{id}/modules/{module}", clear_fault),
     ]
@@ -379,6 +406,13 @@ async def _body(request: web.Request) -> Mapping[str, Any]:
     if not isinstance(data, dict):
         raise ValueError("the body must be a JSON object")
     return data
+
+
+def _number(request: web.Request, key: str, default: int) -> int:
+    text = request.query.get(key, str(default))
+    if not text.isdecimal():
+        raise ValueError(f"{key} must be a number, not {text!r}")
+    return int(text)
 
 
 def _share(body: Mapping[str, Any]) -> float:

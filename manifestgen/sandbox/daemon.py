@@ -1,4 +1,4 @@
-"""The process behind `manifestgen sandbox start`: `python -m manifestgen.sandbox.daemon WATCHED [STATE]`.
+"""The process behind `manifestgen sandbox start`: `python -m manifestgen.sandbox.daemon WATCHED MODULES [STATE]`.
 
 Once all services accept requests, it writes the environment variables as one line of JSON to stdout. Then it releases
 stdout and stderr, which may be pipes whose reader waits for their end, and logs to `sandbox.log` in its folder.
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Run the sandbox until the watched process ends."""
-    watched, *rest = sys.argv[1:]
+    watched, modules, *rest = sys.argv[1:]
     try:
-        asyncio.run(serve(Path(rest[0]) if rest else None, int(watched), _detach, _log))
+        asyncio.run(serve(Path(rest[0]) if rest else None, int(watched), _detach, _log, modules=modules))
     except InputError as error:
         sys.exit(error.message)
 

@@ -40,7 +40,7 @@ _CODES = {
     503: "ServiceUnavailable",
     504: "GatewayTimeout",
 }
-_PUBLIC_REGISTRIES = frozenset({"mcr.microsoft.com", "ghcr.io", "quay.io"})
+_PUBLIC_REGISTRIES = frozenset({"mcr.microsoft.com", "registry-1.docker.io", "ghcr.io", "quay.io"})
 _REGISTRY_CODES = {401: "UNAUTHORIZED", 403: "DENIED", 404: "NOT_FOUND", 405: "UNSUPPORTED", 429: "TOOMANYREQUESTS"}
 
 

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import http.client
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from manifestgen.errors import CloudError, InputError
+from manifestgen.errors import InputError
+from manifestgen.sandbox.client import without_token
 from manifestgen.sandbox.environment import without_azure
 from manifestgen.sandbox.server import Sandbox
+from manifestgen.sandboxed import kept_for_outside
 
 _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 5.0
 _START_SECONDS = 60.0
 
 
-async def run_command(command: Sequence[str], state: Path | None, say: Callable[[str], None]) -> int:
+async def run_command(
+    command: Sequence[str], state: Path | None, say: Callable[[str], None], *, modules: str = "run"
+) -> int:
     """Run a command in its own sandbox and return its exit code (128 + signal number if a signal ended it).
 
     The command gets this process's environment without anything that points to a real Azure, the sandbox's variables,
@@ -36,14 +37,21 @@ async def run_command(command: Sequence[str], state: Path | None, say: Callable[
         command: program and arguments.
         state: folder that keeps the state between runs; None deletes it at the end.
         say: called with each line for the user.
+        modules: `run` or `simulate`, see `Sandbox`.
 
     Raises:
         InputError: the program does not exist, or the folder cannot be used.
     """
-    async with _running(state) as sandbox:
+    async with _running(state, modules) as sandbox:
         say(_notice(sandbox))
         home = str(sandbox.home)
-        environment = {**without_azure(os.environ), **sandbox.environment, "HOME": home, "USERPROFILE": home}
+        environment = {
+            **without_azure(os.environ),
+            **kept_for_outside(os.environ),
+            **sandbox.environment,
+            "HOME": home,
+            "USERPROFILE": home,
+        }
         try:
             process = await asyncio.create_subprocess_exec(*command, env=environment)
         except OSError as error:
@@ -65,7 +73,14 @@ async def run_command(command: Sequence[str], state: Path | None, say: Callable[
     return code if code >= 0 else 128 - code
 
 
-async def serve(state: Path | None, watched: int, ready: Callable[[Sandbox], None], say: Callable[[str], None]) -> None:
+async def serve(
+    state: Path | None,
+    watched: int,
+    ready: Callable[[Sandbox], None],
+    say: Callable[[str], None],
+    *,
+    modules: str = "run",
+) -> None:
     """Run a sandbox until the admin API or a signal stops it, or the process `watched` ends.
 
     Args:
@@ -73,8 +88,9 @@ async def serve(state: Path | None, watched: int, ready: Callable[[Sandbox], Non
         watched: process ID; 0 watches none.
         ready: called once all services accept requests.
         say: called with each line for the user.
+        modules: `run` or `simulate`, see `Sandbox`.
     """
-    async with _running(state) as sandbox:
+    async with _running(state, modules) as sandbox:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(NotImplementedError):  # not supported on Windows, where Ctrl-C raises
@@ -89,7 +105,7 @@ async def serve(state: Path | None, watched: int, ready: Callable[[Sandbox], Non
             say(line)
 
 
-def start(state: Path | None) -> Mapping[str, str]:
+def start(state: Path | None, modules: str = "run") -> Mapping[str, str]:
     """Start a sandbox in the background and return the environment variables that point a client at it.
 
     It stops when the session of this process ends: the shell or the pipeline step that started it.
@@ -97,7 +113,8 @@ def start(state: Path | None) -> Mapping[str, str]:
     Raises:
         InputError: the sandbox cannot start, most likely because of the folder.
     """
-    command = [sys.executable, "-m", "manifestgen.sandbox.daemon", str(_session()), *([str(state)] if state else [])]
+    kept = [str(state)] if state else []
+    command = [sys.executable, "-m", "manifestgen.sandbox.daemon", str(_session()), modules, *kept]
     process = subprocess.Popen(  # noqa: S603 - our own module
         command,
         stdin=subprocess.DEVNULL,
@@ -120,50 +137,10 @@ def start(state: Path | None) -> Mapping[str, str]:
     return environment
 
 
-def stop(admin: str) -> None:
-    """Stop the sandbox at this admin address and return once it is gone. Raises CloudError if none responds."""
-    try:
-        _call(admin, "POST", "/stop", timeout=10)
-    except PermissionError as error:
-        raise CloudError(
-            f"the sandbox at {without_token(admin)} does not accept the token",
-            fix="use the value of MANIFESTGEN_SANDBOX that 'manifestgen sandbox start' printed",
-        ) from error
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise CloudError(
-            f"no sandbox responds at {without_token(admin)}",
-            fix="it has already stopped: unset its environment variables",
-        ) from error
-    deadline = time.monotonic() + _GRACE_SECONDS
-    while time.monotonic() < deadline:
-        try:
-            _call(admin, "GET", "/", timeout=1)
-        except (OSError, http.client.HTTPException):
-            return
-        time.sleep(0.05)
-
-
-def _call(admin: str, method: str, path: str, *, timeout: float) -> None:
-    """Bypass any proxy in the environment: the address is on this machine."""
-    address = urlsplit(admin)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=timeout)
-    login = base64.b64encode(f"{address.username}:{address.password}".encode()).decode()
-    with contextlib.closing(connection):
-        connection.request(method, path, headers={"Authorization": f"Basic {login}"})
-        response = connection.getresponse()
-        response.read()
-        if response.status in (401, 403):
-            raise PermissionError(f"HTTP {response.status}")
-
-
-def without_token(admin: str) -> str:
-    """The admin API's address for people."""
-    return urlsplit(admin)._replace(netloc=urlsplit(admin).netloc.rpartition("@")[2]).geturl()
-
-
 @contextlib.asynccontextmanager
-async def _running(state: Path | None) -> AsyncIterator[Sandbox]:
-    sandbox = Sandbox(state)
+async def _running(state: Path | None, modules: str) -> AsyncIterator[Sandbox]:
+    sandbox = Sandbox(state, modules=modules)
+    sandbox.world.pace = replace(sandbox.world.pace, packages=True)
     try:
         await sandbox.start()
         yield sandbox

@@ -24,11 +24,11 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from filelock import FileLock, Timeout
 
+from manifestgen.edge.authority import Authority
 from manifestgen.errors import InputError
 from manifestgen.sandbox import accounts, admin, blob, entra, key_vault, pipelines
 from manifestgen.sandbox.aml import service as aml
 from manifestgen.sandbox.arm import service as arm
-from manifestgen.sandbox.certificates import Authority
 from manifestgen.sandbox.environment import environment
 from manifestgen.sandbox.error_response import error_response, unsupported
 from manifestgen.sandbox.faults import Faults
@@ -65,12 +65,15 @@ class Sandbox:
     Args:
         state: folder that keeps the state between runs; by default a temporary one that `stop` removes.
         services: the services to run; all by default.
+        modules: `run` if devices run the modules whose files the sandbox has, else `simulate`.
 
     Raises:
         InputError: the folder cannot be used, or another sandbox uses it.
     """
 
-    def __init__(self, state: Path | None = None, services: Sequence[Service] | None = None) -> None:
+    def __init__(
+        self, state: Path | None = None, services: Sequence[Service] | None = None, *, modules: str = "simulate"
+    ) -> None:
         self._temporary = state is None
         self.folder = Path(tempfile.mkdtemp(prefix="manifestgen-sandbox-")) if state is None else state.resolve()
         self.home = self.folder / "home"
@@ -80,7 +83,7 @@ class Sandbox:
             for folder in (self.folder, self.home, blobs):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._lock.acquire()
-            self.world = World(Store(self.folder / "state.sqlite"), blobs)
+            self.world = World(Store(self.folder / "state.sqlite"), blobs, modules=modules)
         except Timeout as error:
             words = "another sandbox uses this folder"
             raise InputError(words, where=str(self.folder), fix="stop it, or choose another folder") from error

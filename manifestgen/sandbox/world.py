@@ -183,12 +183,20 @@ class Names:
 
 @dataclass(frozen=True)
 class Pace:
-    """How long simulated work takes, in seconds; `retry` is a device's first pause before a retry."""
+    """How long simulated work takes, in seconds.
+
+    Attributes:
+        retry: a device's first pause before a retry.
+        sensor: between two messages of the simulated temperature sensor; Microsoft's waits for 5 s.
+        packages: whether builds really install packages; a test's sandbox does not, and its logs say so.
+    """
 
     image_build: float = 3.0
     pull: float = 0.3
     start: float = 0.1
     retry: float = 2.0
+    sensor: float = 0.1
+    packages: bool = False
 
 
 @dataclass
@@ -199,6 +207,8 @@ class World:
     blobs: Path
     names: Names = field(default_factory=Names)
     pace: Pace = field(default_factory=Pace)
+    # `run`: devices run the modules whose files there are, as processes. `simulate`: they run none.
+    modules: str = "simulate"
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     # Callables with which services report their state to the admin API, by name.
     views: dict[str, Callable[[], Any]] = field(default_factory=dict)

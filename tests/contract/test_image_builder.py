@@ -193,54 +193,6 @@ def finished(builder: Builder, build: Build) -> tuple[BuildStatus, list[BuildSta
         time.sleep(0.02)
 
 
-def test_registered_model_keeps_tags_description_and_fingerprint(cloud: Cloud, files: Files, name: str) -> None:
-    model = cloud.models.register(registration(files, name))
-    assert (model.name, model.version, model.id) == (name, "1", f"{name}:1")
-    assert dict(model.tags) == {"area": "anomaly"}
-    assert model.description == "Finds anomalies"
-    assert dict(model.properties)["manifestgen.sha256"] == "ab" * 32
-    assert model.created is not None
-    assert cloud.again().models.find(name) == model
-
-
-def test_folder_can_be_registered(cloud: Cloud, files: Files, name: str) -> None:
-    folder = files.folder / "saved"
-    (folder / "variables").mkdir(parents=True)
-    (folder / "graph.bin").write_bytes(b"graph")
-    (folder / "variables" / "weights.bin").write_bytes(b"weights")
-    assert cloud.models.register(registration(files, name, path=folder)).version == "1"
-
-
-def test_models_of_a_name_come_newest_first(cloud: Cloud, files: Files, name: str) -> None:
-    for sha in ("a1", "b2", "c3"):
-        cloud.models.register(registration(files, name, sha256=sha))
-    assert [model.version for model in cloud.models.list(name)] == ["3", "2", "1"]
-    assert {model.name for model in cloud.models.list(name)} == {name}
-    assert cloud.models.find(name).version == "3"
-    assert cloud.models.find(name, "2").properties["manifestgen.sha256"] == "b2"
-
-
-def test_models_of_all_names_are_listed(cloud: Cloud, files: Files, name: str) -> None:
-    cloud.models.register(registration(files, name))
-    cloud.models.register(registration(files, f"{name}-other"))
-    assert {name, f"{name}-other"} <= {model.name for model in cloud.models.list()}
-
-
-def test_unknown_name_has_no_models(cloud: Cloud, name: str) -> None:
-    assert list(cloud.models.list(name)) == []
-
-
-@pytest.mark.parametrize("version", [None, "7", "new"])
-def test_unknown_model_is_not_found(cloud: Cloud, name: str, version: str | None) -> None:
-    with pytest.raises(NotFoundError, match=name):
-        cloud.models.find(name, version)
-
-
-def test_missing_model_file_is_wrong_input(cloud: Cloud, files: Files, name: str) -> None:
-    with pytest.raises(InputError):
-        cloud.models.register(registration(files, name, path=files.folder / "missing.pkl"))
-
-
 @pytest.mark.parametrize("kind", ["package", "container-image"])
 def test_build_ends_in_an_image(cloud: Cloud, files: Files, name: str, kind: Any) -> None:
     model = cloud.models.register(registration(files, name))

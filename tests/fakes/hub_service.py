@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp.test_utils import TestClient, TestServer
 from fakes.other_client import signature
 
+from manifestgen.sandbox.device.devices import Pull
 from manifestgen.sandbox.hub import service as hub
 from manifestgen.sandbox.hub.auth import policy_key
 from manifestgen.sandbox.registry.pull import PullResult
@@ -130,15 +131,24 @@ class HubService:
 
 
 def with_hub(
-    work: Callable[[HubService], Coroutine[Any, Any, None]], *, store: Store | None = None, pace: Pace = QUICK
+    work: Callable[[HubService], Coroutine[Any, Any, None]],
+    *,
+    store: Store | None = None,
+    pace: Pace = QUICK,
+    pull: Pull | None = None,
+    modules: str = "simulate",
+    folder: Path | None = None,
 ) -> None:
-    """Run a test against a hub of its own."""
+    """Run a test against a hub of its own; with another `pull`, its devices ask the registries in its world.
+
+    With `modules="run"` they run the modules whose images have files; `folder` keeps these from one hub to the next.
+    """
 
     async def run() -> None:
         images = Images()
-        with tempfile.TemporaryDirectory() as folder:
-            world = World(store or Store(), Path(folder), pace=pace)
-            server = TestServer(hub.create(world, images.pull), host="127.0.0.1")
+        with tempfile.TemporaryDirectory() as temporary:
+            world = World(store or Store(), folder or Path(temporary), pace=pace, modules=modules)
+            server = TestServer(hub.create(world, pull or images.pull), host="127.0.0.1")
             async with TestClient(server) as client:
                 await work(HubService(client, world, images))
             for task in tuple(world.tasks):

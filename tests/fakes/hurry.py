@@ -12,14 +12,20 @@ import pytest
 #: The modules with a `PATIENCE` of their own, which is that of one client.
 CLIENTS = ("acr", "aml", "auth", "iot_hub", "key_vault", "registry_api")
 
+#: The modules that send a change again whose answer was lost.
+_SENDERS = ("manifestgen.device.apply", "manifestgen.deployments.replace")
+
 
 def hurry(monkeypatch: pytest.MonkeyPatch, **limits: Any) -> None:
     """Shorten the limits of all clients, and forget the login, which has the old ones."""
     chosen = {"total": 0.5, "unreachable": 0.3, "first": 0.01, "longest": 0.05, **limits}
     for name in CLIENTS:
         limit(monkeypatch, name, **chosen)
-    apply = import_module("manifestgen.device.apply")
-    monkeypatch.setattr(apply, "SENDING", replace(apply.SENDING, timeout=chosen["total"], first=0.01, longest=0.05))
+    for name in _SENDERS:
+        module = import_module(name)
+        monkeypatch.setattr(
+            module, "SENDING", replace(module.SENDING, timeout=chosen["total"], first=0.01, longest=0.05)
+        )
     import_module("manifestgen.azure.auth")._credential.cache_clear()
 
 

@@ -22,7 +22,7 @@ from aiohttp import web
 CANARY: Final = "canary-of-an-answer"
 
 _JSON: Final = "application/json"
-_VARIABLE: Final = re.compile(
+VARIABLE: Final = re.compile(
     r"(?<=/)(?:(?:registries-)?[0-9a-f]{8}-[0-9a-f-]{27}|sha256:[0-9a-f]{64}|\d{6}T\d{6}-[0-9a-f]+|[0-9a-f]{8,}(?:-\d+)?"
     r"|(?:of-)?edge-test-\d+|new-\d+|fleet-[0-9a-f]+|m:\d+|\d+)(?=/|$)"
 )
@@ -115,7 +115,7 @@ class Answers:
 
 def place_of(request: web.Request) -> str:
     """A name of a request that is the same in the next run."""
-    return f"{request.method} {request.host.partition(':')[0]}{_VARIABLE.sub('*', request.path)}"
+    return f"{request.method} {request.host.partition(':')[0]}{VARIABLE.sub('*', request.path)}"
 
 
 def forms(secret: str) -> Iterator[str]:

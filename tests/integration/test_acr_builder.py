@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -24,8 +25,11 @@ from fakes.acr_tasks import Registry
 from fakes.wheels import make_wheel, package_index
 from integration.command_line import complaint, in_this_process
 
+from manifestgen.device import apply
+from manifestgen.images import build
 from manifestgen.sandbox import accounts
 from manifestgen.sandbox.world import Pace
+from manifestgen.target import Patience
 
 HOST = "sandboxmodels.azurecr.io"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -53,6 +57,7 @@ def registry(sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     sandbox.world.pace = Pace(image_build=0.06)
     make_wheel(tmp_path / "wheels", "paho-mqtt", "2.1.0", {"paho/__init__.py": b""})
     monkeypatch.setenv("MANIFESTGEN_CANARY", CANARY)
+    monkeypatch.setattr(build, "PATIENCE", Patience(1800.0, first=0.05, longest=0.2))
     sandbox.admin("PUT", f"/images/{HOST}/base/python:{PYTHON}-slim", {"platforms": ["linux/amd64", "linux/arm64"]})
     made = Registry(sandbox)
     with package_index(tmp_path / "wheels", tmp_path / "uv") as packages:
@@ -137,6 +142,59 @@ def test_a_changed_description_builds_nothing_and_a_changed_script_one_layer(
     layers = [registry.image(f"{lock['image'].partition('/')[2]}-linux-arm64").layers for lock in (first, second)]
     assert len(layers[0]) == len(layers[1])
     assert sum(one != other for one, other in zip(*layers, strict=True)) == 1
+
+
+def test_a_device_downloads_the_new_model_only_and_status_names_it(
+    registry: Registry, make: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apply, "PATIENCE", Patience(600.0, 60.0, 0.05, 0.5))
+    monkeypatch.setenv("MANIFESTGEN_STATE", str(tmp_path / "state"))
+    registry.world.pace = Pace(image_build=0.06, pull=0.0, start=0.0, retry=0.05)
+    monkeypatch.chdir(tmp_path)  # away from the project and its lock file
+    folder = make()
+    text = (folder / "manifestgen.yaml").read_text()
+    (folder / "manifestgen.yaml").write_text(f"{text}manifest: {{template: single-module, module: scorer}}\n")
+    manifest, device = folder / "deployment.json", ("--device", "edge-downloads")
+
+    def run(*arguments: str | Path) -> Any:
+        done = in_this_process(*arguments, "--output", "json")
+        assert done.code == 0, done.output
+        return done.json
+
+    def rendered(model: bytes) -> dict[str, Any]:
+        (folder / "model.json").write_bytes(model)
+        run("image", folder)
+        run("render", folder, "-o", manifest)
+        return lock_of(folder)
+
+    run("device", "register", "edge-downloads")
+    rendered(b"first" * 4_000)
+    run("apply", manifest, *device, "--yes")
+    size, layers = 50_000, 5
+    lock = rendered(random.Random(1).randbytes(size))  # noqa: S311 - what gzip cannot make smaller
+    for command in ("plan", "preflight"):
+        (download,) = run(command, manifest, *device)["downloads"]
+        assert (download["image"], download["modules"]) == (lock["image"], ["scorer"]), command
+        assert (download["size"], download["layers"]) == (lock["sizes"][download["platform"]], layers)
+        assert download["layers_reused"] == layers - 1
+        assert size < download["pulled"] <= size + 20 * 1024
+    shown = in_this_process("plan", manifest, *device).stdout
+    assert f"download {lock['image']}: 5" in shown and f"(the device has {layers - 1} of {layers} layers)" in shown
+    run("apply", manifest, *device, "--yes")
+    registry.sandbox.admin("DELETE", "/requests")
+    (scorer,) = [module for module in run("status", *device)["modules"] if module["name"] == "scorer"]
+    assert scorer["model"] == lock["model"]
+    asked = [one for one in registry.sandbox.admin("GET", "/requests") if "/v2/" in one["path"]]
+    assert len([one for one in asked if one["status"] == 200]) == 3, "index, image, and what it is configured with"
+    assert f"# model scale {lock['model']['version']}" in in_this_process("status", *device).stdout
+    monkeypatch.chdir(folder)
+    registry.sandbox.admin("DELETE", "/requests")
+    assert run("status", *device)["modules"][-1].keys() >= {"model"}
+    assert not [one for one in registry.sandbox.admin("GET", "/requests") if "/v2/" in one["path"]], "the lock has it"
+    monkeypatch.chdir(tmp_path)
+    registry.sandbox.fault("status", status=503, match={"path": "/v2/"}, times="forever")
+    monkeypatch.setenv("MANIFESTGEN_TIMEOUT_FACTOR", "0.05")
+    assert {module["model"] for module in run("status", *device)["modules"]} == {None}
 
 
 def test_skopeo_pulls_and_unpacks_the_files_of_the_context(

@@ -6,23 +6,21 @@ suite takes a share of the changes, always the same; `--whole-walk` takes all, a
 
 from __future__ import annotations
 
-import json
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.hub_service import content, module
 from fakes.hurry import hurry
 from integration.answers import CANARY, Answer, Answers, Change, changes_of_all, changes_of_parts
-from integration.command_line import Completed, building_project, in_this_process
+from integration.command_line import Completed, in_this_process
+from integration.scenarios import HUB, SCENARIOS, Stage, with_a_vault
 
 from manifestgen import secret
 from manifestgen.credentials.rotation import password
-from manifestgen.sandbox import accounts
 from manifestgen.sandbox.arm import provider
 
 pytestmark = [
@@ -32,12 +30,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-HUB = "sandbox-hub.azure-devices.net"
 # Changes of each scenario in the suite, and seconds that none may take.
 SHARE = 6
 SLOW = 30.0
 BUG = 70  # with a traceback; one in the SDKs' logs, which -vv shows, is none of ours
-SENSOR = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor:1.5"
 
 
 @pytest.fixture(autouse=True)
@@ -50,194 +46,6 @@ def hasty(quick: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apply, "PATIENCE", RolloutPatience(1.0, 1.0, 0.02, 0.1))
     monkeypatch.setattr(provider, "_RETRY_AFTER", "0")
     monkeypatch.setattr(password, "_PULL_TIME", 0.1)
-
-
-class Stage:
-    """A command that can be run again and again, and always asks for the same."""
-
-    def __init__(self, project: Any, quick: Any, folder: Path) -> None:
-        self.project, self.quick, self.folder = project, quick, folder
-        self.runs = 0
-        self.manifests = [self._write("one.json", "alpha"), self._write("two.json", "alpha", "beta")]
-
-    def _write(self, name: str, *modules: str) -> Path:
-        path = self.folder / name
-        path.write_text(json.dumps(content({one: module(SENSOR) for one in modules})))
-        return path
-
-    @property
-    def device(self) -> str:
-        return str(self.project.device)
-
-    def source(self, text: str) -> None:
-        """Give the project's registry a source of logins."""
-        self.project.file.write_text(f"{self.project.file.read_text()}registry: {text}\n")
-
-    def without_token(self) -> None:
-        world = self.quick.world
-        for entry in accounts.tokens(world, world.names.registry):
-            world.store.delete("acr-token", f"{world.names.registry}/{entry['name']}".lower())
-        for key in list(world.store.keys("acr-scope-map")):
-            world.store.delete("acr-scope-map", key)
-
-
-#: Sets a stage, and returns what gives the arguments of each run.
-Scenario = Callable[[Stage], Callable[[], Sequence[object]]]
-
-
-def _always(*arguments: object) -> Scenario:
-    return lambda stage: (
-        lambda: [str(stage.project) if one is Path else stage.device if one is str else one for one in arguments]
-    )
-
-
-def _rendered(*arguments: object) -> Scenario:
-    def scenario(stage: Stage) -> Callable[[], Sequence[object]]:
-        assert in_this_process("render", stage.project).code == 0
-        return lambda: [
-            arguments[0],
-            stage.project.root / "deployment.json",
-            *arguments[1:],
-            *_device(stage, arguments[0]),
-        ]
-
-    return scenario
-
-
-def _device(stage: Stage, command: object) -> Sequence[object]:
-    return ("--device", stage.device)
-
-
-def _apply(stage: Stage) -> Callable[[], Sequence[object]]:
-    def arguments() -> Sequence[object]:
-        stage.runs += 1
-        return [
-            "apply",
-            stage.manifests[stage.runs % 2],
-            "--device",
-            stage.device,
-            "--yes",
-            "--prune",
-            "--force",
-            "--timeout",
-            "1",
-        ]
-
-    return arguments
-
-
-def _rollback(stage: Stage) -> Callable[[], Sequence[object]]:
-    for file in stage.manifests:
-        done = in_this_process("apply", file, "--device", stage.device, "--yes", "--prune", "--force", "--no-wait")
-        assert done.code == 0, done
-    return lambda: ["rollback", "--device", stage.device, "--yes", "--timeout", "1"]
-
-
-def _register(stage: Stage) -> Callable[[], Sequence[object]]:
-    def arguments() -> Sequence[object]:
-        stage.runs += 1
-        return ["device", "register", f"new-{stage.runs}", "--tag", "site=lab", "--parent", stage.device]
-
-    return arguments
-
-
-def _deployment(stage: Stage) -> Callable[[], Sequence[object]]:
-    def arguments() -> Sequence[object]:
-        stage.runs += 1
-        file = stage.manifests[stage.runs % 2]
-        condition = f"deviceId = '{stage.device}'"
-        return [
-            "apply",
-            file,
-            "--deployment",
-            "fleet",
-            "--target-condition",
-            condition,
-            "--yes",
-            "--force",
-            "--timeout",
-            "2",
-        ]
-
-    return arguments
-
-
-def _deployment_status(stage: Stage) -> Callable[[], Sequence[object]]:
-    done = in_this_process(*map(str, _deployment(stage)()))
-    assert done.code in (0, 1), done
-    return lambda: ["status", "--deployment", "fleet"]
-
-
-def _create_token(stage: Stage) -> Callable[[], Sequence[object]]:
-    stage.source("{credentials: token, token: of-edge-test-0}")
-
-    def arguments() -> Sequence[object]:
-        stage.without_token()
-        return ["credentials", "create-token", stage.project]
-
-    return arguments
-
-
-def _rotate(stage: Stage) -> Callable[[], Sequence[object]]:
-    stage.source("{credentials: token, token: of-edge-test-0}")
-    stage.without_token()
-    done = in_this_process("deploy", stage.project, "--yes", "--create-token", "--no-wait", "--force")
-    assert done.code == 0, done
-    return lambda: ["credentials", "rotate", stage.project, "--yes", "--timeout", "1"]
-
-
-def _vault(stage: Stage) -> Callable[[], Sequence[object]]:
-    pytest.importorskip("azure.keyvault.secrets")
-    stage.quick.admin("PUT", "/vaults/sandbox-vault/secrets/canary", {"value": "canary-in-a-key-vault"})
-    stage.source("{credentials: keyvault, keyvault: {vault: sandbox-vault, name: canary, username: robot}}")
-    return lambda: ["render", stage.project]
-
-
-def _building(stage: Stage) -> Path:
-    pytest.importorskip("azureml.core")
-    return building_project(stage.folder / "building", "answered")
-
-
-def _models(stage: Stage) -> Callable[[], Sequence[object]]:
-    folder = _building(stage)
-    assert in_this_process("image", folder).code == 0
-    return lambda: ["model", "list", folder]
-
-
-def _image(stage: Stage) -> Callable[[], Sequence[object]]:
-    folder = _building(stage)
-
-    def arguments() -> Sequence[object]:
-        stage.runs += 1
-        (folder / "model.pkl").write_bytes(b"model %d" % stage.runs)
-        return ["image", folder, "--rebuild", "--timeout", "3"]
-
-    return arguments
-
-
-SCENARIOS: dict[str, Scenario] = {
-    "render": _always("render", Path),
-    "render with a vault": _vault,
-    "doctor": _always("doctor", Path),
-    "preflight": _rendered("preflight"),
-    "plan": _rendered("plan", "--force"),
-    "apply": _apply,
-    "apply a deployment": _deployment,
-    "status": _always("status", "--device", str),
-    "status with a role": _always("status", "--device", str, "--hub", HUB),
-    "status of a deployment": _deployment_status,
-    "export": _always("export", "--device", str),
-    "rollback": _rollback,
-    "device show": _always("device", "show", str),
-    "device list": _always("device", "list"),
-    "device register": _register,
-    "device connection-string": _always("device", "connection-string", str),
-    "credentials show": _always("credentials", "show", Path),
-    "credentials create-token": _create_token,
-    "credentials rotate": _rotate,
-    "model list": _models,
-    "image": _image,
-}
 
 
 @pytest.fixture
@@ -373,7 +181,7 @@ def test_passwords_that_are_not_understood_are_not_quoted(
 def test_a_vaults_secret_that_is_not_understood_is_not_quoted(
     stage: Stage, answers: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = _vault(stage)()
+    arguments = with_a_vault(stage)()
     assert in_this_process(*map(str, arguments)).code == 0
     (place,) = (place for place in answers.seen if place.endswith("/secrets/canary/"))
     answers.change(place, lambda answer: _passwords(answer, _PASSWORDS["not quite JSON"]))

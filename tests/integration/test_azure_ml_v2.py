@@ -1,4 +1,4 @@
-"""azure-ai-ml, the SDK of Azure ML's second API, and azureml-core see the same models of the sandbox."""
+"""azure-ai-ml, the SDK of Azure ML's second API, azureml-core and manifestgen see the same models of the sandbox."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.acr_tasks import Registry
+from fakes.wheels import make_wheel, package_index
+
+from manifestgen.sandbox.world import Pace
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("azure.ai.ml") is None, reason="azure-ai-ml is not installed")
+
+HOST = "sandboxmodels.azurecr.io"
 
 _CLIENT = """\
 import json, os, sys
@@ -85,8 +91,56 @@ print(json.dumps({"versions": [made.version, again.version, latest.version], "fi
     assert sandbox.admin("GET", "/unserved") == []
 
 
-def test_each_sdk_reads_what_the_other_registered(sandbox: Any, tmp_path: Path) -> None:
+_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+_PROJECT = f"""\
+version: 1
+workspace: {{config: config.json}}
+model: {{name: shared}}
+image:
+  builder: acr
+  name: from-v2
+  entry_script: score.py
+  requirements: requirements.txt
+  registry: {HOST}
+  base: {HOST}/base/python:{_PYTHON}-slim
+"""
+_WITHOUT_THE_FIRST = """\
+import sys
+sys.modules["azureml"] = None
+from manifestgen.cli import run
+sys.exit(run(sys.argv[1:]))
+"""
+
+
+def _build(sandbox: Any, folder: Path) -> Any:
+    """What `image` prints in a process that has azure-ai-ml, and no azureml-core."""
+    (folder / "wheels").mkdir(exist_ok=True)
+    make_wheel(folder / "wheels", "paho-mqtt", "2.1.0", {"paho/__init__.py": b""})
+    with package_index(folder / "wheels", folder / "uv") as packages:
+        ended = subprocess.run(
+            [
+                sys.executable,
+                "-W",
+                "ignore",
+                "-c",
+                _WITHOUT_THE_FIRST,
+                "image",
+                str(folder / "project"),
+                "--output",
+                "json",
+            ],
+            env={**os.environ, **sandbox.environment, **packages, "HOME": str(sandbox.sandbox.home)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout)
+
+
+def test_each_sdk_reads_what_the_other_registered_and_manifestgen_builds_from_it(sandbox: Any, tmp_path: Path) -> None:
     pytest.importorskip("azureml.core")
+    pytest.importorskip("uv")
     names = {"subscription_id": "SUBSCRIPTION", "resource_group": "RESOURCEGROUP", "workspace_name": "WORKSPACE_NAME"}
     config = {key: sandbox.environment[f"AZUREML_ARM_{variable}"] for key, variable in names.items()}
     (tmp_path / "config.json").write_text(json.dumps(config))
@@ -112,3 +166,18 @@ print(json.dumps([new.version, new.tags, new.description]))
 """
     assert _run(sandbox, tmp_path, _BY_V1 + read) == [2, {"by": "v2"}, "new"]
     assert _tree(tmp_path / "of-v2") == {"new.pkl": b"by azure-ai-ml"}
+
+    sandbox.world.pace = Pace(image_build=0.06)
+    sandbox.admin("PUT", f"/images/{HOST}/base/python:{_PYTHON}-slim", {"platforms": ["linux/amd64"]})
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "manifestgen.yaml").write_text(_PROJECT)
+    (folder / "score.py").write_text("def init():\n    pass\n\n\ndef run(data):\n    return data\n")
+    (folder / "requirements.txt").write_text("")
+    done = _build(sandbox, tmp_path)
+    assert done["model"] == {"name": "shared", "version": "2"}
+    image = Registry(sandbox).image(done["image"].partition("/")[2])
+    assert image.files["opt/manifestgen/model/new.pkl"] == b"by azure-ai-ml"
+    assert image.config["config"]["Labels"]["manifestgen.model.version"] == "2"
+    assert sandbox.admin("GET", "/unserved") == []

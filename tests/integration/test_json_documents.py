@@ -15,7 +15,7 @@ from integration.command_line import Completed, in_this_process
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
-from manifestgen.cli import COMMANDS
+from manifestgen.cli import COMMANDS, module_of
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 
@@ -27,17 +27,20 @@ OTHERWISE = {
     "export": "has one with -o FILE, which is tried",
     "image": "is tried by the test below, where azureml-core is",
     "model-list": "the same",
+    "run": "prints messages as they come, one document a line",
+    "sandbox-messages": "prints what the hub received, as the admin API has it",
     "sandbox-run": "runs another program",
     "sandbox-start": "prints the environment as it is",
     "sandbox-stop": "would stop this sandbox",
     "schema": "prints a JSON Schema",
+    "test": "prints a trial's result, which takes an environment of its own",
 }
 
 
 def commands() -> Iterator[str]:
     """Every command and subcommand, in the form of its schema's id."""
     for name in COMMANDS:
-        command = importlib.import_module(f"manifestgen.cli.{name}").command
+        command = importlib.import_module(module_of(name)).command
         inner = command.commands if isinstance(command, click.Group) else {}
         yield from (f"{name}-{sub}" for sub in inner) if inner else (name,)
 

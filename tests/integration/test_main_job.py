@@ -265,7 +265,18 @@ def test_a_new_project_renders(tmp_path: Path) -> None:
     assert in_this_process("init", tmp_path / "mine").code == 0
     rendered = in_this_process("render", tmp_path / "mine", "-o", "-")
     assert rendered.code == 0, rendered
+    assert "the model image has not been built yet: ${MODEL_IMAGE} stands for it" in rendered.stderr
     assert "machinelearningmodule" in rendered.json["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]
+
+
+def test_what_stands_for_an_image_that_is_not_built_is_never_applied(
+    tmp_path: Path, quick: Any, new_device: Callable[[], str]
+) -> None:
+    assert in_this_process("init", tmp_path / "mine").code == 0
+    assert in_this_process("render", tmp_path / "mine").code == 0
+    applied = in_this_process("apply", tmp_path / "mine" / "deployment.json", "--device", new_device(), "--yes")
+    assert "placeholder ${MODEL_IMAGE} is not filled in" in complaint(applied, 2)
+    assert in_this_process("render", tmp_path / "mine", "--locked").code != 0
 
 
 def _clone(project: Any, folder: Path) -> Any:

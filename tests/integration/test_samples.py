@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.wheels import make_wheel, package_index
 from integration.command_line import in_this_process
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -14,11 +16,23 @@ SAMPLES = Path(__file__).parents[2] / "samples"
 
 @pytest.fixture
 def sample(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    ignore = shutil.ignore_patterns(".manifestgen", "manifestgen.lock.json")
+    ignore = shutil.ignore_patterns(".manifestgen", "manifestgen.lock.json", "*.requirements.lock")
     name: str = request.param
     return shutil.copytree(SAMPLES / name, tmp_path / name, ignore=ignore)
 
 
+@pytest.fixture
+def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A package index with what the sample with ONNX needs, for both of its platforms."""
+    for name in ("paho-mqtt", "numpy", "onnxruntime"):
+        make_wheel(tmp_path / "wheels", name, "2.1.0", {f"{name.partition('-')[0]}/__init__.py": b""})
+    with package_index(tmp_path / "wheels", tmp_path / "uv") as packages:
+        for name, value in packages.items():
+            monkeypatch.setenv(name, value)
+        yield
+
+
+@pytest.mark.usefixtures("index")
 @pytest.mark.parametrize("sample", sorted(path.name for path in SAMPLES.iterdir() if path.is_dir()), indirect=True)
 def test_a_sample_is_deployed(sample: Path, quick: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     if sample.name == "anomaly-detection":

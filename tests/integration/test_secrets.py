@@ -18,7 +18,7 @@ from fakes.hurry import hurry
 from integration.command_line import Completed, building_project, files, in_a_new_process, in_this_process, started
 
 from manifestgen import secret
-from manifestgen.cli import COMMANDS
+from manifestgen.cli import COMMANDS, module_of
 from manifestgen.cloud import Configuration
 from manifestgen.secret import Secret
 
@@ -111,6 +111,7 @@ def _commands(project: Any) -> dict[str, Sequence[str]]:
     manifest = str(project.root / "deployment.json")
     lines = {
         "init": ["init", str(project.root / "new")],
+        "test": ["test", str(project.root / "building"), "--here", "--input", str(project.root / "building/score.py")],
         "doctor": ["doctor", str(project)],
         "model list": ["model", "list", str(project.root / "building")],
         "image": ["image", str(project.root / "building")],
@@ -136,6 +137,8 @@ def _commands(project: Any) -> dict[str, Sequence[str]]:
         "history": ["history", "--device", project.device],
         "rollback": ["rollback", "--device", project.device, "--yes", "--no-wait"],
         "sandbox run": ["sandbox", "run", "--", "true"],
+        "sandbox messages": ["sandbox", "messages"],
+        "run": ["run", str(project), "--input", str(project.root / "mounted"), "--as", "camera/frames"],
         "schema": ["schema"],
     }
     return {name: line for name, line in lines.items() if name.split()[0] in COMMANDS}
@@ -156,7 +159,7 @@ def test_every_command_is_looked_at(secretive: Any) -> None:
 
     known = set()
     for name in COMMANDS:
-        command = importlib.import_module(f"manifestgen.cli.{name}").command
+        command = importlib.import_module(module_of(name)).command
         inner = command.commands if isinstance(command, click.Group) else {}
         known |= {f"{name} {sub}" for sub in inner} if inner else {name}
     assert known == set(_commands(secretive)) | _DISCLOSING | _THE_SAME | _OF_TOKENS

@@ -15,6 +15,9 @@ from manifestgen.manifest.dump import compact
 from manifestgen.manifest.pointer import escape, split
 from manifestgen.rules import BY_ID
 
+# Each manifest is checked as often as it has places: minutes in all.
+pytestmark = pytest.mark.slow
+
 CASES = Path(__file__).parent.parent / "rules"
 ABOUT = {rule.id for rule in BY_ID.values() if rule.about_placeholders}
 MARK = "${PLACEHOLDER}"

@@ -53,8 +53,6 @@ class Result:
 class Broker(Protocol):
     """An edgeHub with one module, and the cloud behind it."""
 
-    workload: Workload
-
     def environment(self) -> dict[str, str]:
         """The variables that IoT Edge gives the module."""
         ...

@@ -5,17 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from runner.broker import MODULE, Broker
 from runner.conftest import Run
+from runner.own_edge_hub import own_edge_hub
 
 
-@pytest.fixture
-def broker(edge_hub: Broker) -> Broker:
+@pytest.fixture(params=["mosquitto", "own edgeHub"])
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
     """The broker under test. Another edgeHub joins the suite as another parameter of this fixture."""
-    return edge_hub
+    if request.param == "mosquitto":
+        yield request.getfixturevalue("edge_hub")
+    else:
+        with own_edge_hub(tmp_path) as broker:
+            yield broker
 
 
 def test_an_input_becomes_a_result(broker: Broker, run: Run) -> None:

@@ -204,7 +204,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-@pytest.mark.no_cover
+@pytest.mark.slow
 def test_no_input_crashes_or_hangs(name: str) -> None:
     start = time.monotonic()
 

@@ -32,6 +32,8 @@ SAID_BY: dict[str, list[tuple[str, ...]]] = {
     "device/saved_plan.py": [_APPLY],
     "images/build.py": [("image",), _DEPLOY],
     "images/preflight.py": [("preflight",)],
+    "project/start.py": [("init",)],
+    "project/vscode_template.py": [("init",)],
     "project/values.py": [_RENDER, _DEPLOY],
     "render_file.py": [_RENDER],
     "rotate.py": [_ROTATE],
@@ -41,6 +43,8 @@ SAID_BY: dict[str, list[tuple[str, ...]]] = {
     "rows/rows.py": [_ROWS],
     "services.py": _HUB,
     "state.py": [("rollback",)],
+    "trial/trial.py": [("test",)],
+    "trial/verdict.py": [("image",), _DEPLOY],
 }
 # Modules of the command line that belong to more or other commands than their name says.
 SAID_BY_CLI: dict[str, list[tuple[str, ...]]] = {

@@ -65,6 +65,7 @@ def render(folder: Path, text: str) -> InputError:
         ("{% set s %}{% for i in range(99999) %}" + "x" * 1000 + "{% endfor %}{% endset %}", "characters"),
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_a_template_without_end_ends(tmp_path: Path, text: str, what: str) -> None:
     error = render(tmp_path, text)
     assert what in error.what

@@ -138,9 +138,7 @@ def nothing_known() -> Iterator[None]:
     """Keeps what a test makes up from the tests after it."""
     with (
         patch.object(secret, "_forms", set()),
-        patch.object(secret, "_known", None),
         patch.object(secret, "_cores", set()),
-        patch.object(secret, "_known_cores", None),
     ):
         yield
 
@@ -198,3 +196,24 @@ def test_a_form_within_a_form_is_found_too(form: str) -> None:
     Secret(CANARY)
     assert "***" in redact(form)
     assert "c4n" not in redact(form)
+
+
+def test_a_text_without_secrets_costs_no_pattern_however_many_are_known() -> None:
+    """A client of storage learns a secret with each address that it asks for."""
+    with nothing_known(), patch.object(secret, "_any_of", side_effect=AssertionError("compiled")):
+        for number in range(200):
+            Secret(f"signature-{number}-of-an-address")
+            assert redact("GET /runs/cb1 was answered") == "GET /runs/cb1 was answered"
+
+
+def test_a_secret_that_is_no_text_of_unicode_is_hidden_too() -> None:
+    # As Python reads a file name or a variable with bytes that are not UTF-8.
+    odd = Secret("pass\udcff-word")
+    assert redact(f"before {odd.reveal()} after") == "before *** after"
+    assert odd == Secret("pass\udcff-word") != Secret("pass-word")
+
+
+def test_base64_is_hidden_to_the_end_of_a_text() -> None:
+    secret = Secret("a-password-in-base64")
+    for text in (b"user:" + secret.reveal().encode(), secret.reveal().encode()):
+        assert redact(base64.b64encode(text).decode()) == "***"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from manifestgen.azure import auth, iot_hub
 from manifestgen.azure.aml_container_image import ContainerImageBuilder
 from manifestgen.azure.aml_models import WorkspaceModels
 from manifestgen.azure.aml_package import PackageBuilder
+from manifestgen.azure.azureml2_models import WorkspaceModels2
 from manifestgen.errors import DeniedError, InputError
 from manifestgen.hub_name import hub_identity
 from manifestgen.project.load import Project, load
@@ -132,6 +134,23 @@ class TestBuilder:
         assert isinstance(services.builder, kind)
         assert services.builder is services.builder
         assert isinstance(services.models, WorkspaceModels)
+
+    @pytest.mark.parametrize(
+        ("installed", "kind"),
+        [
+            ({"azure.ai.ml", "azureml"}, WorkspaceModels2),
+            ({"azure.ai.ml"}, WorkspaceModels2),
+            ({"azureml"}, WorkspaceModels),
+            (set(), WorkspaceModels2),
+        ],
+    )
+    def test_models_for_other_builders_come_through_the_sdk_that_is_installed(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch, installed: set[str], kind: type
+    ) -> None:
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: name if name in installed else None)
+        text = PROJECT.replace("builder: package", "builder: local, registry: acme.azurecr.io")
+        project.path.write_text(text + "workspace: {subscription_id: s, resource_group: g, name: w}\n")
+        assert isinstance(ProjectServices(load(project.root)).models, kind)
 
     def test_a_project_that_builds_none_has_none(self, tmp_path: Path) -> None:
         for text in ("version: 1\n", "version: 1\nimage: {builder: none, reference: a/b:1}\n"):

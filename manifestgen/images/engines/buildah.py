@@ -15,6 +15,7 @@ class Buildah(Engine):
     name = "buildah"
     program = "buildah"
     build_command: ClassVar[str] = "build"
+    storage: ClassVar[tuple[tuple[str, ...], str]] = (("info",), r'"?graphRoot"?: *"?([^"\n]+)')
 
     def build(self, job: Job, commands: Commands) -> str:
         """See `Engine.build`. Each platform is an image; several are pushed as one index."""
@@ -29,16 +30,17 @@ class Buildah(Engine):
             commands.say(f"{job.reference} has been pushed by another build of the same inputs: it is used")
             return meanwhile
         if len(images) == 1:
-            push, source = ("push", *network), images[0]
-        else:
-            index = images[0].rpartition("-")[0]
-            # What an earlier build has left would be pushed too.
-            self._quietly("manifest", "rm", index)
-            self._run(job, commands, "manifest", "create", index)
+            return self._pushed(job, ("push", *network), images[0], commands)
+        # A name of its own: another build of the same inputs may be making its index in the same storage.
+        index = f"{images[0].rpartition('-')[0]}-{job.folder.name}"
+        self._run(job, commands, "manifest", "create", index)
+        try:
             for image in images:
                 self._run(job, commands, "manifest", "add", index, f"containers-storage:{image}")
-            push, source = ("manifest", "push", "--all", "--format", "v2s2", *network), index
-        return self._pushed(job, push, source, commands)
+            push = ("manifest", "push", "--all", "--format", "v2s2", *network)
+            return self._pushed(job, push, index, commands)
+        finally:
+            self._ask("manifest", "rm", index)
 
     def _pushed(self, job: Job, push: tuple[str, ...], source: str, commands: Commands) -> str:
         """Push an image or an index, and return its digest.
@@ -74,9 +76,6 @@ class Buildah(Engine):
 
     def _run(self, job: Job, commands: Commands, *arguments: str) -> None:
         commands.run([self.path or self.program, *arguments], reference=job.reference)
-
-    def _quietly(self, *arguments: str) -> None:
-        self._ask(*arguments)
 
 
 class Podman(Buildah):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import ClassVar
 
 from manifestgen.errors import FoundError
 from manifestgen.images.engines.engine import Commands, Engine, Job
@@ -15,6 +16,7 @@ class Buildx(Engine):
 
     name = "docker buildx"
     program = "docker"
+    storage: ClassVar[tuple[tuple[str, ...], str]] = (("info", "--format", "{{.DockerRootDir}}"), r"^(/.*)$")
 
     @property
     def ask(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -154,6 +155,17 @@ class Engine(ABC):
             raise explain(self.program, "", redact(done.stdout))
         shown = self._ask("--version").stdout.strip().splitlines()
         return shown[0] if shown else self.name
+
+    #: Arguments of a command that says where the engine keeps its layers, and how its output names that folder.
+    storage: ClassVar[tuple[tuple[str, ...], str]]
+
+    def storage_folder(self) -> Path | None:
+        """The folder on this machine in which the engine keeps layers; None for one that runs elsewhere."""
+        arguments, pattern = self.storage
+        done = self._ask(*arguments)
+        found = re.search(pattern, done.stdout, re.IGNORECASE | re.MULTILINE) if done.returncode == 0 else None
+        folder = Path(found[1]) if found is not None else None
+        return folder if folder is not None and folder.is_dir() else None
 
     @abstractmethod
     def build(self, job: Job, commands: Commands) -> str:

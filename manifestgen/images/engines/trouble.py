@@ -106,10 +106,17 @@ _CAUSES: Final = (
         "add its certificate authority to this machine, or to {program}'s folder certs.d/{host}",
     ),
     _cause(
-        r"connection refused|no route to host|network is unreachable|i/o timeout|connection reset|timeout exceeded|"
-        r"status ?(?:code)?:? ?5\d\d|\beof$",
+        r"status ?(?:code)?:? ?5\d\d|blob upload (?:invalid|unknown)",
         CloudError,
-        "the registry {host} could not be reached, or failed",
+        "the registry {host} failed with an error of its own",
+        "run the same command again; if it persists, look into the registry's log: a full disk looks like this from "
+        "outside",
+    ),
+    _cause(
+        r"connection refused|no route to host|network is unreachable|i/o timeout|connection reset|timeout exceeded|"
+        r"\beof$",
+        CloudError,
+        "the registry {host} could not be reached",
         "check the network and HTTPS_PROXY, then run the same command again",
     ),
     _cause(

@@ -5,12 +5,14 @@
     warnings(route)          # what it takes, and probably nobody meant
     source_modules(route)    # the module, and its output, that the source is limited to
     to_text(route)           # the route again
+    Condition(route.condition).holds(Facts(properties, system, body))     # carry it out on a message
 
 `docs/routes.md` describes the language. Every error and warning has its place: `offset` and `length` in
 characters of the text given, from 0.
 """
 
 from manifestgen.manifest.route.error import RouteSyntaxError
+from manifestgen.manifest.route.evaluate import Condition, Facts
 from manifestgen.manifest.route.function import FUNCTIONS, Function, Type
 from manifestgen.manifest.route.parser import parse, parse_condition
 from manifestgen.manifest.route.source import SourceModule, source_matches, source_modules
@@ -39,7 +41,9 @@ __all__ = [
     "Binary",
     "Broken",
     "Call",
+    "Condition",
     "Expression",
+    "Facts",
     "Fault",
     "Function",
     "Literal",

@@ -64,7 +64,26 @@ def type_of(expression: Expression) -> Type | None:
 
 def check_types(expression: Expression) -> tuple[Type | None, list[RouteTypeError]]:
     """The type of an expression, None if an error leaves it open, and the errors in it."""
+    types, errors = _walk(expression)
+    return types[-1], errors
+
+
+def node_types(expression: Expression) -> list[tuple[Expression, Type]]:
+    """Every node of a condition that compiles, in the order of `nodes`, with its type.
+
+    Raises:
+        ValueError: it does not compile.
+    """
+    types, errors = _walk(expression)
+    if errors:
+        raise ValueError(errors[0].message)
+    return [(node, kind) for node, kind in zip(nodes(expression), types, strict=True) if kind is not None]
+
+
+def _walk(expression: Expression) -> tuple[list[Type | None], list[RouteTypeError]]:
+    """The type of each of the `nodes`, and the errors in the order of the text."""
     errors: list[RouteTypeError] = []
+    found: list[Type | None] = []
     types: list[Type | None] = []
     for node in nodes(expression):
         if isinstance(node, Binary):
@@ -86,8 +105,9 @@ def check_types(expression: Expression) -> tuple[Type | None, list[RouteTypeErro
         else:
             errors += [RouteTypeError(fault.message, fault.offset, fault.length, fault.fix) for fault in node.faults]
             types.append(None)
+        found.append(types[-1])
     errors.sort(key=_offset)
-    return types[0], errors
+    return found, errors
 
 
 def _offset(error: RouteTypeError) -> int:

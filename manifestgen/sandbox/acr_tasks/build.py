@@ -1,8 +1,9 @@
 """Carries out a Dockerfile: FROM, COPY, WORKDIR, and all that only sets the image's configuration.
 
-Nothing is run, downloaded or executed: RUN, the archives and URLs of ADD, and ONBUILD are not carried out, and the log
-and the image's history say so. Ownership and modes are Docker's: files belong to root, or to `--chown`, and have the
-mode that they have in the source.
+The packages of `RUN pip install` are really chosen and installed with uv (`sandbox.packages`), and the run fails if
+that fails. Nothing else is run, downloaded or executed: other RUNs, the archives and URLs of ADD, and ONBUILD are
+simulated, and the log and the image's history say so. Ownership and modes are Docker's: files belong to root, or to
+`--chown`, and have the mode that they have in the source.
 """
 
 from __future__ import annotations
@@ -16,15 +17,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from manifestgen.sandbox.acr_tasks import layer
+from manifestgen.context.environment import HERE
+from manifestgen.sandbox.acr_tasks import layer, pip
 from manifestgen.sandbox.acr_tasks.bases import Base, BaseLayer
 from manifestgen.sandbox.acr_tasks.dockerfile import DockerfileError, Step, command, duration, expand, pairs, words
 from manifestgen.sandbox.acr_tasks.files import apply, is_folder, matching, resolve
 from manifestgen.sandbox.acr_tasks.layer import Layer
 from manifestgen.sandbox.acr_tasks.source import Entry
-
-#: Begins each line of the log about something that is not carried out.
-NOT_CARRIED_OUT: Final = "(not carried out)"
+from manifestgen.sandbox.packages import SIMULATED, Outcome
 
 _ARCHIVES: Final = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
@@ -70,6 +70,7 @@ class Builder:
         folder: for the new layers.
         say: takes each line of the log.
         stopped: whether to stop.
+        install: installs packages, see `packages.install`.
     """
 
     def __init__(
@@ -80,6 +81,7 @@ class Builder:
         folder: Path,
         say: Callable[[str], object],
         stopped: Callable[[], bool],
+        install: Callable[[Sequence[str], str, str], Outcome],
     ) -> None:
         self._source = source
         self._bases = bases
@@ -87,6 +89,8 @@ class Builder:
         self._folder = folder
         self._say = say
         self._stopped = stopped
+        self._install = install
+        self._python = ""
         self._stages: list[tuple[str, Image]] = []
         self._globals: dict[str, str] = {}
         self._known: dict[str, str] = {}
@@ -129,7 +133,7 @@ class Builder:
         elif step.name == "WORKDIR":
             self._work_in(posixpath.join("/", image.config.get("WorkingDir") or "/", self._expand(step.rest)), step)
         elif step.name in ("RUN", "ONBUILD"):
-            self._leave_out(step, "the sandbox runs no commands" if step.name == "RUN" else "")
+            self._run(step)
         else:
             self._configure(step)
             self._note(step)
@@ -152,11 +156,11 @@ class Builder:
         self._stages.append((_stage_name(step).lower(), self._image))
 
     def _from_base(self, name: str, base: Base) -> Image:
+        self._python = pip.python_of(name, base.config)
         image = Image({**base.config}, list(base.layers), list(base.diff_ids), [dict(one) for one in base.history])
         if base.stand_in:
             self._say(
-                f"{NOT_CARRIED_OUT} {name} is not in the sandbox: a minimal base (folders, /etc/passwd) "
-                "stands in for it"
+                f"{SIMULATED} {name} is not in the sandbox: a minimal base (folders, /etc/passwd) stands in for it"
             )
             self._add(image, dict(base.files), f"minimal base of the manifestgen sandbox, in place of {name}")
         for one in base.layers:
@@ -221,9 +225,23 @@ class Builder:
         elif step.name == "HEALTHCHECK":
             config["Healthcheck"] = _health_check(step)
 
+    def _run(self, step: Step) -> None:
+        """RUN, of which only the packages of pip are carried out, and ONBUILD."""
+        folder = str(self._image.config.get("WorkingDir") or "/")
+        wanted = pip.requirements(step.rest, self._image.files, folder) if step.name == "RUN" else None
+        if wanted is None:
+            self._leave_out(step, "the sandbox runs no commands but pip install" if step.name == "RUN" else "")
+            return
+        found = self._install(wanted, self._python or HERE, "pip install")
+        for line in found.lines:
+            self._say(line)
+        if found.error:
+            raise DockerfileError(f"The command '/bin/sh -c {step.rest}' returned a non-zero code: 1")
+        self._note(step, comment="simulated by the manifestgen sandbox: packages without their files")
+
     def _leave_out(self, step: Step, why: str) -> None:
-        self._say(f"{NOT_CARRIED_OUT} {step.text}{': ' if why else ''}{why}")
-        self._note(step, comment="not carried out by the manifestgen sandbox")
+        self._say(f"{SIMULATED} {step.text}{': ' if why else ''}{why}")
+        self._note(step, comment="simulated by the manifestgen sandbox")
 
     def _note(self, step: Step, *, comment: str = "") -> None:
         entry: dict[str, Any] = {"created_by": f"/bin/sh -c #(nop)  {step.text}", "empty_layer": True}

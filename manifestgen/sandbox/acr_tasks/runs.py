@@ -27,6 +27,7 @@ from manifestgen.sandbox.acr_tasks.push import RunFailed
 from manifestgen.sandbox.acr_tasks.request import RunRequest
 from manifestgen.sandbox.acr_tasks.source import Entry, SourceError
 from manifestgen.sandbox.faults import build_failure
+from manifestgen.sandbox.packages import SIMULATED, Outcome, install, skipped
 from manifestgen.sandbox.world import World
 
 _LOG = logging.getLogger(__name__)
@@ -279,7 +280,7 @@ class _Work:
         if request.login:
             self._say_with_time(f"Logging in to registry: {host}")
             self._say_with_time(f"Successfully logged into {host}")
-        self._say_with_time("Executing step ID: build. Timeout(sec): 28800, Working directory: '', Network: ''")
+        self._say_with_time("Executing step ID: build")
 
     async def _build(self, request: RunRequest, host: str, files: Mapping[str, Entry]) -> Image:
         """The image that the Dockerfile describes."""
@@ -291,7 +292,7 @@ class _Work:
                 f"/workspace/{name}: no such file or directory"
             )
         if ".dockerignore" in files:
-            self._say(f"{build.NOT_CARRIED_OUT} .dockerignore: clients apply it when they pack the source")
+            self._say(f"{SIMULATED} .dockerignore: clients apply it when they pack the source")
         fault = build_failure(self._world)
         if fault is not None:
             raise RunFailed("\n".join(fault.log), message=fault.message)
@@ -306,7 +307,8 @@ class _Work:
             def say(line: str) -> None:
                 self._loop.call_soon_threadsafe(self._say, line)
 
-            work = Builder(files, found, request.arguments, self._folder, say, self.stop.is_set)
+            installs = install if self._world.pace.packages else _install_nothing
+            work = Builder(files, found, request.arguments, self._folder, say, self.stop.is_set, installs)
             building = asyncio.ensure_future(asyncio.to_thread(work.carry_out, steps, request.target))
             while not building.done():
                 await asyncio.wait([building], timeout=_TICK)
@@ -321,6 +323,10 @@ class _Work:
         outputs = push.push(self._world, request, host, run.id, image, self._settings, self._say)
         self._say_with_time("Step ID: push marked as successful")
         _save(self._world, replace(_load(self._world, self._key), outputs=outputs))
+
+
+def _install_nothing(requirements: Sequence[str], python: str, where: str) -> Outcome:
+    return skipped("this sandbox is set not to")
 
 
 def _login_server(world: World, registry: str) -> str:

@@ -1,9 +1,10 @@
 """Image builds of Azure ML in the sandbox.
 
-A build installs nothing and creates no layer. It checks what would make a real build or its container fail: the conda
-specification must be valid, the entry script must be where the driver looks for it and must compile, and the container
-must have a server. A build takes `world.pace.image_build` seconds, during which its log grows line by line. At the end,
-the image is in the registry, or the build has failed.
+A build really chooses and installs the packages of its conda specification (`sandbox.packages`), and fails if that
+fails. It checks what else would make a container fail: the entry script must be where the driver looks for it and must
+compile, and the container must have a server. The log marks every step that is not carried out. Besides the packages, a
+build takes `world.pace.image_build` seconds, during which its log grows line by line. Then the image is in the
+registry, or the build has failed. Where devices run their modules, the image has its files: see `files`.
 
     kind           key                       value
     build          ID                        the build, see `Build`
@@ -24,13 +25,17 @@ from typing import Any
 import yaml
 
 from manifestgen.sandbox import blob
+from manifestgen.sandbox.acr_tasks.layer import Layer
 from manifestgen.sandbox.aml.artifacts import CONTAINER, artifact_file
+from manifestgen.sandbox.aml.files import imports_azureml, make_layer
 from manifestgen.sandbox.aml.responses import iso
 from manifestgen.sandbox.faults import build_failure
+from manifestgen.sandbox.packages import SIMULATED, Outcome, in_background, install_conda, skipped
 from manifestgen.sandbox.registry import images
 from manifestgen.sandbox.world import World
 
 _APP = "/var/azureml-app"
+_LAYER = "application/vnd.oci.image.layer.v1.tar"
 _DRIVER_SCRIPT = re.compile(r"os\.path\.realpath\(__file__\)\), '([^']+)'\)")
 _PIP_NAME = re.compile(r"[A-Za-z0-9._-]+")
 # The packages that provide the container's web server.
@@ -57,8 +62,10 @@ class Build:
         variables: the container's environment variables.
         lines: the log's lines, of which `logged` have been written.
         state: NotStarted, Running, Succeeded or Failed.
-        error: the service's error message if the build fails; known from the start but reported at the end.
+        conda: the conda specification whose packages are still to be installed; None once they are.
+        error: the service's error message if the build fails; reported at the end.
         start_failure: exit code and message of a container of the image, if it cannot start.
+        assets: what the image is made from; `models` are IDs of registered models, `lock` has the packages' versions.
     """
 
     id: str
@@ -72,8 +79,12 @@ class Build:
     logged: int = 0
     state: str = "NotStarted"
     ended: float | None = None
+    conda: Any = None
     error: str = ""
     start_failure: Mapping[str, Any] | None = None
+    assets: Sequence[Mapping[str, Any]] = ()
+    models: Sequence[str] = ()
+    lock: str = ""
 
     @property
     def log_path(self) -> str:
@@ -112,16 +123,16 @@ def start(world: World, build: Build, conda: Any, trouble: StartFailure | None) 
         conda: the parsed conda specification, valid or not.
         trouble: why the container will not start, if it will not.
     """
-    error, lines = _conda_error(conda), _log_head(world, build)
+    error, lines, pending = _conda_error(conda), _log_head(world, build), None
     if error:
         lines += ["CondaSpecificationError: " + error, *_log_failure(1)]
     elif fault := build_failure(world):
-        lines += [*_log_conda(conda), *fault.log, *_log_failure(1)]
+        lines += [*fault.log, *_log_failure(1)]
         error = fault.message
     else:
-        lines += [*_log_conda(conda), *_log_tail(world, build)]
+        pending = conda
     failure = None if trouble is None else asdict(trouble)
-    save(world, replace(build, lines=lines, error=error, start_failure=failure))
+    save(world, replace(build, lines=lines, conda=pending, error=error, start_failure=failure))
     world.spawn(_run(world, build.id))
 
 
@@ -135,21 +146,44 @@ def resume(world: World) -> None:
 async def _run(world: World, build_id: str) -> None:
     build = find(world, build_id)
     assert build is not None  # noqa: S101 - builds are never deleted
-    pause = world.pace.image_build / (len(build.lines) + 1)
+    pause = world.pace.image_build / (2 * len(build.lines) + 1)
     await asyncio.sleep(pause)
+    build = await _logged(world, build, pause)
+    if build.conda is not None:
+        installed = await _installed(world, build)
+        ends = _log_failure(1) if installed.error else _log_tail(world, build)
+        lines = [*build.lines, *installed.lines, *ends]
+        build = replace(build, conda=None, error=installed.error, lines=lines, lock=installed.lock)
+        save(world, build)
+        build = await _logged(world, build, world.pace.image_build / (2 * len(lines)))
+    _finish(world, build)
+
+
+async def _logged(world: World, build: Build, pause: float) -> Build:
+    """Write the lines of the log that are not written yet."""
     for line in build.lines[build.logged :]:
         build = replace(build, state="Running", logged=build.logged + 1)
         blob.append(world, CONTAINER, build.log_path, line + "\n")
         save(world, build)
         await asyncio.sleep(pause)
-    _finish(world, build)
+    return build
+
+
+async def _installed(world: World, build: Build) -> Outcome:
+    if not world.pace.packages:
+        return skipped("this sandbox is set not to")
+    imported = frozenset({"azureml"} if imports_azureml(world, build.assets) else ())
+    return await in_background(lambda: install_conda(build.conda, imported))
 
 
 def _finish(world: World, build: Build) -> None:
     if build.error:
         save(world, replace(build, state="Failed", ended=world.now()))
         return
-    _push(world, build)
+    made = None
+    if world.modules == "run":
+        made = make_layer(world, build.assets, build.models, build.lock)
+    _push(world, build, made)
     if build.start_failure is None:
         world.store.delete("start-failure", reference(world, build))
     else:
@@ -159,8 +193,8 @@ def _finish(world: World, build: Build) -> None:
     save(world, replace(build, state="Succeeded", ended=world.now()))
 
 
-def _push(world: World, build: Build) -> None:
-    """Put the image into the registry, with its environment variables and build time."""
+def _push(world: World, build: Build, made: Layer | None) -> None:
+    """Put the image into the registry, with its environment variables, build time and files."""
     host = world.names.login_server
     digest = images.make_image(world, host, build.repository, build.tag)
     pushed = images.find_manifest(world, host, build.repository, digest)
@@ -173,6 +207,12 @@ def _push(world: World, build: Build) -> None:
         "Env": [f"{name}={value}" for name, value in {**build.variables, "AZUREML_APP_ROOT": _APP}.items()],
         "WorkingDir": _APP,
     }
+    if made is not None:
+        path = images.content_path(world, made.digest)
+        made.path.replace(path)
+        images.link_blob(world, host, build.repository, made.digest)
+        manifest["layers"].append({"mediaType": f"{_LAYER}+gzip", "digest": made.digest, "size": made.size})
+        config["rootfs"]["diff_ids"].append(made.diff_id)
     manifest["config"] |= images.put_blob(world, host, build.repository, json.dumps(config).encode())
     text = json.dumps(manifest).encode()
     images.put_manifest(world, host, build.repository, build.tag, pushed.media_type, text)
@@ -263,38 +303,24 @@ def _pip(conda: Any) -> list[str]:
 
 def _log_head(world: World, build: Build) -> list[str]:
     return [
-        "Downloading source code...",
-        "Finished downloading source code",
-        "Creating Docker network: acb_default_network, driver: 'bridge'",
-        f"Logging in to registry: {world.names.login_server}",
-        f"Successfully logged into {world.names.login_server}",
-        f"Executing step ID: acb_step_0. Building {reference(world, build)}",
-        "Step 1/16 : FROM mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04",
-        "Step 8/16 : RUN conda env create -p /azureml-envs/azureml -f environment.yml",
-    ]
-
-
-def _log_conda(conda: Any) -> list[str]:
-    plain = [item for item in conda["dependencies"] if isinstance(item, str)]
-    pip = _pip(conda)
-    return [
-        "Collecting package metadata (repodata.json): ...working... done",
-        "Solving environment: ...working... done",
-        *(f"Downloading and extracting {item}" for item in plain),
-        "Preparing transaction: ...working... done",
-        "Executing transaction: ...working... done",
-        *(["Installing pip dependencies: ...working..."] if pip else []),
-        *(f"Collecting {item}" for item in pip),
+        f"{SIMULATED} logging in to registry: {world.names.login_server}",
+        f"Building {reference(world, build)}",
+        f"{SIMULATED} FROM mcr.microsoft.com/azureml/openmpi4.1.0-ubuntu22.04",
+        "RUN conda env create -p /azureml-envs/azureml -f environment.yml",
+        f"{SIMULATED} conda: uv installs the packages in its place",
     ]
 
 
 def _log_tail(world: World, build: Build) -> list[str]:
+    copied = [
+        f"{SIMULATED} COPY azureml-app {_APP}",
+        f"{SIMULATED} the image is a stand-in, with its name, tag and variables, and none of its files",
+    ]
+    if world.modules == "run":
+        copied = [f"COPY azureml-app {_APP}", f"{SIMULATED} the files of the base image are left out"]
     return [
-        "Successfully built the environment",
-        f"Step 16/16 : COPY azureml-app {_APP}",
-        f"Successfully tagged {reference(world, build)}",
-        f"The push refers to repository [{world.names.login_server}/{build.repository}]",
-        f"{build.tag}: pushed",
+        *copied,
+        f"Pushed {reference(world, build)}",
         f"Run ID: {build.id[:4]} was successful",
     ]
 

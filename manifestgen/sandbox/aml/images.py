@@ -81,6 +81,8 @@ class _Images:
             repository=name,
             tag=str(version),
             created=self._world.now(),
+            assets=assets,
+            models=models,
         )
         image = {
             "id": f"{name}:{version}",
@@ -113,8 +115,7 @@ class _Images:
         wanted = data.get("imageRequest")
         if data.get("packageType") != "DockerImage" or not isinstance(wanted, dict):
             raise bad_request("InvalidPackageRequest", "The sandbox builds packages of type DockerImage only.")
-        self._models(wanted)
-        assets = self._assets(wanted)
+        models, assets = self._models(wanted), self._assets(wanted)
         environment = wanted.get("environment")
         python = environment.get("python") if isinstance(environment, dict) else None
         if not isinstance(environment, dict) or not isinstance(python, dict):
@@ -132,6 +133,8 @@ class _Images:
             tag=tag,
             created=self._world.now(),
             variables=variables,
+            assets=assets,
+            models=models,
         )
         trouble = aml_build.entry_trouble(self._world, assets, variables.get("AZUREML_ENTRY_SCRIPT"))
         aml_build.start(self._world, build, conda, trouble or aml_build.server_trouble(conda))

@@ -16,6 +16,7 @@ from typing import Any, Final
 from manifestgen.sandbox import faults
 from manifestgen.sandbox.device import edge_agent, edge_hub
 from manifestgen.sandbox.device.edge_agent import Spec
+from manifestgen.sandbox.device.edges import Edges
 from manifestgen.sandbox.hub.documents import AGENT, EDGE_HUB
 from manifestgen.sandbox.hub.errors import HubError
 from manifestgen.sandbox.hub.store import HubStore
@@ -36,6 +37,7 @@ class Agents:
     def __init__(self, store: HubStore, pull: Pull = pull_image) -> None:
         self._store = store
         self._pull = pull
+        self.edges = Edges(store, self.wake)
         self._waiting: dict[str, None] = {}
         self._awake: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -47,6 +49,7 @@ class Agents:
         self._running = True
         for device_id, _ in self._store.world.store.items("hub:unsettled"):
             self._waiting[device_id] = None
+        self._waiting.update(dict.fromkeys(self.edges.to_resume()))
         self._pump()
 
     def stop(self) -> None:
@@ -86,7 +89,7 @@ class Agents:
 
     async def _work(self, device_id: str) -> None:
         try:
-            pause = await Agent(self._store, device_id, self._pull).reconcile()
+            pause = await Agent(self._store, device_id, self._pull, self.edges).reconcile()
         except asyncio.CancelledError:
             self.stop()  # the sandbox is stopping: no device may wake in the meantime
             raise
@@ -104,8 +107,9 @@ class Agents:
 class Agent:
     """One device's edgeAgent, while it is awake."""
 
-    def __init__(self, store: HubStore, device_id: str, pull: Pull) -> None:
+    def __init__(self, store: HubStore, device_id: str, pull: Pull, edges: Edges) -> None:
         self._store = store
+        self._edges = edges
         self._ask_registry = pull
         self._world = store.world
         self._id = device_id
@@ -149,8 +153,9 @@ class Agent:
             # only its next report shows the new state.
             self._report_agent(status, before)
             await asyncio.sleep(self._world.pace.start)
+        await self._edges.apply(self._id, self._containers)
         self._exit_failing_modules()
-        self._run_edge_hub()
+        await self._run_edge_hub()
         self._report_agent(status, self._containers)
         return self._next_try(errors)
 
@@ -178,7 +183,10 @@ class Agent:
             if fault is not None and fault.kind == "create":
                 self._containers.pop(spec.name, None)
                 return edge_agent.create_error(spec.name, fault.message or "Conflict. The container name is in use")
-            container = self._containers[spec.name] = self._created(spec, pulled)
+            created = self._created(spec, pulled)
+            if not spec.system and created["runnable"]:
+                await self._edges.prepare(self._id, created)
+            container = self._containers[spec.name] = created
         container.update(
             status=spec.status, restart_policy=spec.restart_policy, order=spec.order, pull_policy=spec.pull_policy
         )
@@ -210,6 +218,7 @@ class Agent:
             "system": spec.system,
             "image": spec.image,
             "digest": pulled.digest,
+            "repository": pulled.repository,
             "runnable": not pulled.platforms or edge_agent.DOCKER_PLATFORM in pulled.platforms,
             "options": spec.options,
             "env": dict(spec.env),
@@ -246,6 +255,8 @@ class Agent:
     def _exit_failing_modules(self) -> None:
         """Modules with a fault exit; edgeAgent restarts them after a pause, according to their restart policy."""
         for name, container in self._containers.items():
+            if container.get("runs"):
+                continue  # its process does what it does
             fault = faults.module_fault(self._world, self._id, name, container["image"])
             ends = fault is not None and fault.kind == "exit"
             if container["state"] == "running" and fault is not None and ends:
@@ -274,12 +285,12 @@ class Agent:
         first = self._world.pace.retry
         pauses = [edge_agent.pause(self._failures[name], first) for name in errors]
         for container in self._containers.values():
-            if container["state"] == "backoff":
+            if container["state"] == "backoff" and not container.get("runs"):
                 pauses.append(edge_agent.pause(container["restarts"] + 1, first))
         left = [pause for pause in pauses if pause is not None]
         return min(left) if left else None
 
-    def _run_edge_hub(self) -> None:
+    async def _run_edge_hub(self) -> None:
         container = self._containers.get("edgeHub")
         document = self._store.modules(self._id).get(EDGE_HUB)
         if container is None or document is None or container["state"] != "running":
@@ -288,11 +299,13 @@ class Agent:
         verdict = edge_hub.judge(desired["value"])
         if verdict.code == 200 and not verdict.uncompiled:
             self._routes = edge_hub.routes(desired["value"])
+        container["runs"] = self._edges.runs(self._id)
+        there = await self._edges.configure(self._id, desired["version"], desired["value"] if self._routes else {})
         connected = {"status": "Connected", "lastConnectedTimeUtc": container["started"], "lastDisconnectTimeUtc": None}
         clients = {
             f"{self._id}/{name}": connected
             for name, module in self._containers.items()
-            if not module["system"] and module["state"] == "running"
+            if not module["system"] and module["state"] == "running" and (name in there or not module.get("runs"))
         }
         self._report(EDGE_HUB, edge_hub.reported(desired["version"], verdict, clients))
         if self._routes is None:

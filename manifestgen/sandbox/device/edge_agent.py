@@ -18,6 +18,7 @@ from manifestgen.manifest.image import ImageReference
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.module import Module
 from manifestgen.manifest.reading import as_text, get
+from manifestgen.sandbox.device.edges import description
 from manifestgen.sandbox.device.verdict import rejections
 from manifestgen.sandbox.hub.twins import Json
 
@@ -244,7 +245,7 @@ def _module_report(container: Json) -> Json:
         "type": "docker",
         "runtimeStatus": container["state"],
         "exitCode": container["exit_code"],
-        "statusDescription": None,
+        "statusDescription": description(container),
         "lastStartTimeUtc": container["started"],
         "lastExitTimeUtc": container["exited"],
         "imagePullPolicy": container["pull_policy"],

@@ -1,7 +1,7 @@
 """Direct methods of simulated devices.
 
-The `$edgeAgent` of a connected device supports `ping` and rejects every other method as unknown. Its other modules are
-containers that run nothing, so calls to their methods get no response.
+The `$edgeAgent` of a connected device supports `ping` and rejects every other method as unknown. Calls to modules that
+run go to them through their edgeHub; those that are simulated run nothing, so calls to their methods get no response.
 
 Sources: learn.microsoft.com/azure/iot-hub/iot-hub-devguide-direct-methods; the response for a disconnected device as in
 Azure/azure-iot-cli-extension#54; edgeAgent's messages as in `RequestManager.cs` of Azure/iotedge.
@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from manifestgen.sandbox.device.edges import Edges
 from manifestgen.sandbox.hub.auth import Right
 from manifestgen.sandbox.hub.documents import AGENT
 from manifestgen.sandbox.hub.errors import invalid
@@ -27,17 +28,18 @@ from manifestgen.sandbox.hub.store import HubStore
 
 _LOOK_EVERY: Final = 0.1
 _NOT_CONNECTED: Final = 404103
+_NO_ANSWER: Final = 504101
 
 
-def routes(store: HubStore) -> Sequence[Route]:
+def routes(store: HubStore, edges: Edges) -> Sequence[Route]:
     """The request that invokes a method of a module."""
     path = "/twins/{id}/modules/{module}/methods"
-    return [Route("POST", path, "method", Right.SERVICE_CONNECT, _Methods(store).invoke)]
+    return [Route("POST", path, "method", Right.SERVICE_CONNECT, _Methods(store, edges).invoke)]
 
 
 class _Methods:
-    def __init__(self, store: HubStore) -> None:
-        self._store = store
+    def __init__(self, store: HubStore, edges: Edges) -> None:
+        self._store, self._edges = store, edges
 
     async def invoke(self, request: web.Request) -> web.Response:
         device_id, module = request.match_info["id"], request.match_info["module"]
@@ -46,11 +48,19 @@ class _Methods:
         name = data.get("methodName")
         if not isinstance(name, str) or not name:
             raise invalid("BadRequest: methodName is required")
-        _seconds(data, "responseTimeoutInSeconds", 5, 30)
+        response = _seconds(data, "responseTimeoutInSeconds", 5, 30)
         patience = _seconds(data, "connectTimeoutInSeconds", 0, 0)
-        if module != AGENT or not await self._connects(device_id, patience):
+        if not await self._connects(device_id, patience):
             return _not_connected(patience)
-        return web.json_response(_invoke(name))
+        if module == AGENT:
+            return web.json_response(_invoke(name))
+        try:
+            status, payload = await self._edges.invoke(device_id, module, name, data.get("payload"), patience, response)
+        except LookupError:
+            return _not_connected(patience)
+        except TimeoutError:
+            return _no_answer(response)
+        return web.json_response({"status": status, "payload": payload})
 
     async def _connects(self, device_id: str, seconds: int) -> bool:
         """Whether the device is connected, or connects within this time."""
@@ -81,13 +91,21 @@ def _invoke(name: str) -> dict[str, Any]:
 
 
 def _not_connected(seconds: int) -> web.Response:
-    """404, with the error as a JSON string inside the usual one: another part of the service handles methods."""
+    return _failed(404, _NOT_CONNECTED, "Timed out waiting for device to connect.", seconds)
+
+
+def _no_answer(seconds: int) -> web.Response:
+    return _failed(504, _NO_ANSWER, "Timed out waiting for the response from device.", seconds)
+
+
+def _failed(status: int, code: int, message: str, seconds: int) -> web.Response:
+    """The error as a JSON string inside the usual one: another part of the service handles methods."""
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     inner = {
-        "errorCode": _NOT_CONNECTED,
+        "errorCode": code,
         "trackingId": f"{uuid.uuid4().hex}-G:0-TimeStamp:{now}",
-        "message": "Timed out waiting for device to connect.",
+        "message": message,
         "info": {"timeout": f"00:{seconds // 60:02}:{seconds % 60:02}"},
         "timestampUtc": now,
     }
-    return web.json_response({"Message": json.dumps(inner), "ExceptionMessage": ""}, status=404)
+    return web.json_response({"Message": json.dumps(inner), "ExceptionMessage": ""}, status=status)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Sequence
 from aiohttp import web
 
 from manifestgen.sandbox.device.devices import Agents, Pull
+from manifestgen.sandbox.device.edges import Edges
 from manifestgen.sandbox.hub import deployments, identities, methods, properties, queries
 from manifestgen.sandbox.hub.auth import POLICIES, policy_key
 from manifestgen.sandbox.hub.deployments import Engine
@@ -45,7 +46,8 @@ def create(world: World, pull: Pull = pull_image) -> web.Application:
     app = web.Application(client_max_size=_LARGEST_BODY, middlewares=[_only_this_hub(world)])
     throttle = Throttle(world)
     world.views["hub-requests"] = lambda: throttle.counts
-    for route in _routes(store, engine, tallies):
+    world.views["modules"] = agents.edges.describe
+    for route in _routes(store, engine, tallies, agents.edges):
         app.router.add_route(route.method, route.path, guarded(world, throttle, route))
 
     async def devices(_: web.Application) -> AsyncIterator[None]:
@@ -53,18 +55,19 @@ def create(world: World, pull: Pull = pull_image) -> web.Application:
         engine.start()
         yield
         agents.stop()
+        await agents.edges.stop_all()
 
     app.cleanup_ctx.append(devices)
     return app
 
 
-def _routes(store: HubStore, engine: Engine, tallies: Tallies) -> Sequence[Route]:
+def _routes(store: HubStore, engine: Engine, tallies: Tallies, edges: Edges) -> Sequence[Route]:
     # Fixed paths before paths with an ID in the same place.
     return [
         *queries.routes(store, tallies),
         *deployments.routes(store, engine, tallies),
         *identities.routes(store),
-        *methods.routes(store),
+        *methods.routes(store, edges),
         *properties.routes(store),
     ]
 

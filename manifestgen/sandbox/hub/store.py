@@ -6,7 +6,8 @@
     hub:gone        DEVICE  true: a deleted device of a series (see `series`)
 
 Callbacks report changes: `desired_changed` to the simulated devices, `device_changed` and `devices_added` to the
-automatic deployments, and `touched` to the counts; None means all devices.
+automatic deployments, and `touched` to the counts; None means all devices. `modules_written` and `device_deleted` are
+for the devices that run their modules.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from heapq import merge
 from typing import Final
 
 from manifestgen.sandbox import faults
+from manifestgen.sandbox.hub import messages
 from manifestgen.sandbox.hub.errors import device_not_found, module_not_found
 from manifestgen.sandbox.hub.series import Series, all_series
 from manifestgen.sandbox.hub.twins import Json, timestamp
@@ -30,6 +32,10 @@ def _ignore_device(device_id: str) -> None:
 
 
 def _nothing() -> None:
+    pass
+
+
+def _ignore_modules(device_id: str, modules: Json) -> None:
     pass
 
 
@@ -50,6 +56,8 @@ class HubStore:
         self.device_changed: Callable[[str], None] = _ignore_device
         self.devices_added: Callable[[], None] = _nothing
         self.touched: Callable[[str | None], None] = _ignore_change
+        self.modules_written: Callable[[str, Json], None] = _ignore_modules
+        self.device_deleted: Callable[[str], None] = _ignore_device
         self.agents_enabled = agents_enabled(world)
         self._series = all_series(world)
         # Devices that have rows, and deleted ones; any other device of a series needs no read of the file.
@@ -88,6 +96,10 @@ class HubStore:
                 return series, number
         return None
 
+    def of_series(self, device_id: str) -> bool:
+        """Whether the device is one of many that were registered in one request."""
+        return self._in_series(device_id) is not None
+
     def find_device(self, device_id: str) -> Json | None:
         """A device's document, or None."""
         if device_id in self._rows["hub:device"]:
@@ -121,6 +133,8 @@ class HubStore:
         for kind in ("hub:device", "hub:modules", "hub:agent", "hub:unsettled", "hub:applied"):
             self.world.store.delete(kind, device_id)
             self._rows.get(kind, set()).discard(device_id)
+        messages.forget(self.world, device_id)
+        self.device_deleted(device_id)
         self.touched(device_id)
 
     def _write(self, kind: str, device_id: str, document: Json) -> None:
@@ -147,6 +161,7 @@ class HubStore:
     def put_modules(self, device_id: str, modules: Json) -> None:
         """Write the documents of a device's modules."""
         self._write("hub:modules", device_id, modules)
+        self.modules_written(device_id, modules)
 
     def chunk(self, after: str = "", size: int = _CHUNK) -> list[tuple[str, Json]]:
         """The next devices after this ID, ordered by ID, in their current state; empty at the end."""

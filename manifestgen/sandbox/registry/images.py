@@ -51,10 +51,8 @@ _RUNTIME_VERSIONS = (
     *("1.0", "1.0.10", "1.1", "1.1.15", "1.2", "1.2.10", "1.3", "1.3.0", "1.4", "1.4.0", "1.4.10", "1.4.20", "1.4.33"),
     *("1.5", "1.5.0", "1.5.5", "1.5.10", "1.5.16", "1.5.19", "1.5.21", "1.5.35", "1.6", "1.6.0", "1.6.1"),
 )
-_PUBLIC_HOST = "mcr.microsoft.com"
-
-# Tags by repository. An image is created on the first request for it.
-_PUBLIC: Mapping[str, Sequence[str]] = {
+# Tags by registry host and repository. An image is created on the first request for it.
+_MICROSOFT: Mapping[str, Sequence[str]] = {
     "azureiotedge-agent": _RUNTIME_VERSIONS,
     "azureiotedge-hub": _RUNTIME_VERSIONS,
     "azureiotedge-simulated-temperature-sensor": (*_RUNTIME_VERSIONS, "latest"),
@@ -62,6 +60,9 @@ _PUBLIC: Mapping[str, Sequence[str]] = {
     "azureiotedge-metrics-collector": ("1.0", "1.1", "1.1.0", "latest"),
     "azureiotedge-api-proxy": ("1.0", "1.1", "1.1.0", "latest"),
 }
+# The base images that manifestgen builds on by default; only ACR Tasks' own pulls know them by the name docker.io.
+_DOCKER: Mapping[str, Sequence[str]] = {"library/python": tuple(f"3.{minor}-slim" for minor in range(9, 15))}
+_PUBLIC = {"mcr.microsoft.com": _MICROSOFT, "registry-1.docker.io": _DOCKER}
 _PUBLIC_PLATFORMS = ("linux/amd64", "linux/arm64/v8", "linux/arm/v7")
 
 
@@ -143,9 +144,9 @@ def find_manifest(world: World, host: str, repository: str, reference: str) -> S
     if not DIGEST.fullmatch(reference):
         digest = world.store.get("image-tag", f"{host}/{repository}:{reference}")
         if digest is None:
-            if host != _PUBLIC_HOST or reference not in _PUBLIC.get(repository, ()):
+            if reference not in _public(host).get(repository, ()):
                 return None
-            digest = _make_public(world, repository, reference)
+            digest = _make_public(world, host, repository, reference)
     entry = world.store.get("image-manifest", f"{host}/{repository}@{digest}")
     if entry is None:
         return None
@@ -199,8 +200,7 @@ def delete_repository(world: World, host: str, repository: str) -> None:
 def tags(world: World, host: str, repository: str) -> list[str] | None:
     """A repository's tags, in order; None if the repository does not exist."""
     found = set(tag_digests(world, host, repository))
-    if host == _PUBLIC_HOST:
-        found |= set(_PUBLIC.get(repository, ()))
+    found |= set(_public(host).get(repository, ()))
     known = world.store.get("image-repository", f"{host}/{repository}") is not None
     return sorted(found) if found or known else None
 
@@ -209,7 +209,7 @@ def repositories(world: World, host: str) -> list[str]:
     """A registry's repositories, in order."""
     prefix = f"{host}/"
     found = {key[len(prefix) :] for key, _ in world.store.items("image-repository", prefix=prefix)}
-    return sorted(found | (set(_PUBLIC) if host == _PUBLIC_HOST else set()))
+    return sorted(found | set(_public(host)))
 
 
 @dataclass(frozen=True)
@@ -299,9 +299,14 @@ def labels_of(world: World, host: str, repository: str, manifest: StoredManifest
     return dict((config.get("config") or {}).get("Labels") or {})
 
 
-def _make_public(world: World, repository: str, tag: str) -> str:
+def _public(host: str) -> Mapping[str, Sequence[str]]:
+    """The tags of a host's public images by repository."""
+    return _PUBLIC.get(host, {})
+
+
+def _make_public(world: World, host: str, repository: str, tag: str) -> str:
     labels = {"org.opencontainers.image.title": repository, "org.opencontainers.image.version": tag}
-    return make_image(world, _PUBLIC_HOST, repository, tag, ImageKind(_PUBLIC_PLATFORMS, labels))
+    return make_image(world, host, repository, tag, ImageKind(_PUBLIC_PLATFORMS, labels))
 
 
 def _check_manifest(world: World, host: str, repository: str, media_type: str, data: bytes) -> None:

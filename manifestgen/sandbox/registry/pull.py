@@ -27,12 +27,14 @@ class PullResult:
         digest: digest of the image, or of its index.
         platforms: the image's platforms, such as `linux/amd64`.
         labels: the image's labels.
+        repository: where it is, such as `acme.azurecr.io/scorer`.
     """
 
     error: str = ""
     digest: str = ""
     platforms: Sequence[str] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+    repository: str = ""
 
     @property
     def ok(self) -> bool:
@@ -97,4 +99,5 @@ def _pulled(world: World, host: str, repository: str, reference: str) -> PullRes
         digest=manifest.digest,
         platforms=tuple(images.platforms_of(world, host, repository, manifest)),
         labels=images.labels_of(world, host, repository, manifest),
+        repository=f"{host}/{repository}",
     )

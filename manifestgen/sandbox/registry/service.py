@@ -18,7 +18,10 @@ from manifestgen.sandbox.registry.attributes import page
 from manifestgen.sandbox.registry.login import DELETE, Unauthorized, check, check_catalog, host_of
 from manifestgen.sandbox.world import World
 
-HOSTS = ("*.azurecr.io", "*.azurecr.cn", "*.azurecr.us", "mcr.microsoft.com", "ghcr.io", "quay.io")
+HOSTS = (
+    *("*.azurecr.io", "*.azurecr.cn", "*.azurecr.us", "mcr.microsoft.com"),
+    *("registry-1.docker.io", "ghcr.io", "quay.io"),
+)
 
 # azure-containerregistry escapes the slashes.
 _NAME = r"{name:[a-z0-9]+(?:(?:[._/-]+|%2F)[a-z0-9]+)*}"

@@ -13,7 +13,8 @@ from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azureml.exceptions import ProjectSystemException, UserErrorException, WebserviceException
 from msrest.exceptions import ClientRequestError, HttpOperationError
 
-from manifestgen.azure.aml_errors import http_error, translated
+from manifestgen.azure.aml_answer import http_error
+from manifestgen.azure.aml_errors import translated
 from manifestgen.azure.sdk_error import SdkError
 from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError, NotFoundError
 

@@ -124,3 +124,11 @@ def test_adapter_can_be_imported_without_the_sdk() -> None:
         "assert not [name for name in sys.modules if name.startswith('azure.')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_answer_is_in_the_debug_log(caplog: pytest.LogCaptureFixture) -> None:
+    aml_sdk.listen("azureml", "msrest")
+    with caplog.at_level(logging.DEBUG, "manifestgen.azure.aml"):
+        logging.getLogger("msrest.http_logger").debug("<html>canary</html>")
+        logging.getLogger("azureml.x").warning("Received bad response.\nContent: canary")
+    assert "Received bad response" in caplog.text and "canary" not in caplog.text

@@ -45,7 +45,8 @@ class TokenRegistry:
         token = self.tokens.get(base64.b64decode(user).decode())
         if token is None:
             return web.json_response({}, status=401)
-        return self.answer or web.json_response({"token": token})
+        # Not `or`: to aiohttp before 3.11, an answer without attributes is false.
+        return web.json_response({"token": token}) if self.answer is None else self.answer
 
     async def manifest(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]

@@ -8,19 +8,45 @@ import pytest
 from manifestgen.cli import run
 
 
-def test_a_new_project_renders_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("template", ["single-module", "anomaly-detection"])
+def test_a_new_project_scores_its_sample_and_renders(
+    template: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = tmp_path / "new"
-    assert run(["init", str(folder)]) == 0
-    assert run(["render", str(folder), "-o", "-", "-q"]) == 0
+    assert run(["init", str(folder), "--template", template]) == 0
+    assert run(["test", str(folder), "--here", "--repeat", "1"]) == 0
+    assert run(["render", str(folder), "-o", "-", "-q", "--image", "acme.azurecr.io/new:1"]) == 0
     out, err = capsys.readouterr()
     assert f"wrote {folder / 'manifestgen.yaml'}" in out
-    assert "next: manifestgen render" in err
+    assert 'answer    [{"anomaly": false}]' in out
+    assert "inputs/amlInput" in out
+    assert f"next: manifestgen test {folder}" in err
+
+
+@pytest.mark.parametrize("kind", ["pkl", "joblib", "score.py"])
+def test_a_model_that_is_there_scores_at_once(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    joblib = pytest.importorskip("joblib", reason="scikit-learn is not installed")
+    linear = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is not installed")
+    joblib.dump(linear.LinearRegression().fit([[1, 2, 3], [3, 2, 1], [1, 1, 1]], [1, 2, 3]), tmp_path / "model.joblib")
+    if kind == "pkl":
+        (tmp_path / "model.joblib").rename(tmp_path / "model.pkl")
+    if kind == "score.py":
+        (tmp_path / "score.py").write_text("def init(): pass\ndef run(data): return 1\n")
+        (tmp_path / "sample.json").write_text("{}")
+    assert run(["init", str(tmp_path)]) == 0
+    assert run(["test", str(tmp_path), "--here", "--repeat", "1", "--output", "json"]) == 0
+    out = capsys.readouterr().out
+    document = json.loads(out[out.index("{") :])
+    assert document["schema"] == "manifestgen/test/1"
+    assert document["answer"] == 1 if kind == "score.py" else len(document["answer"]["predictions"]) == 1
+    assert document["here"] is True
 
 
 def test_json_output_lists_the_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["init", str(tmp_path), "--output", "json", "--template", "anomaly-detection"]) == 0
-    files = json.loads(capsys.readouterr().out)["files"]
-    assert [Path(file).name for file in files] == ["manifestgen.yaml", "score.py", "myenv.yml", ".gitignore"]
+    document = json.loads(capsys.readouterr().out)
+    assert {"manifestgen.yaml", "score.py", "sample.json"} <= {Path(file).name for file in document["files"]}
+    assert document["kept"] == []
     assert "template: anomaly-detection" in (tmp_path / "manifestgen.yaml").read_text()
 
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from manifestgen.cli import COMMANDS
+from manifestgen.cli import COMMANDS, module_of
 
 _CLOUD = {"azure", "azureml", "msrest", "msal", "requests", "urllib3", "aiohttp", "trustme"}
 _OFFLINE = {"jinja2", "msgspec", "yaml", "filelock", "tenacity", "jsonschema"}
@@ -38,7 +38,7 @@ def _subcommands() -> list[tuple[str, ...]]:
 
     found: list[tuple[str, ...]] = []
     for name in COMMANDS:
-        command = importlib.import_module(f"manifestgen.cli.{name}").command
+        command = importlib.import_module(module_of(name)).command
         found.append((name,))
         if isinstance(command, click.Group):
             found.extend((name, sub) for sub in command.commands)

@@ -26,6 +26,7 @@ HARMLESS_COMMANDS = set(
         "history",
         "init",
         "list",
+        "messages",
         "model",
         "plan",
         "preflight",
@@ -33,11 +34,14 @@ HARMLESS_COMMANDS = set(
         "schema",
         "show",
         "status",
+        "test",
         "view",
     ]
 )
 HARMLESS_OPTIONS = set(
     [
+        *("--as", "--count", "--follow", "--modules", "--serve", "--summary"),
+        *("--expect", "--here", "--input", "--memory", "--model", "--repeat", "--test"),
         "--abort-if-failing",
         "--as-of",
         "--base",

@@ -7,6 +7,7 @@ import pytest
 
 from manifestgen import diff_manifests
 from manifestgen.compare.diff import Change, Effect, patch
+from manifestgen.compare.normal import normal
 from manifestgen.manifest.manifest import Manifest
 
 CONTENT: dict[str, Any] = {
@@ -320,3 +321,86 @@ def test_what_is_no_manifest_at_all_can_be_compared_and_patched(broken: Any) -> 
         changes = diff(before, after)
         assert changes
         assert diff_manifests(patch(Manifest.of(before), changes), Manifest.of(after)) == ()
+
+
+def test_what_a_route_gains_is_shown_when_it_becomes_an_object() -> None:
+    content, _, hub = changed()
+    hub["routes"] = {"up": {"route": "FROM /messages/* INTO $upstream", "priority": 3}}
+    (change,) = diff(CONTENT, content)
+    assert [str(field) for field in change.fields] == ["priority: 3"]
+    hub["routes"] = {"up": "FROM /messages/modules/a INTO $upstream"}
+    (change,) = diff(CONTENT, content)
+    (field,) = change.fields
+    assert str(field) == "route: FROM /messages/* INTO $upstream -> FROM /messages/modules/a INTO $upstream"
+
+
+def test_values_are_shown_in_their_own_letters_and_without_spaces() -> None:
+    content, agent, _ = changed()
+    agent["modules"]["a"]["settings"]["createOptions"] = '{"Env": ["A=1"], "HostConfig": {"Binds": ["/größe:/x", "b"]}}'
+    (change,) = diff(CONTENT, content)
+    assert [str(field) for field in change.fields] == ['createOptions /HostConfig/Binds: ["/größe:/x","b"]']
+
+
+def test_many_brackets_are_not_deep_ones() -> None:
+    ports = ", ".join(f'"{number}/tcp": [{{"HostPort": "{number}"}}]' for number in range(1, 60))
+    options = f'{{"HostConfig": {{"PortBindings": {{{ports}}}}}}}'
+    assert (
+        of_module(
+            {"settings": {"image": "x/m:1", "createOptions": options}},
+            {"settings": {"image": "x/m:1", "createOptions": options.replace(" ", "")}},
+        )
+        is None
+    )
+
+
+def test_a_runtime_without_credentials_may_say_so() -> None:
+    content, agent, _ = changed()
+    agent["runtime"]["settings"] = {"registryCredentials": {}}
+    other, agent, _ = changed()
+    agent["runtime"]["settings"] = {}
+    assert diff(content, other) == ()
+
+
+def test_the_words_for_what_becomes_of_a_container_are_an_interface() -> None:
+    words = "created recreated started stopped removed noted none"
+    assert [effect.value for effect in Effect] == words.split()
+
+
+@pytest.mark.parametrize(("section", "effect"), [("$edgeAgent", Effect.NOTED), ("$edgeHub", Effect.NONE)])
+def test_a_property_of_the_runtime_that_is_not_known_restarts_nothing(section: str, effect: Effect) -> None:
+    content, _, _ = changed()
+    content["modulesContent"][section]["properties.desired"]["newer"] = 1
+    (change,) = diff(CONTENT, content)
+    assert (change.subject, change.effect) == ("property", effect)
+
+
+@pytest.mark.parametrize("broken", ["a text", ["A=1"], 5])
+def test_an_env_that_is_broken_on_one_side_is_named_as_a_whole(broken: Any) -> None:
+    for before, after in (({"A": {"value": "1"}}, broken), (broken, {"A": {"value": "1"}})):
+        change = of_module({**RUNNING, "env": before}, {**RUNNING, "env": after})
+        assert [str(field) for field in change.fields] == ["env"]
+
+
+def test_a_longer_list_is_another_list_and_a_number_is_its_text() -> None:
+    options = [{"settings": {"image": "x/a:1", "createOptions": {"Cmd": cmd}}} for cmd in (["a"], ["a", "b"])]
+    assert of_module(*options) is not None and of_module(*reversed(options)) is not None
+    assert of_module({"env": {"A": {"value": 5}}}, {"env": {"A": {"value": "5"}}}) is None
+
+
+def test_the_keys_of_a_credential_are_read_in_any_case() -> None:
+    content, agent, _ = changed()
+    agent["runtime"]["settings"]["registryCredentials"]["acme"] = {
+        "Address": "acme.azurecr.io", "UserName": "u", "PASSWORD": "p"
+    }  # fmt: skip
+    assert diff(CONTENT, content) == ()
+
+
+def test_the_normal_form_has_credentials_in_their_own_case_and_no_empty_ones() -> None:
+    content, agent, _ = changed()
+    settings = agent["runtime"]["settings"]
+    settings["registryCredentials"]["acme"] = {"Address": "acme.azurecr.io", "UserName": "u", "PASSWORD": "p"}
+    written = normal(Manifest.of(content)).entries["$edgeAgent"]["properties.desired"]["runtime"]["settings"]
+    assert set(written["registryCredentials"]["acme"]) == {"address", "username", "password"}
+    settings["registryCredentials"] = {}
+    written = normal(Manifest.of(content)).entries["$edgeAgent"]["properties.desired"]["runtime"]
+    assert "settings" not in written

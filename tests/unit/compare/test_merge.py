@@ -194,3 +194,34 @@ def test_what_passes_the_check_alone_passes_it_merged() -> None:
 def test_a_broken_section_of_the_file_stays_the_files(broken: Any) -> None:
     file = {"modulesContent": {**FILE["modulesContent"], "$edgeAgent": broken}}
     assert merged_content(file, DEVICE)["modulesContent"]["$edgeAgent"] == broken
+
+
+def test_a_route_keeps_the_fields_that_the_runtime_does_not_know() -> None:
+    route = "FROM /messages/* INTO $upstream"
+    device = manifest({}, routes={"up": {"route": "FROM /x/* INTO $upstream", "priority": 2, "note": "ours"}})
+    merged = merged_content(manifest({}, routes={"up": route}), device)
+    assert hub(merged)["routes"]["up"] == {"route": route, "note": "ours"}
+
+
+def test_sections_of_the_hub_are_joined_in_whatever_case_they_are_written() -> None:
+    file = manifest({}, routes={"mine": "FROM /messages/* INTO $upstream"})
+    device = manifest({}, routes={"theirs": "FROM /x/* INTO $upstream"})
+    hub(file)["storeAndForwardConfiguration"] = {"timeToLiveSecs": 60}
+    del hub(device)["storeAndForwardConfiguration"]
+    hub(device)["StoreAndForwardConfiguration"] = {"timeToLiveSecs": 7200, "newer": 1}
+    hub(device)["ROUTES"] = hub(device).pop("routes")
+    merged = hub(merged_content(file, device))
+    assert sorted(merged["routes"]) == ["mine", "theirs"]
+    assert merged["storeAndForwardConfiguration"] == {"timeToLiveSecs": 60, "newer": 1}
+    assert not {"ROUTES", "StoreAndForwardConfiguration"} & set(merged)
+    # And the other way round.
+    merged = hub(merged_content(device, file))
+    assert sorted(merged["routes"]) == ["mine", "theirs"]
+    assert merged["storeAndForwardConfiguration"] == {"timeToLiveSecs": 7200, "newer": 1}
+
+
+def test_the_image_of_a_module_is_never_the_devices() -> None:
+    file = module("acme.azurecr.io/scorer:2")
+    file["settings"] = {"createOptions": "{}"}
+    merged = agent(merged_content(manifest({"scorer": file}), manifest({"scorer": module("acme.azurecr.io/scorer:1")})))
+    assert "image" not in merged["modules"]["scorer"]["settings"]

@@ -120,3 +120,26 @@ def test_markers_of_what_all_platforms_need_are_removed() -> None:
         "only-arm==1.0 ; platform_machine == 'aarch64' \\\n    --hash=sha256:bb\n"
         "paho-mqtt==2.1.0 \\\n    --hash=sha256:cc\n"
     )
+
+
+def test_a_python_that_cannot_be_had_is_told_apart_from_one_that_does_not_exist() -> None:
+    for words in (
+        "error: Request failed after 3 retries in 8.4s\n  cause: Failed to download "
+        "`https://github.com/astral-sh/python-build-standalone/releases/download/20261110/cpython-3.12.16%2B20261110-"
+        "x86_64-unknown-linux-gnu-install_only_stripped.tar.gz`\n  cause: dns error",
+        "error: No interpreter found for Python 3.12 in managed installations or search path\n"
+        "hint: A managed Python download is available for Python 3.12, but Python downloads are set to 'never'",
+        "error: Failed to inspect Python interpreter from first executable in the search path at "
+        "`/home/me/.pyenv/shims/python3.12`\n  cause: …",
+    ):
+        error = explained(words)
+        assert isinstance(error, uv.PythonUnavailableError), words
+        assert error.version == "3.12"
+    missing = explained("error: No interpreter found for Python 3.99 in managed installations or search path")
+    assert isinstance(missing, InputError)
+    assert missing.what == "there is no Python 3.99"
+
+
+def test_a_full_disk_is_said() -> None:
+    error = explained("error: Failed to download `numpy==2`\n  cause: No space left on device (os error 28)")
+    assert error.what == "the disk is full, so the packages could not be unpacked"

@@ -10,9 +10,11 @@ from fakes.registry import FakeRegistry
 from fakes.vaults import FakeVaults
 
 from manifestgen.credentials.acr_token import create
-from manifestgen.credentials.logins import Logins, for_placeholders, inline
+from manifestgen.credentials.hosts import check_host, comparable
+from manifestgen.credentials.logins import Logins, for_placeholders, inline, needed_hosts, token_hosts
 from manifestgen.errors import InputError, NotFoundError
 from manifestgen.manifest.document import read
+from manifestgen.manifest.manifest import Manifest
 from manifestgen.project import Project, load
 
 ACME, OTHER, CHINA, HUB = "acme.azurecr.io", "other.azurecr.io", "acme.azurecr.cn", "docker.io"
@@ -145,3 +147,31 @@ def test_a_manifest_that_lacks_a_login_gets_the_advice_of_its_source(section: st
         inline(settings, lambda hosts: {})(manifest)
     assert fix in caught.value.fix
     assert caught.value.where == settings.file
+
+
+def manifest_of(*hosts: str) -> Manifest:
+    modules = {f"m{number}": {"settings": {"image": f"{host}/m{number}:1"}} for number, host in enumerate(hosts)}
+    return Manifest.of({"modulesContent": {"$edgeAgent": {"properties.desired": {"modules": modules}}}})
+
+
+def test_a_token_is_for_the_private_registries_whose_source_it_is(tmp_path: Path) -> None:
+    settings = project_of(tmp_path, f"{{credentials: token, sources: {{{OTHER}: env}}}}").registry_settings
+    manifest = manifest_of(ACME, OTHER, "mcr.microsoft.com")
+    assert needed_hosts(settings, manifest) == (ACME, OTHER)
+    assert token_hosts(settings, manifest) == {ACME: frozenset({"m0"})}
+    with pytest.raises(InputError, match="no registry of the manifest has the source token") as caught:
+        token_hosts(settings, manifest_of(OTHER))
+    assert "credentials: token" in caught.value.fix
+
+
+@pytest.mark.parametrize("name", ["docker.io", "index.docker.io", "https://index.docker.io/v1/", "Docker.io"])
+def test_docker_hub_has_one_name(name: str) -> None:
+    assert comparable(name) == "docker.io"
+    check_host(name, "here")
+
+
+@pytest.mark.parametrize("host", ["", "acme.azurecr.io/", "https://acme.azurecr.io", "acme:99999999", "-acme"])
+def test_what_can_be_no_host_is_refused_where_it_stands(host: str) -> None:
+    with pytest.raises(InputError, match="is not a registry host") as caught:
+        check_host(host, "here")
+    assert caught.value.where == "here"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from fakes.registry import FakeRegistry, registry_id
 
 from manifestgen.cloud import Configuration, RegistryInfo, Token
 from manifestgen.credentials import rotation, stored
-from manifestgen.credentials.acr_token import create
+from manifestgen.credentials.acr_token import create, may_be_pending_here
 from manifestgen.credentials.rotation import DeviceOutcome, Login, Observer, Rotated, renewed, rotate
 from manifestgen.device.rotation import Devices
 from manifestgen.errors import CloudError, DeniedError, InputError, Interrupted, NotFoundError
@@ -209,8 +209,22 @@ def test_a_device_that_was_not_named_keeps_the_first_password_alive(world: World
     assert [(one.what, one.why) for one in rotated.left] == [
         ("device 'forgotten'", "its manifest has the old password")
     ]
-    assert rotated.dropped is None and world.broken() == []
+    assert rotated.dropped is None and not rotated.finished and world.broken() == []
     assert world.rotate("edge-1", "forgotten").finished
+
+
+def test_a_device_that_the_hubs_index_still_has_with_the_token_keeps_no_password_alive(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.add("edge-1")
+    world.add("edge-2", "password-of-another", username="another")
+    world.hub.add("gone")
+    read = world.hub.module_twin
+    rows = [{"deviceId": device, "runtime": None} for device in ("edge-1", "edge-2", "gone")]
+    monkeypatch.setattr(world.hub, "query", lambda text, **columns: iter(rows))
+    monkeypatch.setattr(world.hub, "module_twin", lambda device, name: None if device == "gone" else read(device, name))
+    rotated = world.rotate("edge-1")
+    assert rotated.left == () and rotated.finished
 
 
 def test_an_automatic_deployment_with_the_first_password_keeps_it_alive(world: World) -> None:
@@ -471,3 +485,13 @@ def test_the_login_of_a_rotation_shows_no_password() -> None:
     login = Login(HOST, NAME, Secret("canary-in-a-login"))
     assert "canary" not in repr(login) + repr(DeviceOutcome("edge-1", "failed", "x"))
     assert set(rotation.__all__) <= set(dir(rotation))
+
+
+@pytest.mark.parametrize(("minutes", "may_be"), [(-15, True), (0, True), (15, True), (16, False), (-16, False)])
+def test_a_password_may_be_the_pending_one_if_it_was_made_within_a_quarter_of_an_hour(
+    world: World, minutes: int, may_be: bool
+) -> None:
+    known = stored.latest(world.root, HOST, NAME)
+    assert known is not None
+    begun = replace(known, made=NOW + timedelta(minutes=minutes))
+    assert may_be_pending_here(world.token, begun) == may_be

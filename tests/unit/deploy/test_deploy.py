@@ -51,6 +51,7 @@ FLEET = ELSEWHERE.replace("{device: edge-01}", "{deployment: scorer, condition: 
 QUICK = Options(
     build_patience=Patience(first=0.0, longest=0.0),
     patience=Patience(timeout=5.0, grace=0.0, first=0.0, longest=0.0),
+    scoring=None,
     fleet_patience=Patience(timeout=5.0, grace=0.0, first=0.0, longest=0.0),
 )
 
@@ -129,6 +130,7 @@ class TestDevice:
         deployed = _deploy(_project(tmp_path, BUILDS), services, told)
         assert deployed.image.startswith("fake.azurecr.io/scorer:")
         assert told.steps == [
+            ("test", "answer {}"),
             ("image", f"{deployed.image}, model best_model:1"),
             ("render", "modules machinelearningmodule, credentials for fake.azurecr.io"),
             ("check", told.named("check")),
@@ -151,6 +153,7 @@ class TestDevice:
         first = _deploy(project, services)
         again = _deploy(project, services, told)
         assert again.image == first.image
+        assert told.named("test") == "not run: no image is built"
         assert told.named("image").endswith(", reused")
         assert told.named("apply") == "nothing to change"
         assert told.permitted == []

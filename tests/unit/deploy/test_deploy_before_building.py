@@ -29,6 +29,7 @@ FLEET = PROJECT.replace("{device: edge-01}", "{deployment: scorer, condition: \"
 QUICK: dict[str, Any] = {
     "build_patience": Patience(first=0.0, longest=0.0),
     "patience": Patience(timeout=5.0, grace=0.0, first=0.0, longest=0.0),
+    "scoring": None,
     "fleet_patience": Patience(timeout=5.0, grace=0.0, first=0.0, longest=0.0),
 }
 

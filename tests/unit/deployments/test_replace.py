@@ -435,6 +435,28 @@ def test_ctrl_c_says_what_was_done() -> None:
         apply(hub, deployment(2), patience=clock.patience())
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("create", f"interrupted; '{deployment(2).id}' may or may not be set"),
+        ("delete", f"priority 11; '{deployment(1).id}' may or may not be deleted"),
+        ("update", f"deleted '{deployment(1).id}'; '{deployment(2).id}' may or may not be set"),
+    ],
+)
+def test_an_interruption_says_that_a_change_that_was_sent_may_be_made(change: str, words: str) -> None:
+    hub = fleet(1)
+    apply(hub, deployment(1))
+
+    def stop(name: str) -> None:
+        if name == change:
+            raise KeyboardInterrupt
+
+    hub.before = stop
+    with pytest.raises(Interrupted) as caught:
+        apply(hub, deployment(2))
+    assert caught.value.what.endswith(words)
+
+
 def test_the_former_state_is_kept_before_the_first_change(tmp_path: Path) -> None:
     hub = fleet(1)
     apply(hub, deployment(1), state=tmp_path)

@@ -9,7 +9,7 @@ import pytest
 from fakes.hub import FakeHub
 
 from manifestgen.cloud import Hub
-from manifestgen.device.apply import apply, carry_out, propose, read_state, status, wait
+from manifestgen.device.apply import PATIENCE, apply, carry_out, propose, read_state, status, wait
 from manifestgen.device.plan import Plan, plan
 from manifestgen.device.rollout import Rollout, State
 from manifestgen.device.snapshots import snapshots
@@ -24,7 +24,7 @@ from manifestgen.errors import (
     UnconfirmedError,
 )
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.target import SENDING, Observer, Outcome, Patience
+from manifestgen.target import SENDING, Observer, Outcome, Patience, Wait
 
 DEVICE = "edge-01"
 QUICK = Patience(timeout=60, grace=5, first=1, longest=1)
@@ -409,3 +409,41 @@ def test_a_look_is_one_read_and_watching_goes_on_until_it_is_decided() -> None:
 def test_the_status_of_an_unknown_device_is_that_it_is_unknown() -> None:
     with pytest.raises(NotFoundError):
         status(FakeHub(DEVICE), "nobody")
+
+
+def test_a_device_is_waited_for_ten_minutes_with_a_minute_of_grace() -> None:
+    assert (PATIENCE.timeout, PATIENCE.grace) == (600.0, 60.0)
+
+
+def test_the_last_pause_ends_with_the_time_that_there_is() -> None:
+    hub = FakeHub(DEVICE)
+    apply(planned(hub, "scorer"), hub)
+    clock = Clock()
+    with pytest.raises(FoundError, match="not running after 13 s"):
+        wait(hub, DEVICE, Patience(timeout=13, first=10, longest=10, clock=clock, sleep=clock.sleep))
+    assert clock.pauses == [10, 3]
+
+
+def test_a_wait_says_when_a_failure_will_end_it() -> None:
+    hub = FakeHub(DEVICE)
+    apply(planned(hub, "scorer"), hub)
+    trouble = {"code": 500, "description": "Could not pull image: dial tcp: i/o timeout"}
+    version = read_state(hub, DEVICE).version
+    hub.report(DEVICE, "$edgeAgent", {"lastDesiredVersion": version, "lastDesiredStatus": trouble})
+    clock, waits = Clock(), list[Wait]()
+    with pytest.raises(FoundError):
+        wait(hub, DEVICE, changed(QUICK, clock=clock, sleep=clock.sleep), waiting=waits.append)
+    assert {(one.begun, one.ends, one.aborts) for one in waits} == {(0.0, QUICK.timeout, QUICK.grace)}
+
+
+def test_a_rollback_that_was_sent_and_cannot_be_checked_is_said_to_be_sent() -> None:
+    class Deaf(RefusingHub):
+        def set_modules(self, device_id: str, content: Mapping[str, Any]) -> None:
+            super().set_modules(device_id, content)
+            if len(self.applied) == 3:
+                self.trouble["module_twin"] = [CloudError("503", where="the hub", fix="try again later")]
+
+    hub = Deaf(DEVICE)
+    apply(planned(hub, "good"), hub)
+    with pytest.raises(CloudError, match="the rollback was sent, but could not check whether it runs: the hub: 503"):
+        carry_out(hub, planned(hub, "good", "bad"), state=None, patience=QUICK, rollback=True)

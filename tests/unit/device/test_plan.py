@@ -91,3 +91,55 @@ def test_automatic_deployments_that_would_overwrite_it_are_warned_of(hub: FakeHu
     (warning,) = plan(Manifest.of(content()), read_state(hub, DEVICE)).warnings
     assert "'lab', 'summer'" in warning
     assert "will overwrite" in warning
+
+
+def test_merging_keeps_what_only_the_device_has_and_sends_no_twin_that_the_file_does_not_name(hub: FakeHub) -> None:
+    there = content("scorer", "filter")
+    there["modulesContent"]["filter"] = {"properties.desired": {"level": 3}}
+    there["modulesContent"]["$edgeHub"]["properties.desired"]["routes"] = {"old": "FROM /messages/* INTO $upstream"}
+    hub.set_modules(DEVICE, there)
+    wanted = content("scorer", "added")
+    del wanted["modulesContent"]["$edgeHub"]
+    planned = plan(Manifest.of(wanted), read_state(hub, DEVICE), merge=True)
+    # The routes of the device stay, though the file says nothing of them: the hub would take them away.
+    assert set(planned.manifest.entries) == {"$edgeAgent", "$edgeHub"}
+    assert "old" in planned.manifest.entries["$edgeHub"]["properties.desired"]["routes"]
+    assert sorted(planned.manifest.entries["$edgeAgent"]["properties.desired"]["modules"]) == [
+        "added",
+        "filter",
+        "scorer",
+    ]
+    assert planned.removed_modules == ()
+    assert {"module filter", "route old"} <= set(planned.kept)
+    assert "module scorer" not in planned.kept
+
+
+def with_image(image: str) -> dict[str, Any]:
+    made = content("scorer")
+    made["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]["scorer"]["settings"]["image"] = image
+    return made
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "warned"),
+    [
+        ("acme.azurecr.io/x:latest", "acme.azurecr.io/x:latest", True),
+        ("acme.azurecr.io/x:1.4.2", "acme.azurecr.io/x:1.4.2", False),
+        ("acme.azurecr.io/y:latest", "acme.azurecr.io/x:latest", False),
+    ],
+)
+def test_an_unchanged_module_whose_tag_may_have_moved_is_warned_of(
+    hub: FakeHub, before: str, after: str, warned: bool
+) -> None:
+    hub.set_modules(DEVICE, with_image(before))
+    warnings = plan(Manifest.of(with_image(after)), read_state(hub, DEVICE)).warnings
+    assert any("'scorer' is unchanged, and its tag may have moved" in warning for warning in warnings) == warned
+
+
+def test_a_twin_that_is_nearly_full_is_warned_of(hub: FakeHub) -> None:
+    full = content("scorer")
+    full["modulesContent"]["scorer"] = {"properties.desired": {f"k{n}": "x" * 1000 for n in range(31)}}
+    (warning,) = plan(Manifest.of(full), read_state(hub, DEVICE)).warnings
+    assert warning.startswith("the desired properties of 'scorer' count 31")
+    full["modulesContent"]["scorer"]["properties.desired"] = {f"k{n}": "x" * 1000 for n in range(20)}
+    assert plan(Manifest.of(full), read_state(hub, DEVICE)).warnings == ()

@@ -150,13 +150,13 @@ class TestPodman:
         assert find_engine("podman").build(made, Commands()) == "sha256:def"
         words = [" ".join(call.split()[:2]) for call in calls(programs)]
         assert [one for one in words if not one.startswith(("info", "--version"))] == [
-            "build --format", "build --format", "manifest rm", "manifest create", "manifest add", "manifest add",
-            "manifest push",
+            "build --format", "build --format", "manifest create", "manifest add", "manifest add",
+            "manifest push", "manifest rm",
         ]  # fmt: skip
         built = [call for call in calls(programs) if call.startswith("build")]
         assert all("--timestamp 0" in call and f"--authfile {auth}" in call for call in built)
         assert "--platform linux/arm64" in built[1]
-        assert "--all" in calls(programs)[-1] and f"docker://{REFERENCE}" in calls(programs)[-1]
+        assert "--all" in calls(programs)[-2] and f"docker://{REFERENCE}" in calls(programs)[-2]
 
     def test_what_another_build_has_pushed_meanwhile_is_not_pushed_over(self, programs: Path, tmp_path: Path) -> None:
         program(programs, "podman", "")

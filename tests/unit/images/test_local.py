@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from fakes.services import FakeServices
@@ -59,6 +61,29 @@ def test_doctor_says_what_is_missing(project: Project, tmp_path: Path, monkeypat
     assert found["engine"][0] == "failed" and "no container engine" in found["engine"][1]
     state, words, fix = found["entry script and requirements"]
     assert state == "failed" and "requirements file not found" in words and "image.requirements" in fix
+
+
+def test_doctor_says_how_much_disk_is_free(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "layers").mkdir()
+    (tmp_path / "bin" / "buildah").write_text(f"""#!/bin/sh\necho '    "GraphRoot": "{tmp_path}/layers",'\n""")
+    (tmp_path / "bin" / "buildah").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    free = {tmp_path: 5_000_000_000, tmp_path / "layers": 3_000_000_000}
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=free[Path(folder)]))
+    assert rows(project)["disk"] == ("ok", "5.0 GB free for the build context, 3.0 GB free for the engine's layers", "")
+    (tmp_path / "model.pkl").unlink()
+    with (tmp_path / "model.pkl").open("wb") as model:
+        model.truncate(1_500_000_000)  # without contents, so no disk is needed for it
+    state, words, fix = rows(project)["disk"]
+    assert state == "failed" and "3.0 GB are free for the engine's layers, and a build needs about 4.0 GB" in words
+    assert "buildah prune" in fix
+
+
+def test_doctor_reads_the_workspace_that_a_model_comes_from(project: Project) -> None:
+    text = "\nworkspace: {subscription_id: s, resource_group: g, name: w}\n"
+    project.path.write_text(_PROJECT.replace("{path: model.pkl}", "{name: best}") + text)
+    assert rows(load(project.root))["workspace"] == ("ok", "readable, 0 registered versions of model best", "")
 
 
 def test_nothing_is_built_without_an_engine(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,7 +116,10 @@ def services(project: Project) -> FakeServices:
 
 def test_it_carves_the_image_that_is_deployed(project: Project, services: FakeServices) -> None:
     options = Options(
-        build_patience=Patience(first=0.0, longest=0.0), patience=Patience(first=0.0), state=project.root / "state"
+        build_patience=Patience(first=0.0, longest=0.0),
+        patience=Patience(first=0.0),
+        state=project.root / "state",
+        test=False,
     )
     deployed = deploy(project, services, options=options)
     assert isinstance(services.builder, ToyBuilder)

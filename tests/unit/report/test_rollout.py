@@ -89,6 +89,9 @@ def test_the_data_is_plain_json() -> None:
                 "status": "running",
                 "desired_image": IMAGE,
                 "reported_image": IMAGE,
+                "restarts": 0,
+                "note": "",
+                "model": None,
             }
         ],
     }

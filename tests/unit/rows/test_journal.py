@@ -231,3 +231,23 @@ def test_a_journal_of_a_newer_version_is_not_written_to(path: Path) -> None:
     assert path.read_text() == '{"manifestgen journal": 99}\n'
     with pytest.raises(InputError, match="written by a newer version"):
         list(sent_by(path))
+
+
+def test_a_run_reads_back_what_it_wrote_itself(path: Path) -> None:
+    journal = opened(path)
+    for row in (1, 2, 3):
+        journal.settle(row, f"d{row}", "failed", why=f"reason {row}", fix="look")
+    journal.flush()
+    assert [journal.entry(row).get("why") for row in (1, 2, 3)] == ["reason 1", "reason 2", "reason 3"]
+    assert [entry.get("device") for _, _, entry in journal.entries(4)] == ["d1", "d2", "d3", None]
+    journal.close()
+
+
+def test_a_line_that_is_damaged_is_named_by_its_number(path: Path) -> None:
+    opened(path).close()
+    whole = path.read_bytes()
+    for number, content in ((1, b"nonsense\n" + whole), (2, whole + b"nonsense\n")):
+        path.write_bytes(content)
+        with pytest.raises(InputError) as caught:
+            list(sent_by(path))
+        assert f":{number}" in caught.value.message or f"line {number}" in caught.value.message

@@ -27,7 +27,7 @@ projects = sorted(path.parent.name for path in SAMPLES.glob("*/manifestgen.yaml"
 
 
 def test_there_are_the_samples_that_the_documentation_names() -> None:
-    assert projects == ["anomaly-detection", "bring-your-own-image"]
+    assert projects == ["anomaly-detection", "bring-your-own-image", "onnx-vision"]
 
 
 @pytest.mark.parametrize("name", projects)

@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -18,6 +18,8 @@ import requests
 from azure.core.credentials import AccessToken
 from fakes.acr_tasks import NEW, OLD, Registry, member, tar_of
 
+from manifestgen.sandbox.acr_tasks import runs
+from manifestgen.sandbox.packages import Outcome
 from manifestgen.sandbox.registry import images
 from manifestgen.sandbox.world import Pace
 
@@ -83,15 +85,14 @@ def test_an_image_has_the_files_and_the_configuration_that_its_dockerfile_says(r
 
 def test_what_is_not_carried_out_is_said_in_the_log_and_in_the_image(registry: Registry) -> None:
     _, log = registry.built({**_FILES, "Dockerfile": "FROM python:3.12-slim\nRUN pip install numpy\nCOPY score.py /\n"})
-    said = [line for line in log.split("\r\n") if line.startswith("(not carried out)")]
+    said = [line for line in log.split("\r\n") if line.startswith("(simulated)")]
     assert said == [
-        "(not carried out) python:3.12-slim is not in the sandbox: a minimal base (folders, /etc/passwd) "
-        "stands in for it",
-        "(not carried out) RUN pip install numpy: the sandbox runs no commands",
+        "(simulated) python:3.12-slim is not in the sandbox: a minimal base (folders, /etc/passwd) stands in for it",
+        "(simulated) the packages are not installed: this sandbox is set not to",
     ]
     history = registry.image().config["history"]
     assert "in place of python:3.12-slim" in history[0]["created_by"]
-    assert history[1]["comment"] == "not carried out by the manifestgen sandbox"
+    assert history[1]["comment"] == "simulated by the manifestgen sandbox: packages without their files"
 
 
 def test_the_same_files_are_the_same_layers_and_another_image(registry: Registry) -> None:
@@ -498,3 +499,25 @@ def test_microsofts_sdk_builds_an_image(registry: Registry, version: str) -> Non
         assert [image.digest for image in found.output_images] == [registry.image("bysdk:1").digest]
         assert run.run_id in [one.run_id for one in client.runs.list(*place, top=5)]
         assert client.runs.get_log_sas_url(*place, run.run_id).log_link.startswith("https://")
+
+
+def test_packages_that_cannot_be_installed_fail_the_run(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Sequence[str], str]] = []
+
+    def install(requirements: Sequence[str], python: str, where: str) -> Outcome:
+        asked.append((requirements, python))
+        if requirements == ["scikit-lern"]:
+            return Outcome(("error: no solution",), "package 'scikit-lern' is not on PyPI")
+        return Outcome(("uv installed 1 packages",))
+
+    monkeypatch.setattr(runs, "install", install)
+    monkeypatch.setattr(registry.world, "pace", Pace(image_build=0.06, packages=True))
+    text = "FROM python:3.12-slim\nCOPY score.py /\nRUN pip install NAME\n"
+    run, log = registry.built({**_FILES, "Dockerfile": text.replace("NAME", "numpy")})
+    assert run["status"] == "Succeeded"
+    assert "uv installed 1 packages" in log
+    run, log = registry.built({**_FILES, "Dockerfile": text.replace("NAME", "scikit-lern")})
+    assert run["status"] == "Failed"
+    assert "error: no solution" in log
+    assert "The command '/bin/sh -c pip install scikit-lern' returned a non-zero code: 1" in log
+    assert asked == [(["numpy"], "3.12"), (["scikit-lern"], "3.12")]

@@ -258,7 +258,7 @@ def test_a_bug_is_told_and_is_an_outage_to_the_client(caplog: pytest.LogCaptureF
 
 
 def test_the_certificate_authority_is_another_one_each_time(tmp_path: Path) -> None:
-    from manifestgen.sandbox.certificates import Authority
+    from manifestgen.edge.authority import Authority
 
     for name in ("one", "two"):
         Authority().write(tmp_path / name)

@@ -1,4 +1,4 @@
-"""A throwaway certificate authority: it exists only while the sandbox runs, and its key is never written to disk."""
+"""A throwaway certificate authority: it exists only while its process runs, and its key is never written to disk."""
 
 from __future__ import annotations
 
@@ -23,9 +23,18 @@ class Authority:
         self._ca = trustme.CA(organization_name=_NAME)
         self._context = lru_cache(maxsize=_KEPT)(self._make_context)
 
+    @property
+    def pem(self) -> str:
+        """The authority's certificate."""
+        return self._ca.cert_pem.bytes().decode("ascii")
+
     def write(self, path: Path) -> None:
         """Write the authority's certificate as PEM, for the clients' trust settings."""
         path.write_bytes(self._ca.cert_pem.bytes())
+
+    def context(self, host: str) -> ssl.SSLContext:
+        """A context that presents the certificate of one host to every client, whatever name the client gives."""
+        return self._issued(host)
 
     def server_context(self, serves: Callable[[str], bool]) -> ssl.SSLContext:
         """A context that presents the certificate of the served host that the client names.
@@ -49,9 +58,13 @@ class Authority:
         return context
 
     def _make_context(self, host: str) -> ssl.SSLContext:
+        context = self._issued(host)
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+    def _issued(self, host: str) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.set_alpn_protocols(["http/1.1"])
         names = ("localhost", "127.0.0.1") if host == "localhost" else (host,)
         self._ca.issue_cert(*names, organization_name=_NAME).configure_cert(context)
         return context

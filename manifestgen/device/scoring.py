@@ -1,0 +1,99 @@
+"""Whether the modules of a device score: what the runner in each reports about itself.
+
+That a module runs says only that its process does. The runner reports its model, what it has scored and what failed
+(`manifestgen.runner`, docs/runner.md); a module without it reports nothing of this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from manifestgen.cloud import Hub, Twin
+from manifestgen.device.rollout import Rollout, tagged
+from manifestgen.manifest.reading import as_mapping
+from manifestgen.target import Patience, rounds
+
+#: How a deployment waits for the first result of a module that runs.
+PATIENCE: Final = Patience(timeout=15.0, longest=2.0)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What the runner in a module reports.
+
+    Attributes:
+        model, version: of the model; empty if the image does not name them.
+        scored: inputs that were scored.
+        failed: inputs on which `run` failed, or that it rejected.
+        last: when it scored last, in the runner's own words; empty before.
+        error: why it does not score, if it cannot.
+    """
+
+    module: str
+    model: str = ""
+    version: str = ""
+    scored: int = 0
+    failed: int = 0
+    last: str = ""
+    error: str = ""
+
+    @property
+    def began(self) -> bool:
+        """Whether there is something to say about its scoring."""
+        return bool(self.scored or self.failed or self.error)
+
+
+def read(twin: Twin) -> Scoring | None:
+    """What a module's twin says; None if no runner has reported."""
+    runner = twin.reported.get("runner")
+    if not isinstance(runner, dict):
+        return None
+    model, counts = as_mapping(twin.reported.get("model")), as_mapping(twin.reported.get("counts"))
+    return Scoring(
+        twin.module,
+        _text(model.get("name")),
+        _text(model.get("version")),
+        _number(counts.get("scored")),
+        _number(counts.get("failed")) + _number(counts.get("rejected")),
+        _text(runner.get("lastScored")),
+        _text(runner.get("error")),
+    )
+
+
+def scoring(hub: Hub, device_id: str, modules: Sequence[str]) -> tuple[Scoring, ...]:
+    """What the runners in these modules of a device report; nothing of a module without one."""
+    twins = [hub.module_twin(device_id, module) for module in modules]
+    found = [(twin, read(twin)) for twin in twins if twin is not None]
+    return tuple(replace(one, module=twin.module) for twin, one in found if one is not None)
+
+
+def follow(hub: Hub, device_id: str, module: str, patience: Patience) -> Scoring | None:
+    """Read what a module's runner reports until it has scored, has failed, or the time is over."""
+    found: Scoring | None = None
+    for _ in rounds(patience):
+        found = next(iter(scoring(hub, device_id, (module,))), None)
+        if found is not None and found.began:
+            break
+    return found
+
+
+def running(rollout: Rollout, image: str = "") -> list[str]:
+    """The user's modules that run and are not simulated; those of one image if it is given."""
+    return [
+        module.name
+        for module in rollout.modules
+        if module.name not in ("edgeAgent", "edgeHub")
+        and module.words == "running"
+        and not module.simulated
+        and (not image or module.desired_image == tagged(image))
+    ]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

@@ -1,0 +1,83 @@
+"""Which models are in images: from the lock file of the project that built them, else from the labels of the image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from manifestgen.cloud import Credential, Twin
+from manifestgen.cloud.distribution import Distribution, Platform
+from manifestgen.errors import ManifestgenError
+from manifestgen.manifest.credentials import RegistryCredential, match
+from manifestgen.manifest.image import registry_host
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.project.lock import Lock, LockedModel
+
+_PREFIX = "manifestgen.model."
+# Microsoft's own registry has no image with a model.
+_WITHOUT_MODELS = "mcr.microsoft.com"
+_WORKERS = 16
+
+
+def models_of(
+    images: Collection[str],
+    lock: Lock | None,
+    agent: Callable[[], Twin | None],
+    distribution: Callable[[], Distribution],
+) -> dict[str, LockedModel]:
+    """The models in a device's images, by image.
+
+    What the lock file has is not asked for; without an image to ask for, neither is the hub. A registry that cannot be
+    asked is passed over.
+
+    Args:
+        images: as the device's desired properties name them.
+        lock: of the project; None for none.
+        agent: reads the twin of the device's `$edgeAgent`, for platform and registry credentials.
+        distribution: opens the registries.
+    """
+    known = _locked(lock)
+    found = {image: known[image] for image in images if image in known}
+    missing = [image for image in dict.fromkeys(images) if image not in known and _may_have_one(image)]
+    twin = agent() if missing else None
+    platform = Platform.reported(twin.reported) if twin is not None else None
+    if twin is None or platform is None:
+        return found
+    device = Manifest.of({"modulesContent": {"$edgeAgent": {"properties.desired": dict(twin.desired)}}})
+    credentials, registries = device.credentials(), distribution()
+    with ThreadPoolExecutor(_WORKERS, thread_name_prefix="models") as pool:
+        labels = pool.map(lambda image: _labels(image, credentials, registries, platform), missing)
+        found |= {image: model for image, one in zip(missing, labels, strict=True) if (model := _labelled(one))}
+    return found
+
+
+def _locked(lock: Lock | None) -> dict[str, LockedModel]:
+    """The model of the lock file's image, by its tag and by its digest."""
+    if lock is None or lock.model is None or not lock.model.version:
+        return {}
+    pinned = {f"{lock.image.rpartition(':')[0]}@{lock.digest}", f"{lock.image}@{lock.digest}"} if lock.digest else ()
+    return dict.fromkeys((lock.image, *pinned), lock.model)
+
+
+def _may_have_one(image: str) -> bool:
+    return not image.startswith("$upstream") and registry_host(image) != _WITHOUT_MODELS
+
+
+def _labels(
+    image: str, credentials: Mapping[str, RegistryCredential], distribution: Distribution, platform: Platform
+) -> Mapping[str, Any]:
+    key = match(credentials, image)
+    entry = credentials[key] if key is not None else None
+    login = Credential(entry.address, entry.username, entry.password) if entry is not None else None
+    try:
+        return distribution.contents(image, login, platform).labels
+    except ManifestgenError:
+        return {}
+
+
+def _labelled(labels: Mapping[str, Any]) -> LockedModel | None:
+    name, version, sha256 = (labels.get(f"{_PREFIX}{key}") for key in ("name", "version", "sha256"))
+    if not isinstance(name, str) or not isinstance(version, str):
+        return None
+    return LockedModel(name=name, version=version, sha256=sha256 if isinstance(sha256, str) else None)

@@ -1,0 +1,68 @@
+"""What a model's file is, without loading it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+# https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
+_LFS: Final = b"version https://git-lfs"
+_SUFFIXES: Final = (".pkl", ".pickle", ".joblib", ".sav")
+_STARTS: Final = (
+    b"\x80",  # a pickle of protocol 2 and later
+    *(b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"BZh", b"\xfd7zXZ", b"\x04\x22M\x18", b"PK"),
+)
+_READ: Final = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why a file is not a model, and what to do."""
+
+    what: str
+    fix: str
+
+
+def not_a_pickle(file: Path) -> Trouble | None:
+    """Why a file that is called a pickle is not one; None if it may be one, or is called something else."""
+    with file.open("rb") as stream:
+        start = stream.read(200)
+    if start.startswith(_LFS):
+        return Trouble("this is a pointer of Git LFS, not the model", "run: git lfs pull")
+    if file.suffix.lower() not in _SUFFIXES:
+        return None
+    fix = "save the model with pickle.dump or joblib.dump, or correct model.path"
+    if not start:
+        return Trouble("the model's file is empty", fix)
+    if start.startswith(_STARTS) or _is_old_pickle(start):
+        return None
+    text = start.decode("utf-8", "replace")
+    if "\ufffd" in text[:-3]:
+        return Trouble("this is not a pickle", fix)
+    shown = " ".join(text.split())[:40]
+    return Trouble(f"this is not a pickle but a text, which begins with {shown!r}", fix)
+
+
+def pickled_version(file: Path) -> str:
+    """The version of scikit-learn that saved a pickle; empty if it does not say."""
+    with file.open("rb") as stream:
+        found = re.search(
+            rb"_sklearn_version.{1,12}?(\d+\.\d+(?:\.\d+)?(?:\.?(?:rc|dev|post)\d+)?)", stream.read(_READ), re.S
+        )
+    return found[1].decode() if found else ""
+
+
+def _is_old_pickle(start: bytes) -> bool:
+    """Whether this may be a pickle of protocol 0, which is text: an opcode, and what belongs to it."""
+    return (
+        re.match(rb"[(cIFNSVLdl\]})].*?[\n(.]", start, re.S) is not None and b"\n" in start and b" " not in start[:20]
+    )
+
+
+def pickled_features(file: Path) -> int:
+    """How many features a pickled model of scikit-learn takes; 0 if it does not say."""
+    with file.open("rb") as stream:
+        found = re.search(rb"n_features_in_(?:\x94|q.)?(?:K(.)|M(..))", stream.read(_READ), re.S)
+    return int.from_bytes(found[1] or found[2], "little") if found else 0
