@@ -80,9 +80,7 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
     def forget() -> None:
         monkeypatch.setattr(secret, "_forms", set())
-        monkeypatch.setattr(secret, "_known", None)
         monkeypatch.setattr(secret, "_cores", set())
-        monkeypatch.setattr(secret, "_known_cores", None)
 
     return forget
 
