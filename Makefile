@@ -50,7 +50,7 @@ layers: $(VENV)/check-installed
 # Actions pinned, permissions minimal, expressions that exist.
 workflows: $(VENV)/check-installed
 	$(BIN)/actionlint
-	$(BIN)/zizmor --offline --persona=pedantic --quiet .github
+	$(BIN)/zizmor --offline --persona=pedantic --quiet .github action.yml
 
 fast: $(VENV)/check-installed
 	$(BIN)/python -m pytest --fast --numprocesses=2 -q -rfE

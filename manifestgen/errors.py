@@ -2,8 +2,10 @@
 
     ManifestgenError
     ├── InputError          exit 2   a file, a value or an option is wrong
+    │   └── NoSnapshotError          of `state`: there is nothing to roll back to
     ├── FoundError          exit 1   the work was done and its result is bad: a failed build, an unhealthy rollout
-    │   └── ReplacedError            the modules set on a device have been replaced since
+    │   ├── ReplacedError            the modules set on a device have been replaced since
+    │   └── DeclinedError            a person answered no
     ├── CloudError          exit 3   the cloud refused, or could not be reached
     │   ├── NotFoundError            it does not have what was asked for
     │   ├── DeniedError              401 or 403
@@ -33,6 +35,8 @@ class ManifestgenError(Exception):
     """
 
     exit_code: ClassVar[int] = 2
+    #: What kind of error it is, in JSON documents; a stable name.
+    code: ClassVar[str] = "error"
 
     def __init__(
         self,
@@ -62,29 +66,45 @@ class ManifestgenError(Exception):
 class InputError(ManifestgenError):
     """A file, a value or an option that the user gave is wrong."""
 
+    code = "input"
+
 
 class FoundError(ManifestgenError):
     """The command did its work, and the result is bad."""
 
     exit_code = 1
+    code = "found"
 
 
 class ReplacedError(FoundError):
     """Other modules were set on the device in the meantime."""
+
+    code = "replaced"
+
+
+class DeclinedError(FoundError):
+    """A person was asked and answered no: what would change is known, and nothing was changed."""
+
+    code = "declined"
 
 
 class CloudError(ManifestgenError):
     """A service refused the request or could not be reached."""
 
     exit_code = 3
+    code = "cloud"
 
 
 class NotFoundError(CloudError):
     """The service does not have what was asked for."""
 
+    code = "not-found"
+
 
 class DeniedError(CloudError):
     """The service does not accept the credential, or the credential lacks a role."""
+
+    code = "denied"
 
 
 class OfflineError(CloudError):
@@ -94,6 +114,8 @@ class OfflineError(CloudError):
 class UnconfirmedError(CloudError):
     """A request that changes something was sent and its answer was lost: read before sending it again."""
 
+    code = "unconfirmed"
+
 
 class BusyError(CloudError):
     """The service throttled the request or could not be reached, and did nothing; a retry may succeed.
@@ -102,6 +124,8 @@ class BusyError(CloudError):
         retry_after: seconds that the service asks to wait; None if it does not say.
         throttled: whether the service throttled the request, rather than failed.
     """
+
+    code = "busy"
 
     def __init__(
         self, what: str, *, fix: str, where: str = "", retry_after: float | None = None, throttled: bool = False
@@ -115,3 +139,4 @@ class Interrupted(ManifestgenError):
     """The user stopped the command; `what` says what had been done by then."""
 
     exit_code = 130
+    code = "interrupted"

@@ -150,6 +150,25 @@ def is_stdout(path: Path) -> bool:
         return False
 
 
+def refuse_newer(found: object, known: int, path: Path) -> None:
+    """Make sure that a file that manifestgen wrote is not of a newer version.
+
+    Args:
+        found: the number of its format.
+        known: the newest that this version knows.
+        path: the file.
+
+    Raises:
+        InputError: it is of a newer one.
+    """
+    if isinstance(found, int) and found > known:
+        raise InputError(
+            "this was written by a newer version of manifestgen",
+            where=str(path),
+            fix="update manifestgen here: pip install --upgrade manifestgen",
+        )
+
+
 def git_would_commit(path: Path) -> bool:
     """Whether a file is in a git work tree that does not ignore it; False without git."""
     folder = path.resolve().parent

@@ -1,7 +1,7 @@
-"""The user's private state folder: snapshots in the order in which they were taken, and locks.
+"""The state folder: snapshots in the order in which they were taken, and locks.
 
-It holds what hubs hold, registry passwords included: files and folders are readable by their owner only, and no listing
-shows their content.
+It is private to the user or, if one is chosen, shared by all runs of a pipeline. It holds what hubs hold, registry
+passwords included: files and folders are readable by their owner only, and no listing shows their content.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 from urllib.parse import quote
 
 from manifestgen.errors import InputError
-from manifestgen.files import OWNER_ONLY, write_atomic
+from manifestgen.files import OWNER_ONLY, refuse_newer, write_atomic
 from manifestgen.manifest.dump import dump
 
 if TYPE_CHECKING:
@@ -27,16 +27,45 @@ KEPT: Final = 20
 
 _FORMAT: Final = 1
 _STAMP: Final = "%Y%m%dT%H%M%S.%fZ"
+_VARIABLE: Final = "MANIFESTGEN_STATE"
+
+#: What to do about a folder that cannot be used; an option of commands that have it may say the same.
+ANOTHER: Final = "make the folder writable, or set MANIFESTGEN_STATE to another one"
+OPTION: Final = ("choose another one with --state",)
 
 
 def state_folder(environ: Mapping[str, str] | None = None) -> Path:
     """The user's state folder: `MANIFESTGEN_STATE`, else the one that the system has for it."""
-    chosen = (os.environ if environ is None else environ).get("MANIFESTGEN_STATE")
+    chosen = (os.environ if environ is None else environ).get(_VARIABLE)
     if chosen:
         return Path(chosen)
     import platformdirs
 
     return Path(platformdirs.user_state_dir("manifestgen", appauthor=False))
+
+
+def chosen_folder(environ: Mapping[str, str] | None = None) -> Path | None:
+    """The state folder if somebody chose it; None for that of the system, or of the sandbox."""
+    environ = os.environ if environ is None else environ
+    chosen, home = environ.get(_VARIABLE), environ.get("MANIFESTGEN_SANDBOX_HOME")
+    if not chosen or (home and Path(chosen).parent == Path(home)):
+        return None
+    return Path(chosen)
+
+
+@contextlib.contextmanager
+def using(folder: Path | None) -> Iterator[None]:
+    """Use a state folder in this process, and in those that it starts, while the block runs; None changes nothing."""
+    before = os.environ.get(_VARIABLE)
+    if folder is not None:
+        os.environ[_VARIABLE] = str(folder)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[_VARIABLE] = before
+        elif folder is not None:
+            os.environ.pop(_VARIABLE, None)
 
 
 def lock(path: Path, *, busy: InputError) -> BaseFileLock:
@@ -58,6 +87,12 @@ def lock(path: Path, *, busy: InputError) -> BaseFileLock:
     except filelock.Timeout:
         raise busy from None
     return taken
+
+
+class NoSnapshotError(InputError):
+    """There is no snapshot to roll back to."""
+
+    code = "no-snapshot"
 
 
 class Taken(Protocol):
@@ -88,7 +123,7 @@ class SnapshotStore(Generic[T]):
     ) -> None:
         self._root = root
         # Ids may have characters that file systems do not take.
-        self._folder = root / kind / quote(hub, safe="") / quote(name, safe="")
+        self.folder = root / kind / quote(hub, safe="") / quote(name, safe="")
         self._parse = parse
 
     def take(self, data: Mapping[str, Any], *, now: datetime | None = None) -> Path:
@@ -99,9 +134,12 @@ class SnapshotStore(Generic[T]):
             now: the time, in UTC; the clock's if none is given.
 
         Raises:
-            InputError: the folder cannot be written to. The caller must not change the target then.
+            InputError: the folder cannot be written to, or a newer version uses it. The caller must not change the
+                target then.
         """
-        folder = self._folder
+        folder = self.folder
+        for path in self._files()[:1]:
+            self._read(path)
         try:
             self._root.mkdir(parents=True, exist_ok=True)
             for part in (folder.parent.parent, folder.parent, folder):
@@ -110,20 +148,30 @@ class SnapshotStore(Generic[T]):
             raise InputError(
                 f"could not write the snapshot: {(error.strerror or str(error)).lower()}",
                 where=str(folder),
-                fix="make the folder writable, or set MANIFESTGEN_STATE to another one",
+                fix=ANOTHER,
+                options=OPTION,
             ) from error
         now = now or datetime.now(timezone.utc)
-        path = folder / f"{self._after_all(now).strftime(_STAMP)}.json"
-        write_atomic(path, dump({"format": _FORMAT, "taken": now.isoformat(), **data}), OWNER_ONLY)
+        # Two runs that share the folder may read the same clock.
+        path = folder / f"{self._after_all(now).strftime(_STAMP)}-{os.urandom(4).hex()}.json"
+        try:
+            write_atomic(path, dump({"format": _FORMAT, "taken": now.isoformat(), **data}), OWNER_ONLY)
+        except InputError as error:
+            what = f"could not write the snapshot: {error.what}"
+            raise InputError(what, where=str(folder), fix=ANOTHER, options=OPTION) from error
         for old in self._files()[KEPT:]:
             old.unlink(missing_ok=True)
         return path
 
     def all(self) -> list[T]:
-        """The snapshots, newest first; files that are not snapshots are skipped."""
+        """The snapshots, newest first; files that are not snapshots are skipped.
+
+        Raises:
+            InputError: one is of a newer version: without it, the others would have other numbers here than there.
+        """
         return [snapshot for path in self._files() if (snapshot := self._read(path)) is not None]
 
-    def find(self, number: int | None, *, differs: Callable[[T], bool], where: str, history: str) -> T:
+    def find(self, number: int | None, *, differs: Callable[[T], bool], where: str, history: str, elsewhere: str) -> T:
         """The snapshot to roll back to.
 
         Args:
@@ -132,50 +180,65 @@ class SnapshotStore(Generic[T]):
             differs: whether a snapshot differs from the present.
             where: the target, for the error.
             history: the command that lists the snapshots.
+            elsewhere: what the hub has in their place, for the error.
 
         Raises:
-            InputError: the snapshot does not exist; or, without a number, a newer one is damaged: skipping it would
-                restore an older state than was asked for.
+            NoSnapshotError: the snapshot does not exist.
+            InputError: without a number, a newer one is damaged: skipping it would restore an older state than was
+                asked for; or one is of a newer version.
         """
         known = self.all()
         if number is None:
             found = self._newest(differs, history)
-            what = "this machine has no snapshot to roll back to"
         else:
             found = known[number - 1] if 1 <= number <= len(known) else None
-            what = f"there is no snapshot {number}, only {len(known)}" if known else "there are no snapshots"
-        if found is None:
-            raise InputError(what, where=where, fix=f"list the snapshots with '{history}'")
-        return found
+        if found is not None:
+            return found
+        if not known:
+            raise NoSnapshotError(
+                f"there is no snapshot of it in {self.folder}, and {elsewhere}",
+                where=where,
+                fix="set MANIFESTGEN_STATE to the state folder of the machine or pipeline that applied",
+                options=("give it with --state",),
+            )
+        what = "every snapshot is what it has now" if number is None else f"there is no snapshot {number}"
+        raise NoSnapshotError(
+            f"{what}: {self.folder} has {len(known)}", where=where, fix=f"list the snapshots with '{history}'"
+        )
 
     def _newest(self, differs: Callable[[T], bool], history: str) -> T | None:
         for path in self._files():
             snapshot = self._read(path)
-            if snapshot is None:
+            if snapshot is None and path.exists():
                 raise InputError(
                     "a snapshot is damaged, and it is newer than those that can be read",
                     where=str(path),
                     fix=f"choose one of '{history}' with --to, or delete this file",
                 )
-            if differs(snapshot):
+            if snapshot is not None and differs(snapshot):
                 return snapshot
         return None
 
     def _files(self) -> list[Path]:
         """Newest first: their names are their order."""
-        return sorted(self._folder.glob("*.json"), reverse=True)
+        return sorted(self.folder.glob("*.json"), reverse=True)
 
     def _after_all(self, now: datetime) -> datetime:
         """The current time, or just after the newest snapshot's if the clock was set back since."""
         for path in self._files():
             with contextlib.suppress(ValueError):
-                newest = datetime.strptime(path.stem, _STAMP).replace(tzinfo=timezone.utc)
+                newest = datetime.strptime(path.stem.partition("-")[0], _STAMP).replace(tzinfo=timezone.utc)
                 return max(now, newest + timedelta(microseconds=1))
         return now
 
     def _read(self, path: Path) -> T | None:
         try:
             data = json.loads(path.read_text("utf-8"))
-            return self._parse(data, path) if data["format"] == _FORMAT else None
+            written = data["format"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        refuse_newer(written, _FORMAT, path)
+        try:
+            return self._parse(data, path) if written == _FORMAT else None
         except (OSError, ValueError, KeyError, TypeError, InputError):
             return None

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from typing import Final
 from xml.etree import ElementTree
 
+from manifestgen.azure.pipeline_login import advice
 from manifestgen.errors import CloudError, DeniedError, NotFoundError
 from manifestgen.secret import redact
 
 ROLE: Final = "give the identity the role 'AzureML Data Scientist' (or Contributor) on the workspace"
-LOGIN: Final = "run az login, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET; then try again"
 NETWORK: Final = "check the network and HTTPS_PROXY, then run the same command again"
 LATER: Final = "wait a minute and run the same command again"
 CHECK_IDS: Final = "check the workspace's subscription, resource group and name, and that the identity can read it"
@@ -24,7 +25,7 @@ def http_error(status: int, body: str, where: str, *, role: str = ROLE) -> Cloud
     """The error for an HTTP answer other than success, with the service's own words; `role` is the advice for a 403."""
     words = redact(_words(body)) or f"status {status}"
     if status == 401:
-        return DeniedError(f"the credential was rejected: {words}", where=where, fix=LOGIN)
+        return DeniedError(f"the credential was rejected: {words}", where=where, fix=advice(os.environ))
     if status == 403:
         return DeniedError(f"access denied: {words}", where=where, fix=role)
     if status == 404:

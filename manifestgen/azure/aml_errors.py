@@ -7,6 +7,7 @@ carries what the service said: that is looked for in the HTTP answer, which hang
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -16,8 +17,9 @@ from azureml.exceptions import AuthenticationException, AzureMLException, UserEr
 from msrest.exceptions import ClientException, DeserializationError
 from requests import JSONDecodeError, RequestException
 
-from manifestgen.azure.aml_answer import CHECK_IDS, LATER, LOGIN, NETWORK, http_error
+from manifestgen.azure.aml_answer import CHECK_IDS, LATER, NETWORK, http_error
 from manifestgen.azure.answer import not_understood
+from manifestgen.azure.pipeline_login import advice
 from manifestgen.azure.sdk_error import SHAPE_ERRORS, SdkError, unquoted
 from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError, NotFoundError
 
@@ -61,7 +63,7 @@ def _translate(error: BaseException, where: str) -> ManifestgenError:
         return not_understood("Azure ML", where)
     words = _message(error)
     if any(isinstance(link, (AuthenticationException, ClientAuthenticationError)) for link in chain):
-        return DeniedError(f"could not get a token: {words}", where=where, fix=LOGIN)
+        return DeniedError(f"could not get a token: {words}", where=where, fix=advice(os.environ))
     if any(_is_connection(link) for link in chain):
         return CloudError(f"Azure ML could not be reached: {words}", where=where, fix=NETWORK)
     if isinstance(error, AzureMLException) and (unseen := _UNSEEN_SUBSCRIPTION.search(words)):

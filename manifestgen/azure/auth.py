@@ -17,9 +17,10 @@ from azure.identity import CredentialUnavailableError, DefaultAzureCredential
 
 from manifestgen.azure.answer import not_understood
 from manifestgen.azure.patience import Patience
+from manifestgen.azure.pipeline_login import VARIABLES, advice, of_pipeline, refused_connection
 from manifestgen.azure.sdk_error import SHAPE_ERRORS, SdkError, unquoted
 from manifestgen.azure.transport import RetryingTransport, Tokens, azure_core_transport
-from manifestgen.errors import CloudError, DeniedError, ManifestgenError
+from manifestgen.errors import CloudError, DeniedError, InputError, ManifestgenError
 from manifestgen.secret import redact
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from requests import Response
 
 _WHERE = "Azure login"
-_FIX = "run 'az login', or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET"
 
 _NAME = "Microsoft Entra ID"
 PATIENCE = Patience(answer=30.0, total=60.0)
@@ -41,11 +41,18 @@ _MARGIN = 300
 #: The words for a service that rejects a new token, too.
 EXPIRED = "the credential was rejected: the login has expired or was revoked"
 LOG_IN_AGAIN = (
-    "log in again: run 'az login', or check AZURE_CLIENT_SECRET and its expiry; a missing role would be another error"
+    "log in again: run 'az login', or check the federated credential or AZURE_CLIENT_SECRET and its expiry; a missing "
+    "role would be another error"
+)
+_FEDERATE = (
+    "add a federated credential for this issuer, subject and audience to the identity that AZURE_CLIENT_ID names, or "
+    "correct AZURE_CLIENT_ID"
 )
 
 # Entra ID's message, without the identifiers that follow it.
-_ENTRA_WORDS = re.compile(r"(?:^|: )(?P<words>AADSTS\d+: .*?)(?=\.? Trace ID:|[\r\n]|$)")
+_ENTRA_WORDS = re.compile(
+    r"(?:^|: |^Microsoft Entra ID error '\(\w+\) )(?P<words>AADSTS\d+: .*?)(?=\.? Trace ID:|[\r\n]|$)"
+)
 # The transport's messages, which quote no answer.
 _ABOUT_CONNECTION = re.compile(
     r"(?:Authentication failed: )?"
@@ -54,6 +61,26 @@ _ABOUT_CONNECTION = re.compile(
     r"Operation returned an invalid |The current credential is not configured )"
 )
 _TRIED_ALL = "DefaultAzureCredential failed"
+# Entra ID knows the identity, and none of its federated credentials is for the token's issuer, subject or audience.
+_NOT_FEDERATED = re.compile(r"AADSTS70021[0-9]*:")
+
+# The variables of a service principal with a secret.
+_OF_A_PRINCIPAL = ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET")
+# What AZURE_TOKEN_CREDENTIALS may say: azure-identity takes it in any case.
+_CHOICES = {
+    name.lower(): name
+    for name in (
+        "dev",
+        "prod",
+        "EnvironmentCredential",
+        "WorkloadIdentityCredential",
+        "ManagedIdentityCredential",
+        "AzureCliCredential",
+        "AzureDeveloperCliCredential",
+        "AzurePowerShellCredential",
+        "VisualStudioCodeCredential",
+    )
+}
 _ENVIRONMENT_WORDS = re.compile(r"EnvironmentCredential: (?P<words>.*?)(?=\n\t|\nTo mitigate|\Z)", re.DOTALL)
 
 
@@ -150,10 +177,16 @@ class _Noting(RetryingTransport):
 def credential() -> Login:
     """The credential from this process's environment. All callers share it, so one login is enough.
 
-    It tries, in this order: a service principal in `AZURE_…` variables, workload identity, managed identity, the login
-    of `az` or `azd`. It never prompts on a terminal or opens a browser.
+    It is a service principal in `AZURE_…` variables, else the job's own token in GitHub Actions or Azure Pipelines,
+    else the first that works of workload identity, managed identity, the login of `az` or `azd`. As in every program
+    with azure-identity, `AZURE_TOKEN_CREDENTIALS` narrows that to `dev`, to `prod` or to one credential. It never
+    prompts on a terminal or opens a browser.
+
+    Raises:
+        InputError: a variable has a value that names no credential.
     """
-    return _credential(tuple(sorted(item for item in os.environ.items() if item[0].startswith("AZURE_"))))
+    variables = (item for item in os.environ.items() if item[0].startswith("AZURE") or item[0] in VARIABLES)
+    return _credential(tuple(sorted(variables)))
 
 
 def tokens_of(credential: TokenCredential) -> Tokens | None:
@@ -167,19 +200,37 @@ def token(scope: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _credential(_variables: tuple[tuple[str, str], ...]) -> Login:
+def _credential(variables: tuple[tuple[str, str], ...]) -> Login:
     """Create the credential again if the variables that it depends on have changed."""
-    return Login(
-        lambda transport: DefaultAzureCredential(
-            exclude_interactive_browser_credential=True,
-            # Both look for logins that a person left in an editor; that does not mean that we may use them.
-            exclude_shared_token_cache_credential=True,
-            exclude_visual_studio_code_credential=True,
-            exclude_powershell_credential=True,
-            transport=transport,
-            **_LIMITS,
+    environ = dict(variables)
+    chosen = environ.get("AZURE_TOKEN_CREDENTIALS", "").strip()
+    if chosen and chosen.lower() not in _CHOICES:
+        raise InputError(
+            f"{chosen!r} is not a credential that manifestgen can use",
+            where="AZURE_TOKEN_CREDENTIALS",
+            fix=f"set it to {', '.join(_CHOICES.values())}, or unset it",
         )
-    )
+    # What a pipeline has in place of a secret that the run may not see, as for a pull request from a fork.
+    empty = [name for name in _OF_A_PRINCIPAL if environ.get(name) == ""]
+    if empty and chosen.lower() == "environmentcredential":
+        raise DeniedError(f"{empty[0]} is empty", where=_WHERE, fix=advice(os.environ))
+    return Login(of_pipeline(environ) or (lambda transport: _default(transport, chosen.lower(), empty=bool(empty))))
+
+
+def _default(transport: RequestsTransport, chosen: str, *, empty: bool) -> TokenCredential:
+    # All but the first look for logins that a person left in an editor; that does not mean that we may use them, unless
+    # one of them is chosen by its name.
+    excluded = {
+        "interactivebrowsercredential": "exclude_interactive_browser_credential",
+        "": "exclude_shared_token_cache_credential",
+        "visualstudiocodecredential": "exclude_visual_studio_code_credential",
+        "azurepowershellcredential": "exclude_powershell_credential",
+    }
+    flags = {flag: True for name, flag in excluded.items() if not name or name != chosen}
+    if empty:
+        # azure-identity would fail in its constructor.
+        flags["exclude_environment_credential"] = True
+    return DefaultAzureCredential(**flags, transport=transport, **_LIMITS)
 
 
 @contextmanager
@@ -191,9 +242,11 @@ def _translated(transport: _Noting) -> Iterator[None]:
         noted: ManifestgenError | None = transport.threads.error
         if noted is not None:
             raise CloudError(f"could not get a token: {noted.what}", where=_WHERE, fix=noted.fix) from noted
-        raise _explain(str(error), type(error)) from SdkError(error)
+        raise refused_connection(error) or _explain(str(error), type(error)) from SdkError(error)
     except SHAPE_ERRORS as error:
         raise _explain("", type(error)) from SdkError(error)
+    except DeniedError:
+        raise
     except CloudError as error:
         raise CloudError(f"could not get a token: {error.what}", where=_WHERE, fix=error.fix) from error
 
@@ -208,13 +261,14 @@ def _explain(text: str, kind: type[BaseException]) -> CloudError:
     refused = _ENTRA_WORDS.search(text)
     if refused:
         words = redact(refused["words"]).rstrip(".")
-        return DeniedError(f"Microsoft Entra ID rejected the credential: {words}", where=_WHERE, fix=_FIX)
+        fix = _FEDERATE if _NOT_FEDERATED.match(words) else advice(os.environ)
+        return DeniedError(f"Microsoft Entra ID rejected the credential: {words}", where=_WHERE, fix=fix)
     words = text
     if text.startswith(_TRIED_ALL):
         environment = _ENVIRONMENT_WORDS.search(text)
         words = environment["words"] if environment and "unavailable" not in environment["words"] else ""
     if (text and not words) or issubclass(kind, CredentialUnavailableError):
-        return DeniedError("no Azure credential was found", where=_WHERE, fix=_FIX)
+        return DeniedError("no Azure credential was found", where=_WHERE, fix=advice(os.environ))
     if not _ABOUT_CONNECTION.match(words):
         return not_understood("Microsoft Entra ID", _WHERE)
     return CloudError(

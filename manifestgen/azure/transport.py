@@ -57,10 +57,10 @@ _REDIRECTING: Final = frozenset({301, 302, 303, 307, 308})
 # Methods that have the same effect when they are repeated (RFC 9110, 9.2.2).
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-# POSTs that read, and those whose repetition leaves nothing behind that anyone would see: of Azure ML and ACR Tasks.
+# POSTs that read, and those whose repetition leaves nothing behind that anyone would see.
 _READING_POSTS: Final = re.compile(
     r"/(listCredentials|listKeys|listSecrets|oauth2/(v2\.0/)?(token|exchange)|assets|artifacts/batch/metadata/.*"
-    r"|listBuildSourceUploadUrl|runs/[^/]+/(listLogSasUrl|cancel))$",
+    r"|oidctoken|listBuildSourceUploadUrl|runs/[^/]+/(listLogSasUrl|cancel))$",
     re.IGNORECASE,
 )
 

@@ -19,6 +19,7 @@ import click
 
 from manifestgen import __version__
 from manifestgen.cli._console import Console, usage_of
+from manifestgen.cli._help import laid_out
 from manifestgen.errors import InputError, Interrupted, ManifestgenError
 from manifestgen.secret import Secret
 
@@ -48,12 +49,14 @@ COMMANDS = {
     "export": "Write the manifest that a device has.",
     "history": "List what a device had before each apply.",
     "rollback": "Restore what a device had before.",
-    "device": "Register and inspect edge devices.",
+    "device": "Register, tag, inspect and delete edge devices.",
+    "deployment": "List, show and delete automatic deployments.",
     "credentials": "Inspect registry credentials, create tokens, rotate their passwords.",
     "run": "Run the project's modules on this machine, without a hub.",
     "deploy": "Do everything: test, image, render, check, apply, wait.",
     "sandbox": "Run a local stand-in for Azure.",
     "schema": "Print the project file's JSON Schema.",
+    "completion": "Print a shell's completion script.",
 }
 
 
@@ -74,7 +77,7 @@ class _Commands(click.Group):
         command = importlib.import_module(module_of(cmd_name)).command
         assert isinstance(command, click.Command)  # noqa: S101 - a module without one is a bug of ours
         command.name = cmd_name
-        return command
+        return laid_out(command)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -107,6 +110,8 @@ class _Commands(click.Group):
 def _cli() -> None:
     """From a trained model to a running Azure IoT Edge module."""
 
+
+laid_out(_cli)
 
 # What click raises where a group is called by its name alone; before 8.2 it shows the help itself.
 _NO_COMMAND: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
@@ -150,6 +155,11 @@ def run(arguments: Sequence[str], *, ends_process: bool = False) -> int:
             return console.fail(denied)
         console.bug(error)
         return 70
+    if ends_process and console.output == "text" and not console.quiet and sys.stderr and sys.stderr.isatty():
+        from manifestgen.cli._newer import note
+
+        if words := note(os.environ):
+            console.progress(words)
     return outcome if isinstance(outcome, int) else 0
 
 
@@ -183,7 +193,13 @@ def _choose_output(console: Console, arguments: Sequence[str]) -> None:
         console.output = "json"
 
 
-_SECRET_VARIABLES = ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PASSWORD", "AZURE_PASSWORD")
+_SECRET_VARIABLES = (
+    "AZURE_CLIENT_SECRET",
+    "AZURE_CLIENT_CERTIFICATE_PASSWORD",
+    "AZURE_PASSWORD",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "SYSTEM_ACCESSTOKEN",
+)
 
 
 def _know_secrets(environ: Mapping[str, str]) -> None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from manifestgen.errors import InputError, Interrupted, ManifestgenError
+from manifestgen.errors import DeclinedError, InputError, Interrupted, ManifestgenError
 from manifestgen.report._printable import printable_json, printable_lines
 from manifestgen.sandboxed import in_sandbox
 from manifestgen.secret import redact, redact_json, without_quotes
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 
+# What GitHub and Azure Pipelines show beside a line of a file.
+_ANNOTATION: Final = re.compile(r"::(?:error|warning|notice) |##vso\[task\.logissue ")
 _OPTION: Final = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
@@ -43,6 +45,7 @@ class Console:
         output: `text`, `json` or a form of the command's own; JSON is one document on stdout, a stable interface.
         quiet: say nothing but results, warnings and errors.
         outcome: what was done before an error, as plain data for its JSON document; None for nothing.
+        command: the running command, such as `device-list`; empty before one runs.
         options: options of the running command, such as `--yes`, without hidden ones.
         online: whether the command talks to a hub, a registry or another service.
         verbosity: 0; 1 shows causes; 2 shows the SDKs' own debug logs, without secrets.
@@ -56,6 +59,7 @@ class Console:
         self.verbosity = 0
         self.online = False
         self.outcome: Mapping[str, Any] | None = None
+        self.command = ""
         self.options: frozenset[str] = frozenset()
         self.ends_process = False
         self.failed = False
@@ -73,15 +77,28 @@ class Console:
             self._erase()
             _say(text)
 
-    def document(self, data: Any) -> None:
-        """The result in JSON form; nothing with `--output text`."""
+    def document(self, data: Mapping[str, Any]) -> None:
+        """The result in JSON form, with the id of its schema; nothing with `--output text`."""
         if self.output == "json":
             self._erase()
-            click.echo(printable_json(json.dumps(redact_json(data), indent=2, ensure_ascii=False)))
+            told = redact_json({"schema": self.schema, **data})
+            click.echo(printable_json(json.dumps(told, indent=2, ensure_ascii=False)))
+
+    @property
+    def schema(self) -> str:
+        """The id of the schema of the command's JSON document; docs/schemas has them."""
+        return f"manifestgen/{self.command or 'error'}/1"
 
     def disclose(self, text: str, *, newline: bool = True) -> None:
         """A result that the user asked for with its secrets in it, on stdout; JSON stays the same data."""
         click.echo(printable_json(text), nl=newline)
+
+    def commands(self, text: str) -> None:
+        """Lines on stdout that begin with an annotation, which is a command to a pipeline; what follows it is none."""
+        for line in text.split("\n"):
+            ours = _ANNOTATION.match(line)
+            begin = ours.group() if ours else ""
+            click.echo(begin + printable_lines(redact(line[len(begin) :])))
 
     def progress(self, text: str) -> None:
         """What is being done, on stderr."""
@@ -138,7 +155,8 @@ class Console:
 
         Raises:
             InputError: nobody can answer.
-            Interrupted: the answer is no, or Ctrl-C, or the end of the input.
+            DeclinedError: the answer is no.
+            Interrupted: there is none: Ctrl-C, or the end of the input.
         """
         if yes:
             return
@@ -148,10 +166,10 @@ class Console:
         try:
             permitted = self.confirm(question)
         except click.Abort:
-            permitted = False
             self.progress("")
+            raise Interrupted(f"stopped; {unchanged}", fix="run the same command again to apply it") from None
         if not permitted:
-            raise Interrupted(f"stopped; {unchanged}", fix="run the same command again to apply it")
+            raise DeclinedError(f"stopped; {unchanged}", fix="run the same command again to apply it")
 
     def confirm(self, question: str) -> bool:
         """Ask on the terminal; only to be called when `interactive`."""
@@ -172,7 +190,7 @@ class Console:
         if self.quiet:
             for line in error.detail:
                 _say(line, err=True)
-        label = "" if isinstance(error, Interrupted) else "error: "
+        label = "" if isinstance(error, Interrupted | DeclinedError) else "error: "
         # Secrets first: one of several lines would not be found again in one.
         message, fix = _one_line(redact(error.message)), _one_line(redact(self._fix(error)))
         _say(styled(label, fg="red", bold=True) + message, err=True)
@@ -181,7 +199,13 @@ class Console:
             cause = _one_line(redact(str(error.__cause__)))
             _say(f"  cause: {type(error.__cause__).__name__}: {cause}", err=True)
         if self.output == "json":
-            failure: dict[str, Any] = {"message": message, "fix": fix, "exit_code": error.exit_code}
+            failure: dict[str, Any] = {
+                "code": error.code,
+                "message": message,
+                "fix": fix,
+                "exit_code": error.exit_code,
+                **_place_of(error),
+            }
             if error.detail:
                 failure["detail"] = list(error.detail)
             self.document({"error": failure} if self.outcome is None else {"error": failure, "outcome": self.outcome})
@@ -284,6 +308,19 @@ def _is_ours(file: str) -> bool:
     return not any(file.startswith(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
+_PLACE: Final = re.compile(r"(?P<file>.+?):(?P<line>\d+)(?::(?P<column>\d+))?(?::.*)?", re.DOTALL)
+
+
+def _place_of(error: ManifestgenError) -> dict[str, Any]:
+    """Where in a file an error is: `file`, `line` and `column`, null as far as it is not in one."""
+    place = _PLACE.fullmatch(error.where)
+    if place is not None and not os.path.exists(error.where):  # noqa: PTH110 - see cli/check.py
+        line, column = place["line"], place["column"]
+        return {"file": place["file"], "line": int(line), "column": int(column) if column else None}
+    is_file = bool(error.where) and os.path.isfile(error.where)  # noqa: PTH113 - see cli/check.py
+    return {"file": error.where if is_file else None, "line": None, "column": None}
+
+
 def _one_line(text: str) -> str:
     """A text on one line: a service's own words may have more."""
     return " ".join(line.strip() for line in text.splitlines() if line.strip())
@@ -306,6 +343,11 @@ def styled(text: str, **styles: Any) -> str:
 def _dumb() -> bool:
     """Whether the terminal understands no escape sequences."""
     return os.environ.get("TERM") == "dumb"
+
+
+def has_colors() -> bool:
+    """Whether results may be in color: stdout is a terminal that can, and nobody objects."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not _dumb()
 
 
 def own_colors(text: str) -> str:
@@ -357,6 +399,7 @@ def options_with_outputs(*outputs: str) -> Callable[[Callable[..., Any]], Callab
             context = click.get_current_context()
             console = context.find_object(Console) or Console()
             console.options = _options_of(context.command)
+            console.command = "-".join(context.command_path.split()[1:])
             console.output, console.quiet, console.verbosity = output, quiet, verbose
             if verbose or context.info_name not in _OFFLINE:
                 console.listen()

@@ -11,6 +11,7 @@ import click
 
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._state import state_option
 from manifestgen.cli._watching import DeploymentView
 from manifestgen.services import open_hub, project_here
 
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
 )
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--force", is_flag=True, help="Continue even if 'check' finds errors.")
+@state_option
 @hub_option
 @common_options
 def apply(
@@ -187,7 +189,7 @@ class DeploymentTarget:
     def history(self) -> None:
         """List its snapshots."""
         from manifestgen.deployments.deployment import name_of
-        from manifestgen.deployments.snapshots import snapshots
+        from manifestgen.deployments.snapshots import folder_of, snapshots
         from manifestgen.state import state_folder
 
         host, name, console = self._hub.host, name_of(self._name), self._console
@@ -197,12 +199,14 @@ class DeploymentTarget:
             modules = ", ".join(was.modules) or "no modules"
             settings = f"priority {was.priority}, for {was.condition}"
             console.result(f"{number:>2}  {taken}  {was.id}  {settings}  {modules}")
-        if not found:
-            console.progress(f"no snapshots of deployment {name!r} on {host}")
+        folder = folder_of(host, name, state_folder())
+        none = "" if found else f"no snapshots of deployment {name!r} on {host}; "
+        console.progress(f"{none}looked in {folder}")
         console.document(
             {
                 "hub": host,
                 "deployment": name,
+                "folder": str(folder),
                 "snapshots": [
                     {
                         "number": number,
@@ -220,14 +224,15 @@ class DeploymentTarget:
     def rollback(self, number: int | None, *, yes: bool, wait: bool, timeout: float | None) -> None:
         """Roll it back to a snapshot."""
         from manifestgen.credentials.rotation import renewed
-        from manifestgen.deployments.deployment import name_of, survey, with_content
+        from manifestgen.deployments.deployment import name_of, with_content
         from manifestgen.deployments.proposal import propose
         from manifestgen.deployments.replace import PATIENCE, carry_out
-        from manifestgen.deployments.snapshots import find
+        from manifestgen.deployments.way_back import way_back
         from manifestgen.state import state_folder
 
         name = name_of(self._name)
-        was = find(self._hub.host, name, state_folder(), number, survey(self._hub, name).current).deployment
+        was, source = way_back(self._hub, name, state_folder(), number)
+        self._console.progress(f"going back to {source}")
         content, notes = renewed(was.content, state_folder())
         for note in notes:
             self._console.progress(note)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._state import state_option
 from manifestgen.cli._watching import DeviceView
 from manifestgen.errors import InputError, ManifestgenError
 from manifestgen.services import open_distribution, open_hub, project_here
@@ -39,7 +41,9 @@ if TYPE_CHECKING:
     "  manifestgen apply --devices --help     a manifest for each of many devices, from a file of rows",
 )
 @click.argument("file", metavar="FILE|PLAN", type=click.Path(path_type=Path))
-@click.option("--device", "device_id", metavar="ID", help="The device; a saved plan names its own.")
+@click.option(
+    "--device", "device_id", metavar="ID", shell_complete=devices, help="The device; a saved plan names its own."
+)
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation; a saved plan never asks.")
 @click.option("--prune", is_flag=True, help="Remove the modules that FILE does not name.")
 @click.option("--merge", is_flag=True, help="Keep what FILE does not name: modules, twins, routes, credentials.")
@@ -47,6 +51,7 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=FiniteRange(min=0), default=600, show_default=True, help="Seconds to wait.")
 @click.option("--rollback-on-failure", is_flag=True, help="Restore the previous modules if the rollout fails.")
 @click.option("--force", is_flag=True, help="Continue even if 'check' finds errors.")
+@state_option
 @hub_option
 @common_options
 def apply(
@@ -157,7 +162,7 @@ class DeviceTarget:
 
     def history(self) -> None:
         """List its snapshots."""
-        from manifestgen.device.snapshots import snapshots
+        from manifestgen.device.snapshots import folder_of, snapshots
         from manifestgen.state import state_folder
 
         host, console = self._hub.host, self._console
@@ -166,12 +171,14 @@ class DeviceTarget:
             taken = snapshot.taken.strftime("%Y-%m-%d %H:%M:%S UTC")
             modules = ", ".join(snapshot.modules) or "no modules"
             console.result(f"{number:>2}  {taken}  version {snapshot.version}  {modules}")
-        if not found:
-            console.progress(f"no snapshots of device {self._device!r} on {host}")
+        folder = folder_of(host, self._device, state_folder())
+        none = "" if found else f"no snapshots of device {self._device!r} on {host}; "
+        console.progress(f"{none}looked in {folder}")
         console.document(
             {
                 "hub": host,
                 "device": self._device,
+                "folder": str(folder),
                 "snapshots": [
                     {
                         "number": number,
@@ -195,6 +202,7 @@ class DeviceTarget:
 
         found = read_state(self._hub, self._device)
         snapshot = find(self._hub.host, self._device, state_folder(), number, found.content)
+        self._console.progress(f"going back to the snapshot {snapshot.path}")
         content, notes = renewed(snapshot.content, state_folder())
         for note in notes:
             self._console.progress(note)

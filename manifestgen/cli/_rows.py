@@ -10,6 +10,7 @@ import click
 
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._state import state_option
 from manifestgen.cli._watching import RowsView, duration
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     "--journal",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Where the run records what it did.  [default: FILE.journal]",
+    help="Where the run records what it did.  [default: FILE.journal, or in a chosen state folder]",
 )
 @click.option(
     "--since",
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
 @click.option("--prune", is_flag=True, hidden=True, expose_value=False)
 @click.option("--no-wait", is_flag=True, hidden=True, expose_value=False)
 @click.option("--timeout", type=FiniteRange(min=0), hidden=True, expose_value=False)
+@state_option
 @hub_option
 @common_options
 def apply(

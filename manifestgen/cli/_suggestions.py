@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 #: Commands that change something in the cloud, on a device or in a sandbox. A test asks where each new one belongs.
 CHANGING_COMMANDS: Final = frozenset(
-    {"apply", "create-token", "credentials", "deploy", "image", "register", "rollback", "rotate", "run", "sandbox"}
-    | {"bundle", "restart", "start", "stop"}
+    {"apply", "create-token", "credentials", "delete", "deploy", "image", "register", "rollback", "rotate", "run"}
+    | {"bundle", "restart", "sandbox", "start", "stop", "tag"}
 )
 #: Options that remove something, change more or more devices, skip a check or a question, or show a secret.
 CHANGING_OPTIONS: Final = frozenset(

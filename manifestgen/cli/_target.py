@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option
 from manifestgen.errors import InputError
 
@@ -53,7 +54,7 @@ def target_of(device: str | None, deployment: str | None, hub: str | None, conso
 def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--device` and `--deployment` to a command, for `with_target`."""
     decorated = click.option("--deployment", metavar="NAME", help="The automatic deployment.")(function)
-    return click.option("--device", metavar="ID", help="The device.")(decorated)
+    return click.option("--device", metavar="ID", shell_complete=devices, help="The device.")(decorated)
 
 
 def with_target(function: Callable[..., Any]) -> Callable[..., Any]:

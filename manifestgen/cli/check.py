@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifestgen.cli._console import Console, options_with_outputs, own_colors, usage_of
+from manifestgen.cli._completing import rules
+from manifestgen.cli._console import Console, has_colors, options_with_outputs, own_colors, usage_of
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ _MANY = 64
     show_default=True,
     help="Lowest severity that gives exit code 1.",
 )
-@click.option("--ignore", metavar="ID", multiple=True, help="Rule to ignore; repeatable.")
-@click.option("--select", metavar="ID", multiple=True, help="Run only this rule; repeatable.")
+@click.option("--ignore", metavar="ID", multiple=True, shell_complete=rules, help="Rule to ignore; repeatable.")
+@click.option("--select", metavar="ID", multiple=True, shell_complete=rules, help="Run only this rule; repeatable.")
 @click.option("--layered", is_flag=True, help="Read the files as layered deployments, whatever keys they have.")
 @click.option(
     "--as-of", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Date to compare end-of-support dates with."
@@ -108,14 +108,14 @@ def _show(console: Console, checked: Sequence[Checked], skipped: int) -> None:
         from manifestgen.report.check_github import workflow_commands
 
         if text := workflow_commands(checked):
-            console.disclose(text)
+            console.commands(text)
     elif form == "azure-pipelines":
         from manifestgen.report.check_azure_pipelines import logging_commands
 
         if text := logging_commands(checked):
-            console.disclose(text)
+            console.commands(text)
     else:
-        color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
+        color = has_colors()
         for one in checked:
             if one.findings:
                 console.result(own_colors(findings_text(one, color=color)) + "\n")
@@ -202,7 +202,7 @@ def _checked(paths: Sequence[str], options: dict[str, Any], console: Console) ->
     from concurrent.futures import ProcessPoolExecutor
 
     results: list[Checked] = []
-    progress = sys.stderr.isatty() and not console.quiet
+    progress = console.live and not console.quiet
     size = max(8, min(64, len(paths) // 16))
     batches = [paths[start : start + size] for start in range(0, len(paths), size)]
     with ProcessPoolExecutor(min(os.cpu_count() or 1, len(batches))) as pool:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
-from manifestgen.errors import FoundError, InputError, Interrupted
+from manifestgen.cli._state import state_option
+from manifestgen.errors import DeclinedError, FoundError, InputError, Interrupted
 
 if TYPE_CHECKING:
     from manifestgen.cloud import Services
@@ -35,6 +37,7 @@ def command() -> None:
 @command.command(epilog=usage_of("manifestgen credentials show", "manifestgen credentials show --output json"))
 @click.argument("project", default=".", type=click.Path(path_type=Path))
 @click.option("--image", metavar="REF", help="Model image to use; overrides the project's.")
+@state_option
 @common_options
 def show(project: Path, image: str | None, console: Console) -> int:
     """List the registries of PROJECT's manifest and the logins that devices use for them.
@@ -81,6 +84,7 @@ def show(project: Path, image: str | None, console: Console) -> int:
     metavar="FILE",
     help="Also write user name and password to this file, mode 0600.",
 )
+@state_option
 @common_options
 def create_token(
     project: Path, image: str | None, days: int | None, widen: bool, out: Path | None, console: Console
@@ -138,7 +142,9 @@ def create_token(
     )
 )
 @click.argument("project", default=".", type=click.Path(path_type=Path))
-@click.option("--device", "device_ids", metavar="ID", multiple=True, help="A device; repeatable.")
+@click.option(
+    "--device", "device_ids", metavar="ID", shell_complete=devices, multiple=True, help="A device; repeatable."
+)
 @click.option(
     "--devices",
     "file",
@@ -160,6 +166,7 @@ def create_token(
 @click.option(
     "--timeout", type=FiniteRange(min=0), default=600, show_default=True, help="Seconds to wait for each device."
 )
+@state_option
 @hub_option
 @common_options
 def rotate(
@@ -226,12 +233,13 @@ def _observer(console: Console, *, yes: bool) -> Observer:
             return
         if not console.interactive:
             raise InputError("not a terminal, so the rotation cannot be confirmed", fix="add --yes")
+        fix = "run the same command again to rotate"
         try:
             permitted = console.confirm("continue?")
         except click.Abort:
-            permitted = False
+            raise Interrupted("stopped; nothing was changed", fix=fix) from None
         if not permitted:
-            raise Interrupted("stopped; nothing was changed", fix="run the same command again to rotate")
+            raise DeclinedError("stopped; nothing was changed", fix=fix)
 
     return Observer(permit, console.progress, lambda outcome: console.progress(outcome_line(outcome)))
 

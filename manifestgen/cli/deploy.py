@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from manifestgen.cli._builder import builder_option
+from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._state import state_option
 from manifestgen.cli._testing import test_option, tested
 from manifestgen.cli._watching import DeploymentView, DeviceView
 from manifestgen.errors import InputError
@@ -33,7 +35,13 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("project", default=".", type=click.Path(path_type=Path))
-@click.option("--device", "device_id", metavar="ID", help="Device to deploy to; overrides the project's target.")
+@click.option(
+    "--device",
+    "device_id",
+    metavar="ID",
+    shell_complete=devices,
+    help="Device to deploy to; overrides the project's target.",
+)
 @click.option("--image", metavar="REF", help="Model image to use; overrides the project's.")
 @builder_option
 @test_option
@@ -80,6 +88,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Write a page about the rollout of an automatic deployment; ends in .html.",
 )
+@state_option
 @hub_option
 @common_options
 def command(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.errors import InputError
 from manifestgen.services import open_hub, project_here
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     epilog=usage_of("manifestgen device register edge-01 --tag site=lab", "manifestgen device list --output json")
 )
 def command() -> None:
-    """Register and inspect edge devices."""
+    """Register, tag, inspect and delete edge devices."""
 
 
 @command.command(epilog=usage_of("manifestgen device register edge-01 --tag site=lab --tag line=3"))
 @click.argument("device_id", metavar="ID")
-@click.option("--parent", metavar="ID", help="The parent of a nested edge device.")
+@click.option("--parent", metavar="ID", shell_complete=devices, help="The parent of a nested edge device.")
 @click.option("--tag", "tags", metavar="KEY=VALUE", multiple=True, help="A tag of its twin; repeatable, dots nest.")
 @hub_option
 @common_options
@@ -40,7 +41,7 @@ def register(device_id: str, parent: str | None, tags: tuple[str, ...], hub: str
 
 
 @command.command(epilog=usage_of("manifestgen device show edge-01"))
-@click.argument("device_id", metavar="ID")
+@click.argument("device_id", metavar="ID", shell_complete=devices)
 @hub_option
 @common_options
 def show(device_id: str, hub: str | None, console: Console) -> None:
@@ -67,7 +68,7 @@ def list_(hub: str | None, console: Console) -> None:
 
 
 @command.command("connection-string", epilog=usage_of("manifestgen device connection-string edge-01"))
-@click.argument("device_id", metavar="ID")
+@click.argument("device_id", metavar="ID", shell_complete=devices)
 @hub_option
 @common_options
 def connection_string(device_id: str, hub: str | None, console: Console) -> None:
@@ -79,9 +80,50 @@ def connection_string(device_id: str, hub: str | None, console: Console) -> None
     if console.output == "json":
         import json
 
-        console.disclose(json.dumps({"device": device_id, "connection_string": secret.reveal()}, indent=2))
+        data = {"schema": console.schema, "device": device_id, "connection_string": secret.reveal()}
+        console.disclose(json.dumps(data, indent=2))
     else:
         console.disclose(secret.reveal())
+
+
+@command.command(
+    epilog=usage_of("manifestgen device tag edge-01 site=lab line=3", "manifestgen device tag edge-01 line=")
+)
+@click.argument("device_id", metavar="ID", shell_complete=devices)
+@click.argument("tags", metavar="KEY=VALUE...", nargs=-1, required=True)
+@hub_option
+@common_options
+def tag(device_id: str, tags: tuple[str, ...], hub: str | None, console: Console) -> None:
+    """Set tags of a device's twin; dots nest, and KEY= removes one.
+
+    Tags that are not named stay. Automatic deployments target devices by their tags, so a device may
+    get other modules by this.
+    """
+    service = open_hub(hub, project_here())
+    service.set_tags(device_id, _nested(tags, nothing=None))
+    device = service.device(device_id)
+    console.result(f"tags of device {device.id!r}: {_shown(_data(device)['tags'])}")
+    console.document(_data(device))
+
+
+@command.command(epilog=usage_of("manifestgen device delete edge-01"))
+@click.argument("device_id", metavar="ID", shell_complete=devices)
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@hub_option
+@common_options
+def delete(device_id: str, yes: bool, hub: str | None, console: Console) -> None:
+    """Delete a device identity with its modules and twins.
+
+    The device can no longer connect; its modules continue to run. Its snapshots stay.
+    """
+    service = open_hub(hub, project_here())
+    device = service.device(device_id)
+    connected = ", which is connected" if device.connected else ""
+    question = f"delete device {device.id!r}{connected}, with its modules and twins, from {service.host}?"
+    console.ask(question, yes=yes, unchanged=f"device {device.id!r} was not deleted")
+    service.delete_device(device.id)
+    console.result(f"deleted device {device.id!r}")
+    console.document({"deleted": _data(device)})
 
 
 def _data(device: Device) -> dict[str, Any]:
@@ -100,8 +142,8 @@ def _shown(value: Any) -> str:
     return {True: "yes", False: "no", None: "-"}.get(value, str(value)) if not isinstance(value, dict) else str(value)
 
 
-def _nested(tags: tuple[str, ...]) -> dict[str, Any]:
-    """`("site.name=lab",)` becomes `{"site": {"name": "lab"}}`."""
+def _nested(tags: tuple[str, ...], *, nothing: str | None = "") -> dict[str, Any]:
+    """`("site.name=lab",)` becomes `{"site": {"name": "lab"}}`; `nothing` is what `KEY=` stands for."""
     result: dict[str, Any] = {}
     for tag in tags:
         key, equals, value = tag.partition("=")
@@ -119,5 +161,5 @@ def _nested(tags: tuple[str, ...]) -> dict[str, Any]:
                 )
         if isinstance(inner.get(path[-1]), dict):
             raise InputError(f"{key!r} is given both a value and keys below it", where="--tag", fix="drop one of them")
-        inner[path[-1]] = value
+        inner[path[-1]] = value or nothing
     return result

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, styled, usage_of
 
 _COLORS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": None}
@@ -13,7 +14,13 @@ _COLORS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": None}
 
 @click.command(epilog=usage_of("manifestgen doctor samples/anomaly-detection"))
 @click.argument("project", default=".", type=click.Path(path_type=Path))
-@click.option("--device", "device_id", metavar="ID", help="Device to check; overrides the project's target.")
+@click.option(
+    "--device",
+    "device_id",
+    metavar="ID",
+    shell_complete=devices,
+    help="Device to check; overrides the project's target.",
+)
 @hub_option
 @common_options
 def command(project: Path, device_id: str | None, hub: str | None, console: Console) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from manifestgen.cli._completing import rules
 from manifestgen.cli._console import Console, common_options, usage_of
 
 
 @click.command(epilog=usage_of("manifestgen explain", "manifestgen explain route-syntax"))
-@click.argument("rule", required=False)
+@click.argument("rule", required=False, shell_complete=rules)
 @common_options
 def command(rule: str | None, console: Console) -> None:
     """Explain a rule of 'check'; without RULE, list them all."""

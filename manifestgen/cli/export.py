@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.errors import InputError
 from manifestgen.services import open_hub, project_here
@@ -17,7 +18,7 @@ from manifestgen.services import open_hub, project_here
         "manifestgen export --device edge-01 | manifestgen check -",
     )
 )
-@click.option("--device", "device_id", metavar="ID", required=True, help="The device.")
+@click.option("--device", "device_id", metavar="ID", shell_complete=devices, required=True, help="The device.")
 @click.option("-o", "--out", metavar="FILE", default="-", help="Where to write it; '-' is stdout.", show_default=True)
 @click.option(
     "--secrets",

@@ -5,15 +5,18 @@ from __future__ import annotations
 import click
 
 from manifestgen.cli._console import usage_of
+from manifestgen.cli._state import state_option
 from manifestgen.cli._target import Target, target_options, with_target
 
 
 @click.command(epilog=usage_of("manifestgen history --device edge-01", "manifestgen history --deployment scorer"))
+@state_option
 @target_options
 @with_target
 def command(target: Target) -> None:
-    """List the snapshots that were taken on this machine before each apply, newest first.
+    """List the snapshots that were taken before each apply, newest first, and say where they are.
 
-    Pass the number of a snapshot to 'manifestgen rollback --to'.
+    They are in the state folder of the machine that applied; with --state, or MANIFESTGEN_STATE, in a
+    folder that several share. Pass the number of a snapshot to 'manifestgen rollback --to'.
     """
     target.history()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, hub_option, options_with_outputs, usage_of
 from manifestgen.errors import InputError
 from manifestgen.services import open_hub, project_here
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--device", "device_id", metavar="ID", required=True, help="The device.")
+@click.option("--device", "device_id", metavar="ID", shell_complete=devices, required=True, help="The device.")
 @click.option("--merge", is_flag=True, help="Keep what the file does not name: modules, twins, routes, credentials.")
 @click.option(
     "--out", metavar="PLAN", type=click.Path(path_type=Path), help="Save the plan, for 'manifestgen apply PLAN'."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.errors import InputError
 
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--device", "device_id", metavar="ID", help="Check for the platform that this device reports.")
+@click.option(
+    "--device",
+    "device_id",
+    metavar="ID",
+    shell_complete=devices,
+    help="Check for the platform that this device reports.",
+)
 @click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Check for this platform, such as linux/arm64.")
 @hub_option
 @common_options

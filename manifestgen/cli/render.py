@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.cli._state import state_option
 
 
 @click.command(
@@ -37,6 +38,7 @@ from manifestgen.cli._console import Console, common_options, usage_of
 )
 @click.option("--locked", is_flag=True, help="Exit code 1 if the lock file does not fit the image's inputs.")
 @click.option("--force", is_flag=True, help="Write it even if 'check' finds errors.")
+@state_option
 @common_options
 def command(
     project: Path,

@@ -6,6 +6,7 @@ import click
 
 from manifestgen.cli._console import usage_of
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._state import state_option
 from manifestgen.cli._target import Target, target_options, with_target
 
 
@@ -16,6 +17,7 @@ from manifestgen.cli._target import Target, target_options, with_target
         "manifestgen rollback --deployment scorer",
     )
 )
+@state_option
 @target_options
 @click.option(
     "--to",
@@ -30,8 +32,11 @@ from manifestgen.cli._target import Target, target_options, with_target
 def command(target: Target, number: int | None, yes: bool, no_wait: bool, timeout: float | None) -> None:
     """Go back to what a device, or an automatic deployment, had before an apply, and wait until it runs.
 
-    Shows what would change and asks for confirmation, as apply does. Modules that were added since are removed.
-    Token passwords that were rotated since are kept. Images that were deleted from
-    their registry cannot be restored.
+    What it had is in the snapshots of the state folder; see 'manifestgen history'. Without any, a
+    deployment goes back to the configuration below its own, if the hub still has one. A hub keeps
+    nothing of what a device had. Shows what would change and asks for confirmation, as apply does.
+
+    Modules that were added since are removed. Token passwords that were rotated since are kept. Images
+    that were deleted from their registry cannot be restored.
     """
     target.rollback(number, yes=yes, wait=not no_wait, timeout=timeout)

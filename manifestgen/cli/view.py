@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._subjects import SUBJECTS, open_subjects
 from manifestgen.errors import InputError
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     + SUBJECTS
 )
 @click.argument("files", metavar="[OLD] FILE", nargs=-1)
-@click.option("--device", "device_id", metavar="ID", help="Show a device, with what it reports.")
+@click.option(
+    "--device", "device_id", metavar="ID", shell_complete=devices, help="Show a device, with what it reports."
+)
 @click.option("-o", "--out", metavar="FILE", default="-", help="File to write; '-' is stdout.", show_default=True)
 @click.option(
     "--format",

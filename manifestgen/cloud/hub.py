@@ -112,6 +112,10 @@ class Hub(Protocol):
         """Create an edge device identity. Raises CloudError if the id is taken, NotFoundError for an unknown parent."""
         ...
 
+    def delete_device(self, device_id: str) -> None:
+        """Delete a device identity with its modules and twins. Raises NotFoundError."""
+        ...
+
     def connection_string(self, device_id: str) -> Secret:
         """The connection string for the runtime on the device."""
         ...

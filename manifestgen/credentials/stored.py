@@ -20,7 +20,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from manifestgen.errors import InputError
-from manifestgen.files import OWNER_ONLY, write_atomic
+from manifestgen.files import OWNER_ONLY, refuse_newer, write_atomic
 from manifestgen.secret import Secret
 
 _FORMAT = 1
@@ -67,11 +67,12 @@ def read(root: Path, registry: str, username: str, which: Which = "current") -> 
     """The stored password of a token; None if there is none. It may be pending, see `StoredPassword`.
 
     Raises:
-        InputError: the file cannot be read, or is not what was written.
+        InputError: the file cannot be read, is not what was written, or is of a newer version.
     """
     path = path_of(root, registry, username, which)
     try:
         data = json.loads(path.read_bytes())
+        refuse_newer(data["format"], _FORMAT, path)
         if data["format"] != _FORMAT:
             raise ValueError("another format")
         password = Secret(data["password"]) if data["password"] is not None else None

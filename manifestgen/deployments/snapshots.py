@@ -63,6 +63,11 @@ def snapshots(hub: str, name: str, root: Path) -> list[Snapshot]:
     return _store(hub, name, root).all()
 
 
+def folder_of(hub: str, name: str, root: Path) -> Path:
+    """Where the snapshots of a deployment are."""
+    return _store(hub, name, root).folder
+
+
 def find(hub: str, name: str, root: Path, number: int | None, current: Configuration | None) -> Snapshot:
     """The snapshot to roll back to.
 
@@ -71,7 +76,8 @@ def find(hub: str, name: str, root: Path, number: int | None, current: Configura
         current: what devices follow now.
 
     Raises:
-        InputError: there is no such snapshot.
+        NoSnapshotError: there is no such snapshot.
+        InputError: one cannot be read.
     """
     now = of_configuration(current) if current is not None else None
     return _store(hub, name, root).find(
@@ -79,6 +85,7 @@ def find(hub: str, name: str, root: Path, number: int | None, current: Configura
         differs=lambda snapshot: snapshot.deployment != now,
         where=f"deployment {name!r}",
         history=f"manifestgen history --deployment {name}",
+        elsewhere="the hub has no previous configuration of it",
     )
 
 

@@ -62,6 +62,11 @@ def snapshots(hub: str, device: str, root: Path) -> list[Snapshot]:
     return _store(hub, device, root).all()
 
 
+def folder_of(hub: str, device: str, root: Path) -> Path:
+    """Where the snapshots of a device are."""
+    return _store(hub, device, root).folder
+
+
 def find(hub: str, device: str, root: Path, number: int | None, content: Mapping[str, Any]) -> Snapshot:
     """The snapshot to roll back to.
 
@@ -70,13 +75,15 @@ def find(hub: str, device: str, root: Path, number: int | None, content: Mapping
         content: what the device has now, `{"modulesContent": …}`.
 
     Raises:
-        InputError: there is no such snapshot.
+        NoSnapshotError: there is no such snapshot.
+        InputError: one cannot be read.
     """
     return _store(hub, device, root).find(
         number,
         differs=lambda snapshot: bool(diff(Manifest.of(content), Manifest.of(snapshot.content))),
         where=f"device {device!r}",
         history=f"manifestgen history --device {device}",
+        elsewhere="the hub keeps nothing of what a device had",
     )
 
 

@@ -20,6 +20,7 @@ from manifestgen.manifest.placeholder import USUAL, Styles
 from manifestgen.project import builders, source
 from manifestgen.project.expansion import Expansion, expand
 from manifestgen.project.invalid import bare, nearest, translated, wrong_choice
+from manifestgen.project.requires import check_required
 from manifestgen.project.sections import (
     Check,
     HubSection,
@@ -160,6 +161,7 @@ def read(text: str, path: Path, environ: Mapping[str, str]) -> Project:
     document = source.parse(text, str(path))
     if document.data is None:
         raise InputError("the project file is empty", where=str(path), fix="start it with 'version: 1'")
+    _check_required(document)
     _reject_unknown_keys(document, (), document.data, ProjectFile)
     expansion = expand(document, root, environ)
     for number in _NUMBERS:
@@ -194,6 +196,13 @@ def read(text: str, path: Path, environ: Mapping[str, str]) -> Project:
             if content
         ),
     )
+
+
+def _check_required(document: Source) -> None:
+    # Before anything else: what a newer version knows would only be said to be unknown.
+    wanted = document.data.get("requires") if isinstance(document.data, dict) else None
+    if isinstance(wanted, str):
+        check_required(wanted, document.where(("requires",)))
 
 
 def _path(root: Path, kind: type, value: Any) -> Path:

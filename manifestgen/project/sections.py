@@ -212,6 +212,10 @@ class ProjectFile(Section, frozen=True):
     """A manifestgen project: from a trained model to a running Azure IoT Edge module."""
 
     version: Annotated[Literal[1], Meta(description="Version of this file's format.")]
+    requires: Annotated[
+        Text | None,
+        Meta(description="Versions of manifestgen that this project is for.", examples=[">=0.3", ">=0.3, <1"]),
+    ] = None
     workspace: Annotated[Workspace | None, Meta(description=Workspace.__doc__)] = None
     model: Annotated[Model | None, Meta(description=Model.__doc__)] = None
     image: Annotated[Image | None, Meta(description=Image.__doc__)] = None

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from manifestgen.errors import InputError
-from manifestgen.files import is_special
+from manifestgen.files import is_special, refuse_newer
 from manifestgen.state import lock
 
 if TYPE_CHECKING:
@@ -226,6 +226,7 @@ class Journal:
         return True
 
     def _confirm(self, header: Mapping[str, Any], identity: Mapping[str, Any]) -> None:
+        refuse_newer(header.get(_FORMAT), _VERSION, self._path)
         if header.get(_FORMAT) != _VERSION:
             raise _no_journal(self._path)
         other = [name for name, value in identity.items() if header.get(name) != value]
@@ -306,7 +307,9 @@ def sent_by(path: Path) -> Iterator[tuple[str, str]]:
     _refuse_special(path)
     try:
         with path.open("rb") as stream:
-            if _parsed(stream.readline(), path, 1).get(_FORMAT) != _VERSION:
+            written = _parsed(stream.readline(), path, 1).get(_FORMAT)
+            refuse_newer(written, _VERSION, path)
+            if written != _VERSION:
                 raise InputError("this is not a journal", where=str(path), fix="give the journal of an earlier run")
             for number, line in enumerate(stream, start=2):
                 if not line.endswith(b"\n"):

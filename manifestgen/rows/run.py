@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from manifestgen.cloud import BulkHub
-from manifestgen.errors import CloudError, Interrupted
+from manifestgen.errors import CloudError, InputError, Interrupted
 from manifestgen.manifest.dump import compact
 from manifestgen.rows import report_file
 from manifestgen.rows.account import Account, RowOutcome, account_of, outcomes
@@ -24,6 +25,7 @@ from manifestgen.rows.rows import Row, Rows
 from manifestgen.rows.send import Earlier, Options, send_all, threads_for
 from manifestgen.rows.source import Source
 from manifestgen.rows.workers import Workers, processes_for
+from manifestgen.state import ANOTHER, OPTION, chosen_folder
 from manifestgen.target import Observer, Outcome
 
 # So many rows are rendered to estimate what the run will cost.
@@ -40,7 +42,7 @@ class Settings:
     Attributes:
         devices: the file with the rows.
         rate: requests a second.
-        journal: where the run records what it did; None for beside the rows.
+        journal: where the run records what it did; None for beside the rows, or in a chosen state folder.
         since: the journal of an earlier run, whose devices are not sent the same again.
         report: where what became of each row is written, `.json` or `.csv`.
         give_up_after: seconds without an answer of the hub.
@@ -136,6 +138,26 @@ def identity_of(source: Source, settings: Settings, rows: Rows, host: str) -> di
     }
 
 
+def _journal_of(devices: Path, identity: Mapping[str, str]) -> Path:
+    """Where a run's journal is: beside its rows or, so that another machine resumes it, in a chosen state folder.
+
+    There its name has a hash of what makes it the same run, because all projects share the folder.
+    """
+    chosen = chosen_folder()
+    if chosen is None:
+        return devices.with_name(f"{devices.name}.journal")
+    folder = chosen / "journals" / quote(identity["hub"], safe="")
+    try:
+        chosen.mkdir(parents=True, exist_ok=True)
+        for part in (folder.parent, folder):
+            part.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        what = f"could not write the journal: {(error.strerror or str(error)).lower()}"
+        raise InputError(what, where=str(folder), fix=ANOTHER, options=OPTION) from error
+    run = hashlib.sha256(compact(dict(identity)).encode()).hexdigest()
+    return folder / f"{devices.name}-{run[:12]}.journal"
+
+
 @dataclass(frozen=True)
 class Run:
     """A run whose journal is open; created by `open_run`."""
@@ -162,8 +184,8 @@ def open_run(source: Source, settings: Settings, rows: Rows, renderer: Renderer,
     Raises:
         InputError: another run uses the journal, it is of another run, or it cannot be read or written.
     """
-    path = settings.journal or settings.devices.with_name(f"{settings.devices.name}.journal")
-    journal = open_journal(path, rows.survey.count, identity_of(source, settings, rows, host))
+    identity = identity_of(source, settings, rows, host)
+    journal = open_journal(settings.journal or _journal_of(settings.devices, identity), rows.survey.count, identity)
     try:
         yield Run(source, settings, rows, renderer, journal)
     finally:

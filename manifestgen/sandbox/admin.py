@@ -39,6 +39,11 @@ Its address, with the token that each request needs, is in `MANIFESTGEN_SANDBOX`
     PUT    /vaults/NAME/secrets/S   {"value": "…", "enabled": true, "not_before", "expires": "2001-01-01T00:00:00Z"}
     PUT    /images/HOST/REPO:TAG    {"architecture": "amd64"} or {"platforms": ["linux/amd64", "linux/arm/v7"]}, with
                                     {"labels": {…}, "docker": true, "layer_bytes": 4096}: an image to pull
+    GET    /federation              the federated credentials of the service principal, by name
+    PUT    /federation/NAME         {"issuer": "…", "subject": "…"}, with optional "audience": creates or replaces one;
+                                    DELETE
+    GET    /pipelines/github        ?subject=repo:contoso/edge:environment:production: the variables of a job that may
+                                    ask for a token with this subject; `azure-pipelines` for one of Azure Pipelines
     POST   /stop                    stop the sandbox
 
 A request fault is `{"kind": …, "match": {"host", "method", "path"}, "after", "times", …}`. The keys of `match` are
@@ -64,7 +69,7 @@ from typing import Any
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from manifestgen.sandbox import accounts, entra, faults, key_vault
+from manifestgen.sandbox import accounts, entra, faults, key_vault, pipelines
 from manifestgen.sandbox.acr_tasks import settings
 from manifestgen.sandbox.control import Sandbox
 from manifestgen.sandbox.device import agent_faults, agent_logs, edges
@@ -89,6 +94,7 @@ def create(sandbox: Sandbox) -> web.Application:
             *_hub(sandbox),
             *_devices(sandbox),
             *_vaults(sandbox),
+            *pipelines.admin_routes(sandbox.world),
         ]
     )
     return app

@@ -1,4 +1,4 @@
-"""The part of Microsoft Entra ID that a service principal needs: metadata, and tokens for a client secret.
+"""The part of Microsoft Entra ID that a service principal needs: metadata, and tokens for a secret or an assertion.
 
 Tokens are JSON Web Tokens with the claims that clients and services check. They are signed with one symmetric key
 (HS256), where Entra ID uses RSA keys: only the sandbox itself verifies them, so public keys would serve no purpose.
@@ -17,6 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from manifestgen.sandbox.error_response import entra_error
+from manifestgen.sandbox.federation import refusal
 from manifestgen.sandbox.world import World
 
 HOSTS = ("login.microsoftonline.com", "login.windows.net", "sts.windows.net")
@@ -189,7 +190,7 @@ def _openid(tenant: str, version: str) -> dict[str, Any]:
     base = f"https://login.microsoftonline.com/{tenant}"
     return {
         "token_endpoint": f"{base}/oauth2{version}/token",
-        "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
         "jwks_uri": f"{base}/discovery{version}/keys",
         "response_modes_supported": ["query", "fragment", "form_post"],
         "subject_types_supported": ["pairwise"],
@@ -224,7 +225,11 @@ async def _token(world: World, request: web.Request) -> web.Response:
             "the application has not been installed by the administrator of the tenant."
         )
         return entra_error(400, "unauthorized_client", words, number=700016)
-    if not hmac.compare_digest(secret.encode(), world.secret("entra:client").encode()):
+    if "client_assertion" in form:
+        refused = refusal(world, form)
+        if refused is not None:
+            return refused
+    elif not hmac.compare_digest(secret.encode(), world.secret("entra:client").encode()):
         words = (
             "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, "
             f"not the client secret ID, for a secret added to app '{client_id}'."

@@ -9,8 +9,24 @@ from manifestgen.sandbox.hub.auth import connection_string
 from manifestgen.sandbox.world import World
 
 # The caller's variables that a client of the sandbox must not see: real credentials, settings that point elsewhere.
-_FOREIGN_PREFIXES = ("AZURE_", "AZUREML_", "ARM_", "MSI_", "IDENTITY_", "IOTHUB_", "IOTEDGE_", "ACR_")
-_FOREIGN = frozenset({"IMDS_ENDPOINT", "ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"})
+_FOREIGN_PREFIXES = (
+    "AZURE_",
+    "AZUREML_",
+    "AZURESUBSCRIPTION_",
+    "ACTIONS_ID_TOKEN_",
+    "ARM_",
+    "MSI_",
+    "IDENTITY_",
+    "IOTHUB_",
+    "IOTEDGE_",
+    "ACR_",
+)
+_FOREIGN = frozenset(
+    {
+        *("SYSTEM_OIDCREQUESTURI", "SYSTEM_ACCESSTOKEN", "IMDS_ENDPOINT"),
+        *("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+    }
+)
 
 
 def environment(world: World, *, proxy: str, certificate: Path, admin: str, home: Path) -> dict[str, str]:

@@ -26,7 +26,7 @@ from filelock import FileLock, Timeout
 
 from manifestgen.edge.authority import Authority
 from manifestgen.errors import InputError
-from manifestgen.sandbox import accounts, admin, blob, entra, key_vault
+from manifestgen.sandbox import accounts, admin, blob, entra, key_vault, pipelines
 from manifestgen.sandbox.aml import service as aml
 from manifestgen.sandbox.arm import service as arm
 from manifestgen.sandbox.environment import environment
@@ -56,7 +56,7 @@ class Service(Protocol):
         ...
 
 
-_SERVICES: Sequence[Service] = (entra, arm, registry, aml, blob, hub, key_vault)
+_SERVICES: Sequence[Service] = (entra, arm, registry, aml, blob, hub, key_vault, pipelines)
 
 
 class Sandbox:

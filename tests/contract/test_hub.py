@@ -53,6 +53,14 @@ def test_a_child_knows_its_parent(hub: Hub, device: str) -> None:
     assert hub.device(child.id).parent == device
 
 
+def test_a_deleted_device_is_gone(hub: Hub, device: str) -> None:
+    hub.delete_device(device)
+    for gone in (lambda: hub.device(device), lambda: hub.delete_device(device)):
+        with pytest.raises(NotFoundError):
+            gone()
+    assert hub.register_device(device).id == device
+
+
 def test_an_id_is_taken_once(hub: Hub, device: str) -> None:
     with pytest.raises(CloudError):
         hub.register_device(device)

@@ -116,6 +116,11 @@ class FakeHub(FakeDeployments):
         found.device = replace(found.device, parent=parent, connected=False)
         return found.device
 
+    def delete_device(self, device_id: str) -> None:
+        self._stumble("delete_device")
+        self._find(device_id)
+        del self._registered[device_id]
+
     def connection_string(self, device_id: str) -> Secret:
         self._stumble("connection_string")
         return Secret(f"HostName={self._host};DeviceId={device_id};SharedAccessKey={self._find(device_id).key}")

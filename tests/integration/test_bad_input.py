@@ -27,7 +27,10 @@ def refused(code: int, *arguments: str | Path, folder: Path) -> Complaint:
     assert text.stderr.count("\n") == 2, text.stderr
     assert text.stdout == ""
     as_json = in_this_process(*arguments, "-q", "--output", "json")
-    assert as_json.json == {"error": {"message": said.error, "fix": said.fix, "exit_code": code}}
+    document = as_json.json
+    assert set(document) == {"schema", "error"}
+    told = {key: document["error"][key] for key in ("message", "fix", "exit_code")}
+    assert told == {"message": said.error, "fix": said.fix, "exit_code": code}
     assert complaint(as_json, code) == said
     kept = {name: content for name, content in files(folder).items() if not name.startswith(".manifestgen/")}
     assert kept == {name: content for name, content in before.items() if not name.startswith(".manifestgen/")}

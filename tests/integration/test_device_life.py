@@ -218,11 +218,14 @@ def test_history_lists_the_last_twenty_without_secrets_for_their_owner_only(life
 
 
 def test_there_is_nothing_to_go_back_to_on_a_new_device(life: Life) -> None:
-    assert "this machine has no snapshot to roll back to" in life("rollback", "--yes", expect=2).stderr
-    assert "no snapshots" in life("history").stderr
+    said = life("rollback", "--yes", expect=2).stderr
+    assert "the hub keeps nothing of what a device had" in said and str(life.folder / "state") in said
+    assert "--state" in said
+    assert f"no snapshots of device {life.device!r}" in life("history").stderr
+    assert life("history", "--output", "json").json["folder"].startswith(str(life.folder / "state"))
     life.apply(life.write("a.json", "alpha"))
     life.apply(life.write("a.json", "alpha", "beta"))
-    assert "there is no snapshot 5, only 1" in life("rollback", "--yes", "--to", "5", expect=2).stderr
+    assert "there is no snapshot 5: " in life("rollback", "--yes", "--to", "5", expect=2).stderr
 
 
 def test_a_snapshot_that_cannot_be_kept_stops_the_apply(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,3 +291,28 @@ def test_a_twin_larger_than_we_know_is_read_planned_and_exported(
     assert "1 to change (1 container recreated), 49 to remove" in life("plan", small).stdout
     life.apply(small, "--prune")
     assert life.modules == {"module00"}
+
+
+def test_a_second_runner_rolls_back_what_the_first_applied(life: Life, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = life.folder / "share"
+    life.apply(life.write("a.json", "alpha"), "--state", str(shared))
+    life.apply(life.write("ab.json", "alpha", "beta"), "--state", str(shared))
+    # The other runner has another home and folder, and the share.
+    monkeypatch.setenv("MANIFESTGEN_STATE", str(life.folder / "another runner"))
+    assert "there is no snapshot of it in" in life("rollback", "--yes", expect=2).stderr
+    done = life("rollback", "--yes", "--state", shared)
+    assert str(shared) in done.stderr
+    assert life.modules == {"alpha"}
+    assert not (life.folder / "another runner").exists()
+
+
+def test_snapshots_of_a_newer_version_stop_an_apply_and_a_rollback(life: Life) -> None:
+    life.apply(life.write("a.json", "alpha"))
+    life.apply(life.write("ab.json", "alpha", "beta"))
+    newest = max((life.folder / "state" / "snapshots").rglob("*.json"))
+    newest.write_text(json.dumps({**json.loads(newest.read_text()), "format": 2}))
+    for arguments in (("rollback", "--yes"), ("history",)):
+        said = complaint(life(*arguments, expect=2), 2)
+        assert "written by a newer version of manifestgen" in said and "pip install --upgrade" in said
+    assert "newer version" in life.apply(life.write("abc.json", "alpha", "beta", "gamma"), expect=2).stderr
+    assert life.modules == {"alpha", "beta"}

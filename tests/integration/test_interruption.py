@@ -220,7 +220,11 @@ def test_ctrl_c_at_the_question(at_the_prompt: Terminal, asked: Any) -> None:
 
 def test_no_is_no(at_the_prompt: Terminal, asked: Any) -> None:
     at_the_prompt.type("n\n")
-    assert "were not changed" in interrupted(at_the_prompt.ended())
+    ended = at_the_prompt.ended()
+    # Differences were found and remain; nobody interrupted anything.
+    assert ended.code == 1, ended
+    *_, said, fix = ended.stderr.splitlines()
+    assert "stopped; " in said and "were not changed" in said and fix.startswith("  fix: ")
     assert asked.applied == 0
 
 

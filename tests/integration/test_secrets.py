@@ -13,11 +13,14 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from fakes.hub_service import content, module
 from fakes.hurry import hurry
 from integration.command_line import Completed, building_project, files, in_a_new_process, in_this_process, started
 
 from manifestgen import secret
 from manifestgen.cli import COMMANDS, module_of
+from manifestgen.cloud import Configuration
+from manifestgen.secret import Secret
 
 # The SDKs leave sockets of their many sessions to the garbage collector.
 pytestmark = [
@@ -77,17 +80,22 @@ def forgetful(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
     def forget() -> None:
         monkeypatch.setattr(secret, "_forms", set())
-        monkeypatch.setattr(secret, "_known", None)
         monkeypatch.setattr(secret, "_cores", set())
-        monkeypatch.setattr(secret, "_known_cores", None)
 
     return forget
 
 
 @pytest.fixture
-def secretive(ready_made: Any) -> Any:
+def secretive(ready_made: Any, quick: Any) -> Any:
     """A project with secrets from every source: the admin user, the environment, a mounted file."""
+    from manifestgen.azure.iot_hub import connect
+
     (ready_made.root / "mounted").write_text(_FILE_CANARY)
+    hub = connect(connection_string=Secret(quick.environment["IOTHUB_CONNECTION_STRING"]))
+    hub.register_device(f"{ready_made.device}-spare", tags={})
+    kept = content({"m": module(env={"KEY": {"value": _FILE_CANARY}})})
+    name = f"of-{ready_made.device}"
+    hub.create_configuration(Configuration(f"{name}-1", kept, "tags.x = 1", 1, {"manifestgen": name}))
     (ready_made.root / "deployment.json.j2").write_text(
         '{% extends "single-module.json.j2" %}\n{% block twins %},\n'
         '    {{ module | tojson }}: {"properties.desired": {"key": {{ key | tojson }}}}\n{% endblock %}\n'
@@ -124,6 +132,11 @@ def _commands(project: Any) -> dict[str, Sequence[str]]:
         "device register": ["device", "register", "NEW"],
         "device show": ["device", "show", project.device],
         "device list": ["device", "list"],
+        "device tag": ["device", "tag", project.device, "site=lab"],
+        "deployment list": ["deployment", "list"],
+        "deployment show": ["deployment", "show", f"of-{project.device}"],
+        "deployment delete": ["deployment", "delete", f"of-{project.device}", "--yes"],
+        "device delete": ["device", "delete", f"{project.device}-spare", "--yes"],
         "deploy": ["deploy", str(project), "--yes", "--force", "--set", "ttl=60"],
         "export": ["export", "--device", project.device, "-o", str(project.root / "exported.json")],
         "history": ["history", "--device", project.device],
@@ -138,6 +151,8 @@ def _commands(project: Any) -> dict[str, Sequence[str]]:
 
 # Print a secret because they are asked to, and have tests of their own below.
 _DISCLOSING = {"device connection-string", "sandbox start", "sandbox stop"}
+# Has neither --output nor -v: it prints a script that is the same everywhere.
+_THE_SAME = {"completion"}
 # Work with secrets that they make: see test_token_secrets.py.
 _OF_TOKENS = {"credentials show", "credentials create-token", "credentials rotate"}
 
@@ -152,7 +167,7 @@ def test_every_command_is_looked_at(secretive: Any) -> None:
         command = importlib.import_module(module_of(name)).command
         inner = command.commands if isinstance(command, click.Group) else {}
         known |= {f"{name} {sub}" for sub in inner} if inner else {name}
-    assert known == set(_commands(secretive)) | _DISCLOSING | _OF_TOKENS
+    assert known == set(_commands(secretive)) | _DISCLOSING | _THE_SAME | _OF_TOKENS
 
 
 @pytest.mark.azureml
@@ -193,8 +208,8 @@ def test_no_command_shows_a_secret(
 def _only_manifests_hold_secrets(root: Path, canaries: Canaries) -> None:
     manifests = ("deployment.json", "exported.json")
     expected = {"mounted": {"mounted file"}, **{name: {"admin password", "mounted file"} for name in manifests}}
-    for name, content in files(root).items():
-        seen = set(canaries.seen_in(content.decode("utf-8", "replace")))
+    for name, data in files(root).items():
+        seen = set(canaries.seen_in(data.decode("utf-8", "replace")))
         assert seen == expected.get(name, set()), name
         if name in manifests:
             assert stat.S_IMODE((root / name).stat().st_mode) == 0o600

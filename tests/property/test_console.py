@@ -55,6 +55,7 @@ OUTPUTS: dict[str, Callable[[Console, str], Any]] = {
     "result": lambda console, text: console.result(text),
     "document": lambda console, text: console.document({text: [text]}),
     "disclose": lambda console, text: console.disclose(json.dumps({text: text}, ensure_ascii=False, indent=2)),
+    "commands": lambda console, text: console.commands(f"info: {text}"),
     "progress": lambda console, text: console.progress(text),
     "redraw": lambda console, text: console.redraw([text, styled(text, bold=True)]),
     "step": lambda console, text: console.step(text, text),
@@ -86,7 +87,7 @@ def written(say: Callable[[Console, str], Any], text: str, stream: type[io.Strin
 
 def test_every_way_to_speak_is_tried() -> None:
     # They say nothing, or nothing that comes from elsewhere.
-    not_words = {"interactive", "live", "listen", "ask", "connected", "sandbox"}
+    not_words = {"interactive", "live", "listen", "ask", "connected", "sandbox", "schema"}
     public = {name for name in vars(Console) if not name.startswith("_")}
     assert public - not_words <= set(OUTPUTS)
 
@@ -123,7 +124,8 @@ def test_no_color_is_of_others(text: str) -> None:
     data=st.recursive(foreign, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(foreign, inner, max_size=3))
 )
 def test_json_holds_the_same_data(data: Any) -> None:
-    assert json.loads(written(lambda console, _: console.document(data), "", io.StringIO, "json")) == data
+    document = json.loads(written(lambda console, _: console.document({"data": data}), "", io.StringIO, "json"))
+    assert document["data"] == data
     text = json.dumps(data, ensure_ascii=False, indent=2)
     assert json.loads(written(lambda console, _: console.disclose(text), "", io.StringIO)) == data
 
@@ -138,3 +140,11 @@ def test_our_colors_and_live_lines_stay() -> None:
     assert shown == (
         "\n\x1b[1mone\x1b[0m\ntwo\n\x1b[2A\r\x1b[Jthree\n\x1b[1A\r\x1b[J\x1b[33mwarning: \x1b[0m\\x1b[5mblink\n"
     )
+
+
+@pytest.mark.parametrize("ours", ["::error file=a,line=1::", "##vso[task.logissue type=error;]"])
+def test_our_annotations_stay_and_what_they_quote_is_none(ours: str) -> None:
+    shown = written(
+        lambda console, text: console.commands(text), f"{ours}##vso[task.complete]\n::add-mask::x", io.StringIO
+    )
+    assert shown.startswith(f"{ours}#\\x23vso[task.complete]\n\\x3a:add-mask::x\n")

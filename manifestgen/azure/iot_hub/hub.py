@@ -22,6 +22,7 @@ from manifestgen.azure.iot_hub.shapes import (
 from manifestgen.azure.iot_hub.timestamp import read_time
 from manifestgen.azure.iot_hub.wire import (
     APPLY_CONTENT,
+    DELETE_IDENTITY,
     GET_IDENTITY,
     GET_MODULE_TWIN,
     GET_MODULES,
@@ -86,6 +87,18 @@ class IotHub(Configurations):
         if tags:
             self._requests.write(about, tags_call(device_id, tags))
         return self.device(device_id)
+
+    def delete_device(self, device_id: str) -> None:
+        """Delete a device identity with its modules and twins; see `cloud.Hub.delete_device`."""
+        about = _device(device_id)
+        try:
+            self._requests.write(about, Call(DELETE_IDENTITY, _ids(device_id), headers={"If-Match": '"*"'}))
+        except UnconfirmedError:
+            try:
+                self._identity(device_id)
+            except NotFoundError:
+                return  # only the answer was lost
+            raise
 
     def _scope(self, parent: str) -> str:
         scope = self._identity(parent).device_scope

@@ -7,6 +7,7 @@ throttled the request, or no connection came about. A write whose answer is lost
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -35,6 +36,7 @@ from manifestgen.azure.patience import (
     root_words,
     seconds_of,
 )
+from manifestgen.azure.pipeline_login import advice
 from manifestgen.errors import CloudError, DeniedError, NotFoundError, UnconfirmedError
 from manifestgen.waits import waiting
 
@@ -177,8 +179,7 @@ class Requests:
             raise DeniedError(
                 f"no token for the hub: {_first_line(error)}",
                 where=self._host,
-                fix="run 'az login', or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, "
-                "or IOTHUB_CONNECTION_STRING",
+                fix=f"set IOTHUB_CONNECTION_STRING; or {advice(os.environ)}",
             ) from error
         if never_sent(error):
             raise CloudError(

@@ -49,6 +49,9 @@ _CALLS: Final[Mapping[Operation, Callable[[Any, Call, Mapping[str, Any]], Any]]]
     wire.PUT_IDENTITY: lambda sdk, call, how: sdk.devices.create_or_update_identity(
         call.ids["device"], call.body, call.headers.get("If-Match"), **how
     ),
+    wire.DELETE_IDENTITY: lambda sdk, call, how: sdk.devices.delete_identity(
+        call.ids["device"], call.headers.get("If-Match"), **how
+    ),
     wire.GET_TWIN: lambda sdk, call, how: sdk.devices.get_twin(call.ids["device"], **how),
     wire.UPDATE_TWIN: lambda sdk, call, how: sdk.devices.update_twin(
         call.ids["device"], call.body, call.headers.get("If-Match"), **how

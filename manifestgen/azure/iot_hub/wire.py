@@ -36,6 +36,7 @@ class Operation:
 
 GET_IDENTITY: Final = Operation("GET", "/devices/{device}")
 PUT_IDENTITY: Final = Operation("PUT", "/devices/{device}")
+DELETE_IDENTITY: Final = Operation("DELETE", "/devices/{device}", NO_CONTENT)
 GET_TWIN: Final = Operation("GET", "/twins/{device}")
 UPDATE_TWIN: Final = Operation("PATCH", "/twins/{device}")
 GET_MODULES: Final = Operation("GET", "/devices/{device}/modules")

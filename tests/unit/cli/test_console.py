@@ -14,7 +14,7 @@ from typing import Literal
 
 import pytest
 
-from manifestgen.cli._console import Console
+from manifestgen.cli._console import Console, has_colors
 from manifestgen.errors import CloudError, FoundError, InputError, Interrupted
 from manifestgen.secret import Secret, redact
 
@@ -60,14 +60,16 @@ def test_the_name_of_a_file_that_is_not_utf_8_is_escaped(console: Console, capsy
     text, document = said.split("\n", 1)
     assert text == "file \\udcff"
     assert "\\udcff" in document
-    assert json.loads(document) == {"path": "file \udcff"}
+    assert json.loads(document)["path"] == "file \udcff"
 
 
 def test_json_is_the_only_thing_on_stdout_when_it_is_asked_for(console: Console, capsys: Captured) -> None:
     console.output = "json"
     console.result("text form")
     console.document({"key": "wert ü", "secret": CANARY, CANARY: [Secret("another-one")]})
-    assert json.loads(capsys.readouterr().out) == {"key": "wert ü", "secret": "***", "***": ["***"]}
+    document = json.loads(capsys.readouterr().out)
+    assert document.pop("schema") == "manifestgen/error/1"
+    assert document == {"key": "wert ü", "secret": "***", "***": ["***"]}
 
 
 def test_text_has_no_document(console: Console, capsys: Captured) -> None:
@@ -113,12 +115,17 @@ def test_an_error_is_a_document_too(console: Console, capsys: Captured) -> None:
     console.fail(FoundError("the build failed", where="build 7", fix="read", detail=("line 1", f"with {CANARY}")))
     said = capsys.readouterr()
     assert json.loads(said.out) == {
+        "schema": "manifestgen/error/1",
         "error": {
+            "code": "found",
             "message": "build 7: the build failed",
             "fix": "read",
             "exit_code": 1,
+            "file": None,
+            "line": None,
+            "column": None,
             "detail": ["line 1", "with ***"],
-        }
+        },
     }
     assert said.err == "error: build 7: the build failed\n  fix: read\n"
 
@@ -276,3 +283,40 @@ def test_a_proxys_password_is_known_before_anything_is_said(proxy: str) -> None:
     _know_secrets({"https_proxy": proxy})
     assert "canary" not in redact(f"{{'https': {proxy!r}}}")
     assert "canary" not in redact(unquote(proxy))
+
+
+@pytest.mark.parametrize(
+    ("variables", "colored"),
+    [({}, True), ({"TERM": "dumb"}, False), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True)],
+    ids=["a terminal", "a dumb one", "NO_COLOR", "an empty NO_COLOR"],
+)
+def test_results_are_colored_where_the_terminal_can_and_nobody_objects(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], colored: bool
+) -> None:
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert has_colors() is colored
+
+
+@pytest.mark.parametrize(
+    ("where", "place"),
+    [
+        ("manifestgen.yaml:2:11", ("manifestgen.yaml", 2, 11)),
+        ("a b/deployment.json:7", ("a b/deployment.json", 7, None)),
+        ("C:\\x\\manifestgen.yaml:2:11", ("C:\\x\\manifestgen.yaml", 2, 11)),
+        (__file__, (__file__, None, None)),
+        ("device 'edge-01'", (None, None, None)),
+        ("https://localhost:8080 in a hub", (None, None, None)),
+        ("", (None, None, None)),
+    ],
+)
+def test_an_errors_place_is_apart(
+    console: Console, capsys: Captured, where: str, place: tuple[str | None, int | None, int | None]
+) -> None:
+    console.output = "json"
+    console.fail(InputError("wrong", where=where, fix="correct it"))
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["file"], error["line"], error["column"]) == place

@@ -12,6 +12,7 @@ import pytest
 from manifestgen import cli
 from manifestgen.errors import (
     CloudError,
+    DeclinedError,
     DeniedError,
     FoundError,
     InputError,
@@ -55,6 +56,7 @@ def ends_with(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[BaseException | 
         (DeniedError("denied", fix="fix"), 3),
         (UnconfirmedError("lost", fix="fix"), 3),
         (Interrupted("stopped", fix="fix"), 130),
+        (DeclinedError("stopped", fix="fix"), 1),
         (KeyboardInterrupt(), 130),
         (click.Abort(), 130),
         (RuntimeError("a bug"), 70),

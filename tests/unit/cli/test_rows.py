@@ -15,7 +15,7 @@ from manifestgen import services as _cloud
 from manifestgen.cli._console import Console
 from manifestgen.cli._watching import RowsView
 from manifestgen.cli.apply import command
-from manifestgen.errors import Interrupted
+from manifestgen.errors import DeclinedError, Interrupted
 from manifestgen.rows.journal import Journal, open_journal
 from manifestgen.rows.pace import Pace
 from manifestgen.rows.run import progress_of
@@ -71,7 +71,8 @@ def test_whoever_says_yes_gets_it(hub: FakeHub, folder: Path) -> None:
 
 @pytest.mark.parametrize("answer", [False, None])
 def test_whoever_says_no_or_goes_away_changes_nothing(hub: FakeHub, folder: Path, answer: bool | None) -> None:
-    with pytest.raises(Interrupted, match="stopped; nothing was sent"):
+    stopped = Interrupted if answer is None else DeclinedError
+    with pytest.raises(stopped, match="stopped; nothing was sent"):
         go(Terminal(answer))
     assert hub.applied == []
 

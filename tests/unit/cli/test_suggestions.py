@@ -15,7 +15,9 @@ from manifestgen.cli._suggestions import CHANGING_COMMANDS, CHANGING_OPTIONS, ne
 HARMLESS_COMMANDS = set(
     [
         "check",
+        "completion",
         "connection-string",
+        "deployment",
         "device",
         "diff",
         "doctor",

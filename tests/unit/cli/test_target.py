@@ -9,7 +9,7 @@ import pytest
 
 from manifestgen.cli import run
 from manifestgen.cli._console import Console
-from manifestgen.errors import InputError, Interrupted
+from manifestgen.errors import DeclinedError, InputError, Interrupted
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -112,7 +112,8 @@ def test_the_answer_yes_goes_on() -> None:
 
 @pytest.mark.parametrize("answer", [False, None])
 def test_another_answer_stops_it(answer: bool | None) -> None:
-    with pytest.raises(Interrupted, match="stopped; nothing was changed"):
+    stopped = Interrupted if answer is None else DeclinedError
+    with pytest.raises(stopped, match="stopped; nothing was changed"):
         ask(Terminal(answer))
 
 

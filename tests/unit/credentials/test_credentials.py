@@ -263,7 +263,7 @@ class TestStored:
         assert stored.read(tmp_path / "state", HOST.upper(), NAME) == a_password()
         assert "canary" not in repr(a_password())
 
-    @pytest.mark.parametrize("text", ["{", "[]", '{"format": 9}', '{"password": "canary-of-a-file"}', "\udcff"])
+    @pytest.mark.parametrize("text", ["{", "[]", '{"format": 0}', '{"password": "canary-of-a-file"}', "\udcff"])
     def test_a_damaged_file_says_so_and_shows_nothing_of_it(self, text: str, tmp_path: Path) -> None:
         path = stored.write(tmp_path, a_password())
         path.write_bytes(text.encode("utf-8", "surrogateescape"))
@@ -271,6 +271,13 @@ class TestStored:
             stored.read(tmp_path, HOST, NAME)
         assert "canary" not in f"{caught.value} {caught.value.fix} {caught.value.__cause__}"
         assert caught.value.where == str(path)
+
+    def test_a_file_of_a_newer_version_is_left_alone(self, tmp_path: Path) -> None:
+        path = stored.write(tmp_path, a_password())
+        path.write_text('{"format": 9}')
+        with pytest.raises(InputError, match="written by a newer version") as caught:
+            stored.latest(tmp_path, HOST, NAME)
+        assert "remove" not in caught.value.fix
 
     def test_a_folder_that_cannot_be_made_is_an_error(self, tmp_path: Path) -> None:
         (tmp_path / "state").write_text("a file")

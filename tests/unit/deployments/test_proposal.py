@@ -125,7 +125,7 @@ def test_snapshots_are_for_their_owner_and_the_latest_others_come_first(tmp_path
     for number in (3, 0):
         with pytest.raises(InputError, match="no snapshot"):
             find("hub", "scorer", tmp_path, number, None)
-    with pytest.raises(InputError, match="this machine has no snapshot"):
+    with pytest.raises(InputError, match="there is no snapshot of it in"):
         find("hub", "unknown", tmp_path, None, None)
 
 

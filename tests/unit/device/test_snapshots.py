@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -69,3 +70,32 @@ def test_an_older_damaged_snapshot_is_nothing_to_a_rollback(tmp_path: Path) -> N
         keep(tmp_path, number, NOON + timedelta(hours=number))
     min(tmp_path.rglob("*.json")).write_text("")
     assert find(HUB, DEVICE, tmp_path, None, content(3)).version == 2
+
+
+def test_two_runs_that_read_the_same_clock_both_keep_their_snapshot(tmp_path: Path) -> None:
+    paths = [take(HUB, DEVICE, number, content(number), tmp_path, now=NOON) for number in (1, 2)]
+    # As if both had looked before either wrote: the names are told apart by more than the time.
+    assert len({path.name.partition("-")[2] for path in paths if path}) == 2
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: take(HUB, DEVICE, number, content(number), tmp_path, now=NOON), range(3, 11)))
+    assert sorted(versions(tmp_path)) == list(range(1, 11))
+
+
+def test_a_folder_without_room_for_a_file_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> None:
+        raise InputError("output folder is not writable", fix="make it writable")
+
+    monkeypatch.setattr("manifestgen.state.write_atomic", refuse)
+    with pytest.raises(InputError, match="could not write the snapshot: output folder is not writable") as caught:
+        take(HUB, DEVICE, 1, content(1), tmp_path)
+    assert "MANIFESTGEN_STATE" in caught.value.fix and "--state" in caught.value.options[0]
+
+
+def test_a_snapshot_of_a_newer_version_is_neither_passed_over_nor_damaged(tmp_path: Path) -> None:
+    keep(tmp_path, 1, NOON)
+    newest = max(tmp_path.rglob("*.json"))
+    newest.write_text(newest.read_text().replace('"format": 1', '"format": 2'))
+    for read in (lambda: find(HUB, DEVICE, tmp_path, None, content(3)), lambda: keep(tmp_path, 2, NOON)):
+        with pytest.raises(InputError, match="written by a newer version") as caught:
+            read()
+        assert caught.value.where == str(newest)

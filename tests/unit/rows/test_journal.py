@@ -91,7 +91,7 @@ def test_the_journal_of_another_run_is_refused(path: Path, what: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ['{"some": "json"}\n', "no json\n", '{"manifestgen journal": 99}\n', '{"a": "template of one line"}', "device"],
+    ['{"some": "json"}\n', "no json\n", '{"a": "template of one line"}', "device"],
 )
 def test_what_is_no_journal_is_not_written_to(path: Path, text: str) -> None:
     path.write_text(text)
@@ -221,6 +221,16 @@ def test_a_pipe_is_not_a_journal(tmp_path: Path) -> None:
         next(iter(sent_by(tmp_path / "pipe")))
     with pytest.raises(InputError, match="a pipe or device is not a journal"):
         open_journal(tmp_path / "pipe", 1, {})
+
+
+def test_a_journal_of_a_newer_version_is_not_written_to(path: Path) -> None:
+    path.write_text('{"manifestgen journal": 99}\n')
+    with pytest.raises(InputError, match="written by a newer version") as caught:
+        opened(path)
+    assert "--upgrade" in caught.value.fix
+    assert path.read_text() == '{"manifestgen journal": 99}\n'
+    with pytest.raises(InputError, match="written by a newer version"):
+        list(sent_by(path))
 
 
 def test_a_run_reads_back_what_it_wrote_itself(path: Path) -> None:

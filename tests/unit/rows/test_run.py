@@ -314,3 +314,18 @@ def test_a_report_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(InputError, match="could not write the report"):
         report_file.write([], tmp_path / "folder.csv")
+
+
+def test_in_a_chosen_state_folder_another_machine_finds_the_journal(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from manifestgen.rows.run import _journal_of
+
+    identity = {"hub": "contoso.azure-devices.net", "template": "t", "values": "v", "rows": "r"}
+    monkeypatch.delenv("MANIFESTGEN_STATE", raising=False)
+    assert _journal_of(settings.devices, identity) == settings.devices.with_name("devices.csv.journal")
+    monkeypatch.setenv("MANIFESTGEN_STATE", str(tmp_path / "share"))
+    first = _journal_of(settings.devices, identity)
+    assert first.parent == tmp_path / "share" / "journals" / "contoso.azure-devices.net"
+    assert _journal_of(tmp_path / "another checkout" / "devices.csv", identity) == first
+    assert _journal_of(settings.devices, {**identity, "rows": "other"}) != first

@@ -1,0 +1,59 @@
+"""Which versions of manifestgen a project file is for."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import operator
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from manifestgen.errors import InputError
+
+_COMPARISONS: Final[Mapping[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_CONDITION: Final = re.compile(r"(>=|<=|==|!=|>|<)\s*(\d+(?:\.\d+){0,3})")
+_RELEASE: Final = re.compile(r"\d+(?:\.\d+)*")
+
+
+def check_required(text: str, where: str, version: str | None = None) -> None:
+    """Make sure that this is a version that a project file is for.
+
+    Args:
+        text: conditions such as `>=0.3, <1`; a suffix of the version, such as `rc1`, counts for nothing.
+        where: the place in the file.
+        version: of manifestgen; None for the installed one.
+
+    Raises:
+        InputError: it is not, or the text is not a condition.
+    """
+    version = version or importlib.metadata.version("manifestgen")
+    for part in text.split(","):
+        condition = _CONDITION.fullmatch(part.strip())
+        if condition is None:
+            raise InputError(
+                f"{part.strip()!r} is not a condition for a version",
+                where=where,
+                fix='write it as requires: ">=0.3", or ">=0.3, <1"',
+            )
+        if not _COMPARISONS[condition[1]](_release(version), _release(condition[2])):
+            raise InputError(
+                f"this project requires manifestgen {text}, and this is {version}",
+                where=where,
+                fix=f"install one that fits: pip install 'manifestgen{text.replace(' ', '')}'",
+            )
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The numbers of a version, without zeros at the end: 1.0 is 1."""
+    found = _RELEASE.match(version)
+    numbers = [int(number) for number in found[0].split(".")] if found else [0]
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)
