@@ -173,7 +173,8 @@ def is_python(version: str) -> bool:
     """Whether uv knows a version of Python, on this machine or to download. Raises InputError without uv."""
     done = subprocess.run(  # noqa: S603 - no shell
         [find_uv(), "python", "list", "--offline", version],
-        env={**outside(os.environ), "NO_COLOR": "1"},
+        # Where downloads are forbidden, uv lists only what is here.
+        env={**outside(os.environ), "NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "automatic"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

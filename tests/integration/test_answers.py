@@ -59,7 +59,7 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Know no secret, as a new process."""
     from manifestgen.azure import auth
 
-    nothing: dict[str, Any] = {"_forms": set(), "_known": None, "_cores": set(), "_known_cores": None}
+    nothing: dict[str, Any] = {"_forms": set(), "_cores": set()}
     for name, value in nothing.items():
         monkeypatch.setattr(secret, name, value)
     auth._credential.cache_clear()

@@ -183,7 +183,8 @@ def test_render_apply_and_status_agree(ready_made: Any, asked: Any, desired: Any
 
     status = in_this_process("status", "--device", ready_made.device, "--output", "json")
     assert status.code == 0, status
-    assert {**status.json, "schema": None} == {**applied.json["rollout"], "schema": None}
+    more = {"schema": "manifestgen/status/1", "scoring": [], "last_log_lines": []}
+    assert status.json == {**applied.json["rollout"], **more}
 
     again = in_this_process("apply", manifest, "--device", ready_made.device, "--yes", "--output", "json")
     assert again.json["applied"] is False

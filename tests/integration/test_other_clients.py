@@ -80,6 +80,9 @@ def started(tmp_path: Path) -> Iterator[dict[str, str]]:
     home = tmp_path / "home"
     home.mkdir()
     bare = {"PATH": os.environ["PATH"], "HOME": str(home), "LANG": "C.UTF-8"}
+    # Without an index, the sandbox says that it installs nothing.
+    bare |= {name: value for name, value in os.environ.items() if name.startswith("UV_")}
+    bare["UV_CACHE_DIR"] = str(tmp_path / "uv")
     begun = _run(sys.executable, "-m", "manifestgen", "sandbox", "start", environment=bare, cwd=tmp_path)
     assert begun.code == 0, begun
     printed = [shlex.split(line) for line in begun.stdout.splitlines()]

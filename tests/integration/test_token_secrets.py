@@ -166,9 +166,7 @@ def test_none_of_thirteen_kinds_of_secret_is_shown(
     for number, command in enumerate(commands):
         # As a new process would: it knows no secret yet.
         monkeypatch.setattr(secret, "_forms", set())
-        monkeypatch.setattr(secret, "_known", None)
         monkeypatch.setattr(secret, "_cores", set())
-        monkeypatch.setattr(secret, "_known_cores", None)
         ended = in_this_process(*command, *(["-vv"] if number % 4 else []))
         assert ended.code in (0, 1), (command, ended)
         outputs.append((command, ended.output))
@@ -216,9 +214,7 @@ def test_a_service_that_repeats_what_it_was_told_is_not_repeated(
     quick.fault("status", times="forever", host=host, status=403, code="AuthorizationFailed", message=words)
     for options in ([], ["-vv"], ["--output", "json"]):
         monkeypatch.setattr(secret, "_forms", set())
-        monkeypatch.setattr(secret, "_known", None)
         monkeypatch.setattr(secret, "_cores", set())
-        monkeypatch.setattr(secret, "_known_cores", None)
         ended = in_this_process("credentials", "rotate", project, "--yes", *options)
         assert ended.code == 3, ended
         assert "You may not. ***" in ended.output
