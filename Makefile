@@ -6,6 +6,8 @@ VENV ?= .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 # `off` where the gate is passed elsewhere, or cannot be: on a system or Python without every optional part.
 COVERAGE ?= on
+# Three for each core: many tests wait, for a process or for a clock.
+PROCESSES ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2))))
 GATE := --cov --cov-report=term
 # Whatever the environment says: uncached, each process that a test starts would compile the SDKs anew, and each of
 # pytest's workers all tests.
@@ -57,7 +59,7 @@ fast: $(VENV)/check-installed
 
 # The gate is fail_under in pyproject.toml.
 test: $(VENV)/check-installed
-	$(BIN)/python -m pytest --numprocesses=4 --dist=loadgroup $(if $(filter on,$(COVERAGE)),$(GATE))
+	$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadgroup $(if $(filter on,$(COVERAGE)),$(GATE))
 
 # The integration tests once more, with the REST client; `make test` runs the contract, the client's own tests and a fault walk with both.
 rest: $(VENV)/check-installed

@@ -223,4 +223,4 @@ def listen(*names: str) -> None:
         logger = logging.getLogger(name)
         if not any(isinstance(handler, _ToDebug) for handler in logger.handlers):
             logger.addHandler(_ToDebug())
-            logger.propagate = False
+        logger.propagate = False

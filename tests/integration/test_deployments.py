@@ -297,7 +297,9 @@ def test_an_unknown_deployment_is_said_with_those_there_are(service: Hub, site: 
     said = complaint(in_this_process("status", "--deployment", f"{site}-unknown"), 2)
     assert "no such deployment" in said.error
     assert "the hub has" in said.fix
-    assert "no snapshot to roll back to" in complaint(in_this_process("rollback", "--deployment", site), 2)
+    said = complaint(in_this_process("rollback", "--deployment", site), 2)
+    assert "there is no snapshot of it in" in said.error
+    assert "--state" in said.fix
 
 
 def test_a_project_for_a_fleet_is_deployed_to_it(service: Hub, site: str, ready_made: Any) -> None:

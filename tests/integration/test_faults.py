@@ -53,7 +53,9 @@ def test_a_hub_in_trouble_is_an_error_of_two_lines(trouble: str, ready_made: Any
     ended = in_this_process("status", "--device", ready_made.device, "--output", "json")
     said = complaint(ended, 3)
     assert _HUB in said
-    assert ended.json["error"] == {"message": said.error, "fix": said.fix, "exit_code": 3}
+    code = "not-found" if trouble == "404" else "cloud"
+    place = {"file": None, "line": None, "column": None}
+    assert ended.json["error"] == {"code": code, "message": said.error, "fix": said.fix, "exit_code": 3, **place}
     assert str(_TROUBLES[trouble].get("status", "")) in said
 
 

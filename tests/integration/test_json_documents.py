@@ -23,6 +23,9 @@ SENSOR = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor:1.5"
 
 #: Print something else than a document of ours, or none.
 OTHERWISE = {
+    **dict.fromkeys(
+        ("bundle", "logs", "ping", "restart", "score"), "asks a device's modules; its schema is not written"
+    ),
     "completion": "prints a script",
     "export": "has one with -o FILE, which is tried",
     "image": "is tried by the test below, where azureml-core is",

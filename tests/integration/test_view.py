@@ -70,6 +70,7 @@ def test_the_form_is_what_the_files_name_says(folder: Path) -> None:
         assert in_this_process("view", "old.json", "-o", name).code == 0
         assert (folder / name).read_text(encoding="utf-8").startswith(begin)
     told = in_this_process("view", "old.json", "-o", "x", "--format", "svg", "--output", "json").json
+    assert told.pop("schema") == "manifestgen/view/1"
     assert told == {"path": "x", "format": "svg", "title": "old.json", "summary": "1 module, 1 route"}
 
 

@@ -217,7 +217,7 @@ def test_the_bridge(edge_hub: Mosquitto, tmp_path: Path) -> None:
 
     def act() -> None:
         edge_hub.send(b"1")
-        time.sleep(0.5)
+        edge_hub.cloud.wait(lambda: edge_hub.reported)  # by then it has subscribed to methods
         assert edge_hub.call("score", b"1")[0] == 503
         servers.append(Server(lambda body: (200, json.dumps([body]).encode()) if body != 2 else (400, b"no"), port))
         assert edge_hub.result().json == [1]
