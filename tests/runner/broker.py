@@ -9,6 +9,7 @@ that is in work, and edgeHub's lock is for inputs alone. It cannot show SAS toke
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import quote, unquote
 
 import paho.mqtt.client as mqtt
@@ -95,11 +96,19 @@ class Broker(Protocol):
         ...
 
 
+# Below those that systems give to connections, which other tests make all the time; each worker begins elsewhere.
+_PORTS: Final = itertools.cycle(range(20000, 32000))
+for _ in range(os.getpid() * 101 % 12000):
+    next(_PORTS)
+
+
 def free_port() -> int:
-    """A port of loopback that is free now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A port of loopback that is free now, and that this process has not named before."""
+    for port in _PORTS:
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("the ports never end")
 
 
 class Certificates:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -114,5 +115,6 @@ def test_nothing_is_ever_written_outside(
     outside = [path for path in folder.rglob("*") if not path.is_relative_to(target)]
     assert {path.name for path in outside} <= {"layer-0", "deep"}
     if target.is_dir():
-        inside = [path for path in target.rglob("*") if path.is_symlink()]
-        assert all(path.resolve().is_relative_to((target / "opt/app").resolve()) for path in inside)
+        # Unlike Path.resolve, realpath takes links that lead to each other in a circle.
+        inside = [Path(os.path.realpath(path)) for path in target.rglob("*") if path.is_symlink()]
+        assert all(path.is_relative_to(os.path.realpath(target / "opt/app")) for path in inside)
