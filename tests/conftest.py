@@ -18,7 +18,7 @@ from typing import Any
 
 import coverage
 import pytest
-from hypothesis import is_hypothesis_test, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 from manifestgen import secret
 
@@ -54,8 +54,11 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell starts what it runs in the background so, and commands that tests interrupt would inherit it.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # How long a draw or an example takes says something about the machine only: others' tests run beside it.
+    settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("here")
     if config.getoption("--fast"):
-        settings.register_profile("fast", max_examples=10, deadline=None)
+        settings.register_profile("fast", settings.get_profile("here"), max_examples=10)
         settings.load_profile("fast")
         sys.addaudithook(_skip_when_reaching_out)
         # What a test that is skipped halfway leaves open; the full run has no such excuse.
