@@ -104,3 +104,8 @@ def test_azure_ml_that_is_not_installed_is_told_how_to_install(command: list[str
 def test_a_sandbox_that_is_not_installed_is_told_how_to_install(tmp_path: Path) -> None:
     ended = isolated("sandbox", "run", "--", "true", cwd=tmp_path, missing=("aiohttp",))
     assert "pip install 'manifestgen[sandbox]'" in complaint(ended, 2).fix
+
+
+def test_what_runs_modules_and_is_not_installed_is_told_how_to_install(tmp_path: Path) -> None:
+    ended = isolated("run", _SAMPLES / "anomaly-detection", cwd=tmp_path, missing=("trustme",))
+    assert "pip install 'manifestgen[runner]'" in complaint(ended, 2).fix
