@@ -83,6 +83,8 @@ def command(
 
     if port is not None and (message_file is not None or origin):
         raise InputError("--serve takes no messages of --input", fix="drop one of the two")
+    if origin and message_file is None:
+        raise InputError("--as says what messages of --input are sent as", fix="add --input FILE, or drop --as")
     if message_file is not None and watch:
         raise InputError("--input and --watch cannot be used together", fix="drop one of the two")
     given = values.given(files, sets)
