@@ -6,11 +6,11 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from manifestgen.cloud import Services
 from manifestgen.context.dockerfile import ENVIRONMENT
-from manifestgen.edge.device import SENSOR, Code, DeviceModule
+from manifestgen.edge.device import SENSOR, SENSOR_IMAGE, Code, DeviceModule
 from manifestgen.edge.files.image import OWN_ROOT, ImageConfig, can_run_here
 from manifestgen.errors import InputError
 from manifestgen.images.existing import NOWHERE
@@ -24,9 +24,6 @@ from manifestgen.project.score import check_inputs
 from manifestgen.render import render_project
 from manifestgen.trial.layout import lay_out
 from manifestgen.trial.setting import setting, this_python
-
-#: Repository of the module that manifestgen brings itself.
-SENSOR_IMAGE: Final = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor"
 
 
 @dataclass(frozen=True)
@@ -115,14 +112,13 @@ def lay_out_project(
     for module in manifest.modules():
         if module.system or module.image is None:
             continue
-        text = module.image_text or ""
-        if code is not None and text == NOWHERE:
+        if code is not None and module.image.text == NOWHERE:
             own = own or module.name
             modules.append(_module(module, code))
-        elif text.partition(":")[0] == SENSOR_IMAGE:
+        elif module.image.repository == SENSOR_IMAGE:
             modules.append(_module(module, SENSOR))
         else:
-            left_out[module.name] = text
+            left_out[module.name] = module.image.text
     names = [module.name for module in modules]
     hub = manifest.hub_desired or {}
     return Layout(tuple(modules), left_out, own, hub, _twins(manifest, names), watched(project))
@@ -159,13 +155,12 @@ def own_code(
 
 
 def _module(module: Module, code: Code) -> DeviceModule:
-    order = module.get("startupOrder")
     return DeviceModule(
         module.name,
         code,
-        {name: module.env_value(name) or "" for name in module.env},
-        policy=str(module.get("restartPolicy") or "on-unhealthy").lower(),
-        order=order if isinstance(order, int) else 2**32 - 1,
+        module.variables,
+        policy=module.restart_policy,
+        order=module.startup_order,
         runs=str(module.get("status") or "running").lower() == "running",
     )
 

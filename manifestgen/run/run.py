@@ -18,6 +18,7 @@ from manifestgen.edge.files.image import program
 from manifestgen.edge.message import DEVICE, MODULE, OUTPUT, Message
 from manifestgen.errors import FoundError, ManifestgenError
 from manifestgen.run.layout import Layout, Origin
+from manifestgen.runner.twin import difference
 
 _DEVICE: Final = "local"
 _HUB: Final = "local.azure-devices.net"
@@ -105,7 +106,7 @@ class _Run:
     def carry_out(self, messages: Iterator[bytes] | None, make: Callable[[], Layout] | None) -> int:
         self._device.start()
         try:
-            self._apply()
+            self._apply(self._layout)
             while True:
                 self._changed.wait(_LOOK)
                 self._changed.clear()
@@ -121,8 +122,8 @@ class _Run:
         finally:
             self._device.stop()
 
-    def _apply(self) -> None:
-        layout, place = self._layout, self._place
+    def _apply(self, layout: Layout) -> None:
+        place = self._place
         self._device.hub.configure(layout.hub)
         # Messages of a file take the place of the module that would send them.
         runs = [module for module in layout.modules if place is None or module.name != place.module]
@@ -177,16 +178,14 @@ class _Run:
         self._observer.progress(f"changed: {', '.join(changed)}")
         try:
             layout = make()
+            self._apply(layout)
         except ManifestgenError as error:
             self._observer.progress(f"error: {error}; what runs is still what was there before")
             return
         old, self._layout = self._layout, layout
         self._seen = _stamps(layout.files)
-        self._apply()
         for name, desired in layout.twins.items():
-            before = old.twins.get(name, {})
-            if before != desired:
-                patch = {**dict.fromkeys(before), **desired}
+            if patch := difference(dict(old.twins.get(name, {})), dict(desired)):
                 self._device.hub.desired_changed(name, patch, self._cloud.desire(name, patch))
 
 
