@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from manifestgen.edge.message import Message
@@ -77,8 +77,8 @@ class LocalCloud:
         with self._lock:
             old = self._twins.get(module, Twin())
             version = old.reported_version + 1
-            self._twins[module] = Twin(
-                old.desired, old.desired_version, merge(dict(old.reported), dict(patch)), version
+            self._twins[module] = replace(
+                old, reported=merge(dict(old.reported), dict(patch)), reported_version=version
             )
             return version
 
@@ -87,7 +87,6 @@ class LocalCloud:
         with self._lock:
             old = self._twins.get(module, Twin())
             version = old.desired_version + 1
-            self._twins[module] = Twin(
-                merge(dict(old.desired), dict(patch)), version, old.reported, old.reported_version
-            )
+            desired = merge(dict(old.desired), dict(patch))
+            self._twins[module] = replace(old, desired=desired, desired_version=version)
             return version

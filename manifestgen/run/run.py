@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from manifestgen.edge.agent.logs import LogLine
 from manifestgen.edge.cloud import LocalCloud
 from manifestgen.edge.device import Code, EdgeDevice
 from manifestgen.edge.files.image import program
-from manifestgen.edge.message import DEVICE, MODULE, OUTPUT, Message
-from manifestgen.errors import FoundError, ManifestgenError
+from manifestgen.edge.message import DEVICE, MODULE, OUTPUT, Message, readable
+from manifestgen.errors import FoundError, InputError, ManifestgenError
 from manifestgen.run.layout import Layout, Origin
 from manifestgen.runner.twin import difference
 
@@ -203,7 +203,12 @@ def serve(
         make: the code, and the files whose change replaces it.
         port: of 127.0.0.1.
         scratch: an empty folder.
+
+    Raises:
+        InputError: the port cannot be used.
+        ManifestgenError: the code cannot be made ready.
     """
+    _require_free(port)
     listener = observer or Observer()
     changed = threading.Event()
     agent = Agent(
@@ -240,22 +245,23 @@ def serve(
         agent.stop()
 
 
+def _require_free(port: int) -> None:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        words = f"port {port} cannot be used: {(error.strerror or str(error)).lower()}"
+        raise InputError(words, where="--serve", fix="end what listens there, or choose another port") from error
+
+
 def shown(message: Message) -> Shown:
     """A message as JSON data."""
-    data: Shown = {
+    return {
         "module": message.module,
         "output": message.output,
         "enqueued": message.enqueued.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "properties": dict(message.properties),
+        **readable(message.body),
     }
-    try:
-        text = message.body.decode()
-    except UnicodeDecodeError:
-        return {**data, "base64": base64.b64encode(message.body).decode()}
-    try:
-        return {**data, "body": json.loads(text)}
-    except ValueError:
-        return {**data, "text": text}
 
 
 def bodies(text: bytes) -> Iterator[bytes]:
