@@ -76,7 +76,7 @@ class Layout:
         raise InputError(
             f"no route of the manifest leads into module {self.own!r}" if self.own else "no module has the model",
             where="--input",
-            fix="add a route with BrokeredEndpoint to the template, or name the sender: 'manifestgen run --as MODULE/OUTPUT'",
+            fix="add a route with BrokeredEndpoint to the template, or run 'manifestgen run --as MODULE/OUTPUT'",
         )
 
 
