@@ -5,10 +5,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from manifestgen.edge.message import Message
+from manifestgen.runner.twin import merge
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,9 @@ class LocalCloud:
         with self._lock:
             old = self._twins.get(module, Twin())
             version = old.reported_version + 1
-            self._twins[module] = Twin(old.desired, old.desired_version, merged(old.reported, patch), version)
+            self._twins[module] = replace(
+                old, reported=merge(dict(old.reported), dict(patch)), reported_version=version
+            )
             return version
 
     def desire(self, module: str, patch: Mapping[str, Any]) -> int:
@@ -84,19 +87,6 @@ class LocalCloud:
         with self._lock:
             old = self._twins.get(module, Twin())
             version = old.desired_version + 1
-            self._twins[module] = Twin(merged(old.desired, patch), version, old.reported, old.reported_version)
+            desired = merge(dict(old.desired), dict(patch))
+            self._twins[module] = replace(old, desired=desired, desired_version=version)
             return version
-
-
-def merged(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """A section after a merge patch: objects are merged, null deletes, anything else replaces."""
-    result = dict(base)
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        elif isinstance(value, Mapping):
-            below = result.get(key)
-            result[key] = merged(below if isinstance(below, Mapping) else {}, value)
-        else:
-            result[key] = value
-    return result

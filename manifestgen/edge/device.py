@@ -9,16 +9,17 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from manifestgen.edge.agent.agent import GRACE, Agent, ModuleSpec
 from manifestgen.edge.agent.logs import LogLine
-from manifestgen.edge.agent.policy import FIRST_PAUSE
 from manifestgen.edge.agent.process import Limits, Program
 from manifestgen.edge.files.image import ImageConfig, plain_environ, program
 from manifestgen.edge.hub import EdgeHub
-from manifestgen.edge.identity import API_VERSION, Identity
+from manifestgen.edge.identity import Identity
+from manifestgen.edge.policy import FIRST_PAUSE
 from manifestgen.edge.workload import Workload
+from manifestgen.manifest.module import LAST_ORDER
 
 if TYPE_CHECKING:
     from manifestgen.edge.cloud import Cloud
@@ -41,6 +42,8 @@ class Code:
 
 
 SENSOR: Final = Code(None)
+#: Repository of the image whose module manifestgen brings itself, as `SENSOR`.
+SENSOR_IMAGE: Final = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor"
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class DeviceModule:
     code: Code
     env: Mapping[str, str] = field(default_factory=dict)
     policy: str = "always"
-    order: int = 2**32 - 1
+    order: int = LAST_ORDER
     runs: bool = True
     limits: Limits = field(default_factory=Limits)
     version: str = ""
@@ -155,15 +158,5 @@ class EdgeDevice:
 
     def _variables(self, module: str, generation: str) -> dict[str, str]:
         """What IoT Edge sets, and the port of edgeHub, which is not 8883 here."""
-        given: dict[str, Any] = {
-            "IOTEDGE_WORKLOADURI": self._workloads[module].uri,
-            "IOTEDGE_AUTHSCHEME": "sasToken",
-            "IOTEDGE_MODULEGENERATIONID": generation,
-            "IOTEDGE_IOTHUBHOSTNAME": self.identity.hub,
-            "IOTEDGE_GATEWAYHOSTNAME": self.identity.gateway,
-            "IOTEDGE_DEVICEID": self.identity.device,
-            "IOTEDGE_MODULEID": module,
-            "IOTEDGE_APIVERSION": API_VERSION,
-            "RUNNER_PORT": self.hub.port,
-        }
-        return {name: str(value) for name, value in given.items()}
+        given = self.identity.environment(module, generation, self._workloads[module].uri)
+        return {**given, "RUNNER_PORT": str(self.hub.port)}

@@ -12,8 +12,8 @@ from typing import Final
 from manifestgen.edge.authority import Authority
 
 _KEY_BYTES: Final = 32
-#: The workload API that modules are told to use; it answers to every version since 2018-06-28.
-API_VERSION: Final = "2022-08-03"
+# The workload API that modules are told to use; it answers to every version since 2018-06-28.
+_API_VERSION: Final = "2022-08-03"
 
 
 @dataclass
@@ -73,5 +73,5 @@ class Identity:
             "IOTEDGE_DEVICEID": self.device,
             "IOTEDGE_MODULEID": module,
             "IOTEDGE_AUTHSCHEME": "sasToken",
-            "IOTEDGE_APIVERSION": API_VERSION,
+            "IOTEDGE_APIVERSION": _API_VERSION,
         }

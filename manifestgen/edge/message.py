@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Final
+from typing import Any, Final
 
 #: System properties that edgeHub itself sets.
 DEVICE: Final = "connectionDeviceId"
@@ -17,6 +19,22 @@ TWIN_CHANGE: Final = "twinChangeNotification"
 
 def _now() -> datetime:
     return datetime.now(timezone.utc)
+
+
+def readable(body: bytes) -> dict[str, Any]:
+    """A body under the key that says how it is written: JSON as `body`, else `text`, else `base64`."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(body).decode()}
+    try:
+        return {"body": json.loads(text, parse_constant=_refuse)}
+    except (ValueError, RecursionError):
+        return {"text": text}
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,12 @@ from manifestgen.errors import InputError
 from manifestgen.manifest import create_options
 from manifestgen.manifest.image import ImageReference
 from manifestgen.manifest.pointer import escape
-from manifestgen.manifest.reading import as_text, get, key_of, trim
+from manifestgen.manifest.reading import UINT32, as_text, get, key_of, trim
 from manifestgen.manifest.section import Part
 from manifestgen.manifest.value import Value
+
+#: The `startupOrder` of a module that names none: it is started after all others.
+LAST_ORDER: Final = UINT32[1]
 
 _NOTHING: Final[Mapping[str, Any]] = {}
 
@@ -68,6 +71,17 @@ class Module(Value, frozen=True):
         return self.get("status")
 
     @property
+    def restart_policy(self) -> str:
+        """The `restartPolicy` in lower case; what edgeAgent takes for it if it is missing."""
+        return str(self.get("restartPolicy") or ("always" if self.system else "on-unhealthy")).lower()
+
+    @property
+    def startup_order(self) -> int:
+        """The `startupOrder`; `LAST_ORDER` if it is missing or no integer."""
+        order = self.get("startupOrder")
+        return order if isinstance(order, int) else LAST_ORDER
+
+    @property
     def env(self) -> Mapping[str, Any]:
         """Its environment as it is written, name to `{"value": …}`; empty if there is none or it is no object."""
         env = self.get("env")
@@ -113,6 +127,11 @@ class Module(Value, frozen=True):
             return None
         key = key_of(entry, "value")
         return None if key is None else as_text(entry[key]) or ""
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Its environment as the module sees it; a malformed variable is empty."""
+        return {name: self.env_value(name) or "" for name in self.env}
 
     def at_env(self, name: str) -> str:
         """JSON Pointer to the value of a variable, or to the next outer place that is there."""

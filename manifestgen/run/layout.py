@@ -6,27 +6,25 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from manifestgen.cloud import Services
 from manifestgen.context.dockerfile import ENVIRONMENT
-from manifestgen.edge.device import SENSOR, Code, DeviceModule
+from manifestgen.edge.device import SENSOR, SENSOR_IMAGE, Code, DeviceModule
 from manifestgen.edge.files.image import OWN_ROOT, ImageConfig, can_run_here
 from manifestgen.errors import InputError
 from manifestgen.images.existing import NOWHERE
 from manifestgen.images.ingredients import model_files
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.module import Module
+from manifestgen.manifest.reading import as_mapping
 from manifestgen.manifest.route import ModuleInput, RouteSyntaxError, parse, source_modules
-from manifestgen.manifest.section import DESIRED
+from manifestgen.project.app import app_files
 from manifestgen.project.load import Project
 from manifestgen.project.score import check_inputs
 from manifestgen.render import render_project
-from manifestgen.trial.layout import lay_out
+from manifestgen.trial.layout import put_files
 from manifestgen.trial.setting import setting, this_python
-
-#: Repository of the module that manifestgen brings itself.
-SENSOR_IMAGE: Final = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor"
 
 
 @dataclass(frozen=True)
@@ -66,9 +64,9 @@ class Layout:
         if given:
             module, _, output = given.partition("/")
             return Origin(module, output or "output1")
-        for text in _route_texts(self.hub):
+        for entry in Manifest.of_twins({"$edgeHub": self.hub}).routes():
             try:
-                route = parse(text)
+                route = parse(entry.text or "")
             except RouteSyntaxError:
                 continue
             if isinstance(route.sink, ModuleInput) and route.sink.module == self.own:
@@ -78,7 +76,7 @@ class Layout:
         raise InputError(
             f"no route of the manifest leads into module {self.own!r}" if self.own else "no module has the model",
             where="--input",
-            fix="add a route with BrokeredEndpoint to the template, or name the sender: see 'manifestgen run --help'",
+            fix="add a route with BrokeredEndpoint to the template, or run 'manifestgen run --as MODULE/OUTPUT'",
         )
 
 
@@ -115,17 +113,17 @@ def lay_out_project(
     for module in manifest.modules():
         if module.system or module.image is None:
             continue
-        text = module.image_text or ""
-        if code is not None and text == NOWHERE:
+        if code is not None and module.image.text == NOWHERE:
             own = own or module.name
             modules.append(_module(module, code))
-        elif text.partition(":")[0] == SENSOR_IMAGE:
+        elif module.image.repository == SENSOR_IMAGE:
             modules.append(_module(module, SENSOR))
         else:
-            left_out[module.name] = text
+            left_out[module.name] = module.image.text
     names = [module.name for module in modules]
     hub = manifest.hub_desired or {}
-    return Layout(tuple(modules), left_out, own, hub, _twins(manifest, names), watched(project))
+    twins = {name: _desired(manifest, name) for name in names}
+    return Layout(tuple(modules), left_out, own, hub, twins, watched(project))
 
 
 def own_code(
@@ -151,7 +149,7 @@ def own_code(
     root = Path(tempfile.mkdtemp(dir=folder))
     own = root / OWN_ROOT
     own.mkdir(parents=True)
-    lay_out(own, project, image.entry_script, model)
+    put_files(own, image.entry_script, model)
     environ = {**ENVIRONMENT, "AZUREML_ENTRY_SCRIPT": image.entry_script.name}
     if spec is not None:
         environ |= {"RUNNER_MODEL_NAME": spec.name, "RUNNER_MODEL_VERSION": version}
@@ -159,40 +157,34 @@ def own_code(
 
 
 def _module(module: Module, code: Code) -> DeviceModule:
-    order = module.get("startupOrder")
     return DeviceModule(
         module.name,
         code,
-        {name: module.env_value(name) or "" for name in module.env},
-        policy=str(module.get("restartPolicy") or "on-unhealthy").lower(),
-        order=order if isinstance(order, int) else 2**32 - 1,
+        module.variables,
+        policy=module.restart_policy,
+        order=module.startup_order,
         runs=str(module.get("status") or "running").lower() == "running",
     )
 
 
-def _twins(manifest: Manifest, names: list[str]) -> dict[str, Mapping[str, Any]]:
-    found: dict[str, Mapping[str, Any]] = {}
-    for name in names:
-        entry = manifest.entries.get(name)
-        desired = entry.get(DESIRED) if isinstance(entry, dict) else None
-        found[name] = desired if isinstance(desired, dict) else {}
-    return found
-
-
-def _route_texts(hub: Mapping[str, Any]) -> list[str]:
-    routes = hub.get("routes")
-    entries = routes.values() if isinstance(routes, dict) else ()
-    return [str(entry.get("route") if isinstance(entry, dict) else entry) for entry in entries]
+def _desired(manifest: Manifest, name: str) -> Mapping[str, Any]:
+    whole = manifest.section(name).whole
+    return as_mapping(whole.value) if whole is not None else {}
 
 
 def watched(project: Project) -> tuple[Path, ...]:
-    """The project file, the template, the entry script's folder and the model."""
+    """The project file, the template, the entry script with what lies beside it, its packages' file and the model.
+
+    Raises:
+        InputError: the entry script, or a module that it imports, is missing or not Python.
+    """
     image, model, manifest = project.image, project.model, project.manifest
     found = [project.path]
     if image is not None:
         found += [path for path in (image.entry_script, image.conda_file, image.requirements) if path is not None]
         if image.entry_script is not None:
-            found += sorted(image.entry_script.parent.glob("*.py"))
+            beside = image.entry_script.parent.glob("*.py")
+            found += sorted({*beside, *app_files(image.entry_script).values()})
     if model is not None and model.path is not None:
         found += [model.path] if model.path.is_file() else sorted(model.path.rglob("*"))
     template = project.root / manifest.template if manifest is not None else None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,9 +15,10 @@ from manifestgen.edge.agent.logs import LogLine
 from manifestgen.edge.cloud import LocalCloud
 from manifestgen.edge.device import Code, EdgeDevice
 from manifestgen.edge.files.image import program
-from manifestgen.edge.message import DEVICE, MODULE, OUTPUT, Message
-from manifestgen.errors import FoundError, ManifestgenError
+from manifestgen.edge.message import DEVICE, MODULE, OUTPUT, Message, readable
+from manifestgen.errors import FoundError, InputError, ManifestgenError
 from manifestgen.run.layout import Layout, Origin
+from manifestgen.runner.twin import difference
 
 _DEVICE: Final = "local"
 _HUB: Final = "local.azure-devices.net"
@@ -105,7 +106,7 @@ class _Run:
     def carry_out(self, messages: Iterator[bytes] | None, make: Callable[[], Layout] | None) -> int:
         self._device.start()
         try:
-            self._apply()
+            self._apply(self._layout)
             while True:
                 self._changed.wait(_LOOK)
                 self._changed.clear()
@@ -121,8 +122,8 @@ class _Run:
         finally:
             self._device.stop()
 
-    def _apply(self) -> None:
-        layout, place = self._layout, self._place
+    def _apply(self, layout: Layout) -> None:
+        place = self._place
         self._device.hub.configure(layout.hub)
         # Messages of a file take the place of the module that would send them.
         runs = [module for module in layout.modules if place is None or module.name != place.module]
@@ -177,16 +178,14 @@ class _Run:
         self._observer.progress(f"changed: {', '.join(changed)}")
         try:
             layout = make()
+            self._apply(layout)
         except ManifestgenError as error:
             self._observer.progress(f"error: {error}; what runs is still what was there before")
             return
         old, self._layout = self._layout, layout
         self._seen = _stamps(layout.files)
-        self._apply()
         for name, desired in layout.twins.items():
-            before = old.twins.get(name, {})
-            if before != desired:
-                patch = {**dict.fromkeys(before), **desired}
+            if patch := difference(dict(old.twins.get(name, {})), dict(desired)):
                 self._device.hub.desired_changed(name, patch, self._cloud.desire(name, patch))
 
 
@@ -204,7 +203,12 @@ def serve(
         make: the code, and the files whose change replaces it.
         port: of 127.0.0.1.
         scratch: an empty folder.
+
+    Raises:
+        InputError: the port cannot be used.
+        ManifestgenError: the code cannot be made ready.
     """
+    _require_free(port)
     listener = observer or Observer()
     changed = threading.Event()
     agent = Agent(
@@ -241,22 +245,23 @@ def serve(
         agent.stop()
 
 
+def _require_free(port: int) -> None:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError as error:
+        words = f"port {port} cannot be used: {(error.strerror or str(error)).lower()}"
+        raise InputError(words, where="--serve", fix="end what listens there, or choose another port") from error
+
+
 def shown(message: Message) -> Shown:
     """A message as JSON data."""
-    data: Shown = {
+    return {
         "module": message.module,
         "output": message.output,
         "enqueued": message.enqueued.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "properties": dict(message.properties),
+        **readable(message.body),
     }
-    try:
-        text = message.body.decode()
-    except UnicodeDecodeError:
-        return {**data, "base64": base64.b64encode(message.body).decode()}
-    try:
-        return {**data, "body": json.loads(text)}
-    except ValueError:
-        return {**data, "text": text}
 
 
 def bodies(text: bytes) -> Iterator[bytes]:

@@ -1,5 +1,8 @@
 """The MQTT topics of a module at edgeHub, and the properties of a message as the last part of its topic.
 
+`manifestgen.edge.hub.topics` is edgeHub's side of the same, written apart on purpose: the runner imports nothing else
+of manifestgen, and two sides that share a mistake would understand each other and nobody else.
+
 Source: Azure/iotedge, edge-hub; the same as azure-iot-device 2.14 uses, which a test compares byte for byte.
 """
 

@@ -57,8 +57,8 @@ class Layout:
         return text
 
 
-def lay_out(folder: Path, project: Project, script: Path, model: Path | None) -> Layout:
-    """Put everything where the image has it.
+def put_files(folder: Path, script: Path, model: Path | None) -> tuple[Path, Path, Path]:
+    """Put everything where the image has it; the folders `app`, `model` and `runner`, as in `context.dockerfile`.
 
     Args:
         folder: empty.
@@ -80,8 +80,14 @@ def lay_out(folder: Path, project: Project, script: Path, model: Path | None) ->
             _link(model.resolve(), models / model.name)
     except OSError as error:
         fix = "free disk space, or set TMPDIR to another folder"
-        what = f"could not lay out the files of the test: {(error.strerror or str(error)).lower()}"
+        what = f"could not lay out the files of the image: {(error.strerror or str(error)).lower()}"
         raise InputError(what, where=str(error.filename or folder), fix=fix) from error
+    return app, models, runner
+
+
+def lay_out(folder: Path, project: Project, script: Path, model: Path | None) -> Layout:
+    """What a trial needs; see `put_files`, whose errors it raises."""
+    app, models, runner = put_files(folder, script, model)
     spec = project.model
     environ = {
         **{name: os.environ[name] for name in _KEPT if name in os.environ},

@@ -8,7 +8,7 @@ import time
 import pytest
 from edge.hubs import Hub, wait
 
-from manifestgen.edge.cloud import LocalCloud, merged
+from manifestgen.edge.cloud import LocalCloud
 from manifestgen.edge.message import Message
 
 UP = "FROM /messages/* INTO $upstream"
@@ -113,4 +113,6 @@ def test_a_cloud_in_memory_keeps_the_newest_messages_and_twins() -> None:
 
 
 def test_a_patch_replaces_what_is_no_object() -> None:
-    assert merged({"a": 1, "b": {"c": 1}}, {"a": {"x": None, "y": 2}, "b": 3}) == {"a": {"y": 2}, "b": 3}
+    cloud = LocalCloud({"m": {"a": 1, "b": {"c": 1}}})
+    cloud.desire("m", {"a": {"x": None, "y": 2}, "b": 3})
+    assert cloud.twin("m").desired == {"a": {"y": 2}, "b": 3}

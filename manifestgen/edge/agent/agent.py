@@ -17,8 +17,9 @@ from dataclasses import dataclass, field, replace
 from typing import IO, Final
 
 from manifestgen.edge.agent.logs import LogLine, ModuleLog
-from manifestgen.edge.agent.policy import FIRST_PAUSE, calm, pause, status_after_exit
 from manifestgen.edge.agent.process import Limits, ModuleProcess, Program
+from manifestgen.edge.policy import FIRST_PAUSE, calm, pause, status_after_exit
+from manifestgen.manifest.module import LAST_ORDER
 
 #: Seconds between SIGTERM and SIGKILL; Docker's own.
 GRACE: Final = 10.0
@@ -38,7 +39,7 @@ class ModuleSpec:
     name: str
     program: Program
     policy: str = "always"
-    order: int = 2**32 - 1
+    order: int = LAST_ORDER
     runs: bool = True
     limits: Limits = field(default_factory=Limits)
     version: str = ""

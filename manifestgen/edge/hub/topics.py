@@ -1,5 +1,8 @@
 """The topics between a module and edgeHub, and a message's properties as the last part of one.
 
+`manifestgen.runner.topics` is the module's side of the same. It is written apart on purpose: the runner stands alone in
+an image, and two sides that share a mistake would understand each other and nobody else.
+
 Source: Azure/iotedge, appsettings_hub.json, SystemProperties.cs, TwinAddressHelper.cs, SessionStateParser.cs.
 """
 

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
+from manifestgen.edge import policy
 from manifestgen.sandbox import faults
 from manifestgen.sandbox.device import edge_agent, edge_hub
 from manifestgen.sandbox.device.edge_agent import Spec
@@ -268,15 +269,11 @@ class Agent:
                 self._restart(container, fault.exit_code if fault is not None and ends else None)
 
     def _end(self, container: Json, exit_code: int) -> None:
-        policy = container["restart_policy"]
-        restarts = policy == "always" or (policy in ("on-failure", "on-unhealthy") and exit_code != 0)
-        given_up = restarts and container["restarts"] >= edge_agent.MAX_RESTARTS
-        ended = "failed" if given_up or exit_code else "stopped"
-        state = "backoff" if restarts and not given_up else ended
+        state = policy.status_after_exit(exit_code, container["restart_policy"], container["restarts"])
         container.update(exit_code=exit_code, exited=self._store.now, state=state)
 
     def _restart(self, container: Json, exit_code: int | None) -> None:
-        if container["restart_policy"] == "never" or container["restarts"] >= edge_agent.MAX_RESTARTS:
+        if container["restart_policy"] == "never" or container["restarts"] >= policy.MAX_RESTARTS:
             container["state"] = "failed"
             return
         time = self._store.now

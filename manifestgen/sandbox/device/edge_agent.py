@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from manifestgen.edge import policy
 from manifestgen.manifest import credentials, schema_version
 from manifestgen.manifest.dump import compact
 from manifestgen.manifest.image import ImageReference
@@ -30,9 +31,6 @@ BOOTSTRAP_IMAGE: Final = "mcr.microsoft.com/azureiotedge-agent:1.6"
 
 # Constants.cs and appsettings_agent.json of edge-agent.
 _CHUNK_CHARACTERS: Final = 512
-MAX_RESTARTS: Final = 20
-_LONGEST_PAUSE: Final = 30  # times the first pause: 300 s for 10 s
-_LAST_ORDER: Final = 2**32 - 1
 
 _EMPTY: Final = (
     417,
@@ -120,24 +118,18 @@ def specs(desired: Mapping[str, Any]) -> Sequence[Spec]:
 
 def _spec(module: Module) -> Spec:
     own = module.name == "edgeAgent" and module.system
-    order = module.get("startupOrder")
-    env = {name: module.env_value(name) or "" for name in module.env}
     return Spec(
         name=module.name,
         system=module.system,
         image=tagged(str(module.image)),
         options=_normalised(module.create_options()),
-        env=env,
+        env=module.variables,
         status="running" if own else str(module.get("status")).lower(),
-        restart_policy="always" if own else str(module.get("restartPolicy") or _default_policy(module)).lower(),
+        restart_policy="always" if own else module.restart_policy,
         pull_policy=str(module.get("imagePullPolicy") or "on-create").lower(),
-        order=0 if own else order if isinstance(order, int) else _LAST_ORDER,
+        order=0 if own else module.startup_order,
         version=as_text(module.get("version")) or "",
     )
-
-
-def _default_policy(module: Module) -> str:
-    return "always" if module.system else "on-unhealthy"
 
 
 def tagged(image: str) -> str:
@@ -173,9 +165,7 @@ def has_reserved_name(desired: Mapping[str, Any]) -> str | None:
 
 def pause(failures: int, first: float) -> float | None:
     """Seconds until the next retry after a number of failures; None once edgeAgent has given up."""
-    if failures > MAX_RESTARTS:
-        return None
-    return first * min(2.0 ** max(0, failures - 1), _LONGEST_PAUSE)
+    return None if failures > policy.MAX_RESTARTS else policy.pause(max(0, failures - 1), first)
 
 
 def create_error(module: str, cause: str) -> str:

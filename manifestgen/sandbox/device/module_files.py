@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from manifestgen.edge import sensor
 from manifestgen.edge.agent.process import Limits
-from manifestgen.edge.device import SENSOR, Code, DeviceModule
+from manifestgen.edge.device import SENSOR, SENSOR_IMAGE, Code, DeviceModule
 from manifestgen.edge.files.image import AZURE_ML_ROOT, FOLDERS, LOCK, OWN_ROOT, ImageConfig, can_run_here
 from manifestgen.edge.files.unpack import LayerFile, UnpackError, unpack
 from manifestgen.errors import ManifestgenError
@@ -23,8 +23,6 @@ from manifestgen.sandbox.hub.twins import Json
 from manifestgen.sandbox.registry import images
 from manifestgen.sandbox.world import World
 
-#: Repository of the module that manifestgen brings itself.
-SENSOR_IMAGE: Final = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor"
 _MACHINE: Final = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64", "AMD64": "amd64"}
 
 

@@ -7,12 +7,11 @@ hub:message-count DEVICE           how many a device has sent in all
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any, Final
 
+from manifestgen.edge.message import readable
 from manifestgen.sandbox.world import World
 
 #: Messages that are kept of each device.
@@ -42,7 +41,7 @@ def keep(
         "enqueued": enqueued.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "properties": dict(properties),
         "system": dict(system),
-        **_body(body),
+        **readable(body),
     }
     with world.store.batch():
         world.store.put("hub:message-count", device, number)
@@ -71,19 +70,3 @@ def forget(world: World, device: str) -> None:
 def _key(device: str, number: int) -> str:
     # No ID of a device has a tab.
     return f"{device}\t{max(0, number):0{_DIGITS}d}"
-
-
-def _body(body: bytes) -> dict[str, Any]:
-    """The body under the key that says how it is written: JSON, else text, else base64."""
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        return {"base64": base64.b64encode(body).decode()}
-    try:
-        return {"body": json.loads(text, parse_constant=_refuse)}
-    except ValueError:
-        return {"text": text}
-
-
-def _refuse(word: str) -> None:
-    raise ValueError(f"{word} is not JSON")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from manifestgen.edge.agent.policy import FIRST_PAUSE, MAX_RESTARTS, calm, pause, status_after_exit
+from manifestgen.edge.policy import FIRST_PAUSE, MAX_RESTARTS, calm, pause, status_after_exit
 
 
 @pytest.mark.parametrize(

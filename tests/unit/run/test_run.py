@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,10 +18,11 @@ from typing import Any
 import pytest
 from fakes.services import FakeServices
 
+from manifestgen.edge.message import Message
 from manifestgen.errors import FoundError, InputError
 from manifestgen.project.load import load
 from manifestgen.run.layout import Layout, Origin, lay_out_project, watched
-from manifestgen.run.run import Observer, bodies, run
+from manifestgen.run.run import Observer, bodies, run, serve, shown
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="modules need Unix sockets")
 
@@ -110,6 +112,14 @@ def test_what_it_watches_is_what_it_runs(folder: Path) -> None:
     assert names == {"manifestgen.yaml", "score.py", "features.py", "requirements.txt", "model.txt"}
 
 
+def test_it_watches_the_packages_beside_the_script_too(folder: Path) -> None:
+    (folder / "units").mkdir()
+    (folder / "units/__init__.py").write_text("")
+    (folder / "units/table.csv").write_text("")
+    (folder / "score.py").write_text("import units\n" + SCORE)
+    assert {folder / "units/__init__.py", folder / "units/table.csv"} <= set(watched(load(folder)))
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
@@ -195,10 +205,23 @@ def test_the_http_contract_alone_is_served(started: Callable[..., Started], free
     assert run.interrupt() == 130
 
 
+def test_a_port_that_is_taken_is_said_before_anything_starts(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = int(taken.getsockname()[1])
+        with pytest.raises(InputError, match=f"port {port} cannot be used: address already in use"):
+            serve(lambda: pytest.fail("nothing is laid out"), port, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [(b"[1]", {"body": [1]}), (b"NaN", {"text": "NaN"}), (b"[" * 100_000, {"text": "[" * 100_000})],
+)
+def test_what_is_shown_of_a_message_is_json(body: bytes, found: dict[str, Any]) -> None:
+    assert found.items() <= shown(Message(body, module="m", output="o")).items()
+
+
 @pytest.fixture
 def free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
