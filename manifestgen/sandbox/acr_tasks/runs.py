@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from manifestgen.sandbox import accounts, blob
-from manifestgen.sandbox.acr_tasks import bases, build, push, settings, source
+from manifestgen.sandbox.acr_tasks import bases, push, settings, source
 from manifestgen.sandbox.acr_tasks.bases import PullError
-from manifestgen.sandbox.acr_tasks.build import Builder, Image, Stopped
-from manifestgen.sandbox.acr_tasks.dockerfile import DockerfileError, parse
+from manifestgen.sandbox.acr_tasks.build import Builder, Stopped
+from manifestgen.sandbox.acr_tasks.dockerfile import DockerfileError, needed_images, parse
+from manifestgen.sandbox.acr_tasks.image import Image
 from manifestgen.sandbox.acr_tasks.push import RunFailed
 from manifestgen.sandbox.acr_tasks.request import RunRequest
 from manifestgen.sandbox.acr_tasks.source import Entry, SourceError
@@ -301,7 +302,7 @@ class _Work:
             steps = parse(b"".join(entry.content.chunks()))
             found = {
                 one: bases.find(self._world, request, host, one, self._folder)
-                for one in build.needed_images(steps, request.arguments)
+                for one in needed_images(steps, request.arguments)
             }
 
             def say(line: str) -> None:
