@@ -9,7 +9,9 @@ from typing import Final
 
 # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 _LFS: Final = b"version https://git-lfs"
-_SUFFIXES: Final = (".pkl", ".pickle", ".joblib", ".sav")
+#: Endings of files that are taken for a pickled model of scikit-learn.
+PICKLES: Final = (".pkl", ".pickle", ".joblib")
+_SUFFIXES: Final = (*PICKLES, ".sav")
 _STARTS: Final = (
     b"\x80",  # a pickle of protocol 2 and later
     *(b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"BZh", b"\xfd7zXZ", b"\x04\x22M\x18", b"PK"),

@@ -11,7 +11,8 @@ from manifestgen.errors import InputError
 from manifestgen.files import write_atomic
 from manifestgen.project.builders import BUILDERS
 from manifestgen.project.load import FILE_NAME
-from manifestgen.project.starters import ONNX, PICKLES, name_of, packages_of, sample_text, starter
+from manifestgen.project.pickled import PICKLES
+from manifestgen.project.starters import ONNX, name_of, packages_of, sample_text, starter
 from manifestgen.project.vscode_template import NAME, converted
 
 _PROJECT: Final = """\

@@ -28,7 +28,7 @@ from manifestgen.sandbox.acr_tasks.push import RunFailed
 from manifestgen.sandbox.acr_tasks.request import RunRequest
 from manifestgen.sandbox.acr_tasks.source import Entry, SourceError
 from manifestgen.sandbox.faults import build_failure
-from manifestgen.sandbox.packages import SIMULATED, Outcome, install, skipped
+from manifestgen.sandbox.packages import SIMULATED, SWITCHED_OFF, install
 from manifestgen.sandbox.world import World
 
 _LOG = logging.getLogger(__name__)
@@ -308,7 +308,7 @@ class _Work:
             def say(line: str) -> None:
                 self._loop.call_soon_threadsafe(self._say, line)
 
-            installs = install if self._world.pace.packages else _install_nothing
+            installs = install if self._world.pace.packages else lambda *_: SWITCHED_OFF
             work = Builder(files, found, request.arguments, self._folder, say, self.stop.is_set, installs)
             building = asyncio.ensure_future(asyncio.to_thread(work.carry_out, steps, request.target))
             while not building.done():
@@ -324,10 +324,6 @@ class _Work:
         outputs = push.push(self._world, request, host, run.id, image, self._settings, self._say)
         self._say_with_time("Step ID: push marked as successful")
         _save(self._world, replace(_load(self._world, self._key), outputs=outputs))
-
-
-def _install_nothing(requirements: Sequence[str], python: str, where: str) -> Outcome:
-    return skipped("this sandbox is set not to")
 
 
 def _login_server(world: World, registry: str) -> str:

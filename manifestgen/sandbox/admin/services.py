@@ -17,7 +17,7 @@ _LARGEST_LAYER: Final = 64 << 20
 
 
 def routes(world: World) -> list[web.RouteDef]:
-    """What services do with builds, tokens, registries, images and key vaults."""
+    """Builds, tokens, registries, images and key vaults."""
 
     async def fail_builds(request: web.Request) -> web.Response:
         body = await body_of(request)
