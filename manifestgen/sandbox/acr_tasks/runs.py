@@ -28,7 +28,7 @@ from manifestgen.sandbox.acr_tasks.push import RunFailed
 from manifestgen.sandbox.acr_tasks.request import RunRequest
 from manifestgen.sandbox.acr_tasks.source import Entry, SourceError
 from manifestgen.sandbox.faults import build_failure
-from manifestgen.sandbox.packages import SIMULATED, SWITCHED_OFF, install
+from manifestgen.sandbox.packages import SIMULATED, SWITCHED_OFF, in_background, install
 from manifestgen.sandbox.world import World
 
 _LOG = logging.getLogger(__name__)
@@ -310,7 +310,7 @@ class _Work:
 
             installs = install if self._world.pace.packages else lambda *_: SWITCHED_OFF
             work = Builder(files, found, request.arguments, self._folder, say, self.stop.is_set, installs)
-            building = asyncio.ensure_future(asyncio.to_thread(work.carry_out, steps, request.target))
+            building = asyncio.ensure_future(in_background(lambda: work.carry_out(steps, request.target)))
             while not building.done():
                 await asyncio.wait([building], timeout=_TICK)
                 if _load(self._world, self._key).cancelled:

@@ -24,7 +24,7 @@ from typing import Any
 
 import yaml
 
-from manifestgen.edge.files.image import AZURE_ML_ROOT
+from manifestgen.edge.files.places import AZURE_ML_ROOT
 from manifestgen.sandbox import blob
 from manifestgen.sandbox.acr_tasks.layer import Layer
 from manifestgen.sandbox.aml.artifacts import CONTAINER, artifact_file

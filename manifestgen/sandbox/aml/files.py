@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from manifestgen.edge.files.image import AZURE_ML_ROOT, LOCK
+from manifestgen.edge.files.places import AZURE_ML_ROOT, LOCK
 from manifestgen.sandbox import blob
 from manifestgen.sandbox.acr_tasks import layer, source
 from manifestgen.sandbox.acr_tasks.layer import Layer

@@ -15,7 +15,8 @@ from typing import Any, Final
 from manifestgen.edge import sensor
 from manifestgen.edge.agent.process import Limits
 from manifestgen.edge.device import SENSOR, Code, DeviceModule
-from manifestgen.edge.files.image import AZURE_ML_ROOT, FOLDERS, LOCK, OWN_ROOT, ImageConfig, can_run_here
+from manifestgen.edge.files.image import ImageConfig, can_run_here
+from manifestgen.edge.files.places import AZURE_ML_ROOT, FOLDERS, LOCK, OWN_ROOT
 from manifestgen.edge.files.unpack import LayerFile, UnpackError, unpack
 from manifestgen.errors import ManifestgenError
 from manifestgen.manifest.container import Options, read
