@@ -77,7 +77,7 @@ def starter(model: Path | None, template: str) -> Starter:
         script = _PICKLE.format(
             rows=_SENSOR_ROWS if sensor else _PLAIN_ROWS,
             message=_words(sensor),
-            file=model.name,
+            file=json.dumps(model.name, ensure_ascii=False),
         )
         return Starter(script, ("numpy", package), _message(sensor, features or 2))
     if suffix == ONNX and model.is_file():
@@ -86,7 +86,7 @@ def starter(model: Path | None, template: str) -> Starter:
         script = _ONNX.format(
             rows=_SENSOR_ROWS if sensor else '    return json.loads(input_data)["data"]',
             message=_words(sensor),
-            file=model.name,
+            file=json.dumps(model.name, ensure_ascii=False),
         )
         return Starter(script, ("numpy", "onnxruntime"), _SENSOR_MESSAGE if sensor else {"data": _zeros(shape)})
     raise InputError(
@@ -189,7 +189,7 @@ model = None
 def init():
     """Load the model from where the image has it."""
     global model
-    path = Path(os.environ.get("AZUREML_MODEL_DIR", ".")) / "{file}"
+    path = Path(os.environ.get("AZUREML_MODEL_DIR", ".")) / {file}
     model = joblib.load(path)
 
 
@@ -219,7 +219,7 @@ session = None
 def init():
     """Load the model from where the image has it."""
     global session
-    path = Path(os.environ.get("AZUREML_MODEL_DIR", ".")) / "{file}"
+    path = Path(os.environ.get("AZUREML_MODEL_DIR", ".")) / {file}
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 
