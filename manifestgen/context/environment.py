@@ -20,7 +20,7 @@ from typing import Final
 
 import filelock
 
-from manifestgen.context.uv import run
+from manifestgen.context.uv import is_python, run
 from manifestgen.errors import InputError
 from manifestgen.sandboxed import outside
 from manifestgen.waits import waiting
@@ -91,6 +91,16 @@ def environment(lock: str, *, python: str | None, folder: Path, where: str = "re
         what = f"could not keep the packages: {(error.strerror or str(error)).lower()}"
         fix = f"free disk space, make the folder writable, or set {FOLDER} to another one"
         raise InputError(what, where=str(error.filename or folder), fix=fix) from error
+
+
+def header(python: str, *more: str) -> str:
+    """The line of a lock that says which Python it is for, and what else it was made from; `environment` reads it."""
+    return f"# For: {', '.join((f'Python {python}', *more))}\n"
+
+
+def python_exists(version: str) -> bool:
+    """Whether there is such a version of Python, on this machine or to download. Raises NoUvError."""
+    return interpreter(version) != version or is_python(version)
 
 
 def interpreter(version: str) -> str:

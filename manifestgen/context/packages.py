@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from manifestgen.cloud.context import ContextFile, target_arch
+from manifestgen.context.environment import header
 from manifestgen.context.requirements import Requirements, placed
 from manifestgen.context.uv import compile_lock, install
 from manifestgen.errors import InputError
@@ -22,9 +23,7 @@ from manifestgen.project.load import Project
 
 #: Folder of the packages in a context, with one for each platform.
 FOLDER: Final = "packages"
-_HEADER: Final = (
-    "# Written by manifestgen: the packages of the image. Delete it to choose their versions anew.\n# For: {}\n"
-)
+_WRITTEN: Final = "# Written by manifestgen: the packages of the image. Delete it to choose their versions anew.\n"
 _PURE: Final = "linux/arm/v7"
 
 
@@ -43,14 +42,14 @@ def lock_text(
         InputError, CloudError: see `uv.compile_lock`.
     """
     path = requirements_lock(project)
-    header = _HEADER.format(_fingerprint(needed, python, platforms))
+    begin = _WRITTEN + header(python, *_made_from(needed, platforms))
     if path.is_file():
         text = read_text(path, "requirements lock")
-        if text.startswith(header):
+        if text.startswith(begin):
             return text
     source = needed.file or project.path
     report(f"choosing versions of the packages in {source.name}, for {' and '.join(platforms)}")
-    return header + chosen(needed, python, platforms, source)
+    return begin + chosen(needed, python, platforms, source)
 
 
 def chosen(needed: Requirements, python: str, platforms: Sequence[str], source: Path) -> str:
@@ -103,11 +102,11 @@ def installed(
     return found
 
 
-def _fingerprint(needed: Requirements, python: str, platforms: Sequence[str]) -> str:
+def _made_from(needed: Requirements, platforms: Sequence[str]) -> tuple[str, str]:
     """What a lock was made from: a change of it is a reason to choose versions anew."""
     included = read_text(needed.include, "requirements file") if needed.include is not None else ""
     digest = hashlib.sha256("\n".join((*needed.lines, "", included)).encode()).hexdigest()[:16]
-    return f"Python {python}, {', '.join(sorted(platforms))}, requirements {digest}"
+    return ", ".join(sorted(platforms)), f"requirements {digest}"
 
 
 def _forget_others(kept: Path, key: str) -> None:

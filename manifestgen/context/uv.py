@@ -170,7 +170,7 @@ def _without_markers(text: str) -> str:
 
 
 def is_python(version: str) -> bool:
-    """Whether uv knows a version of Python, on this machine or to download. Raises InputError without uv."""
+    """Whether uv knows a version of Python, on this machine or to download. Raises NoUvError."""
     done = subprocess.run(  # noqa: S603 - no shell
         [find_uv(), "python", "list", "--offline", version],
         # Where downloads are forbidden, uv lists only what is here.

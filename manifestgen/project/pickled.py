@@ -9,7 +9,9 @@ from typing import Final
 
 # https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 _LFS: Final = b"version https://git-lfs"
-_SUFFIXES: Final = (".pkl", ".pickle", ".joblib", ".sav")
+#: Endings of files that are taken for a pickled model of scikit-learn.
+PICKLES: Final = (".pkl", ".pickle", ".joblib")
+_SUFFIXES: Final = (*PICKLES, ".sav")
 _STARTS: Final = (
     b"\x80",  # a pickle of protocol 2 and later
     *(b"\x1f\x8b", b"\x78\x01", b"\x78\x5e", b"\x78\x9c", b"\x78\xda", b"BZh", b"\xfd7zXZ", b"\x04\x22M\x18", b"PK"),
@@ -47,11 +49,19 @@ def not_a_pickle(file: Path) -> Trouble | None:
 
 def pickled_version(file: Path) -> str:
     """The version of scikit-learn that saved a pickle; empty if it does not say."""
-    with file.open("rb") as stream:
-        found = re.search(
-            rb"_sklearn_version.{1,12}?(\d+\.\d+(?:\.\d+)?(?:\.?(?:rc|dev|post)\d+)?)", stream.read(_READ), re.S
-        )
+    found = _search(rb"_sklearn_version.{1,12}?(\d+\.\d+(?:\.\d+)?(?:\.?(?:rc|dev|post)\d+)?)", file)
     return found[1].decode() if found else ""
+
+
+def pickled_features(file: Path) -> int:
+    """How many features a pickled model of scikit-learn takes; 0 if it does not say."""
+    found = _search(rb"n_features_in_(?:\x94|q.)?(?:K(.)|M(..))", file)
+    return int.from_bytes(found[1] or found[2], "little") if found else 0
+
+
+def _search(pattern: bytes, file: Path) -> re.Match[bytes] | None:
+    with file.open("rb") as stream:
+        return re.search(pattern, stream.read(_READ), re.S)
 
 
 def _is_old_pickle(start: bytes) -> bool:
@@ -59,10 +69,3 @@ def _is_old_pickle(start: bytes) -> bool:
     return (
         re.match(rb"[(cIFNSVLdl\]})].*?[\n(.]", start, re.S) is not None and b"\n" in start and b" " not in start[:20]
     )
-
-
-def pickled_features(file: Path) -> int:
-    """How many features a pickled model of scikit-learn takes; 0 if it does not say."""
-    with file.open("rb") as stream:
-        found = re.search(rb"n_features_in_(?:\x94|q.)?(?:K(.)|M(..))", stream.read(_READ), re.S)
-    return int.from_bytes(found[1] or found[2], "little") if found else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Final
 
 from manifestgen.errors import InputError
 from manifestgen.files import write_atomic
+from manifestgen.project import source
 from manifestgen.project.builders import BUILDERS
 from manifestgen.project.load import FILE_NAME
-from manifestgen.project.starters import ONNX, PICKLES, name_of, packages_of, sample_text, starter
+from manifestgen.project.pickled import PICKLES
+from manifestgen.project.starters import ONNX, name_of, packages_of, sample_text, starter
 from manifestgen.project.vscode_template import NAME, converted
 
 _PROJECT: Final = """\
@@ -203,15 +206,24 @@ def _project(model: str, name: str, builder: str, template: str, module: str, pa
         image = _FROM_A_CONTEXT.format(key=key, packages=packages)
     return _PROJECT.format(
         workspace="" if BUILDERS[builder].context else _WORKSPACE,
-        model_name=Path(model).stem,
-        model_path=model,
+        model_name=_yaml(Path(model).stem),
+        model_path=_yaml(model),
         builder=builder,
-        image_name=name,
+        image_name=_yaml(name),
         image=image,
         template=template,
-        module=module,
+        module=_yaml(module),
         target=_FLEET if template == "layered" else _ONE_DEVICE,
     )
+
+
+def _yaml(text: str) -> str:
+    """A text as a value in YAML, in quotes if it would be something else without them, such as a number."""
+    try:
+        plain = source.parse(f"key: {text}", FILE_NAME).data == {"key": text}
+    except InputError:
+        plain = False
+    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def _write(folder: Path, files: dict[str, str]) -> tuple[Path, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import math
 import re
@@ -12,12 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from manifestgen.errors import InputError
-from manifestgen.files import read_text
+from manifestgen.project.app import imports_of
 from manifestgen.project.onnx import onnx_input
-from manifestgen.project.pickled import pickled_features, pickled_version
+from manifestgen.project.pickled import PICKLES, pickled_features, pickled_version
 
-#: Files that are taken for a pickled model of scikit-learn.
-PICKLES: Final = (".pkl", ".pickle", ".joblib")
 ONNX: Final = ".onnx"
 #: Template with a simulated temperature sensor.
 SENSOR: Final = "anomaly-detection"
@@ -80,7 +77,7 @@ def starter(model: Path | None, template: str) -> Starter:
         script = _PICKLE.format(
             rows=_SENSOR_ROWS if sensor else _PLAIN_ROWS,
             message=_words(sensor),
-            file=model.name,
+            file=json.dumps(model.name, ensure_ascii=False),
         )
         return Starter(script, ("numpy", package), _message(sensor, features or 2))
     if suffix == ONNX and model.is_file():
@@ -89,7 +86,7 @@ def starter(model: Path | None, template: str) -> Starter:
         script = _ONNX.format(
             rows=_SENSOR_ROWS if sensor else '    return json.loads(input_data)["data"]',
             message=_words(sensor),
-            file=model.name,
+            file=json.dumps(model.name, ensure_ascii=False),
         )
         return Starter(script, ("numpy", "onnxruntime"), _SENSOR_MESSAGE if sensor else {"data": _zeros(shape)})
     raise InputError(
@@ -105,21 +102,10 @@ def packages_of(script: Path) -> tuple[str, ...]:
     Raises:
         InputError: it is not readable, or not Python.
     """
-    text = read_text(script, "entry script")
-    try:
-        tree = ast.parse(text, str(script))
-    except (SyntaxError, ValueError) as error:
-        where = f"{script}:{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else str(script)
-        raise InputError(f"not Python: {error}", where=where, fix="correct the syntax") from error
-    names: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names.update(alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            names.add(node.module.partition(".")[0])
     beside = {path.stem for path in script.parent.iterdir()}
     # What the runner brings itself.
-    names -= {*sys.stdlib_module_names, *beside, "azureml", "azureml_inference_server_http"}
+    own = {*sys.stdlib_module_names, *beside, "azureml", "azureml_inference_server_http"}
+    names = imports_of({script.name: script}) - own
     return tuple(sorted(PACKAGES.get(name, name) for name in names))
 
 
@@ -203,7 +189,7 @@ model = None
 def init():
     """Load the model from where the image has it."""
     global model
-    path = Path(os.environ.get("AZUREML_MODEL_DIR", ".")) / "{file}"
+    path = Path(os.environ.get("AZUREML_MODEL_DIR", ".")) / {file}
     model = joblib.load(path)
 
 
@@ -233,7 +219,7 @@ session = None
 def init():
     """Load the model from where the image has it."""
     global session
-    path = Path(os.environ.get("AZUREML_MODEL_DIR", ".")) / "{file}"
+    path = Path(os.environ.get("AZUREML_MODEL_DIR", ".")) / {file}
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from manifestgen.errors import InputError
 from manifestgen.files import read_text
+from manifestgen.manifest.reading import as_mapping
 
 NAME: Final = "deployment.template.json"
 _MODULE_IMAGE: Final = re.compile(r"\$\{MODULES\.[^}]+\}")
@@ -43,14 +44,14 @@ def converted(path: Path) -> Converted:
         desired = data["modulesContent"]["$edgeAgent"]["properties.desired"]
         modules = desired["modules"]
         built = [name for name, module in modules.items() if _MODULE_IMAGE.fullmatch(str(_image(module)))]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         fix = "name a template with --template, or correct the file"
         raise InputError("this is not a deployment template", where=str(path), fix=fix) from error
     if len(built) != 1:
         what = f"{len(built)} modules have an image of ${{MODULES.…}}, and the model can be one of them only"
         raise InputError(what, where=str(path), fix="leave ${MODULES.…} in the module of the model, or name a template")
     modules[built[0]]["settings"]["image"] = _IMAGE
-    settings = desired.get("runtime", {}).get("settings")
+    settings = as_mapping(desired.get("runtime")).get("settings")
     if isinstance(settings, dict):
         settings["registryCredentials"] = _CREDENTIALS
     data.pop("$schema-template", None)

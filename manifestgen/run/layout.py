@@ -11,7 +11,8 @@ from typing import Any
 from manifestgen.cloud import Services
 from manifestgen.context.dockerfile import ENVIRONMENT
 from manifestgen.edge.device import SENSOR, SENSOR_IMAGE, Code, DeviceModule
-from manifestgen.edge.files.image import OWN_ROOT, ImageConfig, can_run_here
+from manifestgen.edge.files.image import ImageConfig, can_run_here
+from manifestgen.edge.files.places import OWN_ROOT
 from manifestgen.errors import InputError
 from manifestgen.images.existing import NOWHERE
 from manifestgen.images.ingredients import model_files

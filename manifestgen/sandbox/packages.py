@@ -18,9 +18,9 @@ from typing import Any, Final, TypeVar
 
 import yaml
 
-from manifestgen.context.environment import HERE, environment, environments_folder, interpreter
+from manifestgen.context.environment import HERE, environment, environments_folder, header, python_exists
 from manifestgen.context.requirements import CondaError, of_conda
-from manifestgen.context.uv import NoUvError, NoWheelError, PythonUnavailableError, compile_lock, is_python
+from manifestgen.context.uv import NoUvError, NoWheelError, PythonUnavailableError, compile_lock
 from manifestgen.errors import CloudError, InputError
 
 #: Begins each line of a log about something that is not carried out.
@@ -50,6 +50,10 @@ class Outcome:
 def skipped(why: str) -> Outcome:
     """The outcome where nothing is installed."""
     return Outcome((f"{SIMULATED} the packages are not installed: {why}",))
+
+
+#: The outcome where builds install nothing, see `Pace.packages`.
+SWITCHED_OFF: Final = skipped("this sandbox is set not to")
 
 
 def install_conda(specification: Any, imported: frozenset[str] = frozenset()) -> Outcome:
@@ -82,7 +86,7 @@ def _with_runner(lines: Sequence[str], python: str) -> str:
         lock = compile_lock(lines, None, python, (_PLATFORM,), "environment.yml")
     except (CloudError, InputError):
         return ""
-    return f"# For: Python {python}\n{lock}"
+    return f"{header(python)}{lock}"
 
 
 def install(requirements: Sequence[str], python: str, where: str) -> Outcome:
@@ -94,12 +98,12 @@ def install(requirements: Sequence[str], python: str, where: str) -> Outcome:
         where: the file that they come from, for the log.
     """
     try:
-        if interpreter(python) == python and not is_python(python):
+        if not python_exists(python):
             what = f"there is no Python {python}"
             return Outcome((f"error: {what}",), what)
         lock = compile_lock(requirements, None, python, (_PLATFORM,), where)
         chosen = tuple(re.findall(r"(?m)^([\w.-]+==[^\s;]+)", lock))
-        text = f"# For: Python {python}\n{lock}"
+        text = f"{header(python)}{lock}"
         lines = (f"uv resolved {len(chosen)} packages for Python {python}", *(f" + {one}" for one in chosen))
         try:
             environment(lock, python=python, folder=environments_folder(), where=where)

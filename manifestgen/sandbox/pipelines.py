@@ -6,7 +6,6 @@ the token holds what the job is, so nothing is kept.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -18,9 +17,6 @@ from manifestgen.sandbox.federation import (
     AZURE_PIPELINES_ISSUER,
     GITHUB_ISSUER,
     claims_of,
-    credentials,
-    delete_credential,
-    put_credential,
     sign,
 )
 from manifestgen.sandbox.world import World
@@ -97,31 +93,6 @@ def create(world: World) -> web.Application:
     app.router.add_get("/sandbox/idtoken", github)
     app.router.add_post("/{organization}/{project}/_apis/{rest:.*}/oidctoken", azure)
     return app
-
-
-def admin_routes(world: World) -> list[web.RouteDef]:
-    """What the admin API has for pipelines: a job's variables, and the federated credentials."""
-
-    async def job(request: web.Request) -> web.Response:
-        return web.json_response(variables_of(world, request.match_info["kind"], request.query.get("subject", "")))
-
-    async def known(_: web.Request) -> web.Response:
-        return web.json_response(credentials(world))
-
-    async def put(request: web.Request) -> web.Response:
-        return web.json_response(put_credential(world, request.match_info["name"], json.loads(await request.read())))
-
-    async def delete(request: web.Request) -> web.Response:
-        if not delete_credential(world, request.match_info["name"]):
-            raise ValueError(f"there is no federated credential {request.match_info['name']!r}")
-        return web.json_response({})
-
-    return [
-        web.get("/pipelines/{kind}", job),
-        web.get("/federation", known),
-        web.put("/federation/{name}", put),
-        web.delete("/federation/{name}", delete),
-    ]
 
 
 def _request_token(world: World, issuer: str, subject: str) -> str:

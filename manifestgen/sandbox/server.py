@@ -26,7 +26,8 @@ from filelock import FileLock, Timeout
 
 from manifestgen.edge.authority import Authority
 from manifestgen.errors import InputError
-from manifestgen.sandbox import accounts, admin, blob, entra, key_vault, pipelines
+from manifestgen.sandbox import accounts, blob, entra, key_vault, pipelines
+from manifestgen.sandbox.admin import service as admin
 from manifestgen.sandbox.aml import service as aml
 from manifestgen.sandbox.arm import service as arm
 from manifestgen.sandbox.environment import environment

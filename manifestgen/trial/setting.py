@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final
 
 from manifestgen.cloud import Services
-from manifestgen.context.environment import HERE, environment, environments_folder, interpreter
+from manifestgen.context.environment import HERE, environment, environments_folder, header, python_exists
 from manifestgen.context.make import choose
 from manifestgen.context.packages import chosen, write_lock
 from manifestgen.context.requirements import CondaError, Requirements, placed, read_requirements
-from manifestgen.context.uv import NoUvError, NoWheelError, PythonUnavailableError, is_python
+from manifestgen.context.uv import NoWheelError, PythonUnavailableError
 from manifestgen.errors import CloudError, InputError, ManifestgenError
 from manifestgen.files import write_atomic
 from manifestgen.project.app import app_files, imports_of
@@ -23,12 +23,24 @@ from manifestgen.project.load import Project
 from manifestgen.project.pending import work_folder
 
 _KEPT: Final = "test.lock"
-#: Begins the words of an `UntestableError`.
-CANNOT: Final = "cannot be tested on this machine"
 
 
 class UntestableError(InputError):
-    """The model cannot be tested on this machine, which says nothing about its image."""
+    """The model cannot be tested on this machine, which says nothing about its image.
+
+    Attributes:
+        reason: why not.
+    """
+
+    def __init__(self, reason: str, *, where: str, detail: tuple[str, ...]) -> None:
+        """See `ManifestgenError`."""
+        super().__init__(
+            f"cannot be tested on this machine: {reason}",
+            where=where,
+            fix="install the packages in a Python of your own, and run 'manifestgen test --here' with it",
+            detail=detail,
+        )
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -141,12 +153,12 @@ class _Wanted:
     def _chosen(self, python: str, report: Callable[[str], None]) -> tuple[str, str]:
         """The lock, with versions chosen now; those of the last time, with a word about it, if there is no index."""
         source, kept = self._source, work_folder(self.project.root) / _KEPT
-        header = f"# For: Python {python}, {' '.join(self.needed.lines)}\n"
+        begin = header(python, " ".join(self.needed.lines))
         report(f"choosing versions of the packages in {source.name}")
         try:
-            lock = header + chosen(self.needed, python, ("linux/amd64",), source)
+            lock = begin + chosen(self.needed, python, ("linux/amd64",), source)
         except CloudError as error:
-            if kept.is_file() and (text := kept.read_text("utf-8")).startswith(header):
+            if kept.is_file() and (text := kept.read_text("utf-8")).startswith(begin):
                 return text, f"tested with the versions of the last time: {error.what}"
             raise
         write_atomic(kept, lock)
@@ -160,7 +172,7 @@ class _Wanted:
 def _require_python(needed: Requirements) -> None:
     """Raise InputError if the requirements name a Python that does not exist: packages would be blamed for it."""
     version = needed.python
-    if not version or interpreter(version) != version or is_python(version):
+    if not version or python_exists(version):
         return
     line = _line(needed.file, r"^\s*-?\s*[\"']?python\b") if needed.file is not None else ""
     raise InputError(
@@ -177,13 +189,4 @@ def _line(file: Path, pattern: str) -> str:
 
 
 def _untestable(error: ManifestgenError, why: str) -> UntestableError:
-    return UntestableError(
-        f"{CANNOT}: {error.what}; {why}",
-        where=error.where,
-        fix="install the packages in a Python of your own, and run 'manifestgen test --here' with it",
-        detail=error.detail,
-    )
-
-
-#: What keeps a model from being tested, and says nothing about it.
-PREVENTED: Final = (UntestableError, NoUvError, CloudError)
+    return UntestableError(f"{error.what}; {why}", where=error.where, detail=error.detail)

@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from manifestgen.cloud import Services
 from manifestgen.compare.json_data import difference
-from manifestgen.errors import FoundError, InputError
+from manifestgen.context.uv import NoUvError
+from manifestgen.errors import CloudError, FoundError, InputError
 from manifestgen.files import read_text
 from manifestgen.images.ingredients import model_files
 from manifestgen.project.load import Project
 from manifestgen.project.score import check_inputs
 from manifestgen.trial.layout import SAMPLE, lay_out
 from manifestgen.trial.process import Asked, carry_out
-from manifestgen.trial.setting import CANNOT, PREVENTED, Setting, setting, this_python
+from manifestgen.trial.setting import Setting, UntestableError, setting, this_python
 from manifestgen.trial.verdict import Answer, Verdict, judge
 
 
@@ -105,8 +106,7 @@ def try_out(
     place = this_python() if here else setting(project, image.entry_script, model, services, report)
     with tempfile.TemporaryDirectory(prefix="manifestgen-test-") as name:
         layout = lay_out(Path(name), project, image.entry_script, model)
-        given = asked or Asked(None)
-        given = Asked(sample.body if sample is not None else None, given.repeat, given.timeout, given.memory)
+        given = replace(asked or Asked(None), message=sample.body if sample is not None else None)
         left = carry_out(place.python, layout, given)
         try:
             verdict = judge(left, layout, place, given, sample.name if sample is not None else SAMPLE)
@@ -119,7 +119,7 @@ def try_out(
     if expected is None:
         return trial
     _require_expected(trial, expected)
-    return Trial(verdict, place, sample, expected=True)
+    return replace(trial, expected=True)
 
 
 def sample_of(project: Project) -> Sample | None:
@@ -180,8 +180,9 @@ def try_before_build(project: Project, services: Services, report: Callable[[str
     """
     try:
         trial = try_out(project, services, report=report)
-    except PREVENTED as error:
-        what = error.what.removeprefix(f"{CANNOT}: ")
-        return f"not tested: {what}"
+    except UntestableError as error:
+        return f"not tested: {error.reason}"
+    except (NoUvError, CloudError) as error:
+        return f"not tested: {error.what}"
     notes = "".join(f"; {note}" for note in (*trial.setting.notes, *trial.verdict.warnings))
     return f"{trial.words}{notes}"

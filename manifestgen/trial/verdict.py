@@ -167,13 +167,12 @@ class _Judge:
     def _import(self, module: str, reason: str, where: str, phase: str, event: Mapping[str, Any]) -> FoundError:
         top = module.partition(".")[0]
         file = self.setting.file
-        wanted = f"add it to {file.name}" if file is not None else "install it in this Python"
+        package = PACKAGES.get(top, "it")
+        wanted = f"add {package} to {file.name}" if file is not None else f"install {package} in this Python"
         beside = self.layout.script.parent / f"{top}.py"
-        if top in PACKAGES:
-            wanted = wanted.replace("it", PACKAGES[top], 1)
-        elif not top:
+        if not top:
             wanted = "correct the import, or name another version of the package"
-        else:
+        elif top not in PACKAGES:
             wanted = f"{wanted} if it is a package, or correct the name"
         what = f"there is no module {module!r} in the image" if top and "No module named" in reason else reason
         pickled = self._model_file(event)
@@ -187,15 +186,15 @@ class _Judge:
         absolute = file if file.is_absolute() else self.layout.app / file
         models = sorted(one.name for one in self.layout.model.iterdir())
         holds = f"; the model is {', '.join(models)}" if models else ""
-        if str(absolute).startswith(str(self.layout.model)):
-            name = str(absolute)[len(str(self.layout.model)) + 1 :]
+        if absolute.is_relative_to(self.layout.model):
+            name = str(absolute.relative_to(self.layout.model))
             return self._found(
                 f"{script.name} opens {name!r} in the model's folder, which does not have it{holds}",
                 where,
                 f"open {models[0]!r}, or correct model.path" if models else "correct model.path",
             )
-        if str(absolute).startswith(str(self.layout.app)):
-            name = str(absolute)[len(str(self.layout.app)) + 1 :]
+        if absolute.is_relative_to(self.layout.app):
+            name = str(absolute.relative_to(self.layout.app))
             there = (script.parent / name).exists()
             what = f"{script.name} opens {name!r}, which " + (
                 "lies beside it here but is not part of the image" if there else f"does not exist{holds}"

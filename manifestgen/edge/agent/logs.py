@@ -48,6 +48,12 @@ class LogLine:
         return int(found["level"]) if found and found["level"] else _DEFAULT_LEVEL
 
     @property
+    def stamp(self) -> str | None:
+        """The time in the line's prefix, as it is written there; None if there is none."""
+        found = _PREFIX.match(self.text)
+        return found["time"] if found else None
+
+    @property
     def message(self) -> str:
         """The text without its prefix."""
         found = _PREFIX.match(self.text)

@@ -15,12 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from manifestgen.edge.agent.process import Program
+from manifestgen.edge.files.places import AZURE_ML_ROOT, OWN_ROOT
 
-OWN_ROOT: Final = "opt/manifestgen"
-AZURE_ML_ROOT: Final = "var/azureml-app"
-#: What is unpacked of an image.
-FOLDERS: Final = (f"{OWN_ROOT}/app", f"{OWN_ROOT}/model", f"{OWN_ROOT}/runner", AZURE_ML_ROOT)
-LOCK: Final = f"{OWN_ROOT}/runner/requirements.lock"
 #: The label in which manifestgen's images name the image that they are built on.
 _BASE: Final = "org.opencontainers.image.base.name"
 _RUNNER: Final = "manifestgen_runner"

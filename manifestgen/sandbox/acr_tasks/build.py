@@ -1,4 +1,4 @@
-"""Carries out a Dockerfile: FROM, COPY, WORKDIR, and all that only sets the image's configuration.
+"""Carries out a Dockerfile: FROM, COPY and WORKDIR here, what only sets the configuration in `image`.
 
 The packages of `RUN pip install` are really chosen and installed with uv (`sandbox.packages`), and the run fails if
 that fails. Nothing else is run, downloaded or executed: other RUNs, the archives and URLs of ADD, and ONBUILD are
@@ -8,56 +8,35 @@ simulated, and the log and the image's history say so. Ownership and modes are D
 
 from __future__ import annotations
 
-import hashlib
-import json
 import posixpath
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from manifestgen.context.environment import HERE
 from manifestgen.sandbox.acr_tasks import layer, pip
-from manifestgen.sandbox.acr_tasks.bases import Base, BaseLayer
-from manifestgen.sandbox.acr_tasks.dockerfile import DockerfileError, Step, command, duration, expand, pairs, words
+from manifestgen.sandbox.acr_tasks.bases import Base
+from manifestgen.sandbox.acr_tasks.dockerfile import (
+    DockerfileError,
+    Step,
+    base_name,
+    expand,
+    expand_words,
+    stage_name,
+    words,
+)
 from manifestgen.sandbox.acr_tasks.files import apply, is_folder, matching, resolve
-from manifestgen.sandbox.acr_tasks.layer import Layer
+from manifestgen.sandbox.acr_tasks.image import Files, Image, configure
 from manifestgen.sandbox.acr_tasks.source import Entry
 from manifestgen.sandbox.packages import SIMULATED, Outcome
 
 _ARCHIVES: Final = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 
-Files = dict[str, Entry]
-
 
 class Stopped(Exception):
     """The run was cancelled, or its time is up."""
-
-
-@dataclass
-class Image:
-    """An image, or a stage on its way to one.
-
-    Attributes:
-        config: the configuration of its containers.
-        layers: those of the base image, then new ones.
-        history: what made it, as in an image's configuration.
-        files: all its files, by their path below `/`.
-    """
-
-    config: dict[str, Any] = field(default_factory=dict)
-    layers: list[BaseLayer | Layer] = field(default_factory=list)
-    diff_ids: list[str] = field(default_factory=list)
-    history: list[dict[str, Any]] = field(default_factory=list)
-    files: Files = field(default_factory=dict)
-    command_is_own: bool = False
-
-    @property
-    def short_id(self) -> str:
-        """Twelve digits that stand for what it is so far."""
-        text = json.dumps([self.config, self.diff_ids, self.history], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 class Builder:
@@ -111,7 +90,7 @@ class Builder:
             if step.name == "FROM":
                 if reached:
                     break
-                reached = bool(target) and _stage_name(step).lower() == target.lower()
+                reached = bool(target) and stage_name(step).lower() == target.lower()
             self._say(f"Step {number}/{len(steps)} : {step.text}")
             self._step(step)
             self._say(f" ---> {self._image.short_id}")
@@ -135,7 +114,7 @@ class Builder:
         elif step.name in ("RUN", "ONBUILD"):
             self._run(step)
         else:
-            self._configure(step)
+            configure(image, step, self._values())
             self._note(step)
 
     def _begin(self, step: Step) -> None:
@@ -153,7 +132,7 @@ class Builder:
         else:
             self._image = self._from_base(name, self._bases[name])
         self._known = {}
-        self._stages.append((_stage_name(step).lower(), self._image))
+        self._stages.append((stage_name(step).lower(), self._image))
 
     def _from_base(self, name: str, base: Base) -> Image:
         self._python = pip.python_of(name, base.config)
@@ -186,44 +165,10 @@ class Builder:
         """What variables stand for: the stage's ENV before its ARGs."""
         if not self._stages:
             return self._globals
-        environment = dict(item.split("=", 1) for item in self._image.config.get("Env") or ())
-        return {**self._known, **environment}
+        return {**self._known, **self._image.environ}
 
     def _expand(self, text: str) -> str:
-        found = words(expand(text, self._values()))
-        return " ".join(found)
-
-    def _configure(self, step: Step) -> None:
-        config, values = self._image.config, self._values()
-        if step.name == "ENV":
-            environment = dict(item.split("=", 1) for item in config.get("Env") or ())
-            environment.update(pairs(step, values))
-            config["Env"] = [f"{key}={value}" for key, value in environment.items()]
-        elif step.name == "LABEL":
-            config["Labels"] = {**(config.get("Labels") or {}), **pairs(step, values)}
-        elif step.name == "USER":
-            config["User"] = self._expand(step.rest)
-        elif step.name == "CMD":
-            config["Cmd"] = command(step)
-            self._image.command_is_own = True
-        elif step.name == "ENTRYPOINT":
-            config["Entrypoint"] = command(step)
-            if not self._image.command_is_own:
-                config.pop("Cmd", None)
-        elif step.name == "EXPOSE":
-            ports = [one if "/" in one else f"{one}/tcp" for one in self._expand(step.rest).split()]
-            config["ExposedPorts"] = {**(config.get("ExposedPorts") or {}), **{port: {} for port in ports}}
-        elif step.name == "VOLUME":
-            paths = step.array if step.array is not None else self._expand(step.rest).split()
-            config["Volumes"] = {**(config.get("Volumes") or {}), **{path: {} for path in paths}}
-        elif step.name == "STOPSIGNAL":
-            config["StopSignal"] = self._expand(step.rest)
-        elif step.name == "SHELL":
-            if step.array is None:
-                raise DockerfileError("dockerfile parse error: SHELL requires the arguments to be in JSON form")
-            config["Shell"] = step.array
-        elif step.name == "HEALTHCHECK":
-            config["Healthcheck"] = _health_check(step)
+        return expand_words(text, self._values())
 
     def _run(self, step: Step) -> None:
         """RUN, of which only the packages of pip are carried out, and ONBUILD."""
@@ -351,59 +296,5 @@ class Builder:
         )
 
 
-def base_name(step: Step, values: Mapping[str, str]) -> str:
-    """The image or stage that a FROM names. Raises DockerfileError."""
-    parts = expand(step.rest, values).split()
-    if not parts:
-        raise DockerfileError(f"base name ({step.rest}) should not be blank")
-    if len(parts) != 1 and (len(parts) != 3 or parts[1].upper() != "AS"):
-        raise DockerfileError("dockerfile parse error: FROM requires either one or three arguments")
-    return parts[0]
-
-
-def needed_images(steps: Sequence[Step], arguments: Mapping[str, str]) -> list[str]:
-    """The images that the steps start or copy from, without the stages among them. Raises DockerfileError."""
-    values: dict[str, str] = {}
-    stages: list[str] = []
-    needed: list[str] = []
-    for step in steps:
-        if step.name == "ARG" and not stages:
-            for word in words(step.rest):
-                name, _, default = word.partition("=")
-                values[name] = arguments.get(name, expand(default, values))
-        elif step.name == "FROM":
-            name = base_name(step, values)
-            if name.lower() not in filter(None, stages):
-                needed.append(name)
-            stages.append(_stage_name(step).lower())
-        elif step.name == "COPY" and "from" in step.flags:
-            name = expand(step.flags["from"], values)
-            if name.lower() not in stages and not name.isdecimal():
-                needed.append(name)
-    return list(dict.fromkeys(needed))
-
-
-def _stage_name(step: Step) -> str:
-    parts = step.rest.split()
-    return parts[2] if len(parts) == 3 else ""
-
-
 def _owned(entry: Entry, owner: tuple[int, int]) -> Entry:
     return replace(entry, uid=owner[0], gid=owner[1])
-
-
-def _health_check(step: Step) -> dict[str, Any]:
-    kind, _, rest = step.rest.partition(" ")
-    if kind.upper() == "NONE":
-        return {"Test": ["NONE"]}
-    if kind.upper() != "CMD" or not rest.strip():
-        raise DockerfileError(f"dockerfile parse error: Unknown type {kind!r} in HEALTHCHECK (try CMD)")
-    array = replace(step, rest=rest.strip()).array
-    found: dict[str, Any] = {"Test": ["CMD", *array] if array is not None else ["CMD-SHELL", rest.strip()]}
-    names = {"interval": "Interval", "timeout": "Timeout", "start-period": "StartPeriod"}
-    found |= {names[flag]: duration(value) for flag, value in step.flags.items() if flag in names}
-    if "retries" in step.flags:
-        if not step.flags["retries"].isdecimal():
-            raise DockerfileError(f"dockerfile parse error: invalid number of retries {step.flags['retries']!r}")
-        found["Retries"] = int(step.flags["retries"])
-    return found

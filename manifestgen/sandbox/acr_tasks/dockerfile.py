@@ -165,6 +165,11 @@ def words(text: str) -> list[str]:
         raise DockerfileError(f"dockerfile parse error: {error}") from error
 
 
+def expand_words(text: str, values: Mapping[str, str]) -> str:
+    """The text with its variables replaced, and without the quotes of its words."""
+    return " ".join(words(expand(text, values)))
+
+
 def pairs(step: Step, values: Mapping[str, str]) -> dict[str, str]:
     """What ENV and LABEL set: `KEY=VALUE …`, or the older `KEY VALUE`. Raises DockerfileError."""
     first = step.rest.split(None, 1)
@@ -235,3 +240,41 @@ def duration(text: str) -> int:
     if not parts or "".join(number + unit for number, unit in parts) != text:
         raise DockerfileError(f'dockerfile parse error: time: invalid duration "{text}"')
     return int(sum(float(number) * units[unit] for number, unit in parts) * 1e9)
+
+
+def base_name(step: Step, values: Mapping[str, str]) -> str:
+    """The image or stage that a FROM names. Raises DockerfileError."""
+    parts = expand(step.rest, values).split()
+    if not parts:
+        raise DockerfileError(f"base name ({step.rest}) should not be blank")
+    if len(parts) != 1 and (len(parts) != 3 or parts[1].upper() != "AS"):
+        raise DockerfileError("dockerfile parse error: FROM requires either one or three arguments")
+    return parts[0]
+
+
+def needed_images(steps: Sequence[Step], arguments: Mapping[str, str]) -> list[str]:
+    """The images that the steps start or copy from, without the stages among them. Raises DockerfileError."""
+    values: dict[str, str] = {}
+    stages: list[str] = []
+    needed: list[str] = []
+    for step in steps:
+        if step.name == "ARG" and not stages:
+            for word in words(step.rest):
+                name, _, default = word.partition("=")
+                values[name] = arguments.get(name, expand(default, values))
+        elif step.name == "FROM":
+            name = base_name(step, values)
+            if name.lower() not in filter(None, stages):
+                needed.append(name)
+            stages.append(stage_name(step).lower())
+        elif step.name == "COPY" and "from" in step.flags:
+            name = expand(step.flags["from"], values)
+            if name.lower() not in stages and not name.isdecimal():
+                needed.append(name)
+    return list(dict.fromkeys(needed))
+
+
+def stage_name(step: Step) -> str:
+    """The name that a FROM gives to its stage; empty if it gives none."""
+    parts = step.rest.split()
+    return parts[2] if len(parts) == 3 else ""

@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Final
 
 from manifestgen.sandbox.acr_tasks import bases
-from manifestgen.sandbox.acr_tasks.build import Image
+from manifestgen.sandbox.acr_tasks.image import Image
 from manifestgen.sandbox.acr_tasks.request import RunRequest
 from manifestgen.sandbox.acr_tasks.settings import Settings
 from manifestgen.sandbox.registry import images

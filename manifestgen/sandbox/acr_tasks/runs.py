@@ -19,15 +19,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from manifestgen.sandbox import accounts, blob
-from manifestgen.sandbox.acr_tasks import bases, build, push, settings, source
+from manifestgen.sandbox.acr_tasks import bases, push, settings, source
 from manifestgen.sandbox.acr_tasks.bases import PullError
-from manifestgen.sandbox.acr_tasks.build import Builder, Image, Stopped
-from manifestgen.sandbox.acr_tasks.dockerfile import DockerfileError, parse
+from manifestgen.sandbox.acr_tasks.build import Builder, Stopped
+from manifestgen.sandbox.acr_tasks.dockerfile import DockerfileError, needed_images, parse
+from manifestgen.sandbox.acr_tasks.image import Image
 from manifestgen.sandbox.acr_tasks.push import RunFailed
 from manifestgen.sandbox.acr_tasks.request import RunRequest
 from manifestgen.sandbox.acr_tasks.source import Entry, SourceError
 from manifestgen.sandbox.faults import build_failure
-from manifestgen.sandbox.packages import SIMULATED, Outcome, install, skipped
+from manifestgen.sandbox.packages import SIMULATED, SWITCHED_OFF, in_background, install
 from manifestgen.sandbox.world import World
 
 _LOG = logging.getLogger(__name__)
@@ -301,15 +302,15 @@ class _Work:
             steps = parse(b"".join(entry.content.chunks()))
             found = {
                 one: bases.find(self._world, request, host, one, self._folder)
-                for one in build.needed_images(steps, request.arguments)
+                for one in needed_images(steps, request.arguments)
             }
 
             def say(line: str) -> None:
                 self._loop.call_soon_threadsafe(self._say, line)
 
-            installs = install if self._world.pace.packages else _install_nothing
+            installs = install if self._world.pace.packages else lambda *_: SWITCHED_OFF
             work = Builder(files, found, request.arguments, self._folder, say, self.stop.is_set, installs)
-            building = asyncio.ensure_future(asyncio.to_thread(work.carry_out, steps, request.target))
+            building = asyncio.ensure_future(in_background(lambda: work.carry_out(steps, request.target)))
             while not building.done():
                 await asyncio.wait([building], timeout=_TICK)
                 if _load(self._world, self._key).cancelled:
@@ -323,10 +324,6 @@ class _Work:
         outputs = push.push(self._world, request, host, run.id, image, self._settings, self._say)
         self._say_with_time("Step ID: push marked as successful")
         _save(self._world, replace(_load(self._world, self._key), outputs=outputs))
-
-
-def _install_nothing(requirements: Sequence[str], python: str, where: str) -> Outcome:
-    return skipped("this sandbox is set not to")
 
 
 def _login_server(world: World, registry: str) -> str:

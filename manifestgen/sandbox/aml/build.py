@@ -24,17 +24,18 @@ from typing import Any
 
 import yaml
 
+from manifestgen.edge.files.places import AZURE_ML_ROOT
 from manifestgen.sandbox import blob
 from manifestgen.sandbox.acr_tasks.layer import Layer
 from manifestgen.sandbox.aml.artifacts import CONTAINER, artifact_file
 from manifestgen.sandbox.aml.files import imports_azureml, make_layer
 from manifestgen.sandbox.aml.responses import iso
 from manifestgen.sandbox.faults import build_failure
-from manifestgen.sandbox.packages import SIMULATED, Outcome, in_background, install_conda, skipped
+from manifestgen.sandbox.packages import SIMULATED, SWITCHED_OFF, Outcome, in_background, install_conda
 from manifestgen.sandbox.registry import images
 from manifestgen.sandbox.world import World
 
-_APP = "/var/azureml-app"
+_APP = f"/{AZURE_ML_ROOT}"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
 _DRIVER_SCRIPT = re.compile(r"os\.path\.realpath\(__file__\)\), '([^']+)'\)")
 _PIP_NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -171,7 +172,7 @@ async def _logged(world: World, build: Build, pause: float) -> Build:
 
 async def _installed(world: World, build: Build) -> Outcome:
     if not world.pace.packages:
-        return skipped("this sandbox is set not to")
+        return SWITCHED_OFF
     imported = frozenset({"azureml"} if imports_azureml(world, build.assets) else ())
     return await in_background(lambda: install_conda(build.conda, imported))
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from manifestgen.edge.files.places import AZURE_ML_ROOT, LOCK
 from manifestgen.sandbox import blob
 from manifestgen.sandbox.acr_tasks import layer, source
 from manifestgen.sandbox.acr_tasks.layer import Layer
@@ -21,10 +22,8 @@ from manifestgen.sandbox.aml import registry
 from manifestgen.sandbox.aml.artifacts import CONTAINER, artifact_file
 from manifestgen.sandbox.world import World
 
-APP: Final = "var/azureml-app"
-LOCK: Final = "opt/manifestgen/runner/requirements.lock"
 _IMPORT: Final = re.compile(rb"(?m)^\s*(?:import|from)\s+azureml\b")
-_MODELS: Final = f"{APP}/azureml-models"
+_MODELS: Final = f"{AZURE_ML_ROOT}/azureml-models"
 
 
 def make_layer(world: World, assets: Sequence[Mapping[str, Any]], models: Sequence[str], lock: str) -> Layer:
@@ -64,9 +63,9 @@ def _assets(world: World, assets: Sequence[Mapping[str, Any]], scratch: Path) ->
             continue
         if asset.get("unpack"):
             inside = _members(file, scratch / f"asset-{number}")
-            found |= {f"{APP}/{path}": entry for path, entry in inside.items()}
+            found |= {f"{AZURE_ML_ROOT}/{path}": entry for path, entry in inside.items()}
         else:
-            found[f"{APP}/{source.clean(asset['id'])}"] = _file(file)
+            found[f"{AZURE_ML_ROOT}/{source.clean(asset['id'])}"] = _file(file)
     return found
 
 

@@ -36,8 +36,9 @@ LARGEST: Final = 127_000
 _OLD_TAIL: Final = 500
 _KIND: Final = "module-log"
 _UNITS: Final[Mapping[str, int]] = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+# Keys of a request that say in which form logs are wanted, each with its usual value.
+_FORMS: Final = (("encoding", "none"), ("contentType", "text"))
 _DURATION: Final = re.compile(r"(\d+)\s*(s|m|h|d|w)[a-z]*\s*")
-_STAMPED: Final = re.compile(r"(?:<[0-7]>)?\s*(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [+-]\d\d:\d\d)\s")
 
 
 class BadRequest(ValueError):
@@ -174,9 +175,6 @@ def form(payload: Json) -> tuple[bool, bool]:
     return encoding == "gzip", content == "json"
 
 
-_FORMS: Final = (("encoding", "none"), ("contentType", "text"))
-
-
 def _too_large(size: int) -> str:
     return (
         f"The payload is too large for a direct method. GetModuleLogs supports up to {LARGEST} bytes of logs. "
@@ -191,10 +189,6 @@ def _cut(entry: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _message(host: str, device_id: str, module: str, line: LogLine) -> Json:
-    stamped = _STAMPED.match(line.text)
-    time = None
-    if stamped is not None:
-        time = _parsed(stamped[1])
     return {
         "iothub": host,
         "device": device_id,
@@ -202,7 +196,7 @@ def _message(host: str, device_id: str, module: str, line: LogLine) -> Json:
         "stream": "stderr" if line.stream != "stdout" else "stdout",
         "loglevel": line.level,
         "text": line.message,
-        "timestamp": time,
+        "timestamp": _parsed(line.stamp) if line.stamp else None,
     }
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
-from typing import Any, Final
+from typing import Final
 
 from manifestgen.edge import policy
 from manifestgen.sandbox import faults
@@ -21,7 +21,7 @@ from manifestgen.sandbox.device.edges import Edges
 from manifestgen.sandbox.hub.documents import AGENT, EDGE_HUB
 from manifestgen.sandbox.hub.errors import HubError
 from manifestgen.sandbox.hub.store import HubStore
-from manifestgen.sandbox.hub.twins import Json, check_section, patch_section
+from manifestgen.sandbox.hub.twins import Json, difference, report
 from manifestgen.sandbox.registry.pull import PullResult
 from manifestgen.sandbox.registry.pull import pull as pull_image
 from manifestgen.sandbox.world import World
@@ -339,23 +339,8 @@ class Agent:
         change = difference(twin["reported"]["value"], value)
         if not change:
             return
-        section = patch_section(twin["reported"], change, self._store.now)
         try:
-            check_section("reported", section["value"])
+            changed = report(twin, change, self._store.now)
         except HubError:
             return  # as on a real device: the hub rejects a report that is too large, and the old one stays
-        changed = {**twin, "reported": section, "version": twin["version"] + 1}
         self._store.put_modules(self._id, {**modules, module: {**document, "twin": changed}})
-
-
-def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Json:
-    """The merge patch that turns `old` into `new`."""
-    change: Json = {key: None for key in old if new.get(key) is None}
-    for key, value in new.items():
-        if value is None or (key in old and old[key] == value):
-            continue
-        if isinstance(value, dict) and isinstance(old.get(key), dict):
-            change[key] = difference(old[key], value)
-        else:
-            change[key] = value
-    return change

@@ -14,11 +14,9 @@ The agent and edgeHub of `manifestgen.edge` are not imported before the first de
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from manifestgen.manifest.reading import get
 from manifestgen.sandbox import faults
 from manifestgen.sandbox.hub.store import HubStore
 from manifestgen.sandbox.hub.twins import Json, timestamp
@@ -224,26 +222,3 @@ def description(container: Json) -> str | None:
     if container["system"] and container["name"] == "edgeAgent":
         return None
     return container.get("simulated") or _NO_FILES
-
-
-def limits_of(options: str) -> tuple[int, int]:
-    """Memory in bytes and number of processes that createOptions allow; 0 where they say nothing."""
-    try:
-        host = get(json.loads(options), "HostConfig")
-    except ValueError:
-        return 0, 0
-    if not isinstance(host, dict):
-        return 0, 0
-    found = [get(host, name) for name in ("Memory", "PidsLimit")]
-    memory, processes = (value if isinstance(value, int) and value > 0 else 0 for value in found)
-    return memory, processes
-
-
-def variables_of(options: str) -> dict[str, str]:
-    """The variables in `Env` of createOptions."""
-    try:
-        entries = get(json.loads(options), "Env")
-    except ValueError:
-        return {}
-    texts = [entry for entry in entries or () if isinstance(entry, str) and "=" in entry]
-    return dict(entry.split("=", 1) for entry in texts)

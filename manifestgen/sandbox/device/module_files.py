@@ -15,10 +15,11 @@ from typing import Any, Final
 from manifestgen.edge import sensor
 from manifestgen.edge.agent.process import Limits
 from manifestgen.edge.device import SENSOR, SENSOR_IMAGE, Code, DeviceModule
-from manifestgen.edge.files.image import AZURE_ML_ROOT, FOLDERS, LOCK, OWN_ROOT, ImageConfig, can_run_here
+from manifestgen.edge.files.image import ImageConfig, can_run_here
+from manifestgen.edge.files.places import AZURE_ML_ROOT, FOLDERS, LOCK, OWN_ROOT
 from manifestgen.edge.files.unpack import LayerFile, UnpackError, unpack
 from manifestgen.errors import ManifestgenError
-from manifestgen.sandbox.device.edges import limits_of, variables_of
+from manifestgen.manifest.container import Options, read
 from manifestgen.sandbox.hub.twins import Json
 from manifestgen.sandbox.registry import images
 from manifestgen.sandbox.world import World
@@ -112,9 +113,8 @@ def device_module(container: Json, code: Code, sensor_delay: float, exits: tuple
         sensor_delay: seconds between two messages of the simulated temperature sensor, unless the manifest says it.
         exits: exit code and last words of a process that runs in place of the image's.
     """
-    memory, processes = limits_of(container["options"])
-    usual = Limits()
-    env = {**container["env"], **variables_of(container["options"])}
+    options, usual = read(container["options"]), Limits()
+    env = {**container["env"], **_variables(options)}
     env.setdefault("RUNNER_REPORT_INTERVAL", "5")
     if code.root is None:
         env.setdefault(sensor.DELAY, sensor.time_span(sensor_delay))
@@ -125,7 +125,22 @@ def device_module(container: Json, code: Code, sensor_delay: float, exits: tuple
         policy=container["restart_policy"],
         order=container["order"],
         runs=container["status"] == "running",
-        limits=Limits(memory or usual.memory, processes or usual.processes),
+        limits=Limits(
+            _limit(options, "Memory") or usual.memory,
+            _limit(options, "PidsLimit") or usual.processes,
+        ),
         version=container["fingerprint"],
         exits=exits,
     )
+
+
+def _limit(options: Options, name: str) -> int:
+    """A limit in `HostConfig` of createOptions; 0 if there is none."""
+    value = options.get("HostConfig", name)
+    return value if isinstance(value, int) and value > 0 else 0
+
+
+def _variables(options: Options) -> dict[str, str]:
+    """The variables in `Env` of createOptions."""
+    entries = options.get("Env") or ()
+    return dict(entry.split("=", 1) for entry in entries if isinstance(entry, str) and "=" in entry)

@@ -22,7 +22,7 @@ from manifestgen.edge.message import Message
 from manifestgen.sandbox.hub import messages
 from manifestgen.sandbox.hub.errors import HubError
 from manifestgen.sandbox.hub.store import HubStore
-from manifestgen.sandbox.hub.twins import Json, check_section, patch_section
+from manifestgen.sandbox.hub.twins import Json, difference, report
 
 _LOG = logging.getLogger(__name__)
 _CLOUD_SECONDS: Final = 30.0
@@ -99,7 +99,7 @@ class RunningDevice:
             known = before.get(name)
             if known is None or known[0] == version:
                 continue
-            patch = _difference(known[1], value)
+            patch = difference(known[1], value)
             self._worker.submit(self._edge.hub.desired_changed, name, patch, version)
 
     async def invoke(self, module: str, method: str, payload: Any, connect: float, response: float) -> tuple[int, Any]:
@@ -214,25 +214,16 @@ class _Cloud:
         if module not in modules:
             raise ValueError(f"there is no module {module}")
         document = modules[module]
-        twin = document["twin"]
-        section = patch_section(twin["reported"], patch, self._store.now)
         try:
-            check_section("reported", section["value"])
+            changed = report(document["twin"], patch, self._store.now)
         except HubError as error:
             raise ValueError(error.message) from error
         self._store.note_activity(self._id, device)
-        changed = {**twin, "reported": section, "version": twin["version"] + 1}
         self._store.put_modules(self._id, {**modules, module: {**document, "twin": changed}})
         self._reported()
-        return int(section["version"])
+        return int(changed["reported"]["version"])
 
 
 def _desired(modules: Json) -> dict[str, tuple[int, Json]]:
     sections = {name: document["twin"]["desired"] for name, document in modules.items() if not name.startswith("$")}
     return {name: (section["version"], section["value"]) for name, section in sections.items()}
-
-
-def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Json:
-    from manifestgen.sandbox.device.devices import difference
-
-    return difference(old, new)

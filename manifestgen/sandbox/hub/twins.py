@@ -70,6 +70,26 @@ def patch(value: Mapping[str, Any], change: Mapping[str, Any]) -> Json:
     return _patch(value, [NEVER, 0], change, [NEVER, 0])[0]
 
 
+def report(twin: Json, change: Mapping[str, Any], time: str) -> Json:
+    """The twin with a merge patch of its reported properties. Raises HubError if the hub rejects it."""
+    section = patch_section(twin["reported"], change, time)
+    check_section("reported", section["value"])
+    return {**twin, "reported": section, "version": twin["version"] + 1}
+
+
+def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> Json:
+    """The merge patch that turns `old` into `new`."""
+    change: Json = {key: None for key in old if new.get(key) is None}
+    for key, value in new.items():
+        if value is None or (key in old and old[key] == value):
+            continue
+        if isinstance(value, dict) and isinstance(old.get(key), dict):
+            change[key] = difference(old[key], value)
+        else:
+            change[key] = value
+    return change
+
+
 def _patch(value: Mapping[str, Any], stamp: Any, change: Mapping[str, Any], now: list[Any]) -> tuple[Json, Any]:
     result = dict(value)
     stamps = dict(stamp) if isinstance(stamp, dict) else dict.fromkeys(value, stamp)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import json
 import pickle
 from pathlib import Path
@@ -191,9 +192,31 @@ def test_a_deployment_template_of_vs_code_that_is_there_becomes_the_template(tmp
     assert "deployment.json.j2" not in names(start(tmp_path / "other").files)
 
 
+@pytest.mark.parametrize("name", ["2024.pkl", "yes: no.pkl", "a #b.pkl", 'the "best".onnx', "null.joblib", "~.pkl"])
+def test_a_model_with_a_name_that_yaml_or_python_would_misread_is_the_model(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "2024"
+    folder.mkdir()
+    (folder / name).write_bytes(b"\x80\x04.")
+    start(folder)
+    project = load(folder)
+    assert project.model is not None and (project.model.name, project.model.path) == (Path(name).stem, folder / name)
+    assert project.image is not None and project.image.name == "2024"
+    script = ast.parse((folder / "score.py").read_text())
+    assert name in [node.value for node in ast.walk(script) if isinstance(node, ast.Constant)]
+
+
+def test_a_deployment_template_without_a_runtime_is_taken_as_it_is(tmp_path: Path) -> None:
+    data = json.loads(vscode())
+    data["modulesContent"]["$edgeAgent"]["properties.desired"]["runtime"] = None
+    (tmp_path / "deployment.template.json").write_text(json.dumps(data))
+    start(tmp_path)
+    assert '"runtime": null' in (tmp_path / "deployment.json.j2").read_text()
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("[" * 100_000, "this is not a deployment template"),
         ("{", "this is not a deployment template"),
         (
             '{"modulesContent": {"$edgeAgent": {"properties.desired": {"modules": {"a": 1}}}}}',

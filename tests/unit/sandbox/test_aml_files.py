@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from manifestgen.edge.files.image import FOLDERS, LOCK
+from manifestgen.edge.files.places import FOLDERS, LOCK
 from manifestgen.edge.files.unpack import LayerFile, unpack
 from manifestgen.sandbox import blob
 from manifestgen.sandbox.aml import registry

@@ -7,8 +7,7 @@ from fakes.hub_service import HubService, content, module, with_hub
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manifestgen.sandbox.device.devices import difference
-from manifestgen.sandbox.hub.twins import new_section, patch, patch_section, section_view, without_nulls
+from manifestgen.sandbox.hub.twins import difference, new_section, patch, patch_section, section_view, without_nulls
 
 APPLY = "/devices/edge-01/applyConfigurationContent"
 

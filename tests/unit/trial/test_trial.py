@@ -302,7 +302,7 @@ def test_a_python_that_is_not_here_is_replaced_by_this_one_and_that_is_said(
 
     monkeypatch.setattr(settings, "environment", made)
     monkeypatch.setattr(settings, "chosen", lambda *arguments: "answer==42.0\n")
-    monkeypatch.setattr(settings, "is_python", lambda version: True)
+    monkeypatch.setattr(settings, "python_exists", lambda version: True)
     trial = try_out(make(myenv="dependencies: [python=3.6, {pip: [answer]}]\n"), FakeServices())
     assert asked == ["3.6", HERE]
     assert f"tested with Python {HERE}: Python 3.6 is not on this machine" in trial.setting.notes[0]

@@ -1,0 +1,1 @@
+"""The sandbox's admin API, one module for each part of the sandbox that it controls."""
