@@ -118,7 +118,7 @@ class _Writer:
 
     def lines(self, lines: Sequence[Line]) -> None:
         """Some lines, each with its module's name if they are of several."""
-        from manifestgen.cli._console import styled
+        from manifestgen.cli._terminal import styled
         from manifestgen.report import logs as report
 
         several = self._several or len({line.module for line in lines}) > 1
