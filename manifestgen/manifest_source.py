@@ -90,7 +90,9 @@ def _of_deployment(name: str, hub: Hub) -> Subject:
     found = current(hub, name_of(name)) if name else None
     if found is None:
         raise InputError(
-            "the hub has no such deployment", where=f"deployment {name!r}", fix=f"see the deployments of {hub.host}"
+            "the hub has no such deployment",
+            where=f"deployment {name!r}",
+            fix="list them with 'manifestgen deployment list'",
         )
     title = f"deployment {name}"
     facts = (f"on {hub.host}", f"priority {found.priority}", f"for {found.condition}")
