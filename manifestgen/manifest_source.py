@@ -92,7 +92,7 @@ def _of_deployment(name: str, hub: Hub) -> Subject:
         raise InputError(
             "the hub has no such deployment",
             where=f"deployment {name!r}",
-            fix="list them with 'manifestgen deployment list'",
+            fix="list those that there are with 'manifestgen deployment list'",
         )
     title = f"deployment {name}"
     facts = (f"on {hub.host}", f"priority {found.priority}", f"for {found.condition}")

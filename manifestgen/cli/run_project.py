@@ -73,13 +73,18 @@ def command(
     sensor as another, and the manifest's routes carry their messages. What reaches $upstream is
     printed on stdout, one JSON object a line; what modules print goes to stderr. Ctrl-C ends it.
     """
+    from manifestgen.cli._extra import needs_extra
     from manifestgen.project import load, values
-    from manifestgen.run.layout import lay_out_project
-    from manifestgen.run.run import bodies, run
     from manifestgen.services import ProjectServices
+
+    with needs_extra("runner", "what runs modules", "paho", "trustme"):
+        from manifestgen.run.layout import lay_out_project
+        from manifestgen.run.run import bodies, run
 
     if port is not None and (message_file is not None or origin):
         raise InputError("--serve takes no messages of --input", fix="drop one of the two")
+    if origin and message_file is None:
+        raise InputError("--as says what messages of --input are sent as", fix="add --input FILE, or drop --as")
     if message_file is not None and watch:
         raise InputError("--input and --watch cannot be used together", fix="drop one of the two")
     given = values.given(files, sets)

@@ -6,14 +6,14 @@ import json
 import os
 import shlex
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.cli._extra import needs_extra
 from manifestgen.cli._number import FiniteRange
 from manifestgen.errors import InputError
 
@@ -65,7 +65,7 @@ def run(state: Path | None, modules: str, cmd: tuple[str, ...], console: Console
 
     The sandbox sets the environment variables that point CMD at it, and gives CMD its own HOME. The exit code is CMD's.
     """
-    with _installed():
+    with needs_extra("sandbox", "the sandbox", "aiohttp", "trustme"):
         import asyncio
 
         from manifestgen.sandbox.run import run_command
@@ -87,7 +87,7 @@ def start(state: Path | None, modules: str, foreground: bool, console: Console) 
     The variables include secrets, which are valid in this sandbox only. The sandbox stops when the session that started
     it ends, or with 'manifestgen sandbox stop'.
     """
-    with _installed():
+    with needs_extra("sandbox", "the sandbox", "aiohttp", "trustme"):
         from manifestgen.sandbox import run as sandbox
     if foreground:
         import asyncio
@@ -186,13 +186,3 @@ def _print_environment(console: Console, environment: Mapping[str, str]) -> None
     else:
         console.disclose("\n".join(f"export {name}={shlex.quote(value)}" for name, value in environment.items()))
     console.progress("sandbox: a local stand-in for Azure, not Azure")
-
-
-@contextmanager
-def _installed() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("aiohttp", "trustme"):
-            raise
-        raise InputError("the sandbox is not installed", fix="run: pip install 'manifestgen[sandbox]'") from error

@@ -47,7 +47,11 @@ def restart(
     before = _reported(hub, device_id)
     if module not in before:
         names = ", ".join(sorted(before)) or "no modules"
-        raise FoundError(f"edgeAgent reports no module {module!r}", where=_where(device_id), fix=f"it has {names}")
+        raise FoundError(
+            f"edgeAgent reports no module {module!r}",
+            where=_where(device_id),
+            fix=f"name a module that it has: {names}",
+        )
     try:
         # edgeAgent never answers its own restart.
         seconds = _OWN_SECONDS if module == "edgeAgent" else RESPONSE_SECONDS

@@ -170,4 +170,8 @@ def _offline(hub: Hub, device_id: str, module: str, error: OfflineError) -> Offl
 
 def _modules(hub: Hub, device_id: str) -> str:
     names = ", ".join(sorted(name for name in hub.modules(device_id) if not name.startswith("$")))
-    return f"it has {names}" if names else f"see what it should run with 'manifestgen status --device {device_id}'"
+    return (
+        f"name a module that it has: {names}"
+        if names
+        else f"see what it should run with 'manifestgen status --device {device_id}'"
+    )

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from integration.command_line import Completed, complaint
+from integration.command_line import Completed, complaint, in_this_process
 
 _SAMPLES = Path(__file__).parents[2] / "samples"
 
@@ -104,3 +104,13 @@ def test_azure_ml_that_is_not_installed_is_told_how_to_install(command: list[str
 def test_a_sandbox_that_is_not_installed_is_told_how_to_install(tmp_path: Path) -> None:
     ended = isolated("sandbox", "run", "--", "true", cwd=tmp_path, missing=("aiohttp",))
     assert "pip install 'manifestgen[sandbox]'" in complaint(ended, 2).fix
+
+
+def test_a_name_for_messages_that_are_not_given_is_an_error() -> None:
+    ended = in_this_process("run", _SAMPLES / "anomaly-detection", "--as", "camera/frames")
+    assert complaint(ended, 2).fix == "add --input FILE, or drop --as"
+
+
+def test_what_runs_modules_and_is_not_installed_is_told_how_to_install(tmp_path: Path) -> None:
+    ended = isolated("run", _SAMPLES / "anomaly-detection", cwd=tmp_path, missing=("trustme",))
+    assert "pip install 'manifestgen[runner]'" in complaint(ended, 2).fix

@@ -58,6 +58,7 @@ SAID_BY_CLI: dict[str, list[tuple[str, ...]]] = {
     "_rows.py": [_ROWS],
     "_target.py": [("status",), ("history",), ("rollback",)],
     "credentials.py": [_ROTATE],
+    "run_project.py": [("run",)],
     "device.py": [("device", "register")],
 }
 _TEXTS = ("fix", "_FIX", "advice", "_ADVICE", "ignore")

@@ -112,7 +112,7 @@ def test_a_restart_that_edge_agent_refuses_says_why(hub: FakeHub) -> None:
         restart(hub, DEVICE, "scorer", quick())
     with pytest.raises(FoundError, match="reports no module 'scoerr'") as caught:
         restart(hub, DEVICE, "scoerr", quick())
-    assert caught.value.fix == "it has edgeHub, scorer"
+    assert caught.value.fix == "name a module that it has: edgeHub, scorer"
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_of_several_modules_the_one_with_a_runner_scores(scorer: FakeHub) -> Non
 def test_a_score_that_fails_says_why(scorer: FakeHub) -> None:
     with pytest.raises(FoundError, match="it has no module 'scoerr'") as caught:
         score(scorer, DEVICE, "scoerr", {})
-    assert caught.value.fix == "it has scorer"
+    assert caught.value.fix == "name a module that it has: scorer"
     scorer.module_methods["scorer", "score"] = MethodResult(400, {"message": "run() failed: 'data'"})
     with pytest.raises(FoundError, match=r"the model did not score: 400 run\(\) failed: 'data'"):
         score(scorer, DEVICE, None, {})
