@@ -187,6 +187,13 @@ def git_would_commit(path: Path) -> bool:
         return False
 
 
+def cache_folder() -> Path:
+    """This user's cache: what is in it may be deleted at any time."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("manifestgen", appauthor=False)
+
+
 def write_atomic(path: Path, data: str | bytes, mode: int = PUBLIC) -> None:
     """Write a file atomically: a temporary file beside it, which is then renamed.
 

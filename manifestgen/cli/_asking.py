@@ -6,20 +6,22 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from manifestgen.cli._console import Console, common_options, hub_option
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._target import device_option
 from manifestgen.errors import InputError, ManifestgenError
+from manifestgen.report.amount import counted
 
 if TYPE_CHECKING:
     from manifestgen.cloud import Hub
     from manifestgen.operate.fleet import Reply
+    from manifestgen.operate.score import Smoke
 
 _T = TypeVar("_T")
-_RATE: Final = 10.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Devices:
 
     Attributes:
         many: whether they are a fleet, even of one.
+        rate: how many to ask per second.
     """
 
     hub: Hub
@@ -69,7 +72,7 @@ class Devices:
             self.console.result(f"{reply.device:<{width}}  {reply.word:<9}  {said}".rstrip())
             counts[reply.word] = counts.get(reply.word, 0) + 1
         listed = ", ".join(f"{count:,} {word}" for word, count in sorted(counts.items()))
-        self.console.result(f"{len(replies):,} device{'' if len(replies) == 1 else 's'}: {listed}")
+        self.console.result(f"{counted(len(replies), 'device')}: {listed}")
 
 
 def _why(error: ManifestgenError) -> str:
@@ -108,8 +111,19 @@ def devices_options(function: Callable[..., Any]) -> Callable[..., Any]:
         found = functools.partial(open_devices, device, devices, condition, rate, hub, console)
         return function(*args, devices=found, console=console, **kwargs)
 
+    # S1 allows 20 direct methods a second and unit, and something else may want some.
+    options = many_options(rate=10.0, verb="ask")
+    return device_option(options(hub_option(common_options(command))))
+
+
+def many_options(*, rate: float, verb: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command `--devices`, `--target-condition` and `--rate`: its arguments `devices`, `condition` and `rate`.
+
+    Args:
+        rate: devices per second, unless another is given.
+        verb: what is done with them, for the help text.
+    """
     options = (
-        click.option("--device", metavar="ID", help="The device."),
         click.option(
             "--devices",
             metavar="FILE",
@@ -125,13 +139,12 @@ def devices_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--rate",
             type=FiniteRange(min=0, min_open=True),
-            default=_RATE,
+            default=rate,
             show_default=True,
-            help="Of many devices, how many to ask per second.",
+            help=f"Of many devices, how many to {verb} per second.",
         ),
     )
-    decorated = hub_option(common_options(command))
-    return functools.reduce(lambda inner, option: option(inner), reversed(options), decorated)
+    return lambda function: functools.reduce(lambda inner, option: option(inner), reversed(options), function)
 
 
 def open_devices(
@@ -152,6 +165,26 @@ def open_devices(
     if condition is not None:
         names = devices_matching(service, condition)
     return Devices(service, names or (), device is None, rate, console)
+
+
+def smoke_of(data: Path, expect: Path | None) -> Smoke:
+    """The input in a file, with the answer that is expected in another; `-` is stdin.
+
+    Raises:
+        InputError: a file is not JSON, the input is too large for a direct method, or both are stdin.
+    """
+    from manifestgen.operate.score import Smoke, require_size
+
+    refuse_stdin_twice(str(data), expect)
+    found = json_of(data, "input")
+    require_size(found, str(data))
+    return Smoke(found, json_of(expect, "expected answer") if expect is not None else None, expect is not None)
+
+
+def refuse_stdin_twice(data: str | None, expect: Path | None) -> None:
+    """Raise InputError if stdin would be both the input and the expected answer."""
+    if data == "-" and str(expect) == "-":
+        raise InputError("stdin cannot be both the input and the expected answer", fix="give one of them as a file")
 
 
 def json_of(path: Path, what: str) -> Any:

@@ -65,11 +65,11 @@ def _cache(hub: str | None) -> Path:
     import os
     from pathlib import Path
 
-    import platformdirs
+    from manifestgen.files import cache_folder
 
     decides = (hub, os.environ.get("IOTHUB_CONNECTION_STRING"), str(Path.cwd()))
     name = hashlib.sha256(repr(decides).encode()).hexdigest()[:16]
-    return Path(platformdirs.user_cache_dir("manifestgen", appauthor=False)) / f"devices-{name}.json"
+    return cache_folder() / f"devices-{name}.json"
 
 
 def _keep(path: Path, found: list[str]) -> None:

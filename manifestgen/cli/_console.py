@@ -16,7 +16,6 @@ from __future__ import annotations
 import functools
 import itertools
 import json
-import os
 import re
 import sys
 import warnings
@@ -24,13 +23,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from manifestgen.cli._failure import one_line, place_of, traceback_of
+from manifestgen.cli._terminal import colored, is_dumb, safe, say, shortened, styled
 from manifestgen.errors import DeclinedError, InputError, Interrupted, ManifestgenError
 from manifestgen.report._printable import printable_json, printable_lines
 from manifestgen.sandboxed import in_sandbox
 from manifestgen.secret import redact, redact_json, without_quotes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 
 # What GitHub and Azure Pipelines show beside a line of a file.
@@ -75,7 +76,7 @@ class Console:
         """A line of the result in text form; nothing with `--output json`."""
         if self.output == "text":
             self._erase()
-            _say(text)
+            say(text)
 
     def document(self, data: Mapping[str, Any]) -> None:
         """The result in JSON form, with the id of its schema; nothing with `--output text`."""
@@ -104,12 +105,12 @@ class Console:
         """What is being done, on stderr."""
         if not self.quiet:
             self._erase()
-            _say(text, err=True)
+            say(text, err=True)
 
     @property
     def live(self) -> bool:
         """Whether lines can be replaced in place: on a terminal that can, where no log records come in between."""
-        return sys.stderr is not None and sys.stderr.isatty() and self.verbosity == 0 and not _dumb()
+        return sys.stderr is not None and sys.stderr.isatty() and self.verbosity == 0 and not is_dumb()
 
     def redraw(self, lines: list[str], clock: str = "") -> None:
         """Put these lines, on stderr, in the place of those drawn before; what is said next takes their place.
@@ -122,9 +123,9 @@ class Console:
 
         width = shutil.get_terminal_size().columns
         # A line that wraps would take two rows, and the next drawing would begin in the wrong one.
-        shown = [_shortened(_safe(line).replace("\n", " "), width) for line in (*lines, *filter(None, [clock]))]
+        shown = [shortened(safe(line).replace("\n", " "), width) for line in (*lines, *filter(None, [clock]))]
         # In one piece, so that nothing flickers.
-        click.echo(self._back() + "\n".join(map(_colored, shown)), err=True)
+        click.echo(self._back() + "\n".join(map(colored, shown)), err=True)
         self._live_rows, self._has_clock = len(shown), bool(clock)
 
     def _erase(self) -> None:
@@ -142,7 +143,7 @@ class Console:
     def warn(self, text: str) -> None:
         """Something that is not an error and should be known, on stderr."""
         self._erase()
-        _say(styled("warning: ", fg="yellow") + text, err=True)
+        say(styled("warning: ", fg="yellow") + text, err=True)
 
     def ask(self, question: str, *, yes: bool, unchanged: str, fix: str = "add --yes") -> None:
         """Ask before something is changed.
@@ -173,7 +174,7 @@ class Console:
 
     def confirm(self, question: str) -> bool:
         """Ask on the terminal; only to be called when `interactive`."""
-        return click.confirm(_colored(_safe(question)), default=False, err=True)
+        return click.confirm(colored(safe(question)), default=False, err=True)
 
     def waiting(self, text: str) -> None:
         """What is waited for, from another thread; nothing where live lines show it."""
@@ -189,22 +190,22 @@ class Console:
         self._live_rows = 0  # what was seen last stays above the error
         if self.quiet:
             for line in error.detail:
-                _say(line, err=True)
+                say(line, err=True)
         label = "" if isinstance(error, Interrupted | DeclinedError) else "error: "
         # Secrets first: one of several lines would not be found again in one.
-        message, fix = _one_line(redact(error.message)), _one_line(redact(self._fix(error)))
-        _say(styled(label, fg="red", bold=True) + message, err=True)
-        _say(f"  fix: {fix}", err=True)
+        message, fix = one_line(redact(error.message)), one_line(redact(self._fix(error)))
+        say(styled(label, fg="red", bold=True) + message, err=True)
+        say(f"  fix: {fix}", err=True)
         if self.verbosity and error.__cause__ is not None:
-            cause = _one_line(redact(str(error.__cause__)))
-            _say(f"  cause: {type(error.__cause__).__name__}: {cause}", err=True)
+            cause = one_line(redact(str(error.__cause__)))
+            say(f"  cause: {type(error.__cause__).__name__}: {cause}", err=True)
         if self.output == "json":
             failure: dict[str, Any] = {
                 "code": error.code,
                 "message": message,
                 "fix": fix,
                 "exit_code": error.exit_code,
-                **_place_of(error),
+                **place_of(error),
             }
             if error.detail:
                 failure["detail"] = list(error.detail)
@@ -218,8 +219,8 @@ class Console:
 
     def bug(self, error: BaseException) -> None:
         """An error that no user can cause: its traceback, without secrets, and whom to tell."""
-        _say("\n".join(_traceback(error)), err=True)
-        _say("this is a bug in manifestgen: please report it with the lines above", err=True)
+        say("\n".join(traceback_of(error)), err=True)
+        say("this is a bug in manifestgen: please report it with the lines above", err=True)
 
     def connected(self) -> None:
         """A command that starts without the network has connected to a service."""
@@ -230,7 +231,7 @@ class Console:
         """The last line of a command whose hub and registries are the sandbox: nothing of the result is in Azure."""
         if self.online and in_sandbox():
             self._erase()
-            _say("sandbox: the result above is from a local stand-in for Azure, not from Azure", err=True)
+            say("sandbox: the result above is from a local stand-in for Azure, not from Azure", err=True)
 
     def listen(self) -> None:
         """Show log records: warnings of ours always, our notes with -v, everybody's with -vv; never a secret."""
@@ -275,114 +276,13 @@ def _console_handler(console: Console) -> Any:
             ours = record.name.startswith("manifestgen")
             text = record.getMessage() if ours else without_quotes(record.getMessage())
             if record.exc_info and record.exc_info[1] is not None:
-                text = "\n".join((text, *_traceback(record.exc_info[1])))
+                text = "\n".join((text, *traceback_of(record.exc_info[1])))
             if ours and record.levelno >= logging.WARNING:
                 console.warn(text)
             else:
-                _say(f"{record.name}: {text}", err=True)
+                say(f"{record.name}: {text}", err=True)
 
     return ConsoleHandler()
-
-
-def _traceback(error: BaseException) -> Iterator[str]:
-    """A traceback with the texts of our own exceptions only: those of an SDK may quote what a service answered."""
-    import traceback
-
-    earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    if earlier is not None:
-        yield from _traceback(earlier)
-        yield f"\n{'It caused' if error.__cause__ else 'While it was handled'}:\n"
-    yield "Traceback (most recent call last):"
-    yield from (line.rstrip("\n") for line in traceback.format_tb(error.__traceback__))
-    frames = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
-    text = f": {error}" if not frames or _is_ours(frames[-1]) else ""
-    yield f"{type(error).__qualname__}{text}"
-
-
-def _is_ours(file: str) -> bool:
-    """Whether a source file is neither Python's nor that of a package that manifestgen needs."""
-    import sysconfig
-
-    if file.startswith(os.path.dirname(os.path.dirname(__file__)) + os.sep):  # noqa: PTH120 - as in tracebacks
-        return True
-    return not any(file.startswith(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
-
-
-_PLACE: Final = re.compile(r"(?P<file>.+?):(?P<line>\d+)(?::(?P<column>\d+))?(?::.*)?", re.DOTALL)
-
-
-def _place_of(error: ManifestgenError) -> dict[str, Any]:
-    """Where in a file an error is: `file`, `line` and `column`, null as far as it is not in one."""
-    place = _PLACE.fullmatch(error.where)
-    if place is not None and not os.path.exists(error.where):  # noqa: PTH110 - see cli/check.py
-        line, column = place["line"], place["column"]
-        return {"file": place["file"], "line": int(line), "column": int(column) if column else None}
-    is_file = bool(error.where) and os.path.isfile(error.where)  # noqa: PTH113 - see cli/check.py
-    return {"file": error.where if is_file else None, "line": None, "column": None}
-
-
-def _one_line(text: str) -> str:
-    """A text on one line: a service's own words may have more."""
-    return " ".join(line.strip() for line in text.splitlines() if line.strip())
-
-
-# Stands for the ESC [ of our own colors until the text is written. Text of others cannot hold it, because it is new in
-# each process; an ESC in their text is escaped.
-_STYLE: Final = f"\x1b<{os.urandom(8).hex()}>"
-_STYLES: Final = re.compile(re.escape(_STYLE) + "([0-9;]*m)")
-
-
-def styled(text: str, **styles: Any) -> str:
-    """The text in color or bold, for a `Console`; click takes that away where it is not written to a terminal."""
-    if os.environ.get("NO_COLOR") or _dumb():
-        return text
-    begin, end = click.style("\0", **styles).split("\0")
-    return own_colors(begin) + text + own_colors(end)
-
-
-def _dumb() -> bool:
-    """Whether the terminal understands no escape sequences."""
-    return os.environ.get("TERM") == "dumb"
-
-
-def has_colors() -> bool:
-    """Whether results may be in color: stdout is a terminal that can, and nobody objects."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and not _dumb()
-
-
-def own_colors(text: str) -> str:
-    """A text of a report, in which everything but our own colors is printable already, for a `Console`."""
-    return text.replace("\x1b[", _STYLE)
-
-
-def _say(text: str, *, err: bool = False) -> None:
-    """Write text for people: no secret, no control character but of our own colors, no command to a pipeline."""
-    click.echo(_colored(_safe(text)), err=err)
-
-
-def _safe(text: str) -> str:
-    text = redact(text)
-    # Without the marks, so that a line that begins with a color, which a pipe does not get, is looked at too.
-    plain, marks = _STYLES.sub("", text), list(_STYLES.finditer(text))
-    if not marks:
-        return printable_lines(plain)
-    if printable_lines(plain) == plain:
-        return text
-    pieces = _STYLES.split(text)
-    pieces[::2] = [printable_lines(piece) for piece in pieces[::2]]
-    safe = "".join(piece if at % 2 == 0 else f"{_STYLE}{piece}" for at, piece in enumerate(pieces))
-    # What only the pieces together make a command goes without colors.
-    bare = _STYLES.sub("", safe)
-    return safe if printable_lines(bare) == bare else printable_lines(bare)
-
-
-def _colored(text: str) -> str:
-    return _STYLES.sub(lambda style: f"\x1b[{style.group(1)}", text)
-
-
-def _shortened(line: str, width: int) -> str:
-    plain = _STYLES.sub("", line)
-    return line if len(plain) < width else f"{plain[: width - 2]}…"
 
 
 def common_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -283,7 +283,6 @@ def show_last_words(
 ) -> tuple[str, ...]:
     """Show and return the last log lines of the modules that fail: one request at most, and no error of its own."""
     from manifestgen.device.rollout import with_logs
-    from manifestgen.errors import ManifestgenError
     from manifestgen.operate.logs import last_words
     from manifestgen.report import logs as report
 

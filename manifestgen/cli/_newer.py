@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import sys
 import time
@@ -16,6 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from manifestgen import __version__
+from manifestgen.errors import InputError
+from manifestgen.files import cache_folder, write_atomic
 
 SETTING = "MANIFESTGEN_NO_UPDATE_NOTE"
 _INDEX = "https://pypi.org/pypi/manifestgen/json"
@@ -29,7 +30,7 @@ def note(environ: Mapping[str, str], cache: Path | None = None, version: str = _
     """The note, from what is known; empty if there is none. Starts to ask in the background if that is old."""
     if any(environ.get(name) for name in (SETTING, "CI", "TF_BUILD", "MANIFESTGEN_SANDBOX")):
         return ""
-    path = cache or _cache()
+    path = cache or cache_folder() / "newest.json"
     found, asked = _known(path)
     if time.time() - asked > _DAY:
         _ask_in_background(path)
@@ -37,12 +38,6 @@ def note(environ: Mapping[str, str], cache: Path | None = None, version: str = _
         return ""
     update = "pip install --upgrade manifestgen"
     return f"manifestgen {found} is out, and this is {version}: {update} (no note with {SETTING}=1)"
-
-
-def _cache() -> Path:
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("manifestgen", appauthor=False)) / "newest.json"
 
 
 def _known(path: Path) -> tuple[str, float]:
@@ -60,7 +55,7 @@ def _ask_in_background(path: Path) -> None:
     import subprocess
 
     # Whatever happens to it, not every command of the next minutes tries again.
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, InputError):
         _keep(path, _known(path)[0])
         command = [sys.executable, "-m", "manifestgen.cli._newer", str(path)]
         quiet = subprocess.DEVNULL
@@ -82,9 +77,7 @@ def ask(path: Path, address: str = _INDEX) -> None:
 
 def _keep(path: Path, version: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    draft.write_text(json.dumps({"version": version, "asked": time.time()}), encoding="utf-8")
-    draft.replace(path)
+    write_atomic(path, json.dumps({"version": version, "asked": time.time()}))
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -94,5 +87,5 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 if __name__ == "__main__":
     # The user is not there to be told, and there is a next time.
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, InputError):
         ask(Path(sys.argv[1]))

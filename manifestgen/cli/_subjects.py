@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from manifestgen.cli._console import Console
+from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
     from manifestgen.cloud import Hub
@@ -21,9 +22,16 @@ SUBJECTS: Final = (
 
 
 def open_subjects(names: Sequence[str], host: str | None, console: Console) -> list[Subject]:
-    """What the names stand for; the hub is connected to if one of them needs it."""
+    """What the names stand for; the hub is connected to if one of them needs it.
+
+    Raises:
+        InputError: two of them are stdin; or see `open_subject`.
+        CloudError: see `open_subject`.
+    """
     from manifestgen.manifest_source import open_subject
 
+    if names.count("-") > 1:
+        raise InputError("stdin can only be one of the two", fix="write one of them to a file")
     connected: list[Hub] = []
 
     def connect() -> Hub:

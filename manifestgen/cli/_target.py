@@ -5,16 +5,13 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import click
 
 from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option
 from manifestgen.errors import InputError
-
-if TYPE_CHECKING:
-    pass
 
 
 class Target(Protocol):
@@ -51,10 +48,15 @@ def target_of(device: str | None, deployment: str | None, hub: str | None, conso
     return DeploymentTarget(deployment, hub, console)
 
 
+def device_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `--device ID`, which completes the hub's devices."""
+    return click.option("--device", metavar="ID", shell_complete=devices, help="The device.")(function)
+
+
 def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--device` and `--deployment` to a command, for `with_target`."""
     decorated = click.option("--deployment", metavar="NAME", help="The automatic deployment.")(function)
-    return click.option("--device", metavar="ID", shell_complete=devices, help="The device.")(decorated)
+    return device_option(decorated)
 
 
 def with_target(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from manifestgen.cli._console import Console
+from manifestgen.report.amount import clock
 
 if TYPE_CHECKING:
     from manifestgen.deployments.counts import Progress as DeploymentProgress
@@ -95,18 +96,12 @@ class DeploymentView(_View):
 
 def clock_words(wait: Wait, now: float) -> str:
     """`1:40, gives up in 8:20`, or `1:40, aborts in 0:45 unless they recover: ` and what fails."""
-    passed = _clock(now - wait.begun)
+    passed = clock(now - wait.begun)
     if wait.aborts is None:
-        return f"{passed}, {wait.then} in {_clock(wait.ends - now)}"
-    left = _clock(min(wait.aborts, wait.ends) - now)
+        return f"{passed}, {wait.then} in {clock(wait.ends - now)}"
+    left = clock(min(wait.aborts, wait.ends) - now)
     unless = f"they recover: {wait.why}" if wait.why else "it recovers"
     return f"{passed}, {wait.then} in {left} unless {unless}"
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 class RowsView:

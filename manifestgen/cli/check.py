@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from manifestgen.cli._completing import rules
-from manifestgen.cli._console import Console, has_colors, options_with_outputs, own_colors, usage_of
+from manifestgen.cli._console import Console, options_with_outputs, usage_of
+from manifestgen.cli._terminal import has_colors, own_colors
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:

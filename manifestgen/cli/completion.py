@@ -26,8 +26,7 @@ def command(shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
-    from manifestgen.cli import _cli
-
     kind = get_completion_class(shell)
     assert kind is not None  # noqa: S101 - the choices are click's own
-    click.echo(kind(_cli, {}, _PROGRAM, _VARIABLE).source())
+    everything = click.get_current_context().find_root().command
+    click.echo(kind(everything, {}, _PROGRAM, _VARIABLE).source())

@@ -210,8 +210,7 @@ def command(
 
 
 def _smoke(data: Path | None, expect: Path | None, *, waits: bool) -> Smoke | None:
-    from manifestgen.cli._asking import json_of
-    from manifestgen.operate.score import Smoke, require_size
+    from manifestgen.cli._asking import smoke_of
 
     if data is None:
         if expect is not None:
@@ -220,9 +219,7 @@ def _smoke(data: Path | None, expect: Path | None, *, waits: bool) -> Smoke | No
     if not waits:
         fix = "drop --smoke, or --no-wait or --dry-run"
         raise InputError("a smoke test needs a device that runs the model", fix=fix)
-    found = json_of(data, "input")
-    require_size(found, str(data))
-    return Smoke(found, json_of(expect, "expected answer") if expect is not None else None, expect is not None)
+    return smoke_of(data, expect)
 
 
 def _refuse_report(report: Path, project: Project, device: str | None, *, dry_run: bool) -> None:

@@ -6,7 +6,6 @@ import click
 
 from manifestgen.cli._console import Console, hub_option, options_with_outputs, usage_of
 from manifestgen.cli._subjects import SUBJECTS, open_subjects
-from manifestgen.errors import InputError
 
 
 @click.command(
@@ -32,8 +31,6 @@ def command(old: str, new: str, exit_code: bool, show_env: bool, hub: str | None
     from manifestgen.compare.env_values import with_env_values
     from manifestgen.report import changes as report
 
-    if old == new == "-":
-        raise InputError("stdin can only be one of the two", fix="write one of them to a file")
     before, after = open_subjects((old, new), hub, console)
     changes = diff(before.manifest, after.manifest)
     if show_env:

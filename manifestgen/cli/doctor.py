@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from manifestgen.cli._completing import devices
-from manifestgen.cli._console import Console, common_options, hub_option, styled, usage_of
+from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._terminal import styled
 
 _COLORS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": None}
 

@@ -12,6 +12,7 @@ import click
 from manifestgen.cli._asking import Devices, devices_options
 from manifestgen.cli._console import Console, usage_of
 from manifestgen.errors import InputError
+from manifestgen.report.amount import counted
 
 if TYPE_CHECKING:
     from manifestgen.operate.log_lines import Line
@@ -87,7 +88,7 @@ def command(
 
     if asked.many:
         code = asked.ask(ask, lambda log: _counted(log, selection), _data, show=writer.log_of)
-        writer.finish(None)
+        writer.finish()
         return code
     log = ask(asked.names[0])
     for note in log.notes:
@@ -95,8 +96,8 @@ def command(
     writer.lines(log.lines)
     if selection.filters or not log.lines:
         console.progress(_counted(log, selection))
-    document = {"device": asked.names[0], **_data(log)}
-    writer.finish(document)
+    console.document({"device": asked.names[0], **_data(log)})
+    writer.finish()
     return 0
 
 
@@ -118,7 +119,7 @@ class _Writer:
 
     def lines(self, lines: Sequence[Line]) -> None:
         """Some lines, each with its module's name if they are of several."""
-        from manifestgen.cli._console import styled
+        from manifestgen.cli._terminal import styled
         from manifestgen.report import logs as report
 
         several = self._several or len({line.module for line in lines}) > 1
@@ -133,10 +134,8 @@ class _Writer:
         else:
             self._kept.append(text)
 
-    def finish(self, document: Any) -> None:
-        """Write the file, or print the JSON document."""
-        if document is not None:
-            self._console.document(document)
+    def finish(self) -> None:
+        """Write the file, if there is one."""
         if self._file is None:
             return
         from manifestgen.files import OWNER_ONLY, write_atomic
@@ -145,8 +144,7 @@ class _Writer:
 
         text = "".join(f"{printable_lines(redact(line))}\n" for line in self._kept)
         write_atomic(self._file, text, OWNER_ONLY)
-        count = len(self._kept)
-        self._console.result(f"wrote {count:,} line{'' if count == 1 else 's'} to {self._file}")
+        self._console.result(f"wrote {counted(len(self._kept), 'line')} to {self._file}")
 
 
 def _follow(asked: Devices, names: Sequence[str], selection: Selection, console: Console) -> int:
@@ -176,8 +174,7 @@ def _pattern(grep: str | None) -> re.Pattern[str] | None:
 
 
 def _counted(log: Log, selection: Selection) -> str:
-    shown = len(log.lines)
-    lines = f"{shown:,} line{'' if shown == 1 else 's'}"
+    lines = counted(len(log.lines), "line")
     return f"{lines} of the {log.read:,} that were read" if selection.filters else lines
 
 

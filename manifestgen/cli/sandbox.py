@@ -130,11 +130,11 @@ def stop(console: Console) -> None:
     help="The device that sent them.",
 )
 @click.option("--follow", is_flag=True, help="Print new messages as they arrive, until Ctrl-C.")
-@click.option("--count", type=FiniteRange(min=1), metavar="N", help="Wait until the device has sent this many.")
+@click.option("--count", type=click.IntRange(1), metavar="N", help="Wait until the device has sent this many.")
 @click.option("--timeout", type=FiniteRange(min=0), default=60, show_default=True, help="Seconds to wait for --count.")
 @click.option("--summary", is_flag=True, help="Print a line for each module instead of each message.")
 @common_options
-def messages(device_id: str, follow: bool, count: float | None, timeout: float, summary: bool, console: Console) -> int:
+def messages(device_id: str, follow: bool, count: int | None, timeout: float, summary: bool, console: Console) -> int:
     """Show what reached the sandbox's hub: the newest 1,000 messages of a device.
 
     With --count, exit code 1 if fewer have arrived when the time is up.

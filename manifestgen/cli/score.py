@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifestgen.cli._asking import Devices, devices_options, json_of
+from manifestgen.cli._asking import Devices, devices_options, smoke_of
 from manifestgen.cli._console import Console, usage_of
-from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
     from manifestgen.operate.score import Score
@@ -51,17 +50,13 @@ def command(
     Calls the direct method 'score' of the runner, which every image has that manifestgen builds from
     a context. Numbers of the expected answer may differ by a millionth.
     """
-    from manifestgen.operate.score import Smoke, require_expected, require_size, score
+    from manifestgen.operate.score import require_expected, score
 
-    if expect is not None and str(expect) == str(file) == "-":
-        raise InputError("stdin cannot be both the input and the expected answer", fix="give one of them as a file")
-    data = json_of(file, "input")
-    require_size(data, str(file))
-    test = Smoke(data, json_of(expect, "expected answer") if expect is not None else None, expect is not None)
+    test = smoke_of(file, expect)
     asked = devices()
 
     def ask(device: str) -> Score:
-        found = score(asked.hub, device, module, data, seconds=timeout)
+        found = score(asked.hub, device, module, test.data, seconds=timeout)
         require_expected(found, test, device)
         return found
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from manifestgen.cli._asking import Devices, open_devices
+from manifestgen.cli._asking import Devices, many_options, open_devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._target import target_of, target_options
@@ -23,25 +23,7 @@ from manifestgen.errors import InputError
     )
 )
 @target_options
-@click.option(
-    "--devices",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Many devices: a CSV or JSON Lines file with a row for each.",
-)
-@click.option(
-    "--target-condition",
-    "condition",
-    metavar="CONDITION",
-    help="Many devices: those that match, such as \"tags.site='lab'\".",
-)
-@click.option(
-    "--rate",
-    type=FiniteRange(min=0, min_open=True),
-    default=40,
-    show_default=True,
-    help="Of many devices, how many to read per second.",
-)
+@many_options(rate=40, verb="read")
 @click.option("--watch", is_flag=True, help="Wait until the rollout has succeeded or failed.")
 @click.option(
     "--timeout", type=FiniteRange(min=0), show_default="600, with --deployment 1800", help="Seconds to watch."

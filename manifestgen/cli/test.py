@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from manifestgen.cli._asking import json_of, refuse_stdin_twice
 from manifestgen.cli._console import Console, common_options, usage_of
 from manifestgen.cli._number import FiniteRange
 from manifestgen.errors import InputError
@@ -66,8 +67,9 @@ def command(
 
     if memory is not None and not sys.platform.startswith("linux"):
         raise InputError("--memory needs Linux", fix="drop --memory")
+    refuse_stdin_twice(message, expect)
     loaded = load(project)
-    expected = _json(expect) if expect is not None else None
+    expected = json_of(expect, "expected answer") if expect is not None else None
     sample = _message(message) if message is not None else sample_of(loaded)
     if sample is None:
         fix = "write one message into sample.json beside the project file, or give it with --input FILE"
@@ -97,15 +99,3 @@ def _message(name: str) -> Any:
     from manifestgen.trial.trial import Sample
 
     return Sample(name, read_stdin() if name == "-" else read_text(Path(name), "message").encode())
-
-
-def _json(path: Path) -> Any:
-    import json
-
-    from manifestgen.files import read_text
-
-    text = read_text(path, "expected answer")
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise InputError(f"not JSON: {error}", where=str(path), fix="write the answer as JSON") from None

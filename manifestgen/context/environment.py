@@ -22,6 +22,7 @@ import filelock
 
 from manifestgen.context.uv import is_python, run
 from manifestgen.errors import InputError
+from manifestgen.files import cache_folder
 from manifestgen.sandboxed import outside
 from manifestgen.waits import waiting
 
@@ -43,10 +44,8 @@ def environments_folder(environ: Mapping[str, str] | None = None) -> Path:
     environ = os.environ if environ is None else environ
     if chosen := environ.get(FOLDER):
         return Path(chosen)
-    import platformdirs
-
     home, own = outside(environ).get("HOME"), environ.get("HOME")
-    folder = platformdirs.user_cache_path("manifestgen", appauthor=False)
+    folder = cache_folder()
     if home and own and home != own and folder.is_relative_to(own):
         folder = Path(home, folder.relative_to(own))
     return folder / "environments"

@@ -10,13 +10,14 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from manifestgen.cloud import Hub, MethodResult
+from manifestgen.cloud import Hub, MethodResult, Twin
 from manifestgen.errors import CloudError, NotFoundError, OfflineError, UnconfirmedError
 
 AGENT: Final = "$edgeAgent"
 SCHEMA: Final = "1.0"
 #: Seconds that edgeAgent gets for an answer; IoT Hub's own default.
 RESPONSE_SECONDS: Final = 30
+_EDGE_ONLY: Final = "use an edge device; 'manifestgen device list' shows them"
 
 
 def ask(
@@ -108,6 +109,19 @@ def message_of(answer: MethodResult) -> str:
     return " ".join(said.split()).rstrip(".") if isinstance(said, str) else ""
 
 
+def agent_twin(hub: Hub, device_id: str) -> Twin:
+    """The twin of a device's edgeAgent.
+
+    Raises:
+        NotFoundError: the hub has no such device.
+        CloudError: the device is not an edge device.
+    """
+    twin = hub.module_twin(device_id, AGENT)
+    if twin is None:
+        raise CloudError("it is not an IoT Edge device", where=f"device {device_id!r}", fix=_EDGE_ONLY)
+    return twin
+
+
 def _not_found(hub: Hub, device_id: str, error: NotFoundError) -> CloudError:
     """Why the hub knows no edgeAgent of a device: no such device, or none that runs IoT Edge."""
     if hub.device(device_id).edge:  # raises for one that is unknown
@@ -115,5 +129,5 @@ def _not_found(hub: Hub, device_id: str, error: NotFoundError) -> CloudError:
     return CloudError(
         "it is not an IoT Edge device, so no edgeAgent answers for it",
         where=f"device {device_id!r} in {hub.host}",
-        fix="use an edge device; 'manifestgen device list' shows them",
+        fix=_EDGE_ONLY,
     )

@@ -65,10 +65,13 @@ def destination(url: str, where: str, *, now: datetime | None = None) -> Destina
         InputError: it is not such a URL, it has expired, or it does not allow to write.
     """
     secret = Secret(url)
-    parts = urlsplit(url)
+    fix = "create one with 'az storage container generate-sas', with the permissions to create and write"
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # such as "https://[": its words would quote the signature
+        raise InputError("it is not the URL of a container in Azure Storage", where=where, fix=fix) from None
     query = {name: values[0] for name, values in parse_qs(parts.query).items()}
     container = parts.path.strip("/")
-    fix = "create one with 'az storage container generate-sas', with the permissions to create and write"
     if parts.scheme != "https" or not parts.hostname or not _HOST.search(parts.hostname):
         raise InputError("it is not the URL of a container in Azure Storage", where=where, fix=fix)
     if "sig" not in query:

@@ -16,8 +16,6 @@ from manifestgen.rows.rows import open_rows
 
 _T = TypeVar("_T")
 
-#: Devices a second: S1 allows 20 direct methods a second and unit, and something else may want some.
-RATE: Final = 10.0
 _WORKERS: Final = 32
 
 
@@ -68,7 +66,7 @@ def devices_matching(hub: Hub, condition: str) -> tuple[str, ...]:
     return tuple(found)
 
 
-def each(devices: Sequence[str], work: Callable[[str], _T], rate: float = RATE) -> Iterator[Reply[_T]]:
+def each(devices: Sequence[str], work: Callable[[str], _T], rate: float) -> Iterator[Reply[_T]]:
     """Do something with each of many devices, some at a time; the replies in the devices' order.
 
     Args:

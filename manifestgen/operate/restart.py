@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from manifestgen.cloud import Hub
-from manifestgen.errors import CloudError, FoundError, OfflineError, UnconfirmedError
+from manifestgen.errors import FoundError, OfflineError, UnconfirmedError
 from manifestgen.manifest.reading import as_mapping
-from manifestgen.operate.agent import AGENT, RESPONSE_SECONDS, ask, message_of, refused
+from manifestgen.operate.agent import RESPONSE_SECONDS, agent_twin, ask, message_of, refused
 from manifestgen.target import Patience, rounds
 
 #: A container gets ten seconds to end before it is killed, and edgeAgent reports every five.
@@ -91,13 +91,7 @@ def _rejected(device_id: str, module: str, status: int, said: str) -> FoundError
 
 def _reported(hub: Hub, device_id: str) -> dict[str, Mapping[str, Any]]:
     """What edgeAgent reports of each module."""
-    twin = hub.module_twin(device_id, AGENT)
-    if twin is None:
-        raise CloudError(
-            "it has no edgeAgent",
-            where=_where(device_id),
-            fix="use an edge device; 'manifestgen device list' shows them",
-        )
+    twin = agent_twin(hub, device_id)
     sections = (as_mapping(twin.reported.get(name)) for name in ("systemModules", "modules"))
     return {name: as_mapping(module) for section in sections for name, module in section.items()}
 

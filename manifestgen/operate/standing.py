@@ -8,20 +8,15 @@ from dataclasses import dataclass
 
 from manifestgen.cloud import Hub
 from manifestgen.device.rollout import Rollout, State, assess
-from manifestgen.errors import CloudError
-from manifestgen.operate.agent import AGENT
+from manifestgen.operate.agent import agent_twin
 from manifestgen.operate.fleet import Reply
 
 _OF_ONE_DEVICE = re.compile(r"restarted \d+ times|version -?\d+|it is at -?\d+")
 
 
 def standing(hub: Hub, device_id: str) -> Rollout:
-    """A device's state, in one request: without edgeHub's verdict on its routes. Raises CloudError."""
-    twin = hub.module_twin(device_id, AGENT)
-    if twin is None:
-        fix = "use an edge device; 'manifestgen device list' shows them"
-        raise CloudError("it is not an IoT Edge device", where=f"device {device_id!r}", fix=fix)
-    return assess(twin, None, device_id)
+    """A device's state, in one request: without edgeHub's verdict on its routes. See `agent_twin` for its errors."""
+    return assess(agent_twin(hub, device_id), None, device_id)
 
 
 @dataclass(frozen=True)

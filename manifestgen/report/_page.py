@@ -92,6 +92,22 @@ def esc(text: str) -> str:
     return html.escape(text)
 
 
+def badge(text: str, tone: str) -> str:
+    """A few words in a frame.
+
+    Args:
+        text: plain text.
+        tone: a class of the style: `plain`, `good`, `waiting`, `warning` or `bad`.
+    """
+    return f'<span class="badge {tone}">{esc(text)}</span>'
+
+
+def facts(texts: Iterable[str]) -> str:
+    """Short remarks in a row. The texts are plain."""
+    lines = "".join(f"<li>{esc(text)}</li>" for text in texts)
+    return f'<ul class="facts">{lines}</ul>'
+
+
 def page(title: str, body: Iterable[str], *, style: str = "") -> str:
     """An HTML page.
 

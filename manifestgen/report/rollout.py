@@ -10,6 +10,7 @@ from manifestgen.device.rollout import ModuleStatus, Rollout, State
 from manifestgen.device.scoring import Scoring
 from manifestgen.project.lock import LockedModel
 from manifestgen.report._printable import printable
+from manifestgen.report.amount import clock
 
 _MARKS = {State.HEALTHY: "ok", State.WAITING: "..", State.FAILING: "!!", State.FAILED: "xx", State.REFUSED: "xx"}
 
@@ -60,11 +61,8 @@ def clock_line(rollout: Rollout, now: datetime) -> str:
 
 def _passed(seconds: float) -> str:
     """`0:45`, `2:10`, `1:02:10`, `3 days`; a clock of the hub's that is ahead counts as now."""
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours >= 48:
-        return f"{hours // 24} days"
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    hours = round(seconds) // 3600
+    return f"{hours // 24} days" if hours >= 48 else clock(seconds)
 
 
 def wide_lines(rollout: Rollout) -> list[str]:

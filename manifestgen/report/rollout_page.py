@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
-from manifestgen.report._page import esc, page, table
+from manifestgen.report._page import badge, esc, facts, page, table
 from manifestgen.report._printable import printable
+from manifestgen.report.amount import clock, counted
 from manifestgen.report.rollout_record import Reason, Sample, Story
 from manifestgen.secret import redact
 
@@ -42,9 +43,9 @@ def _said(text: str) -> str:
 
 def _body(story: Story) -> Iterator[str]:
     tone, word = ("good", "complete") if story.good else ("bad", "not complete")
-    yield f'<header><h1>{_said(story.title)} <span class="badge {tone}">{word}</span></h1>'
-    facts = (*story.facts, f"begun {story.begun:%Y-%m-%d %H:%M:%S} UTC", f"took {duration(story.seconds)}")
-    yield '<ul class="facts">' + "".join(f"<li>{_said(fact)}</li>" for fact in facts) + "</ul>"
+    yield f"<header><h1>{_said(story.title)} {badge(word, tone)}</h1>"
+    remarks = (*story.facts, f"begun {story.begun:%Y-%m-%d %H:%M:%S} UTC", f"took {duration(story.seconds)}")
+    yield facts(map(_safe, remarks))
     if story.outcome:
         yield f'<p class="banner {tone}">{_said(story.outcome)}</p>'
     yield "</header><main>"
@@ -155,19 +156,11 @@ def _reasons(reasons: Sequence[Reason]) -> Iterator[str]:
         names = ", ".join(_safe(device) for device in reason.devices)
         more = f" and {reason.more:,} more" if reason.more else ""
         fix = f'<p class="quiet">fix: {_said(reason.fix)}</p>' if reason.fix else ""
-        noun = "device" if reason.count == 1 else "devices"
         yield (
-            f'<li class="bad"><p><span class="badge bad">{reason.count:,} {noun}</span> {_said(reason.text)}</p>{fix}'
+            f'<li class="bad"><p>{badge(counted(reason.count, "device"), "bad")} {_said(reason.text)}</p>{fix}'
             f'<p class="code">{esc(names)}{more}</p></li>'
         )
     yield "</ol>"
-
-
-def clock(seconds: float) -> str:
-    """`0:05`, `1:02:03`."""
-    minutes, rest = divmod(max(0, round(seconds)), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def duration(seconds: float) -> str:

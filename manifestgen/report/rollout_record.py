@@ -12,6 +12,7 @@ from manifestgen.deployments.counts import Progress
 from manifestgen.deployments.failure import RolloutError
 from manifestgen.deployments.proposal import Proposal
 from manifestgen.errors import ManifestgenError
+from manifestgen.report.amount import counted
 from manifestgen.rows.account import RowOutcome
 from manifestgen.rows.run import Progress as RowsProgress
 from manifestgen.rows.run import Proposal as Rows
@@ -147,7 +148,7 @@ class Recorder:
     def about_deployment(self, proposal: Proposal) -> None:
         """Say which automatic deployment is rolled out."""
         wanted = proposal.wanted
-        matched = f"{proposal.matched:,} {'device' if proposal.matched == 1 else 'devices'} match"
+        matched = f"{counted(proposal.matched, 'device')} match"
         self.about(f"deployment {wanted.name}", f"on {proposal.hub}", f"{matched} {wanted.condition}", wanted.id)
 
     def _count(self, due: int, done: int) -> None:

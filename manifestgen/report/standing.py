@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from manifestgen.operate.standing import Group, counts
+from manifestgen.report.amount import counted
 
 # Of failing devices, more are in the JSON document.
 _MOST: Final = 20
@@ -15,7 +16,7 @@ def text(groups: Sequence[Group]) -> str:
     """Counts by state, then each reason with its devices, those that fail by name."""
     total = sum(len(group.devices) for group in groups)
     listed = ", ".join(f"{count:,} {state}" for state, count in counts(groups).items())
-    lines = [f"{total:,} device{'' if total == 1 else 's'}: {listed}"]
+    lines = [f"{counted(total, 'device')}: {listed}"]
     for group in groups:
         if not group.reason:
             continue

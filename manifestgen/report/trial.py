@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from manifestgen.trial.trial import Trial
 
-SCHEMA: Final = "manifestgen/test/1"
 _LONGEST: Final = 2000
 
 
@@ -38,7 +37,6 @@ def data(trial: Trial) -> dict[str, Any]:
     """The document of `manifestgen test --output json`."""
     verdict, times, place = trial.verdict, trial.verdict.times, trial.setting
     return {
-        "schema": SCHEMA,
         "input": trial.sample.name if trial.sample is not None else None,
         "answer": trial.answer,
         "sent": verdict.answer.sent if verdict.answer is not None else False,

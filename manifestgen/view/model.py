@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from manifestgen.report.amount import counted
+
 
 class Tone(str, Enum):
     """How something stands, from harmless to bad."""
@@ -158,11 +160,6 @@ class Meter:
     limit: int
     unit: str
 
-    @property
-    def share(self) -> float:
-        """From 0 on; above 1 it is exceeded."""
-        return self.value / self.limit
-
 
 @dataclass(frozen=True)
 class ChangeLine:
@@ -216,8 +213,3 @@ class View:
         parts = [counted(own, "module"), counted(routes, "route")]
         parts += [counted(errors, "error")] * bool(errors) + [counted(warnings, "warning")] * bool(warnings)
         return ", ".join(parts)
-
-
-def counted(number: int, what: str) -> str:
-    """`1 route`, `2 routes`."""
-    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from manifestgen.report._page import esc, items, meter, page, table
-from manifestgen.view.model import Changed, ChangeLine, ModuleRow, Note, Route, Tone, View, counted
+from manifestgen.report._page import badge, esc, facts, items, meter, page, table
+from manifestgen.report.amount import counted
+from manifestgen.view.model import Changed, ChangeLine, ModuleRow, Note, Route, Tone, View
 from manifestgen.view.svg import STYLE, svg
 
 _ELEMENTS: Final = {Changed.ADDED: "ins", Changed.REMOVED: "del", Changed.CHANGED: "mark"}
@@ -32,7 +33,7 @@ def _body(view: View) -> Iterator[str]:
     yield f"<h1>{esc(view.title)} {' '.join(badges)}</h1>"
     yield f"<p>{esc(view.summary)}</p>"
     if view.facts:
-        yield '<ul class="facts">' + "".join(f"<li>{esc(fact)}</li>" for fact in view.facts) + "</ul>"
+        yield facts(view.facts)
     sentence, tone = view.banner
     if sentence:
         yield f'<p class="banner {tone.value}">{esc(sentence)}</p>'
@@ -53,7 +54,7 @@ def _body(view: View) -> Iterator[str]:
 
 
 def _badge(text: str, tone: Tone) -> str:
-    return f'<span class="badge {tone.value}">{esc(text)}</span>'
+    return badge(text, tone.value)
 
 
 def _signed(text: str, changed: Changed) -> str:

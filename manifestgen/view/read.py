@@ -12,6 +12,7 @@ from manifestgen.compare.env_values import with_env_values
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.module import Module
 from manifestgen.manifest.twin import MAX_DESIRED_BYTES, size
+from manifestgen.report.amount import counted
 from manifestgen.report.changes import remark
 from manifestgen.view import routes
 from manifestgen.view.model import (
@@ -134,7 +135,7 @@ class _View:
             yield "a layer: what it does not set, the base deployment sets"
         count = len(self._subject.document.placeholders)
         if count:
-            yield f"a template: {count} placeholder{'' if count == 1 else 's'} not filled in"
+            yield f"a template: {counted(count, 'placeholder')} not filled in"
 
     def _banner(self) -> tuple[str, Tone]:
         safe, rollout = self._subject.safe, self._subject.rollout

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from manifestgen.report._page import COLORS, esc
+from manifestgen.report.amount import counted
 from manifestgen.view.layout import Box, Layout, Link, Place, Point, lay_out
-from manifestgen.view.model import Changed, Node, Route, Shape, Tone, View, counted
+from manifestgen.view.model import Changed, Node, Route, Shape, Tone, View
 
 #: CSS of the picture; in a page beside the page's own.
 STYLE: Final = """\
@@ -130,7 +131,7 @@ def _drawn(view: View, stacks: Sequence[_Stack], layout: Layout, *, links: bool,
 
 def _description(view: View) -> str:
     bad = sum(route.tone is Tone.BAD for route in view.routes)
-    words = f"{counted(len(view.routes), 'route')} between {counted(len(view.nodes), 'box').replace('boxs', 'boxes')}"
+    words = f"{counted(len(view.routes), 'route')} between {counted(len(view.nodes), 'box', 'boxes')}"
     fail = f"; {counted(bad, 'route')} that never delivers a message" if bad == 1 else ""
     fail = f"; {counted(bad, 'route')} that never deliver a message" if bad > 1 else fail
     return f"{words}, sources on the left, sinks on the right{fail}."

@@ -83,8 +83,10 @@ def test_a_pipeline_reads_one_document(project: Path, monkeypatch: pytest.Monkey
     (project / "expected.json").write_text('{"answer": 43}')
     differs = complaint(in_this_process("test", project, *options), 1)
     assert "the answer differs from the expected one at /answer: 42, not 43" in differs
-    (project / "expected.json").write_text("{")
-    assert "not JSON" in complaint(in_this_process("test", project, *options), 2)
+    for broken in ("{", "[" * 100_000):
+        (project / "expected.json").write_text(broken)
+        assert "not JSON" in complaint(in_this_process("test", project, *options), 2)
+    assert "stdin cannot be both" in complaint(in_this_process("test", project, "--input", "-", "--expect", "-"), 2)
 
 
 def test_without_a_message_it_says_what_to_write(project: Path) -> None:

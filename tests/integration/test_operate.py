@@ -186,6 +186,7 @@ def test_wrong_options_are_found_before_anything_is_asked(edge: Operated, monkey
         (("logs", "--follow", "--until", "1h"), "cannot be used together"),
         (("logs", "--devices", "x.csv"), "named in two ways"),
         (("score", "--data", "data.json"), "not JSON"),
+        (("score", "--data", "-", "--expect", "-"), "stdin cannot be both"),
         (("bundle",), "where to upload to is not given"),
         (("bundle", "--to", "https://acme.blob.core.windows.net/c?sig=abcdefgh12345678"), "the value is a URL"),
         (("bundle", "--to", "NOTHING"), "the variable is not set"),

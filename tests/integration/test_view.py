@@ -149,9 +149,10 @@ def test_two_files_are_compared_as_a_plan_compares(folder: Path) -> None:
     ],
 )
 def test_what_is_not_there_cannot_be_compared(folder: Path, quick: Any, arguments: tuple[str, ...], words: str) -> None:
-    ended = in_this_process("diff", *arguments)
-    assert words in complaint(ended, ended.code)
-    assert ended.code in (2, 3)
+    for command in (("diff",), ("view", "-o", "change.html")):
+        ended = in_this_process(*command, *arguments)
+        assert words in complaint(ended, ended.code)
+        assert ended.code in (2, 3)
 
 
 def test_a_device_is_drawn_with_what_it_reports_and_compared_with_what_it_had(

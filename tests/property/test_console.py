@@ -17,7 +17,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from manifestgen.cli import _console
-from manifestgen.cli._console import Console, styled
+from manifestgen.cli._console import Console
+from manifestgen.cli._terminal import styled
 from manifestgen.errors import CloudError, Interrupted
 
 PIECES = (

@@ -14,7 +14,8 @@ from typing import Literal
 
 import pytest
 
-from manifestgen.cli._console import Console, has_colors
+from manifestgen.cli._console import Console
+from manifestgen.cli._terminal import has_colors
 from manifestgen.errors import CloudError, FoundError, InputError, Interrupted
 from manifestgen.secret import Secret, redact
 

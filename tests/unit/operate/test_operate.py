@@ -215,6 +215,7 @@ def test_a_bundle_that_is_not_there_says_why(hub: FakeHub, last: MethodResult, w
     ("url", "words"),
     [
         ("support", "not the URL of a container"),
+        (SAS.replace("acme", "[acme"), "not the URL of a container"),
         (SAS.replace("https", "http"), "not the URL of a container"),
         (SAS.replace("acme.blob.core.windows.net", "evil.example"), "not the URL of a container"),
         (SAS.partition("&sig")[0], "no shared access signature"),

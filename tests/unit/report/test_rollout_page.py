@@ -11,7 +11,8 @@ from manifestgen.cli._rollout_report import reported
 from manifestgen.deployments.counts import Progress, Trouble
 from manifestgen.deployments.failure import RolloutError
 from manifestgen.errors import CloudError, InputError, ManifestgenError
-from manifestgen.report.rollout_page import clock, duration, rollout_page
+from manifestgen.report.amount import clock
+from manifestgen.report.rollout_page import duration, rollout_page
 from manifestgen.report.rollout_record import Recorder, by_reason
 from manifestgen.rows.account import RowOutcome
 from manifestgen.rows.run import Progress as RowsProgress
