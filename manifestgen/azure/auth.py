@@ -218,18 +218,18 @@ def _credential(variables: tuple[tuple[str, str], ...]) -> Login:
 
 
 def _default(transport: RequestsTransport, chosen: str, *, empty: bool) -> TokenCredential:
-    # All but the first look for logins that a person left in an editor; that does not mean that we may use them, unless
-    # one of them is chosen by its name.
     excluded = {
-        "interactivebrowsercredential": "exclude_interactive_browser_credential",
-        "": "exclude_shared_token_cache_credential",
-        "visualstudiocodecredential": "exclude_visual_studio_code_credential",
-        "azurepowershellcredential": "exclude_powershell_credential",
+        "exclude_interactive_browser_credential": True,
+        # These look for logins that a person left in an editor; that does not mean that we may use them, unless one of
+        # them is chosen by its name.
+        "exclude_shared_token_cache_credential": True,
+        "exclude_visual_studio_code_credential": chosen != "visualstudiocodecredential",
+        "exclude_powershell_credential": chosen != "azurepowershellcredential",
+        # With an empty variable, azure-identity would fail in its constructor.
+        "exclude_environment_credential": empty,
     }
-    flags = {flag: True for name, flag in excluded.items() if not name or name != chosen}
-    if empty:
-        # azure-identity would fail in its constructor.
-        flags["exclude_environment_credential"] = True
+    # What is False is left out: given, it would overrule AZURE_TOKEN_CREDENTIALS.
+    flags = {name: True for name, excludes in excluded.items() if excludes}
     return DefaultAzureCredential(**flags, transport=transport, **_LIMITS)
 
 

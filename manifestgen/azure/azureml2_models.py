@@ -7,28 +7,29 @@ depends: by itself, the SDK holds a whole file in memory, and sends with a trans
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import HttpResponseError
 from azure.core.pipeline.policies import RetryPolicy
 
 from manifestgen.azure import aml_sdk
-from manifestgen.azure.aml_answer import LATER, NETWORK, http_error
-from manifestgen.azure.answer import decoded, not_understood
+from manifestgen.azure.aml_answer import LATER, NETWORK
+from manifestgen.azure.answer import decoded
 from manifestgen.azure.auth import credential as default_credential
 from manifestgen.azure.auth import tokens_of
+from manifestgen.azure.azureml2_errors import translated
 from manifestgen.azure.azureml2_storage import Datastore, place_of
 from manifestgen.azure.patience import Patience
-from manifestgen.azure.sdk_error import SHAPE_ERRORS, SdkError, unquoted
+from manifestgen.azure.sdk_error import SdkError
 from manifestgen.azure.transport import RetryingTransport, azure_core_transport
 from manifestgen.cloud import SHA256_PROPERTY, ModelRegistration, RegisteredModel
-from manifestgen.errors import CloudError, InputError, ManifestgenError, NotFoundError
+from manifestgen.errors import CloudError, InputError, NotFoundError
 
 if TYPE_CHECKING:
     from azure.ai.ml import MLClient
@@ -215,23 +216,13 @@ class WorkspaceModels2:
     def _model(self, found: Any) -> _Model:
         return decoded(found, _Model, service=_NAME, where=self.where)
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Translate the SDK's errors into ours, with the service's words."""
-        try:
-            yield
-        except ManifestgenError:
-            raise
-        except HttpResponseError as error:
-            body = str(error.response.text() or "") if error.response is not None else ""
-            raise http_error(error.status_code or 0, body, self.where) from SdkError(error)
-        except AzureError as error:  # of azure-core and of azure-ai-ml
-            words = unquoted(str(error))
-            if _TAKEN in words:
-                raise CloudError(words, where=self.where, fix=LATER) from SdkError(error)
-            raise CloudError(f"Azure ML could not be used: {words}", where=self.where, fix=NETWORK) from SdkError(error)
-        except SHAPE_ERRORS as error:
-            raise not_understood(_NAME, self.where) from SdkError(error)
+    def _translated(self) -> AbstractContextManager[None]:
+        return translated(_NAME, self.where, self._without_answer)
+
+    def _without_answer(self, words: str) -> CloudError:
+        if _TAKEN in words:
+            return CloudError(words, where=self.where, fix=LATER)
+        return CloudError(f"{_NAME} could not be used: {words}", where=self.where, fix=NETWORK)
 
 
 def _is_missing_model(error: HttpResponseError) -> bool:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 
-from manifestgen.azure.aml_answer import NETWORK, http_error
-from manifestgen.azure.answer import decoded, not_understood
-from manifestgen.azure.sdk_error import SHAPE_ERRORS, SdkError, unquoted
+from manifestgen.azure.aml_answer import NETWORK
+from manifestgen.azure.answer import decoded
+from manifestgen.azure.azureml2_errors import translated
 from manifestgen.azure.transport import RetryingTransport, azure_core_transport
-from manifestgen.errors import CloudError, InputError, ManifestgenError, NotFoundError
+from manifestgen.errors import CloudError, InputError, NotFoundError
 from manifestgen.secret import Secret
 
 if TYPE_CHECKING:
@@ -124,6 +123,7 @@ class Datastore:
 
         Raises:
             NotFoundError: there is nothing.
+            InputError: a file cannot be written.
             CloudError: the storage rejected a request, or could not be reached; a name leads out of the folder.
         """
         target = folder / PurePosixPath(path).name
@@ -134,8 +134,7 @@ class Datastore:
                 if (inside and not inside.startswith("/")) or _FOLDER_MARK in (blob.metadata or {}):
                     continue  # another model, whose name begins like this one's; or a folder
                 file = self._inside(target, inside)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                with file.open("wb") as out:
+                with _written(file) as out:
                     container.download_blob(blob.name, max_concurrency=_AT_ONCE).readinto(out)
                 found = True
         if not found:
@@ -150,21 +149,11 @@ class Datastore:
             raise CloudError(f"the model has a file with the name {inside!r}", where=self._where, fix=fix)
         return target.joinpath(*parts)
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except ManifestgenError:
-            raise
-        except HttpResponseError as error:
-            body = str(error.response.text() or "") if error.response is not None else ""
-            kind = 404 if isinstance(error, ResourceNotFoundError) else error.status_code or 0
-            raise http_error(kind, body, self._where, role=_ROLE) from SdkError(error)
-        except AzureError as error:
-            what = f"{_NAME} could not be reached: {unquoted(str(error))}"
-            raise CloudError(what, where=self._where, fix=NETWORK) from SdkError(error)
-        except SHAPE_ERRORS as error:
-            raise not_understood(_NAME, self._where) from SdkError(error)
+    def _translated(self) -> AbstractContextManager[None]:
+        return translated(_NAME, self._where, self._without_answer, role=_ROLE)
+
+    def _without_answer(self, words: str) -> CloudError:
+        return CloudError(f"{_NAME} could not be reached: {words}", where=self._where, fix=NETWORK)
 
 
 @contextmanager
@@ -176,3 +165,14 @@ def _opened(file: Path) -> Iterator[Any]:
         raise InputError(what, where=str(file), fix="check that the file exists and is readable") from error
     with data:
         yield data
+
+
+@contextmanager
+def _written(file: Path) -> Iterator[Any]:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("wb") as out:
+            yield out
+    except OSError as error:  # the transport raises none
+        what = f"could not write the file: {error.strerror or error}"
+        raise InputError(what, where=str(file), fix="check that the folder is writable and has free space") from error

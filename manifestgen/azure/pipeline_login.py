@@ -122,7 +122,7 @@ def _job_token(transport: RequestsTransport, address: str, request_token: str) -
             where=_host(address),
             fix="run the job again; see githubstatus.com for an outage",
         )
-    return Secret(token).reveal()
+    return Secret(token).reveal()  # from here on, it is hidden wherever it comes up
 
 
 def _of_azure_pipelines(environ: Mapping[str, str]) -> Create | None:

@@ -54,9 +54,10 @@ NETWORK: Final = "check the network and HTTPS_PROXY, then run the same command a
 _LONGEST_PAUSE: Final = 120.0
 _LOOK: Final = "run the same command again: it looks for what was made"
 _REDIRECTING: Final = frozenset({301, 302, 303, 307, 308})
-# Methods that have the same effect when they are repeated (RFC 9110, 9.2.2).
+# Methods that change nothing (RFC 9110, 9.2.1).
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+# Methods that have the same effect when they are repeated (RFC 9110, 9.2.2).
+_IDEMPOTENT: Final = _SAFE | {"PUT", "DELETE"}
 # POSTs that read, and those whose repetition leaves nothing behind that anyone would see.
 _READING_POSTS: Final = re.compile(
     r"/(listCredentials|listKeys|listSecrets|oauth2/(v2\.0/)?(token|exchange)|assets|artifacts/batch/metadata/.*"

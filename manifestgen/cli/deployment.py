@@ -22,7 +22,7 @@ def command() -> None:
 @common_options
 def list_(hub: str | None, console: Console) -> None:
     """List the hub's automatic deployments, those first that win where several target a device."""
-    from manifestgen.deployments.listing import configurations
+    from manifestgen.deployments.deployment import configurations
     from manifestgen.report.deployment_list import configuration_data, list_text
 
     found = configurations(open_hub(hub, project_here()))

@@ -15,6 +15,7 @@ from manifestgen.cloud import Context, ContextFile, RegisteredModel, Services
 from manifestgen.cloud.context import DOCKERFILE
 from manifestgen.context.base import Base, base_of, resolve
 from manifestgen.context.dockerfile import dockerfile
+from manifestgen.context.labels import MODEL_NAME, MODEL_SHA256, MODEL_VERSION
 from manifestgen.context.packages import installed, lock_text
 from manifestgen.context.requirements import Requirements, read_requirements
 from manifestgen.errors import InputError
@@ -78,9 +79,9 @@ class Parts:
         labels = {
             **{f"manifestgen.tag.{_label(key)}": value for key, value in self.image.tags.items()},
             "manifestgen.inputs": inputs,
-            "manifestgen.model.name": model.name,
-            "manifestgen.model.version": model.version,
-            "manifestgen.model.sha256": model.sha256 or sha256_of(path),
+            MODEL_NAME: model.name,
+            MODEL_VERSION: model.version,
+            MODEL_SHA256: model.sha256 or sha256_of(path),
             "org.opencontainers.image.base.name": self.base.image,
             "org.opencontainers.image.base.digest": self.base.digest,
             "org.opencontainers.image.version": model.version,

@@ -260,13 +260,18 @@ class Survey:
         return sum(bool(found.content["modulesContent"]) for found in (*self.generations, *self.others))
 
 
+def configurations(hub: Hub) -> list[Configuration]:
+    """All of a hub's automatic deployments, those first that win where several target a device."""
+    return sorted(hub.configurations(), key=rank, reverse=True)
+
+
 def survey(hub: Hub, name: str) -> Survey:
     """Read a hub's automatic deployments.
 
     Args:
         name: as `name_of` makes it.
     """
-    found = sorted(hub.configurations(), key=rank, reverse=True)
+    found = configurations(hub)
     return Survey(
         name,
         tuple(each for each in found if each.labels.get(NAME_LABEL) == name),
@@ -293,17 +298,24 @@ def current(hub: Hub, name: str, *, condition: str | None = None, known: Survey 
     if not generations:
         return None
     found, first = generations[0], generations[-1]
-    staged = STAGE_LABEL in found.labels
-    if staged and found is first and condition is None:
+    if STAGE_LABEL in found.labels and found is first and condition is None:
         raise InputError(
             "its first rollout was interrupted between stages",
             where=f"deployment {name!r}",
             fix="finish it by running its apply again",
             options=("give --target-condition",),
         )
-    if condition is None:
-        condition = first.condition if staged else found.condition
-    return replace(of_configuration(found), condition=condition)
+    whole = of_generation(found, first)
+    return whole if condition is None else replace(whole, condition=condition)
+
+
+def of_generation(found: Configuration, first: Configuration) -> Deployment:
+    """The deployment of one of its configurations, with its own condition: that of a rollout in stages is temporary.
+
+    Args:
+        first: the lowest of its configurations.
+    """
+    return replace(of_configuration(found), condition=(first if STAGE_LABEL in found.labels else found).condition)
 
 
 def check_limits(wanted: Deployment, known: Survey, *, host: str) -> None:

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from manifestgen.cloud import Configuration, Hub
 from manifestgen.deployments import snapshots
-from manifestgen.deployments.deployment import NAME_LABEL, STAGE_LABEL, name_of, of_configuration, survey
-from manifestgen.deployments.layers import rank
+from manifestgen.deployments.deployment import NAME_LABEL, configurations, name_of, of_generation, survey
 from manifestgen.errors import InputError, NotFoundError
 
 _LIST = "list those that there are with 'manifestgen deployment list'"
-
-
-def configurations(hub: Hub) -> list[Configuration]:
-    """All of them, those first that win where several target a device."""
-    return sorted(hub.configurations(), key=rank, reverse=True)
 
 
 def named(hub: Hub, name: str) -> Sequence[Configuration]:
@@ -60,9 +53,7 @@ def delete(hub: Hub, found: Sequence[Configuration], root: Path) -> Iterator[Con
     Raises:
         InputError: the snapshot cannot be written; nothing was deleted then.
     """
-    current, first = found[0], found[-1]
-    condition = (first if STAGE_LABEL in current.labels else current).condition
-    snapshots.take(hub.host, replace(of_configuration(current), condition=condition), root)
+    snapshots.take(hub.host, of_generation(found[0], found[-1]), root)
     for each in reversed(found):
         hub.delete_configuration(each)
         yield each

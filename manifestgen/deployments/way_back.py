@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from manifestgen.cloud import Hub
-from manifestgen.deployments.deployment import STAGE_LABEL, Deployment, Survey, of_configuration, survey
+from manifestgen.deployments.deployment import Deployment, Survey, of_generation, survey
 from manifestgen.deployments.snapshots import find, snapshots
 from manifestgen.errors import InputError
 
@@ -46,6 +45,4 @@ def former(known: Survey) -> Deployment | None:
     """
     if len(known.generations) < 2:
         return None
-    found, first = known.generations[1], known.generations[-1]
-    # The condition of a rollout in stages is temporary.
-    return replace(of_configuration(found), condition=(first if STAGE_LABEL in found.labels else found).condition)
+    return of_generation(known.generations[1], known.generations[-1])

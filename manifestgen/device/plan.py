@@ -48,6 +48,12 @@ class DeviceState:
         agent = self.twins.get("$edgeAgent")
         return agent.desired_version if agent else 0
 
+    @property
+    def platform(self) -> Platform | None:
+        """The device's platform; None if its `$edgeAgent` has not reported one."""
+        agent = self.twins.get("$edgeAgent")
+        return Platform.reported(agent.reported) if agent is not None else None
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -97,11 +103,10 @@ def plan(manifest: Manifest, state: DeviceState, *, merge: bool = False) -> Plan
     kept: tuple[str, ...] = ()
     if merge:
         manifest, conflicts, kept = _merged(manifest, state)
-    changes = diff(Manifest.of(state.content), manifest)
+    content = state.content
+    changes = diff(Manifest.of(content), manifest)
     warnings = (*conflicts, *_warnings(manifest, state, changes))
-    agent = state.twins.get("$edgeAgent")
-    platform = Platform.reported(agent.reported) if agent is not None else None
-    return Plan(state.hub, device.id, manifest, changes, state.version, warnings, state.content, kept, platform)
+    return Plan(state.hub, device.id, manifest, changes, state.version, warnings, content, kept, state.platform)
 
 
 def with_env(plan: Plan) -> Plan:

@@ -192,6 +192,8 @@ def _module(name: str, desired: Mapping[str, Any], reported: Mapping[str, Any], 
     wanted = "running" if name == "edgeAgent" else (_text(desired.get("status")) or "running").lower()
     runtime = _text(reported.get("runtimeStatus")).lower()
     exit_code = _number(reported.get("exitCode"))
+    restarts = _number(reported.get("restartCount")) or 0
+    note = _text(reported.get("statusDescription"))
 
     def status(state: State, words: str) -> ModuleStatus:
         return ModuleStatus(
@@ -200,8 +202,8 @@ def _module(name: str, desired: Mapping[str, Any], reported: Mapping[str, Any], 
             words,
             desired_image,
             reported_image,
-            _text(reported.get("statusDescription")),
-            _number(reported.get("restartCount")) or 0,
+            note,
+            restarts,
             _text(reported.get("lastStartTimeUtc")),
             _text(reported.get("lastExitTimeUtc")),
             exit_code,
@@ -214,11 +216,9 @@ def _module(name: str, desired: Mapping[str, Any], reported: Mapping[str, Any], 
         return status(State.WAITING, f"{runtime} with its old image {reported_image!r}" if seen else "not updated yet")
     if runtime == wanted:
         return status(State.HEALTHY, runtime)
-    why = _text(reported.get("statusDescription"))
     if runtime == "failed":
-        return status(State.FAILED, f"failed, exit code {exit_code}{f', {why}' if why else ''}")
+        return status(State.FAILED, f"failed, exit code {exit_code}{f', {note}' if note else ''}")
     if runtime == "backoff":
-        restarts = _number(reported.get("restartCount")) or 0
         return status(State.FAILING, f"in backoff, exit code {exit_code}, restarted {restarts} times")
     return status(State.WAITING, runtime or "starting")
 

@@ -7,7 +7,7 @@ That a module runs says only that its process does. The runner reports its model
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from manifestgen.cloud import Hub, Twin
@@ -65,8 +65,8 @@ def read(twin: Twin) -> Scoring | None:
 def scoring(hub: Hub, device_id: str, modules: Sequence[str]) -> tuple[Scoring, ...]:
     """What the runners in these modules of a device report; nothing of a module without one."""
     twins = [hub.module_twin(device_id, module) for module in modules]
-    found = [(twin, read(twin)) for twin in twins if twin is not None]
-    return tuple(replace(one, module=twin.module) for twin, one in found if one is not None)
+    found = [read(twin) for twin in twins if twin is not None]
+    return tuple(one for one in found if one is not None)
 
 
 def follow(hub: Hub, device_id: str, module: str, patience: Patience) -> Scoring | None:

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from manifestgen.cloud import Credential
 from manifestgen.cloud.distribution import Distribution, ImageContents, Platform
 from manifestgen.errors import ManifestgenError
-from manifestgen.manifest.credentials import RegistryCredential, match
+from manifestgen.images.logins import login_for
+from manifestgen.manifest.credentials import RegistryCredential
+from manifestgen.manifest.image import is_from_parent
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.reading import trim
 
@@ -71,30 +72,22 @@ def downloads(
     for images in former.values():
         asked |= {image: before.credentials() for image in images if image not in asked}
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="downloads") as pool:
-        found = dict(
-            zip(
-                asked,
-                pool.map(lambda one: _contents(one[0], one[1], distribution, platform), asked.items()),
-                strict=True,
-            )
-        )
+        contents = pool.map(lambda image: _contents(image, asked[image], distribution, platform), asked)
+        found = dict(zip(asked, contents, strict=True))
     return tuple(_download(image, tuple(names), platform, former[image], found) for image, names in changed.items())
 
 
 def _images(manifest: Manifest) -> dict[str, str]:
     """The images of a manifest's modules that a registry can be asked for, by module."""
     found = {module.name: trim(module.image_text) for module in manifest.modules() if module.image_text is not None}
-    return {name: image for name, image in found.items() if not image.startswith("$upstream")}
+    return {name: image for name, image in found.items() if not is_from_parent(image)}
 
 
 def _contents(
     image: str, credentials: Mapping[str, RegistryCredential], distribution: Distribution, platform: Platform
 ) -> ImageContents | ManifestgenError:
-    key = match(credentials, image)
-    entry = credentials[key] if key is not None else None
-    login = Credential(entry.address, entry.username, entry.password) if entry is not None else None
     try:
-        return distribution.contents(image, login, platform)
+        return distribution.contents(image, login_for(credentials, image), platform)
     except ManifestgenError as error:
         return error
 

@@ -6,15 +6,16 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from manifestgen.cloud import Credential, Twin
+from manifestgen.cloud import Twin
 from manifestgen.cloud.distribution import Distribution, Platform
+from manifestgen.context.labels import MODEL_NAME, MODEL_SHA256, MODEL_VERSION
 from manifestgen.errors import ManifestgenError
-from manifestgen.manifest.credentials import RegistryCredential, match
-from manifestgen.manifest.image import registry_host
+from manifestgen.images.logins import login_for
+from manifestgen.manifest.credentials import RegistryCredential
+from manifestgen.manifest.image import is_from_parent, registry_host
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.project.lock import Lock, LockedModel
 
-_PREFIX = "manifestgen.model."
 # Microsoft's own registry has no image with a model.
 _WITHOUT_MODELS = "mcr.microsoft.com"
 _WORKERS = 16
@@ -44,8 +45,7 @@ def models_of(
     platform = Platform.reported(twin.reported) if twin is not None else None
     if twin is None or platform is None:
         return found
-    device = Manifest.of({"modulesContent": {"$edgeAgent": {"properties.desired": dict(twin.desired)}}})
-    credentials, registries = device.credentials(), distribution()
+    credentials, registries = Manifest.of_twins({"$edgeAgent": twin.desired}).credentials(), distribution()
     with ThreadPoolExecutor(_WORKERS, thread_name_prefix="models") as pool:
         labels = pool.map(lambda image: _labels(image, credentials, registries, platform), missing)
         found |= {image: model for image, one in zip(missing, labels, strict=True) if (model := _labelled(one))}
@@ -61,23 +61,20 @@ def _locked(lock: Lock | None) -> dict[str, LockedModel]:
 
 
 def _may_have_one(image: str) -> bool:
-    return not image.startswith("$upstream") and registry_host(image) != _WITHOUT_MODELS
+    return not is_from_parent(image) and registry_host(image) != _WITHOUT_MODELS
 
 
 def _labels(
     image: str, credentials: Mapping[str, RegistryCredential], distribution: Distribution, platform: Platform
 ) -> Mapping[str, Any]:
-    key = match(credentials, image)
-    entry = credentials[key] if key is not None else None
-    login = Credential(entry.address, entry.username, entry.password) if entry is not None else None
     try:
-        return distribution.contents(image, login, platform).labels
+        return distribution.contents(image, login_for(credentials, image), platform).labels
     except ManifestgenError:
         return {}
 
 
 def _labelled(labels: Mapping[str, Any]) -> LockedModel | None:
-    name, version, sha256 = (labels.get(f"{_PREFIX}{key}") for key in ("name", "version", "sha256"))
+    name, version, sha256 = (labels.get(label) for label in (MODEL_NAME, MODEL_VERSION, MODEL_SHA256))
     if not isinstance(name, str) or not isinstance(version, str):
         return None
     return LockedModel(name=name, version=version, sha256=sha256 if isinstance(sha256, str) else None)

@@ -16,8 +16,9 @@ from typing import Any, Final
 from manifestgen.cloud import Credential, Hub
 from manifestgen.cloud.distribution import Distribution, Platform, PullError, RemoteImage, Trouble, locate
 from manifestgen.errors import FoundError, InputError, ManifestgenError
+from manifestgen.images.logins import login_of
 from manifestgen.manifest.credentials import RegistryCredential, match
-from manifestgen.manifest.image import DOCKER_HUB, ImageReference, registry_host
+from manifestgen.manifest.image import DOCKER_HUB, ImageReference, is_from_parent, registry_host
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.module import Module
 from manifestgen.manifest.reading import trim
@@ -164,8 +165,7 @@ def device_of(hub: Hub, device_id: str) -> tuple[Platform, Manifest]:
     except InputError as error:
         error.where = f"device {device_id!r}"
         raise
-    desired = dict(agent.desired) if agent is not None else {}
-    return platform, Manifest.of({"modulesContent": {"$edgeAgent": {"properties.desired": desired}}})
+    return platform, Manifest.of_twins({"$edgeAgent": agent.desired if agent is not None else {}})
 
 
 def _pull(
@@ -190,7 +190,7 @@ def _pull(
         locate(image)
     except InputError as error:
         return _with(pull, State.FAILED, trouble=Trouble.NO_IMAGE_NAME, words=error.what, fix=error.fix)
-    credential = Credential(entry.address, entry.username, entry.password) if entry else None
+    credential = login_of(entry) if entry else None
     try:
         remote = distribution.find(image, credential, platform)
     except PullError as error:
@@ -218,7 +218,7 @@ def _with(
 
 def _not_checked(image: str, modules: Sequence[Module]) -> str:
     """Why an image cannot be checked from here, or need not be; empty if it can."""
-    if image.startswith("$upstream"):
+    if is_from_parent(image):
         return "'$upstream' is the device's parent, which cannot be reached from here"
     policies = [module.get("imagePullPolicy") for module in modules]
     if all(isinstance(policy, str) and trim(policy).lower() == "never" for policy in policies):

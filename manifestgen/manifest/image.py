@@ -39,6 +39,11 @@ _PUBLIC: Final = frozenset(
 _PUBLIC_SUFFIXES: Final = (".gcr.io", ".pkg.dev")
 
 
+def is_from_parent(image: str) -> bool:
+    """Whether a device pulls an image from its parent, `$upstream`, which only it can reach."""
+    return image.startswith("$upstream")
+
+
 class ImageReference(Struct, frozen=True, dict=True):
     """An image that edgeAgent accepts.
 

@@ -310,6 +310,15 @@ class TestTheSecondVersion:
             downloaded(second_version.models, name, tmp_path / "again")
         assert not list(tmp_path.rglob("escaped"))
 
+    def test_a_file_that_cannot_be_written_is_an_error_with_advice(
+        self, second_version: Source, model: Path, name: str, tmp_path: Path
+    ) -> None:
+        second_version.models.register(registration(model, name))
+        (tmp_path / "out" / "model.pkl").mkdir(parents=True)
+        with pytest.raises(InputError, match="could not write the file") as raised:
+            second_version.models.download(second_version.models.find(name), tmp_path / "out")
+        assert raised.value.where == str(tmp_path / "out" / "model.pkl") and "free space" in raised.value.fix
+
     def test_the_first_version_has_the_same_models(
         self, second_version: Source, request: pytest.FixtureRequest, model: Path, name: str, tmp_path: Path
     ) -> None:

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
 AMD64, ARM64 = "manylinux_2_17_x86_64", "manylinux_2_17_aarch64"
 
 
@@ -119,6 +121,15 @@ def package_index(folder: Path, cache: Path) -> Iterator[dict[str, str]]:
         server.shutdown()
         thread.join(10)
         server.server_close()
+
+
+@contextmanager
+def index_in_use(folder: Path, cache: Path) -> Iterator[None]:
+    """A package index as `package_index` makes it, from which uv takes packages in the block."""
+    with package_index(folder, cache) as variables, pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield
 
 
 def _normal(name: str) -> str:

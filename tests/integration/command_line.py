@@ -84,6 +84,15 @@ def complaint(completed: Completed, code: int) -> Complaint:
     return Complaint(error.removeprefix("error: "), fix.removeprefix("  fix: "))
 
 
+def installed_in(folder: Path) -> Path:
+    """A program `manifestgen` in a new folder, for what finds it by its name: this checkout's."""
+    folder.mkdir(parents=True, exist_ok=True)
+    program = folder / "manifestgen"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m manifestgen "$@"\n')
+    program.chmod(0o755)
+    return program
+
+
 def in_a_new_process(*arguments: str | Path, cwd: Path, environment: Mapping[str, str] | None = None) -> Completed:
     """Run the command as a shell does."""
     ended = subprocess.run(

@@ -22,7 +22,7 @@ pytest.importorskip("aiohttp", reason="the sandbox is not installed")
 pytest.importorskip("uv", reason="uv is not installed")
 
 from fakes.acr_tasks import Registry
-from fakes.wheels import make_wheel, package_index
+from fakes.wheels import index_in_use, make_wheel
 from integration.command_line import complaint, in_this_process
 
 from manifestgen.device import apply
@@ -60,9 +60,7 @@ def registry(sandbox: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     monkeypatch.setattr(build, "PATIENCE", Patience(1800.0, first=0.05, longest=0.2))
     sandbox.admin("PUT", f"/images/{HOST}/base/python:{PYTHON}-slim", {"platforms": ["linux/amd64", "linux/arm64"]})
     made = Registry(sandbox)
-    with package_index(tmp_path / "wheels", tmp_path / "uv") as packages:
-        for name, value in packages.items():
-            monkeypatch.setenv(name, value)
+    with index_in_use(tmp_path / "wheels", tmp_path / "uv"):
         yield made
     made.settings(runs="normal", allowed=True, full=False)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from integration.command_line import installed_in
 
 TEMPLATE = Path(__file__).parents[2] / "pipelines" / "azure" / "manifestgen.yml"
 SUBJECT = "sc://contoso/edge/production"
@@ -50,10 +50,7 @@ def run(folder: Path, variables: Mapping[str, str], **parameters: str) -> subpro
     """Run the last step, which is the mode's, as the agent runs it; the installed command is this checkout's."""
     step = expanded(parameters)[-1]
     temporary = folder.parent / "agent"
-    (temporary / "manifestgen" / "bin").mkdir(parents=True, exist_ok=True)
-    command = temporary / "manifestgen" / "bin" / "manifestgen"
-    command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m manifestgen "$@"\n')
-    command.chmod(0o755)
+    installed_in(temporary / "manifestgen" / "bin")
     environment = {**os.environ, **variables, "AGENT_TEMPDIRECTORY": str(temporary), "TF_BUILD": "True"}
     environment |= {name: value for name, value in step["env"].items() if value != "$(System.AccessToken)"}
     return subprocess.run(

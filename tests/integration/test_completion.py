@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from integration.command_line import eventually, in_this_process
+from integration.command_line import eventually, in_this_process, installed_in
 
 #: Completes a command line in a shell without a terminal, and prints what it offers, a line each.
 BASH = """
@@ -53,10 +52,7 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="the shells are not t
 def complete(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     if shutil.which(request.param) is None:
         pytest.skip(f"{request.param} is not installed")
-    program = tmp_path / "bin" / "manifestgen"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m manifestgen "$@"\n')
-    program.chmod(0o755)
+    program = installed_in(tmp_path / "bin")
 
     def offered(line: str) -> set[str]:
         environment = {**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}", "LINE": line}

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from fakes.registry_server import PASSWORD, USER, RegistryServer, registry_server, require_programs
-from fakes.wheels import AMD64, ARM64, installed_wheel, make_wheel, package_index
+from fakes.wheels import AMD64, ARM64, index_in_use, installed_wheel, make_wheel, package_index
 from integration.command_line import complaint, eventually, files, in_a_new_process, in_this_process, started
 
 from manifestgen.images import build as image
@@ -606,9 +606,7 @@ class TestFaults:
     def test_a_package_without_a_wheel_for_a_platform(self, make: Callable[..., Path], tmp_path: Path) -> None:
         folder, index = make(), _wheels(tmp_path / "index")
         next(index.glob("native-1.0-*aarch64.whl")).unlink()
-        with package_index(index, tmp_path / "uv-cache") as packages, pytest.MonkeyPatch.context() as patch:
-            for name, value in packages.items():
-                patch.setenv(name, value)
+        with index_in_use(index, tmp_path / "uv-cache"):
             found = self.fails(folder, 2)
         assert "package 'native" in found and "has no wheel for linux/arm64" in found
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.wheels import make_wheel, package_index
+from fakes.wheels import index_in_use, make_wheel
 from integration.command_line import building_project, complaint, in_a_new_process, in_this_process
 
 pytest.importorskip("aiohttp", reason="the sandbox is not installed")
@@ -21,12 +21,10 @@ SCORE = "import answer\n\ndef init(): pass\n\ndef run(data): return {'answer': a
 
 
 @pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def index(tmp_path: Path) -> Iterator[None]:
     make_wheel(tmp_path / "index", "paho-mqtt", "2.1.0", {"paho/__init__.py": b""})
     make_wheel(tmp_path / "index", "answer", "42.0", {"answer.py": b"VALUE = 42"})
-    with package_index(tmp_path / "index", tmp_path / "cache") as variables:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
+    with index_in_use(tmp_path / "index", tmp_path / "cache"):
         yield
 
 

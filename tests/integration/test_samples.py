@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.wheels import make_wheel, package_index
+from fakes.wheels import index_in_use, make_wheel
 from integration.command_line import in_this_process
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -22,13 +22,11 @@ def sample(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def index(tmp_path: Path) -> Iterator[None]:
     """A package index with what the sample with ONNX needs, for both of its platforms."""
     for name in ("paho-mqtt", "numpy", "onnxruntime"):
         make_wheel(tmp_path / "wheels", name, "2.1.0", {f"{name.partition('-')[0]}/__init__.py": b""})
-    with package_index(tmp_path / "wheels", tmp_path / "uv") as packages:
-        for name, value in packages.items():
-            monkeypatch.setenv(name, value)
+    with index_in_use(tmp_path / "wheels", tmp_path / "uv"):
         yield
 
 

@@ -24,6 +24,7 @@ _HUB = [path for path, command in ALL.items() if any("--hub" in option.opts for 
 SAID_BY: dict[str, list[tuple[str, ...]]] = {
     "azure/iot_hub/__init__.py": _HUB,
     "credentials/rotation/password.py": [_ROTATE],
+    "deploy/rendered.py": [_DEPLOY],
     "deploy/steps.py": [_DEPLOY],
     "deployments/deployment.py": [_TO_FLEET],
     "deployments/request.py": [_TO_FLEET],

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.wheels import make_wheel, package_index
+from fakes.wheels import index_in_use, make_wheel
 
 from manifestgen.context import environment as environments
 from manifestgen.context.environment import environment, environments_folder, interpreter
@@ -119,12 +119,10 @@ def test_the_folder_is_the_same_in_the_sandbox_and_outside(monkeypatch: pytest.M
 
 
 @pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def index(tmp_path: Path) -> Iterator[Path]:
     make_wheel(tmp_path / "index", "paho-mqtt", "2.1.0", {"paho/__init__.py": b""})
     make_wheel(tmp_path / "index", "answer", "42.0", {"answer.py": b"VALUE = 42"}, requires=["paho-mqtt"])
-    with package_index(tmp_path / "index", tmp_path / "cache") as variables:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
+    with index_in_use(tmp_path / "index", tmp_path / "cache"):
         yield tmp_path / "index"
 
 

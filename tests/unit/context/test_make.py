@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from fakes.services import FakeServices
-from fakes.wheels import AMD64, ARM64, installed_wheel, make_wheel, package_index
+from fakes.wheels import AMD64, ARM64, index_in_use, installed_wheel, make_wheel
 
 from manifestgen.cloud import Context, RegisteredModel
 from manifestgen.context.make import choose, gather
@@ -40,9 +40,7 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _index(index: Path, tmp_path: Path) -> Iterator[None]:
-    with package_index(index, tmp_path / "cache") as variables, pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
+    with index_in_use(index, tmp_path / "cache"):
         yield
 
 

@@ -8,7 +8,8 @@ import pytest
 from unit.deployments.deployments import Clock, deployment, fleet, scorer
 
 from manifestgen.cloud import Configuration
-from manifestgen.deployments.listing import configurations, delete, named, own
+from manifestgen.deployments.deployment import configurations
+from manifestgen.deployments.listing import delete, named, own
 from manifestgen.deployments.proposal import propose
 from manifestgen.deployments.replace import carry_out, replace
 from manifestgen.deployments.snapshots import snapshots

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.wheels import make_wheel, package_index
+from fakes.wheels import index_in_use, make_wheel
 
 from manifestgen.context.uv import NoWheelError, PythonUnavailableError
 from manifestgen.errors import CloudError
@@ -22,12 +22,10 @@ HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 @pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def index(tmp_path: Path) -> Iterator[None]:
     make_wheel(tmp_path / "index", "answer", "42.0", {"answer.py": b"VALUE = 42"}, requires=["question<2"])
     make_wheel(tmp_path / "index", "question", "1.0", {"question.py": b""})
-    with package_index(tmp_path / "index", tmp_path / "cache") as variables:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
+    with index_in_use(tmp_path / "index", tmp_path / "cache"):
         yield
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from fakes.services import FakeServices
-from fakes.wheels import make_wheel, package_index
+from fakes.wheels import index_in_use, make_wheel
 
 from manifestgen.context.uv import NoUvError, NoWheelError, PythonUnavailableError
 from manifestgen.errors import CloudError, FoundError, InputError
@@ -191,13 +191,11 @@ def test_an_image_that_is_built_elsewhere_has_nothing_to_test(make: Callable[...
 
 
 @pytest.fixture
-def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def index(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "index"
     make_wheel(folder, "paho-mqtt", "2.1.0", {"paho/__init__.py": b""})
     make_wheel(folder, "answer", "42.0", {"answer.py": b"VALUE = 42"})
-    with package_index(folder, tmp_path / "cache") as variables:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
+    with index_in_use(folder, tmp_path / "cache"):
         yield folder
 
 

@@ -1,0 +1,131 @@
+"""What the two targets do with the manifest: a device, and the devices of an automatic deployment."""
+
+from __future__ import annotations
+
+from manifestgen.deploy.job import Job
+from manifestgen.deploy.options import Deployment
+from manifestgen.deploy.rendered import RenderedManifest, ask_registries, report_check
+from manifestgen.deployments import replace as fleet
+from manifestgen.deployments.deployment import Deployment as Wanted
+from manifestgen.deployments.deployment import Survey, current, intended, model_of, name_of, survey
+from manifestgen.deployments.proposal import Proposal, propose, verify_meetings
+from manifestgen.device.apply import carry_out, read_state
+from manifestgen.device.plan import Plan, plan
+from manifestgen.device.rollout import Rollout
+from manifestgen.device.scoring import Scoring, follow, running
+from manifestgen.gate import require_applicable, require_manifest, require_no_errors
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.operate.score import smoke
+from manifestgen.project import lock
+from manifestgen.project.sections import Target
+from manifestgen.report.rollout import scoring_line
+from manifestgen.target import Observer as TargetObserver
+
+
+def to_device(job: Job, rendered: RenderedManifest, device: str, reference: str) -> Deployment:
+    """Apply the manifest to a device, and wait until it runs and answers.
+
+    Args:
+        reference: of the project's model image; empty without one.
+
+    Raises:
+        ManifestgenError: it cannot be applied, or the device does not come to run it.
+    """
+    planned = plan_for_device(job, rendered, device)
+    outcome = carry_out(
+        job.services.hub,
+        planned,
+        state=job.state,
+        prune=job.options.prune,
+        patience=job.options.patience,
+        rollback=job.options.rollback,
+        verify=lambda rollout: _smoke(job, device, rollout, reference),
+        observer=TargetObserver(
+            permit=job.observer.permit,
+            step=lambda text: job.observer.step("apply", text),
+            progress=lambda _, rollout: job.observer.rollout(rollout),
+            waiting=job.observer.waiting,
+            failed=lambda _, rollout: job.observer.failed(device, rollout),
+        ),
+    )
+    if outcome.progress is not None:
+        version, modules = outcome.progress.desired_version, len(outcome.progress.modules)
+        job.observer.step("wait", f"device {device!r} runs version {version}: {modules} modules healthy")
+        found = _scoring(job, device, outcome.progress, reference)
+        return Deployment(reference, planned, outcome, scoring=found)
+    return Deployment(reference, planned, outcome)
+
+
+def plan_for_device(job: Job, rendered: RenderedManifest, device: str) -> Plan:
+    """What it would change on a device."""
+    require_applicable(rendered.document, ignore=job.ignored, force=job.options.force, report=report_check(job))
+    state = read_state(job.services.hub, device)
+    ask_registries(job, rendered, state.platform)
+    planned = plan(rendered.manifest, state, merge=job.options.merge)
+    job.observer.plan(planned)
+    return planned
+
+
+def _smoke(job: Job, device: str, rollout: Rollout, reference: str) -> None:
+    """The smoke test. Raises FoundError if the model does not answer as it should."""
+    test = job.options.smoke
+    if test is None:
+        return
+    names = running(rollout, reference) if reference else []
+    found = smoke(job.services.hub, device, names[0] if names else None, test)
+    words = "answered as expected" if test.compares else "answered"
+    job.observer.step("smoke", f"{found.module}: {words} after {found.seconds:.2f} s")
+
+
+def _scoring(job: Job, device: str, rollout: Rollout, reference: str) -> Scoring | None:
+    """Whether the project's model scores, which is more than that its module runs."""
+    image = job.project.image
+    names = running(rollout, reference) if reference and image is not None and image.builds else []
+    if not names or job.options.scoring is None:
+        return None
+    found = follow(job.services.hub, device, names[0], job.options.scoring)
+    silent = f"{names[0]}: runs, but has not reported that it scores"
+    job.observer.step("score", silent if found is None else scoring_line(found))
+    return found
+
+
+def to_fleet(job: Job, rendered: RenderedManifest, target: Target, reference: str) -> Deployment:
+    """Create or replace the target's automatic deployment, and wait for its devices; see `to_device`."""
+    proposal = propose_for_fleet(job, rendered, target)
+    outcome = fleet.carry_out(
+        job.services.hub,
+        proposal,
+        state=job.state,
+        goal=fleet.Goal(restore=job.options.rollback),
+        patience=job.options.fleet_patience,
+        observer=job.observer.fleet,
+    )
+    job.observer.step("apply", f"deployment {proposal.wanted.id!r}" if outcome.applied else "nothing to change")
+    if outcome.progress is not None:
+        job.observer.step("wait", f"{outcome.progress.healthy} of {outcome.progress.due} devices run it")
+    return Deployment(reference, proposal=proposal, fleet=outcome)
+
+
+def propose_for_fleet(job: Job, rendered: RenderedManifest, target: Target) -> Proposal:
+    """What it would change of an automatic deployment."""
+    document = rendered.document
+    require_manifest(document, layered=True)
+    require_no_errors(document, ignore=job.ignored, force=job.options.force, report=report_check(job))
+    ask_registries(job, rendered, None)
+    known = survey(job.services.hub, name_of(target.deployment or ""))
+    proposal = propose(job.services.hub, _wanted(job, target, rendered.manifest, known), known=known)
+    verify_meetings(proposal, document.name, ignore=job.ignored, force=job.options.force)
+    job.observer.proposal(proposal)
+    return proposal
+
+
+def _wanted(job: Job, target: Target, manifest: Manifest, known: Survey) -> Wanted:
+    return intended(
+        known.name,
+        manifest.content,
+        current(job.services.hub, known.name, condition=target.condition, known=known),
+        condition=target.condition,
+        priority=target.priority,
+        model=model_of(lock.read(job.project), manifest),
+        model_module=job.project.manifest.module if job.project.manifest is not None else None,
+    )
