@@ -80,7 +80,7 @@ def advice(environ: Mapping[str, str]) -> str:
 
 
 def _of_github(environ: Mapping[str, str]) -> Create | None:
-    url, request_token = environ.get("ACTIONS_ID_TOKEN_REQUEST_URL"), environ.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+    url, request_token = environ.get("ACTIONS_ID_TOKEN_REQUEST_URL"), _secret(environ, "ACTIONS_ID_TOKEN_REQUEST_TOKEN")
     tenant, client = environ.get("AZURE_TENANT_ID"), environ.get("AZURE_CLIENT_ID")
     if not url or not request_token or not tenant or not client:
         return None
@@ -100,11 +100,11 @@ def _of_github(environ: Mapping[str, str]) -> Create | None:
     return create
 
 
-def _job_token(transport: RequestsTransport, address: str, request_token: str) -> str:
+def _job_token(transport: RequestsTransport, address: str, request_token: Secret) -> str:
     """The token that says which job of GitHub Actions runs. Raises DeniedError, CloudError."""
     from azure.core.pipeline.transport import HttpRequest
 
-    headers = {"Authorization": f"Bearer {request_token}", "Accept": "application/json"}
+    headers = {"Authorization": f"Bearer {request_token.reveal()}", "Accept": "application/json"}
     response = transport.send(HttpRequest("GET", address, headers))
     if response.status_code in (401, 403):
         raise DeniedError(
@@ -126,7 +126,7 @@ def _job_token(transport: RequestsTransport, address: str, request_token: str) -
 
 
 def _of_azure_pipelines(environ: Mapping[str, str]) -> Create | None:
-    uri, access_token = environ.get("SYSTEM_OIDCREQUESTURI"), environ.get("SYSTEM_ACCESSTOKEN")
+    uri, access_token = environ.get("SYSTEM_OIDCREQUESTURI"), _secret(environ, "SYSTEM_ACCESSTOKEN")
     tenant = environ.get("AZURESUBSCRIPTION_TENANT_ID") or environ.get("AZURE_TENANT_ID")
     client = environ.get("AZURESUBSCRIPTION_CLIENT_ID") or environ.get("AZURE_CLIENT_ID")
     connection = environ.get("AZURESUBSCRIPTION_SERVICE_CONNECTION_ID")
@@ -141,7 +141,7 @@ def _of_azure_pipelines(environ: Mapping[str, str]) -> Create | None:
             tenant_id=tenant,
             client_id=client,
             service_connection_id=connection,
-            system_access_token=access_token,
+            system_access_token=access_token.reveal(),
             transport=transport,
             retry_total=0,
         )
@@ -160,6 +160,11 @@ def refused_connection(error: AzureError) -> DeniedError | None:
         fix="let the pipeline use the connection that AZURESUBSCRIPTION_SERVICE_CONNECTION_ID names, and set "
         "SYSTEM_ACCESSTOKEN to $(System.AccessToken) of this job",
     )
+
+
+def _secret(environ: Mapping[str, str], variable: str) -> Secret:
+    """What a variable holds, hidden from now on; false if it is not set."""
+    return Secret(environ.get(variable, ""))
 
 
 def _require_https(address: str, variable: str) -> None:
