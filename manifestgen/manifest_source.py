@@ -181,13 +181,12 @@ def _images(project: Project | None) -> Mapping[str, ImageFacts]:
     from manifestgen.project import lock
 
     try:
-        locked = lock.read(project)
+        locked = lock.read_file(project)
     except InputError:
-        locked = None
-    if locked is None:
         return {}
     facts = {reference: ImageFacts(image.platforms) for reference, image in locked.images.items()}
-    facts[locked.image] = ImageFacts(locked.platforms, locked.sizes)
-    if locked.digest is not None:
-        facts[f"{locked.image.rpartition(':')[0]}@{locked.digest}"] = facts[locked.image]
+    for built in locked.modules.values():
+        facts[built.image] = ImageFacts(built.platforms, built.sizes)
+        if built.digest is not None:
+            facts[f"{built.image.rpartition(':')[0]}@{built.digest}"] = facts[built.image]
     return facts

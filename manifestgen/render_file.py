@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import msgspec
 from msgspec import Struct
 
-from manifestgen import __version__
 from manifestgen.credentials.logins import inline as real_logins
 from manifestgen.credentials.logins import placeholders
 from manifestgen.errors import InputError
@@ -130,7 +129,7 @@ def render_file(
     document = of_manifest(manifest, "the rendered manifest", styles=project.placeholder_styles)
     require_no_errors(document, ignore=ignored, force=options.force, report=observer.findings)
     if locked:
-        record(project, locked, __version__)
+        record(project, locked)
     text = dump(manifest.content)
     secret = job.inline and (rendered.secret or bool(rendered.hosts))
     if job.target is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from manifestgen import __version__
 from manifestgen.check import Finding, summarize
 from manifestgen.cloud.distribution import Platform, Trouble
 from manifestgen.credentials.logins import inline
@@ -86,7 +85,7 @@ def ask_registries(job: Job, rendered: RenderedManifest, platform: Platform | No
     if not job.options.moved_tags:
         _refuse_moved(job.project, tags)
     if not job.rehearses:
-        lock.record(job.project, locked_images(tags), __version__)
+        lock.record(job.project, locked_images(tags))
     job.observer.step("preflight", _counted(pulls))
 
 
@@ -101,7 +100,7 @@ def _asked(job: Job, manifest: Manifest, platform: Platform | None) -> tuple[Pul
 
 def _refuse_moved(project: Project, tags: Sequence[Pull]) -> None:
     """Stop if a tag names another image than the one in the lock file."""
-    found = moved(lock.locked_digests(lock.read(project)), digests(tags))
+    found = moved(lock.read_file(project).digests, digests(tags))
     if found:
         first, others = found[0], f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise FoundError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
@@ -12,14 +12,14 @@ import msgspec
 
 from manifestgen.credentials import section as registry_section
 from manifestgen.credentials.section import RegistrySection
-from manifestgen.credentials.source import Registry, Settings
 from manifestgen.errors import InputError
 from manifestgen.files import read_text
 from manifestgen.hub_name import hub_identity, is_device_name
-from manifestgen.manifest.placeholder import USUAL, Styles
-from manifestgen.project import builders, source
+from manifestgen.project import source
 from manifestgen.project.expansion import Expansion, expand
-from manifestgen.project.invalid import bare, nearest, translated, wrong_choice
+from manifestgen.project.invalid import bare, nearest, translated
+from manifestgen.project.modules import check_names, is_platform, modules_of
+from manifestgen.project.project import FILE_NAME, Project
 from manifestgen.project.requires import check_required
 from manifestgen.project.sections import (
     Check,
@@ -34,7 +34,7 @@ from manifestgen.project.sections import (
 from manifestgen.project.source import Source
 from manifestgen.secret import Secret
 
-FILE_NAME: Final = "manifestgen.yaml"
+__all__ = ["FILE_NAME", "Project", "load", "read"]
 
 _SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "workspace": Workspace,
@@ -54,80 +54,6 @@ _NUMBERS: Final = (
     ("target", "priority"),
 )
 _DEFAULT_PRIORITY: Final = 10
-
-
-class Project(msgspec.Struct, frozen=True):
-    """A project file: its sections, None for those it does not have. Paths in them are absolute.
-
-    Attributes:
-        path: of the project file.
-        root: its folder, absolute.
-        file_texts: contents of files that `manifest.values` reads with `${file:…}`; usually secrets.
-        engine: that the builder `local` uses; empty for the first that is there.
-    """
-
-    path: Path
-    root: Path
-    workspace: Workspace | None = None
-    model: Model | None = None
-    image: Image | None = None
-    registry: Registry | None = None
-    manifest: ManifestSection | None = None
-    hub: HubSection | None = None
-    target: Target | None = None
-    check: Check | None = None
-    file_texts: tuple[Secret, ...] = ()
-    engine: str = ""
-
-    @property
-    def name(self) -> str:
-        """The project file's name without its suffix; the lock file and the manifest are named after it."""
-        return self.path.stem
-
-    @property
-    def placeholder_styles(self) -> Styles:
-        """What it says about placeholders."""
-        if self.check is None:
-            return USUAL
-        return Styles(self.check.placeholder or "", self.check.literal or "")
-
-    @property
-    def builds(self) -> bool:
-        """Whether manifestgen builds the project's image."""
-        return self.image is not None and self.image.builds
-
-    def built_by(self, builder: str | None, engine: str | None = None) -> Project:
-        """The project with another builder in place of the one that its file names; None keeps that one.
-
-        Args:
-            builder: its name.
-            engine: for the builder `local`.
-
-        Raises:
-            InputError: it builds no image, or its file lacks what that builder needs.
-        """
-        if self.image is None or not self.image.builds:
-            raise InputError(
-                "the project builds no image",
-                where=str(self.path),
-                fix=f"give its 'image' section a builder ({', '.join(builders.BUILDERS)}) and the keys that it needs",
-            )
-        image = msgspec.structs.replace(self.image, builder=builder or self.image.builder)
-        try:
-            builders.check_image(image, self.model)
-        except InputError as error:
-            raise InputError(error.what, where=str(self.path), fix=error.fix) from None
-        return msgspec.structs.replace(self, image=image, engine=engine or self.engine)
-
-    @property
-    def registry_settings(self) -> Settings:
-        """The project's settings for registry credentials, with defaults."""
-        return Settings(
-            registry=self.registry or RegistrySection(),
-            file=str(self.path),
-            module=(self.manifest or ManifestSection()).module,
-            builds=self.builds,
-        )
 
 
 def load(path: Path, environ: Mapping[str, str] | None = None) -> Project:
@@ -162,27 +88,26 @@ def read(text: str, path: Path, environ: Mapping[str, str]) -> Project:
     if document.data is None:
         raise InputError("the project file is empty", where=str(path), fix="start it with 'version: 1'")
     _check_required(document)
+    check_names(document)
     _reject_unknown_keys(document, (), document.data, ProjectFile)
     expansion = expand(document, root, environ)
-    for number in _NUMBERS:
+    for number in _numbers(document.data):
         _read_number(expansion, number)
     try:
         sections = msgspec.convert(expansion.data, ProjectFile, dec_hook=lambda kind, value: _path(root, kind, value))
     except msgspec.ValidationError as error:
         raise translated(document, expansion, str(error)) from None
-    _check_image(document, sections)
+    modules = modules_of(document, sections, path)
     _check_others(document, sections)
-    model, target = sections.model, sections.target
-    if model is not None and not model.name and model.path is not None:
-        model = msgspec.structs.replace(model, name=model.path.stem)
+    target = sections.target
     if target is not None and target.deployment is not None and target.priority is None:
         target = msgspec.structs.replace(target, priority=_DEFAULT_PRIORITY)
     return Project(
         path=path,
         root=root,
         workspace=sections.workspace,
-        model=model,
-        image=sections.image,
+        modules=modules,
+        modular=sections.modules is not None,
         registry=sections.registry,
         manifest=sections.manifest,
         hub=sections.hub,
@@ -191,7 +116,7 @@ def read(text: str, path: Path, environ: Mapping[str, str]) -> Project:
         file_texts=tuple(
             Secret(content)
             for place, contents in expansion.file_texts.items()
-            if place[:2] == ("manifest", "values")
+            if place[:2] in (("manifest", "values"), ("manifest", "platform_values")) or place[:1] == ("modules",)
             for content in contents
             if content
         ),
@@ -248,6 +173,13 @@ def _reject_unknown_key(document: Source, path: source.Path, known: tuple[str, .
     raise InputError(f"unknown key '{key}'{owner}", where=document.where(path, key=True), fix=fix)
 
 
+def _numbers(data: Any) -> Iterator[source.Path]:
+    yield from _NUMBERS
+    modules = data.get("modules") if isinstance(data, dict) else None
+    for name in modules if isinstance(modules, dict) else ():
+        yield ("modules", name, "startup_order")
+
+
 def _read_number(expansion: Expansion, path: source.Path) -> None:
     holder = expansion.data
     for key in path[:-1]:
@@ -261,26 +193,8 @@ def _kind(value: Any) -> str:
     return kinds.get(type(value), "str")
 
 
-def _check_image(document: Source, sections: ProjectFile) -> None:
-    image = sections.image
-    if image is None:
-        return
-    if image.builder not in builders.choices():
-        path = ("image", "builder")
-        raise wrong_choice(document, path, "image.builder", document.where(path), builders.choices())
-    try:
-        builders.check_image(image, sections.model)
-    except InputError as error:
-        raise InputError(
-            error.what, where=document.where(tuple(error.where.split(".")), key=True), fix=error.fix
-        ) from None
-
-
 def _check_others(document: Source, sections: ProjectFile) -> None:
     workspace, registry, target = sections.workspace, sections.registry, sections.target
-    if sections.model is not None and not sections.model.name and sections.model.path is None:
-        fix = "add 'name: …' of a registered model, or 'path: …' of a file"
-        raise InputError("model has neither a name nor a path", where=document.where(("model",), key=True), fix=fix)
     if sections.check is not None:
         _check_pattern(document, "placeholder", sections.check.placeholder)
         _check_pattern(document, "literal", sections.check.literal)
@@ -300,6 +214,15 @@ def _check_others(document: Source, sections: ProjectFile) -> None:
         )
     if target is not None:
         _check_target(document.where(("target",), key=True), target)
+        if target.platform is not None:
+            _check_platform(target.platform, document.where(("target", "platform")))
+    for platform in sections.manifest.platform_values if sections.manifest is not None else ():
+        _check_platform(platform, document.where(("manifest", "platform_values", platform), key=True))
+
+
+def _check_platform(text: str, where: str) -> None:
+    if not is_platform(text):
+        raise InputError(f"'{text}' is not a platform", where=where, fix="write one such as linux/arm64")
 
 
 def _check_pattern(document: Source, key: str, pattern: str | None) -> None:

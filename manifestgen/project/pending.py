@@ -42,6 +42,8 @@ class Progress:
 
     def __init__(self, project: Project) -> None:
         name = "pending.json" if project.path.name == FILE_NAME else f"{project.name}.pending.json"
+        if project.modular:
+            name = f"{project.module.name}.{name}"
         self._path = project.root / _FOLDER / name
 
     def read(self, inputs: str) -> Pending:
