@@ -47,7 +47,7 @@ def render_manifest(job: Job) -> RenderedManifest:
         FoundError: an image whose tag a digest would replace is not there.
     """
     logins = inline(job.project.registry_settings, job.services.credentials)
-    rendered = render_project(job.project, logins, values=job.values, image=job.image)
+    rendered = render_project(job.project, logins, values=job.values, image=job.images)
     found = (
         _pinned(job, rendered.manifest)
         if job.pins
@@ -92,10 +92,9 @@ def ask_registries(job: Job, rendered: RenderedManifest, platform: Platform | No
 def _asked(job: Job, manifest: Manifest, platform: Platform | None) -> tuple[Pull, ...]:
     """What the registries say; that they do not have an image that is not built yet says nothing."""
     pulls = preflight(manifest, job.services.distribution, platform, leave_out=(NOWHERE,))
-    if not job.builds:
-        return pulls
     missing = (Trouble.TAG_NOT_FOUND, Trouble.REPOSITORY_NOT_FOUND)
-    return tuple(pull for pull in pulls if pull.image != job.expected or pull.trouble not in missing)
+    coming = {job.expected[name] for name in job.building}
+    return tuple(pull for pull in pulls if pull.image not in coming or pull.trouble not in missing)
 
 
 def _refuse_moved(project: Project, tags: Sequence[Pull]) -> None:

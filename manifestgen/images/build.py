@@ -55,11 +55,19 @@ class Reporter:
         step: a sentence about a step that was taken.
         state: the state of the build, and the seconds since it was started.
         log: the next lines of the build log.
+        named: makes the reporter of one of several modules.
     """
 
     step: Callable[[str], None] = lambda text: None
     state: Callable[[BuildState, float], None] = lambda state, seconds: None
     log: Callable[[str], None] = lambda text: None
+    named: Callable[[str], Reporter] | None = None
+
+    def of(self, module: str) -> Reporter:
+        """The reporter for one of several modules, whose lines begin with its name."""
+        if self.named is not None:
+            return self.named(module)
+        return Reporter(lambda text: self.step(f"{module}: {text}"), self.state, self.log)
 
 
 @dataclass(frozen=True)

@@ -132,12 +132,14 @@ def read(project: Project) -> Lock | None:
 
 
 def _of_module(project: Project, modules: Mapping[str, Lock]) -> Lock | None:
-    module, former = project.module, modules.get(_FORMER)
-    if module.name in modules or former is None or not module.builds:
+    module = project.module
+    if module.name in modules or not module.builds:
         return modules.get(module.name)
-    if not project.modular or (module.image is not None and _repository(former) == module.image.name):
-        return former
-    return None
+    if not project.modular:  # the only one is the module's, whatever it was called
+        return next(iter(modules.values())) if len(modules) == 1 else None
+    former = modules.get(_FORMER)
+    same = former is not None and module.image is not None and _repository(former) == module.image.name
+    return former if same else None
 
 
 def read_file(project: Project) -> LockFile:
@@ -249,7 +251,7 @@ def write(project: Project, lock: Lock) -> None:
     """
     with _writing:
         locked = read_file(project)
-        modules = dict(locked.modules)
+        modules = dict(locked.modules) if project.modular else {}
         if _of_module(project, modules) is modules.get(_FORMER):
             modules.pop(_FORMER, None)
         modules[project.module.name] = lock

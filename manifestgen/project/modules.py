@@ -136,13 +136,13 @@ def _check(document: Source, place: source.Path, section: ModuleSection) -> None
 
 def _check_routes(document: Source, place: source.Path, found: str | tuple[str, ...]) -> None:
     """Check the routes of one input or output."""
-    *_, key, name = place
-    if re.fullmatch(r"[^/\s\"\\]+", str(name)) is None:
-        what = f"'{name}' is not a name of an {str(key)[:-1]}"
+    *_, module, key, name = map(str, ("", *place))
+    if re.fullmatch(r"[^/\s\"\\]+", name) is None:
+        what = f"'{name}' is not a name of an {key[:-1]}"
         raise InputError(what, where=document.where(place, key=True), fix="write a name without '/', quotes and blanks")
     for index, end in enumerate((found,) if isinstance(found, str) else found):
         try:
-            into("NAME", str(name), end) if key == "inputs" else out_of("NAME", str(name), end)
+            (into if key == "inputs" else out_of)(module, name, end)
         except InputError as error:
             where = document.where(place if isinstance(found, str) else (*place, index))
             raise InputError(error.what, where=where, fix=error.fix) from None

@@ -21,6 +21,7 @@ def json_schema() -> dict[str, Any]:
         [ProjectFile], schema_hook=lambda _: {"type": "string", "minLength": 1}, ref_template="#/$defs/{name}"
     )
     _add_builders(definitions["Image"])
+    definitions["ModuleSection"]["required"] = ["image"]  # what it is without one is for the short form
     return {"$schema": _DIALECT, "title": "manifestgen project file", **root, "$defs": definitions}
 
 

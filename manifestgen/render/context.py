@@ -75,20 +75,20 @@ def complete(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
     """The values of one rendering.
 
     Args:
-        base: of `base_of`.
+        base: of `base_of`; values alone are those of no project.
         given: for this rendering; overrides the base.
 
     Raises:
         InputError: the platform is not one.
     """
-    context = dict(base)
+    context = dict(base) if "modules" in base else {**base_of(), **base}
     by_platform = context.pop("platform_values", {})
     platform = given.get("platform", context.get("platform"))
     if platform is not None:
         given = {**given, "platform": platform_name(platform)}
         context = merge(context, by_platform.get(given["platform"], {}))
     context = merge(context, given)
-    modules = context["modules"]
+    modules = context.get("modules")
     if not isinstance(modules, dict) or not all(isinstance(entry, dict) for entry in modules.values()):
         return context  # a value of the user's own has the name
     if "module" not in context or len(modules) != 1:
