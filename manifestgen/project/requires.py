@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import operator
 import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from manifestgen import __version__
 from manifestgen.errors import InputError
 
 _COMPARISONS: Final[Mapping[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]]] = {
@@ -22,18 +22,17 @@ _CONDITION: Final = re.compile(r"(>=|<=|==|!=|>|<)\s*(\d+(?:\.\d+){0,3})")
 _RELEASE: Final = re.compile(r"\d+(?:\.\d+)*")
 
 
-def check_required(text: str, where: str, version: str | None = None) -> None:
+def check_required(text: str, where: str, version: str = __version__) -> None:
     """Make sure that this is a version that a project file is for.
 
     Args:
         text: conditions such as `>=0.3, <1`; a suffix of the version, such as `rc1`, counts for nothing.
         where: the place in the file.
-        version: of manifestgen; None for the installed one.
+        version: of manifestgen; the running one, if left out.
 
     Raises:
         InputError: it is not, or the text is not a condition.
     """
-    version = version or importlib.metadata.version("manifestgen")
     for part in text.split(","):
         condition = _CONDITION.fullmatch(part.strip())
         if condition is None:
