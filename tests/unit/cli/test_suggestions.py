@@ -53,6 +53,7 @@ HARMLESS_OPTIONS = set(
         "--concurrency",
         "--context",
         "--engine",
+        "--environment",
         "--condition",
         "--days",
         "--device",
