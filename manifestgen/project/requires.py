@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from manifestgen import __version__
 from manifestgen.errors import InputError
 
 _COMPARISONS: Final[Mapping[str, Callable[[tuple[int, ...], tuple[int, ...]], bool]]] = {
@@ -22,17 +21,22 @@ _CONDITION: Final = re.compile(r"(>=|<=|==|!=|>|<)\s*(\d+(?:\.\d+){0,3})")
 _RELEASE: Final = re.compile(r"\d+(?:\.\d+)*")
 
 
-def check_required(text: str, where: str, version: str = __version__) -> None:
+def check_required(text: str, where: str, version: str | None = None) -> None:
     """Make sure that this is a version that a project file is for.
 
     Args:
         text: conditions such as `>=0.3, <1`; a suffix of the version, such as `rc1`, counts for nothing.
         where: the place in the file.
-        version: of manifestgen; the running one, if left out.
+        version: of manifestgen; None for the installed one.
 
     Raises:
         InputError: it is not, or the text is not a condition.
     """
+    if version is None:
+        # It takes longer to import than the rest of a project file's reading, and few files ask for a version.
+        from importlib import metadata
+
+        version = metadata.version("manifestgen")
     for part in text.split(","):
         condition = _CONDITION.fullmatch(part.strip())
         if condition is None:
