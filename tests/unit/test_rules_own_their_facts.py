@@ -18,7 +18,7 @@ ELSEWHERE = {
     ("cli/render.py", "placeholder"),  # a choice of --secrets
     ("cli/export.py", "placeholder"),  # the same
     ("render_file.py", "placeholder"),  # the same
-    ("project/load.py", "placeholder"),  # a key of the project file
+    ("project/between.py", "placeholder"),  # a key of the project file
     ("view/read.py", "placeholder"),  # the thing itself, counted
 }
 

@@ -63,7 +63,7 @@ HARMLESS_OPTIONS = set(
         "--foreground",
         "--format",
         "--help",
-        "--hub",
+        *("--hub", "--registry"),
         "--image",
         "--in-use",
         "--journal",
