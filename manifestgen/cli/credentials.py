@@ -10,6 +10,7 @@ import click
 
 from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._environment import environment_option
 from manifestgen.cli._modules import image_option, images_of
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._state import state_option
@@ -40,6 +41,7 @@ def command() -> None:
 @click.argument("project", default=".", type=click.Path(path_type=Path))
 @image_option
 @state_option
+@environment_option
 @common_options
 def show(project: Path, images: tuple[str, ...], console: Console) -> int:
     """List the registries of PROJECT's manifest and the logins that devices use for them.
@@ -87,6 +89,7 @@ def show(project: Path, images: tuple[str, ...], console: Console) -> int:
     help="Also write user name and password to this file, mode 0600.",
 )
 @state_option
+@environment_option
 @common_options
 def create_token(
     project: Path, images: tuple[str, ...], days: int | None, widen: bool, out: Path | None, console: Console

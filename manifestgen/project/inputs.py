@@ -113,9 +113,11 @@ def _parts(project: Project, model: LockedModel | None) -> dict[str, Callable[[]
 def requirements_lock(project: Project) -> Path:
     """The path of the requirements lock: `NAME.requirements.lock` for the project file `NAME.yaml`.
 
-    With several modules it is `NAME.MODULE.requirements.lock`.
+    Environments share it, so that what one has tested is built for the next, unless one changes what it is made from.
+    With several modules each has its own, `NAME.MODULE.requirements.lock`.
     """
-    return project.root / f"{project.stem}.requirements.lock"
+    name = project.own_name if project.own_packages else project.name
+    return project.root / f"{project.of_module(name)}.requirements.lock"
 
 
 def _own_parts(image: Image) -> dict[str, Callable[[], Any]]:

@@ -1,7 +1,8 @@
 """The lock file: the last build of each module, its inputs, and the digests of image tags.
 
-It is named after the project file, so that two project files in one folder have two. It contains no secrets and should
-be committed. The first format was that of one module, whose keys stood where `modules` stands now; it is still read.
+It is named after the project file and the environment, so that each of them has its own. It contains no secrets and
+should be committed. The first format was that of one module, whose keys stood where `modules` stands now; it is still
+read.
 """
 
 from __future__ import annotations
@@ -118,8 +119,8 @@ _writing: Final = threading.Lock()
 
 
 def path_of(project: Project) -> Path:
-    """The path of the project's lock file: `NAME.lock.json` for the project file `NAME.yaml`."""
-    return project.root / f"{project.name}.lock.json"
+    """The path of the project's lock file: `NAME.lock.json` for `NAME.yaml`, `NAME.ENVIRONMENT.lock.json` in one."""
+    return project.root / f"{project.own_name}.lock.json"
 
 
 def read(project: Project) -> Lock | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +40,9 @@ class Project(msgspec.Struct, frozen=True):
         root: its folder, absolute.
         file_texts: contents of files that `manifest.values` reads with `${file:…}`; usually secrets.
         engine: that the builder `local` uses; empty for the first that is there.
+        environment: the one that is merged into the sections; None for what the file says outside of its environments.
+        environments: the names of those that the file has.
+        own_packages: whether the environment changes what the packages of an image follow from.
     """
 
     path: Path
@@ -54,11 +57,31 @@ class Project(msgspec.Struct, frozen=True):
     check: Check | None = None
     file_texts: tuple[Secret, ...] = ()
     engine: str = ""
+    environment: str | None = None
+    environments: tuple[str, ...] = ()
+    own_packages: bool = False
 
     @property
     def name(self) -> str:
-        """The project file's name without its suffix; the lock file and the manifest are named after it."""
+        """The project file's name without its suffix."""
         return self.path.stem
+
+    @property
+    def own_name(self) -> str:
+        """The name with that of the environment; files of which each environment has its own are named after it."""
+        return self.name if self.environment is None else f"{self.name}.{self.environment}"
+
+    @property
+    def words(self) -> str:
+        """The project file and the environment, for messages."""
+        return self.path.name if self.environment is None else f"{self.path.name}, environment {self.environment}"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What else to do about something that it lacks, for an error's `options`: environments may have it."""
+        if self.environment is not None or not self.environments:
+            return ()
+        return (choice_of(self.environments),)
 
     @property
     def placeholder_styles(self) -> Styles:
@@ -89,10 +112,13 @@ class Project(msgspec.Struct, frozen=True):
         """The model of a project of one module."""
         return self.module.model
 
-    @property
-    def stem(self) -> str:
-        """Begins the names of files that each module has: `manifestgen`, with `modules` `manifestgen.scorer`."""
-        return f"{self.name}.{self.module.name}" if self.modular else self.name
+    def of_module(self, name: str) -> str:
+        """The beginning of the name of a file that each module has: `manifestgen`, with `modules` `manifestgen.scorer`.
+
+        Args:
+            name: `name` or `own_name`.
+        """
+        return f"{name}.{self.module.name}" if self.modular else name
 
     def each(self) -> tuple[Project, ...]:
         """The project once for each of its modules, with that module alone."""
@@ -165,3 +191,8 @@ class Project(msgspec.Struct, frozen=True):
             module=self.title,
             builds=self.builds,
         )
+
+
+def choice_of(names: Iterable[str]) -> str:
+    """What to do about something that environments have."""
+    return f"choose an environment with --environment: {', '.join(names)}"

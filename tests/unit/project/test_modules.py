@@ -64,7 +64,7 @@ def test_a_project_of_several_has_no_image_of_its_own_and_gives_each() -> None:
     with pytest.raises(ValueError, match="several modules"):
         _ = project.image
     assert [one.image.name if one.image else None for one in project.each()] == ["scorer", None]
-    assert [one.stem for one in project.each()] == ["manifestgen.scorer", "manifestgen.camera"]
+    assert [one.of_module("m") for one in project.each()] == ["m.scorer", "m.camera"]
     assert (project.builds, project.title) == (True, "vision")
 
 
