@@ -18,7 +18,6 @@ from manifestgen.project.load import Project
 from manifestgen.project.lock import Lock, LockedBase
 from manifestgen.project.pending import work_folder
 
-
 # Two modules that are built at the same time may have the same model.
 _downloading: Final = threading.Lock()
 
