@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from manifestgen.deploy.job import Job
 from manifestgen.deploy.options import Deployment
 from manifestgen.deploy.rendered import RenderedManifest, ask_registries, report_check
@@ -73,7 +75,8 @@ def _smoke(job: Job, device: str, rollout: Rollout, reference: str) -> None:
         return
     names = running(rollout, reference) if reference else []
     found = smoke(job.services.hub, device, names[0] if names else None, test)
-    words = "answered as expected" if test.compares else "answered"
+    answer = json.dumps(found.result, ensure_ascii=False, separators=(",", ":"))
+    words = "answered as expected" if test.compares else f"answered {answer[:200]}{'…' * (len(answer) > 200)}"
     job.observer.step("smoke", f"{found.module}: {words} after {found.seconds:.2f} s")
 
 
