@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
 from manifestgen.deploy.job import Job
@@ -77,7 +78,8 @@ def _smoke(job: Job, device: str, rollout: Rollout, images: Mapping[str, str]) -
     if not names:
         names = [name for image in images.values() for name in running(rollout, image)]
     found = smoke(job.services.hub, device, names[0] if names else None, test)
-    words = "answered as expected" if test.compares else "answered"
+    answer = json.dumps(found.result, ensure_ascii=False, separators=(",", ":"))
+    words = "answered as expected" if test.compares else f"answered {answer[:200]}{'…' * (len(answer) > 200)}"
     job.observer.step("smoke", f"{found.module}: {words} after {found.seconds:.2f} s")
 
 

@@ -50,6 +50,7 @@ HARMLESS_OPTIONS = set(
         "--base",
         "--build-timeout",
         "--builder",
+        "--registry",
         "--concurrency",
         "--context",
         "--engine",

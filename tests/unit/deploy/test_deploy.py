@@ -286,6 +286,13 @@ class TestDevice:
         assert told.named("smoke").startswith("scorer: answered as expected after")
         assert services.hub.called[-1] == (DEVICE, "score", {"data": [1]})
 
+    def test_a_smoke_test_without_an_expected_answer_shows_the_models(
+        self, tmp_path: Path, services: FakeServices, told: Told
+    ) -> None:
+        services.hub.module_methods["machinelearningmodule", "score"] = MethodResult(200, {"scores": [1.0]})
+        _deploy(_project(tmp_path, ELSEWHERE), services, told, smoke=Smoke({"data": [1]}))
+        assert told.named("smoke").startswith('machinelearningmodule: answered {"scores":[1.0]} after')
+
     def test_a_smoke_test_that_fails_fails_the_rollout_and_restores_what_was_there(
         self, tmp_path: Path, services: FakeServices
     ) -> None:
