@@ -120,6 +120,7 @@ FORMS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "value", "layout"), FORMS)
 def test_no_output_shows_a_secret(
     kind: str, value: Any, layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
