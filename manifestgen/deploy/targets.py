@@ -13,6 +13,7 @@ from manifestgen.device.apply import carry_out, read_state
 from manifestgen.device.plan import Plan, plan
 from manifestgen.device.rollout import Rollout
 from manifestgen.device.scoring import Scoring, follow, running
+from manifestgen.errors import FoundError
 from manifestgen.gate import require_applicable, require_manifest, require_no_errors
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.operate.score import smoke
@@ -32,6 +33,14 @@ def to_device(job: Job, rendered: RenderedManifest, device: str, reference: str)
         ManifestgenError: it cannot be applied, or the device does not come to run it.
     """
     planned = plan_for_device(job, rendered, device)
+    scores: list[Scoring] = []
+
+    def verify(rollout: Rollout) -> None:
+        version, modules = rollout.desired_version, len(rollout.modules)
+        job.observer.step("wait", f"device {device!r} runs version {version}: {modules} modules healthy")
+        _smoke(job, device, rollout, reference)
+        scores.extend(filter(None, [_scoring(job, device, rollout, reference)]))
+
     outcome = carry_out(
         job.services.hub,
         planned,
@@ -39,7 +48,7 @@ def to_device(job: Job, rendered: RenderedManifest, device: str, reference: str)
         prune=job.options.prune,
         patience=job.options.patience,
         rollback=job.options.rollback,
-        verify=lambda rollout: _smoke(job, device, rollout, reference),
+        verify=verify,
         observer=TargetObserver(
             permit=job.observer.permit,
             step=lambda text: job.observer.step("apply", text),
@@ -48,12 +57,7 @@ def to_device(job: Job, rendered: RenderedManifest, device: str, reference: str)
             failed=lambda _, rollout: job.observer.failed(device, rollout),
         ),
     )
-    if outcome.progress is not None:
-        version, modules = outcome.progress.desired_version, len(outcome.progress.modules)
-        job.observer.step("wait", f"device {device!r} runs version {version}: {modules} modules healthy")
-        found = _scoring(job, device, outcome.progress, reference)
-        return Deployment(reference, planned, outcome, scoring=found)
-    return Deployment(reference, planned, outcome)
+    return Deployment(reference, planned, outcome, scoring=next(iter(scores), None))
 
 
 def plan_for_device(job: Job, rendered: RenderedManifest, device: str) -> Plan:
@@ -78,14 +82,24 @@ def _smoke(job: Job, device: str, rollout: Rollout, reference: str) -> None:
 
 
 def _scoring(job: Job, device: str, rollout: Rollout, reference: str) -> Scoring | None:
-    """Whether the project's model scores, which is more than that its module runs."""
+    """Whether the project's model scores, which is more than that its module runs.
+
+    Raises:
+        FoundError: it has had inputs and scored none, or its runner reports why it cannot.
+    """
     image = job.project.image
     names = running(rollout, reference) if reference and image is not None and image.builds else []
     if not names or job.options.scoring is None:
         return None
-    found = follow(job.services.hub, device, names[0], job.options.scoring)
-    silent = f"{names[0]}: runs, but has not reported that it scores"
+    name = names[0]
+    started = next(module.started for module in rollout.modules if module.name == name)
+    found = follow(job.services.hub, device, name, job.options.scoring, started)
+    silent = f"{name}: runs, but has not reported that it scores"
     job.observer.step("score", silent if found is None else scoring_line(found))
+    if found is not None and found.trouble:
+        fix = f"see its log with 'manifestgen logs --device {device} {name}', and try score.py with 'manifestgen test'"
+        what = f"module {name!r} runs, but its model does not score: {found.trouble}"
+        raise FoundError(what, where=f"device {device!r}", fix=fix)
     return found
 
 
