@@ -47,7 +47,7 @@ def target_of(device: str | None, deployment: str | None, hub: str | None, conso
         project = project_here()
         deployment = _deployment_of(project, console)
         if deployment is None:
-            device = device_of(None, project, console, fix="add --device ID or --deployment NAME")
+            device = device_of(None, project, console)
     if device is not None:
         from manifestgen.cli._device import DeviceTarget
 
@@ -76,6 +76,7 @@ def device_of(given: str | None, project: Project | None, console: Console, *, f
         more = "run it in the folder of a project that has 'target: {device: ID}'"
         where = str(project.path) if project is not None else ""
         options = project.choices if project is not None else ()
+        options = (*options, "name a deployment with --deployment")
         raise InputError("no device is named", where=where, fix=f"{fix}, or {more}", options=options)
     if target.device is None:
         what = f"the project's target is the automatic deployment {target.deployment!r}, not a device"

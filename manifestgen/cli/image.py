@@ -9,7 +9,7 @@ import click
 
 from manifestgen.cli._builder import builder_option
 from manifestgen.cli._console import Console, common_options, usage_of
-from manifestgen.cli._environment import environment_option
+from manifestgen.cli._environment import environment_option, say_environment
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._testing import test_option, tested
 from manifestgen.errors import InputError
@@ -62,7 +62,8 @@ def command(
     """Register the model, build its image and wait for it.
 
     Prints the image's reference and writes the lock file: manifestgen.lock.json, or NAME.lock.json for a
-    project file NAME.yaml. If the inputs have not changed, the existing image is reused.
+    project file NAME.yaml; in an environment manifestgen.ENVIRONMENT.lock.json. If the inputs have not
+    changed, the existing image is reused.
 
     With --context, the Dockerfile and all that it copies are written into a folder, for an engine or a
     pipeline of your own. Nothing is registered, built or pushed then.
@@ -75,6 +76,7 @@ def command(
     if locked and rebuild:
         raise InputError("--locked and --rebuild cannot be used together", fix="drop one of the two")
     loaded = load(project).built_by(builder, engine)
+    say_environment(loaded, console)
     services = ProjectServices(loaded, report=console.progress, progress=console.progress)
     if context is not None:
         if rebuild or locked:

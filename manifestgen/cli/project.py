@@ -36,8 +36,8 @@ def command() -> None:
 def show(project: Path, console: Console) -> None:
     """Show the settings that count, each with where it comes from: line, environment, variable or default.
 
-    Without -e, those outside of the environments. Values that may be secrets are hidden. Asks nobody:
-    'manifestgen doctor' tells whether the settings work.
+    Without -e, those outside of the environments. Values that may be secrets are hidden. Nothing is
+    asked of Azure: 'manifestgen doctor' checks whether the settings work.
     """
     from manifestgen.project import load, lock
     from manifestgen.project.settings import settings

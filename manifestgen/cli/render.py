@@ -15,6 +15,7 @@ from manifestgen.cli._state import state_option
 @click.command(
     epilog=usage_of(
         "manifestgen render",
+        "manifestgen render -e prod",
         "manifestgen render samples/bring-your-own-image -o -",
         "manifestgen render --image acme.azurecr.io/scorer:1.4.2 --set ttl=3600 -o edge-01.json",
     )
@@ -24,7 +25,8 @@ from manifestgen.cli._state import state_option
     "-o",
     "--out",
     metavar="FILE",
-    help="File to write; '-' is stdout.  [default: deployment.json, or deployment.NAME.json for NAME.yaml]",
+    help="File to write; '-' is stdout.  [default: deployment.json, or deployment.NAME.json for NAME.yaml or in the "
+    "environment NAME]",
 )
 @click.option("--image", metavar="REF", help="Model image to use; overrides the project's.")
 @click.option("--values", "files", multiple=True, metavar="FILE", help="Values from a YAML or JSON file; repeatable.")

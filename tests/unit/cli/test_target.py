@@ -76,7 +76,7 @@ def test_what_follows_two_dashes_is_not_an_option(capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize("command", ["status", "history", "rollback"])
 def test_one_target_is_named(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, text = said(capsys, command)
-    assert code == 2 and "no device is named" in text and "add --device ID or --deployment NAME" in text
+    assert code == 2 and "no device is named" in text and "add --device ID" in text and "with --deployment" in text
     code, text = said(capsys, command, "--device", "a", "--deployment", "b")
     assert code == 2 and "--device and --deployment cannot be used together" in text
 
