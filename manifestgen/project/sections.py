@@ -13,6 +13,8 @@ from manifestgen.credentials.section import RegistrySection
 
 #: The `image.builder` of an image that is built elsewhere.
 NONE: Final = "none"
+#: The host of a registry, with its port.
+REGISTRY_HOST: Final = r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$"
 
 #: A name is part of file names.
 ENVIRONMENT_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
@@ -105,7 +107,7 @@ class Image(Section, frozen=True):
         ),
     ] = None
     registry: Annotated[
-        Annotated[str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$")] | None,
+        Annotated[str, Meta(pattern=REGISTRY_HOST)] | None,
         Meta(
             description="With the builders acr and local: host of the registry that gets the image.",
             examples=["acme.azurecr.io"],

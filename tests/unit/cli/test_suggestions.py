@@ -64,7 +64,7 @@ HARMLESS_OPTIONS = set(
         "--foreground",
         "--format",
         "--help",
-        "--hub",
+        *("--hub", "--registry"),
         "--image",
         "--in-use",
         "--journal",
