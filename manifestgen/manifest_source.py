@@ -187,10 +187,10 @@ def _of_project(project: Project) -> Subject:
 def _project_beside(path: Path) -> Project | None:
     if not any((folder / PROJECT_FILE).is_file() for folder in (path.parent, Path())):
         return None
-    from manifestgen.services import project_beside
+    from manifestgen.services import project_of
 
     try:
-        return project_beside(path)
+        return project_of(path)
     except InputError:
         return None  # a picture of a manifest does not need one
 

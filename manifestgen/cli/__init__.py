@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "init": "Start a project.",
+    "project": "Show a project's settings, and where each comes from.",
     "test": "Run the model on this machine as its image would.",
     "doctor": "Check everything a deployment needs, one row each.",
     "image": "Register the model and build its image.",

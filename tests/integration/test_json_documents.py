@@ -75,6 +75,7 @@ def documents(project: Any, quick: Any, tmp_path: Path) -> Iterator[Any]:
     manifest, layer = root / "deployment.json", tmp_path / "layer.json"
     yield run("init", tmp_path / "new")
     yield run("doctor", root, expect=(0, 1))
+    yield run("project", "show", root)
     yield run("render", root)
     yield run("check", manifest)
     broken = tmp_path / "broken.json"

@@ -57,7 +57,7 @@ SAID_BY_CLI: dict[str, list[tuple[str, ...]]] = {
     "_device.py": [_APPLY],
     "_manifest.py": [("plan",)],
     "_rows.py": [_ROWS],
-    "_target.py": [("status",), ("history",), ("rollback",)],
+    "_target.py": [("status",), ("history",), ("rollback",), ("plan",), ("export",), ("preflight",), _APPLY],
     "credentials.py": [_ROTATE],
     "run_project.py": [("run",)],
     "device.py": [("device", "register")],

@@ -31,6 +31,7 @@ HARMLESS_COMMANDS = set(
         "model",
         "plan",
         "preflight",
+        "project",
         "render",
         "schema",
         "show",
