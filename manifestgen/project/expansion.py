@@ -13,6 +13,7 @@ from manifestgen.errors import InputError
 from manifestgen.files import read_text
 from manifestgen.project import source
 from manifestgen.project.source import Source
+from manifestgen.solution.secrecy import holds_secret
 
 # `$${env:X}` is an escaped `${env:X}`. Other `${…}` are left alone: a manifest's own placeholders look like that.
 _REFERENCE: Final = r"(\$?)\$\{(env|file):([^}]*)\}"
@@ -25,13 +26,13 @@ class Expansion(Struct):
     Attributes:
         data: the data with every reference replaced.
         paths: where a text came, in part or whole, from a reference.
-        file_texts: path to the contents of files that are part of the text there. What a pipeline mounts as a file is
-            most often a secret.
+        secret_texts: path to the contents of files, and to the values of variables that look like a secret, that are
+            part of the text there. What a pipeline mounts as a file is most often a secret.
     """
 
     data: Any
     paths: set[source.Path] = field(default_factory=set)
-    file_texts: dict[source.Path, list[str]] = field(default_factory=dict)
+    secret_texts: dict[source.Path, list[str]] = field(default_factory=dict)
 
 
 def expand(read: Source, root: Path, environ: Mapping[str, str]) -> Expansion:
@@ -77,10 +78,13 @@ def _pieces(
             continue
         found.paths.add(path)
         if kind == "env":
-            yield _variable(read, name, path, environ)
+            value = _variable(read, name, path, environ)
+            if holds_secret(name, value):
+                found.secret_texts.setdefault(path, []).append(value)
+            yield value
         else:
             content = _content(read, name, path, root)
-            found.file_texts.setdefault(path, []).append(content)
+            found.secret_texts.setdefault(path, []).append(content)
             yield content
     yield text[end:]
 

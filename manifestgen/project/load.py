@@ -62,7 +62,7 @@ class Project(msgspec.Struct, frozen=True):
     Attributes:
         path: of the project file.
         root: its folder, absolute.
-        file_texts: contents of files that `manifest.values` reads with `${file:…}`; usually secrets.
+        secret_texts: what `manifest.values` reads with `${file:…}`, and with `${env:…}` if it looks like a secret.
         engine: that the builder `local` uses; empty for the first that is there.
     """
 
@@ -76,7 +76,7 @@ class Project(msgspec.Struct, frozen=True):
     hub: HubSection | None = None
     target: Target | None = None
     check: Check | None = None
-    file_texts: tuple[Secret, ...] = ()
+    secret_texts: tuple[Secret, ...] = ()
     engine: str = ""
 
     @property
@@ -188,9 +188,9 @@ def read(text: str, path: Path, environ: Mapping[str, str]) -> Project:
         hub=sections.hub,
         target=target,
         check=sections.check,
-        file_texts=tuple(
+        secret_texts=tuple(
             Secret(content)
-            for place, contents in expansion.file_texts.items()
+            for place, contents in expansion.secret_texts.items()
             if place[:2] == ("manifest", "values")
             for content in contents
             if content

@@ -74,7 +74,7 @@ _REQUIREMENTS: Final = """\
 # What score.py needs. Keep the versions equal to those that the model was trained with.
 """
 
-_IGNORE: Final = """\
+IGNORE: Final = """\
 # a rendered manifest holds the registry's password
 deployment.json
 deployment.*.json
@@ -156,7 +156,7 @@ def start(folder: Path, template: str | None = None, builder: str | None = None,
     path = _relative(model, folder) if model is not None else "model.json"
     files[FILE_NAME] = _project(path, name, builder, template, module, list_name)
     if not (folder / ".gitignore").exists():
-        files[".gitignore"] = _IGNORE
+        files[".gitignore"] = IGNORE
     there = [one for one in files if (folder / one).exists()]
     if there:
         fix = "choose an empty folder, or remove the file" + ("s" if len(there) > 1 else "")

@@ -32,7 +32,7 @@ class Rendered(Struct, frozen=True):
 
     Attributes:
         hosts: the registries that it got a credential for.
-        secret: whether it holds the content of a file that `${file:…}` brought into the values, most often a secret.
+        secret: whether it holds a secret that `${file:…}` or `${env:…}` brought into the values.
     """
 
     manifest: Manifest
@@ -69,7 +69,7 @@ def render_project(
     found = logins(draft)
     manifest = template.render(context, found) if found else draft
     hosts = tuple(host for host in named_hosts(draft) if host in found)
-    return Rendered(manifest, hosts, _holds(manifest, [secret.reveal() for secret in project.file_texts]))
+    return Rendered(manifest, hosts, _holds(manifest, [secret.reveal() for secret in project.secret_texts]))
 
 
 def _locked(project: Project, image: str | None) -> Lock | None:
