@@ -212,7 +212,15 @@ def test_no_command_shows_a_secret(
 def _only_manifests_hold_secrets(root: Path, canaries: Canaries) -> None:
     manifests = ("deployment.json", "exported.json")
     env = {f".env of a solution, {number}" for number in (0, 1)}
-    expected = {"mounted": {"mounted file"}, "solution/.env": env, **{name: {"admin password", "mounted file"} for name in manifests}}
+    expected = {
+        "mounted": {"mounted file"},
+        "solution/.env": env,
+        **{name: {"admin password", "mounted file"} for name in manifests},
+    }
+        "mounted": {"mounted file"},
+        "solution/.env": env,
+        **{name: {"admin password", "mounted file"} for name in manifests},
+    }
     for name, data in files(root).items():
         seen = set(canaries.seen_in(data.decode("utf-8", "replace")))
         assert seen == expected.get(name, set()), name
