@@ -62,7 +62,7 @@ class Project(msgspec.Struct, frozen=True):
     Attributes:
         path: of the project file.
         root: its folder, absolute.
-        secret_texts: what `manifest.values` reads with `${file:…}`, and with `${env:…}` if it looks like a secret.
+        file_texts: contents of files that `manifest.values` reads with `${file:…}`; usually secrets.
         engine: that the builder `local` uses; empty for the first that is there.
     """
 
@@ -76,7 +76,7 @@ class Project(msgspec.Struct, frozen=True):
     hub: HubSection | None = None
     target: Target | None = None
     check: Check | None = None
-    secret_texts: tuple[Secret, ...] = ()
+    file_texts: tuple[Secret, ...] = ()
     engine: str = ""
 
     @property
@@ -188,9 +188,9 @@ def read(text: str, path: Path, environ: Mapping[str, str]) -> Project:
         hub=sections.hub,
         target=target,
         check=sections.check,
-        secret_texts=tuple(
+        file_texts=tuple(
             Secret(content)
-            for place, contents in expansion.secret_texts.items()
+            for place, contents in expansion.file_texts.items()
             if place[:2] == ("manifest", "values")
             for content in contents
             if content
