@@ -165,13 +165,15 @@ def _image(
         return {"builder": NONE, "reference": _reference(use, solution, platform)}
     image: dict[str, Any] = {"builder": chosen, "name": name, "registry": host}
     paths = {one: _relative(module.folder / file, root) for one, file in files.items()}
-    image["dockerfile"] = next(iter(paths.values())) if len(set(paths.values())) == 1 else paths
+    if len(set(paths.values())) == 1:
+        image |= {"dockerfile": next(iter(paths.values())), "platforms": list(paths)}
+    else:
+        image["dockerfiles"] = paths
     context = module.folder / module.context if module.context else module.folder
     if any((module.folder / file).parent.resolve() != context.resolve() for file in files.values()):
         image["context"] = _relative(context, root)
     if arguments := _build_args(module, notes):
         image["build_args"] = arguments
-    image["platforms"] = list(paths)
     return image
 
 
