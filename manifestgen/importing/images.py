@@ -14,6 +14,7 @@ from msgspec import Struct
 from manifestgen.importing.item import Notes
 from manifestgen.manifest.image import registry_host
 from manifestgen.project.sections import NONE
+from manifestgen.project.yaml_text import Reference
 from manifestgen.secret import Secret
 from manifestgen.solution.expansion import IMAGE, Kind
 from manifestgen.solution.generate import Text, texts
@@ -85,6 +86,10 @@ def images_of(
             what = f"image of module folder {use.module.name!r}"
             fix = f"add '{first.name}=…' to .env, or correct {use.module.file.name}, and import again"
             notes.lose(what, f"{first.text} in its module.json has no value", fix, first.where)
+            continue
+        if not use.module.dockerfiles:
+            what, where = f"image of module folder {use.module.name!r}", use.module.file.where("/image/tag/platforms")
+            notes.lose(what, "its module.json has no platforms", "add one, and import again", where)
             continue
         image = _image(use, solution, root, notes, platform, builder)
         name = _name(use, taken)
@@ -236,7 +241,7 @@ def _build_args(module: ModuleFolder, notes: Notes) -> dict[str, str]:
             Secret(text)
             why = "it looks like a secret, and an image keeps its build arguments"
             notes.supply(f"build argument {key}", why, f"set the environment variable {key}", where)
-        found[key] = text if given and not holds_secret(key, text) else f"${{env:{key}}}"
+        found[key] = text if given and not holds_secret(key, text) else Reference(f"${{env:{key}}}")
     return found
 
 

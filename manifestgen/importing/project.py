@@ -38,6 +38,7 @@ class Imported(Struct, frozen=True):
     Attributes:
         project: path of the project file.
         files: texts by path.
+        keys: name of the entry of `modules:` by the key of an image placeholder, such as `MODULES.f`.
         modules: names of the entries of `modules:`.
         supply: what the user has to supply.
         lost: what was not carried over, or not as it was.
@@ -45,6 +46,7 @@ class Imported(Struct, frozen=True):
 
     project: Path
     files: dict[Path, str]
+    keys: dict[str, str]
     modules: tuple[str, ...]
     supply: tuple[Item, ...]
     lost: tuple[Item, ...]
@@ -64,8 +66,10 @@ def imported(
     """
     notes = Notes()
     images = images_of(solution, folder, notes, platform=platform, builder=builder, debug=debug)
-    template = project_template(solution, images.names, notes)
-    registry = _registry(solution, template, platform, notes, debug=debug)
+    content = _with_images(solution, solution.images(platform, debug=debug))
+    hosts = list(image_hosts(Manifest.of(content)).values())
+    template = project_template(solution, images.names, hosts, notes)
+    registry = _registry(template, hosts, notes)
     _note_the_rest(solution, template, notes)
     name = solution.name
     project = folder / (FILE_NAME if name == "deployment" else f"{name.removeprefix('deployment.')}.yaml")
@@ -75,7 +79,8 @@ def imported(
     ignore = folder / ".gitignore"
     if not ignore.exists() or ignore.read_bytes() == _IGNORE.encode():
         files[ignore] = _IGNORE
-    return Imported(project, files, tuple(entry.name for entry in images.entries), notes.supplied, notes.lost)
+    modules = tuple(entry.name for entry in images.entries)
+    return Imported(project, files, images.names, modules, notes.supplied, notes.lost)
 
 
 _IGNORE: Final = IGNORE.replace("deployment.*.json\n", "deployment.*.json\n!*.template.json\nconfig/\n")
@@ -138,13 +143,8 @@ def _target(solution: Solution, notes: Notes) -> dict[str, Any]:
     return {"device": match[1]} if match else {}
 
 
-def _registry(
-    solution: Solution, template: ProjectTemplate, platform: str, notes: Notes, *, debug: bool
-) -> dict[str, Any]:
+def _registry(template: ProjectTemplate, hosts: list[str], notes: Notes) -> dict[str, Any]:
     """The section `registry`: every login comes from variables; what they are called is noted."""
-    data = solution.images(platform, debug=debug)
-    manifest = Manifest.of(_with_images(solution, data))
-    hosts = list(image_hosts(manifest).values())
     names = suffixes(hosts)
     by_host = {comparable(host): host for host in hosts}
     sources: dict[str, str] = {}
@@ -152,8 +152,7 @@ def _registry(
     for credential in template.credentials:
         host = by_host.get(comparable(credential.address))
         if host is None:
-            why = f"no image comes from {credential.address!r}, and manifestgen adds logins only for those"
-            notes.lose(f"registry credential {credential.key!r}", why, where=credential.where)
+            _note_login(credential.address, suffixes([credential.address])[credential.address], credential, notes)
             continue
         if (first := seen.setdefault(host, credential)) is not credential:
             why = f"{first.key!r} is for the same registry"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from manifestgen.credentials.hosts import comparable
+from manifestgen.credentials.variables import PASSWORD, USERNAME, suffixes
 from manifestgen.importing.item import Notes
 from manifestgen.manifest.dump import dump
 from manifestgen.manifest.manifest import Manifest, locate
@@ -41,6 +43,7 @@ class Credential(Struct, frozen=True):
         address: of the registry, expanded.
         username, password: as they are written.
         where: `FILE:LINE:COLUMN` of the entry.
+        used: whether an image comes from the registry.
     """
 
     key: str
@@ -48,6 +51,7 @@ class Credential(Struct, frozen=True):
     username: str
     password: str
     where: str
+    used: bool
 
 
 class ProjectTemplate(Struct, frozen=True):
@@ -68,20 +72,24 @@ class ProjectTemplate(Struct, frozen=True):
     layered: bool
 
 
-def project_template(solution: Solution, names: Mapping[str, str], notes: Notes) -> ProjectTemplate:
+def project_template(
+    solution: Solution, names: Mapping[str, str], hosts: Collection[str], notes: Notes
+) -> ProjectTemplate:
     """Make the template.
 
     Args:
         solution: whose template it is.
         names: of entries of `modules:`, by the key of an image placeholder.
+        hosts: registries that its images come from.
         notes: what has to be supplied.
     """
-    return _Making(solution, names, notes).made()
+    return _Making(solution, names, hosts, notes).made()
 
 
 class _Making:
-    def __init__(self, solution: Solution, names: Mapping[str, str], notes: Notes) -> None:
+    def __init__(self, solution: Solution, names: Mapping[str, str], hosts: Collection[str], notes: Notes) -> None:
         self._names, self._notes = names, notes
+        self._hosts = {comparable(host) for host in hosts}
         self._marks: list[str] = []
         self._variables: dict[str, str] = {}
         self._open: dict[str, None] = {}
@@ -172,10 +180,15 @@ class _Making:
             return
         base = f"{found.pointer}/$edgeAgent"
         yield from self._taken_below(agent, base)
-        single = [key for key in agent if key.startswith(_LAYER)]
-        for key in single:
-            yield from self._entry(key.removeprefix(_LAYER), agent.pop(key), f"{base}/{escape(key)}")
-        if single:
+        loop = False
+        for key in [key for key in agent if key.startswith(_LAYER)]:
+            taken = list(self._entry(key.removeprefix(_LAYER), agent.pop(key), f"{base}/{escape(key)}"))
+            for one in taken:
+                if not one.used:
+                    agent[key] = _placeholders(one)
+            loop = loop or any(one.used for one in taken)
+            yield from taken
+        if loop:
             rest = dict(agent)
             agent.clear()
             agent[self._mark(_LOOP)] = None
@@ -187,9 +200,12 @@ class _Making:
         for key, item in value.items():
             below = f"{pointer}/{escape(key)}"
             if key == _CREDENTIALS or key == _LAYER[:-1]:
-                for name, entry in item.items() if isinstance(item, dict) else ():
-                    yield from self._entry(name, entry, f"{below}/{escape(name)}")
-                value[key] = self._mark("registry_credentials | tojson")
+                entries = item.items() if isinstance(item, dict) else ()
+                taken = [one for name, entry in entries for one in self._entry(name, entry, f"{below}/{escape(name)}")]
+                kept = {one.key: _placeholders(one) for one in taken if not one.used}
+                merged = f"dict(registry_credentials, **{json.dumps(kept)})" if kept else "registry_credentials"
+                value[key] = self._mark(f"{merged} | tojson")
+                yield from taken
             elif re.fullmatch(r"properties\.desired(\.runtime(\.settings)?)?|runtime|settings", key):
                 yield from self._taken_below(item, below)
 
@@ -202,7 +218,8 @@ class _Making:
             return
         solution = self._solution
         host = expanded(address, {}, solution.lookup, solution.profile)
-        yield Credential(name, host, str(username or ""), str(password or ""), where)
+        used = comparable(host) in self._hosts
+        yield Credential(name, host, str(username or ""), str(password or ""), where, used)
 
     # -- secrets in the template itself ---------------------------------------------------------------------------
 
@@ -237,6 +254,13 @@ class _Making:
 
     def _taken(self) -> set[str]:
         return {*self._solution.env.variables, *self._variables}
+
+
+def _placeholders(credential: Credential) -> dict[str, str]:
+    """An entry for a registry that no image comes from: `apply` fills it in, `render` knows only those of images."""
+    name = suffixes([credential.address])[credential.address]
+    login = {"username": f"${{{USERNAME}{name}}}", "password": f"${{{PASSWORD}{name}}}"}
+    return {"address": credential.address, **login}
 
 
 def _expression(name: str) -> str:

@@ -189,7 +189,7 @@ def check_platform(solution: Solution, images: Mapping[str, str], platform: str)
                 continue
             wanted = match[1].removeprefix(module[0]).lstrip(".") or platform
             raise InputError(
-                f"module {module[1].name!r} has no Dockerfile for platform {wanted!r}, only for "
+                f"module {module[1].name!r} has no Dockerfile for platform {wanted!r}; it has "
                 f"{', '.join(module[1].dockerfiles) or 'none'}",
                 where=module[1].file.where("/image/tag/platforms"),
                 fix="add it to module.json",
