@@ -80,7 +80,7 @@ def command(
         _manifest(console, solution, out, platform, debug, secrets, allow_undefined, force)
         return
     folder = Path(out) if out is not None else solution.folder
-    made = imported(solution, folder, platform=platform, builder=builder, debug=debug)
+    made = imported(solution, folder, environ=os.environ, platform=platform, builder=builder, debug=debug)
     written = write_all(made.files, force=force)
     for path in made.files:
         console.result(f"{'wrote' if path in written.files else 'unchanged'} {path}")
@@ -100,6 +100,7 @@ def command(
             "files": [str(path) for path in written.files],
             "unchanged": [str(path) for path in written.unchanged],
             "modules": list(made.modules),
+            "environments": list(made.environments),
             "supply": [_plain(item) for item in made.supply],
             "not_carried_over": [_plain(item) for item in made.lost],
         }

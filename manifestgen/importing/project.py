@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from manifestgen.credentials.variables import PASSWORD, USERNAME, suffixes
 from manifestgen.importing.images import Images, images_of
 from manifestgen.importing.item import Item, Notes
 from manifestgen.importing.template import Credential, ProjectTemplate, project_template
+from manifestgen.importing.variants import patch, variants_of
 from manifestgen.manifest.image import DOCKER_HUB, is_private
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.registries import image_hosts
@@ -40,6 +42,7 @@ class Imported(Struct, frozen=True):
         files: texts by path.
         keys: name of the entry of `modules:` by the key of an image placeholder, such as `MODULES.f`.
         modules: names of the entries of `modules:`.
+        environments: names of its environments.
         supply: what the user has to supply.
         lost: what was not carried over, or not as it was.
     """
@@ -48,73 +51,111 @@ class Imported(Struct, frozen=True):
     files: dict[Path, str]
     keys: dict[str, str]
     modules: tuple[str, ...]
+    environments: tuple[str, ...]
     supply: tuple[Item, ...]
     lost: tuple[Item, ...]
 
 
 def imported(
-    solution: Solution, folder: Path, *, platform: str = "amd64", builder: str | None = None, debug: bool = False
+    solution: Solution,
+    folder: Path,
+    *,
+    environ: Mapping[str, str] | None = None,
+    platform: str = "amd64",
+    builder: str | None = None,
+    debug: bool = False,
 ) -> Imported:
-    """Make a project of a solution.
+    """Make a project of a solution; variants of it become environments.
 
     Args:
         solution: the template and what is beside it.
         folder: that gets the project file.
+        environ: variables of the process, for the variants.
         platform: the tool's, for images that are built elsewhere.
         builder: `acr`, `local` or `none`; None to choose for each image by its registry.
         debug: whether image placeholders without a platform mean debug images.
     """
     notes = Notes()
-    images = images_of(solution, folder, notes, platform=platform, builder=builder, debug=debug)
-    content = _with_images(solution, solution.images(platform, debug=debug))
-    hosts = list(image_hosts(Manifest.of(content)).values())
-    template = project_template(solution, images.names, hosts, notes)
-    registry = _registry(template, hosts, notes)
-    _note_the_rest(solution, template, notes)
+    making = _Making(folder, notes, platform, builder)
+    base = making.part(solution, debug=debug)
+    variants = variants_of(solution, environ or {}, notes)
+    parts = {name: making.part(variant) for name, variant in variants.items()}
+    for part in (base, *parts.values()):
+        _note_the_rest(part.solution, part.template.variables, notes)
+    _note_unused([base, *parts.values()], notes)
     name = solution.name
     project = folder / (FILE_NAME if name == "deployment" else f"{name.removeprefix('deployment.')}.yaml")
-    template_file = folder / f"{name}.json.j2"
-    text = _project_text(solution, project, template_file, images, template, registry, notes)
-    files = {project: text, template_file: template.text}
+    templates = {folder / f"{name}.json.j2": base.template.text}
+    base.data["manifest"] = {"template": f"{name}.json.j2", **base.data["manifest"]}
+    if project.name == FILE_NAME and solution.path.name == "deployment.json":
+        base.data["manifest"]["output"] = "deployment.rendered.json"  # the usual name is that of the file itself
+    for variant, part in parts.items():
+        same = part.template.text == base.template.text
+        file = f"{name}.json.j2" if same else f"{name}.{variant}.json.j2"
+        part.data["manifest"] = {"template": file, **part.data["manifest"]}
+        templates[folder / file] = part.template.text
+    files = {project: _project_text(base, parts), **templates}
     ignore = folder / ".gitignore"
     if not ignore.exists() or ignore.read_bytes() == _IGNORE.encode():
         files[ignore] = _IGNORE
-    modules = tuple(entry.name for entry in images.entries)
-    return Imported(project, files, images.names, modules, notes.supplied, notes.lost)
+    modules = tuple(entry.name for entry in base.images.entries)
+    return Imported(project, files, base.images.names, modules, tuple(parts), notes.supplied, notes.lost)
 
 
 _IGNORE: Final = IGNORE.replace("deployment.*.json\n", "deployment.*.json\n!*.template.json\nconfig/\n")
 
 
-def _project_text(
-    solution: Solution,
-    project: Path,
-    template_file: Path,
-    images: Images,
-    template: ProjectTemplate,
-    registry: dict[str, Any],
-    notes: Notes,
-) -> str:
-    manifest: dict[str, Any] = {"template": template_file.name}
-    if template.variables:
-        manifest["values"] = {"variables": dict(template.variables)}
-    if project.name == FILE_NAME and solution.path.name == "deployment.json":
-        manifest["output"] = "deployment.rendered.json"  # the usual name is that of the file itself
-    data: dict[str, Any] = {"version": 1}
-    if images.entries:
-        data["modules"] = {entry.name: {"image": entry.image} for entry in images.entries}
-    data |= {"registry": registry, "manifest": manifest}
-    hub, target = _hub(solution), _target(solution, notes)
-    if hub:
-        data["hub"] = {"host": hub}
-    if target:
-        data["target"] = target
-    comments = {f"manifest.values.variables.{name}": "no value yet: write it here" for name in template.open}
-    text = _HEAD.format(source=solution.path.name) + block(data, comments)
-    if not hub:
+class _Part(Struct, frozen=True):
+    """A solution, or a variant of it, as part of a project.
+
+    Attributes:
+        data: of the project file, without the name of its template.
+    """
+
+    solution: Solution
+    images: Images
+    template: ProjectTemplate
+    data: dict[str, Any]
+
+
+class _Making(Struct, frozen=True):
+    folder: Path
+    notes: Notes
+    platform: str
+    builder: str | None
+
+    def part(self, solution: Solution, *, debug: bool = False) -> _Part:
+        platform, notes = self.platform, self.notes
+        images = images_of(solution, self.folder, notes, platform=platform, builder=self.builder, debug=debug)
+        content = rewritten(
+            solution, solution.images(platform, debug=debug), lambda text: "".join(one.result for one in text.pieces)
+        )
+        hosts = list(image_hosts(Manifest.of(content)).values())
+        template = project_template(solution, images.names, hosts, notes)
+        data: dict[str, Any] = {}
+        if images.entries:
+            data["modules"] = {entry.name: {"image": entry.image} for entry in images.entries}
+        variables = {"values": {"variables": dict(template.variables)}} if template.variables else {}
+        data |= {"registry": _registry(template, hosts, notes), "manifest": variables}
+        if hub := _hub(solution):
+            data["hub"] = {"host": hub}
+        if target := _target(solution):
+            data["target"] = target
+        return _Part(solution, images, template, data)
+
+
+def _project_text(base: _Part, parts: Mapping[str, _Part]) -> str:
+    environments = {name: patch(base.data, part.data) for name, part in parts.items()}
+    data = {"version": 1, **base.data, **({"environments": environments} if environments else {})}
+    note = "no value yet: write it here"
+    comments = {f"manifest.values.variables.{name}": note for name in base.template.open}
+    for variant, part in parts.items():
+        comments |= {f"environments.{variant}.manifest.values.variables.{name}": note for name in part.template.open}
+    text = _HEAD.format(source=base.solution.path.name) + block(data, comments)
+    if "hub" not in base.data:
         text += "# hub: {host: contoso.azure-devices.net}\n"
-    if not target:
-        text += "# target: {device: edge-01}\n" if not template.layered else _FLEET
+    if "target" not in base.data:
+        text += "# target: {device: edge-01}\n" if not base.template.layered else _FLEET
     return text
 
 
@@ -131,7 +172,7 @@ def _hub(solution: Solution) -> str:
     return ""
 
 
-def _target(solution: Solution, notes: Notes) -> dict[str, Any]:
+def _target(solution: Solution) -> dict[str, Any]:
     data = solution.template.data
     name, condition = data.get("id"), data.get("targetCondition")
     if isinstance(name, str) and isinstance(condition, str) and re.fullmatch(r"[a-z0-9\-:+%_#*?!(),=@;']{1,128}", name):
@@ -169,11 +210,6 @@ def _registry(template: ProjectTemplate, hosts: list[str], notes: Notes) -> dict
     return {"credentials": "env", **({"sources": sources} if sources else {})}
 
 
-def _with_images(solution: Solution, images: dict[str, str]) -> dict[str, Any]:
-    """The template's content with its images filled in, to see from which registries they come."""
-    return rewritten(solution, images, lambda text: "".join(piece.result for piece in text.pieces))
-
-
 def _note_login(host: str, suffix: str, credential: Credential, notes: Notes) -> None:
     shown = [text for text in (credential.username, credential.password) if re.fullmatch(r"\$\{?\w+\}?", text)]
     names = [re.sub(r"[${}]", "", text) for text in shown]
@@ -186,7 +222,7 @@ def _note_login(host: str, suffix: str, credential: Credential, notes: Notes) ->
     )
 
 
-def _note_the_rest(solution: Solution, template: ProjectTemplate, notes: Notes) -> None:
+def _note_the_rest(solution: Solution, variables: Mapping[str, str], notes: Notes) -> None:
     file, env = solution.template, solution.env
     if file.comments:
         notes.lose("comments", "JSON has none, and the template is written anew", where=file.name)
@@ -207,15 +243,20 @@ def _note_the_rest(solution: Solution, template: ProjectTemplate, notes: Notes) 
             why = "it is given twice, and the last value counts"
             notes.lose(f"variable {variable.name} of .env", why, where=variable.replaces)
     for name in (_HUB, _DEVICE):
-        if name in env.variables and name not in template.variables:
+        if name in env.variables and name not in variables:
             fix = f"set {_HUB}, or log in with 'az login'" if name == _HUB else "manifestgen needs no device's key"
             why = "it is a secret; only the names in it are carried over"
             notes.supply(f"secret {name}", why, fix, env.variables[name].where)
-    used = {*template.variables, *_used_by_modules(solution)}
-    unused = [name for name in env.variables if name not in used and not re.fullmatch(_MAPPED, name)]
-    if unused:
-        why = "neither the template nor a module.json uses them"
-        notes.lose(f"variables {', '.join(unused)} of .env", why, where=env.name)
+
+
+def _note_unused(parts: Sequence[_Part], notes: Notes) -> None:
+    """Note variables of each `.env` that nothing uses."""
+    used = {name for part in parts for name in (*part.template.variables, *_used_by_modules(part.solution))}
+    for env in {part.solution.env.name: part.solution.env for part in parts}.values():
+        unused = [name for name in env.variables if name not in used and not re.fullmatch(_MAPPED, name)]
+        if unused:
+            why = "neither a template nor a module.json uses them"
+            notes.lose(f"variables {', '.join(unused)} of {Path(env.name).name}", why, where=env.name)
 
 
 def _used_by_modules(solution: Solution) -> set[str]:

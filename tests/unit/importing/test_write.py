@@ -34,6 +34,7 @@ def test_what_was_there_is_there_again_if_one_file_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     (tmp_path / "b").write_text("mine")
+
     def failing(path: Path, *arguments: Any) -> None:
         if path.name == "c":
             raise error
