@@ -25,12 +25,12 @@ class Notes:
     """Collects items, each once, in order."""
 
     def __init__(self) -> None:
-        self._supply: dict[Item, None] = {}
+        self._supply: dict[tuple[str, str], Item] = {}
         self._lost: dict[Item, None] = {}
 
     def supply(self, what: str, why: str, fix: str, where: str = "") -> None:
-        """Note something that the user has to supply."""
-        self._supply[Item(what, why, fix, where)] = None
+        """Note something that the user has to supply; the first place of several is kept."""
+        self._supply.setdefault((what, fix), Item(what, why, fix, where))
 
     def lose(self, what: str, why: str, fix: str = "", where: str = "") -> None:
         """Note something that was not carried over, or not as it was."""
@@ -39,7 +39,7 @@ class Notes:
     @property
     def supplied(self) -> tuple[Item, ...]:
         """What the user has to supply."""
-        return tuple(self._supply)
+        return tuple(self._supply.values())
 
     @property
     def lost(self) -> tuple[Item, ...]:

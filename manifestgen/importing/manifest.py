@@ -58,7 +58,7 @@ def file_of(solution: Solution, platform: str) -> Path:
 def _unresolved(generated: Generated, solution: Solution) -> InputError:
     first, *others = generated.unresolved
     more = f", and {len(others)} more have none" if others else ""
-    fix = f"add '{first.name}=…' to {solution.folder / '.env'}, or set the variable"
+    fix = f"add '{first.name}=…' to {solution.env.name or solution.folder / '.env'}, or set the variable"
     if not first.name:
         fix = "create the module.json of that module, or correct the placeholder"
     return InputError(

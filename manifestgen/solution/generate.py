@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
@@ -14,6 +13,7 @@ from manifestgen.errors import InputError
 from manifestgen.manifest import create_options
 from manifestgen.manifest.dump import compact
 from manifestgen.manifest.pointer import escape, split
+from manifestgen.manifest.unfilled import find
 from manifestgen.solution.expansion import IMAGE, Kind, Piece, pieces
 from manifestgen.solution.module_json import Unresolved
 from manifestgen.solution.solution import DEBUG, Solution
@@ -144,28 +144,26 @@ def texts(solution: Solution, images: Mapping[str, str]) -> Iterator[Text]:
 def unresolved(solution: Solution, images: Mapping[str, str]) -> Iterator[Unresolved]:
     """The placeholders that have no value, in the order of the file; then those of the images that it uses.
 
-    A dollar in a command of a shell, or one of a route, is none: see `manifest.placeholder`.
+    What counts as one is decided as `check` decides it: a dollar in a command of a shell, or in a route, is none.
     """
+    known: dict[tuple[str, bool], set[str]] = {}
+    for one in find(solution.template.data):
+        known.setdefault((one.pointer, one.at_key), set()).add(one.text)
     used: dict[str, None] = {}
     for text in texts(solution, images):
         used.update({piece.name: None for piece in text.pieces if piece.kind is Kind.IMAGE})
-        whole = "".join(piece.text for piece in text.pieces)
-        if "$" not in whole or in_shell(solution, text.pointer):
-            continue
-        known = {piece.start: piece for piece in text.pieces if piece.kind is not Kind.TEXT}
-        for match in re.finditer(_OPEN, whole):
-            piece = known.get(match.start())
-            if piece is not None and piece.value is not None:
-                continue
-            where = solution.template.where(text.pointer, key=text.is_key, index=match.start())
-            yield Unresolved(match[0], where, piece.name if piece is not None else "")
+        there = known.get((text.pointer, text.is_key), frozenset())
+        for piece in text.pieces if there else ():
+            found = [(piece.text, 0, piece.name)] if piece.kind is Kind.VARIABLE and piece.value is None else []
+            if piece.kind is Kind.TEXT:
+                found = [(match[0], match.start(), "") for match in IMAGE.finditer(piece.text)]
+            for placeholder, start, name in found:
+                if placeholder in there:
+                    where = solution.template.where(text.pointer, key=text.is_key, index=piece.start + start)
+                    yield Unresolved(placeholder, where, name)
     for prefix, module in solution.modules.items():
         if any(key == prefix or key.startswith(f"{prefix}.") for key in used):
             yield from module.unresolved
-
-
-# What the tools mean to replace, as far as that can be told from what a module or a route has dollars for.
-_OPEN: Final = r"\$\{[^{}$]+\}|(?<![\w$])\$[A-Z_][A-Z0-9_]+(?!\w)"
 
 
 def in_shell(solution: Solution, pointer: str) -> bool:
@@ -188,6 +186,7 @@ def check_platform(solution: Solution, images: Mapping[str, str], platform: str)
             if module is None or match[1] in images:
                 continue
             wanted = match[1].removeprefix(module[0]).lstrip(".") or platform
+            wanted = platform.removesuffix(DEBUG) + DEBUG if wanted == DEBUG[1:] else wanted
             raise InputError(
                 f"module {module[1].name!r} has no Dockerfile for platform {wanted!r}; it has "
                 f"{', '.join(module[1].dockerfiles) or 'none'}",
