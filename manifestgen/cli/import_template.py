@@ -10,8 +10,6 @@ import click
 
 from manifestgen.cli._console import Console, common_options, usage_of
 
-_PLATFORMS = ("amd64", "arm32v7", "arm64v8", "windows-amd64")
-
 
 @click.command(
     epilog=usage_of(
@@ -30,8 +28,8 @@ _PLATFORMS = ("amd64", "arm32v7", "arm64v8", "windows-amd64")
 )
 @click.option("--manifest", "only", is_flag=True, help="Write only the manifest that the tool would generate.")
 @click.option(
-    "--platform", type=click.Choice(_PLATFORMS), default="amd64", show_default=True,
-    help="Platform of images whose placeholder names none.",
+    "--platform", metavar="NAME", default="amd64", show_default=True,
+    help="Platform of images whose placeholder names none, as in module.json: amd64, arm32v7, arm64v8…",
 )  # fmt: skip
 @click.option("--debug", is_flag=True, help="Use the debug template beside TEMPLATE, or the modules' debug images.")
 @click.option(

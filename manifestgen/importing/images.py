@@ -47,10 +47,12 @@ class Images(Struct, frozen=True):
     Attributes:
         entries: of `modules:`, in the order of the template.
         names: entry by the key of a placeholder, such as `MODULES.f.amd64`. A key without one keeps its text.
+        open: folder by the key, where the image's name has placeholders without a value.
     """
 
     entries: tuple[Entry, ...]
     names: dict[str, str]
+    open: dict[str, ModuleFolder]
 
 
 class _Use(Struct):
@@ -79,13 +81,15 @@ def images_of(
     """
     entries: list[Entry] = []
     names: dict[str, str] = {}
+    unnamed: dict[str, ModuleFolder] = {}
     taken: set[str] = set()
     for use in _uses(solution, debug):
         if use.module.unresolved:
             first = use.module.unresolved[0]
-            what = f"image of module folder {use.module.name!r}"
-            fix = f"add '{first.name}=…' to .env, or correct {use.module.file.name}, and import again"
-            notes.lose(what, f"{first.text} in its module.json has no value", fix, first.where)
+            what = f"the build of module folder {use.module.name!r}"
+            why = f"{first.text} in its module.json has no value, so the image is named by variables"
+            notes.lose(what, why, f"add '{first.name}=…' to .env, and import again", first.where)
+            unnamed.update(dict.fromkeys(use.keys, use.module))
             continue
         if not use.module.dockerfiles:
             what, where = f"image of module folder {use.module.name!r}", use.module.file.where("/image/tag/platforms")
@@ -96,7 +100,7 @@ def images_of(
         taken.add(name.lower())
         entries.append(Entry(name, image))
         names.update(dict.fromkeys(use.keys, name))
-    return Images(tuple(entries), names)
+    return Images(tuple(entries), names, unnamed)
 
 
 def _uses(solution: Solution, debug: bool) -> list[_Use]:
@@ -208,7 +212,8 @@ def _dockerfiles(use: _Use, notes: Notes) -> dict[str, str]:
             continue
         where = module.file.where(f"/image/tag/platforms/{name.replace('~', '~0').replace('/', '~1')}")
         if PLATFORMS.get(plain) is None:
-            notes.lose(f"platform {name!r} of module folder {module.name!r}", "manifestgen builds for Linux", "", where)
+            why = "manifestgen builds for Linux" if plain in PLATFORMS else "it names no platform of Linux"
+            notes.lose(f"platform {name!r} of module folder {module.name!r}", why, "", where)
         elif not (module.folder / file).is_file():
             why = f"its Dockerfile {file} is not there"
             notes.lose(f"platform {name!r} of module folder {module.name!r}", why, "add it, and import again", where)

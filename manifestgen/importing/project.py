@@ -127,11 +127,10 @@ class _Making(Struct, frozen=True):
     def part(self, solution: Solution, *, debug: bool = False) -> _Part:
         platform, notes = self.platform, self.notes
         images = images_of(solution, self.folder, notes, platform=platform, builder=self.builder, debug=debug)
-        content = rewritten(
-            solution, solution.images(platform, debug=debug), lambda text: "".join(one.result for one in text.pieces)
-        )
+        references = solution.images(platform, debug=debug)
+        content = rewritten(solution, references, lambda text: "".join(one.result for one in text.pieces))
         hosts = list(image_hosts(Manifest.of(content)).values())
-        template = project_template(solution, images.names, hosts, notes)
+        template = project_template(solution, images, references, hosts, notes)
         data: dict[str, Any] = {}
         if images.entries:
             data["modules"] = {entry.name: {"image": entry.image} for entry in images.entries}

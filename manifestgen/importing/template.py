@@ -13,13 +13,14 @@ from msgspec.structs import replace
 
 from manifestgen.credentials.hosts import comparable
 from manifestgen.credentials.variables import PASSWORD, USERNAME, suffixes
+from manifestgen.importing.images import Images
 from manifestgen.importing.item import Notes
 from manifestgen.manifest.dump import dump
 from manifestgen.manifest.manifest import Manifest, locate
 from manifestgen.manifest.pointer import escape, split
 from manifestgen.manifest.secret_text import secret_texts
 from manifestgen.project.yaml_text import Reference
-from manifestgen.solution.expansion import Kind, Piece, expanded
+from manifestgen.solution.expansion import Kind, Piece, expanded, pieces
 from manifestgen.solution.generate import OPTIONS, Text, in_shell, module_settings, options_text, rewritten, unresolved
 from manifestgen.solution.secrecy import holds_secret
 from manifestgen.solution.solution import Solution
@@ -73,37 +74,47 @@ class ProjectTemplate(Struct, frozen=True):
 
 
 def project_template(
-    solution: Solution, names: Mapping[str, str], hosts: Collection[str], notes: Notes
+    solution: Solution, images: Images, references: Mapping[str, str], hosts: Collection[str], notes: Notes
 ) -> ProjectTemplate:
     """Make the template.
 
     Args:
         solution: whose template it is.
-        names: of entries of `modules:`, by the key of an image placeholder.
+        images: that its placeholders stand for.
+        references: the tool's, by key, for images whose names have placeholders themselves.
         hosts: registries that its images come from.
         notes: what has to be supplied.
     """
-    return _Making(solution, names, hosts, notes).made()
+    return _Making(solution, images, references, hosts, notes).made()
 
 
 class _Making:
-    def __init__(self, solution: Solution, names: Mapping[str, str], hosts: Collection[str], notes: Notes) -> None:
-        self._names, self._notes = names, notes
+    def __init__(
+        self,
+        solution: Solution,
+        images: Images,
+        references: Mapping[str, str],
+        hosts: Collection[str],
+        notes: Notes,
+    ) -> None:
+        self._names, self._notes = images.names, notes
         self._hosts = {comparable(host) for host in hosts}
         self._marks: list[str] = []
         self._variables: dict[str, str] = {}
         self._open: dict[str, None] = {}
         self._data: dict[str, Any] = copy.deepcopy(solution.template.data)
-        # Those in the text of images have a value here: the entry's expression.
-        self._images = {key: "" for key in names}
+        self._open_images = {key: folder for key, folder in images.open.items() if key in references}
+        self._references = references
+        # Only those are found in texts; what they stand for comes from `_piece`.
+        self._keys = {**dict.fromkeys(images.names, ""), **dict.fromkeys(self._open_images, "")}
         self._solution = solution
         self._credentials = tuple(self._taken_credentials())
         self._hide_literals()
         self._solution = replace(solution, template=replace(solution.template, data=self._data))
-        self._unresolved = {(one.where, one.text) for one in unresolved(self._solution, self._images) if one.name}
+        self._unresolved = {(one.where, one.text) for one in unresolved(self._solution, self._keys) if one.name}
 
     def made(self) -> ProjectTemplate:
-        content = rewritten(self._solution, self._images, self._written)
+        content = rewritten(self._solution, self._keys, self._written)
         for _, _, settings in module_settings(content):
             if isinstance(settings.get(OPTIONS), str) and settings[OPTIONS]:
                 text = options_text(settings)
@@ -139,14 +150,22 @@ class _Making:
     def _written(self, text: Text) -> str:
         return "".join(self._piece(text, piece) for piece in text.pieces)
 
-    def _piece(self, text: Text, piece: Piece) -> str:
+    def _image(self, text: Text, key: str) -> str:
+        if key in self._names:
+            return self._mark(f"modules[{json.dumps(self._names[key])}].image")
+        places = {one.text: one.where for one in self._open_images[key].unresolved}
+        solution = self._solution
+        cut = pieces(self._references[key], {}, solution.lookup, solution.profile)
+        return "".join(self._piece(text, piece, places.get(piece.text, "")) for piece in cut)
+
+    def _piece(self, text: Text, piece: Piece, where: str = "") -> str:
         if piece.kind is Kind.IMAGE:
-            return self._mark(f"modules[{json.dumps(self._names[piece.name])}].image")
+            return self._image(text, piece.name)
         if piece.kind is Kind.TEXT:
             return piece.text
         variable = self._solution.env.variables.get(piece.name)
         if piece.value is None:
-            where = self._solution.template.where(text.pointer, key=text.is_key, index=piece.start)
+            where = where or self._solution.template.where(text.pointer, key=text.is_key, index=piece.start)
             if (where, piece.text) not in self._unresolved:
                 return piece.text
             self._open[piece.name] = None
@@ -237,6 +256,8 @@ class _Making:
         if not isinstance(value, str) or _BEGIN in value:
             return value
         for literal in literals:
+            if literal == value and re.search(r"(?i)/env/\d+$", pointer):
+                literal = literal.partition("=")[2] or literal
             written = literal if literal in value else json.dumps(literal, ensure_ascii=False)[1:-1]
             if written not in value:
                 continue

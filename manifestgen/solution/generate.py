@@ -152,7 +152,7 @@ def unresolved(solution: Solution, images: Mapping[str, str]) -> Iterator[Unreso
     used: dict[str, None] = {}
     for text in texts(solution, images):
         used.update({piece.name: None for piece in text.pieces if piece.kind is Kind.IMAGE})
-        there = known.get((text.pointer, text.is_key), frozenset())
+        there = known.get((text.pointer, text.is_key), set())
         for piece in text.pieces if there else ():
             found = [(piece.text, 0, piece.name)] if piece.kind is Kind.VARIABLE and piece.value is None else []
             if piece.kind is Kind.TEXT:

@@ -39,7 +39,8 @@ class Solution(Struct, frozen=True):
         version: its `$schema-template`; empty if it has none.
         env: the `.env` beside it.
         environ: variables of the process.
-        modules: folders with a `module.json`, by the prefix of their placeholders: `MODULES.f` or `MODULEDIR<../f>`.
+        modules: folders with a `module.json` that the template uses, by the prefix of their placeholders: `MODULES.f`
+            or `MODULEDIR<../f>`.
         profile: the tool.
     """
 
@@ -184,9 +185,10 @@ def _modules(
     for name in sorted(set(_folders(template.data))):
         # `< ../m >` is another key than the one that the tool makes, without blanks: it is never replaced
         places.setdefault(f"MODULEDIR<{name.strip()}>", folder / name.strip())
+    used = {key for text in _strings(template.data) for key in IMAGE.findall(text)}
     read: dict[str, ModuleFolder] = {}
     for prefix, path in places.items():
-        if not (path / FILE_NAME).is_file():
+        if not (path / FILE_NAME).is_file() or not any(f"{key}.".startswith(f"{prefix}.") for key in used):
             continue
         own = read_env(path / ".env") if profile == "vscode" else EnvFile()
         both = {**env.variables, **own.variables}

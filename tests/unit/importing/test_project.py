@@ -98,10 +98,11 @@ def test_builder_none_keeps_the_tags_of_the_tool(tmp_path: Path, platform: str, 
     assert data_of(made)["modules"]["filter"]["image"] == {"builder": "none", "reference": reference}
 
 
-def test_a_repository_without_a_value_leaves_the_placeholder_and_is_listed(tmp_path: Path) -> None:
+def test_an_image_whose_repository_has_no_value_is_named_by_variables(tmp_path: Path) -> None:
     made = project(tmp_path, modules={"filter": module_json("$REGISTRY/filter")})
     assert "modules" not in data_of(made)
-    assert "${MODULES.filter}" in made.files[tmp_path / "deployment.json.j2"]
+    assert '"{{ variables.REGISTRY }}/filter:0.0.1-amd64"' in made.files[tmp_path / "deployment.json.j2"]
+    assert data_of(made)["manifest"]["values"]["variables"] == {"REGISTRY": "$REGISTRY"}
     (item,) = [item for item in made.lost if "'filter'" in item.what]
     assert "add 'REGISTRY=…' to .env" in item.fix and "module.json:4:20" in item.where
 
