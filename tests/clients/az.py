@@ -128,6 +128,21 @@ IOT = [
     ('iot hub query -n sandbox-hub -q "SELECT tags.site, COUNT() AS n FROM devices GROUP BY tags.site"', '"n":'),
     ('iot hub query -n sandbox-hub --top 1 -q "SELECT TOP 1 deviceId FROM devices"', '"deviceId"'),
     ("iot hub invoke-module-method -n sandbox-hub -d edge-01 -m $edgeAgent --mn ping", '"status": 200'),
+    (
+        "iot hub invoke-module-method -n sandbox-hub -d az-edge -m $edgeAgent --mn GetModuleLogs --mp"
+        ' \'{"schemaVersion":"1.0","items":[{"id":"^edgeHub$","filter":{"tail":10}}],"contentType":"text"}\'',
+        '"id": "edgeHub"',
+    ),
+    (
+        "iot hub invoke-module-method -n sandbox-hub -d az-edge -m $edgeAgent --mn RestartModule --mp"
+        ' \'{"schemaVersion":"1.0","id":"edgeHub"}\'',
+        '"status": 200',
+    ),
+    (
+        "iot hub invoke-module-method -n sandbox-hub -d az-edge -m $edgeAgent --mn RestartModule --mp"
+        ' \'{"schemaVersion":"1.0","id":"nothing"}\'',
+        "Module nothing not found in the current environment",
+    ),
     ("iot hub device-identity list -n sandbox-hub --login {connection}", '"edge-01"'),
     ("iot hub device-identity list -n sandbox-hub --auth-type login", '"edge-01"'),
     ("iot hub module-identity delete -n sandbox-hub -d az-child -m sensor", ""),

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -112,6 +113,37 @@ def iot_hub(attempt: Callable[..., None]) -> None:
     attempt("update_twin", lambda: hub.update_twin("sdk-device", twin(tags={"site": "lab"}), "*").tags, "lab")
     attempt("get_statistics", lambda: hub.get_device_registry_statistics().total_device_count, 2)
     attempt("delete_device", lambda: hub.delete_device("sdk-device", "*"))
+    _direct_methods(attempt, hub, models)
+
+
+def _direct_methods(attempt: Callable[..., None], hub: Any, models: Any) -> None:
+    """What edgeAgent of a device with a module answers."""
+    from az import FILES  # type: ignore[import-not-found, unused-ignore] # beside this file
+    from azure.iot.hub import IoTHubConfigurationManager
+
+    kind: Any = IoTHubConfigurationManager
+    manager = kind.from_connection_string(os.environ["IOTHUB_CONNECTION_STRING"])
+    content = models.ConfigurationContent(modules_content=FILES["manifest.json"]["modulesContent"])
+    apply = lambda: manager.apply_configuration_on_edge_device("edge-01", content)  # noqa: E731
+    attempt("apply_configuration_on_edge_device", apply)
+    deadline = time.monotonic() + 10
+    while "edgeHub" not in str(hub.get_module_twin("edge-01", "$edgeAgent").properties.reported):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+
+    def invoke(name: str, expected: Any, **payload: Any) -> None:
+        def call() -> list[Any]:
+            method = models.CloudToDeviceMethod(method_name=name, payload={"schemaVersion": "1.0", **payload})
+            answer = hub.invoke_device_module_method("edge-01", "$edgeAgent", method)
+            return [answer.status, answer.payload]
+
+        attempt(f"invoke_device_module_method: {', '.join([name, *map(str, payload.values())])}", call, expected)
+
+    invoke("ping", 200)
+    invoke("GetModuleLogs", 200, items={"id": "^edgeHub$", "filter": {"tail": 10}})
+    invoke("RestartModule", 200, id="edgeHub")
+    invoke("RestartModule", {"message": "Module nothing not found in the current environment"}, id="nothing")
 
 
 GROUPS: dict[str, tuple[str, Callable[[Callable[..., None]], None]]] = {

@@ -162,6 +162,37 @@ def registry_server(folder: Path, *, tls: bool = True, frozen: bool = False) -> 
         process.stderr.close()
 
 
+@contextmanager
+def refusing_pushes(status: int, body: str) -> Iterator[str]:
+    """An empty registry that answers so to whoever begins a push; gives its host."""
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            known = self.path == "/v2/"
+            self._answer(200 if known else 404, "{}" if known else '{"errors": [{"code": "NAME_UNKNOWN"}]}')
+
+        def do_POST(self) -> None:
+            self._answer(status, body)
+
+        do_HEAD = do_GET
+
+        def _answer(self, status: int, body: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body.encode())
+
+        def log_message(self, format: str, *arguments: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
 @dataclass
 class Front:
     """What stands before a registry in a company: a proxy with TLS that limits, delays and counts.

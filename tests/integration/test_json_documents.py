@@ -4,41 +4,39 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterator
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 from fakes.hub_service import content, module
+from fakes.module_images import put_module_image
 from fakes.solutions import write as write_solution
 from integration.command_line import Completed, in_this_process
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from manifestgen.cli import COMMANDS, module_of
+from manifestgen.sandbox import blob_sas
+from manifestgen.target import Patience
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 
 SENSOR = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor:1.5"
 
-#: Print something else than a document of ours, or none.
-OTHERWISE = {
-    **dict.fromkeys(
-        ("bundle", "logs", "ping", "restart", "score"), "asks a device's modules; its schema is not written"
-    ),
+#: Commands whose output is not a document.
+WITHOUT = {
     "completion": "prints a script",
-    "export": "has one with -o FILE, which is tried",
-    "image": "is tried by the test below, where azureml-core is",
-    "model-list": "the same",
-    "run": "prints messages as they come, one document a line",
-    "sandbox-messages": "prints what the hub received, as the admin API has it",
     "sandbox-run": "runs another program",
     "sandbox-start": "prints the environment as it is",
-    "sandbox-stop": "would stop this sandbox",
     "schema": "prints a JSON Schema",
-    "test": "prints a trial's result, which takes an environment of its own",
 }
+#: Commands that need azureml-core: tried by a test of their own.
+BUILDING = {"image", "model-list"}
 
 
 def commands() -> Iterator[str]:
@@ -157,7 +155,93 @@ def test_every_document_is_what_its_schema_says(
 ) -> None:
     monkeypatch.chdir(ready_made.root)
     seen = {check(document) for document in documents(ready_made, quick, tmp_path)}
-    assert set(commands()) - seen <= set(OTHERWISE)
+    assert seen | OPERATING | BUILDING | set(WITHOUT) == set(commands())
+
+
+def test_every_command_with_a_document_has_a_schema() -> None:
+    assert {path.stem for path in SCHEMAS.glob("*.json")} - {"error"} == set(commands()) - set(WITHOUT)
+
+
+#: Commands about what runs, on a device or here.
+OPERATING = {"bundle", "logs", "ping", "restart", "run", "sandbox-messages", "sandbox-stop", "score", "test"}
+
+
+def of_a_device(device: str, sandbox: Any, folder: Path) -> Iterator[Any]:
+    """The documents about a device that runs a model and the sensor, and one that is offline."""
+    sandbox.admin("PUT", f"/devices/{device}", {"modules": "run"})
+    image = put_module_image(sandbox.world, "ghcr.io", "echo", "documents")
+    modules = {"scorer": module(image), "sensor": module(SENSOR, env={"MessageCount": {"value": "2"}})}
+    routes = {"up": "FROM /messages/modules/sensor/outputs/* INTO $upstream"}
+    (folder / "running.json").write_text(json.dumps(content(modules, routes=routes)))
+    (folder / "data.json").write_text("[1]")
+    (folder / "devices.csv").write_text(f"device\n{device}\nnobody\n")
+    applied = in_this_process("apply", folder / "running.json", "--device", device, "--yes", "-q", "--timeout", "60")
+    assert applied.code == 0, applied
+    calls: tuple[tuple[str, ...], ...] = (
+        ("ping",),
+        ("logs", "scorer"),
+        ("logs", "scorer", "--level", "error"),
+        ("score", "--module", "scorer", "--data", str(folder / "data.json")),
+        ("restart", "sensor"),
+        ("bundle", "--to", "SUPPORT_SAS"),
+    )
+    for call in calls:
+        yield in_this_process(*call, "--device", device, "--output", "json").json
+        many = ("--yes",) if call[0] == "restart" else ()
+        yield in_this_process(*call, *many, "--devices", folder / "devices.csv", "--output", "json").json
+    for more in ((), ("--summary",)):
+        yield in_this_process("sandbox", "messages", "--device", device, "--count", "2", *more, "--output", "json").json
+
+
+def of_this_machine(folder: Path) -> Iterator[Any]:
+    """The documents of a project that is tried and run with this Python's packages."""
+    (folder / "manifestgen.yaml").write_text(
+        "version: 1\nmodel: {name: m, path: model.txt}\nimage: {builder: local, name: m, entry_script: score.py, "
+        "requirements: requirements.txt, registry: acme.azurecr.io}\n"
+        "manifest: {template: anomaly-detection}\ntarget: {device: edge-01}\n"
+    )
+    for name, text in (("model.txt", "1"), ("requirements.txt", ""), ("sample.json", "{}"), ("null.json", "null")):
+        (folder / name).write_text(text)
+    (folder / "score.py").write_text(
+        "import json\ndef init(): pass\ndef run(data):\n    data = json.loads(data)\n"
+        "    return None if data is None else {'got': data}\n"
+    )
+    (folder / "answer.json").write_text('{"got": {}}')
+    (folder / "messages.jsonl").write_text('{"x": 1}\n{"x": 2}\n')
+    for options in (("--expect", folder / "answer.json"), ("--input", folder / "null.json")):
+        yield in_this_process("test", folder, "--here", *options, "--output", "json").json
+    yield in_this_process("run", folder, "--here", "--input", folder / "messages.jsonl", "--output", "json").json
+
+
+class _Stops(BaseHTTPRequestHandler):
+    """The admin API of a sandbox that stops when it is asked to."""
+
+    def do_POST(self) -> None:
+        self.send_response(204)
+        self.end_headers()
+        self.server.server_close()
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modules need Unix sockets")
+def test_what_asks_modules_is_what_its_schema_says(
+    quick: Any, new_device: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("manifestgen.context.environment.environment", lambda *_, **__: Path(sys.executable))
+    monkeypatch.setattr("manifestgen.operate.bundle.PATIENCE", Patience(5.0, first=0.05, longest=0.1))
+    token = blob_sas.container_sas(quick.world, "support", "cw")
+    monkeypatch.setenv("SUPPORT_SAS", f"https://{blob_sas.host(quick.world)}/support?{token}")
+    found = [*of_a_device(new_device(), quick, tmp_path), *of_this_machine(tmp_path)]
+    with HTTPServer(("127.0.0.1", 0), _Stops) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        monkeypatch.setenv("MANIFESTGEN_SANDBOX", f"http://sandbox:token@127.0.0.1:{server.server_port}")
+        found.append(in_this_process("sandbox", "stop", "--output", "json").json)
+    assert [document["error"] for document in found if "error" in document] == []
+    assert {check(document) for document in found} == OPERATING
+    assert [bool(document.get("messages")) for document in found if "messages" in document] == [True] * 3
 
 
 @pytest.mark.azureml

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.registry_server import PASSWORD, USER, RegistryServer, registry_server, require_programs
+from fakes.registry_server import PASSWORD, USER, RegistryServer, refusing_pushes, registry_server, require_programs
 from fakes.wheels import AMD64, ARM64, index_in_use, installed_wheel, make_wheel, package_index
 from integration.command_line import complaint, eventually, files, in_a_new_process, in_this_process, started
 
@@ -570,6 +570,23 @@ class TestFaults:
             edited(folder, f'registry: "{registry.host}"', f'registry: "{frozen.host}"')
             found = self.fails(folder, 3)
         assert "takes no images: it is read-only" in found
+
+    @pytest.mark.parametrize(
+        ("status", "body", "what"),
+        [
+            (403, '{"errors": [{"code": "DENIED"}]}', "does not let this login push edge/"),
+            (403, "Forbidden", "does not let this login push edge/"),
+            (401, '{"errors": [{"code": "UNAUTHORIZED"}]}', "does not accept the login, or does not let it push edge/"),
+        ],
+    )
+    def test_a_push_that_is_refused(
+        self, folder: Path, registry: RegistryServer, status: int, body: str, what: str
+    ) -> None:
+        with refusing_pushes(status, body) as host:
+            edited(folder, f'registry: "{registry.host}"', f'registry: "{host}"')
+            found = self.fails(folder, 3)
+        assert f"the registry {host} {what}" in found
+        assert "AcrPush" in found.fix and f"buildah login {host}" in found.fix
 
     def test_a_registry_whose_disk_is_full(self, folder: Path, tmp_path: Path, registry: RegistryServer) -> None:
         data = tmp_path / "full" / "data"

@@ -62,18 +62,33 @@ _CAUSES: Final = (
         "name a base image that is for all of image.platforms, or remove a platform",
     ),
     _cause(
-        r"insufficient_scope|requested access to the resource is denied|status ?(?:code)?:? ?403|403 \(?forbidden|"
-        r"\bforbidden\b|authorization failed|\bdenied:",
+        r"pull access denied|initializing source docker://.*(?:\bdenied\b|unauthorized|40[13])",
+        DeniedError,
+        "an image that the Dockerfile names does not exist, or this login may not pull it",
+        "correct image.base, or FROM in the Dockerfile, or log in to its registry with '{program} login'",
+    ),
+    # containers/image, which buildah and podman push with, says no more than "denied".
+    _cause(
+        r"insufficient_scope|status ?(?:code)?:? ?403|403 \(?forbidden|\bforbidden\b|authorization failed|"
+        r"(?<!permission )\bdenied\b",
         DeniedError,
         "the registry {host} does not let this login push {repository}",
         "give it the right to push (AcrPush, or Container Registry Repository Writer), or log in as someone who has "
         "it: {program} login {host}",
     ),
     _cause(
-        r"unauthorized|authentication required|status ?(?:code)?:? ?401|no basic auth credentials|invalid username",
+        r"no basic auth credentials|(?:invalid|incorrect) username|failed to fetch (?:oauth|anonymous) token",
         DeniedError,
         "the registry {host} does not accept the login",
         "log in with '{program} login {host}', or correct the project's registry credentials",
+    ),
+    # Some answer so, too, if a login is right and may only pull: ACR does.
+    _cause(
+        r"unauthorized|authentication required|status ?(?:code)?:? ?401",
+        DeniedError,
+        "the registry {host} does not accept the login, or does not let it push {repository}",
+        "log in with '{program} login {host}', or correct the project's registry credentials; that login needs the "
+        "right to push (AcrPush, or Container Registry Repository Writer)",
     ),
     _cause(
         r"\bunsupported: |status ?(?:code)?:? ?405|405 \(?method not allowed|read-?only",

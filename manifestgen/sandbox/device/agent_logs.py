@@ -226,10 +226,11 @@ def _simulated(module: str, container: Json) -> list[LogLine]:
     """What is said about a container that runs nothing."""
     from manifestgen.edge.agent.logs import LogLine
 
-    image = container.get("image", "its bootstrap image")
+    image, code = container.get("image", "its bootstrap image"), container.get("exit_code", 0)
+    level, word = (3, "ERR") if code else (6, "INF")
     events = [
         ("started", "stdout", 6, "INF", f"simulated: {module} of {image} runs nothing in this sandbox"),
-        ("exited", "stderr", 3, "ERR", f"simulated: exited with code {container.get('exit_code', 0)}"),
+        ("exited", "stderr", level, word, f"simulated: exited with code {code}"),
     ]
     lines = []
     for key, stream, level, word, text in events:
