@@ -15,24 +15,21 @@ from manifestgen.credentials.hosts import comparable
 from manifestgen.credentials.variables import PASSWORD, USERNAME, suffixes
 from manifestgen.importing.images import Images
 from manifestgen.importing.item import Notes
-from manifestgen.manifest.dump import dump
 from manifestgen.manifest.manifest import Manifest, locate
 from manifestgen.manifest.pointer import escape, split
 from manifestgen.manifest.secret_text import secret_texts
 from manifestgen.project.yaml_text import Reference
 from manifestgen.solution.expansion import Kind, Piece, expanded, pieces
 from manifestgen.solution.generate import OPTIONS, Text, in_shell, module_settings, options_text, rewritten, unresolved
+from manifestgen.solution.jinja import BEGIN, MORE, Marks
 from manifestgen.solution.secrecy import holds_secret
 from manifestgen.solution.solution import Solution
 
-# Characters that no text has: they mark the place of an expression until the rest is JSON.
-_BEGIN, _END = "\ufdd0", "\ufdd1"
-_MARK: Final = re.compile(f"{_BEGIN}(\\d+){_END}")
 _CREDENTIALS: Final = "registryCredentials"
 _LAYER: Final = f"properties.desired.runtime.settings.{_CREDENTIALS}."
 _LOOP: Final = (
     f'{{%- for name, entry in registry_credentials.items() %}}\n"{_LAYER}{{{{ name }}}}": {{{{ entry | tojson }}}}'
-    '{{ "," {more}}}{%- endfor %}'
+    f'{{{{ "," {MORE}}}}}{{%- endfor %}}'
 )
 
 
@@ -99,7 +96,7 @@ class _Making:
     ) -> None:
         self._names, self._notes = images.names, notes
         self._hosts = {comparable(host) for host in hosts}
-        self._marks: list[str] = []
+        self._marks = Marks()
         self._variables: dict[str, str] = {}
         self._open: dict[str, None] = {}
         self._data: dict[str, Any] = copy.deepcopy(solution.template.data)
@@ -125,34 +122,15 @@ class _Making:
         assert found is not None  # noqa: S101 - the solution has been read
         body = {"modulesContent": found.value}
         return ProjectTemplate(
-            self._jinja(dump(body)), self._variables, tuple(self._open), self._credentials, Manifest.of(body).layered
+            self._marks.template(body), self._variables, tuple(self._open), self._credentials, Manifest.of(body).layered
         )
-
-    def _mark(self, expression: str) -> str:
-        self._marks.append(expression)
-        return f"{_BEGIN}{len(self._marks) - 1}{_END}"
-
-    def _jinja(self, text: str) -> str:
-        """JSON text with marks as a template."""
-        text = re.sub(rf"\{{(?=[{{%#{_BEGIN}])", '{{ "{" }}', text)
-        for more, pattern in (
-            ("", rf'"{_BEGIN}(\d+){_END}": null,'),
-            ("if not loop.last ", rf'"{_BEGIN}(\d+){_END}": null'),
-        ):
-            text = re.sub(pattern, lambda match, more=more: self._marks[int(match[1])].replace("{more}", more), text)  # type: ignore[misc]
-        text = re.sub(rf'"{_BEGIN}(\d+){_END}"', lambda match: self._alone(match), text)
-        return _MARK.sub(lambda match: f"{{{{ {self._marks[int(match[1])]} }}}}", text)
-
-    def _alone(self, match: re.Match[str]) -> str:
-        expression = self._marks[int(match[1])]
-        return f"{{{{ {expression} }}}}" if expression.endswith("| tojson") else f'"{{{{ {expression} }}}}"'
 
     def _written(self, text: Text) -> str:
         return "".join(self._piece(text, piece) for piece in text.pieces)
 
     def _image(self, text: Text, key: str) -> str:
         if key in self._names:
-            return self._mark(f"modules[{json.dumps(self._names[key])}].image")
+            return self._marks.add(f"modules[{json.dumps(self._names[key])}].image")
         places = {one.text: one.where for one in self._open_images[key].unresolved}
         solution = self._solution
         cut = pieces(self._references[key], {}, solution.lookup, solution.profile)
@@ -183,7 +161,7 @@ class _Making:
             self._from_environment(piece.name, f"secret {piece.name}", "it looks like a secret", variable.where)
         else:
             self._variables[piece.name] = piece.value
-        return self._mark(_expression(piece.name))
+        return self._marks.add(_expression(piece.name))
 
     def _from_environment(self, name: str, what: str, why: str, where: str) -> None:
         self._variables[name] = Reference(f"${{env:{name}}}")
@@ -210,7 +188,7 @@ class _Making:
         if loop:
             rest = dict(agent)
             agent.clear()
-            agent[self._mark(_LOOP)] = None
+            agent[self._marks.add(_LOOP)] = None
             agent.update(rest)
 
     def _taken_below(self, value: Any, pointer: str) -> Iterator[Credential]:
@@ -223,7 +201,7 @@ class _Making:
                 taken = [one for name, entry in entries for one in self._entry(name, entry, f"{below}/{escape(name)}")]
                 kept = {one.key: _placeholders(one) for one in taken if not one.used}
                 merged = f"dict(registry_credentials, **{json.dumps(kept)})" if kept else "registry_credentials"
-                value[key] = self._mark(f"{merged} | tojson")
+                value[key] = self._marks.add(f"{merged} | tojson")
                 yield from taken
             elif re.fullmatch(r"properties\.desired(\.runtime(\.settings)?)?|runtime|settings", key):
                 yield from self._taken_below(item, below)
@@ -253,7 +231,7 @@ class _Making:
             return {key: self._hidden(item, f"{pointer}/{escape(key)}", literals, names) for key, item in value.items()}
         if isinstance(value, list):
             return [self._hidden(item, f"{pointer}/{index}", literals, names) for index, item in enumerate(value)]
-        if not isinstance(value, str) or _BEGIN in value:
+        if not isinstance(value, str) or BEGIN in value:
             return value
         for literal in literals:
             if literal == value and re.search(r"(?i)/env/\d+$", pointer):
@@ -267,9 +245,9 @@ class _Making:
             self._from_environment(name, f"secret in the template, now {name}", "it looks like a secret", where)
             # In JSON within the text it would have to be escaped twice: the whole text becomes the variable.
             value = (
-                value.replace(literal, self._mark(_expression(name)))
+                value.replace(literal, self._marks.add(_expression(name)))
                 if literal in value
-                else self._mark(_expression(name))
+                else self._marks.add(_expression(name))
             )
         return value
 
