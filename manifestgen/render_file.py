@@ -120,7 +120,7 @@ def render_file(
     rendered = _rendered(job, observer)
     if rendered.secret and not job.inline:
         raise InputError(
-            "the manifest would show the content of a file that manifest.values reads with ${file:…}",
+            "the manifest would show a secret that manifest.values reads with ${file:…} or ${env:…}",
             where=str(project.path),
             fix="write it to a file with -o FILE, or add --secrets inline if it may be shown"
             if options.secrets is None
