@@ -290,9 +290,9 @@ class TestDevice:
     def test_a_smoke_test_without_an_expected_answer_shows_the_models(
         self, tmp_path: Path, services: FakeServices, told: Told
     ) -> None:
-        services.hub.module_methods["machinelearningmodule", "score"] = MethodResult(200, {"scores": [1.0]})
+        services.hub.module_methods["scorer", "score"] = MethodResult(200, {"scores": [1.0]})
         _deploy(_project(tmp_path, ELSEWHERE), services, told, smoke=Smoke({"data": [1]}))
-        assert told.named("smoke").startswith('machinelearningmodule: answered {"scores":[1.0]} after')
+        assert told.named("smoke").startswith('scorer: answered {"scores":[1.0]} after')
 
     def test_a_smoke_test_that_fails_fails_the_rollout_and_restores_what_was_there(
         self, tmp_path: Path, services: FakeServices
@@ -316,7 +316,7 @@ class TestDevice:
     def test_a_module_that_runs_and_does_not_score_fails_the_rollout(
         self, tmp_path: Path, services: FakeServices, told: Told, reported: dict[str, Any], words: str
     ) -> None:
-        project, module = _project(tmp_path, BUILDS), "machinelearningmodule"
+        project, module = _project(tmp_path, BUILDS), "scorer"
         quick = Patience(timeout=0.0, first=0.0, longest=0.0)
         _deploy(project, services, scoring=quick)
         services.hub.report(DEVICE, module, {"runner": {}, "counts": {"failed": 1, "scored": 1}})
