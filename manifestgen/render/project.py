@@ -34,7 +34,7 @@ class Rendered(Struct, frozen=True):
 
     Attributes:
         hosts: the registries that it got a credential for.
-        secret: whether it holds the content of a file that `${file:…}` brought into the values, most often a secret.
+        secret: whether it holds a secret that `${file:…}` or `${env:…}` brought into the values.
     """
 
     manifest: Manifest

@@ -58,7 +58,7 @@ SAID_BY_CLI: dict[str, list[tuple[str, ...]]] = {
     "_manifest.py": [("plan",)],
     "_modules.py": [_RENDER, _DEPLOY, ("credentials", "show"), ("credentials", "create-token"), _ROTATE],
     "_rows.py": [_ROWS],
-    "_target.py": [("status",), ("history",), ("rollback",)],
+    "_target.py": [("status",), ("history",), ("rollback",), ("plan",), ("export",), ("preflight",), _APPLY],
     "credentials.py": [_ROTATE],
     "run_project.py": [("run",)],
     "device.py": [("device", "register")],
