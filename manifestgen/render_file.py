@@ -198,8 +198,11 @@ def _rendered(job: _Job, observer: Observer) -> Rendered:
         expected = bool(missing) and contexts and (job.project.modular or not lock_path(job.project).exists())
         if not expected or job.pins or job.options.locked:
             raise
-    whose = f"the images of {', '.join(missing)} have" if job.project.modular else "the model image has"
-    them = "them" if job.project.modular else "it"
+    whose, them = "the model image has", "it"
+    if job.project.modular:
+        whose = f"the image of {next(iter(missing))} has"
+    if len(missing) > 1:
+        whose, them = f"the images of {', '.join(missing)} have", "them"
     what = f"{whose} not been built yet: {NOT_BUILT} stands for {them}, and 'manifestgen apply' rejects that"
     observer.warn(f"{what}; run 'manifestgen image' to build {them}, or give --image REF")
     options = msgspec.structs.replace(job.options, images={**missing, **job.options.images})
