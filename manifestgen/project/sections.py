@@ -348,7 +348,7 @@ class Sections(Section, frozen=True, kw_only=True):
     model: Annotated[Model | None, Meta(description=Model.__doc__)] = None
     image: Annotated[Image | None, Meta(description=Image.__doc__)] = None
     modules: Annotated[
-        dict[ModuleName, ModuleSection] | None,
+        Annotated[dict[ModuleName, ModuleSection], Meta(min_length=1)] | None,
         Meta(
             description="Several modules by their names, in place of model, image and manifest.module.",
             examples=[{"camera": {"image": {"builder": "none", "reference": "acme.azurecr.io/camera:2.1"}}}],

@@ -25,6 +25,7 @@ CAMERA = """\
     image: {builder: none, reference: "acme.azurecr.io/camera:2.1"}
 """
 TWO = f"version: 1\nmodules:\n{SCORER}{CAMERA}"
+SAMPLES = Path(__file__).parents[3] / "samples"
 VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 
 
@@ -175,17 +176,34 @@ def test_a_broken_project_file_is_refused_at_the_right_place(text: str, place: s
     assert (words in caught.value.what, where, caught.value.fix != "") == (True, place, True), caught.value
 
 
-#: Of the above, those whose keys or values are wrong by themselves, which an editor shows by the JSON Schema.
-ALONE = (
-    "is not a valid",
-    "has no image",
-    "unknown key",
-    "is a list",
-    "is 'Running'",
-    "is -1",
-    "is a string",
-    "is 'arc'",
-)
+#: Files that the JSON Schema refuses, and the path of what it refuses.
+REFUSED: list[tuple[str, str]] = [
+    (TWO.replace("version: 1\n", ""), ""),
+    ("version: 2\n", "version"),
+    ("version: 1\nmodels: {}\n", ""),
+    ("version: 1\nmodules: [a]\n", "modules"),
+    ("version: 1\nmodules: {}\n", "modules"),
+    (TWO + CAMERA.replace("camera:\n", "my camera:\n"), "modules"),
+    (TWO + CAMERA.replace("camera:\n", "c:\n"), "modules"),
+    (TWO + "  other: {env: {A: b}}\n", "modules.other"),
+    (TWO + "  other:\n", "modules.other"),
+    (TWO + "    envv: {A: b}\n", "modules.camera"),
+    (TWO + "    env: {A: [b]}\n", "modules.camera.env.A"),
+    (TWO + "    status: Running\n", "modules.camera.status"),
+    (TWO + "    restart_policy: sometimes\n", "modules.camera.restart_policy"),
+    (TWO + "    pull_policy: always\n", "modules.camera.pull_policy"),
+    (TWO + "    startup_order: -1\n", "modules.camera.startup_order"),
+    (TWO + "    create_options: '{}'\n", "modules.camera.create_options"),
+    (TWO + "    twin: [1]\n", "modules.camera.twin"),
+    (TWO + "    inputs: {in1: {a: b}}\n", "modules.camera.inputs.in1"),
+    (TWO.replace("acr, name: scorer", "acr, name: Scorer"), "modules.scorer.image.name"),
+    (TWO.replace("builder: acr", "builder: arc"), "modules.scorer.image.builder"),
+    (TWO.replace("builder: acr", "builder: acr, platforms: []"), "modules.scorer.image.platforms"),
+    (TWO.replace("builder: acr", "builder: acr, build_args: {A: 1}"), "modules.scorer.image.build_args.A"),
+    (TWO.replace("path: model.pkl", "path: m, tags: {a: 1}"), "modules.scorer.model.tags.a"),
+    (TWO + "manifest: {platform_values: [a]}\n", "manifest.platform_values"),
+    (TWO + "target: {device: d, platform: ''}\n", "target.platform"),
+]
 
 
 def test_the_json_schema_takes_what_is_read() -> None:
@@ -194,10 +212,24 @@ def test_the_json_schema_takes_what_is_read() -> None:
         VALIDATOR.validate(yaml.safe_load(text))
 
 
-@pytest.mark.parametrize("text", [text for text, _, words in BROKEN if any(part in words for part in ALONE)])
-def test_the_json_schema_refuses_what_is_wrong_by_itself(text: str) -> None:
+@pytest.mark.parametrize("sample", sorted(SAMPLES.glob("*/manifestgen.yaml")), ids=lambda path: path.parent.name)
+def test_the_json_schema_takes_every_sample(sample: Path) -> None:
+    VALIDATOR.validate(yaml.safe_load(sample.read_text()))
+
+
+def deepest(error: Any) -> str:
+    """Where an editor underlines an error: where the branch that comes closest ends, not where the choice begins."""
+    while error.context:
+        error = max(error.context, key=lambda inner: len(inner.absolute_path))
+    return ".".join(map(str, error.absolute_path))
+
+
+@pytest.mark.parametrize(("text", "path"), REFUSED)
+def test_the_json_schema_refuses_what_is_broken_at_its_place(text: str, path: str) -> None:
     data: Any = yaml.safe_load(text)
-    assert list(VALIDATOR.iter_errors(data)), data
+    assert {deepest(error) for error in VALIDATOR.iter_errors(data)} == {path}
+    with pytest.raises(InputError):
+        reading(text)
 
 
 @pytest.mark.parametrize(
