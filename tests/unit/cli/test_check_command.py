@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from manifestgen.cli import run
+from manifestgen.project import load
 from manifestgen.rules import RULES
 
 CASES = Path(__file__).parent.parent.parent / "rules"
@@ -215,7 +216,7 @@ def with_a_reserved_name() -> Path:
     """Has the project that is here render a module that is called as one of the runtime's."""
     assert run(["render", "-o", "own.json.j2", "--image", "ghcr.io/acme/scorer:1"]) == 0
     template, project = Path("own.json.j2"), Path("manifestgen.yaml")
-    template.write_text(template.read_text().replace("machinelearningmodule", "edgeHub"))
+    template.write_text(template.read_text().replace(load(project).module.name, "edgeHub"))
     project.write_text(re.sub("template: .*", "template: own.json.j2", project.read_text()))
     return project
 
