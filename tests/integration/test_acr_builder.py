@@ -87,8 +87,9 @@ def image(folder: Path, *options: str) -> Any:
 
 
 def lock_of(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "manifestgen.lock.json").read_text())
-    return found
+    found: dict[str, dict[str, Any]] = json.loads((folder / "manifestgen.lock.json").read_text())["modules"]
+    (built,) = found.values()
+    return built
 
 
 def runs(registry: Registry) -> int:

@@ -207,5 +207,6 @@ def test_a_token_is_created_before_the_first_image(project: Any, used: None, ask
     deployed = in_this_process("deploy", project, "--yes")
     assert deployed.code == 0, deployed
     assert (asked.registered, asked.built) == (1, 1)
-    image = json.loads((project.root / "manifestgen.lock.json").read_text())["image"]
+    (built,) = json.loads((project.root / "manifestgen.lock.json").read_text())["modules"].values()
+    image = built["image"]
     assert re.fullmatch(r"[^:]+:[0-9a-f]{12}", image)

@@ -78,7 +78,7 @@ def test_one_command_takes_a_model_to_a_running_module(
 
     from azureml.core.model import Model
 
-    model = Model(workspace, name="best_model", version=json.loads(_lock(project))["model"]["version"])
+    model = Model(workspace, name="best_model", version=_built(project)["model"]["version"])
     assert model.tags == {"area": "anomaly", "type": "classification"}
     assert model.description == "Sample anomaly detection model"
     if builder == "container-image":
@@ -114,12 +114,18 @@ def _lock(project: Any) -> str:
     return Path(project.root, "manifestgen.lock.json").read_text()
 
 
+def _built(project: Any) -> Any:
+    """What the lock file has of the project's only module."""
+    (built,) = json.loads(_lock(project))["modules"].values()
+    return built
+
+
 def test_image_prints_the_reference_alone_on_stdout_and_reuses_it(project: Any, asked: Any) -> None:
     first = in_this_process("image", project)
     assert first.code == 0, first
     reference = first.stdout.strip()
-    assert reference == json.loads(_lock(project))["image"]
-    assert json.loads(_lock(project))["digest"].startswith("sha256:")
+    assert reference == _built(project)["image"]
+    assert _built(project)["digest"].startswith("sha256:")
     assert not (project.root / ".manifestgen" / "pending.json").exists()
 
     second = in_this_process("image", project, "--output", "json")
@@ -148,7 +154,7 @@ def test_a_registered_model_is_listed_and_used_by_its_name(project: Any, asked: 
     project.edit("  description: Sample anomaly detection model\n", "")
     assert in_this_process("image", project).code == 0
     newest = in_this_process("model", "list", project, "--name", "best_model", "--output", "json").json["models"][0]
-    assert json.loads(_lock(project))["model"] == {"name": "best_model", "version": newest["version"], "sha256": None}
+    assert _built(project)["model"] == {"name": "best_model", "version": newest["version"], "sha256": None}
     assert newest["tags"] == {"area": "anomaly", "type": "classification"}
     assert asked.registered == 1
 
@@ -298,7 +304,7 @@ def test_two_clones_without_a_lock_file_build_once(builder: str, project: Any, a
 
     assert (first.code, second.code) == (0, 0), (first, second)
     assert (asked.registered, asked.built) == (1, 1)
-    ours, theirs = json.loads(_lock(project)), json.loads(_lock(clone))
+    ours, theirs = _built(project), _built(clone)
     assert (theirs["image"], theirs["digest"], theirs["model"]) == (ours["image"], ours["digest"], ours["model"])
     if builder == "package":
         assert f"image {ours['image']} is already in the registry, reusing it" in second.stderr
@@ -324,7 +330,7 @@ def test_plan_says_that_a_file_changed_since_the_image_was_built(project: Any, a
     planned = in_this_process(*plan)
     assert planned.code == 0
     assert "no changes" in planned.stdout
-    image = json.loads(_lock(project))["image"]
+    image = _built(project)["image"]
     assert f"warning: score.py changed since image {image} was built" in planned.stderr
     assert "score.py changed since" in complaint(in_this_process(*plan, "--locked"), 1)
     for command in ("render", "image", "deploy"):
