@@ -103,6 +103,13 @@ def _given_for_one(context: Mapping[str, Any]) -> dict[str, Any]:
     return {key: context[key] for key in _OF_ONE if key in context}
 
 
+def with_modules(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Values with `modules` and `routes` among them: plain ones, of no project, are those of one module."""
+    if "modules" in values:
+        return values
+    return {"modules": complete(values, {})["modules"], "routes": {}, **values}
+
+
 def _completed(entry: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
     """A module with the values that are given for all, and its image for the platform."""
     found = dict(entry)

@@ -16,6 +16,7 @@ from manifestgen.errors import InputError
 from manifestgen.manifest import create_options
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.registries import image_hosts
+from manifestgen.render.context import with_modules
 from manifestgen.render.environment import Environment, MissingError, TracingEnvironment
 from manifestgen.render.limits import LimitError, limited
 from manifestgen.render.registry import Login, entries, fill
@@ -91,7 +92,8 @@ class Template(Struct, frozen=True):
         """Render a manifest; the same values and logins give the same manifest, in the same order.
 
         Args:
-            values: what the template can use, see `context_of`; plain JSON data.
+            values: what the template can use, see `context_of`; plain JSON data. Without `modules`, they are those of
+                one module.
             logins: registry host to what a device logs in with. `registryCredentials` gets an entry for each of those
                 hosts that an image names, and for no other.
 
@@ -100,7 +102,7 @@ class Template(Struct, frozen=True):
             InputError: the template goes wrong otherwise, or what it puts out is not the JSON of a manifest; with the
                 template's line.
         """
-        logins = logins or {}
+        logins, values = logins or {}, with_modules(values)
         manifest = self._once(values, logins)
         used = {host: login for host, login in logins.items() if host.lower() in image_hosts(manifest)}
         if len(used) < len(logins):

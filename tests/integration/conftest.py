@@ -32,7 +32,7 @@ image:
   conda_file: myenv.yml
   tags: {area: iot}
   description: Anomaly detection on the edge
-manifest: {template: anomaly-detection}
+manifest: {template: anomaly-detection, module: machinelearningmodule}
 hub: {host: sandbox-hub.azure-devices.net}
 target: {device: DEVICE}
 """
@@ -40,7 +40,7 @@ target: {device: DEVICE}
 _READY_MADE = """\
 version: 1
 image: {builder: none, reference: "REFERENCE"}
-manifest: {template: anomaly-detection}
+manifest: {template: anomaly-detection, module: machinelearningmodule}
 hub: {host: sandbox-hub.azure-devices.net}
 target: {device: DEVICE}
 """

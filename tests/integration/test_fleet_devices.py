@@ -235,7 +235,7 @@ def test_a_project_brings_its_values_and_credentials_and_no_secret_is_shown(
     (entry,) = desired["runtime"]["settings"]["registryCredentials"].values()
     passwords = [one["value"] for one in admin_passwords(quick.world, quick.world.names.registry)]
     assert (entry["address"], entry["password"] in passwords) == (host, True)
-    assert desired["modules"]["machinelearningmodule"]["env"] == {
+    assert desired["modules"]["scorer"]["env"] == {
         "A": {"value": "b"},
         "SITE": {"value": f"hall {names[1]}"},
     }

@@ -273,7 +273,7 @@ def test_a_new_project_renders(tmp_path: Path) -> None:
     rendered = in_this_process("render", tmp_path / "mine", "-o", "-")
     assert rendered.code == 0, rendered
     assert "the model image has not been built yet: ${MODEL_IMAGE} stands for it" in rendered.stderr
-    assert "machinelearningmodule" in rendered.json["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]
+    assert "mine" in rendered.json["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]
 
 
 def test_what_stands_for_an_image_that_is_not_built_is_never_applied(
