@@ -155,6 +155,10 @@ class Project(msgspec.Struct, frozen=True):
         Raises:
             InputError: it builds no image, or its file lacks what that builder needs.
         """
+        if not self.builds and self.modular:
+            names = ", ".join(module.name for module in self.modules)
+            fix = "name a module that has a builder, or give the image of one of these a builder"
+            raise InputError(f"nothing to build: images are built elsewhere ({names})", where=str(self.path), fix=fix)
         if not self.builds:
             raise InputError(
                 "the project builds no image",

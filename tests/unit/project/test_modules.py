@@ -201,6 +201,7 @@ def test_a_platform_has_one_name(text: str, name: str) -> None:
     assert platform_name(text) == name
 
 
-def test_what_is_no_platform_is_refused() -> None:
+@pytest.mark.parametrize("text", ["a/b/c/d", "sparc", "linux/arm46", "", "amd64/linux"])
+def test_what_is_no_platform_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="is not a platform"):
-        platform_name("a/b/c/d")
+        platform_name(text)
