@@ -188,7 +188,7 @@ class _Making:
         if loop:
             rest = dict(agent)
             agent.clear()
-            agent[self._marks.add(_LOOP)] = None
+            agent[self._marks.member(_LOOP)] = None
             agent.update(rest)
 
     def _taken_below(self, value: Any, pointer: str) -> Iterator[Credential]:
@@ -197,6 +197,9 @@ class _Making:
         for key, item in value.items():
             below = f"{pointer}/{escape(key)}"
             if key == _CREDENTIALS or key == _LAYER[:-1]:
+                if not isinstance(item, dict):
+                    where = self._solution.template.where(below)
+                    self._notes.lose("registryCredentials", "it is not an object", where=where)
                 entries = item.items() if isinstance(item, dict) else ()
                 taken = [one for name, entry in entries for one in self._entry(name, entry, f"{below}/{escape(name)}")]
                 kept = {one.key: _placeholders(one) for one in taken if not one.used}

@@ -140,6 +140,7 @@ CASES = {
     ),
     "layer": Case(of_layer(LAYER)),
     "layer with a credential": Case(of_layer(LAYER_CREDENTIAL, LAYER), name="layer.template.json"),
+    "a variable as the key of a null": Case(template(twins={"filter": {"$SITE": None, "x": None}})),
     "layer of a credential alone": Case(of_layer(LAYER_CREDENTIAL, routes=False)),
     "unknown fields": Case({"_comment": "x", **template({"filter": module(x={"y": 1}, startupOrder=2)}), "extra": [1]}),
     "plain manifest": Case(template({"m": module(REPOSITORY + ":1")}, version=None), env="", name="deployment.json"),
