@@ -207,7 +207,9 @@ def test_files_are_named_after_the_template(tmp_path: Path, name: str, project_f
     made = project(tmp_path, name=name)
     assert [path.name for path in made.files] == [project_file, template_file, ".gitignore"]
     output = data_of(made)["manifest"].get("output")
-    assert output == ("deployment.rendered.json" if name == "deployment.json" else None)
+    plain = name == "deployment.json"
+    assert output == ("deployment.rendered.json" if plain else None)
+    assert ("deployment.json" in made.files[tmp_path / ".gitignore"].splitlines()) is not plain
 
 
 def test_a_project_in_another_folder_points_back_to_the_modules(tmp_path: Path) -> None:
