@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -98,9 +98,24 @@ def images_of(
         image = _image(use, solution, root, notes, platform, builder)
         name = _name(use, taken)
         taken.add(name.lower())
+        _part(image, name, entries, use, notes)
         entries.append(Entry(name, image))
         names.update(dict.fromkeys(use.keys, name))
     return Images(tuple(entries), names, unnamed)
+
+
+def _part(image: dict[str, Any], name: str, others: Sequence[Entry], use: _Use, notes: Notes) -> None:
+    """Give an image a repository of its own: the tool parts images by their tags, and manifestgen by repositories."""
+    place = ("registry", "name")
+    if "name" not in image or all(
+        [other.image.get(key) for key in place] != [image[key] for key in place] for other in others
+    ):
+        return
+    before = image["name"]
+    image["name"] = f"{before}-{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}"
+    if use.debug:
+        image["name"] = f"{before}-debug"
+    notes.lose(f"repository {before!r} for module {name!r}", f"another image has it, so this one is {image['name']!r}")
 
 
 def _uses(solution: Solution, debug: bool) -> list[_Use]:
@@ -145,7 +160,7 @@ def _name(use: _Use, taken: set[str]) -> str:
     """The key of an entry: the module's own name if one module has the image, else the folder's."""
     folder = re.sub(r"[^A-Za-z0-9_-]+", "-", use.module.folder.resolve().name).strip("-_") or "module"
     wanted = [*use.modules] if len(use.modules) == 1 else []
-    for name in (*wanted, folder, f"{folder}-debug"):
+    for name in (*wanted, folder, f"{folder}-{'debug' if use.debug else 'module'}"):
         if re.fullmatch(_MODULE, name) and name.lower() not in taken and name.lower() not in ("edgeagent", "edgehub"):
             return name
     number = 2

@@ -182,7 +182,7 @@ class _Making:
             taken = list(self._entry(key.removeprefix(_LAYER), agent.pop(key), f"{base}/{escape(key)}"))
             for one in taken:
                 if not one.used:
-                    agent[key] = _placeholders(one)
+                    agent[key] = self._marks.add(f"{json.dumps(_placeholders(one))} | tojson")
             loop = loop or any(one.used for one in taken)
             yield from taken
         if loop:
