@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from manifestgen.cloud import Context, ModelSource, RegisteredModel, Services
 from manifestgen.context.make import Parts, Recipe, choose, gather
@@ -15,6 +17,9 @@ from manifestgen.project.builders import builds_from_context
 from manifestgen.project.load import Project
 from manifestgen.project.lock import Lock, LockedBase
 from manifestgen.project.pending import work_folder
+
+# Two modules that are built at the same time may have the same model.
+_downloading: Final = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -71,13 +76,15 @@ class Ingredients:
         base = locked.base if locked is not None else None
         return replace(self, parts=gather(self.project, self.recipe, services, base, report))
 
-    def context(self, model: RegisteredModel, inputs: str, models: ModelSource) -> Context | None:
+    def context(self, model: RegisteredModel | None, inputs: str, services: Services) -> Context | None:
         """The build context; None for a builder without one. Fetches a registered model's files."""
         if self.parts is None:
             return None
         spec = self.project.model
-        own = spec.path if spec is not None else None
-        return self.parts.context(model, own or model_files(self.project, model, models), inputs)
+        path = spec.path if spec is not None else None
+        if path is None and model is not None:
+            path = model_files(self.project, model, services.models)
+        return self.parts.context(model, path, inputs)
 
     @property
     def base(self) -> LockedBase | None:
@@ -89,6 +96,11 @@ class Ingredients:
 
 def model_files(project: Project, model: RegisteredModel, models: ModelSource) -> Path:
     """The file or folder of a registered model, downloaded once for each version."""
+    with _downloading:
+        return _model_files(project, model, models)
+
+
+def _model_files(project: Project, model: RegisteredModel, models: ModelSource) -> Path:
     kept = work_folder(project.root) / "models"
     name = re.sub(r"[^\w.-]+", "-", f"{model.name}-{model.version}")
     folder = kept / name

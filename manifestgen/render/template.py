@@ -52,7 +52,8 @@ def builtin_templates() -> Path:
 
 def builtin_names() -> tuple[str, ...]:
     """The names of the built-in templates."""
-    return tuple(sorted(path.name.removesuffix(SUFFIX) for path in builtin_templates().glob(f"*{SUFFIX}")))
+    files = builtin_templates().glob(f"[!_]*{SUFFIX}")  # the others are parts of them
+    return tuple(sorted(path.name.removesuffix(SUFFIX) for path in files))
 
 
 def builtin_name(name: str) -> str:
