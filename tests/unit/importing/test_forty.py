@@ -16,8 +16,8 @@ from manifestgen.importing.project import Imported, imported
 from manifestgen.importing.write import write_all
 from manifestgen.manifest import create_options
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.project import source
-from manifestgen.render import load_template
+from manifestgen.project import load
+from manifestgen.render import render_project
 from manifestgen.solution import Solution, generate, read_solution
 from manifestgen.solution.generate import module_settings
 
@@ -158,21 +158,16 @@ def solution_of(case: Case, folder: Path) -> Solution:
 
 
 def rendered(solution: Solution, made: Imported, **options: Any) -> Manifest:
-    """What the project's template gives with its values, the tool's images, and the secrets in the environment."""
-    data = source.parse(made.files[made.project], "").data
-    values = data["manifest"].get("values", {})
+    """What the project renders with the tool's images, and with its secrets in the environment."""
     secrets = {name: one.text for name, one in solution.env.variables.items()}
-    for name, value in values.get("variables", {}).items():
-        if found := re.fullmatch(r"\$\{env:(\w+)\}", value):
-            values["variables"][name] = secrets.get(found[1], f"canary of {name}")
-    platform = options.get("platform", "amd64")
-    images = solution.images(platform, debug=options.get("debug", False))
+    wanted = re.findall(r"\$\{env:(\w+)\}", made.files[made.project])
+    project = load(made.project, {name: secrets.get(name, f"canary of {name}") for name in wanted})
+    images = solution.images(options.get("platform", "amd64"), debug=options.get("debug", False))
     modules = {name: {"image": images[key]} for key, name in made.keys.items() if key in images}
-    path = made.project.parent / data["manifest"]["template"]
-    return load_template(path.name, path.parent).render({**values, "modules": modules})
+    return render_project(project, lambda manifest: {}, values={"modules": modules} if modules else {}).manifest
 
 
-def normal(content: Any, *, known: bool = True) -> Any:
+def normal(content: Any) -> Any:
     """A manifest without what may differ: logins, how createOptions are cut, secrets of the template itself."""
     text = json.dumps(content)
     content = json.loads(re.sub('canary[^"\\\\;]*|HostName=h;SharedAccessKey=[^"]*', "SECRET", text))
