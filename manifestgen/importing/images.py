@@ -251,17 +251,18 @@ def _build_args(module: ModuleFolder, notes: Notes) -> dict[str, str]:
         if name == "--build-arg" and not equals and words:
             value = words.pop(0)
         elif name != "--build-arg" or not equals:
-            rest = [words.pop(0)] if words and not equals and not words[0].startswith("-") else []
-            option = " ".join([word, *rest]) if not holds_secret(name, value) else name
+            if words and not equals and not words[0].startswith("-"):
+                words.pop(0)
             why = "only --build-arg is carried over"
-            notes.lose(f"build option {option!r} of module folder {module.name!r}", why, "", where)
+            notes.lose(f"build option {name!r} of module folder {module.name!r}", why, "", where)
             continue
         key, given, text = value.partition("=")
-        if given and holds_secret(key, text):
+        secret = given and (holds_secret(key, text) or any(one and one.reveal() in text for one in module.secrets))
+        if secret:
             Secret(text)
             why = "it looks like a secret, and an image keeps its build arguments"
             notes.supply(f"build argument {key}", why, f"set the environment variable {key}", where)
-        found[key] = text if given and not holds_secret(key, text) else Reference(f"${{env:{key}}}")
+        found[key] = text if given and not secret else Reference(f"${{env:{key}}}")
     return found
 
 

@@ -27,7 +27,11 @@ THREE = {"a": module("${MODULES.a}"), "b": module("${MODULES.b}"), "sensor": mod
 TWO_FOLDERS = {"a": module_json("acme.azurecr.io/a"), "b": module_json("acme.azurecr.io/b")}
 LAYER = {f"{DESIRED}.modules.filter": module()}
 LAYER_CREDENTIAL = {f"{DESIRED}.runtime.settings.registryCredentials.acme": CREDENTIAL}
-SECRET_ENV = {"PASSWORD": {"value": CANARIES[2]}, "CS": {"value": f"HostName=h;SharedAccessKey={CANARIES[2]}"}}
+SECRET_ENV = {
+    "PASSWORD": {"value": CANARIES[2]},
+    "TOKEN": {"value": CANARIES[2] + "2"},
+    "CS": {"value": f"HostName=h;SharedAccessKey={CANARIES[2]}"},
+}
 
 
 WINDOWS = {"platform": "windows-amd64"}
@@ -113,7 +117,7 @@ CASES = {
         )
     ),
     "a secret in createOptions as text": Case(
-        template({"filter": module(options=json.dumps({"Env": [f"API_KEY={CANARIES[2]}"]}))})
+        template({"filter": module(options=json.dumps({"Env": [f"API_KEY={CANARIES[2]}", f"MY_TOKEN={CANARIES[0]}"]}))})
     ),
     "variables without a value": Case(template({"filter": module(env={"L": {"value": "${A} ${A} ${B}"}})}), env=""),
     "no module.json": Case(modules={}),

@@ -35,7 +35,10 @@ def test_an_image_has_its_dockerfiles_platforms_context_and_build_arguments(tmp_
     modules = {
         "filter": module_json(
             "acme.azurecr.io/team/Filter", contextPath="../..",
-            buildOptions=["--build-arg A=1", "--build-arg", "B=two words", "--no-cache", "--build-arg TOKEN=geheim"],
+            buildOptions=[
+                "--build-arg A=1", "--build-arg", "B=two words", "--no-cache", "--build-arg TOKEN=geheim",
+                "--build-arg C=x$STORAGE",
+            ],
         )
     }  # fmt: skip
     made = project(tmp_path, modules=modules)
@@ -50,7 +53,7 @@ def test_an_image_has_its_dockerfiles_platforms_context_and_build_arguments(tmp_
                     "linux/arm64": "modules/filter/Dockerfile.arm64v8",
                 },
                 "context": ".",
-                "build_args": {"A": "1", "B": "two", "TOKEN": "${env:TOKEN}"},
+                "build_args": {"A": "1", "B": "two", "TOKEN": "${env:TOKEN}", "C": "${env:C}"},
             }
         }
     }
