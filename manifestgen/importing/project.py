@@ -96,8 +96,10 @@ def imported(
         templates[folder / file] = part.template.text
     files = {project: _project_text(base, parts), **templates}
     ignore = folder / ".gitignore"
-    if not ignore.exists() or ignore.read_bytes() == _IGNORE.encode():
-        files[ignore] = _IGNORE
+    # A plain manifest is a source: only what is rendered from it is not committed.
+    ignored = _IGNORE.replace("deployment.json\n", "", 1) if solution.path.name == "deployment.json" else _IGNORE
+    if not ignore.exists() or ignore.read_bytes() == ignored.encode():
+        files[ignore] = ignored
     modules = tuple(entry.name for entry in base.images.entries)
     return Imported(project, files, base.images.names, modules, tuple(parts), notes.supplied, notes.lost)
 

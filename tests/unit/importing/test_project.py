@@ -35,7 +35,10 @@ def test_an_image_has_its_dockerfiles_platforms_context_and_build_arguments(tmp_
     modules = {
         "filter": module_json(
             "acme.azurecr.io/team/Filter", contextPath="../..",
-            buildOptions=["--build-arg A=1", "--build-arg", "B=two words", "--no-cache", "--build-arg TOKEN=geheim"],
+            buildOptions=[
+                "--build-arg A=1", "--build-arg", "B=two words", "--no-cache", "--build-arg TOKEN=geheim",
+                "--build-arg C=x$STORAGE",
+            ],
         )
     }  # fmt: skip
     made = project(tmp_path, modules=modules)
@@ -50,7 +53,7 @@ def test_an_image_has_its_dockerfiles_platforms_context_and_build_arguments(tmp_
                     "linux/arm64": "modules/filter/Dockerfile.arm64v8",
                 },
                 "context": ".",
-                "build_args": {"A": "1", "B": "two", "TOKEN": "${env:TOKEN}"},
+                "build_args": {"A": "1", "B": "two", "TOKEN": "${env:TOKEN}", "C": "${env:C}"},
             }
         }
     }
@@ -113,13 +116,23 @@ def test_an_entry_is_named_after_its_module_or_after_its_folder_if_two_have_it(t
         "a": "${MODULES.my mod}",
         "b": "${MODULES.my mod}",
         "c": "${MODULES.cam.debug}",
+        "d": "${MODULES.x}",
     }
-    folders = {"camera": "r/camera", "my mod": "r/my", "cam": "r/cam"}
+    folders = {"camera": "r/camera", "my mod": "r/my", "cam": "r/cam", "x": "r/x"}
     made = project(
         tmp_path, template({name: module(image) for name, image in names.items()}),
         modules={name: module_json(repository) for name, repository in folders.items()},
     )  # fmt: skip
-    assert made.modules == ("Cam", "my-mod", "cam-debug")
+    assert made.modules == ("Cam", "my-mod", "cam-debug", "x-module")
+
+
+def test_images_of_one_repository_are_parted(tmp_path: Path) -> None:
+    images = {"one": "${MODULES.a}", "two": "${MODULES.b}", "three": "${MODULES.a.debug}"}
+    data = template({name: module(image) for name, image in images.items()})
+    made = project(tmp_path, data, modules={"a": module_json("r.io/x"), "b": module_json("r.io/x", version="2")})
+    names = {name: entry["image"]["name"] for name, entry in data_of(made)["modules"].items()}
+    assert names == {"one": "x", "two": "x-two", "three": "x-debug"}
+    assert lost(made)["repository 'x' for module 'three'"] == "another image has it, so this one is 'x-debug'"
 
 
 def test_logins_come_from_variables_and_say_from_which_ones(tmp_path: Path) -> None:
@@ -207,7 +220,9 @@ def test_files_are_named_after_the_template(tmp_path: Path, name: str, project_f
     made = project(tmp_path, name=name)
     assert [path.name for path in made.files] == [project_file, template_file, ".gitignore"]
     output = data_of(made)["manifest"].get("output")
-    assert output == ("deployment.rendered.json" if name == "deployment.json" else None)
+    plain = name == "deployment.json"
+    assert output == ("deployment.rendered.json" if plain else None)
+    assert ("deployment.json" in made.files[tmp_path / ".gitignore"].splitlines()) is not plain
 
 
 def test_a_project_in_another_folder_points_back_to_the_modules(tmp_path: Path) -> None:
