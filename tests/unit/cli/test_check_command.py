@@ -214,7 +214,7 @@ def test_checking_needs_neither_an_sdk_nor_jinja() -> None:
 @pytest.mark.parametrize("named", [".", "manifestgen.yaml"])
 def test_of_a_project_what_it_would_render_is_checked(named: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["init"]) == 0
-    assert run(["check", named]) == 0
+    assert run(["check", named, "-v"]) == 0
     assert "no findings in 1 file" in capsys.readouterr().out
     project = Path("manifestgen.yaml")
     project.write_text(project.read_text().replace("module: machinelearningmodule", "module: edgeHub"))
