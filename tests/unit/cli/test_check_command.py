@@ -223,7 +223,7 @@ def with_a_reserved_name() -> Path:
 @pytest.mark.parametrize("named", [".", "manifestgen.yaml"])
 def test_of_a_project_what_it_would_render_is_checked(named: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["init"]) == 0
-    assert run(["check", named]) == 0
+    assert run(["check", named, "-v"]) == 0
     assert "no findings in 1 file" in capsys.readouterr().out
     project = with_a_reserved_name()
     capsys.readouterr()
