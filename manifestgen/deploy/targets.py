@@ -12,12 +12,13 @@ from manifestgen.deployments.proposal import Proposal, propose, verify_meetings
 from manifestgen.device.apply import carry_out, read_state
 from manifestgen.device.plan import Plan, plan
 from manifestgen.device.rollout import Rollout
-from manifestgen.device.scoring import Scoring, follow, running
+from manifestgen.device.scoring import Scoring, first_report, follow, running
 from manifestgen.errors import FoundError
 from manifestgen.gate import require_applicable, require_manifest, require_no_errors
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.operate.score import smoke
 from manifestgen.project import lock
+from manifestgen.project.builders import entry_of
 from manifestgen.project.sections import Target
 from manifestgen.report.rollout import scoring_line
 from manifestgen.target import Observer as TargetObserver
@@ -89,11 +90,19 @@ def _scoring(job: Job, device: str, rollout: Rollout, reference: str) -> Scoring
     """
     image = job.project.image
     names = running(rollout, reference) if reference and image is not None and image.builds else []
-    if not names or job.options.scoring is None:
+    if image is None or not names or job.options.scoring is None:
         return None
     name = names[0]
     started = next(module.started for module in rollout.modules if module.name == name)
-    found = follow(job.services.hub, device, name, job.options.scoring, started)
+    hub = job.services.hub
+    found = follow(hub, device, name, job.options.scoring, started)
+    if found is None and entry_of(image).context and image.dockerfile is None and job.options.patience is not None:
+        # Such an image has the runner, so it will report: a large model takes a while to load.
+        found = first_report(hub, device, name, job.options.patience, started)
+        if found is None:
+            what = f"module {name!r} runs, but its model is not loaded after {job.options.patience.timeout:.0f} s"
+            fix = f"see its log with 'manifestgen logs --device {device} {name}', or wait longer with --timeout"
+            raise FoundError(what, where=f"device {device!r}", fix=fix)
     silent = f"{name}: runs, but has not reported that it scores"
     job.observer.step("score", silent if found is None else scoring_line(found))
     if found is not None and found.trouble:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -319,6 +319,16 @@ class TestDevice:
             _deploy(project, services, told, scoring=quick)
         assert f"manifestgen logs --device {DEVICE} {module}" in caught.value.fix
         assert [name for name, _ in told.steps][-2:] == ["wait", "score"]
+
+    def test_an_image_with_the_runner_must_load_its_model(self, tmp_path: Path, services: FakeServices) -> None:
+        quick = Patience(timeout=0.0, first=0.0, longest=0.0)
+        text = BUILDS.replace("builder: package", "builder: local, registry: fake.azurecr.io")
+        project = _project(tmp_path, text)
+        with pytest.raises(FoundError, match="runs, but its model is not loaded after 0 s") as caught:
+            _deploy(
+                project, services, image=SCORER, scoring=quick, patience=replace(QUICK.patience or quick, timeout=0.5)
+            )
+        assert "--timeout" in caught.value.fix
 
     def test_a_smoke_test_of_many_devices_is_refused_before_anything(
         self, tmp_path: Path, services: FakeServices
