@@ -3,9 +3,11 @@
 ARG PYTHON=docker.io/library/python:3.13-slim
 
 FROM ${PYTHON} AS build
+# Such as [build], to build images in a pipeline.
+ARG EXTRAS=
 COPY . /source
 RUN python -m venv /opt/manifestgen \
- && /opt/manifestgen/bin/pip install --no-cache-dir --no-compile /source
+ && /opt/manifestgen/bin/pip install --no-cache-dir --no-compile "/source${EXTRAS}"
 
 FROM ${PYTHON}
 COPY --from=build /opt/manifestgen /opt/manifestgen

@@ -1,6 +1,7 @@
 # make demo    the main job on a sample, in the sandbox, up to the model's results: needs Python and nothing else
 # make fast    the tests that start no process and open no connection, in less than a minute
 # make check   format, types, layers, workflows, all tests: what CI runs
+# make site    the documentation as a site, in build/site
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
@@ -15,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # What is imported is compiled then; most of it never is, and compiling it all takes longer than the rest.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 
-.PHONY: demo in-sandbox fast check format lint types layers workflows test rest resolve lowest clients mermaid docs bench clean
+.PHONY: demo in-sandbox fast check format lint types layers workflows test rest resolve lowest clients mermaid docs site bench clean
 
 demo: $(VENV)/demo-installed
 	@$(BIN)/manifestgen sandbox run --state .sandbox -- $(MAKE) --silent in-sandbox
@@ -99,6 +100,20 @@ format: $(VENV)/check-installed
 # The generated references: the rules, the project file's schema, the command line.
 docs: $(VENV)/check-installed
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/docs tests/rules/test_rules_page.py --update-golden
+
+# The documentation as a site, in build/site. A link or an anchor that leads nowhere stops it. Its generator has a virtual
+# environment of its own: docs/decisions/site.md. `make site SERVE=on` also shows it, at http://localhost:8000.
+TOOLS := build/site-tools
+$(TOOLS)/installed: pyproject.toml
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/$(notdir $(BIN))/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(TOOLS)/$(notdir $(BIN))/python -m pip install --quiet --no-compile --group site
+	@touch $@
+
+site: $(TOOLS)/installed
+	$(PYTHON) .ci/site
+	$(TOOLS)/$(notdir $(BIN))/zensical build --strict
+	$(if $(filter on,$(SERVE)),$(PYTHON) -m http.server --bind 127.0.0.1 --directory build/site)
 
 bench: $(VENV)/check-installed
 	for script in tests/bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -331,7 +331,8 @@ def _joined(found: list[tuple[Rule, Problem]]) -> list[tuple[Rule, Problem]]:
 
 
 def _placed(document: Document, found: list[tuple[Rule, Problem]]) -> list[Finding]:
-    spans = document.spans({problem.pointer for _, problem in found if problem.offset is None})
+    # In their order: those of one module then follow each other.
+    spans = document.spans(dict.fromkeys([problem.pointer for _, problem in found if problem.offset is None]))
     placed = [
         (*(_place(document, spans, problem) if problem.offset is None else (problem.offset, 1)), rule, problem)
         for rule, problem in found

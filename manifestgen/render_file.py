@@ -141,10 +141,11 @@ def render_file(
 def default_output(project: Project) -> Path:
     """Where a manifest goes if nothing else is said, beside the project file.
 
-    It is `deployment.json` for `manifestgen.yaml` and `deployment.NAME.json` for another project file `NAME.yaml`.
+    It is `deployment.json` for `manifestgen.yaml` and `deployment.NAME.json` for another project file `NAME.yaml`; in
+    an environment `deployment.ENVIRONMENT.json` and `deployment.NAME.ENVIRONMENT.json`.
     """
-    name = "deployment.json" if project.path.name == FILE_NAME else f"deployment.{project.name}.json"
-    return project.path.parent / name
+    own = (None if project.path.name == FILE_NAME else project.name, project.environment)
+    return project.path.parent / ".".join(("deployment", *filter(None, own), "json"))
 
 
 class _Job(Struct, frozen=True):

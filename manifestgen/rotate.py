@@ -74,7 +74,8 @@ def choose(
         return Chosen(deployment=deployment)
     if project.target is None:
         fix = "give --device ID, --devices FILE or --deployment NAME"
-        raise InputError("no device or deployment is specified", where=str(project.path), fix=fix)
+        what = "no device or deployment is specified"
+        raise InputError(what, where=str(project.path), fix=fix, options=project.choices)
     return Chosen((project.target.device,) if project.target.device else (), project.target.deployment)
 
 

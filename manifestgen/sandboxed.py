@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+#: The sandbox's own registry, which a project in it has to name.
+SANDBOX_REGISTRY: Final = "sandboxmodels.azurecr.io"
+
 
 def in_sandbox(environ: Mapping[str, str] | None = None) -> bool:
     """Whether every request to Azure from this environment reaches the sandbox: its proxy is the one that clients use.

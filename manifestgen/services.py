@@ -60,6 +60,7 @@ def open_hub(host: str | None, project: Project | None, environ: Mapping[str, st
         raise InputError(
             "no IoT hub is specified",
             fix=f"add --hub HOST, set {CONNECTION_STRING}, or write 'hub: {{host: …}}' in the project file",
+            options=project.choices if project is not None else (),
         )
     from manifestgen.azure.auth import credential
     from manifestgen.azure.iot_hub import connect
@@ -79,7 +80,8 @@ def _require_same(hub: Hub, configured: str, project: Project) -> None:
     named = hub_identity(configured)
     if hub.host.lower() != named.lower():
         raise InputError(
-            f"{CONNECTION_STRING} is for the hub {hub.host}, and the project's hub is {named}",
+            f"{CONNECTION_STRING} is for the hub {hub.host}, and the project's hub"
+            f"{f' in environment {project.environment}' if project.environment else ''} is {named}",
             where=str(project.path),
             fix=f"unset the variable, correct 'hub.host', or choose one with --hub {hub.host} or --hub {named}",
         )
@@ -150,31 +152,75 @@ def log_in() -> None:
     token(arm.SCOPE)
 
 
-def project_here(folder: Path = Path()) -> Project | None:
-    """The project in a folder, if there is one."""
+def project_here() -> Project | None:
+    """The project in the working directory, if there is one, in the environment that is chosen.
+
+    Raises:
+        InputError: the project file cannot be read, or an option chooses an environment and there is none.
+    """
+    from manifestgen.project import environments
+
+    project = _project_in(Path())
+    if project is None:
+        environments.refuse_without_project()
+    return project
+
+
+def project_beside(file: Path) -> Project | None:
+    """The project in a file's folder, else the one in the working directory, if there is one; `-` is stdin."""
+    return (None if str(file) == "-" else _project_in(file.parent)) or project_here()
+
+
+def _project_in(folder: Path) -> Project | None:
     from manifestgen.project.load import FILE_NAME, load
 
     return load(folder) if (folder / FILE_NAME).is_file() else None
 
 
-def project_beside(file: Path) -> Project | None:
-    """The project in a file's folder, else the one in the working directory, if there is one; `-` is stdin."""
-    return (None if str(file) == "-" else project_here(file.parent)) or project_here()
-
-
 def project_of(file: Path) -> Project | None:
-    """The project that a manifest was rendered from, as its name says; else the one beside it.
+    """The project, and the environment, that a manifest was rendered from, as its name says; else the one beside it.
 
-    `deployment.NAME.json` is that of `NAME.yaml` if that has a lock file.
+    `deployment.NAME.json` is that of the environment NAME of `manifestgen.yaml` if that has it, else of `NAME.yaml` if
+    that has a lock file; and `deployment.NAME.ENVIRONMENT.json` is that of an environment of `NAME.yaml`.
+
+    Raises:
+        InputError: the project file cannot be read, or another environment is chosen.
     """
+    from manifestgen.project.environments import chosen
     from manifestgen.project.load import load
 
+    path, environment = _rendered_from(file)
+    if path is None:
+        return project_beside(file)
+    other = chosen()
+    if environment is not None and other is not None and other != environment:
+        raise InputError(
+            f"this is the manifest of environment {environment!r}, and {other!r} is chosen",
+            where=str(file),
+            fix=f"give the manifest of {other!r}, or choose {environment!r}",
+        )
+    return load(path, environment=environment)
+
+
+def _rendered_from(file: Path) -> tuple[Path | None, str | None]:
+    """The project file and the environment that a manifest's name stands for, if they are there."""
+    from manifestgen.project.environments import names_of
+    from manifestgen.project.load import FILE_NAME
+
     name = file.name.removeprefix("deployment.").removesuffix(".json")
-    if file.name == f"deployment.{name}.json" and (file.parent / f"{name}.lock.json").is_file():
-        named = file.parent / f"{name}.yaml"
-        if named.is_file():
-            return load(named)
-    return project_beside(file)
+    if file.name != f"deployment.{name}.json":
+        return None, None
+    default = file.with_name(FILE_NAME)
+    if default.is_file() and name in names_of(default):
+        return default, name
+    own = file.with_name(f"{name}.yaml")
+    if own.is_file() and file.with_name(f"{name}.lock.json").is_file():
+        return own, None
+    stem, _, environment = name.rpartition(".")
+    own = file.with_name(f"{stem}.yaml")
+    if stem and own.is_file() and environment in names_of(own):
+        return own, environment
+    return None, None
 
 
 _Service = TypeVar("_Service")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import multiprocessing.util
 import os
 import signal
 import socket
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import coverage
 import pytest
@@ -30,6 +31,8 @@ requests = pytest.importorskip("requests")
 
 # What `--fast` forbids a test, by the names of Python's audit events.
 _REACHING_OUT = ("subprocess.Popen", "os.posix_spawn", "os.fork", "os.forkpty", "socket.bind", "socket.connect")
+# Importing one of these takes as long as a hundred fast tests.
+_LARGE = ("azureml", "sklearn")
 _fast = False
 
 
@@ -41,7 +44,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="change every answer in every way, withhold each, and interrupt it (hours)",
     )
     parser.addoption(
-        "--fast", action="store_true", help="skip each test at its first process or connection, and slow tests"
+        "--fast",
+        action="store_true",
+        help="skip each test at its first process, connection, or import of a large package, and slow tests",
     )
 
 
@@ -61,6 +66,8 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.register_profile("fast", settings.get_profile("here"), max_examples=10)
         settings.load_profile("fast")
         sys.addaudithook(_skip_when_reaching_out)
+        # Python raises no audit event where multiprocessing starts a process.
+        multiprocessing.util.spawnv_passfds = _skip_a_worker  # type: ignore[assignment]
         # What a test that is skipped halfway leaves open; the full run has no such excuse.
         for warning in ("ResourceWarning", "pytest.PytestUnraisableExceptionWarning"):
             config.addinivalue_line("filterwarnings", f"ignore::{warning}")
@@ -75,6 +82,12 @@ def _skip_when_reaching_out(event: str, arguments: tuple[Any, ...]) -> None:
         if event.startswith("socket."):
             arguments[0].close()  # or a later test would be blamed for it
         pytest.skip(f"--fast: {event}")
+    if _fast and event == "import" and arguments[0].partition(".")[0] in _LARGE:
+        pytest.skip(f"--fast: import {arguments[0]}")
+
+
+def _skip_a_worker(*_: object) -> NoReturn:
+    pytest.skip("--fast: multiprocessing")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -22,6 +22,7 @@ from manifestgen.azure.patience import Patience
 from manifestgen.azure.transport import RetryingTransport, azure_core_transport
 from manifestgen.cloud import Credential, NewPassword, RegistryInfo, Token
 from manifestgen.errors import CloudError, DeniedError, NotFoundError
+from manifestgen.sandboxed import SANDBOX_REGISTRY, in_sandbox
 from manifestgen.secret import Secret
 
 if TYPE_CHECKING:
@@ -108,10 +109,13 @@ class Registries:
         denied = refused or denied
         if denied is not None and len(listed) == 1:
             raise denied
+        fix = f"check the registry's host, or {_READER}; other sources are registry credentials 'env' and 'file'"
+        if in_sandbox():
+            fix = f"the sandbox has the registry {SANDBOX_REGISTRY!r}: name it as image.registry in the project file"
         raise NotFoundError(
             f"no container registry with login server {login_server!r} was found in the {len(listed)} "
             f"subscription{'s' * (len(listed) != 1)} that the identity can read",
-            fix=f"check the image's name, or {_READER}; other sources are registry credentials 'env' and 'file'",
+            fix=fix,
         )
 
     def _first(self) -> Iterator[str]:

@@ -16,6 +16,7 @@ from azure.core.exceptions import AzureError, ClientAuthenticationError
 from azureml.exceptions import AuthenticationException, AzureMLException, UserErrorException, WebserviceException
 from msrest.exceptions import ClientException, DeserializationError
 from requests import JSONDecodeError, RequestException
+from requests.exceptions import InvalidProxyURL, InvalidSchema, InvalidURL, MissingSchema
 
 from manifestgen.azure.aml_answer import CHECK_IDS, LATER, NETWORK, http_error
 from manifestgen.azure.answer import not_understood
@@ -33,6 +34,9 @@ _FAMILIES: tuple[type[Exception], ...] = (
 )
 # Classes that the SDKs also raise for other reasons than an answer's shape.
 _NOT_SHAPE = (ClientException, RequestException, AzureMLException, OSError)
+
+# What requests raises for an address that is none: each is taken from an answer, and quoted.
+_NO_ADDRESS = (InvalidSchema, InvalidURL, MissingSchema)
 
 _PRINTED = re.compile(r"Response Code: (\d+)\n.*?Content: b?(['\"]?)(.*)\2\s*$", re.DOTALL)
 _UNSEEN_SUBSCRIPTION = re.compile(r"You don't have access to (\S+) subscription")
@@ -111,6 +115,8 @@ def _printed(error: BaseException) -> tuple[int, str] | None:
 def _is_shape(error: BaseException) -> bool:
     """Whether an answer could not be taken apart."""
     if isinstance(error, (DeserializationError, JSONDecodeError)):
+        return True
+    if isinstance(error, _NO_ADDRESS) and not isinstance(error, InvalidProxyURL):
         return True
     return isinstance(error, SHAPE_ERRORS) and not isinstance(error, _NOT_SHAPE)
 

@@ -154,9 +154,13 @@ class Login:
             credential: Any = self._credential
             if hasattr(credential, "get_token_info"):
                 info: AccessTokenInfo = credential.get_token_info(*scopes, options=options)
-                return info
-            found = credential.get_token(*scopes, **options)
-            return AccessTokenInfo(found.token, found.expires_on)
+            else:
+                found = credential.get_token(*scopes, **options)
+                info = AccessTokenInfo(found.token, found.expires_on)
+            # azure-identity takes any JSON for a token, and each SDK fails over it in a way of its own.
+            if not isinstance(info.token, str) or not info.token:
+                raise not_understood(_NAME, _WHERE, "the token is not a string")
+            return info
 
 
 class _Noting(RetryingTransport):

@@ -1,4 +1,4 @@
-"""What a shell offers for an option's value: devices of the hub, rules. It is silent where it cannot know."""
+"""What a shell offers for an option's value: devices, environments, rules. It is silent where it cannot know."""
 
 from __future__ import annotations
 
@@ -26,6 +26,18 @@ def devices(context: Any, parameter: Any, incomplete: str) -> list[str]:
     asking.start()
     asking.join(PATIENCE)
     return [device for device in list(found) if device.startswith(incomplete)]
+
+
+def environments(context: Any, parameter: Any, incomplete: str) -> list[str]:
+    """Names of the project's environments that begin so."""
+    from pathlib import Path
+
+    from manifestgen.project.environments import names_of
+    from manifestgen.project.load import FILE_NAME
+
+    given = Path(context.params.get("project") or ".")
+    names = names_of(given / FILE_NAME if given.is_dir() else given)
+    return [name for name in names if name.startswith(incomplete)]
 
 
 def rules(context: Any, parameter: Any, incomplete: str) -> list[str]:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from manifestgen.cli._environment import environment_option
 from manifestgen.cli._failure import one_line, place_of, traceback_of
 from manifestgen.cli._terminal import colored, is_dumb, safe, say, shortened, styled
 from manifestgen.errors import DeclinedError, InputError, Interrupted, ManifestgenError
@@ -328,8 +329,9 @@ def _options_of(command: click.Command) -> frozenset[str]:
 
 
 def hub_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--hub HOST`."""
-    return click.option("--hub", metavar="HOST", help="IoT hub, such as contoso.azure-devices.net.")(function)
+    """Give a command `--hub HOST` and, since the project may name the hub, `-e NAME`."""
+    decorated = environment_option(function)
+    return click.option("--hub", metavar="HOST", help="IoT hub, such as contoso.azure-devices.net.")(decorated)
 
 
 def usage_of(*lines: str) -> str:

@@ -11,6 +11,7 @@ import click
 
 from manifestgen.cli._completing import rules
 from manifestgen.cli._console import Console, options_with_outputs, usage_of
+from manifestgen.cli._environment import environment_option
 from manifestgen.cli._terminal import has_colors, own_colors
 from manifestgen.errors import InputError
 
@@ -47,6 +48,7 @@ _MANY = 64
     "--as-of", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Date to compare end-of-support dates with."
 )
 @click.option("--project", type=click.Path(), metavar="PROJECT", help="Project whose ignored rules apply too.")
+@environment_option
 @options_with_outputs("text", "json", "sarif", "github", "azure-pipelines")
 def command(
     files: tuple[str, ...],
@@ -125,13 +127,15 @@ def _show(console: Console, checked: Sequence[Checked], skipped: int) -> None:
 
 def _project(given: str | None) -> Project | None:
     """The project of `--project`, or the one in the working directory if there is one."""
-    if given is None and not os.path.isfile("manifestgen.yaml"):
+    # Without either, nothing that reads a project is imported.
+    if given is None and not os.path.isfile("manifestgen.yaml") and "MANIFESTGEN_ENVIRONMENT" not in os.environ:
         return None
     from pathlib import Path
 
     from manifestgen.project import load
+    from manifestgen.services import project_here
 
-    return load(Path(given or "."))
+    return load(Path(given)) if given is not None else project_here()
 
 
 def _ignored_by(project: Project | None) -> Mapping[str, str]:

@@ -9,6 +9,7 @@ import click
 
 from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._environment import environment_option
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._state import state_option
 from manifestgen.errors import DeclinedError, FoundError, InputError, Interrupted
@@ -38,6 +39,7 @@ def command() -> None:
 @click.argument("project", default=".", type=click.Path(path_type=Path))
 @click.option("--image", metavar="REF", help="Model image to use; overrides the project's.")
 @state_option
+@environment_option
 @common_options
 def show(project: Path, image: str | None, console: Console) -> int:
     """List the registries of PROJECT's manifest and the logins that devices use for them.
@@ -85,6 +87,7 @@ def show(project: Path, image: str | None, console: Console) -> int:
     help="Also write user name and password to this file, mode 0600.",
 )
 @state_option
+@environment_option
 @common_options
 def create_token(
     project: Path, image: str | None, days: int | None, widen: bool, out: Path | None, console: Console

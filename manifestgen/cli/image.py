@@ -9,6 +9,7 @@ import click
 
 from manifestgen.cli._builder import builder_option
 from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.cli._environment import environment_option
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._testing import test_option, tested
 from manifestgen.errors import InputError
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 @click.option(
     "--timeout", type=FiniteRange(min=0), default=1800, show_default=True, help="Seconds to wait for the build."
 )
+@environment_option
 @common_options
 def command(
     project: Path,

@@ -13,7 +13,7 @@ from manifestgen.cli._console import Console, common_options, usage_of
 @click.command(
     epilog=usage_of(
         "manifestgen init my-model",
-        "manifestgen init --model model.pkl --builder local",
+        "manifestgen init --model model.pkl --registry acme.azurecr.io",
         "manifestgen init my-model --template anomaly-detection && manifestgen test my-model",
     )
 )
@@ -28,8 +28,16 @@ from manifestgen.cli._console import Console, common_options, usage_of
 @click.option(
     "--model", type=click.Path(path_type=Path), metavar="FILE", help="The model; by default the one that is in DIR."
 )
+@click.option("--registry", metavar="HOST", help="The registry that gets the image, such as acme.azurecr.io.")
 @common_options
-def command(folder: Path, template: str | None, builder: str | None, model: Path | None, console: Console) -> None:
+def command(
+    folder: Path,
+    template: str | None,
+    builder: str | None,
+    model: Path | None,
+    registry: str | None,
+    console: Console,
+) -> None:
     """Start a project in DIR: project file, score.py, its packages, sample.json and .gitignore.
 
     A model (model.pkl, *.joblib, *.onnx), a score.py, a list of packages and a deployment.template.json
@@ -38,7 +46,7 @@ def command(folder: Path, template: str | None, builder: str | None, model: Path
     from manifestgen.project.start import start
     from manifestgen.render import builtin_name
 
-    started = start(folder, builtin_name(template) if template is not None else None, builder, model)
+    started = start(folder, builtin_name(template) if template is not None else None, builder, model, registry)
     for path in started.kept:
         console.result(f"kept {path}")
     for path in started.files:

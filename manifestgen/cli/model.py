@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.cli._environment import environment_option
 
 
 @click.group(epilog=usage_of("manifestgen model list samples/anomaly-detection"))
@@ -19,6 +20,7 @@ def command() -> None:
 )
 @click.argument("project", default=".", type=click.Path(path_type=Path))
 @click.option("--name", help="List only models with this name.")
+@environment_option
 @common_options
 def list_(project: Path, name: str | None, console: Console) -> None:
     """List the models registered in the project's workspace."""

@@ -8,6 +8,7 @@ from typing import Literal
 import click
 
 from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.cli._environment import environment_option
 from manifestgen.cli._state import state_option
 
 
@@ -39,6 +40,7 @@ from manifestgen.cli._state import state_option
 @click.option("--locked", is_flag=True, help="Exit code 1 if the lock file does not fit the image's inputs.")
 @click.option("--force", is_flag=True, help="Write it even if 'check' finds errors.")
 @state_option
+@environment_option
 @common_options
 def command(
     project: Path,

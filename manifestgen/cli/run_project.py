@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.cli._environment import environment_option
 from manifestgen.errors import InputError, Interrupted
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ _KEPT = 1000
 @click.option("--here", is_flag=True, help="Use this Python and its packages, not an environment of the project's.")
 @click.option("--values", "files", multiple=True, metavar="FILE", help="Values from a YAML or JSON file; repeatable.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A value, read as YAML; dots nest; repeatable.")
+@environment_option
 @common_options
 def command(
     project: Path,

@@ -10,6 +10,7 @@ import click
 
 from manifestgen.cli._asking import json_of, refuse_stdin_twice
 from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.cli._environment import environment_option
 from manifestgen.cli._number import FiniteRange
 from manifestgen.errors import InputError
 
@@ -42,6 +43,7 @@ from manifestgen.errors import InputError
     help="Seconds that init(), and each call of run(), may take.",
 )
 @click.option("--memory", type=click.IntRange(1), metavar="MIB", help="Memory that the model may use; Linux only.")
+@environment_option
 @common_options
 def command(
     project: Path,

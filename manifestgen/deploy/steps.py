@@ -61,7 +61,8 @@ def _target(job: Job) -> Target:
     target = Target(device=job.options.device) if job.options.device is not None else job.project.target
     if target is None:
         fix = "add 'target: {device: ID}' or 'target: {deployment: NAME}' to the project file, or give --device ID"
-        raise InputError("no device is specified", where=str(job.project.path), fix=fix)
+        choices = job.project.choices
+        raise InputError("no device is specified", where=str(job.project.path), fix=fix, options=choices)
     if job.options.smoke is not None and target.device is None:
         fix = "drop --smoke, or deploy to a device with --device ID"
         raise InputError("a smoke test asks one device", where=str(job.project.path), fix=fix)

@@ -199,8 +199,13 @@ def locate(text: str, pointers: Iterable[str]) -> dict[str, Span]:
         The places by pointer; those on the way to a wanted one are in it too.
     """
     wanted: _Wanted = {}
+    # Of many places, most are in the same module as the one before.
+    module, below = "/", list[str]()
     for pointer in pointers:
-        _want(wanted, pointer)
+        if pointer.startswith(module) and below:
+            below.append(pointer[len(module) :])
+        else:
+            module, below = _want(wanted, pointer)
     start = _skip_space(text, 0)
     found = {"": Span(start, start)}
     try:
@@ -222,15 +227,22 @@ _Wanted = dict[str | None, Any]
 _DEEPEST: Final = 200
 
 
-def _want(wanted: _Wanted, pointer: str) -> None:
-    """Add a pointer to the tree of those that are wanted; from a module on as a text, in a list under `_BELOW`."""
+def _want(wanted: _Wanted, pointer: str) -> tuple[str, list[str]]:
+    """Add a pointer to the tree of those that are wanted; from a module on as a text, in a list under `_BELOW`.
+
+    Returns:
+        The start of the pointer up to there, and that list; the list is empty for a place above the modules.
+    """
     _, *outer = pointer.split("/", _ABOVE_MODULES + 2)
     below = outer.pop() if len(outer) > _ABOVE_MODULES + 1 else None
     node = wanted
     for key in outer:
         node = node.setdefault(unescape(key), {})
-    if below is not None:
-        node.setdefault(_BELOW, []).append(below)
+    if below is None:
+        return "/", []
+    inside: list[str] = node.setdefault(_BELOW, [])
+    inside.append(below)
+    return pointer[: len(pointer) - len(below)], inside
 
 
 def _tree(pointers: Iterable[str]) -> _Wanted:

@@ -50,7 +50,7 @@ WHOLE: Final = rf"(?s)\A\s*(?:{_SURE}{_DOLLARS}{_LOOSE}{_LOWER_DOLLAR})\s*\Z"
 #: In the text of a route.
 ROUTE: Final = (
     rf"(?s){_SURE}{_DOLLARS}|<[A-Za-z][\w.-]*>|\{{[A-Za-z_][\w.-]*\}}|\[\[[^\[\]]*\w[^\[\]]*\]\]|@[A-Za-z]\w*@"
-    rf"|#[A-Za-z]\w*#|(?<!\w)__[A-Za-z]\w*|\A\s*\$[A-Za-z_]\w*\s*\Z"
+    rf"|#[A-Za-z]\w*#|(?<!\w)__[A-Za-z]\w*|\A\s*\$(?!upstream|edge)[A-Za-z_]\w*\s*\Z"
 )
 #: In what a shell reads, which has dollars of its own.
 SHELL: Final = f"(?s){_SURE}"

@@ -100,9 +100,8 @@ def _collect(data: Any, found: set[str]) -> None:
                     continue
                 if role == _ODD:
                     found.update(_parts(key))
-                if how == _SEARCH and key in _MODULES and type(item) is dict:
-                    for module in item.values():
-                        found |= _of_module(module)
+                if how == _SEARCH and key in _OF_MANY and type(item) is dict:
+                    stack.append((_others(item, found, named=key != _TWINS), how, key))
                 elif type(item) in _TAKEN:
                     stack.append((item, _below(how, role, pair and key.lower() == "value"), key))
         elif kind is list:
@@ -115,21 +114,37 @@ def _collect(data: Any, found: set[str]) -> None:
             found.add(json.dumps(value))
 
 
-def _of_module(module: Any) -> frozenset[str]:
+def _others(entries: dict[str, Any], found: set[str], *, named: bool) -> dict[str, Any]:
+    """What is not a module, or a module's twin, where these belong; those are looked through.
+
+    Args:
+        named: whether the keys are names and say nothing about what is below them.
+    """
+    others: dict[str, Any] = {}
+    for name, item in entries.items():
+        if type(item) is dict and (named or _role(name) == _PLAIN):
+            found |= _of_one(item)
+        else:
+            others[name] = item
+    return others
+
+
+def _of_one(entry: dict[str, Any]) -> frozenset[str]:
     try:
-        packed = marshal.dumps(module, 2)
+        packed = marshal.dumps(entry, 2)
     except ValueError:
         # Hundreds of levels deep.
         packed = b""
     if 0 < len(packed) <= _UNUSUAL:
         return _kept(packed)
     found: set[str] = set()
-    _collect(module, found)
+    _collect(entry, found)
     return frozenset(found)
 
 
-# Modules repeat within a fleet and between two keystrokes.
-_MODULES: Final = frozenset({"modules", "systemModules"})
+# Modules and their twins repeat within a fleet and between two keystrokes.
+_TWINS: Final = "modulesContent"
+_OF_MANY: Final = frozenset({"modules", "systemModules", _TWINS})
 _UNUSUAL: Final = 16384
 
 

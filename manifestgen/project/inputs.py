@@ -109,8 +109,12 @@ def _parts(project: Project, model: LockedModel) -> dict[str, Callable[[], Any]]
 
 
 def requirements_lock(project: Project) -> Path:
-    """The path of the project's requirements lock: `NAME.requirements.lock` for the project file `NAME.yaml`."""
-    return project.root / f"{project.name}.requirements.lock"
+    """The path of the project's requirements lock: `NAME.requirements.lock` for the project file `NAME.yaml`.
+
+    Environments share it, so that what one has tested is built for the next, unless one changes what it is made from.
+    """
+    name = project.own_name if project.own_packages else project.name
+    return project.root / f"{name}.requirements.lock"
 
 
 def _context_parts(project: Project, image: Image, model: LockedModel, identity: Any) -> dict[str, Callable[[], Any]]:

@@ -71,6 +71,10 @@ def translated(document: Source, expansion: Expansion, message: str) -> InputErr
         field = missing.group(1)
         full = ".".join((*map(str, path), field))
         fix = "start the file with 'version: 1'" if full == "version" else f"add '{field}: …' under '{name}'"
+        if (*path, field) in document.removed:
+            what = f"environment '{document.environment}' removes '{full}', which is required"
+            where = document.where((*path, field), key=True)
+            return InputError(what, where=where, fix="give it a value there, or remove the key that has it")
         return InputError(f"'{full}' is missing", where=document.where(path, key=True), fix=fix)
     if "matching regex" in what or "length" in what:
         return _wrong_text(document, expansion, path, name, where)

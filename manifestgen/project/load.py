@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from manifestgen.credentials import section as registry_section
 from manifestgen.credentials.section import RegistrySection
 from manifestgen.credentials.source import Registry, Settings
 from manifestgen.errors import InputError
 from manifestgen.files import read_text
-from manifestgen.hub_name import hub_identity, is_device_name
 from manifestgen.manifest.placeholder import USUAL, Styles
-from manifestgen.project import builders, source
+from manifestgen.project import between, builders, environments, source
 from manifestgen.project.expansion import Expansion, expand
-from manifestgen.project.invalid import bare, nearest, translated, wrong_choice
+from manifestgen.project.invalid import bare, nearest, translated
 from manifestgen.project.requires import check_required
 from manifestgen.project.sections import (
+    FIRST,
     Check,
     HubSection,
     Image,
@@ -64,6 +64,9 @@ class Project(msgspec.Struct, frozen=True):
         root: its folder, absolute.
         file_texts: contents of files that `manifest.values` reads with `${file:…}`; usually secrets.
         engine: that the builder `local` uses; empty for the first that is there.
+        environment: the one that is merged into the sections; None for what the file says outside of its environments.
+        environments: the names of those that the file has.
+        own_packages: whether the environment changes what the packages of an image follow from.
     """
 
     path: Path
@@ -78,11 +81,31 @@ class Project(msgspec.Struct, frozen=True):
     check: Check | None = None
     file_texts: tuple[Secret, ...] = ()
     engine: str = ""
+    environment: str | None = None
+    environments: tuple[str, ...] = ()
+    own_packages: bool = False
 
     @property
     def name(self) -> str:
-        """The project file's name without its suffix; the lock file and the manifest are named after it."""
+        """The project file's name without its suffix."""
         return self.path.stem
+
+    @property
+    def own_name(self) -> str:
+        """The name with that of the environment; files of which each environment has its own are named after it."""
+        return self.name if self.environment is None else f"{self.name}.{self.environment}"
+
+    @property
+    def words(self) -> str:
+        """The project file and the environment, for messages."""
+        return self.path.name if self.environment is None else f"{self.path.name}, environment {self.environment}"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What else to do about something that it lacks, for an error's `options`: environments may have it."""
+        if self.environment is not None or not self.environments:
+            return ()
+        return (_choice_of(self.environments),)
 
     @property
     def placeholder_styles(self) -> Styles:
@@ -130,12 +153,13 @@ class Project(msgspec.Struct, frozen=True):
         )
 
 
-def load(path: Path, environ: Mapping[str, str] | None = None) -> Project:
+def load(path: Path, environ: Mapping[str, str] | None = None, environment: str | None = None) -> Project:
     """Read a project.
 
     Args:
         path: of the project file, or of the folder with the project file `manifestgen.yaml`.
         environ: the variables for `${env:NAME}`; None for those of this process.
+        environment: of the project; None for the one that is chosen by `MANIFESTGEN_ENVIRONMENT`, if any is.
 
     Raises:
         InputError: anything is wrong with it; with file, line and column.
@@ -143,26 +167,60 @@ def load(path: Path, environ: Mapping[str, str] | None = None) -> Project:
     file = path / FILE_NAME if path.is_dir() else path
     missing = "run 'manifestgen init', or give the folder or file of a project"
     text = read_text(file, "project file", fix=missing, limit=source.MAX_BYTES)
-    return read(text, file, os.environ if environ is None else environ)
+    variables = os.environ if environ is None else environ
+    environment = environment or environments.chosen(variables)
+    project = read(text, file, variables, environment)
+    if environment is not None:
+        environments.refuse_shared_names(file, environment)
+    return project
 
 
-def read(text: str, path: Path, environ: Mapping[str, str]) -> Project:
+def read(text: str, path: Path, environ: Mapping[str, str], environment: str | None = None) -> Project:
     """Read a project file's text.
 
     Args:
         text: the YAML.
         path: of the file, for messages; relative paths in the text start from its folder.
         environ: the variables for `${env:NAME}`.
+        environment: whose changes are merged over the rest; None for the rest alone.
 
     Raises:
         InputError: anything is wrong with it; with file, line and column.
     """
-    root = path.absolute().parent
     document = source.parse(text, str(path))
     if document.data is None:
         raise InputError("the project file is empty", where=str(path), fix="start it with 'version: 1'")
     _check_required(document)
+    names = environments.names_in(document)
     _reject_unknown_keys(document, (), document.data, ProjectFile)
+    try:
+        project = _read(environments.effective(document, environment), path, environ)
+    except InputError as error:
+        if environment is not None:
+            raise
+        raise _with_choice(error, document, path, environ, names) from None
+    return msgspec.structs.replace(project, environments=names)
+
+
+def _with_choice(
+    error: InputError, document: Source, path: Path, environ: Mapping[str, str], names: tuple[str, ...]
+) -> InputError:
+    """What is wrong without an environment, and which environments, if any, put it right."""
+    right = []
+    for name in names:
+        with contextlib.suppress(InputError):
+            _read(environments.effective(document, name), path, environ)
+            right.append(name)
+    options = (_choice_of(right),) if right else ()
+    return InputError(error.what, where=error.where, fix=error.fix, options=(*options, *error.options))
+
+
+def _choice_of(names: Iterable[str]) -> str:
+    return f"choose an environment with --environment: {', '.join(names)}"
+
+
+def _read(document: Source, path: Path, environ: Mapping[str, str]) -> Project:
+    root = path.absolute().parent
     expansion = expand(document, root, environ)
     for number in _NUMBERS:
         _read_number(expansion, number)
@@ -170,8 +228,7 @@ def read(text: str, path: Path, environ: Mapping[str, str]) -> Project:
         sections = msgspec.convert(expansion.data, ProjectFile, dec_hook=lambda kind, value: _path(root, kind, value))
     except msgspec.ValidationError as error:
         raise translated(document, expansion, str(error)) from None
-    _check_image(document, sections)
-    _check_others(document, sections)
+    between.check(document, sections)
     model, target = sections.model, sections.target
     if model is not None and not model.name and model.path is not None:
         model = msgspec.structs.replace(model, name=model.path.stem)
@@ -188,6 +245,8 @@ def read(text: str, path: Path, environ: Mapping[str, str]) -> Project:
         hub=sections.hub,
         target=target,
         check=sections.check,
+        environment=document.environment,
+        own_packages=environments.changes_packages(document),
         file_texts=tuple(
             Secret(content)
             for place, contents in expansion.file_texts.items()
@@ -229,7 +288,7 @@ def _reject_unknown_keys(document: Source, path: source.Path, data: Any, kind: A
     elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         kinds = get_type_hints(kind, include_extras=True)
         for key, value in data.items():
-            _reject_unknown_key(document, (*path, key), tuple(kinds))
+            _reject_unknown_key(document, (*path, key), tuple(sorted(kinds, key=lambda name: name not in FIRST)))
             _reject_unknown_keys(document, (*path, key), value, kinds[key])
 
 
@@ -239,7 +298,9 @@ def _reject_unknown_key(document: Source, path: source.Path, known: tuple[str, .
         return
     owner = f" in '{'.'.join(map(str, path[:-1]))}'" if len(path) > 1 else ""
     near = nearest(key, known)
-    if near is not None:
+    if advice := environments.not_here(path):
+        fix = advice
+    elif near is not None:
         fix = f"did you mean '{near}'?"
     elif homes := [name for name, section in _SECTIONS.items() if key in section.__struct_fields__]:
         fix = f"'{key}' belongs under {' or '.join(homes)}"
@@ -259,74 +320,3 @@ def _read_number(expansion: Expansion, path: source.Path) -> None:
 def _kind(value: Any) -> str:
     kinds = {bool: "bool", int: "int", float: "float", list: "array", dict: "object", type(None): "null"}
     return kinds.get(type(value), "str")
-
-
-def _check_image(document: Source, sections: ProjectFile) -> None:
-    image = sections.image
-    if image is None:
-        return
-    if image.builder not in builders.choices():
-        path = ("image", "builder")
-        raise wrong_choice(document, path, "image.builder", document.where(path), builders.choices())
-    try:
-        builders.check_image(image, sections.model)
-    except InputError as error:
-        raise InputError(
-            error.what, where=document.where(tuple(error.where.split(".")), key=True), fix=error.fix
-        ) from None
-
-
-def _check_others(document: Source, sections: ProjectFile) -> None:
-    workspace, registry, target = sections.workspace, sections.registry, sections.target
-    if sections.model is not None and not sections.model.name and sections.model.path is None:
-        fix = "add 'name: …' of a registered model, or 'path: …' of a file"
-        raise InputError("model has neither a name nor a path", where=document.where(("model",), key=True), fix=fix)
-    if sections.check is not None:
-        _check_pattern(document, "placeholder", sections.check.placeholder)
-        _check_pattern(document, "literal", sections.check.literal)
-    if workspace is not None:
-        ids = (workspace.subscription_id, workspace.resource_group, workspace.name)
-        if any(ids) and (workspace.config is not None or not all(ids)):
-            fix = "write either config, or subscription_id, resource_group and name"
-            where = document.where(("workspace",), key=True)
-            raise InputError("the workspace is only partly given, or given twice", where=where, fix=fix)
-    if registry is not None:
-        registry_section.check(registry, lambda *keys: document.where(("registry", *keys), key=True))
-    if sections.hub is not None and is_device_name(sections.hub.host):
-        raise InputError(
-            f"{sections.hub.host} is a host name for devices only",
-            where=document.where(("hub", "host")),
-            fix=f"write {hub_identity(sections.hub.host)}, or the hub's name with '.service.' in it",
-        )
-    if target is not None:
-        _check_target(document.where(("target",), key=True), target)
-
-
-def _check_pattern(document: Source, key: str, pattern: str | None) -> None:
-    if pattern is None:
-        return
-    where = document.where(("check", key))
-    try:
-        empty = re.compile(pattern).search("") is not None
-    except re.error as error:
-        what, fix = f"check.{key} is not a regular expression: {error.msg}", "correct it"
-        raise InputError(what, where=where, fix=fix) from None
-    if empty:
-        fix = "write an expression that matches at least one character"
-        raise InputError(f"check.{key} matches an empty text", where=where, fix=fix)
-
-
-def _check_target(where: str, target: Target) -> None:
-    if (target.device is None) == (target.deployment is None):
-        what = (
-            "target has neither a device nor a deployment"
-            if target.device is None
-            else "target has both a device and a deployment"
-        )
-        raise InputError(what, where=where, fix="write 'device: ID', or 'deployment: NAME' with 'condition: …'")
-    if target.deployment is not None and target.condition is None:
-        fix = "add 'condition: …', such as \"tags.site = 'lab'\""
-        raise InputError("target.condition is missing; a deployment needs it", where=where, fix=fix)
-    if target.device is not None and (target.condition is not None or target.priority is not None):
-        what = "condition and priority are for a deployment, but the target is a device"
-        raise InputError(what, where=where, fix="remove them, or replace the device by a deployment")

@@ -1,7 +1,7 @@
 """The lock file: the last build, its inputs, and the digests of image tags.
 
-It is named after the project file, so that two project files in one folder have two. It contains no secrets and should
-be committed.
+It is named after the project file and the environment, so that each of them has its own. It contains no secrets and
+should be committed.
 """
 
 from __future__ import annotations
@@ -95,8 +95,8 @@ class Lock(Struct, frozen=True, kw_only=True):
 
 
 def path_of(project: Project) -> Path:
-    """The path of the project's lock file: `NAME.lock.json` for the project file `NAME.yaml`."""
-    return project.root / f"{project.name}.lock.json"
+    """The path of the project's lock file: `NAME.lock.json` for `NAME.yaml`, `NAME.ENVIRONMENT.lock.json` in one."""
+    return project.root / f"{project.own_name}.lock.json"
 
 
 def read(project: Project) -> Lock | None:

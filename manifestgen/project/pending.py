@@ -41,7 +41,8 @@ class Progress:
     """The `Pending` of one project, on disk."""
 
     def __init__(self, project: Project) -> None:
-        name = "pending.json" if project.path.name == FILE_NAME else f"{project.name}.pending.json"
+        usual = project.path.name == FILE_NAME and project.environment is None
+        name = "pending.json" if usual else f"{project.own_name}.pending.json"
         self._path = project.root / _FOLDER / name
 
     def read(self, inputs: str) -> Pending:

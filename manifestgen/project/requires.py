@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import operator
 import re
 from collections.abc import Callable, Mapping
@@ -33,7 +32,11 @@ def check_required(text: str, where: str, version: str | None = None) -> None:
     Raises:
         InputError: it is not, or the text is not a condition.
     """
-    version = version or importlib.metadata.version("manifestgen")
+    if version is None:
+        # It takes longer to import than the rest of a project file's reading, and few files ask for a version.
+        from importlib import metadata
+
+        version = metadata.version("manifestgen")
     for part in text.split(","):
         condition = _CONDITION.fullmatch(part.strip())
         if condition is None:

@@ -13,6 +13,11 @@ from manifestgen.credentials.section import RegistrySection
 
 #: The `image.builder` of an image that is built elsewhere.
 NONE: Final = "none"
+#: The host of a registry, with its port.
+REGISTRY_HOST: Final = r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$"
+
+#: A name is part of file names.
+ENVIRONMENT_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
 
 Text = Annotated[str, Meta(min_length=1)]
 Tags = Annotated[
@@ -102,7 +107,7 @@ class Image(Section, frozen=True):
         ),
     ] = None
     registry: Annotated[
-        Annotated[str, Meta(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$")] | None,
+        Annotated[str, Meta(pattern=REGISTRY_HOST)] | None,
         Meta(
             description="With the builders acr and local: host of the registry that gets the image.",
             examples=["acme.azurecr.io"],
@@ -208,14 +213,9 @@ class Check(Section, frozen=True):
     ] = None
 
 
-class ProjectFile(Section, frozen=True):
-    """A manifestgen project: from a trained model to a running Azure IoT Edge module."""
+class Sections(Section, frozen=True, kw_only=True):
+    """The sections that a project file may have, and that each of its environments may change."""
 
-    version: Annotated[Literal[1], Meta(description="Version of this file's format.")]
-    requires: Annotated[
-        Text | None,
-        Meta(description="Versions of manifestgen that this project is for.", examples=[">=0.3", ">=0.3, <1"]),
-    ] = None
     workspace: Annotated[Workspace | None, Meta(description=Workspace.__doc__)] = None
     model: Annotated[Model | None, Meta(description=Model.__doc__)] = None
     image: Annotated[Image | None, Meta(description=Image.__doc__)] = None
@@ -224,3 +224,30 @@ class ProjectFile(Section, frozen=True):
     hub: Annotated[HubSection | None, Meta(description=HubSection.__doc__)] = None
     target: Annotated[Target | None, Meta(description=Target.__doc__)] = None
     check: Annotated[Check | None, Meta(description=Check.__doc__)] = None
+
+
+class Environment(Sections, frozen=True, kw_only=True):
+    """What differs in an environment: keys of any section; mappings merge, other values replace, null removes."""
+
+
+#: The keys of `ProjectFile` that its text begins with.
+FIRST: Final = ("version", "requires")
+
+
+class ProjectFile(Sections, frozen=True, kw_only=True):
+    """A manifestgen project: from a trained model to a running Azure IoT Edge module."""
+
+    version: Annotated[Literal[1], Meta(description="Version of this file's format.")]
+    requires: Annotated[
+        Text | None,
+        Meta(description="Versions of manifestgen that this project is for.", examples=[">=0.3", ">=0.3, <1"]),
+    ] = None
+    environments: Annotated[
+        dict[Annotated[str, Meta(pattern=ENVIRONMENT_NAME)], Environment | None] | None,
+        Meta(
+            description="What differs in each environment, by its name; -e NAME merges it over the rest of the file.",
+            examples=[
+                {"dev": {"hub": {"host": "contoso-dev.azure-devices.net"}}, "prod": {"target": {"device": "p1"}}}
+            ],
+        ),
+    ] = None

@@ -51,6 +51,9 @@ class Source(Struct, frozen=True):
         keys: path to the place of the key there.
         values: path to the place of the value there; the root's path is `()`.
         written: path to a plain (unquoted) scalar's own text, where it is not a text.
+        environment: name of the environment that is merged into the data; see `environments.effective`.
+        changed: paths of what comes from the environment.
+        removed: paths of what the environment removes.
     """
 
     name: str
@@ -58,6 +61,9 @@ class Source(Struct, frozen=True):
     keys: dict[Path, Place]
     values: dict[Path, Place]
     written: dict[Path, str]
+    environment: str | None = None
+    changed: frozenset[Path] = frozenset()
+    removed: frozenset[Path] = frozenset()
 
     def where(self, path: Path, *, key: bool = False) -> str:
         """`FILE:LINE:COLUMN` of a value (or its key), or of the nearest one around it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from manifestgen.project import source
 from manifestgen.project.builders import BUILDERS
 from manifestgen.project.load import FILE_NAME
 from manifestgen.project.pickled import PICKLES
+from manifestgen.project.sections import REGISTRY_HOST
 from manifestgen.project.starters import ONNX, name_of, packages_of, sample_text, starter
 from manifestgen.project.vscode_template import NAME, converted
 
@@ -44,7 +46,7 @@ _IN_THE_WORKSPACE: Final = """\
 """
 _FROM_A_CONTEXT: Final = """\
   {key}: {packages}
-  registry: acme.azurecr.io             # yours, which gets the image
+  registry: {registry}# yours, which gets the image
   platforms: [linux/amd64, linux/arm64]
 """
 
@@ -93,6 +95,8 @@ _LISTS: Final = ("requirements.txt", "myenv.yml", "environment.yml", "pyproject.
 _TEMPLATE: Final = "single-module"
 #: Builder of a project that names neither a builder nor a workspace: it needs nothing on this machine.
 _USUAL: Final = "acr"
+#: Stands in for the user's own.
+_REGISTRY: Final = "acme.azurecr.io"
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,13 @@ class Started:
     sample: bool
 
 
-def start(folder: Path, template: str | None = None, builder: str | None = None, model: Path | None = None) -> Started:
+def start(
+    folder: Path,
+    template: str | None = None,
+    builder: str | None = None,
+    model: Path | None = None,
+    registry: str | None = None,
+) -> Started:
     """Write the files of a new project; files that are there are kept, and become part of it.
 
     Args:
@@ -119,10 +129,12 @@ def start(folder: Path, template: str | None = None, builder: str | None = None,
             `deployment.json.j2`, or `single-module` if there is none.
         builder: of `builders.BUILDERS`; None for Azure ML where `config.json` names a workspace, else ACR.
         model: the model's file or folder; None for the one in the folder, or an example if there is none.
+        registry: host of the registry that gets the image; None for a name to be replaced.
 
     Raises:
         InputError: the folder has a project already, or several models; the model is missing, or of a kind for which no
-            entry script can be written; or the folder is not writable.
+            entry script can be written; the registry is not a host, or the builder does not choose one; or the folder
+            is not writable.
     """
     if (folder / FILE_NAME).exists():
         fix = "choose an empty folder, or remove the file"
@@ -130,6 +142,8 @@ def start(folder: Path, template: str | None = None, builder: str | None = None,
     model = _model(folder, model)
     builder = builder or ("package" if (folder / "config.json").is_file() else _USUAL)
     from_context = BUILDERS[builder].context
+    if registry is not None:
+        _check_registry(registry, builder)
     script, listed = folder / "score.py", _listed(folder, from_context)
     kept = [path for path in (model, listed) if path is not None and path.parent == folder]
     files: dict[str, str] = {}
@@ -154,7 +168,7 @@ def start(folder: Path, template: str | None = None, builder: str | None = None,
     if listed is None:
         files[list_name] = _packages(packages, name, from_context)
     path = _relative(model, folder) if model is not None else "model.json"
-    files[FILE_NAME] = _project(path, name, builder, template, module, list_name)
+    files[FILE_NAME] = _project(path, name, builder, template, module, list_name, registry or _REGISTRY)
     if not (folder / ".gitignore").exists():
         files[".gitignore"] = _IGNORE
     there = [one for one in files if (folder / one).exists()]
@@ -199,11 +213,22 @@ def _packages(packages: tuple[str, ...], name: str, from_context: bool) -> str:
     return _CONDA.format(name=name) + "".join(f"      - {package}\n" for package in packages)
 
 
-def _project(model: str, name: str, builder: str, template: str, module: str, packages: str) -> str:
+def _check_registry(registry: str, builder: str) -> None:
+    if not BUILDERS[builder].context:
+        fix = "leave out --registry, or choose another builder with --builder"
+        raise InputError(f"builder {builder!r} uses the registry of the Azure ML workspace", fix=fix)
+    if not re.match(REGISTRY_HOST, registry):
+        fix = "give the registry's host alone, such as --registry acme.azurecr.io"
+        raise InputError(f"{registry!r} is not the host of a registry", fix=fix)
+
+
+def _project(model: str, name: str, builder: str, template: str, module: str, packages: str, registry: str) -> str:
     image = _IN_THE_WORKSPACE.format(packages=packages)
     if BUILDERS[builder].context:
         key = "conda_file" if packages.endswith(".yml") else "requirements"
-        image = _FROM_A_CONTEXT.format(key=key, packages=packages)
+        image = _FROM_A_CONTEXT.format(
+            key=key, packages=packages, registry=f"{registry:<28}" if len(registry) < 28 else f"{registry}  "
+        )
     return _PROJECT.format(
         workspace="" if BUILDERS[builder].context else _WORKSPACE,
         model_name=_yaml(Path(model).stem),

@@ -138,14 +138,15 @@ def identity_of(source: Source, settings: Settings, rows: Rows, host: str) -> di
     }
 
 
-def _journal_of(devices: Path, identity: Mapping[str, str]) -> Path:
+def _journal_of(devices: Path, identity: Mapping[str, str], environment: str | None = None) -> Path:
     """Where a run's journal is: beside its rows or, so that another machine resumes it, in a chosen state folder.
 
-    There its name has a hash of what makes it the same run, because all projects share the folder.
+    Beside the rows each environment of a project has its own. In a state folder, which all projects share, its name has
+    a hash of what makes it the same run.
     """
     chosen = chosen_folder()
     if chosen is None:
-        return devices.with_name(f"{devices.name}.journal")
+        return devices.with_name(".".join(filter(None, (devices.name, environment, "journal"))))
     folder = chosen / "journals" / quote(identity["hub"], safe="")
     try:
         chosen.mkdir(parents=True, exist_ok=True)
@@ -185,7 +186,9 @@ def open_run(source: Source, settings: Settings, rows: Rows, renderer: Renderer,
         InputError: another run uses the journal, it is of another run, or it cannot be read or written.
     """
     identity = identity_of(source, settings, rows, host)
-    journal = open_journal(settings.journal or _journal_of(settings.devices, identity), rows.survey.count, identity)
+    environment = source.project.environment if source.project is not None else None
+    path = settings.journal or _journal_of(settings.devices, identity, environment)
+    journal = open_journal(path, rows.survey.count, identity)
     try:
         yield Run(source, settings, rows, renderer, journal)
     finally:

@@ -60,6 +60,15 @@ OPTIONS: dict[str, Any] = {
     "labels": {"Labels": {"token_secret": CANARY}, "Binds": []},
     "in the name of a bind": {"HostConfig": {"Binds": [f"https://{USER}:{CANARY}@host"]}},
 }
+# In the place of a module, or of a module's twin.
+MODULES: dict[str, Any] = {
+    "a text for a module": {"password": CANARY},
+    "a list for a module": {"api_key": [CANARY]},
+    "an assignment for a module": {"x": f"DB_PASSWORD={CANARY}"},
+    "an assignment in a name": {f"DB_PASSWORD={CANARY}": "x"},
+    "a module's options": {"createOptions": json.dumps({"Env": [f"API_KEY={CANARY}"]})},
+}
+ENTRIES: dict[str, Any] = {**MODULES, "an object of a secret's name": {"api_key": {"value": CANARY}}}
 BROKEN: dict[str, str] = {
     "a comma is missing": f'"DB_PASSWORD": "{CANARY}" "x": 1',
     "a colon is missing": f'"DB_PASSWORD" "{CANARY}"',
@@ -83,6 +92,10 @@ def _put(kind: str, value: Any) -> str:
         agent["runtime"]["settings"]["registryCredentials"] = value
     elif kind == "env":
         agent["modules"]["scorer"]["env"] = value
+    elif kind in ("modules", "systemModules"):
+        agent[kind] |= value
+    elif kind == "entries":
+        data["modulesContent"] |= value
     elif kind == "options":
         agent["modules"]["scorer"]["settings"]["createOptions"] = json.dumps(value)
     else:
@@ -93,12 +106,21 @@ def _put(kind: str, value: Any) -> str:
 
 FORMS = [
     pytest.param(kind, value, layout, id=f"{kind}: {name}, {layout}")
-    for kind, forms in (("credentials", CREDENTIALS), ("env", ENV), ("options", OPTIONS), ("broken", BROKEN))
+    for kind, forms in (
+        ("credentials", CREDENTIALS),
+        ("env", ENV),
+        ("options", OPTIONS),
+        ("modules", MODULES),
+        ("systemModules", MODULES),
+        ("entries", ENTRIES),
+        ("broken", BROKEN),
+    )
     for name, value in forms.items()
     for layout in ("lines", "one line")
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "value", "layout"), FORMS)
 def test_no_output_shows_a_secret(
     kind: str, value: Any, layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

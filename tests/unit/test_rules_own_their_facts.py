@@ -18,14 +18,17 @@ ELSEWHERE = {
     ("cli/render.py", "placeholder"),  # a choice of --secrets
     ("cli/export.py", "placeholder"),  # the same
     ("render_file.py", "placeholder"),  # the same
-    ("project/load.py", "placeholder"),  # a key of the project file
+    ("project/between.py", "placeholder"),  # a key of the project file
+    ("view/read.py", "placeholder"),  # the thing itself, counted
 }
+
+
+IDS = {rule.id for rule in RULES}
 
 
 def _named(text: str) -> set[str]:
     """The ids of rules in a string of the program; a single word counts only if it is the whole string."""
-    words = set(re.findall(r"[a-z]+(?:-[a-z]+)+", text)) | {text}
-    return {rule.id for rule in RULES if rule.id in words}
+    return IDS & {text, *re.findall(r"[a-z]+(?:-[a-z]+)+", text)}
 
 
 def _prefixes() -> set[str]:

@@ -108,9 +108,13 @@ class TestHub:
 
 
 class TestProject:
-    def test_the_one_in_the_folder(self, project: Project) -> None:
-        assert project_here(project.root) == project
-        assert project_here(project.root / "elsewhere") is None
+    def test_the_one_in_the_folder(self, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(project.root)
+        found = project_here()
+        assert found is not None and found.path.absolute() == project.path.absolute()
+        (tmp_path / "elsewhere").mkdir()
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        assert project_here() is None
 
     def test_the_one_beside_a_file_wins_over_the_one_here(
         self, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

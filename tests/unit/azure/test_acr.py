@@ -43,6 +43,16 @@ def test_a_missing_registry_says_where_was_looked(registries: Registries) -> Non
         registries.by_host("acme.azurecr.io")
 
 
+def test_a_missing_registry_in_the_sandbox_names_the_one_that_is_there(
+    registries: Registries, sandbox: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MANIFESTGEN_SANDBOX_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+    with pytest.raises(NotFoundError) as caught:
+        registries.by_host("acme.azurecr.io")
+    assert sandbox.world.names.login_server in caught.value.fix
+
+
 @pytest.fixture
 def three(monkeypatch: pytest.MonkeyPatch, sandbox: Any) -> None:
     """Two subscriptions besides the sandbox's own, which answers last."""

@@ -147,6 +147,14 @@ def test_answer_cut_short_is_a_cloud_error() -> None:
         json.loads('{"half":')
 
 
+@pytest.mark.parametrize("url", ["{'canary': 1}/x", "canary", "https://[canary/x", "ftp://canary/x"])
+def test_an_address_in_an_answer_that_is_none_is_not_quoted(url: str) -> None:
+    with pytest.raises(CloudError, match=r"the answer of Azure ML was not understood$") as caught, translated("w"):
+        requests.get(url, timeout=1)
+    assert "canary" not in str(caught.value)
+    assert "canary" not in str(caught.value.__cause__)
+
+
 def test_error_of_our_login_is_found_behind_the_sdks() -> None:
     ours = DeniedError("no Azure credential was found", where="Azure login", fix="run 'az login'")
     try:

@@ -6,9 +6,10 @@ import os
 from typing import Any
 
 import pytest
+from azure.core.credentials import AccessToken
 from fakes.hurry import hurry
 
-from manifestgen.azure.auth import credential, token
+from manifestgen.azure.auth import Login, credential, token
 from manifestgen.errors import CloudError, DeniedError
 
 _SCOPE = "https://management.azure.com/.default"
@@ -81,6 +82,23 @@ def test_an_unreachable_entra_id_is_no_denial(
         token("https://iothubs.azure.net/.default")
     assert not isinstance(caught.value, DeniedError)
     assert "HTTPS_PROXY" in caught.value.fix
+
+
+class _Answering:
+    """A credential that hands on whatever was in an answer, as azure-identity does."""
+
+    def __init__(self, token: Any) -> None:
+        self._token = token
+
+    def get_token(self, *scopes: str, **options: Any) -> AccessToken:
+        return AccessToken(self._token, 2_000_000_000)
+
+
+@pytest.mark.parametrize("token", [["canary-of-a-token"], {"canary-of-a-token": 1}, 7, None, ""])
+def test_a_token_that_is_not_a_string_is_no_token(token: Any) -> None:
+    with pytest.raises(CloudError, match="Entra ID was not understood: the token is not a string") as caught:
+        Login(lambda transport: _Answering(token)).get_token(_SCOPE)
+    assert "canary" not in str(caught.value)
 
 
 def test_without_any_credential_the_error_says_how_to_get_one() -> None:

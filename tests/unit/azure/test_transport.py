@@ -16,6 +16,7 @@ import pytest
 import requests
 import trustme
 from fakes.hostile_server import SLOW_WAYS, hostile_server
+from requests.adapters import HTTPAdapter
 
 from manifestgen.azure.patience import Patience, asked, seconds_of
 from manifestgen.azure.transport import RetryingTransport, Transport, UnreachableError, session_of
@@ -150,6 +151,12 @@ def test_a_certificate_that_is_not_trusted_is_said_at_once(authority: tuple[trus
     assert "its TLS certificate is not trusted: " in error.what
     assert "REQUESTS_CA_BUNDLE" in error.fix
     assert pauses == []
+
+
+def test_what_the_transport_replaces_is_there_in_requests() -> None:
+    public = [name for name in vars(Transport) if not name.startswith("_") and name != "send"]
+    assert {"init_poolmanager", "build_connection_pool_key_attributes", "cert_verify"} <= set(public)
+    assert [name for name in public if not hasattr(HTTPAdapter, name)] == []
 
 
 def test_a_ca_file_that_is_not_there_is_named(session: requests.Session) -> None:

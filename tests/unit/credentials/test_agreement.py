@@ -70,6 +70,7 @@ def prepare(world: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MANIFESTGEN_STATE", str(folder / "state"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("world", ["nothing", "everything", "tokens"])
 @pytest.mark.parametrize("named", [None, *SOURCES])
 @pytest.mark.parametrize("default", SOURCES)

@@ -13,11 +13,13 @@ from manifestgen.deployments.counts import Progress, all_failing
 from manifestgen.deployments.deployment import HIGHEST_PRIORITY, NAME_LABEL, Deployment, current, survey
 from manifestgen.deployments.failure import RolloutError
 from manifestgen.deployments.proposal import Proposal, propose
-from manifestgen.deployments.replace import Goal, carry_out, replace
+from manifestgen.deployments.replace import PATIENCE, Goal, carry_out, replace
 from manifestgen.deployments.snapshots import snapshots
 from manifestgen.deployments.stages import parse
 from manifestgen.errors import CloudError, FoundError, InputError, Interrupted
 from manifestgen.target import Observer, Outcome, Wait
+
+ROOT = Path(__file__).parents[3]
 
 
 class Killed(BaseException):
@@ -148,6 +150,11 @@ def test_devices_that_come_late_are_waited_for() -> None:
     assert 60 < clock.now < 90
 
 
+def test_half_an_hour_is_the_time_that_the_guide_names() -> None:
+    assert "(for a deployment, 30 minutes by default)" in (ROOT / "docs/fleets.md").read_text("utf-8")
+    assert PATIENCE.timeout == 30 * 60
+
+
 def test_the_hub_is_asked_politely() -> None:
     hub = fleet(1)
     apply(hub, deployment(1))
@@ -260,6 +267,41 @@ def test_an_abort_brings_the_former_content_back() -> None:
     assert f"4 of 4 devices are back at {deployment(1).id!r}" in caught.value.what
     assert images(hub, 4) == {"acme.azurecr.io/scorer:1"}
     assert [found.id for found in hub.configurations()] == [deployment(1).id]
+
+
+@pytest.mark.parametrize(("comes_back", "succeeded"), [(True, 2), (False, 1)])
+def test_going_back_is_followed_until_the_devices_are_back_or_the_time_is_up(comes_back: bool, succeeded: int) -> None:
+    hub = fleet(2)
+    apply(hub, deployment(1))
+    hub.bad_images = {"acme.azurecr.io/scorer:2": "Could not pull image"}
+    clock = Clock()
+    looks: list[tuple[float, int]] = []
+
+    def look(title: str, progress: Progress) -> None:
+        if title == "back":
+            looks.append((clock.now, progress.succeeded))
+
+    def meanwhile(now: float) -> None:
+        # Gone before the new version is taken back, and here again a minute after.
+        if not looks:
+            hub.connect("edge-01", connected=False)
+        elif comes_back and now > looks[0][0] + 60 and not hub.device("edge-01").connected:
+            hub.connect("edge-01", connected=True)
+            hub._obey(hub._find("edge-01"))
+
+    clock.waited = meanwhile
+    with pytest.raises(RolloutError) as caught:
+        apply(
+            hub,
+            deployment(2),
+            patience=clock.patience(),
+            goal=Goal(abort_if_failing=0.02),
+            observer=Observer(progress=look),
+        )
+    (begun, first), *_, (ended, last) = looks
+    assert (first, last) == (1, succeeded)
+    assert (60 < ended - begun < 90) if comes_back else (ended - begun >= 600)
+    assert f"2 of 2 devices are back at {deployment(1).id!r}, {succeeded} of them report success" in caught.value.what
 
 
 def test_after_an_abort_every_device_that_failed_is_named_with_its_reason() -> None:

@@ -178,12 +178,24 @@ def test_an_interrupted_stage_goes_on_with_the_devices_it_had() -> None:
     assert conditions[-1] == LAB
 
 
+def test_progress_names_each_of_two_stages() -> None:
+    hub = fleet(2)
+    titles: list[str] = []
+    observer: Observer[Proposal, Progress] = Observer(progress=lambda title, _: titles.append(title))
+    replace(hub, deployment(1), stages=parse("50%"), patience=Clock().patience(), observer=observer)
+    assert titles == ["stage 1 of 2 (50%)", "stage 2 of 2 (100%)"]
+
+
 def test_the_pause_is_kept_and_failures_in_it_abort() -> None:
     hub = fleet(10)
     replace(hub, deployment(1), patience=Clock().patience())
     clock = Clock()
-    replace(hub, deployment(2), stages=parse("10%,50%"), goal=Goal(pause=120.0), patience=clock.patience())
+    titles: list[str] = []
+    observer: Observer[Proposal, Progress] = Observer(progress=lambda title, _: titles.append(title))
+    goal = Goal(pause=120.0)
+    replace(hub, deployment(2), stages=parse("10%,50%"), goal=goal, patience=clock.patience(), observer=observer)
     assert 240 <= clock.now < 250
+    assert titles == [f"stage {number} of 3 ({title})" for number, title in ((1, "10%"), (2, "50%"), (3, "100%"))]
 
     clock = Clock()
 

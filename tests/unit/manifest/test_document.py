@@ -142,6 +142,15 @@ def test_neither_the_name_nor_the_number_of_placeholders_decides() -> None:
     assert read(json.dumps({"$schema-template": "4.0.0", **manifest()})).kind is Kind.MANIFEST
 
 
+@pytest.mark.parametrize(("route", "texts"), [("$upstream", []), ("$sensorToUpstream", ["$sensorToUpstream"])])
+def test_a_route_is_no_placeholder_because_there_is_one_elsewhere(route: str, texts: list[str]) -> None:
+    for image, more in (("acme.azurecr.io/a:1", []), ("acme.azurecr.io/a:${TAG}", ["${TAG}"])):
+        data = manifest(image)
+        data["modulesContent"]["$edgeHub"]["properties.desired"]["routes"]["r"] = {"route": route}
+
+        assert [one.text for one in read(json.dumps(data)).placeholders] == [*more, *texts]
+
+
 @pytest.mark.parametrize(
     ("part", "texts"),
     [

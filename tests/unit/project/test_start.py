@@ -233,3 +233,25 @@ def test_a_deployment_template_that_cannot_be_used_is_said(tmp_path: Path, text:
     assert words in caught.value.what
     assert not (tmp_path / "manifestgen.yaml").exists()
     start(tmp_path, "single-module")
+
+
+def test_the_registry_can_be_given(tmp_path: Path) -> None:
+    start(tmp_path, registry="contoso.azurecr.io")
+    image = load(tmp_path).image
+    assert image is not None and image.registry == "contoso.azurecr.io"
+
+
+@pytest.mark.parametrize(
+    ("registry", "builder", "words"),
+    [
+        ("https://acme.azurecr.io", "acr", "is not the host of a registry"),
+        ("acme.azurecr.io/team", "local", "is not the host of a registry"),
+        ("acme.azurecr.io", "package", "builder 'package' uses the registry of the Azure ML workspace"),
+    ],
+)
+def test_a_registry_that_cannot_be_used_is_said_and_nothing_written(
+    tmp_path: Path, registry: str, builder: str, words: str
+) -> None:
+    with pytest.raises(InputError, match=words):
+        start(tmp_path, builder=builder, registry=registry)
+    assert not list(tmp_path.iterdir())

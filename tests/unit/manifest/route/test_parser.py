@@ -261,18 +261,18 @@ def test_a_mistake_that_only_the_compiler_refuses_is_a_fault_of_the_tree(
 
 
 LONG = {
-    "100,000 open parentheses": ("(" * 100_000 + "a", "compile"),
-    "100,000 pairs of parentheses": ("(" * 100_000 + "a = 'b'" + ")" * 100_000, "accept"),
-    "100,000 closing parentheses": ("(a)" + ")" * 100_000, "parse"),
+    "20,000 open parentheses": ("(" * 20_000 + "a", "compile"),
+    "20,000 pairs of parentheses": ("(" * 20_000 + "a = 'b'" + ")" * 20_000, "accept"),
+    "20,000 closing parentheses": ("(a)" + ")" * 20_000, "parse"),
     "20,000 functions inside each other": ("f(" * 20_000 + "a" + ")" * 20_000, "compile"),
     "20,000 times NOT": ("NOT " * 20_000 + "true", "accept"),
     "20,000 times AND": ("true AND " * 20_000 + "true", "accept"),
     "20,000 unknown characters": (";" * 20_000, "compile"),
     "20,000 open texts": ("'\\x" * 20_000 + "a", "compile"),
     "20,000 open comments": ("a " + "/* " * 20_000, "parse"),
-    "1 MB of one name": ("x" * 1_000_000 + " = 'a'", "accept"),
-    "1 MB of one number": ("1" * 1_000_000 + " = 1", "accept"),
-    "a body path of 1 MB": ("$body." + "a." * 500_000 + "a = 1", "accept"),
+    "200 kB of one name": ("x" * 200_000 + " = 'a'", "accept"),
+    "200 kB of one number": ("1" * 200_000 + " = 1", "accept"),
+    "a body path of 200 kB": ("$body." + "a." * 100_000 + "a = 1", "accept"),
 }
 
 

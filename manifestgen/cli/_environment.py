@@ -1,0 +1,33 @@
+"""The option `-e` of the commands that read a project."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from manifestgen.cli._completing import environments
+
+
+def environment_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command `-e NAME`, which wins over `MANIFESTGEN_ENVIRONMENT` while it runs."""
+
+    @functools.wraps(function)
+    def command(*args: Any, environment: str | None, **kwargs: Any) -> Any:
+        # A project file's reader is heavy, and what is not chosen needs none.
+        if environment is None:
+            return function(*args, **kwargs)
+        from manifestgen.project.environments import choosing
+
+        with choosing(environment):
+            return function(*args, **kwargs)
+
+    return click.option(
+        "-e",
+        "--environment",
+        metavar="NAME",
+        shell_complete=environments,
+        help="Environment of the project.  [default: MANIFESTGEN_ENVIRONMENT, or none]",
+    )(command)
