@@ -5,6 +5,7 @@ from __future__ import annotations
 from manifestgen.deploy.job import Job
 from manifestgen.deploy.options import Deployment
 from manifestgen.deploy.rendered import RenderedManifest, ask_registries, report_check
+from manifestgen.deploy.scoring import verify_scoring
 from manifestgen.deployments import replace as fleet
 from manifestgen.deployments.deployment import Deployment as Wanted
 from manifestgen.deployments.deployment import Survey, current, intended, model_of, name_of, survey
@@ -12,15 +13,12 @@ from manifestgen.deployments.proposal import Proposal, propose, verify_meetings
 from manifestgen.device.apply import carry_out, read_state
 from manifestgen.device.plan import Plan, plan
 from manifestgen.device.rollout import Rollout
-from manifestgen.device.scoring import Scoring, first_report, follow, running
-from manifestgen.errors import FoundError
+from manifestgen.device.scoring import Scoring, running
 from manifestgen.gate import require_applicable, require_manifest, require_no_errors
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.operate.score import smoke
 from manifestgen.project import lock
-from manifestgen.project.builders import entry_of
 from manifestgen.project.sections import Target
-from manifestgen.report.rollout import scoring_line
 from manifestgen.target import Observer as TargetObserver
 
 
@@ -40,7 +38,7 @@ def to_device(job: Job, rendered: RenderedManifest, device: str, reference: str)
         version, modules = rollout.desired_version, len(rollout.modules)
         job.observer.step("wait", f"device {device!r} runs version {version}: {modules} modules healthy")
         _smoke(job, device, rollout, reference)
-        scores.extend(filter(None, [_scoring(job, device, rollout, reference)]))
+        scores.extend(filter(None, [verify_scoring(job, device, rollout, reference)]))
 
     outcome = carry_out(
         job.services.hub,
@@ -80,36 +78,6 @@ def _smoke(job: Job, device: str, rollout: Rollout, reference: str) -> None:
     found = smoke(job.services.hub, device, names[0] if names else None, test)
     words = "answered as expected" if test.compares else "answered"
     job.observer.step("smoke", f"{found.module}: {words} after {found.seconds:.2f} s")
-
-
-def _scoring(job: Job, device: str, rollout: Rollout, reference: str) -> Scoring | None:
-    """Whether the project's model scores, which is more than that its module runs.
-
-    Raises:
-        FoundError: it has had inputs and scored none, or its runner reports why it cannot.
-    """
-    image = job.project.image
-    names = running(rollout, reference) if reference and image is not None and image.builds else []
-    if image is None or not names or job.options.scoring is None:
-        return None
-    name = names[0]
-    started = next(module.started for module in rollout.modules if module.name == name)
-    hub = job.services.hub
-    found = follow(hub, device, name, job.options.scoring, started)
-    if found is None and entry_of(image).context and image.dockerfile is None and job.options.patience is not None:
-        # Such an image has the runner, so it will report: a large model takes a while to load.
-        found = first_report(hub, device, name, job.options.patience, started)
-        if found is None:
-            what = f"module {name!r} runs, but its model is not loaded after {job.options.patience.timeout:.0f} s"
-            fix = f"see its log with 'manifestgen logs --device {device} {name}', or wait longer with --timeout"
-            raise FoundError(what, where=f"device {device!r}", fix=fix)
-    silent = f"{name}: runs, but has not reported that it scores"
-    job.observer.step("score", silent if found is None else scoring_line(found))
-    if found is not None and found.trouble:
-        fix = f"see its log with 'manifestgen logs --device {device} {name}', and try score.py with 'manifestgen test'"
-        what = f"module {name!r} runs, but its model does not score: {found.trouble}"
-        raise FoundError(what, where=f"device {device!r}", fix=fix)
-    return found
 
 
 def to_fleet(job: Job, rendered: RenderedManifest, target: Target, reference: str) -> Deployment:

@@ -97,20 +97,15 @@ def follow(hub: Hub, device_id: str, module: str, patience: Patience, started: s
     """
     found: Scoring | None = None
     for _ in rounds(patience):
-        reported = scoring(hub, device_id, (module,))
-        found = next((one for one in reported if _is_since(one, started)), None)
+        found = report_of(hub, device_id, module, started)
         if found is not None and (found.scored or found.error):
             break
     return found
 
 
-def first_report(hub: Hub, device_id: str, module: str, patience: Patience, started: str = "") -> Scoring | None:
-    """Wait until a module's runner reports anything, which it does once `init` has returned; see `follow`."""
-    for _ in rounds(patience):
-        for one in scoring(hub, device_id, (module,)):
-            if _is_since(one, started):
-                return one
-    return None
+def report_of(hub: Hub, device_id: str, module: str, started: str = "") -> Scoring | None:
+    """What a module's runner reports of itself now, if it does: once `init` has returned. See `follow`."""
+    return next((one for one in scoring(hub, device_id, (module,)) if _is_since(one, started)), None)
 
 
 def _is_since(found: Scoring, started: str) -> bool:
