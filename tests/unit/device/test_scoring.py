@@ -93,6 +93,8 @@ def test_what_a_process_reported_before_the_module_was_started_is_passed_over() 
         (Scoring("m", scored=1, failed=9), ""),
         (Scoring("m", failed=9), "it failed on each of its 9 inputs"),
         (Scoring("m", failed=1), "it failed on its only input"),
+        (Scoring("m", busy="2026-11-30T08:00:00Z"), "run() has not returned since 2026-11-30T08:00:00Z"),
+        (Scoring("m", scored=3, busy="2026-11-30T08:00:00Z"), ""),
         (Scoring("m", scored=3, error="run() did not return within 5 s"), "run() did not return within 5 s"),
     ],
 )
