@@ -152,15 +152,15 @@ class DeviceTarget:
         from contextlib import ExitStack
 
         from manifestgen.images.models import models_of
-        from manifestgen.project.lock import read
+        from manifestgen.project.lock import read_file
 
         with ExitStack() as stack:
             try:
                 project = project_here()
-                lock = read(project) if project is not None else None
+                locks = read_file(project).modules.values() if project is not None else ()
                 return models_of(
                     images,
-                    lock,
+                    locks,
                     lambda: self._hub.module_twin(self._device, "$edgeAgent"),
                     lambda: stack.enter_context(open_distribution(hurried=True)),
                 )
