@@ -126,6 +126,21 @@ def test_an_entry_is_named_after_its_module_or_after_its_folder_if_two_have_it(t
     assert made.modules == ("Cam", "my-mod", "cam-debug", "x-module")
 
 
+def test_an_image_without_a_module_json_stays_a_placeholder_and_is_listed(tmp_path: Path) -> None:
+    made = project(tmp_path, modules={})
+    assert '"image": "${MODULES.filter}"' in made.files[tmp_path / "deployment.json.j2"]
+    (item,) = [item for item in made.lost if item.what == "image ${MODULES.filter}"]
+    assert item.where.endswith("deployment.template.json:57:25")
+
+
+@pytest.mark.parametrize("key", ["filter.arm32v7", "filter.debug"])
+def test_an_image_of_a_platform_that_a_module_lacks_stays_a_placeholder_and_is_listed(tmp_path: Path, key: str) -> None:
+    data = template({"filter": module(f"${{MODULES.{key}}}")})
+    made = project(tmp_path, data, modules={"filter": module_json("r.io/filter", "amd64")})
+    assert f"${{MODULES.{key}}}" in made.files[tmp_path / "deployment.json.j2"]
+    assert lost(made)[f"image ${{MODULES.{key}}}"] == "module.json has no such platform, only amd64"
+
+
 def test_images_of_one_repository_are_parted(tmp_path: Path) -> None:
     images = {"one": "${MODULES.a}", "two": "${MODULES.b}", "three": "${MODULES.a.debug}"}
     data = template({name: module(image) for name, image in images.items()})
