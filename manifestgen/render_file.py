@@ -149,6 +149,12 @@ def default_output(project: Project) -> Path:
     return project.path.parent / ".".join(("deployment", *filter(None, own), "json"))
 
 
+def output_of(project: Project) -> Path:
+    """Where a project's manifest goes: its `manifest.output`, else `default_output`."""
+    configured = project.manifest.output if project.manifest is not None else None
+    return configured or default_output(project)
+
+
 class _Job(Struct, frozen=True):
     project: Project
     services: Services
@@ -157,9 +163,8 @@ class _Job(Struct, frozen=True):
     @property
     def target(self) -> Path | None:
         """The file to write; None for stdout."""
-        section, out = self.project.manifest, self.options.out
-        configured = section.output if section is not None else None
-        target = Path(out) if out is not None else configured or default_output(self.project)
+        out = self.options.out
+        target = Path(out) if out is not None else output_of(self.project)
         return None if out == "-" or is_stdout(target) else target
 
     @property

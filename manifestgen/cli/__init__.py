@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "init": "Start a project.",
     "import": "Make a project of a VS Code or iotedgedev template.",
+    "project": "Show a project's settings, and where each comes from.",
     "test": "Run the model on this machine as its image would.",
     "doctor": "Check everything a deployment needs, one row each.",
     "image": "Register the model and build its image.",

@@ -11,6 +11,7 @@ import click
 from manifestgen.cli._builder import builder_option
 from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._environment import say_environment
 from manifestgen.cli._modules import image_option, images_of, module_option, platform_option, with_platform
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._state import state_option
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         "manifestgen deploy samples/anomaly-detection",
         "manifestgen deploy --dry-run",
         "manifestgen deploy --module scorer",
+        "manifestgen deploy -e prod",
         "manifestgen deploy --smoke sample.json --expect answer.json --rollback-on-failure",
         "manifestgen deploy --device edge-02 --set ttl=3600 --yes --output json",
         "manifestgen sandbox run -- manifestgen deploy samples/anomaly-detection --yes",
@@ -150,6 +152,7 @@ def command(
         option = "--enable-admin" if enable_admin else "--create-token"
         raise InputError(f"--dry-run changes nothing, and {option} would", fix=f"drop {option}")
     loaded = load(project)
+    say_environment(loaded, console)
     if builder is not None or engine is not None:
         loaded = loaded.built_by(builder, engine)
     if report is not None:

@@ -9,7 +9,7 @@ import click
 
 from manifestgen.cli._builder import builder_option
 from manifestgen.cli._console import Console, common_options, usage_of
-from manifestgen.cli._environment import environment_option
+from manifestgen.cli._environment import environment_option, say_environment
 from manifestgen.cli._modules import module_option
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._testing import test_option, tested
@@ -66,8 +66,9 @@ def command(
     """Register the model, build its image and wait for it.
 
     Prints the image's reference and writes the lock file: manifestgen.lock.json, or NAME.lock.json for a
-    project file NAME.yaml. If the inputs have not changed, the existing image is reused. The images of
-    several modules are built at the same time, unless Azure ML builds them; each line names its module.
+    project file NAME.yaml; in an environment manifestgen.ENVIRONMENT.lock.json. If the inputs have not
+    changed, the existing image is reused. The images of several modules are built at the same time, unless
+    Azure ML builds them; each line names its module.
 
     With --context, the Dockerfile and all that it copies are written into a folder, for an engine or a
     pipeline of your own. Nothing is registered, built or pushed then.
@@ -81,6 +82,7 @@ def command(
     if locked and rebuild:
         raise InputError("--locked and --rebuild cannot be used together", fix="drop one of the two")
     loaded = load(project).only(modules).built_by(builder, engine)
+    say_environment(loaded, console)
     services = ProjectServices(loaded, report=console.progress, progress=console.progress)
     building = [one for one in loaded.each() if one.builds]
     if context is not None:

@@ -16,6 +16,7 @@ from manifestgen.cli._state import state_option
 @click.command(
     epilog=usage_of(
         "manifestgen render",
+        "manifestgen render -e prod",
         "manifestgen render samples/bring-your-own-image -o -",
         "manifestgen render --image acme.azurecr.io/scorer:1.4.2 --set ttl=3600 -o edge-01.json",
         "manifestgen render --platform linux/arm64 --image camera=acme.azurecr.io/camera:2.2 -o arm64.json",
@@ -26,7 +27,8 @@ from manifestgen.cli._state import state_option
     "-o",
     "--out",
     metavar="FILE",
-    help="File to write; '-' is stdout.  [default: deployment.json, or deployment.NAME.json for NAME.yaml]",
+    help="File to write; '-' is stdout.  [default: deployment.json, or deployment.NAME.json for NAME.yaml or in the "
+    "environment NAME]",
 )
 @module_option("Module to render; by default all of the project")
 @image_option

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 
 from manifestgen.deploy.job import Job
 from manifestgen.deploy.options import Deployment
@@ -15,6 +16,7 @@ from manifestgen.device.apply import carry_out, read_state
 from manifestgen.device.plan import Plan, plan
 from manifestgen.device.rollout import Rollout
 from manifestgen.device.scoring import Scoring, follow, running
+from manifestgen.errors import FoundError
 from manifestgen.gate import require_applicable, require_manifest, require_no_errors
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.operate.score import smoke
@@ -34,6 +36,14 @@ def to_device(job: Job, rendered: RenderedManifest, device: str, images: Mapping
         ManifestgenError: it cannot be applied, or the device does not come to run it.
     """
     planned = plan_for_device(job, rendered, device)
+    scores: list[Scoring] = []
+
+    def verify(rollout: Rollout) -> None:
+        version, modules = rollout.desired_version, len(rollout.modules)
+        job.observer.step("wait", f"device {device!r} runs version {version}: {modules} modules healthy")
+        _smoke(job, device, rollout, images)
+        scores.extend(_scoring(job, device, rollout, images))
+
     outcome = carry_out(
         job.services.hub,
         planned,
@@ -41,7 +51,7 @@ def to_device(job: Job, rendered: RenderedManifest, device: str, images: Mapping
         prune=job.options.prune,
         patience=job.options.patience,
         rollback=job.options.rollback,
-        verify=lambda rollout: _smoke(job, device, rollout, images),
+        verify=verify,
         observer=TargetObserver(
             permit=job.observer.permit,
             step=lambda text: job.observer.step("apply", text),
@@ -50,12 +60,7 @@ def to_device(job: Job, rendered: RenderedManifest, device: str, images: Mapping
             failed=lambda _, rollout: job.observer.failed(device, rollout),
         ),
     )
-    if outcome.progress is not None:
-        version, modules = outcome.progress.desired_version, len(outcome.progress.modules)
-        job.observer.step("wait", f"device {device!r} runs version {version}: {modules} modules healthy")
-        found = _scoring(job, device, outcome.progress, images)
-        return Deployment(images, planned, outcome, scoring=found)
-    return Deployment(images, planned, outcome)
+    return Deployment(images, planned, outcome, scoring=next(iter(scores), None))
 
 
 def plan_for_device(job: Job, rendered: RenderedManifest, device: str) -> Plan:
@@ -77,21 +82,32 @@ def _smoke(job: Job, device: str, rollout: Rollout, images: Mapping[str, str]) -
     if not names:
         names = [name for image in images.values() for name in running(rollout, image)]
     found = smoke(job.services.hub, device, names[0] if names else None, test)
-    words = "answered as expected" if test.compares else "answered"
+    answer = json.dumps(found.result, ensure_ascii=False, separators=(",", ":"))
+    words = "answered as expected" if test.compares else f"answered {answer[:200]}{'…' * (len(answer) > 200)}"
     job.observer.step("smoke", f"{found.module}: {words} after {found.seconds:.2f} s")
 
 
-def _scoring(job: Job, device: str, rollout: Rollout, images: Mapping[str, str]) -> Scoring | None:
-    """Whether the project's model scores, which is more than that its module runs."""
+def _scoring(job: Job, device: str, rollout: Rollout, images: Mapping[str, str]) -> Iterator[Scoring]:
+    """Whether the project's models score, which is more than that their modules run.
+
+    Raises:
+        FoundError: one has had inputs and scored none, or its runner reports why it cannot.
+    """
     if job.options.scoring is None:
-        return None
-    first: Scoring | None = None
+        return
     for name in _scorers(job, rollout, images):
-        found = follow(job.services.hub, device, name, job.options.scoring)
+        started = next(module.started for module in rollout.modules if module.name == name)
+        found = follow(job.services.hub, device, name, job.options.scoring, started)
         silent = f"{name}: runs, but has not reported that it scores"
         job.observer.step("score", silent if found is None else scoring_line(found))
-        first = first or found
-    return first
+        if found is None:
+            continue
+        if found.trouble:
+            logs = f"manifestgen logs --device {device} {name}"
+            fix = f"see its log with '{logs}', and try score.py with 'manifestgen test'"
+            what = f"module {name!r} runs, but its model does not score: {found.trouble}"
+            raise FoundError(what, where=f"device {device!r}", fix=fix)
+        yield found
 
 
 def _scorers(job: Job, rollout: Rollout, images: Mapping[str, str]) -> list[str]:

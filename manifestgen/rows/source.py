@@ -33,6 +33,11 @@ class Source:
     hash: str
 
 
+def is_project(file: Path) -> bool:
+    """Whether rows come from a project, rather than from a template alone."""
+    return file.is_dir() or file.suffix in (".yaml", ".yml")
+
+
 def source_of(file: Path, here: Project | None = None) -> Source:
     """The source for a project, or for the name or path of a template.
 
@@ -43,7 +48,7 @@ def source_of(file: Path, here: Project | None = None) -> Source:
     Raises:
         InputError: it is a manifest, or cannot be read.
     """
-    if file.is_dir() or file.suffix in (".yaml", ".yml"):
+    if is_project(file):
         project = load(file)
         name = (project.manifest or ManifestSection()).template
         return _loaded(project, name, project.root)

@@ -79,6 +79,7 @@ def documents(project: Any, quick: Any, tmp_path: Path) -> Iterator[Any]:
     yield run("import", solution)
     yield run("import", solution, "--manifest")
     yield run("doctor", root, expect=(0, 1))
+    yield run("project", "show", root)
     yield run("render", root)
     yield run("check", manifest)
     broken = tmp_path / "broken.json"

@@ -122,6 +122,7 @@ def _commands(project: Any) -> dict[str, Sequence[str]]:
         "render": ["render", str(project)],
         "check": ["check", manifest],
         "explain": ["explain", "clear-secret"],
+        "project show": ["project", "show", str(project)],
         "view": ["view", manifest, "--show-env"],
         "diff": ["diff", str(project), manifest, "--show-env"],
         "preflight": ["preflight", manifest, "--device", project.device],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -286,6 +287,13 @@ class TestDevice:
         assert told.named("smoke").startswith("scorer: answered as expected after")
         assert services.hub.called[-1] == (DEVICE, "score", {"data": [1]})
 
+    def test_a_smoke_test_without_an_expected_answer_shows_the_models(
+        self, tmp_path: Path, services: FakeServices, told: Told
+    ) -> None:
+        services.hub.module_methods["scorer", "score"] = MethodResult(200, {"scores": [1.0]})
+        _deploy(_project(tmp_path, ELSEWHERE), services, told, smoke=Smoke({"data": [1]}))
+        assert told.named("smoke").startswith('scorer: answered {"scores":[1.0]} after')
+
     def test_a_smoke_test_that_fails_fails_the_rollout_and_restores_what_was_there(
         self, tmp_path: Path, services: FakeServices
     ) -> None:
@@ -297,6 +305,27 @@ class TestDevice:
         with pytest.raises(FoundError, match=r"differs from the expected one at /scores/0: 2.0, not 1; rolled back"):
             _deploy(project, services, images={"scorer": "acme.azurecr.io/scorer:2"}, smoke=test, rollback=True)
         assert _image_of(services) == SCORER
+
+    @pytest.mark.parametrize(
+        ("reported", "words"),
+        [
+            ({"runner": {"error": "init() raised KeyError"}}, "init() raised KeyError"),
+            ({"runner": {}, "counts": {"failed": 2, "scored": 0}}, "it failed on each of its 2 inputs"),
+        ],
+    )
+    def test_a_module_that_runs_and_does_not_score_fails_the_rollout(
+        self, tmp_path: Path, services: FakeServices, told: Told, reported: dict[str, Any], words: str
+    ) -> None:
+        project, module = _project(tmp_path, BUILDS), "scorer"
+        quick = Patience(timeout=0.0, first=0.0, longest=0.0)
+        _deploy(project, services, scoring=quick)
+        services.hub.report(DEVICE, module, {"runner": {}, "counts": {"failed": 1, "scored": 1}})
+        _deploy(project, services, scoring=quick)
+        services.hub.report(DEVICE, module, reported)
+        with pytest.raises(FoundError, match=re.escape(f"runs, but its model does not score: {words}")) as caught:
+            _deploy(project, services, told, scoring=quick)
+        assert f"manifestgen logs --device {DEVICE} {module}" in caught.value.fix
+        assert [name for name, _ in told.steps][-2:] == ["wait", "score"]
 
     def test_a_smoke_test_of_many_devices_is_refused_before_anything(
         self, tmp_path: Path, services: FakeServices
