@@ -158,16 +158,21 @@ def test_logins_come_from_variables_and_say_from_which_ones(tmp_path: Path) -> N
         "unused": {**CREDENTIAL, "address": "x.azurecr.io"},
         "broken": {"username": "me"},
     }
-    more = {"own": module("me/tool:1"), "b": module("b.azurecr.io/b:1")}
-    made = project(tmp_path, template({"filter": module(), **more}, credentials=credentials))
+    more = {"own": module("me/tool:1"), "b": module("b.azurecr.io/b:1"), "c": module("c.azurecr.io/c:1")}
+    env = f"{ENV}CONTAINER_REGISTRY_USERNAME_b=u\nCONTAINER_REGISTRY_PASSWORD_b=geheim-b\n"
+    made = project(tmp_path, template({"filter": module(), **more}, credentials=credentials), env=env)
     assert data_of(made)["registry"] == {"credentials": "env", "sources": {"docker.io": "env"}}
     told = supply(made)
     assert told["login for acme.azurecr.io"] == (
         "set ACR_USERNAME_ACME and ACR_PASSWORD_ACME to the values of CONTAINER_REGISTRY_USERNAME_acme and "
         "CONTAINER_REGISTRY_PASSWORD_acme"
     )
-    assert told["login for https://index.docker.io/v1/"].startswith("set ACR_USERNAME_DOCKER and ACR_PASSWORD_DOCKER")
-    assert told["login for b.azurecr.io"] == "set ACR_USERNAME_B and ACR_PASSWORD_B"
+    assert told["login for docker.io"].startswith("set ACR_USERNAME_DOCKER and ACR_PASSWORD_DOCKER")
+    assert told["login for b.azurecr.io"] == (
+        "set ACR_USERNAME_B and ACR_PASSWORD_B to the values of CONTAINER_REGISTRY_USERNAME_b and "
+        "CONTAINER_REGISTRY_PASSWORD_b"
+    )
+    assert told["login for c.azurecr.io"] == "set ACR_USERNAME_C and ACR_PASSWORD_C"
     assert lost(made)["registry credential 'again'"] == "'acme' is for the same registry"
     assert lost(made)["registry credential 'broken'"] == "it has no address"
     text = made.files[tmp_path / "deployment.json.j2"]
