@@ -165,7 +165,8 @@ def _of_file(path: Path) -> Subject:
 
 def _of_project(project: Project) -> Subject:
     from manifestgen.credentials.logins import placeholders
-    from manifestgen.images.existing import missing_images, stand_in_values
+    from manifestgen.images.existing import stand_in_values
+    from manifestgen.project.lock import never_built
     from manifestgen.render.project import NoImageError, render_project
 
     facts: tuple[str, ...] = ("as it would be rendered, without logins",)
@@ -176,7 +177,7 @@ def _of_project(project: Project) -> Subject:
         if not project.builds:
             raise
         facts = (*facts, "its image is not built yet")
-        images = missing_images(project, f"{NOT_BUILT}:0")
+        images = dict.fromkeys(never_built(project), f"{NOT_BUILT}:0")
         values = stand_in_values(project.only(tuple(images)))
         manifest = render_project(project, logins, values=values, image=images).manifest
     name = str(project.path)

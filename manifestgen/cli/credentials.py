@@ -216,13 +216,14 @@ def rotate(
 
 def _manifest(project: Project, images: Mapping[str, str], services: Services) -> Manifest:
     """A project's manifest without credentials, also before the first build: only its images are needed."""
-    from manifestgen.images.existing import future_image, missing_images, stand_in_values
+    from manifestgen.images.existing import future_image, stand_in_values
+    from manifestgen.project.lock import never_built
     from manifestgen.render import NoImageError, render_project
 
     try:
         return render_project(project, lambda manifest: {}, image=images).manifest
     except NoImageError:
-        missing = project.only(tuple(missing_images(project, ""))) if project.builds else None
+        missing = project.only(never_built(project)) if project.builds else None
         if missing is None:
             raise
         future = {one.module.name: future_image(one, services.of(one.module.name)) for one in missing.each()}

@@ -82,7 +82,7 @@ def test_the_built_in_template_writes_everything_that_a_module_says(tmp_path: Pa
 def test_a_modules_own_variables_win_over_those_of_all_and_options_over_both(tmp_path: Path) -> None:
     made = project(tmp_path)
     assert variables(rendered(made, platform="amd64"), "camera") == {"SITE": "lab", "FPS": 5}
-    given = {"modules": {"camera": {"env": {"FPS": 30}}}, "env": {"SITE": "plant"}}
+    given: dict[str, Any] = {"modules": {"camera": {"env": {"FPS": 30}}}, "env": {"SITE": "plant"}}
     assert variables(rendered(made, platform="amd64", **given), "camera") == {"SITE": "plant", "FPS": 30}
 
 
@@ -139,8 +139,8 @@ def test_every_built_in_template_has_all_modules(tmp_path: Path, template: str) 
 
 
 def test_a_row_of_a_device_chooses_the_platform(tmp_path: Path) -> None:
-    source = source_of(tmp_path) if project(tmp_path) else None
-    assert source is not None
+    project(tmp_path)
+    source = source_of(tmp_path)
     names = names_in(source.template)
     assert names is not None and "platform" in names
     found = complete(source.base, {"platform": "arm64", "image": "x"})
