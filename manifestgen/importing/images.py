@@ -83,17 +83,13 @@ def images_of(
     names: dict[str, str] = {}
     unnamed: dict[str, ModuleFolder] = {}
     taken: set[str] = set()
-    for use in _uses(solution, debug):
+    for use in _uses(solution, notes, debug=debug):
         if use.module.unresolved:
             first = use.module.unresolved[0]
             what = f"the build of module folder {use.module.name!r}"
             why = f"{first.text} in its module.json has no value, so the image is named by variables"
             notes.lose(what, why, f"add '{first.name}=…' to .env, and import again", first.where)
             unnamed.update(dict.fromkeys(use.keys, use.module))
-            continue
-        if not use.module.dockerfiles:
-            what, where = f"image of module folder {use.module.name!r}", use.module.file.where("/image/tag/platforms")
-            notes.lose(what, "its module.json has no platforms", "add one, and import again", where)
             continue
         image = _image(use, solution, root, notes, platform, builder)
         name = _name(use, taken)
@@ -118,7 +114,7 @@ def _part(image: dict[str, Any], name: str, others: Sequence[Entry], use: _Use, 
     notes.lose(f"repository {before!r} for module {name!r}", f"another image has it, so this one is {image['name']!r}")
 
 
-def _uses(solution: Solution, debug: bool) -> list[_Use]:
+def _uses(solution: Solution, notes: Notes, *, debug: bool) -> list[_Use]:
     uses: dict[tuple[Path, bool], _Use] = {}
     every = {f"{prefix}.{name}" for prefix, module in solution.modules.items() for name in module.dockerfiles}
     keys = dict.fromkeys([*every, *solution.modules, *(f"{prefix}{DEBUG}" for prefix in solution.modules)], "")
@@ -130,6 +126,11 @@ def _uses(solution: Solution, debug: bool) -> list[_Use]:
             prefix, module = found
             rest = key.removeprefix(prefix).lstrip(".")
             is_debug = rest.endswith("debug") if rest else debug
+            if not _has(module, rest, is_debug):
+                where = module.file.where("/image/tag/platforms")
+                why = f"module.json has no such platform, only {', '.join(module.dockerfiles) or 'none'}"
+                notes.lose(f"image ${{{key}}}", why, "add the platform to module.json, and import again", where)
+                continue
             use = uses.setdefault((module.folder.resolve(), is_debug), _Use(module, is_debug, {}, {}, False, {}))
             use.keys[key] = None
             named = rest.removesuffix("debug").rstrip(".")
@@ -140,6 +141,13 @@ def _uses(solution: Solution, debug: bool) -> list[_Use]:
             if owner := _owner(text.pointer):
                 use.modules[owner] = None
     return list(uses.values())
+
+
+def _has(module: ModuleFolder, named: str, debug: bool) -> bool:
+    """Whether a module has an image for what a placeholder names: a platform, `debug` or nothing."""
+    if named not in ("", "debug"):
+        return named in module.dockerfiles
+    return any(name.endswith(DEBUG) == debug for name in module.dockerfiles)
 
 
 def _keys(text: Text) -> Iterator[str]:

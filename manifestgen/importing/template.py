@@ -108,7 +108,13 @@ class _Making:
         self._credentials = tuple(self._taken_credentials())
         self._hide_literals()
         self._solution = replace(solution, template=replace(solution.template, data=self._data))
-        self._unresolved = {(one.where, one.text) for one in unresolved(self._solution, self._keys) if one.name}
+        found = list(unresolved(self._solution, self._keys))
+        self._unresolved = {(one.where, one.text) for one in found if one.name}
+        for one in found:
+            if not one.name and solution.module_of(one.text[2:-1]) is None:
+                why = "no module.json says what image it is, so the placeholder stays, and 'apply' refuses it"
+                fix = "create the module's module.json and import again, or write an image into the template"
+                notes.lose(f"image {one.text}", why, fix, one.where)
 
     def made(self) -> ProjectTemplate:
         content = rewritten(self._solution, self._keys, self._written)

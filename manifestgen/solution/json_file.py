@@ -124,9 +124,10 @@ def _not_json(name: str, text: str, error: JsonError) -> InputError:
 
 
 def _as_javascript(value: Any) -> Any:
-    """A value as JavaScript writes it again: a whole number has no fraction."""
+    """A value as JavaScript writes it again: keys that are indices first, and a whole number without a fraction."""
     if isinstance(value, dict):
-        return {key: _as_javascript(item) for key, item in value.items()}
+        indices = sorted((key for key in value if re.fullmatch(r"(?a)0|[1-9]\d{0,8}", key)), key=int)
+        return {key: _as_javascript(value[key]) for key in dict.fromkeys([*indices, *value])}
     if isinstance(value, list):
         return [_as_javascript(item) for item in value]
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:
