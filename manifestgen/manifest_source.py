@@ -167,7 +167,7 @@ def _of_file(path: Path) -> Subject:
 
 def _of_project(project: Project) -> Subject:
     from manifestgen.credentials.logins import placeholders
-    from manifestgen.images.existing import stand_in_values
+    from manifestgen.images.existing import missing_images, stand_in_values
     from manifestgen.render.project import NoImageError, render_project
 
     facts: tuple[str, ...] = ("as it would be rendered, without logins",)
@@ -178,8 +178,9 @@ def _of_project(project: Project) -> Subject:
         if not project.builds:
             raise
         facts = (*facts, "its image is not built yet")
-        values = stand_in_values(project)
-        manifest = render_project(project, logins, values=values, image=f"{NOT_BUILT}:0").manifest
+        images = missing_images(project, f"{NOT_BUILT}:0")
+        values = stand_in_values(project.only(tuple(images)))
+        manifest = render_project(project, logins, values=values, image=images).manifest
     name = str(project.path)
     document = of_manifest(manifest, name, styles=_styles(project))
     return Subject(name, document, facts, images=_images(project), ignore=_ignored(project))
@@ -188,10 +189,10 @@ def _of_project(project: Project) -> Subject:
 def _project_beside(path: Path) -> Project | None:
     if not any((folder / PROJECT_FILE).is_file() for folder in (path.parent, Path())):
         return None
-    from manifestgen.services import project_beside
+    from manifestgen.services import project_of
 
     try:
-        return project_beside(path)
+        return project_of(path)
     except InputError:
         return None  # a picture of a manifest does not need one
 
@@ -211,13 +212,12 @@ def _images(project: Project | None) -> Mapping[str, ImageFacts]:
     from manifestgen.project import lock
 
     try:
-        locked = lock.read(project)
+        locked = lock.read_file(project)
     except InputError:
-        locked = None
-    if locked is None:
         return {}
     facts = {reference: ImageFacts(image.platforms) for reference, image in locked.images.items()}
-    facts[locked.image] = ImageFacts(locked.platforms, locked.sizes)
-    if locked.digest is not None:
-        facts[f"{locked.image.rpartition(':')[0]}@{locked.digest}"] = facts[locked.image]
+    for built in locked.modules.values():
+        facts[built.image] = ImageFacts(built.platforms, built.sizes)
+        if built.digest is not None:
+            facts[f"{built.image.rpartition(':')[0]}@{built.digest}"] = facts[built.image]
     return facts

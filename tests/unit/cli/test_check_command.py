@@ -211,13 +211,22 @@ def test_checking_needs_neither_an_sdk_nor_jinja() -> None:
     assert done.stdout.endswith("[]\n")
 
 
+def with_a_reserved_name() -> Path:
+    """Has the project that is here render a module that is called as one of the runtime's."""
+    assert run(["render", "-o", "own.json.j2", "--image", "ghcr.io/acme/scorer:1"]) == 0
+    template, project = Path("own.json.j2"), Path("manifestgen.yaml")
+    template.write_text(template.read_text().replace("machinelearningmodule", "edgeHub"))
+    project.write_text(re.sub("template: .*", "template: own.json.j2", project.read_text()))
+    return project
+
+
 @pytest.mark.parametrize("named", [".", "manifestgen.yaml"])
 def test_of_a_project_what_it_would_render_is_checked(named: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["init"]) == 0
     assert run(["check", named, "-v"]) == 0
     assert "no findings in 1 file" in capsys.readouterr().out
-    project = Path("manifestgen.yaml")
-    project.write_text(project.read_text().replace("module: machinelearningmodule", "module: edgeHub"))
+    project = with_a_reserved_name()
+    capsys.readouterr()
     assert run(["check", named]) == 1
     out = capsys.readouterr().out
     assert out.startswith("manifestgen.yaml:1:1: error: rendered, /modulesContent/$edgeAgent/")
@@ -229,8 +238,7 @@ def test_of_a_project_what_it_would_render_is_checked(named: str, capsys: pytest
 
 def test_a_project_is_in_every_format(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["init"]) == 0
-    project = Path("manifestgen.yaml")
-    project.write_text(project.read_text().replace("module: machinelearningmodule", "module: edgeHub"))
+    with_a_reserved_name()
     capsys.readouterr()
     assert run(["check", ".", "--output", "json"]) == 1
     (file,) = json.loads(capsys.readouterr().out)["files"]

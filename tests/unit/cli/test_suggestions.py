@@ -24,6 +24,7 @@ HARMLESS_COMMANDS = set(
         "explain",
         "export",
         "history",
+        "import",
         "init",
         "list",
         *("logs", "ping", "score"),
@@ -31,6 +32,7 @@ HARMLESS_COMMANDS = set(
         "model",
         "plan",
         "preflight",
+        "project",
         "render",
         "schema",
         "show",
@@ -43,6 +45,7 @@ HARMLESS_OPTIONS = set(
     [
         *("--data", "--grep", "--level", "--module", "--smoke", "--tail", "--to-file", "--until"),
         "--edge-runtime-only",
+        *("--allow-undefined", "--debug", "--env-file", "--manifest", "--profile"),
         *("--as", "--count", "--follow", "--modules", "--serve", "--summary"),
         *("--expect", "--here", "--input", "--memory", "--model", "--repeat", "--test"),
         "--abort-if-failing",
