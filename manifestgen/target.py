@@ -26,6 +26,7 @@ class Patience:
     Attributes:
         timeout: for the whole wait.
         grace: how long a failure that is retried may last before it counts as one.
+        settle: how long a module that has crashed meanwhile must run before it counts as running.
         first, longest: pauses between two reads; the first grows to the longest, to spare the service's limits.
         clock: seconds that only go forward.
         sleep: waits some seconds.
@@ -37,6 +38,7 @@ class Patience:
     longest: float = 10.0
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+    settle: float = 20.0
 
     def within(self, timeout: float | None) -> Patience:
         """The same with another timeout, in seconds; None keeps it."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
+
 from manifestgen.deploy.job import Job
 from manifestgen.deploy.options import Deployment
 from manifestgen.deploy.rendered import RenderedManifest, ask_registries, report_check
 from manifestgen.deployments import replace as fleet
 from manifestgen.deployments.deployment import Deployment as Wanted
-from manifestgen.deployments.deployment import Survey, current, intended, model_of, name_of, survey
+from manifestgen.deployments.deployment import Survey, current, intended, models_in, name_of, survey
 from manifestgen.deployments.proposal import Proposal, propose, verify_meetings
 from manifestgen.device.apply import carry_out, read_state
 from manifestgen.device.plan import Plan, plan
 from manifestgen.device.rollout import Rollout
 from manifestgen.device.scoring import Scoring, follow, running
+from manifestgen.errors import FoundError
 from manifestgen.gate import require_applicable, require_manifest, require_no_errors
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.operate.score import smoke
@@ -22,16 +26,24 @@ from manifestgen.report.rollout import scoring_line
 from manifestgen.target import Observer as TargetObserver
 
 
-def to_device(job: Job, rendered: RenderedManifest, device: str, reference: str) -> Deployment:
+def to_device(job: Job, rendered: RenderedManifest, device: str, images: Mapping[str, str]) -> Deployment:
     """Apply the manifest to a device, and wait until it runs and answers.
 
     Args:
-        reference: of the project's model image; empty without one.
+        images: of the project's modules.
 
     Raises:
         ManifestgenError: it cannot be applied, or the device does not come to run it.
     """
     planned = plan_for_device(job, rendered, device)
+    scores: list[Scoring] = []
+
+    def verify(rollout: Rollout) -> None:
+        version, modules = rollout.desired_version, len(rollout.modules)
+        job.observer.step("wait", f"device {device!r} runs version {version}: {modules} modules healthy")
+        _smoke(job, device, rollout, images)
+        scores.extend(_scoring(job, device, rollout, images))
+
     outcome = carry_out(
         job.services.hub,
         planned,
@@ -39,7 +51,7 @@ def to_device(job: Job, rendered: RenderedManifest, device: str, reference: str)
         prune=job.options.prune,
         patience=job.options.patience,
         rollback=job.options.rollback,
-        verify=lambda rollout: _smoke(job, device, rollout, reference),
+        verify=verify,
         observer=TargetObserver(
             permit=job.observer.permit,
             step=lambda text: job.observer.step("apply", text),
@@ -48,12 +60,7 @@ def to_device(job: Job, rendered: RenderedManifest, device: str, reference: str)
             failed=lambda _, rollout: job.observer.failed(device, rollout),
         ),
     )
-    if outcome.progress is not None:
-        version, modules = outcome.progress.desired_version, len(outcome.progress.modules)
-        job.observer.step("wait", f"device {device!r} runs version {version}: {modules} modules healthy")
-        found = _scoring(job, device, outcome.progress, reference)
-        return Deployment(reference, planned, outcome, scoring=found)
-    return Deployment(reference, planned, outcome)
+    return Deployment(images, planned, outcome, scoring=next(iter(scores), None))
 
 
 def plan_for_device(job: Job, rendered: RenderedManifest, device: str) -> Plan:
@@ -66,30 +73,56 @@ def plan_for_device(job: Job, rendered: RenderedManifest, device: str) -> Plan:
     return planned
 
 
-def _smoke(job: Job, device: str, rollout: Rollout, reference: str) -> None:
+def _smoke(job: Job, device: str, rollout: Rollout, images: Mapping[str, str]) -> None:
     """The smoke test. Raises FoundError if the model does not answer as it should."""
     test = job.options.smoke
     if test is None:
         return
-    names = running(rollout, reference) if reference else []
+    names = _scorers(job, rollout, images)
+    if not names:
+        names = [name for image in images.values() for name in running(rollout, image)]
     found = smoke(job.services.hub, device, names[0] if names else None, test)
-    words = "answered as expected" if test.compares else "answered"
+    answer = json.dumps(found.result, ensure_ascii=False, separators=(",", ":"))
+    words = "answered as expected" if test.compares else f"answered {answer[:200]}{'…' * (len(answer) > 200)}"
     job.observer.step("smoke", f"{found.module}: {words} after {found.seconds:.2f} s")
 
 
-def _scoring(job: Job, device: str, rollout: Rollout, reference: str) -> Scoring | None:
-    """Whether the project's model scores, which is more than that its module runs."""
-    image = job.project.image
-    names = running(rollout, reference) if reference and image is not None and image.builds else []
-    if not names or job.options.scoring is None:
-        return None
-    found = follow(job.services.hub, device, names[0], job.options.scoring)
-    silent = f"{names[0]}: runs, but has not reported that it scores"
-    job.observer.step("score", silent if found is None else scoring_line(found))
-    return found
+def _scoring(job: Job, device: str, rollout: Rollout, images: Mapping[str, str]) -> Iterator[Scoring]:
+    """Whether the project's models score, which is more than that their modules run.
+
+    Raises:
+        FoundError: one has had inputs and scored none, or its runner reports why it cannot.
+    """
+    if job.options.scoring is None:
+        return
+    for name in _scorers(job, rollout, images):
+        started = next(module.started for module in rollout.modules if module.name == name)
+        found = follow(job.services.hub, device, name, job.options.scoring, started)
+        silent = f"{name}: runs, but has not reported that it scores"
+        job.observer.step("score", silent if found is None else scoring_line(found))
+        if found is None:
+            continue
+        if found.trouble:
+            logs = f"manifestgen logs --device {device} {name}"
+            fix = f"see its log with '{logs}', and try score.py with 'manifestgen test'"
+            what = f"module {name!r} runs, but its model does not score: {found.trouble}"
+            raise FoundError(what, where=f"device {device!r}", fix=fix)
+        yield found
 
 
-def to_fleet(job: Job, rendered: RenderedManifest, target: Target, reference: str) -> Deployment:
+def _scorers(job: Job, rollout: Rollout, images: Mapping[str, str]) -> list[str]:
+    """The modules on the device that run a model of the project, in the order of `_models`."""
+    found = [name for one in _models(job) if one in images for name in running(rollout, images[one])]
+    return list(dict.fromkeys(found))
+
+
+def _models(job: Job) -> list[str]:
+    """The modules whose image has manifestgen's runner and a model in it, the chosen ones first."""
+    found = [module.name for module in job.project.modules if module.builds and module.model is not None]
+    return sorted(found, key=lambda name: name not in job.options.modules)
+
+
+def to_fleet(job: Job, rendered: RenderedManifest, target: Target, images: Mapping[str, str]) -> Deployment:
     """Create or replace the target's automatic deployment, and wait for its devices; see `to_device`."""
     proposal = propose_for_fleet(job, rendered, target)
     outcome = fleet.carry_out(
@@ -103,7 +136,7 @@ def to_fleet(job: Job, rendered: RenderedManifest, target: Target, reference: st
     job.observer.step("apply", f"deployment {proposal.wanted.id!r}" if outcome.applied else "nothing to change")
     if outcome.progress is not None:
         job.observer.step("wait", f"{outcome.progress.healthy} of {outcome.progress.due} devices run it")
-    return Deployment(reference, proposal=proposal, fleet=outcome)
+    return Deployment(images, proposal=proposal, fleet=outcome)
 
 
 def propose_for_fleet(job: Job, rendered: RenderedManifest, target: Target) -> Proposal:
@@ -126,6 +159,6 @@ def _wanted(job: Job, target: Target, manifest: Manifest, known: Survey) -> Want
         current(job.services.hub, known.name, condition=target.condition, known=known),
         condition=target.condition,
         priority=target.priority,
-        model=model_of(lock.read(job.project), manifest),
-        model_module=job.project.manifest.module if job.project.manifest is not None else None,
+        model=models_in(lock.read_file(job.project).modules.values(), manifest),
+        model_module=next(iter(_models(job)), job.project.modules[0].name),
     )

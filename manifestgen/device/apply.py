@@ -13,6 +13,7 @@ from manifestgen.device.plan import DeviceState, Plan
 from manifestgen.device.plan import plan as make_plan
 from manifestgen.device.rollout import Rollout, State, assess
 from manifestgen.device.snapshots import take
+from manifestgen.device.steady import Steady
 from manifestgen.errors import CloudError, FoundError, InputError, Interrupted, ReplacedError, UnconfirmedError
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.target import SENDING, Observer, Outcome, Patience, Wait, rounds
@@ -108,7 +109,7 @@ def watch(
     """Read a device's progress until the rollout succeeds or fails, or the time is up; yields the result of each read.
 
     The last one yielded is the outcome: HEALTHY (twice in a row, so that a module that crashes at once does not count
-    as running), REFUSED or FAILED; anything else means that the time was up.
+    as running; see `Steady` for one that crashed before), REFUSED or FAILED; anything else means that the time was up.
 
     Args:
         sent: what was set; None waits for whatever the device should run.
@@ -123,17 +124,19 @@ def watch(
     healthy = 0
     pauses = patience.pauses()
     version: int | None = None
+    steady = Steady(patience, device_id)
     while True:
         agent, edge_hub = _agent_and_hub(hub, device_id)
         if sent is not None and agent.desired_version != version:
             version = agent.desired_version
             _require_unchanged(agent, sent, device_id)
-        rollout = assess(agent, edge_hub, device_id)
-        if rollout.state is not State.FAILING:
-            failing_since = None
-        elif failing_since is None:
+        rollout = steady.judge(assess(agent, edge_hub, device_id))
+        failing = rollout.state is State.FAILING
+        if failing and failing_since is None:
             failing_since = patience.clock()
-        aborts = None if failing_since is None else failing_since + patience.grace
+        elif not failing and not steady.settling:
+            failing_since = None
+        aborts = failing_since + patience.grace if failing and failing_since is not None else None
         waiting(Wait(begun, deadline, aborts))
         yield rollout
         now = patience.clock()
@@ -141,7 +144,7 @@ def watch(
         decided = (
             rollout.state in (State.REFUSED, State.FAILED)
             or healthy > 1
-            or (failing_since is not None and now - failing_since >= patience.grace)
+            or (failing and failing_since is not None and now - failing_since >= patience.grace)
         )
         if decided or now >= deadline:
             return

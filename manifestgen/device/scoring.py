@@ -6,8 +6,10 @@ That a module runs says only that its process does. The runner reports its model
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from manifestgen.cloud import Hub, Twin
@@ -17,6 +19,8 @@ from manifestgen.target import Patience, rounds
 
 #: How a deployment waits for the first result of a module that runs.
 PATIENCE: Final = Patience(timeout=15.0, longest=2.0)
+
+_SECOND: Final = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Scoring:
         failed: inputs on which `run` failed, or that it rejected.
         last: when it scored last, in the runner's own words; empty before.
         error: why it does not score, if it cannot.
+        started: when its process did, by the device's clock.
     """
 
     module: str
@@ -38,11 +43,19 @@ class Scoring:
     failed: int = 0
     last: str = ""
     error: str = ""
+    started: str = ""
 
     @property
     def began(self) -> bool:
         """Whether there is something to say about its scoring."""
         return bool(self.scored or self.failed or self.error)
+
+    @property
+    def trouble(self) -> str:
+        """Why the model does not score, in a clause; empty if it does, or has had no input."""
+        if self.error or self.scored or not self.failed:
+            return self.error
+        return f"it failed on each of its {self.failed} inputs" if self.failed > 1 else "it failed on its only input"
 
 
 def read(twin: Twin) -> Scoring | None:
@@ -59,6 +72,7 @@ def read(twin: Twin) -> Scoring | None:
         _number(counts.get("failed")) + _number(counts.get("rejected")),
         _text(runner.get("lastScored")),
         _text(runner.get("error")),
+        _text(runner.get("started")),
     )
 
 
@@ -69,14 +83,33 @@ def scoring(hub: Hub, device_id: str, modules: Sequence[str]) -> tuple[Scoring, 
     return tuple(one for one in found if one is not None)
 
 
-def follow(hub: Hub, device_id: str, module: str, patience: Patience) -> Scoring | None:
-    """Read what a module's runner reports until it has scored, has failed, or the time is over."""
+def follow(hub: Hub, device_id: str, module: str, patience: Patience, started: str = "") -> Scoring | None:
+    """Read what a module's runner reports until it has scored, cannot, or the time is over.
+
+    Args:
+        started: when the module did, as edgeAgent reports it: what the twin has of a process before that is passed
+            over. Empty takes whatever there is.
+    """
     found: Scoring | None = None
     for _ in rounds(patience):
-        found = next(iter(scoring(hub, device_id, (module,))), None)
-        if found is not None and found.began:
+        reported = scoring(hub, device_id, (module,))
+        found = next((one for one in reported if _is_since(one, started)), None)
+        if found is not None and (found.scored or found.error):
             break
     return found
+
+
+def _is_since(found: Scoring, started: str) -> bool:
+    """Whether a runner's process is not older than a time; both are by the device's clock. True if one is unknown."""
+    runner, module = _moment(found.started), _moment(started)
+    # The runner reports whole seconds.
+    return runner is None or module is None or runner + _SECOND >= module
+
+
+def _moment(text: str) -> datetime | None:
+    # Before Python 3.11, fractions have three or six digits; edgeAgent sends seven.
+    whole = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|\+00:00)", text)
+    return datetime.fromisoformat(f"{whole[1]}+00:00") if whole else None
 
 
 def running(rollout: Rollout, image: str = "") -> list[str]:

@@ -59,7 +59,7 @@ tbody th{font-weight:600}
 td .badge{white-space:normal}
 td ul,dd ul{margin:0;padding:0;list-style:none}
 :target{outline:3px solid var(--focus);outline-offset:-3px}
-.meters{display:grid;grid-template-columns:repeat(auto-fill,minmax(17rem,1fr));gap:.5rem 1.5rem;margin:.8rem 0;
+.meters{display:grid;grid-template-columns:repeat(auto-fill,minmax(20rem,1fr));gap:.5rem 1.5rem;margin:.8rem 0;
   padding:0;list-style:none}
 .meter{height:.6rem;border:1px solid var(--line);border-radius:.4rem;background:var(--box);overflow:hidden}
 .meter span{display:block;height:100%;background:currentColor}

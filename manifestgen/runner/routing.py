@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .message import MAX_BYTES, Message, Outgoing
 from .settings import Settings
@@ -27,8 +27,7 @@ class Unsendable(Exception):
     """What `run` returned cannot be sent. The text says why."""
 
 
-@dataclass(frozen=True)
-class Body:
+class Body(NamedTuple):
     """A result as bytes."""
 
     content: bytes

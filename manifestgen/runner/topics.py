@@ -66,9 +66,14 @@ def decode_properties(text: str) -> dict[str, str]:
 
 def encode_properties(system: Iterable[tuple[str, str]], custom: Mapping[str, str]) -> str:
     """System properties in the order given, then the custom ones sorted by name: the order of azure-iot-device."""
-    pairs = [f"{_quoted_again(name)}={_quoted(value)}" for name, value in system]
-    pairs += [f"{_quoted(name)}={_quoted(value)}" for name, value in sorted(custom.items())]
+    pairs = [f"{_IDS[name]}={_quoted(value)}" if name in _IDS else _pair(name, value) for name, value in system]
+    pairs += [_pair(name, value) for name, value in sorted(custom.items())]
     return "&".join(pairs)
+
+
+def _pair(name: str, value: str) -> str:
+    # IDs are new in every message; the rest is nearly always the same. Long values are not worth their memory.
+    return _pair_again(name, value) if len(value) <= _SHORT else f"{_quoted(name)}={_quoted(value)}"
 
 
 def _quoted(text: str) -> str:
@@ -86,7 +91,8 @@ def _unquoted(text: str) -> str:
 _SHORT = 64
 _plain = re.compile(r"[A-Za-z0-9_.~-]*").fullmatch
 _ESCAPES = {number: quote(chr(number), safe="") for number in range(128)}
-_quoted_again = lru_cache(maxsize=32)(_quoted)
+_IDS = {name: _quoted(name) for name in (MESSAGE_ID, CORRELATION_ID)}
+_pair_again = lru_cache(maxsize=256)(lambda name, value: f"{_quoted(name)}={_quoted(value)}")
 _unquoted_again = lru_cache(maxsize=1024)(unquote)
 
 

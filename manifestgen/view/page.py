@@ -16,12 +16,17 @@ _COLUMNS: Final = (
     *("Image", "Tag or digest", "Platform", "Ports", "Volumes", "Env", "Status", "Restart", "Start order", "Twin"),
     "Findings",
 )
+# A picture a little too wide for the window is drawn smaller; a much wider one scrolls, so that it can be read.
+_FITS: Final = """\
+.scroll svg.routes{width:100%;min-width:calc(.7*var(--wide));max-width:var(--wide);height:auto}
+@media print{.scroll svg.routes{min-width:0;max-width:min(100%,var(--wide))}}
+"""
 _NONE: Final = '<span class="quiet">–</span>'
 
 
 def html_page(view: View) -> str:
     """The page."""
-    return page(f"{view.title} – manifestgen view", _body(view), style=STYLE)
+    return page(f"{view.title} – manifestgen view", _body(view), style=STYLE + _FITS)
 
 
 def _body(view: View) -> Iterator[str]:
@@ -131,28 +136,39 @@ def _modules(view: View) -> Iterator[str]:
     if not view.modules:
         yield "<p>No modules are set.</p>"
         return
-    states = any(row.state for row in view.modules)
-    head = ("Module", *(["Reported"] if states else []), *_COLUMNS)
-    rows = (_module(view, row, states=states) for row in view.modules)
-    yield table(f"{counted(len(view.modules), 'module')}, with the system modules", head, rows)
+    head, *rows = _filled(view)
+    lines = (
+        f'<tr id="{row.node}"><th scope="row">{name}</th>{_cells(cells)}</tr>'
+        for row, (name, *cells) in zip(view.modules, rows, strict=True)
+    )
+    yield table(f"{counted(len(view.modules), 'module')}, with the system modules", head, lines)
 
 
-def _module(view: View, row: ModuleRow, *, states: bool) -> str:
-    kind = ' <span class="quiet">system</span>' if row.system else ""
-    cells = [_badge(row.state, row.tone) if row.state else _NONE] if states else []
-    cells += [
+def _filled(view: View) -> Iterator[list[str]]:
+    """The column heads and the cells of each module, without columns in which no module has anything."""
+    rows = [_module(view, row) for row in view.modules]
+    head = ("Module", "Reported", *_COLUMNS)
+    kept = [
+        number for number, name in enumerate(head) if name == "Findings" or any(row[number] != _NONE for row in rows)
+    ]
+    yield [head[number] for number in kept]
+    yield from ([row[number] for number in kept] for row in rows)
+
+
+def _module(view: View, row: ModuleRow) -> list[str]:
+    return [
+        _signed(row.name, row.changed) + (' <span class="quiet">system</span>' if row.system else ""),
+        _badge(row.state, row.tone) if row.state else _NONE,
         f"<code>{esc(row.repository)}</code>" if row.repository else _NONE,
         f"<code>{esc(row.version)}</code>" if row.version else _NONE,
         esc(row.platform) or _NONE,
         *(items(f"<code>{esc(text)}</code>" for text in texts) or _NONE for texts in (row.ports, row.volumes, row.env)),
         esc(row.status) or _NONE,
-        esc(row.restart),
-        esc(row.order),
+        esc(row.restart) or _NONE,
+        esc(row.order) or _NONE,
         f"{row.twin:,} bytes" if row.twin is not None else _NONE,
         _findings(view, row.node, ""),
     ]
-    name = _signed(row.name, row.changed)
-    return f'<tr id="{row.node}"><th scope="row">{name}{kind}</th>{_cells(cells)}</tr>'
 
 
 def _notes(view: View) -> Iterator[str]:

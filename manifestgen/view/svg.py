@@ -104,8 +104,9 @@ def _drawn(view: View, stacks: Sequence[_Stack], layout: Layout, *, links: bool,
     width, height = layout.width + 2 * _MARGIN, layout.height + 2 * _MARGIN
     name = f"Routes of {view.title}"
     # A page that holds it labels it with these elements; ids of a second picture would be the same.
+    wide = "" if alone else f'style="--wide:{width:.0f}px" '
     yield (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="routes" width="{width:.0f}" height="{height:.0f}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="routes" {wide}width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="{-_MARGIN:.0f} {-_MARGIN:.0f} {width:.0f} {height:.0f}" role="group" '
         f'aria-roledescription="diagram" aria-labelledby="picture-title picture-desc">'
     )

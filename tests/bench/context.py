@@ -1,13 +1,17 @@
 """How long the hash of an unchanged project takes, and how large images are. `python tests/bench/context.py [--sizes]`.
 
 The hash is that of a project with a model of 100 MB: what `image` computes before it asks whether there is anything to
-build. Sizes need the package index: the packages of two samples, unpacked for each platform, and the layer of a model.
+build. It takes turns with sha256sum on the same file, the yardstick. Processor time counts: the file is in memory and
+one thread reads it, so on an idle machine that is the time on the clock. Sizes need the package index: the packages of
+two samples, unpacked for each platform, and the layer of a model.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -39,16 +43,33 @@ def project(folder: Path, requirements: str, size: int) -> None:
     (folder / "model.bin").write_bytes(bytes(size))
 
 
-def hashing(folder: Path) -> list[float]:
-    """Seconds for the hash of all inputs, the model's content among them."""
+def hashing(folder: Path) -> dict[str, tuple[float, float]]:
+    """Seconds of processor time, and on the clock, for the hash of all inputs and for sha256sum of the model alone."""
     project(folder, "numpy", MEGABYTES * 1_000_000)
-    loaded = load(folder)
-    seconds = []
+    loaded, model = load(folder), folder / "model.bin"
+
+    def ours() -> None:
+        inputs_hash(loaded, LockedModel(name="m", sha256=sha256_of(model)), "lock")
+
+    def theirs() -> None:
+        subprocess.run(["sha256sum", str(model)], check=True, stdout=subprocess.DEVNULL)
+
+    turns: dict[str, list[tuple[float, float]]] = {}
     for _ in range(ROUNDS):
-        start = time.perf_counter()
-        inputs_hash(loaded, LockedModel(name="m", sha256=sha256_of(folder / "model.bin")), "lock")
-        seconds.append(time.perf_counter() - start)
-    return seconds
+        for name, work in (("manifestgen", ours), ("sha256sum", theirs)):
+            worked, started = _processor(), time.perf_counter()
+            work()
+            turns.setdefault(name, []).append((_processor() - worked, time.perf_counter() - started))
+    return {
+        name: (statistics.median(a for a, _ in each), statistics.median(b for _, b in each))
+        for name, each in turns.items()
+    }
+
+
+def _processor() -> float:
+    """Seconds of processor time of this process and of those that it has waited for."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 class _NoServices:
@@ -76,9 +97,11 @@ def main() -> int:
     """Print the figures; 1 if a limit is not kept."""
     failed = False
     with tempfile.TemporaryDirectory() as name:
-        median = statistics.median(hashing(Path(name)))
-        failed |= median >= 0.3
-        print(f"hash of an unchanged project with a model of {MEGABYTES} MB: {median:.3f} s (limit 0.3)")
+        found = hashing(Path(name))
+        failed |= found["manifestgen"][0] >= 0.3
+        print(f"hash of an unchanged project with a model of {MEGABYTES} MB (limit 0.3 s of processor time):")
+        for program, (worked, took) in found.items():
+            print(f"  {program:12} {worked:.3f} s of processor time, {took:.3f} s on the clock")
     with tempfile.TemporaryDirectory() as name:
         model = Path(name, "model.bin")
         model.write_bytes(random.Random(0).randbytes(1_000_000))  # noqa: S311 - what gzip cannot make smaller

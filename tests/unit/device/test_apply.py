@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import replace as changed
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from fakes.hub import FakeHub
 
-from manifestgen.cloud import Hub
+from manifestgen.cloud import Hub, Twin
 from manifestgen.device.apply import PATIENCE, apply, carry_out, propose, read_state, status, wait
 from manifestgen.device.plan import Plan, plan
 from manifestgen.device.rollout import Rollout, State
@@ -177,6 +178,35 @@ def test_a_failure_that_the_agent_tries_again_gets_its_grace() -> None:
     with pytest.raises(FoundError, match="cannot reach the registry"):
         wait(hub, DEVICE, changed(QUICK, clock=clock, sleep=clock.sleep))
     assert QUICK.grace <= clock.now < QUICK.timeout
+
+
+def test_a_module_that_crashes_again_and_again_fails_though_it_runs_in_between() -> None:
+    hub = FakeHub(DEVICE, obedient=True)
+    apply(planned(hub, "scorer"), hub)
+    reported = hub.module_twin(DEVICE, "$edgeAgent")
+    assert reported is not None
+    clock = Clock()
+
+    class Crashing(FakeHub):
+        """Restarted every four seconds, and seen running for three of them."""
+
+        def module_twin(self, device_id: str, module: str) -> Twin | None:
+            if module == "$edgeAgent" and reported is not None:
+                found = copy.deepcopy(dict(reported.reported))
+                restarts, at = divmod(int(clock.now), 4)
+                found["modules"]["scorer"] |= {
+                    "runtimeStatus": "running" if at else "backoff",
+                    "restartCount": restarts,
+                    "exitCode": 3,
+                }
+                self.report(device_id, module, found)
+            return super().module_twin(device_id, module)
+
+    crashing = Crashing(DEVICE, obedient=True)
+    apply(planned(crashing, "scorer"), crashing)
+    with pytest.raises(FoundError, match="module 'scorer' is in backoff, exit code 3, restarted 2 times"):
+        wait(crashing, DEVICE, changed(QUICK, clock=clock, sleep=clock.sleep))
+    assert clock.now == 8  # the grace is over at five, and then it fails again
 
 
 def test_an_offline_device_is_waited_for_until_time_is_up_and_the_reason_is_said() -> None:

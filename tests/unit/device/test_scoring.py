@@ -73,6 +73,33 @@ def test_the_first_result_is_waited_for_and_no_longer() -> None:
     assert scoring(never, "d", ("scorer",)) == ()
 
 
+def test_what_a_process_reported_before_the_module_was_started_is_passed_over() -> None:
+    patience = Patience(timeout=10, first=1, longest=1, clock=iter(range(100)).__next__, sleep=lambda seconds: None)
+    old = {"runner": {"started": "2026-11-30T08:00:00Z", "error": "init() raised KeyError"}}
+    new = {**REPORTED, "runner": {"started": "2026-11-30T08:05:07Z"}}
+    for started in ("2026-11-30T08:05:07.9000000Z", "2026-11-30T08:05:07.900000+00:00"):
+        hub: Any = Hub(old, old, new)
+        found = follow(hub, "d", "scorer", patience, started)
+        assert found is not None and (found.scored, found.error) == (41, "")
+    never: Any = Hub(old)
+    assert follow(never, "d", "scorer", patience, "2026-11-30T08:05:07.9000000Z") is None
+    assert follow(never, "d", "scorer", patience, "not a time") == read(Twin("scorer", {}, 1, old))
+
+
+@pytest.mark.parametrize(
+    ("found", "trouble"),
+    [
+        (Scoring("m"), ""),
+        (Scoring("m", scored=1, failed=9), ""),
+        (Scoring("m", failed=9), "it failed on each of its 9 inputs"),
+        (Scoring("m", failed=1), "it failed on its only input"),
+        (Scoring("m", scored=3, error="run() did not return within 5 s"), "run() did not return within 5 s"),
+    ],
+)
+def test_a_model_that_fails_on_everything_does_not_score(found: Scoring, trouble: str) -> None:
+    assert found.trouble == trouble
+
+
 def test_only_modules_that_really_run_are_asked() -> None:
     modules = [
         status("edgeHub"),
