@@ -17,7 +17,7 @@ from manifestgen.credentials.sources import SOURCES
 from manifestgen.credentials.standing import describe, standings
 from manifestgen.errors import ManifestgenError, NotFoundError
 from manifestgen.gate import require_manifest, require_no_errors
-from manifestgen.images.existing import NOWHERE, future_image, stand_in_values
+from manifestgen.images.existing import NOWHERE, future_image, missing_images, stand_in_values
 from manifestgen.manifest.document import of_manifest
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.project.builders import builds_from_context
@@ -73,14 +73,15 @@ def examine(
     root, now = root or state_folder(), now or datetime.now(timezone.utc)
     settings = project.registry_settings
     inputs = Inputs(settings, services, os.environ if environ is None else environ, lambda: root, now)
-    requirements = [*services.builder.requirements(), *_models(project, services)] if project.builds else []
+    building = [one for one in project.each() if one.builds]
+    requirements = list(chain.from_iterable(_requirements(one, services.of(one.module.name)) for one in building))
     draft, manifest = _manifest(project)
     hosts = hosts_of(draft) if draft is not None else {}
     sources = [source for source in SOURCES.values() if settings.registry.uses(source.name)]
     needs_registries = project.builds or may_ask_azure(hosts, settings)
     needs_login = needs_registries or hub_login or any(one.login for one in requirements)
 
-    builder = services.builder.packages if project.builds else {}
+    builder = dict(chain.from_iterable(services.of(one.module.name).builder.packages.items() for one in building))
     needed = ((_LOGIN, needs_login), (_REGISTRIES, needs_registries), (builder, True))
     installed = [*_installed(*(packages for packages, is_needed in needed if is_needed))]
     installed += _installed(*(source.packages for source in sources))
@@ -99,6 +100,12 @@ def examine(
     yield from _registries(inputs, project, draft, missing, reachable=reachable, usable=usable)
     device_id = device_id or (project.target.device if project.target else None)
     yield from _device(services, device_id, "" if reachable or not hub_login else _NO_LOGIN)
+
+
+def _requirements(project: Project, services: Services) -> Iterator[Requirement]:
+    """What a module's image needs; named by the module if there are several."""
+    for one in (*services.builder.requirements(), *_models(project, services)):
+        yield replace(one, subject=f"{project.module.name}: {one.subject}") if project.modular else one
 
 
 def _models(project: Project, services: Services) -> Iterator[Requirement]:
@@ -134,7 +141,7 @@ def _manifest(project: Project) -> tuple[Manifest | None, Row]:
     drafts: list[Manifest] = []
 
     def look() -> str:
-        drafts.append(_draft(project, NOWHERE))
+        drafts.append(_draft(project, missing_images(project, NOWHERE)))
         ignored = project.check.ignore if project.check is not None else ()
         document = of_manifest(drafts[0], "the rendered manifest", styles=project.placeholder_styles)
         require_manifest(document, layered=True)
@@ -146,14 +153,15 @@ def _manifest(project: Project) -> tuple[Manifest | None, Row]:
     return (drafts[0] if drafts else None), row
 
 
-def _draft(project: Project, future: str) -> Manifest:
-    """The manifest without logins; before the first build with a reference that stands for the image."""
+def _draft(project: Project, future: Mapping[str, str]) -> Manifest:
+    """The manifest without logins; before the first build with references that stand for the images."""
     try:
         return render_project(project, lambda manifest: {}).manifest
     except NoImageError:
         if not project.builds:
             raise
-    return render_project(project, lambda manifest: {}, values=stand_in_values(project), image=future).manifest
+    values = stand_in_values(project.only(tuple(future)))
+    return render_project(project, lambda manifest: {}, values=values, image=future).manifest
 
 
 def _credential(log_in: Callable[[], None], missing: Collection[str]) -> Row:
@@ -181,10 +189,13 @@ def _registries(
         yield _skipped("registry credentials", "needs the manifest")
         return
     if NOWHERE in {module.image_text for module in draft.modules()}:
-        image, row = _future_image(project, inputs.services, reachable=reachable, usable=usable)
-        if row is not None:
-            yield row
-        draft = _draft(project, image)
+        images = missing_images(project, NOWHERE)
+        for part in project.only(tuple(images)).each():
+            services, name = inputs.services.of(part.module.name), part.module.name
+            images[name], row = _future_image(part, services, reachable=reachable, usable=usable)
+            if row is not None:
+                yield row
+        draft = _draft(project, images)
     azure = reachable and not _first_missing(missing, _REGISTRIES)
     why = _first_missing(missing, _REGISTRIES) if reachable else _NO_LOGIN
     for one in standings(_with_packages(hosts_of(draft), inputs.settings, missing), inputs, azure=azure):

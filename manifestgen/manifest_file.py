@@ -16,7 +16,7 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.placeholder import USUAL, Styles
 from manifestgen.project import Project
 from manifestgen.secret import Secret
-from manifestgen.services import ProjectServices, project_beside
+from manifestgen.services import ProjectServices, project_of
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class ManifestFile:
 def read_manifest_file(data: bytes, file: Path, environ: Mapping[str, str] | None = None) -> ManifestFile:
     """Read a manifest, and fill in its placeholders `${ACR_USERNAME_…}` and `${ACR_PASSWORD_…}`.
 
-    Their values come from the environment, else from the credential sources of the project beside the file, else from
-    those of the project in the working directory.
+    Their values come from the environment variables, else from the credential sources of the project, and of its
+    environment, that the file is named after or beside, else from those of the project in the working directory.
 
     Args:
         data: the file's content.
@@ -66,7 +66,7 @@ def read_manifest_file(data: bytes, file: Path, environ: Mapping[str, str] | Non
 
 def _styles(file: Path) -> Styles:
     try:
-        project = project_beside(file)
+        project = project_of(file)
     except InputError:
         return USUAL  # an error where the project is needed
     return project.placeholder_styles if project is not None else USUAL
@@ -85,7 +85,7 @@ def _known_expiries(file: Path, manifest: Manifest | None) -> Iterator[str]:
     if manifest is None or not manifest.credential_entries():
         return
     try:
-        project = project_beside(file)
+        project = project_of(file)
     except InputError:
         project = None  # an error where the project is needed
     yield from expiry_warnings(manifest, project)
@@ -95,7 +95,7 @@ def _from_project(
     file: Path, environ: Mapping[str, str], notice: Callable[[str], None], manifest: Manifest, hosts: Sequence[str]
 ) -> Mapping[str, tuple[str, Secret]]:
     """User name and password for registry hosts, from the sources that a project names."""
-    project = project_beside(file)
+    project = project_of(file)
     if project is None:
         return {}
     from manifestgen.credentials.logins import for_placeholders

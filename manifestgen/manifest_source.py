@@ -10,7 +10,7 @@ history:edge-01@2        the second newest snapshot of a device
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +23,7 @@ from manifestgen.view.subject import ImageFacts, Subject
 
 # All else is imported where it is needed: a file is looked at sooner.
 if TYPE_CHECKING:
+    from manifestgen.check import Checked
     from manifestgen.cloud import Hub
     from manifestgen.project import Project
 
@@ -57,6 +58,33 @@ def open_subject(text: str, open_hub: Callable[[], Hub]) -> Subject:
 
         return _of_project(load(path))
     return _of_file(path)
+
+
+def check_project(
+    path: Path, *, select: Collection[str] = (), ignore: Collection[str] = (), as_of: date | None = None
+) -> Checked:
+    """The findings in what a project renders, without logins and with a stand-in for an image that is not built yet.
+
+    The text that they are in is not there to be shown, so they are at the beginning of the project file, and their
+    messages say where in the manifest.
+
+    Args:
+        path: the project's folder or file.
+        select, ignore, as_of: see `check.check`; the rules that the project ignores come on top.
+
+    Raises:
+        InputError: the project or its template is wrong.
+    """
+    from msgspec.structs import replace
+
+    from manifestgen.check import Checked, check
+    from manifestgen.project.load import load
+    from manifestgen.rules import KNOWN_ON
+
+    subject = _of_project(load(path))
+    found = check(subject.document, select=select, ignore={*ignore, *subject.ignore}, as_of=as_of or KNOWN_ON)
+    placed = (replace(one, line=1, column=1, message=f"rendered, {one.pointer}: {one.message}") for one in found)
+    return Checked(subject.name, subject.document.kind, tuple(placed))
 
 
 def subject_of_device(device: str, hub: Hub) -> Subject:
@@ -137,7 +165,7 @@ def _of_file(path: Path) -> Subject:
 
 def _of_project(project: Project) -> Subject:
     from manifestgen.credentials.logins import placeholders
-    from manifestgen.images.existing import stand_in_values
+    from manifestgen.images.existing import missing_images, stand_in_values
     from manifestgen.render.project import NoImageError, render_project
 
     facts: tuple[str, ...] = ("as it would be rendered, without logins",)
@@ -148,8 +176,9 @@ def _of_project(project: Project) -> Subject:
         if not project.builds:
             raise
         facts = (*facts, "its image is not built yet")
-        values = stand_in_values(project)
-        manifest = render_project(project, logins, values=values, image=f"{NOT_BUILT}:0").manifest
+        images = missing_images(project, f"{NOT_BUILT}:0")
+        values = stand_in_values(project.only(tuple(images)))
+        manifest = render_project(project, logins, values=values, image=images).manifest
     name = str(project.path)
     document = of_manifest(manifest, name, styles=_styles(project))
     return Subject(name, document, facts, images=_images(project), ignore=_ignored(project))
@@ -158,10 +187,10 @@ def _of_project(project: Project) -> Subject:
 def _project_beside(path: Path) -> Project | None:
     if not any((folder / PROJECT_FILE).is_file() for folder in (path.parent, Path())):
         return None
-    from manifestgen.services import project_beside
+    from manifestgen.services import project_of
 
     try:
-        return project_beside(path)
+        return project_of(path)
     except InputError:
         return None  # a picture of a manifest does not need one
 
@@ -181,13 +210,12 @@ def _images(project: Project | None) -> Mapping[str, ImageFacts]:
     from manifestgen.project import lock
 
     try:
-        locked = lock.read(project)
+        locked = lock.read_file(project)
     except InputError:
-        locked = None
-    if locked is None:
         return {}
     facts = {reference: ImageFacts(image.platforms) for reference, image in locked.images.items()}
-    facts[locked.image] = ImageFacts(locked.platforms, locked.sizes)
-    if locked.digest is not None:
-        facts[f"{locked.image.rpartition(':')[0]}@{locked.digest}"] = facts[locked.image]
+    for built in locked.modules.values():
+        facts[built.image] = ImageFacts(built.platforms, built.sizes)
+        if built.digest is not None:
+            facts[f"{built.image.rpartition(':')[0]}@{built.digest}"] = facts[built.image]
     return facts

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import msgspec
 from msgspec import Struct
 
-from manifestgen import __version__
 from manifestgen.credentials.logins import inline as real_logins
 from manifestgen.credentials.logins import placeholders
 from manifestgen.errors import InputError
@@ -23,6 +22,7 @@ from manifestgen.files import (
     write_atomic,
 )
 from manifestgen.gate import require_no_errors
+from manifestgen.images.existing import missing_images
 from manifestgen.manifest.document import Document, of_manifest
 from manifestgen.manifest.dump import dump
 from manifestgen.manifest.manifest import Manifest
@@ -46,7 +46,7 @@ class Options(Struct, frozen=True):
         out: file to write, `-` for stdout; None for the project's `manifest.output`, else `default_output`.
         secrets: registry credentials, or placeholders for them; None for credentials in a file and placeholders on
             stdout.
-        image: reference of an image to use instead of the project's.
+        images: references of images to use instead of the project's, by module.
         values: override those of the project file.
         pin: replace tags by digests; None for the project's `manifest.pin`.
         locked: the lock file must fit the inputs of the project's image.
@@ -55,7 +55,7 @@ class Options(Struct, frozen=True):
 
     out: str | None = None
     secrets: Literal["inline", "placeholder"] | None = None
-    image: str | None = None
+    images: Mapping[str, str] = {}
     values: Mapping[str, Any] = {}
     pin: bool | None = None
     force: bool = False
@@ -114,12 +114,13 @@ def render_file(
     job = _Job(project, services, options)
     if job.target is not None:
         refuse_input_as_output(job.target, _inputs(project), "-o")
-    if options.image is None:
-        look_at_lock(project, locked=options.locked, warn=observer.warn)
+    for one in project.each():
+        if one.module.name not in options.images:
+            look_at_lock(one, locked=options.locked, warn=observer.warn)
     rendered = _rendered(job, observer)
     if rendered.secret and not job.inline:
         raise InputError(
-            "the manifest would show the content of a file that manifest.values reads with ${file:…}",
+            "the manifest would show a secret that manifest.values reads with ${file:…} or ${env:…}",
             where=str(project.path),
             fix="write it to a file with -o FILE, or add --secrets inline if it may be shown"
             if options.secrets is None
@@ -130,7 +131,7 @@ def render_file(
     document = of_manifest(manifest, "the rendered manifest", styles=project.placeholder_styles)
     require_no_errors(document, ignore=ignored, force=options.force, report=observer.findings)
     if locked:
-        record(project, locked, __version__)
+        record(project, locked)
     text = dump(manifest.content)
     secret = job.inline and (rendered.secret or bool(rendered.hosts))
     if job.target is not None:
@@ -148,6 +149,12 @@ def default_output(project: Project) -> Path:
     return project.path.parent / ".".join(("deployment", *filter(None, own), "json"))
 
 
+def output_of(project: Project) -> Path:
+    """Where a project's manifest goes: its `manifest.output`, else `default_output`."""
+    configured = project.manifest.output if project.manifest is not None else None
+    return configured or default_output(project)
+
+
 class _Job(Struct, frozen=True):
     project: Project
     services: Services
@@ -156,9 +163,8 @@ class _Job(Struct, frozen=True):
     @property
     def target(self) -> Path | None:
         """The file to write; None for stdout."""
-        section, out = self.project.manifest, self.options.out
-        configured = section.output if section is not None else None
-        target = Path(out) if out is not None else configured or default_output(self.project)
+        out = self.options.out
+        target = Path(out) if out is not None else output_of(self.project)
         return None if out == "-" or is_stdout(target) else target
 
     @property
@@ -177,7 +183,7 @@ class _Job(Struct, frozen=True):
     def render(self, *, inline: bool) -> Rendered:
         settings = self.project.registry_settings
         logins: Logins = real_logins(settings, self.services.credentials) if inline else placeholders(settings)
-        return render_project(self.project, logins, values=self.options.values, image=self.options.image)
+        return render_project(self.project, logins, values=self.options.values, image=self.options.images)
 
 
 def _rendered(job: _Job, observer: Observer) -> Rendered:
@@ -188,12 +194,16 @@ def _rendered(job: _Job, observer: Observer) -> Rendered:
     try:
         return job.render(inline=job.inline)
     except NoImageError:
-        never_built = builds_from_context(job.project.image) and not lock_path(job.project).exists()
+        missing = missing_images(job.project, NOT_BUILT)
+        contexts = all(builds_from_context(one.image) for one in job.project.each() if one.module.name in missing)
+        never_built = bool(missing) and contexts and (job.project.modular or not lock_path(job.project).exists())
         if not never_built or job.pins or job.options.locked:
             raise
-    what = f"the model image has not been built yet: {NOT_BUILT} stands for it, and 'manifestgen apply' rejects that"
-    observer.warn(f"{what}; run 'manifestgen image' to build it, or give --image REF")
-    options = msgspec.structs.replace(job.options, image=NOT_BUILT)
+    whose = f"the images of {', '.join(missing)} have" if job.project.modular else "the model image has"
+    them = "them" if job.project.modular else "it"
+    what = f"{whose} not been built yet: {NOT_BUILT} stands for {them}, and 'manifestgen apply' rejects that"
+    observer.warn(f"{what}; run 'manifestgen image' to build {them}, or give --image REF")
+    options = msgspec.structs.replace(job.options, images={**missing, **job.options.images})
     return msgspec.structs.replace(job, options=options).render(inline=job.inline)
 
 
@@ -203,8 +213,9 @@ def _inputs(project: Project) -> Iterator[Path]:
     yield lock_path(project)
     if project.manifest is not None:
         yield project.root / project.manifest.template
-    if project.image is not None:
-        yield from (path for path in (project.image.entry_script, project.image.conda_file) if path is not None)
+    for module in project.modules:
+        if module.image is not None:
+            yield from (path for path in (module.image.entry_script, module.image.conda_file) if path is not None)
 
 
 def _pinned(job: _Job, rendered: Rendered, observer: Observer) -> tuple[Manifest, dict[str, LockedImage]]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from manifestgen.cloud import Services
@@ -39,13 +39,13 @@ class Options:
     """Options of a rotation.
 
     Attributes:
-        image: reference of a model image to use in place of the project's.
+        images: references of images to use in place of the project's, by module.
         days: until the new password expires; None for what the project says.
         in_use: the password that devices have, `password1` or `password2`, where that cannot be found out.
         timeout: seconds for each device, or for the rollout of the deployment.
     """
 
-    image: str | None = None
+    images: Mapping[str, str] = field(default_factory=dict)
     days: int | None = None
     in_use: str | None = None
     timeout: float = 600.0
@@ -97,7 +97,7 @@ def rotate(
         NotFoundError: a registry has no such token.
         Interrupted: by Ctrl-C; every password that a device has still works.
     """
-    manifest = render_project(project, lambda manifest: {}, image=options.image).manifest
+    manifest = render_project(project, lambda manifest: {}, image=options.images).manifest
     for host in token_hosts(inputs.settings, manifest):
         yield _rotate(host, services, inputs, chosen, options, observer)
 

@@ -16,10 +16,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from manifestgen.errors import InputError
+from manifestgen.module_services import ModuleServices, open_builder, open_models
 from manifestgen.secret import Secret
 
 if TYPE_CHECKING:
-    from manifestgen.azure.aml import Workspace
     from manifestgen.cloud import (
         Builder,
         Distribution,
@@ -101,47 +101,6 @@ def open_distribution(*, hurried: bool = False) -> Iterator[Distribution]:
         yield registries
     finally:
         registries.close()
-
-
-def open_builder(project: Project, services: Services) -> Builder:
-    """The builder that a project's `image.builder` names. Raises ValueError if the project builds no image."""
-    from importlib import import_module
-
-    from manifestgen.project.builders import entry_of
-
-    if project.image is None:
-        raise ValueError("the project builds no image")
-    builder: Builder = import_module(entry_of(project.image).module).open_builder(project, services)
-    return builder
-
-
-def is_local(project: Project) -> bool:
-    """Whether a project's model is a file that is registered nowhere: it names no workspace and needs none."""
-    from manifestgen.project.builders import builds_from_context
-
-    return project.workspace is None and builds_from_context(project.image)
-
-
-def _reads_second_version(project: Project) -> bool:
-    """Whether models come through azure-ai-ml: unless Azure ML builds, or azureml-core alone is installed.
-
-    Both SDKs see the same models; Azure ML builds through azureml-core only.
-    """
-    from manifestgen.project.builders import entry_of
-
-    image = project.image
-    if image is not None and image.builds and entry_of(image).needs_workspace:
-        return False
-    return _is_installed("azure.ai.ml") or not _is_installed("azureml")
-
-
-def _is_installed(module: str) -> bool:
-    from importlib.util import find_spec
-
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # not even the package that it is in
-        return False
 
 
 def log_in() -> None:
@@ -272,6 +231,15 @@ class ProjectServices:
         self._progress = progress
         self._environ = os.environ if environ is None else environ
         self._connecting = connecting
+        self._of: dict[str, Services] = {}
+
+    def of(self, module: str) -> Services:
+        """See `Services.of`."""
+        if len(self._project.modules) == 1:
+            return self
+        if module not in self._of:
+            self._of[module] = ModuleServices(self, self._project.only((module,)))
+        return self._of[module]
 
     def __enter__(self) -> ProjectServices:
         return self
@@ -290,23 +258,7 @@ class ProjectServices:
     @_service
     def models(self) -> ModelSource:
         """The models of the project's Azure ML workspace; of a project that needs none, the model on this machine."""
-        if is_local(self._project):
-            from manifestgen.images.local_models import LocalModels
-
-            return LocalModels(self._project)
-        from manifestgen.azure.aml_models import WorkspaceModels
-        from manifestgen.project.workspace import workspace_of
-
-        if _reads_second_version(self._project):
-            from manifestgen.azure.azureml2_models import WorkspaceModels2
-
-            return WorkspaceModels2(lambda: workspace_of(self._project))
-        return WorkspaceModels(self._open_workspace)
-
-    def _open_workspace(self) -> Workspace:
-        from manifestgen.azure.aml import open_workspace
-
-        return open_workspace(self._project)
+        return open_models(self._project)
 
     @_service
     def builder(self) -> Builder:

@@ -22,7 +22,7 @@ from manifestgen.azure.acr_tasks_log import BuildLog, RunLog
 from manifestgen.azure.acr_tasks_source import MARK, marked, packed, upload
 from manifestgen.azure.rest import Rest
 from manifestgen.cloud import Build, BuildRequest, BuildState, BuildStatus, Requirement, Services
-from manifestgen.cloud.context import target_arch
+from manifestgen.cloud.context import Context, target_arch
 from manifestgen.context.uv import find_uv
 from manifestgen.errors import CloudError, DeniedError, NotFoundError, UnconfirmedError
 from manifestgen.project import Project
@@ -247,12 +247,13 @@ class TaskBuilder:
     def _queue(self, request: BuildRequest, platform: str, source: Path) -> Run:
         """Upload a source and queue its run; if the answer is lost, look for the run before it is queued again."""
         path = upload(source, self._tasks.upload_place, self._storage)
+        context = (request.context or Context(())).for_platforms((platform,))
         body = request_body(
             image=_mark(request, platform),
-            dockerfile=request.context.dockerfile if request.context is not None else "",
+            dockerfile=context.dockerfile,
             platform=platform,
             source=path,
-            arguments={"TARGETARCH": target_arch(platform)},
+            arguments={"TARGETARCH": target_arch(platform), **context.arguments},
             timeout=_TIMEOUT,
             by_repository=self._place.by_repository,
             agent_pool=self._agent_pool,

@@ -134,6 +134,8 @@ class WorkspaceBuilder:
         return self._workspace.registry_id()
 
     def _model_of(self, request: BuildRequest) -> Any:
+        if request.model is None:
+            raise ValueError("Azure ML builds only images of models")
         return self._models.sdk_model(request.model.name, request.model.version)
 
     def _send(self, request: BuildRequest, model: Any, start: Start) -> Build:

@@ -2,7 +2,7 @@
 
 A command's module is imported when the command runs, and an Azure adapter inside the command's body, so that help and
 offline commands stay fast. A command module `cli/NAME.py` has one public name, `command`; that of `run` is
-`cli/run_project.py`.
+`cli/run_project.py`, that of `import` `cli/import_template.py`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "init": "Start a project.",
+    "import": "Make a project of a VS Code or iotedgedev template.",
+    "project": "Show a project's settings, and where each comes from.",
     "test": "Run the model on this machine as its image would.",
     "doctor": "Check everything a deployment needs, one row each.",
     "image": "Register the model and build its image.",
@@ -61,8 +63,11 @@ COMMANDS = {
 
 
 def module_of(command: str) -> str:
-    """The module of a command; that of `run` has another name, since `run` is a function of this package."""
-    return f"manifestgen.cli.{'run_project' if command == 'run' else command}"
+    """The module of a command; `run` is a function of this package, and `import` a word of Python."""
+    return f"manifestgen.cli.{_MODULES.get(command, command)}"
+
+
+_MODULES = {"run": "run_project", "import": "import_template"}
 
 
 class _Commands(click.Group):

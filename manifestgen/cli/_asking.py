@@ -12,7 +12,7 @@ import click
 
 from manifestgen.cli._console import Console, common_options, hub_option
 from manifestgen.cli._number import FiniteRange
-from manifestgen.cli._target import device_option
+from manifestgen.cli._target import device_of, device_option
 from manifestgen.errors import InputError, ManifestgenError
 from manifestgen.report.amount import counted
 
@@ -113,7 +113,7 @@ def devices_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     # S1 allows 20 direct methods a second and unit, and something else may want some.
     options = many_options(rate=10.0, verb="ask")
-    return device_option(options(hub_option(common_options(command))))
+    return device_option()(options(hub_option(common_options(command))))  # type: ignore[no-any-return]
 
 
 def many_options(*, rate: float, verb: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -150,18 +150,21 @@ def many_options(*, rate: float, verb: str) -> Callable[[Callable[..., Any]], Ca
 def open_devices(
     device: str | None, devices: Path | None, condition: str | None, rate: float, hub: str | None, console: Console
 ) -> Devices:
-    """The devices that the options name. Raises InputError if they name none, or some in two ways."""
+    """The devices that the options name, else the project's; InputError if there are none, or some in two ways."""
     from manifestgen.operate.fleet import devices_matching, devices_of
     from manifestgen.services import open_hub, project_here
 
     given = [each for each in (device, devices, condition) if each is not None]
-    if len(given) != 1:
-        what = "no device is named" if not given else "the devices are named in two ways"
-        raise InputError(what, fix="give one of --device ID, --devices FILE and --target-condition CONDITION")
+    fix = "give one of --device ID, --devices FILE and --target-condition CONDITION"
+    if len(given) > 1:
+        raise InputError("the devices are named in two ways", fix=fix)
+    project = project_here()
+    if not given:
+        device = device_of(None, project, console, fix=fix)
     names: Sequence[str] | None = (device,) if device is not None else None
     if devices is not None:
         names = devices_of(devices)
-    service = open_hub(hub, project_here())
+    service = open_hub(hub, project)
     if condition is not None:
         names = devices_matching(service, condition)
     return Devices(service, names or (), device is None, rate, console)

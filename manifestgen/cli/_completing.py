@@ -17,14 +17,18 @@ _MOST = 1000
 
 def devices(context: Any, parameter: Any, incomplete: str) -> list[str]:
     """Ids of edge devices that begin so, of the hub that the command would talk to."""
+    import contextlib
     import threading
 
-    hub = context.params.get("hub")
+    from manifestgen.project.environments import choosing
+
+    hub, environment = context.params.get("hub"), context.params.get("environment")
     found: list[str] = []
     # Nobody waits for a hub that does not answer: the process ends without this thread.
     asking = threading.Thread(target=_ask, args=(hub, found), daemon=True)
-    asking.start()
-    asking.join(PATIENCE)
+    with choosing(environment) if environment else contextlib.nullcontext():
+        asking.start()
+        asking.join(PATIENCE)
     return [device for device in list(found) if device.startswith(incomplete)]
 
 
@@ -79,7 +83,8 @@ def _cache(hub: str | None) -> Path:
 
     from manifestgen.files import cache_folder
 
-    decides = (hub, os.environ.get("IOTHUB_CONNECTION_STRING"), str(Path.cwd()))
+    variables = ("IOTHUB_CONNECTION_STRING", "MANIFESTGEN_ENVIRONMENT")
+    decides = (hub, *map(os.environ.get, variables), str(Path.cwd()))
     name = hashlib.sha256(repr(decides).encode()).hexdigest()[:16]
     return cache_folder() / f"devices-{name}.json"
 

@@ -266,7 +266,7 @@ class Console:
 # Commands that start without `logging`, for speed; once they connect to a service, that is made up for.
 _OFFLINE = ("check", "diff", "explain", "render", "schema", "view")
 # Commands that never connect to Azure, or to the sandbox in its place.
-_LOCAL = (*_OFFLINE, "init", "messages", "run", "start", "stop")
+_LOCAL = (*_OFFLINE, "import", "init", "messages", "run", "start", "stop")
 
 
 def _console_handler(console: Console) -> Any:

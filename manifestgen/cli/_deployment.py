@@ -13,7 +13,7 @@ from manifestgen.cli._console import Console, common_options, hub_option, usage_
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._state import state_option
 from manifestgen.cli._watching import DeploymentView
-from manifestgen.services import open_hub, project_here
+from manifestgen.services import open_hub, project_here, project_of
 
 if TYPE_CHECKING:
     from manifestgen.deployments.counts import Progress
@@ -138,7 +138,7 @@ def apply(
     for words in loaded.warnings():
         console.warn(words)
     request = Request(name, condition, priority, pairs("--label", labels), pairs("--metric", metrics), _base(base))
-    project = project_here()
+    project = project_of(file)
     service = open_hub(hub, project)
     proposal = propose_request(service, request, document, project, force=force, report=findings)
     more: dict[str, Any] = {}

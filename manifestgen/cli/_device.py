@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._state import state_option
+from manifestgen.cli._target import device_of, device_option
 from manifestgen.cli._watching import DeviceView
 from manifestgen.errors import InputError, ManifestgenError
-from manifestgen.services import open_distribution, open_hub, project_here
+from manifestgen.services import open_distribution, open_hub, project_here, project_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from manifestgen.device.plan import Plan
     from manifestgen.device.rollout import Rollout
     from manifestgen.device.saved_plan import SavedPlan
+    from manifestgen.project import Project
     from manifestgen.project.lock import LockedModel
     from manifestgen.target import Observer, Outcome
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 @click.command(
     "apply",
     epilog=usage_of(
+        "manifestgen apply deployment.json",
         "manifestgen apply deployment.json --device edge-01",
         "manifestgen apply deployment.json --device edge-01 --merge --yes --rollback-on-failure",
         "manifestgen apply edge-01.plan",
@@ -41,9 +43,7 @@ if TYPE_CHECKING:
     "  manifestgen apply --devices --help     a manifest for each of many devices, from a file of rows",
 )
 @click.argument("file", metavar="FILE|PLAN", type=click.Path(path_type=Path))
-@click.option(
-    "--device", "device_id", metavar="ID", shell_complete=devices, help="The device; a saved plan names its own."
-)
+@device_option("device_id", "The device; a saved plan names its own.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation; a saved plan never asks.")
 @click.option("--prune", is_flag=True, help="Remove the modules that FILE does not name.")
 @click.option("--merge", is_flag=True, help="Keep what FILE does not name: modules, twins, routes, credentials.")
@@ -82,14 +82,14 @@ def apply(
         fix = "drop one of the two: only waiting shows whether the rollout fails"
         raise InputError("--rollback-on-failure and --no-wait cannot be used together", fix=fix)
     saved = _saved(file, device_id, merge=merge)
+    source = Path(saved.file) if saved is not None else file
+    project = project_of(source)
     if saved is not None:
         device_id, merge, yes = saved.device, saved.merge, True
-    elif device_id is None:
-        raise InputError(
-            "no target is specified", where=str(file), fix="add --device ID, --deployment NAME or --devices FILE"
-        )
-    manifest = load_manifest(Path(saved.file) if saved else file, console, force=force)
-    service = open_hub(hub, project_here())
+    else:
+        device_id = device_of(device_id, project, console, fix=_fix(project))
+    manifest = load_manifest(source, console, force=force)
+    service = open_hub(hub, project)
     if saved is not None:
         confirm_hub(saved, service.host, str(file))
     plan = propose(service, manifest, device_id, merge=merge)
@@ -108,6 +108,13 @@ def apply(
     )
     show_outcome(plan, outcome, console)
     return 0
+
+
+def _fix(project: Project | None) -> str:
+    """How to name a target."""
+    if project is not None and project.target is not None and project.target.deployment is not None:
+        return f"add --deployment {project.target.deployment}, or --device ID"
+    return "add --device ID, --deployment NAME or --devices FILE"
 
 
 class DeviceTarget:
@@ -145,15 +152,15 @@ class DeviceTarget:
         from contextlib import ExitStack
 
         from manifestgen.images.models import models_of
-        from manifestgen.project.lock import read
+        from manifestgen.project.lock import read_file
 
         with ExitStack() as stack:
             try:
                 project = project_here()
-                lock = read(project) if project is not None else None
+                locks = read_file(project).modules.values() if project is not None else ()
                 return models_of(
                     images,
-                    lock,
+                    locks,
                     lambda: self._hub.module_twin(self._device, "$edgeAgent"),
                     lambda: stack.enter_context(open_distribution(hurried=True)),
                 )

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from manifestgen.cli._completing import environments
+
+if TYPE_CHECKING:
+    from manifestgen.cli._console import Console
+    from manifestgen.project import Project
 
 
 def environment_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -31,3 +35,11 @@ def environment_option(function: Callable[..., Any]) -> Callable[..., Any]:
         shell_complete=environments,
         help="Environment of the project.  [default: MANIFESTGEN_ENVIRONMENT, or none]",
     )(command)
+
+
+def say_environment(project: Project, console: Console) -> None:
+    """Say in which of a project's environments something is built or deployed, if it has any."""
+    if project.environment is not None:
+        console.progress(f"project {project.words}")
+    elif project.environments:
+        console.progress(f"project {project.words}, none of its environments ({', '.join(project.environments)})")

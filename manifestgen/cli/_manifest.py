@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from manifestgen.manifest.document import Document
     from manifestgen.manifest.manifest import Manifest
     from manifestgen.manifest_file import ManifestFile
+    from manifestgen.project import Project
 
 
 def load_manifest(file: Path, console: Console, *, force: bool) -> Manifest:
@@ -57,7 +58,6 @@ def look_at_lock(file: Path, manifest: Manifest, console: Console, *, locked: bo
         FoundError: with `locked`, there is no lock file, it no longer fits, or the manifest does not have its image.
         InputError: the lock file is damaged, or that of something else.
     """
-    from manifestgen.project import fit, lock
     from manifestgen.services import project_of
 
     try:
@@ -72,11 +72,20 @@ def look_at_lock(file: Path, manifest: Manifest, console: Console, *, locked: bo
             fix = "drop --locked, or plan a file that 'manifestgen render' wrote beside the project file"
             raise FoundError("no project file is beside it, so no lock file", where=str(file), fix=fix)
         return
-    built = lock.read(project) if project.builds else None
-    used = built is not None and built.image in {module.image_text for module in manifest.modules()}
+    images = {module.image_text for module in manifest.modules()}
+    for one in project.each():
+        if one.builds:
+            _look_at(one, images, file, console, locked=locked)
+
+
+def _look_at(project: Project, images: Collection[str | None], file: Path, console: Console, *, locked: bool) -> None:
+    """See `look_at_lock`, for one module."""
+    from manifestgen.project import fit, lock
+
+    built = lock.read(project)
+    used = built is not None and built.image in images
     if built is not None and built.digest is not None:
-        pinned = f"{built.image.rpartition(':')[0]}@{built.digest}"
-        used = used or pinned in {module.image_text for module in manifest.modules()}
+        used = used or f"{built.image.rpartition(':')[0]}@{built.digest}" in images
     if used or locked:
         fit.look_at_lock(project, locked=locked, warn=console.warn)
     if locked and built is not None and not used:

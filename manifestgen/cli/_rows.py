@@ -111,7 +111,7 @@ def apply(
     from manifestgen.rows import run
     from manifestgen.rows.report_file import refuse_bad_path
     from manifestgen.rows.rows import open_rows
-    from manifestgen.rows.source import names_in, source_of
+    from manifestgen.rows.source import is_project, names_in, source_of
     from manifestgen.services import open_hub, project_here
 
     if report is not None:
@@ -119,7 +119,7 @@ def apply(
         refuse_bad_path(report, (file, devices, journal, since), kinds=kinds)
     page = report if report is not None and report.suffix.lower() == ".html" else None
     settings = run.Settings(devices, rate, journal, since, None if page else report, give_up_after, ignored)
-    source = source_of(file, project_here())
+    source = source_of(file, None if is_project(file) else project_here())
     console.progress(f"reading {devices}")
     with closing(open_rows(devices, known=names_in(source.template), ignored=ignored)) as rows:
         renderer = _renderer(source, console, force=force)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
 from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option
 from manifestgen.errors import InputError
+
+if TYPE_CHECKING:
+    from manifestgen.project import Project
 
 
 class Target(Protocol):
@@ -31,13 +34,20 @@ class Target(Protocol):
 
 
 def target_of(device: str | None, deployment: str | None, hub: str | None, console: Console) -> Target:
-    """The target that the options name.
+    """The target that the options name, else that of the project in the working directory.
 
     Raises:
-        InputError: they name none, or two.
+        InputError: they name two, or none does.
     """
-    if (device is None) == (deployment is None):
-        raise InputError("name either a device or a deployment", fix="add --device ID or --deployment NAME")
+    if device is not None and deployment is not None:
+        raise InputError("--device and --deployment cannot be used together", fix="drop one of the two")
+    if device is None and deployment is None:
+        from manifestgen.services import project_here
+
+        project = project_here()
+        deployment = _deployment_of(project, console)
+        if deployment is None:
+            device = device_of(None, project, console)
     if device is not None:
         from manifestgen.cli._device import DeviceTarget
 
@@ -48,15 +58,68 @@ def target_of(device: str | None, deployment: str | None, hub: str | None, conso
     return DeploymentTarget(deployment, hub, console)
 
 
-def device_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--device ID`, which completes the hub's devices."""
-    return click.option("--device", metavar="ID", shell_complete=devices, help="The device.")(function)
+def device_of(given: str | None, project: Project | None, console: Console, *, fix: str = "add --device ID") -> str:
+    """The device that a command names, else that of the project's target, which is said on stderr.
+
+    Not for a command that deletes: what it deletes is always named.
+
+    Args:
+        fix: how to name one.
+
+    Raises:
+        InputError: neither names one.
+    """
+    if given is not None:
+        return given
+    target = project.target if project is not None else None
+    if project is None or target is None:
+        more = "run it in the folder of a project that has 'target: {device: ID}'"
+        where = str(project.path) if project is not None else ""
+        options = project.choices if project is not None else ()
+        options = (*options, "name a deployment with --deployment")
+        raise InputError("no device is named", where=where, fix=f"{fix}, or {more}", options=options)
+    if target.device is None:
+        what = f"the project's target is the automatic deployment {target.deployment!r}, not a device"
+        options = (f'ask all of its devices with --target-condition "{target.condition}"',)
+        raise InputError(what, where=str(project.path), fix=fix, options=options)
+    console.progress(f"device {target.device} of {project.words}")
+    return target.device
+
+
+def deployment_of(given: str | None, project: Project | None, console: Console, *, fix: str) -> str:
+    """The automatic deployment that a command names, else that of the project's target; see `device_of`."""
+    name = given if given is not None else _deployment_of(project, console)
+    if name is None:
+        where = str(project.path) if project is not None else ""
+        more = "run it in the folder of a project that has 'target: {deployment: NAME, …}'"
+        raise InputError("no deployment is named", where=where, fix=f"{fix}, or {more}")
+    return name
+
+
+def _deployment_of(project: Project | None, console: Console) -> str | None:
+    target = project.target if project is not None else None
+    if project is None or target is None or target.deployment is None:
+        return None
+    console.progress(f"deployment {target.deployment} of {project.words}")
+    return target.deployment
+
+
+def device_option(name: str = "device", words: str = "The device.") -> Callable[[Callable[..., Any]], Any]:
+    """Give a command `--device ID`, for `device_of`; it completes the hub's devices.
+
+    Args:
+        name: of the argument.
+        words: of the help.
+    """
+    text = f"{words}  [default: the project's]"
+    return click.option("--device", name, metavar="ID", shell_complete=devices, help=text)
 
 
 def target_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--device` and `--deployment` to a command, for `with_target`."""
-    decorated = click.option("--deployment", metavar="NAME", help="The automatic deployment.")(function)
-    return device_option(decorated)
+    text = "The automatic deployment.  [default: the project's]"
+    decorated = click.option("--deployment", metavar="NAME", help=text)(function)
+    return device_option()(decorated)  # type: ignore[no-any-return]
 
 
 def with_target(function: Callable[..., Any]) -> Callable[..., Any]:

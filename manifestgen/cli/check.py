@@ -1,5 +1,5 @@
 """`manifestgen check`: find out what IoT Hub and the device will reject before they do."""
-# ruff: noqa: PTH112, PTH113 - importing pathlib takes a twentieth of the time that checking a file takes
+# ruff: noqa: PTH112, PTH113, PTH118 - importing pathlib takes a twentieth of the time that checking a file takes
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from manifestgen.check import Checked
     from manifestgen.project import Project
 
+_PROJECTS = (".yaml", ".yml")
 # Fewer files are checked sooner than a second process starts.
 _MANY = 64
 
@@ -29,7 +30,7 @@ _MANY = 64
 @click.command(
     epilog=usage_of(
         "manifestgen check deployment.json",
-        "manifestgen render -o - | manifestgen check -",
+        "manifestgen check my-model",
         "manifestgen check manifests/ --fail-on warning --output sarif > findings.sarif",
     )
 )
@@ -62,8 +63,9 @@ def command(
 ) -> int:
     """Check manifests the way IoT Hub and the device will.
 
-    FILE can also be a folder, for every *.json file below it, or '-' for stdin. The placeholders of a template are one
-    finding; -v shows them all.
+    FILE can also be '-' for stdin, a folder, for every *.json file below it, or a project, for the manifest that it
+    would render: the file, or the folder that has it. The placeholders of a template are one finding; -v shows them
+    all.
     """
     from manifestgen.check import known_rules
     from manifestgen.manifest.placeholder import USUAL
@@ -73,16 +75,26 @@ def command(
     known_rules((*ignore, *select))
     loaded = _project(project)
     form = console.output
+    day = as_of.date() if as_of else KNOWN_ON
     options = {
         "layered": layered,
         "styles": loaded.placeholder_styles if loaded is not None else USUAL,
         "select": select,
         "ignore": (*ignore, *_ignored_by(loaded)),
         "lines": form == "text",
-        "as_of": as_of.date() if as_of else KNOWN_ON,
+        "as_of": day,
     }
-    sources, named = _sources(files)
+    projects = [file for file in files if _is_project(file)]
+    sources, named = _sources([file for file in files if not file.endswith(_PROJECTS)])
     results = _checked(sources, options, console)
+    if projects:
+        from pathlib import Path
+
+        from manifestgen.manifest_source import check_project
+
+        rendered = [check_project(Path(file), select=select, ignore=ignore, as_of=day) for file in projects]
+        named.update(one.path for one in rendered)
+        results = [*rendered, *results]
     kept = [one for one in results if one.path in named or not _is_other(one)]
     total = total_of(kept)
     _show(console, kept, len(results) - len(kept))
@@ -169,6 +181,11 @@ def _warn_of_expiry(paths: Sequence[str], project: Project | None, console: Cons
             if manifest is not None:
                 for words in expiry_warnings(manifest, project):
                     console.warn(words)
+
+
+def _is_project(file: str) -> bool:
+    """Whether it is a project's file, or its folder."""
+    return file.endswith(_PROJECTS) or os.path.isfile(os.path.join(file, "manifestgen.yaml"))
 
 
 def _sources(files: Sequence[str]) -> tuple[list[str], set[str]]:

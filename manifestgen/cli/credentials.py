@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import click
 from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._environment import environment_option
+from manifestgen.cli._modules import image_option, images_of
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._state import state_option
 from manifestgen.errors import DeclinedError, FoundError, InputError, Interrupted
@@ -37,11 +39,11 @@ def command() -> None:
 
 @command.command(epilog=usage_of("manifestgen credentials show", "manifestgen credentials show --output json"))
 @click.argument("project", default=".", type=click.Path(path_type=Path))
-@click.option("--image", metavar="REF", help="Model image to use; overrides the project's.")
+@image_option
 @state_option
 @environment_option
 @common_options
-def show(project: Path, image: str | None, console: Console) -> int:
+def show(project: Path, images: tuple[str, ...], console: Console) -> int:
     """List the registries of PROJECT's manifest and the logins that devices use for them.
 
     Shows source, user name, expiry and whether the admin user is enabled; never a password. Exit code 1
@@ -56,7 +58,7 @@ def show(project: Path, image: str | None, console: Console) -> int:
     loaded = load(project)
     services = ProjectServices(loaded, progress=console.progress)
     inputs = services.inputs
-    found = list(standings(hosts_of(_manifest(loaded, image, services)), inputs))
+    found = list(standings(hosts_of(_manifest(loaded, images_of(loaded, images), services)), inputs))
     for one in found:
         if one.mistake is not None:
             raise one.mistake
@@ -75,7 +77,7 @@ def show(project: Path, image: str | None, console: Console) -> int:
     ),
 )
 @click.argument("project", default=".", type=click.Path(path_type=Path))
-@click.option("--image", metavar="REF", help="Model image to use; overrides the project's.")
+@image_option
 @click.option(
     "--days", type=click.IntRange(1, 3650), help="Days until its password expires.  [default: the project's, or 90]"
 )
@@ -90,7 +92,7 @@ def show(project: Path, image: str | None, console: Console) -> int:
 @environment_option
 @common_options
 def create_token(
-    project: Path, image: str | None, days: int | None, widen: bool, out: Path | None, console: Console
+    project: Path, images: tuple[str, ...], days: int | None, widen: bool, out: Path | None, console: Console
 ) -> None:
     """Create the token with which devices pull PROJECT's images, or reuse the existing one.
 
@@ -107,7 +109,7 @@ def create_token(
 
     loaded = load(project)
     services = ProjectServices(loaded, progress=console.progress)
-    manifest, inputs = _manifest(loaded, image, services), services.inputs
+    manifest, inputs = _manifest(loaded, images_of(loaded, images), services), services.inputs
     created = {}
     for host, one in create_all(inputs, manifest, days=days, widen=widen):
         created[host] = one
@@ -156,7 +158,7 @@ def create_token(
     help="File with one device ID per line, or a .csv or .jsonl file with a column 'device'.",
 )
 @click.option("--deployment", metavar="NAME", help="An automatic deployment.")
-@click.option("--image", metavar="REF", help="Model image to use; overrides the project's.")
+@image_option
 @click.option(
     "--days", type=click.IntRange(1, 3650), help="Days until the new password expires.  [default: the project's, or 90]"
 )
@@ -177,7 +179,7 @@ def rotate(
     device_ids: tuple[str, ...],
     file: Path | None,
     deployment: str | None,
-    image: str | None,
+    images: tuple[str, ...],
     days: int | None,
     in_use: str | None,
     yes: bool,
@@ -203,7 +205,7 @@ def rotate(
     loaded = load(project)
     chosen = choose(loaded, device_ids, file, deployment)
     clouds = ProjectServices(loaded, hub, progress=console.progress)
-    options = Options(image, days, in_use, timeout)
+    options = Options(images_of(loaded, images), days, in_use, timeout)
     rotated = []
     for one in rotate_tokens(loaded, clouds, clouds.inputs, chosen, options, _observer(console, yes=yes)):
         rotated.append(one)
@@ -212,18 +214,24 @@ def rotate(
     return 0 if all(one.finished for one in rotated) else FoundError.exit_code
 
 
-def _manifest(project: Project, image: str | None, services: Services) -> Manifest:
+def _manifest(project: Project, images: Mapping[str, str], services: Services) -> Manifest:
     """A project's manifest without credentials, also before the first build: only its images are needed."""
-    from manifestgen.images.existing import future_image, stand_in_values
+    from manifestgen.images.existing import future_image, missing_images, stand_in_values
     from manifestgen.render import NoImageError, render_project
 
     try:
-        return render_project(project, lambda manifest: {}, image=image).manifest
+        return render_project(project, lambda manifest: {}, image=images).manifest
     except NoImageError:
-        future = future_image(project, services) if project.builds else None
-        if future is None:
+        missing = project.only(tuple(missing_images(project, ""))) if project.builds else None
+        if missing is None:
             raise
-    return render_project(project, lambda manifest: {}, values=stand_in_values(project), image=future).manifest
+        future = {one.module.name: future_image(one, services.of(one.module.name)) for one in missing.each()}
+        known = {name: image for name, image in future.items() if image is not None}
+        if len(known) < len(future):
+            raise
+    return render_project(
+        project, lambda manifest: {}, values=stand_in_values(missing), image={**known, **images}
+    ).manifest
 
 
 def _observer(console: Console, *, yes: bool) -> Observer:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from manifestgen.cli._builder import builder_option
 from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._environment import say_environment
+from manifestgen.cli._modules import image_option, images_of, module_option, platform_option, with_platform
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._state import state_option
 from manifestgen.cli._testing import test_option, tested
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     epilog=usage_of(
         "manifestgen deploy samples/anomaly-detection",
         "manifestgen deploy --dry-run",
+        "manifestgen deploy --module scorer",
+        "manifestgen deploy -e prod",
         "manifestgen deploy --smoke sample.json --expect answer.json --rollback-on-failure",
         "manifestgen deploy --device edge-02 --set ttl=3600 --yes --output json",
         "manifestgen sandbox run -- manifestgen deploy samples/anomaly-detection --yes",
@@ -42,7 +46,9 @@ if TYPE_CHECKING:
     shell_complete=devices,
     help="Device to deploy to; overrides the project's target.",
 )
-@click.option("--image", metavar="REF", help="Model image to use; overrides the project's.")
+@module_option("Module to test and build; the others keep the lock file's image")
+@image_option
+@platform_option
 @builder_option
 @test_option
 @click.option("--rebuild", is_flag=True, help="Build even if these inputs have an image already.")
@@ -94,7 +100,9 @@ if TYPE_CHECKING:
 def command(
     project: Path,
     device_id: str | None,
-    image: str | None,
+    modules: tuple[str, ...],
+    images: tuple[str, ...],
+    platform: str | None,
     builder: str | None,
     engine: str | None,
     test: bool | None,
@@ -144,6 +152,7 @@ def command(
         option = "--enable-admin" if enable_admin else "--create-token"
         raise InputError(f"--dry-run changes nothing, and {option} would", fix=f"drop {option}")
     loaded = load(project)
+    say_environment(loaded, console)
     if builder is not None or engine is not None:
         loaded = loaded.built_by(builder, engine)
     if report is not None:
@@ -151,8 +160,9 @@ def command(
     view, fleet_view, recorder = DeviceView(console), DeploymentView(console), Recorder()
     options = Options(
         device=device_id,
-        image=image,
-        values=values.given(files, sets),
+        images=images_of(loaded, images),
+        modules=modules,
+        values=with_platform(values.given(files, sets), platform),
         rebuild=rebuild,
         locked=locked,
         test=tested(test),
@@ -204,9 +214,13 @@ def command(
         _show_dry_run(deployment, console)
     elif deployment.plan is not None and deployment.outcome is not None:
         found = scoring_data(deployment.scoring) if deployment.scoring is not None else None
-        _device.show_outcome(deployment.plan, deployment.outcome, console, image=deployment.image, scoring=found)
+        _device.show_outcome(deployment.plan, deployment.outcome, console, **_images(deployment), scoring=found)
     elif deployment.proposal is not None and deployment.fleet is not None:
-        _deployment.show_outcome(deployment.proposal, deployment.fleet, console, {"image": deployment.image})
+        _deployment.show_outcome(deployment.proposal, deployment.fleet, console, _images(deployment))
+
+
+def _images(deployment: Deployment) -> dict[str, Any]:
+    return {"image": deployment.image, "images": dict(deployment.images)}
 
 
 def _smoke(data: Path | None, expect: Path | None, *, waits: bool) -> Smoke | None:
@@ -248,14 +262,15 @@ def _show_dry_run(deployment: Deployment, console: Console) -> None:
     plan = changes.data(deployment.plan) if deployment.plan is not None else None
     if deployment.proposal is not None:
         plan = proposal_data(deployment.proposal)
-    expected = deployment.forecast
+    expected = list(deployment.forecasts.values())
     console.result("dry run: nothing was registered, built or changed")
     console.document(
         {
             "dry_run": True,
-            "image": deployment.image,
-            "registers": expected.registers if expected is not None else None,
-            "builds": expected.builds if expected is not None else False,
+            **_images(deployment),
+            "registers": next((one.registers for one in expected if one.registers is not None), None),
+            "builds": any(one.builds for one in expected),
+            "building": [name for name, one in deployment.forecasts.items() if one.builds],
             "plan": plan,
             "applied": False,
         }

@@ -6,6 +6,7 @@ import click
 
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._state import state_option
+from manifestgen.cli._target import deployment_of
 from manifestgen.services import open_hub, project_here
 
 
@@ -34,19 +35,22 @@ def list_(hub: str | None, console: Console) -> None:
 
 
 @command.command(epilog=usage_of("manifestgen deployment show scorer"))
-@click.argument("name")
+@click.argument("name", metavar="[NAME]", required=False)
 @hub_option
 @common_options
-def show(name: str, hub: str | None, console: Console) -> None:
+def show(name: str | None, hub: str | None, console: Console) -> None:
     """Show an automatic deployment: its target condition, modules, labels and counts.
 
-    NAME is its name, or the id of any configuration for IoT Edge that the hub has. 'manifestgen status
+    NAME is its name, or the id of any configuration for IoT Edge that the hub has; without it, the
+    project's deployment is shown. 'manifestgen status
     --deployment NAME' shows how far its devices are.
     """
     from manifestgen.deployments.listing import named
     from manifestgen.report.deployment_list import configuration_data, configuration_text
 
-    found = named(open_hub(hub, project_here()), name)
+    project = project_here()
+    wanted = deployment_of(name, project, console, fix="give its NAME")
+    found = named(open_hub(hub, project), wanted)
     for each in found:
         console.result(configuration_text(each))
     console.document({"deployments": [configuration_data(each) for each in found]})

@@ -8,11 +8,12 @@ import click
 
 from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._target import device_of
 from manifestgen.errors import InputError
 from manifestgen.services import open_hub, project_here
 
 if TYPE_CHECKING:
-    from manifestgen.cloud import Device
+    from manifestgen.cloud import Device, Hub
 
 
 @click.group(
@@ -23,30 +24,32 @@ def command() -> None:
 
 
 @command.command(epilog=usage_of("manifestgen device register edge-01 --tag site=lab --tag line=3"))
-@click.argument("device_id", metavar="ID")
+@click.argument("given", metavar="[ID]", required=False)
 @click.option("--parent", metavar="ID", shell_complete=devices, help="The parent of a nested edge device.")
 @click.option("--tag", "tags", metavar="KEY=VALUE", multiple=True, help="A tag of its twin; repeatable, dots nest.")
 @hub_option
 @common_options
-def register(device_id: str, parent: str | None, tags: tuple[str, ...], hub: str | None, console: Console) -> None:
-    """Create an edge device identity.
+def register(given: str | None, parent: str | None, tags: tuple[str, ...], hub: str | None, console: Console) -> None:
+    """Create an edge device identity; without ID, that of the project's device.
 
     Only 'manifestgen device connection-string' prints the connection string that the runtime on the
     device needs.
     """
-    device = open_hub(hub, project_here()).register_device(device_id, parent=parent, tags=_nested(tags))
+    service, device_id = _named(given, hub, console)
+    device = service.register_device(device_id, parent=parent, tags=_nested(tags))
     console.result(f"registered edge device {device.id!r}")
     console.result(f"next: manifestgen device connection-string {device.id}")
     console.document(_data(device))
 
 
 @command.command(epilog=usage_of("manifestgen device show edge-01"))
-@click.argument("device_id", metavar="ID", shell_complete=devices)
+@click.argument("given", metavar="[ID]", required=False, shell_complete=devices)
 @hub_option
 @common_options
-def show(device_id: str, hub: str | None, console: Console) -> None:
-    """Show one device identity."""
-    device = open_hub(hub, project_here()).device(device_id)
+def show(given: str | None, hub: str | None, console: Console) -> None:
+    """Show one device identity; without ID, that of the project's device."""
+    service, device_id = _named(given, hub, console)
+    device = service.device(device_id)
     for key, value in _data(device).items():
         console.result(f"{key:<14} {_shown(value)}")
     console.document(_data(device))
@@ -68,15 +71,16 @@ def list_(hub: str | None, console: Console) -> None:
 
 
 @command.command("connection-string", epilog=usage_of("manifestgen device connection-string edge-01"))
-@click.argument("device_id", metavar="ID", shell_complete=devices)
+@click.argument("given", metavar="[ID]", required=False, shell_complete=devices)
 @hub_option
 @common_options
-def connection_string(device_id: str, hub: str | None, console: Console) -> None:
-    """Print the connection string for the runtime on the device.
+def connection_string(given: str | None, hub: str | None, console: Console) -> None:
+    """Print the connection string for the runtime on the device; without ID, on the project's device.
 
     It is a secret: anyone who has it can impersonate the device.
     """
-    secret = open_hub(hub, project_here()).connection_string(device_id)
+    service, device_id = _named(given, hub, console)
+    secret = service.connection_string(device_id)
     if console.output == "json":
         import json
 
@@ -124,6 +128,13 @@ def delete(device_id: str, yes: bool, hub: str | None, console: Console) -> None
     service.delete_device(device.id)
     console.result(f"deleted device {device.id!r}")
     console.document({"deleted": _data(device)})
+
+
+def _named(given: str | None, hub: str | None, console: Console) -> tuple[Hub, str]:
+    """The hub, and the device that is named, else the project's."""
+    project = project_here()
+    device_id = device_of(given, project, console, fix="give the device's ID")
+    return open_hub(hub, project), device_id
 
 
 def _data(device: Device) -> dict[str, Any]:

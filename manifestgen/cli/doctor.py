@@ -8,6 +8,7 @@ import click
 
 from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._environment import say_environment
 from manifestgen.cli._terminal import styled
 
 _COLORS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": None}
@@ -34,6 +35,7 @@ def command(project: Path, device_id: str | None, hub: str | None, console: Cons
     from manifestgen.services import ProjectServices, hub_needs_login, log_in
 
     loaded = load(project)
+    say_environment(loaded, console)
     rows = []
     services = ProjectServices(loaded, hub, progress=console.progress)
     for row in examine(loaded, services, log_in, device_id, hub_login=hub_needs_login(hub)):

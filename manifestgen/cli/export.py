@@ -6,19 +6,20 @@ from pathlib import Path
 
 import click
 
-from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._target import device_of, device_option
 from manifestgen.errors import InputError
 from manifestgen.services import open_hub, project_here
 
 
 @click.command(
     epilog=usage_of(
+        "manifestgen export -o device.json",
         "manifestgen export --device edge-01 -o edge-01.json",
         "manifestgen export --device edge-01 | manifestgen check -",
     )
 )
-@click.option("--device", "device_id", metavar="ID", shell_complete=devices, required=True, help="The device.")
+@device_option("given")
 @click.option("-o", "--out", metavar="FILE", default="-", help="Where to write it; '-' is stdout.", show_default=True)
 @click.option(
     "--secrets",
@@ -27,7 +28,7 @@ from manifestgen.services import open_hub, project_here
 )
 @hub_option
 @common_options
-def command(device_id: str, out: str, secrets: str | None, hub: str | None, console: Console) -> None:
+def command(given: str | None, out: str, secrets: str | None, hub: str | None, console: Console) -> None:
     """Write the manifest that a device has now.
 
     Applying it and exporting again gives the same bytes. On stdout, registry credentials
@@ -40,7 +41,9 @@ def command(device_id: str, out: str, secrets: str | None, hub: str | None, cons
     from manifestgen.manifest.dump import dump
     from manifestgen.secret import redact_json
 
-    state = read_state(open_hub(hub, project_here()), device_id)  # a project's secrets are known from here on
+    project = project_here()
+    device_id = device_of(given, project, console)
+    state = read_state(open_hub(hub, project), device_id)  # a project's secrets are known from here on
     content = export({name: twin.desired for name, twin in state.twins.items()}).content
     target = Path(out)
     inline = secrets == "inline" or (secrets is None and out != "-" and not is_special(target))

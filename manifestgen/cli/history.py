@@ -9,7 +9,11 @@ from manifestgen.cli._state import state_option
 from manifestgen.cli._target import Target, target_options, with_target
 
 
-@click.command(epilog=usage_of("manifestgen history --device edge-01", "manifestgen history --deployment scorer"))
+@click.command(
+    epilog=usage_of(
+        "manifestgen history", "manifestgen history --device edge-01", "manifestgen history --deployment scorer"
+    )
+)
 @state_option
 @target_options
 @with_target

@@ -24,6 +24,7 @@ _LEVELS = ("critical", "error", "warning", "notice", "info", "debug")
 
 @click.command(
     epilog=usage_of(
+        "manifestgen logs scorer",
         "manifestgen logs --device edge-01 scorer",
         "manifestgen logs --device edge-01 --since 1h --level warning",
         "manifestgen logs --device edge-01 scorer edgeHub --follow",

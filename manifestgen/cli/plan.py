@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, hub_option, options_with_outputs, usage_of
+from manifestgen.cli._target import device_of, device_option
 from manifestgen.errors import InputError
-from manifestgen.services import open_hub, project_here
+from manifestgen.services import open_hub, project_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 @click.command(
     epilog=usage_of(
+        "manifestgen plan deployment.json",
         "manifestgen plan deployment.json --device edge-01",
         "manifestgen plan deployment.json --device edge-01 --out edge-01.plan && manifestgen apply edge-01.plan",
         "manifestgen plan deployment.json --device edge-01 --exit-code --output json",
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--device", "device_id", metavar="ID", shell_complete=devices, required=True, help="The device.")
+@device_option("device_id")
 @click.option("--merge", is_flag=True, help="Keep what the file does not name: modules, twins, routes, credentials.")
 @click.option(
     "--out", metavar="PLAN", type=click.Path(path_type=Path), help="Save the plan, for 'manifestgen apply PLAN'."
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 @options_with_outputs("text", "json", "markdown")
 def command(
     file: Path,
-    device_id: str,
+    device_id: str | None,
     merge: bool,
     out: Path | None,
     exit_code: bool,
@@ -75,9 +76,11 @@ def command(
         raise InputError(f"a plan of {name} cannot be saved", fix="write the manifest to a file, and plan that")
     if out is not None:
         refuse_input_as_output(out, [file], "--out")
+    project = project_of(file)
+    device = device_of(device_id, project, console)
     manifest = load_manifest(file, console, force=force)
     look_at_lock(file, manifest, console, locked=locked)
-    planned = propose(open_hub(hub, project_here()), manifest, device_id, merge=merge)
+    planned = propose(open_hub(hub, project), manifest, device, merge=merge)
     data = changes.data(planned)
     if out is not None:
         save(planned, file, out, data["changes"], merge=merge)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
-from manifestgen.errors import InputError
+from manifestgen.cli._target import device_of, device_option
+from manifestgen.errors import CloudError, InputError
 
 if TYPE_CHECKING:
     from manifestgen.cloud.distribution import Platform
@@ -24,13 +25,7 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--device",
-    "device_id",
-    metavar="ID",
-    shell_complete=devices,
-    help="Check for the platform that this device reports.",
-)
+@device_option("device_id", "Check for the platform that this device reports.")
 @click.option("--platform", metavar="OS/ARCH[/VARIANT]", help="Check for this platform, such as linux/arm64.")
 @hub_option
 @common_options
@@ -38,8 +33,8 @@ def command(file: Path, device_id: str | None, platform: str | None, hub: str | 
     """Check that a device can pull each image of FILE with the registry credentials in FILE.
 
     Logs in to each registry and reads each image's manifest, as the device's container engine would,
-    but pulls nothing. Exit code 1 if a pull would fail. With --device, also shows how much of each
-    new image that device must download: the layers that the image it has does not have.
+    but pulls nothing. Exit code 1 if a pull would fail. For a device, also shows how much of each
+    new image it must download: the layers that the image it has does not have.
     """
     from manifestgen.cli._manifest import load_file
     from manifestgen.gate import require_manifest
@@ -53,7 +48,7 @@ def command(file: Path, device_id: str | None, platform: str | None, hub: str | 
         what = "--device and --platform cannot be used together"
         raise InputError(what, fix="drop one of the two: a device reports its own platform")
     manifest = require_manifest(load_file(file).document, layered=True)
-    wanted, before = _device(device_id, platform, hub)
+    wanted, before = _device(file, device_id, platform, hub, console)
     with open_distribution() as distribution:
         pulls = preflight(manifest, distribution, wanted)
         pulled = downloads(before, manifest, distribution, wanted) if before is not None and wanted is not None else ()
@@ -64,12 +59,28 @@ def command(file: Path, device_id: str | None, platform: str | None, hub: str | 
     return 1 if any(pull.state is State.FAILED for pull in pulls) else 0
 
 
-def _device(device_id: str | None, platform: str | None, hub: str | None) -> tuple[Platform | None, Manifest | None]:
-    """The platform to check for; and what the device has now, if one is named."""
+def _device(
+    file: Path, device_id: str | None, platform: str | None, hub: str | None, console: Console
+) -> tuple[Platform | None, Manifest | None]:
+    """The platform to check for; and what the device has now, if one is named, or is the project's.
+
+    Without the project's device, the images can still be checked: no hub, or none that answers, is not an error.
+    """
     from manifestgen.cloud.distribution import Platform
-    from manifestgen.images.preflight import device_of
-    from manifestgen.services import open_hub, project_here
+    from manifestgen.images.preflight import device_of as platform_of
+    from manifestgen.services import CONNECTION_STRING, open_hub, project_of
 
     if platform is not None:
         return Platform.parse(platform), None
-    return device_of(open_hub(hub, project_here()), device_id) if device_id is not None else (None, None)
+    project = project_of(file)
+    if device_id is not None:
+        return platform_of(open_hub(hub, project), device_id)
+    known = hub is not None or CONNECTION_STRING in os.environ or (project is not None and project.hub is not None)
+    if project is None or project.target is None or project.target.device is None or not known:
+        return None, None
+    service = open_hub(hub, project)
+    try:
+        return platform_of(service, device_of(None, project, console))
+    except CloudError as error:
+        console.warn(f"platforms are not compared: {error}")
+        return None, None

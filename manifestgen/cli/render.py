@@ -9,14 +9,17 @@ import click
 
 from manifestgen.cli._console import Console, common_options, usage_of
 from manifestgen.cli._environment import environment_option
+from manifestgen.cli._modules import image_option, images_of, module_option, platform_option, with_platform
 from manifestgen.cli._state import state_option
 
 
 @click.command(
     epilog=usage_of(
         "manifestgen render",
+        "manifestgen render -e prod",
         "manifestgen render samples/bring-your-own-image -o -",
         "manifestgen render --image acme.azurecr.io/scorer:1.4.2 --set ttl=3600 -o edge-01.json",
+        "manifestgen render --platform linux/arm64 --image camera=acme.azurecr.io/camera:2.2 -o arm64.json",
     )
 )
 @click.argument("project", default=".", type=click.Path(path_type=Path))
@@ -24,9 +27,12 @@ from manifestgen.cli._state import state_option
     "-o",
     "--out",
     metavar="FILE",
-    help="File to write; '-' is stdout.  [default: deployment.json, or deployment.NAME.json for NAME.yaml]",
+    help="File to write; '-' is stdout.  [default: deployment.json, or deployment.NAME.json for NAME.yaml or in the "
+    "environment NAME]",
 )
-@click.option("--image", metavar="REF", help="Model image to use; overrides the project's.")
+@module_option("Module to render; by default all of the project")
+@image_option
+@platform_option
 @click.option("--values", "files", multiple=True, metavar="FILE", help="Values from a YAML or JSON file; repeatable.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A value, read as YAML; dots nest; repeatable.")
 @click.option(
@@ -45,7 +51,9 @@ from manifestgen.cli._state import state_option
 def command(
     project: Path,
     out: str | None,
-    image: str | None,
+    modules: tuple[str, ...],
+    images: tuple[str, ...],
+    platform: str | None,
     files: tuple[str, ...],
     sets: tuple[str, ...],
     secrets: Literal["inline", "placeholder"] | None,
@@ -65,28 +73,28 @@ def command(
     from manifestgen.render_file import Observer, Options, render_file
     from manifestgen.services import ProjectServices
 
-    loaded = load(project)
+    loaded = load(project).only(modules)
     if out is not None:
         refuse_input_as_output(Path(out), map(Path, files), "-o")
-    given = values.given(files, sets)
+    given = with_platform(values.given(files, sets), platform)
     with ProjectServices(
         loaded, report=console.warn, progress=console.progress, connecting=console.connected
     ) as services:
         rendered = render_file(
             loaded,
             services,
-            Options(out, secrets, image, given, pin, force, locked),
+            Options(out, secrets, images_of(loaded, images), given, pin, force, locked),
             Observer(findings_reporter(console), console.warn),
         )
     if rendered.path is None:
         console.disclose(rendered.text, newline=False)
         return
-    modules = rendered.manifest.modules()
-    console.result(f"rendered {rendered.path}: {', '.join(module.name for module in modules)}")
+    found = rendered.manifest.modules()
+    console.result(f"rendered {rendered.path}: {', '.join(module.name for module in found)}")
     console.document(
         {
             "path": str(rendered.path),
-            "modules": [{"name": module.name, "image": module.image_text} for module in modules],
+            "modules": [{"name": module.name, "image": module.image_text} for module in found],
             "registries": list(rendered.registries),
             "secrets": rendered.secret,
         }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 @click.command(
     epilog=usage_of(
+        "manifestgen restart scorer",
         "manifestgen restart --device edge-01 scorer",
         "manifestgen restart --devices trucks.csv edgeHub --yes",
     )

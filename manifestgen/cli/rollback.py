@@ -12,6 +12,7 @@ from manifestgen.cli._target import Target, target_options, with_target
 
 @click.command(
     epilog=usage_of(
+        "manifestgen rollback",
         "manifestgen rollback --device edge-01",
         "manifestgen rollback --device edge-01 --to 3 --yes",
         "manifestgen rollback --deployment scorer",

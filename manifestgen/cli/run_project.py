@@ -13,6 +13,7 @@ import click
 
 from manifestgen.cli._console import Console, common_options, usage_of
 from manifestgen.cli._environment import environment_option
+from manifestgen.cli._modules import module_option
 from manifestgen.errors import InputError, Interrupted
 
 if TYPE_CHECKING:
@@ -27,11 +28,13 @@ _KEPT = 1000
     epilog=usage_of(
         "manifestgen run samples/anomaly-detection",
         "manifestgen run --watch",
+        "manifestgen run --module scorer --input messages.jsonl",
         "manifestgen run --input messages.jsonl --quiet > results.jsonl",
         "manifestgen run --serve 5001",
     )
 )
 @click.argument("project", default=".", type=click.Path(path_type=Path))
+@module_option("Module to run; by default all of the project")
 @click.option(
     "--input",
     "message_file",
@@ -60,6 +63,7 @@ _KEPT = 1000
 @common_options
 def command(
     project: Path,
+    modules: tuple[str, ...],
     message_file: str | None,
     origin: str,
     watch: bool,
@@ -90,17 +94,17 @@ def command(
     if message_file is not None and watch:
         raise InputError("--input and --watch cannot be used together", fix="drop one of the two")
     given = values.given(files, sets)
-    load(project)
+    load(project).only(modules)
     kept: deque[dict[str, Any]] = deque(maxlen=_KEPT)
     observer = _observer(console, kept)
     with tempfile.TemporaryDirectory(prefix="manifestgen-run-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         if port is not None:
-            _serve(project, port, folder, observer, console, here=here, watch=watch)
+            _serve(project, modules, port, folder, observer, console, here=here, watch=watch)
             return
 
         def make() -> Layout:
-            loaded = load(project)
+            loaded = load(project).only(modules)
             with ProjectServices(loaded, report=console.progress, progress=console.progress) as services:
                 return lay_out_project(loaded, services, folder, here=here, values=given, report=console.progress)
 
@@ -113,7 +117,15 @@ def command(
 
 
 def _serve(
-    project: Path, port: int, folder: Path, observer: Observer, console: Console, *, here: bool, watch: bool
+    project: Path,
+    modules: tuple[str, ...],
+    port: int,
+    folder: Path,
+    observer: Observer,
+    console: Console,
+    *,
+    here: bool,
+    watch: bool,
 ) -> None:
     from manifestgen.edge.device import Code
     from manifestgen.project import load
@@ -122,7 +134,11 @@ def _serve(
     from manifestgen.services import ProjectServices
 
     def make() -> tuple[Code, tuple[Path, ...]]:
-        loaded = load(project)
+        loaded = load(project).only(modules)
+        if len(loaded.modules) > 1:
+            names = ", ".join(module.name for module in loaded.modules)
+            fix = f"choose one with --module: {names}"
+            raise InputError("--serve is for one module, and there are several", where=str(loaded.path), fix=fix)
         with ProjectServices(loaded, report=console.progress, progress=console.progress) as services:
             code = own_code(loaded, services, folder, here=here, report=console.progress)
         if code is None:

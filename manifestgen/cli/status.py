@@ -15,8 +15,9 @@ from manifestgen.errors import InputError
 
 @click.command(
     epilog=usage_of(
+        "manifestgen status",
+        "manifestgen status -e prod --watch",
         "manifestgen status --device edge-01",
-        "manifestgen status --device edge-01 --watch",
         "manifestgen status --device edge-01 -o wide",
         "manifestgen status --deployment scorer",
         "manifestgen status --target-condition \"tags.site='lab'\"",

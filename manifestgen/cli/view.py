@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._subjects import SUBJECTS, open_subjects
+from manifestgen.cli._target import deployment_of, device_of, device_option
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,15 +21,14 @@ if TYPE_CHECKING:
     epilog=usage_of(
         "manifestgen view deployment.json -o deployment.html",
         "manifestgen view deployment.json --format mermaid",
+        "manifestgen view -o device.html",
         "manifestgen view --device edge-01 -o edge-01.html",
         "manifestgen view device:edge-01 deployment.json -o change.html",
     )
     + SUBJECTS
 )
 @click.argument("files", metavar="[OLD] FILE", nargs=-1)
-@click.option(
-    "--device", "device_id", metavar="ID", shell_complete=devices, help="Show a device, with what it reports."
-)
+@device_option("device_id", "Show a device, with what it reports.")
 @click.option("-o", "--out", metavar="FILE", default="-", help="File to write; '-' is stdout.", show_default=True)
 @click.option(
     "--format",
@@ -57,7 +56,7 @@ def command(
     from manifestgen.files import is_stdout, refuse_input_as_output, write_atomic
     from manifestgen.view.read import view_of, view_of_change
 
-    names, form = _names(files, device_id), form or _form_of(out)
+    names, form = _names(files, device_id, console), form or _form_of(out)
     target = None if out == "-" or is_stdout(Path(out)) else Path(out)
     if target is not None:
         refuse_input_as_output(target, map(Path, names), "-o")
@@ -95,13 +94,25 @@ def _written(seen: View, form: str) -> str:
     return html_page(seen)
 
 
-def _names(files: tuple[str, ...], device: str | None) -> tuple[str, ...]:
+def _names(files: tuple[str, ...], device: str | None, console: Console) -> tuple[str, ...]:
     if device is not None:
         if files:
             what = "--device and FILE cannot be used together"
             raise InputError(what, fix=f"compare the two with: manifestgen view device:{device} {files[0]}")
         return (f"device:{device}",)
-    if not files or len(files) > 2:
-        what = "more than two manifests are given" if files else "there is nothing to show"
+    if not files:
+        return (_of_project(console),)
+    if len(files) > 2:
+        what = "more than two manifests are given"
         raise InputError(what, fix="give FILE, or OLD and FILE, or add --device ID")
     return files
+
+
+def _of_project(console: Console) -> str:
+    """The target of the project in the working directory."""
+    from manifestgen.services import project_here
+
+    project = project_here()
+    if project is not None and project.target is not None and project.target.deployment is not None:
+        return f"deployment:{deployment_of(None, project, console, fix='give deployment:NAME')}"
+    return f"device:{device_of(None, project, console, fix='give FILE, or OLD and FILE, or add --device ID')}"

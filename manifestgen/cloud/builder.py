@@ -25,13 +25,14 @@ class BuildRequest:
             (`project.builders.Entry.needs`).
         registry: host that the image is pushed to; empty for a builder that has one of its own.
         platforms: to build for, such as `linux/arm64`; empty for a builder that has only one.
+        model: in the image; None for an image that is nothing but what the user's own Dockerfile makes.
         context: what the image is built from; None for a builder that does not build from one
             (`project.builders.Entry.context`).
     """
 
     name: str
     label: str
-    model: RegisteredModel
+    model: RegisteredModel | None
     inputs: str
     entry_script: Path | None = None
     conda_file: Path | None = None

@@ -12,8 +12,8 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -78,24 +78,36 @@ class Context:
         files: sorted by name.
         dockerfile: name of the Dockerfile among them. The one that we generate copies the packages of
             `linux-${TARGETARCH}`, which buildx and buildah set for each platform; see `target_arch`.
+        dockerfiles: by platform, where each has one of its own; empty otherwise.
+        arguments: build arguments; never a secret.
     """
 
     files: tuple[ContextFile, ...]
     dockerfile: str = DOCKERFILE
+    dockerfiles: Mapping[str, str] = field(default_factory=dict)
+    arguments: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, files: Sequence[ContextFile], *, dockerfile: str = DOCKERFILE) -> Context:
+    def of(
+        cls,
+        files: Sequence[ContextFile],
+        *,
+        dockerfile: str = DOCKERFILE,
+        dockerfiles: Mapping[str, str] | None = None,
+        arguments: Mapping[str, str] | None = None,
+    ) -> Context:
         """A context of files in any order. Raises ValueError if two have one name."""
         ordered = tuple(sorted(files, key=lambda file: file.name))
         for one, other in pairwise(ordered):
             if one.name == other.name:
                 raise ValueError(f"the context has two files {one.name!r}")
-        return cls(ordered, dockerfile)
+        return cls(ordered, dockerfile, dockerfiles or {}, arguments or {})
 
     def for_platforms(self, platforms: Sequence[str]) -> Context:
         """Without the files that only other platforms need."""
         kept = tuple(file for file in self.files if not file.platform or file.platform in platforms)
-        return Context(kept, self.dockerfile)
+        own = [self.dockerfiles[platform] for platform in platforms if platform in self.dockerfiles]
+        return replace(self, files=kept, dockerfile=own[0] if own else self.dockerfile)
 
     @cached_property
     def sha256(self) -> str:
@@ -105,7 +117,8 @@ class Context:
             InputError: a file cannot be read.
         """
         listed = [[file.name, file.mode, _sha256(file)] for file in self.files]
-        text = json.dumps([listed, self.dockerfile], separators=(",", ":"))
+        more = [dict(self.dockerfiles), dict(self.arguments)] if self.dockerfiles or self.arguments else []
+        text = json.dumps([listed, self.dockerfile, *more], separators=(",", ":"), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property

@@ -14,7 +14,14 @@ from manifestgen.cloud.vault import Vaults
 
 
 class Services(Protocol):
-    """The services of one project, each connected when it is first used."""
+    """The services of one project, each connected when it is first used.
+
+    `models` and `builder` are those of a project of one module; see `of` for several.
+    """
+
+    def of(self, module: str) -> Services:
+        """The services of one of the project's modules, by its name: its own models and builder, the others shared."""
+        ...
 
     @property
     def models(self) -> ModelSource:

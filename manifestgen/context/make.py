@@ -21,7 +21,7 @@ from manifestgen.context.requirements import Requirements, read_requirements
 from manifestgen.errors import InputError
 from manifestgen.project.app import app_files, imports_of, runner_files
 from manifestgen.project.builders import platforms_of
-from manifestgen.project.dockerignore import own_files
+from manifestgen.project.dockerignore import name_of, own_files
 from manifestgen.project.inputs import sha256_of
 from manifestgen.project.load import Project
 from manifestgen.project.lock import LockedBase
@@ -60,22 +60,25 @@ class Parts:
     base: Base | None
     files: tuple[ContextFile, ...]
 
-    def context(self, model: RegisteredModel, path: Path, inputs: str) -> Context:
+    def context(self, model: RegisteredModel | None, path: Path | None, inputs: str) -> Context:
         """The context with the model.
 
         Args:
-            model: its name and version.
+            model: its name and version; None without one.
             path: its file or folder.
             inputs: hash of all inputs of the image.
 
         Raises:
             InputError: the model is missing or not readable.
         """
-        prefix = _OWN if self.image.dockerfile is not None else ""
-        files = [*self.files, *_model_files(path, f"{prefix}model")]
-        if self.image.dockerfile is not None:
-            return Context.of(files, dockerfile=self.image.dockerfile.name)
-        assert self.base is not None  # noqa: S101 - without a Dockerfile of the user's own there is one
+        image = self.image
+        prefix = _OWN if image.own else ""
+        files = [*self.files, *(_model_files(path, f"{prefix}model") if path is not None else ())]
+        if image.own:
+            several = {key: name_of(file, image.context) for key, file in (image.dockerfiles or {}).items()}
+            first = name_of(image.own[0], image.context)
+            return Context.of(files, dockerfile=first, dockerfiles=several, arguments=image.build_args)
+        assert self.base is not None and model is not None and path is not None  # noqa: S101 - see `check_image`
         labels = {
             **{f"manifestgen.tag.{_label(key)}": value for key, value in self.image.tags.items()},
             "manifestgen.inputs": inputs,
@@ -103,12 +106,11 @@ def check(project: Project) -> None:
     image, spec = _image(project), project.model
     files = app_files(image.entry_script) if image.entry_script is not None else {}
     path = spec.path if spec is not None else None
-    if path is None and image.conda_file is None and image.requirements is None:
+    if spec is not None and path is None and image.conda_file is None and image.requirements is None:
         return  # the registered model may be MLflow's, and bring them
     try:
         read_requirements(image, path, imports_of(files))
-        if image.dockerfile is not None:
-            own_files(image.dockerfile)
+        _own_context_files(image)
     except InputError as error:
         raise _located(error, project) from None
 
@@ -131,7 +133,7 @@ def choose(
     try:
         needed = read_requirements(image, model, imports_of(files))
         platforms = platforms_of(image)
-        if image.dockerfile is not None and image.base is None and needed.file is None:
+        if image.own and image.base is None and needed.file is None:
             return Recipe(needed, None, "", "")
         base = base_of(image.base, needed.python, services, platforms)
     except InputError as error:
@@ -160,13 +162,14 @@ def gather(
     """
     image = _image(project)
     platforms = platforms_of(image)
-    own = image.dockerfile
-    prefix = _OWN if own is not None else ""
+    own = image.own
+    prefix = _OWN if own else ""
     try:
-        base = resolve(recipe.base, locked, services, platforms) if recipe.base is not None and own is None else None
+        base = resolve(recipe.base, locked, services, platforms) if recipe.base is not None and not own else None
     except InputError as error:
         raise _located(error, project) from None
-    files = [ContextFile(f"{prefix}runner/{name}", path) for name, path in runner_files().items()]
+    runs = project.model is not None  # without one, the image is nothing but what the user's Dockerfile makes
+    files = [ContextFile(f"{prefix}runner/{name}", path) for name, path in (runner_files() if runs else {}).items()]
     if image.entry_script is not None:
         files += [ContextFile(f"{prefix}app/{name}", path) for name, path in app_files(image.entry_script).items()]
     if recipe.lock:
@@ -174,15 +177,26 @@ def gather(
         where = str(recipe.requirements.file or project.path)
         for file in installed(project, recipe.lock, recipe.python, platforms, report, where):
             files.append(ContextFile(f"{prefix}{file.name}", file.content, file.executable, file.platform))
-    if own is not None:
-        files += [
-            ContextFile(name, path, _executable(path)) for name, path in own_files(own) if not name.startswith(_OWN)
-        ]
-        if "manifestgen_runner" not in own.read_text("utf-8", "replace"):
-            report(
-                f"{own.name} does not start manifestgen_runner: a module of this image gets no messages from edgeHub"
-            )
+    files += [ContextFile(name, path, _executable(path)) for name, path in _own_context_files(image)]
+    for path in own if runs else ():
+        if "manifestgen_runner" not in path.read_text("utf-8", "replace"):
+            what = "does not start manifestgen_runner: a module of this image gets no messages from edgeHub"
+            report(f"{path.name} {what}")
     return Parts(image, base, tuple(files))
+
+
+def _own_context_files(image: Image) -> list[tuple[str, Path]]:
+    """The files of the user's own Dockerfiles and their context, without those that manifestgen makes.
+
+    Raises:
+        InputError: a Dockerfile, the context's folder or an ignore file is missing or not readable.
+    """
+    found: dict[str, Path] = {}
+    for file in image.own:
+        own = name_of(file, image.context)
+        listed = own_files(file, image.context)
+        found |= {name: path for name, path in listed if name == own or not name.startswith(_OWN)}
+    return sorted(found.items())
 
 
 def _image(project: Project) -> Image:

@@ -100,7 +100,7 @@ def read_requirements(image: Image, model: Path | None, imported: frozenset[str]
     """
     file = image.conda_file or image.requirements or mlflow_file(model)
     if file is None:
-        if image.dockerfile is not None:
+        if image.own:
             return Requirements()
         raise InputError(
             "image has neither requirements nor conda_file",

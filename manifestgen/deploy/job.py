@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from manifestgen.cloud import Services
 from manifestgen.deploy.options import Observer, Options
 from manifestgen.images.existing import stand_in_values
 from manifestgen.project.load import Project
+from manifestgen.project.modules import platform_name
 from manifestgen.project.values import merge
 from manifestgen.state import state_folder
 
@@ -21,8 +22,9 @@ class Job:
 
     Attributes:
         rehearses: whether it only reads.
-        expected: reference that it has for the project's image; empty for that of the project and its lock file.
-        builds: whether what is expected is not built yet.
+        expected: references that it has for images of the project, by module; the others are those of the project and
+            its lock file.
+        building: modules whose expected image is not built yet.
     """
 
     project: Project
@@ -30,18 +32,27 @@ class Job:
     options: Options
     observer: Observer
     rehearses: bool = False
-    expected: str = ""
-    builds: bool = False
+    expected: Mapping[str, str] = field(default_factory=dict)
+    building: Collection[str] = ()
 
     @property
-    def image(self) -> str | None:
-        """The image for the template; None for the project's own."""
-        return self.options.image or self.expected or None
+    def images(self) -> Mapping[str, str]:
+        """Images for the template, by module; the others are the project's own."""
+        return {**self.expected, **self.options.images}
 
     @property
     def values(self) -> Mapping[str, Any]:
         """The values that override the project's, with stand-ins for what is not built yet."""
-        return merge(stand_in_values(self.project), self.options.values) if self.builds else self.options.values
+        if not self.building:
+            return self.options.values
+        return merge(stand_in_values(self.project.only(tuple(self.building))), self.options.values)
+
+    @property
+    def platform(self) -> str | None:
+        """The platform of the rendering; None if none is given."""
+        target = self.project.target
+        given = self.options.values.get("platform", target.platform if target is not None else None)
+        return platform_name(given) if given is not None else None
 
     @property
     def pins(self) -> bool:

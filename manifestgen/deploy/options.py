@@ -31,7 +31,8 @@ class Options:
 
     Attributes:
         device: overrides the project's target.
-        image: reference of an image to use instead of the project's.
+        images: references of images to use instead of the project's, by module.
+        modules: those that are tested and built; the others have the lock file's images. Without any, all.
         values: override those of the project file.
         rebuild: build although there is an image of these inputs.
         locked: use the lock file's image, and register and build nothing.
@@ -53,7 +54,8 @@ class Options:
     """
 
     device: str | None = None
-    image: str | None = None
+    images: Mapping[str, str] = field(default_factory=dict)
+    modules: Sequence[str] = ()
     values: Mapping[str, Any] = field(default_factory=dict)
     rebuild: bool = False
     locked: bool = False
@@ -112,15 +114,20 @@ class Deployment:
     After a dry run there is no outcome.
 
     Attributes:
-        image: the model image's reference; empty if the project has none.
-        forecast: of a dry run, what would be registered and built.
+        images: the references of the modules' images, by module.
+        forecasts: of a dry run, what would be registered and built, by module.
         scoring: what the runner with the project's model reports; None if none has, or it was not waited for.
     """
 
-    image: str
+    images: Mapping[str, str]
     plan: Plan | None = None
     outcome: Outcome[Rollout] | None = None
     proposal: Proposal | None = None
     fleet: Outcome[Progress] | None = None
-    forecast: Forecast | None = None
+    forecasts: Mapping[str, Forecast] = field(default_factory=dict)
     scoring: scoring.Scoring | None = None
+
+    @property
+    def image(self) -> str:
+        """The image of the only module; empty without one, or with several."""
+        return next(iter(self.images.values())) if len(self.images) == 1 else ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from manifestgen import __version__
 from manifestgen.check import Finding, summarize
 from manifestgen.cloud.distribution import Platform, Trouble
 from manifestgen.credentials.logins import inline
@@ -48,7 +47,7 @@ def render_manifest(job: Job) -> RenderedManifest:
         FoundError: an image whose tag a digest would replace is not there.
     """
     logins = inline(job.project.registry_settings, job.services.credentials)
-    rendered = render_project(job.project, logins, values=job.values, image=job.image)
+    rendered = render_project(job.project, logins, values=job.values, image=job.images)
     found = (
         _pinned(job, rendered.manifest)
         if job.pins
@@ -86,22 +85,21 @@ def ask_registries(job: Job, rendered: RenderedManifest, platform: Platform | No
     if not job.options.moved_tags:
         _refuse_moved(job.project, tags)
     if not job.rehearses:
-        lock.record(job.project, locked_images(tags), __version__)
+        lock.record(job.project, locked_images(tags))
     job.observer.step("preflight", _counted(pulls))
 
 
 def _asked(job: Job, manifest: Manifest, platform: Platform | None) -> tuple[Pull, ...]:
     """What the registries say; that they do not have an image that is not built yet says nothing."""
     pulls = preflight(manifest, job.services.distribution, platform, leave_out=(NOWHERE,))
-    if not job.builds:
-        return pulls
     missing = (Trouble.TAG_NOT_FOUND, Trouble.REPOSITORY_NOT_FOUND)
-    return tuple(pull for pull in pulls if pull.image != job.expected or pull.trouble not in missing)
+    coming = {job.expected[name] for name in job.building}
+    return tuple(pull for pull in pulls if pull.image not in coming or pull.trouble not in missing)
 
 
 def _refuse_moved(project: Project, tags: Sequence[Pull]) -> None:
     """Stop if a tag names another image than the one in the lock file."""
-    found = moved(lock.locked_digests(lock.read(project)), digests(tags))
+    found = moved(lock.read_file(project).digests, digests(tags))
     if found:
         first, others = found[0], f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise FoundError(

@@ -2,44 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+
 from manifestgen.cloud import Hub
 from manifestgen.deploy.job import Job
 from manifestgen.device.apply import status
 from manifestgen.device.rollout import ModuleStatus, Rollout, State
 from manifestgen.device.scoring import Scoring, follow, report_of, running
 from manifestgen.errors import FoundError
-from manifestgen.project.builders import entry_of
+from manifestgen.project.builders import builds_from_context
+from manifestgen.project.sections import Module
 from manifestgen.report.rollout import scoring_line
 from manifestgen.target import Patience, rounds
 
 
-def verify_scoring(job: Job, device: str, rollout: Rollout, reference: str) -> Scoring | None:
-    """Wait for the first result of the project's model; None if there is nobody to report one.
+def models(job: Job) -> list[Module]:
+    """The project's modules that get an image with a model in it, the chosen ones first."""
+    found = [module for module in job.project.modules if module.builds and module.model is not None]
+    return sorted(found, key=lambda module: module.name not in job.options.modules)
+
+
+def scorers(job: Job, rollout: Rollout, images: Mapping[str, str]) -> list[tuple[str, Module]]:
+    """The modules on the device that run a model of the project, each with its section: the chosen ones first."""
+    found: dict[str, Module] = {}
+    for module in models(job):
+        for name in running(rollout, images[module.name]) if module.name in images else ():
+            found.setdefault(name, module)
+    return list(found.items())
+
+
+def verify_scoring(job: Job, device: str, rollout: Rollout, images: Mapping[str, str]) -> Iterator[Scoring]:
+    """Wait for the first result of each of the project's models; what their runners report.
 
     Args:
         rollout: of the device, which runs what it should.
-        reference: of the project's image; empty without one.
+        images: of the project's modules.
 
     Raises:
-        FoundError: the module has ended meanwhile, its model cannot be loaded, or it has had inputs and scored none.
+        FoundError: a module has ended meanwhile, its model cannot be loaded, or it has had inputs and scored none.
     """
-    image = job.project.image
-    names = running(rollout, reference) if reference and image is not None and image.builds else []
-    if image is None or not names or job.options.scoring is None:
-        return None
-    module = next(module for module in rollout.modules if module.name == names[0])
-    hub = job.services.hub
-    found = follow(hub, device, module.name, job.options.scoring, module.started)
-    if found is None and entry_of(image).context and image.dockerfile is None and job.options.patience is not None:
+    if job.options.scoring is None:
+        return
+    for name, module in scorers(job, rollout, images):
+        before = next(one for one in rollout.modules if one.name == name)
+        found = _found(job, device, before, module)
+        silent = f"{name}: runs, but has not reported that it scores"
+        job.observer.step("score", silent if found is None else scoring_line(found))
+        if found is not None and found.trouble:
+            what = f"the model of module {name!r} does not score: {found.trouble}"
+            raise _failed(what, device, before, "try score.py with 'manifestgen test'")
+        if found is None or not found.scored:
+            _require_running(job.services.hub, device, before)
+        if found is not None:
+            yield found
+
+
+def _found(job: Job, device: str, before: ModuleStatus, module: Module) -> Scoring | None:
+    """What a module's runner reports within the time that there is."""
+    hub, patience = job.services.hub, job.options.patience
+    found = follow(hub, device, before.name, job.options.scoring or Patience(timeout=0.0), before.started)
+    image = module.image
+    if found is None and patience is not None and builds_from_context(image) and not (image and image.own):
         # Such an image has the runner, so it will report: a large model takes a while to load.
-        found = _loaded(hub, device, module, job.options.patience)
-    silent = f"{module.name}: runs, but has not reported that it scores"
-    job.observer.step("score", silent if found is None else scoring_line(found))
-    if found is None or not found.scored:
-        _require_running(hub, device, module)
-    if found is not None and found.trouble:
-        what = f"module {module.name!r} runs, but its model does not score: {found.trouble}"
-        raise _failed(what, device, module, "try score.py with 'manifestgen test'")
+        return _loaded(hub, device, before, patience)
     return found
 
 

@@ -14,10 +14,12 @@ from manifestgen.deploy.rendered import render_manifest
 from manifestgen.deploy.targets import plan_for_device, propose_for_fleet, to_device, to_fleet
 from manifestgen.device.apply import refuse_removals
 from manifestgen.errors import FoundError, InputError
-from manifestgen.images.build import Prepared, prepare
+from manifestgen.images.build import Prepared
 from manifestgen.images.existing import NOWHERE, Forecast, forecast, stand_in
+from manifestgen.images.several import Build, prepare_each
 from manifestgen.project.fit import look_at_lock
 from manifestgen.project.load import Project
+from manifestgen.project.lock import read_own
 from manifestgen.project.pending import exclusive
 from manifestgen.project.sections import Target
 from manifestgen.render import render_project
@@ -43,17 +45,18 @@ def deploy(
         ManifestgenError: the step that failed. What earlier steps did stays, and the next run continues from there.
     """
     job = Job(project, services, options or Options(), observer or Observer())
+    project.only(job.options.modules)
     target = _target(job)
     _try_template(job)
     _ = job.services.hub  # that none is specified, or two are, is found before anything is asked
     if job.options.dry_run:
         return _dry_run(job, target)
     with exclusive(project.root):
-        reference = _image(job, target)
+        images = _images(job, target)
         rendered = render_manifest(job)
         if target.device is not None:
-            return to_device(job, rendered, target.device, reference)
-        return to_fleet(job, rendered, target, reference)
+            return to_device(job, rendered, target.device, images)
+        return to_fleet(job, rendered, target, images)
 
 
 def _target(job: Job) -> Target:
@@ -74,98 +77,131 @@ def _target(job: Job) -> Target:
     return target
 
 
-def _image(job: Job, target: Target) -> str:
-    """The model image's reference, built if necessary."""
-    known = _known_image(job)
-    if known is not None:
-        reference, words = known
-    else:
-        if job.options.test:
-            _test(job)
-        prepared = _prepared(job, target)
-        reference, words = prepared.lock.image, _built(prepared)
-        if not job.options.test and (prepared.reused or job.options.test is False):
-            job.observer.step("test", "not run: --no-test" if not prepared.reused else "not run: no image is built")
-    job.observer.step("image", words)
-    return reference
+def _images(job: Job, target: Target) -> dict[str, str]:
+    """The references of all modules' images, built if necessary."""
+    known = {one.module.name: _known_image(job, one) for one in job.project.each()}
+    building = [one for one in job.project.each() if known[one.module.name] is None]
+    if job.options.test:
+        for one in building:
+            _test(job, one)
+    made = _prepared(job, building, target) if building else {}
+    images = {}
+    for one in job.project.each():
+        name = one.module.name
+        if (found := known[name]) is not None:
+            images[name], words = found
+        else:
+            prepared = made[name]
+            images[name], words = prepared.lock.image, _built(prepared)
+            if not job.options.test and (prepared.reused or job.options.test is False):
+                _step(job, one, "test", "not run: --no-test" if not prepared.reused else "not run: no image is built")
+        _step(job, one, "image", words)
+    return {name: image for name, image in images.items() if image}
 
 
-def _known_image(job: Job) -> tuple[str, str] | None:
-    """The model image's reference and where it is from; None if it is the project's to build."""
-    image = job.project.image
-    if job.options.image is not None:
-        return job.options.image, f"{job.options.image}, as given"
+def _step(job: Job, project: Project, name: str, result: str) -> None:
+    """A step of one module, which is named if there are several."""
+    job.observer.step(name, f"{project.module.name}: {result}" if job.project.modular else result)
+
+
+def _known_image(job: Job, project: Project) -> tuple[str, str] | None:
+    """A module's image and where it is from; None if it is the project's to build."""
+    image, name = project.image, project.module.name
+    if name in job.options.images:
+        return job.options.images[name], f"{job.options.images[name]}, as given"
     if image is None:
         return "", "the project has none"
     if not image.builds:
-        return image.reference or "", f"{image.reference}, built elsewhere"
-    return None
+        reference = image.reference_for(job.platform) or ""
+        return reference, f"{reference}, built elsewhere"
+    if not job.options.modules or name in job.options.modules:
+        return None
+    lock = read_own(project)
+    if lock is None:
+        what = f"module {name!r} has no image yet, and --module leaves it out"
+        fix = f"build it with 'manifestgen image --module {name}', or drop --module"
+        raise InputError(what, where=str(project.path), fix=fix)
+    return lock.image, f"{lock.image}, from the lock file"
 
 
 def _dry_run(job: Job, target: Target) -> Deployment:
     """Everything that only reads, with what would be built represented by its reference."""
-    if job.options.locked and job.options.image is None:
-        look_at_lock(job.project, locked=True)
-    known, expected = _known_image(job), None
-    if known is None:
-        expected = forecast(job.project, job.services, rebuild=job.options.rebuild, report=job.observer.image.step)
-        if expected.builds and job.options.locked:
-            fix = "run the command without --locked, and commit the lock file that it writes"
-            raise FoundError(f"{expected.words}, which --locked rules out", where=str(job.project.path), fix=fix)
-        known = expected.image, expected.words
-    builds = expected is not None and expected.builds
-    if builds:
-        job.observer.step("test", "not run in a dry run")
-    job.observer.step("image", known[1])
-    rehearsal = replace(job, rehearses=True, expected=known[0], builds=builds)
-    return replace(_rehearse(rehearsal, target, expected), image=known[0])
+    expected, forecasts = {}, {}
+    for one in job.project.each():
+        name, known = one.module.name, _known_image(job, one)
+        if known is None:
+            forecasts[name] = _forecast(job, one)
+            known = forecasts[name].image, forecasts[name].words
+            if forecasts[name].builds:
+                _step(job, one, "test", "not run in a dry run")
+        _step(job, one, "image", known[1])
+        if known[0]:
+            expected[name] = known[0]
+    building = tuple(name for name, found in forecasts.items() if found.builds)
+    rehearsal = replace(job, rehearses=True, expected=expected, building=building)
+    return replace(_rehearse(rehearsal, target), images=expected, forecasts=forecasts)
+
+
+def _forecast(job: Job, project: Project) -> Forecast:
+    if job.options.locked:
+        look_at_lock(project, locked=True)
+    services = job.services.of(project.module.name)
+    found = forecast(project, services, rebuild=job.options.rebuild, report=job.observer.image.step)
+    if found.builds and job.options.locked:
+        fix = "run the command without --locked, and commit the lock file that it writes"
+        raise FoundError(f"{found.words}, which --locked rules out", where=str(project.path), fix=fix)
+    return found
+
+
+def _to_build(job: Job) -> list[Project]:
+    return [one for one in job.project.each() if _known_image(job, one) is None]
 
 
 def _try_first(job: Job, target: Target) -> None:
     """Try what needs no build, before minutes go into one: template, values, logins, check, device, other images."""
-    image = stand_in(job.project, job.services)
-    rehearsal = replace(job, observer=Observer(), rehearses=True, expected=image, builds=True)
-    _rehearse(rehearsal, target, None)
+    images = {one.module.name: stand_in(one, job.services.of(one.module.name)) for one in _to_build(job)}
+    rehearsal = replace(job, observer=Observer(), rehearses=True, expected=images, building=tuple(images))
+    _rehearse(rehearsal, target)
     job.observer.confirmable()
 
 
 def _try_template(job: Job) -> None:
     """Render without image and logins, so that a mistake in template or values is found before Azure is asked."""
-    if _known_image(job) is None:
-        trial = replace(job, builds=True)
-        render_project(job.project, lambda manifest: {}, values=trial.values, image=NOWHERE)
+    building = {one.module.name: NOWHERE for one in _to_build(job)}
+    if building:
+        trial = replace(job, expected=building, building=tuple(building))
+        render_project(job.project, lambda manifest: {}, values=trial.values, image=trial.images)
 
 
-def _rehearse(job: Job, target: Target, expected: Forecast | None) -> Deployment:
+def _rehearse(job: Job, target: Target) -> Deployment:
     rendered = render_manifest(job)
     if target.device is not None:
         planned = plan_for_device(job, rendered, target.device)
         refuse_removals(planned, prune=job.options.prune)
-        return Deployment("", planned, forecast=expected)
-    return Deployment("", proposal=propose_for_fleet(job, rendered, target), forecast=expected)
+        return Deployment({}, planned)
+    return Deployment({}, proposal=propose_for_fleet(job, rendered, target))
 
 
-def _prepared(job: Job, target: Target) -> Prepared:
+def _prepared(job: Job, projects: list[Project], target: Target) -> dict[str, Prepared]:
     options = job.options
-    return prepare(
-        job.project,
-        job.services,
+    build = Build(
         rebuild=options.rebuild,
         locked=options.locked,
         first=lambda: _try_first(job, target),
-        before_build=lambda: _test(job) if job.options.test is None else None,
+        before_build=lambda project: _test(job, project) if options.test is None else None,
         patience=options.build_patience,
         report=job.observer.image,
     )
+    return prepare_each(projects, job.services, build)
 
 
-def _test(job: Job) -> None:
-    """Try the model on this machine, where a mistake is found in seconds."""
-    image = job.project.image
-    if image is None or image.entry_script is None:
-        job.observer.step("test", "not run: there is no entry script")
+def _test(job: Job, project: Project) -> None:
+    """Try a module's model on this machine, where a mistake is found in seconds."""
+    if project.image is None or project.image.entry_script is None:
+        _step(job, project, "test", "not run: there is no entry script")
         return
-    job.observer.step("test", try_before_build(job.project, job.services, job.observer.image.step))
+    services = job.services.of(project.module.name)
+    _step(job, project, "test", try_before_build(project, services, job.observer.image.step))
 
 
 def _built(prepared: Prepared) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+
 from manifestgen.deploy.job import Job
 from manifestgen.deploy.options import Deployment
 from manifestgen.deploy.rendered import RenderedManifest, ask_registries, report_check
-from manifestgen.deploy.scoring import verify_scoring
+from manifestgen.deploy.scoring import models, scorers, verify_scoring
 from manifestgen.deployments import replace as fleet
 from manifestgen.deployments.deployment import Deployment as Wanted
-from manifestgen.deployments.deployment import Survey, current, intended, model_of, name_of, survey
+from manifestgen.deployments.deployment import Survey, current, intended, models_in, name_of, survey
 from manifestgen.deployments.proposal import Proposal, propose, verify_meetings
 from manifestgen.device.apply import carry_out, read_state
 from manifestgen.device.plan import Plan, plan
@@ -22,11 +25,11 @@ from manifestgen.project.sections import Target
 from manifestgen.target import Observer as TargetObserver
 
 
-def to_device(job: Job, rendered: RenderedManifest, device: str, reference: str) -> Deployment:
+def to_device(job: Job, rendered: RenderedManifest, device: str, images: Mapping[str, str]) -> Deployment:
     """Apply the manifest to a device, and wait until it runs and answers.
 
     Args:
-        reference: of the project's model image; empty without one.
+        images: of the project's modules.
 
     Raises:
         ManifestgenError: it cannot be applied, or the device does not come to run it.
@@ -37,8 +40,8 @@ def to_device(job: Job, rendered: RenderedManifest, device: str, reference: str)
     def verify(rollout: Rollout) -> None:
         version, modules = rollout.desired_version, len(rollout.modules)
         job.observer.step("wait", f"device {device!r} runs version {version}: {modules} modules healthy")
-        _smoke(job, device, rollout, reference)
-        scores.extend(filter(None, [verify_scoring(job, device, rollout, reference)]))
+        _smoke(job, device, rollout, images)
+        scores.extend(verify_scoring(job, device, rollout, images))
 
     outcome = carry_out(
         job.services.hub,
@@ -56,7 +59,7 @@ def to_device(job: Job, rendered: RenderedManifest, device: str, reference: str)
             failed=lambda _, rollout: job.observer.failed(device, rollout),
         ),
     )
-    return Deployment(reference, planned, outcome, scoring=next(iter(scores), None))
+    return Deployment(images, planned, outcome, scoring=next(iter(scores), None))
 
 
 def plan_for_device(job: Job, rendered: RenderedManifest, device: str) -> Plan:
@@ -69,18 +72,21 @@ def plan_for_device(job: Job, rendered: RenderedManifest, device: str) -> Plan:
     return planned
 
 
-def _smoke(job: Job, device: str, rollout: Rollout, reference: str) -> None:
+def _smoke(job: Job, device: str, rollout: Rollout, images: Mapping[str, str]) -> None:
     """The smoke test. Raises FoundError if the model does not answer as it should."""
     test = job.options.smoke
     if test is None:
         return
-    names = running(rollout, reference) if reference else []
+    names = [name for name, _ in scorers(job, rollout, images)]
+    if not names:
+        names = [name for image in images.values() for name in running(rollout, image)]
     found = smoke(job.services.hub, device, names[0] if names else None, test)
-    words = "answered as expected" if test.compares else "answered"
+    answer = json.dumps(found.result, ensure_ascii=False, separators=(",", ":"))
+    words = "answered as expected" if test.compares else f"answered {answer[:200]}{'…' * (len(answer) > 200)}"
     job.observer.step("smoke", f"{found.module}: {words} after {found.seconds:.2f} s")
 
 
-def to_fleet(job: Job, rendered: RenderedManifest, target: Target, reference: str) -> Deployment:
+def to_fleet(job: Job, rendered: RenderedManifest, target: Target, images: Mapping[str, str]) -> Deployment:
     """Create or replace the target's automatic deployment, and wait for its devices; see `to_device`."""
     proposal = propose_for_fleet(job, rendered, target)
     outcome = fleet.carry_out(
@@ -94,7 +100,7 @@ def to_fleet(job: Job, rendered: RenderedManifest, target: Target, reference: st
     job.observer.step("apply", f"deployment {proposal.wanted.id!r}" if outcome.applied else "nothing to change")
     if outcome.progress is not None:
         job.observer.step("wait", f"{outcome.progress.healthy} of {outcome.progress.due} devices run it")
-    return Deployment(reference, proposal=proposal, fleet=outcome)
+    return Deployment(images, proposal=proposal, fleet=outcome)
 
 
 def propose_for_fleet(job: Job, rendered: RenderedManifest, target: Target) -> Proposal:
@@ -117,6 +123,6 @@ def _wanted(job: Job, target: Target, manifest: Manifest, known: Survey) -> Want
         current(job.services.hub, known.name, condition=target.condition, known=known),
         condition=target.condition,
         priority=target.priority,
-        model=model_of(lock.read(job.project), manifest),
-        model_module=job.project.manifest.module if job.project.manifest is not None else None,
+        model=models_in(lock.read_file(job.project).modules.values(), manifest),
+        model_module=(models(job) or job.project.modules)[0].name,
     )

@@ -189,20 +189,20 @@ def intended(
     )
 
 
-def model_of(built: Lock | None, manifest: Manifest) -> str | None:
-    """The registered model in a manifest, `name:version`; None if the project did not build its image.
+def models_in(built: Iterable[Lock], manifest: Manifest) -> str | None:
+    """The registered models in a manifest, `name:version`, with commas; None if the project built none of its images.
 
     Args:
-        built: the project's lock file.
-        manifest: with the image by its tag or its digest.
+        built: the project's modules in its lock file.
+        manifest: with the images by their tags or digests.
     """
-    if built is None or built.model is None:
-        return None
-    pinned = f"@{built.digest}" if built.digest else "@"
     images = [module.image_text or "" for module in manifest.modules()]
-    if not any(image == built.image or image.endswith(pinned) for image in images):
-        return None
-    return f"{built.model.name}:{built.model.version}"
+    found = []
+    for lock in built:
+        pinned = f"@{lock.digest}" if lock.digest else "@"
+        if lock.model is not None and any(image == lock.image or image.endswith(pinned) for image in images):
+            found.append(f"{lock.model.name}:{lock.model.version}")
+    return ", ".join(dict.fromkeys(found)) or None
 
 
 def metrics_for(content: Mapping[str, Any], model_module: str | None = None) -> dict[str, str]:

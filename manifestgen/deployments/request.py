@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from manifestgen.check import Finding
 from manifestgen.cloud import Hub
-from manifestgen.deployments.deployment import current, intended, model_of, name_of, survey
+from manifestgen.deployments.deployment import current, intended, models_in, name_of, survey
 from manifestgen.deployments.proposal import Proposal, propose, verify_meetings
 from manifestgen.deployments.replace import Goal
 from manifestgen.deployments.stages import StageSpec, parse, share_of
@@ -17,6 +17,7 @@ from manifestgen.manifest.document import Document, Kind, with_data
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.project import lock
 from manifestgen.project.load import Project
+from manifestgen.project.lock import Lock
 
 Report = Callable[[Document, Sequence[Finding]], None]
 
@@ -159,10 +160,11 @@ def propose_request(
     request = _completed(request, project)
     name = name_of(request.name)
     known = survey(hub, name)
-    built, module = None, None
+    built: list[Lock] = []
+    module = None
     if project is not None:
-        built = lock.read(project)
-        module = project.manifest.module if project.manifest is not None else None
+        built = list(lock.read_file(project).modules.values())
+        module = next((one.name for one in project.modules if one.model is not None), project.modules[0].name)
     wanted = intended(
         name,
         manifest.content,
@@ -171,7 +173,7 @@ def propose_request(
         priority=request.priority,
         labels=request.labels,
         metrics=request.metrics,
-        model=model_of(built, manifest),
+        model=models_in(built, manifest),
         model_module=module,
     )
     base = None if request.base is None else (request.base[0], request.base[1].content)

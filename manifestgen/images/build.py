@@ -35,7 +35,7 @@ from manifestgen.project.builders import entry_of, platforms_of
 from manifestgen.project.fit import look_at_lock
 from manifestgen.project.inputs import input_hashes, inputs_hash
 from manifestgen.project.load import Project
-from manifestgen.project.lock import Lock, LockedImage, LockedModel, path_of, read, workspace_name, write
+from manifestgen.project.lock import Lock, LockedModel, path_of, read, workspace_name, write
 from manifestgen.project.pending import Pending, Progress
 from manifestgen.project.sections import Image, Model
 from manifestgen.target import Patience
@@ -55,11 +55,19 @@ class Reporter:
         step: a sentence about a step that was taken.
         state: the state of the build, and the seconds since it was started.
         log: the next lines of the build log.
+        named: makes the reporter of one of several modules.
     """
 
     step: Callable[[str], None] = lambda text: None
     state: Callable[[BuildState, float], None] = lambda state, seconds: None
     log: Callable[[str], None] = lambda text: None
+    named: Callable[[str], Reporter] | None = None
+
+    def of(self, module: str) -> Reporter:
+        """The reporter for one of several modules, whose lines begin with its name."""
+        if self.named is not None:
+            return self.named(module)
+        return Reporter(lambda text: self.step(f"{module}: {text}"), self.state, self.log)
 
 
 @dataclass(frozen=True)
@@ -87,11 +95,13 @@ def prepare(
     patience: Patience = PATIENCE,
     report: Reporter = Reporter(),
 ) -> Prepared:
-    """Register the project's model if it is a file, build its image unless it exists already, and wait for it.
+    """Register a module's model if it is a file, build its image unless it exists already, and wait for it.
 
     The caller holds the project (`project.pending.exclusive`).
 
     Args:
+        project: of one module, which builds its image.
+        services: of that module, see `Services.of`.
         rebuild: build even if the lock file has an image of these inputs.
         locked: use the lock file's image, and register and build nothing.
         first: is called once something must be registered or built, and stops that if it raises.
@@ -105,7 +115,7 @@ def prepare(
         CloudError: a service rejected a request, or could not be reached.
         Interrupted: by Ctrl-C; the service continues with what it was sent.
     """
-    if project.image is None or project.model is None:
+    if project.image is None or not project.builds:
         raise ValueError("the project builds no image")
     if locked:
         look_at_lock(project, locked=True)
@@ -138,7 +148,7 @@ def _call(hook: Callable[[], None]) -> None:
 def _prepare(
     project: Project,
     image: Image,
-    spec: Model,
+    spec: Model | None,
     services: Services,
     rebuild: bool,
     must_fit: bool,
@@ -148,7 +158,7 @@ def _prepare(
 ) -> Prepared:
     builder = services.builder
     builder.check_inputs()
-    model, known = identify(spec, services.models)
+    model, known = identify(spec, services)
     ingredients = Ingredients.of(project, services, model, report.step)
     ingredients.keep()
     inputs = inputs_hash(project, known, ingredients.lock)
@@ -161,7 +171,7 @@ def _prepare(
             raise _not_locked(project, f"image {locked.image} is no longer in its registry")
         report.step(f"image {locked.image} is no longer in its registry, building it again")
     if must_fit:
-        raise _not_locked(project, f"the lock file is not for model {model.id if model is not None else spec.name}")
+        raise _not_locked(project, f"the lock file is not for {_named(spec, model)}")
     _call(hooks.first)
     progress = Progress(project)
     pending = progress.read(inputs)
@@ -169,8 +179,9 @@ def _prepare(
         found = look_up(image, inputs, services, report.step)
         if found.image:
             report.step(f"image {found.image} is already in the registry, reusing it")
-            known = _in_image(spec, model, known, services.models)
-            lock = _lock(project, image, known, inputs, found.image, found.digest, locked)
+            if spec is not None and known is not None:
+                known = _in_image(spec, model, known, services.models)
+            lock = _lock(project, image, known, inputs, found.image, found.digest)
             lock, pulls = described(lock, locked, image, services, report.step)
             _finish(project, lock, progress)
             return Prepared(lock, reused=True, pulls=pulls)
@@ -179,15 +190,16 @@ def _prepare(
         _call(hooks.before_build)
     builder.check_ready()
     ingredients = ingredients.gathered(services, None if rebuild else locked, report.step)
-    if model is None:
+    if model is None and spec is not None and known is not None:
         model = _register(spec, known.sha256 or "", services.models, report)
-    context = ingredients.context(model, inputs, services.models)
+    context = ingredients.context(model, inputs, services)
     build, pending = _started(image, builder, model, inputs, context, progress, pending, report, rebuild=rebuild)
     status = _wait(builder, build, progress, pending, patience, report)
-    known = LockedModel(name=model.name, version=model.version, sha256=known.sha256)
+    if model is not None and known is not None:
+        known = LockedModel(name=model.name, version=model.version, sha256=known.sha256)
     digest = status.digest or _reported_digest(status.reference, services, report)
     built_at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    lock = _lock(project, image, known, inputs, status.reference, digest, locked, built_at=built_at)
+    lock = _lock(project, image, known, inputs, status.reference, digest, built_at=built_at)
     lock = msgspec.structs.replace(lock, base=ingredients.base)
     lock, pulls = described(lock, locked, image, services, report.step)
     _finish(project, lock, progress)
@@ -198,11 +210,10 @@ def _prepare(
 def _lock(
     project: Project,
     image: Image,
-    model: LockedModel,
+    model: LockedModel | None,
     inputs: str,
     reference: str,
     digest: str | None,
-    locked: Lock | None,
     *,
     built_at: str = "",
 ) -> Lock:
@@ -216,7 +227,6 @@ def _lock(
         manifestgen=__version__,
         workspace=workspace_name(project),
         parts=input_hashes(project, model),
-        images=_others(locked, reference),
     )
 
 
@@ -237,9 +247,10 @@ def _not_locked(project: Project, what: str) -> FoundError:
     return FoundError(what, where=str(path_of(project)), fix=fix)
 
 
-def _others(locked: Lock | None, built: str) -> dict[str, LockedImage]:
-    """The lock file's other images: a tag that was just built is expected to name another image."""
-    return {image: kept for image, kept in locked.images.items() if image != built} if locked is not None else {}
+def _named(spec: Model | None, model: RegisteredModel | None) -> str:
+    if spec is None:
+        return "these inputs"
+    return f"model {model.id if model is not None else spec.name}"
 
 
 def _reported_digest(image: str, services: Services, report: Reporter) -> str | None:
@@ -270,7 +281,7 @@ def _register(spec: Model, sha256: str, models: ModelSource, report: Reporter) -
 def _started(
     image: Image,
     builder: Builder,
-    model: RegisteredModel,
+    model: RegisteredModel | None,
     inputs: str,
     context: Context | None,
     progress: Progress,

@@ -43,8 +43,8 @@ def forecast(
     """Look at what `build.prepare` would register and build, and change nothing.
 
     Args:
-        project: that builds its image.
-        services: of the project.
+        project: of one module, which builds its image.
+        services: of that module.
         rebuild: as for `build.prepare`.
         report: is called if a registry cannot be asked.
 
@@ -53,10 +53,10 @@ def forecast(
         CloudError: a service rejected a request, or could not be reached.
     """
     image, spec = project.image, project.model
-    if image is None or spec is None:
+    if image is None or not project.builds:
         raise ValueError("the project builds no image")
     services.builder.check_inputs()
-    model, known = identify(spec, services.models)
+    model, known = identify(spec, services)
     inputs = inputs_hash(project, known, Ingredients.of(project, services, model, report).lock)
     locked = read(project)
     if not rebuild and locked is not None and is_of(locked, project, inputs) and not is_gone(locked, services, report):
@@ -64,20 +64,28 @@ def forecast(
     found = look_up(image, inputs, services, report)
     if found.image and not rebuild:
         return Forecast(found.image, None, False, f"{found.image} is already in the registry and would be reused")
-    known_model = model or registered(spec, known.sha256, services.models)
-    registers = spec.name if known_model is None and services.models.registers else None
+    registers = _registers(spec, model, known, services)
     reference = stand_in(project, services, inputs)
     builder = f"{entry_of(image).service} ({image.builder})"
     first = f"would register model {registers} and build" if registers is not None else "would build"
     return Forecast(reference, registers, True, f"{first} image {image.name} with {builder}")
 
 
+def _registers(
+    spec: Model | None, model: RegisteredModel | None, known: LockedModel | None, services: Services
+) -> str | None:
+    """Name of the model that would be registered; None if none would."""
+    if spec is None or known is None or model is not None or not services.models.registers:
+        return None
+    return spec.name if registered(spec, known.sha256, services.models) is None else None
+
+
 def future_image(project: Project, services: Services, inputs: str = "0" * 64) -> str | None:
     """A reference for an image that is not built yet, in its registry and repository.
 
     Args:
-        project: that builds its image.
-        services: of the project.
+        project: of one module, which builds its image.
+        services: of that module.
         inputs: hash of its inputs, where it is known.
 
     Returns:
@@ -101,9 +109,17 @@ def stand_in(project: Project, services: Services, inputs: str = "0" * 64) -> st
         return NOWHERE
 
 
+def missing_images(project: Project, reference: str) -> dict[str, str]:
+    """A reference that stands for the image of each module that was never built, by module."""
+    return {one.module.name: reference for one in project.each() if one.builds and read(one) is None}
+
+
 def stand_in_values(project: Project) -> dict[str, Any]:
-    """What a template can use besides the image once there is one: the model's version."""
-    return {"model": {"version": project.model.version or 1}} if project.model is not None else {}
+    """What a template can use besides the images once there are: the versions of the models."""
+    found = {
+        module.name: {"model": {"version": module.model.version or 1}} for module in project.modules if module.model
+    }
+    return {"modules": found} if found else {}
 
 
 def is_of(locked: Lock, project: Project, inputs: str) -> bool:
@@ -123,8 +139,18 @@ def is_gone(locked: Lock, services: Services, report: Callable[[str], None]) -> 
         return False
 
 
-def identify(spec: Model, models: ModelSource) -> tuple[RegisteredModel | None, LockedModel]:
-    """The registered model; None, with the hash of its content, if it is a file that must be registered first."""
+def identify(spec: Model | None, services: Services) -> tuple[RegisteredModel | None, LockedModel | None]:
+    """The registered model; None, with the hash of its content, if it is a file that must be registered first.
+
+    Both are None for an image without a model.
+    """
+    if spec is None:
+        return None, None
+    return identified(spec, services.models)
+
+
+def identified(spec: Model, models: ModelSource) -> tuple[RegisteredModel | None, LockedModel]:
+    """As `identify`, for an image with a model."""
     if spec.path is not None:
         return None, LockedModel(name=spec.name, sha256=sha256_of(spec.path))
     model = models.find(spec.name, spec.wanted)

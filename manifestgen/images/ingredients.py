@@ -71,13 +71,15 @@ class Ingredients:
         base = locked.base if locked is not None else None
         return replace(self, parts=gather(self.project, self.recipe, services, base, report))
 
-    def context(self, model: RegisteredModel, inputs: str, models: ModelSource) -> Context | None:
+    def context(self, model: RegisteredModel | None, inputs: str, services: Services) -> Context | None:
         """The build context; None for a builder without one. Fetches a registered model's files."""
         if self.parts is None:
             return None
         spec = self.project.model
-        own = spec.path if spec is not None else None
-        return self.parts.context(model, own or model_files(self.project, model, models), inputs)
+        path = spec.path if spec is not None else None
+        if path is None and model is not None:
+            path = model_files(self.project, model, services.models)
+        return self.parts.context(model, path, inputs)
 
     @property
     def base(self) -> LockedBase | None:

@@ -112,7 +112,7 @@ class LocalBuilder:
         if request.context is None:
             raise ValueError("the builder local builds from a context")
         # What a killed run has left, logins among it. Only one run at a time has the project.
-        for left in work_folder(self._project.root).glob("build-*"):
+        for left in work_folder(self._project.root).glob(f"build.{self._project.module.name}.*"):
             shutil.rmtree(left, ignore_errors=True)
         running = _Running(request)
         build = Build(uuid.uuid4().hex[:12])
@@ -161,7 +161,9 @@ class LocalBuilder:
 
     def _work(self, running: _Running, context: Context) -> None:
         request = running.request
-        folder = Path(tempfile.mkdtemp(prefix="build-", dir=work_folder(self._project.root)))
+        folder = Path(
+            tempfile.mkdtemp(prefix=f"build.{self._project.module.name}.", dir=work_folder(self._project.root))
+        )
         try:
             job = self._job(request, context, folder, running.commands)
             running.digest = self._engine.build(job, running.commands)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -23,7 +23,7 @@ _WORKERS = 16
 
 def models_of(
     images: Collection[str],
-    lock: Lock | None,
+    locks: Iterable[Lock],
     agent: Callable[[], Twin | None],
     distribution: Callable[[], Distribution],
 ) -> dict[str, LockedModel]:
@@ -34,11 +34,11 @@ def models_of(
 
     Args:
         images: as the device's desired properties name them.
-        lock: of the project; None for none.
+        locks: of the project's modules.
         agent: reads the twin of the device's `$edgeAgent`, for platform and registry credentials.
         distribution: opens the registries.
     """
-    known = _locked(lock)
+    known = {image: model for lock in locks for image, model in _locked(lock).items()}
     found = {image: known[image] for image in images if image in known}
     missing = [image for image in dict.fromkeys(images) if image not in known and _may_have_one(image)]
     twin = agent() if missing else None
@@ -52,9 +52,9 @@ def models_of(
     return found
 
 
-def _locked(lock: Lock | None) -> dict[str, LockedModel]:
+def _locked(lock: Lock) -> dict[str, LockedModel]:
     """The model of the lock file's image, by its tag and by its digest."""
-    if lock is None or lock.model is None or not lock.model.version:
+    if lock.model is None or not lock.model.version:
         return {}
     pinned = {f"{lock.image.rpartition(':')[0]}@{lock.digest}", f"{lock.image}@{lock.digest}"} if lock.digest else ()
     return dict.fromkeys((lock.image, *pinned), lock.model)

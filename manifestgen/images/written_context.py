@@ -12,7 +12,7 @@ from manifestgen.cloud import RegisteredModel, Services
 from manifestgen.context.make import check, choose, gather
 from manifestgen.context.packages import write_lock
 from manifestgen.errors import InputError
-from manifestgen.images.existing import identify
+from manifestgen.images.existing import identified
 from manifestgen.images.ingredients import model_files
 from manifestgen.images.local_models import LocalModels
 from manifestgen.project.builders import platforms_of
@@ -53,11 +53,12 @@ def write_context(
     """
     spec, image = project.model, project.image
     if spec is None or image is None:
-        raise ValueError("the project builds no image")
+        fix = "build its Dockerfile where it is"
+        raise InputError("the context of an image without a model is its own folder", where=str(project.path), fix=fix)
     _check_folder(folder)
     check(project)
     models = LocalModels(project) if spec.path is not None else services.models
-    _, known = identify(spec, models)
+    _, known = identified(spec, models)
     model = models.find(spec.name, None if spec.path is not None else spec.wanted)
     path = spec.path or model_files(project, model, models)
     recipe = choose(project, services, path, report)

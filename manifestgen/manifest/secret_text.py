@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from manifestgen.manifest import container
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.manifest.placeholder import WHOLE
+from manifestgen.manifest.placeholder import FREE, WHOLE
 
 _NAME: Final = (
     r"(?i)passw(or)?(d|t)|pwd\s*$|secret|api_?key|access_?key|account_?key|shared_?key|private_?key|"
@@ -23,7 +23,9 @@ _NAME: Final = (
 )
 # A name such as PASSWORD_FILE or SECRET_NAME says where a secret is, not what it is.
 _ELSEWHERE: Final = r"(?i)(file|path|dir|name|uri|url|id|enabled|ttl|expiry|timeout|header|type|version)$"
-_VALUE: Final = r"(?i)(sharedaccesskey|accountkey|sharedaccesssignature|password|pwd)\s*=|-----BEGIN .*PRIVATE KEY"
+_VALUE: Final = (
+    r"(?i)(sharedaccesskey|accountkey|sharedaccesssignature|password|pwd)\s*=\s*[^;\s]|-----BEGIN .*PRIVATE KEY"
+)
 _NO_SECRETS: Final = frozenset({"true", "false", "none", "null", "yes", "no", "on", "off", "0", "1"})
 # A name such as azureSpeechServicesKey is one of a secret if the value looks like one.
 _KEY: Final = r"(?i)key$"
@@ -45,7 +47,14 @@ def is_secret(name: str, value: str) -> bool:
         return False
     if value.lower() in _NO_SECRETS or value.startswith(("/", "$", "{{", "<")):
         return False
-    return bool(value) and (named or re.search(_VALUE, value) is not None)
+    return bool(value) and (named or _holds_one(value))
+
+
+def _holds_one(text: str) -> bool:
+    """Whether a connection string or the like has a secret in it, and not only a placeholder for one."""
+    if re.search(_VALUE, text) is None:
+        return False
+    return re.search(_VALUE, re.sub(FREE, "", text)) is not None
 
 
 @lru_cache(maxsize=4096)
@@ -216,7 +225,7 @@ def _parts(text: str) -> Iterator[str]:
     if "://" in text:
         yield from (match[1] for match in re.finditer(_IN_ADDRESS, text))
     if "=" in text:
-        if re.search(_VALUE, text):
+        if _holds_one(text):
             yield text
         name, _, value = text.partition("=")
         if is_secret(name.strip(), value):

@@ -7,42 +7,18 @@ import re
 from manifestgen.credentials import section as registry_section
 from manifestgen.errors import InputError
 from manifestgen.hub_name import hub_identity, is_device_name
-from manifestgen.project import builders
-from manifestgen.project.invalid import wrong_choice
+from manifestgen.project.modules import is_platform
 from manifestgen.project.sections import ProjectFile, Target
 from manifestgen.project.source import Source
 
 
 def check(document: Source, sections: ProjectFile) -> None:
-    """Compare the keys of all sections with each other.
+    """Compare the keys of all sections with each other; for those of modules see `modules.modules_of`.
 
     Raises:
         InputError: a key is missing or must not be there; with file, line and column.
     """
-    _check_image(document, sections)
-    _check_others(document, sections)
-
-
-def _check_image(document: Source, sections: ProjectFile) -> None:
-    image = sections.image
-    if image is None:
-        return
-    if image.builder not in builders.choices():
-        path = ("image", "builder")
-        raise wrong_choice(document, path, "image.builder", document.where(path), builders.choices())
-    try:
-        builders.check_image(image, sections.model)
-    except InputError as error:
-        raise InputError(
-            error.what, where=document.where(tuple(error.where.split(".")), key=True), fix=error.fix
-        ) from None
-
-
-def _check_others(document: Source, sections: ProjectFile) -> None:
     workspace, registry, target = sections.workspace, sections.registry, sections.target
-    if sections.model is not None and not sections.model.name and sections.model.path is None:
-        fix = "add 'name: …' of a registered model, or 'path: …' of a file"
-        raise InputError("model has neither a name nor a path", where=document.where(("model",), key=True), fix=fix)
     if sections.check is not None:
         _check_pattern(document, "placeholder", sections.check.placeholder)
         _check_pattern(document, "literal", sections.check.literal)
@@ -62,6 +38,15 @@ def _check_others(document: Source, sections: ProjectFile) -> None:
         )
     if target is not None:
         _check_target(document, document.where(("target",), key=True), target)
+        if target.platform is not None:
+            _check_platform(target.platform, document.where(("target", "platform")))
+    for platform in sections.manifest.platform_values if sections.manifest is not None else ():
+        _check_platform(platform, document.where(("manifest", "platform_values", platform), key=True))
+
+
+def _check_platform(text: str, where: str) -> None:
+    if not is_platform(text):
+        raise InputError(f"'{text}' is not a platform", where=where, fix="write one such as linux/arm64")
 
 
 def _check_pattern(document: Source, key: str, pattern: str | None) -> None:

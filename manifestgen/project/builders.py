@@ -52,7 +52,9 @@ class Entry(Struct, frozen=True):
 
 
 _AMD64: Final = ("linux/amd64",)
-_CONTEXT_KEYS: Final = ("requirements", "platforms", "base", "registry", "dockerfile")
+_CONTEXT_KEYS: Final = (
+    "requirements", "platforms", "base", "registry", "dockerfile", "dockerfiles", "context", "build_args",
+)  # fmt: skip
 
 #: By the name that `image.builder` gives.
 BUILDERS: Final[dict[str, Entry]] = {
@@ -99,7 +101,7 @@ def builds_from_context(image: Image | None) -> bool:
 
 def platforms_of(image: Image) -> tuple[str, ...]:
     """The platforms that an image is built for."""
-    return image.platforms or _AMD64
+    return image.platforms or tuple(image.dockerfiles or ()) or _AMD64
 
 
 def choices() -> tuple[str, ...]:
@@ -114,21 +116,20 @@ def check_image(image: Image, model: Model | None) -> None:
         InputError: a key is missing or must not be there; its `where` is the key's path in the project file.
     """
     if not image.builds:
-        if image.reference is None:
-            fix = "add 'reference: HOST/REPOSITORY:TAG', or choose a builder"
-            raise InputError("image.builder is none, but image.reference is missing", where="image", fix=fix)
+        _check_foreign(image)
         return
-    if image.reference is not None:
-        raise InputError(
-            f"image.reference is set, but image.builder is {image.builder}",
-            where="image.reference",
-            fix="write 'builder: none' to use this image, or remove reference to build one",
-        )
+    for key in ("reference", "references"):
+        if getattr(image, key) is not None:
+            raise InputError(
+                f"image.{key} is set, but image.builder is {image.builder}",
+                where=f"image.{key}",
+                fix=f"write 'builder: none' to use this image, or remove {key} to build one",
+            )
     for key in ("name", *entry_of(image).needs):
         if getattr(image, key) is None:
             fix = f"add '{key}: …' under 'image', or write 'builder: none' and a reference"
             raise InputError(f"image.{key} is missing; builder {image.builder} needs it", where="image", fix=fix)
-    if model is None:
+    if model is None and not (entry_of(image).context and image.own and image.entry_script is None):
         fix = "add the section 'model' with the model's name"
         raise InputError(f"builder {image.builder} needs a model", where="image", fix=fix)
     for key in dict.fromkeys(key for entry in BUILDERS.values() for key in entry.takes):
@@ -140,9 +141,32 @@ def check_image(image: Image, model: Model | None) -> None:
         _check_context(image, entry_of(image))
 
 
+def _check_foreign(image: Image) -> None:
+    if image.reference is None and image.references is None:
+        fix = "add 'reference: HOST/REPOSITORY:TAG', or choose a builder"
+        raise InputError("image.builder is none, but image.reference is missing", where="image", fix=fix)
+    if image.reference is not None and image.references is not None:
+        fix = "remove one of the two"
+        raise InputError("image has both reference and references", where="image.references", fix=fix)
+
+
+def _check_own(image: Image) -> None:
+    """Compare the keys for the user's own Dockerfiles with each other."""
+    if image.dockerfiles is not None:
+        for key in ("dockerfile", "platforms"):
+            if getattr(image, key) is not None:
+                fix = "remove one of the two: dockerfiles names the platforms and their Dockerfiles"
+                raise InputError(f"image has both {key} and dockerfiles", where="image.dockerfiles", fix=fix)
+    for key in ("context", "build_args"):
+        if getattr(image, key) is not None and not image.own:
+            fix = "add 'dockerfile: Dockerfile', or remove it: the generated Dockerfile does not use it"
+            raise InputError(f"image.{key} needs image.dockerfile", where=f"image.{key}", fix=fix)
+
+
 def _check_context(image: Image, entry: Entry) -> None:
     """Compare the keys for a build from a context with each other."""
-    if image.entry_script is None and image.dockerfile is None:
+    _check_own(image)
+    if image.entry_script is None and not image.own:
         fix = "add 'entry_script: score.py' under 'image'"
         raise InputError(f"image.entry_script is missing; builder {image.builder} needs it", where="image", fix=fix)
     if image.requirements is not None and image.conda_file is not None:

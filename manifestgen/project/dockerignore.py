@@ -25,8 +25,23 @@ class _Rule(NamedTuple):
     ignores: bool
 
 
-def own_files(dockerfile: Path) -> list[tuple[str, Path]]:
-    """The files of a Dockerfile's folder that are not ignored, sorted by their names relative to it, with `/`.
+#: Where a Dockerfile lies in a context that it is not in on this machine.
+_ELSEWHERE: Final = "manifestgen/dockerfiles"
+
+
+def name_of(dockerfile: Path, folder: Path | None = None) -> str:
+    """The name of a Dockerfile in its context, with `/`."""
+    root = (folder or dockerfile.parent).resolve()
+    found = dockerfile.resolve()
+    return found.relative_to(root).as_posix() if found.is_relative_to(root) else f"{_ELSEWHERE}/{found.name}"
+
+
+def own_files(dockerfile: Path, folder: Path | None = None) -> list[tuple[str, Path]]:
+    """The files of a Dockerfile's context that are not ignored, sorted by their names relative to it, with `/`.
+
+    Args:
+        dockerfile: its path.
+        folder: of the context; None for the Dockerfile's own.
 
     Raises:
         InputError: the Dockerfile or its ignore file cannot be read.
@@ -34,9 +49,11 @@ def own_files(dockerfile: Path) -> list[tuple[str, Path]]:
     if not dockerfile.is_file():
         fix = "create it, or remove image.dockerfile to have one generated"
         raise InputError("Dockerfile not found", where=str(dockerfile), fix=fix)
-    root = dockerfile.parent
-    rules = _rules(dockerfile)
-    found = {dockerfile.name: dockerfile}
+    root = folder or dockerfile.parent
+    if not root.is_dir():
+        raise InputError("folder not found", where=str(root), fix="create it, or correct image.context")
+    rules = _rules(dockerfile, root)
+    found = {name_of(dockerfile, root): dockerfile}
     # An engine that found it in the context would apply it once more, to our files too.
     never = _NEVER | {".dockerignore", f"{dockerfile.name}.dockerignore"}
     for parent, folders, names in os.walk(root):
@@ -49,8 +66,8 @@ def own_files(dockerfile: Path) -> list[tuple[str, Path]]:
     return sorted(found.items())
 
 
-def _rules(dockerfile: Path) -> list[_Rule]:
-    for path in (dockerfile.with_name(f"{dockerfile.name}.dockerignore"), dockerfile.with_name(".dockerignore")):
+def _rules(dockerfile: Path, root: Path) -> list[_Rule]:
+    for path in (dockerfile.with_name(f"{dockerfile.name}.dockerignore"), root / ".dockerignore"):
         if path.is_file():
             return _parsed(path)
     return []

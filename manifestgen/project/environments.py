@@ -60,6 +60,11 @@ def choosing(name: str) -> Iterator[None]:
             os.environ.pop(VARIABLE, None)
 
 
+def by_option() -> bool:
+    """Whether `choosing` chose the environment, and not the variable."""
+    return _CHOSEN_HERE.get() is not None
+
+
 def refuse_without_project() -> None:
     """Raise InputError if `choosing` chose an environment: it would count for nothing.
 

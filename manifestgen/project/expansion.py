@@ -13,6 +13,7 @@ from manifestgen.errors import InputError
 from manifestgen.files import read_text
 from manifestgen.project import source
 from manifestgen.project.source import Source
+from manifestgen.solution.secrecy import holds_secret
 
 # `$${env:X}` is an escaped `${env:X}`. Other `${…}` are left alone: a manifest's own placeholders look like that.
 _REFERENCE: Final = r"(\$?)\$\{(env|file):([^}]*)\}"
@@ -25,8 +26,8 @@ class Expansion(Struct):
     Attributes:
         data: the data with every reference replaced.
         paths: where a text came, in part or whole, from a reference.
-        file_texts: path to the contents of files that are part of the text there. What a pipeline mounts as a file is
-            most often a secret.
+        file_texts: path to the contents of files, and to the values of variables that look like a secret, that are
+            part of the text there. What a pipeline mounts as a file is most often a secret.
     """
 
     data: Any
@@ -77,7 +78,10 @@ def _pieces(
             continue
         found.paths.add(path)
         if kind == "env":
-            yield _variable(read, name, path, environ)
+            value = _variable(read, name, path, environ)
+            if holds_secret(name, value):
+                found.file_texts.setdefault(path, []).append(value)
+            yield value
         else:
             content = _content(read, name, path, root)
             found.file_texts.setdefault(path, []).append(content)

@@ -11,25 +11,24 @@ from manifestgen.project.load import Project
 from manifestgen.project.lock import Lock, LockedModel, path_of, read_own
 
 
-def look_at_lock(
-    project: Project, *, locked: bool = False, warn: Callable[[str], None] = lambda text: None
-) -> Lock | None:
-    """The lock file of a project that builds its image, and a warning if the image's inputs have changed since.
+def look_at_lock(project: Project, *, locked: bool = False, warn: Callable[[str], None] = lambda text: None) -> None:
+    """Warn if the inputs of an image that the project builds have changed since it was built.
 
     Args:
         project: whose lock file is read.
         locked: the lock file must be there and fit.
-        warn: gets the warning.
-
-    Returns:
-        None for a project that builds no image, or that has no lock file.
+        warn: gets the warnings.
 
     Raises:
         FoundError: with `locked`, the lock file is missing or no longer fits.
         InputError: it is damaged, or that of something else.
     """
-    if not project.builds:
-        return None
+    for one in project.each():
+        if one.builds:
+            _look_at(one, locked=locked, warn=warn)
+
+
+def _look_at(project: Project, *, locked: bool, warn: Callable[[str], None]) -> None:
     try:
         lock = read_own(project)
     except InputError as error:
@@ -38,15 +37,17 @@ def look_at_lock(
         raise
     if lock is None:
         if locked:
-            raise FoundError("there is no lock file", where=str(path_of(project)), fix=_FIX)
-        return None
+            what = "there is no lock file"
+            if path_of(project).exists():
+                what = f"the lock file has no image of module {project.module.name!r}"
+            raise FoundError(what, where=str(path_of(project)), fix=_FIX)
+        return
     changed = changed_inputs(project, lock)
     if changed:
         what = f"{' and '.join(changed)} changed since image {lock.image} was built"
         if locked:
             raise FoundError(what, where=str(path_of(project)), fix=_FIX)
         warn(f"{what}; run 'manifestgen image' to build it again")
-    return lock
 
 
 # Parts of an image that come with manifestgen.
@@ -68,7 +69,7 @@ def changed_inputs(project: Project, lock: Lock) -> tuple[str, ...]:
     return tuple(_words(project, model, lock, key) for key in changed)
 
 
-def _same(project: Project, model: LockedModel, lock: Lock) -> bool:
+def _same(project: Project, model: LockedModel | None, lock: Lock) -> bool:
     """For the lock file of a manifestgen that wrote one hash for all inputs."""
     try:
         return inputs_hash(project, model) == lock.inputs
@@ -76,10 +77,10 @@ def _same(project: Project, model: LockedModel, lock: Lock) -> bool:
         return False
 
 
-def _model_now(project: Project, lock: Lock) -> LockedModel:
+def _model_now(project: Project, lock: Lock) -> LockedModel | None:
     section, built = project.model, lock.model or LockedModel(name="")
     if section is None:
-        raise ValueError("the project builds no image")
+        return None
     if section.path is None:
         return LockedModel(name=section.name, version=section.wanted or built.version)
     try:
@@ -88,11 +89,11 @@ def _model_now(project: Project, lock: Lock) -> LockedModel:
         return LockedModel(name=section.name, sha256="")
 
 
-def _words(project: Project, model: LockedModel, lock: Lock, key: str) -> str:
+def _words(project: Project, model: LockedModel | None, lock: Lock, key: str) -> str:
     image, section = project.image, project.model
     path: Path | None = None
     if key == "model" and section is not None:
-        same = lock.model is not None and lock.model.sha256 == model.sha256
+        same = lock.model is not None and model is not None and lock.model.sha256 == model.sha256
         path = None if same else section.path
     elif key in ("entry_script", "conda_file", "requirements", "dockerfile") and image is not None:
         path = getattr(image, key)
@@ -101,5 +102,6 @@ def _words(project: Project, model: LockedModel, lock: Lock, key: str) -> str:
     elif key in _OURS:
         return _OURS[key]
     if path is None:
-        return f"{'model' if key == 'model' else f'image.{key}'} in {project.path.name}"
+        owner = f"modules.{project.module.name}." if project.modular else ""
+        return f"{owner}{'model' if key == 'model' else f'image.{key}'} in {project.path.name}"
     return path.relative_to(project.root).as_posix() if path.is_relative_to(project.root) else str(path)

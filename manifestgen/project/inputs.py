@@ -12,7 +12,7 @@ from typing import Any
 from manifestgen.errors import InputError
 from manifestgen.project.app import app_files, runner_files
 from manifestgen.project.builders import builds_from_context, platforms_of
-from manifestgen.project.dockerignore import own_files
+from manifestgen.project.dockerignore import name_of, own_files
 from manifestgen.project.load import Project
 from manifestgen.project.lock import LockedModel
 from manifestgen.project.sections import Image
@@ -43,7 +43,7 @@ def sha256_of(path: Path) -> str:
     return _of_data(content)
 
 
-def inputs_hash(project: Project, model: LockedModel, requirements: str | None = None) -> str:
+def inputs_hash(project: Project, model: LockedModel | None, requirements: str | None = None) -> str:
     """Hex SHA-256 of all inputs of a project's image.
 
     For an image that is built from a context these are the files in it, and the base image by its name: which digest
@@ -54,7 +54,7 @@ def inputs_hash(project: Project, model: LockedModel, requirements: str | None =
 
     Args:
         project: that builds its image.
-        model: with its `sha256` if the project registers it, else with its `version`.
+        model: with its `sha256` if the project registers it, else with its `version`; None for an image without one.
         requirements: text of the requirements lock; None for what the file has.
 
     Raises:
@@ -66,7 +66,7 @@ def inputs_hash(project: Project, model: LockedModel, requirements: str | None =
     return _of_data({key: part() for key, part in parts.items()})
 
 
-def input_hashes(project: Project, model: LockedModel) -> dict[str, str]:
+def input_hashes(project: Project, model: LockedModel | None) -> dict[str, str]:
     """Hex SHA-256 of each input by its key, to say later which one changed; empty for a file that cannot be read.
 
     Args:
@@ -81,11 +81,13 @@ def input_hashes(project: Project, model: LockedModel) -> dict[str, str]:
     return hashes
 
 
-def _parts(project: Project, model: LockedModel) -> dict[str, Callable[[], Any]]:
+def _parts(project: Project, model: LockedModel | None) -> dict[str, Callable[[], Any]]:
     """Each input by its key in the section `image`, and the model; files are read when a part is called."""
     image, section = project.image, project.model
-    if image is None or section is None or not image.builds:
+    if image is None or not image.builds:
         raise ValueError("the project builds no image")
+    if section is None or model is None:
+        return _own_parts(image)
     # A number where it is one: so were they all once, and equal inputs keep their hash.
     version = int(model.version or 0) if (model.version or "0").isdecimal() else model.version
     identity: list[Any] = [model.name, version]
@@ -109,12 +111,43 @@ def _parts(project: Project, model: LockedModel) -> dict[str, Callable[[], Any]]
 
 
 def requirements_lock(project: Project) -> Path:
-    """The path of the project's requirements lock: `NAME.requirements.lock` for the project file `NAME.yaml`.
+    """The path of the requirements lock: `NAME.requirements.lock` for the project file `NAME.yaml`.
 
     Environments share it, so that what one has tested is built for the next, unless one changes what it is made from.
+    With several modules each has its own, `NAME.MODULE.requirements.lock`.
     """
     name = project.own_name if project.own_packages else project.name
-    return project.root / f"{name}.requirements.lock"
+    return project.root / f"{project.of_module(name)}.requirements.lock"
+
+
+def _own_parts(image: Image) -> dict[str, Callable[[], Any]]:
+    """Of an image that is nothing but what the user's own Dockerfiles make."""
+    return {
+        "name": lambda: image.name,
+        "tags": lambda: sorted(image.tags.items()),
+        "platforms": lambda: sorted(platforms_of(image)),
+        **_of_dockerfiles(image),
+    }
+
+
+def _of_dockerfiles(image: Image) -> dict[str, Callable[[], Any]]:
+    """The user's own Dockerfiles, by platform where each has its own, with what they are built from."""
+    parts: dict[str, Callable[[], Any]] = {}
+    one, several, context = image.dockerfile, image.dockerfiles, image.context
+    if one is not None:
+        parts["dockerfile"] = lambda: [[name, _of_file(path)] for name, path in own_files(one, context)]
+    if several is not None:
+        parts["dockerfiles"] = lambda: [
+            [
+                platform,
+                name_of(dockerfile, context),
+                [[name, _of_file(path)] for name, path in own_files(dockerfile, context)],
+            ]
+            for platform, dockerfile in sorted(several.items())
+        ]
+    if image.build_args:
+        parts["build_args"] = lambda: sorted((image.build_args or {}).items())
+    return parts
 
 
 def _context_parts(project: Project, image: Image, model: LockedModel, identity: Any) -> dict[str, Callable[[], Any]]:
@@ -128,11 +161,10 @@ def _context_parts(project: Project, image: Image, model: LockedModel, identity:
         "form": lambda: FORM,
         "runner": lambda: [[name, _of_file(path)] for name, path in runner_files().items()],
     }
-    script, dockerfile, locked = image.entry_script, image.dockerfile, requirements_lock(project)
+    script, locked = image.entry_script, requirements_lock(project)
     if script is not None:
         parts["entry_script"] = lambda: [[name, _of_file(path)] for name, path in sorted(app_files(script).items())]
-    if dockerfile is not None:
-        parts["dockerfile"] = lambda: [[name, _of_file(path)] for name, path in own_files(dockerfile)]
+    parts |= _of_dockerfiles(image)
     for key in ("conda_file", "requirements"):
         path = getattr(image, key)
         if path is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
 
@@ -21,6 +22,8 @@ _WORDS: Final = {
     "int": "a whole number",
     "int | str": "a whole number or a string",
     "float": "a number",
+    "bool | int | float | str": "a string, a number, true or false",
+    "str | array": "a string or a list of strings",
     "bool": "true or false",
     "object": "a mapping",
     "array": "a list",
@@ -60,10 +63,10 @@ def translated(document: Source, expansion: Expansion, message: str) -> InputErr
     example of each kind.
     """
     what, _, pointer = message.partition(" - at `$")
-    begin, ellipsis, rest = pointer.partition("[...]")
+    begin, *rest = pointer.split("[...]")
     path: source.Path = _keys(begin)
-    if ellipsis:
-        path = (*path, _first_wrong(_at(expansion.data, path), _kind_at(path)), *_keys(rest))
+    for part in rest:
+        path = (*path, _first_wrong(_at(expansion.data, path), _kind_at(path)), *_keys(part))
     name = ".".join(map(str, path)) or "the file"
     where = document.where(path)
     missing = re.fullmatch(r"Object missing required field `(\w+)`", what)
@@ -98,7 +101,8 @@ def _wrong_text(document: Source, expansion: Expansion, path: source.Path, name:
         fix = "write a reason" if path[0] == "check" else "give it a value or remove the key"
         return InputError(f"{name} is empty", where=where, fix=fix)
     quoted = "" if path in _NEVER_QUOTED else f" '{seen}'"
-    noun, fix = _PATTERNS.get((path[0], path[-1]), ("value", "shorten it"))
+    section = path[2:] if path[0] == "modules" and len(path) > 3 else path
+    noun, fix = _PATTERNS.get((section[0], section[-1]), ("value", "shorten it"))
     return InputError(f"{name}{quoted} is not a valid {noun}", where=where, fix=fix)
 
 
@@ -166,11 +170,17 @@ def _choices(path: source.Path) -> tuple[str, ...]:
     return tuple(choice for choice in get_args(_kind_at(path)) if isinstance(choice, str))
 
 
+def _any_path(kind: type, value: Any) -> Any:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("not a path")
+    return Path(value)
+
+
 def _first_wrong(mapping: Mapping[str, Any], kind: Any) -> str:
     """The key of the first invalid item of a mapping, which msgspec does not report."""
     for key, value in mapping.items():
         try:
-            msgspec.convert({key: value}, kind)
+            msgspec.convert({key: value}, kind, dec_hook=_any_path)
         except msgspec.ValidationError:
             return key
     raise AssertionError("msgspec rejected one of them")

@@ -5,20 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from manifestgen.credentials.section import RegistrySection
-from manifestgen.credentials.source import Registry, Settings
 from manifestgen.errors import InputError
 from manifestgen.files import read_text
-from manifestgen.manifest.placeholder import USUAL, Styles
-from manifestgen.project import between, builders, environments, source
+from manifestgen.project import between, environments, source
 from manifestgen.project.expansion import Expansion, expand
 from manifestgen.project.invalid import bare, nearest, translated
+from manifestgen.project.modules import check_names, modules_of
+from manifestgen.project.project import FILE_NAME, Project, choice_of
 from manifestgen.project.requires import check_required
 from manifestgen.project.sections import (
     FIRST,
@@ -34,7 +34,7 @@ from manifestgen.project.sections import (
 from manifestgen.project.source import Source
 from manifestgen.secret import Secret
 
-FILE_NAME: Final = "manifestgen.yaml"
+__all__ = ["FILE_NAME", "Project", "load", "read"]
 
 _SECTIONS: Final[Mapping[str, type[msgspec.Struct]]] = {
     "workspace": Workspace,
@@ -54,103 +54,6 @@ _NUMBERS: Final = (
     ("target", "priority"),
 )
 _DEFAULT_PRIORITY: Final = 10
-
-
-class Project(msgspec.Struct, frozen=True):
-    """A project file: its sections, None for those it does not have. Paths in them are absolute.
-
-    Attributes:
-        path: of the project file.
-        root: its folder, absolute.
-        file_texts: contents of files that `manifest.values` reads with `${file:…}`; usually secrets.
-        engine: that the builder `local` uses; empty for the first that is there.
-        environment: the one that is merged into the sections; None for what the file says outside of its environments.
-        environments: the names of those that the file has.
-        own_packages: whether the environment changes what the packages of an image follow from.
-    """
-
-    path: Path
-    root: Path
-    workspace: Workspace | None = None
-    model: Model | None = None
-    image: Image | None = None
-    registry: Registry | None = None
-    manifest: ManifestSection | None = None
-    hub: HubSection | None = None
-    target: Target | None = None
-    check: Check | None = None
-    file_texts: tuple[Secret, ...] = ()
-    engine: str = ""
-    environment: str | None = None
-    environments: tuple[str, ...] = ()
-    own_packages: bool = False
-
-    @property
-    def name(self) -> str:
-        """The project file's name without its suffix."""
-        return self.path.stem
-
-    @property
-    def own_name(self) -> str:
-        """The name with that of the environment; files of which each environment has its own are named after it."""
-        return self.name if self.environment is None else f"{self.name}.{self.environment}"
-
-    @property
-    def words(self) -> str:
-        """The project file and the environment, for messages."""
-        return self.path.name if self.environment is None else f"{self.path.name}, environment {self.environment}"
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """What else to do about something that it lacks, for an error's `options`: environments may have it."""
-        if self.environment is not None or not self.environments:
-            return ()
-        return (_choice_of(self.environments),)
-
-    @property
-    def placeholder_styles(self) -> Styles:
-        """What it says about placeholders."""
-        if self.check is None:
-            return USUAL
-        return Styles(self.check.placeholder or "", self.check.literal or "")
-
-    @property
-    def builds(self) -> bool:
-        """Whether manifestgen builds the project's image."""
-        return self.image is not None and self.image.builds
-
-    def built_by(self, builder: str | None, engine: str | None = None) -> Project:
-        """The project with another builder in place of the one that its file names; None keeps that one.
-
-        Args:
-            builder: its name.
-            engine: for the builder `local`.
-
-        Raises:
-            InputError: it builds no image, or its file lacks what that builder needs.
-        """
-        if self.image is None or not self.image.builds:
-            raise InputError(
-                "the project builds no image",
-                where=str(self.path),
-                fix=f"give its 'image' section a builder ({', '.join(builders.BUILDERS)}) and the keys that it needs",
-            )
-        image = msgspec.structs.replace(self.image, builder=builder or self.image.builder)
-        try:
-            builders.check_image(image, self.model)
-        except InputError as error:
-            raise InputError(error.what, where=str(self.path), fix=error.fix) from None
-        return msgspec.structs.replace(self, image=image, engine=engine or self.engine)
-
-    @property
-    def registry_settings(self) -> Settings:
-        """The project's settings for registry credentials, with defaults."""
-        return Settings(
-            registry=self.registry or RegistrySection(),
-            file=str(self.path),
-            module=(self.manifest or ManifestSection()).module,
-            builds=self.builds,
-        )
 
 
 def load(path: Path, environ: Mapping[str, str] | None = None, environment: str | None = None) -> Project:
@@ -211,35 +114,31 @@ def _with_choice(
         with contextlib.suppress(InputError):
             _read(environments.effective(document, name), path, environ)
             right.append(name)
-    options = (_choice_of(right),) if right else ()
+    options = (choice_of(right),) if right else ()
     return InputError(error.what, where=error.where, fix=error.fix, options=(*options, *error.options))
-
-
-def _choice_of(names: Iterable[str]) -> str:
-    return f"choose an environment with --environment: {', '.join(names)}"
 
 
 def _read(document: Source, path: Path, environ: Mapping[str, str]) -> Project:
     root = path.absolute().parent
+    check_names(document)
     expansion = expand(document, root, environ)
-    for number in _NUMBERS:
+    for number in _numbers(document.data):
         _read_number(expansion, number)
     try:
         sections = msgspec.convert(expansion.data, ProjectFile, dec_hook=lambda kind, value: _path(root, kind, value))
     except msgspec.ValidationError as error:
         raise translated(document, expansion, str(error)) from None
+    modules = modules_of(document, sections, path)
     between.check(document, sections)
-    model, target = sections.model, sections.target
-    if model is not None and not model.name and model.path is not None:
-        model = msgspec.structs.replace(model, name=model.path.stem)
+    target = sections.target
     if target is not None and target.deployment is not None and target.priority is None:
         target = msgspec.structs.replace(target, priority=_DEFAULT_PRIORITY)
     return Project(
         path=path,
         root=root,
         workspace=sections.workspace,
-        model=model,
-        image=sections.image,
+        modules=modules,
+        modular=sections.modules is not None,
         registry=sections.registry,
         manifest=sections.manifest,
         hub=sections.hub,
@@ -250,7 +149,7 @@ def _read(document: Source, path: Path, environ: Mapping[str, str]) -> Project:
         file_texts=tuple(
             Secret(content)
             for place, contents in expansion.file_texts.items()
-            if place[:2] == ("manifest", "values")
+            if place[:2] in (("manifest", "values"), ("manifest", "platform_values")) or place[:1] == ("modules",)
             for content in contents
             if content
         ),
@@ -307,6 +206,13 @@ def _reject_unknown_key(document: Source, path: source.Path, known: tuple[str, .
     else:
         fix = f"known keys: {', '.join(known)}"
     raise InputError(f"unknown key '{key}'{owner}", where=document.where(path, key=True), fix=fix)
+
+
+def _numbers(data: Any) -> Iterator[source.Path]:
+    yield from _NUMBERS
+    modules = data.get("modules") if isinstance(data, dict) else None
+    for name in modules if isinstance(modules, dict) else ():
+        yield ("modules", name, "startup_order")
 
 
 def _read_number(expansion: Expansion, path: source.Path) -> None:

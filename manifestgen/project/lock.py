@@ -1,11 +1,13 @@
-"""The lock file: the last build, its inputs, and the digests of image tags.
+"""The lock file: the last build of each module, its inputs, and the digests of image tags.
 
 It is named after the project file and the environment, so that each of them has its own. It contains no secrets and
-should be committed.
+should be committed. The first format was that of one module, whose keys stood where `modules` stands now; it is still
+read.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +21,7 @@ from manifestgen.project.load import Project
 from manifestgen.project.sections import NONE
 from manifestgen.project.workspace import workspace_of
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 _MAX_BYTES: Final = 1024 * 1024
 
 
@@ -61,20 +63,19 @@ class LockedBase(Struct, frozen=True, kw_only=True):
 
 
 class Lock(Struct, frozen=True, kw_only=True):
-    """The last build, and the images of the last manifest.
+    """The last build of a module.
 
     Attributes:
         platforms: of the image, such as `linux/arm64`.
         sizes: of the image for each platform: bytes that a device without any of its layers downloads.
         base: the image that it is built on, by its reference, with its digest.
         parts: `inputs.input_hashes` of the same inputs; empty if another manifestgen wrote the file.
-        builder: of `builders.BUILDERS` when it was written, or `sections.NONE`.
-        images: of the manifest that was last pinned or deployed, by reference with tag.
+        builder: of `builders.BUILDERS` when it was written.
         image: the reference, `login-server/repository:tag`.
         digest: `sha256:…` of the image, if its registry gave it.
-        inputs: `inputs.inputs_hash` of its inputs; empty for an image that was built elsewhere.
+        inputs: `inputs.inputs_hash` of its inputs.
         built_at: when the build ended: UTC, ISO 8601, seconds, `Z`; empty if it was not built here.
-        manifestgen: version that wrote the file.
+        manifestgen: version that wrote it.
         workspace: Azure ML workspace that registered the model, `SUBSCRIPTION/GROUP/NAME`; None if it is unknown.
     """
 
@@ -87,11 +88,34 @@ class Lock(Struct, frozen=True, kw_only=True):
     digest: str | None = None
     workspace: str | None = None
     parts: dict[str, str] = {}
-    images: dict[str, LockedImage] = {}
     platforms: tuple[str, ...] = ()
     sizes: dict[str, int] = {}
     base: LockedBase | None = None
+
+
+class LockFile(Struct, frozen=True, kw_only=True):
+    """A lock file.
+
+    Attributes:
+        modules: the last build of each module that manifestgen builds, by its name; `_FORMER` is the name of the one
+            in a file of the first format.
+        images: of the manifest that was last pinned or deployed, by reference with tag.
+    """
+
+    modules: dict[str, Lock] = {}
+    images: dict[str, LockedImage] = {}
     version: int = _FORMAT
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The digests in it, by image reference with tag."""
+        built = {lock.image: lock.digest for lock in self.modules.values() if lock.digest is not None}
+        return built | {image: locked.digest for image, locked in self.images.items()}
+
+
+_FORMER: Final = ""
+# Several modules may be built at a time, each of which writes its own part of the file.
+_writing: Final = threading.Lock()
 
 
 def path_of(project: Project) -> Path:
@@ -100,62 +124,95 @@ def path_of(project: Project) -> Path:
 
 
 def read(project: Project) -> Lock | None:
-    """The project's lock file, or None if it has none.
+    """The last build of the module of a project of one, or None if there was none.
+
+    Raises:
+        InputError: see `read_file`.
+    """
+    return _of_module(project, read_file(project).modules)
+
+
+def _of_module(project: Project, modules: Mapping[str, Lock]) -> Lock | None:
+    module = project.module
+    if module.name in modules or not module.builds:
+        return modules.get(module.name)
+    if not project.modular:  # the only one is the module's, whatever it was called
+        return next(iter(modules.values())) if len(modules) == 1 else None
+    former = modules.get(_FORMER)
+    same = former is not None and module.image is not None and _repository(former) == module.image.name
+    return former if same else None
+
+
+def read_file(project: Project) -> LockFile:
+    """A project's lock file; an empty one if it has none.
 
     Raises:
         InputError: it is not readable, not a lock file, or from a later manifestgen.
     """
     path = path_of(project)
     if not path.exists():
-        return None
+        return LockFile()
     text = read_text(path, "lock file", limit=_MAX_BYTES)
     try:
-        lock = msgspec.convert(_upgraded(msgspec.json.decode(text.encode())), Lock)
+        data = msgspec.json.decode(text.encode())
+        known = isinstance(data, dict) and data.get("version", 1) in (1, _FORMAT)
+        if known or not isinstance(data, dict):
+            return msgspec.convert(_upgraded(data), LockFile)
     except (msgspec.DecodeError, RecursionError) as error:
         raise InputError(
             f"the lock file is damaged: {str(error)[:1].lower()}{str(error)[1:]}",
             where=str(path),
             fix="restore it from version control, or delete it and run 'manifestgen image'",
         ) from None
-    if lock.version != _FORMAT:
-        fix = "update manifestgen, or delete the file and run 'manifestgen image'"
-        raise InputError(f"unknown format {lock.version} of the lock file", where=str(path), fix=fix)
-    return lock
+    fix = "update manifestgen, or delete the file and run 'manifestgen image'"
+    raise InputError(f"unknown format {data['version']} of the lock file", where=str(path), fix=fix)
 
 
 def _upgraded(data: Any) -> Any:
-    """A lock file's data; at first, versions of models were numbers, and 0 was unknown."""
-    model = data.get("model") if isinstance(data, dict) else None
+    """A lock file's data in the present format."""
+    if not isinstance(data, dict) or data.get("version", 1) == _FORMAT:
+        return data
+    model = data.get("model")
     if isinstance(model, dict) and type(model.get("version")) is int:
-        model["version"] = str(model["version"] or "")
-    return data
+        model["version"] = str(model["version"] or "")  # at first a number, and 0 was unknown
+    images = data.pop("images", {})
+    built = data if data.get("builder") != NONE else None
+    return {"images": images, "modules": {_FORMER: built} if built is not None else {}}
 
 
 def read_own(project: Project) -> Lock | None:
-    """The lock file of a project that builds its image, if it is the project's own; None if nothing was built.
+    """The last build of the module of a project of one, if it is that of its model and image; None if there was none.
 
     Raises:
-        InputError: see `read`; or the file is of another model, image or workspace.
+        InputError: see `read_file`; or the file is of another model, image or workspace.
     """
     lock = read(project)
-    if lock is None or lock.builder == NONE:
+    if lock is None:
         return None
     for what, locked, named in _names(project, lock):
         if locked and named and locked.lower() != named.lower():
             raise InputError(
-                f"the lock file is for {what} {locked!r}, but {project.path.name} names {named!r}",
+                f"the lock file is for {what} {locked!r}, but {_whose(project)} names {named!r}",
                 where=str(path_of(project)),
                 fix="run 'manifestgen image' to build what the project names, or restore the project's own lock file",
             )
     return lock
 
 
+def _whose(project: Project) -> str:
+    return f"module {project.module.name!r} of {project.path.name}" if project.modular else project.path.name
+
+
 def _names(project: Project, lock: Lock) -> Iterator[tuple[str, str | None, str | None]]:
     """What a lock file and its project must have in common: a word for it, the lock file's, the project's."""
     image, model = project.image, project.model
-    yield "image", lock.image.partition("/")[2].rpartition(":")[0], image.name if image is not None else None
+    yield "image", _repository(lock), image.name if image is not None else None
     yield "model", lock.model.name if lock.model is not None else None, model.name if model is not None else None
     yield "workspace", lock.workspace, workspace_name(project)
+
+
+def _repository(lock: Lock) -> str:
+    return lock.image.partition("/")[2].rpartition(":")[0]
 
 
 def workspace_name(project: Project) -> str | None:
@@ -166,45 +223,45 @@ def workspace_name(project: Project) -> str | None:
         return None
 
 
-def locked_digests(lock: Lock | None) -> dict[str, str]:
-    """The digests in a lock file, by image reference with tag."""
-    if lock is None:
-        return {}
-    built = {lock.image: lock.digest} if lock.digest is not None else {}
-    return built | {image: locked.digest for image, locked in lock.images.items()}
-
-
-def record(project: Project, images: Mapping[str, LockedImage], manifestgen: str) -> None:
+def record(project: Project, images: Mapping[str, LockedImage]) -> None:
     """Replace the images in a project's lock file.
 
-    A project that builds its image gets its lock file from the first build, not from this.
+    A project that builds an image gets its lock file from the first build, not from this.
 
     Args:
         project: the project.
         images: by reference with tag, as the manifest has it.
-        manifestgen: version for a new file.
 
     Raises:
         InputError: the lock file is damaged, or the project's folder is not writable.
     """
-    lock = read(project)
-    if lock is None:
-        if project.builds:
+    with _writing:
+        locked = read_file(project)
+        if project.builds and not locked.modules:
             return
-        reference = (project.image.reference if project.image is not None else None) or ""
-        lock = Lock(builder=NONE, image=reference, inputs="", built_at="", manifestgen=manifestgen)
-    if lock.builder == NONE and project.image is not None:
-        lock = msgspec.structs.replace(lock, image=project.image.reference or "")
-    kept = msgspec.structs.replace(lock, images=dict(images))
-    if kept != lock:
-        write(project, kept)
+        kept = msgspec.structs.replace(locked, images=dict(images))
+        if kept != locked or not path_of(project).exists():
+            _write(project, kept)
 
 
 def write(project: Project, lock: Lock) -> None:
-    """Write the project's lock file atomically; equal locks are equal bytes.
+    """Write the last build of the module of a project of one into its lock file.
 
     Raises:
-        InputError: the project's folder is not writable.
+        InputError: the lock file is damaged, or the project's folder is not writable.
     """
-    text = msgspec.json.format(msgspec.json.encode(lock, order="sorted"), indent=2)
+    with _writing:
+        locked = read_file(project)
+        modules = dict(locked.modules) if project.modular else {}
+        if _of_module(project, modules) is modules.get(_FORMER):
+            modules.pop(_FORMER, None)
+        modules[project.module.name] = lock
+        # A tag that was just built is expected to name another image than the one that was recorded.
+        images = {image: kept for image, kept in locked.images.items() if image != lock.image}
+        _write(project, msgspec.structs.replace(locked, modules=modules, images=images))
+
+
+def _write(project: Project, locked: LockFile) -> None:
+    """Write a lock file atomically; equal ones are equal bytes."""
+    text = msgspec.json.format(msgspec.json.encode(locked, order="sorted"), indent=2)
     write_atomic(path_of(project), text + b"\n")

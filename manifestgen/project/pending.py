@@ -43,6 +43,8 @@ class Progress:
     def __init__(self, project: Project) -> None:
         usual = project.path.name == FILE_NAME and project.environment is None
         name = "pending.json" if usual else f"{project.own_name}.pending.json"
+        if project.modular:
+            name = f"{project.module.name}.{name}"
         self._path = project.root / _FOLDER / name
 
     def read(self, inputs: str) -> Pending:

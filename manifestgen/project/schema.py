@@ -27,6 +27,7 @@ def json_schema() -> dict[str, Any]:
         [ProjectFile], schema_hook=lambda _: {"type": "string", "minLength": 1}, ref_template=_REF + "{name}"
     )
     _add_builders(definitions["Image"])
+    definitions["ModuleSection"]["required"] = ["image"]  # what it is without one is for the short form
     _allow_references(definitions)
     keys = definitions[_ROOT]["properties"]
     definitions[_ROOT]["properties"] = {key: keys[key] for key in sorted(keys, key=lambda name: name not in FIRST)}

@@ -117,6 +117,26 @@ class Image(Section, frozen=True):
         Path | None,
         Meta(description="With the builders acr and local: a Dockerfile in place of the generated one."),
     ] = None
+    dockerfiles: Annotated[
+        Annotated[dict[str, Path], Meta(min_length=1)] | None,
+        Meta(
+            description="With the builders acr and local: a Dockerfile for each platform, in place of dockerfile and "
+            "platforms.",
+            examples=[{"linux/amd64": "Dockerfile.amd64", "linux/arm64": "Dockerfile.arm64v8"}],
+        ),
+    ] = None
+    context: Annotated[
+        Path | None,
+        Meta(description="With a Dockerfile of your own: folder that it is built from; by default the Dockerfile's."),
+    ] = None
+    build_args: Annotated[
+        dict[str, str] | None,
+        Meta(
+            description="With a Dockerfile of your own: build arguments. They stay in the image's history, so never "
+            "a secret.",
+            examples=[{"CONFIGURATION": "Release"}],
+        ),
+    ] = None
     agent_pool: Annotated[
         Text | None,
         Meta(description="With the builder acr: agent pool of a registry that ACR's shared agents cannot reach."),
@@ -127,11 +147,102 @@ class Image(Section, frozen=True):
         Text | None,
         Meta(description="Reference of the image, with builder none.", examples=["acme.azurecr.io/scorer:1.4.2"]),
     ] = None
+    references: Annotated[
+        Annotated[dict[str, Text], Meta(min_length=1)] | None,
+        Meta(
+            description="With builder none: an image for each platform, in place of reference; the platform of the "
+            "rendering chooses.",
+            examples=[{"linux/amd64": "acme.azurecr.io/camera:2.1-amd64"}],
+        ),
+    ] = None
 
     @property
     def builds(self) -> bool:
         """Whether the image is built by manifestgen, not elsewhere."""
         return self.builder != NONE
+
+    @property
+    def own(self) -> tuple[Path, ...]:
+        """The user's own Dockerfiles; none for a generated one."""
+        if self.dockerfiles is not None:
+            return tuple(self.dockerfiles.values())
+        return (self.dockerfile,) if self.dockerfile is not None else ()
+
+    def reference_for(self, platform: str | None) -> str | None:
+        """The reference of an image that is built elsewhere; None if none is for the platform."""
+        return self.reference if self.references is None else self.references.get(platform or "")
+
+
+#: What a module may be called, by Docker and IoT Hub; edgeAgent and edgeHub are not among them, see `RESERVED`.
+MODULE_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{1,127}$"
+ModuleName = Annotated[str, Meta(pattern=MODULE_NAME)]
+#: A module's value of an environment variable.
+Scalar = str | int | float | bool
+Routes = Annotated[dict[str, Text | tuple[Text, ...]], Meta(description="Ends of routes, by input or output.")]
+
+
+class ModuleSection(Section, frozen=True):
+    """A module: its image, the model in it, and how the device runs it."""
+
+    model: Annotated[Model | None, Meta(description=Model.__doc__)] = None
+    image: Annotated[Image | None, Meta(description=Image.__doc__)] = None
+    env: Annotated[
+        dict[str, Scalar],
+        Meta(description="Environment variables.", examples=[{"LOG_LEVEL": "info", "THRESHOLD": 0.8}]),
+    ] = field(default_factory=dict)
+    create_options: Annotated[
+        dict[str, Any],
+        Meta(description="createOptions, as a mapping.", examples=[{"HostConfig": {"Memory": 268435456}}]),
+    ] = field(default_factory=dict)
+    twin: Annotated[
+        dict[str, Any] | None,
+        Meta(description="Desired properties of the module's twin.", examples=[{"interval": 5}]),
+    ] = None
+    version: Annotated[Text, Meta(description="Version of the module, for people.")] = "1.0"
+    status: Annotated[Literal["running", "stopped"], Meta(description="Whether the module runs.")] = "running"
+    restart_policy: Annotated[
+        Literal["always", "on-unhealthy", "on-failure", "never"],
+        Meta(description="When the module is started again after it has ended."),
+    ] = "always"
+    pull_policy: Annotated[
+        Literal["on-create", "never"],
+        Meta(description="Whether the device pulls the image."),
+    ] = "on-create"
+    startup_order: Annotated[
+        Annotated[int, Meta(ge=0, le=4294967295)] | None,
+        Meta(description="The modules of a lower number are started first; the highest by default."),
+    ] = None
+    inputs: Annotated[
+        Routes | None,
+        Meta(
+            description="Routes into the module: for each input, where its messages come from: MODULE/OUTPUT, "
+            "MODULE/*, devices (downstream devices), or a text FROM ….",
+            examples=[{"amlInput": "camera/frames"}],
+        ),
+    ] = None
+    outputs: Annotated[
+        Routes | None,
+        Meta(
+            description="Routes out of the module: for each output, or *, where its messages go: $upstream or "
+            "MODULE/INPUT.",
+            examples=[{"amlOutput": "$upstream"}],
+        ),
+    ] = None
+
+
+class Module(ModuleSection, frozen=True):
+    """A module of a project.
+
+    Attributes:
+        inputs, outputs: None for the routes that a template gives a module by default.
+    """
+
+    name: str = "machinelearningmodule"
+
+    @property
+    def builds(self) -> bool:
+        """Whether manifestgen builds its image."""
+        return self.image is not None and self.image.builds
 
 
 class ManifestSection(Section, frozen=True):
@@ -145,9 +256,12 @@ class ManifestSection(Section, frozen=True):
         ),
     ] = "single-module"
     module: Annotated[
-        Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{1,127}$")],
-        Meta(description="Name of the module that runs the model image."),
-    ] = "machinelearningmodule"
+        ModuleName | None,
+        Meta(
+            description="Name of the project's module; by default that of its image, or of the project's folder. "
+            "With modules, their keys are their names."
+        ),
+    ] = None
     runtime: Annotated[
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")],
         Meta(description="Image tag of both edgeAgent and edgeHub."),
@@ -155,6 +269,13 @@ class ManifestSection(Section, frozen=True):
     values: Annotated[dict[str, Any], Meta(description="Values for the template.", examples=[{"ttl": 7200}])] = field(
         default_factory=dict
     )
+    platform_values: Annotated[
+        dict[str, dict[str, Any]],
+        Meta(
+            description="Values for one platform, which override values: the platform to a mapping.",
+            examples=[{"linux/arm64": {"create_options": {"HostConfig": {"Memory": 134217728}}}}],
+        ),
+    ] = field(default_factory=dict)
     pin: Annotated[bool, Meta(description="Replace image tags by digests from the registries.")] = False
     output: Annotated[
         Path | None,
@@ -177,6 +298,13 @@ class Target(Section, frozen=True):
     """Where the manifest goes: one device, or an automatic deployment to all devices that match a condition."""
 
     device: Annotated[Text | None, Meta(description="ID of one edge device.")] = None
+    platform: Annotated[
+        Text | None,
+        Meta(
+            description="Platform of the device or devices, for templates and images that differ by platform.",
+            examples=["linux/arm64"],
+        ),
+    ] = None
     deployment: Annotated[
         Annotated[str, Meta(pattern=r"^[a-z0-9\-:+%_#*?!(),=@;']{1,128}$")] | None,
         Meta(description="ID of the automatic deployment."),
@@ -219,6 +347,13 @@ class Sections(Section, frozen=True, kw_only=True):
     workspace: Annotated[Workspace | None, Meta(description=Workspace.__doc__)] = None
     model: Annotated[Model | None, Meta(description=Model.__doc__)] = None
     image: Annotated[Image | None, Meta(description=Image.__doc__)] = None
+    modules: Annotated[
+        dict[ModuleName, ModuleSection] | None,
+        Meta(
+            description="Several modules by their names, in place of model, image and manifest.module.",
+            examples=[{"camera": {"image": {"builder": "none", "reference": "acme.azurecr.io/camera:2.1"}}}],
+        ),
+    ] = None
     registry: Annotated[RegistrySection | None, Meta(description=RegistrySection.__doc__)] = None
     manifest: Annotated[ManifestSection | None, Meta(description=ManifestSection.__doc__)] = None
     hub: Annotated[HubSection | None, Meta(description=HubSection.__doc__)] = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from dataclasses import dataclass
@@ -11,13 +10,13 @@ from typing import Final
 
 from manifestgen.errors import InputError
 from manifestgen.files import write_atomic
-from manifestgen.project import source
 from manifestgen.project.builders import BUILDERS
 from manifestgen.project.load import FILE_NAME
 from manifestgen.project.pickled import PICKLES
 from manifestgen.project.sections import REGISTRY_HOST
 from manifestgen.project.starters import ONNX, name_of, packages_of, sample_text, starter
 from manifestgen.project.vscode_template import NAME, converted
+from manifestgen.project.yaml_text import scalar
 
 _PROJECT: Final = """\
 # A manifestgen project: from a trained model to a running Azure IoT Edge module.
@@ -76,7 +75,7 @@ _REQUIREMENTS: Final = """\
 # What score.py needs. Keep the versions equal to those that the model was trained with.
 """
 
-_IGNORE: Final = """\
+IGNORE: Final = """\
 # a rendered manifest holds the registry's password
 deployment.json
 deployment.*.json
@@ -170,7 +169,7 @@ def start(
     path = _relative(model, folder) if model is not None else "model.json"
     files[FILE_NAME] = _project(path, name, builder, template, module, list_name, registry or _REGISTRY)
     if not (folder / ".gitignore").exists():
-        files[".gitignore"] = _IGNORE
+        files[".gitignore"] = IGNORE
     there = [one for one in files if (folder / one).exists()]
     if there:
         fix = "choose an empty folder, or remove the file" + ("s" if len(there) > 1 else "")
@@ -231,24 +230,15 @@ def _project(model: str, name: str, builder: str, template: str, module: str, pa
         )
     return _PROJECT.format(
         workspace="" if BUILDERS[builder].context else _WORKSPACE,
-        model_name=_yaml(Path(model).stem),
-        model_path=_yaml(model),
+        model_name=scalar(Path(model).stem),
+        model_path=scalar(model),
         builder=builder,
-        image_name=_yaml(name),
+        image_name=scalar(name),
         image=image,
         template=template,
-        module=_yaml(module),
+        module=scalar(module),
         target=_FLEET if template == "layered" else _ONE_DEVICE,
     )
-
-
-def _yaml(text: str) -> str:
-    """A text as a value in YAML, in quotes if it would be something else without them, such as a number."""
-    try:
-        plain = source.parse(f"key: {text}", FILE_NAME).data == {"key": text}
-    except InputError:
-        plain = False
-    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def _write(folder: Path, files: dict[str, str]) -> tuple[Path, ...]:

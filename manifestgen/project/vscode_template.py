@@ -1,20 +1,22 @@
-"""A deployment.template.json of the VS Code extension or iotedgedev, as a template of manifestgen."""
+"""A deployment.template.json of the VS Code extension or iotedgedev, as the template of a model's project.
+
+`manifestgen import` makes a project of a whole solution, see `manifestgen.importing`. Here one module is the model's.
+"""
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from manifestgen.errors import InputError
-from manifestgen.files import read_text
 from manifestgen.manifest.reading import as_mapping
+from manifestgen.solution.jinja import Marks
+from manifestgen.solution.json_file import read_json
 
 NAME: Final = "deployment.template.json"
 _MODULE_IMAGE: Final = re.compile(r"\$\{MODULES\.[^}]+\}")
-_IMAGE, _CREDENTIALS = "manifestgen-image", "manifestgen-credentials"
 
 
 @dataclass(frozen=True)
@@ -36,32 +38,27 @@ def converted(path: Path) -> Converted:
     Other variables, such as `$EDGEAGENT_SCHEMA_VERSION`, stay: `check` and `apply` name them.
 
     Raises:
-        InputError: it is not such a file, not exactly one of its modules is built, or Jinja would read its text.
+        InputError: it is not such a file, or not exactly one of its modules is built.
     """
-    text = read_text(path, NAME)
+    file = read_json(path, NAME, fix="create it")
     try:
-        data = json.loads(text)
-        desired = data["modulesContent"]["$edgeAgent"]["properties.desired"]
+        desired = file.data["modulesContent"]["$edgeAgent"]["properties.desired"]
         modules = desired["modules"]
         built = [name for name, module in modules.items() if _MODULE_IMAGE.fullmatch(str(_image(module)))]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         fix = "name a template with --template, or correct the file"
         raise InputError("this is not a deployment template", where=str(path), fix=fix) from error
     if len(built) != 1:
         what = f"{len(built)} modules have an image of ${{MODULES.…}}, and the model can be one of them only"
-        raise InputError(what, where=str(path), fix="leave ${MODULES.…} in the module of the model, or name a template")
-    modules[built[0]]["settings"]["image"] = _IMAGE
+        fix = "leave ${MODULES.…} in the module of the model, name a template, or run 'manifestgen import'"
+        raise InputError(what, where=str(path), fix=fix)
+    marks = Marks()
+    modules[built[0]]["settings"]["image"] = marks.add("image | tojson")
     settings = as_mapping(desired.get("runtime")).get("settings")
     if isinstance(settings, dict):
-        settings["registryCredentials"] = _CREDENTIALS
-    data.pop("$schema-template", None)
-    made = json.dumps(data, indent=2, ensure_ascii=False)
-    if found := re.search(r"\{\{|\{%|\{#", made):
-        what = f"it contains {found[0]!r}, which a Jinja template would read"
-        raise InputError(what, where=str(path), fix="remove it, or name a template with --template")
-    for mark, name in ((_IMAGE, "image"), (_CREDENTIALS, "registry_credentials")):
-        made = made.replace(json.dumps(mark), f"{{{{ {name} | tojson }}}}")
-    return Converted(made + "\n", built[0])
+        settings["registryCredentials"] = marks.add("registry_credentials | tojson")
+    file.data.pop("$schema-template", None)
+    return Converted(marks.template(file.data), built[0])
 
 
 def _image(module: Any) -> Any:

@@ -2,13 +2,13 @@
 
 - `render`, `load_template`, `Template`: a Jinja template, from the package or from anywhere, rendered.
 - `render_project`: the manifest of a project, with its image and its registry credentials.
-- `context_of`: what a template can use, for a project.
+- `context_of`: what a template can use, for a project; `base_of` and `complete` are its two steps.
   The credentials are given as `Logins`, a function from the manifest to a `Login` for each registry host.
 - `builtin_templates`, `builtin_names`, `builtin_name`: the templates that come with the package.
 """
 
-from manifestgen.render.context import context_of
-from manifestgen.render.project import Logins, NoImageError, Rendered, render_project
+from manifestgen.render.context import base_of, complete, context_of
+from manifestgen.render.project import Logins, NoImageError, Rendered, locks_of, render_project
 from manifestgen.render.registry import Login
 from manifestgen.render.template import (
     Template,
@@ -27,11 +27,14 @@ __all__ = [
     "Rendered",
     "Template",
     "UndefinedValueError",
+    "base_of",
     "builtin_name",
     "builtin_names",
     "builtin_templates",
+    "complete",
     "context_of",
     "load_template",
+    "locks_of",
     "render",
     "render_project",
 ]

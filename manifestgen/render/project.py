@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -18,6 +19,7 @@ from manifestgen.render.registry import Login
 from manifestgen.render.template import UndefinedValueError, load_template
 
 _NO_SECTION = "add an 'image' section to the project file"
+_IMAGE: Final = re.compile(r"image|modules\.(?P<module>.+)\.image")
 
 #: Finds the logins for what the images of a manifest name.
 Logins = Callable[[Manifest], Mapping[str, Login]]
@@ -32,7 +34,7 @@ class Rendered(Struct, frozen=True):
 
     Attributes:
         hosts: the registries that it got a credential for.
-        secret: whether it holds the content of a file that `${file:…}` brought into the values, most often a secret.
+        secret: whether it holds a secret that `${file:…}` or `${env:…}` brought into the values.
     """
 
     manifest: Manifest
@@ -41,7 +43,11 @@ class Rendered(Struct, frozen=True):
 
 
 def render_project(
-    project: Project, logins: Logins, *, values: Mapping[str, Any] | None = None, image: str | None = None
+    project: Project,
+    logins: Logins,
+    *,
+    values: Mapping[str, Any] | None = None,
+    image: str | Mapping[str, str] | None = None,
 ) -> Rendered:
     """Render the manifest of a project.
 
@@ -49,34 +55,65 @@ def render_project(
         project: whose template, values, image and lock file are used.
         logins: called once, with the manifest as it is without credentials; see `credentials.logins`.
         values: win over the project file's.
-        image: wins over the project's reference and the lock file's image.
+        image: wins over the project's reference and the lock file's image; by module, if it has several.
 
     Raises:
         NoImageError: the template uses an image and there is none yet.
         InputError: the template goes wrong.
     """
     template = load_template((project.manifest or ManifestSection()).template, project.root)
-    context = context_of(project, _locked(project, image), values=values, image=image)
+    context = context_of(project, locks_of(project, image), values=values, image=image)
     try:
         draft = template.render(context)
     except UndefinedValueError as error:
-        if error.name != "image":
+        if (missing := _IMAGE.fullmatch(error.name)) is None:
             raise
-        what, fix = "the model image has not been built yet", "run 'manifestgen image' to build it"
-        if not project.builds:
-            what, fix = "the template needs an image, and the project names none", _NO_SECTION
-        raise NoImageError(what, where=str(project.path), fix=fix, options=("give --image REF",)) from error
+        raise _no_image(project, missing["module"], context) from error
     found = logins(draft)
     manifest = template.render(context, found) if found else draft
     hosts = tuple(host for host in named_hosts(draft) if host in found)
     return Rendered(manifest, hosts, _holds(manifest, [secret.reveal() for secret in project.file_texts]))
 
 
-def _locked(project: Project, image: str | None) -> Lock | None:
-    """The lock file of a project that builds its image. It must be the project's own if its image is used."""
-    if not project.builds:
-        return None
-    return lock.read_own(project) if image is None else lock.read(project)
+def _no_image(project: Project, name: str | None, context: Mapping[str, Any]) -> InputError:
+    """Why the template has no image to use."""
+    where = str(project.path)
+    if project.modular and name is None:
+        names = ", ".join(f"modules.{module.name}.image" for module in project.modules[:3])
+        what = "the template uses 'image', and the project has several modules"
+        return InputError(what, where=where, fix=f"use the image of one of them: {names}…")
+    module = next((one for one in project.modules if one.name == name), project.modules[0])
+    whose = f"the image of module {module.name!r}" if project.modular else "the model image"
+    if module.image is not None and module.image.references is not None:
+        platform = context.get("platform")
+        known = ", ".join(module.image.references)
+        what = f"{whose} is not there for {platform}" if platform else f"{whose} differs by platform, and none is given"
+        fix = f"add 'platform: …' under 'target', or a column 'platform' to the devices; there are {known}"
+        return InputError(what, where=where, fix=fix, options=(f"give --platform, one of {known}",))
+    what, fix = f"{whose} has not been built yet", "run 'manifestgen image' to build it"
+    if not module.builds:
+        what, fix = "the template needs an image, and the project names none", _NO_SECTION
+    return NoImageError(what, where=where, fix=fix, options=("give --image REF",))
+
+
+def locks_of(project: Project, image: str | Mapping[str, str] | None = None) -> dict[str, Lock]:
+    """The last build of each module that is built.
+
+    Args:
+        project: whose lock file is read.
+        image: of modules whose own is not used: it need not be that of the project's model and image.
+
+    Raises:
+        InputError: a lock that is used is not the project's own; see `lock.read_own`.
+    """
+    found = {}
+    for one in project.each():
+        name = one.module.name
+        given = isinstance(image, str) or (image is not None and name in image)
+        locked = (lock.read if given else lock.read_own)(one) if one.builds else None
+        if locked is not None:
+            found[name] = locked
+    return found
 
 
 def _holds(manifest: Manifest, texts: Sequence[str]) -> bool:

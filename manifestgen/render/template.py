@@ -52,7 +52,8 @@ def builtin_templates() -> Path:
 
 def builtin_names() -> tuple[str, ...]:
     """The names of the built-in templates."""
-    return tuple(sorted(path.name.removesuffix(SUFFIX) for path in builtin_templates().glob(f"*{SUFFIX}")))
+    files = builtin_templates().glob(f"[!_]*{SUFFIX}")  # the others are parts of them
+    return tuple(sorted(path.name.removesuffix(SUFFIX) for path in files))
 
 
 def builtin_name(name: str) -> str:
@@ -316,7 +317,9 @@ def _full_name(error: MissingError, values: Mapping[str, Any]) -> str:
         return str(error.name)
     name = f"[{error.name}]" if isinstance(error.name, int) else f".{error.name}"
     owner = next(_paths_to(error.holder, values), None)
-    return f"{owner}{name}" if owner else name.removeprefix(".")
+    full = f"{owner}{name}" if owner else name.removeprefix(".")
+    # The value of an only module is given without the module's name.
+    return full.removeprefix(f"modules.{values['module']}.") if "module" in values else full
 
 
 def _paths_to(wanted: object, values: Mapping[str, Any]) -> Iterator[str]:

@@ -16,8 +16,7 @@ from manifestgen.manifest.dump import compact
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.placeholder import USUAL, Styles
 from manifestgen.manifest.registries import image_hosts
-from manifestgen.project.values import merge
-from manifestgen.render import Login, Template
+from manifestgen.render import Login, Template, complete
 from manifestgen.rows.rows import Row
 
 #: What decides which logins a manifest needs: the hosts of its images, and those that it has a credential for.
@@ -61,7 +60,7 @@ class Renderer:
 
     Args:
         template: of the manifests.
-        base: the values that every row has; a row's own win.
+        base: what every rendering has, see `render.base_of`; a row's values win.
         logins: finds the registry credentials for a manifest.
         ignore: ids of rules that do not count.
         force: let errors of `check` pass that the hub itself does not reject.
@@ -109,7 +108,7 @@ class Renderer:
         if row.problem:
             return Refused(row.problem, row.fix)
         try:
-            manifest = self._manifest(merge(self.base, {**row.values(), "device": row.device}))
+            manifest = self._manifest(complete(self.base, {**row.values(), "device": row.device}))
             body = compact(manifest.content)
             document = read(body, _about(row), styles=self.styles)
             findings = check(document, ignore=self.ignore)

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from manifestgen.errors import InputError
-from manifestgen.project import lock
 from manifestgen.project.load import Project, load
 from manifestgen.project.sections import ManifestSection
-from manifestgen.render import Template, context_of, load_template
+from manifestgen.render import Template, base_of, load_template, locks_of
+from manifestgen.render.context import OF_MODULES
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Source:
 
     Attributes:
         name: of the template, or its path relative to `root`.
-        base: the values that every row has.
+        base: what every rendering has, see `render.base_of`.
         hash: SHA-256 of the template's text and of those that it names, hex digest.
     """
 
@@ -31,6 +31,11 @@ class Source:
     template: Template
     base: Mapping[str, Any]
     hash: str
+
+
+def is_project(file: Path) -> bool:
+    """Whether rows come from a project, rather than from a template alone."""
+    return file.is_dir() or file.suffix in (".yaml", ".yml")
 
 
 def source_of(file: Path, here: Project | None = None) -> Source:
@@ -43,7 +48,7 @@ def source_of(file: Path, here: Project | None = None) -> Source:
     Raises:
         InputError: it is a manifest, or cannot be read.
     """
-    if file.is_dir() or file.suffix in (".yaml", ".yml"):
+    if is_project(file):
         project = load(file)
         name = (project.manifest or ManifestSection()).template
         return _loaded(project, name, project.root)
@@ -59,12 +64,8 @@ def source_of(file: Path, here: Project | None = None) -> Source:
 
 def _loaded(project: Project | None, name: str, root: Path) -> Source:
     template = load_template(name, root)
-    return Source(project, name, root, template, _base(project), _hash_of(template))
-
-
-def _base(project: Project | None) -> dict[str, Any]:
-    builds = project is not None and project.image is not None and project.image.builder != "none"
-    return context_of(project, lock.read_own(project) if project is not None and builds else None)
+    locks = locks_of(project) if project is not None else {}
+    return Source(project, name, root, template, base_of(project, locks), _hash_of(template))
 
 
 def load_again(name: str, root: Path, hash_: str) -> Template:
@@ -88,7 +89,7 @@ def names_in(template: Template) -> frozenset[str] | None:
         if source is None:
             return None
         names |= find_undeclared_variables(source[1])
-    return frozenset(names)
+    return frozenset(names | (OF_MODULES if "modules" in names else frozenset()))
 
 
 def _hash_of(template: Template) -> str:

@@ -23,6 +23,7 @@ from manifestgen.manifest.route import ModuleInput, RouteSyntaxError, parse, sou
 from manifestgen.project.app import app_files
 from manifestgen.project.load import Project
 from manifestgen.project.score import check_inputs
+from manifestgen.project.sections import Module as ProjectModule
 from manifestgen.render import render_project
 from manifestgen.trial.layout import put_files
 from manifestgen.trial.setting import setting, this_python
@@ -43,7 +44,7 @@ class Layout:
     Attributes:
         modules: those that can run here.
         left_out: image of each module that cannot, by its name.
-        own: name of the module with the project's model; empty if no module has it.
+        own: names of the modules with the project's models.
         hub: desired properties of `$edgeHub`.
         twins: desired properties of each module.
         files: whose change is a change of what runs.
@@ -51,7 +52,7 @@ class Layout:
 
     modules: tuple[DeviceModule, ...]
     left_out: Mapping[str, str]
-    own: str
+    own: tuple[str, ...]
     hub: Mapping[str, Any]
     twins: Mapping[str, Mapping[str, Any]]
     files: tuple[Path, ...] = field(default=())
@@ -70,12 +71,12 @@ class Layout:
                 route = parse(entry.text or "")
             except RouteSyntaxError:
                 continue
-            if isinstance(route.sink, ModuleInput) and route.sink.module == self.own:
+            if isinstance(route.sink, ModuleInput) and route.sink.module in self.own:
                 source = source_modules(route)
                 output = (source.output if source is not None else "") or "output1"
                 return Origin(source.module if source is not None else "input", output)
         raise InputError(
-            f"no route of the manifest leads into module {self.own!r}" if self.own else "no module has the model",
+            f"no route of the manifest leads into {_named(self.own)}" if self.own else "no module has the model",
             where="--input",
             fix="add a route with BrokeredEndpoint to the template, or run 'manifestgen run --as MODULE/OUTPUT'",
         )
@@ -104,27 +105,38 @@ def lay_out_project(
     """
     if why := can_run_here():
         raise InputError("modules cannot run on this machine", fix=f"use another one: {why}")
-    section = project.image
-    image = section.reference if section is not None and not section.builds else NOWHERE
-    manifest = render_project(project, lambda draft: {}, values=values, image=image).manifest
-    code = own_code(project, services, folder, here=here, report=report)
+    own_images = [one for one in project.each() if one.builds or one.image is None]
+    images = {one.module.name: _stand_in(one.module.name) for one in own_images}
+    manifest = render_project(project, lambda draft: {}, values=values, image=images).manifest
+    codes = {
+        _stand_in(one.module.name): own_code(one, services.of(one.module.name), folder, here=here, report=report)
+        for one in project.each()
+        if one.builds
+    }
+    named = {_stand_in(one.module.name): one.image.name or "" for one in own_images if one.image is not None}
     modules: list[DeviceModule] = []
     left_out: dict[str, str] = {}
-    own = ""
+    own: list[str] = []
     for module in manifest.modules():
         if module.system or module.image is None:
             continue
-        if code is not None and module.image.text == NOWHERE:
-            own = own or module.name
+        code = codes.get(module.image.text)
+        if code is not None:
+            own.append(module.name)
             modules.append(_module(module, code))
         elif module.image.repository == SENSOR_IMAGE:
             modules.append(_module(module, SENSOR))
         else:
-            left_out[module.name] = module.image.text
+            left_out[module.name] = named.get(module.image.text, module.image.text)
     names = [module.name for module in modules]
     hub = manifest.hub_desired or {}
     twins = {name: _desired(manifest, name) for name in names}
-    return Layout(tuple(modules), left_out, own, hub, twins, watched(project))
+    return Layout(tuple(modules), left_out, tuple(own), hub, twins, watched(project))
+
+
+def _stand_in(module: str) -> str:
+    """A reference that stands for the image of a module, and tells it from others."""
+    return f"{NOWHERE.rpartition(':')[0]}:{module}"
 
 
 def own_code(
@@ -173,14 +185,27 @@ def _desired(manifest: Manifest, name: str) -> Mapping[str, Any]:
     return as_mapping(whole.value) if whole is not None else {}
 
 
+def _named(modules: tuple[str, ...]) -> str:
+    return f"module {modules[0]!r}" if len(modules) == 1 else f"any of the modules {', '.join(map(repr, modules))}"
+
+
 def watched(project: Project) -> tuple[Path, ...]:
-    """The project file, the template, the entry script with what lies beside it, its packages' file and the model.
+    """The project file, the template, and of each module the entry script with what lies beside it, packages and model.
 
     Raises:
-        InputError: the entry script, or a module that it imports, is missing or not Python.
+        InputError: an entry script, or a module that it imports, is missing or not Python.
     """
-    image, model, manifest = project.image, project.model, project.manifest
     found = [project.path]
+    for module in project.modules:
+        found += _watched(module)
+    manifest = project.manifest
+    template = project.root / manifest.template if manifest is not None else None
+    return tuple(dict.fromkeys([*found, *([template] if template is not None and template.is_file() else [])]))
+
+
+def _watched(module: ProjectModule) -> list[Path]:
+    image, model = module.image, module.model
+    found: list[Path] = []
     if image is not None:
         found += [path for path in (image.entry_script, image.conda_file, image.requirements) if path is not None]
         if image.entry_script is not None:
@@ -188,5 +213,4 @@ def watched(project: Project) -> tuple[Path, ...]:
             found += sorted({*beside, *app_files(image.entry_script).values()})
     if model is not None and model.path is not None:
         found += [model.path] if model.path.is_file() else sorted(model.path.rglob("*"))
-    template = project.root / manifest.template if manifest is not None else None
-    return tuple(dict.fromkeys([*found, *([template] if template is not None and template.is_file() else [])]))
+    return found

@@ -147,14 +147,15 @@ class _Run:
         return messages
 
     def _require_own(self) -> None:
-        """Raise FoundError if the model's module has ended: it would score nothing."""
-        state = self._device.agent.states().get(self._layout.own)
-        if state is None or state.status not in ("backoff", "failed"):
+        """Raise FoundError if a model's module has ended: it would score nothing."""
+        states = self._device.agent.states()
+        ended = [name for name in self._layout.own if name in states and states[name].status in ("backoff", "failed")]
+        if not ended:
             return
-        log = self._device.agent.log(self._layout.own)
+        log, state = self._device.agent.log(ended[0]), states[ended[0]]
         lines = [line.text for line in log.lines(tail=_SHOWN)] if log is not None else []
         raise FoundError(
-            f"module {self._layout.own!r} ended with exit code {state.exit_code}",
+            f"module {ended[0]!r} ended with exit code {state.exit_code}",
             fix="see its last lines above, and try its score.py with 'manifestgen test'",
             detail=tuple(lines),
         )

@@ -105,9 +105,10 @@ def lay_out(folder: Path, project: Project, script: Path, model: Path | None) ->
 
 
 def _of_module(project: Project) -> dict[str, str]:
-    """The module's variables, as the built-in templates take them from the values."""
+    """The module's variables, as the built-in templates write them."""
     values = project.manifest.values.get("env") if project.manifest is not None else None
-    return {str(name): str(value) for name, value in values.items()} if isinstance(values, dict) else {}
+    common = values if isinstance(values, dict) else {}
+    return {str(name): str(value) for name, value in {**common, **project.module.env}.items()}
 
 
 def _link(source: Path, target: Path) -> None:

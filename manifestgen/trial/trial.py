@@ -123,9 +123,18 @@ def try_out(
 
 
 def sample_of(project: Project) -> Sample | None:
-    """The project's own sample message, `sample.json` beside its file; None if there is none."""
-    path = project.root / SAMPLE
-    return Sample(str(path), read_text(path, "sample message").encode()) if path.is_file() else None
+    """The project's own sample message; None if there is none.
+
+    It is `sample.json` beside the project file; with several modules `MODULE.sample.json` there, or `sample.json`
+    beside the module's entry script.
+    """
+    places = [project.root / SAMPLE]
+    if project.modular:
+        places = [project.root / f"{project.module.name}.{SAMPLE}"]
+        if project.image is not None and project.image.entry_script is not None:
+            places.append(project.image.entry_script.parent / SAMPLE)
+    path = next((place for place in places if place.is_file()), None)
+    return Sample(str(path), read_text(path, "sample message").encode()) if path is not None else None
 
 
 def shown(answer: Answer) -> str:

@@ -154,4 +154,4 @@ def test_the_commands_of_the_container_and_hook_guides_run(tmp_path: Path) -> No
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=os.environ, check=False)
     assert done.returncode == 1 and "[entry-shape]" in done.stdout
     jobs = yaml.safe_load(blocks(page("containers"), "yaml")[0])
-    assert jobs["check"]["script"] == ["manifestgen check deployment.json"]
+    assert jobs["check"]["script"] == ["manifestgen check ."]

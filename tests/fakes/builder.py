@@ -136,7 +136,8 @@ class FakeBuilder:
         pass
 
     def start(self, request: BuildRequest) -> Build:
-        self._models.find(request.model.name, request.model.version)
+        if request.model is not None:
+            self._models.find(request.model.name, request.model.version)
         for file in (request.entry_script, request.conda_file):
             if not Path(file or "").is_file():
                 raise InputError("the file cannot be read", where=str(file), fix="check its name")

@@ -47,6 +47,10 @@ class FakeServices:
     def __exit__(self, *_: object) -> None:
         self.distribution.close()
 
+    def of(self, module: str) -> FakeServices:
+        """The same for every module: builder and models tell images apart by their names."""
+        return self
+
     def push(self, image: str, *platforms: str) -> None:
         """Put an image into its registry."""
         self.registry.images[image] = self.distribution.push(image, *platforms)

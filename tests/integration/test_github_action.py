@@ -253,3 +253,29 @@ def test_every_input_reaches_the_program_through_the_environment() -> None:
 def test_other_actions_are_pinned_to_commits() -> None:
     used = [step["uses"] for step in _steps() if "uses" in step]
     assert used and all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action) for action in used)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in for Python is a script of a shell")
+@pytest.mark.parametrize(
+    ("version", "extras", "wanted"),
+    [
+        ("", "build", "/the/action[build]"),
+        ("", "", "/the/action"),
+        ("0.3.0", "build,keyvault", "manifestgen[build,keyvault]==0.3.0"),
+    ],
+)
+def test_what_is_installed_has_what_a_deployment_needs(tmp_path: Path, version: str, extras: str, wanted: str) -> None:
+    given = yaml.safe_load((ROOT / "action.yml").read_text())
+    assert given["inputs"]["extras"]["default"] == "build"  # the builder of a new project needs it
+    (script,) = [each["run"] for each in given["runs"]["steps"] if each.get("id") == "install"]
+    python = tmp_path / "python"
+    python.write_text(
+        '#!/bin/sh\nif [ "$2" = venv ]; then mkdir -p "$3/bin"; cp "$0" "$3/bin/python"; else echo "$@"; fi\n'
+    )
+    python.chmod(0o755)
+    variables = {"PYTHON": str(python), "RUNNER_TEMP": str(tmp_path), "GITHUB_ACTION_PATH": "/the/action"}
+    variables |= {"GITHUB_OUTPUT": str(tmp_path / "output"), "VERSION": version, "EXTRAS": extras}
+    done = subprocess.run(
+        ["bash", "-e", "-c", script], env={**os.environ, **variables}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.endswith(f"-- {wanted}\n")

@@ -15,6 +15,7 @@ import click
 import pytest
 from fakes.hub_service import content, module
 from fakes.module_images import put_module_image
+from fakes.solutions import write as write_solution
 from integration.command_line import Completed, in_this_process
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
@@ -74,7 +75,11 @@ def documents(project: Any, quick: Any, tmp_path: Path) -> Iterator[Any]:
     root, device = project.root, project.device
     manifest, layer = root / "deployment.json", tmp_path / "layer.json"
     yield run("init", tmp_path / "new")
+    solution = write_solution(tmp_path / "solution")
+    yield run("import", solution)
+    yield run("import", solution, "--manifest")
     yield run("doctor", root, expect=(0, 1))
+    yield run("project", "show", root)
     yield run("render", root)
     yield run("check", manifest)
     broken = tmp_path / "broken.json"

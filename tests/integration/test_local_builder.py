@@ -546,7 +546,7 @@ class TestFaults:
     def fails(self, folder: Path, code: int, *options: str) -> Any:
         found = complaint(in_this_process("image", folder, "--engine", "buildah", *options), code)
         assert not (folder / "manifestgen.lock.json").exists()
-        assert not list((folder / ".manifestgen").glob("build-*"))
+        assert not list((folder / ".manifestgen").glob("build*"))
         return found
 
     def test_a_wrong_password(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -652,7 +652,7 @@ class TestFaults:
         document = build(folder)
         assert not document["reused"]
         assert inspected(document["image"], "--raw")["layers"]
-        assert not list((folder / ".manifestgen").glob("build-*"))
+        assert not list((folder / ".manifestgen").glob("build*"))
 
     def test_ctrl_c_ends_the_engine(self, make: Callable[..., Path], tmp_path: Path) -> None:
         folder = make(platforms=PLATFORMS[:1])
@@ -674,7 +674,7 @@ class TestFaults:
         assert fix == "  fix: run the same command again to start it anew"
         process = int((tmp_path / "pid").read_text())
         eventually(lambda: not Path(f"/proc/{process}").exists(), "the end of the engine")
-        assert not list((folder / ".manifestgen").glob("build-*"))
+        assert not list((folder / ".manifestgen").glob("build*"))
 
     def test_a_build_that_takes_too_long_is_cancelled(self, make: Callable[..., Path]) -> None:
         found = self.fails(make(), 1, "--timeout", "0")

@@ -66,6 +66,7 @@ def test_what_does_not_leave_this_machine_does_not_say_it(deployed: Any, tmp_pat
         ("check", "deployment.json", "-v"),
         ("explain",),
         ("schema",),
+        ("project", "show"),
         ("init", str(tmp_path / "new")),
         ("render", "-o", "-"),
     ):

@@ -15,6 +15,8 @@ from urllib.parse import quote
 import pytest
 from fakes.hub_service import content, module
 from fakes.hurry import hurry
+from fakes.solutions import CANARIES
+from fakes.solutions import write as write_solution
 from integration.command_line import Completed, building_project, files, in_a_new_process, in_this_process, started
 
 from manifestgen import secret
@@ -70,6 +72,7 @@ def canaries(quick: Any, monkeypatch: pytest.MonkeyPatch) -> Canaries:
             "second admin password": passwords[1]["value"],
             "password in the environment": _ENV_CANARY,
             "mounted file": _FILE_CANARY,
+            **{f".env of a solution, {number}": text for number, text in enumerate(CANARIES)},
         }
     )
 
@@ -111,6 +114,7 @@ def _commands(project: Any) -> dict[str, Sequence[str]]:
     manifest = str(project.root / "deployment.json")
     lines = {
         "init": ["init", str(project.root / "new")],
+        "import": ["import", str(write_solution(project.root / "solution"))],
         "test": ["test", str(project.root / "building"), "--here", "--input", str(project.root / "building/score.py")],
         "doctor": ["doctor", str(project)],
         "model list": ["model", "list", str(project.root / "building")],
@@ -118,6 +122,7 @@ def _commands(project: Any) -> dict[str, Sequence[str]]:
         "render": ["render", str(project)],
         "check": ["check", manifest],
         "explain": ["explain", "clear-secret"],
+        "project show": ["project", "show", str(project)],
         "view": ["view", manifest, "--show-env"],
         "diff": ["diff", str(project), manifest, "--show-env"],
         "preflight": ["preflight", manifest, "--device", project.device],
@@ -207,7 +212,12 @@ def test_no_command_shows_a_secret(
 
 def _only_manifests_hold_secrets(root: Path, canaries: Canaries) -> None:
     manifests = ("deployment.json", "exported.json")
-    expected = {"mounted": {"mounted file"}, **{name: {"admin password", "mounted file"} for name in manifests}}
+    env = {f".env of a solution, {number}" for number in (0, 1)}
+    expected = {
+        "mounted": {"mounted file"},
+        "solution/.env": env,
+        **{name: {"admin password", "mounted file"} for name in manifests},
+    }
     for name, data in files(root).items():
         seen = set(canaries.seen_in(data.decode("utf-8", "replace")))
         assert seen == expected.get(name, set()), name

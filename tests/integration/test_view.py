@@ -95,7 +95,7 @@ def test_a_page_is_not_written_to_a_terminal(folder: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "there is nothing to show"),
+        ((), "no device is named"),
         (("a.json", "b.json", "c.json"), "more than two manifests"),
         (("missing.json",), "missing.json: no such file"),
         (("old.json", "--device", "edge-01"), "manifestgen view device:edge-01 old.json"),

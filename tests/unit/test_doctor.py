@@ -55,6 +55,9 @@ class Services:
     def __post_init__(self) -> None:
         self.builder: FakeBuilder = _builder(self.models)
 
+    def of(self, module: str) -> Services:
+        return self
+
     def credentials(self, hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Credential]:
         return {}
 
@@ -345,7 +348,7 @@ class TestToken:
             row.subject: row for row in examine(project, services, logged_in, root=project.root / "state", now=now)
         }
         row = found["registry acme.azurecr.io"]
-        assert row.words.startswith("source token, user manifestgen-machinelearningmodule")
+        assert row.words.startswith("source token, user manifestgen-anomaly")
         assert "admin user enabled" in row.words
         return row
 

@@ -40,6 +40,15 @@ def test_else_from_the_sources_of_the_project_beside_it(tmp_path: Path) -> None:
     assert login(manifest(), tmp_path / "m.json", {}) == ("from-a-file", "canary-of-a-file")
 
 
+def test_those_of_an_environment_count_for_its_manifest(tmp_path: Path) -> None:
+    for name in ("dev", "prod"):
+        (tmp_path / name).write_text(f"ACR_USERNAME_ACME={name}\nACR_PASSWORD_ACME=canary-of-{name}\n")
+    text = "version: 1\nregistry: {credentials: file, file: dev}\nenvironments: {prod: {registry: {file: prod}}}\n"
+    (tmp_path / "manifestgen.yaml").write_text(text)
+    assert login(manifest(), tmp_path / "deployment.json", {}) == ("dev", "canary-of-dev")
+    assert login(manifest(), tmp_path / "deployment.prod.json", {}) == ("prod", "canary-of-prod")
+
+
 def test_without_either_it_says_which_variable_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="ACR_USERNAME_ACME"):

@@ -505,7 +505,7 @@ class TestProjects:
         write(project, LOCK)
         rendered = render_project(project, placeholders())
         assert everything(rendered.manifest) == [
-            "machinelearningmodule",
+            "best",
             "1.5",
             60,
             {"name": "lab", "line": 1},

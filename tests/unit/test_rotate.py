@@ -16,7 +16,7 @@ from manifestgen.errors import InputError, Interrupted, NotFoundError
 from manifestgen.project import Project, load
 from manifestgen.rotate import Chosen, Options, choose, rotate
 
-HOST, NAME = "acme.azurecr.io", "manifestgen-machinelearningmodule"
+HOST, NAME = "acme.azurecr.io", "manifestgen-scorer"
 
 
 class Services(FakeServices):

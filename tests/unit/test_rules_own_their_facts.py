@@ -17,6 +17,7 @@ ELSEWHERE = {
     ("manifest/document.py", "not-a-manifest"),  # a kind of file
     ("cli/render.py", "placeholder"),  # a choice of --secrets
     ("cli/export.py", "placeholder"),  # the same
+    ("cli/import_template.py", "placeholder"),  # the same
     ("render_file.py", "placeholder"),  # the same
     ("project/between.py", "placeholder"),  # a key of the project file
     ("view/read.py", "placeholder"),  # the thing itself, counted

@@ -17,12 +17,12 @@ from manifestgen.azure.aml_package import PackageBuilder
 from manifestgen.azure.azureml2_models import WorkspaceModels2
 from manifestgen.errors import DeniedError, InputError
 from manifestgen.hub_name import hub_identity
+from manifestgen.module_services import open_builder
 from manifestgen.project.load import Project, load
 from manifestgen.services import (
     CONNECTION_STRING,
     ProjectServices,
     log_in,
-    open_builder,
     open_distribution,
     open_hub,
     project_beside,

@@ -69,7 +69,9 @@ class Buildah(Engine):
             self.build_command,
             # OCI's format has no HEALTHCHECK; time 0 makes equal inputs equal layers.
             *("--format", "docker", "--layers", "--timestamp", "0", "--platform", platform, *network),
-            *("--file", str(job.folder / "context" / job.context.dockerfile), "--tag", image),
+            *("--file", str(job.folder / "context" / job.context.for_platforms((platform,)).dockerfile)),
+            *(part for item in sorted(job.context.arguments.items()) for part in ("--build-arg", "=".join(item))),
+            *("--tag", image),
             str(job.folder / "context"),
         )
         return image

@@ -209,3 +209,49 @@ def test_checking_needs_neither_an_sdk_nor_jinja() -> None:
     done = subprocess.run([sys.executable, "-c", code, str(GOOD)], capture_output=True, text=True, check=True)
 
     assert done.stdout.endswith("[]\n")
+
+
+def with_a_reserved_name() -> Path:
+    """Has the project that is here render a module that is called as one of the runtime's."""
+    assert run(["render", "-o", "own.json.j2", "--image", "ghcr.io/acme/scorer:1"]) == 0
+    template, project = Path("own.json.j2"), Path("manifestgen.yaml")
+    template.write_text(template.read_text().replace("machinelearningmodule", "edgeHub"))
+    project.write_text(re.sub("template: .*", "template: own.json.j2", project.read_text()))
+    return project
+
+
+@pytest.mark.parametrize("named", [".", "manifestgen.yaml"])
+def test_of_a_project_what_it_would_render_is_checked(named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init"]) == 0
+    assert run(["check", named]) == 0
+    assert "no findings in 1 file" in capsys.readouterr().out
+    project = with_a_reserved_name()
+    capsys.readouterr()
+    assert run(["check", named]) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("manifestgen.yaml:1:1: error: rendered, /modulesContent/$edgeAgent/")
+    assert "[reserved-name]" in out
+    assert run(["check", named, "--ignore", "reserved-name"]) == 0
+    project.write_text(project.read_text() + "check: {ignore: {reserved-name: a test}}\n")
+    assert run(["check", named]) == 0
+
+
+def test_a_project_is_in_every_format(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["init"]) == 0
+    with_a_reserved_name()
+    capsys.readouterr()
+    assert run(["check", ".", "--output", "json"]) == 1
+    (file,) = json.loads(capsys.readouterr().out)["files"]
+    assert file["path"] == "manifestgen.yaml" and file["findings"][0]["pointer"].startswith("/modulesContent/")
+    assert run(["check", ".", "--output", "sarif"]) == 1
+    assert '"startLine": 1' in capsys.readouterr().out
+    assert run(["check", ".", "--output", "github"]) == 1
+    assert capsys.readouterr().out.startswith("::error file=manifestgen.yaml,line=1,")
+
+
+def test_a_project_that_is_not_there_or_wrong_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", "nowhere.yaml"]) == 2
+    assert "nowhere.yaml: project file not found" in capsys.readouterr().err
+    Path("manifestgen.yaml").write_text("version: 1\nbilder: x\n")
+    assert run(["check", "."]) == 2
+    assert "manifestgen.yaml:2:1: unknown key 'bilder'" in capsys.readouterr().err

@@ -126,9 +126,9 @@ def test_without_a_command_the_help_is_shown_line_by_line(group: list[str], caps
 
 
 def test_messages_of_the_parser_are_in_our_manner(capsys: Captured) -> None:
-    cli.run(["export"])
+    cli.run(["score"])
     assert capsys.readouterr().err == (
-        "error: manifestgen export: missing option '--device'\n  fix: see 'manifestgen export --help'\n"
+        "error: manifestgen score: missing option '--data'\n  fix: see 'manifestgen score --help'\n"
     )
 
 

@@ -18,7 +18,7 @@ from manifestgen.cli import run
 from manifestgen.cloud import BuildState, ModelRegistration
 from manifestgen.errors import DeniedError
 from manifestgen.images import build
-from manifestgen.project.lock import read
+from manifestgen.project.lock import read, read_file
 from manifestgen.target import Patience
 
 AGENT, HUB = "mcr.microsoft.com/azureiotedge-agent:1.6", "mcr.microsoft.com/azureiotedge-hub:1.6"
@@ -202,7 +202,7 @@ class TestDeploy:
         content = opened.services.hub.applied[-1][1]["modulesContent"]
         hub, agent = (content[name]["properties.desired"] for name in ("$edgeHub", "$edgeAgent"))
         assert hub["storeAndForwardConfiguration"] == {"timeToLiveSecs": 5}
-        assert agent["modules"]["machinelearningmodule"]["env"] == {"A": {"value": 1}}
+        assert agent["modules"]["scorer"]["env"] == {"A": {"value": 1}}
         assert opened.services.distribution.closed
 
     def test_images_that_cannot_be_pulled_are_named(
@@ -300,8 +300,7 @@ class TestPinning:
         out, err = capsys.readouterr()
         assert "acme.azurecr.io/scorer@sha256:aaaa" in out
         assert "${ACR_PASSWORD_ACME}" in out and "canary" not in out + err
-        lock = read(opened.projects[0])
-        assert lock is not None and set(lock.images) == {AGENT, HUB, SCORER}
+        assert set(read_file(opened.projects[0]).images) == {AGENT, HUB, SCORER}
 
     def test_what_keeps_its_tag_is_warned_of(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (folder / "manifestgen.yaml").write_text(READY_MADE)

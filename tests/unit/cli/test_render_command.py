@@ -42,7 +42,7 @@ def test_the_manifest_lies_beside_the_project_file_for_its_owner_only(
         assert stat.S_IMODE(target.stat().st_mode) == 0o600
     assert CANARY in target.read_text()
     out, err = capsys.readouterr()
-    assert "rendered deployment.json: edgeAgent, edgeHub, machinelearningmodule" in out
+    assert "rendered deployment.json: edgeAgent, edgeHub, scorer" in out
     assert CANARY not in out + err
 
 
@@ -96,7 +96,7 @@ def test_json_output_is_one_document(folder: Path, login: None, capsys: pytest.C
     assert document["path"] == "deployment.json"
     assert document["registries"] == ["acme.azurecr.io"]
     assert document["secrets"] is True
-    assert [module["name"] for module in document["modules"]] == ["edgeAgent", "edgeHub", "machinelearningmodule"]
+    assert [module["name"] for module in document["modules"]] == ["edgeAgent", "edgeHub", "scorer"]
 
 
 def test_the_manifest_is_the_one_document_with_json_on_stdout(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,7 +112,7 @@ def test_options_win_over_files_and_files_over_the_project(folder: Path, capsys:
     assert run(["render", "-o", "-", "--values", "a.yaml", "--values", "b.json", *sets]) == 0
     out = capsys.readouterr().out
     content = json.loads(out)["modulesContent"]
-    module = content["$edgeAgent"]["properties.desired"]["modules"]["machinelearningmodule"]
+    module = content["$edgeAgent"]["properties.desired"]["modules"]["scorer"]
     assert {name: entry["value"] for name, entry in module["env"].items()} == {"A": 1, "B": 2, "C": 3, "D": "x"}
     assert content["$edgeHub"]["properties.desired"]["storeAndForwardConfiguration"] == {"timeToLiveSecs": 2}
     assert module["settings"]["image"] == "acme.azurecr.io/other:2"

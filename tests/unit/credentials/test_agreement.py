@@ -37,7 +37,7 @@ _KEYS = {
 def write_project(folder: Path, default: str, named: str | None) -> None:
     """A project with two registries: `named` is the source of the first, `default` of the others."""
     (folder / "two.json.j2").write_text(_TEMPLATE)
-    text = "version: 1\nmanifest: {template: two.json.j2}\ntarget: {device: edge-01}\n"
+    text = "version: 1\nmanifest: {template: two.json.j2, module: machinelearningmodule}\ntarget: {device: edge-01}\n"
     text += f"registry:\n  credentials: {default}\n" + (f"  sources: {{{ACME}: {named}}}\n" if named else "")
     sources = {ACME: named or default, OTHER: default}
     secrets = [f"{host}: {{name: {host[:4]}-pwd, username: robot}}" for host in sources if sources[host] == "keyvault"]
@@ -110,7 +110,8 @@ def test_one_source_for_all_and_another_for_one_are_both_looked_at(
 ) -> None:
     """The example that once was all ok in `doctor`, while `credentials show` said that no password was there."""
     (tmp_path / "manifestgen.yaml").write_text(
-        f"version: 1\nregistry: {{credentials: env, sources: {{{ACME}: token}}}}\n"
+        "version: 1\nmanifest: {module: machinelearningmodule}\n"
+        f"registry: {{credentials: env, sources: {{{ACME}: token}}}}\n"
         f"image: {{builder: none, reference: '{ACME}/scorer:1'}}\ntarget: {{device: edge-01}}\n"
     )
     prepare("nothing", tmp_path, monkeypatch)

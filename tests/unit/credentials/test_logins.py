@@ -22,7 +22,9 @@ NOTHING: frozenset[str] = frozenset()
 
 
 def project_of(folder: Path, registry: str) -> Project:
-    (folder / "manifestgen.yaml").write_text(f"version: 1\nregistry: {registry}\n")
+    (folder / "manifestgen.yaml").write_text(
+        f"version: 1\nmanifest: {{module: machinelearningmodule}}\nregistry: {registry}\n"
+    )
     return load(folder)
 
 

@@ -22,7 +22,7 @@ from manifestgen.device.snapshots import snapshots
 from manifestgen.errors import FoundError, InputError, Interrupted, NotFoundError
 from manifestgen.operate.score import Smoke
 from manifestgen.project.load import Project, load
-from manifestgen.project.lock import read
+from manifestgen.project.lock import read_file
 from manifestgen.project.pending import exclusive
 from manifestgen.secret import Secret
 from manifestgen.target import Observer as TargetObserver
@@ -119,7 +119,7 @@ def _deploy(project: Project, services: FakeServices, told: Told | None = None, 
     return deploy(project, services, options=options, observer=told.observer() if told is not None else None)
 
 
-def _image_of(services: FakeServices, module: str = "machinelearningmodule") -> str:
+def _image_of(services: FakeServices, module: str = "scorer") -> str:
     """The image of a module in what was set last."""
     _, content = services.hub.applied[-1]
     agent = content["modulesContent"]["$edgeAgent"]["properties.desired"]
@@ -135,7 +135,7 @@ class TestDevice:
         assert told.steps == [
             ("test", "answer {}"),
             ("image", f"{deployed.image}, model best_model:1"),
-            ("render", "modules machinelearningmodule, credentials for fake.azurecr.io"),
+            ("render", "modules scorer, credentials for fake.azurecr.io"),
             ("check", told.named("check")),
             ("preflight", "3 of 3 images can be pulled"),
             ("apply", "modules set"),
@@ -185,7 +185,7 @@ class TestDevice:
     def test_an_image_that_is_given_wins(self, tmp_path: Path, services: FakeServices, told: Told) -> None:
         other = "acme.azurecr.io/scorer:2"
         services.push(other)
-        assert _deploy(_project(tmp_path, BUILDS), services, told, image=other).image == other
+        assert _deploy(_project(tmp_path, BUILDS), services, told, images={"scorer": other}).image == other
         assert told.named("image") == f"{other}, as given"
         assert _image_of(services) == other
 
@@ -227,7 +227,7 @@ class TestDevice:
         project = _project(tmp_path, ELSEWHERE)
         _deploy(project, services)
         services.push("acme.azurecr.io/scorer:2")
-        _deploy(project, services, image="acme.azurecr.io/scorer:2")
+        _deploy(project, services, images={"scorer": "acme.azurecr.io/scorer:2"})
         latest = snapshots(services.hub.host, DEVICE, tmp_path / "state")[0]
         assert SCORER in json.dumps(dict(latest.content))
 
@@ -249,7 +249,7 @@ class TestDevice:
         project = _project(tmp_path, ELSEWHERE)
         _deploy(project, services)
         other = _project(tmp_path, ELSEWHERE + "manifest: {module: other}\n")
-        with pytest.raises(InputError, match="machinelearningmodule"):
+        with pytest.raises(InputError, match="scorer"):
             _deploy(other, services)
         _deploy(other, services, prune=True)
         assert _image_of(services, "other") == SCORER
@@ -274,19 +274,26 @@ class TestDevice:
         services.push(bad)
         services.hub.bad_images = {bad: "it is broken"}
         with pytest.raises(FoundError, match="it is broken"):
-            _deploy(project, services, image=bad, rollback=True)
+            _deploy(project, services, images={"scorer": bad}, rollback=True)
         assert _image_of(services) == SCORER
         with pytest.raises(FoundError, match="it is broken"):
-            _deploy(project, services, image=bad)
+            _deploy(project, services, images={"scorer": bad})
         assert _image_of(services) == bad
 
     def test_a_smoke_test_that_passes_is_a_step(self, tmp_path: Path, services: FakeServices, told: Told) -> None:
-        services.hub.module_methods["machinelearningmodule", "score"] = MethodResult(200, {"scores": [1.0]})
+        services.hub.module_methods["scorer", "score"] = MethodResult(200, {"scores": [1.0]})
         _deploy(
             _project(tmp_path, ELSEWHERE), services, told, smoke=Smoke({"data": [1]}, {"scores": [1]}, compares=True)
         )
-        assert told.named("smoke").startswith("machinelearningmodule: answered as expected after")
+        assert told.named("smoke").startswith("scorer: answered as expected after")
         assert services.hub.called[-1] == (DEVICE, "score", {"data": [1]})
+
+    def test_a_smoke_test_without_an_expected_answer_shows_the_models(
+        self, tmp_path: Path, services: FakeServices, told: Told
+    ) -> None:
+        services.hub.module_methods["scorer", "score"] = MethodResult(200, {"scores": [1.0]})
+        _deploy(_project(tmp_path, ELSEWHERE), services, told, smoke=Smoke({"data": [1]}))
+        assert told.named("smoke").startswith('scorer: answered {"scores":[1.0]} after')
 
     def test_a_smoke_test_that_fails_fails_the_rollout_and_restores_what_was_there(
         self, tmp_path: Path, services: FakeServices
@@ -294,10 +301,10 @@ class TestDevice:
         project = _project(tmp_path, ELSEWHERE)
         _deploy(project, services)
         services.push("acme.azurecr.io/scorer:2")
-        services.hub.module_methods["machinelearningmodule", "score"] = MethodResult(200, {"scores": [2.0]})
+        services.hub.module_methods["scorer", "score"] = MethodResult(200, {"scores": [2.0]})
         test = Smoke({"data": [1]}, {"scores": [1]}, compares=True)
         with pytest.raises(FoundError, match=r"differs from the expected one at /scores/0: 2.0, not 1; rolled back"):
-            _deploy(project, services, image="acme.azurecr.io/scorer:2", smoke=test, rollback=True)
+            _deploy(project, services, images={"scorer": "acme.azurecr.io/scorer:2"}, smoke=test, rollback=True)
         assert _image_of(services) == SCORER
 
     @pytest.mark.parametrize(
@@ -310,13 +317,15 @@ class TestDevice:
     def test_a_module_that_runs_and_does_not_score_fails_the_rollout(
         self, tmp_path: Path, services: FakeServices, told: Told, reported: dict[str, Any], words: str
     ) -> None:
-        project, module = _project(tmp_path, BUILDS), "machinelearningmodule"
+        project, module = _project(tmp_path, BUILDS), "scorer"
         quick = Patience(timeout=0.0, first=0.0, longest=0.0)
         _deploy(project, services, scoring=quick)
         services.hub.report(DEVICE, module, {"runner": {}, "counts": {"failed": 1, "scored": 1}})
         _deploy(project, services, scoring=quick)
         services.hub.report(DEVICE, module, reported)
-        with pytest.raises(FoundError, match=re.escape(f"runs, but its model does not score: {words}")) as caught:
+        with pytest.raises(
+            FoundError, match=re.escape(f"the model of module '{module}' does not score: {words}")
+        ) as caught:
             _deploy(project, services, told, scoring=quick)
         assert f"manifestgen logs --device {DEVICE} {module}" in caught.value.fix
         assert [name for name, _ in told.steps][-2:] == ["wait", "score"]
@@ -337,7 +346,7 @@ class TestDevice:
             agent = services.hub.module_twin(DEVICE, "$edgeAgent")
             assert agent is not None
             reported = copy.deepcopy(dict(agent.reported))
-            reported["modules"]["machinelearningmodule"] |= status
+            reported["modules"]["scorer"] |= status
             services.hub.report(DEVICE, "$edgeAgent", reported)
 
         clock = iter(range(100)).__next__
@@ -350,9 +359,8 @@ class TestDevice:
         text = BUILDS.replace("builder: package", "builder: local, registry: fake.azurecr.io")
         project = _project(tmp_path, text)
         with pytest.raises(FoundError, match="runs, but its model is not loaded after 0 s") as caught:
-            _deploy(
-                project, services, image=SCORER, scoring=quick, patience=replace(QUICK.patience or quick, timeout=0.5)
-            )
+            patience = replace(QUICK.patience or quick, timeout=0.5)
+            _deploy(project, services, images={"scorer": SCORER}, scoring=quick, patience=patience)
         assert "--timeout" in caught.value.fix
 
     def test_a_smoke_test_of_many_devices_is_refused_before_anything(
@@ -411,7 +419,7 @@ def _template(image: str, status: str = "running") -> str:
         "schemaVersion": "1.1",
         "runtime": runtime,
         "systemModules": system,
-        "modules": {"machinelearningmodule": module},
+        "modules": {"scorer": module},
     }
     hub = {"schemaVersion": "1.1", "routes": {}, "storeAndForwardConfiguration": {"timeToLiveSecs": 7200}}
     return json.dumps(
@@ -426,22 +434,22 @@ class TestPreflight:
         self, tmp_path: Path, services: FakeServices
     ) -> None:
         with pytest.raises(FoundError, match="there is no tag '9'"):
-            _deploy(_project(tmp_path, ELSEWHERE), services, image=self.MISSING)
+            _deploy(_project(tmp_path, ELSEWHERE), services, images={"scorer": self.MISSING})
         assert services.hub.applied == []
 
     def test_force_goes_on_and_says_how_many_cannot_be_pulled(
         self, tmp_path: Path, services: FakeServices, told: Told
     ) -> None:
-        _deploy(_project(tmp_path, ELSEWHERE), services, told, image=self.MISSING, force=True)
+        _deploy(_project(tmp_path, ELSEWHERE), services, told, images={"scorer": self.MISSING}, force=True)
         assert told.named("preflight") == "2 of 3 images can be pulled, 1 cannot"
 
     def test_it_can_be_left_out(self, tmp_path: Path, services: FakeServices, told: Told) -> None:
-        _deploy(_project(tmp_path, ELSEWHERE), services, told, image=self.MISSING, preflight=False)
+        _deploy(_project(tmp_path, ELSEWHERE), services, told, images={"scorer": self.MISSING}, preflight=False)
         assert services.distribution.asked == []
         assert "preflight" not in dict(told.steps)
 
     def test_images_from_the_parent_are_not_checked(self, tmp_path: Path, services: FakeServices, told: Told) -> None:
-        _deploy(_project(tmp_path, ELSEWHERE), services, told, image="$upstream:443/scorer:1", force=True)
+        _deploy(_project(tmp_path, ELSEWHERE), services, told, images={"scorer": "$upstream:443/scorer:1"}, force=True)
         assert told.named("preflight") == "2 of 3 images can be pulled, 1 not checked"
 
     def test_images_must_be_for_the_platform_that_the_device_reports(
@@ -454,8 +462,7 @@ class TestPreflight:
     def test_the_lock_file_keeps_what_tags_name(self, tmp_path: Path, services: FakeServices) -> None:
         project = _project(tmp_path, ELSEWHERE)
         _deploy(project, services)
-        lock = read(project)
-        assert lock is not None and set(lock.images) == {AGENT, HUB, SCORER}
+        assert set(read_file(project).images) == {AGENT, HUB, SCORER}
 
     def test_a_tag_that_moved_stops_unless_that_is_allowed(self, tmp_path: Path, services: FakeServices) -> None:
         project = _project(tmp_path, ELSEWHERE)
@@ -469,8 +476,7 @@ class TestPreflight:
         with pytest.raises(FoundError, match="and 1 more"):
             _deploy(project, services)
         _deploy(project, services, moved_tags=True)
-        lock = read(project)
-        assert lock is not None and lock.images[SCORER].digest == "sha256:" + "b" * 64
+        assert read_file(project).images[SCORER].digest == "sha256:" + "b" * 64
 
 
 class TestPin:
@@ -481,8 +487,7 @@ class TestPin:
         _deploy(project, services, told)
         assert _image_of(services) == "acme.azurecr.io/scorer@sha256:" + "a" * 64
         assert told.named("render").endswith(", images by digest")
-        lock = read(project)
-        assert lock is not None and set(lock.images) == {AGENT, HUB, SCORER}
+        assert set(read_file(project).images) == {AGENT, HUB, SCORER}
 
     def test_a_tag_that_moved_is_noticed_although_the_manifest_has_digests(
         self, tmp_path: Path, services: FakeServices
@@ -496,7 +501,7 @@ class TestPin:
     def test_an_image_without_a_digest_stops(self, tmp_path: Path, services: FakeServices) -> None:
         project = _project(tmp_path, ELSEWHERE + self.PINNED)
         with pytest.raises(FoundError, match="there is no tag"):
-            _deploy(project, services, image=TestPreflight.MISSING, force=True)
+            _deploy(project, services, images={"scorer": TestPreflight.MISSING}, force=True)
 
     def test_without_the_preflight_it_is_refused_before_anything_is_built(
         self, tmp_path: Path, services: FakeServices
@@ -512,7 +517,7 @@ class TestFleet:
         deployed = _deploy(_project(tmp_path, FLEET), services, told)
         assert deployed.fleet is not None and deployed.fleet.applied
         assert (deployed.plan, deployed.outcome) == (None, None)
-        assert services.hub.running(DEVICE)["machinelearningmodule"] == SCORER
+        assert services.hub.running(DEVICE)["scorer"] == SCORER
         assert told.proposals == told.permitted_fleets == [deployed.proposal]
         (configuration,) = services.hub.configurations()
         assert told.named("apply") == f"deployment '{configuration.id}'"
@@ -532,7 +537,7 @@ class TestFleet:
         project = _project(tmp_path, FLEET)
         _deploy(project, services)
         services.push("acme.azurecr.io/scorer:2")
-        _deploy(project, services, image="acme.azurecr.io/scorer:2")
+        _deploy(project, services, images={"scorer": "acme.azurecr.io/scorer:2"})
         (former,) = fleet_snapshots.snapshots(services.hub.host, "scorer", tmp_path / "state")
         assert SCORER in json.dumps(dict(former.deployment.content))
 
@@ -543,7 +548,7 @@ class TestFleet:
 
     def test_its_images_are_checked_too(self, tmp_path: Path, services: FakeServices) -> None:
         with pytest.raises(FoundError, match="there is no tag '9'"):
-            _deploy(_project(tmp_path, FLEET), services, image=TestPreflight.MISSING)
+            _deploy(_project(tmp_path, FLEET), services, images={"scorer": TestPreflight.MISSING})
         assert services.hub.writes == []
 
     def test_a_refusal_stops_before_anything_changes(self, tmp_path: Path, services: FakeServices) -> None:

@@ -202,8 +202,8 @@ class TestDryRun:
         words = "would register model best_model and build image scorer with Azure ML (package)"
         assert steps["image"] == words
         assert (found.outcome, found.fleet) == (None, None)
-        assert found.forecast is not None
-        assert (found.forecast.registers, found.forecast.builds) == ("best_model", True)
+        (forecast,) = found.forecasts.values()
+        assert (forecast.registers, forecast.builds) == ("best_model", True)
         assert (services.models.list(), services.builds.started, services.hub.writes) == ([], [], [])
         assert _files(made.root) == before
         if text is PROJECT:
@@ -226,7 +226,7 @@ class TestDryRun:
         found = _deploy(made, services, Observer(step=steps.__setitem__), dry_run=True)
         assert steps["image"] == f"{image} is up to date and would be reused"
         assert found.plan is not None and not found.plan.changes
-        assert found.forecast is not None and not found.forecast.builds
+        assert [forecast.builds for forecast in found.forecasts.values()] == [False]
         assert services.hub.writes == []
 
     def test_what_another_clone_built_would_be_reused(
@@ -237,8 +237,8 @@ class TestDryRun:
         (made.root / "manifestgen.lock.json").unlink()
         found = _deploy(made, services, dry_run=True)
         assert found.image == image
-        assert found.forecast is not None
-        assert found.forecast.words == f"{image} is already in the registry and would be reused"
+        (forecast,) = found.forecasts.values()
+        assert forecast.words == f"{image} is already in the registry and would be reused"
         assert not (made.root / "manifestgen.lock.json").exists()
 
     def test_a_new_script_builds_with_the_model_that_is_registered(
@@ -248,14 +248,14 @@ class TestDryRun:
         _deploy(made, services)
         (made.root / "score.py").write_text("def init(): pass\ndef run(data): return 1\n")
         found = _deploy(made, services, dry_run=True)
-        assert found.forecast is not None
-        assert found.forecast.words == "would build image scorer with Azure ML (package)"
+        (forecast,) = found.forecasts.values()
+        assert forecast.words == "would build image scorer with Azure ML (package)"
 
     def test_an_image_that_is_gone_is_still_a_failure(
         self, project: Callable[[str], Project], services: FakeServices
     ) -> None:
         with pytest.raises(FoundError, match=r"gone"):
-            _deploy(project(PROJECT), services, dry_run=True, image="fake.azurecr.io/gone:1")
+            _deploy(project(PROJECT), services, dry_run=True, images={"scorer": "fake.azurecr.io/gone:1"})
 
     def test_locked_rules_out_a_build(self, project: Callable[[str], Project], services: FakeServices) -> None:
         made = project(PROJECT)

@@ -13,7 +13,7 @@ from manifestgen.deployments.deployment import (
     current,
     intended,
     metrics_for,
-    model_of,
+    models_in,
     name_of,
     of_configuration,
     survey,
@@ -152,11 +152,11 @@ def test_the_model_is_told_if_the_project_built_the_image() -> None:
         model=LockedModel(name="best", version="4"),
         digest=f"sha256:{'a' * 64}",
     )
-    assert model_of(built, manifest) == "best:4"
+    assert models_in([built], manifest) == "best:4"
     pinned = content({"scorer": module(f"acme.azurecr.io/scorer@sha256:{'a' * 64}")})
-    assert model_of(built, Manifest.of(pinned)) == "best:4"
-    assert model_of(built, Manifest.of(scorer(2))) is None
-    assert model_of(None, manifest) is None
+    assert models_in([built], Manifest.of(pinned)) == "best:4"
+    assert models_in([built], Manifest.of(scorer(2))) is None
+    assert models_in((), manifest) is None
 
 
 def test_modules_are_those_of_the_user() -> None:

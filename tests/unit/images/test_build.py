@@ -15,7 +15,7 @@ from manifestgen.cloud import BuildState, Credential
 from manifestgen.errors import CloudError, FoundError
 from manifestgen.images.build import PATIENCE, Prepared, Reporter, prepare
 from manifestgen.project.load import Project, load
-from manifestgen.project.lock import LockedImage, path_of, read, record
+from manifestgen.project.lock import LockedImage, path_of, read, read_file, record
 from manifestgen.target import Patience
 
 PROJECT = """\
@@ -79,6 +79,9 @@ class FakeServices:
         self.vaults = FakeVaults()
         self.distribution = FakeDistribution()
 
+    def of(self, module: str) -> FakeServices:
+        return self
+
     def credentials(self, hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Credential]:
         return {}
 
@@ -116,6 +119,7 @@ def test_the_model_is_registered_and_its_image_built_and_remembered(project: Pro
     cloud = Cloud(project)
     prepared = Run(cloud)(project)
     (request,) = cloud.builder.started
+    assert request.model is not None
     assert (request.model.id, request.name, dict(request.model.tags)) == (
         "best_model:1",
         "anomaly",
@@ -216,9 +220,10 @@ def test_a_rebuilt_image_may_be_another_and_what_the_lock_keeps_of_others_stays(
     cloud = Cloud(project)
     built = Run(cloud)(project).lock.image
     other = LockedImage(digest="sha256:11")
-    record(project, {built: LockedImage(digest="sha256:22"), "acme.azurecr.io/other:1": other}, "1.0")
+    record(project, {built: LockedImage(digest="sha256:22"), "acme.azurecr.io/other:1": other})
     run = Run(cloud, {built: None})
-    assert run(project).lock.images == {"acme.azurecr.io/other:1": other}
+    run(project)
+    assert read_file(project).images == {"acme.azurecr.io/other:1": other}
 
 
 def test_a_registry_that_cannot_be_asked_does_not_stop_anything(project: Project) -> None:

@@ -108,12 +108,12 @@ class TestModels:
             raise AssertionError("asked")
 
         images = [f"{HOST}/scorer:9", f"{HOST}/scorer@sha256:{'e' * 64}", "mcr.microsoft.com/azureiotedge-hub:1.5"]
-        assert models_of(images, self.lock(), nobody, nobody) == dict.fromkeys(images[:2], self.MODEL)
+        assert models_of(images, [self.lock()], nobody, nobody) == dict.fromkeys(images[:2], self.MODEL)
 
     def test_come_from_labels_else_and_each_image_is_asked_for_once(self, registries: FakeDistribution) -> None:
         registries.described[f"{HOST}/scorer:1", "linux/arm64"] = contents(1, "a", labels=self.LABELS)
         images = [f"{HOST}/scorer:1", f"{HOST}/scorer:1", f"{HOST}/scorer:2", f"{HOST}/scorer:gone"]
-        found = models_of(images, self.lock(), self.twin, lambda: registries)
+        found = models_of(images, [self.lock()], self.twin, lambda: registries)
         assert found == {f"{HOST}/scorer:1": self.MODEL}
         assert len(registries.asked) == 3
 
@@ -123,4 +123,4 @@ class TestModels:
             raise AssertionError("asked")
 
         twin = None if changes is None else self.twin(**changes)
-        assert models_of([f"{HOST}/scorer:1"], None, lambda: twin, nobody) == {}
+        assert models_of([f"{HOST}/scorer:1"], (), lambda: twin, nobody) == {}

@@ -49,3 +49,14 @@ def test_names_that_say_where_a_secret_is_are_no_secrets() -> None:
     assert not is_secret("DB_PASSWORD", "")
     assert not is_secret("USE_SECRET", "true")
     assert not is_secret("QUERY", "a=b")
+
+
+def test_a_placeholder_for_a_key_in_a_connection_string_is_no_secret() -> None:
+    for value in ("AccountKey=${KEY}", "Host=h;SharedAccessKey=__KEY__;x=y", "AccountKey=;x=y"):
+        assert not is_secret("X", value)
+    for value in ("AccountKey=${KEY}abc", "Host=${HOST};SharedAccessKey=abc"):
+        assert is_secret("X", value)
+    line = json.dumps({"modulesContent": {"$edgeAgent": {}, "m": {"conn": "AccountKey=${KEY}"}}})
+    document = read(line)
+    assert document.manifest is not None
+    assert hide(line, written_forms(secret_texts(document.manifest))) == line

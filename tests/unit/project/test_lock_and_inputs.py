@@ -74,8 +74,7 @@ def test_a_lock_file_with_a_number_for_the_models_version_is_read(
     folder: Path, number: int | str, version: str
 ) -> None:
     project = load(folder)
-    lock.write(project, LOCK)
-    data = json.loads(lock.path_of(project).read_text())
+    data = msgspec.to_builtins(LOCK)
     data["model"]["version"] = number
     lock.path_of(project).write_text(json.dumps(data))
     read = lock.read(project)
@@ -90,8 +89,8 @@ def test_a_version_that_was_a_number_gives_the_same_hash(folder: Path) -> None:
 
 def test_a_lock_file_of_another_format_is_refused(folder: Path) -> None:
     project = load(folder)
-    lock.write(project, msgspec.structs.replace(LOCK, version=2))
-    with pytest.raises(InputError, match="format 2"):
+    lock.path_of(project).write_text('{"version": 3}')
+    with pytest.raises(InputError, match="format 3"):
         lock.read(project)
 
 

@@ -64,7 +64,7 @@ def test_each_of_two_project_files_renders_its_own_image_into_its_own_file(
         assert run(["render", name, "--secrets", "placeholder"]) == 0, capsys.readouterr().err
     for output, tag in (("deployment.json", "manifestgen"), ("deployment.prod.json", "prod")):
         modules = json.loads((folder / output).read_text())["modulesContent"]["$edgeAgent"]["properties.desired"]
-        assert modules["modules"]["machinelearningmodule"]["settings"]["image"] == f"acme.azurecr.io/scorer:{tag}"
+        assert modules["modules"]["scorer"]["settings"]["image"] == f"acme.azurecr.io/scorer:{tag}"
 
 
 def test_a_project_file_does_not_take_the_image_of_another(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,7 +116,8 @@ def test_a_lock_file_from_before_workspaces_were_written_still_fits(folder: Path
 
 def test_a_project_that_began_to_build_does_not_take_the_image_from_before(folder: Path) -> None:
     project = _project(folder, "prod.yaml")
-    _lock(project, "acme.azurecr.io/scorer:1", builder="none", model=None, workspace=None)
+    built = {"builder": "none", "image": "acme.azurecr.io/scorer:1", "inputs": "", "built_at": "", "manifestgen": "0.2"}
+    lock.path_of(project).write_text(json.dumps({"version": 1, **built}))
     assert lock.read_own(project) is None
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from manifestgen.project import Project, load
-from manifestgen.project.lock import Lock, LockedImage, locked_digests, read, record, write
+from manifestgen.project.lock import Lock, LockedImage, LockFile, read, read_file, record, write
 
 SCORER = "acme.azurecr.io/scorer:1"
 OLD = LockedImage(digest="sha256:" + "a" * 64, platforms=("linux/amd64",))
@@ -39,49 +39,48 @@ BUILDING = "model: {name: m}\nimage: {name: model, entry_script: score.py, conda
 
 def test_a_project_without_a_build_gets_a_lock_file(project: Callable[[str], Project]) -> None:
     ready_made = project(READY_MADE)
-    record(ready_made, {SCORER: OLD}, "1.0")
-    lock = read(ready_made)
-    assert lock is not None
-    assert (lock.builder, lock.image, lock.images) == ("none", SCORER, {SCORER: OLD})
-    assert locked_digests(lock) == {SCORER: OLD.digest}
+    record(ready_made, {SCORER: OLD})
+    locked = read_file(ready_made)
+    assert locked == LockFile(images={SCORER: OLD})
+    assert locked.digests == {SCORER: OLD.digest}
 
 
 def test_the_last_manifests_images_take_the_place_of_the_former(project: Callable[[str], Project]) -> None:
     ready_made = project(READY_MADE)
-    record(ready_made, {SCORER: OLD, "acme.azurecr.io/gone:1": OLD}, "1.0")
-    record(ready_made, {SCORER: NEW}, "1.0")
-    assert locked_digests(read(ready_made)) == {SCORER: NEW.digest}
+    record(ready_made, {SCORER: OLD, "acme.azurecr.io/gone:1": OLD})
+    record(ready_made, {SCORER: NEW})
+    assert read_file(ready_made).digests == {SCORER: NEW.digest}
 
 
 def test_what_a_build_made_stays(project: Callable[[str], Project]) -> None:
     building = project(BUILDING)
     write(building, BUILT)
-    record(building, {SCORER: OLD}, "1.0")
+    record(building, {SCORER: OLD})
     lock = read(building)
     assert lock is not None
     assert (lock.image, lock.inputs, lock.built_at) == (BUILT.image, BUILT.inputs, BUILT.built_at)
-    assert locked_digests(lock) == {BUILT.image: BUILT.digest, SCORER: OLD.digest}
+    assert read_file(building).digests == {BUILT.image: BUILT.digest, SCORER: OLD.digest}
 
 
 def test_what_is_asked_last_wins_over_what_a_build_was_told(project: Callable[[str], Project]) -> None:
     building = project(BUILDING)
     write(building, BUILT)
-    record(building, {BUILT.image: NEW}, "1.0")
-    assert locked_digests(read(building)) == {BUILT.image: NEW.digest}
+    record(building, {BUILT.image: NEW})
+    assert read_file(building).digests == {BUILT.image: NEW.digest}
 
 
 def test_a_project_that_has_not_built_yet_gets_no_lock_file(project: Callable[[str], Project]) -> None:
     building = project(BUILDING)
-    record(building, {SCORER: OLD}, "1.0")
+    record(building, {SCORER: OLD})
     assert read(building) is None
-    assert locked_digests(None) == {}
+    assert read_file(building) == LockFile()
 
 
 def test_nothing_is_written_where_nothing_changed(project: Callable[[str], Project]) -> None:
     ready_made = project(READY_MADE)
-    record(ready_made, {SCORER: OLD}, "1.0")
+    record(ready_made, {SCORER: OLD})
     path = ready_made.root / "manifestgen.lock.json"
     path.chmod(0o444)
     before = path.stat().st_mtime_ns, path.stat().st_ino
-    record(ready_made, {SCORER: OLD}, "1.0")
+    record(ready_made, {SCORER: OLD})
     assert (path.stat().st_mtime_ns, path.stat().st_ino) == before

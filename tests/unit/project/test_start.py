@@ -205,6 +205,14 @@ def test_a_model_with_a_name_that_yaml_or_python_would_misread_is_the_model(tmp_
     assert name in [node.value for node in ast.walk(script) if isinstance(node, ast.Constant)]
 
 
+def test_braces_in_a_deployment_template_stay_what_they_are(tmp_path: Path) -> None:
+    (tmp_path / "deployment.template.json").write_text(vscode(text="{{ x }} {% y %}"))
+    start(tmp_path)
+    content = render_project(load(tmp_path), placeholders(), image=IMAGE).manifest.content
+    module = content["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]["Scorer"]
+    assert module["env"] == {"A": {"value": "{{ x }} {% y %}"}}
+
+
 def test_a_deployment_template_without_a_runtime_is_taken_as_it_is(tmp_path: Path) -> None:
     data = json.loads(vscode())
     data["modulesContent"]["$edgeAgent"]["properties.desired"]["runtime"] = None
@@ -216,14 +224,13 @@ def test_a_deployment_template_without_a_runtime_is_taken_as_it_is(tmp_path: Pat
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[" * 100_000, "this is not a deployment template"),
-        ("{", "this is not a deployment template"),
+        ("[" * 100_000, "objects or lists are nested too deeply"),
+        ("{", "not JSON: the text ends before the object"),
         (
             '{"modulesContent": {"$edgeAgent": {"properties.desired": {"modules": {"a": 1}}}}}',
             "not a deployment template",
         ),
         (vscode(image="acme.azurecr.io/x:1"), "0 modules have an image of"),
-        (vscode(text="{{ x }}"), "which a Jinja template would read"),
     ],
 )
 def test_a_deployment_template_that_cannot_be_used_is_said(tmp_path: Path, text: str, words: str) -> None:

@@ -68,8 +68,8 @@ def make(folder: Path) -> Callable[[], Layout]:
 
 def test_a_project_is_laid_out_as_its_image(make: Callable[[], Layout]) -> None:
     layout = make()
-    assert [module.name for module in layout.modules] == ["tempSensor", "machinelearningmodule"]
-    assert (layout.own, layout.left_out) == ("machinelearningmodule", {})
+    assert [module.name for module in layout.modules] == ["tempSensor", "adder"]
+    assert (layout.own, layout.left_out) == (("adder",), {})
     root = layout.modules[1].code.root
     assert root is not None
     assert (root / "opt/manifestgen/model/model.txt").read_text() == "40"
@@ -82,7 +82,7 @@ def test_an_image_that_is_built_elsewhere_is_left_out(folder: Path) -> None:
     project = PROJECT.replace(PROJECT.splitlines()[2], 'image: {builder: none, reference: "acme.azurecr.io/scorer:1"}')
     (folder / "manifestgen.yaml").write_text(project.replace("model: {name: adder, path: model.txt}\n", ""))
     layout = lay_out_project(load(folder), FakeServices(), folder, here=True)
-    assert layout.left_out == {"machinelearningmodule": "acme.azurecr.io/scorer:1"}
+    assert layout.left_out == {"adder": "acme.azurecr.io/scorer:1"}
     with pytest.raises(InputError, match="no module has the model"):
         layout.origin("")
 
@@ -94,14 +94,14 @@ def test_messages_of_a_file_go_where_the_routes_lead_and_then_it_ends(make: Call
     sent = [json.dumps({"x": x}).encode() for x in range(50)]
     assert run(make, messages=iter(sent), observer=observer) == 50
     assert [message["body"]["sum"] for message in found] == list(range(40, 90))
-    assert {(message["module"], message["output"]) for message in found} == {("machinelearningmodule", "amlOutput")}
+    assert {(message["module"], message["output"]) for message in found} == {("adder", "amlOutput")}
     assert "messages are sent as from module 'tempSensor', output 'temperatureOutput'" in said
     assert threading.active_count() < 10
 
 
 def test_a_model_that_does_not_load_ends_it_with_its_last_lines(make: Callable[[], Layout], folder: Path) -> None:
     (folder / "model.txt").write_text("no number")
-    with pytest.raises(FoundError, match="module 'machinelearningmodule' ended with exit code") as caught:
+    with pytest.raises(FoundError, match="module 'adder' ended with exit code") as caught:
         run(make, messages=iter([b"{}"]))
     assert any("invalid literal for int" in line for line in caught.value.detail)
 
@@ -191,7 +191,7 @@ def test_a_change_starts_the_modules_again_and_ctrl_c_ends_all(started: Callable
     run.until("stdout", '"version": 2')
     assert any("changed: score.py" in line for line in run.lines["stderr"])
     assert run.interrupt() == 130
-    assert json.loads(run.lines["stdout"][0])["module"] == "machinelearningmodule"
+    assert json.loads(run.lines["stdout"][0])["module"] == "adder"
     assert "stopped, with everything that it started\n" in run.lines["stderr"]
 
 

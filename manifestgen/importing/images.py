@@ -1,0 +1,258 @@
+"""The images of a solution's modules as entries of `modules:` in a project file."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import Struct
+
+from manifestgen.importing.item import Notes
+from manifestgen.manifest.image import registry_host
+from manifestgen.project.sections import NONE
+from manifestgen.project.yaml_text import Reference
+from manifestgen.secret import Secret
+from manifestgen.solution.expansion import IMAGE, Kind
+from manifestgen.solution.generate import Text, texts
+from manifestgen.solution.module_json import ModuleFolder
+from manifestgen.solution.secrecy import holds_secret
+from manifestgen.solution.solution import DEBUG, PLATFORMS, Solution
+
+_NAME: Final = r"[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*"
+_MODULE: Final = r"[A-Za-z0-9][A-Za-z0-9_-]{1,127}"
+#: Azure container registries, of all clouds.
+_ACR: Final = r".*\.azurecr\.(io|cn|us|de)"
+DOCKER_HUB: Final = "docker.io"
+
+
+class Entry(Struct, frozen=True):
+    """An entry of `modules:`.
+
+    Attributes:
+        name: its key.
+        image: the section `image`, as plain data.
+    """
+
+    name: str
+    image: dict[str, Any]
+
+
+class Images(Struct, frozen=True):
+    """The images that a template uses.
+
+    Attributes:
+        entries: of `modules:`, in the order of the template.
+        names: entry by the key of a placeholder, such as `MODULES.f.amd64`. A key without one keeps its text.
+        open: folder by the key, where the image's name has placeholders without a value.
+    """
+
+    entries: tuple[Entry, ...]
+    names: dict[str, str]
+    open: dict[str, ModuleFolder]
+
+
+class _Use(Struct):
+    """How a template uses a module's folder, debug images apart."""
+
+    module: ModuleFolder
+    debug: bool
+    keys: dict[str, None] = {}
+    platforms: dict[str, None] = {}
+    usual: bool = False
+    modules: dict[str, None] = {}
+
+
+def images_of(
+    solution: Solution, root: Path, notes: Notes, *, platform: str, builder: str | None, debug: bool
+) -> Images:
+    """The images that a template uses, as a project builds them.
+
+    Args:
+        solution: the template and its modules.
+        root: folder of the project file.
+        notes: what is lost, such as images for Windows.
+        platform: the tool's, for `builder: none`, which takes the tool's own image.
+        builder: `acr`, `local` or `none`; None to choose by the registry.
+        debug: whether placeholders without a platform mean debug images.
+    """
+    entries: list[Entry] = []
+    names: dict[str, str] = {}
+    unnamed: dict[str, ModuleFolder] = {}
+    taken: set[str] = set()
+    for use in _uses(solution, debug):
+        if use.module.unresolved:
+            first = use.module.unresolved[0]
+            what = f"the build of module folder {use.module.name!r}"
+            why = f"{first.text} in its module.json has no value, so the image is named by variables"
+            notes.lose(what, why, f"add '{first.name}=…' to .env, and import again", first.where)
+            unnamed.update(dict.fromkeys(use.keys, use.module))
+            continue
+        if not use.module.dockerfiles:
+            what, where = f"image of module folder {use.module.name!r}", use.module.file.where("/image/tag/platforms")
+            notes.lose(what, "its module.json has no platforms", "add one, and import again", where)
+            continue
+        image = _image(use, solution, root, notes, platform, builder)
+        name = _name(use, taken)
+        taken.add(name.lower())
+        entries.append(Entry(name, image))
+        names.update(dict.fromkeys(use.keys, name))
+    return Images(tuple(entries), names, unnamed)
+
+
+def _uses(solution: Solution, debug: bool) -> list[_Use]:
+    uses: dict[tuple[Path, bool], _Use] = {}
+    every = {f"{prefix}.{name}" for prefix, module in solution.modules.items() for name in module.dockerfiles}
+    keys = dict.fromkeys([*every, *solution.modules, *(f"{prefix}{DEBUG}" for prefix in solution.modules)], "")
+    for text in texts(solution, keys):
+        for key in _keys(text):
+            found = solution.module_of(key)
+            if found is None:
+                continue
+            prefix, module = found
+            rest = key.removeprefix(prefix).lstrip(".")
+            is_debug = rest.endswith("debug") if rest else debug
+            use = uses.setdefault((module.folder.resolve(), is_debug), _Use(module, is_debug, {}, {}, False, {}))
+            use.keys[key] = None
+            named = rest.removesuffix("debug").rstrip(".")
+            if named:
+                use.platforms[named] = None
+            else:
+                use.usual = True
+            if owner := _owner(text.pointer):
+                use.modules[owner] = None
+    return list(uses.values())
+
+
+def _keys(text: Text) -> Iterator[str]:
+    for piece in text.pieces:
+        if piece.kind is Kind.IMAGE:
+            yield piece.name
+        else:
+            yield from IMAGE.findall(piece.text)
+
+
+def _owner(pointer: str) -> str:
+    """The module whose image is at a pointer; empty if it is something else."""
+    match = re.fullmatch(r".*?modules[./]([^/]+)/settings/image", pointer, re.DOTALL)
+    return match[1].replace("~1", "/").replace("~0", "~") if match else ""
+
+
+def _name(use: _Use, taken: set[str]) -> str:
+    """The key of an entry: the module's own name if one module has the image, else the folder's."""
+    folder = re.sub(r"[^A-Za-z0-9_-]+", "-", use.module.folder.resolve().name).strip("-_") or "module"
+    wanted = [*use.modules] if len(use.modules) == 1 else []
+    for name in (*wanted, folder, f"{folder}-debug"):
+        if re.fullmatch(_MODULE, name) and name.lower() not in taken and name.lower() not in ("edgeagent", "edgehub"):
+            return name
+    number = 2
+    while f"{folder}-{number}".lower() in taken:
+        number += 1
+    return f"{folder}-{number}"
+
+
+def _image(
+    use: _Use, solution: Solution, root: Path, notes: Notes, platform: str, builder: str | None
+) -> dict[str, Any]:
+    module = use.module
+    host, name = split_repository(module.repository)
+    chosen = builder or ("acr" if re.fullmatch(_ACR, host) else "local")
+    files = _dockerfiles(use, notes)
+    elsewhere = chosen == NONE
+    if not elsewhere and not files:
+        why = "none of its Dockerfiles is there for a Linux platform, so it has to be built elsewhere"
+        notes.lose(f"the build of module folder {module.name!r}", why, "add a Dockerfile, and import again")
+        elsewhere = True
+    if not elsewhere and not re.fullmatch(_NAME, name):
+        why = f"{name!r} is not a name that a registry accepts"
+        notes.lose(f"the build of module folder {module.name!r}", why, "correct the repository in its module.json")
+        elsewhere = True
+    if elsewhere:
+        return {"builder": NONE, "reference": _reference(use, solution, platform)}
+    image: dict[str, Any] = {"builder": chosen, "name": name, "registry": host}
+    paths = {one: _relative(module.folder / file, root) for one, file in files.items()}
+    if len(set(paths.values())) == 1:
+        image |= {"dockerfile": next(iter(paths.values())), "platforms": list(paths)}
+    else:
+        image["dockerfiles"] = paths
+    context = module.folder / module.context if module.context else module.folder
+    if any((module.folder / file).parent.resolve() != context.resolve() for file in files.values()):
+        image["context"] = _relative(context, root)
+    if arguments := _build_args(module, notes):
+        image["build_args"] = arguments
+    return image
+
+
+def _reference(use: _Use, solution: Solution, platform: str) -> str:
+    """The image that the tool names for the chosen platform, or for the first that the module has."""
+    usual = next(iter(use.platforms), platform) if not use.usual else platform
+    wanted = usual + DEBUG if use.debug else usual
+    name = wanted if wanted in use.module.dockerfiles else next(iter(use.module.dockerfiles), wanted)
+    return use.module.reference(name, lower=solution.profile == "iotedgedev")
+
+
+def split_repository(repository: str) -> tuple[str, str]:
+    """Registry host and name of a repository; Docker Hub is `docker.io`."""
+    first, slash, rest = repository.partition("/")
+    if slash and (registry_host(repository) == first or first.lower() == "localhost"):
+        return first.lower(), rest.lower()
+    return DOCKER_HUB, repository.lower()
+
+
+def _dockerfiles(use: _Use, notes: Notes) -> dict[str, str]:
+    """Dockerfile, relative to the module's folder, by platform."""
+    module = use.module
+    found: dict[str, str] = {}
+    for name, file in module.dockerfiles.items():
+        plain = name.removesuffix(DEBUG)
+        if name.endswith(DEBUG) != use.debug or (not use.usual and plain not in use.platforms):
+            continue
+        where = module.file.where(f"/image/tag/platforms/{name.replace('~', '~0').replace('/', '~1')}")
+        if PLATFORMS.get(plain) is None:
+            why = "manifestgen builds for Linux" if plain in PLATFORMS else "it names no platform of Linux"
+            notes.lose(f"platform {name!r} of module folder {module.name!r}", why, "", where)
+        elif not (module.folder / file).is_file():
+            why = f"its Dockerfile {file} is not there"
+            notes.lose(f"platform {name!r} of module folder {module.name!r}", why, "add it, and import again", where)
+        else:
+            found[str(PLATFORMS[plain])] = file
+    return found
+
+
+def _build_args(module: ModuleFolder, notes: Notes) -> dict[str, str]:
+    found: dict[str, str] = {}
+    where = module.file.where("/image/buildOptions")
+    try:
+        words = [word for option in module.build_options for word in shlex.split(option)]
+    except ValueError:
+        notes.lose(f"buildOptions of module folder {module.name!r}", "a quotation mark is not closed", "", where)
+        return found
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.partition("=")
+        if name == "--build-arg" and not equals and words:
+            value = words.pop(0)
+        elif name != "--build-arg" or not equals:
+            rest = [words.pop(0)] if words and not equals and not words[0].startswith("-") else []
+            option = " ".join([word, *rest]) if not holds_secret(name, value) else name
+            why = "only --build-arg is carried over"
+            notes.lose(f"build option {option!r} of module folder {module.name!r}", why, "", where)
+            continue
+        key, given, text = value.partition("=")
+        if given and holds_secret(key, text):
+            Secret(text)
+            why = "it looks like a secret, and an image keeps its build arguments"
+            notes.supply(f"build argument {key}", why, f"set the environment variable {key}", where)
+        found[key] = text if given and not holds_secret(key, text) else Reference(f"${{env:{key}}}")
+    return found
+
+
+def _relative(path: Path, root: Path) -> str:
+    """A path as the project file has it."""
+    try:
+        return Path(os.path.relpath(path.resolve(), root.resolve())).as_posix()
+    except ValueError:
+        return str(path.resolve())  # on another drive

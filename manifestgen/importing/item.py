@@ -1,0 +1,47 @@
+"""What an import says: what has to be supplied, and what was not carried over."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Item(Struct, frozen=True):
+    """A sentence about a part of a solution.
+
+    Attributes:
+        what: it is about, such as `secret STORAGE_KEY`.
+        why: it is not in the project, or differs there.
+        fix: what to do about it; empty if nothing.
+        where: `FILE:LINE:COLUMN`, or a file; empty if it has no place.
+    """
+
+    what: str
+    why: str
+    fix: str = ""
+    where: str = ""
+
+
+class Notes:
+    """Collects items, each once, in order."""
+
+    def __init__(self) -> None:
+        self._supply: dict[tuple[str, str], Item] = {}
+        self._lost: dict[Item, None] = {}
+
+    def supply(self, what: str, why: str, fix: str, where: str = "") -> None:
+        """Note something that the user has to supply; the first place of several is kept."""
+        self._supply.setdefault((what, fix), Item(what, why, fix, where))
+
+    def lose(self, what: str, why: str, fix: str = "", where: str = "") -> None:
+        """Note something that was not carried over, or not as it was."""
+        self._lost[Item(what, why, fix, where)] = None
+
+    @property
+    def supplied(self) -> tuple[Item, ...]:
+        """What the user has to supply."""
+        return tuple(self._supply.values())
+
+    @property
+    def lost(self) -> tuple[Item, ...]:
+        """What was not carried over."""
+        return tuple(self._lost)

@@ -1,0 +1,198 @@
+"""A project: what its file says, with its modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from manifestgen.credentials.section import RegistrySection
+from manifestgen.credentials.source import Registry, Settings
+from manifestgen.errors import InputError
+from manifestgen.manifest.placeholder import USUAL, Styles
+from manifestgen.project import builders
+from manifestgen.project.sections import (
+    Check,
+    HubSection,
+    Image,
+    ManifestSection,
+    Model,
+    Module,
+    Target,
+    Workspace,
+)
+from manifestgen.secret import Secret
+
+FILE_NAME: Final = "manifestgen.yaml"
+
+
+class Project(msgspec.Struct, frozen=True):
+    """A project file: its sections, None for those it does not have. Paths in them are absolute.
+
+    What builds, tests or names one image takes a project of one module: `each` gives one for each module.
+
+    Attributes:
+        modules: at least one; the short form of the file (`model`, `image`, `manifest.module`) gives exactly one.
+        modular: whether the file has the section `modules`.
+        path: of the project file.
+        root: its folder, absolute.
+        file_texts: contents of files that `manifest.values` reads with `${file:…}`; usually secrets.
+        engine: that the builder `local` uses; empty for the first that is there.
+        environment: the one that is merged into the sections; None for what the file says outside of its environments.
+        environments: the names of those that the file has.
+        own_packages: whether the environment changes what the packages of an image follow from.
+    """
+
+    path: Path
+    root: Path
+    workspace: Workspace | None = None
+    modules: tuple[Module, ...] = (Module(),)
+    modular: bool = False
+    registry: Registry | None = None
+    manifest: ManifestSection | None = None
+    hub: HubSection | None = None
+    target: Target | None = None
+    check: Check | None = None
+    file_texts: tuple[Secret, ...] = ()
+    engine: str = ""
+    environment: str | None = None
+    environments: tuple[str, ...] = ()
+    own_packages: bool = False
+
+    @property
+    def name(self) -> str:
+        """The project file's name without its suffix."""
+        return self.path.stem
+
+    @property
+    def own_name(self) -> str:
+        """The name with that of the environment; files of which each environment has its own are named after it."""
+        return self.name if self.environment is None else f"{self.name}.{self.environment}"
+
+    @property
+    def words(self) -> str:
+        """The project file and the environment, for messages."""
+        return self.path.name if self.environment is None else f"{self.path.name}, environment {self.environment}"
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """What else to do about something that it lacks, for an error's `options`: environments may have it."""
+        if self.environment is not None or not self.environments:
+            return ()
+        return (choice_of(self.environments),)
+
+    @property
+    def placeholder_styles(self) -> Styles:
+        """What it says about placeholders."""
+        if self.check is None:
+            return USUAL
+        return Styles(self.check.placeholder or "", self.check.literal or "")
+
+    @property
+    def builds(self) -> bool:
+        """Whether manifestgen builds an image of the project."""
+        return any(module.builds for module in self.modules)
+
+    @property
+    def module(self) -> Module:
+        """The module of a project of one. Raises ValueError for others."""
+        if len(self.modules) != 1:
+            raise ValueError("the project has several modules")
+        return self.modules[0]
+
+    @property
+    def image(self) -> Image | None:
+        """The image of a project of one module."""
+        return self.module.image
+
+    @property
+    def model(self) -> Model | None:
+        """The model of a project of one module."""
+        return self.module.model
+
+    def of_module(self, name: str) -> str:
+        """The beginning of the name of a file that each module has: `manifestgen`, with `modules` `manifestgen.scorer`.
+
+        Args:
+            name: `name` or `own_name`.
+        """
+        return f"{name}.{self.module.name}" if self.modular else name
+
+    def each(self) -> tuple[Project, ...]:
+        """The project once for each of its modules, with that module alone."""
+        return tuple(msgspec.structs.replace(self, modules=(module,)) for module in self.modules)
+
+    def only(self, names: Sequence[str]) -> Project:
+        """The project with some of its modules alone, in its own order.
+
+        Args:
+            names: of the modules; without any, the project as it is.
+
+        Raises:
+            InputError: it has no such module.
+        """
+        known = tuple(module.name for module in self.modules)
+        for name in names:
+            if name not in known:
+                from difflib import get_close_matches
+
+                near = next(iter(get_close_matches(name.lower(), [one.lower() for one in known], n=1)), None)
+                meant = next((one for one in known if one.lower() == near), None)
+                fix = f"did you mean '{meant}'?" if meant is not None else f"its modules: {', '.join(known)}"
+                raise InputError(f"the project has no module '{name}'", where=str(self.path), fix=fix)
+        chosen = tuple(module for module in self.modules if not names or module.name in names)
+        return msgspec.structs.replace(self, modules=chosen)
+
+    def built_by(self, builder: str | None, engine: str | None = None) -> Project:
+        """The project with another builder in place of those that its file names; None keeps them.
+
+        Args:
+            builder: its name.
+            engine: for the builder `local`.
+
+        Raises:
+            InputError: it builds no image, or its file lacks what that builder needs.
+        """
+        if not self.builds:
+            raise InputError(
+                "the project builds no image",
+                where=str(self.path),
+                fix=f"give its 'image' section a builder ({', '.join(builders.BUILDERS)}) and the keys that it needs",
+            )
+        modules = tuple(self._built_by(module, builder) for module in self.modules)
+        return msgspec.structs.replace(self, modules=modules, engine=engine or self.engine)
+
+    def _built_by(self, module: Module, builder: str | None) -> Module:
+        if module.image is None or not module.image.builds:
+            return module
+        image = msgspec.structs.replace(module.image, builder=builder or module.image.builder)
+        try:
+            builders.check_image(image, module.model)
+        except InputError as error:
+            what = f"module {module.name}: {error.what}" if self.modular else error.what
+            raise InputError(what, where=str(self.path), fix=error.fix) from None
+        return msgspec.structs.replace(module, image=image)
+
+    @property
+    def title(self) -> str:
+        """What the project as a whole is called: its only module, else its file or folder."""
+        if not self.modular:
+            return self.module.name
+        return self.name if self.path.name != FILE_NAME else self.root.name
+
+    @property
+    def registry_settings(self) -> Settings:
+        """The project's settings for registry credentials, with defaults."""
+        return Settings(
+            registry=self.registry or RegistrySection(),
+            file=str(self.path),
+            module=self.title,
+            builds=self.builds,
+        )
+
+
+def choice_of(names: Iterable[str]) -> str:
+    """What to do about something that environments have."""
+    return f"choose an environment with --environment: {', '.join(names)}"

@@ -1,0 +1,56 @@
+"""The files of an import are written all or none, and never over other content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from manifestgen.errors import InputError
+from manifestgen.files import write_atomic
+from manifestgen.importing.write import Written, write_all
+
+
+def test_a_second_time_writes_nothing(tmp_path: Path) -> None:
+    files = {tmp_path / "new" / "a": "1", tmp_path / "b": "2"}
+    assert write_all(files, force=False).files == tuple(files)
+    assert write_all(files, force=False) == Written((), tuple(files))
+
+
+def test_other_content_is_overwritten_only_with_force(tmp_path: Path) -> None:
+    (tmp_path / "b").write_text("mine")
+    files = {tmp_path / "a": "1", tmp_path / "b": "2"}
+    with pytest.raises(InputError, match="b would be overwritten") as caught:
+        write_all(files, force=False)
+    assert caught.value.options == ("overwrite it with --force",)
+    assert not (tmp_path / "a").exists()
+    write_all(files, force=True)
+    assert (tmp_path / "b").read_text() == "2"
+
+
+@pytest.mark.parametrize("error", [InputError("disk full", fix="free some"), KeyboardInterrupt()])
+def test_what_was_there_is_there_again_if_one_file_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    (tmp_path / "b").write_text("mine")
+
+    def failing(path: Path, *arguments: Any) -> None:
+        if path.name == "c":
+            raise error
+        write_atomic(path, *arguments)
+
+    monkeypatch.setattr("manifestgen.importing.write.write_atomic", failing)
+    files = {tmp_path / "new" / "deep" / "a": "1", tmp_path / "b": "2", tmp_path / "c": "3"}
+    with pytest.raises(type(error)):
+        write_all(files, force=True)
+    assert [path.name for path in tmp_path.rglob("*")] == ["b"]
+    assert (tmp_path / "b").read_text() == "mine"
+
+
+def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "b").write_text("mine")
+    with pytest.raises(InputError, match="its folder is a file"):
+        write_all({tmp_path / "b" / "a": "1"}, force=True)
+    with pytest.raises(InputError, match="output is a folder"):
+        write_all({tmp_path: "1"}, force=True)
