@@ -10,65 +10,61 @@ from manifestgen.device.apply import status
 from manifestgen.device.rollout import ModuleStatus, Rollout, State
 from manifestgen.device.scoring import Scoring, follow, report_of, running
 from manifestgen.errors import FoundError
-from manifestgen.project.builders import entry_of
-from manifestgen.project.sections import Image
+from manifestgen.project.builders import builds_from_context
+from manifestgen.project.sections import Module
 from manifestgen.report.rollout import scoring_line
 from manifestgen.target import Patience, rounds
 
 
+def models(job: Job) -> list[Module]:
+    """The project's modules that get an image with a model in it, the chosen ones first."""
+    found = [module for module in job.project.modules if module.builds and module.model is not None]
+    return sorted(found, key=lambda module: module.name not in job.options.modules)
+
+
+def scorers(job: Job, rollout: Rollout, images: Mapping[str, str]) -> list[tuple[str, Module]]:
+    """The modules on the device that run a model of the project, each with its section: the chosen ones first."""
+    found: dict[str, Module] = {}
+    for module in models(job):
+        for name in running(rollout, images[module.name]) if module.name in images else ():
+            found.setdefault(name, module)
+    return list(found.items())
+
+
 def verify_scoring(job: Job, device: str, rollout: Rollout, images: Mapping[str, str]) -> Iterator[Scoring]:
-    """Wait for the first result of each of the project's models.
+    """Wait for the first result of each of the project's models; what their runners report.
 
     Args:
         rollout: of the device, which runs what it should.
-        images: of the project's modules, by name.
-
-    Yields:
-        What each reports that does.
+        images: of the project's modules.
 
     Raises:
         FoundError: a module has ended meanwhile, its model cannot be loaded, or it has had inputs and scored none.
     """
     if job.options.scoring is None:
         return
-    for module, built in scorers(job, rollout, images):
-        found = _verified(job, device, module, built, job.options.scoring)
+    for name, module in scorers(job, rollout, images):
+        before = next(one for one in rollout.modules if one.name == name)
+        found = _found(job, device, before, module)
+        silent = f"{name}: runs, but has not reported that it scores"
+        job.observer.step("score", silent if found is None else scoring_line(found))
+        if found is not None and found.trouble:
+            what = f"the model of module {name!r} does not score: {found.trouble}"
+            raise _failed(what, device, before, "try score.py with 'manifestgen test'")
+        if found is None or not found.scored:
+            _require_running(job.services.hub, device, before)
         if found is not None:
             yield found
 
 
-def scorers(job: Job, rollout: Rollout, images: Mapping[str, str]) -> list[tuple[ModuleStatus, Image]]:
-    """The modules on the device whose image has a model of the project, with its image section; the chosen ones first.
-
-    Each module once, even if several of the project's have one image.
-    """
-    statuses = {module.name: module for module in rollout.modules}
-    found: dict[str, tuple[ModuleStatus, Image]] = {}
-    for name, image in models_of(job).items():
-        for running_one in running(rollout, images[name]) if name in images else ():
-            found.setdefault(running_one, (statuses[running_one], image))
-    return list(found.values())
-
-
-def models_of(job: Job) -> dict[str, Image]:
-    """The project's modules that are built with a model in their image, with its section; the chosen ones first."""
-    ordered = sorted(job.project.modules, key=lambda one: one.name not in job.options.modules)
-    return {one.name: one.image for one in ordered if one.model is not None and one.image is not None and one.builds}
-
-
-def _verified(job: Job, device: str, module: ModuleStatus, image: Image, patience: Patience) -> Scoring | None:
-    hub = job.services.hub
-    found = follow(hub, device, module.name, patience, module.started)
-    if found is None and entry_of(image).context and not image.own and job.options.patience is not None:
+def _found(job: Job, device: str, before: ModuleStatus, module: Module) -> Scoring | None:
+    """What a module's runner reports within the time that there is."""
+    hub, patience = job.services.hub, job.options.patience
+    found = follow(hub, device, before.name, job.options.scoring or Patience(timeout=0.0), before.started)
+    image = module.image
+    if found is None and patience is not None and builds_from_context(image) and not (image and image.own):
         # Such an image has the runner, so it will report: a large model takes a while to load.
-        found = _loaded(hub, device, module, job.options.patience)
-    silent = f"{module.name}: runs, but has not reported that it scores"
-    job.observer.step("score", silent if found is None else scoring_line(found))
-    if found is None or not found.scored:
-        _require_running(hub, device, module)
-    if found is not None and found.trouble:
-        what = f"module {module.name!r} runs, but its model does not score: {found.trouble}"
-        raise _failed(what, device, module, "try score.py with 'manifestgen test'")
+        return _loaded(hub, device, before, patience)
     return found
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from manifestgen.deploy.job import Job
 from manifestgen.deploy.options import Deployment
 from manifestgen.deploy.rendered import RenderedManifest, ask_registries, report_check
-from manifestgen.deploy.scoring import models_of, scorers, verify_scoring
+from manifestgen.deploy.scoring import models, scorers, verify_scoring
 from manifestgen.deployments import replace as fleet
 from manifestgen.deployments.deployment import Deployment as Wanted
 from manifestgen.deployments.deployment import Survey, current, intended, models_in, name_of, survey
@@ -77,7 +77,7 @@ def _smoke(job: Job, device: str, rollout: Rollout, images: Mapping[str, str]) -
     test = job.options.smoke
     if test is None:
         return
-    names = [module.name for module, _ in scorers(job, rollout, images)]
+    names = [name for name, _ in scorers(job, rollout, images)]
     if not names:
         names = [name for image in images.values() for name in running(rollout, image)]
     found = smoke(job.services.hub, device, names[0] if names else None, test)
@@ -124,5 +124,5 @@ def _wanted(job: Job, target: Target, manifest: Manifest, known: Survey) -> Want
         condition=target.condition,
         priority=target.priority,
         model=models_in(lock.read_file(job.project).modules.values(), manifest),
-        model_module=next(iter(models_of(job)), job.project.modules[0].name),
+        model_module=(models(job) or job.project.modules)[0].name,
     )

@@ -215,7 +215,9 @@ def with_a_reserved_name() -> Path:
     """Has the project that is here render a module that is called as one of the runtime's."""
     assert run(["render", "-o", "own.json.j2", "--image", "ghcr.io/acme/scorer:1"]) == 0
     template, project = Path("own.json.j2"), Path("manifestgen.yaml")
-    template.write_text(template.read_text().replace("machinelearningmodule", "edgeHub"))
+    modules = json.loads(template.read_text())["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]
+    (name,) = set(modules) - {"SimulatedTemperatureSensor", "tempSensor"}
+    template.write_text(template.read_text().replace(f'"{name}"', '"edgeHub"'))
     project.write_text(re.sub("template: .*", "template: own.json.j2", project.read_text()))
     return project
 

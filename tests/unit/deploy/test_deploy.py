@@ -323,7 +323,9 @@ class TestDevice:
         services.hub.report(DEVICE, module, {"runner": {}, "counts": {"failed": 1, "scored": 1}})
         _deploy(project, services, scoring=quick)
         services.hub.report(DEVICE, module, reported)
-        with pytest.raises(FoundError, match=re.escape(f"runs, but its model does not score: {words}")) as caught:
+        with pytest.raises(
+            FoundError, match=re.escape(f"the model of module '{module}' does not score: {words}")
+        ) as caught:
             _deploy(project, services, told, scoring=quick)
         assert f"manifestgen logs --device {DEVICE} {module}" in caught.value.fix
         assert [name for name, _ in told.steps][-2:] == ["wait", "score"]
@@ -357,8 +359,8 @@ class TestDevice:
         text = BUILDS.replace("builder: package", "builder: local, registry: fake.azurecr.io")
         project = _project(tmp_path, text)
         with pytest.raises(FoundError, match="runs, but its model is not loaded after 0 s") as caught:
-            short = replace(QUICK.patience or quick, timeout=0.5)
-            _deploy(project, services, images={"scorer": SCORER}, scoring=quick, patience=short)
+            patience = replace(QUICK.patience or quick, timeout=0.5)
+            _deploy(project, services, images={"scorer": SCORER}, scoring=quick, patience=patience)
         assert "--timeout" in caught.value.fix
 
     def test_a_smoke_test_of_many_devices_is_refused_before_anything(
