@@ -217,7 +217,8 @@ def with_a_reserved_name() -> Path:
     template, project = Path("own.json.j2"), Path("manifestgen.yaml")
     modules = json.loads(template.read_text())["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]
     (name,) = set(modules) - {"SimulatedTemperatureSensor", "tempSensor"}
-    template.write_text(template.read_text().replace(f'"{name}"', '"edgeHub"'))
+    text = template.read_text().replace(f'"{name}"', '"edgeHub"').replace(f"/modules/{name}/", "/modules/edgeHub/")
+    template.write_text(text)
     project.write_text(re.sub("template: .*", "template: own.json.j2", project.read_text()))
     return project
 
