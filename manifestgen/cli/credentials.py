@@ -14,6 +14,7 @@ from manifestgen.cli._environment import environment_option
 from manifestgen.cli._modules import image_option, images_of
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._state import state_option
+from manifestgen.cli._target import say_target
 from manifestgen.errors import DeclinedError, FoundError, InputError, Interrupted
 
 if TYPE_CHECKING:
@@ -204,6 +205,8 @@ def rotate(
 
     loaded = load(project)
     chosen = choose(loaded, device_ids, file, deployment)
+    if not device_ids and file is None and deployment is None:
+        say_target(loaded, console)
     clouds = ProjectServices(loaded, hub, progress=console.progress)
     options = Options(images_of(loaded, images), days, in_use, timeout)
     rotated = []

@@ -146,9 +146,9 @@ def _read(document: Source, path: Path, environ: Mapping[str, str]) -> Project:
         check=sections.check,
         environment=document.environment,
         own_packages=environments.changes_packages(document),
-        file_texts=tuple(
+        secret_texts=tuple(
             Secret(content)
-            for place, contents in expansion.file_texts.items()
+            for place, contents in expansion.secret_texts.items()
             if _reaches_the_manifest(place)
             for content in contents
             if content

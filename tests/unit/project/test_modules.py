@@ -65,7 +65,7 @@ def test_the_content_of_a_file_in_a_modules_variables_is_a_secret(tmp_path: Path
     (tmp_path / "tag").write_text("2.1\n")
     text = TWO.replace("camera:2.1", "camera:${file:tag}") + '    env: {KEY: "${file:key}"}\n'
     project = read(text, tmp_path / "manifestgen.yaml", {})
-    assert [secret.reveal() for secret in project.file_texts] == ["canary-of-a-file"]
+    assert [secret.reveal() for secret in project.secret_texts] == ["canary-of-a-file"]
 
 
 def test_a_project_of_several_has_no_image_of_its_own_and_gives_each() -> None:
