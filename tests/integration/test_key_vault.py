@@ -158,7 +158,7 @@ def test_one_secret_is_not_given_to_two_registries(vaulted: Any, asked: Any) -> 
         '"other": {"type": "docker", "status": "running", "restartPolicy": "always", "version": "1.0",\n'
         '  "settings": {"image": "private.example.com/x:1", "createOptions": "{}"}}{% endblock %}\n'
     )
-    vaulted.edit("{template: anomaly-detection}", "{template: two.json.j2}")
+    vaulted.edit("template: anomaly-detection", "template: two.json.j2")
     for command in (["render", vaulted], ["credentials", "show", vaulted]):
         refused = complaint(in_this_process(*command), 2)
         assert "sandboxmodels.azurecr.io and private.example.com would both get it" in refused.error

@@ -435,7 +435,7 @@ def test_a_pinned_manifest_names_digests_that_the_lock_keeps(secrets: str, ready
 def test_a_project_that_pins_deploys_digests(
     ready_made: Any, quick: Any, desired: Callable[[str], Mapping[str, Any]]
 ) -> None:
-    ready_made.edit("{template: anomaly-detection}", "{template: anomaly-detection, pin: true}")
+    ready_made.edit("template: anomaly-detection", "template: anomaly-detection, pin: true")
     ended = in_this_process("deploy", ready_made, "--yes")
     assert ended.code == 0, ended
     agent = desired(ready_made.device)

@@ -103,7 +103,7 @@ def secretive(ready_made: Any, quick: Any) -> Any:
         '{% extends "single-module.json.j2" %}\n{% block twins %},\n'
         '    {{ module | tojson }}: {"properties.desired": {"key": {{ key | tojson }}}}\n{% endblock %}\n'
     )
-    ready_made.edit("{template: anomaly-detection}", '{template: deployment.json.j2, values: {key: "${file:mounted}"}}')
+    ready_made.edit("template: anomaly-detection", 'template: deployment.json.j2, values: {key: "${file:mounted}"}')
     return ready_made
 
 

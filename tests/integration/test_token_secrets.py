@@ -104,7 +104,7 @@ def project(ready_made: Any, quick: Any, seen: Seen, hub: Any, monkeypatch: pyte
     login = base64.b64encode(b"robot:canary-in-a-docker-config").decode()
     (ready_made.root.parent / "config.json").write_text(json.dumps({"auths": {"file.example.com": {"auth": login}}}))
     (ready_made.root / "all.json.j2").write_text(_TEMPLATE)
-    ready_made.edit("{template: anomaly-detection}", "{template: all.json.j2}")
+    ready_made.edit("template: anomaly-detection", "template: all.json.j2")
     registry: dict[str, Any] = {"credentials": "token", "token": f"of-{ready_made.device}", "sources": _SOURCES}
     registry["file"] = "../config.json"
     if _VAULT:
