@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from manifestgen.deploy.job import Job
 from manifestgen.deploy.options import Deployment
 from manifestgen.deploy.rendered import RenderedManifest, ask_registries, report_check
+from manifestgen.deploy.scoring import models, scorers, verify_scoring
 from manifestgen.deployments import replace as fleet
 from manifestgen.deployments.deployment import Deployment as Wanted
 from manifestgen.deployments.deployment import Survey, current, intended, models_in, name_of, survey
@@ -15,14 +16,12 @@ from manifestgen.deployments.proposal import Proposal, propose, verify_meetings
 from manifestgen.device.apply import carry_out, read_state
 from manifestgen.device.plan import Plan, plan
 from manifestgen.device.rollout import Rollout
-from manifestgen.device.scoring import Scoring, follow, running
-from manifestgen.errors import FoundError
+from manifestgen.device.scoring import Scoring, running
 from manifestgen.gate import require_applicable, require_manifest, require_no_errors
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.operate.score import smoke
 from manifestgen.project import lock
 from manifestgen.project.sections import Target
-from manifestgen.report.rollout import scoring_line
 from manifestgen.target import Observer as TargetObserver
 
 
@@ -42,7 +41,7 @@ def to_device(job: Job, rendered: RenderedManifest, device: str, images: Mapping
         version, modules = rollout.desired_version, len(rollout.modules)
         job.observer.step("wait", f"device {device!r} runs version {version}: {modules} modules healthy")
         _smoke(job, device, rollout, images)
-        scores.extend(_scoring(job, device, rollout, images))
+        scores.extend(verify_scoring(job, device, rollout, images))
 
     outcome = carry_out(
         job.services.hub,
@@ -78,48 +77,13 @@ def _smoke(job: Job, device: str, rollout: Rollout, images: Mapping[str, str]) -
     test = job.options.smoke
     if test is None:
         return
-    names = _scorers(job, rollout, images)
+    names = [name for name, _ in scorers(job, rollout, images)]
     if not names:
         names = [name for image in images.values() for name in running(rollout, image)]
     found = smoke(job.services.hub, device, names[0] if names else None, test)
     answer = json.dumps(found.result, ensure_ascii=False, separators=(",", ":"))
     words = "answered as expected" if test.compares else f"answered {answer[:200]}{'…' * (len(answer) > 200)}"
     job.observer.step("smoke", f"{found.module}: {words} after {found.seconds:.2f} s")
-
-
-def _scoring(job: Job, device: str, rollout: Rollout, images: Mapping[str, str]) -> Iterator[Scoring]:
-    """Whether the project's models score, which is more than that their modules run.
-
-    Raises:
-        FoundError: one has had inputs and scored none, or its runner reports why it cannot.
-    """
-    if job.options.scoring is None:
-        return
-    for name in _scorers(job, rollout, images):
-        started = next(module.started for module in rollout.modules if module.name == name)
-        found = follow(job.services.hub, device, name, job.options.scoring, started)
-        silent = f"{name}: runs, but has not reported that it scores"
-        job.observer.step("score", silent if found is None else scoring_line(found))
-        if found is None:
-            continue
-        if found.trouble:
-            logs = f"manifestgen logs --device {device} {name}"
-            fix = f"see its log with '{logs}', and try score.py with 'manifestgen test'"
-            what = f"module {name!r} runs, but its model does not score: {found.trouble}"
-            raise FoundError(what, where=f"device {device!r}", fix=fix)
-        yield found
-
-
-def _scorers(job: Job, rollout: Rollout, images: Mapping[str, str]) -> list[str]:
-    """The modules on the device that run a model of the project, in the order of `_models`."""
-    found = [name for one in _models(job) if one in images for name in running(rollout, images[one])]
-    return list(dict.fromkeys(found))
-
-
-def _models(job: Job) -> list[str]:
-    """The modules whose image has manifestgen's runner and a model in it, the chosen ones first."""
-    found = [module.name for module in job.project.modules if module.builds and module.model is not None]
-    return sorted(found, key=lambda name: name not in job.options.modules)
 
 
 def to_fleet(job: Job, rendered: RenderedManifest, target: Target, images: Mapping[str, str]) -> Deployment:
@@ -160,5 +124,5 @@ def _wanted(job: Job, target: Target, manifest: Manifest, known: Survey) -> Want
         condition=target.condition,
         priority=target.priority,
         model=models_in(lock.read_file(job.project).modules.values(), manifest),
-        model_module=next(iter(_models(job)), job.project.modules[0].name),
+        model_module=(models(job) or job.project.modules)[0].name,
     )

@@ -34,6 +34,7 @@ class Scoring:
         last: when it scored last, in the runner's own words; empty before.
         error: why it does not score, if it cannot.
         started: when its process did, by the device's clock.
+        busy: since when it has been at one input, if that is long.
     """
 
     module: str
@@ -44,6 +45,7 @@ class Scoring:
     last: str = ""
     error: str = ""
     started: str = ""
+    busy: str = ""
 
     @property
     def began(self) -> bool:
@@ -53,8 +55,10 @@ class Scoring:
     @property
     def trouble(self) -> str:
         """Why the model does not score, in a clause; empty if it does, or has had no input."""
-        if self.error or self.scored or not self.failed:
+        if self.error or self.scored:
             return self.error
+        if not self.failed:
+            return f"run() has not returned since {self.busy}" if self.busy else ""
         return f"it failed on each of its {self.failed} inputs" if self.failed > 1 else "it failed on its only input"
 
 
@@ -73,6 +77,7 @@ def read(twin: Twin) -> Scoring | None:
         _text(runner.get("lastScored")),
         _text(runner.get("error")),
         _text(runner.get("started")),
+        _text(runner.get("busySince")),
     )
 
 
@@ -92,11 +97,15 @@ def follow(hub: Hub, device_id: str, module: str, patience: Patience, started: s
     """
     found: Scoring | None = None
     for _ in rounds(patience):
-        reported = scoring(hub, device_id, (module,))
-        found = next((one for one in reported if _is_since(one, started)), None)
+        found = report_of(hub, device_id, module, started)
         if found is not None and (found.scored or found.error):
             break
     return found
+
+
+def report_of(hub: Hub, device_id: str, module: str, started: str = "") -> Scoring | None:
+    """What a module's runner reports of itself now, if it does: once `init` has returned. See `follow`."""
+    return next((one for one in scoring(hub, device_id, (module,)) if _is_since(one, started)), None)
 
 
 def _is_since(found: Scoring, started: str) -> bool:

@@ -68,6 +68,8 @@ class EdgeModule:
         self._ignored: set[str] = set()
         self._answers: Mapping[str, Any] = {}
         self._report_at = 0.0
+        self._kinds = 0
+        self._busy = False
 
     def start(self) -> None:
         """Connect, in the session's thread, and stay connected."""
@@ -171,7 +173,9 @@ class EdgeModule:
         if self._session.connected and not self._configured and now >= self._wait_for_twin_until:
             logger.warning("no twin from edgeHub within %.0f s: continuing with the current settings", _TWIN_TIMEOUT)
             self._release()
-        if now >= self._report_at:
+        busy = self._metrics.busy(time.time())
+        if now >= self._report_at or busy is not self._busy:
+            self._busy = busy
             self._report()
         self._twin.tick(now)
 
@@ -223,6 +227,10 @@ class EdgeModule:
 
     def _finish(self, delivery: Delivery, results: Sequence[Outgoing]) -> None:
         self._metrics.queued -= 1
+        if (kinds := len(self._metrics.requests)) != self._kinds:
+            # The first result, or the first failure: whoever waits for it need not wait for the next report.
+            self._kinds = kinds
+            self._report()
         remaining = len(results)
         if not remaining:
             self._finished(delivery)

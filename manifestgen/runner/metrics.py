@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
+_LONG = 5.0
+
 SCORED, FILTERED, FAILED, REJECTED = "scored", "filtered", "failed", "rejected"
 """Outcomes: a result; none, which is what a filter returns; an exception; an input that does not fit."""
 
@@ -24,6 +26,8 @@ class Metrics:
     def __init__(self) -> None:
         self.started = time.time()
         self.last_scored: float | None = None
+        # Since when the scorer has been called and has not returned, in seconds since 1970.
+        self.busy_since: float | None = None
         self.requests: dict[tuple[str, str], int] = {}
         self.errors_in_a_row = 0
         self.sent = 0
@@ -37,6 +41,11 @@ class Metrics:
         """One more input, by where it came from and what became of it."""
         key = (source, outcome)
         self.requests[key] = self.requests.get(key, 0) + number
+
+    def busy(self, now: float) -> bool:
+        """Whether the scorer has been at one input for so long that it is worth a remark."""
+        since = self.busy_since
+        return since is not None and now - since > _LONG
 
     def took(self, seconds: float) -> None:
         """One call of the scorer."""

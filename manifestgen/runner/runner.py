@@ -112,6 +112,8 @@ class Runner:
         }
         if metrics.last_scored is not None:
             runner["lastScored"] = utc(metrics.last_scored)
+        if metrics.busy(time.time()) and (since := metrics.busy_since) is not None:
+            runner["busySince"] = utc(since)
         if self._error:
             runner["error"] = self._error
         counts = {outcome: metrics.total(outcome) for outcome in (SCORED, FILTERED, FAILED, REJECTED)}
@@ -264,6 +266,7 @@ class Runner:
         """Call the scorer, with what is known about it afterwards: a result, or why there is none."""
         started = time.monotonic()
         self._watchdog.begin(started)
+        self._metrics.busy_since = time.time()
         try:
             result = self._scorer.run(request)
         except BadInput as error:
@@ -280,6 +283,7 @@ class Runner:
             return None, Failure(FAILED, reason)
         finally:
             self._watchdog.end()
+            self._metrics.busy_since = None
             self._metrics.took(time.monotonic() - started)
         self._metrics.last_scored = time.time()
         return result, None

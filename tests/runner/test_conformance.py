@@ -249,7 +249,7 @@ def test_the_twin_says_what_runs_and_what_happened(broker: Broker, run: Run) -> 
     broker.send(b"1")
     broker.send(b"\xff")
     broker.result(), broker.result()
-    counts = wait_for_reported(broker, "counts", scored=1, rejected=1)
+    counts = wait_for_reported(broker, "counts", scored=1, rejected=1, sent=2)
     assert counts == {"scored": 1, "filtered": 0, "failed": 0, "rejected": 1, "sent": 2}
     runner = broker.reported["runner"]
     assert (runner["version"], runner["delivery"]) == ("0.1.0", "at-least-once")

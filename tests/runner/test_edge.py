@@ -63,10 +63,21 @@ class Device:
         self.session, self.settings = FakeSession(), settings
         self.jobs: list[Job] = []
         self.metrics = Metrics()
+        self.reports = 0
         self.edge = EdgeModule(
-            cast(Session, self.session), TOPICS, settings, self.metrics, submit=self.jobs.append, status=dict
+            cast(Session, self.session), TOPICS, settings, self.metrics, submit=self.jobs.append, status=self.status
         )
         self.mid = 0
+
+    def status(self) -> dict[str, object]:
+        """Taken whenever something is to be reported."""
+        self.reports += 1
+        return {}
+
+    def new_reports(self) -> int:
+        """Since this was asked last."""
+        found, self.reports = self.reports, 0
+        return found
 
     def connect(self, *, twin: bool = True) -> None:
         self.session.connected = True
@@ -145,6 +156,29 @@ def test_a_main_thread_that_is_busy_is_not_taken_for_a_missing_twin(
     device.edge.tick(time.monotonic() + 60)
     assert device.deliveries() == []
     assert caplog.text == ""
+
+
+def test_the_first_result_and_the_first_failure_are_reported_before_their_time(device: Device) -> None:
+    device.connect()
+    device.edge.tick(time.monotonic())
+    for outcome, reports in (("scored", 1), ("scored", 0), ("failed", 1), ("scored", 0), ("failed", 0)):
+        device.receive(b"1")
+        device.new_reports()
+        device.metrics.count("amlInput", outcome)
+        device.edge.finish(device.deliveries()[-1], [])
+        assert device.new_reports() == reports
+
+
+def test_a_scorer_that_does_not_return_is_reported(device: Device) -> None:
+    device.connect()
+    device.edge.tick(time.monotonic())
+    device.new_reports()
+    found = []
+    for busy_since in (time.time() - 1, time.time() - 6, time.time() - 7, None, None):
+        device.metrics.busy_since = busy_since
+        device.edge.tick(time.monotonic())
+        found.append(device.new_reports())
+    assert found == [0, 1, 0, 1, 0]
 
 
 def test_an_input_is_finished_with_the_last_of_its_results(device: Device) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -322,10 +323,45 @@ class TestDevice:
         services.hub.report(DEVICE, module, {"runner": {}, "counts": {"failed": 1, "scored": 1}})
         _deploy(project, services, scoring=quick)
         services.hub.report(DEVICE, module, reported)
-        with pytest.raises(FoundError, match=re.escape(f"runs, but its model does not score: {words}")) as caught:
+        with pytest.raises(
+            FoundError, match=re.escape(f"the model of module '{module}' does not score: {words}")
+        ) as caught:
             _deploy(project, services, told, scoring=quick)
         assert f"manifestgen logs --device {DEVICE} {module}" in caught.value.fix
         assert [name for name, _ in told.steps][-2:] == ["wait", "score"]
+
+    @pytest.mark.parametrize(
+        ("status", "words"),
+        [
+            ({"runtimeStatus": "backoff", "exitCode": 139, "restartCount": 1}, "is in backoff, exit code 139"),
+            ({"runtimeStatus": "running", "exitCode": 139, "restartCount": 1}, "was restarted once, exit code 139"),
+        ],
+    )
+    def test_a_module_that_its_first_input_ends_fails_the_rollout(
+        self, tmp_path: Path, services: FakeServices, status: dict[str, Any], words: str
+    ) -> None:
+        project = _project(tmp_path, BUILDS)
+
+        def crash(seconds: float) -> None:
+            agent = services.hub.module_twin(DEVICE, "$edgeAgent")
+            assert agent is not None
+            reported = copy.deepcopy(dict(agent.reported))
+            reported["modules"]["scorer"] |= status
+            services.hub.report(DEVICE, "$edgeAgent", reported)
+
+        clock = iter(range(100)).__next__
+        with pytest.raises(FoundError, match=words) as caught:
+            _deploy(project, services, scoring=Patience(timeout=3, first=1, clock=clock, sleep=crash))
+        assert "manifestgen test" in caught.value.fix
+
+    def test_an_image_with_the_runner_must_load_its_model(self, tmp_path: Path, services: FakeServices) -> None:
+        quick = Patience(timeout=0.0, first=0.0, longest=0.0)
+        text = BUILDS.replace("builder: package", "builder: local, registry: fake.azurecr.io")
+        project = _project(tmp_path, text)
+        with pytest.raises(FoundError, match="runs, but its model is not loaded after 0 s") as caught:
+            patience = replace(QUICK.patience or quick, timeout=0.5)
+            _deploy(project, services, images={"scorer": SCORER}, scoring=quick, patience=patience)
+        assert "--timeout" in caught.value.fix
 
     def test_a_smoke_test_of_many_devices_is_refused_before_anything(
         self, tmp_path: Path, services: FakeServices

@@ -55,6 +55,8 @@ def test_a_runner_that_has_had_no_input_or_cannot_start_says_so() -> None:
     waiting = read(Twin("m", {}, 1, {"runner": {}, "counts": {"scored": True}}))
     assert waiting is not None and not waiting.began
     assert scoring_line(waiting) == "m: no input has reached it yet"
+    busy = Scoring("m", busy="2026-11-30T08:00:00Z")
+    assert scoring_line(busy) == "m: in run() since 2026-11-30T08:00:00Z"
     broken = read(Twin("m", {}, 1, {"runner": {"error": "init() raised\nKeyError"}}))
     assert broken is not None and broken.began
     assert scoring_line(broken) == "m: 0 scored, 0 failed, init() raised KeyError" or "KeyError" in scoring_line(broken)
@@ -93,6 +95,8 @@ def test_what_a_process_reported_before_the_module_was_started_is_passed_over() 
         (Scoring("m", scored=1, failed=9), ""),
         (Scoring("m", failed=9), "it failed on each of its 9 inputs"),
         (Scoring("m", failed=1), "it failed on its only input"),
+        (Scoring("m", busy="2026-11-30T08:00:00Z"), "run() has not returned since 2026-11-30T08:00:00Z"),
+        (Scoring("m", scored=3, busy="2026-11-30T08:00:00Z"), ""),
         (Scoring("m", scored=3, error="run() did not return within 5 s"), "run() did not return within 5 s"),
     ],
 )
