@@ -48,7 +48,7 @@ __all__ = [
 ]
 
 
-class Finding(Value, frozen=True):
+class Finding(Value, frozen=True, gc=False):
     """A problem at one place of a manifest.
 
     Attributes:

@@ -17,11 +17,12 @@ from manifestgen.credentials.sources import SOURCES
 from manifestgen.credentials.standing import describe, standings
 from manifestgen.errors import ManifestgenError, NotFoundError
 from manifestgen.gate import require_manifest, require_no_errors
-from manifestgen.images.existing import NOWHERE, future_image, missing_images, stand_in_values
+from manifestgen.images.existing import NOWHERE, future_image, stand_in_values
 from manifestgen.manifest.document import of_manifest
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.project.builders import builds_from_context
 from manifestgen.project.load import Project
+from manifestgen.project.lock import never_built
 from manifestgen.project.sections import ManifestSection
 from manifestgen.render import NoImageError, render_project
 from manifestgen.state import state_folder
@@ -141,7 +142,7 @@ def _manifest(project: Project) -> tuple[Manifest | None, Row]:
     drafts: list[Manifest] = []
 
     def look() -> str:
-        drafts.append(_draft(project, missing_images(project, NOWHERE)))
+        drafts.append(_draft(project, dict.fromkeys(never_built(project), NOWHERE)))
         ignored = project.check.ignore if project.check is not None else ()
         document = of_manifest(drafts[0], "the rendered manifest", styles=project.placeholder_styles)
         require_manifest(document, layered=True)
@@ -189,7 +190,7 @@ def _registries(
         yield _skipped("registry credentials", "needs the manifest")
         return
     if NOWHERE in {module.image_text for module in draft.modules()}:
-        images = missing_images(project, NOWHERE)
+        images = dict.fromkeys(never_built(project), NOWHERE)
         for part in project.only(tuple(images)).each():
             services, name = inputs.services.of(part.module.name), part.module.name
             images[name], row = _future_image(part, services, reachable=reachable, usable=usable)

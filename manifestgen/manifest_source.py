@@ -83,7 +83,9 @@ def check_project(
 
     subject = _of_project(load(path))
     found = check(subject.document, select=select, ignore={*ignore, *subject.ignore}, as_of=as_of or KNOWN_ON)
-    placed = (replace(one, line=1, column=1, message=f"rendered, {one.pointer}: {one.message}") for one in found)
+    # Placeholders stand in for logins only here: a deployment has the logins themselves.
+    own = [one for one in found if one.rule != "placeholder" or "/registryCredentials/" not in one.pointer]
+    placed = (replace(one, line=1, column=1, message=f"rendered, {one.pointer}: {one.message}") for one in own)
     return Checked(subject.name, subject.document.kind, tuple(placed))
 
 
@@ -165,7 +167,8 @@ def _of_file(path: Path) -> Subject:
 
 def _of_project(project: Project) -> Subject:
     from manifestgen.credentials.logins import placeholders
-    from manifestgen.images.existing import missing_images, stand_in_values
+    from manifestgen.images.existing import stand_in_values
+    from manifestgen.project.lock import never_built
     from manifestgen.render.project import NoImageError, render_project
 
     facts: tuple[str, ...] = ("as it would be rendered, without logins",)
@@ -176,7 +179,7 @@ def _of_project(project: Project) -> Subject:
         if not project.builds:
             raise
         facts = (*facts, "its image is not built yet")
-        images = missing_images(project, f"{NOT_BUILT}:0")
+        images = dict.fromkeys(never_built(project), f"{NOT_BUILT}:0")
         values = stand_in_values(project.only(tuple(images)))
         manifest = render_project(project, logins, values=values, image=images).manifest
     name = str(project.path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -73,15 +74,17 @@ def _is_installed(module: str) -> bool:
 class ModuleServices:
     """The services of one module of a project of several: `Services` with its own models and builder."""
 
-    def __init__(self, whole: Services, project: Project) -> None:
+    def __init__(self, whole: Services, project: Project, shared: threading.Lock) -> None:
         """The services of a module.
 
         Args:
             whole: of the project, which are shared.
             project: the project with that module alone.
+            shared: held while a shared service is connected or a login looked up: modules are built in threads.
         """
         self._whole = whole
         self._project = project
+        self._shared = shared
 
     def of(self, module: str) -> Services:
         """See `Services.of`."""
@@ -100,23 +103,28 @@ class ModuleServices:
     @property
     def registry(self) -> Registry:
         """The container registries of the caller's subscriptions."""
-        return self._whole.registry
+        with self._shared:
+            return self._whole.registry
 
     @property
     def distribution(self) -> Distribution:
         """The registries that images come from."""
-        return self._whole.distribution
+        with self._shared:
+            return self._whole.distribution
 
     @property
     def vaults(self) -> Vaults:
         """The key vaults that the caller may read."""
-        return self._whole.vaults
+        with self._shared:
+            return self._whole.vaults
 
     @property
     def hub(self) -> Hub:
         """The IoT hub."""
-        return self._whole.hub
+        with self._shared:
+            return self._whole.hub
 
     def credentials(self, hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Login]:
         """See `Services.credentials`."""
-        return self._whole.credentials(hosts)
+        with self._shared:
+            return self._whole.credentials(hosts)

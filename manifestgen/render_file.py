@@ -22,7 +22,6 @@ from manifestgen.files import (
     write_atomic,
 )
 from manifestgen.gate import require_no_errors
-from manifestgen.images.existing import missing_images
 from manifestgen.manifest.document import Document, of_manifest
 from manifestgen.manifest.dump import dump
 from manifestgen.manifest.manifest import Manifest
@@ -30,7 +29,7 @@ from manifestgen.manifest.value import Value
 from manifestgen.project import FILE_NAME, Project
 from manifestgen.project.builders import builds_from_context
 from manifestgen.project.fit import look_at_lock
-from manifestgen.project.lock import LockedImage, record
+from manifestgen.project.lock import LockedImage, never_built, record
 from manifestgen.project.lock import path_of as lock_path
 from manifestgen.render import Logins, NoImageError, Rendered, render_project
 
@@ -194,13 +193,16 @@ def _rendered(job: _Job, observer: Observer) -> Rendered:
     try:
         return job.render(inline=job.inline)
     except NoImageError:
-        missing = missing_images(job.project, NOT_BUILT)
+        missing = dict.fromkeys(never_built(job.project), NOT_BUILT)
         contexts = all(builds_from_context(one.image) for one in job.project.each() if one.module.name in missing)
-        never_built = bool(missing) and contexts and (job.project.modular or not lock_path(job.project).exists())
-        if not never_built or job.pins or job.options.locked:
+        expected = bool(missing) and contexts and (job.project.modular or not lock_path(job.project).exists())
+        if not expected or job.pins or job.options.locked:
             raise
-    whose = f"the images of {', '.join(missing)} have" if job.project.modular else "the model image has"
-    them = "them" if job.project.modular else "it"
+    whose, them = "the model image has", "it"
+    if job.project.modular:
+        whose = f"the image of {next(iter(missing))} has"
+    if len(missing) > 1:
+        whose, them = f"the images of {', '.join(missing)} have", "them"
     what = f"{whose} not been built yet: {NOT_BUILT} stands for {them}, and 'manifestgen apply' rejects that"
     observer.warn(f"{what}; run 'manifestgen image' to build {them}, or give --image REF")
     options = msgspec.structs.replace(job.options, images={**missing, **job.options.images})

@@ -8,6 +8,7 @@ with ProjectServices(project) as services:
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -232,13 +233,14 @@ class ProjectServices:
         self._environ = os.environ if environ is None else environ
         self._connecting = connecting
         self._of: dict[str, Services] = {}
+        self._shared = threading.Lock()
 
     def of(self, module: str) -> Services:
         """See `Services.of`."""
         if len(self._project.modules) == 1:
             return self
         if module not in self._of:
-            self._of[module] = ModuleServices(self, self._project.only((module,)))
+            self._of[module] = ModuleServices(self, self._project.only((module,)), self._shared)
         return self._of[module]
 
     def __enter__(self) -> ProjectServices:
@@ -255,15 +257,22 @@ class ProjectServices:
         if distribution is not None:
             distribution.close()
 
+    @property
+    def _leading(self) -> Project:
+        """The project with one module: of several, one that Azure ML builds, whose workspace has a registry."""
+        from manifestgen.project.builders import leading
+
+        return self._project.only((leading(self._project.modules).name,))
+
     @_service
     def models(self) -> ModelSource:
         """The models of the project's Azure ML workspace; of a project that needs none, the model on this machine."""
-        return open_models(self._project)
+        return open_models(self._leading)
 
     @_service
     def builder(self) -> Builder:
         """The builder that the project's `image.builder` names."""
-        return open_builder(self._project, self)
+        return open_builder(self._leading, self)
 
     @_service
     def registry(self) -> Registry:

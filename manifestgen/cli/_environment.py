@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from manifestgen.cli._completing import environments
+from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
     from manifestgen.cli._console import Console
@@ -25,6 +26,10 @@ def environment_option(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*args, **kwargs)
         from manifestgen.project.environments import choosing
 
+        if not environment:
+            # Such as -e "$NAME" without that variable: none at all would be another target.
+            fix = "give its name, or drop the option for the project without its environments"
+            raise InputError("the name of the environment is empty", where="--environment", fix=fix)
         with choosing(environment):
             return function(*args, **kwargs)
 

@@ -82,7 +82,7 @@ def device_of(given: str | None, project: Project | None, console: Console, *, f
         what = f"the project's target is the automatic deployment {target.deployment!r}, not a device"
         options = (f'ask all of its devices with --target-condition "{target.condition}"',)
         raise InputError(what, where=str(project.path), fix=fix, options=options)
-    console.progress(f"device {target.device} of {project.words}")
+    say_target(project, console)
     return target.device
 
 
@@ -100,8 +100,16 @@ def _deployment_of(project: Project | None, console: Console) -> str | None:
     target = project.target if project is not None else None
     if project is None or target is None or target.deployment is None:
         return None
-    console.progress(f"deployment {target.deployment} of {project.words}")
+    say_target(project, console)
     return target.deployment
+
+
+def say_target(project: Project, console: Console) -> None:
+    """Say that the target of a project counts, if it has one."""
+    target = project.target
+    if target is not None:
+        what = f"device {target.device}" if target.device is not None else f"deployment {target.deployment}"
+        console.progress(f"{what} of {project.words}")
 
 
 def device_option(name: str = "device", words: str = "The device.") -> Callable[[Callable[..., Any]], Any]:

@@ -14,6 +14,7 @@ from manifestgen.cli._environment import environment_option
 from manifestgen.cli._modules import image_option, images_of
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._state import state_option
+from manifestgen.cli._target import say_target
 from manifestgen.errors import DeclinedError, FoundError, InputError, Interrupted
 
 if TYPE_CHECKING:
@@ -204,6 +205,8 @@ def rotate(
 
     loaded = load(project)
     chosen = choose(loaded, device_ids, file, deployment)
+    if not device_ids and file is None and deployment is None:
+        say_target(loaded, console)
     clouds = ProjectServices(loaded, hub, progress=console.progress)
     options = Options(images_of(loaded, images), days, in_use, timeout)
     rotated = []
@@ -216,13 +219,14 @@ def rotate(
 
 def _manifest(project: Project, images: Mapping[str, str], services: Services) -> Manifest:
     """A project's manifest without credentials, also before the first build: only its images are needed."""
-    from manifestgen.images.existing import future_image, missing_images, stand_in_values
+    from manifestgen.images.existing import future_image, stand_in_values
+    from manifestgen.project.lock import never_built
     from manifestgen.render import NoImageError, render_project
 
     try:
         return render_project(project, lambda manifest: {}, image=images).manifest
     except NoImageError:
-        missing = project.only(tuple(missing_images(project, ""))) if project.builds else None
+        missing = project.only(never_built(project)) if project.builds else None
         if missing is None:
             raise
         future = {one.module.name: future_image(one, services.of(one.module.name)) for one in missing.each()}

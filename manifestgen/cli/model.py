@@ -27,7 +27,13 @@ def list_(project: Path, name: str | None, console: Console) -> None:
     from manifestgen.project.load import load
     from manifestgen.services import ProjectServices
 
-    models = ProjectServices(load(project), progress=console.progress).models.list(name)
+    loaded = load(project)
+    services = ProjectServices(loaded, progress=console.progress)
+    listed = [services.of(one.module.name).models.list(name) for one in loaded.each() if one.model is not None]
+    if not listed:
+        listed = [services.models.list(name)]
+    # Modules of one workspace list the same models.
+    models = list({model.id: model for models in listed for model in models}.values())
     width = max((len(model.id) for model in models), default=0)
     for model in models:
         tags = ", ".join(f"{key}={value}" for key, value in sorted(model.tags.items()))

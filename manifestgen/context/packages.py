@@ -79,7 +79,7 @@ def installed(
 ) -> list[ContextFile]:
     """The files of the packages in a lock, for each platform.
 
-    They are kept in `.manifestgen/packages` until the lock changes.
+    They are kept in `.manifestgen/packages` until the lock changes; of several modules each has a folder there.
 
     Args:
         where: for errors: the file that the requirements come from.
@@ -90,6 +90,8 @@ def installed(
     """
     key = hashlib.sha256(f"{python}\n{lock}".encode()).hexdigest()[:16]
     kept = project.root / ".manifestgen" / FOLDER
+    if project.modular:
+        kept = kept / project.module.name
     _forget_others(kept, key)
     found: list[ContextFile] = []
     for platform in platforms:

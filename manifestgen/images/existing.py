@@ -109,11 +109,6 @@ def stand_in(project: Project, services: Services, inputs: str = "0" * 64) -> st
         return NOWHERE
 
 
-def missing_images(project: Project, reference: str) -> dict[str, str]:
-    """A reference that stands for the image of each module that was never built, by module."""
-    return {one.module.name: reference for one in project.each() if one.builds and read(one) is None}
-
-
 def stand_in_values(project: Project) -> dict[str, Any]:
     """What a template can use besides the images once there are: the versions of the models."""
     found = {

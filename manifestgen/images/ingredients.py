@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from manifestgen.cloud import Context, ModelSource, RegisteredModel, Services
 from manifestgen.context.make import Parts, Recipe, choose, gather
@@ -15,6 +17,9 @@ from manifestgen.project.builders import builds_from_context
 from manifestgen.project.load import Project
 from manifestgen.project.lock import Lock, LockedBase
 from manifestgen.project.pending import work_folder
+
+# Two modules that are built at the same time may have the same model.
+_downloading: Final = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,11 @@ class Ingredients:
 
 def model_files(project: Project, model: RegisteredModel, models: ModelSource) -> Path:
     """The file or folder of a registered model, downloaded once for each version."""
+    with _downloading:
+        return _model_files(project, model, models)
+
+
+def _model_files(project: Project, model: RegisteredModel, models: ModelSource) -> Path:
     kept = work_folder(project.root) / "models"
     name = re.sub(r"[^\w.-]+", "-", f"{model.name}-{model.version}")
     folder = kept / name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -83,7 +83,7 @@ def images_of(
     names: dict[str, str] = {}
     unnamed: dict[str, ModuleFolder] = {}
     taken: set[str] = set()
-    for use in _uses(solution, debug):
+    for use in _uses(solution, notes, debug=debug):
         if use.module.unresolved:
             first = use.module.unresolved[0]
             what = f"the build of module folder {use.module.name!r}"
@@ -91,19 +91,30 @@ def images_of(
             notes.lose(what, why, f"add '{first.name}=…' to .env, and import again", first.where)
             unnamed.update(dict.fromkeys(use.keys, use.module))
             continue
-        if not use.module.dockerfiles:
-            what, where = f"image of module folder {use.module.name!r}", use.module.file.where("/image/tag/platforms")
-            notes.lose(what, "its module.json has no platforms", "add one, and import again", where)
-            continue
         image = _image(use, solution, root, notes, platform, builder)
         name = _name(use, taken)
         taken.add(name.lower())
+        _part(image, name, entries, use, notes)
         entries.append(Entry(name, image))
         names.update(dict.fromkeys(use.keys, name))
     return Images(tuple(entries), names, unnamed)
 
 
-def _uses(solution: Solution, debug: bool) -> list[_Use]:
+def _part(image: dict[str, Any], name: str, others: Sequence[Entry], use: _Use, notes: Notes) -> None:
+    """Give an image a repository of its own: the tool parts images by their tags, and manifestgen by repositories."""
+    place = ("registry", "name")
+    if "name" not in image or all(
+        [other.image.get(key) for key in place] != [image[key] for key in place] for other in others
+    ):
+        return
+    before = image["name"]
+    image["name"] = f"{before}-{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}"
+    if use.debug:
+        image["name"] = f"{before}-debug"
+    notes.lose(f"repository {before!r} for module {name!r}", f"another image has it, so this one is {image['name']!r}")
+
+
+def _uses(solution: Solution, notes: Notes, *, debug: bool) -> list[_Use]:
     uses: dict[tuple[Path, bool], _Use] = {}
     every = {f"{prefix}.{name}" for prefix, module in solution.modules.items() for name in module.dockerfiles}
     keys = dict.fromkeys([*every, *solution.modules, *(f"{prefix}{DEBUG}" for prefix in solution.modules)], "")
@@ -115,6 +126,11 @@ def _uses(solution: Solution, debug: bool) -> list[_Use]:
             prefix, module = found
             rest = key.removeprefix(prefix).lstrip(".")
             is_debug = rest.endswith("debug") if rest else debug
+            if not _has(module, rest, is_debug):
+                where = module.file.where("/image/tag/platforms")
+                why = f"module.json has no such platform, only {', '.join(module.dockerfiles) or 'none'}"
+                notes.lose(f"image ${{{key}}}", why, "add the platform to module.json, and import again", where)
+                continue
             use = uses.setdefault((module.folder.resolve(), is_debug), _Use(module, is_debug, {}, {}, False, {}))
             use.keys[key] = None
             named = rest.removesuffix("debug").rstrip(".")
@@ -125,6 +141,13 @@ def _uses(solution: Solution, debug: bool) -> list[_Use]:
             if owner := _owner(text.pointer):
                 use.modules[owner] = None
     return list(uses.values())
+
+
+def _has(module: ModuleFolder, named: str, debug: bool) -> bool:
+    """Whether a module has an image for what a placeholder names: a platform, `debug` or nothing."""
+    if named not in ("", "debug"):
+        return named in module.dockerfiles
+    return any(name.endswith(DEBUG) == debug for name in module.dockerfiles)
 
 
 def _keys(text: Text) -> Iterator[str]:
@@ -145,7 +168,7 @@ def _name(use: _Use, taken: set[str]) -> str:
     """The key of an entry: the module's own name if one module has the image, else the folder's."""
     folder = re.sub(r"[^A-Za-z0-9_-]+", "-", use.module.folder.resolve().name).strip("-_") or "module"
     wanted = [*use.modules] if len(use.modules) == 1 else []
-    for name in (*wanted, folder, f"{folder}-debug"):
+    for name in (*wanted, folder, f"{folder}-{'debug' if use.debug else 'module'}"):
         if re.fullmatch(_MODULE, name) and name.lower() not in taken and name.lower() not in ("edgeagent", "edgehub"):
             return name
     number = 2
@@ -236,17 +259,18 @@ def _build_args(module: ModuleFolder, notes: Notes) -> dict[str, str]:
         if name == "--build-arg" and not equals and words:
             value = words.pop(0)
         elif name != "--build-arg" or not equals:
-            rest = [words.pop(0)] if words and not equals and not words[0].startswith("-") else []
-            option = " ".join([word, *rest]) if not holds_secret(name, value) else name
+            if words and not equals and not words[0].startswith("-"):
+                words.pop(0)
             why = "only --build-arg is carried over"
-            notes.lose(f"build option {option!r} of module folder {module.name!r}", why, "", where)
+            notes.lose(f"build option {name!r} of module folder {module.name!r}", why, "", where)
             continue
         key, given, text = value.partition("=")
-        if given and holds_secret(key, text):
+        secret = given and (holds_secret(key, text) or any(one and one.reveal() in text for one in module.secrets))
+        if secret:
             Secret(text)
             why = "it looks like a secret, and an image keeps its build arguments"
             notes.supply(f"build argument {key}", why, f"set the environment variable {key}", where)
-        found[key] = text if given and not holds_secret(key, text) else Reference(f"${{env:{key}}}")
+        found[key] = text if given and not secret else Reference(f"${{env:{key}}}")
     return found
 
 

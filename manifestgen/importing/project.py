@@ -21,6 +21,7 @@ from manifestgen.manifest.registries import image_hosts
 from manifestgen.project.load import FILE_NAME
 from manifestgen.project.start import IGNORE
 from manifestgen.project.yaml_text import block
+from manifestgen.solution.dotenv import EnvFile
 from manifestgen.solution.generate import rewritten
 from manifestgen.solution.solution import Solution
 
@@ -96,8 +97,10 @@ def imported(
         templates[folder / file] = part.template.text
     files = {project: _project_text(base, parts), **templates}
     ignore = folder / ".gitignore"
-    if not ignore.exists() or ignore.read_bytes() == _IGNORE.encode():
-        files[ignore] = _IGNORE
+    # A plain manifest is a source: only what is rendered from it is not committed.
+    ignored = _IGNORE.replace("deployment.json\n", "", 1) if solution.path.name == "deployment.json" else _IGNORE
+    if not ignore.exists() or ignore.read_bytes() == ignored.encode():
+        files[ignore] = ignored
     modules = tuple(entry.name for entry in base.images.entries)
     return Imported(project, files, base.images.names, modules, tuple(parts), notes.supplied, notes.lost)
 
@@ -135,7 +138,7 @@ class _Making(Struct, frozen=True):
         if images.entries:
             data["modules"] = {entry.name: {"image": entry.image} for entry in images.entries}
         variables = {"values": {"variables": dict(template.variables)}} if template.variables else {}
-        data |= {"registry": _registry(template, hosts, notes), "manifest": variables}
+        data |= {"registry": _registry(template, hosts, solution.env, notes), "manifest": variables}
         if hub := _hub(solution):
             data["hub"] = {"host": hub}
         if target := _target(solution):
@@ -183,7 +186,7 @@ def _target(solution: Solution) -> dict[str, Any]:
     return {"device": match[1]} if match else {}
 
 
-def _registry(template: ProjectTemplate, hosts: list[str], notes: Notes) -> dict[str, Any]:
+def _registry(template: ProjectTemplate, hosts: list[str], env: EnvFile, notes: Notes) -> dict[str, Any]:
     """The section `registry`: every login comes from variables; what they are called is noted."""
     names = suffixes(hosts)
     by_host = {comparable(host): host for host in hosts}
@@ -205,8 +208,21 @@ def _registry(template: ProjectTemplate, hosts: list[str], notes: Notes) -> dict
         if is_private(host) and host not in seen:
             what = f"login for {host}"
             why = "the template has none, and a device cannot pull a private image without"
-            notes.supply(what, why, f"set {USERNAME}{names[host]} and {PASSWORD}{names[host]}")
+            notes.supply(
+                what, why, f"set {USERNAME}{names[host]} and {PASSWORD}{names[host]}{_values(host, hosts, env)}"
+            )
     return {"credentials": "env", **({"sources": sources} if sources else {})}
+
+
+def _values(host: str, hosts: Sequence[str], env: EnvFile) -> str:
+    """Where a registry's login is in `.env`, by the names that VS Code gives; empty if it is not there."""
+    keys: dict[str, str] = {}
+    for one in hosts:
+        stem = one.lower().partition("." if "." in one else ":")[0]
+        taken = [key for key in keys.values() if key == stem or key.startswith(f"{stem}_")]
+        keys[one] = f"{stem}_{len(taken)}" if taken else stem
+    names = [f"CONTAINER_REGISTRY_{what}_{keys[host]}" for what in ("USERNAME", "PASSWORD")]
+    return f" to the values of {names[0]} and {names[1]}" if all(name in env.variables for name in names) else ""
 
 
 def _note_login(host: str, suffix: str, credential: Credential, notes: Notes) -> None:
@@ -216,8 +232,9 @@ def _note_login(host: str, suffix: str, credential: Credential, notes: Notes) ->
         why, values = "passwords are not copied", f"the values of {names[0]} and {names[1]}"
     else:
         why, values = "the template has it in clear text, and passwords are not copied", "its user name and password"
+    shown_host = "docker.io" if host == DOCKER_HUB else host
     notes.supply(
-        f"login for {host}", why, f"set {USERNAME}{suffix} and {PASSWORD}{suffix} to {values}", credential.where
+        f"login for {shown_host}", why, f"set {USERNAME}{suffix} and {PASSWORD}{suffix} to {values}", credential.where
     )
 
 

@@ -22,7 +22,7 @@ from manifestgen.project.yaml_text import Reference
 from manifestgen.solution.expansion import Kind, Piece, expanded, pieces
 from manifestgen.solution.generate import OPTIONS, Text, in_shell, module_settings, options_text, rewritten, unresolved
 from manifestgen.solution.jinja import BEGIN, MORE, Marks
-from manifestgen.solution.secrecy import holds_secret
+from manifestgen.solution.secrecy import holds_secret, is_written_secret
 from manifestgen.solution.solution import Solution
 
 _CREDENTIALS: Final = "registryCredentials"
@@ -108,7 +108,13 @@ class _Making:
         self._credentials = tuple(self._taken_credentials())
         self._hide_literals()
         self._solution = replace(solution, template=replace(solution.template, data=self._data))
-        self._unresolved = {(one.where, one.text) for one in unresolved(self._solution, self._keys) if one.name}
+        found = list(unresolved(self._solution, self._keys))
+        self._unresolved = {(one.where, one.text) for one in found if one.name}
+        for one in found:
+            if not one.name and solution.module_of(one.text[2:-1]) is None:
+                why = "no module.json says what image it is, so the placeholder stays, and 'apply' refuses it"
+                fix = "create the module's module.json and import again, or write an image into the template"
+                notes.lose(f"image {one.text}", why, fix, one.where)
 
     def made(self) -> ProjectTemplate:
         content = rewritten(self._solution, self._keys, self._written)
@@ -182,13 +188,13 @@ class _Making:
             taken = list(self._entry(key.removeprefix(_LAYER), agent.pop(key), f"{base}/{escape(key)}"))
             for one in taken:
                 if not one.used:
-                    agent[key] = _placeholders(one)
+                    agent[key] = self._marks.add(f"{json.dumps(_placeholders(one))} | tojson")
             loop = loop or any(one.used for one in taken)
             yield from taken
         if loop:
             rest = dict(agent)
             agent.clear()
-            agent[self._marks.add(_LOOP)] = None
+            agent[self._marks.member(_LOOP)] = None
             agent.update(rest)
 
     def _taken_below(self, value: Any, pointer: str) -> Iterator[Credential]:
@@ -197,6 +203,9 @@ class _Making:
         for key, item in value.items():
             below = f"{pointer}/{escape(key)}"
             if key == _CREDENTIALS or key == _LAYER[:-1]:
+                if not isinstance(item, dict):
+                    where = self._solution.template.where(below)
+                    self._notes.lose("registryCredentials", "it is not an object", where=where)
                 entries = item.items() if isinstance(item, dict) else ()
                 taken = [one for name, entry in entries for one in self._entry(name, entry, f"{below}/{escape(name)}")]
                 kept = {one.key: _placeholders(one) for one in taken if not one.used}
@@ -233,7 +242,7 @@ class _Making:
             return [self._hidden(item, f"{pointer}/{index}", literals, names) for index, item in enumerate(value)]
         if not isinstance(value, str) or BEGIN in value:
             return value
-        for literal in literals:
+        for literal in (*literals, *_of_variables(pointer, value)):
             if literal == value and re.search(r"(?i)/env/\d+$", pointer):
                 literal = literal.partition("=")[2] or literal
             written = literal if literal in value else json.dumps(literal, ensure_ascii=False)[1:-1]
@@ -266,6 +275,25 @@ def _expression(name: str) -> str:
     """How a template names a variable."""
     plain = re.fullmatch(r"(?a)[A-Za-z]\w*", name) and not hasattr(dict, name)
     return f"variables.{name}" if plain else f"variables[{json.dumps(name)}]"
+
+
+def _of_variables(pointer: str, text: str) -> Iterator[str]:
+    """The secrets in a text that sets variables of a module: its own variables, or those in createOptions."""
+    if match := re.search(r"/env/([^/]+)/value$", pointer):
+        yield from [text] if is_written_secret(match[1], text) else []
+        return
+    items = [text] if re.search(r"/Env/\d+$", pointer) else []
+    if pointer.endswith(f"/{OPTIONS}"):
+        try:
+            options = json.loads(text)
+        except ValueError:
+            return
+        env = options.get("Env") if isinstance(options, dict) else None
+        items = [item for item in env if isinstance(item, str)] if isinstance(env, list) else []
+    for item in items:
+        name, _, value = item.partition("=")
+        if value and is_written_secret(name, value):
+            yield value
 
 
 def _literal_parts(text: str) -> Iterator[str]:

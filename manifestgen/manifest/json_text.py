@@ -37,7 +37,7 @@ class Duplicate(Struct, frozen=True):
     second: int
 
 
-class Span(Struct, frozen=True):
+class Span(Struct, frozen=True, gc=False):
     """Where a value stands.
 
     Attributes:

@@ -20,7 +20,9 @@ from manifestgen.manifest.pointer import escape
 from manifestgen.manifest.section import DESIRED
 
 
-class Placeholder(Struct, frozen=True):
+# A template may have hundreds, and with each a problem and a finding: without references to others in them, the
+# garbage collector need not look at them.
+class Placeholder(Struct, frozen=True, gc=False):
     """A placeholder that is not filled in.
 
     Attributes:

@@ -6,12 +6,13 @@ with the function `open_builder(project, services)`, which returns a `manifestge
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from msgspec import Struct
 
 from manifestgen.errors import InputError
-from manifestgen.project.sections import NONE, Image, Model
+from manifestgen.project.sections import NONE, Image, Model, Module
 
 
 class Entry(Struct, frozen=True):
@@ -92,6 +93,17 @@ def entry_of(image: Image) -> Entry:
     if not image.builds:
         raise ValueError("the image is built elsewhere")
     return BUILDERS[image.builder]
+
+
+def leading(modules: Sequence[Module]) -> Module:
+    """The module that speaks for all where one is asked: one that Azure ML builds, else one that is built at all."""
+
+    def rank(module: Module) -> int:
+        if module.image is None or not module.image.builds:
+            return 2
+        return 1 if entry_of(module.image).context else 0
+
+    return min(modules, key=rank)
 
 
 def builds_from_context(image: Image | None) -> bool:

@@ -26,13 +26,13 @@ class Expansion(Struct):
     Attributes:
         data: the data with every reference replaced.
         paths: where a text came, in part or whole, from a reference.
-        file_texts: path to the contents of files, and to the values of variables that look like a secret, that are
+        secret_texts: path to the contents of files, and to the values of variables that look like a secret, that are
             part of the text there. What a pipeline mounts as a file is most often a secret.
     """
 
     data: Any
     paths: set[source.Path] = field(default_factory=set)
-    file_texts: dict[source.Path, list[str]] = field(default_factory=dict)
+    secret_texts: dict[source.Path, list[str]] = field(default_factory=dict)
 
 
 def expand(read: Source, root: Path, environ: Mapping[str, str]) -> Expansion:
@@ -80,11 +80,11 @@ def _pieces(
         if kind == "env":
             value = _variable(read, name, path, environ)
             if holds_secret(name, value):
-                found.file_texts.setdefault(path, []).append(value)
+                found.secret_texts.setdefault(path, []).append(value)
             yield value
         else:
             content = _content(read, name, path, root)
-            found.file_texts.setdefault(path, []).append(content)
+            found.secret_texts.setdefault(path, []).append(content)
             yield content
     yield text[end:]
 

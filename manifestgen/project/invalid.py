@@ -53,7 +53,10 @@ def nearest(word: str, known: tuple[str, ...]) -> str | None:
     """The known word that is most like a mistyped one, if any is."""
     import difflib
 
-    return next(iter(difflib.get_close_matches(word.lower().replace("-", "_"), known, n=1, cutoff=0.7)), None)
+    word = word.lower().replace("-", "_")
+    # Two letters that changed places are the likeliest slip: 'modle' is 'model', and not the longer 'modules'.
+    swapped = [one for one in known if sorted(one) == sorted(word)]
+    return next(iter(swapped or difflib.get_close_matches(word, known, n=1, cutoff=0.7)), None)
 
 
 def translated(document: Source, expansion: Expansion, message: str) -> InputError:

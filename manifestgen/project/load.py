@@ -146,14 +146,21 @@ def _read(document: Source, path: Path, environ: Mapping[str, str]) -> Project:
         check=sections.check,
         environment=document.environment,
         own_packages=environments.changes_packages(document),
-        file_texts=tuple(
+        secret_texts=tuple(
             Secret(content)
-            for place, contents in expansion.file_texts.items()
-            if place[:2] in (("manifest", "values"), ("manifest", "platform_values")) or place[:1] == ("modules",)
+            for place, contents in expansion.secret_texts.items()
+            if _reaches_the_manifest(place)
             for content in contents
             if content
         ),
     )
+
+
+def _reaches_the_manifest(place: source.Path) -> bool:
+    """Whether a value of the project file becomes part of the manifest as it is."""
+    if place[:1] == ("modules",):
+        return len(place) > 3 and place[2] in ("env", "twin", "create_options")
+    return place[:2] in (("manifest", "values"), ("manifest", "platform_values"))
 
 
 def _check_required(document: Source) -> None:

@@ -143,6 +143,11 @@ def _of_module(project: Project, modules: Mapping[str, Lock]) -> Lock | None:
     return former if same else None
 
 
+def never_built(project: Project) -> tuple[str, ...]:
+    """The modules whose image is to be built and is not in the lock file yet. Raises InputError: see `read_file`."""
+    return tuple(one.module.name for one in project.each() if one.builds and read(one) is None)
+
+
 def read_file(project: Project) -> LockFile:
     """A project's lock file; an empty one if it has none.
 

@@ -19,6 +19,9 @@ from manifestgen.project.source import Source
 
 _RESERVED: Final = ("edgeagent", "edgehub")
 _NAME_FIX: Final = "use 2 to 128 letters, digits, '-' and '_', a letter or digit first"
+# Of devices that IoT Edge runs on, or did.
+_SYSTEMS: Final = ("linux", "windows")
+_ARCHITECTURES: Final = ("amd64", "arm64", "arm", "386")
 #: Of a module that nothing in the project gives a name.
 _UNNAMED: Final = Module().name
 
@@ -170,7 +173,7 @@ def _check_image(document: Source, place: source.Path, image: Image, model: Mode
 def is_platform(text: str) -> bool:
     """Whether a text is a platform as the project file writes it: `linux/arm64`, not `linux/aarch64`."""
     try:
-        return str(Platform.parse(text)) == text
+        return platform_name(text) == text
     except InputError:
         return False
 
@@ -200,10 +203,14 @@ def platform_name(text: object) -> str:
     """
     found = str(text)
     parts = found.split("/")
-    if parts[0] not in ("linux", "windows") and len(parts) < 3:
+    if parts[0] not in _SYSTEMS and len(parts) < 3:
         found = f"linux/{found}"
     try:
-        return str(Platform.parse(found))
+        platform = Platform.parse(found)
     except InputError:
+        platform = Platform("", "")
+    known = platform.os in _SYSTEMS and platform.architecture in _ARCHITECTURES
+    if not known or re.fullmatch(r"(v\d)?", platform.variant) is None:
         fix = "write one such as linux/amd64, linux/arm64 or linux/arm/v7"
-        raise InputError(f"{text!r} is not a platform", where="platform", fix=fix) from None
+        raise InputError(f"'{text}' is not a platform of IoT Edge", where="platform", fix=fix)
+    return str(platform)

@@ -38,7 +38,7 @@ class Project(msgspec.Struct, frozen=True):
         modular: whether the file has the section `modules`.
         path: of the project file.
         root: its folder, absolute.
-        file_texts: contents of files that `manifest.values` reads with `${file:…}`; usually secrets.
+        secret_texts: what `manifest.values` reads with `${file:…}`, and with `${env:…}` if it looks like a secret.
         engine: that the builder `local` uses; empty for the first that is there.
         environment: the one that is merged into the sections; None for what the file says outside of its environments.
         environments: the names of those that the file has.
@@ -55,7 +55,7 @@ class Project(msgspec.Struct, frozen=True):
     hub: HubSection | None = None
     target: Target | None = None
     check: Check | None = None
-    file_texts: tuple[Secret, ...] = ()
+    secret_texts: tuple[Secret, ...] = ()
     engine: str = ""
     environment: str | None = None
     environments: tuple[str, ...] = ()
@@ -155,6 +155,10 @@ class Project(msgspec.Struct, frozen=True):
         Raises:
             InputError: it builds no image, or its file lacks what that builder needs.
         """
+        if not self.builds and self.modular:
+            names = ", ".join(module.name for module in self.modules)
+            fix = "name a module that has a builder, or give the image of one of these a builder"
+            raise InputError(f"nothing to build: images are built elsewhere ({names})", where=str(self.path), fix=fix)
         if not self.builds:
             raise InputError(
                 "the project builds no image",

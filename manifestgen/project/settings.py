@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from types import NoneType
 from typing import Any, Final, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -103,24 +102,25 @@ class _Walk:
             return 10
         return list(default) if isinstance(default, tuple) else default
 
-    def _given(self, path: source.Path, kind: Any, value: Any, *, free: bool = False) -> Iterator[Setting]:
+    def _given(self, path: source.Path, kind: Any, value: Any, own: int | None = None) -> Iterator[Setting]:
+        """The settings of a value that is given; its keys from `own` on, if any, are the user's own names."""
         if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, Struct):
             yield from self.section(path, kind, value)
         elif isinstance(value, dict) and value:
             inner = bare(get_args(kind)[1]) if get_origin(kind) is dict else kind
             for key, item in value.items():
-                yield from self._given((*path, key), inner, item, free=free or inner is Any)
+                yield from self._given((*path, key), inner, item, len(path) if own is None else own)
         else:
-            yield self._setting(path, value, free=free or kind is Any)
+            yield self._setting(path, value, own)
 
-    def _setting(self, path: source.Path, value: Any, *, free: bool) -> Setting:
+    def _setting(self, path: source.Path, value: Any, own: int | None) -> Setting:
         document = self._document
         place = document.values.get(path) or document.keys.get(path)
         variables: list[str] = []
         files: list[str] = []
         for kind, name in re.findall(_REFERENCE, " ".join(_texts(_at(document.data, path)))):
             (variables if kind == "env" else files).append(name)
-        hidden = free and (bool(files) or self._may_be_secret(path, value, variables))
+        hidden = own is not None and (bool(files) or _may_be_secret(path[own:], value, variables))
         changed = any(path[: len(one)] == one or one[: len(path)] == path for one in document.changed)
         return Setting(
             path,
@@ -132,17 +132,17 @@ class _Walk:
             tuple(dict.fromkeys(files)),
         )
 
-    def _may_be_secret(self, path: source.Path, value: Any, variables: list[str]) -> bool:
-        """Whether a value of the user's own names may be a secret: by its keys, its variables or its look."""
-        names = [*(key for key in path if isinstance(key, str)), *variables]
-        if isinstance(value, dict):
-            return any(self._may_be_secret((*path, key), item, variables) for key, item in value.items())
-        if isinstance(value, list):
-            return any(self._may_be_secret(path, item, variables) for item in value)
-        if isinstance(value, NoneType | bool):
-            return False
-        text = str(value)
-        return any(re.search(_WARY, name) or is_secret(name, text) for name in names) or redact(text) != text
+
+def _may_be_secret(path: source.Path, value: Any, variables: Sequence[str]) -> bool:
+    """Whether a value may be a secret: by the user's own names of it, its variables or its look."""
+    if isinstance(value, dict):
+        return any(_may_be_secret((*path, key), item, variables) for key, item in value.items())
+    if isinstance(value, list):
+        return any(_may_be_secret(path, item, variables) for item in value)
+    if value is None or isinstance(value, bool):
+        return False
+    text, names = str(value), [*filter(lambda key: isinstance(key, str), path), *variables]
+    return redact(text) != text or any(re.search(_WARY, str(name)) or is_secret(str(name), text) for name in names)
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -13,7 +13,7 @@ from manifestgen.files import write_atomic
 from manifestgen.project.builders import BUILDERS
 from manifestgen.project.load import FILE_NAME
 from manifestgen.project.pickled import PICKLES
-from manifestgen.project.sections import REGISTRY_HOST
+from manifestgen.project.sections import MODULE_NAME, REGISTRY_HOST
 from manifestgen.project.starters import ONNX, name_of, packages_of, sample_text, starter
 from manifestgen.project.vscode_template import NAME, converted
 from manifestgen.project.yaml_text import scalar
@@ -146,7 +146,8 @@ def start(
     script, listed = folder / "score.py", _listed(folder, from_context)
     kept = [path for path in (model, listed) if path is not None and path.parent == folder]
     files: dict[str, str] = {}
-    module = "machinelearningmodule"
+    name = name_of(folder.resolve().name)
+    module = name if re.fullmatch(MODULE_NAME, name) else f"{name[:100]}-model"
     if template is None and (folder / NAME).is_file():
         found = converted(folder / NAME)
         template, module = "deployment.json.j2", found.module
@@ -162,7 +163,6 @@ def start(
         files |= {"score.py": begun.script, **begun.files}
         if not (folder / "sample.json").exists():
             files["sample.json"] = sample_text(begun.message)
-    name = name_of(folder.resolve().name)
     list_name = listed.name if listed is not None else "requirements.txt" if from_context else "myenv.yml"
     if listed is None:
         files[list_name] = _packages(packages, name, from_context)

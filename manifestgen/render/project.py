@@ -72,7 +72,7 @@ def render_project(
     found = logins(draft)
     manifest = template.render(context, found) if found else draft
     hosts = tuple(host for host in named_hosts(draft) if host in found)
-    return Rendered(manifest, hosts, _holds(manifest, [secret.reveal() for secret in project.file_texts]))
+    return Rendered(manifest, hosts, _holds(manifest, [secret.reveal() for secret in project.secret_texts]))
 
 
 def _no_image(project: Project, name: str | None, context: Mapping[str, Any]) -> InputError:

@@ -73,7 +73,7 @@ class Side(str, Enum):
 Operand = str | tuple[str, int, int]
 
 
-class Problem(Struct, frozen=True):
+class Problem(Struct, frozen=True, gc=False):
     """A problem at one place.
 
     Attributes:

@@ -110,7 +110,8 @@ class _Service:
     @web.middleware
     async def guard(self, request: web.Request, handler: Any) -> web.StreamResponse:
         error = None if request.match_info.http_exception else self._reject_sas(request)
-        response = error or await handler(request)
+        # Not `or`: in aiohttp before 3.12 a response counts as empty.
+        response = await handler(request) if error is None else error
         if not response.prepared:
             response.headers.update(_headers(request))
         return response

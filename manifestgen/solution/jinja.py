@@ -11,6 +11,7 @@ from manifestgen.manifest.dump import dump
 # Characters that no text has: they mark the place of an expression until the rest is JSON.
 BEGIN: Final = "\ufdd0"
 _END: Final = "\ufdd1"
+_MEMBER: Final = "\ufdd2"
 _MARK: Final = re.compile(f"{BEGIN}(\\d+){_END}")
 #: In a loop in place of a member of an object: what says whether a comma follows.
 MORE: Final = "{more}"
@@ -20,7 +21,7 @@ class Marks:
     """The expressions of a template that is being made.
 
     An expression stands in a string, which it becomes a part of. One that ends with `| tojson` and is all of a string
-    is the value itself. One that is the key of a null is Jinja text in the place of that member of the object.
+    is the value itself.
     """
 
     def __init__(self) -> None:
@@ -31,10 +32,15 @@ class Marks:
         self._expressions.append(expression)
         return f"{BEGIN}{len(self._expressions) - 1}{_END}"
 
+    def member(self, text: str) -> str:
+        """The mark for Jinja text in place of a member of an object: a key, with null as its value."""
+        self._expressions.append(text)
+        return f"{_MEMBER}{len(self._expressions) - 1}{_END}"
+
     def template(self, data: Any) -> str:
         """The template for plain JSON data with marks in its keys and strings."""
         text = re.sub(rf"\{{(?=[{{%#{BEGIN}])", '{{ "{" }}', dump(data))
-        member = rf'"{_MARK.pattern}": null'
+        member = rf'"{_MEMBER}(\d+){_END}": null'
         text = re.sub(f"{member},", partial(self._member, ""), text)
         text = re.sub(member, partial(self._member, "if not loop.last "), text)
         text = re.sub(f'"{_MARK.pattern}"', self._alone, text)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from manifestgen.errors import InputError
 from manifestgen.files import read_bytes
 from manifestgen.manifest import json_text, placeholder
 from manifestgen.manifest.document import decode
-from manifestgen.manifest.json_error import JsonError
+from manifestgen.manifest.json_error import JsonError, deepest
 
 
 class JsonFile(Struct, frozen=True):
@@ -79,10 +81,30 @@ def read_json(path: Path, what: str, *, fix: str) -> JsonFile:
         data = json_text.parse(plain)
     except JsonError as error:
         raise _not_json(name, plain, error) from None
+    if at := deepest(plain):
+        fix = "flatten the document; IoT Hub accepts 10 levels"
+        raise InputError("objects or lists are nested too deeply", where=place(name, plain, at), fix=fix)
+    _refuse_characters(name, plain, data)
     if not isinstance(data, dict):
         raise InputError(f"{what} is not a JSON object", where=f"{name}:1:1", fix="check that it is the right file")
     twice = json_text.duplicates(plain) if json_text.maybe_duplicates(plain, json_text.packed(data)) else []
     return JsonFile(name, plain, _as_javascript(data), tuple(one.pointer for one in twice), plain != text)
+
+
+def _refuse_characters(name: str, text: str, data: Any) -> None:
+    """Raise InputError for what no text may hold: half of a surrogate pair, and the noncharacters of U+FDD0."""
+    suspect = re.search(r"(?i)\\u(d[89a-f]|fd[de])|[\ufdd0-\ufdef]", text)
+    if suspect is None:
+        return
+    try:
+        whole = json.dumps(data, ensure_ascii=False).encode().decode()
+    except UnicodeEncodeError:
+        what, fix = "it has half of a surrogate pair, which no text can hold", "write the whole character"
+    else:
+        if not re.search("[\ufdd0-\ufdef]", whole):
+            return
+        what, fix = "it has a noncharacter, which Unicode reserves", "remove it"
+    raise InputError(what, where=place(name, text, suspect.start()), fix=fix) from None
 
 
 def _not_json(name: str, text: str, error: JsonError) -> InputError:
@@ -102,9 +124,10 @@ def _not_json(name: str, text: str, error: JsonError) -> InputError:
 
 
 def _as_javascript(value: Any) -> Any:
-    """A value as JavaScript writes it again: a whole number has no fraction."""
+    """A value as JavaScript writes it again: keys that are indices first, and a whole number without a fraction."""
     if isinstance(value, dict):
-        return {key: _as_javascript(item) for key, item in value.items()}
+        indices = sorted((key for key in value if re.fullmatch(r"(?a)0|[1-9]\d{0,8}", key)), key=int)
+        return {key: _as_javascript(value[key]) for key in dict.fromkeys([*indices, *value])}
     if isinstance(value, list):
         return [_as_javascript(item) for item in value]
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e21:

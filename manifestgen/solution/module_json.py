@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
 from manifestgen.errors import InputError
+from manifestgen.secret import Secret
 from manifestgen.solution.expansion import Lookup, Piece, pieces
 from manifestgen.solution.json_file import JsonFile, read_json
 
@@ -40,6 +42,7 @@ class ModuleFolder(Struct, frozen=True):
         build_options: options for `docker build`.
         context: path of the build context relative to the folder; empty for the folder itself.
         unresolved: placeholders in repository and version that have no value.
+        secrets: that its texts may have from variables.
     """
 
     name: str
@@ -51,18 +54,20 @@ class ModuleFolder(Struct, frozen=True):
     build_options: tuple[str, ...] = ()
     context: str = ""
     unresolved: tuple[Unresolved, ...] = ()
+    secrets: tuple[Secret, ...] = ()
 
     def reference(self, platform: str, *, lower: bool = False) -> str:
         """The image for a platform, as the tool tags it."""
         return f"{self.repository.lower() if lower else self.repository}:{self.version}-{platform}"
 
 
-def read_module(folder: Path, lookup: Lookup) -> ModuleFolder:
+def read_module(folder: Path, lookup: Lookup, secrets: Sequence[Secret] = ()) -> ModuleFolder:
     """Read a folder's `module.json`.
 
     Args:
         folder: that has it.
         lookup: the value of a variable; None if it has none.
+        secrets: the values of those that hold a secret.
 
     Raises:
         InputError: it is missing or not JSON, or has no repository, version or platforms; with line and column.
@@ -87,7 +92,7 @@ def read_module(folder: Path, lookup: Lookup) -> ModuleFolder:
     return ModuleFolder(
         folder.name, file, folder, repository, version, dockerfiles,
         tuple(reader.expanded(one, f"/image/buildOptions/{index}") for index, one in enumerate(options or ())),
-        reader.expanded(context, "/image/contextPath") if context else "", tuple(reader.unresolved),
+        reader.expanded(context, "/image/contextPath") if context else "", tuple(reader.unresolved), tuple(secrets),
     )  # fmt: skip
 
 

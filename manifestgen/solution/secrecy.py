@@ -1,4 +1,4 @@
-"""Which variables of a `.env` hold a secret.
+"""Which variables of a `.env`, and which texts of a template, hold a secret.
 
 A mistake in one direction costs a variable that has to be set by hand, in the other a secret in a file that is
 committed. So everything counts that is named like a secret, contains one, or looks like a random key.
@@ -15,6 +15,8 @@ _NAME: Final = (
     r"(?i)pass|pwd|secret|token|credential|creds?(_|$)|(^|_)sas(_|$)|conn(ection)?_?str|connection|cert|private"
     r"|(^|_)(pat|pin|auth|psk|pw)(_|$)|key"
 )
+# In a template, which is in a repository already, only what is hardly anything else.
+_PLAIN_NAME: Final = r"(?i)pass(w|_|$|phrase)|pwd|secret|token|credential|(^|_)sas(_|$)|conn(ection)?_?str"
 # Names that end so say where a secret is, how long it lasts or what it is called.
 _ELSEWHERE: Final = (
     r"(?i)(file|path|dir|folder|name|user|uri|url|endpoint|host|server|address|port|id|enabled|ttl|expiry|timeout"
@@ -31,13 +33,20 @@ _GUID: Final = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 
 def holds_secret(name: str, value: str) -> bool:
     """Whether a variable of a `.env` of this name and value holds a secret, as far as can be told."""
+    return _holds(name, value, _NAME)
+
+
+def is_written_secret(name: str, value: str) -> bool:
+    """Whether a variable that a template itself sets to a value holds a secret, as far as can be told."""
+    return re.search(r"[${]", value) is None and _holds(name, value, _PLAIN_NAME)
+
+
+def _holds(name: str, value: str, names: str) -> bool:
     if re.fullmatch(_PLAIN, value):
         return False
     if is_secret(name, value) or re.search(_HOLDS, value):
         return True
-    if re.search(_NAME, name) and not re.search(_ELSEWHERE, name):
-        return True
-    return _looks_random(value)
+    return (re.search(names, name) is not None and re.search(_ELSEWHERE, name) is None) or _looks_random(value)
 
 
 def _looks_random(value: str) -> bool:

@@ -12,6 +12,7 @@ from msgspec import Struct
 from manifestgen.errors import InputError
 from manifestgen.manifest.manifest import locate
 from manifestgen.manifest.pointer import escape
+from manifestgen.secret import Secret
 from manifestgen.solution.dotenv import EnvFile, read_env
 from manifestgen.solution.expansion import FOLDER, IMAGE, Lookup, Profile, as_json_reads
 from manifestgen.solution.json_file import JsonFile, read_json
@@ -192,7 +193,8 @@ def _modules(
             continue
         own = read_env(path / ".env") if profile == "vscode" else EnvFile()
         both = {**env.variables, **own.variables}
-        read[prefix] = read_module(path, _lookup(profile, environ, EnvFile(env.name, both)))
+        secrets = [variable.value for variable in both.values() if isinstance(variable.value, Secret)]
+        read[prefix] = read_module(path, _lookup(profile, environ, EnvFile(env.name, both)), secrets)
     return read
 
 

@@ -155,3 +155,14 @@ def test_the_commands_of_the_container_and_hook_guides_run(tmp_path: Path) -> No
     assert done.returncode == 1 and "[entry-shape]" in done.stdout
     jobs = yaml.safe_load(blocks(page("containers"), "yaml")[0])
     assert jobs["check"]["script"] == ["manifestgen check ."]
+
+
+def test_what_the_agent_says_means_what_the_guide_says() -> None:
+    from manifestgen.device.rollout import explain
+
+    _, _, table = page("operate").partition("| edgeAgent says |")
+    rows = re.findall(r"^\| (`.+?) \| (.+?) \|", table.partition("\n\n")[0], re.MULTILINE)
+    assert len(rows) == 6
+    for messages, meaning in rows:
+        for message in re.findall(r"`([^`]+)`", messages):
+            assert meaning in explain(f"Could not create module scorer: {message}")[0]

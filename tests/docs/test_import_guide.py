@@ -25,13 +25,16 @@ def test_each_command_prints_what_is_shown(tmp_path: Path, monkeypatch: pytest.M
     write(tmp_path, debug, name="deployment.debug.template.json", env="")
     (tmp_path / "empty.env").write_text("")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STORAGE", "DefaultEndpointsProtocol=https;AccountName=x;AccountKey=canary-of-storage")
+    monkeypatch.setenv("ACR_USERNAME_ACME", "robot")
+    monkeypatch.setenv("ACR_PASSWORD_ACME", "canary-of-a-pull-password")
     ran = 0
     for block in re.findall(r"^```console\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE):
         for part in block.split("$ manifestgen ")[1:]:
             line, _, shown = part.partition("\n")
             ended = in_this_process(*shlex.split(line))
             assert ended.code == (2 if shown.startswith("error: ") else 0), ended
-            assert shown in (ended.stdout, ended.stderr), ended
+            assert not shown or shown in (ended.stdout, ended.stderr), ended
             ran += 1
-    assert ran >= 5
+    assert ran >= 8
     assert "canary" not in "".join(path.read_text() for path in (*tmp_path.glob("*.yaml"), *tmp_path.glob("*.j2")))

@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from manifestgen import errors
+from manifestgen.project.load import FILE_NAME
 from manifestgen.state import NoSnapshotError
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -31,3 +32,13 @@ def test_the_example_is_valid() -> None:
     files = {path.name: json.loads(path.read_text()) for path in (DOCS / "schemas").glob("*.json")}
     registry = Registry().with_resources((name, Resource.from_contents(schema)) for name, schema in files.items())
     Draft202012Validator(files["check.json"], registry=registry).validate(example)
+
+
+def test_the_entry_for_the_schema_store_names_the_schema_and_the_project_file() -> None:
+    entry = json.loads((DOCS / "schema-store.json").read_text(encoding="utf-8"))
+    assert set(entry) == {"name", "description", "fileMatch", "url"}
+    assert FILE_NAME in entry["fileMatch"]
+    assert entry["url"].startswith("https://")
+    path = entry["url"].partition("/main/")[2]
+    schema = json.loads((DOCS.parent / path).read_text(encoding="utf-8"))
+    Draft202012Validator.check_schema(schema)

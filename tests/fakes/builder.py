@@ -138,7 +138,7 @@ class FakeBuilder:
     def start(self, request: BuildRequest) -> Build:
         if request.model is not None:
             self._models.find(request.model.name, request.model.version)
-        for file in (request.entry_script, request.conda_file):
+        for file in (request.entry_script, request.conda_file) if request.context is None else ():
             if not Path(file or "").is_file():
                 raise InputError("the file cannot be read", where=str(file), fix="check its name")
         self.started.append(request)

@@ -147,7 +147,7 @@ def test_rendering_before_the_image_is_built_says_so(project: Any) -> None:
         (["rendr"], "render"),
         (["--no-such-option"], "--no-such-option"),
         (["apply"], "missing argument"),
-        (["status"], "--device"),
+        (["score"], "missing option '--data'"),
         (["render", "--secrets", "shown"], "--secrets"),
         (["render", "--set", "no-equals-sign"], "no-equals-sign"),
         (["render", "--values", "no-such-values.yaml"], "no-such-values.yaml"),

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.solutions import CANARIES, ENV, module, module_json, template, write
+from fakes.solutions import CANARIES, CREDENTIAL, ENV, module, module_json, template, write
 from integration.command_line import complaint, files, in_a_new_process, in_this_process
+
+from manifestgen.images import build
+from manifestgen.sandbox.world import Pace
+from manifestgen.target import Patience
 
 TWO = {"a": module("${MODULES.a}"), "b": module("${MODULES.b}")}
 
@@ -83,6 +88,48 @@ def test_only_env_and_the_manifest_hold_secrets_after_an_import(tmp_path: Path) 
         assert shown.code == 0 and not [canary for canary in CANARIES if canary in shown.output]
     holders = {name for name, content in files(tmp_path).items() for canary in CANARIES if canary.encode() in content}
     assert holders == {".env", "deployment.template.json"}
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_imported_solution_runs_on_a_device_of_each_environment(
+    tmp_path: Path, quick: Any, new_device: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("aiohttp", reason="the sandbox is not installed")
+    quick.world.pace = Pace(image_build=0.06)
+    monkeypatch.setattr(build, "PATIENCE", Patience(1800.0, first=0.05, longest=0.2))
+    names = quick.world.names
+    modules = {
+        "filter": module(env={"LOG_LEVEL": {"value": "$LOG_LEVEL"}}),
+        "camera": module("${MODULES.camera}"),
+        "sensor": module("mcr.microsoft.com/azureiotedge-simulated-temperature-sensor:1.5"),
+    }
+    credentials = {"acme": {**CREDENTIAL, "address": names.login_server}}
+    folders = {name: module_json(f"{names.login_server}/of-a-solution/{name}") for name in ("filter", "camera")}
+    hub = f"IOTHUB_CONNECTION_STRING=HostName={names.hub_host};SharedAccessKeyName=o;SharedAccessKey=geheim\n"
+    write(tmp_path, template(modules, credentials=credentials), modules=folders, env=ENV + hub)
+    (tmp_path / ".env.prod").write_text((ENV + hub).replace("debug", "warn"))
+    assert in_this_process("import", tmp_path).code == 0
+    project = tmp_path / "manifestgen.yaml"
+    text = project.read_text().replace("credentials: env", "credentials: admin")
+    test, prod = new_device(), new_device()
+    text = text.replace(
+        "  prod:\n", f"  test: {{target: {{device: {test}}}}}\n  prod:\n    target: {{device: {prod}}}\n"
+    )
+    project.write_text(text.replace("# target", "#"))
+    levels = {}
+    for environment, device in (("test", test), ("prod", prod)):
+        deployed = in_this_process("deploy", tmp_path, "-e", environment, "--yes", "--force")
+        assert deployed.code == 0, deployed
+        assert "5 of 5 modules" in deployed.stdout
+        exported = in_this_process("export", "--device", device).json
+        agent = exported["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]
+        assert agent["filter"]["settings"]["image"].startswith(f"{names.login_server}/of-a-solution/filter:")
+        levels[environment] = agent["filter"]["env"]["LOG_LEVEL"]["value"]
+    assert levels == {"test": "debug", "prod": "warn"}
+    locks = [tmp_path / f"manifestgen.{environment}.lock.json" for environment in levels]
+    first, second = (json.loads(lock.read_text())["modules"]["filter"]["image"] for lock in locks)
+    assert first == second  # built once
 
 
 def test_fifty_modules_are_imported_by_the_program(tmp_path: Path) -> None:

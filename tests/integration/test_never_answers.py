@@ -127,16 +127,20 @@ def test_a_service_that_never_answers_ends_the_command_in_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     arguments = command_line(command)
-    monkeypatch.setenv("MANIFESTGEN_TIMEOUT_FACTOR", str(_FACTOR))
     quick.fault(host=COMMANDS[command].services[service], times="forever", **WAYS[way])
-    ended, seconds = run(arguments)
+    for times in (1, 5):
+        monkeypatch.setenv("MANIFESTGEN_TIMEOUT_FACTOR", str(times * _FACTOR))
+        ended, seconds = run(arguments)
+        # On a busy machine the command may have given up before it asks this service.
+        if hits(quick) > 0:
+            break
     assert hits(quick) > 0
     assert ended.code in (1, 3), ended
     assert "Traceback" not in ended.output
     if command not in ("preflight", "credentials show"):  # which report it in a row
         complaint(ended, ended.code)
     assert re.search(r"no response within|was not complete after|timed out|did not respond|\d s\b", ended.output), ended
-    assert seconds < 2 * _LONGEST + _SLACK
+    assert seconds < 2 * times * _LONGEST + _SLACK
 
 
 @pytest.mark.parametrize("way", WAYS)

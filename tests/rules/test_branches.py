@@ -11,7 +11,7 @@ from typing import Any, Final
 import pytest
 
 from manifestgen.check import Finding, check
-from manifestgen.manifest.document import of_data
+from manifestgen.manifest.document import of_data, read
 from manifestgen.manifest.pointer import split
 
 PLAIN: Final = json.loads((Path(__file__).parent / "route-syntax/pass/plain.json").read_text("utf-8"))
@@ -24,6 +24,10 @@ GONE: Final = object()
 
 def found(rule: str, changes: Mapping[str, Any]) -> list[Finding]:
     """What a rule finds in the plain manifest after these changes."""
+    return check(of_data(changed(changes)), select=[rule])
+
+
+def changed(changes: Mapping[str, Any]) -> dict[str, Any]:
     data: dict[str, Any] = copy.deepcopy(PLAIN)
     for pointer, value in changes.items():
         outer: Any = data
@@ -34,7 +38,7 @@ def found(rule: str, changes: Mapping[str, Any]) -> list[Finding]:
             del outer[last]
         else:
             outer[last] = value
-    return check(of_data(data), select=[rule])
+    return data
 
 
 def module(**more: Any) -> dict[str, Any]:
@@ -58,7 +62,10 @@ def test_each_further_module_on_a_port_is_one_finding() -> None:
 def test_keys_of_options_count_unless_a_tool_makes_a_text_of_them() -> None:
     options = {f"{SCORER}/settings/createOptions": {"Labels": {"a.b": "x"}}}
     assert len(found("twin-limits", options)) == 1
-    assert found("twin-limits", {**options, "/$schema-template": "4.0.0"}) == []
+    template = {**options, "/$schema-template": "4.0.0"}
+    assert found("twin-limits", template) == []
+    beside = found("twin-limits", {**template, f"{SCORER}/settings/a.b": "x"})
+    assert [one.pointer for one in beside] == [f"{SCORER}/settings/a.b"]
 
 
 @pytest.mark.parametrize("source", ["/*", "/messages/*", "/messages/modules/*"])
@@ -169,5 +176,8 @@ def test_credentials_in_the_wrong_section_are_told_where_they_belong() -> None:
 
 def test_of_two_versions_the_second_image_is_pointed_at() -> None:
     image = f"{AGENT}/systemModules/edgeHub/settings/image"
-    (finding,) = found("version-skew", {image: "mcr.microsoft.com/azureiotedge-hub:1.5"})
+    data = changed({image: "mcr.microsoft.com/azureiotedge-hub:1.5"})
+    document = read(json.dumps(data))
+    (finding,) = check(document, select=["version-skew"])
     assert finding.pointer == image
+    assert document.text[finding.offset :].startswith("azureiotedge-hub:1.5")

@@ -56,7 +56,7 @@ SAID_BY_CLI: dict[str, list[tuple[str, ...]]] = {
     "_console.py": [_APPLY, _TO_FLEET, _DEPLOY, ("rollback",)],
     "_device.py": [_APPLY],
     "_manifest.py": [("plan",)],
-    "_modules.py": [_RENDER, _DEPLOY],
+    "_modules.py": [_RENDER, _DEPLOY, ("credentials", "show"), ("credentials", "create-token"), _ROTATE],
     "_rows.py": [_ROWS],
     "_target.py": [("status",), ("history",), ("rollback",), ("plan",), ("export",), ("preflight",), _APPLY],
     "credentials.py": [_ROTATE],

@@ -266,4 +266,4 @@ def _is_json(text: str) -> bool:
 
 
 def _name(vault: str) -> str:
-    return vault.removeprefix("https://").partition(".")[0].rstrip("/")
+    return vault.removeprefix("https://").partition(".")[0]

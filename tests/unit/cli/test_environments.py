@@ -68,6 +68,10 @@ class TestChoosing:
             "  fix: did you mean 'prod'?",
         ]
 
+    def test_an_empty_one_is_not_none(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert run(["render", "-e", ""]) == 2
+        assert "--environment: the name of the environment is empty" in capsys.readouterr().err
+
     def test_an_option_without_a_project_is_an_error_and_the_variable_is_not(
         self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:

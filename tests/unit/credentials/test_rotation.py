@@ -147,6 +147,19 @@ def states(rotated: Rotated) -> dict[str, str]:
     return {one.device: one.state for one in rotated.devices}
 
 
+def test_an_entry_that_is_none_is_passed_over_and_left_as_it_is() -> None:
+    entries = {"odd": "acme.azurecr.io", "acme": {"address": "ACME.azurecr.io", "Username": "pull", "password": "old"}}
+    settings = {"registryCredentials": entries}
+    content = {"modulesContent": {"$edgeAgent": {"properties.desired": {"runtime": {"settings": settings}}}}}
+    login = Login("acme.azurecr.io", "pull", Secret("canary-new"))
+    assert login.passwords_in(content) == ["old"]
+    agent = login.put_into(content)["modulesContent"]["$edgeAgent"]["properties.desired"]
+    assert agent["runtime"]["settings"]["registryCredentials"] == {
+        **entries,
+        "acme": {"address": "ACME.azurecr.io", "Username": "pull", "password": "canary-new"},
+    }
+
+
 def test_devices_get_the_second_password_and_then_the_first_is_dropped(world: World) -> None:
     former = stored.latest(world.root, HOST, NAME)
     ids = [world.add(f"edge-{number}") for number in range(3)]

@@ -247,3 +247,20 @@ def test_a_password_is_given_to_no_registry_that_it_is_not_said_to_be_for(
     with pytest.raises(InputError, match=what) as caught:
         assigned(hosts, project.registry_settings)
     assert "secrets" in caught.value.fix
+
+
+VAULT = "keyvault, keyvault: {vault: contoso, name: p, username: u}"
+
+
+@pytest.mark.parametrize(
+    ("source", "asks"),
+    [("env", False), ("file, file: r.env", False), ("admin", True), ("token", True), (VAULT, True)],
+)
+def test_only_the_sources_in_azure_may_ask_azure(source: str, asks: bool, tmp_path: Path) -> None:
+    settings = project_of(tmp_path, f"registry: {{credentials: {source}}}").registry_settings
+    assert may_ask_azure({ACME: NOTHING}, settings) is asks
+
+
+@pytest.mark.parametrize(("section", "days"), [("{credentials: token}", 90), ("{credentials: token, days: 30}", 30)])
+def test_the_project_says_how_long_a_tokens_password_lasts(section: str, days: int, tmp_path: Path) -> None:
+    assert project_of(tmp_path, f"registry: {section}").registry_settings.registry.setting("days") == days

@@ -11,6 +11,7 @@ import json
 import os
 import stat
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,36 @@ class TestChoosing:
     def test_doctor_shows_its_version(self, programs: Path, name: str) -> None:
         program(programs, name, f"echo {name} version 9.9")
         assert find_engine(name).version() == f"{name} version 9.9"
+
+
+class TestDockerfiles:
+    """A Dockerfile of the user's own for each platform, and build arguments."""
+
+    @pytest.fixture
+    def own(self, tmp_path: Path) -> Job:
+        files = [ContextFile(name, b"FROM scratch\n") for name in ("d/amd64", "d/arm64")]
+        dockerfiles = {"linux/amd64": "d/amd64", "linux/arm64": "d/arm64"}
+        context = Context.of(files, dockerfile="d/amd64", dockerfiles=dockerfiles, arguments={"A": "b c"})
+        (tmp_path / "job").mkdir()
+        return Job(context, REFERENCE, tuple(dockerfiles), tmp_path / "job")
+
+    def test_buildx_builds_each_and_puts_an_index(self, programs: Path, tmp_path: Path, own: Job) -> None:
+        program(programs, "docker", TestBuildx._BUILDS.replace("FOLDER", str(tmp_path)))
+        own = replace(own, pushed=lambda: "sha256:index")
+        assert find_engine("docker").build(own, Commands()) == "sha256:index"
+        amd64, arm64, index = calls(programs)[-3:]
+        assert "--platform linux/amd64 --file d/amd64" in amd64 and "--platform linux/arm64 --file d/arm64" in arm64
+        assert "--build-arg A=b c" in amd64 and f'name={REFERENCE}-linux-arm64"' in arm64
+        assert index.endswith(
+            f"buildx imagetools create --tag {REFERENCE} {REFERENCE}-linux-amd64 {REFERENCE}-linux-arm64"
+        )
+
+    def test_buildah_takes_the_one_of_each_platform(self, programs: Path, tmp_path: Path, own: Job) -> None:
+        program(programs, "buildah", "echo buildah version 1.28")
+        own = replace(own, pushed=lambda: "sha256:there already")
+        find_engine("buildah").build(own, Commands())
+        amd64, arm64 = [call for call in calls(programs) if " build " in f" {call}"][-2:]
+        assert "/context/d/amd64 --build-arg A=b c" in amd64 and "/context/d/arm64 --build-arg A=b c" in arm64
 
 
 class TestBuildx:

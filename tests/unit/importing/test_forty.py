@@ -16,8 +16,8 @@ from manifestgen.importing.project import Imported, imported
 from manifestgen.importing.write import write_all
 from manifestgen.manifest import create_options
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.project import source
-from manifestgen.render import load_template
+from manifestgen.project import load
+from manifestgen.render import render_project
 from manifestgen.solution import Solution, generate, read_solution
 from manifestgen.solution.generate import module_settings
 
@@ -27,7 +27,11 @@ THREE = {"a": module("${MODULES.a}"), "b": module("${MODULES.b}"), "sensor": mod
 TWO_FOLDERS = {"a": module_json("acme.azurecr.io/a"), "b": module_json("acme.azurecr.io/b")}
 LAYER = {f"{DESIRED}.modules.filter": module()}
 LAYER_CREDENTIAL = {f"{DESIRED}.runtime.settings.registryCredentials.acme": CREDENTIAL}
-SECRET_ENV = {"PASSWORD": {"value": CANARIES[2]}, "CS": {"value": f"HostName=h;SharedAccessKey={CANARIES[2]}"}}
+SECRET_ENV = {
+    "PASSWORD": {"value": CANARIES[2]},
+    "TOKEN": {"value": CANARIES[2] + "2"},
+    "CS": {"value": f"HostName=h;SharedAccessKey={CANARIES[2]}"},
+}
 
 
 WINDOWS = {"platform": "windows-amd64"}
@@ -113,7 +117,7 @@ CASES = {
         )
     ),
     "a secret in createOptions as text": Case(
-        template({"filter": module(options=json.dumps({"Env": [f"API_KEY={CANARIES[2]}"]}))})
+        template({"filter": module(options=json.dumps({"Env": [f"API_KEY={CANARIES[2]}", f"MY_TOKEN={CANARIES[0]}"]}))})
     ),
     "variables without a value": Case(template({"filter": module(env={"L": {"value": "${A} ${A} ${B}"}})}), env=""),
     "no module.json": Case(modules={}),
@@ -140,6 +144,7 @@ CASES = {
     ),
     "layer": Case(of_layer(LAYER)),
     "layer with a credential": Case(of_layer(LAYER_CREDENTIAL, LAYER), name="layer.template.json"),
+    "a variable as the key of a null": Case(template(twins={"filter": {"$SITE": None, "x": None}})),
     "layer of a credential alone": Case(of_layer(LAYER_CREDENTIAL, routes=False)),
     "unknown fields": Case({"_comment": "x", **template({"filter": module(x={"y": 1}, startupOrder=2)}), "extra": [1]}),
     "plain manifest": Case(template({"m": module(REPOSITORY + ":1")}, version=None), env="", name="deployment.json"),
@@ -157,21 +162,16 @@ def solution_of(case: Case, folder: Path) -> Solution:
 
 
 def rendered(solution: Solution, made: Imported, **options: Any) -> Manifest:
-    """What the project's template gives with its values, the tool's images, and the secrets in the environment."""
-    data = source.parse(made.files[made.project], "").data
-    values = data["manifest"].get("values", {})
+    """What the project renders with the tool's images, and with its secrets in the environment."""
     secrets = {name: one.text for name, one in solution.env.variables.items()}
-    for name, value in values.get("variables", {}).items():
-        if found := re.fullmatch(r"\$\{env:(\w+)\}", value):
-            values["variables"][name] = secrets.get(found[1], f"canary of {name}")
-    platform = options.get("platform", "amd64")
-    images = solution.images(platform, debug=options.get("debug", False))
+    wanted = re.findall(r"\$\{env:(\w+)\}", made.files[made.project])
+    project = load(made.project, {name: secrets.get(name, f"canary of {name}") for name in wanted})
+    images = solution.images(options.get("platform", "amd64"), debug=options.get("debug", False))
     modules = {name: {"image": images[key]} for key, name in made.keys.items() if key in images}
-    path = made.project.parent / data["manifest"]["template"]
-    return load_template(path.name, path.parent).render({**values, "modules": modules})
+    return render_project(project, lambda manifest: {}, values={"modules": modules} if modules else {}).manifest
 
 
-def normal(content: Any, *, known: bool = True) -> Any:
+def normal(content: Any) -> Any:
     """A manifest without what may differ: logins, how createOptions are cut, secrets of the template itself."""
     text = json.dumps(content)
     content = json.loads(re.sub('canary[^"\\\\;]*|HostName=h;SharedAccessKey=[^"]*', "SECRET", text))

@@ -35,7 +35,10 @@ def test_an_image_has_its_dockerfiles_platforms_context_and_build_arguments(tmp_
     modules = {
         "filter": module_json(
             "acme.azurecr.io/team/Filter", contextPath="../..",
-            buildOptions=["--build-arg A=1", "--build-arg", "B=two words", "--no-cache", "--build-arg TOKEN=geheim"],
+            buildOptions=[
+                "--build-arg A=1", "--build-arg", "B=two words", "--no-cache", "--build-arg TOKEN=geheim",
+                "--build-arg C=x$STORAGE",
+            ],
         )
     }  # fmt: skip
     made = project(tmp_path, modules=modules)
@@ -50,7 +53,7 @@ def test_an_image_has_its_dockerfiles_platforms_context_and_build_arguments(tmp_
                     "linux/arm64": "modules/filter/Dockerfile.arm64v8",
                 },
                 "context": ".",
-                "build_args": {"A": "1", "B": "two", "TOKEN": "${env:TOKEN}"},
+                "build_args": {"A": "1", "B": "two", "TOKEN": "${env:TOKEN}", "C": "${env:C}"},
             }
         }
     }
@@ -113,13 +116,38 @@ def test_an_entry_is_named_after_its_module_or_after_its_folder_if_two_have_it(t
         "a": "${MODULES.my mod}",
         "b": "${MODULES.my mod}",
         "c": "${MODULES.cam.debug}",
+        "d": "${MODULES.x}",
     }
-    folders = {"camera": "r/camera", "my mod": "r/my", "cam": "r/cam"}
+    folders = {"camera": "r/camera", "my mod": "r/my", "cam": "r/cam", "x": "r/x"}
     made = project(
         tmp_path, template({name: module(image) for name, image in names.items()}),
         modules={name: module_json(repository) for name, repository in folders.items()},
     )  # fmt: skip
-    assert made.modules == ("Cam", "my-mod", "cam-debug")
+    assert made.modules == ("Cam", "my-mod", "cam-debug", "x-module")
+
+
+def test_an_image_without_a_module_json_stays_a_placeholder_and_is_listed(tmp_path: Path) -> None:
+    made = project(tmp_path, modules={})
+    assert '"image": "${MODULES.filter}"' in made.files[tmp_path / "deployment.json.j2"]
+    (item,) = [item for item in made.lost if item.what == "image ${MODULES.filter}"]
+    assert item.where.endswith("deployment.template.json:57:25")
+
+
+@pytest.mark.parametrize("key", ["filter.arm32v7", "filter.debug"])
+def test_an_image_of_a_platform_that_a_module_lacks_stays_a_placeholder_and_is_listed(tmp_path: Path, key: str) -> None:
+    data = template({"filter": module(f"${{MODULES.{key}}}")})
+    made = project(tmp_path, data, modules={"filter": module_json("r.io/filter", "amd64")})
+    assert f"${{MODULES.{key}}}" in made.files[tmp_path / "deployment.json.j2"]
+    assert lost(made)[f"image ${{MODULES.{key}}}"] == "module.json has no such platform, only amd64"
+
+
+def test_images_of_one_repository_are_parted(tmp_path: Path) -> None:
+    images = {"one": "${MODULES.a}", "two": "${MODULES.b}", "three": "${MODULES.a.debug}"}
+    data = template({name: module(image) for name, image in images.items()})
+    made = project(tmp_path, data, modules={"a": module_json("r.io/x"), "b": module_json("r.io/x", version="2")})
+    names = {name: entry["image"]["name"] for name, entry in data_of(made)["modules"].items()}
+    assert names == {"one": "x", "two": "x-two", "three": "x-debug"}
+    assert lost(made)["repository 'x' for module 'three'"] == "another image has it, so this one is 'x-debug'"
 
 
 def test_logins_come_from_variables_and_say_from_which_ones(tmp_path: Path) -> None:
@@ -130,16 +158,21 @@ def test_logins_come_from_variables_and_say_from_which_ones(tmp_path: Path) -> N
         "unused": {**CREDENTIAL, "address": "x.azurecr.io"},
         "broken": {"username": "me"},
     }
-    more = {"own": module("me/tool:1"), "b": module("b.azurecr.io/b:1")}
-    made = project(tmp_path, template({"filter": module(), **more}, credentials=credentials))
+    more = {"own": module("me/tool:1"), "b": module("b.azurecr.io/b:1"), "c": module("c.azurecr.io/c:1")}
+    env = f"{ENV}CONTAINER_REGISTRY_USERNAME_b=u\nCONTAINER_REGISTRY_PASSWORD_b=geheim-b\n"
+    made = project(tmp_path, template({"filter": module(), **more}, credentials=credentials), env=env)
     assert data_of(made)["registry"] == {"credentials": "env", "sources": {"docker.io": "env"}}
     told = supply(made)
     assert told["login for acme.azurecr.io"] == (
         "set ACR_USERNAME_ACME and ACR_PASSWORD_ACME to the values of CONTAINER_REGISTRY_USERNAME_acme and "
         "CONTAINER_REGISTRY_PASSWORD_acme"
     )
-    assert told["login for https://index.docker.io/v1/"].startswith("set ACR_USERNAME_DOCKER and ACR_PASSWORD_DOCKER")
-    assert told["login for b.azurecr.io"] == "set ACR_USERNAME_B and ACR_PASSWORD_B"
+    assert told["login for docker.io"].startswith("set ACR_USERNAME_DOCKER and ACR_PASSWORD_DOCKER")
+    assert told["login for b.azurecr.io"] == (
+        "set ACR_USERNAME_B and ACR_PASSWORD_B to the values of CONTAINER_REGISTRY_USERNAME_b and "
+        "CONTAINER_REGISTRY_PASSWORD_b"
+    )
+    assert told["login for c.azurecr.io"] == "set ACR_USERNAME_C and ACR_PASSWORD_C"
     assert lost(made)["registry credential 'again'"] == "'acme' is for the same registry"
     assert lost(made)["registry credential 'broken'"] == "it has no address"
     text = made.files[tmp_path / "deployment.json.j2"]
@@ -207,7 +240,9 @@ def test_files_are_named_after_the_template(tmp_path: Path, name: str, project_f
     made = project(tmp_path, name=name)
     assert [path.name for path in made.files] == [project_file, template_file, ".gitignore"]
     output = data_of(made)["manifest"].get("output")
-    assert output == ("deployment.rendered.json" if name == "deployment.json" else None)
+    plain = name == "deployment.json"
+    assert output == ("deployment.rendered.json" if plain else None)
+    assert ("deployment.json" in made.files[tmp_path / ".gitignore"].splitlines()) is not plain
 
 
 def test_a_project_in_another_folder_points_back_to_the_modules(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from manifestgen.importing.project import Imported, imported
 from manifestgen.importing.variants import patch
-from manifestgen.project import source
+from manifestgen.importing.write import write_all
+from manifestgen.project import load, source
 from manifestgen.solution import read_solution
 
 JSON = st.recursive(
@@ -66,6 +67,11 @@ def test_the_debug_template_is_an_environment_with_the_debug_dockerfiles(tmp_pat
         }
     }
     assert '"b"' not in made.files[tmp_path / "deployment.debug.json.j2"]
+    write_all(made.files, force=False)
+    loaded = load(made.project, {"MANIFESTGEN_ENVIRONMENT": "debug"})
+    assert loaded.manifest is not None and loaded.manifest.template == "deployment.debug.json.j2"
+    (image,) = [one.image for one in loaded.modules]
+    assert image is not None and image.dockerfile == tmp_path / "modules/filter/Dockerfile.amd64.debug"
 
 
 def test_an_env_file_with_a_name_is_an_environment_with_its_values_and_hub(tmp_path: Path) -> None:

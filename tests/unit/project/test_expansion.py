@@ -38,7 +38,7 @@ def test_a_file_loses_one_line_end(tmp_path: Path) -> None:
     (tmp_path / "dos").write_bytes(b"y\r\n")
     found = expanded("a: ${file:unix}\nb: ${file:dos}\n", tmp_path)
     assert found.data == {"a": "x\n", "b": "y"}
-    assert found.file_texts == {("a",): ["x\n"], ("b",): ["y"]}
+    assert found.secret_texts == {("a",): ["x\n"], ("b",): ["y"]}
 
 
 def test_a_blank_variable_is_a_value(tmp_path: Path) -> None:

@@ -291,16 +291,16 @@ def test_contents_of_files_in_the_values_are_known_secrets(tmp_path: Path) -> No
     (tmp_path / "key").write_text("canary-of-a-file\n")
     project = reading(GOOD.replace("${env:SITE}", "key=${file:key}"), tmp_path)
     assert project.manifest.values["site"] == "key=canary-of-a-file"
-    assert [secret.reveal() for secret in project.file_texts] == ["canary-of-a-file"]
+    assert [secret.reveal() for secret in project.secret_texts] == ["canary-of-a-file"]
     assert redact("canary-of-a-file") == "***"
-    assert "canary" not in repr(project.file_texts)
+    assert "canary" not in repr(project.secret_texts)
 
 
 def test_contents_of_files_elsewhere_are_no_secrets(tmp_path: Path) -> None:
     (tmp_path / "name").write_text("edge-17")
     project = reading(GOOD.replace("edge-01", "${file:name}"), tmp_path)
     assert project.target.device == "edge-17"
-    assert project.file_texts == ()
+    assert project.secret_texts == ()
 
 
 def test_a_folder_or_a_file_is_loaded(tmp_path: Path) -> None:

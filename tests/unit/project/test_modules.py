@@ -59,6 +59,14 @@ def test_each_module_has_what_it_says_and_paths_are_absolute() -> None:
     assert camera.outputs == {"frames": "scorer/amlInput", "*": ("$upstream",)}
 
 
+def test_the_content_of_a_file_in_a_modules_variables_is_a_secret(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("canary-of-a-file\n")
+    (tmp_path / "tag").write_text("2.1\n")
+    text = TWO.replace("camera:2.1", "camera:${file:tag}") + '    env: {KEY: "${file:key}"}\n'
+    project = read(text, tmp_path / "manifestgen.yaml", {})
+    assert [secret.reveal() for secret in project.secret_texts] == ["canary-of-a-file"]
+
+
 def test_a_project_of_several_has_no_image_of_its_own_and_gives_each() -> None:
     project = reading(TWO)
     with pytest.raises(ValueError, match="several modules"):
@@ -201,6 +209,7 @@ def test_a_platform_has_one_name(text: str, name: str) -> None:
     assert platform_name(text) == name
 
 
-def test_what_is_no_platform_is_refused() -> None:
+@pytest.mark.parametrize("text", ["a/b/c/d", "sparc", "linux/arm46", "", "amd64/linux"])
+def test_what_is_no_platform_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="is not a platform"):
-        platform_name("a/b/c/d")
+        platform_name(text)

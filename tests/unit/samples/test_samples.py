@@ -27,14 +27,14 @@ projects = sorted(path.parent.name for path in SAMPLES.glob("*/manifestgen.yaml"
 
 
 def test_there_are_the_samples_that_the_documentation_names() -> None:
-    assert projects == ["anomaly-detection", "bring-your-own-image", "onnx-vision"]
+    assert projects == ["anomaly-detection", "bring-your-own-image", "onnx-vision", "several-modules"]
 
 
 @pytest.mark.parametrize("name", projects)
 def test_a_sample_renders_as_it_did(name: str, golden: Callable[[Path, str], None]) -> None:
     project = load(SAMPLES / name)
-    image = IMAGE if project.builds or project.image is None else None
-    rendered = render_project(project, placeholders(), image=image)
+    images = {module.name: IMAGE for module in project.modules if module.builds}
+    rendered = render_project(project, placeholders(), image=images)
     golden(GOLDEN / f"sample-{name}.json", dump(rendered.manifest.content))
 
 
@@ -45,7 +45,8 @@ def test_a_built_in_template_renders_as_it_did(name: str, golden: Callable[[Path
 
 @pytest.mark.parametrize("name", projects)
 def test_what_a_sample_names_is_there_and_fit_to_be_built(name: str) -> None:
-    check_inputs(load(SAMPLES / name))
+    for one in load(SAMPLES / name).each():
+        check_inputs(one)
 
 
 def test_bring_your_own_image_needs_no_network_no_variables_and_no_azure() -> None:

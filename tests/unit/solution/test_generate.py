@@ -177,6 +177,9 @@ def test_the_secrets_that_are_filled_in_are_named_and_can_be_kept_out(tmp_path: 
     [
         ('{"modulesContent": {"a": $NUMBER}}', "a placeholder stands outside quotes", ":1:26"),
         ('{"modulesContent": {\n "a": 1', "not JSON: the text ends before", ":1:20"),
+        ('{"a": "x\\ud800"}', "half of a surrogate pair", ":1:9"),
+        ('{"a": "\\uFDD0"}', "it has a noncharacter", ":1:8"),
+        ('{"modulesContent": ' + "[" * 200 + "]" * 200 + "}", "nested too deeply", ":1:119"),
         ("[]", "template is not a JSON object", ":1:1"),
         ("{}", "it has no 'modulesContent' object", ":1:1"),
         (template(version="9.0.0"), "unknown template version '9.0.0'", ":2:23"),
