@@ -85,7 +85,8 @@ def _require_running(hub: Hub, device: str, before: ModuleStatus) -> None:
         raise _failed(f"module {now.name!r} is {now.words}", device, now, "try score.py with 'manifestgen test'")
     if now.restarts > before.restarts:
         times = f"{now.restarts} times" if now.restarts != 1 else "once"
-        what = f"module {now.name!r} ran and was restarted {times}, exit code {now.exit_code}"
+        # While it runs, edgeAgent reports no exit code of the time before.
+        what = f"module {now.name!r} ended and was restarted {times} since it came to run"
         raise _failed(what, device, now, "try score.py with 'manifestgen test'")
 
 

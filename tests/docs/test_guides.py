@@ -166,3 +166,30 @@ def test_what_the_agent_says_means_what_the_guide_says() -> None:
     for messages, meaning in rows:
         for message in re.findall(r"`([^`]+)`", messages):
             assert meaning in explain(f"Could not create module scorer: {message}")[0]
+
+
+def test_a_fleet_is_deployed_to_as_the_guide_says(quick: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fakes.hub_service import content, module
+
+    monkeypatch.chdir(tmp_path)
+    quick.admin("PUT", "/images/mcr.microsoft.com/scorer:1", {})
+    monkeypatch.setattr("manifestgen.deployments.replace.PATIENCE", Patience(600.0, 60.0, 0.05, 0.5))
+    assert in_this_process("device", "register", "edge-lab", "-q").code == 0
+    assert in_this_process("device", "tag", "edge-lab", "site=lab", "ring=canary").code == 0
+    key = "properties.desired.modules.extra"
+    layer = {"content": {"modulesContent": {"$edgeAgent": {key: module("mcr.microsoft.com/scorer:1")}}}}
+    Path("layer.json").write_text(json.dumps(layer))
+    Path("base.json").write_text(json.dumps(content({"scorer": module("mcr.microsoft.com/scorer:1")})))
+    lines = [line for block in blocks(page("fleets"), "sh") for line in block.splitlines()]
+    assert len(lines) == 7
+    for number, line in enumerate(lines):
+        # A manifest that differs each time, and nobody who waits for minutes.
+        named = content({f"scorer{number}": module("mcr.microsoft.com/scorer:1")})
+        Path("deployment.json").write_text(json.dumps(named))
+        words = shlex.split(line.replace("--pause 600", "--pause 0").replace("canary,early,100%", "canary,100%"))[1:]
+        if words[0] == "rollback":
+            again = ["apply", "deployment.json", "--deployment", "scorer", "--yes", "--force"]
+            assert in_this_process(*again).code == 0
+        more = {"apply": ["--yes", "--force"], "rollback": ["--yes"]}.get(words[0], [])
+        done = in_this_process(*words, *more)
+        assert done.code == 0, (line, done)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -146,11 +147,13 @@ def test_a_mistake_costs_no_build(
         monkeypatch.delenv("IOTHUB_CONNECTION_STRING")
     before = len(_requests(quick))
     with (_admin_off if mistake.name == "admin user" else _as_it_is)(quick):
+        began = time.monotonic()
         ended = in_this_process("deploy", project, "--yes", *options)
+        seconds = time.monotonic() - began
 
     assert mistake.words in complaint(ended, mistake.code)
     sent = _requests(quick)[before:]
-    print(f"{mistake.name}: {len(sent)} requests before it was found")
+    print(f"{mistake.name}: {len(sent)} requests, {seconds:.1f} s before it was found")
     assert len(sent) <= mistake.most
     assert _changing(sent) == []
     assert (asked.registered, asked.built, asked.applied) == (0, 0, 0)

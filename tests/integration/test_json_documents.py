@@ -16,7 +16,7 @@ import pytest
 from fakes.hub_service import content, module
 from fakes.module_images import put_module_image
 from fakes.solutions import write as write_solution
-from integration.command_line import Completed, in_this_process
+from integration.command_line import Completed, eventually, in_this_process
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
@@ -178,11 +178,13 @@ def of_a_device(device: str, sandbox: Any, folder: Path) -> Iterator[Any]:
     (folder / "devices.csv").write_text(f"device\n{device}\nnobody\n")
     applied = in_this_process("apply", folder / "running.json", "--device", device, "--yes", "-q", "--timeout", "60")
     assert applied.code == 0, applied
+    score = ("score", "--module", "scorer", "--data", str(folder / "data.json"))
+    eventually(lambda: in_this_process(*score, "--device", device).code == 0, "the module answers")
     calls: tuple[tuple[str, ...], ...] = (
         ("ping",),
         ("logs", "scorer"),
         ("logs", "scorer", "--level", "error"),
-        ("score", "--module", "scorer", "--data", str(folder / "data.json")),
+        score,
         ("restart", "sensor"),
         ("bundle", "--to", "SUPPORT_SAS"),
     )

@@ -84,7 +84,7 @@ def test_a_new_project_starts_renders_and_is_checked_without_azure(tmp_path: Pat
     assert isolated("init", "mine", cwd=tmp_path).code == 0
     assert isolated("render", "mine", cwd=tmp_path).code == 0
     content = json.loads((tmp_path / "mine" / "deployment.json").read_text())
-    assert "machinelearningmodule" in content["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]
+    assert "mine" in content["modulesContent"]["$edgeAgent"]["properties.desired"]["modules"]
     assert isolated("check", "mine/deployment.json", "--fail-on", "error", cwd=tmp_path).code == 0
 
 

@@ -87,6 +87,11 @@ def test_credentials_without_an_address_match_nothing_and_no_other() -> None:
     assert len(found("credential-missing", {CREDENTIALS: entries})) == 1
 
 
+@pytest.mark.parametrize(("entries", "findings"), [(GONE, 1), ({}, 1), ("none", 1), ("${CREDENTIALS}", 0)])
+def test_a_credential_is_missing_unless_all_of_them_are_left_open(entries: Any, findings: int) -> None:
+    assert len(found("credential-missing", {CREDENTIALS: entries})) == findings
+
+
 @pytest.mark.parametrize(
     ("image", "address", "fix"),
     [
@@ -180,4 +185,4 @@ def test_of_two_versions_the_second_image_is_pointed_at() -> None:
     document = read(json.dumps(data))
     (finding,) = check(document, select=["version-skew"])
     assert finding.pointer == image
-    assert document.text[finding.offset :].startswith("azureiotedge-hub:1.5")
+    assert document.text[finding.offset :][: finding.length] == "azureiotedge-hub:1.5"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -46,8 +47,7 @@ def test_a_missing_registry_says_where_was_looked(registries: Registries) -> Non
 def test_a_missing_registry_in_the_sandbox_names_the_one_that_is_there(
     registries: Registries, sandbox: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MANIFESTGEN_SANDBOX_PROXY", "http://127.0.0.1:1")
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("MANIFESTGEN_SANDBOX_PROXY", os.environ.get("https_proxy") or os.environ["HTTPS_PROXY"])
     with pytest.raises(NotFoundError) as caught:
         registries.by_host("acme.azurecr.io")
     assert sandbox.world.names.login_server in caught.value.fix

@@ -334,7 +334,10 @@ class TestDevice:
         ("status", "words"),
         [
             ({"runtimeStatus": "backoff", "exitCode": 139, "restartCount": 1}, "is in backoff, exit code 139"),
-            ({"runtimeStatus": "running", "exitCode": 139, "restartCount": 1}, "was restarted once, exit code 139"),
+            (
+                {"runtimeStatus": "running", "exitCode": 0, "restartCount": 1},
+                "ended and was restarted once since it came",
+            ),
         ],
     )
     def test_a_module_that_its_first_input_ends_fails_the_rollout(
