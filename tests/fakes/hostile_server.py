@@ -123,6 +123,7 @@ def hostile_server(
     with socket.create_server(("127.0.0.1", 0)) as listening:
         server = HostileServer(f"https://localhost:{listening.getsockname()[1]}", answer=answer)
         threads: list[threading.Thread] = []
+        connections: list[ssl.SSLSocket] = []
 
         def serve(plain: socket.socket) -> None:
             with contextlib.suppress(OSError), plain:
@@ -130,6 +131,7 @@ def hostile_server(
                     server.ended.wait()
                     return
                 with context.wrap_socket(plain, server_side=True) as connection:
+                    connections.append(connection)
                     while _read(server, connection):
                         WAYS[way](server, connection)
 
@@ -147,6 +149,10 @@ def hostile_server(
             server.ended.set()
             with contextlib.suppress(OSError):
                 listening.shutdown(socket.SHUT_RDWR)
+            # A client keeps its connection, and a thread would wait for the next request on it.
+            for connection in connections:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
             deadline = time.monotonic() + 5
             for thread in threads:
                 thread.join(max(0.0, deadline - time.monotonic()))

@@ -288,8 +288,10 @@ def test_options_of_deployments_need_one(write: Any) -> None:
 
 @pytest.mark.parametrize("command", ["status", "rollback", "history"])
 def test_either_a_device_or_a_deployment_is_named(command: str) -> None:
-    for options in ((), ("--device", "edge-01", "--deployment", "scorer")):
-        assert "either a device or a deployment" in complaint(in_this_process(command, *options), 2)
+    both = complaint(in_this_process(command, "--device", "edge-01", "--deployment", "scorer"), 2)
+    assert both.error == "--device and --deployment cannot be used together"
+    none = complaint(in_this_process(command), 2)
+    assert none.error == "no device is named" and "name a deployment with --deployment" in none.fix
 
 
 def test_an_unknown_deployment_is_said_with_those_there_are(service: Hub, site: str, write: Any) -> None:

@@ -82,7 +82,7 @@ def test_an_image_that_is_built_elsewhere_is_left_out(folder: Path) -> None:
     project = PROJECT.replace(PROJECT.splitlines()[2], 'image: {builder: none, reference: "acme.azurecr.io/scorer:1"}')
     (folder / "manifestgen.yaml").write_text(project.replace("model: {name: adder, path: model.txt}\n", ""))
     layout = lay_out_project(load(folder), FakeServices(), folder, here=True)
-    assert layout.left_out == {"adder": "acme.azurecr.io/scorer:1"}
+    assert layout.left_out == {"scorer": "acme.azurecr.io/scorer:1"}
     with pytest.raises(InputError, match="no module has the model"):
         layout.origin("")
 
