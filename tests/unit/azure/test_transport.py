@@ -96,6 +96,7 @@ def test_a_proxy_that_drips_is_no_connection(authority: tuple[trustme.CA, Path],
     assert isinstance(error, UnreachableError) or "did not respond" in error.what
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["sends without end", "sends a gzip bomb"])
 def test_a_large_body_is_refused_and_not_kept(
     way: str, authority: tuple[trustme.CA, Path], session: requests.Session, monkeypatch: pytest.MonkeyPatch

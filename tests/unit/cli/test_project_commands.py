@@ -16,6 +16,7 @@ from unit.cli.services import Opened
 from manifestgen import services as services_module
 from manifestgen.cli import run
 from manifestgen.cloud import BuildState, ModelRegistration
+from manifestgen.device import scoring
 from manifestgen.errors import DeniedError
 from manifestgen.images import build
 from manifestgen.project.lock import read, read_file
@@ -59,6 +60,7 @@ def folder(tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch) -> P
     (tmp_path / "manifestgen.yaml").write_text(PROJECT)
     monkeypatch.setenv("MANIFESTGEN_STATE", str(tmp_path / "state"))
     monkeypatch.setattr(build, "PATIENCE", Patience(1800.0, first=0.0, longest=0.0))
+    monkeypatch.setattr(scoring, "PATIENCE", Patience(0.0, first=0.0, longest=0.0))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

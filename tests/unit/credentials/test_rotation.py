@@ -468,6 +468,7 @@ def walk(root: Path, ids: int, offline: int, steps: Iterator[int], after: bool, 
     return killed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True], ids=["before it takes effect", "after it took effect"])
 @pytest.mark.parametrize("offline", [0, 1])
 def test_killed_at_every_step_and_run_again(

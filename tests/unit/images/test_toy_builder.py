@@ -118,6 +118,7 @@ def test_it_carves_the_image_that_is_deployed(project: Project, services: FakeSe
     options = Options(
         build_patience=Patience(first=0.0, longest=0.0),
         patience=Patience(first=0.0),
+        scoring=None,
         state=project.root / "state",
         test=False,
     )

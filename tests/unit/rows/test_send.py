@@ -259,6 +259,7 @@ def test_ctrl_c_ends_requests_under_way_and_the_next_run_goes_on(
     assert {device: len(bodies) for device, bodies in hub.taken.items()} == dict.fromkeys(expected(rows), 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before sending", "after sending", "before the outcome"])
 def test_a_run_killed_at_any_moment_goes_on_without_sending_twice(
     rows: Rows, hub: FakeBulkHub, journal: Callable[[], Journal], tmp_path: Path, moment: str

@@ -278,7 +278,7 @@ LONG = {
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("name", LONG)
-@pytest.mark.no_cover
+@pytest.mark.slow
 def test_a_long_text_gets_its_answer_in_linear_time(name: str) -> None:
     condition, expected = LONG[name]
     try:
