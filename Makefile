@@ -56,7 +56,7 @@ workflows: $(VENV)/check-installed
 	$(BIN)/zizmor --offline --persona=pedantic --quiet .github action.yml
 
 fast: $(VENV)/check-installed
-	$(BIN)/python -m pytest --fast --numprocesses=3 -q -rfE
+	$(BIN)/python -m pytest --fast --numprocesses=2 -q -rfE
 
 # The gate is fail_under in pyproject.toml.
 test: $(VENV)/check-installed

@@ -63,7 +63,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("here")
     if config.getoption("--fast"):
-        settings.register_profile("fast", settings.get_profile("here"), max_examples=10)
+        settings.register_profile("fast", settings.get_profile("here"), max_examples=5)
         settings.load_profile("fast")
         sys.addaudithook(_skip_when_reaching_out)
         # Python raises no audit event where multiprocessing starts a process.
