@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: The sandbox's own registry, which a project in it has to name.
 SANDBOX_REGISTRY: Final = "sandboxmodels.azurecr.io"
@@ -26,7 +28,12 @@ def sandbox_home(environ: Mapping[str, str] | None = None) -> Path | None:
     """In the sandbox, the folder to use in place of the user's home; None outside it."""
     environ = os.environ if environ is None else environ
     home = environ.get("MANIFESTGEN_SANDBOX_HOME")
-    return Path(home) if home and in_sandbox(environ) else None
+    if not home or not in_sandbox(environ):
+        return None
+    # Every command imports this module, and few need paths before they do something.
+    from pathlib import Path
+
+    return Path(home)
 
 
 #: Prefix of what variables had been before `sandbox run` changed them.
