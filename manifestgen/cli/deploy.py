@@ -20,11 +20,19 @@ from manifestgen.cli._watching import DeploymentView, DeviceView
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
-    from manifestgen.deploy import Deployment
+    from collections.abc import Callable
+
+    from manifestgen.cloud import Hub
+    from manifestgen.deploy import Deployment, Observer
+    from manifestgen.deployments.counts import Progress
     from manifestgen.deployments.proposal import Proposal
+    from manifestgen.device.plan import Plan
+    from manifestgen.device.rollout import Rollout
     from manifestgen.images.preflight import Pull
     from manifestgen.operate.score import Smoke
     from manifestgen.project import Project
+    from manifestgen.report.rollout_record import Recorder
+    from manifestgen.target import Observer as TargetObserver
 
 
 @click.command(
@@ -135,16 +143,13 @@ def command(
     resumes, and nothing is registered, built or applied twice.
     """
     from manifestgen.cli import _deployment, _device
-    from manifestgen.cli._manifest import findings_reporter
     from manifestgen.cli._rollout_report import reported
-    from manifestgen.cli.image import reporter
-    from manifestgen.deploy import Observer, Options, deploy
+    from manifestgen.deploy import Options, deploy
     from manifestgen.deployments import replace as deployments
     from manifestgen.device import apply as device
     from manifestgen.device import scoring
     from manifestgen.images.build import PATIENCE as BUILD_PATIENCE
     from manifestgen.project import load, values
-    from manifestgen.report.rollout import scoring_data
     from manifestgen.report.rollout_record import Recorder
     from manifestgen.services import ProjectServices
 
@@ -179,26 +184,9 @@ def command(
         scoring=None if no_wait else scoring.PATIENCE,
         fleet_patience=None if no_wait else fleet_view.patient(deployments.PATIENCE.within(timeout)),
     )
+    fleet = recorder.of_deployment(_deployment.observer(console, fleet_view, yes=yes))
     on_device = _device.observer(None, console, view, yes=yes)
-
-    def propose(proposal: Proposal) -> None:
-        recorder.about_deployment(proposal)
-        _deployment.show(proposal, console)
-
-    observer = Observer(
-        step=console.step,
-        image=reporter(console),
-        confirmable=lambda: _require_confirmable(console, yes=yes),
-        findings=findings_reporter(console),
-        pulls=_pulls_reporter(console),
-        plan=lambda planned: _device.show(planned, console),
-        permit=on_device.permit,
-        rollout=lambda rollout: on_device.progress("", rollout),
-        proposal=propose,
-        waiting=on_device.waiting,
-        failed=lambda failing, rollout: _device.show_last_words(services.hub, failing, rollout, console),
-        fleet=recorder.of_deployment(_deployment.observer(console, fleet_view, yes=yes)),
-    )
+    observer = _observer(console, on_device, fleet, recorder, lambda: services.hub, yes=yes)
     opened = ProjectServices(
         loaded,
         hub,
@@ -210,6 +198,52 @@ def command(
     told = reported(report, recorder, recorder.story, console)
     with opened as services, _deployment.failures_shown(console), told:
         deployment = deploy(loaded, services, options=options, observer=observer)
+    _show(deployment, console, dry_run=dry_run)
+
+
+def _observer(
+    console: Console,
+    on_device: TargetObserver[Plan, Rollout],
+    fleet: TargetObserver[Proposal, Progress],
+    recorder: Recorder,
+    hub: Callable[[], Hub],
+    *,
+    yes: bool,
+) -> Observer:
+    """What shows the steps of a deployment as they happen.
+
+    Args:
+        hub: is called when a failing module's last words are asked for.
+    """
+    from manifestgen.cli import _deployment, _device
+    from manifestgen.cli._manifest import findings_reporter
+    from manifestgen.cli.image import reporter
+    from manifestgen.deploy import Observer
+
+    def propose(proposal: Proposal) -> None:
+        recorder.about_deployment(proposal)
+        _deployment.show(proposal, console)
+
+    return Observer(
+        step=console.step,
+        image=reporter(console),
+        confirmable=lambda: _require_confirmable(console, yes=yes),
+        findings=findings_reporter(console),
+        pulls=_pulls_reporter(console),
+        plan=lambda planned: _device.show(planned, console),
+        permit=on_device.permit,
+        rollout=lambda rollout: on_device.progress("", rollout),
+        proposal=propose,
+        waiting=on_device.waiting,
+        failed=lambda failing, rollout: _device.show_last_words(hub(), failing, rollout, console),
+        fleet=fleet,
+    )
+
+
+def _show(deployment: Deployment, console: Console, *, dry_run: bool) -> None:
+    from manifestgen.cli import _deployment, _device
+    from manifestgen.report.rollout import scoring_data
+
     if dry_run:
         _show_dry_run(deployment, console)
     elif deployment.plan is not None and deployment.outcome is not None:
