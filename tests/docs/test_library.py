@@ -51,4 +51,4 @@ def test_the_library_example_deploys(sandbox: object, tmp_path: Path) -> None:
     )
     assert result.returncode == 0, result.stderr
     assert result.stdout.splitlines()[-1] == "healthy"
-    assert "module machinelearningmodule" in result.stdout
+    assert "module my-model" in result.stdout
