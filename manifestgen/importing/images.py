@@ -13,13 +13,13 @@ from msgspec import Struct
 
 from manifestgen.importing.item import Notes
 from manifestgen.manifest.image import registry_host
+from manifestgen.manifest.secrecy import holds_secret
 from manifestgen.project.sections import NONE
 from manifestgen.project.yaml_text import Reference
 from manifestgen.secret import Secret
 from manifestgen.solution.expansion import IMAGE, Kind
 from manifestgen.solution.generate import Text, texts
 from manifestgen.solution.module_json import ModuleFolder
-from manifestgen.solution.secrecy import holds_secret
 from manifestgen.solution.solution import DEBUG, PLATFORMS, Solution
 
 _NAME: Final = r"[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*"

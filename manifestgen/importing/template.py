@@ -17,12 +17,12 @@ from manifestgen.importing.images import Images
 from manifestgen.importing.item import Notes
 from manifestgen.manifest.manifest import Manifest, locate
 from manifestgen.manifest.pointer import escape, split
+from manifestgen.manifest.secrecy import holds_secret, is_written_secret
 from manifestgen.manifest.secret_text import secret_texts
 from manifestgen.project.yaml_text import Reference
 from manifestgen.solution.expansion import Kind, Piece, expanded, pieces
 from manifestgen.solution.generate import OPTIONS, Text, in_shell, module_settings, options_text, rewritten, unresolved
 from manifestgen.solution.jinja import BEGIN, MORE, Marks
-from manifestgen.solution.secrecy import holds_secret, is_written_secret
 from manifestgen.solution.solution import Solution
 
 _CREDENTIALS: Final = "registryCredentials"

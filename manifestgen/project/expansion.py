@@ -11,9 +11,9 @@ from msgspec import Struct, field
 
 from manifestgen.errors import InputError
 from manifestgen.files import read_text
+from manifestgen.manifest.secrecy import holds_secret
 from manifestgen.project import source
 from manifestgen.project.source import Source
-from manifestgen.solution.secrecy import holds_secret
 
 # `$${env:X}` is an escaped `${env:X}`. Other `${…}` are left alone: a manifest's own placeholders look like that.
 _REFERENCE: Final = r"(\$?)\$\{(env|file):([^}]*)\}"

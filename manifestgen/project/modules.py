@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import msgspec
 
-from manifestgen.cloud.distribution import Platform
 from manifestgen.errors import InputError
 from manifestgen.project import builders, source
 from manifestgen.project.invalid import wrong_choice
@@ -201,6 +200,9 @@ def platform_name(text: object) -> str:
     Raises:
         InputError: it is not a platform.
     """
+    # Few projects name one, and every command that reads a project would import the cloud's Protocols.
+    from manifestgen.cloud.distribution import Platform
+
     found = str(text)
     parts = found.split("/")
     if parts[0] not in _SYSTEMS and len(parts) < 3:

@@ -14,8 +14,8 @@ from typing import Final
 from msgspec import Struct
 
 from manifestgen.files import read_text
+from manifestgen.manifest.secrecy import holds_secret
 from manifestgen.secret import Secret
-from manifestgen.solution.secrecy import holds_secret
 
 _LINE: Final = re.compile(r"(?a)\s*(?:export\s+)?([\w.-]+)\s*=\s*(.*?)\s*")
 _MAX_BYTES: Final = 1 << 20

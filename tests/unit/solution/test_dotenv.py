@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from manifestgen.errors import InputError
+from manifestgen.manifest.secrecy import holds_secret
 from manifestgen.secret import redact
 from manifestgen.solution.dotenv import EnvFile, read_env
-from manifestgen.solution.secrecy import holds_secret
 
 
 def read(tmp_path: Path, text: str, *, comments: bool = False) -> EnvFile:
