@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
+import sys
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import TYPE_CHECKING, Final, cast
 
@@ -40,13 +41,25 @@ def end_soon_after_ctrl_c(console: Console) -> None:
     To be called in the main thread.
     """
     with contextlib.suppress(ValueError, OSError):  # without it, Ctrl-C works as it always does
-        near, far = socket.socketpair()
-        near.setblocking(False)
-        signal.set_wakeup_fd(near.fileno(), warn_on_full_buffer=False)
+        written, read = _wakeup()
+        signal.set_wakeup_fd(written, warn_on_full_buffer=False)
         noticed, repeated = threading.Event(), threading.Event()
         _note(noticed, repeated)
-        watched = (far, near, noticed, repeated, console)
+        watched = (read, noticed, repeated, console)
         threading.Thread(target=_watch, args=watched, name="interruption", daemon=True).start()
+
+
+def _wakeup() -> tuple[int, Callable[[], bytes]]:
+    """Where Python writes a byte for each signal, and what waits for them; both stay open as long as the process."""
+    if sys.platform == "win32":  # takes nothing but sockets there, which are long to import for every command
+        import socket
+
+        near, far = socket.socketpair()
+        near.setblocking(False)
+        return near.detach(), lambda: far.recv(16)
+    read, written = os.pipe()
+    os.set_blocking(written, False)
+    return written, lambda: os.read(read, 16)
 
 
 def _note(noticed: threading.Event, repeated: threading.Event) -> None:
@@ -64,13 +77,12 @@ def _note(noticed: threading.Event, repeated: threading.Event) -> None:
 
 
 def _watch(
-    signals: socket.socket,
-    _kept: socket.socket,
+    read: Callable[[], bytes],
     noticed: threading.Event,
     repeated: threading.Event,
     console: Console,
 ) -> None:
-    while received := signals.recv(16):
+    while received := read():
         if signal.SIGINT in received:
             words = interrupted()  # now: what is waited for ends with the wait
             if not noticed.wait(_AWAKE):
@@ -93,8 +105,6 @@ def _repeat(repeated: threading.Event) -> None:
 
 def end(code: int) -> None:
     """End the process at once: threads of SDKs would hold it until their requests end."""
-    import sys
-
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()
