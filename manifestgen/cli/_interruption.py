@@ -51,7 +51,7 @@ def end_soon_after_ctrl_c(console: Console) -> None:
 
 def _wakeup() -> tuple[int, Callable[[], bytes]]:
     """Where Python writes a byte for each signal, and what waits for them; both stay open as long as the process."""
-    if sys.platform == "win32":  # takes nothing but sockets there, which are long to import for every command
+    if os.name == "nt":  # takes nothing but sockets there, which are long to import for every command
         import socket
 
         near, far = socket.socketpair()
