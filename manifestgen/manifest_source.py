@@ -219,6 +219,6 @@ def _images(project: Project | None) -> Mapping[str, ImageFacts]:
     facts = {reference: ImageFacts(image.platforms) for reference, image in locked.images.items()}
     for built in locked.modules.values():
         facts[built.image] = ImageFacts(built.platforms, built.sizes)
-        if built.digest is not None:
-            facts[f"{built.image.rpartition(':')[0]}@{built.digest}"] = facts[built.image]
+        if built.pinned is not None:
+            facts[built.pinned] = facts[built.image]
     return facts

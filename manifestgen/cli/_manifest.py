@@ -83,9 +83,7 @@ def _look_at(project: Project, images: Collection[str | None], file: Path, conso
     from manifestgen.project import fit, lock
 
     built = lock.read(project)
-    used = built is not None and built.image in images
-    if built is not None and built.digest is not None:
-        used = used or f"{built.image.rpartition(':')[0]}@{built.digest}" in images
+    used = built is not None and any(image in images for image in (built.image, built.pinned) if image is not None)
     if used or locked:
         fit.look_at_lock(project, locked=locked, warn=console.warn)
     if locked and built is not None and not used:

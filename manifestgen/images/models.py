@@ -56,7 +56,7 @@ def _locked(lock: Lock) -> dict[str, LockedModel]:
     """The model of the lock file's image, by its tag and by its digest."""
     if lock.model is None or not lock.model.version:
         return {}
-    pinned = {f"{lock.image.rpartition(':')[0]}@{lock.digest}", f"{lock.image}@{lock.digest}"} if lock.digest else ()
+    pinned = (lock.pinned, f"{lock.image}@{lock.digest}") if lock.pinned is not None else ()
     return dict.fromkeys((lock.image, *pinned), lock.model)
 
 

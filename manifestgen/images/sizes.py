@@ -46,14 +46,14 @@ def described(
         return lock, {}
     lock = msgspec.structs.replace(lock, platforms=platforms_of(image))
     try:
-        now = contents(_pinned(lock), lock.platforms, services)
+        now = contents(lock.pinned or lock.image, lock.platforms, services)
     except ManifestgenError as error:
         report(f"could not read the size of {lock.image}: {error}")
         return lock, {}
     before: Mapping[str, ImageContents] = {}
     if former is not None and former.digest not in (None, lock.digest):
         try:
-            before = contents(_pinned(former), former.platforms, services)
+            before = contents(former.pinned or former.image, former.platforms, services)
         except ManifestgenError:
             before = {}  # deleted, or in a registry that is gone
     sizes = {platform: one.size for platform, one in now.items()}
@@ -77,7 +77,3 @@ def _transfer(now: ImageContents, before: ImageContents | None) -> Transfer:
     there = {layer.digest for layer in before.layers}
     reused = sum(layer.digest in there for layer in now.layers)
     return Transfer(now.size, now.pulled_after(before), reused, len(now.layers))
-
-
-def _pinned(lock: Lock) -> str:
-    return f"{lock.image.rpartition(':')[0]}@{lock.digest}" if lock.digest is not None else lock.image

@@ -92,6 +92,11 @@ class Lock(Struct, frozen=True, kw_only=True):
     sizes: dict[str, int] = {}
     base: LockedBase | None = None
 
+    @property
+    def pinned(self) -> str | None:
+        """The reference by digest, `login-server/repository@sha256:…`; None if the digest is unknown."""
+        return f"{self.image.rpartition(':')[0]}@{self.digest}" if self.digest is not None else None
+
 
 class LockFile(Struct, frozen=True, kw_only=True):
     """A lock file.
