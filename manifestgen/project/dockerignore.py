@@ -30,10 +30,18 @@ _ELSEWHERE: Final = "manifestgen/dockerfiles"
 
 
 def name_of(dockerfile: Path, folder: Path | None = None) -> str:
-    """The name of a Dockerfile in its context, with `/`."""
+    """The name of a Dockerfile in its context, with `/`.
+
+    One that is not in the context's folder keeps its own folders, and how far up they begin: each platform may have a
+    `Dockerfile` in a folder of its own.
+    """
     root = (folder or dockerfile.parent).resolve()
     found = dockerfile.resolve()
-    return found.relative_to(root).as_posix() if found.is_relative_to(root) else f"{_ELSEWHERE}/{found.name}"
+    for up, parent in enumerate((root, *root.parents)):
+        if found.is_relative_to(parent):
+            name = found.relative_to(parent).as_posix()
+            return f"{_ELSEWHERE}/{up}/{name}" if up else name
+    return f"{_ELSEWHERE}/{found.name}"  # on another drive
 
 
 def own_files(dockerfile: Path, folder: Path | None = None) -> list[tuple[str, Path]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from manifestgen.errors import InputError
-from manifestgen.project.dockerignore import own_files
+from manifestgen.project.dockerignore import name_of, own_files
 
 FILES = ("Dockerfile", "a.py", "b.txt", "data/x.csv", "data/deep/y.csv", "docs/z.md", ".git/config", ".manifestgen/p")
 
@@ -54,3 +54,14 @@ def test_a_missing_dockerfile_and_a_wrong_pattern_say_what_to_do(tmp_path: Path)
     with pytest.raises(InputError, match="is not a pattern") as caught:
         chosen(tmp_path, "a\n[z-a]\n")
     assert caught.value.where == f"{tmp_path / '.dockerignore'}:2"
+
+
+def test_dockerfiles_of_one_name_outside_of_the_context_keep_apart(tmp_path: Path) -> None:
+    context = tmp_path / "context"
+    for platform in ("amd64", "arm64"):
+        (tmp_path / platform).mkdir()
+        (tmp_path / platform / "Dockerfile").write_text("FROM scratch\n")
+    context.mkdir()
+    names = [name_of(tmp_path / platform / "Dockerfile", context) for platform in ("amd64", "arm64")]
+    assert names == ["manifestgen/dockerfiles/1/amd64/Dockerfile", "manifestgen/dockerfiles/1/arm64/Dockerfile"]
+    assert own_files(tmp_path / "arm64" / "Dockerfile", context) == [(names[1], tmp_path / "arm64" / "Dockerfile")]
