@@ -165,9 +165,9 @@ def read_file(project: Project) -> LockFile:
     text = read_text(path, "lock file", limit=_MAX_BYTES)
     try:
         data = msgspec.json.decode(text.encode())
-        known = isinstance(data, dict) and data.get("version", 1) in (1, _FORMAT)
-        if known or not isinstance(data, dict):
-            return msgspec.convert(_upgraded(data), LockFile)
+        version = data.get("version", 1) if isinstance(data, dict) else _FORMAT
+        if version in (1, _FORMAT):
+            return msgspec.convert(_upgraded(data) if version == 1 else data, LockFile)
     except (msgspec.DecodeError, RecursionError) as error:
         raise InputError(
             f"the lock file is damaged: {str(error)[:1].lower()}{str(error)[1:]}",
@@ -175,19 +175,17 @@ def read_file(project: Project) -> LockFile:
             fix="restore it from version control, or delete it and run 'manifestgen image'",
         ) from None
     fix = "update manifestgen, or delete the file and run 'manifestgen image'"
-    raise InputError(f"unknown format {data['version']} of the lock file", where=str(path), fix=fix)
+    raise InputError(f"unknown format {version} of the lock file", where=str(path), fix=fix)
 
 
-def _upgraded(data: Any) -> Any:
-    """A lock file's data in the present format."""
-    if not isinstance(data, dict) or data.get("version", 1) == _FORMAT:
-        return data
+def _upgraded(data: dict[str, Any]) -> dict[str, Any]:
+    """The data of a lock file of the first format in the present one."""
     model = data.get("model")
     if isinstance(model, dict) and type(model.get("version")) is int:
         model["version"] = str(model["version"] or "")  # at first a number, and 0 was unknown
-    images = data.pop("images", {})
-    built = data if data.get("builder") != NONE else None
-    return {"images": images, "modules": {_FORMER: built} if built is not None else {}}
+    # Without a build, the file was there for `images` alone.
+    modules = {_FORMER: data} if data.get("builder") != NONE else {}
+    return {"images": data.pop("images", {}), "modules": modules}
 
 
 def read_own(project: Project) -> Lock | None:
