@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeVar
+from typing import Final
 
 from manifestgen.cloud import Services
 from manifestgen.errors import Interrupted, ManifestgenError
@@ -20,7 +20,6 @@ from manifestgen.project.load import Project
 from manifestgen.target import Patience
 
 _AT_ONCE: Final = 4
-_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True)
@@ -125,11 +124,7 @@ class _Run:
                     one.cancel()
                 wait(running)
                 raise _interrupted(running) from None
-        return {one.module.name: _result(future) for one, future in zip(projects, running, strict=True)}
-
-
-def _result(future: Future[_Result]) -> _Result:
-    return future.result()
+        return {one.module.name: future.result() for one, future in zip(projects, running, strict=True)}
 
 
 def _interrupted(running: Sequence[Future[Prepared]]) -> Interrupted:
