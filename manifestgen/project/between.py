@@ -7,7 +7,7 @@ import re
 from manifestgen.credentials import section as registry_section
 from manifestgen.errors import InputError
 from manifestgen.hub_name import hub_identity, is_device_name
-from manifestgen.project.modules import is_platform
+from manifestgen.project.modules import require_platform
 from manifestgen.project.sections import ProjectFile, Target
 from manifestgen.project.source import Source
 
@@ -39,14 +39,9 @@ def check(document: Source, sections: ProjectFile) -> None:
     if target is not None:
         _check_target(document, document.where(("target",), key=True), target)
         if target.platform is not None:
-            _check_platform(target.platform, document.where(("target", "platform")))
+            require_platform(target.platform, document.where(("target", "platform")))
     for platform in sections.manifest.platform_values if sections.manifest is not None else ():
-        _check_platform(platform, document.where(("manifest", "platform_values", platform), key=True))
-
-
-def _check_platform(text: str, where: str) -> None:
-    if not is_platform(text):
-        raise InputError(f"'{text}' is not a platform", where=where, fix="write one such as linux/arm64")
+        require_platform(platform, document.where(("manifest", "platform_values", platform), key=True))
 
 
 def _check_pattern(document: Source, key: str, pattern: str | None) -> None:

@@ -162,19 +162,24 @@ def _check_image(document: Source, place: source.Path, image: Image, model: Mode
     for key in ("dockerfiles", "references"):
         for name in getattr(image, key) or {}:
             where = document.where((*place, "image", key, name), key=True)
-            if not is_platform(name):
-                raise InputError(f"'{name}' is not a platform", where=where, fix="write one such as linux/arm64")
+            require_platform(name, where)
             if key == "dockerfiles" and name not in builders.entry_of(image).platforms:
                 fix = f"write one of: {', '.join(builders.entry_of(image).platforms)}"
                 raise InputError(f"builder {image.builder} cannot build for '{name}'", where=where, fix=fix)
 
 
-def is_platform(text: str) -> bool:
-    """Whether a text is a platform as the project file writes it: `linux/arm64`, not `linux/aarch64`."""
+def require_platform(text: str, where: str) -> None:
+    """Raise InputError unless a text is a platform as the project file writes it: `linux/arm64`, not `linux/aarch64`.
+
+    Args:
+        where: the text's place.
+    """
     try:
-        return platform_name(text) == text
+        known = platform_name(text) == text
     except InputError:
-        return False
+        known = False
+    if not known:
+        raise InputError(f"'{text}' is not a platform", where=where, fix="write one such as linux/arm64")
 
 
 def _refuse_shared_repository(document: Source, modules: list[Module]) -> None:
