@@ -11,6 +11,7 @@ import msgspec
 from manifestgen.credentials.section import RegistrySection
 from manifestgen.credentials.source import Registry, Settings
 from manifestgen.errors import InputError
+from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.placeholder import USUAL, Styles
 from manifestgen.project import builders
 from manifestgen.project.sections import (
@@ -136,11 +137,9 @@ class Project(msgspec.Struct, frozen=True):
         known = tuple(module.name for module in self.modules)
         for name in names:
             if name not in known:
-                from difflib import get_close_matches
-
-                near = next(iter(get_close_matches(name.lower(), [one.lower() for one in known], n=1)), None)
-                meant = next((one for one in known if one.lower() == near), None)
-                fix = f"did you mean '{meant}'?" if meant is not None else f"its modules: {', '.join(known)}"
+                lower = {one.lower(): one for one in known}
+                near = nearest(name.lower(), lower)
+                fix = f"did you mean '{lower[near[0]]}'?" if near else f"its modules: {', '.join(known)}"
                 raise InputError(f"the project has no module '{name}'", where=str(self.path), fix=fix)
         chosen = tuple(module for module in self.modules if not names or module.name in names)
         return msgspec.structs.replace(self, modules=chosen)
