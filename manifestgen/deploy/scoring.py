@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from manifestgen.cloud import Hub
 from manifestgen.deploy.job import Job
@@ -14,6 +15,8 @@ from manifestgen.project.builders import builds_from_context
 from manifestgen.project.sections import Module
 from manifestgen.report.rollout import scoring_line
 from manifestgen.target import Patience, rounds
+
+_TRY: Final = "try score.py with 'manifestgen test'"
 
 
 def models(job: Job) -> list[Module]:
@@ -50,7 +53,7 @@ def verify_scoring(job: Job, device: str, rollout: Rollout, images: Mapping[str,
         job.observer.step("score", silent if found is None else scoring_line(found))
         if found is not None and found.trouble:
             what = f"the model of module {name!r} does not score: {found.trouble}"
-            raise _failed(what, device, before, "try score.py with 'manifestgen test'")
+            raise _failed(what, device, before, _TRY)
         if found is None or not found.scored:
             _require_running(job.services.hub, device, before)
         if found is not None:
@@ -82,12 +85,12 @@ def _require_running(hub: Hub, device: str, before: ModuleStatus) -> None:
     """Raise FoundError if a module has ended since it was seen: an input may end it, and the first came only now."""
     now = next((module for module in status(hub, device).modules if module.name == before.name), before)
     if now.state is not State.HEALTHY:
-        raise _failed(f"module {now.name!r} is {now.words}", device, now, "try score.py with 'manifestgen test'")
+        raise _failed(f"module {now.name!r} is {now.words}", device, now, _TRY)
     if now.restarts > before.restarts:
         times = f"{now.restarts} times" if now.restarts != 1 else "once"
         # While it runs, edgeAgent reports no exit code of the time before.
         what = f"module {now.name!r} ended and was restarted {times} since it came to run"
-        raise _failed(what, device, now, "try score.py with 'manifestgen test'")
+        raise _failed(what, device, now, _TRY)
 
 
 def _failed(what: str, device: str, module: ModuleStatus, advice: str) -> FoundError:
