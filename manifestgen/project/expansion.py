@@ -53,6 +53,11 @@ def expand(read: Source, root: Path, environ: Mapping[str, str]) -> Expansion:
     return found
 
 
+def references(text: str) -> list[tuple[str, str]]:
+    """The references in a text: `env` or `file`, and the name or path."""
+    return [(kind, name) for escaped, kind, name in re.findall(_REFERENCE, text) if not escaped]
+
+
 def _expand(
     read: Source, value: Any, path: source.Path, root: Path, environ: Mapping[str, str], found: Expansion
 ) -> Any:

@@ -21,7 +21,7 @@ from manifestgen.project.modules import check_names, modules_of
 from manifestgen.project.project import FILE_NAME, Project, choice_of
 from manifestgen.project.requires import check_required
 from manifestgen.project.sections import (
-    FIRST,
+    DEFAULT_PRIORITY,
     Check,
     HubSection,
     Image,
@@ -30,6 +30,7 @@ from manifestgen.project.sections import (
     ProjectFile,
     Target,
     Workspace,
+    in_order,
 )
 from manifestgen.project.source import Source
 from manifestgen.secret import Secret
@@ -53,7 +54,6 @@ _NUMBERS: Final = (
     ("registry", "warn_days"),
     ("target", "priority"),
 )
-_DEFAULT_PRIORITY: Final = 10
 
 
 def load(path: Path, environ: Mapping[str, str] | None = None, environment: str | None = None) -> Project:
@@ -132,7 +132,7 @@ def _read(document: Source, path: Path, environ: Mapping[str, str]) -> Project:
     between.check(document, sections)
     target = sections.target
     if target is not None and target.deployment is not None and target.priority is None:
-        target = msgspec.structs.replace(target, priority=_DEFAULT_PRIORITY)
+        target = msgspec.structs.replace(target, priority=DEFAULT_PRIORITY)
     return Project(
         path=path,
         root=root,
@@ -194,7 +194,7 @@ def _reject_unknown_keys(document: Source, path: source.Path, data: Any, kind: A
     elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         kinds = get_type_hints(kind, include_extras=True)
         for key, value in data.items():
-            _reject_unknown_key(document, (*path, key), tuple(sorted(kinds, key=lambda name: name not in FIRST)))
+            _reject_unknown_key(document, (*path, key), tuple(in_order(kinds)))
             _reject_unknown_keys(document, (*path, key), value, kinds[key])
 
 

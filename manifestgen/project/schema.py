@@ -8,12 +8,13 @@ from typing import Any, Final
 import msgspec
 
 from manifestgen.project.builders import BUILDERS, choices
-from manifestgen.project.sections import FIRST, NONE, ProjectFile
+from manifestgen.project.sections import NONE, ProjectFile, in_order
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _REF: Final = "#/$defs/"
 _ROOT: Final = "ProjectFile"
 _ENVIRONMENT: Final = "Environment"
+_NULL: Final = {"type": "null"}
 _REFERENCE: Final = r"\$\{(env|file):[^}]+\}"
 
 
@@ -30,7 +31,7 @@ def json_schema() -> dict[str, Any]:
     definitions["ModuleSection"]["required"] = ["image"]  # what it is without one is for the short form
     _allow_references(definitions)
     keys = definitions[_ROOT]["properties"]
-    definitions[_ROOT]["properties"] = {key: keys[key] for key in sorted(keys, key=lambda name: name not in FIRST)}
+    definitions[_ROOT]["properties"] = {key: keys[key] for key in in_order(keys)}
     partial = _partial(definitions.pop(_ENVIRONMENT), definitions)
     return {"$schema": _DIALECT, "title": "manifestgen project file", **root, "$defs": {**definitions, **partial}}
 
@@ -96,6 +97,3 @@ def _partial(environment: dict[str, Any], definitions: Mapping[str, dict[str, An
             made[f"{name}Changes"] = change(definition)
 
     return {_ENVIRONMENT: change(environment), **made}
-
-
-_NULL: Final = {"type": "null"}

@@ -4,6 +4,7 @@ They are the only source of the validation, the JSON Schema, and the types that 
 absolute once a project is loaded.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -173,7 +174,7 @@ class Image(Section, frozen=True):
         return self.reference if self.references is None else self.references.get(platform or "")
 
 
-#: What a module may be called, by Docker and IoT Hub; edgeAgent and edgeHub are not among them, see `RESERVED`.
+#: What a module may be called, by Docker and IoT Hub; for edgeAgent and edgeHub see `modules`.
 MODULE_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{1,127}$"
 ModuleName = Annotated[str, Meta(pattern=MODULE_NAME)]
 #: A module's value of an environment variable.
@@ -365,8 +366,15 @@ class Environment(Sections, frozen=True, kw_only=True):
     """What differs in an environment: keys of any section; mappings merge, other values replace, null removes."""
 
 
-#: The keys of `ProjectFile` that its text begins with.
-FIRST: Final = ("version", "requires")
+# The keys of `ProjectFile` that its text begins with.
+_FIRST: Final = ("version", "requires")
+#: `target.priority` of a deployment that gives none.
+DEFAULT_PRIORITY: Final = 10
+
+
+def in_order(keys: Iterable[str]) -> list[str]:
+    """The keys of a section as its text has them; its type has the keys that it inherits before its own."""
+    return sorted(keys, key=lambda key: key not in _FIRST)
 
 
 class ProjectFile(Sections, frozen=True, kw_only=True):

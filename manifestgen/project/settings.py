@@ -14,10 +14,10 @@ from msgspec import Struct
 from manifestgen.files import read_text
 from manifestgen.manifest.secret_text import is_secret
 from manifestgen.project import environments, source
-from manifestgen.project.expansion import Expansion, expand
+from manifestgen.project.expansion import Expansion, expand, references
 from manifestgen.project.invalid import bare
 from manifestgen.project.load import FILE_NAME, read
-from manifestgen.project.sections import FIRST, ProjectFile
+from manifestgen.project.sections import DEFAULT_PRIORITY, ProjectFile, in_order
 from manifestgen.project.source import Source
 from manifestgen.secret import redact
 
@@ -25,7 +25,6 @@ from manifestgen.secret import redact
 _ALWAYS: Final = ("registry", "manifest")
 # Wider than what `check` calls a secret in clear text: here a value that is hidden needlessly harms nobody.
 _WARY: Final = r"(?i)auth|cert|conn|credential|key|pass|pwd|sas\b|secret|signature|token"
-_REFERENCE: Final = r"(?<!\$)\$\{(env|file):([^}]*)\}"
 
 
 class Setting(Struct, frozen=True):
@@ -83,7 +82,7 @@ class _Walk:
         """The settings of a section: those that are given, and the defaults of the others."""
         kinds = get_type_hints(kind, include_extras=True)
         defaults = {field.name: field.default for field in msgspec.structs.fields(kind)}
-        for name in sorted(kinds, key=lambda name: name not in FIRST):
+        for name in in_order(kinds):
             if name == environments.KEY:
                 continue
             here = (*path, name)
@@ -99,7 +98,7 @@ class _Walk:
         if path[-2:] == ("model", "name") and section.get("path"):
             return Path(section["path"]).stem
         if path[-2:] == ("target", "priority") and section.get("deployment"):
-            return 10
+            return DEFAULT_PRIORITY
         return list(default) if isinstance(default, tuple) else default
 
     def _given(self, path: source.Path, kind: Any, value: Any, own: int | None = None) -> Iterator[Setting]:
@@ -118,7 +117,7 @@ class _Walk:
         place = document.values.get(path) or document.keys.get(path)
         variables: list[str] = []
         files: list[str] = []
-        for kind, name in re.findall(_REFERENCE, " ".join(_texts(_at(document.data, path)))):
+        for kind, name in references(" ".join(_texts(_at(document.data, path)))):
             (variables if kind == "env" else files).append(name)
         hidden = own is not None and (bool(files) or _may_be_secret(path[own:], value, variables))
         changed = any(path[: len(one)] == one or one[: len(path)] == path for one in document.changed)
