@@ -55,7 +55,7 @@ def own_files(dockerfile: Path, folder: Path | None = None) -> list[tuple[str, P
         InputError: the Dockerfile or its ignore file cannot be read.
     """
     if not dockerfile.is_file():
-        fix = "create it, or remove image.dockerfile to have one generated"
+        fix = "create it, or correct what the project file names as the image's Dockerfile"
         raise InputError("Dockerfile not found", where=str(dockerfile), fix=fix)
     root = folder or dockerfile.parent
     if not root.is_dir():
