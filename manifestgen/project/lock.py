@@ -7,6 +7,7 @@ read.
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -170,7 +171,7 @@ def read_file(project: Project) -> LockFile:
             return msgspec.convert(_upgraded(data) if version == 1 else data, LockFile)
     except (msgspec.DecodeError, RecursionError) as error:
         raise InputError(
-            f"the lock file is damaged: {str(error)[:1].lower()}{str(error)[1:]}",
+            f"the lock file is damaged: {re.sub('^[A-Z](?![A-Z])', lambda first: first[0].lower(), str(error))}",
             where=str(path),
             fix="restore it from version control, or delete it and run 'manifestgen image'",
         ) from None
