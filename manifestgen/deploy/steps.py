@@ -45,7 +45,7 @@ def deploy(
         ManifestgenError: the step that failed. What earlier steps did stays, and the next run continues from there.
     """
     job = Job(project, services, options or Options(), observer or Observer())
-    project.only(job.options.modules)
+    project.only(job.options.modules)  # that a module is unknown is found before anything slow
     target = _target(job)
     _try_template(job)
     _ = job.services.hub  # that none is specified, or two are, is found before anything is asked

@@ -63,7 +63,11 @@ def to_device(job: Job, rendered: RenderedManifest, device: str, images: Mapping
 
 
 def plan_for_device(job: Job, rendered: RenderedManifest, device: str) -> Plan:
-    """What it would change on a device."""
+    """What it would change on a device.
+
+    Raises:
+        ManifestgenError: it cannot be applied there, or the device or an image is not there.
+    """
     require_applicable(rendered.document, ignore=job.ignored, force=job.options.force, report=report_check(job))
     state = read_state(job.services.hub, device)
     ask_registries(job, rendered, state.platform)
@@ -104,7 +108,11 @@ def to_fleet(job: Job, rendered: RenderedManifest, target: Target, images: Mappi
 
 
 def propose_for_fleet(job: Job, rendered: RenderedManifest, target: Target) -> Proposal:
-    """What it would change of an automatic deployment."""
+    """What it would change of an automatic deployment.
+
+    Raises:
+        ManifestgenError: it cannot be one, an image is not there, or a layer does not fit its base.
+    """
     document = rendered.document
     require_manifest(document, layered=True)
     require_no_errors(document, ignore=job.ignored, force=job.options.force, report=report_check(job))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from manifestgen.cloud import Services
-from manifestgen.errors import Interrupted, ManifestgenError
+from manifestgen.errors import Interrupted
 from manifestgen.images.build import PATIENCE, Prepared, Reporter, prepare
 from manifestgen.project.builders import entry_of
 from manifestgen.project.load import Project
@@ -132,5 +132,5 @@ def _interrupted(running: Sequence[Future[Prepared]]) -> Interrupted:
     errors = [one.exception() for one in running if not one.cancelled()]
     said = next((error for error in errors if isinstance(error, Interrupted)), None)
     fix = "run the same command again: it resumes"
-    what = said.what if isinstance(said, ManifestgenError) else "interrupted; nothing was being built"
+    what = said.what if said is not None else "interrupted; nothing was being built"
     return Interrupted(what, fix=fix)
