@@ -102,7 +102,7 @@ def imported(
     ignore = folder / ".gitignore"
     # A plain manifest is a source: only what is rendered from it is not committed.
     ignored = _IGNORE.replace("deployment.json\n", "", 1) if solution.path.name == "deployment.json" else _IGNORE
-    if not ignore.exists() or ignore.read_bytes() == ignored.encode():
+    if not ignore.exists() or (ignore.is_file() and ignore.read_bytes() == ignored.encode()):
         files[ignore] = ignored
     modules = tuple(entry.name for entry in base.images.entries)
     return Imported(project, files, base.images.names, modules, tuple(parts), notes.supplied, notes.lost)
