@@ -11,10 +11,13 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from manifestgen.credentials.azure_registry import is_azure
 from manifestgen.importing.item import Notes
 from manifestgen.manifest.image import registry_host
+from manifestgen.manifest.pointer import escape, unescape
 from manifestgen.manifest.secrecy import holds_secret
-from manifestgen.project.sections import NONE
+from manifestgen.project.modules import RESERVED
+from manifestgen.project.sections import IMAGE_NAME, MODULE_NAME, NONE
 from manifestgen.project.yaml_text import Reference
 from manifestgen.secret import Secret
 from manifestgen.solution.expansion import IMAGE, Kind
@@ -22,11 +25,7 @@ from manifestgen.solution.generate import Text, texts
 from manifestgen.solution.module_json import ModuleFolder
 from manifestgen.solution.solution import DEBUG, PLATFORMS, Solution
 
-_NAME: Final = r"[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*"
-_MODULE: Final = r"[A-Za-z0-9][A-Za-z0-9_-]{1,127}"
-#: Azure container registries, of all clouds.
-_ACR: Final = r".*\.azurecr\.(io|cn|us|de)"
-DOCKER_HUB: Final = "docker.io"
+_DOCKER_HUB: Final = "docker.io"
 
 
 class Entry(Struct, frozen=True):
@@ -131,7 +130,7 @@ def _uses(solution: Solution, notes: Notes, *, debug: bool) -> list[_Use]:
                 why = f"module.json has no such platform, only {', '.join(module.dockerfiles) or 'none'}"
                 notes.lose(f"image ${{{key}}}", why, "add the platform to module.json, and import again", where)
                 continue
-            use = uses.setdefault((module.folder.resolve(), is_debug), _Use(module, is_debug, {}, {}, False, {}))
+            use = uses.setdefault((module.folder.resolve(), is_debug), _Use(module, is_debug))
             use.keys[key] = None
             named = rest.removesuffix("debug").rstrip(".")
             if named:
@@ -161,7 +160,7 @@ def _keys(text: Text) -> Iterator[str]:
 def _owner(pointer: str) -> str:
     """The module whose image is at a pointer; empty if it is something else."""
     match = re.fullmatch(r".*?modules[./]([^/]+)/settings/image", pointer, re.DOTALL)
-    return match[1].replace("~1", "/").replace("~0", "~") if match else ""
+    return unescape(match[1]) if match else ""
 
 
 def _name(use: _Use, taken: set[str]) -> str:
@@ -169,7 +168,7 @@ def _name(use: _Use, taken: set[str]) -> str:
     folder = re.sub(r"[^A-Za-z0-9_-]+", "-", use.module.folder.resolve().name).strip("-_") or "module"
     wanted = [*use.modules] if len(use.modules) == 1 else []
     for name in (*wanted, folder, f"{folder}-{'debug' if use.debug else 'module'}"):
-        if re.fullmatch(_MODULE, name) and name.lower() not in taken and name.lower() not in ("edgeagent", "edgehub"):
+        if re.fullmatch(MODULE_NAME, name) and name.lower() not in (*taken, *RESERVED):
             return name
     number = 2
     while f"{folder}-{number}".lower() in taken:
@@ -181,15 +180,15 @@ def _image(
     use: _Use, solution: Solution, root: Path, notes: Notes, platform: str, builder: str | None
 ) -> dict[str, Any]:
     module = use.module
-    host, name = split_repository(module.repository)
-    chosen = builder or ("acr" if re.fullmatch(_ACR, host) else "local")
+    host, name = _split_repository(module.repository)
+    chosen = builder or ("acr" if is_azure(host) else "local")
     files = _dockerfiles(use, notes)
     elsewhere = chosen == NONE
     if not elsewhere and not files:
         why = "none of its Dockerfiles is there for a Linux platform, so it has to be built elsewhere"
         notes.lose(f"the build of module folder {module.name!r}", why, "add a Dockerfile, and import again")
         elsewhere = True
-    if not elsewhere and not re.fullmatch(_NAME, name):
+    if not elsewhere and not re.fullmatch(IMAGE_NAME, name):
         why = f"{name!r} is not a name that a registry accepts"
         notes.lose(f"the build of module folder {module.name!r}", why, "correct the repository in its module.json")
         elsewhere = True
@@ -217,12 +216,12 @@ def _reference(use: _Use, solution: Solution, platform: str) -> str:
     return use.module.reference(name, lower=solution.profile == "iotedgedev")
 
 
-def split_repository(repository: str) -> tuple[str, str]:
+def _split_repository(repository: str) -> tuple[str, str]:
     """Registry host and name of a repository; Docker Hub is `docker.io`."""
     first, slash, rest = repository.partition("/")
     if slash and (registry_host(repository) == first or first.lower() == "localhost"):
         return first.lower(), rest.lower()
-    return DOCKER_HUB, repository.lower()
+    return _DOCKER_HUB, repository.lower()
 
 
 def _dockerfiles(use: _Use, notes: Notes) -> dict[str, str]:
@@ -233,7 +232,7 @@ def _dockerfiles(use: _Use, notes: Notes) -> dict[str, str]:
         plain = name.removesuffix(DEBUG)
         if name.endswith(DEBUG) != use.debug or (not use.usual and plain not in use.platforms):
             continue
-        where = module.file.where(f"/image/tag/platforms/{name.replace('~', '~0').replace('/', '~1')}")
+        where = module.file.where(f"/image/tag/platforms/{escape(name)}")
         if PLATFORMS.get(plain) is None:
             why = "manifestgen builds for Linux" if plain in PLATFORMS else "it names no platform of Linux"
             notes.lose(f"platform {name!r} of module folder {module.name!r}", why, "", where)

@@ -17,11 +17,14 @@ from manifestgen.importing.template import Credential, ProjectTemplate, project_
 from manifestgen.importing.variants import patch, variants_of
 from manifestgen.manifest.image import DOCKER_HUB, is_private
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.pointer import escape, unescape
 from manifestgen.manifest.registries import image_hosts
 from manifestgen.project.load import FILE_NAME
+from manifestgen.project.sections import DEPLOYMENT_ID
 from manifestgen.project.start import IGNORE
 from manifestgen.project.yaml_text import block
 from manifestgen.solution.dotenv import EnvFile
+from manifestgen.solution.expansion import VARIABLE
 from manifestgen.solution.generate import rewritten
 from manifestgen.solution.solution import Solution
 
@@ -99,7 +102,7 @@ def imported(
     ignore = folder / ".gitignore"
     # A plain manifest is a source: only what is rendered from it is not committed.
     ignored = _IGNORE.replace("deployment.json\n", "", 1) if solution.path.name == "deployment.json" else _IGNORE
-    if not ignore.exists() or ignore.read_bytes() == ignored.encode():
+    if not ignore.exists() or (ignore.is_file() and ignore.read_bytes() == ignored.encode()):
         files[ignore] = ignored
     modules = tuple(entry.name for entry in base.images.entries)
     return Imported(project, files, base.images.names, modules, tuple(parts), notes.supplied, notes.lost)
@@ -177,7 +180,7 @@ def _hub(solution: Solution) -> str:
 def _target(solution: Solution) -> dict[str, Any]:
     data = solution.template.data
     name, condition = data.get("id"), data.get("targetCondition")
-    if isinstance(name, str) and isinstance(condition, str) and re.fullmatch(r"[a-z0-9\-:+%_#*?!(),=@;']{1,128}", name):
+    if isinstance(name, str) and isinstance(condition, str) and re.fullmatch(DEPLOYMENT_ID, name):
         priority = data.get("priority")
         rest = {"priority": priority} if isinstance(priority, int) and 0 <= priority < 2**31 else {}
         return {"deployment": name, "condition": condition, **rest} if condition else {}
@@ -243,7 +246,7 @@ def _note_the_rest(solution: Solution, variables: Mapping[str, str], notes: Note
     if file.comments:
         notes.lose("comments", "JSON has none, and the template is written anew", where=file.name)
     for pointer in file.duplicates:
-        key = pointer.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
+        key = unescape(pointer.rpartition("/")[2])
         why = "it is there twice, and the tool takes the last one"
         notes.lose(f"key {key!r}", why, where=file.where(pointer, key=True))
     known = {"modulesContent", "moduleContent", "content", "$schema-template", "$schema"}
@@ -251,7 +254,7 @@ def _note_the_rest(solution: Solution, variables: Mapping[str, str], notes: Note
     for key in file.data:
         if key not in known | target:
             why = "a manifest is 'modulesContent' alone; IoT Hub takes nothing beside it"
-            notes.lose(f"key {key!r}", why, where=file.where(f"/{key.replace('~', '~0').replace('/', '~1')}", key=True))
+            notes.lose(f"key {key!r}", why, where=file.where(f"/{escape(key)}", key=True))
     for where in env.ignored:
         notes.lose("a line of .env", "it is not NAME=VALUE, so the tool passes over it too", where=where)
     for variable in env.variables.values():
@@ -277,8 +280,4 @@ def _note_unused(parts: Sequence[_Part], notes: Notes) -> None:
 
 def _used_by_modules(solution: Solution) -> set[str]:
     """Names of variables in the texts of `module.json` files."""
-    return {
-        one or other
-        for module in solution.modules.values()
-        for one, other in re.findall(r"(?a)\$(?:(\w+)|\{(\w+)\})", module.file.text)
-    }
+    return {one or other for module in solution.modules.values() for one, other in VARIABLE.findall(module.file.text)}

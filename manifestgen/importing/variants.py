@@ -9,10 +9,10 @@ from typing import Any, Final
 
 from manifestgen.errors import InputError
 from manifestgen.importing.item import Notes
+from manifestgen.project.sections import ENVIRONMENT_NAME
 from manifestgen.solution import Solution, read_solution
 
 _SUFFIX: Final = ".template.json"
-_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}"
 #: Endings of `.env` files that are not for an environment.
 _NOT_ENVIRONMENTS: Final = frozenset({"example", "sample", "template", "tmpl", "dist", "local", "bak", "orig", "swp"})
 
@@ -34,7 +34,7 @@ def variants_of(solution: Solution, environ: Mapping[str, str], notes: Notes) ->
     for name in sorted({*templates, *envs}):
         first = seen.setdefault(name.lower(), name)
         place = templates.get(name) or envs[name]
-        if first != name or not re.fullmatch(_NAME, name):
+        if first != name or not re.fullmatch(ENVIRONMENT_NAME, name):
             why = f"its name differs from {first!r} in case only" if first != name else "no environment can be named so"
             notes.lose(f"variant {name!r}", why, "rename it, and import again", str(place))
             continue

@@ -50,7 +50,7 @@ def write_all(files: Mapping[Path, str], *, force: bool, mode: int = PUBLIC) -> 
             write_atomic(path, files[path], mode)
     except BaseException:
         for path in done:
-            _restore(path, before[path])
+            _restore(path, before[path], mode)
         for folder in reversed(folders):
             folder.rmdir()
         raise
@@ -80,8 +80,8 @@ def _create(folder: Path, created: list[Path]) -> None:
     created.append(folder)
 
 
-def _restore(path: Path, content: bytes | None) -> None:
+def _restore(path: Path, content: bytes | None, mode: int) -> None:
     if content is None:
         path.unlink(missing_ok=True)
-    else:
-        write_atomic(path, content)
+    elif _content(path) != content:  # else it was not replaced, and keeps permissions that may be narrower
+        write_atomic(path, content, mode)

@@ -1,7 +1,8 @@
-"""Which variables of a `.env`, and which texts of a template, hold a secret.
+"""Which variables, of a `.env`, of the environment or of a template, hold a secret.
 
-A mistake in one direction costs a variable that has to be set by hand, in the other a secret in a file that is
-committed. So everything counts that is named like a secret, contains one, or looks like a random key.
+What `secret_text` takes for one in a manifest always counts. Here more does, because a mistake in one direction costs
+a variable that has to be set by hand, in the other a secret in a file that is committed: everything that is named like
+a secret, contains one, or looks like a random key.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from manifestgen.manifest.secret_text import is_secret
+from manifestgen.manifest.secret_text import IN_ADDRESS, is_secret
 
 _NAME: Final = (
     r"(?i)pass|pwd|secret|token|credential|creds?(_|$)|(^|_)sas(_|$)|conn(ection)?_?str|connection|cert|private"
@@ -24,7 +25,7 @@ _ELSEWHERE: Final = (
 )
 _HOLDS: Final = (
     r"(?i)sharedaccess|accountkey|accesskey\s*=|(password|pwd|secret|token|key|sig)\s*=|-----BEGIN|\beyJ[\w-]{10}"
-    r"|instrumentationkey|://[^/\s:@]*:[^/\s@]+@"
+    rf"|instrumentationkey|{IN_ADDRESS}"
 )
 _PLAIN: Final = r"(?i)true|false|yes|no|on|off|none|null|-?\d{1,5}(\.\d+)?|"
 _RANDOM: Final = r"[A-Za-z0-9+/_~.=-]{20,}"

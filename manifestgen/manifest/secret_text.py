@@ -32,8 +32,8 @@ _KEY: Final = r"(?i)key$"
 _NO_KEY: Final = r"(?i)(public|partition|primary|foreign|sort|row|routing|object|cache|event|message)_?key$|^key$"
 _KEY_LENGTH: Final = 20
 _KEY_VALUE: Final = r"(?=.*\d)[A-Za-z0-9+/_-]+=*\Z"
-# https://user:password@host
-_IN_ADDRESS: Final = r"://[^/\s:@]*:([^/\s@]+)@"
+#: The password of `https://user:password@host` is group 1.
+IN_ADDRESS: Final = r"://[^/\s:@]*:([^/\s@]+)@"
 # Shorter texts occur by chance; hiding them would garble the line and say where they are.
 _SHORTEST: Final = 4
 
@@ -223,7 +223,7 @@ def _differences(text: str, hidden: str) -> Iterator[tuple[int, int]]:
 def _parts(text: str) -> Iterator[str]:
     """The secrets in a text such as `NAME=value`, a connection string or an address with a password."""
     if "://" in text:
-        yield from (match[1] for match in re.finditer(_IN_ADDRESS, text))
+        yield from (match[1] for match in re.finditer(IN_ADDRESS, text))
     if "=" in text:
         if _holds_one(text):
             yield text

@@ -16,7 +16,8 @@ from manifestgen.project.routes import into, out_of
 from manifestgen.project.sections import MODULE_NAME, Image, Model, Module, ModuleSection, ProjectFile
 from manifestgen.project.source import Source
 
-_RESERVED: Final = ("edgeagent", "edgehub")
+#: What no module of a project may be called, in lower case: the runtime's own modules.
+RESERVED: Final = ("edgeagent", "edgehub")
 _NAME_FIX: Final = "use 2 to 128 letters, digits, '-' and '_', a letter or digit first"
 # Of devices that IoT Edge runs on, or did.
 _SYSTEMS: Final = ("linux", "windows")
@@ -42,7 +43,7 @@ def check_names(document: Source) -> None:
     seen: dict[str, str] = {}
     for name in modules:
         where = document.where(("modules", name), key=True)
-        if name.lstrip("$").lower() in _RESERVED:
+        if name.lstrip("$").lower() in RESERVED:
             fix = "rename it: the template has the runtime's own modules"
             raise InputError(f"'{name}' is a module of the runtime itself", where=where, fix=fix)
         if re.fullmatch(MODULE_NAME, name) is None:
@@ -84,7 +85,7 @@ def modules_of(document: Source, sections: ProjectFile, path: Path) -> tuple[Mod
         short = ModuleSection(model=sections.model, image=sections.image)
         _check(document, (), short)
         name = (sections.manifest.module if sections.manifest is not None else None) or _default_name(short, path)
-        if name.lower() in _RESERVED:
+        if name.lower() in RESERVED:
             where = document.where(("manifest", "module"))
             raise InputError(f"'{name}' is a module of the runtime itself", where=where, fix="rename it")
         return (_module(name, short),)
@@ -118,7 +119,7 @@ def _default_name(section: ModuleSection, path: Path) -> str:
     candidates = ((image.name or "").rpartition("/")[2] if image else "", reference, model.name if model else "", own)
     for candidate in candidates:
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", candidate).strip("-_")
-        if re.fullmatch(MODULE_NAME, name) and name.lower() not in _RESERVED:
+        if re.fullmatch(MODULE_NAME, name) and name.lower() not in RESERVED:
             return name
     return _UNNAMED
 

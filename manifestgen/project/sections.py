@@ -19,6 +19,10 @@ REGISTRY_HOST: Final = r"^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$
 
 #: A name is part of file names.
 ENVIRONMENT_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+#: What an image may be called in its registry.
+IMAGE_NAME: Final = r"^[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$"
+#: What an automatic deployment may be called, by IoT Hub.
+DEPLOYMENT_ID: Final = r"^[a-z0-9\-:+%_#*?!(),=@;']{1,128}$"
 
 Text = Annotated[str, Meta(min_length=1)]
 Tags = Annotated[
@@ -76,8 +80,7 @@ class Image(Section, frozen=True):
     # Its values are those of `builders.BUILDERS` and NONE; `load` and the JSON Schema take them from there.
     builder: Annotated[str, Meta(description="Builder of the image.")] = "package"
     name: Annotated[
-        Annotated[str, Meta(pattern=r"^[a-z0-9]+([._-][a-z0-9]+)*(/[a-z0-9]+([._-][a-z0-9]+)*)*$", max_length=255)]
-        | None,
+        Annotated[str, Meta(pattern=IMAGE_NAME, max_length=255)] | None,
         Meta(description="Name of the image in its registry.", examples=["tempanomalydetection"]),
     ] = None
     entry_script: Annotated[
@@ -307,7 +310,7 @@ class Target(Section, frozen=True):
         ),
     ] = None
     deployment: Annotated[
-        Annotated[str, Meta(pattern=r"^[a-z0-9\-:+%_#*?!(),=@;']{1,128}$")] | None,
+        Annotated[str, Meta(pattern=DEPLOYMENT_ID)] | None,
         Meta(description="ID of the automatic deployment."),
     ] = None
     condition: Annotated[

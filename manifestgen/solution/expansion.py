@@ -17,7 +17,8 @@ Profile = Literal["vscode", "iotedgedev"]
 
 # As the VS Code extension: greedy, up to the last brace. So of two placeholders in one text neither is found.
 _MODULES: Final = re.compile(r"(?s)\$\{MODULES\..+\}|\$\{MODULEDIR<(.+)>(\..+)?\}")
-_VARIABLE: Final = re.compile(r"(?a)\$(\w+)|\$\{(\w+)\}")
+#: A placeholder for a variable, as the VS Code extension finds it; its name is group 1 or 2.
+VARIABLE: Final = re.compile(r"(?a)\$(\w+)|\$\{(\w+)\}")
 # os.path.expandvars of Python
 _POSIX_VARIABLE: Final = re.compile(r"(?a)\$(\w+)|\$\{([^}]*)\}")
 _PROTECTED: Final = frozenset({"$edgeHub", "$edgeAgent", "$upstream", "$schema-template"})
@@ -105,7 +106,7 @@ def _modules(text: str, images: Mapping[str, str], profile: Profile, is_image: b
 def _variables(text: str, offset: int, lookup: Lookup, profile: Profile) -> Iterator[Piece]:
     vscode = profile == "vscode"
     end = 0
-    for match in (_VARIABLE if vscode else _POSIX_VARIABLE).finditer(text):
+    for match in (VARIABLE if vscode else _POSIX_VARIABLE).finditer(text):
         name = match[1] or match[2]
         if vscode and match[0] in _PROTECTED:
             continue

@@ -41,13 +41,12 @@ class JsonFile(Struct, frozen=True):
                 break
             pointer, key, index = pointer.rpartition("/")[0], False, None
         offset = span.key if key else span.value
-        return self._place(json_text.inside(self.text, offset, index) if index is not None else offset)
+        if index is not None:
+            offset = json_text.inside(self.text, offset, index)
+        return _place(self.name, self.text, offset)
 
-    def _place(self, offset: int) -> str:
-        return place(self.name, self.text, offset)
 
-
-def place(name: str, text: str, offset: int) -> str:
+def _place(name: str, text: str, offset: int) -> str:
     """`FILE:LINE:COLUMN` of an offset in a text."""
     line = text.count("\n", 0, offset) + 1
     return f"{name}:{line}:{offset - text.rfind(chr(10), 0, offset)}"
@@ -83,7 +82,7 @@ def read_json(path: Path, what: str, *, fix: str) -> JsonFile:
         raise _not_json(name, plain, error) from None
     if at := deepest(plain):
         fix = "flatten the document; IoT Hub accepts 10 levels"
-        raise InputError("objects or lists are nested too deeply", where=place(name, plain, at), fix=fix)
+        raise InputError("objects or lists are nested too deeply", where=_place(name, plain, at), fix=fix)
     _refuse_characters(name, plain, data)
     if not isinstance(data, dict):
         raise InputError(f"{what} is not a JSON object", where=f"{name}:1:1", fix="check that it is the right file")
@@ -104,7 +103,7 @@ def _refuse_characters(name: str, text: str, data: Any) -> None:
         if not re.search("[\ufdd0-\ufdef]", whole):
             return
         what, fix = "it has a noncharacter, which Unicode reserves", "remove it"
-    raise InputError(what, where=place(name, text, suspect.start()), fix=fix) from None
+    raise InputError(what, where=_place(name, text, suspect.start()), fix=fix) from None
 
 
 def _not_json(name: str, text: str, error: JsonError) -> InputError:
@@ -119,8 +118,8 @@ def _not_json(name: str, text: str, error: JsonError) -> InputError:
         else:
             at = next(index for index, (one, other) in enumerate(zip(text, filled, strict=True)) if one != other)
             what = "a placeholder stands outside quotes, so the file is not JSON before it is expanded"
-            return InputError(what, where=place(name, text, at), fix="put the placeholder in double quotes")
-    return InputError(f"not JSON: {error.what}", where=place(name, text, error.offset), fix=fix)
+            return InputError(what, where=_place(name, text, at), fix="put the placeholder in double quotes")
+    return InputError(f"not JSON: {error.what}", where=_place(name, text, error.offset), fix=fix)
 
 
 def _as_javascript(value: Any) -> Any:

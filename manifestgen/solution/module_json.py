@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from manifestgen.errors import InputError
+from manifestgen.manifest.pointer import escape
 from manifestgen.secret import Secret
 from manifestgen.solution.expansion import Lookup, Piece, pieces
 from manifestgen.solution.json_file import JsonFile, read_json
@@ -80,7 +81,7 @@ def read_module(folder: Path, lookup: Lookup, secrets: Sequence[Secret] = ()) ->
     if not isinstance(platforms, dict) or not all(isinstance(path, str) and path for path in platforms.values()):
         raise reader.error("/image/tag/platforms", 'write {"amd64": "./Dockerfile.amd64"}')
     dockerfiles = {
-        reader.expanded(name, "/image/tag/platforms"): reader.expanded(path, f"/image/tag/platforms/{name}")
+        reader.expanded(name, "/image/tag/platforms"): reader.expanded(path, f"/image/tag/platforms/{escape(name)}")
         for name, path in platforms.items()
     }
     options = reader.value("/image/buildOptions")

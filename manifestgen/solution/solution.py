@@ -150,17 +150,16 @@ def _version(template: JsonFile) -> str:
 
 def _check_modules(solution: Solution) -> None:
     """Raise InputError if two modules have one name in different case, or two folders build one image."""
-    for base, group in _groups(solution.template.data):
-        names: dict[str, str] = {}
-        for name in group:
-            first = names.setdefault(name.lower(), name)
-            if first != name:
-                what = f"two modules have one name in different case: {first!r} and {name!r}"
-                where = solution.template.where(f"{base}/{escape(name)}", key=True)
-                raise InputError(what, where=where, fix="rename one of them, in its routes too")
-    used = {key for text in _strings(solution.template.data) for key in IMAGE.findall(text)}
+    names: dict[str, str] = {}
+    base, modules = _modules_of(solution.template.data)
+    for name in modules:
+        first = names.setdefault(name.lower(), name)
+        if first != name:
+            what = f"two modules have one name in different case: {first!r} and {name!r}"
+            where = solution.template.where(f"{base}/{escape(name)}", key=True)
+            raise InputError(what, where=where, fix="rename one of them, in its routes too")
     folders: dict[str, ModuleFolder] = {}
-    for key in sorted(used):
+    for key in sorted(_image_keys(solution.template.data)):
         if (found := solution.module_of(key)) is None:
             continue
         module = found[1]
@@ -186,7 +185,7 @@ def _modules(
     for name in sorted(set(_folders(template.data))):
         # `< ../m >` is another key than the one that the tool makes, without blanks: it is never replaced
         places.setdefault(f"MODULEDIR<{name.strip()}>", folder / name.strip())
-    used = {key for text in _strings(template.data) for key in IMAGE.findall(text)}
+    used = _image_keys(template.data)
     read: dict[str, ModuleFolder] = {}
     for prefix, path in places.items():
         if not (path / FILE_NAME).is_file() or not any(f"{key}.".startswith(f"{prefix}.") for key in used):
@@ -203,6 +202,11 @@ def _folders(data: Any) -> list[str]:
     return [match[1] for text in _strings(data) if "MODULEDIR<" in text for match in FOLDER.finditer(text)]
 
 
+def _image_keys(data: Any) -> set[str]:
+    """The keys of all placeholders for images in a template, such as `MODULES.f.amd64`."""
+    return {key for text in _strings(data) for key in IMAGE.findall(text)}
+
+
 def _strings(value: Any) -> Iterator[str]:
     """Every key and text of a value."""
     if isinstance(value, str):
@@ -216,19 +220,15 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(item)
 
 
-def _groups(data: Any) -> list[tuple[str, list[str]]]:
-    """The module names of a template, by the JSON Pointer to the object that has them."""
+def _modules_of(data: Any) -> tuple[str, Mapping[str, Any]]:
+    """JSON Pointer to a template's modules, and the modules by name; none but in a whole manifest."""
     found = locate(data)
     agent = found.value.get("$edgeAgent") if found is not None else None
-    groups: list[tuple[str, list[str]]] = []
-    if found is None or not isinstance(agent, dict):
-        return groups
-    base = f"{found.pointer}/$edgeAgent"
-    desired = agent.get("properties.desired")
+    desired = agent.get("properties.desired") if isinstance(agent, dict) else None
     modules = desired.get("modules") if isinstance(desired, dict) else None
-    if isinstance(modules, dict):
-        groups.append((f"{base}/properties.desired/modules", list(modules)))
-    return groups
+    if found is None or not isinstance(modules, dict):
+        return "", {}
+    return f"{found.pointer}/$edgeAgent/properties.desired/modules", modules
 
 
 def _lookup(profile: Profile, environ: Mapping[str, str], env: EnvFile) -> Lookup:

@@ -256,3 +256,9 @@ def test_a_gitignore_that_is_there_is_kept(tmp_path: Path) -> None:
     path = write(tmp_path)
     (tmp_path / ".gitignore").write_text("config/\n")
     assert tmp_path / ".gitignore" not in imported(read_solution(path, {}), tmp_path).files
+
+
+def test_a_gitignore_that_is_a_folder_is_kept(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    (tmp_path / ".gitignore").mkdir()
+    assert tmp_path / ".gitignore" not in imported(read_solution(path, {}), tmp_path).files

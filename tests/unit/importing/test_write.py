@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,25 @@ def test_what_was_there_is_there_again_if_one_file_fails(
         write_all(files, force=True)
     assert [path.name for path in tmp_path.rglob("*")] == ["b"]
     assert (tmp_path / "b").read_text() == "mine"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no permission bits")
+def test_a_file_that_was_not_replaced_keeps_its_permissions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "deployment.json"
+    path.write_text("a secret")
+    path.chmod(0o600)
+    calls = iter([InputError("disk full", fix="free some")])
+
+    def failing_once(path: Path, *arguments: Any) -> None:
+        for error in calls:
+            raise error
+        write_atomic(path, *arguments)
+
+    monkeypatch.setattr("manifestgen.importing.write.write_atomic", failing_once)
+    with pytest.raises(InputError, match="disk full"):
+        write_all({path: "none"}, force=True)
+    assert path.read_text() == "a secret"
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
