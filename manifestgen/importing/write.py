@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from manifestgen.errors import InputError
-from manifestgen.files import PUBLIC, write_atomic
+from manifestgen.files import PUBLIC, is_special, write_atomic
 
 
 class Written(Struct, frozen=True):
@@ -58,6 +58,8 @@ def write_all(files: Mapping[Path, str], *, force: bool, mode: int = PUBLIC) -> 
 
 
 def _content(path: Path) -> bytes | None:
+    if is_special(path):
+        return None  # a pipe or a device holds nothing to overwrite, and reading one may never end
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -81,6 +83,8 @@ def _create(folder: Path, created: list[Path]) -> None:
 
 
 def _restore(path: Path, content: bytes | None) -> None:
+    if is_special(path):
+        return
     if content is None:
         path.unlink(missing_ok=True)
     else:
