@@ -46,7 +46,8 @@ def write_all(files: Mapping[Path, str], *, force: bool, mode: int = PUBLIC) -> 
     try:
         for path in changed:
             _create(path.parent, folders)
-            done.append(path)
+            if not is_special(path):
+                done.append(path)
             write_atomic(path, files[path], mode)
     except BaseException:
         for path in done:
@@ -83,8 +84,6 @@ def _create(folder: Path, created: list[Path]) -> None:
 
 
 def _restore(path: Path, content: bytes | None) -> None:
-    if is_special(path):
-        return
     if content is None:
         path.unlink(missing_ok=True)
     else:

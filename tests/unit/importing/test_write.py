@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -63,7 +63,7 @@ def test_a_pipe_is_written_to_and_not_read_before(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     received: list[str] = []
-    reader = threading.Thread(target=lambda: received.append(pipe.read_text()), daemon=True)
+    reader = Thread(target=lambda: received.append(pipe.read_text()), daemon=True)
     reader.start()
     assert write_all({pipe: "1"}, force=False).files == (pipe,)
     reader.join(5)
