@@ -1,4 +1,4 @@
-"""The options that name modules of a project: `--module`, `--image`, `--platform`."""
+"""The options for modules of a project and their values: `--module`, `--image`, `--platform`, `--values`, `--set`."""
 
 from __future__ import annotations
 
@@ -38,6 +38,14 @@ def platform_option(function: _Command) -> _Command:
         metavar="PLATFORM",
         help="Platform to render for, such as linux/arm64; overrides target.platform.",
     )(function)
+
+
+def values_options(function: _Command) -> _Command:
+    """Add `--values FILE` and `--set KEY=VALUE`, both repeatable, to a command: its arguments `files` and `sets`."""
+    text = "A value, read as YAML; dots nest; repeatable."
+    decorated = click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help=text)(function)
+    text = "Values from a YAML or JSON file; repeatable."
+    return click.option("--values", "files", multiple=True, metavar="FILE", help=text)(decorated)
 
 
 def with_platform(values: dict[str, Any], platform: str | None) -> dict[str, Any]:

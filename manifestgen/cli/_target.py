@@ -44,10 +44,7 @@ def target_of(device: str | None, deployment: str | None, hub: str | None, conso
     if device is None and deployment is None:
         from manifestgen.services import project_here
 
-        project = project_here()
-        deployment = _deployment_of(project, console)
-        if deployment is None:
-            device = device_of(None, project, console)
+        device, deployment = own_target(project_here(), console)
     if device is not None:
         from manifestgen.cli._device import DeviceTarget
 
@@ -56,6 +53,21 @@ def target_of(device: str | None, deployment: str | None, hub: str | None, conso
 
     assert deployment is not None  # noqa: S101 - one of the two is there
     return DeploymentTarget(deployment, hub, console)
+
+
+def own_target(
+    project: Project | None, console: Console, *, fix: str = "add --device ID"
+) -> tuple[str | None, str | None]:
+    """The device, or else the automatic deployment, that is a project's target, which is said on stderr; one is None.
+
+    Args:
+        fix: how to name a device.
+
+    Raises:
+        InputError: the project has no target, or there is no project.
+    """
+    deployment = _deployment_of(project, console)
+    return (device_of(None, project, console, fix=fix), None) if deployment is None else (None, deployment)
 
 
 def device_of(given: str | None, project: Project | None, console: Console, *, fix: str = "add --device ID") -> str:

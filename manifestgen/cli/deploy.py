@@ -12,7 +12,14 @@ from manifestgen.cli._builder import builder_option
 from manifestgen.cli._completing import devices
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._environment import say_environment
-from manifestgen.cli._modules import image_option, images_of, module_option, platform_option, with_platform
+from manifestgen.cli._modules import (
+    image_option,
+    images_of,
+    module_option,
+    platform_option,
+    values_options,
+    with_platform,
+)
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._state import state_option
 from manifestgen.cli._testing import test_option, tested
@@ -20,8 +27,6 @@ from manifestgen.cli._watching import DeploymentView, DeviceView
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from manifestgen.cloud import Hub
     from manifestgen.deploy import Deployment, Observer
     from manifestgen.deployments.counts import Progress
@@ -66,8 +71,7 @@ if TYPE_CHECKING:
 @click.option(
     "--build-timeout", type=FiniteRange(min=0), default=1800, show_default=True, help="Seconds to wait for the build."
 )
-@click.option("--values", "files", multiple=True, metavar="FILE", help="Values from a YAML or JSON file; repeatable.")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A value, read as YAML; dots nest; repeatable.")
+@values_options
 @click.option("--enable-admin", is_flag=True, help="Enable the registry's admin user if it is disabled.")
 @click.option("--create-token", is_flag=True, help="Create the registry's pull-only token if it does not exist.")
 @click.option("--dry-run", is_flag=True, help="Show what would be registered, built and changed, and change nothing.")

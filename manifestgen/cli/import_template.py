@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.errors import InputError
+
+if TYPE_CHECKING:
+    from manifestgen.importing.item import Item
+    from manifestgen.solution import Solution
 
 
 @click.command(
@@ -72,6 +77,9 @@ def command(
     from manifestgen.importing.write import write_all
     from manifestgen.solution import read_solution, template_of
 
+    if out == "-" and not only:
+        fix = "give the folder of the project, or add --manifest"
+        raise InputError("a project is several files, and stdout takes one", where="--out", fix=fix)
     solution = read_solution(template_of(template, debug=debug), os.environ, profile, env_file)
     debug = debug and ".debug." not in solution.path.name
     if only:
@@ -105,13 +113,13 @@ def command(
     )
 
 
-def _plain(item: Any) -> dict[str, str]:
+def _plain(item: Item) -> dict[str, str]:
     return {"what": item.what, "why": item.why, "fix": item.fix, "where": item.where}
 
 
 def _manifest(
     console: Console,
-    solution: Any,
+    solution: Solution,
     out: str | None,
     platform: str,
     debug: bool,
@@ -119,13 +127,14 @@ def _manifest(
     allow_undefined: bool,
     force: bool,
 ) -> None:
-    from manifestgen.files import OWNER_ONLY, PUBLIC, git_would_commit, is_stdout
+    from manifestgen.files import OWNER_ONLY, PUBLIC, git_would_commit, is_special, is_stdout
     from manifestgen.importing.manifest import file_of, manifest_text
     from manifestgen.importing.write import write_all
 
     target = Path(out) if out is not None else file_of(solution, platform)
     to_stdout = out == "-" or is_stdout(target)
-    inline = secrets == "inline" if secrets is not None else not to_stdout
+    shown = to_stdout or is_special(target)
+    inline = secrets == "inline" if secrets is not None else not shown
     made = manifest_text(solution, platform, debug=debug, inline=inline, allow_undefined=allow_undefined)
     if to_stdout:
         console.disclose(made.text, newline=False)

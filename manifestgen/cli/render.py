@@ -9,7 +9,14 @@ import click
 
 from manifestgen.cli._console import Console, common_options, usage_of
 from manifestgen.cli._environment import environment_option
-from manifestgen.cli._modules import image_option, images_of, module_option, platform_option, with_platform
+from manifestgen.cli._modules import (
+    image_option,
+    images_of,
+    module_option,
+    platform_option,
+    values_options,
+    with_platform,
+)
 from manifestgen.cli._state import state_option
 
 
@@ -33,8 +40,7 @@ from manifestgen.cli._state import state_option
 @module_option("Module to render; by default all of the project")
 @image_option
 @platform_option
-@click.option("--values", "files", multiple=True, metavar="FILE", help="Values from a YAML or JSON file; repeatable.")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A value, read as YAML; dots nest; repeatable.")
+@values_options
 @click.option(
     "--secrets",
     type=click.Choice(["inline", "placeholder"]),

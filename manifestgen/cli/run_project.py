@@ -13,7 +13,7 @@ import click
 
 from manifestgen.cli._console import Console, common_options, usage_of
 from manifestgen.cli._environment import environment_option
-from manifestgen.cli._modules import module_option
+from manifestgen.cli._modules import module_option, values_options
 from manifestgen.errors import InputError, Interrupted
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ _KEPT = 1000
     help="Serve score.py over HTTP on this port of loopback, without other modules and routes.",
 )
 @click.option("--here", is_flag=True, help="Use this Python and its packages, not an environment of the project's.")
-@click.option("--values", "files", multiple=True, metavar="FILE", help="Values from a YAML or JSON file; repeatable.")
-@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="A value, read as YAML; dots nest; repeatable.")
+@values_options
 @environment_option
 @common_options
 def command(

@@ -10,7 +10,7 @@ import click
 
 from manifestgen.cli._console import Console, common_options, hub_option, usage_of
 from manifestgen.cli._subjects import SUBJECTS, open_subjects
-from manifestgen.cli._target import deployment_of, device_of, device_option
+from manifestgen.cli._target import device_option, own_target
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -112,7 +112,6 @@ def _of_project(console: Console) -> str:
     """The target of the project in the working directory."""
     from manifestgen.services import project_here
 
-    project = project_here()
-    if project is not None and project.target is not None and project.target.deployment is not None:
-        return f"deployment:{deployment_of(None, project, console, fix='give deployment:NAME')}"
-    return f"device:{device_of(None, project, console, fix='give FILE, or OLD and FILE, or add --device ID')}"
+    fix = "give FILE, or OLD and FILE, or add --device ID"
+    device, deployment = own_target(project_here(), console, fix=fix)
+    return f"device:{device}" if device is not None else f"deployment:{deployment}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from manifestgen.errors import InputError
-from manifestgen.files import PUBLIC, write_atomic
+from manifestgen.files import PUBLIC, is_special, write_atomic
 
 
 class Written(Struct, frozen=True):
@@ -46,7 +46,8 @@ def write_all(files: Mapping[Path, str], *, force: bool, mode: int = PUBLIC) -> 
     try:
         for path in changed:
             _create(path.parent, folders)
-            done.append(path)
+            if not is_special(path):
+                done.append(path)
             write_atomic(path, files[path], mode)
     except BaseException:
         for path in done:
@@ -58,6 +59,8 @@ def write_all(files: Mapping[Path, str], *, force: bool, mode: int = PUBLIC) -> 
 
 
 def _content(path: Path) -> bytes | None:
+    if is_special(path):
+        return None  # a pipe or a device holds nothing to overwrite, and reading one may never end
     try:
         return path.read_bytes()
     except FileNotFoundError:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,12 @@ def test_what_is_wrong_is_said_in_two_lines_with_its_place(
     assert files(tmp_path) == before
 
 
+def test_a_project_does_not_go_to_stdout(tmp_path: Path) -> None:
+    said = complaint(in_this_process("import", write(tmp_path), "--out", "-"), 2)
+    assert said.error == "--out: a project is several files, and stdout takes one"
+    assert "--manifest" in said.fix
+
+
 def test_nothing_is_overwritten_without_force(tmp_path: Path) -> None:
     path = write(tmp_path)
     (tmp_path / "manifestgen.yaml").write_text("version: 1\n")
@@ -78,6 +86,17 @@ def test_the_manifest_alone_is_private_and_stdout_has_no_secret(tmp_path: Path) 
     assert '"$STORAGE"' in shown.stdout
     asked = in_this_process("import", path, "--manifest", "-o", "-", "--secrets", "inline")
     assert asked.stdout == file.read_text()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_manifest_into_a_pipe_has_no_secret(tmp_path: Path) -> None:
+    pipe, received = tmp_path / "pipe", list[str]()
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: received.append(pipe.read_text()), daemon=True)
+    reader.start()
+    assert in_this_process("import", write(tmp_path / "solution"), "--manifest", "-o", pipe).code == 0
+    reader.join(5)
+    assert "modulesContent" in received[0] and not [canary for canary in CANARIES if canary in received[0]]
 
 
 def test_only_env_and_the_manifest_hold_secrets_after_an_import(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ SAID_BY_CLI: dict[str, list[tuple[str, ...]]] = {
     "_rows.py": [_ROWS],
     "_target.py": [("status",), ("history",), ("rollback",), ("plan",), ("export",), ("preflight",), _APPLY],
     "credentials.py": [_ROTATE],
+    "import_template.py": [("import",)],
     "run_project.py": [("run",)],
     "device.py": [("device", "register")],
 }

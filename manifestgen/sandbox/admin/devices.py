@@ -33,7 +33,7 @@ def routes(world: World) -> list[web.RouteDef]:
 
     async def received(request: web.Request) -> web.Response:
         device_id = request.query.get("device")
-        after, limit = (number(request, "after", 0), number(request, "limit", messages.MOST_AT_ONCE))
+        after, limit = number(request, "after", 0), number(request, "limit", messages.MOST_AT_ONCE)
         if device_id is None:
             return web.json_response(messages.counts(world))
         found = messages.messages(world, device_id, after=after, limit=min(limit, messages.MOST_AT_ONCE))

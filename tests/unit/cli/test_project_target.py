@@ -2,39 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from manifestgen.cli import run
 
-MANIFEST = {
-    "modulesContent": {
-        "$edgeAgent": {
-            "properties.desired": {
-                "schemaVersion": "1.1",
-                "runtime": {"type": "docker", "settings": {}},
-                "systemModules": {
-                    name: {
-                        "type": "docker",
-                        "settings": {"image": f"mcr.microsoft.com/azureiotedge-{image}:1.5"},
-                        **({} if name == "edgeAgent" else {"status": "running", "restartPolicy": "always"}),
-                    }
-                    for name, image in (("edgeAgent", "agent"), ("edgeHub", "hub"))
-                },
-                "modules": {},
-            }
-        },
-        "$edgeHub": {
-            "properties.desired": {
-                "schemaVersion": "1.1",
-                "routes": {},
-                "storeAndForwardConfiguration": {"timeToLiveSecs": 7200},
-            }
-        },
-    }
-}
+MANIFEST = (Path(__file__).parents[2] / "rules/route-syntax/pass/plain.json").read_text("utf-8")
 PROJECT = """\
 version: 1
 target: {device: edge-01}
@@ -61,7 +35,7 @@ FOR_BOTH = [["status"], ["history"], ["rollback", "--yes"], ["view", "-o", "page
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "manifestgen.yaml").write_text(PROJECT)
-    (tmp_path / "deployment.json").write_text(json.dumps(MANIFEST))
+    (tmp_path / "deployment.json").write_text(MANIFEST)
     monkeypatch.setenv("SUPPORT_SAS", "https://acme.blob.core.windows.net/bundles?sv=2024-11-04&sp=cw&sig=c2ln")
     monkeypatch.delenv("IOTHUB_CONNECTION_STRING", raising=False)
     monkeypatch.chdir(tmp_path)
@@ -111,7 +85,7 @@ def test_without_a_target_the_fix_names_both_ways(
 def test_a_manifest_of_an_environment_goes_to_the_target_there(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (folder / "deployment.prod.json").write_text(json.dumps(MANIFEST))
+    (folder / "deployment.prod.json").write_text(MANIFEST)
     for command in (["plan", "deployment.prod.json"], ["apply", "deployment.prod.json", "--yes"]):
         assert _said(capsys, *command)[0] == "device edge-77 of manifestgen.yaml, environment prod"
         assert "'fleet' is chosen" in _said(capsys, *command, "-e", "fleet")[-2]
@@ -125,9 +99,14 @@ def test_what_deletes_or_names_several_things_takes_nothing_by_itself(
         assert "missing argument" in _said(capsys, *command, "-e", environment)[-2]
 
 
-def test_a_preflight_without_a_hub_asks_registries_only(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("variable", [None, ""])
+def test_a_preflight_without_a_hub_asks_registries_only(
+    variable: str | None, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from manifestgen.cli._console import Console
     from manifestgen.cli.preflight import _device
 
+    if variable is not None:
+        monkeypatch.setenv("IOTHUB_CONNECTION_STRING", variable)
     assert _device(folder / "deployment.json", None, None, None, Console()) == (None, None)
     assert capsys.readouterr().err == ""

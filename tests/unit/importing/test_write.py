@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -74,3 +75,27 @@ def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
         write_all({tmp_path / "b" / "a": "1"}, force=True)
     with pytest.raises(InputError, match="output is a folder"):
         write_all({tmp_path: "1"}, force=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_written_to_and_not_read_before(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    received: list[str] = []
+    reader = Thread(target=lambda: received.append(pipe.read_text()), daemon=True)
+    reader.start()
+    assert write_all({pipe: "1"}, force=False).files == (pipe,)
+    reader.join(5)
+    assert received == ["1"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+def test_a_pipe_is_not_removed_if_a_file_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(path: Path, *arguments: Any) -> None:
+        raise InputError("nobody reads", fix="read it")
+
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr("manifestgen.importing.write.write_atomic", failing)
+    with pytest.raises(InputError, match="nobody reads"):
+        write_all({tmp_path / "pipe": "1"}, force=False)
+    assert (tmp_path / "pipe").exists()
