@@ -94,7 +94,8 @@ def try_out(
     """
     image, spec = project.image, project.model
     if image is None or not image.builds or image.entry_script is None:
-        what = "there is no entry script to test: the image is built elsewhere"
+        made = "its Dockerfile makes the image" if image is not None and image.own else "the image is built elsewhere"
+        what = f"there is no entry script to test: {made}"
         raise InputError(what, where=str(project.path), fix="add 'entry_script: score.py' and a builder under 'image'")
     check_inputs(project)
     sample = sample or sample_of(project)
