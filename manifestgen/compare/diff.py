@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any, Final, Literal
 
 from manifestgen.compare.normal import normal, same
+from manifestgen.compare.options import Options
 from manifestgen.compare.subject import CREDENTIALS, Path, Subject, subjects
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.pointer import join
@@ -283,7 +284,12 @@ _HIDDEN_HOST_CONFIG: Final = frozenset({"LogConfig", "Mounts", "StorageOpt"})
 
 
 def _option_fields(before: Any, after: Any) -> Iterator[FieldChange]:
-    for path, old, new in _leaves((), before, after):
+    leaves = list(_leaves((), before, after))
+    if not leaves and isinstance(before, Options) and isinstance(after, Options):
+        # edgeAgent compares the text, in which 1 is not 1.0 either.
+        for path, old, new in sorted(before.reordered(after)) or [((), None, None)]:
+            yield FieldChange(" ".join(["createOptions", *([join("", *path)] if path else [])]), _text(old), _text(new))
+    for path, old, new in leaves:
         if path == ("Env",):
             yield from _option_env_fields(old, new)
             continue

@@ -7,7 +7,9 @@ functions, so that the habits are written down once.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 # Char.IsWhiteSpace of .NET. Python's str.isspace also counts U+001C to U+001F, which .NET does not.
@@ -54,10 +56,28 @@ def as_text(value: Any) -> str | None:
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
-        return "True" if value else "False"
-    if isinstance(value, int | float):
-        return repr(value)
-    return None
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return _float_text(value)
+    return repr(value) if isinstance(value, int) else None
+
+
+def _float_text(value: float) -> str:
+    """A number as .NET writes it: as short as Python's, but with an exponent from 1E+15 on, and below 1E-05."""
+    if not math.isfinite(value):
+        return {"inf": "Infinity", "-inf": "-Infinity"}.get(repr(value), "NaN")
+    sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
+    power = len(digits) + int(exponent) - 1
+    if not digits[0] or _SMALLEST_POWER <= power < _LARGEST_POWER:
+        text = format(Decimal(repr(value)), "f")
+        return text if "." in text else f"{text}.0"
+    first, *rest = map(str, digits)
+    mantissa = f"{first}.{''.join(rest)}" if rest else first
+    return f"{'-' * sign}{mantissa}E{power:+03d}"
+
+
+_SMALLEST_POWER: Final = -4
+_LARGEST_POWER: Final = 15
 
 
 def enum_member(value: Any, members: Mapping[str, int]) -> str | None:

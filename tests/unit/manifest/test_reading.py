@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -34,7 +35,29 @@ def test_white_space_is_that_of_dotnet() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [("a", "a"), (5, "5"), (1.5, "1.5"), (True, "True"), (None, None), ([], None), ({}, None)]
+    ("value", "text"),
+    [
+        ("a", "a"),
+        (5, "5"),
+        (1.5, "1.5"),
+        (1000.0, "1000.0"),
+        (-0.0, "-0.0"),
+        (123456789012345.6, "123456789012345.6"),
+        (1e15, "1E+15"),
+        (-1.2345678901234568e17, "-1.2345678901234568E+17"),
+        (1e100, "1E+100"),
+        (0.0001, "0.0001"),
+        (0.00001, "1E-05"),
+        (1.5e-7, "1.5E-07"),
+        (math.inf, "Infinity"),
+        (-math.inf, "-Infinity"),
+        (math.nan, "NaN"),
+        (True, "true"),
+        (False, "false"),
+        (None, None),
+        ([], None),
+        ({}, None),
+    ],
 )
 def test_scalars_become_texts(value: Any, text: str | None) -> None:
     assert as_text(value) == text
