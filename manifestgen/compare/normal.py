@@ -32,6 +32,7 @@ from manifestgen.manifest.reading import (
     enum_member,
     integer,
     key_of,
+    rounded,
     trim,
 )
 from manifestgen.manifest.section import DESIRED
@@ -245,7 +246,8 @@ def _module(module: Any, defaults: Mapping[str, Any]) -> Any:
     for name, members in _ENUMS.items():
         if name in result and (member := enum_member(result[name], members)) is not None:
             result[name] = _FIRST_NAMES[name][member]
-    _read_integer(result, "startupOrder", UINT32)
+    if "startupOrder" in result and (order := rounded(result["startupOrder"], *UINT32)) is not None:
+        result["startupOrder"] = order
     if (version := as_text(result.get("version"))) is not None:
         result["version"] = version
     env = result.get("env")

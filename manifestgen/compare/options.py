@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from manifestgen.manifest import container
 from manifestgen.manifest.container import RESTART_POLICY, Shape
-from manifestgen.manifest.reading import as_text, enum_member
+from manifestgen.manifest.reading import as_text, enum_member, rounded
 
 _FIRST_NAMES: Final = {
     word: next(first for first in RESTART_POLICY if RESTART_POLICY[first] == number)
@@ -70,7 +70,7 @@ def _typed(value: Any, shape: Shape | None) -> Any:
     elif shape.kind == "boolean":
         found = container.boolean(value)
     elif shape.kind == "integer":
-        found = container.whole_number(value, shape.limits)
+        found = rounded(value, *shape.limits)
     else:
         member = enum_member(value, RESTART_POLICY) if shape.kind == "restart policy" else None
         found = None if member is None else _FIRST_NAMES[member]

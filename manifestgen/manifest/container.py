@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 from msgspec import Struct, field
 
 from manifestgen.manifest import newtonsoft
-from manifestgen.manifest.reading import INT64, enum_member, integer, is_blank, is_null
+from manifestgen.manifest.reading import INT64, enum_member, is_blank, is_null, rounded
 from manifestgen.manifest.value import Value
 
 
@@ -315,7 +315,7 @@ def _scalar(value: Any, shape: Shape) -> bool:
         return boolean(value) is not None
     if shape.kind == "restart policy":
         return enum_member(value, RESTART_POLICY) is not None
-    return whole_number(value, shape.limits) is not None
+    return rounded(value, *shape.limits) is not None
 
 
 def boolean(value: Any) -> bool | None:
@@ -325,13 +325,6 @@ def boolean(value: Any) -> bool | None:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return bool(value)
-
-
-def whole_number(value: Any, limits: tuple[int, int]) -> int | None:
-    """A value as edgeAgent reads it into an integer, fractions rounded half to even; None where it throws."""
-    if isinstance(value, float):
-        value = round(value) if math.isfinite(value) else None
-    return int(value) if isinstance(value, bool) else integer(value, *limits)
 
 
 def _wrong_scalar(value: Any, shape: Shape) -> str:

@@ -137,6 +137,16 @@ def integer(value: Any, low: int, high: int) -> int | None:
     return value if low <= value <= high else None
 
 
+def rounded(value: Any, low: int, high: int) -> int | None:
+    """A number as Newtonsoft.Json converts it to a `uint`, `long` or the like; None where it throws.
+
+    A fraction is rounded half to even, and true is 1. Only an `int` is read in another way, see `integer`.
+    """
+    if isinstance(value, float):
+        value = round(value) if math.isfinite(value) else None
+    return integer(int(value) if isinstance(value, bool) else value, low, high)
+
+
 UINT32: Final = (0, 2**32 - 1)
 INT32: Final = (-(2**31), 2**31 - 1)
 INT64: Final = (-(2**63), 2**63 - 1)

@@ -66,6 +66,7 @@ def shape(value: Any) -> Shape:
     numbers = 0
     suspicious = False
     dicts: list[dict[str, Any]] = []
+    around = 0
     level: list[Any] = [value]
     depth = 0
     while level:
@@ -92,8 +93,11 @@ def shape(value: Any) -> Shape:
                     if kind is int and not MIN_INTEGER <= item <= MAX_INTEGER:
                         suspicious = True
         level = below
+        if depth < _ENVELOPE_DEPTH:
+            around = len(dicts)
     suspicious = suspicious or depth > MAX_DEPTH + _ENVELOPE_DEPTH
-    return Shape(numbers, suspicious or _odd(set().union(*dicts) - _ENVELOPE))
+    keys = (set().union(*dicts[:around]) - _ENVELOPE).union(*dicts[around:])
+    return Shape(numbers, suspicious or _odd(keys))
 
 
 def _odd(keys: set[str]) -> bool:
@@ -101,7 +105,7 @@ def _odd(keys: set[str]) -> bool:
     return re.search(_FORBIDDEN_IN_KEY, "-".join(keys)) is not None or max(map(len, keys), default=0) > _SHORT_KEY
 
 
-# A manifest has these around the desired properties of a twin.
+# A manifest has these around the desired properties of a twin, and there alone they are no keys of it.
 _ENVELOPE: Final = frozenset({"$edgeAgent", "$edgeHub", "properties.desired"})
 _ENVELOPE_DEPTH: Final = 4
 

@@ -18,14 +18,14 @@ from manifestgen.rules._rule import Effect, Problem, Side, rule
 def module_status(manifest: Manifest) -> Iterator[Problem]:
     """A module's `status` is missing or not valid.
 
-    It is required for every module except edgeAgent. With a word that the runtime does not know, edgeAgent
-    rejects the whole manifest.
+    It is required for every module except edgeAgent, which ignores its own. With a word that the runtime does not
+    know, be it edgeAgent's own, it rejects the whole manifest: it reads even what it ignores.
 
     Write `"status": "running"`, or `"stopped"` for a module that must not run.
     """
     for module in manifest.modules():
         status = module.get("status")
-        if status == "running" or (module.system and module.name == "edgeAgent"):
+        if status == "running" or (status is None and module.is_edge_agent):
             continue
         if status is None:
             yield Problem(

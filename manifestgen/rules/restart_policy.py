@@ -25,7 +25,7 @@ def restart_policy(manifest: Manifest) -> Iterator[Problem]:
     """
     for module in manifest.modules():
         policy = module.get("restartPolicy")
-        if policy == "always" or (module.system and module.name == "edgeAgent"):
+        if policy == "always" or (policy is None and module.is_edge_agent):
             continue
         if not module.has("restartPolicy") or enum_member(policy, RESTART_POLICY) is not None:
             continue

@@ -17,6 +17,7 @@ from manifestgen.manifest.reading import (
     integer,
     is_blank,
     key_of,
+    rounded,
     trim,
 )
 
@@ -117,3 +118,19 @@ def test_unsigned_numbers(value: Any, number: int | None) -> None:
 def test_signed_numbers() -> None:
     assert integer(-1, *INT32) == -1
     assert integer(2**31, *INT32) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(True, 1), (" 5 ", 5), ("1.5", None), (math.nan, None), (math.inf, None), (None, None), ([], None)],
+)
+def test_what_converts_to_a_number_is_one(value: Any, number: int | None) -> None:
+    assert rounded(value, *UINT32) == number
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [(1.0, 1), (1.5, 2), (2.5, 2), (-0.4, 0), (-0.6, None), (2**32 - 0.6, 2**32 - 1), (2**32 - 0.5, None)],
+)
+def test_a_fraction_is_rounded_to_the_nearest_even_number(value: Any, number: int | None) -> None:
+    assert rounded(value, *UINT32) == number
