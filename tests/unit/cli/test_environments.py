@@ -85,6 +85,25 @@ class TestChoosing:
         monkeypatch.setenv("MANIFESTGEN_ENVIRONMENT", "prod")
         assert run(["check", "../deployment.json"]) == 0
 
+    def test_check_of_another_project_reads_that_one_alone(
+        self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (folder / "other").mkdir()
+        (folder / "other" / "manifestgen.yaml").write_text(TEXT.replace("  dev:", "  lab:"))
+        assert run(["check", "other", "-e", "lab"]) == 0
+        assert run(["check", "other/manifestgen.yaml", "-e", "lab"]) == 0
+        capsys.readouterr()
+        assert run(["check", "other", "-e", "dev"]) == 2
+        assert "other/manifestgen.yaml:3:1: there is no environment 'dev'" in capsys.readouterr().err
+        (folder / "manifestgen.yaml").write_text("broken: [")
+        monkeypatch.setenv("MANIFESTGEN_ENVIRONMENT", "lab")
+        assert run(["check", "other"]) == 0
+        monkeypatch.chdir(folder / "other")
+        assert run(["check", "../other", "-e", "lab"]) == 0
+        (folder / "manifestgen.yaml").unlink()
+        monkeypatch.chdir(folder)
+        assert run(["check", "other", "-e", "lab"]) == 0
+
     def test_what_the_rest_of_the_file_lacks_names_the_environments(
         self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
