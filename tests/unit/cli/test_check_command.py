@@ -267,7 +267,9 @@ def test_each_file_is_checked_with_its_own_project(capsys: pytest.CaptureFixture
         Path(folder, "manifestgen.yaml").write_text(ignoring.replace("ID", rule))
         Path(folder, "risky.json").write_bytes(RISKY.read_bytes())
         Path(folder, "bad.json").write_bytes(BAD.read_bytes())
-    Path("manifestgen.yaml").write_text("version: 1\nimage: {builder: none, reference: s}\ncheck: {ignore: {env-key: why}}\n")
+    Path("manifestgen.yaml").write_text(
+        "version: 1\nimage: {builder: none, reference: s}\ncheck: {ignore: {env-key: why}}\n"
+    )
 
     def found(*arguments: str) -> set[tuple[str, str]]:
         run(["check", *arguments, "--output", "json", "--select", "floating-tag", "--select", "route-syntax"])

@@ -197,6 +197,7 @@ class TestDeploy:
         assert run(["deploy", *options, *switches]) == 0
         document = json.loads(capsys.readouterr().out)
         assert (document["applied"], document["rollout"]) == (True, None)
+        assert (document["scoring"], document["scores"]) == (None, [])
         (project,) = opened.projects
         assert project.image is not None and project.image.builder == "container-image"
         (arguments,) = opened.arguments
