@@ -291,7 +291,7 @@ class TestPreflight:
         assert run(["preflight", "nowhere.json"]) == 2
         assert "manifest not found" in capsys.readouterr().err
         assert run(["preflight", str(folder)]) == 2
-        assert "could not read the manifest" in capsys.readouterr().err
+        assert f"{folder}: this is a project, not a manifest" in capsys.readouterr().err
 
 
 class TestPinning:
