@@ -72,7 +72,7 @@ def images_of(project: Project, given: Sequence[str]) -> dict[str, str]:
         if not equals:
             if len(project.modules) > 1:
                 names = ", ".join(module.name for module in project.modules)
-                fix = f"write --image MODULE={text}; its modules: {names}"
+                fix = f"write --image MODULE={text}, with one of its modules: {names}"
                 raise InputError(f"the project has several modules, and '{text}' names none", where="--image", fix=fix)
             name = project.modules[0].name
         (module,) = project.only((name,)).modules
