@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from manifestgen.cli._completing import modules as names
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ _Command = Callable[..., Any]
 
 def module_option(text: str) -> Callable[[_Command], _Command]:
     """Add `--module NAME`, repeatable, with this help to a command."""
-    return click.option("--module", "modules", multiple=True, metavar="NAME", help=f"{text}; repeatable.")
+    return click.option(
+        "--module", "modules", multiple=True, metavar="NAME", shell_complete=names, help=f"{text}; repeatable."
+    )
 
 
 def image_option(function: _Command) -> _Command:
