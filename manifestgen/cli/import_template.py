@@ -70,8 +70,8 @@ def command(
     """Make a project of TEMPLATE, a deployment.template.json or a deployment manifest.
 
     Its .env and modules/*/module.json are read, too. The project gets the template, its values, and an
-    image for each module. Secrets of .env are never copied. Whatever has to be supplied, and whatever was
-    not carried over, is listed.
+    image for each module. Secrets of .env are never copied. Whatever has to be corrected or supplied, and
+    whatever was not carried over, is listed.
     """
     from manifestgen.importing.project import imported
     from manifestgen.importing.write import write_all
@@ -91,7 +91,7 @@ def command(
     written = write_all(made.files, force=force)
     for path in made.files:
         console.result(f"{'wrote' if path in written.files else 'unchanged'} {path}")
-    for title, items in (("to supply", made.supply), ("not carried over", made.lost)):
+    for title, items in (("to correct", made.wrong), ("to supply", made.supply), ("not carried over", made.lost)):
         if items:
             console.result(f"{title}:")
         for item in items:
@@ -109,6 +109,7 @@ def command(
             "modules": list(made.modules),
             "environments": list(made.environments),
             "supply": [_plain(item) for item in made.supply],
+            "to_correct": [_plain(item) for item in made.wrong],
             "not_carried_over": [_plain(item) for item in made.lost],
         }
     )
