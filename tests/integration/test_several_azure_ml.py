@@ -40,7 +40,7 @@ def test_each_is_built_by_its_builder_once_and_all_come_to_the_device(
         (project.root / f"{name}.pkl").write_text(f"model {name} of {project.device}")
     before = (asked.registered, asked.built)
 
-    first = in_this_process("deploy", project, "--yes", "--output", "json")
+    first = in_this_process("deploy", project.root, "--yes", "--output", "json")
     assert first.code == 0, first
     images = first.json["images"]
     assert list(images) == ["left", "right", "sensor"]
@@ -51,7 +51,7 @@ def test_each_is_built_by_its_builder_once_and_all_come_to_the_device(
     assert {name: one["image"] for name, one in locked.items()} == {name: images[name] for name in ("left", "right")}
 
     (project.root / "right.pkl").write_text(f"another model right of {project.device}")
-    second = in_this_process("deploy", project, "--yes", "--output", "json")
+    second = in_this_process("deploy", project.root, "--yes", "--output", "json")
     assert second.code == 0, second
     changed = [name for name, image in second.json["images"].items() if image != images[name]]
     assert changed == ["right"]
