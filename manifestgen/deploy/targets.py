@@ -59,7 +59,7 @@ def to_device(job: Job, rendered: RenderedManifest, device: str, images: Mapping
             failed=lambda _, rollout: job.observer.failed(device, rollout),
         ),
     )
-    return Deployment(images, planned, outcome, scoring=next(iter(scores), None))
+    return Deployment(images, planned, outcome, scores=tuple(scores))
 
 
 def plan_for_device(job: Job, rendered: RenderedManifest, device: str) -> Plan:

@@ -223,6 +223,17 @@ def test_the_options_that_a_fix_names_exist_in_every_command_that_says_it() -> N
     )
 
 
+#: How a text begins that states something and leaves to the reader what to do.
+_STATES = {"a", "an", "available", "built-in", "its", "it", "known", "names", "no", "there", "they", "valid", "which"}
+
+
+def test_a_fix_says_what_to_do_and_does_not_only_list_what_there_is() -> None:
+    begins = [(fix, fix.text.split()[0].strip(",:")) for fix in collected()[0]]
+    stating = [str(fix) for fix, word in begins if word in _STATES or word.startswith("'")]
+    # They state what is wrong first, and then say what to do.
+    assert [text for text in stating if ": check" not in text and ": review" not in text] == []
+
+
 def test_an_option_of_an_error_exists_in_a_command() -> None:
     for option in collected()[1]:
         assert option.text.count("--") == 1, option
