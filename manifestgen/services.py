@@ -69,9 +69,9 @@ def open_hub(host: str | None, project: Project | None, environ: Mapping[str, st
     return connect(host=host, credential=credential())
 
 
-def hub_needs_login(host: str | None, environ: Mapping[str, str] | None = None) -> bool:
+def hub_needs_login(host: str | None) -> bool:
     """Whether `open_hub` would use the credential of Azure, rather than a connection string."""
-    return host is not None or not (os.environ if environ is None else environ).get(CONNECTION_STRING)
+    return host is not None or not os.environ.get(CONNECTION_STRING)
 
 
 def _require_same(hub: Hub, configured: str, project: Project) -> None:
