@@ -152,7 +152,8 @@ def open_devices(
 ) -> Devices:
     """The devices that the options name, else the project's; InputError if there are none, or some in two ways."""
     from manifestgen.operate.fleet import devices_matching, devices_of
-    from manifestgen.services import open_hub, project_here
+    from manifestgen.project.beside import project_here
+    from manifestgen.services import open_hub
 
     given = [each for each in (device, devices, condition) if each is not None]
     fix = "give one of --device ID, --devices FILE and --target-condition CONDITION"

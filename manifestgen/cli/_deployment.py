@@ -13,7 +13,7 @@ from manifestgen.cli._console import Console, common_options, hub_option, usage_
 from manifestgen.cli._number import FiniteRange
 from manifestgen.cli._state import state_option
 from manifestgen.cli._watching import DeploymentView
-from manifestgen.services import open_hub, project_here, project_of
+from manifestgen.services import open_hub
 
 if TYPE_CHECKING:
     from manifestgen.deployments.counts import Progress
@@ -114,6 +114,7 @@ def apply(
     from manifestgen.deployments.deployment import name_of
     from manifestgen.deployments.replace import PATIENCE, carry_out
     from manifestgen.deployments.request import Request, pairs, propose_request, strategy_of, verified
+    from manifestgen.project.beside import project_of
     from manifestgen.report.rollout_record import Recorder
     from manifestgen.rows.report_file import refuse_bad_path
     from manifestgen.state import state_folder
@@ -169,6 +170,8 @@ class DeploymentTarget:
     """An automatic deployment, for the commands that show it or roll it back."""
 
     def __init__(self, name: str, hub: str | None, console: Console) -> None:
+        from manifestgen.project.beside import project_here
+
         self._name = name
         self._hub = open_hub(hub, project_here())
         self._console = console

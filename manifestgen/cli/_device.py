@@ -16,7 +16,7 @@ from manifestgen.cli._state import state_option
 from manifestgen.cli._target import device_of, device_option
 from manifestgen.cli._watching import DeviceView
 from manifestgen.errors import InputError, ManifestgenError
-from manifestgen.services import open_distribution, open_hub, project_here, project_of
+from manifestgen.services import open_distribution, open_hub
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -76,6 +76,7 @@ def apply(
     from manifestgen.cli._manifest import load_manifest
     from manifestgen.device.apply import PATIENCE, carry_out, propose
     from manifestgen.device.saved_plan import confirm, confirm_hub
+    from manifestgen.project.beside import project_of
     from manifestgen.state import state_folder
 
     if rollback_on_failure and no_wait:
@@ -121,6 +122,8 @@ class DeviceTarget:
     """One device, for the commands that show it or roll it back."""
 
     def __init__(self, device: str, hub: str | None, console: Console) -> None:
+        from manifestgen.project.beside import project_here
+
         self._device = device
         self._hub = open_hub(hub, project_here())
         self._console = console
@@ -152,6 +155,7 @@ class DeviceTarget:
         from contextlib import ExitStack
 
         from manifestgen.images.models import models_of
+        from manifestgen.project.beside import project_here
         from manifestgen.project.lock import read_file
 
         with ExitStack() as stack:

@@ -42,7 +42,7 @@ def target_of(device: str | None, deployment: str | None, hub: str | None, conso
     if device is not None and deployment is not None:
         raise InputError("--device and --deployment cannot be used together", fix="drop one of the two")
     if device is None and deployment is None:
-        from manifestgen.services import project_here
+        from manifestgen.project.beside import project_here
 
         device, deployment = own_target(project_here(), console)
     if device is not None:

@@ -145,7 +145,7 @@ def _project(given: str | None) -> Project | None:
     from pathlib import Path
 
     from manifestgen.project import load
-    from manifestgen.services import project_here
+    from manifestgen.project.beside import project_here
 
     return load(Path(given)) if given is not None else project_here()
 

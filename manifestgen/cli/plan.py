@@ -10,7 +10,7 @@ import click
 from manifestgen.cli._console import Console, hub_option, options_with_outputs, usage_of
 from manifestgen.cli._target import device_of, device_option
 from manifestgen.errors import InputError
-from manifestgen.services import open_hub, project_of
+from manifestgen.services import open_hub
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +68,7 @@ def command(
     from manifestgen.device.plan import with_env
     from manifestgen.device.saved_plan import save
     from manifestgen.files import refuse_input_as_output
+    from manifestgen.project.beside import project_of
     from manifestgen.report import changes
     from manifestgen.report import downloads as report
 

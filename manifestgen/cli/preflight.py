@@ -68,7 +68,8 @@ def _device(
     """
     from manifestgen.cloud.distribution import Platform
     from manifestgen.images.preflight import device_of as platform_of
-    from manifestgen.services import CONNECTION_STRING, open_hub, project_of
+    from manifestgen.project.beside import project_of
+    from manifestgen.services import CONNECTION_STRING, open_hub
 
     if platform is not None:
         return Platform.parse(platform), None

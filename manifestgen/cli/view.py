@@ -110,7 +110,7 @@ def _names(files: tuple[str, ...], device: str | None, console: Console) -> tupl
 
 def _of_project(console: Console) -> str:
     """The target of the project in the working directory."""
-    from manifestgen.services import project_here
+    from manifestgen.project.beside import project_here
 
     fix = "give FILE, or OLD and FILE, or add --device ID"
     device, deployment = own_target(project_here(), console, fix=fix)

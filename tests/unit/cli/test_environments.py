@@ -11,7 +11,8 @@ from fakes.fix_texts import ALL
 from manifestgen.cli import run
 from manifestgen.cli._completing import environments as complete
 from manifestgen.errors import InputError
-from manifestgen.services import open_hub, project_of
+from manifestgen.project.beside import project_of
+from manifestgen.services import open_hub
 
 TEXT = """\
 version: 1
