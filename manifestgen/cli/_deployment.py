@@ -191,55 +191,24 @@ class DeploymentTarget:
 
     def history(self) -> None:
         """List its snapshots."""
+        from manifestgen.cli._history import show_history
         from manifestgen.deployments.deployment import name_of
         from manifestgen.deployments.snapshots import folder_of, snapshots
+        from manifestgen.report.history import deployment_row
         from manifestgen.state import state_folder
 
-        host, name, console = self._hub.host, name_of(self._name), self._console
-        found = list(enumerate(snapshots(host, name, state_folder()), start=1))
-        for number, snapshot in found:
-            taken, was = snapshot.taken.strftime("%Y-%m-%d %H:%M:%S UTC"), snapshot.deployment
-            modules = ", ".join(was.modules) or "no modules"
-            settings = f"priority {was.priority}, for {was.condition}"
-            console.result(f"{number:>2}  {taken}  {was.id}  {settings}  {modules}")
-        folder = folder_of(host, name, state_folder())
-        none = "" if found else f"no snapshots of deployment {name!r} on {host}; "
-        console.progress(f"{none}looked in {folder}")
-        console.document(
-            {
-                "hub": host,
-                "deployment": name,
-                "folder": str(folder),
-                "snapshots": [
-                    {
-                        "number": number,
-                        "taken": snapshot.taken.isoformat(),
-                        "id": snapshot.deployment.id,
-                        "condition": snapshot.deployment.condition,
-                        "priority": snapshot.deployment.priority,
-                        "modules": list(snapshot.deployment.modules),
-                    }
-                    for number, snapshot in found
-                ],
-            }
-        )
+        host, name, root = self._hub.host, name_of(self._name), state_folder()
+        found, folder = snapshots(host, name, root), folder_of(host, name, root)
+        show_history("deployment", name, host, folder, found, deployment_row, self._console)
 
     def rollback(self, number: int | None, *, yes: bool, wait: bool, timeout: float | None) -> None:
         """Roll it back to a snapshot."""
-        from manifestgen.credentials.rotation import renewed
-        from manifestgen.deployments.deployment import name_of, with_content
-        from manifestgen.deployments.proposal import propose
+        from manifestgen.deployments.deployment import name_of
         from manifestgen.deployments.replace import PATIENCE, carry_out
-        from manifestgen.deployments.way_back import way_back
+        from manifestgen.deployments.way_back import propose_rollback
         from manifestgen.state import state_folder
 
-        name = name_of(self._name)
-        was, source = way_back(self._hub, name, state_folder(), number)
-        self._console.progress(f"going back to {source}")
-        content, notes = renewed(was.content, state_folder())
-        for note in notes:
-            self._console.progress(note)
-        proposal = propose(self._hub, with_content(was, content) if notes else was)
+        proposal = propose_rollback(self._hub, name_of(self._name), state_folder(), number, self._console.progress)
         show(proposal, self._console)
         view = DeploymentView(self._console)
         with failures_shown(self._console):
