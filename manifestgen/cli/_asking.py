@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from manifestgen.cli._console import Console, common_options, hub_option
+from manifestgen.cli._console import Console
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._options import common_options, hub_option
 from manifestgen.cli._target import device_of, device_option
 from manifestgen.errors import InputError, ManifestgenError
 from manifestgen.report.amount import counted

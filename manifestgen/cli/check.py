@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from manifestgen.cli._completing import rules
-from manifestgen.cli._console import Console, options_with_outputs, usage_of
+from manifestgen.cli._console import Console
 from manifestgen.cli._environment import environment_option
+from manifestgen.cli._options import options_with_outputs, usage_of
 from manifestgen.cli._terminal import has_colors, own_colors
 from manifestgen.errors import InputError
 

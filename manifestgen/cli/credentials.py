@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from manifestgen.cli._completing import devices
-from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._console import Console
 from manifestgen.cli._environment import environment_option
 from manifestgen.cli._modules import image_option, images_of
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._options import common_options, hub_option, usage_of
 from manifestgen.cli._state import state_option
 from manifestgen.cli._target import say_target
 from manifestgen.errors import DeclinedError, FoundError, InputError, Interrupted

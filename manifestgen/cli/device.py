@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from manifestgen.cli._completing import devices
-from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._console import Console
+from manifestgen.cli._options import common_options, hub_option, usage_of
 from manifestgen.cli._target import device_of
 from manifestgen.errors import InputError
 from manifestgen.services import open_hub

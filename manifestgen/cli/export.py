@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._console import Console
+from manifestgen.cli._options import common_options, hub_option, usage_of
 from manifestgen.cli._target import device_of, device_option
 from manifestgen.errors import InputError
 from manifestgen.services import open_hub

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from manifestgen.cli._console import Console, hub_option, options_with_outputs, usage_of
+from manifestgen.cli._console import Console
+from manifestgen.cli._options import hub_option, options_with_outputs, usage_of
 from manifestgen.cli._target import device_of, device_option
 from manifestgen.errors import InputError
 from manifestgen.services import open_hub
