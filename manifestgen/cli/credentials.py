@@ -102,7 +102,7 @@ def create_token(
     so it is stored in this user's state folder; --out also writes it for a pipeline, as lines
     ACR_USERNAME_<NAME>=… and ACR_PASSWORD_<NAME>=…, which the source 'file' reads.
     """
-    from manifestgen.credentials.acr_token import create_all
+    from manifestgen.credentials.create_tokens import create_tokens
     from manifestgen.credentials.expiry import until
     from manifestgen.credentials.variables import lines
     from manifestgen.manifest.registries import named_hosts
@@ -113,7 +113,7 @@ def create_token(
     services = ProjectServices(loaded, progress=console.progress)
     manifest, inputs = _manifest(loaded, images_of(loaded, images), services), services.inputs
     created = {}
-    for host, one in create_all(inputs, manifest, days=days, widen=widen):
+    for host, one in create_tokens(inputs, manifest, days=days, widen=widen):
         created[host] = one
         for note in one.notes:
             console.progress(note)
