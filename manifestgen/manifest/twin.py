@@ -31,7 +31,8 @@ _NUMBER_BYTES: Final = 8
 _BOOLEAN_BYTES: Final = 4
 
 _CONTROL: Final = "[\x00-\x1f\x7f-\x9f]"
-_FORBIDDEN_IN_KEY: Final = "[.$ \x00-\x1f\x7f-\x9f]"
+#: What no key of a twin may contain.
+FORBIDDEN_IN_KEY: Final = "[.$ \x00-\x1f\x7f-\x9f]"
 
 
 class TwinViolation(Struct, frozen=True):
@@ -102,7 +103,7 @@ def shape(value: Any) -> Shape:
 
 def _odd(keys: set[str]) -> bool:
     """Whether one of the keys may be refused; looks at all of them at once."""
-    return re.search(_FORBIDDEN_IN_KEY, "-".join(keys)) is not None or max(map(len, keys), default=0) > _SHORT_KEY
+    return re.search(FORBIDDEN_IN_KEY, "-".join(keys)) is not None or max(map(len, keys), default=0) > _SHORT_KEY
 
 
 # A manifest has these around the desired properties of a twin, and there alone they are no keys of it.
@@ -201,7 +202,7 @@ def _pointer(path: _Path) -> str:
 
 @lru_cache(maxsize=4096)
 def _key_problem(key: str) -> tuple[str, str] | None:
-    if bad := re.search(_FORBIDDEN_IN_KEY, key):
+    if bad := re.search(FORBIDDEN_IN_KEY, key):
         name = {".": "a dot", "$": "a dollar sign", " ": "a space"}.get(bad[0], f"the control character {bad[0]!r}")
         return (
             f"key {_short(key)} contains {name}, which IoT Hub does not allow in a twin",
