@@ -118,6 +118,15 @@ def test_a_hub_beside_an_agent_that_is_no_object_is_not_a_layer() -> None:
     assert found("layer-replaces-hub", {"/modulesContent/$edgeAgent": " "}) == []
 
 
+@pytest.mark.parametrize(
+    ("place", "name", "typo"), [(SCORER, "restartPolicy", "restartPolcy"), (AGENT, "modules", "module")]
+)
+def test_a_name_that_is_misspelled_is_not_missing_too(place: str, name: str, typo: str) -> None:
+    assert len(found("other-tools", {f"{place}/{name}": GONE})) == 1
+    (problem,) = found("other-tools", {f"{place}/{name}": GONE, f"{place}/{typo}": "always"})
+    assert (problem.pointer, problem.fix) == (f"{place}/{typo}", f"did you mean {name!r}?")
+
+
 def test_a_key_that_the_hub_refuses_is_one_finding() -> None:
     assert found("module-name", {f"{AGENT}/modules/a\x01b": module()}) == []
     assert len(found("twin-limits", {f"{AGENT}/modules/a\x01b": module()})) == 1
