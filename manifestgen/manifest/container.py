@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final
 from msgspec import Struct, field
 
 from manifestgen.manifest import newtonsoft
-from manifestgen.manifest.reading import INT64, enum_member, is_blank, is_null, rounded
+from manifestgen.manifest.reading import INT64, enum_number, is_blank, is_null, rounded
 from manifestgen.manifest.value import Value
 
 
@@ -314,7 +314,7 @@ def _scalar(value: Any, shape: Shape) -> bool:
     if shape.kind == "boolean":
         return boolean(value) is not None
     if shape.kind == "restart policy":
-        return enum_member(value, RESTART_POLICY) is not None
+        return enum_number(value, RESTART_POLICY) is not None
     return rounded(value, *shape.limits) is not None
 
 

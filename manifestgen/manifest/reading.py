@@ -83,37 +83,48 @@ _LARGEST_POWER: Final = 15
 def enum_member(value: Any, members: Mapping[str, int]) -> str | None:
     """The member of an enumeration that Newtonsoft.Json reads from a value; None where it refuses the value.
 
-    Names count in any case, without blanks around them, and so do numbers and several names with commas between, whose
-    numbers are joined bit by bit.
+    A number without a name it takes, too, see `enum_number`; the runtime itself refuses that in most places.
 
     Args:
         value: any JSON value.
         members: names to numbers; a member's name in JSON comes before the one in the program.
     """
+    if isinstance(value, str) and value in members:
+        return value
+    number = enum_number(value, members)
+    return next((name for name, member in members.items() if member == number), None)
+
+
+def enum_number(value: Any, members: Mapping[str, int]) -> int | None:
+    """The number of the member that Newtonsoft.Json reads from a value, with or without a name; None where it throws.
+
+    Names count in any case, without blanks around them, and so do numbers and several names with commas between, whose
+    numbers are joined bit by bit.
+
+    Args:
+        value: any JSON value.
+        members: names to numbers.
+    """
     if isinstance(value, str):
         if value in members:
-            return value
+            return members[value]
         text = trim(value)
         if not text:
             return None
-        number = 0
         if text[0].isdigit() or text[0] in "+-":
             try:
-                number = int(text)
+                return int(text)
             except ValueError:
                 return None
-        else:
-            lower = {name.lower(): member for name, member in members.items()}
-            for word in text.split(","):
-                member = lower.get(trim(word).lower())
-                if member is None:
-                    return None
-                number |= member
-    elif isinstance(value, int) and not isinstance(value, bool):
-        number = value
-    else:
-        return None
-    return next((name for name, member in members.items() if member == number), None)
+        number = 0
+        lower = {name.lower(): member for name, member in members.items()}
+        for word in text.split(","):
+            member = lower.get(trim(word).lower())
+            if member is None:
+                return None
+            number |= member
+        return number
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def integer(value: Any, low: int, high: int) -> int | None:

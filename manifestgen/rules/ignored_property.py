@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.manifest.reading import RESTART_POLICY, STATUS, UINT32, enum_member, rounded
+from manifestgen.manifest.reading import RESTART_POLICY, STATUS, UINT32, enum_number, rounded
 from manifestgen.rules._rule import Effect, Problem, rule
 
 
@@ -29,9 +29,9 @@ def ignored_property(manifest: Manifest) -> Iterator[Problem]:
                 continue
             value = module.get(name)
             read = (
-                enum_member(value, STATUS)
+                enum_number(value, STATUS)
                 if name == "status"
-                else enum_member(value, RESTART_POLICY)
+                else enum_number(value, RESTART_POLICY)
                 if name == "restartPolicy"
                 else rounded(value, *UINT32)
             )

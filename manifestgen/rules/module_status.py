@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.manifest.reading import STATUS, enum_member
+from manifestgen.manifest.reading import STATUS, enum_member, enum_number
 from manifestgen.rules._rule import Effect, Problem, Side, rule
 
 
@@ -31,7 +31,7 @@ def module_status(manifest: Manifest) -> Iterator[Problem]:
             yield Problem(
                 module.at("status"), f"'status' of module {module.name!r} is missing", 'write \'"status": "running"\''
             )
-        elif enum_member(status, STATUS) is None:
+        elif (enum_number if module.is_edge_agent else enum_member)(status, STATUS) is None:
             yield Problem(
                 module.at("status"),
                 f"module {module.name!r} has an invalid status, {status!r}",

@@ -13,6 +13,7 @@ from manifestgen.manifest.reading import (
     UINT32,
     as_text,
     enum_member,
+    enum_number,
     get,
     integer,
     is_blank,
@@ -134,3 +135,11 @@ def test_what_converts_to_a_number_is_one(value: Any, number: int | None) -> Non
 )
 def test_a_fraction_is_rounded_to_the_nearest_even_number(value: Any, number: int | None) -> None:
     assert rounded(value, *UINT32) == number
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [("running", 2), (9, 9), ("9", 9), ("-1", -1), ("up", None), (True, None), (2.0, None), ("", None)],
+)
+def test_a_number_is_read_that_no_member_has(value: Any, number: int | None) -> None:
+    assert enum_number(value, STATUS) == number
