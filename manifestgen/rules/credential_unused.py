@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from manifestgen.manifest.image import DOCKER_HUB
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.module import Module
 from manifestgen.manifest.reading import is_blank, trim
 from manifestgen.manifest.section import child
 from manifestgen.rules._operands import image_hosts, is_malformed
@@ -20,8 +21,8 @@ def credential_unused(manifest: Manifest) -> Iterator[Problem]:
     """A registry credential matches no image.
 
     Either an image names its registry differently and is pulled without logging in, or the device stores a
-    password that it does not need. For `user/image` on Docker Hub, the address must be
-    `https://index.docker.io/v1/`, not `docker.io`.
+    password that it does not need. For `user/image` on Docker Hub, and edgeAgent takes `localhost/image` for that,
+    the address must be `https://index.docker.io/v1/`, not `docker.io`.
 
     Write the address as the images name the host, or remove the entry.
     """
@@ -29,8 +30,8 @@ def credential_unused(manifest: Manifest) -> Iterator[Problem]:
     if not entries or _hides_an_image(manifest):
         return
     hosts = {module.image.host.upper() for module in manifest.modules() if module.image and module.image.host}
-    # Images that edgeAgent or Docker rejects name a registry all the same.
-    hosts |= {_first(module.image_text or "").upper() for module in manifest.modules()}
+    # Images that edgeAgent or Docker rejects name a registry all the same; `localhost/image` names Docker Hub.
+    hosts |= {_first(module.image_text or "").upper() for module in manifest.modules() if not _of_docker_hub(module)}
     for part in entries:
         found = child(part, "address")
         if found is None or not isinstance(found.value, str) or found.value.upper() in hosts:
@@ -63,6 +64,10 @@ def _hides_an_image(manifest: Manifest) -> bool:
     if any(is_malformed(manifest, name) for name in sections):
         return True
     return any(not isinstance(part.value, dict) for name in sections for part in manifest.agent.children(name))
+
+
+def _of_docker_hub(module: Module) -> bool:
+    return module.image is not None and module.image.host == DOCKER_HUB
 
 
 def _first(image: str) -> str:

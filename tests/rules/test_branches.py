@@ -106,6 +106,23 @@ def test_a_credential_is_unused_only_if_all_images_can_be_read(malformed: dict[s
     assert found("credential-unused", entry | malformed) == []
 
 
+@pytest.mark.parametrize(
+    ("image", "address", "unused"),
+    [
+        ("localhost/a:1", "localhost", True),
+        ("acme/a:1", "acme", True),
+        ("localhost:5000/a:1", "localhost:5000", False),
+        ("acme.example/a:1", "ACME.example", False),
+        ("https://acme.example/a:1", "acme.example", False),
+        ("acme.example/a:1@sha256:0", "acme.example", False),
+    ],
+)
+def test_a_first_part_without_dot_or_colon_is_no_registry(image: str, address: str, unused: bool) -> None:
+    entries = {"one": {"address": address, "username": "u", "password": "p"}}
+    modules = {f"{AGENT}/modules": {"scorer": module(settings={"image": image})}}
+    assert bool(found("credential-unused", {CREDENTIALS: entries, **modules})) == unused
+
+
 @pytest.mark.parametrize("rule", ["route-module", "twin-module"])
 def test_modules_that_are_no_object_have_no_names_to_compare_with(rule: str) -> None:
     routes = {f"{HUB}/routes": {"r": "FROM /messages/modules/gone/* INTO $upstream"}}
