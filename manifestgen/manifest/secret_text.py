@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from manifestgen.manifest import container
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.manifest.placeholder import FREE, WHOLE
+from manifestgen.manifest.placeholder import FREE, is_one
 
 _NAME: Final = (
     r"(?i)passw(or)?(d|t)|pwd\s*$|secret|api_?key|access_?key|account_?key|shared_?key|private_?key|"
@@ -75,9 +75,7 @@ def secret_texts(manifest: Manifest) -> list[str]:
     found: set[str] = set()
     _collect(manifest.data if manifest.data is not None else manifest.content, found)
     # What was JSON within JSON may hold what is written in the text around it, too.
-    return sorted(
-        (text for text in found if len(text) >= _SHORTEST and re.search(WHOLE, text) is None), key=len, reverse=True
-    )
+    return sorted((text for text in found if len(text) >= _SHORTEST and not is_one(text)), key=len, reverse=True)
 
 
 # How a value is looked at: for secrets in it; as one, with all that is in it; as part of registryCredentials.
