@@ -28,7 +28,6 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.value import Value
 from manifestgen.project import FILE_NAME, Project
 from manifestgen.project.builders import builds_from_context
-from manifestgen.project.fit import look_at_lock
 from manifestgen.project.lock import LockedImage, never_built, record
 from manifestgen.project.lock import path_of as lock_path
 from manifestgen.render import Logins, NoImageError, Rendered, render_project
@@ -113,9 +112,7 @@ def render_file(
     job = _Job(project, services, options)
     if job.target is not None:
         refuse_input_as_output(job.target, _inputs(project), "-o")
-    for one in project.each():
-        if one.module.name not in options.images:
-            look_at_lock(one, locked=options.locked, warn=observer.warn)
+    _look_at_lock(job, observer)
     rendered = _rendered(job, observer)
     if rendered.secret and not job.inline:
         raise InputError(
@@ -183,6 +180,16 @@ class _Job(Struct, frozen=True):
         settings = self.project.registry_settings
         logins: Logins = real_logins(settings, self.services.credentials) if inline else placeholders(settings)
         return render_project(self.project, logins, values=self.options.values, image=self.options.images)
+
+
+def _look_at_lock(job: _Job, observer: Observer) -> None:
+    """Compare the lock file with the inputs of the images that the project builds and no option gives."""
+    for one in job.project.each():
+        if one.builds and one.module.name not in job.options.images:
+            # A project that builds nothing need not wait for what parses and hashes inputs.
+            from manifestgen.project.fit import look_at_lock
+
+            look_at_lock(one, locked=job.options.locked, warn=observer.warn)
 
 
 def _rendered(job: _Job, observer: Observer) -> Rendered:

@@ -20,7 +20,6 @@ from manifestgen.errors import InputError
 from manifestgen.files import read_text, write_atomic
 from manifestgen.project.load import Project
 from manifestgen.project.sections import NONE
-from manifestgen.project.workspace import workspace_of
 
 _FORMAT: Final = 2
 _MAX_BYTES: Final = 1024 * 1024
@@ -226,6 +225,8 @@ def _repository(lock: Lock) -> str:
 
 def workspace_name(project: Project) -> str | None:
     """The workspace that a project names, as a lock file has it; None if it names none that can be found."""
+    from manifestgen.project.workspace import workspace_of
+
     try:
         return str(workspace_of(project))
     except InputError:

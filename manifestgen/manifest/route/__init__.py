@@ -11,8 +11,9 @@
 characters of the text given, from 0.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from manifestgen.manifest.route.error import RouteSyntaxError
-from manifestgen.manifest.route.evaluate import Condition, Facts
 from manifestgen.manifest.route.function import FUNCTIONS, Function, Type
 from manifestgen.manifest.route.parser import parse, parse_condition
 from manifestgen.manifest.route.source import SourceModule, source_matches, source_modules
@@ -34,6 +35,9 @@ from manifestgen.manifest.route.tree import (
 )
 from manifestgen.manifest.route.type_check import RouteTypeError, compile_check, type_of
 from manifestgen.manifest.route.warning import KINDS, RouteWarning, warnings
+
+if TYPE_CHECKING:
+    from manifestgen.manifest.route.evaluate import Condition, Facts
 
 __all__ = [
     "FUNCTIONS",
@@ -69,3 +73,12 @@ __all__ = [
     "type_of",
     "warnings",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # What carries routes out takes as long to import as what reads them, and `check` and `render` do not need it.
+    if name not in ("Condition", "Facts"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from manifestgen.manifest.route import evaluate
+
+    return getattr(evaluate, name)
