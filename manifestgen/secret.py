@@ -157,9 +157,7 @@ def redact(text: str) -> str:
 
 
 # Where the SDKs begin to quote an answer, in their exceptions' texts and in their logs.
-_QUOTED: Final = (
-    r"(?s)\s*\b(?:Content|Response|Response Code|Headers|Body|Raw response)\s*:\s.*|(?<=failed: )[\[{].*"
-)
+_QUOTED: Final = r"(?s)\s*\b(?:Content|Response|Response Code|Headers|Body|Raw response)\s*:\s.*|(?<=failed: )[\[{].*"
 
 
 def without_quotes(text: str) -> str:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 
 # What GitHub and Azure Pipelines show beside a line of a file.
-_ANNOTATION: Final = re.compile(r"::(?:error|warning|notice) |##vso\[task\.logissue ")
-_OPTION: Final = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+_ANNOTATION: Final = r"::(?:error|warning|notice) |##vso\[task\.logissue "
+_OPTION: Final = r"(?<![\w-])--[a-z][a-z-]*"
 
 
 class Console:
@@ -98,7 +98,7 @@ class Console:
     def commands(self, text: str) -> None:
         """Lines on stdout that begin with an annotation, which is a command to a pipeline; what follows it is none."""
         for line in text.split("\n"):
-            ours = _ANNOTATION.match(line)
+            ours = re.match(_ANNOTATION, line)
             begin = ours.group() if ours else ""
             click.echo(begin + printable_lines(redact(line[len(begin) :])))
 
@@ -215,7 +215,7 @@ class Console:
 
     def _fix(self, error: ManifestgenError) -> str:
         """What to do about an error, with the first of its options that the running command has."""
-        has = (option for option in error.options if self.options.issuperset(_OPTION.findall(option)))
+        has = (option for option in error.options if self.options.issuperset(re.findall(_OPTION, option)))
         return ", or ".join((error.fix, *itertools.islice(has, 1)))
 
     def bug(self, error: BaseException) -> None:

@@ -206,7 +206,7 @@ class _Search:
                 )
 
     def _is_free_of_any(self, value: Any) -> bool:
-        """Whether a quick look shows that there is no placeholder in a value; spares most twins and routes the search."""
+        """Whether a quick look shows that no placeholder is in a value; spares most twins and routes the search."""
         packed = None if self._pattern else json_text.packed(value)
         return packed is not None and not placeholder.possible(packed)
 

@@ -19,7 +19,6 @@ from manifestgen.project.expansion import Expansion, expand
 from manifestgen.project.invalid import bare, nearest, translated
 from manifestgen.project.modules import check_names, modules_of
 from manifestgen.project.project import FILE_NAME, Project, choice_of
-from manifestgen.project.requires import check_required
 from manifestgen.project.sections import (
     DEFAULT_PRIORITY,
     Check,
@@ -167,6 +166,8 @@ def _check_required(document: Source) -> None:
     # Before anything else: what a newer version knows would only be said to be unknown.
     wanted = document.data.get("requires") if isinstance(document.data, dict) else None
     if isinstance(wanted, str):
+        from manifestgen.project.requires import check_required
+
         check_required(wanted, document.where(("requires",)))
 
 
