@@ -160,9 +160,11 @@ def record(python: str) -> dict[str, Any]:
 
 def install(folder: Path) -> str:
     """A virtual environment with the server in it; its interpreter."""
-    venv.create(folder, with_pip=True)
+    venv.create(folder)
     python = str(folder / "bin" / "python")
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True)
+    # Pip is here already; and most of what is installed is never imported.
+    command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-compile", *PACKAGES]
+    subprocess.run(command, check=True)
     return python
 
 
