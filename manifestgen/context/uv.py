@@ -274,7 +274,8 @@ def _cause(text: str) -> str:
 
 
 def _last(lines: Sequence[str]) -> str:
-    return lines[-1].strip().removeprefix("cause: ") if lines else "no reason given"
+    said = [line.strip() for line in lines if not line.strip().startswith("hint: ")]
+    return said[-1].removeprefix("cause: ") if said else "no reason given"
 
 
 def _nearest(name: str) -> str | None:
