@@ -17,8 +17,9 @@ from manifestgen.manifest.document import Document, read
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.placeholder import USUAL, Styles
 from manifestgen.project import FILE_NAME, Project
+from manifestgen.project.beside import project_of
 from manifestgen.secret import Secret
-from manifestgen.services import ProjectServices, project_of
+from manifestgen.services import ProjectServices
 
 
 @dataclass(frozen=True)

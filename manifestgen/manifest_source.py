@@ -189,7 +189,7 @@ def _of_project(project: Project) -> Subject:
 def _project_beside(path: Path) -> Project | None:
     if not any((folder / PROJECT_FILE).is_file() for folder in (path.parent, Path())):
         return None
-    from manifestgen.services import project_of
+    from manifestgen.project.beside import project_of
 
     try:
         return project_of(path)

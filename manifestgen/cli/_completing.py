@@ -92,7 +92,8 @@ def _ask(hub: str | None, found: list[str]) -> None:
 def _asked(hub: str | None) -> list[str]:
     from itertools import islice
 
-    from manifestgen.services import open_hub, project_here
+    from manifestgen.project.beside import project_here
+    from manifestgen.services import open_hub
 
     return [device.id for device in islice(open_hub(hub, project_here()).devices(), _MOST)]
 

@@ -59,7 +59,7 @@ def look_at_lock(file: Path, manifest: Manifest, console: Console, *, locked: bo
         FoundError: with `locked`, there is no lock file, it no longer fits, or the manifest does not have its image.
         InputError: the lock file is damaged, or that of something else.
     """
-    from manifestgen.services import project_of
+    from manifestgen.project.beside import project_of
 
     try:
         project = project_of(file)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from manifestgen.cli._completing import rules
-from manifestgen.cli._console import Console, options_with_outputs, usage_of
+from manifestgen.cli._console import Console
 from manifestgen.cli._environment import environment_option
+from manifestgen.cli._options import options_with_outputs, usage_of
 from manifestgen.cli._terminal import has_colors, own_colors
 from manifestgen.errors import InputError
 
@@ -161,7 +162,7 @@ def _projects(given: str | None, files: Sequence[str]) -> tuple[Project | None, 
     from pathlib import Path
 
     from manifestgen.project import load
-    from manifestgen.services import project_here
+    from manifestgen.project.beside import project_here
 
     known = load(Path(given)) if given is not None else project_here() if here else None
     return known, {file: load(Path(file)) for file in projects}

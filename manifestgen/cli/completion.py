@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from manifestgen.cli._console import usage_of
+from manifestgen.cli._options import usage_of
 
 _PROGRAM = "manifestgen"
 _VARIABLE = "_MANIFESTGEN_COMPLETE"

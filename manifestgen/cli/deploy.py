@@ -10,7 +10,7 @@ import click
 
 from manifestgen.cli._builder import builder_option
 from manifestgen.cli._completing import devices
-from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._console import Console
 from manifestgen.cli._environment import say_environment
 from manifestgen.cli._modules import (
     image_option,
@@ -21,6 +21,7 @@ from manifestgen.cli._modules import (
     with_platform,
 )
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._options import common_options, hub_option, usage_of
 from manifestgen.cli._state import state_option
 from manifestgen.cli._testing import test_option, tested
 from manifestgen.cli._watching import DeploymentView, DeviceView

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.cli._console import Console
+from manifestgen.cli._options import common_options, usage_of
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.cli._console import Console
 from manifestgen.cli._environment import environment_option
+from manifestgen.cli._options import common_options, usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

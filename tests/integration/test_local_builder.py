@@ -726,14 +726,18 @@ def test_no_secret_is_anywhere(
     program.write_text(
         f"""#!/bin/sh
 echo "$@" >> {tmp_path}/arguments
-cat /proc/*/cmdline 2>/dev/null | tr "\\0" " " >> {tmp_path}/processes
+for process in /proc/[0-9]*; do
+    grep -qs "CANARY_RUN={tmp_path}" $process/environ && tr "\\0" " " < $process/cmdline >> {tmp_path}/processes
+done
 exec {real} "$@"
 """
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("CANARY_RUN", str(tmp_path))  # the command and what it starts, and no other test's processes
     done = in_a_new_process("image", str(folder), "--engine", "buildah", "-vv", cwd=folder)
     assert done.code == 0, done.output
+    assert "manifestgen" in (tmp_path / "processes").read_text(errors="replace")
     assert "--authfile" in (tmp_path / "arguments").read_text()
     assert PASSWORD not in (tmp_path / "arguments").read_text()
     assert PASSWORD not in (tmp_path / "processes").read_text(errors="replace")

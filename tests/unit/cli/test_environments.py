@@ -12,7 +12,8 @@ from manifestgen.cli import run
 from manifestgen.cli._completing import environments as complete
 from manifestgen.cli._completing import modules
 from manifestgen.errors import InputError
-from manifestgen.services import open_hub, project_of
+from manifestgen.project.beside import project_of
+from manifestgen.services import open_hub
 
 TEXT = """\
 version: 1
