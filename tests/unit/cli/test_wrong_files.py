@@ -178,3 +178,19 @@ def test_a_command_to_run_next_can_be_pasted(folder: Path, capsys: pytest.Captur
     assert 'next: manifestgen test "mein Projekt"' in capsys.readouterr().err
     assert run(["preflight", "mein Projekt"]) == 2
     assert "'manifestgen render \"mein Projekt\"'" in _said(capsys)[1]
+
+
+def test_what_is_to_be_scored_is_json(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "data.json").write_text('{"a": 1,\n "b": }')
+    command = ["score", "--device", "edge-01", "--data"]
+    assert run([*command, "data.json"]) == 2
+    assert _said(capsys)[0] == "data.json:2:7: not JSON: expected a JSON value, not '}'"
+    monkeypatch.setattr("manifestgen.files.read_stdin", lambda: b"")
+    assert run([*command, "-"]) == 2
+    assert _said(capsys)[0] == "stdin:1:1: not JSON: the file is empty"
+    monkeypatch.setattr("manifestgen.files.read_stdin", lambda: b"\xef\xbb\xbf[1]")
+    monkeypatch.delenv("IOTHUB_CONNECTION_STRING", raising=False)
+    assert run([*command, "-"]) == 2
+    assert _said(capsys)[0] == "no IoT hub is specified"  # what is on stdin is as it should be
