@@ -194,3 +194,20 @@ def test_what_is_to_be_scored_is_json(
     monkeypatch.delenv("IOTHUB_CONNECTION_STRING", raising=False)
     assert run([*command, "-"]) == 2
     assert _said(capsys)[0] == "no IoT hub is specified"  # what is on stdin is as it should be
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what"),
+    [
+        (["tag", "edge-01", "line"], "tags: 'line' is not KEY=VALUE"),
+        (["tag", "edge-01", "a=1", "a.b=2"], "tags: 'a.b' is given both a value and keys below it"),
+        (["register", "edge-01", "--tag", "=x"], "--tag: '=x' is not KEY=VALUE"),
+    ],
+)
+def test_a_wrong_tag_is_found_before_a_hub_is_asked(
+    arguments: list[str], what: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("IOTHUB_CONNECTION_STRING", raising=False)
+    assert run(["device", *arguments]) == 2
+    error, fix = _said(capsys)
+    assert error == what and "--tag" not in fix
