@@ -232,8 +232,12 @@ def write_atomic(path: Path, data: str | bytes, mode: int = PUBLIC) -> None:
         InputError: the folder is missing or not writable, the disk is full, or the path is a folder.
     """
     with writing(path, mode) as stream:
-        # In the C locale, a path in the text may have bytes that are none of its characters: they stay as they are.
-        stream.write(data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data)
+        stream.write(encoded(data) if isinstance(data, str) else data)
+
+
+def encoded(text: str) -> bytes:
+    """A text as files have it: in UTF-8; a path's bytes that are no character in the C locale stay as they are."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 @contextmanager
