@@ -148,3 +148,7 @@ def test_a_full_disk_is_said() -> None:
 def test_a_hint_of_uv_is_not_the_cause() -> None:
     words = "error: Request failed\n  cause: dns error\n  hint: Consider enabling use of system TLS certificates"
     assert explained(words).what == "the package index could not be reached: dns error"
+
+
+def test_a_certificate_that_is_not_trusted_is_not_the_network() -> None:
+    assert "SSL_CERT_FILE" in explained("error: Request failed\n  cause: invalid peer certificate: UnknownIssuer").fix
