@@ -44,6 +44,7 @@ class Console:
         verbosity: 0; 1 shows causes; 2 shows the SDKs' own debug logs, without secrets.
         ends_process: whether Ctrl-C may end the process.
         failed: whether it has said an error.
+        verdict: the exit code if nobody reads the result to its end.
     """
 
     def __init__(self) -> None:
@@ -56,6 +57,7 @@ class Console:
         self.options: frozenset[str] = frozenset()
         self.ends_process = False
         self.failed = False
+        self.verdict = 0
         self._live_rows = 0
         self._has_clock = False
 

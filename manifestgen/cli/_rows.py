@@ -126,9 +126,11 @@ def apply(
     with closing(open_rows(devices, known=names_in(source.template), ignored=ignored)) as rows:
         renderer = _renderer(source, console, force=force)
         if dry_run:
+            from manifestgen.report.amount import counted
+
             summary = run.dry_run(rows, renderer, source, report)
             _show_summary(summary, console)
-            console.progress(f"nothing was sent; a run would send {summary.messages:,} messages of 4 KB")
+            console.progress(f"nothing was sent; a run would send {counted(summary.messages, 'message')} of 4 KB")
             return 1 if summary.account.refused else 0
         service = open_hub(hub, source.project).bulk()
         with run.open_run(source, settings, rows, renderer, service.host) as begun:

@@ -161,6 +161,7 @@ def command(
     if dry_run and (enable_admin or create_token):
         option = "--enable-admin" if enable_admin else "--create-token"
         raise InputError(f"--dry-run changes nothing, and {option} would", fix=f"drop {option}")
+    _device.refuse_contradictions(merge=merge, prune=prune, rollback=rollback_on_failure, wait=not no_wait)
     loaded = load(project)
     say_environment(loaded, console)
     if builder is not None or engine is not None:

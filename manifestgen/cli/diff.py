@@ -36,6 +36,7 @@ def command(old: str, new: str, exit_code: bool, show_env: bool, hub: str | None
     changes = diff(before.manifest, after.manifest)
     if show_env:
         changes = with_env_values(changes, before.manifest, after.manifest)
+    console.verdict = 1 if exit_code and changes else 0
     if console.output == "html":
         from manifestgen.view.page import html_page
         from manifestgen.view.read import view_of_change
@@ -46,4 +47,4 @@ def command(old: str, new: str, exit_code: bool, show_env: bool, hub: str | None
     else:
         console.result(report.difference_text(before.name, after.name, changes))
         console.document(report.difference_data(before.name, after.name, changes))
-    return 1 if exit_code and changes else 0
+    return console.verdict

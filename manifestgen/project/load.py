@@ -93,6 +93,7 @@ def read(text: str, path: Path, environ: Mapping[str, str], environment: str | N
     if document.data is None:
         raise InputError("the project file is empty", where=str(path), fix="start it with 'version: 1'")
     _check_required(document)
+    _refuse_manifest(document)
     names = environments.names_in(document)
     _reject_unknown_keys(document, (), document.data, ProjectFile)
     try:
@@ -169,6 +170,17 @@ def _check_required(document: Source) -> None:
         from manifestgen.project.requires import check_required
 
         check_required(wanted, document.where(("requires",)))
+
+
+def _refuse_manifest(document: Source) -> None:
+    if not isinstance(document.data, dict) or not {"modulesContent", "moduleContent"} & set(document.data):
+        return
+    if "$schema-template" in document.data:
+        what, fix = "this is a template of other tools", f"make a project of it: 'manifestgen import {document.name}'"
+    else:
+        what = "this is a deployment manifest"
+        fix = f"give the folder or file of a project, or make one of it: 'manifestgen import {document.name}'"
+    raise InputError(f"{what}, not a project file", where=document.name, fix=fix)
 
 
 def _path(root: Path, kind: type, value: Any) -> Path:

@@ -165,6 +165,9 @@ class Project(msgspec.Struct, frozen=True):
                 fix=f"give its 'image' section a builder ({', '.join(builders.BUILDERS)}) and the keys that it needs",
             )
         modules = tuple(self._built_by(module, builder) for module in self.modules)
+        if engine is not None and not any(one.image is not None and one.image.builder == "local" for one in modules):
+            what = f"the engine {engine} is for the builder local, and no image is built by it"
+            raise InputError(what, where=str(self.path), options=("drop --engine",), fix="choose the builder local")
         return msgspec.structs.replace(self, modules=modules, engine=engine or self.engine)
 
     def _built_by(self, module: Module, builder: str | None) -> Module:
