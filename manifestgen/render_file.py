@@ -1,4 +1,4 @@
-"""A project's manifest, rendered into a file: which secrets go into it, digests, the check, and who may read it."""
+"""Renders a project's manifest to a file: with or without secrets and digests, checked, with the right permissions."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ class Options(Struct, frozen=True):
         out: file to write, `-` for stdout; None for the project's `manifest.output`, else `default_output`.
         secrets: registry credentials, or placeholders for them; None for credentials in a file and placeholders on
             stdout.
-        images: references of images to use instead of the project's, by module.
+        images: image references to use instead of the project's, by module.
         values: override those of the project file.
-        pin: replace tags by digests; None for the project's `manifest.pin`.
-        locked: the lock file must fit the inputs of the project's image.
+        pin: replace tags with digests; None for the project's `manifest.pin`.
+        locked: require that the lock file matches the inputs of the project's image.
         force: write it even if `check` finds errors, unless IoT Hub would reject it.
     """
 
@@ -61,18 +61,18 @@ class Options(Struct, frozen=True):
     locked: bool = False
 
 
-#: Stands in a manifest for a model image that was never built.
+#: Placeholder in a manifest for a model image that was never built.
 NOT_BUILT = "${MODEL_IMAGE}"
 
 
 class RenderedFile(Value, frozen=True):
-    """A manifest that was rendered.
+    """A rendered manifest.
 
     Attributes:
-        text: what was written, or is to be shown.
-        path: of the file; None for stdout, to which nothing was written.
-        registries: hosts that it has a credential for.
-        secret: whether it holds registry credentials, or the content of a file.
+        text: of the file, or to be printed.
+        path: of the file; None for stdout, which the caller writes.
+        registries: hosts for which it has a credential.
+        secret: whether it contains registry credentials, or the content of a file.
     """
 
     manifest: Manifest
@@ -98,16 +98,16 @@ def render_file(
 ) -> RenderedFile:
     """Render the manifest of a project, check it, and write it unless it is for stdout.
 
-    The file is readable by its owner only if it holds secrets. With digests, the lock file gets them.
+    If it contains secrets, only the owner can read the file. Digests are also recorded in the lock file.
 
     Args:
         project: what to render.
         services: of the project; used only if the manifest needs credentials or digests from them.
-        options: how.
+        options: how to render.
         observer: callbacks.
 
     Raises:
-        ManifestgenError: the manifest cannot be rendered or written, has errors, or would show a secret on stdout.
+        ManifestgenError: the manifest cannot be rendered or written, has errors, or would print a secret on stdout.
     """
     options, observer = options or Options(), observer or Observer()
     job = _Job(project, services, options)
@@ -139,7 +139,7 @@ def render_file(
 
 
 def default_output(project: Project) -> Path:
-    """Where a manifest goes if nothing else is said, beside the project file.
+    """The default output file of a project's manifest, beside the project file.
 
     It is `deployment.json` for `manifestgen.yaml` and `deployment.NAME.json` for another project file `NAME.yaml`; in
     an environment `deployment.ENVIRONMENT.json` and `deployment.NAME.ENVIRONMENT.json`.
@@ -149,7 +149,7 @@ def default_output(project: Project) -> Path:
 
 
 def output_of(project: Project) -> Path:
-    """Where a project's manifest goes: its `manifest.output`, else `default_output`."""
+    """The output file of a project's manifest: its `manifest.output`, else `default_output`."""
     configured = project.manifest.output if project.manifest is not None else None
     return configured or default_output(project)
 
@@ -168,7 +168,7 @@ class _Job(Struct, frozen=True):
 
     @property
     def inline(self) -> bool:
-        """Whether the manifest gets real credentials: by default if it is not shown."""
+        """Whether the manifest gets real credentials: by default if it is not printed."""
         if self.options.secrets is not None:
             return self.options.secrets == "inline"
         return self.target is not None and not is_special(self.target)
@@ -186,9 +186,10 @@ class _Job(Struct, frozen=True):
 
 
 def _rendered(job: _Job, observer: Observer) -> Rendered:
-    """The manifest; of a project whose image was never built, with a placeholder for it that `apply` rejects.
+    """The manifest; if the image was never built, with a placeholder for it that `apply` rejects.
 
-    Not so for Azure ML's builders: what they built is known only from the lock file, which may be missing by mistake.
+    For Azure ML's builders, it is an error instead: only the lock file knows their images, and it may be missing by
+    mistake.
     """
     try:
         return job.render(inline=job.inline)
@@ -210,7 +211,7 @@ def _rendered(job: _Job, observer: Observer) -> Rendered:
 
 
 def _inputs(project: Project) -> Iterator[Path]:
-    """Files that a manifest of the project is made from."""
+    """The input files of the project's manifest."""
     yield project.path
     yield lock_path(project)
     if project.manifest is not None:
@@ -221,7 +222,7 @@ def _inputs(project: Project) -> Iterator[Path]:
 
 
 def _pinned(job: _Job, rendered: Rendered, observer: Observer) -> tuple[Manifest, dict[str, LockedImage]]:
-    """The manifest with digests, and what its tags name; the registries need the real credentials for it."""
+    """The manifest with digests, and the tags' images; requesting them needs the real credentials."""
     from manifestgen.images.pin import pin
     from manifestgen.images.preflight import digests, locked_images, preflight, require_found
 

@@ -1,4 +1,4 @@
-"""The services of a project, for any program: adapters are chosen, imported and connected here, when first used.
+"""The services of a project, for any program: adapters are chosen, imported and connected on first use.
 
 project = load(Path("my-model"))
 with ProjectServices(project) as services:
@@ -45,7 +45,7 @@ def open_hub(host: str | None, project: Project | None, environ: Mapping[str, st
         environ: the environment variables; None for those of this process.
 
     Raises:
-        InputError: none of them names one; or no host is given, and the connection string and the project name two.
+        InputError: none of them names one; or no host is given, and connection string and project name different hubs.
     """
     text = (os.environ if environ is None else environ).get(CONNECTION_STRING)
     configured = project.hub.host if project is not None and project.hub is not None else None
@@ -70,12 +70,12 @@ def open_hub(host: str | None, project: Project | None, environ: Mapping[str, st
 
 
 def hub_needs_login(host: str | None, environ: Mapping[str, str] | None = None) -> bool:
-    """Whether `open_hub` would use the credential of Azure, rather than a connection string."""
+    """Whether `open_hub` would use an Azure credential, not a connection string."""
     return host is not None or not (os.environ if environ is None else environ).get(CONNECTION_STRING)
 
 
 def _require_same(hub: Hub, configured: str, project: Project) -> None:
-    """Raise InputError if the hub of the connection string is not the project's: neither silently wins."""
+    """Raise InputError if connection string and project name different hubs: neither silently overrides the other."""
     from manifestgen.hub_name import hub_identity
 
     named = hub_identity(configured)
@@ -90,10 +90,10 @@ def _require_same(hub: Hub, configured: str, project: Project) -> None:
 
 @contextmanager
 def open_distribution(*, hurried: bool = False) -> Iterator[Distribution]:
-    """The registries that images come from, for a program without a project; closed at the end of the block.
+    """Open the registries that images come from, for a program without a project; a context manager.
 
     Args:
-        hurried: for what may be left out, such as sizes: nobody waits long for a registry that does not answer.
+        hurried: use short timeouts, for optional information such as sizes.
     """
     from manifestgen.azure.registry_api import HURRIED, ImageRegistries
 
@@ -105,7 +105,7 @@ def open_distribution(*, hurried: bool = False) -> Iterator[Distribution]:
 
 
 def log_in() -> None:
-    """Raise unless Azure issues a token to this process. Raises DeniedError, CloudError."""
+    """Check that Azure issues a token to this process. Raises DeniedError, CloudError."""
     from manifestgen.azure import arm
     from manifestgen.azure.auth import token
 
@@ -113,10 +113,10 @@ def log_in() -> None:
 
 
 def project_here() -> Project | None:
-    """The project in the working directory, if there is one, in the environment that is chosen.
+    """The project in the working directory, if there is one, in the chosen environment.
 
     Raises:
-        InputError: the project file cannot be read, or an option chooses an environment and there is none.
+        InputError: the project file cannot be read, or an option chooses an environment without a project.
     """
     from manifestgen.project import environments
 
@@ -138,10 +138,10 @@ def _project_in(folder: Path) -> Project | None:
 
 
 def project_of(file: Path) -> Project | None:
-    """The project, and the environment, that a manifest was rendered from, as its name says; else the one beside it.
+    """The project and environment that a manifest was rendered from, by its file name; else the project beside it.
 
-    `deployment.NAME.json` is that of the environment NAME of `manifestgen.yaml` if that has it, else of `NAME.yaml` if
-    that has a lock file; and `deployment.NAME.ENVIRONMENT.json` is that of an environment of `NAME.yaml`.
+    `deployment.NAME.json` belongs to the environment NAME of `manifestgen.yaml` if it exists, else to `NAME.yaml` if
+    that has a lock file; `deployment.NAME.ENVIRONMENT.json` belongs to an environment of `NAME.yaml`.
 
     Raises:
         InputError: the project file cannot be read, or another environment is chosen.
@@ -163,7 +163,7 @@ def project_of(file: Path) -> Project | None:
 
 
 def _rendered_from(file: Path) -> tuple[Path | None, str | None]:
-    """The project file and the environment that a manifest's name stands for, if they are there."""
+    """The project file and the environment that a manifest's file name stands for, if they exist."""
     from manifestgen.project.environments import names_of
     from manifestgen.project.load import FILE_NAME
 
@@ -198,7 +198,7 @@ def _service(connect: Callable[[ProjectServices], _Service]) -> cached_property[
 
 
 class ProjectServices:
-    """Implements `manifestgen.cloud.Services` with Azure; as a context manager it closes what it opened."""
+    """Implements `manifestgen.cloud.Services` with Azure; as a context manager, it closes its connections."""
 
     def __init__(
         self,
@@ -217,12 +217,12 @@ class ProjectServices:
         Args:
             project: names the workspace, the builder, the registries and the hub.
             hub: host that overrides the project's.
-            enable_admin: enable a registry's admin user where it is needed and disabled.
-            create_token: create a registry's token, or its first password, where it is needed and missing.
-            report: is called with each thing that was enabled or created, and each password that expires soon.
-            progress: is called with what takes a while.
+            enable_admin: enable a registry's admin user if it is needed and disabled.
+            create_token: create a registry's token, or its first password, if it is needed and missing.
+            report: called with each change that was made, and each password that expires soon.
+            progress: called before each step that takes a while.
             environ: the environment variables; None for those of this process.
-            connecting: is called before each of the services is first used.
+            connecting: called before the first use of each service.
         """
         self._project = project
         self._host = hub
@@ -259,14 +259,14 @@ class ProjectServices:
 
     @property
     def _leading(self) -> Project:
-        """The project with one module: of several, one that Azure ML builds, whose workspace has a registry."""
+        """A project of one module; if there are several, one that Azure ML builds, because its workspace has a registry."""
         from manifestgen.project.builders import leading
 
         return self._project.only((leading(self._project.modules).name,))
 
     @_service
     def models(self) -> ModelSource:
-        """The models of the project's Azure ML workspace; of a project that needs none, the model on this machine."""
+        """The models of the project's Azure ML workspace; for a project that needs none, the model on this machine."""
         return open_models(self._leading)
 
     @_service
@@ -302,11 +302,11 @@ class ProjectServices:
         return open_hub(self._host, self._project, self._environ)
 
     def credentials(self, hosts: Mapping[str, frozenset[str]]) -> Mapping[str, Login]:
-        """The login for each registry host that has one; each is looked up once. See `Logins.find`."""
+        """The login for each registry host that has one; looked up once each. See `Logins.find`."""
         return self.logins.find(hosts)
 
     def registry_of(self, host: str) -> RegistryInfo:
-        """The Azure container registry that answers under a host. Raises NotFoundError."""
+        """The Azure container registry with this host. Raises NotFoundError."""
         return self.inputs.registry_of(host)
 
     @cached_property

@@ -1,6 +1,6 @@
-"""The whole way: image, render, check, preflight, plan, apply, wait.
+"""The steps of a deployment: image, render, check, preflight, plan, apply, wait.
 
-Stops at the first step that fails; run again, it resumes.
+A run stops at the first step that fails; the next run resumes.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ def deploy(
     options: Options | None = None,
     observer: Observer | None = None,
 ) -> Deployment:
-    """Bring a project to its device, or to the devices of its automatic deployment.
+    """Deploy a project to its device, or to the devices of its automatic deployment.
 
     Args:
-        project: what to deploy, and where to.
+        project: what to deploy, and where.
         services: of the project, such as `manifestgen.services`.
-        options: what it may do.
+        options: how to deploy.
         observer: callbacks.
 
     Raises:
-        ManifestgenError: the step that failed. What earlier steps did stays, and the next run continues from there.
+        ManifestgenError: a step failed. The results of earlier steps are kept, and the next run continues from there.
     """
     job = Job(project, services, options or Options(), observer or Observer())
-    project.only(job.options.modules)  # that a module is unknown is found before anything slow
+    project.only(job.options.modules)  # raises for an unknown module, before anything slow
     target = _target(job)
     _try_template(job)
-    _ = job.services.hub  # that none is specified, or two are, is found before anything is asked
+    _ = job.services.hub  # raises if no hub, or two, are specified, before any request
     if job.options.dry_run:
         return _dry_run(job, target)
     with exclusive(project.root):
@@ -60,7 +60,7 @@ def deploy(
 
 
 def _target(job: Job) -> Target:
-    """Where it goes, checked together with the options before anything slow."""
+    """The target, checked together with the options before anything slow."""
     target = Target(device=job.options.device) if job.options.device is not None else job.project.target
     if target is None:
         fix = "add 'target: {device: ID}' or 'target: {deployment: NAME}' to the project file, or give --device ID"
@@ -78,7 +78,7 @@ def _target(job: Job) -> Target:
 
 
 def _images(job: Job, target: Target) -> dict[str, str]:
-    """The references of all modules' images, built if necessary."""
+    """The image references of all modules, built if necessary."""
     known = {one.module.name: _known_image(job, one) for one in job.project.each()}
     building = [one for one in job.project.each() if known[one.module.name] is None]
     if job.options.test:
@@ -100,12 +100,12 @@ def _images(job: Job, target: Target) -> dict[str, str]:
 
 
 def _step(job: Job, project: Project, name: str, result: str) -> None:
-    """A step of one module, which is named if there are several."""
+    """Report a step of one module, with its name if there are several."""
     job.observer.step(name, f"{project.module.name}: {result}" if job.project.modular else result)
 
 
 def _known_image(job: Job, project: Project) -> tuple[str, str] | None:
-    """A module's image and where it is from; None if it is the project's to build."""
+    """A module's image and its origin; None if the project builds it."""
     image, name = project.image, project.module.name
     if name in job.options.images:
         return job.options.images[name], f"{job.options.images[name]}, as given"
@@ -125,7 +125,7 @@ def _known_image(job: Job, project: Project) -> tuple[str, str] | None:
 
 
 def _dry_run(job: Job, target: Target) -> Deployment:
-    """Everything that only reads, with what would be built represented by its reference."""
+    """Run all read-only steps, with references in place of images that would be built."""
     expected, forecasts = {}, {}
     for one in job.project.each():
         name, known = one.module.name, _known_image(job, one)
@@ -158,7 +158,7 @@ def _to_build(job: Job) -> list[Project]:
 
 
 def _try_first(job: Job, target: Target) -> None:
-    """Try what needs no build, before minutes go into one: template, values, logins, check, device, other images."""
+    """Check everything that needs no build before a build of minutes: template, values, logins, check, device, other images."""
     images = {one.module.name: stand_in(one, job.services.of(one.module.name)) for one in _to_build(job)}
     rehearsal = replace(job, observer=Observer(), rehearses=True, expected=images, building=tuple(images))
     _rehearse(rehearsal, target)
@@ -166,7 +166,7 @@ def _try_first(job: Job, target: Target) -> None:
 
 
 def _try_template(job: Job) -> None:
-    """Render without image and logins, so that a mistake in template or values is found before Azure is asked."""
+    """Render without image and logins, to find a mistake in template or values before any request to Azure."""
     building = {one.module.name: NOWHERE for one in _to_build(job)}
     if building:
         trial = replace(job, expected=building, building=tuple(building))
@@ -196,7 +196,7 @@ def _prepared(job: Job, projects: list[Project], target: Target) -> dict[str, Pr
 
 
 def _test(job: Job, project: Project) -> None:
-    """Try a module's model on this machine, where a mistake is found in seconds."""
+    """Test a module's model on this machine, which finds a mistake in seconds."""
     if project.image is None or project.image.entry_script is None:
         _step(job, project, "test", "not run: there is no entry script")
         return

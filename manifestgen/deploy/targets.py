@@ -1,4 +1,4 @@
-"""What the two targets do with the manifest: a device, and the devices of an automatic deployment."""
+"""Apply the manifest to its target: a device, or the devices of an automatic deployment."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from manifestgen.target import Observer as TargetObserver
 
 
 def to_device(job: Job, rendered: RenderedManifest, device: str, images: Mapping[str, str]) -> Deployment:
-    """Apply the manifest to a device, and wait until it runs and answers.
+    """Apply the manifest to a device, and wait until it is healthy and scores.
 
     Args:
         images: of the project's modules.
 
     Raises:
-        ManifestgenError: it cannot be applied, or the device does not come to run it.
+        ManifestgenError: it cannot be applied, or the device does not become healthy.
     """
     planned = plan_for_device(job, rendered, device)
     scores: list[Scoring] = []
@@ -63,10 +63,10 @@ def to_device(job: Job, rendered: RenderedManifest, device: str, images: Mapping
 
 
 def plan_for_device(job: Job, rendered: RenderedManifest, device: str) -> Plan:
-    """What it would change on a device.
+    """Plan the changes to a device.
 
     Raises:
-        ManifestgenError: it cannot be applied there, or the device or an image is not there.
+        ManifestgenError: it cannot be applied there, or the device or an image does not exist.
     """
     require_applicable(rendered.document, ignore=job.ignored, force=job.options.force, report=report_check(job))
     state = read_state(job.services.hub, device)
@@ -77,7 +77,7 @@ def plan_for_device(job: Job, rendered: RenderedManifest, device: str) -> Plan:
 
 
 def _smoke(job: Job, device: str, rollout: Rollout, images: Mapping[str, str]) -> None:
-    """The smoke test. Raises FoundError if the model does not answer as it should."""
+    """The smoke test. Raises FoundError if the model's answer is wrong."""
     test = job.options.smoke
     if test is None:
         return
@@ -108,10 +108,10 @@ def to_fleet(job: Job, rendered: RenderedManifest, target: Target, images: Mappi
 
 
 def propose_for_fleet(job: Job, rendered: RenderedManifest, target: Target) -> Proposal:
-    """What it would change of an automatic deployment.
+    """Propose the changes to an automatic deployment.
 
     Raises:
-        ManifestgenError: it cannot be one, an image is not there, or a layer does not fit its base.
+        ManifestgenError: it is not valid as a deployment, an image does not exist, or a layer does not fit its base.
     """
     document = rendered.document
     require_manifest(document, layered=True)
