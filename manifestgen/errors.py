@@ -29,8 +29,8 @@ class ManifestgenError(Exception):
         where: the file, JSON Pointer, device, workspace… with the problem; may be empty.
         what: one sentence, lower-case, without a full stop.
         fix: what the user can do about it, in the imperative mood.
-        options: alternative fixes, each with a command-line option, such as `wait longer with --timeout`. Code that
-            raises an error does not know which command runs: the command line shows the first option that the command has.
+        options: alternative fixes, each with a command-line option, such as `wait longer with --timeout`. Code
+            that raises an error does not know which command runs: the command line shows the first that the command has.
         detail: more lines, such as the end of a build log; shown unless the user has seen them already.
     """
 

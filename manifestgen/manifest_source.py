@@ -63,7 +63,7 @@ def open_subject(text: str, open_hub: Callable[[], Hub]) -> Subject:
 def check_project(
     path: Path, *, select: Collection[str] = (), ignore: Collection[str] = (), as_of: date | None = None
 ) -> Checked:
-    """The findings in a project's manifest, rendered without logins and with a stand-in for an image that is not built.
+    """The findings in a project's manifest, rendered without logins and with a stand-in for an unbuilt image.
 
     The rendered text is in no file, so findings point to the first line of the project file, and their messages give the
     place in the manifest.

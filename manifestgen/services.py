@@ -259,7 +259,7 @@ class ProjectServices:
 
     @property
     def _leading(self) -> Project:
-        """A project of one module; if there are several, one that Azure ML builds, because its workspace has a registry."""
+        """A project of one module: of several, one that Azure ML builds, as its workspace has a registry."""
         from manifestgen.project.builders import leading
 
         return self._project.only((leading(self._project.modules).name,))

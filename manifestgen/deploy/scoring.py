@@ -26,7 +26,7 @@ def models(job: Job) -> list[Module]:
 
 
 def scorers(job: Job, rollout: Rollout, images: Mapping[str, str]) -> list[tuple[str, Module]]:
-    """The modules on the device that run a model of the project, each with its section of the project; the chosen ones first."""
+    """The modules on the device that run a model of the project, with their sections; the chosen ones first."""
     found: dict[str, Module] = {}
     for module in models(job):
         for name in running(rollout, images[module.name]) if module.name in images else ():

@@ -158,7 +158,7 @@ def _to_build(job: Job) -> list[Project]:
 
 
 def _try_first(job: Job, target: Target) -> None:
-    """Check everything that needs no build before a build of minutes: template, values, logins, check, device, other images."""
+    """Before a build, check the rest: template, values, logins, check, device, other images."""
     images = {one.module.name: stand_in(one, job.services.of(one.module.name)) for one in _to_build(job)}
     rehearsal = replace(job, observer=Observer(), rehearses=True, expected=images, building=tuple(images))
     _rehearse(rehearsal, target)

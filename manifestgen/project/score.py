@@ -1,4 +1,4 @@
-"""Static checks of entry script and conda file, before anything is sent: a build takes minutes and fails late."""
+"""Static checks of entry script and conda file before anything is sent, since a build takes minutes and fails late."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def _check_function(path: Path, name: str, statement: ast.stmt) -> None:
     if isinstance(statement, ast.ClassDef):
         raise InputError(f"{name} is a class, not a function", where=where, fix=fix)
     if not isinstance(statement, ast.FunctionDef) or statement.decorator_list:
-        return  # imported, assigned or decorated: what it takes shows only when it runs
+        return  # imported, assigned or decorated: its parameters are known only when it runs
     arguments = statement.args
     positional = [*arguments.posonlyargs, *arguments.args]
     required = len(positional) - len(arguments.defaults)

@@ -1,4 +1,4 @@
-"""Limits the resources of a template, which is a program: it could loop for years or fill the memory with one expression.
+"""Limits the resources of a template: it is a program, and could loop for years or fill the memory.
 
 This needs no thread or signal: the template's steps are counted as it runs, and an operation whose result can be much
 larger than its operands is checked before it runs.
@@ -46,7 +46,7 @@ class _Budget:
         self.steps = 0
         self.size = 0
         self.ends = time.monotonic() + SECONDS
-        # This thread's CPU time, so that a busy machine does not end a template; reading it is slower than a wall clock.
+        # This thread's CPU time: a busy machine must not end a template. Reading it is slower than a wall clock.
         self.cpu_ends = time.thread_time() + SECONDS
 
 

@@ -88,7 +88,9 @@ class Token(Source):
             standing = if_expired(standing, inputs.now)
         else:
             problem = "no password of the token is stored on this machine"
-            standing = structs.replace(standing, username=name, problem=problem, fix=self.advice(wanted, inputs.settings))
+            standing = structs.replace(
+                standing, username=name, problem=problem, fix=self.advice(wanted, inputs.settings)
+            )
         return with_registry(standing, inputs, token=True)
 
 
