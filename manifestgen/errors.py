@@ -30,7 +30,7 @@ class ManifestgenError(Exception):
         what: one sentence, lower-case, without a full stop.
         fix: what the user can do about it, in the imperative mood.
         options: alternative fixes, each with a command-line option, such as `wait longer with --timeout`. Code
-            that raises an error does not know which command runs: the command line shows the first that the command has.
+            that raises an error does not know which command runs: the command line shows the first that it has.
         detail: more lines, such as the end of a build log; shown unless the user has seen them already.
     """
 

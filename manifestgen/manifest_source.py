@@ -65,8 +65,8 @@ def check_project(
 ) -> Checked:
     """The findings in a project's manifest, rendered without logins and with a stand-in for an unbuilt image.
 
-    The rendered text is in no file, so findings point to the first line of the project file, and their messages give the
-    place in the manifest.
+    The rendered text is in no file, so findings point to the first line of the project file, and their messages give
+    the place in the manifest.
 
     Args:
         path: the project's folder or file.

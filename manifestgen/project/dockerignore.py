@@ -32,8 +32,8 @@ _ELSEWHERE: Final = "manifestgen/dockerfiles"
 def name_of(dockerfile: Path, folder: Path | None = None) -> str:
     """The name of a Dockerfile in its context, with `/`.
 
-    A Dockerfile outside of the context's folder keeps its folders and how far up they begin, since each platform may have
-    a `Dockerfile` in its own folder.
+    A Dockerfile outside of the context's folder keeps its folders and how far up they begin, since each platform may
+    have a `Dockerfile` in its own folder.
     """
     root = (folder or dockerfile.parent).resolve()
     found = dockerfile.resolve()

@@ -62,8 +62,8 @@ def nearest(word: str, known: tuple[str, ...]) -> str | None:
 def translated(document: Source, expansion: Expansion, message: str) -> InputError:
     """Translate an error of msgspec, and find its place in the file.
 
-    msgspec has the problem and its place only in the message: ``Expected `str`, got `int` - at `$.a.b` ``. A test has an
-    example of each kind.
+    msgspec has the problem and its place only in the message: ``Expected `str`, got `int` - at `$.a.b` ``. A test has
+    an example of each kind.
     """
     what, _, pointer = message.partition(" - at `$")
     begin, *rest = pointer.split("[...]")

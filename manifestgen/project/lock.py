@@ -189,7 +189,7 @@ def _upgraded(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_own(project: Project) -> Lock | None:
-    """The last build of the module of a project of one, if it was for its current model and image; None if there was none.
+    """The last build of the module of a project of one, if for its current model and image; None without one.
 
     Raises:
         InputError: see `read_file`; or the file is for another model, image or workspace.

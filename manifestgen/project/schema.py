@@ -21,8 +21,8 @@ _REFERENCE: Final = r"\$\{(env|file):[^}]+\}"
 def json_schema() -> dict[str, Any]:
     """The schema, draft 2020-12.
 
-    It accepts the same as `load`, except for rules that involve several keys, and references in place of a number or of an
-    enumerated word. In an environment, nothing is required, and null removes.
+    It accepts the same as `load`, except for rules that involve several keys, and references in place of a number or of
+    an enumerated word. In an environment, nothing is required, and null removes.
     """
     (root,), definitions = msgspec.json.schema_components(
         [ProjectFile], schema_hook=lambda _: {"type": "string", "minLength": 1}, ref_template=_REF + "{name}"

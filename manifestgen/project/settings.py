@@ -21,7 +21,8 @@ from manifestgen.project.sections import DEFAULT_PRIORITY, ProjectFile, in_order
 from manifestgen.project.source import Source
 from manifestgen.secret import redact
 
-# Sections whose defaults apply even if the file does not have them._ALWAYS: Final = ("registry", "manifest")
+# Sections whose defaults apply even if the file does not have them.
+_ALWAYS: Final = ("registry", "manifest")
 # Wider than what `check` calls a secret in clear text: here a value that is hidden needlessly harms nobody.
 _WARY: Final = r"(?i)auth|cert|conn|credential|key|pass|pwd|sas\b|secret|signature|token"
 

@@ -18,8 +18,8 @@ from manifestgen.errors import InputError
 
 Path = tuple[str | int, ...]
 
-# A project or values file is written by hand. These limits allow a thousand times that, but not files that explode while
-# they are read (nested aliases) or exhaust the stack (nested brackets).
+# A project or values file is written by hand. These limits allow a thousand times that, but not files that explode
+# while they are read (nested aliases) or exhaust the stack (nested brackets).
 MAX_BYTES: Final = 4 * 1024 * 1024
 _MAX_DEPTH: Final = 64
 _MAX_VALUES: Final = 500_000

@@ -92,7 +92,8 @@ deployment.*.json
 #: Files that may list the packages of an entry script; the first one found is used.
 _LISTS: Final = ("requirements.txt", "myenv.yml", "environment.yml", "pyproject.toml")
 _TEMPLATE: Final = "single-module"
-#: Builder of a project without a builder and a workspace: it needs nothing on this machine._USUAL: Final = "acr"
+#: Builder of a project without a builder and a workspace: it needs nothing on this machine.
+_USUAL: Final = "acr"
 #: Stands in for the user's own.
 _REGISTRY: Final = "acme.azurecr.io"
 

@@ -18,7 +18,7 @@ class Reference(str):
 
 
 def scalar(value: Any) -> str:
-    """A string, number, true, false or null as a value in YAML; a string is quoted if it would be read as another type."""
+    """A string, number, true, false or null in YAML; a string is quoted if it would be read as another type."""
     if not isinstance(value, str):
         return json.dumps(value)
     text = str(value) if isinstance(value, Reference) else re.sub(r"\$(?=\$?\{(env|file):)", "$$$", value)
