@@ -1,4 +1,4 @@
-"""What Azure knows about a registry: which one has a login server, and the state of the token of a login."""
+"""Looks up registries in Azure: the one with a login server, and the state of a login's token."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROTATE = "replace it on the devices with 'manifestgen credentials rotate'"
 
 
 def find(host: str, services: Services, *, workspace: bool) -> RegistryInfo:
-    """The registry with a login server: the one nearby, or the workspace's own, or else any that the caller may list.
+    """The registry with a login server: in the project's subscription, the workspace's, or any that can be listed.
 
     Args:
         host: as images name it.
@@ -49,7 +49,7 @@ def _of_workspace(host: str, services: Services) -> RegistryInfo | None:
 
 
 def is_azure(host: str) -> bool:
-    """Whether a host is that of an Azure container registry, of whatever cloud."""
+    """Whether a host is an Azure container registry's, in any cloud."""
     return ".azurecr." in host.lower()
 
 
@@ -58,7 +58,7 @@ def with_registry(standing: Standing, inputs: Inputs, *, token: bool = False) ->
 
     Args:
         standing: with the user name.
-        inputs: what may be asked.
+        inputs: of the source.
         token: whether the user name must be a token's.
     """
     try:
