@@ -49,7 +49,7 @@ def check_entry_script(path: Path) -> None:
     text = read_text(path, "entry script", fix="create it or correct image.entry_script")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # such as an invalid escape sequence, which is not our concern
+            warnings.simplefilter("ignore")  # such as for an invalid escape sequence; not our concern
             tree = ast.parse(text, str(path))
     except SyntaxError as error:
         where = f"{path}:{error.lineno}:{error.offset}" if error.lineno else str(path)
