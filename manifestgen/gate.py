@@ -44,7 +44,7 @@ def require_manifest(document: Document, *, layered: bool = False) -> Manifest:
         where = f"{document.name}:{place.line}:{place.column}"
         raise InputError(document.error.what, where=where, fix=document.error.fix)
     if document.kind is Kind.TEMPLATE:
-        raise _not_filled_in(document)
+        raise _placeholder_error(document)
     if document.manifest is None:
         raise InputError(
             "this is not a deployment manifest: it has no 'modulesContent' object",
@@ -60,7 +60,7 @@ def require_manifest(document: Document, *, layered: bool = False) -> Manifest:
     return document.manifest
 
 
-def _not_filled_in(document: Document) -> InputError:
+def _placeholder_error(document: Document) -> InputError:
     if not document.placeholders:
         what = "this is a template, and not JSON until it is rendered"
         return InputError(what, where=document.name, fix=_render_first(document))

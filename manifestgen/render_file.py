@@ -28,7 +28,7 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.value import Value
 from manifestgen.project import Project
 from manifestgen.project.builders import builds_from_context
-from manifestgen.project.fit import look_at_lock
+from manifestgen.project.fit import check_lock
 from manifestgen.project.lock import LockedImage, never_built, record
 from manifestgen.project.lock import path_of as lock_path
 from manifestgen.project.written import output_of
@@ -116,7 +116,7 @@ def render_file(
         refuse_input_as_output(job.target, _inputs(project), "-o")
     for one in project.each():
         if one.module.name not in options.images:
-            look_at_lock(one, locked=options.locked, warn=observer.warn)
+            check_lock(one, locked=options.locked, warn=observer.warn)
     rendered = _rendered(job, observer)
     if rendered.secret and not job.inline:
         raise InputError(

@@ -106,8 +106,8 @@ class TaskBuilder:
         return (
             Requirement("entry script and requirements", inputs),
             Requirement("uv", find_uv),
-            Requirement("registry tasks", self._look_at_tasks, login=True),
-            Requirement("registry permissions", self._look_at_permissions, login=True),
+            Requirement("registry tasks", self._check_tasks, login=True),
+            Requirement("registry permissions", self._check_permissions, login=True),
         )
 
     def check_inputs(self) -> None:
@@ -211,7 +211,7 @@ class TaskBuilder:
             )
         return self._repositories[name]
 
-    def _look_at_tasks(self) -> str:
+    def _check_tasks(self) -> str:
         offer = self._tasks.offer()
         if offer.startswith(_WITHOUT_TASKS):
             raise DeniedError(f"the subscription's offer {offer} does not include ACR Tasks", where="", fix=LOCAL)
@@ -221,7 +221,7 @@ class TaskBuilder:
             return f"allowed: the last run, {latest.id}, succeeded"
         return "can be listed; whether the subscription includes them shows with the first build"
 
-    def _look_at_permissions(self) -> str:
+    def _check_permissions(self) -> str:
         if self._place.by_repository:
             return (
                 "for each repository (ABAC): the identity needs 'Container Registry Repository Writer', runs act as it"

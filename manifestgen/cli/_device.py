@@ -183,7 +183,7 @@ class DeviceTarget:
     def rollback(self, number: int | None, *, yes: bool, wait: bool, timeout: float | None) -> None:
         """Roll it back to a snapshot."""
         from manifestgen.device.apply import PATIENCE, carry_out
-        from manifestgen.device.way_back import propose_rollback
+        from manifestgen.device.rollback import propose_rollback
         from manifestgen.state import state_folder
 
         plan = propose_rollback(self._hub, self._device, state_folder(), number, self._console.progress)

@@ -11,7 +11,7 @@ import click
 from manifestgen.cli._console import Console
 from manifestgen.cli._options import common_options, hub_option, usage_of
 from manifestgen.cli._subjects import SUBJECTS, open_subjects
-from manifestgen.cli._target import device_option, own_target
+from manifestgen.cli._target import device_option, project_target
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -114,4 +114,4 @@ def _of_project(console: Console) -> str:
     from manifestgen.project.beside import project_here
 
     fix = "give FILE, or OLD and FILE, or add --device ID"
-    return ":".join(own_target(project_here(), console, fix=fix))
+    return ":".join(project_target(project_here(), console, fix=fix))

@@ -69,7 +69,7 @@ def _summary(rendered: Rendered, *, pinned: bool) -> str:
     return f"modules {names}{logins}{', images by digest' if pinned else ''}"
 
 
-def ask_registries(job: Job, rendered: RenderedManifest, platform: Platform | None) -> None:
+def run_preflight(job: Job, rendered: RenderedManifest, platform: Platform | None) -> None:
     """Run the preflight, and compare the images' tags with the lock file, which is then updated.
 
     Raises:

@@ -16,7 +16,7 @@ from manifestgen.errors import FoundError, InputError
 from manifestgen.images.build import Prepared
 from manifestgen.images.existing import NOWHERE, Forecast, forecast, stand_in
 from manifestgen.images.several import Build, prepare_each
-from manifestgen.project.fit import look_at_lock
+from manifestgen.project.fit import check_lock
 from manifestgen.project.load import Project
 from manifestgen.project.lock import read_own
 from manifestgen.project.pending import exclusive
@@ -142,7 +142,7 @@ def _dry_run(job: Job, destination: Destination) -> Deployment:
 
 def _forecast(job: Job, project: Project) -> Forecast:
     if job.options.locked:
-        look_at_lock(project, locked=True)
+        check_lock(project, locked=True)
     services = job.services.of(project.module.name)
     found = forecast(project, services, rebuild=job.options.rebuild, report=job.observer.image.step)
     if found.builds and job.options.locked:

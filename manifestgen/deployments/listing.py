@@ -48,7 +48,7 @@ def own(hub: Hub, name: str) -> Sequence[Configuration]:
 def delete(hub: Hub, found: Sequence[Configuration], root: Path) -> Iterator[Configuration]:
     """Take a snapshot of a deployment and delete its configurations, the lowest first; yields each once it is gone.
 
-    In this order no former content comes to the devices on the way.
+    In this order, devices never receive previous content in between.
 
     Raises:
         InputError: the snapshot cannot be written; nothing was deleted then.

@@ -11,7 +11,7 @@ from manifestgen.project.load import Project
 from manifestgen.project.lock import Lock, LockedModel, path_of, read_own
 
 
-def look_at_lock(project: Project, *, locked: bool = False, warn: Callable[[str], None] = lambda text: None) -> None:
+def check_lock(project: Project, *, locked: bool = False, warn: Callable[[str], None] = lambda text: None) -> None:
     """Warn if the inputs of an image that the project builds have changed since it was built.
 
     Args:
@@ -25,10 +25,10 @@ def look_at_lock(project: Project, *, locked: bool = False, warn: Callable[[str]
     """
     for one in project.each():
         if one.builds:
-            _look_at(one, locked=locked, warn=warn)
+            _check_module_lock(one, locked=locked, warn=warn)
 
 
-def _look_at(project: Project, *, locked: bool, warn: Callable[[str], None]) -> None:
+def _check_module_lock(project: Project, *, locked: bool, warn: Callable[[str], None]) -> None:
     try:
         lock = read_own(project)
     except InputError as error:

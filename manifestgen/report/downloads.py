@@ -34,7 +34,7 @@ def data(downloads: Sequence[Download]) -> list[dict[str, Any]]:
             "image": one.image,
             "modules": list(one.modules),
             "platform": str(one.platform),
-            "former": list(one.former),
+            "former": list(one.previous),
             "size": one.size,
             "pulled": one.pulled,
             "layers": one.layers,

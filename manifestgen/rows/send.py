@@ -124,7 +124,7 @@ def send_all(
     options = options or Options()
     work: queue.Queue[Sent | None] = queue.Queue(2 * options.threads)
     senders = [
-        threading.Thread(target=_send_what_comes, args=(work, hub, journal, pace), name=f"sender-{number}", daemon=True)
+        threading.Thread(target=_send_queued, args=(work, hub, journal, pace), name=f"sender-{number}", daemon=True)
         for number in range(options.threads)
     ]
     for sender in senders:
@@ -177,7 +177,7 @@ def _join(senders: Iterable[threading.Thread], tick: Callable[[], None], seconds
             sender.join(_TICK)
 
 
-def _send_what_comes(work: queue.Queue[Sent | None], hub: BulkHub, journal: Journal, pace: Pace) -> None:
+def _send_queued(work: queue.Queue[Sent | None], hub: BulkHub, journal: Journal, pace: Pace) -> None:
     """Send manifests until there are no more, or the run is over."""
     while not pace.stopped:
         try:

@@ -85,7 +85,7 @@ class Inflight:
             receipt: what acknowledges it.
         """
         for delivery in self._open:
-            if delivery.key == key and self._comes_again(delivery):
+            if delivery.key == key and self._redelivered(delivery):
                 delivery.receipts.append(receipt)
                 if delivery.state is _State.FINISHED:
                     self.finish(delivery)
@@ -109,7 +109,7 @@ class Inflight:
         for oldest in finished[:-_REMEMBERED]:
             del self._open[oldest]
 
-    def _comes_again(self, delivery: Delivery) -> bool:
+    def _redelivered(self, delivery: Delivery) -> bool:
         # With a message ID nothing else looks the same. Without one two messages may be equal, but what was not
         # acknowledged in the connection before comes first in this one.
         return delivery.message.id is not None or all(r.generation < self.generation for r in delivery.receipts)

@@ -142,13 +142,13 @@ class SdkWire:
 
     def _send(self, call: Call) -> Reply:
         if isinstance(call.body, bytes):
-            return self._send_as_it_is(call, call.body)
+            return self._send_raw(call, call.body)
         how: dict[str, Any] = {"raw": True}
         if call.timeout is not None:
             how["timeout"] = (self._patience.connect, call.timeout)
         return _reply_of(_CALLS[call.operation](self._client, call, how).response)
 
-    def _send_as_it_is(self, call: Call, body: bytes) -> Reply:
+    def _send_raw(self, call: Call, body: bytes) -> Reply:
         # The SDK turns a manifest into JSON value by value, which takes half of the time of a call. Its pipeline
         # (addresses, signatures, connections, proxies) takes bytes as well. What has such a body is always a POST.
         operations = self._client.configuration

@@ -241,14 +241,14 @@ class Core:
         error = done.exception()
         if error is not None:
             self.log(f"the twin of {session.module} cannot be read: {error}")
-            session.tell(topics.twin_response(500, request), b"")
+            session.notify(topics.twin_response(500, request), b"")
             return
         twin = done.result()
         content = {
             "desired": {**twin.desired, "$version": twin.desired_version},
             "reported": {**twin.reported, "$version": twin.reported_version},
         }
-        session.tell(topics.twin_response(200, request), json.dumps(content).encode())
+        session.notify(topics.twin_response(200, request), json.dumps(content).encode())
 
     def _reported(self, session: Session, request: str, payload: bytes) -> None:
         try:
@@ -272,7 +272,7 @@ class Core:
 
     def _answer_report(self, session: Session, request: str, status: int) -> None:
         if request:
-            session.tell(topics.twin_response(status, request), b"")
+            session.notify(topics.twin_response(status, request), b"")
 
     def _twin_changed(self, module: str, patch: bytes) -> None:
         device = self._identity.device
@@ -293,7 +293,7 @@ class Core:
     def desired_changed(self, module: str, patch: Mapping[str, Any], version: int) -> None:
         """Tell a module, if it is there and wants to know."""
         content = json.dumps({**patch, "$version": version}).encode()
-        self.session(module).tell(topics.desired(version), content)
+        self.session(module).notify(topics.desired(version), content)
 
     # Methods.
 

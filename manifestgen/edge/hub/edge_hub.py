@@ -121,7 +121,7 @@ class EdgeHub:
         """Take routes and the time to live from `$edgeHub`'s desired properties.
 
         Raises:
-            InputError: a route cannot be read or compiled: the former routes stay, as at edgeHub.
+            InputError: a route cannot be read or compiled: the previous routes stay, as at edgeHub.
         """
         routes = router.read(properties)
         self._call(lambda: self._core.configure(routes))

@@ -51,11 +51,11 @@ class Methods:
         self._calls[request] = (session, answer)
         try:
             topic = topics.method(method, request)
-            if not session.tell(topic, payload):
+            if not session.notify(topic, payload):
                 waiter: asyncio.Future[None] = loop.create_future()
                 session.waiters.append(waiter)
                 await asyncio.wait((waiter,), timeout=connect)
-                if not waiter.done() or waiter.cancelled() or not session.tell(topic, payload):
+                if not waiter.done() or waiter.cancelled() or not session.notify(topic, payload):
                     waiter.cancel()
                     raise NotConnected(f"{session.module} does not listen for methods")
             await asyncio.wait((answer,), timeout=respond)

@@ -94,7 +94,7 @@ class Session:
         found = [qos for pattern, qos in self.subscriptions.items() if topics.matches(pattern, topic)]
         return max(found) if found else None
 
-    def tell(self, topic: str, payload: bytes) -> bool:
+    def notify(self, topic: str, payload: bytes) -> bool:
         """Send something that is not kept: an answer, a patch, a call. False if nobody hears it."""
         qos = self.qos(topic)
         if self.link is None or qos is None:

@@ -88,7 +88,7 @@ class Settings:
         self._store.world.store.put("hub-setting", _USED, True)
         self.used = True
 
-    def bring_in_line(self, device_id: str, document: Json, configurations: Sequence[Json]) -> None:
+    def reconcile(self, device_id: str, document: Json, configurations: Sequence[Json]) -> None:
         """Set what these configurations, highest priority first, want of a device and of its modules."""
         connected = self._store.connected(device_id, document)
         view = twin_view(device_id, document, connected=connected, metadata=False)
