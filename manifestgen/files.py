@@ -49,7 +49,7 @@ def read_bytes(path: Path | str, *, limit: int = MAX_BYTES) -> bytes:
 
 
 def read_stdin(*, limit: int = MAX_BYTES) -> bytes:
-    """What is on stdin, and never more than the limit. Raises TooLargeError if it is more."""
+    """The content of stdin, up to a limit. Raises TooLargeError if it is larger."""
     content = sys.stdin.buffer.read(limit + 1)
     if len(content) > limit:
         raise TooLargeError(errno.EFBIG, f"it is larger than {limit} bytes", "-")

@@ -1,7 +1,7 @@
 """The manifest of a device from its twins; applying it and exporting again gives the same.
 
-What IoT Hub adds is taken away, keys come in one order, createOptions are one text; all else, unknown fields included,
-stays as the device has it.
+Properties that IoT Hub adds are removed, keys are sorted, createOptions are one text; all else, unknown fields
+included, stays as the device has it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What Azure knows about a login for a registry: its admin user, and the state of its token."""
+"""A registry login's state in Azure: its admin user, and its token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a source of registry credentials is, and its values.
+"""The base class of sources of registry credentials, and its values.
 
 A source knows everything about itself: the checks of its part of the section `registry`, its logins, their status, and
 the advice if it has none. Each is one file in `sources`; see there for how to add one.

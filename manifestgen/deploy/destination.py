@@ -31,7 +31,7 @@ class Destination(Protocol):
     """Where a manifest goes."""
 
     def propose(self, job: Job, rendered: RenderedManifest) -> Deployment:
-        """What the manifest would change there; changes nothing.
+        """Propose the changes to the destination; changes nothing.
 
         Raises:
             ManifestgenError: it cannot be applied there.

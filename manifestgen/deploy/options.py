@@ -27,7 +27,7 @@ from manifestgen.target import Outcome, Patience, Wait
 
 @dataclass(frozen=True)
 class Options:
-    """What a deployment may do and how long it may take.
+    """The options of a deployment.
 
     Attributes:
         device: overrides the project's target.

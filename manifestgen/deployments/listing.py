@@ -1,4 +1,4 @@
-"""What a hub has of automatic deployments, and deleting one."""
+"""Lists and deletes a hub's automatic deployments."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def own(hub: Hub, name: str) -> Sequence[Configuration]:
     """The configurations of a deployment that manifestgen created.
 
     Raises:
-        InputError: somebody else created it.
+        InputError: manifestgen did not create it.
         NotFoundError: the hub does not have it.
     """
     found = named(hub, name)

@@ -19,7 +19,7 @@ _WORKERS = 16
 
 @dataclass(frozen=True)
 class Download:
-    """What a device downloads of a new image.
+    """A device's download of a new image.
 
     Attributes:
         image: as the manifest names it.
@@ -47,7 +47,7 @@ class Download:
 def downloads(
     before: Manifest, after: Manifest, distribution: Distribution, platform: Platform
 ) -> tuple[Download, ...]:
-    """What a device downloads that goes from one manifest to another.
+    """A device's downloads for the change from one manifest to another.
 
     Args:
         before: what it has now, with its registry credentials.

@@ -1,4 +1,4 @@
-"""What of an image its registry has: platforms, sizes, and what a device that has another image must pull."""
+"""Reads an image's platforms and sizes from its registry, and computes a device's download."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from manifestgen.project.sections import Image
 
 @dataclass(frozen=True)
 class Transfer:
-    """What a device pulls of an image.
+    """A device's download of an image.
 
     Attributes:
         size: bytes, if it has none of its layers.
@@ -62,7 +62,7 @@ def described(
 
 
 def contents(image: str, platforms: tuple[str, ...], services: Services) -> dict[str, ImageContents]:
-    """What an image consists of, by platform."""
+    """The contents of an image, by platform."""
     host = locate(image).host
     login = services.credentials({host: frozenset()}).get(host)
     credential = Credential(host, login.username, login.password) if login is not None else None

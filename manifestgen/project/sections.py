@@ -250,7 +250,7 @@ class Module(ModuleSection, frozen=True):
 
 
 class ManifestSection(Section, frozen=True):
-    """What the deployment manifest is rendered from."""
+    """How the deployment manifest is rendered."""
 
     template: Annotated[
         Text,
@@ -366,7 +366,7 @@ class Sections(Section, frozen=True, kw_only=True):
 
 
 class Environment(Sections, frozen=True, kw_only=True):
-    """What differs in an environment: keys of any section; mappings merge, other values replace, null removes."""
+    """The overrides of an environment: keys of any section; mappings merge, other values replace, null removes."""
 
 
 # The first keys of a project file.

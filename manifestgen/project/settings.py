@@ -23,7 +23,7 @@ from manifestgen.secret import redact
 
 # Sections whose defaults apply even if the file does not have them.
 _ALWAYS: Final = ("registry", "manifest")
-# Wider than what `check` calls a secret in clear text: here a value that is hidden needlessly harms nobody.
+# Wider than what `check` calls a secret in clear text: here, hiding a value needlessly does no harm.
 _WARY: Final = r"(?i)auth|cert|conn|credential|key|pass|pwd|sas\b|secret|signature|token"
 
 

@@ -23,7 +23,7 @@ def output_of(project: Project) -> Path:
 
 
 def written_files(project: Project) -> frozenset[Path]:
-    """What manifestgen has written for a project and its environments: lock files and manifests, with links followed.
+    """Files written by manifestgen for a project and its environments: lock files and manifests, with links followed.
 
     They are in no image that is built from the project's folder: each build would change what it was built from, and
     a manifest has passwords in it.

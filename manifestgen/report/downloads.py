@@ -1,4 +1,4 @@
-"""What a device downloads for its new images, as text and as JSON."""
+"""A device's downloads for its new images, as text and as JSON."""
 
 from __future__ import annotations
 

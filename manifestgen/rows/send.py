@@ -2,7 +2,7 @@
 
     send_all(rows, renderer.render_all, hub.bulk(), journal, Pace(40.0))
 
-One thread reads and renders; others send. What is between them is a short queue, so that memory does not grow with the
+One thread reads and renders; others send. A short queue connects them, so that memory does not grow with the
 number of rows. Every row ends in exactly one class, and what is not in the journal was not done.
 """
 
@@ -54,7 +54,7 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Earlier:
-    """What an earlier run sent to devices, so the same is not sent again.
+    """The manifests that an earlier run sent to devices, so that they are not sent again.
 
     Kept in a private database that lives on disk only as far as it must.
     """

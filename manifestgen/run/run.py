@@ -1,4 +1,4 @@
-"""Runs what a project lays out: its modules as processes, the routes between them, `$upstream` to whoever listens."""
+"""Runs a project's layout: its modules as processes, the routes between them, `$upstream` to the observer."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class EdgeHub:
                 raise
 
     def _unexpected(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """Say in the log what nothing has caught; the loop goes on."""
+        """Log an uncaught error; the loop continues."""
         self._log(f"unexpected error: {context['message']}: {context.get('exception')!r}")
 
     async def _listen(self) -> None:
