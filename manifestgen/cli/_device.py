@@ -167,7 +167,7 @@ class DeviceTarget:
                     lambda: stack.enter_context(open_distribution(hurried=True)),
                 )
             except ManifestgenError:
-                return {}  # nobody who asks how a device is must be told about this
+                return {}  # `status` is about the device, not about this problem
 
     def history(self) -> None:
         """List its snapshots."""
@@ -229,7 +229,7 @@ def observer(hub: Hub | None, console: Console, view: DeviceView, *, yes: bool) 
 def show_last_words(
     hub: Hub, device: str, rollout: Rollout, console: Console, *, result: bool = False
 ) -> tuple[str, ...]:
-    """Show and return the last log lines of the modules that fail: one request at most, and no error of its own."""
+    """Show and return the last log lines of the modules that fail: one request at most, and never an error."""
     from manifestgen.device.rollout import with_logs
     from manifestgen.operate.logs import last_words
     from manifestgen.report import logs as report

@@ -1,4 +1,4 @@
-"""What `status`, `history` and `rollback` are about: a device or an automatic deployment."""
+"""Determines the target of `status`, `history` and `rollback`: a device or an automatic deployment."""
 
 from __future__ import annotations
 

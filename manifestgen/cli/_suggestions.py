@@ -1,6 +1,6 @@
-"""What "did you mean" suggests, and what it never does: anything that removes or changes more than what was typed.
+"""Suggestions for "did you mean": never a word that removes or changes more than the typed one.
 
-For `--dry-run` or `destroy`, `--prune` or `deploy` is no suggestion. Such words are suggested only for a slip: one
+`--prune` is not suggested for `--dry-run`, nor `deploy` for `destroy`. Such words are suggested only for a typo: one
 letter left out, added or wrong, or two letters swapped.
 """
 

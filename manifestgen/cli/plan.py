@@ -103,7 +103,7 @@ def command(
 
 
 def _downloads(plan: Plan) -> Sequence[Download]:
-    """What the device downloads; nothing if its platform is unknown."""
+    """The device's downloads; empty if its platform is unknown."""
     from manifestgen.images.downloads import downloads
     from manifestgen.manifest.manifest import Manifest
     from manifestgen.services import open_distribution

@@ -216,7 +216,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class ImageContents:
-    """What an image for one platform consists of.
+    """The contents of an image for one platform.
 
     Attributes:
         digest: `sha256:…` of its manifest.

@@ -31,7 +31,7 @@ AUDIENCE: Final = "api://AzureADTokenExchange"
 GITHUB_ISSUER: Final = "https://token.actions.githubusercontent.com"
 AZURE_PIPELINES_ISSUER: Final = "https://vstoken.dev.azure.com/5ab5c710-0000-4000-8000-0000000000d0"
 
-#: What the request for a token says of an assertion (RFC 7523).
+#: The assertion type in a token request (RFC 7523).
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{2,119}")

@@ -287,7 +287,7 @@ def _created(configuration_id: str, data: Json, time: str) -> Json:
 
 
 def _checked(content: Any) -> Json:
-    """What a configuration's document holds of its content. Raises HubError 400."""
+    """The document of a configuration's content. Raises HubError 400."""
     kind = settings.kind_of(content)
     if kind is None:
         return {"modules": check_content(content, layered=True)}

@@ -1,7 +1,7 @@
 """Automatic device management: configurations that set desired properties in the twins of devices or of modules.
 
 Like an automatic deployment, such a configuration has a target condition and a priority; unlike one, it sets the paths
-that it names in each twin and touches nothing else. What it has set stays when it is deleted or targets a twin no more.
+that it names in each twin and touches nothing else. Its values stay when it is deleted or no longer targets a twin.
 Source: learn.microsoft.com/azure/iot-hub/iot-hub-automatic-device-management.
 """
 
