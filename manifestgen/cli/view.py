@@ -49,10 +49,10 @@ def command(
     hub: str | None,
     console: Console,
 ) -> None:
-    """Draw a manifest: its modules, its routes, what is wrong with it, and how full it is.
+    """Draw a manifest: its modules, its routes, its findings, and its use of limits.
 
     With two, what changed between them. The page is one file that loads nothing and works without
-    scripts; mermaid is for comments on pull requests. What seems to be a secret is left out.
+    scripts; mermaid is for comments on pull requests. Anything that looks like a secret is left out.
     """
     from manifestgen.files import is_stdout, refuse_input_as_output, write_atomic
     from manifestgen.view.read import view_of, view_of_change

@@ -238,7 +238,7 @@ class Source(ABC):
 
     @abstractmethod
     def advice(self, wanted: Wanted, settings: Settings) -> str:
-        """What to do if it has no login for a required host."""
+        """The advice if it has no login for a required host."""
 
     def standing(self, wanted: Wanted, inputs: Inputs) -> Standing | None:
         """The state of the login for a host: by default, by looking it up. None if there is none and none is required.

@@ -22,7 +22,7 @@ class Identity:
 
     Attributes:
         hub: the IoT hub's host name.
-        device: the device's id.
+        device: the device ID.
         gateway: the name that modules connect to; it is in edgeHub's certificate.
         authority: issues that certificate, and is what modules trust.
     """

@@ -48,7 +48,7 @@ def inputs_hash(project: Project, model: LockedModel | None, requirements: str |
     """Hex SHA-256 of all inputs of a project's image.
 
     For an image that is built from a context, the inputs are its files and the base image's name. The base's digest is
-    recorded in the lock file, but a new digest is no reason to build again.
+    recorded in the lock file, but a new digest does not cause a build.
 
     If the project registers the model, its content, tags and description are inputs, so that the hash is known before
     anything is registered. If the model is registered already, its version is.

@@ -114,7 +114,7 @@ class Rows:
         """Read the whole file once.
 
         Raises:
-            InputError: it cannot be read, is neither CSV nor JSON lines, or has no column with device ids.
+            InputError: it cannot be read, is neither CSV nor JSON lines, or has no column with device IDs.
         """
         digest = hashlib.sha256()
         with _reading(self._path), self._path.open("rb") as stream:

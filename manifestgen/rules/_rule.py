@@ -36,7 +36,7 @@ class Severity(str, Enum):
 
 
 class Effect(str, Enum):
-    """What would happen if the manifest were applied unchanged."""
+    """The effect of applying the manifest unchanged."""
 
     #: IoT Hub or the runtime rejects the manifest, or a section of it.
     REFUSED = "refused"
@@ -199,12 +199,12 @@ class Rule(Struct, frozen=True, dict=True):
 
     @property
     def summary(self) -> str:
-        """What is wrong, in one line."""
+        """The problem, in one line."""
         return self._documentation[0]
 
     @property
     def why(self) -> str:
-        """What happens, and why."""
+        """The consequences, and the reasons."""
         return self._documentation[1]
 
     @property

@@ -1,7 +1,7 @@
-"""Federated credentials of the sandbox's service principal: whose tokens it takes in place of a secret.
+"""Federated credentials of the sandbox's service principal: the issuers whose tokens replace a secret.
 
-A pipeline's provider signs a token that says which job runs; Entra ID exchanges it for one of its own if a federated
-credential names its issuer, its subject and its audience, all three exactly. Documents in `World.store`:
+A pipeline's provider signs a token that says which job runs; Entra ID exchanges it for its own token if a federated
+credential matches its issuer, subject and audience exactly. Documents in `World.store`:
 
     kind          key     value
     federated     NAME    {"issuer", "subject", "audience"}

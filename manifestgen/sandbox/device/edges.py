@@ -1,8 +1,8 @@
 """The devices of this sandbox whose modules run as processes.
 
-A device runs its modules if the sandbox does (`World.modules`), or if it was told to; devices of a series never do
-unless told to. Only a few may at once. Which of its modules can run is found out when their images are pulled; the
-others stay simulated, and say why in `statusDescription`.
+A device runs its modules if the sandbox does (`World.modules`), or if the admin API enables it for the device; devices
+of a series do so only if enabled. Only a few may at once. Which modules can run is decided when their images are
+pulled; the others are simulated, and say why in `statusDescription`.
 
 The agent and edgeHub of `manifestgen.edge` are not imported before the first device runs a module.
 
