@@ -119,7 +119,7 @@ def _cli() -> None:
 
 laid_out(_cli)
 
-# What click raises where a group is called by its name alone; before 8.2 it shows the help itself.
+# click raises this for a group without a subcommand; before 8.2, it shows the help itself.
 _NO_COMMAND: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 

@@ -206,7 +206,7 @@ class DeploymentTarget:
         """Roll it back to a snapshot."""
         from manifestgen.deployments.deployment import name_of
         from manifestgen.deployments.replace import PATIENCE, carry_out
-        from manifestgen.deployments.way_back import propose_rollback
+        from manifestgen.deployments.rollback import propose_rollback
         from manifestgen.state import state_folder
 
         proposal = propose_rollback(self._hub, name_of(self._name), state_folder(), number, self._console.progress)

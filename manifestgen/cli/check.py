@@ -211,7 +211,7 @@ def _sources(
 ) -> tuple[dict[str, Project | None], set[str]]:
     """The paths to check, each once and with its project, folders expanded; and those that were named themselves.
 
-    What is below a project's folder is the project's.
+    Files below a project's folder belong to the project.
     """
     owners: dict[str, Project | None] = {}
     named: set[str] = set()

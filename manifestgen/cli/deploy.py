@@ -216,7 +216,7 @@ def _observer(
     *,
     yes: bool,
 ) -> Observer:
-    """What shows the steps of a deployment as they happen.
+    """An observer that prints the steps of a deployment.
 
     Args:
         hub: is called when a failing module's last words are asked for.

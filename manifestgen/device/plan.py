@@ -35,7 +35,7 @@ class DeviceState:
 
     @property
     def content(self) -> dict[str, Any]:
-        """What the device should run now, in the form of a manifest."""
+        """The device's current desired state, as a manifest."""
         return {
             "modulesContent": {
                 name: {"properties.desired": dict(twin.desired)} for name, twin in self.twins.items() if twin.desired

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-# Numbers of fields in messages of onnx.proto.
+# Field numbers of messages in onnx.proto.
 _GRAPH, _INITIALIZER, _INPUT, _TENSOR_NAME = 7, 5, 11, 8
 _NAME, _TYPE, _TENSOR_TYPE, _SHAPE, _DIM, _DIM_VALUE = 1, 2, 1, 2, 1, 1
 _READ: Final = 64 * 1024 * 1024

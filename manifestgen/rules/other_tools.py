@@ -1,4 +1,4 @@
-"""What the runtime takes and other tools reject."""
+"""Manifests that the runtime accepts and other tools reject."""
 
 import re
 from collections.abc import Iterator

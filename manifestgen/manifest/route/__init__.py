@@ -1,8 +1,8 @@
-"""The language of routes: `parse` a text, look at the tree, ask for its types.
+"""The route language: parse a text, check its types, evaluate its condition.
 
     route = parse("FROM /messages/modules/sensor/* WHERE as_number(temp) > 30 INTO $upstream")
-    compile_check(route)     # what edgeHub's compiler would refuse, after it has reported 200
-    warnings(route)          # what it takes, and probably nobody meant
+    compile_check(route)     # what edgeHub's compiler would reject, after it has reported 200
+    warnings(route)          # accepted, but probably not intended
     source_modules(route)    # the module, and its output, that the source is limited to
     to_text(route)           # the route again
     Condition(route.condition).holds(Facts(properties, system, body))     # carry it out on a message
@@ -76,7 +76,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # What carries routes out takes as long to import as what reads them, and `check` and `render` do not need it.
+    # Evaluating routes takes as long to import as reading them, and `check` and `render` only read them.
     if name not in ("Condition", "Facts"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from manifestgen.manifest.route import evaluate
