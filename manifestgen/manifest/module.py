@@ -66,6 +66,11 @@ class Module(Value, frozen=True):
             return None
 
     @property
+    def is_edge_agent(self) -> bool:
+        """Whether it is edgeAgent, which ignores some properties of its own."""
+        return self.system and self.name == "edgeAgent"
+
+    @property
     def status(self) -> Any:
         """The `status` as it is written; None if it is missing."""
         return self.get("status")

@@ -177,8 +177,12 @@ def _role(key: str) -> int:
     lower = key.strip().lower()
     if "createoptions" in lower:
         return _OPTIONS
-    if lower == "registrycredentials":
-        return _ENTRIES
+    if "registrycredentials" in lower:
+        # A layer's key is a path: properties.desired.runtime.settings.registryCredentials.NAME
+        *_, above, last = ["", *lower.split(".")]
+        if "registrycredentials" in (above, last):
+            return _ENTRIES
+        lower = last
     if lower in ("address", "username"):
         return _PUBLIC
     if "=" in key or "://" in key:
