@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from manifestgen.cloud import Services
+from manifestgen.deploy.destination import Destination, ToDeployment, ToDevice
 from manifestgen.deploy.job import Job
 from manifestgen.deploy.options import Deployment, Observer, Options
 from manifestgen.deploy.rendered import render_manifest
-from manifestgen.deploy.destination import Destination, ToDeployment, ToDevice
 from manifestgen.errors import FoundError, InputError
 from manifestgen.images.build import Prepared
 from manifestgen.images.existing import NOWHERE, Forecast, forecast, stand_in
