@@ -177,13 +177,14 @@ def _found(text: str) -> Iterator[tuple[int, int]]:
             yield match.span()
 
 
-def _there(forms: Collection[str], folded: str) -> re.Pattern[str] | None:
+def _there(forms: set[str], folded: str) -> re.Pattern[str] | None:
     """A pattern of those forms that a text may contain, given the text in folded case; None if it contains none.
 
     A process that asks for many addresses with signatures learns a secret with each answer. To compile a pattern of
     all that it knows would then take longer than everything else.
     """
-    there = [form for form in forms if form.casefold() in folded]
+    # A copy: another thread may learn a secret meanwhile.
+    there = [form for form in forms.copy() if form.casefold() in folded]
     return _any_of(there) if there else None
 
 
