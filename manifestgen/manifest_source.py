@@ -167,23 +167,16 @@ def _of_file(path: Path) -> Subject:
 
 def _of_project(project: Project) -> Subject:
     from manifestgen.credentials.logins import placeholders
-    from manifestgen.images.existing import stand_in_values
-    from manifestgen.project.lock import never_built
-    from manifestgen.render.project import NoImageError, render_project
+    from manifestgen.images.draft import draft_of
 
-    facts: tuple[str, ...] = ("as it would be rendered, without logins",)
-    logins = placeholders(project.registry_settings)
-    try:
-        manifest = render_project(project, logins).manifest
-    except NoImageError:
-        if not project.builds:
-            raise
-        facts = (*facts, "its image is not built yet")
-        images = dict.fromkeys(never_built(project), f"{NOT_BUILT}:0")
-        values = stand_in_values(project.only(tuple(images)))
-        manifest = render_project(project, logins, values=values, image=images).manifest
+    draft = draft_of(
+        project,
+        placeholders(project.registry_settings),
+        lambda missing: {one.module.name: f"{NOT_BUILT}:0" for one in missing.each()},
+    )
+    facts = ("as it would be rendered, without logins", *(("its image is not built yet",) if draft.stands_in else ()))
     name = str(project.path)
-    document = of_manifest(manifest, name, styles=_styles(project))
+    document = of_manifest(draft.manifest, name, styles=_styles(project))
     return Subject(name, document, facts, images=_images(project), ignore=_ignored(project))
 
 

@@ -6,7 +6,8 @@ the registry, with the model source and the builder. So a second run resumes, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Final
@@ -337,55 +338,51 @@ def _wait(
     patience: Patience,
     report: Reporter,
 ) -> BuildStatus:
+    with _cancelled_by_ctrl_c(builder, build, progress, pending):
+        started = patience.clock()
+        pauses = patience.pauses()
+        log = ""
+        while True:
+            status = builder.status(build)
+            piece = builder.log(build, len(log))
+            if piece:
+                log += piece
+                report.log(piece)
+            seconds = patience.clock() - started
+            report.state(status.state, seconds)
+            if status.state is BuildState.SUCCEEDED:
+                return status
+            if status.state is BuildState.FAILED:
+                progress.write(pending, operation="", image="")
+                raise _failed(build, status, log)
+            if seconds >= patience.timeout and builder.cancel(build):
+                progress.write(pending, operation="", image="")
+                raise FoundError(
+                    f"the build took longer than {patience.timeout:.0f} s and was cancelled",
+                    where=f"build {build.operation}",
+                    fix="give it more time with --timeout",
+                )
+            if seconds >= patience.timeout:
+                raise FoundError(
+                    f"the build is still {status.state.value} after {seconds:.0f} s",
+                    where=f"build {build.operation}",
+                    fix="run the same command again to keep waiting",
+                    options=("wait longer with --build-timeout", "wait longer with --timeout"),
+                )
+            patience.sleep(next(pauses))
+
+
+@contextmanager
+def _cancelled_by_ctrl_c(builder: Builder, build: Build, progress: Progress, pending: Pending) -> Iterator[None]:
+    """Have Ctrl-C cancel a build, where its builder can."""
     try:
-        return _waited(builder, build, progress, pending, patience, report)
+        yield
     except KeyboardInterrupt:
         if not builder.cancel(build):
             raise
         progress.write(pending, operation="", image="")
         fix = "run the same command again to start it anew"
         raise Interrupted("interrupted; the build was cancelled", fix=fix) from None
-
-
-def _waited(
-    builder: Builder,
-    build: Build,
-    progress: Progress,
-    pending: Pending,
-    patience: Patience,
-    report: Reporter,
-) -> BuildStatus:
-    started = patience.clock()
-    pauses = patience.pauses()
-    log = ""
-    while True:
-        status = builder.status(build)
-        piece = builder.log(build, len(log))
-        if piece:
-            log += piece
-            report.log(piece)
-        seconds = patience.clock() - started
-        report.state(status.state, seconds)
-        if status.state is BuildState.SUCCEEDED:
-            return status
-        if status.state is BuildState.FAILED:
-            progress.write(pending, operation="", image="")
-            raise _failed(build, status, log)
-        if seconds >= patience.timeout and builder.cancel(build):
-            progress.write(pending, operation="", image="")
-            raise FoundError(
-                f"the build took longer than {patience.timeout:.0f} s and was cancelled",
-                where=f"build {build.operation}",
-                fix="give it more time with --timeout",
-            )
-        if seconds >= patience.timeout:
-            raise FoundError(
-                f"the build is still {status.state.value} after {seconds:.0f} s",
-                where=f"build {build.operation}",
-                fix="run the same command again to keep waiting",
-                options=("wait longer with --build-timeout", "wait longer with --timeout"),
-            )
-        patience.sleep(next(pauses))
 
 
 def _failed(build: Build, status: BuildStatus, log: str) -> FoundError:
