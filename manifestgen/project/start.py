@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from manifestgen.errors import InputError
 from manifestgen.files import write_atomic
@@ -99,8 +100,7 @@ _USUAL: Final = "acr"
 _REGISTRY: Final = "acme.azurecr.io"
 
 
-@dataclass(frozen=True)
-class Started:
+class Started(Struct, frozen=True):
     """A new project.
 
     Attributes:

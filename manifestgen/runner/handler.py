@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 
-class Receipt(NamedTuple):
+@dataclass(frozen=True)
+class Receipt:
     """What acknowledges a received message: its packet ID, valid in the connection that it came by; 0 for QoS 0."""
 
     generation: int
