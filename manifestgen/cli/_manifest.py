@@ -36,8 +36,9 @@ def load_manifest(file: Path, console: Console, *, force: bool) -> Manifest:
 
 def load_file(file: Path) -> ManifestFile:
     """The manifest in a file, or on stdin for `-`, with its placeholders filled in; see `read_manifest_file`."""
-    from manifestgen.manifest_file import read_manifest_file
+    from manifestgen.manifest_file import read_manifest_file, refuse_project
 
+    refuse_project(file)
     return read_manifest_file(_bytes(file), file)
 
 

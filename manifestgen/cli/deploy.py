@@ -266,8 +266,10 @@ def _show(deployment: Deployment, console: Console, *, dry_run: bool) -> None:
     if dry_run:
         _show_dry_run(deployment, console)
     elif deployment.plan is not None and deployment.outcome is not None:
-        found = scoring_data(deployment.scoring) if deployment.scoring is not None else None
-        _device.show_outcome(deployment.plan, deployment.outcome, console, **_images(deployment), scoring=found)
+        scores = [scoring_data(one) for one in deployment.scores]
+        # `scoring` is from when a project had one model.
+        more = {**_images(deployment), "scoring": next(iter(scores), None), "scores": scores}
+        _device.show_outcome(deployment.plan, deployment.outcome, console, **more)
     elif deployment.proposal is not None and deployment.fleet is not None:
         _deployment.show_outcome(deployment.proposal, deployment.fleet, console, _images(deployment))
 

@@ -42,7 +42,7 @@ def show(project: Path, console: Console) -> None:
     """
     from manifestgen.project import load, lock
     from manifestgen.project.settings import settings
-    from manifestgen.render_file import output_of
+    from manifestgen.project.written import output_of
     from manifestgen.report import project as report
 
     console.online = False

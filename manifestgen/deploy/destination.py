@@ -89,7 +89,7 @@ class ToDevice:
                 failed=lambda _, rollout: job.observer.failed(device, rollout),
             ),
         )
-        return Deployment(images, planned, outcome, scoring=next(iter(scores), None))
+        return Deployment(images, planned, outcome, scores=tuple(scores))
 
     def _plan(self, job: Job, rendered: RenderedManifest) -> Plan:
         require_applicable(rendered.document, ignore=job.ignored, force=job.options.force, report=report_check(job))

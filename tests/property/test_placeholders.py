@@ -41,13 +41,15 @@ def _places(value: Any, pointer: str = "") -> Iterator[str]:
 
 
 def _with(data: Any, pointer: str, value: Any) -> Any:
-    data = copy.deepcopy(data)
-    outer = data
+    """The same data with another value at a place; what leads there is copied, the rest is shared."""
+    top = outer = copy.copy(data)
     *path, last = split(pointer)
     for key in path:
-        outer = outer[int(key)] if isinstance(outer, list) else outer[key]
+        step = int(key) if isinstance(outer, list) else key
+        outer[step] = copy.copy(outer[step])
+        outer = outer[step]
     outer[int(last) if isinstance(outer, list) else last] = value
-    return data
+    return top
 
 
 def _found(data: Any) -> Found:
@@ -101,15 +103,22 @@ def _structures(texts: list[str]) -> Iterator[Any]:
 
 def _goes_away(data: Any, pointer: str, finding: tuple[str, str, str]) -> bool:
     """Whether there is a value at a place with which a finding is not reported."""
-    values: list[Any] = [*_WORDS, 0, 1, -1, 7200, True, None, {}, [], *dict.fromkeys(_texts(data))]
+    return any(finding not in _found(_with(data, pointer, value)) for value in _instead(data, pointer, finding[2]))
+
+
+def _instead(data: Any, pointer: str, message: str) -> Iterator[Any]:
+    """Values to try at a place: first what has the texts that a message names, which most often decide."""
+    texts = list(dict.fromkeys(_texts(data)))
+    yield from _structures([text for text in texts if text and text in message])
+    yield from [*_WORDS, 0, 1, -1, 7200, True, None, {}, [], *texts]
     outer = data
     for key in split(pointer):
         outer = outer[int(key)] if isinstance(outer, list) else outer[key]
     if isinstance(outer, dict):
-        values += [{**outer, text: {"value": "x"}} for text in ("https_proxy", "UpstreamProtocol")]
-    values += _structures(list(dict.fromkeys(_texts(data))))
-    values += [{text: {}} for text in dict.fromkeys(_texts(data))] if isinstance(outer, dict) else []
-    return any(finding not in _found(_with(data, pointer, value)) for value in values)
+        yield from ({**outer, text: {"value": "x"}} for text in ("https_proxy", "UpstreamProtocol"))
+    yield from _structures(texts)
+    if isinstance(outer, dict):
+        yield from ({text: {}} for text in texts)
 
 
 @pytest.mark.parametrize("data", list(_manifests()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -179,8 +180,12 @@ def _is_fix(name: str) -> bool:
     return name in _TEXTS or name.endswith(("_fix", "_FIX", "_FIXES"))
 
 
-def collect() -> tuple[list[Fix], list[Fix]]:
-    """All fix texts of the package, and all texts of `options=`; the sandbox and the runner speak for themselves."""
+@functools.cache
+def collected() -> tuple[list[Fix], list[Fix]]:
+    """All fix texts of the package, and all texts of `options=`; the sandbox and the runner speak for themselves.
+
+    Found when a test asks: to parse the package takes seconds, and each process of the suite imports this module.
+    """
     fixes: list[Fix] = []
     options: list[Fix] = []
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -193,41 +198,51 @@ def collect() -> tuple[list[Fix], list[Fix]]:
     return fixes, options
 
 
-FIXES, OPTIONS = collect()
-
-
 def test_the_fix_texts_are_found() -> None:
-    print(f"{len(FIXES)} fix texts in {len({fix.module for fix in FIXES})} modules, {len(OPTIONS)} with an option")
-    for fix in [*FIXES, *OPTIONS]:
+    fixes, options = collected()
+    print(f"{len(fixes)} fix texts in {len({fix.module for fix in fixes})} modules, {len(options)} with an option")
+    for fix in [*fixes, *options]:
         print(fix)
-    assert len(FIXES) > 400
-    assert len(OPTIONS) >= 5
-    texts = {fix.text for fix in FIXES}
+    assert len(fixes) > 400
+    assert len(options) >= 5
+    texts = {fix.text for fix in fixes}
     # One of each way in which a text is given.
     assert "check the path" in texts
     assert "add them to the manifest, keep them with --merge, or remove them with --prune" in texts
     assert "run 'manifestgen image', and commit the lock file that it writes" in texts
 
 
-@pytest.mark.parametrize("fix", [fix for fix in FIXES if "--" in fix.text], ids=str)
-def test_the_options_that_a_fix_names_exist_in_every_command_that_says_it(fix: Fix) -> None:
-    said_by = fix.commands
-    wrong = unknown_options(fix.text, *said_by)
-    assert wrong == []
-    assert said_by or unknown_options(fix.text, ()) == [], (
+def test_the_options_that_a_fix_names_exist_in_every_command_that_says_it() -> None:
+    named = [fix for fix in collected()[0] if "--" in fix.text]
+    wrong = {str(fix): unknown_options(fix.text, *fix.commands) for fix in named}
+    assert {fix: options for fix, options in wrong.items() if options} == {}
+    bare = [str(fix) for fix in named if not fix.commands and unknown_options(fix.text, ()) != []]
+    assert bare == [], (
         "name the whole command, such as 'manifestgen deploy --enable-admin', or give it as one of the error's options"
     )
 
 
-@pytest.mark.parametrize("option", OPTIONS, ids=str)
-def test_an_option_of_an_error_exists_in_a_command(option: Fix) -> None:
-    assert option.text.count("--") == 1
-    assert any(unknown_options(option.text, path) == [] for path in ALL if path)
+#: How a text begins that states something and leaves to the reader what to do.
+_STATES = {"a", "an", "available", "built-in", "its", "it", "known", "names", "no", "there", "they", "valid", "which"}
+
+
+def test_a_fix_says_what_to_do_and_does_not_only_list_what_there_is() -> None:
+    begins = [(fix, fix.text.split()[0].strip(",:")) for fix in collected()[0]]
+    stating = [str(fix) for fix, word in begins if word in _STATES or word.startswith("'")]
+    # They state what is wrong first, and then say what to do.
+    assert [text for text in stating if ": check" not in text and ": review" not in text] == []
+
+
+def test_an_option_of_an_error_exists_in_a_command() -> None:
+    for option in collected()[1]:
+        assert option.text.count("--") == 1, option
+        assert any(unknown_options(option.text, path) == [] for path in ALL if path), option
 
 
 @pytest.mark.parametrize("module", [*SAID_BY, *(f"cli/{name}" for name in SAID_BY_CLI)])
 def test_no_module_is_listed_in_vain(module: str) -> None:
-    assert any(fix.module == module and "--" in fix.text for fix in [*FIXES, *OPTIONS])
+    fixes, options = collected()
+    assert any(fix.module == module and "--" in fix.text for fix in [*fixes, *options])
 
 
 @pytest.mark.parametrize(
