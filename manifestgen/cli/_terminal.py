@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from manifestgen.report._printable import printable_lines
+from manifestgen.report.printable import printable_lines
 from manifestgen.secret import redact
 
 # Stands for the ESC [ of our own colors until the text is written. Text of others cannot hold it, because it is new in
