@@ -99,7 +99,7 @@ def examine(
     yield from logged_in
     usable = not why_not and all(row.state != "failed" for row in logged_in)
     yield from _registries(inputs, project, draft, missing, reachable=reachable, usable=usable)
-    device_id = device_id or (project.target.device if project.target else None)
+    device_id = device_id or project.device
     yield from _device(services, device_id, "" if reachable or not hub_login else _NO_LOGIN)
 
 
@@ -143,10 +143,9 @@ def _manifest(project: Project) -> tuple[Manifest | None, Row]:
 
     def look() -> str:
         drafts.append(_draft(project))
-        ignored = project.check.ignore if project.check is not None else ()
         document = of_manifest(drafts[0], "the rendered manifest", styles=project.placeholder_styles)
         require_manifest(document, layered=True)
-        require_no_errors(document, ignore=ignored)
+        require_no_errors(document, ignore=project.ignored)
         count = len(drafts[0].modules())
         return f"template {template} and its values give {count} {'module' if count == 1 else 'modules'}"
 

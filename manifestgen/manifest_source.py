@@ -195,7 +195,7 @@ def _styles(project: Project | None) -> Styles:
 
 
 def _ignored(project: Project | None) -> Collection[str]:
-    return project.check.ignore if project is not None and project.check is not None else ()
+    return project.ignored if project is not None else ()
 
 
 def _images(project: Project | None) -> Mapping[str, ImageFacts]:

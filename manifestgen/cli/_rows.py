@@ -180,7 +180,7 @@ def _renderer(source: Source, console: Console, *, force: bool) -> Renderer:
         source.template,
         source.base,
         inline(known.registry_settings, services.credentials),
-        ignore=tuple(known.check.ignore) if known.check is not None else (),
+        ignore=tuple(known.ignored),
         force=force,
         styles=known.placeholder_styles,
         report=findings_reporter(console),

@@ -298,7 +298,7 @@ def _refuse_report(report: Path, project: Project, device: str | None, *, dry_ru
     refuse_bad_path(report, (project.path,), kinds=(".html",))
     if dry_run:
         raise InputError("--dry-run rolls nothing out, so there is no report", fix="drop --report")
-    if device is not None or project.target is None or project.target.deployment is None:
+    if device is not None or project.deployment is None:
         what = "--report is about the rollout of an automatic deployment"
         fix = "drop it; for one device, see 'manifestgen view --device ID'"
         raise InputError(what, where=str(project.path), fix=fix)

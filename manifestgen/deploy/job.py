@@ -62,7 +62,7 @@ class Job:
     @property
     def ignored(self) -> Collection[str]:
         """Ids of the rules that the project ignores."""
-        return self.project.check.ignore if self.project.check is not None else ()
+        return self.project.ignored
 
     @property
     def state(self) -> Path:
