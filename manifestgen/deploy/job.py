@@ -60,11 +60,6 @@ class Job:
         return self.project.manifest is not None and self.project.manifest.pin
 
     @property
-    def ignored(self) -> Collection[str]:
-        """Ids of the rules that the project ignores."""
-        return self.project.ignored
-
-    @property
     def state(self) -> Path:
         """The folder for snapshots."""
         return self.options.state or state_folder()
