@@ -139,10 +139,10 @@ def _of_snapshot(text: str, hub: Hub) -> Subject:
             where=f"history:{text}",
             fix="write it as history:ID@N; see the numbers with 'manifestgen history --device ID'",
         )
-    snapshot = find(hub.host, device, state_folder(), int(number), {"modulesContent": {}})
+    snapshot = find(hub.host, device, state_folder(), int(number), Manifest.of_twins({}))
     name = f"snapshot {number} of device {device}"
     taken = f"taken {snapshot.taken:%Y-%m-%d %H:%M:%S} UTC"
-    return Subject(name, of_manifest(Manifest.of(snapshot.content), name), (f"on {hub.host}", taken))
+    return Subject(name, of_manifest(snapshot.manifest, name), (f"on {hub.host}", taken))
 
 
 def _of_file(path: Path) -> Subject:
