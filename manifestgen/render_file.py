@@ -124,9 +124,8 @@ def render_file(
             else "drop --secrets placeholder, which is for registry credentials only, or override the value with --set",
         )
     manifest, locked = _pinned(job, rendered, observer) if job.pins else (rendered.manifest, {})
-    ignored = project.check.ignore if project.check is not None else ()
     document = of_manifest(manifest, "the rendered manifest", styles=project.placeholder_styles)
-    require_no_errors(document, ignore=ignored, force=options.force, report=observer.findings)
+    require_no_errors(document, ignore=project.ignored, force=options.force, report=observer.findings)
     if locked:
         record(project, locked)
     text = dump(manifest.content)

@@ -177,13 +177,14 @@ def _found(text: str) -> Iterator[tuple[int, int]]:
                 yield match.span()
 
 
-def _there(forms: Collection[str], folded: str) -> re.Pattern[str] | None:
+def _there(forms: set[str], folded: str) -> re.Pattern[str] | None:
     """A pattern of the forms that a case-folded text may contain; None if there are none.
 
     A process that requests many signed URLs learns a secret with each response. Compiling a pattern of all known
     secrets would take longer than everything else.
     """
-    there = [form for form in forms if form.casefold() in folded]
+    # A copy: another thread may learn a secret meanwhile.
+    there = [form for form in forms.copy() if form.casefold() in folded]
     return _any_of(there) if there else None
 
 

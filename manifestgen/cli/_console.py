@@ -18,7 +18,7 @@ import click
 from manifestgen.cli._failure import one_line, place_of, traceback_of
 from manifestgen.cli._terminal import colored, is_dumb, safe, say, shortened, styled
 from manifestgen.errors import DeclinedError, InputError, Interrupted, ManifestgenError
-from manifestgen.report._printable import printable_json, printable_lines
+from manifestgen.report.printable import printable_json, printable_lines
 from manifestgen.sandboxed import in_sandbox
 from manifestgen.secret import redact, redact_json, without_quotes
 

@@ -119,8 +119,8 @@ def refuse_contradictions(*, merge: bool, prune: bool, rollback: bool, wait: boo
 
 def _fix(project: Project | None) -> str:
     """How to name a target."""
-    if project is not None and project.target is not None and project.target.deployment is not None:
-        return f"add --deployment {project.target.deployment}, or --device ID"
+    if project is not None and project.deployment is not None:
+        return f"add --deployment {project.deployment}, or --device ID"
     return "add --device ID, --deployment NAME or --devices FILE"
 
 

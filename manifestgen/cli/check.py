@@ -174,12 +174,11 @@ def _ignored_by(project: Project | None) -> Mapping[str, str]:
         return {}
     from manifestgen.check import known_rules
 
-    ignored: Mapping[str, str] = project.check.ignore if project.check else {}
     try:
-        known_rules(ignored)
+        known_rules(project.ignored)
     except InputError as error:
         raise InputError(error.what, where=f"{project.path}: check.ignore", fix=error.fix) from None
-    return ignored
+    return project.ignored
 
 
 def _warn_of_expiry(owners: Mapping[str, Project | None], console: Console) -> None:

@@ -107,10 +107,9 @@ def command(
 def _downloads(plan: Plan) -> Sequence[Download]:
     """The device's downloads; empty if its platform is unknown."""
     from manifestgen.images.downloads import downloads
-    from manifestgen.manifest.manifest import Manifest
     from manifestgen.services import open_distribution
 
     if plan.platform is None or not plan.changes:
         return ()
     with open_distribution(hurried=True) as distribution:
-        return downloads(Manifest.of(plan.before), plan.manifest, distribution, plan.platform)
+        return downloads(plan.before, plan.manifest, distribution, plan.platform)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -83,6 +83,21 @@ class Project(msgspec.Struct, frozen=True):
         if self.environment is not None or not self.environments:
             return ()
         return (choice_of(self.environments),)
+
+    @property
+    def device(self) -> str | None:
+        """The device that is its target; None if that is a deployment, or there is none."""
+        return self.target.device if self.target is not None else None
+
+    @property
+    def deployment(self) -> str | None:
+        """The automatic deployment that is its target; None if that is a device, or there is none."""
+        return self.target.deployment if self.target is not None else None
+
+    @property
+    def ignored(self) -> Mapping[str, str]:
+        """The rules that its manifest need not keep: id to reason."""
+        return self.check.ignore if self.check is not None else {}
 
     @property
     def placeholder_styles(self) -> Styles:

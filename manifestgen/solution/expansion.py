@@ -12,7 +12,9 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+from msgspec import Struct
 
 Profile = Literal["vscode", "iotedgedev"]
 
@@ -37,7 +39,7 @@ class Kind(Enum):
     VARIABLE = "variable"
 
 
-class Piece(NamedTuple):
+class Piece(Struct, frozen=True):
     """A part of a text.
 
     Attributes:

@@ -12,7 +12,7 @@ from manifestgen.errors import InputError
 from manifestgen.manifest.document import Document, Kind
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.secret_text import hide
-from manifestgen.report._printable import printable
+from manifestgen.report.printable import printable
 from manifestgen.secret import redact
 
 if TYPE_CHECKING:
