@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Given:
-    """What the options of `apply --deployment` say."""
+    """The options of `apply --deployment`."""
 
     file: Path
     name: str

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Given:
-    """What the options of `apply --devices` say."""
+    """The options of `apply --devices`."""
 
     file: Path
     devices: Path

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Given:
-    """What the options of `deploy` say."""
+    """The options of `deploy`."""
 
     project: Path
     device_id: str | None

@@ -67,7 +67,7 @@ class Module(Value, frozen=True):
 
     @property
     def is_edge_agent(self) -> bool:
-        """Whether it is edgeAgent, which ignores some properties of its own."""
+        """Whether it is edgeAgent, which ignores some of its properties."""
         return self.system and self.name == "edgeAgent"
 
     @property

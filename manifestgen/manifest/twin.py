@@ -31,7 +31,7 @@ _NUMBER_BYTES: Final = 8
 _BOOLEAN_BYTES: Final = 4
 
 _CONTROL: Final = "[\x00-\x1f\x7f-\x9f]"
-#: What no key of a twin may contain.
+#: Characters that a key of a twin must not contain.
 FORBIDDEN_IN_KEY: Final = "[.$ \x00-\x1f\x7f-\x9f]"
 
 

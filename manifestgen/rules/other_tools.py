@@ -112,7 +112,7 @@ def _module(module: Module) -> Iterator[Problem]:
 
 
 def _misspells(data: Mapping[str, Any], name: str, known: frozenset[str]) -> bool:
-    """Whether a key is told that it may mean this name."""
+    """Whether a finding suggests this name for a key."""
     return any(key.lower() not in _LOWER and _near(key, known) == [name] for key in data)
 
 
