@@ -171,7 +171,7 @@ def _strategy(given: _Given) -> Strategy:
 
 
 def _proposed(given: _Given, console: Console) -> tuple[Hub, Proposal]:
-    """What would change, and the hub that was asked."""
+    """The proposed change, and the hub that it was compared with."""
     from manifestgen.cli._manifest import findings_reporter, load_file
     from manifestgen.deployments.request import Request, pairs, propose_request, verified
     from manifestgen.project.beside import project_of
