@@ -25,11 +25,11 @@ Kind = Literal["added", "removed", "changed"]
 
 
 class Effect(str, Enum):
-    """What the device does with a change.
+    """The device's reaction to a change.
 
     Sources: ModuleSet.Diff and HealthRestartPlanner of Agent.Core, DockerModule.Equals, IsOnlyModuleStatusChanged and
     EdgeAgentDockerModule.Equals of Agent.Docker: a module that differs in anything but its status is stopped, removed
-    and created anew, be it only in its restart policy, its startup order or its image pull policy.
+    and created again, even if only its restart policy, startup order or image pull policy changed.
     """
 
     CREATED = "created"
@@ -87,7 +87,7 @@ class Change:
     name: str
     fields: tuple[FieldChange, ...] = ()
     effect: Effect = Effect.NONE
-    # What `patch` needs. Not shown: the value may hold secrets.
+    # For `patch`. Not shown: the value may contain secrets.
     _path: Path = field(default=(), repr=False, compare=False)
     _after: Subject | None = field(default=None, repr=False, compare=False)
 

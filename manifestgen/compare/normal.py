@@ -37,7 +37,7 @@ from manifestgen.manifest.reading import (
 )
 from manifestgen.manifest.section import DESIRED
 
-#: What edgeAgent reads of its desired properties, in the order in which people write it.
+#: The desired properties that edgeAgent reads, in their usual order.
 AGENT_KEYS: Final = ("schemaVersion", "runtime", "systemModules", "modules", "integrity")
 RUNTIME_KEYS: Final = ("type", "settings")
 RUNTIME_SETTINGS: Final = ("minDockerVersion", "loggingOptions", "registryCredentials")
@@ -54,12 +54,12 @@ MODULE_KEYS: Final = (
     "env",
 )
 MODULE_SETTINGS: Final = ("image", "digest", "createOptions")
-#: What edgeHub reads of its desired properties; `schemaVersion` it finds in exactly this case.
+#: The desired properties that edgeHub reads; `schemaVersion` only in exactly this case.
 HUB_KEYS: Final = ("schemaVersion", "routes", "storeAndForwardConfiguration", "mqttBroker", "integrity")
 STORE_KEYS: Final = ("timeToLiveSecs", "storeLimits")
 ROUTE_KEYS: Final = ("route", "priority", "timeToLiveSecs")
 
-#: What IoT Hub adds to desired properties when they are read.
+#: Properties that IoT Hub adds to desired properties when they are read.
 _METADATA: Final = ("$metadata", "$version")
 #: Written by IoT Hub into a module to say which automatic deployment it came from.
 _WRITTEN_BY_HUB: Final = "configuration"
@@ -72,7 +72,7 @@ _MODULE_DEFAULTS: Final = {
     "startupOrder": _LAST_ORDER,
     "version": "",
 }
-# edgeHub's restart policy has a default of its own; edgeAgent is always running, always restarted and always first.
+# edgeHub's restart policy has another default; edgeAgent is always running, always restarted and always first.
 _DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "edgeHub": {**_MODULE_DEFAULTS, "restartPolicy": "always"},
     "edgeAgent": {**_MODULE_DEFAULTS, "status": "running", "restartPolicy": "always", "startupOrder": 0},

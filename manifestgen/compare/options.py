@@ -1,7 +1,7 @@
 """createOptions as edgeAgent compares them: read into its classes, written out again, and compared as text.
 
-So the names of its own properties may be in any case and any order, `"Memory": "5"` is 5, and what is left out is the
-default; but another order of labels, of ports, or of what only Docker knows makes edgeAgent create the module anew.
+So the names of its own properties may be in any case and any order, `"Memory": "5"` is 5, and an omitted property is
+the default; but another order of labels, ports, or keys that only Docker knows makes edgeAgent recreate the module.
 
 Source: DockerConfig.CompareCreateOptions and models/*.cs of Agent.Docker, version 1.6.1.
 """

@@ -1,7 +1,7 @@
 """createOptions as edgeAgent reads them: Docker's parameters for creating a container, with edgeAgent's own types.
 
-What has another type than here makes edgeAgent refuse the whole manifest; keys that it does not know it passes on to
-Docker, which ignores them where they do not belong. Source: the classes in Agent.Docker/models; the names of keys that
+A value of another type makes edgeAgent reject the whole manifest. It passes unknown keys on to Docker, which ignores
+misplaced ones. Source: the classes in Agent.Docker/models; the names of keys that
 only Docker knows are those of the Engine API 1.41 (`POST /containers/create`).
 """
 
@@ -20,7 +20,7 @@ from manifestgen.manifest.value import Value
 
 
 class Shape(Struct, frozen=True, dict=True):
-    """What a value must be.
+    """The expected type of a value.
 
     Attributes:
         kind: text, integer, boolean, list, map, object, or one of `names`.
@@ -229,7 +229,7 @@ class Options(Value, frozen=True, dict=True):
         return tuple(_published(self))
 
     def get(self, *path: str) -> Any:
-        """What is at a path of canonical keys; None if nothing is."""
+        """The value at a path of canonical keys; None if there is none."""
         value: Any = self.data
         for key in path:
             if not isinstance(value, dict):
@@ -239,7 +239,7 @@ class Options(Value, frozen=True, dict=True):
 
 
 def read(text: str) -> Options:
-    """What edgeAgent reads from the text of createOptions.
+    """The createOptions as edgeAgent parses their text.
 
     Fleets and folders repeat the same few, so that what was read is kept and shared between calls: do not change it.
     """

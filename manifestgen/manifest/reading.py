@@ -41,7 +41,7 @@ def key_of(data: Mapping[str, Any], name: str) -> str | None:
 
 
 def get(data: Mapping[str, Any], name: str) -> Any:
-    """What the runtime finds under `name`; None if it is missing or null."""
+    """The value that the runtime finds for `name`; None if it is missing or null."""
     key = key_of(data, name)
     return None if key is None else data[key]
 

@@ -1,4 +1,4 @@
-"""What IoT Hub takes as the desired properties of a module twin.
+"""The limits of IoT Hub for the desired properties of a module twin.
 
 Limits from Microsoft's page on device twins ("Tags and properties format", "Device twin size") and from the hub's own
 error messages as users quote them. Everything here walks without recursion: a value may be nested as deep as memory
@@ -31,7 +31,7 @@ _NUMBER_BYTES: Final = 8
 _BOOLEAN_BYTES: Final = 4
 
 _CONTROL: Final = "[\x00-\x1f\x7f-\x9f]"
-#: What no key of a twin may contain.
+#: Characters that a key of a twin must not contain.
 FORBIDDEN_IN_KEY: Final = "[.$ \x00-\x1f\x7f-\x9f]"
 
 
@@ -51,7 +51,7 @@ class TwinViolation(Struct, frozen=True):
 
 
 class Shape(Struct, frozen=True):
-    """What a quick look at a value found.
+    """The result of a quick scan of a value.
 
     Attributes:
         numbers: how many numbers, booleans included.
@@ -174,7 +174,7 @@ def _walk(desired: Any, base: str, depth: int) -> Iterator[TwinViolation]:
                     if len(item) > _SHORT and (too_long := _string_problem(item)):
                         yield TwinViolation(_pointer((path, index)), *too_long)
                 elif kind is dict or kind is list:
-                    # A list is no level of its own: the page speaks of objects.
+                    # A list does not count as a level: the page speaks of objects.
                     stack.append((item, (path, index), depth))
                 elif kind is int and not MIN_INTEGER <= item <= MAX_INTEGER:
                     yield TwinViolation(_pointer((path, index)), *_integer_problem(item))

@@ -44,7 +44,7 @@ def image_hosts(manifest: Manifest) -> tuple[tuple[str, int, int], ...]:
     for module in manifest.modules():
         text = module.image_text or ""
         first, slash, _ = text.partition("/")
-        # What stands for all of an image, or for the beginning of it, may have a slash.
+        # A placeholder for a whole image, or for its beginning, may contain a slash.
         found.append((module.at_setting("image"), 0, len(first) + 1 if slash else len(text) + 1))
     for name in ("modules", "systemModules"):
         found += [(place, *_ALL) for place in _unless_object(manifest, name)]

@@ -19,7 +19,7 @@ from manifestgen.rules._rule import Effect, Problem, rule
 def credential_missing(manifest: Manifest) -> Iterator[Problem]:
     """An image comes from a private registry, and no credential matches it.
 
-    The device pulls it without logging in, unless it has a credential of its own. The registry then answers
+    The device pulls it without logging in, unless it has its own credential. The registry answers
     "unauthorized" or "not found".
 
     Add a registry credential whose address is exactly the image's host.

@@ -31,7 +31,7 @@ def module_name(manifest: Manifest) -> Iterator[Problem]:
         name = module.name
         if len(name) > _LONGEST:
             message = f"the name of module {name[:40] + '…'!r} has {len(name)} characters, more than {_LONGEST}"
-        # What IoT Hub refuses in a twin's key is twin-limits' business.
+        # The rule twin-limits reports what IoT Hub rejects in a twin's key.
         elif re.match(_CONTAINER, name) is None and re.search(twin.FORBIDDEN_IN_KEY, name) is None:
             message = f"{name!r} is not a valid container name"
         else:

@@ -1,4 +1,4 @@
-"""What the runtime takes and other tools reject."""
+"""Manifests that the runtime accepts and other tools reject."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from manifestgen.manifest.create_options import keys as chunk_keys
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.manifest.module import Module
+from manifestgen.manifest.module import KEYS, SETTINGS, Module
 from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.pointer import escape
 from manifestgen.manifest.reading import STATUS, enum_member
@@ -21,22 +21,8 @@ _WORDS: Final = {
 }
 _AGENT: Final = frozenset({"schemaVersion", "runtime", "systemModules", "modules"})
 _HUB: Final = frozenset({"schemaVersion", "routes", "storeAndForwardConfiguration", "mqttBroker"})
-_MODULE: Final = frozenset(
-    [
-        "type",
-        "status",
-        "restartPolicy",
-        "imagePullPolicy",
-        "startupOrder",
-        "version",
-        "env",
-        "settings",
-        "configuration",
-    ]
-)
 _SETTINGS: Final = r"(?i)image|createOptions\d*|digest"
-_KNOWN_SETTINGS: Final = frozenset({"image", "createOptions"})
-_LOWER: Final = {name.lower() for names in (_AGENT, _HUB, _MODULE) for name in names}
+_LOWER: Final = {name.lower() for names in (_AGENT, _HUB, KEYS) for name in names}
 
 
 @rule(
@@ -94,22 +80,22 @@ def _module(module: Module) -> Iterator[Problem]:
     ):
         return
     missing = "restartPolicy" not in module.data and not agent and not module.has("restartPolicy")
-    if missing and not _misspells(module.data, "restartPolicy", _MODULE):
+    if missing and not _misspells(module.data, "restartPolicy", KEYS):
         yield Problem(
             module.pointer,
             f"module {module.name!r} has no 'restartPolicy': the runtime accepts that, other tools reject it",
             'add \'"restartPolicy": "always"\'',
         )
     for key in module.data:
-        if key not in _MODULE and key.lower() not in _LOWER:
-            yield _unknown(key, f"{module.pointer}/{escape(key)}", _MODULE)
+        if key not in KEYS and key.lower() not in _LOWER:
+            yield _unknown(key, f"{module.pointer}/{escape(key)}", KEYS)
     for key in module.settings:
         if key in ("image", "createOptions") or re.fullmatch(_SETTINGS, key):
             continue
         if key.lower() in _LOWER:
             continue
         if "createoptions" not in key.lower():
-            yield _unknown(key, f"{module.at('settings')}/{escape(key)}", _KNOWN_SETTINGS)
+            yield _unknown(key, f"{module.at('settings')}/{escape(key)}", SETTINGS)
         elif len(chunk_keys(module.settings)) == 1:
             yield Problem(
                 f"{module.at('settings')}/{escape(key)}",
@@ -126,7 +112,7 @@ def _module(module: Module) -> Iterator[Problem]:
 
 
 def _misspells(data: Mapping[str, Any], name: str, known: frozenset[str]) -> bool:
-    """Whether a key is told that it may mean this name."""
+    """Whether a finding suggests this name for a key."""
     return any(key.lower() not in _LOWER and _near(key, known) == [name] for key in data)
 
 

@@ -19,7 +19,7 @@ def store_missing(manifest: Manifest) -> Iterator[Problem]:
     """`$edgeHub` of schema version 1.0 has no `storeAndForwardConfiguration`.
 
     This version does not require it, but edgeHub cannot use what it has read without it (EdgeHubConfig.cs): it
-    reports 400 and keeps its former routes. For later versions hub-shape says that it is missing.
+    reports 400 and keeps its previous routes. For later versions hub-shape reports that it is missing.
 
     Add `"storeAndForwardConfiguration": {"timeToLiveSecs": 7200}`.
     """
