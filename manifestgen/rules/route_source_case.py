@@ -9,7 +9,7 @@ from manifestgen.rules._rule import Effect, Problem, rule
 
 
 @rule(
-    Effect.NOTE,
+    Effect.RISK,
     layers=False,
     bad="FROM /messages/modules/Scorer/outputs/* INTO $upstream",
     good="FROM /messages/modules/scorer/outputs/* INTO $upstream",
