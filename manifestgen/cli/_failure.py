@@ -23,7 +23,7 @@ def place_of(error: ManifestgenError) -> dict[str, Any]:
 
 
 def traceback_of(error: BaseException) -> Iterator[str]:
-    """A traceback with the texts of our own exceptions only: those of an SDK may quote what a service answered."""
+    """A traceback with the texts of our own exceptions only: those of an SDK may quote a service's response."""
     import traceback
 
     earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

@@ -10,7 +10,7 @@ from manifestgen.manifest.image import DOCKER_HUB
 
 # Docker's names of a registry, its own hub in full, and the parent of a nested device.
 _HOST: Final = r"(https://index\.docker\.io/v1/)|(\$upstream|[A-Za-z0-9][A-Za-z0-9.-]*)(:[0-9]{1,5})?"
-# Under any of these names images and people mean Docker Hub.
+# Names of Docker Hub in images and in project files.
 _DOCKER_NAMES: Final = frozenset({"docker.io", "index.docker.io", DOCKER_HUB})
 
 

@@ -1,4 +1,4 @@
-"""Placeholders for logins, in a manifest that is committed or shown: written by `render`, filled in before `apply`."""
+"""Placeholders for logins in a manifest that is committed or printed: written by `render`, filled in by `apply`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from manifestgen.secret import Secret
 
 
 class Placeholder(Struct, frozen=True):
-    """Stands for a login: `${…}` with the names of the variables that hold it."""
+    """The placeholder for a login: `${…}` with the names of its variables."""
 
     username: str
     password: str
@@ -30,7 +30,7 @@ def placeholders(hosts: Iterable[str], named: Iterable[str]) -> dict[str, Placeh
 
     Args:
         hosts: registry hosts.
-        named: all registry hosts of the manifest, which the names of the variables depend on.
+        named: all registry hosts of the manifest, on which the names of the variables depend.
     """
     names = suffixes(named)
     return {host: Placeholder(f"${{{USERNAME}{names[host]}}}", f"${{{PASSWORD}{names[host]}}}") for host in hosts}
@@ -56,13 +56,12 @@ def fill_placeholders(
     """The document with `${ACR_USERNAME_…}` and `${ACR_PASSWORD_…}` in its registry credentials filled in.
 
     Args:
-        document: places stay those of its text.
-        environ: the environment variables, which win.
-        logins: finds user name and password for registry hosts elsewhere; called once, with the hosts whose variables
-            are not set.
+        document: its places in the text are kept.
+        environ: the environment variables, which take precedence.
+        logins: finds other logins for registry hosts; called once, with the hosts whose variables are not set.
 
     Raises:
-        InputError: one of them is found nowhere, or blank: a device would reject the whole manifest.
+        InputError: one is missing or blank: a device would reject the whole manifest.
     """
     if document.manifest is None or not any(_names(part.value) for part in document.manifest.credential_entries()):
         return document

@@ -1,7 +1,7 @@
-"""The placeholders of a document: every one, with its place, and what depends on them.
+"""All placeholders of a document, with their places, and the findings that depend on them.
 
-A place is a JSON Pointer. One into createOptions goes on into their JSON, whether they are written as an object or as a
-text, in lower case: `…/settings/createOptions/hostconfig/binds/0`.
+A place is a JSON Pointer. One into createOptions continues into their JSON, whether they are an object or a string,
+in lower case: `…/settings/createOptions/hostconfig/binds/0`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Placeholder(Struct, frozen=True, gc=False):
 
     Attributes:
         pointer: JSON Pointer to the value that has it, or to its key.
-        text: as it is written; empty if it stands outside a string.
+        text: as written; empty if it is outside a string.
         at_key: whether it is in the key at the place.
         quoted: whether the pointer leads to a text that has the place in it, as JSON within JSON.
         start: where in the text of the value or key, in characters from 0; None if it is all of it.
@@ -110,7 +110,7 @@ _ENTRIES: Final = Area(
     _ENTRY,
 )
 _ENV_ITEM: Final = Area(placeholder.FREE, placeholder.KEY)
-# An automatic deployment's conditions and queries have brackets and dollars of their own.
+# An automatic deployment's conditions and queries have their own brackets and dollars.
 _OUTSIDE: Final = Area(placeholder.DOCKER, placeholder.DOCKER)
 _CONTENT: Final = Area(
     placeholder.STRICT, placeholder.DOCKER, {"modulescontent": _ENTRIES, "modulecontent": _ENTRIES}, _OUTSIDE

@@ -1,6 +1,6 @@
 """Reads YAML as plain data, with the position of every key and value.
 
-The result is what JSON can represent: mappings with string keys, lists, strings, numbers, true, false, null. Plain
+The result is JSON data: mappings with string keys, lists, strings, numbers, true, false, null. Plain
 scalars follow the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/#103-core-schema): `no` and `on` are strings,
 `010` is ten, and a date is a string.
 """
@@ -32,10 +32,10 @@ class Source(Struct, frozen=True):
         data: plain JSON data.
         keys: path to the place of the key there.
         values: path to the place of the value there; the root's path is `()`.
-        written: path to a plain (unquoted) scalar's own text, where it is not a text.
-        environment: name of the environment that is merged into the data; see `environments.effective`.
-        changed: paths of what comes from the environment.
-        removed: paths of what the environment removes.
+        written: path to the source text of a plain (unquoted) scalar that is not a string.
+        environment: name of the environment merged into the data; see `environments.effective`.
+        changed: paths of values from the environment.
+        removed: paths of values that the environment removes.
     """
 
     name: str

@@ -216,6 +216,19 @@ def test_a_text_without_secrets_costs_no_pattern_however_many_are_known() -> Non
             assert redact("GET /runs/cb1 was answered") == "GET /runs/cb1 was answered"
 
 
+@pytest.mark.parametrize("known", ["_forms", "_cores"])
+def test_a_secret_may_be_learned_while_a_text_is_redacted(known: str) -> None:
+    """Modules are built in threads, each of which learns secrets and says what it does."""
+
+    class Meanwhile(str):
+        def casefold(self) -> str:
+            Secret("another-secret-of-another-thread")
+            return super().casefold()
+
+    with nothing_known(), patch.object(secret, known, {Meanwhile("a-secret-that-is-known")}):
+        assert redact("it is a-secret-that-is-known, or is it?") != "it is a-secret-that-is-known, or is it?"
+
+
 def test_a_secret_that_is_no_text_of_unicode_is_hidden_too() -> None:
     # As Python reads a file name or a variable with bytes that are not UTF-8.
     odd = Secret("pass\udcff-word")

@@ -30,7 +30,7 @@ class Buildah(Engine):
             return meanwhile
         if len(images) == 1:
             return self._pushed(job, ("push", *network), images[0], commands)
-        # A name of its own: another build of the same inputs may be making its index in the same storage.
+        # A unique name: another build of the same inputs may create its index in the same storage.
         index = f"{images[0].rpartition('-')[0]}-{job.folder.name}"
         self._run(job, commands, "manifest", "create", index)
         try:
@@ -44,7 +44,7 @@ class Buildah(Engine):
     def _pushed(self, job: Job, push: tuple[str, ...], source: str, commands: Commands) -> str:
         """Push an image or an index, and return its digest.
 
-        With a file for the digest, buildah 1.28 pushes an index in vain and exits with 0; the file is then empty.
+        With a digest file, buildah 1.28 exits with 0 even if pushing an index fails; the file is empty in that case.
         Without one it says what is wrong.
         """
         file, target = job.folder / "digest", f"docker://{job.reference}"
@@ -83,7 +83,7 @@ class Buildah(Engine):
 
 
 class Podman(Buildah):
-    """podman: no daemon on Linux; elsewhere a machine of its own, which must be started."""
+    """podman: no daemon on Linux; elsewhere a virtual machine, which must be started."""
 
     name = "podman"
     program = "podman"

@@ -1,4 +1,4 @@
-"""What an engine is, and how its commands are run."""
+"""The base class of engines, and running their commands."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Commands:
             raise explain(Path(arguments[0]).name, reference, "".join(self.output[begin:]))
 
     def say(self, text: str) -> None:
-        """Add a line of our own to the output."""
+        """Add our own line to the output."""
         self.output.append(f"{text}\n")
 
     def cancel(self) -> None:

@@ -1,17 +1,15 @@
-"""The language of routes: `parse` a text, look at the tree, ask for its types.
+"""The route language: parse a text, check its types. `evaluate` carries out a route's condition on a message.
 
     route = parse("FROM /messages/modules/sensor/* WHERE as_number(temp) > 30 INTO $upstream")
-    compile_check(route)     # what edgeHub's compiler would refuse, after it has reported 200
-    warnings(route)          # what it takes, and probably nobody meant
+    compile_check(route)     # what edgeHub's compiler would reject, after it has reported 200
+    warnings(route)          # accepted, but probably not intended
     source_modules(route)    # the module, and its output, that the source is limited to
     to_text(route)           # the route again
-    Condition(route.condition).holds(Facts(properties, system, body))     # carry it out on a message
+    evaluate.Condition(route.condition).holds(evaluate.Facts(properties, system, body))
 
 `docs/routes.md` describes the language. Every error and warning has its place: `offset` and `length` in
 characters of the text given, from 0.
 """
-
-from typing import TYPE_CHECKING, Any
 
 from manifestgen.manifest.route.error import RouteSyntaxError
 from manifestgen.manifest.route.function import FUNCTIONS, Function, Type
@@ -36,18 +34,13 @@ from manifestgen.manifest.route.tree import (
 from manifestgen.manifest.route.type_check import RouteTypeError, compile_check, type_of
 from manifestgen.manifest.route.warning import KINDS, RouteWarning, warnings
 
-if TYPE_CHECKING:
-    from manifestgen.manifest.route.evaluate import Condition, Facts
-
 __all__ = [
     "FUNCTIONS",
     "KINDS",
     "Binary",
     "Broken",
     "Call",
-    "Condition",
     "Expression",
-    "Facts",
     "Fault",
     "Function",
     "Literal",
@@ -73,12 +66,3 @@ __all__ = [
     "type_of",
     "warnings",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    # What carries routes out takes as long to import as what reads them, and `check` and `render` do not need it.
-    if name not in ("Condition", "Facts"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from manifestgen.manifest.route import evaluate
-
-    return getattr(evaluate, name)

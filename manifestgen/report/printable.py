@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-# What pipelines read as commands: GitHub's runner a line that begins with ::, Azure Pipelines' agent ##vso[ and ##[
+# Commands to pipelines: for GitHub's runner a line that begins with ::, Azure Pipelines' agent ##vso[ and ##[
 # anywhere in a line.
 _LINE_COMMAND: Final = re.compile(r"(?m)^([^\S\n]*):(?=:)")
 _COMMAND: Final = re.compile(r"##(?=\[|vso\[)", re.IGNORECASE)
