@@ -1,4 +1,4 @@
-"""Reads and writes files: every failure says what to do, and no file is ever left half-written."""
+"""Reads and writes files: every error says what to do, and no file is ever left half-written."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 OWNER_ONLY: Final = 0o600
 PUBLIC: Final = 0o644
 
-#: Largest input in bytes, where nothing smaller is said. IoT Hub accepts a manifest of a hundredth of that.
+#: Largest input in bytes, unless a smaller limit is given. IoT Hub accepts a manifest of a hundredth of that.
 MAX_BYTES: Final = 64 << 20
-#: Seconds in which a pipe must send something.
+#: Seconds within which a pipe must send something.
 PIPE_SECONDS: Final = 30.0
 
 _CHUNK: Final = 1 << 20
@@ -35,7 +35,7 @@ def read_bytes(path: Path | str, *, limit: int = MAX_BYTES) -> bytes:
         TooLargeError: it is larger.
         OSError: it cannot be read, or it is a pipe into which nothing was written for `PIPE_SECONDS`.
     """
-    # A pipe without a writer would not let itself be opened otherwise.
+    # Otherwise, opening a pipe without a writer would block.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         if stat.S_ISDIR(os.fstat(descriptor).st_mode):
@@ -49,7 +49,7 @@ def read_bytes(path: Path | str, *, limit: int = MAX_BYTES) -> bytes:
 
 
 def read_stdin(*, limit: int = MAX_BYTES) -> bytes:
-    """What is on stdin, and never more than the limit. Raises TooLargeError if it is more."""
+    """The content of stdin, up to a limit. Raises TooLargeError if it is larger."""
     content = sys.stdin.buffer.read(limit + 1)
     if len(content) > limit:
         raise TooLargeError(errno.EFBIG, f"it is larger than {limit} bytes", "-")
@@ -70,7 +70,7 @@ def _chunks(descriptor: int, limit: int) -> Iterator[bytes]:
         try:
             chunk = os.read(descriptor, min(left, _CHUNK))
         except BlockingIOError:
-            time.sleep(0.01)  # another reader was faster
+            time.sleep(0.01)  # another reader took the data
             continue
         if not chunk:
             return
@@ -111,12 +111,12 @@ def read_text(
 
 
 def refuse_input_as_output(output: Path, inputs: Iterable[Path | None], option: str) -> None:
-    """Make sure, before anything is done, that an output would not replace one of the inputs.
+    """Reject an output that would replace one of the inputs, before anything is done.
 
     Args:
         output: the file that would be written; links are followed.
-        inputs: files that are read; None stands for none.
-        option: that named the output, for the message.
+        inputs: files that are read; None is skipped.
+        option: the option that named the output, for the message.
 
     Raises:
         InputError: it would.
@@ -166,7 +166,7 @@ def is_special(path: Path) -> bool:
 
 
 def is_stdout(path: Path) -> bool:
-    """Whether the path is another name of this process's stdout, as `/dev/stdout` is; never if that is a file."""
+    """Whether the path is this process's stdout, such as `/dev/stdout`; False if stdout is a file."""
     try:
         return is_special(path) and os.path.samestat(path.stat(), os.fstat(1))
     except OSError:
@@ -174,15 +174,15 @@ def is_stdout(path: Path) -> bool:
 
 
 def refuse_newer(found: object, known: int, path: Path) -> None:
-    """Make sure that a file that manifestgen wrote is not of a newer version.
+    """Reject a file written by a newer version of manifestgen.
 
     Args:
-        found: the number of its format.
-        known: the newest that this version knows.
+        found: its format version.
+        known: the newest format of this version.
         path: the file.
 
     Raises:
-        InputError: it is of a newer one.
+        InputError: its format is newer.
     """
     if isinstance(found, int) and found > known:
         raise InputError(
@@ -211,7 +211,7 @@ def git_would_commit(path: Path) -> bool:
 
 
 def cache_folder() -> Path:
-    """This user's cache: what is in it may be deleted at any time."""
+    """This user's cache folder; its files may be deleted at any time."""
     import platformdirs
 
     return platformdirs.user_cache_path("manifestgen", appauthor=False)
@@ -242,10 +242,9 @@ def encoded(text: str) -> bytes:
 
 @contextmanager
 def writing(path: Path, mode: int = PUBLIC) -> Iterator[BinaryIO]:
-    """Write a file piece by piece, as `write_atomic` does: it appears when the block ends, and not if that fails.
+    """Write a file piece by piece, as `write_atomic` does: it appears when the block ends without an error.
 
-    The temporary file has a name that cannot be guessed, and is never one that is there already: a link that somebody
-    put in its place is not followed.
+    The temporary file is new and has an unguessable name, so a link planted in its place is not followed.
 
     Raises:
         InputError: as `write_atomic`.
@@ -299,7 +298,7 @@ def _reason(error: Exception) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename survive a power cut, where the system allows it."""
+    """Make the rename survive a power failure, if the system supports that."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

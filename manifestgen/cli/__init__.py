@@ -8,11 +8,11 @@ offline commands stay fast. A command module `cli/NAME.py` has one public name, 
 from __future__ import annotations
 
 import errno
-import gc
 import importlib
 import itertools
 import os
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -119,7 +119,7 @@ def _cli() -> None:
 
 laid_out(_cli)
 
-# What click raises where a group is called by its name alone; before 8.2 it shows the help itself.
+# click raises this for a group without a subcommand; before 8.2, it shows the help itself.
 _NO_COMMAND: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
@@ -265,11 +265,9 @@ def _sentence(message: str) -> str:
 
 
 def main() -> None:
-    """Entry point of `manifestgen`."""
-    # Imports make many objects and no garbage: looking for some costs a tenth of a short command's time.
-    gc.set_threshold(100_000, 20, 20)
+    """Run the command line of this process, and end the process with its exit code."""
     code = run(sys.argv[1:], ends_process=True)
-    if "threading" in sys.modules:
+    if code == Interrupted.exit_code or threading.active_count() > 1:
         from manifestgen.cli._interruption import end, is_held
 
         if code == Interrupted.exit_code or is_held():

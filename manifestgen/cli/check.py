@@ -174,12 +174,11 @@ def _ignored_by(project: Project | None) -> Mapping[str, str]:
         return {}
     from manifestgen.check import known_rules
 
-    ignored: Mapping[str, str] = project.check.ignore if project.check else {}
     try:
-        known_rules(ignored)
+        known_rules(project.ignored)
     except InputError as error:
         raise InputError(error.what, where=f"{project.path}: check.ignore", fix=error.fix) from None
-    return ignored
+    return project.ignored
 
 
 def _warn_of_expiry(owners: Mapping[str, Project | None], console: Console) -> None:
@@ -211,7 +210,7 @@ def _sources(
 ) -> tuple[dict[str, Project | None], set[str]]:
     """The paths to check, each once and with its project, folders expanded; and those that were named themselves.
 
-    What is below a project's folder is the project's.
+    Files below a project's folder belong to the project.
     """
     owners: dict[str, Project | None] = {}
     named: set[str] = set()

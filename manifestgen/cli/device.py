@@ -165,7 +165,7 @@ def _shown(value: Any) -> str:
 
 
 def _nested(tags: tuple[str, ...], where: str, *, nothing: str | None = "") -> dict[str, Any]:
-    """`("site.name=lab",)` becomes `{"site": {"name": "lab"}}`; `nothing` is what `KEY=` stands for."""
+    """`("site.name=lab",)` becomes `{"site": {"name": "lab"}}`; `nothing` is the value for `KEY=`."""
     result: dict[str, Any] = {}
     for tag in tags:
         key, equals, value = tag.partition("=")

@@ -26,6 +26,8 @@ from manifestgen.cli._subjects import SUBJECTS, open_subjects
 def command(old: str, new: str, exit_code: bool, show_env: bool, hub: str | None, console: Console) -> int:
     """Compare two manifests by their meaning, as 'plan' does: the order of keys does not matter.
 
+    createOptions are the exception: edgeAgent recreates a module if its labels or ports are in another order.
+
     The placeholders of a template are compared as they are written.
     """
     from manifestgen.compare.diff import diff

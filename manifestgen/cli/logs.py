@@ -144,7 +144,7 @@ class _Writer:
         if self._file is None:
             return
         from manifestgen.files import OWNER_ONLY, write_atomic
-        from manifestgen.report._printable import printable_lines
+        from manifestgen.report.printable import printable_lines
         from manifestgen.secret import redact
 
         text = "".join(f"{printable_lines(redact(line))}\n" for line in self._kept)

@@ -64,7 +64,7 @@ def command(
     the file or the device has changed since.
     """
     from manifestgen.cli._device import show
-    from manifestgen.cli._manifest import load_manifest, look_at_lock
+    from manifestgen.cli._manifest import check_lock, load_manifest
     from manifestgen.device.apply import propose
     from manifestgen.device.plan import with_env
     from manifestgen.device.saved_plan import save
@@ -82,7 +82,7 @@ def command(
     project = project_of(file)
     device = device_of(device_id, project, console)
     manifest = load_manifest(file, console, force=force)
-    look_at_lock(file, manifest, console, locked=locked)
+    check_lock(file, manifest, console, locked=locked)
     planned = propose(open_hub(hub, project), manifest, device, merge=merge)
     data = changes.data(planned)
     if out is not None:
@@ -105,12 +105,11 @@ def command(
 
 
 def _downloads(plan: Plan) -> Sequence[Download]:
-    """What the device downloads; nothing if its platform is unknown."""
+    """The device's downloads; empty if its platform is unknown."""
     from manifestgen.images.downloads import downloads
-    from manifestgen.manifest.manifest import Manifest
     from manifestgen.services import open_distribution
 
     if plan.platform is None or not plan.changes:
         return ()
     with open_distribution(hurried=True) as distribution:
-        return downloads(Manifest.of(plan.before), plan.manifest, distribution, plan.platform)
+        return downloads(plan.before, plan.manifest, distribution, plan.platform)

@@ -79,7 +79,7 @@ def _device(
     if device_id is not None:
         return platform_of(open_hub(hub, project), device_id)
     known = hub is not None or os.environ.get(CONNECTION_STRING) or (project is not None and project.hub is not None)
-    if project is None or project.target is None or project.target.device is None or not known:
+    if project is None or project.device is None or not known:
         return None, None
     service = open_hub(hub, project)
     try:

@@ -27,7 +27,7 @@ _MACHINES: Final = {
     # uv knows no wheels for it: only those without compiled code are taken, which `packages` checks.
     "linux/arm/v7": ("armv7l", "aarch64-manylinux_2_28"),
 }
-# What is meant by a package that is not there.
+# Suggestions for a package that does not exist.
 _KNOWN: Final = tuple(
     " ".join(
         (
@@ -204,7 +204,7 @@ def run(
     environ.pop("VIRTUAL_ENV", None)
     with waiting("the package index"):
         done = subprocess.run(  # noqa: S603 - no shell, and what is given are paths and our own words
-            # uv wants an interpreter, of whatever version; without one given, it may download one.
+            # uv needs an interpreter of any version; without one, it may download it.
             [find_uv(), *arguments, "--python", python or sys.executable],
             cwd=folder,
             env=environ,

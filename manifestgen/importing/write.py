@@ -12,7 +12,7 @@ from manifestgen.files import PUBLIC, encoded, is_special, write_atomic
 
 
 class Written(Struct, frozen=True):
-    """What was done.
+    """The result of writing.
 
     Attributes:
         files: that were written.

@@ -190,7 +190,7 @@ class Journal:
             os.fsync(self._descriptor)
         except OSError as error:
             self._broken = _not_writable(self._path, error)
-            # What is half written goes, as far as the disk lets us; the next run would mend it, too.
+            # Remove a half-written line if possible; otherwise, the next run repairs it.
             os.ftruncate(self._descriptor, start)
             raise self._broken from error
 

@@ -1,4 +1,4 @@
-"""What is to be shown, with all that is known about it."""
+"""The subject of a picture, with everything known about it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from manifestgen.errors import InputError
 from manifestgen.manifest.document import Document, Kind
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.secret_text import hide
-from manifestgen.report._printable import printable
+from manifestgen.report.printable import printable
 from manifestgen.secret import redact
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What is known about an image besides its name.
+    """Facts about an image besides its name.
 
     Attributes:
         platforms: such as `linux/arm64`.
@@ -74,7 +74,7 @@ class Subject:
 
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
-        """What `check` finds in it."""
+        """The findings of `check`."""
         return tuple(check(self.document, ignore=self.ignore))
 
     @cached_property
