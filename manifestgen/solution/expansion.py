@@ -1,8 +1,8 @@
 r"""The placeholders in a text, and their values: `${MODULES.f}`, `${MODULEDIR<../f>}`, `$NAME`, `${NAME}`.
 
 A text is split into pieces. Joined with their values, they are the tool's output; `manifestgen.importing` joins the
-same pieces to a template. The tool replaces in the JSON text of the file, line by line; here, it is done value by value. The
-result is the same, except for a value with a quotation mark: it breaks the JSON there, and is plain text here.
+same pieces to a template. The tool replaces in the JSON text of the file, line by line; here, value by value.
+The result is the same, except for a value with a quotation mark: it breaks the JSON there, and is plain text here.
 """
 
 from __future__ import annotations
