@@ -124,7 +124,7 @@ _NO_COMMAND: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 def run(arguments: Sequence[str], *, ends_process: bool = False) -> int:
-    """Run one command line, print what it has to say, and return its exit code.
+    """Run one command line, print its output, and return its exit code.
 
     Args:
         ends_process: whether nothing else runs in this process, so that Ctrl-C may end it.
@@ -152,7 +152,7 @@ def run(arguments: Sequence[str], *, ends_process: bool = False) -> int:
 
         return console.fail(interruption())
     except BrokenPipeError:
-        # The reader closed the pipe: stay silent, and keep Python from complaining when it flushes at exit.
+        # The reader closed the pipe: print nothing, and prevent an error when Python flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
@@ -220,7 +220,7 @@ def _know_secrets(environ: Mapping[str, str]) -> None:
 
 
 def _know_login_of(proxy: str) -> None:
-    """Register what logs in to a proxy: of SCHEME://USER:PASSWORD@HOST the password; without one, the user is a token.
+    """Register a proxy's secret: the password in SCHEME://USER:PASSWORD@HOST; without one, the user, which is a token.
 
     The password may itself have an @ or a / that should be percent-encoded: the last @ ends it.
     """
@@ -239,7 +239,7 @@ def _sentence(message: str) -> str:
 
 def main() -> None:
     """Entry point of `manifestgen`."""
-    # Imports make many objects and no garbage: looking for some costs a tenth of a short command's time.
+    # Imports create many objects and no garbage: collecting it takes a tenth of a short command's time.
     gc.set_threshold(100_000, 20, 20)
     code = run(sys.argv[1:], ends_process=True)
     if "threading" in sys.modules:
