@@ -21,9 +21,14 @@ The public modules, from values to effects. Everything else is an implementation
 - `manifestgen.deploy`: from a model to a running module.
 """
 
-from typing import TYPE_CHECKING, Any
+from __future__ import annotations
+
+# As `typing` has it, which takes longer to import than anything that this module needs.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from manifestgen.check import Effect, Finding, Severity, check_data, check_source, summarize
     from manifestgen.check import check as check_document
     from manifestgen.check import read as read_document

@@ -17,14 +17,14 @@ from manifestgen.credentials.sources import SOURCES
 from manifestgen.credentials.standing import describe, standings
 from manifestgen.errors import ManifestgenError, NotFoundError
 from manifestgen.gate import require_manifest, require_no_errors
-from manifestgen.images.existing import NOWHERE, future_image, stand_in_values
+from manifestgen.images.draft import draft_of
+from manifestgen.images.existing import NOWHERE, future_image
 from manifestgen.manifest.document import of_manifest
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.project.builders import builds_from_context
 from manifestgen.project.load import Project
 from manifestgen.project.lock import never_built
 from manifestgen.project.sections import ManifestSection
-from manifestgen.render import NoImageError, render_project
 from manifestgen.state import state_folder
 
 # Distributions, each with its requirement for pip.
@@ -99,7 +99,7 @@ def examine(
     yield from logged_in
     usable = not why_not and all(row.state != "failed" for row in logged_in)
     yield from _registries(inputs, project, draft, missing, reachable=reachable, usable=usable)
-    device_id = device_id or (project.target.device if project.target else None)
+    device_id = device_id or project.device
     yield from _device(services, device_id, "" if reachable or not hub_login else _NO_LOGIN)
 
 
@@ -142,11 +142,10 @@ def _manifest(project: Project) -> tuple[Manifest | None, Row]:
     drafts: list[Manifest] = []
 
     def look() -> str:
-        drafts.append(_draft(project, dict.fromkeys(never_built(project), NOWHERE)))
-        ignored = project.check.ignore if project.check is not None else ()
+        drafts.append(_draft(project))
         document = of_manifest(drafts[0], "the rendered manifest", styles=project.placeholder_styles)
         require_manifest(document, layered=True)
-        require_no_errors(document, ignore=ignored)
+        require_no_errors(document, ignore=project.ignored)
         count = len(drafts[0].modules())
         return f"template {template} and its values give {count} {'module' if count == 1 else 'modules'}"
 
@@ -154,15 +153,13 @@ def _manifest(project: Project) -> tuple[Manifest | None, Row]:
     return (drafts[0] if drafts else None), row
 
 
-def _draft(project: Project, future: Mapping[str, str]) -> Manifest:
+def _draft(project: Project, images: Mapping[str, str] | None = None) -> Manifest:
     """The manifest without logins; before the first build, with stand-ins for the images."""
-    try:
-        return render_project(project, lambda manifest: {}).manifest
-    except NoImageError:
-        if not project.builds:
-            raise
-    values = stand_in_values(project.only(tuple(future)))
-    return render_project(project, lambda manifest: {}, values=values, image=future).manifest
+
+    def stand_ins(missing: Project) -> Mapping[str, str]:
+        return images or {one.module.name: NOWHERE for one in missing.each()}
+
+    return draft_of(project, lambda manifest: {}, stand_ins).manifest
 
 
 def _credential(log_in: Callable[[], None], missing: Collection[str]) -> Row:

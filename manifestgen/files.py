@@ -106,7 +106,8 @@ def read_text(
             f"{what} is not UTF-8 text (byte {error.start})", where=str(path), fix="save it as UTF-8"
         ) from None
     except (OSError, ValueError) as error:
-        raise InputError(f"could not read {what}: {_reason(error)}", where=str(path), fix="check the path") from error
+        fix = "check its permissions" if isinstance(error, PermissionError) else "check the path"
+        raise InputError(f"could not read {what}: {_reason(error)}", where=str(path), fix=fix) from error
 
 
 def refuse_input_as_output(output: Path, inputs: Iterable[Path | None], option: str) -> None:
@@ -124,6 +125,28 @@ def refuse_input_as_output(output: Path, inputs: Iterable[Path | None], option: 
         if path is not None and not is_special(output) and _same(output, path):
             what = f"the output is also an input, {path}, and would replace it"
             raise InputError(what, where=str(output), fix=f"give another file with {option}")
+
+
+def refuse_unwritable(output: Path) -> None:
+    """Make sure, before anything slow is done, that an output can be written, as far as looking shows.
+
+    Raises:
+        InputError: as `write_atomic`.
+    """
+    with _writing(output):
+        if is_special(output):
+            return
+        if output.is_dir():
+            raise IsADirectoryError
+        if not output.parent.is_dir():
+            raise FileNotFoundError
+        if not os.access(output.parent, os.W_OK):
+            raise PermissionError
+
+
+def in_a_shell(path: Path) -> str:
+    """A path as a command that is shown names it: in quotes where it has a blank."""
+    return f'"{path}"' if any(char.isspace() for char in str(path)) else str(path)
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -209,7 +232,12 @@ def write_atomic(path: Path, data: str | bytes, mode: int = PUBLIC) -> None:
         InputError: the folder is missing or not writable, the disk is full, or the path is a folder.
     """
     with writing(path, mode) as stream:
-        stream.write(data.encode() if isinstance(data, str) else data)
+        stream.write(encoded(data) if isinstance(data, str) else data)
+
+
+def encoded(text: str) -> bytes:
+    """A text as files have it: in UTF-8; a path's bytes that are no character in the C locale stay as they are."""
+    return text.encode("utf-8", "surrogateescape")
 
 
 @contextmanager
@@ -255,6 +283,10 @@ def _writing(path: Path) -> Iterator[None]:
     except PermissionError as error:
         fix = f"make the folder {path.parent} writable or choose another one"
         raise InputError("output folder is not writable", where=where, fix=fix) from error
+    except RuntimeError as error:
+        if not str(error).startswith("Symlink loop"):  # of pathlib, before Python 3.13
+            raise
+        raise InputError("output is a link that leads back to itself", where=where, fix="use another path") from error
     except (OSError, ValueError) as error:
         fix = "choose another file, or free disk space"
         raise InputError(f"could not write the output: {_reason(error)}", where=where, fix=fix) from error

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from manifestgen.credentials.placeholders import fill_placeholders
 from manifestgen.errors import InputError
-from manifestgen.files import read_bytes
+from manifestgen.files import in_a_shell, read_bytes
 from manifestgen.manifest.document import Document, read
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.placeholder import USUAL, Styles
@@ -75,11 +75,12 @@ def refuse_project(file: Path) -> None:
     """
     yaml = file.suffix in (".yaml", ".yml") and file.is_file()
     if (file / FILE_NAME).is_file() or (yaml and _has_version(file)):
+        name = in_a_shell(file)
         raise InputError(
             "this is a project, not a manifest",
             where=str(file),
-            fix=f"write its manifest with 'manifestgen render {file}' and give that; or run "
-            f"'manifestgen deploy {file}', or 'manifestgen deploy {file} --dry-run' for the plan",
+            fix=f"write its manifest with 'manifestgen render {name}' and give that; or run "
+            f"'manifestgen deploy {name}', or 'manifestgen deploy {name} --dry-run' for the plan",
         )
     if file.is_dir():
         fix = f"give the file of one, such as {file / 'deployment.json'}"

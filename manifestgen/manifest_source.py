@@ -139,10 +139,10 @@ def _of_snapshot(text: str, hub: Hub) -> Subject:
             where=f"history:{text}",
             fix="write it as history:ID@N; see the numbers with 'manifestgen history --device ID'",
         )
-    snapshot = find(hub.host, device, state_folder(), int(number), {"modulesContent": {}})
+    snapshot = find(hub.host, device, state_folder(), int(number), Manifest.of_twins({}))
     name = f"snapshot {number} of device {device}"
     taken = f"taken {snapshot.taken:%Y-%m-%d %H:%M:%S} UTC"
-    return Subject(name, of_manifest(Manifest.of(snapshot.content), name), (f"on {hub.host}", taken))
+    return Subject(name, of_manifest(snapshot.manifest, name), (f"on {hub.host}", taken))
 
 
 def _of_file(path: Path) -> Subject:
@@ -166,23 +166,16 @@ def _of_file(path: Path) -> Subject:
 
 def _of_project(project: Project) -> Subject:
     from manifestgen.credentials.logins import placeholders
-    from manifestgen.images.existing import stand_in_values
-    from manifestgen.project.lock import never_built
-    from manifestgen.render.project import NoImageError, render_project
+    from manifestgen.images.draft import draft_of
 
-    facts: tuple[str, ...] = ("as it would be rendered, without logins",)
-    logins = placeholders(project.registry_settings)
-    try:
-        manifest = render_project(project, logins).manifest
-    except NoImageError:
-        if not project.builds:
-            raise
-        facts = (*facts, "its image is not built yet")
-        images = dict.fromkeys(never_built(project), f"{NOT_BUILT}:0")
-        values = stand_in_values(project.only(tuple(images)))
-        manifest = render_project(project, logins, values=values, image=images).manifest
+    draft = draft_of(
+        project,
+        placeholders(project.registry_settings),
+        lambda missing: {one.module.name: f"{NOT_BUILT}:0" for one in missing.each()},
+    )
+    facts = ("as it would be rendered, without logins", *(("its image is not built yet",) if draft.stands_in else ()))
     name = str(project.path)
-    document = of_manifest(manifest, name, styles=_styles(project))
+    document = of_manifest(draft.manifest, name, styles=_styles(project))
     return Subject(name, document, facts, images=_images(project), ignore=_ignored(project))
 
 
@@ -202,7 +195,7 @@ def _styles(project: Project | None) -> Styles:
 
 
 def _ignored(project: Project | None) -> Collection[str]:
-    return project.check.ignore if project is not None and project.check is not None else ()
+    return project.ignored if project is not None else ()
 
 
 def _images(project: Project | None) -> Mapping[str, ImageFacts]:

@@ -28,7 +28,6 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.value import Value
 from manifestgen.project import Project
 from manifestgen.project.builders import builds_from_context
-from manifestgen.project.fit import check_lock
 from manifestgen.project.lock import LockedImage, never_built, record
 from manifestgen.project.lock import path_of as lock_path
 from manifestgen.project.written import output_of
@@ -114,9 +113,7 @@ def render_file(
     job = _Job(project, services, options)
     if job.target is not None:
         refuse_input_as_output(job.target, _inputs(project), "-o")
-    for one in project.each():
-        if one.module.name not in options.images:
-            check_lock(one, locked=options.locked, warn=observer.warn)
+    _check_locks(job, observer)
     rendered = _rendered(job, observer)
     if rendered.secret and not job.inline:
         raise InputError(
@@ -127,9 +124,8 @@ def render_file(
             else "drop --secrets placeholder, which is for registry credentials only, or override the value with --set",
         )
     manifest, locked = _pinned(job, rendered, observer) if job.pins else (rendered.manifest, {})
-    ignored = project.check.ignore if project.check is not None else ()
     document = of_manifest(manifest, "the rendered manifest", styles=project.placeholder_styles)
-    require_no_errors(document, ignore=ignored, force=options.force, report=observer.findings)
+    require_no_errors(document, ignore=project.ignored, force=options.force, report=observer.findings)
     if locked:
         record(project, locked)
     text = dump(manifest.content)
@@ -168,6 +164,16 @@ class _Job(Struct, frozen=True):
         settings = self.project.registry_settings
         logins: Logins = real_logins(settings, self.services.credentials) if inline else placeholders(settings)
         return render_project(self.project, logins, values=self.options.values, image=self.options.images)
+
+
+def _check_locks(job: _Job, observer: Observer) -> None:
+    """Compare the lock file with the inputs of the images that the project builds and no option gives."""
+    for one in job.project.each():
+        if one.builds and one.module.name not in job.options.images:
+            # A project that builds nothing need not wait for what parses and hashes inputs.
+            from manifestgen.project.fit import check_lock
+
+            check_lock(one, locked=job.options.locked, warn=observer.warn)
 
 
 def _rendered(job: _Job, observer: Observer) -> Rendered:

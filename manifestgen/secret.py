@@ -17,21 +17,23 @@ HIDDEN: Final = "***"
 # Shorter texts occur by chance in any output; hiding them would garble it and reveal them.
 _SHORTEST: Final = 4
 
-# Secrets that reach a text without having been read by us, such as keys in a service's response.
+# Secrets that reach a text without having been read by us, such as keys in a service's response: each with characters
+# that a text must contain, in folded case, to match. Most contain none, and then the pattern need not be compiled.
 _PATTERNS: Final = (
-    re.compile(r"(?i)(?<=sharedaccesskey=)[A-Za-z0-9+/]{8,}={0,2}"),
-    re.compile(r"(?i)(?<=accountkey=)[A-Za-z0-9+/]{8,}={0,2}"),
-    re.compile(r"(?i)(?<=[?&\s]sig=)[A-Za-z0-9%+/_=-]{8,}"),
-    re.compile(r"(?i)(?<=\bbearer )[A-Za-z0-9._~+/-]{12,}=*"),
-    re.compile(r"(?i)(?<=\bbasic )[A-Za-z0-9+/]{8,}={0,2}"),
+    ("sharedaccesskey=", r"(?i)(?<=sharedaccesskey=)[A-Za-z0-9+/]{8,}={0,2}"),
+    ("accountkey=", r"(?i)(?<=accountkey=)[A-Za-z0-9+/]{8,}={0,2}"),
+    # An i is also matched by letters that do not fold to it.
+    ("g=", r"(?i)(?<=[?&\s]sig=)[A-Za-z0-9%+/_=-]{8,}"),
+    ("bearer ", r"(?i)(?<=\bbearer )[A-Za-z0-9._~+/-]{12,}=*"),
+    ("bas", r"(?i)(?<=\bbasic )[A-Za-z0-9+/]{8,}={0,2}"),
     # https://USER:PASSWORD@HOST, as in proxy URLs
-    re.compile(r"(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"),
+    ("://", r"(?<=://)[^\s/@:]*:[^\s/@]+(?=@)"),
 )
 _BASE64: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")
 # Characters that JavaScript's encodeURI and encodeURIComponent, and Python's quote, do not encode.
 _UNQUOTED: Final = ("", "/", "!*'()", ";,/?:@&=+$-_.!~*'()#")
 
-_PERCENT: Final = re.compile("%((?:25)*[0-9A-F]{2})")
+_PERCENT: Final = "%((?:25)*[0-9A-F]{2})"
 
 _forms: set[str] = set()
 # The same for base64: a part of every base64 text that encodes a secret, alone or within other data.
@@ -154,14 +156,12 @@ def redact(text: str) -> str:
 
 
 # Where the SDKs begin to quote a response, in exceptions and logs.
-_QUOTED: Final = re.compile(
-    r"\s*\b(?:Content|Response|Response Code|Headers|Body|Raw response)\s*:\s.*|(?<=failed: )[\[{].*", re.DOTALL
-)
+_QUOTED: Final = r"(?s)\s*\b(?:Content|Response|Response Code|Headers|Body|Raw response)\s*:\s.*|(?<=failed: )[\[{].*"
 
 
 def without_quotes(text: str) -> str:
     """The text of an SDK's exception or log record without a quoted response of a service."""
-    return _QUOTED.sub("", text)
+    return re.sub(_QUOTED, "", text)
 
 
 def _found(text: str) -> Iterator[tuple[int, int]]:
@@ -171,18 +171,20 @@ def _found(text: str) -> Iterator[tuple[int, int]]:
         yield match.span()
     for match in _matches(_there(_cores, folded), text):
         yield _base64_around(text, *match.span())
-    for pattern in _PATTERNS:
-        for match in pattern.finditer(text):
-            yield match.span()
+    for mark, known in _PATTERNS:
+        if mark in folded:
+            for match in re.finditer(known, text):
+                yield match.span()
 
 
-def _there(forms: Collection[str], folded: str) -> re.Pattern[str] | None:
+def _there(forms: set[str], folded: str) -> re.Pattern[str] | None:
     """A pattern of the forms that a case-folded text may contain; None if there are none.
 
     A process that requests many signed URLs learns a secret with each response. Compiling a pattern of all known
     secrets would take longer than everything else.
     """
-    there = [form for form in forms if form.casefold() in folded]
+    # A copy: another thread may learn a secret meanwhile.
+    there = [form for form in forms.copy() if form.casefold() in folded]
     return _any_of(there) if there else None
 
 
@@ -193,7 +195,7 @@ def _any_of(forms: Collection[str]) -> re.Pattern[str]:
 
 def _pattern(form: str) -> str:
     """A pattern of a form, with its percent codes in either case."""
-    return _PERCENT.sub(lambda code: f"%{re.sub('[A-F]', _either_case, code[1])}", re.escape(form))
+    return re.sub(_PERCENT, lambda code: f"%{re.sub('[A-F]', _either_case, code[1])}", re.escape(form))
 
 
 def _either_case(letter: re.Match[str]) -> str:

@@ -27,7 +27,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, rewind_body
 from urllib3 import HTTPHeaderDict, HTTPResponse
 from urllib3.exceptions import HTTPError, ProtocolError
 
-from manifestgen.azure.exchange import POOLS, LimitError, TooLargeError, body_of, exchange
+from manifestgen.azure.exchange import POOLS, LimitError, TooLargeError, body_of, exchange, origin_of
 from manifestgen.azure.patience import (
     TRANSIENT,
     Again,
@@ -223,7 +223,7 @@ def _sanitized(response: Response, request: PreparedRequest, host: str) -> Respo
     place = response.headers.get("Location")
     if response.status_code in _REDIRECTING and place:
         target = urljoin(request.url or "", place)
-        if _origin(target) != _origin(request.url or ""):
+        if origin_of(target) != origin_of(request.url or ""):
             raise CloudError(
                 f"the response is a redirect to another server, {urlsplit(target).netloc!r}, which was not followed",
                 where=host,
@@ -236,11 +236,6 @@ def _sanitized(response: Response, request: PreparedRequest, host: str) -> Respo
         if seconds is not None and seconds < inf:
             response.headers["Retry-After"] = str(int(seconds))
     return response
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
 class RetryingTransport(Transport):

@@ -18,7 +18,7 @@ import click
 from manifestgen.cli._failure import one_line, place_of, traceback_of
 from manifestgen.cli._terminal import colored, is_dumb, safe, say, shortened, styled
 from manifestgen.errors import DeclinedError, InputError, Interrupted, ManifestgenError
-from manifestgen.report._printable import printable_json, printable_lines
+from manifestgen.report.printable import printable_json, printable_lines
 from manifestgen.sandboxed import in_sandbox
 from manifestgen.secret import redact, redact_json, without_quotes
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 
 # Commands with which GitHub and Azure Pipelines annotate a line of a file.
-_ANNOTATION: Final = re.compile(r"::(?:error|warning|notice) |##vso\[task\.logissue ")
-_OPTION: Final = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+_ANNOTATION: Final = r"::(?:error|warning|notice) |##vso\[task\.logissue "
+_OPTION: Final = r"(?<![\w-])--[a-z][a-z-]*"
 
 
 class Console:
@@ -44,6 +44,7 @@ class Console:
         verbosity: 0; 1 shows causes; 2 shows the SDKs' own debug logs, without secrets.
         ends_process: whether Ctrl-C may end the process.
         failed: whether it has printed an error.
+        verdict: the exit code if the reader of the result closes it early.
     """
 
     def __init__(self) -> None:
@@ -56,6 +57,7 @@ class Console:
         self.options: frozenset[str] = frozenset()
         self.ends_process = False
         self.failed = False
+        self.verdict = 0
         self._live_rows = 0
         self._has_clock = False
 
@@ -89,7 +91,7 @@ class Console:
     def commands(self, text: str) -> None:
         """Print lines that begin with a command to a pipeline (an annotation); the rest of a line is escaped."""
         for line in text.split("\n"):
-            ours = _ANNOTATION.match(line)
+            ours = re.match(_ANNOTATION, line)
             begin = ours.group() if ours else ""
             click.echo(begin + printable_lines(redact(line[len(begin) :])))
 
@@ -206,7 +208,7 @@ class Console:
 
     def _fix(self, error: ManifestgenError) -> str:
         """The fix of an error, with the first of its options that the running command has."""
-        has = (option for option in error.options if self.options.issuperset(_OPTION.findall(option)))
+        has = (option for option in error.options if self.options.issuperset(re.findall(_OPTION, option)))
         return ", or ".join((error.fix, *itertools.islice(has, 1)))
 
     def bug(self, error: BaseException) -> None:

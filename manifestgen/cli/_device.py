@@ -77,9 +77,7 @@ def apply(
     from manifestgen.project.beside import project_of
     from manifestgen.state import state_folder
 
-    if rollback_on_failure and no_wait:
-        fix = "drop one of the two: only waiting shows whether the rollout fails"
-        raise InputError("--rollback-on-failure and --no-wait cannot be used together", fix=fix)
+    refuse_contradictions(merge=merge, prune=prune, rollback=rollback_on_failure, wait=not no_wait)
     saved = saved_in(file, device_id, merge=merge)
     source = Path(saved.file) if saved is not None else file
     project = project_of(source)
@@ -109,10 +107,20 @@ def apply(
     return 0
 
 
+def refuse_contradictions(*, merge: bool, prune: bool, rollback: bool, wait: bool) -> None:
+    """Raise InputError for options that cannot both be meant."""
+    if rollback and not wait:
+        fix = "drop one of the two: only waiting shows whether the rollout fails"
+        raise InputError("--rollback-on-failure and --no-wait cannot be used together", fix=fix)
+    if merge and prune:
+        fix = "drop one of the two: --merge keeps what --prune removes"
+        raise InputError("--merge and --prune cannot be used together", fix=fix)
+
+
 def _fix(project: Project | None) -> str:
     """The fix for a missing target."""
-    if project is not None and project.target is not None and project.target.deployment is not None:
-        return f"add --deployment {project.target.deployment}, or --device ID"
+    if project is not None and project.deployment is not None:
+        return f"add --deployment {project.deployment}, or --device ID"
     return "add --device ID, --deployment NAME or --devices FILE"
 
 

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from manifestgen.errors import ManifestgenError
 
-_PLACE: Final = re.compile(r"(?P<file>.+?):(?P<line>\d+)(?::(?P<column>\d+))?(?::.*)?", re.DOTALL)
+_PLACE: Final = r"(?s)(?P<file>.+?):(?P<line>\d+)(?::(?P<column>\d+))?(?::.*)?"
 
 
 def place_of(error: ManifestgenError) -> dict[str, Any]:
     """The place of an error: `file`, `line` and `column`, null if it is not in a file."""
-    place = _PLACE.fullmatch(error.where)
+    place = re.fullmatch(_PLACE, error.where)
     if place is not None and not os.path.exists(error.where):  # noqa: PTH110 - see cli/check.py
         line, column = place["line"], place["column"]
         return {"file": place["file"], "line": int(line), "column": int(column) if column else None}

@@ -67,11 +67,10 @@ def deployment_of(given: str | None, project: Project | None, console: Console, 
 
 
 def _deployment_of(project: Project | None, console: Console) -> str | None:
-    target = project.target if project is not None else None
-    if project is None or target is None or target.deployment is None:
+    if project is None or project.deployment is None:
         return None
     say_target(project, console)
-    return target.deployment
+    return project.deployment
 
 
 def say_target(project: Project, console: Console) -> None:

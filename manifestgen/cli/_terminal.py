@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from manifestgen.report._printable import printable_lines
+from manifestgen.report.printable import printable_lines
 from manifestgen.secret import redact
 
 # Replaces the ESC [ of our own colors until the text is written. Untrusted text cannot contain it, because it is new in

@@ -68,7 +68,7 @@ def command(
     from manifestgen.device.apply import propose
     from manifestgen.device.plan import with_env
     from manifestgen.device.saved_plan import save
-    from manifestgen.files import is_special, refuse_input_as_output
+    from manifestgen.files import in_a_shell, is_special, refuse_input_as_output, refuse_unwritable
     from manifestgen.project.beside import project_of
     from manifestgen.report import changes
     from manifestgen.report import downloads as report
@@ -78,6 +78,7 @@ def command(
         raise InputError(f"a plan of {name} cannot be saved", fix="write the manifest to a file, and plan that")
     if out is not None:
         refuse_input_as_output(out, [file], "--out")
+        refuse_unwritable(out)
     project = project_of(file)
     device = device_of(device_id, project, console)
     manifest = load_manifest(file, console, force=force)
@@ -90,6 +91,7 @@ def command(
         # Only after the plan is saved, since the file is for others, too.
         planned = with_env(planned)
         data = changes.data(planned)
+    console.verdict = 1 if exit_code and planned.changes else 0
     show(planned, console)
     pulled = _downloads(planned)
     if console.output == "markdown":
@@ -97,18 +99,17 @@ def command(
     for line in report.lines(pulled):
         console.result(line)
     if out is not None:
-        console.result(f"saved; apply it with: manifestgen apply {out}")
+        console.result(f"saved; apply it with: manifestgen apply {in_a_shell(out)}")
     console.document({**data, "downloads": report.data(pulled)})
-    return 1 if exit_code and planned.changes else 0
+    return console.verdict
 
 
 def _downloads(plan: Plan) -> Sequence[Download]:
     """The device's downloads; empty if its platform is unknown."""
     from manifestgen.images.downloads import downloads
-    from manifestgen.manifest.manifest import Manifest
     from manifestgen.services import open_distribution
 
     if plan.platform is None or not plan.changes:
         return ()
     with open_distribution(hurried=True) as distribution:
-        return downloads(Manifest.of(plan.before), plan.manifest, distribution, plan.platform)
+        return downloads(plan.before, plan.manifest, distribution, plan.platform)

@@ -54,13 +54,14 @@ def command(
     With two, what changed between them. The page is one file that loads nothing and works without
     scripts; mermaid is for comments on pull requests. Anything that looks like a secret is left out.
     """
-    from manifestgen.files import is_stdout, refuse_input_as_output, write_atomic
+    from manifestgen.files import is_stdout, refuse_input_as_output, refuse_unwritable, write_atomic
     from manifestgen.view.read import view_of, view_of_change
 
     names, form = _names(files, device_id, console), form or _form_of(out)
     target = None if out == "-" or is_stdout(Path(out)) else Path(out)
     if target is not None:
         refuse_input_as_output(target, map(Path, names), "-o")
+        refuse_unwritable(target)
     elif form != "mermaid" and sys.stdout.isatty():
         raise InputError(f"{form} is not for a terminal", fix=f"add -o page.{form}, or --format mermaid")
     subjects = open_subjects(names, hub, console)

@@ -259,7 +259,10 @@ def _explained(words: str, where: str, platforms: Sequence[str]) -> InputError |
         return InputError(what, where=where, fix=fix, detail=detail)
     if re.search(r"Failed to fetch|Request failed|error sending request|dns error|Connection refused|timed out", text):
         what = f"the package index could not be reached: {_last(detail)}"
-        return CloudError(what, where=where, fix="check the network, UV_INDEX and HTTPS_PROXY, then run it again")
+        fix = "check the network, UV_INDEX and HTTPS_PROXY, then run it again"
+        if "certificate" in text:
+            fix = "if a proxy inspects TLS here, name a file with its CA certificate in SSL_CERT_FILE"
+        return CloudError(what, where=where, fix=fix)
     if "No solution found" in text or "unsatisfiable" in text:
         what = f"no versions of the packages fit together: {_cause(text)}"
         return InputError(what, where=where, fix=_ADVICE, detail=detail)
@@ -274,7 +277,8 @@ def _cause(text: str) -> str:
 
 
 def _last(lines: Sequence[str]) -> str:
-    return lines[-1].strip().removeprefix("cause: ") if lines else "no reason given"
+    said = [line.strip() for line in lines if not line.strip().startswith("hint: ")]
+    return said[-1].removeprefix("cause: ") if said else "no reason given"
 
 
 def _nearest(name: str) -> str | None:

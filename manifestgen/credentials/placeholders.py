@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct
 
@@ -13,10 +13,9 @@ from manifestgen.credentials.variables import PASSWORD, USERNAME, suffixes
 from manifestgen.errors import InputError
 from manifestgen.manifest.document import Document, with_data
 from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.placeholder import OURS
 from manifestgen.manifest.registries import address_of
 from manifestgen.secret import Secret
-
-_PLACEHOLDER: Final = re.compile(r"\$\{(ACR_(?:USERNAME|PASSWORD)_[A-Z0-9_]+)\}")
 
 
 class Placeholder(Struct, frozen=True):
@@ -94,5 +93,5 @@ def _names(entry: Any) -> dict[str, str]:
     """The fields of a registry credential that are placeholders, and the variables that they name."""
     if not isinstance(entry, dict):
         return {}
-    found = {key: _PLACEHOLDER.fullmatch(value) for key, value in entry.items() if isinstance(value, str)}
+    found = {key: re.fullmatch(OURS, value) for key, value in entry.items() if isinstance(value, str)}
     return {key: match[1] for key, match in found.items() if match}

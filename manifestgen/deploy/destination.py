@@ -92,7 +92,9 @@ class ToDevice:
         return Deployment(images, planned, outcome, scores=tuple(scores))
 
     def _plan(self, job: Job, rendered: RenderedManifest) -> Plan:
-        require_applicable(rendered.document, ignore=job.ignored, force=job.options.force, report=report_check(job))
+        require_applicable(
+            rendered.document, ignore=job.project.ignored, force=job.options.force, report=report_check(job)
+        )
         state = read_state(job.services.hub, self.device)
         run_preflight(job, rendered, state.platform)
         planned = plan(rendered.manifest, state, merge=job.options.merge)
@@ -129,12 +131,12 @@ class ToDeployment:
     def _proposal(self, job: Job, rendered: RenderedManifest) -> Proposal:
         document = rendered.document
         require_manifest(document, layered=True)
-        require_no_errors(document, ignore=job.ignored, force=job.options.force, report=report_check(job))
+        require_no_errors(document, ignore=job.project.ignored, force=job.options.force, report=report_check(job))
         run_preflight(job, rendered, None)
         known = survey(job.services.hub, name_of(self.target.deployment or ""))
         wanted = _wanted(job, self.target, rendered.manifest, known)
         proposal = propose(job.services.hub, wanted, known=known)
-        verify_meetings(proposal, document.name, ignore=job.ignored, force=job.options.force)
+        verify_meetings(proposal, document.name, ignore=job.project.ignored, force=job.options.force)
         job.observer.proposal(proposal)
         return proposal
 

@@ -59,11 +59,6 @@ class Job:
         return self.project.manifest is not None and self.project.manifest.pin
 
     @property
-    def ignored(self) -> Collection[str]:
-        """IDs of the rules that the project ignores."""
-        return self.project.check.ignore if self.project.check is not None else ()
-
-    @property
     def state(self) -> Path:
         """The folder for snapshots."""
         return self.options.state or state_folder()

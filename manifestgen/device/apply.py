@@ -89,7 +89,7 @@ def apply(plan: Plan, hub: Hub, sending: Patience | None = None) -> bool:
 def _is_set(plan: Plan, hub: Hub) -> bool:
     """Whether the device has the plan's modules. Raises UnconfirmedError if the hub cannot be read."""
     try:
-        return not diff(Manifest.of(read_state(hub, plan.device).content), plan.manifest)
+        return not diff(read_state(hub, plan.device).manifest, plan.manifest)
     except CloudError as error:
         raise UnconfirmedError(
             f"its modules may or may not be set: {error.what}",
@@ -310,12 +310,12 @@ def _rolled_back(
     plan: Plan, hub: Hub, patience: Patience, observer: Observer[Plan, Rollout], failure: FoundError
 ) -> FoundError:
     """Restore the device's previous state; returns an error with the outcome of apply and rollback."""
-    if not plan.before.get("modulesContent"):
+    if not plan.before.entries:
         what, fix = f"{failure.what}; there is nothing to roll back to: it had no modules", failure.fix
         return FoundError(what, where=failure.where, fix=fix, detail=failure.detail)
     applied = False
     try:
-        back = make_plan(Manifest.of(plan.before), read_state(hub, plan.device))
+        back = make_plan(plan.before, read_state(hub, plan.device))
         apply(back, hub)
         applied = True
         _followed(plan, back.manifest, hub, patience, observer)

@@ -28,9 +28,9 @@ def propose_rollback(hub: Hub, device: str, root: Path, number: int | None, say:
         CloudError: the device is not an edge device.
     """
     state = read_state(hub, device)
-    snapshot = find(hub.host, device, root, number, state.content)
+    snapshot = find(hub.host, device, root, number, state.manifest)
     say(f"rolling back to the snapshot {snapshot.path}")
-    content, notes = renewed(snapshot.content, root)
+    content, notes = renewed(snapshot.manifest.content, root)
     for note in notes:
         say(note)
     return plan(Manifest.of(content), state)

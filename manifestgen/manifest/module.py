@@ -66,6 +66,11 @@ class Module(Value, frozen=True):
             return None
 
     @property
+    def is_edge_agent(self) -> bool:
+        """Whether it is edgeAgent, which ignores some of its properties."""
+        return self.system and self.name == "edgeAgent"
+
+    @property
     def status(self) -> Any:
         """The `status` as it is written; None if it is missing."""
         return self.get("status")
@@ -151,7 +156,8 @@ class Module(Value, frozen=True):
         return create_options.join(self.settings)
 
 
-_USUAL_KEYS: Final = frozenset(
+#: The keys of a module.
+KEYS: Final = frozenset(
     {
         "type",
         "status",
@@ -164,7 +170,8 @@ _USUAL_KEYS: Final = frozenset(
         "configuration",
     }
 )
-_USUAL_SETTINGS: Final = frozenset({"image", "createOptions"})
+#: The keys of its `settings`; besides them, there are the chunks of long createOptions.
+SETTINGS: Final = frozenset({"image", "createOptions"})
 
 
 def module_of(part: Part, *, system: bool = False) -> Module | None:
@@ -172,13 +179,13 @@ def module_of(part: Part, *, system: bool = False) -> Module | None:
     data = part.value
     if not isinstance(data, dict):
         return None
-    odd = not data.keys() <= _USUAL_KEYS
+    odd = not data.keys() <= KEYS
     settings = data.get("settings")
     if settings is None and odd:
         settings = get(data, "settings")
     if not isinstance(settings, dict):
         settings = _NOTHING
-    odd = odd or not settings.keys() <= _USUAL_SETTINGS
+    odd = odd or not settings.keys() <= SETTINGS
     text = settings.get("image")
     if type(text) is not str:
         text = as_text(get(settings, "image"))

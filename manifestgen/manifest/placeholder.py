@@ -66,6 +66,9 @@ _BARE: Final = (
 )
 _STRING: Final = r'"(?:[^"\\\n]|\\.)*"'
 
+#: A part of every placeholder of any style; quick to look for, and in few texts.
+MARKS: Final = rf"[$<{{#%@\[{FILLER}]|__|[EL]_[MTW]"
+
 #: A user name or password that `render` left open, and `apply` fills in.
 OURS: Final = r"\$\{(ACR_(?:USERNAME|PASSWORD)_[A-Z0-9_]+)\}"
 
@@ -93,7 +96,7 @@ def possible(json: bytes) -> bool:
         return True
     at = json.find(b"$")
     while at >= 0:
-        if not json.startswith((b"$upstream", b"$edge"), at):
+        if not json.startswith((b"$upstream", b"$edge", b"$body."), at):
             return True
         at = json.find(b"$", at + 1)
     if b"[[" in json or (b"__" in json and re.search(rb"__[A-Za-z]", json)):
@@ -101,6 +104,14 @@ def possible(json: bytes) -> bool:
     if b"REPLACE_" in json or b"CHANGE_" in json or b"FILL_" in json:
         return True
     return re.search(rb"\{[A-Za-z_{]", json) is not None
+
+
+def is_one(text: str) -> bool:
+    """Whether a text is a placeholder and nothing else, as in place of a password."""
+    # First what `render` itself writes: the pattern of all styles is long to compile.
+    if re.fullmatch(OURS, text):
+        return True
+    return re.search(MARKS, text) is not None and re.search(WHOLE, text) is not None
 
 
 def fill(text: str, pattern: str = "") -> str | None:

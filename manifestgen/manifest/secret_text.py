@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from manifestgen.manifest import container
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.manifest.placeholder import FREE, WHOLE
+from manifestgen.manifest.placeholder import FREE, is_one
 
 _NAME: Final = (
     r"(?i)passw(or)?(d|t)|pwd\s*$|secret|api_?key|access_?key|account_?key|shared_?key|private_?key|"
@@ -75,9 +75,7 @@ def secret_texts(manifest: Manifest) -> list[str]:
     found: set[str] = set()
     _collect(manifest.data if manifest.data is not None else manifest.content, found)
     # A value from JSON within JSON may also occur in the text around it.
-    return sorted(
-        (text for text in found if len(text) >= _SHORTEST and re.search(WHOLE, text) is None), key=len, reverse=True
-    )
+    return sorted((text for text in found if len(text) >= _SHORTEST and not is_one(text)), key=len, reverse=True)
 
 
 # How a value is looked at: for secrets in it; as one, with all that is in it; as part of registryCredentials.
@@ -179,8 +177,12 @@ def _role(key: str) -> int:
     lower = key.strip().lower()
     if "createoptions" in lower:
         return _OPTIONS
-    if lower == "registrycredentials":
-        return _ENTRIES
+    if "registrycredentials" in lower:
+        # A layer's key is a path: properties.desired.runtime.settings.registryCredentials.NAME
+        *_, above, last = ["", *lower.split(".")]
+        if "registrycredentials" in (above, last):
+            return _ENTRIES
+        lower = last
     if lower in ("address", "username"):
         return _PUBLIC
     if "=" in key or "://" in key:

@@ -160,21 +160,22 @@ class _Member(Struct, frozen=True):
     outer: Mapping[str, Any]
 
 
-_MARKS: Final = rf"[$<{{#%@\[{placeholder.FILLER}]|__|[EL]_[MTW]"
+# Keys of every manifest, in which no style finds anything: most manifests then spare compiling the patterns of keys.
+_NO_PLACEHOLDERS: Final = ("$edgeAgent", "$edgeHub")
 
 
 class _Search:
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
         # Most texts have no character of a placeholder.
-        self._marked = re.compile(f"{_MARKS}|{pattern}" if pattern else _MARKS).search
+        self._marked = re.compile(f"{placeholder.MARKS}|{pattern}" if pattern else placeholder.MARKS).search
 
     def walk(self, data: Any, pointer: str, place: str, area: Area, *, fold: bool = False) -> Iterator[Placeholder]:
         stack: list[tuple[Any, str, str, Area, _Member | None]] = [(data, pointer, place, area, None)]
         while stack:
             value, pointer, place, area, member = stack.pop()
             if member is not None:
-                if self._marked(member.key):
+                if self._marked(member.key) and (self._pattern or member.key not in _NO_PLACEHOLDERS):
                     yield from self._in_key(member.key, pointer, place, member.area)
                 if member.area is _SETTINGS and "createoptions" in member.key.lower():
                     yield from self._options(member, pointer, place)
@@ -205,7 +206,7 @@ class _Search:
                 )
 
     def _is_free_of_any(self, value: Any) -> bool:
-        """Whether a quick look shows that there is no placeholder in a value; spares most twins and routes the walk."""
+        """Whether a quick look shows that no placeholder is in a value; spares most twins and routes the search."""
         packed = None if self._pattern else json_text.packed(value)
         return packed is not None and not placeholder.possible(packed)
 
@@ -253,6 +254,12 @@ class _Search:
                     yield Placeholder(pointer, match[0].strip(), place, start=offset + match.start())
             return
         ours = area.texts is placeholder.WHOLE or area is _CREDENTIAL
+        if ours and not self._pattern and re.fullmatch(placeholder.OURS, text):
+            # As `render` writes it: the patterns of all styles, long to compile, would find the same.
+            yield Placeholder(pointer, text, place, ours=True)
+            return
+        if area.texts is placeholder.ROUTE and self._is_free_of_any(text):
+            return
         for match in self._matches(text, area.texts):
             whole = match[0] == text
             bare = placeholder.FILLER in match[0]

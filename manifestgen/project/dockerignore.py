@@ -11,7 +11,9 @@ import os
 import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from manifestgen.errors import InputError
 from manifestgen.files import read_text
@@ -20,7 +22,7 @@ from manifestgen.files import read_text
 _NEVER: Final = frozenset({".git", ".gitignore", ".hg", ".svn", ".bzr", ".bzrignore", ".manifestgen"})
 
 
-class _Rule(NamedTuple):
+class _Rule(Struct, frozen=True):
     pattern: re.Pattern[str]
     ignores: bool
 

@@ -19,7 +19,6 @@ from manifestgen.project.expansion import Expansion, expand
 from manifestgen.project.invalid import bare, nearest, translated
 from manifestgen.project.modules import check_names, modules_of
 from manifestgen.project.project import FILE_NAME, Project, choice_of
-from manifestgen.project.requires import check_required
 from manifestgen.project.sections import (
     DEFAULT_PRIORITY,
     Check,
@@ -94,6 +93,7 @@ def read(text: str, path: Path, environ: Mapping[str, str], environment: str | N
     if document.data is None:
         raise InputError("the project file is empty", where=str(path), fix="start it with 'version: 1'")
     _check_required(document)
+    _refuse_manifest(document)
     names = environments.names_in(document)
     _reject_unknown_keys(document, (), document.data, ProjectFile)
     try:
@@ -167,7 +167,20 @@ def _check_required(document: Source) -> None:
     # Before anything else: keys of a newer version would only be reported as unknown.
     wanted = document.data.get("requires") if isinstance(document.data, dict) else None
     if isinstance(wanted, str):
+        from manifestgen.project.requires import check_required
+
         check_required(wanted, document.where(("requires",)))
+
+
+def _refuse_manifest(document: Source) -> None:
+    if not isinstance(document.data, dict) or not {"modulesContent", "moduleContent"} & set(document.data):
+        return
+    if "$schema-template" in document.data:
+        what, fix = "this is a template of other tools", f"make a project of it: 'manifestgen import {document.name}'"
+    else:
+        what = "this is a deployment manifest"
+        fix = f"give the folder or file of a project, or make one of it: 'manifestgen import {document.name}'"
+    raise InputError(f"{what}, not a project file", where=document.name, fix=fix)
 
 
 def _path(root: Path, kind: type, value: Any) -> Path:

@@ -19,7 +19,6 @@ from manifestgen.errors import InputError
 from manifestgen.files import read_text, write_atomic
 from manifestgen.project.load import Project
 from manifestgen.project.sections import NONE
-from manifestgen.project.workspace import workspace_of
 
 _FORMAT: Final = 2
 _MAX_BYTES: Final = 1024 * 1024
@@ -225,6 +224,8 @@ def _repository(lock: Lock) -> str:
 
 def workspace_name(project: Project) -> str | None:
     """The workspace of a project, in the lock file's form; None if it names none or it cannot be found."""
+    from manifestgen.project.workspace import workspace_of
+
     try:
         return str(workspace_of(project))
     except InputError:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from manifestgen.errors import InputError
 from manifestgen.files import PUBLIC, write_atomic
@@ -20,8 +22,7 @@ from manifestgen.project.load import FILE_NAME, Project
 _FOLDER = ".manifestgen"
 
 
-@dataclass(frozen=True)
-class Pending:
+class Pending(Struct, frozen=True):
     """An image that is being built.
 
     Attributes:

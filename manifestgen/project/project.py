@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -85,6 +85,21 @@ class Project(msgspec.Struct, frozen=True):
         return (choice_of(self.environments),)
 
     @property
+    def device(self) -> str | None:
+        """The device that is its target; None if that is a deployment, or there is none."""
+        return self.target.device if self.target is not None else None
+
+    @property
+    def deployment(self) -> str | None:
+        """The automatic deployment that is its target; None if that is a device, or there is none."""
+        return self.target.deployment if self.target is not None else None
+
+    @property
+    def ignored(self) -> Mapping[str, str]:
+        """The rules that its manifest need not keep: id to reason."""
+        return self.check.ignore if self.check is not None else {}
+
+    @property
     def placeholder_styles(self) -> Styles:
         """Its placeholder styles."""
         if self.check is None:
@@ -165,6 +180,9 @@ class Project(msgspec.Struct, frozen=True):
                 fix=f"give its 'image' section a builder ({', '.join(builders.BUILDERS)}) and the keys that it needs",
             )
         modules = tuple(self._built_by(module, builder) for module in self.modules)
+        if engine is not None and not any(one.image is not None and one.image.builder == "local" for one in modules):
+            what = f"the engine {engine} is for the builder local, and no image is built by it"
+            raise InputError(what, where=str(self.path), options=("drop --engine",), fix="choose the builder local")
         return msgspec.structs.replace(self, modules=modules, engine=engine or self.engine)
 
     def _built_by(self, module: Module, builder: str | None) -> Module:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from manifestgen.errors import InputError
 from manifestgen.files import write_atomic
@@ -98,8 +100,7 @@ _USUAL: Final = "acr"
 _REGISTRY: Final = "acme.azurecr.io"
 
 
-@dataclass(frozen=True)
-class Started:
+class Started(Struct, frozen=True):
     """A new project.
 
     Attributes:
@@ -135,9 +136,7 @@ def start(
             entry script can be written; the registry is not a host, or the builder does not choose one; or the folder
             is not writable.
     """
-    if (folder / FILE_NAME).exists():
-        fix = "choose an empty folder, or remove the file"
-        raise InputError(f"{FILE_NAME} would be overwritten", where=str(folder), fix=fix)
+    _refuse_overwriting(folder, (FILE_NAME,))
     model = _model(folder, model)
     builder = builder or ("package" if (folder / "config.json").is_file() else _USUAL)
     from_context = BUILDERS[builder].context
@@ -170,10 +169,7 @@ def start(
     files[FILE_NAME] = _project(path, name, builder, template, module, list_name, registry or _REGISTRY)
     if not (folder / ".gitignore").exists():
         files[".gitignore"] = IGNORE
-    there = [one for one in files if (folder / one).exists()]
-    if there:
-        fix = "choose an empty folder, or remove the file" + ("s" if len(there) > 1 else "")
-        raise InputError(f"{', '.join(there)} would be overwritten", where=str(folder), fix=fix)
+    _refuse_overwriting(folder, files)
     written = _write(folder, files)
     return Started(written, tuple(kept), "sample.json" in files or (folder / "sample.json").exists())
 
@@ -239,6 +235,13 @@ def _project(model: str, name: str, builder: str, template: str, module: str, pa
         module=scalar(module),
         target=_FLEET if template == "layered" else _ONE_DEVICE,
     )
+
+
+def _refuse_overwriting(folder: Path, names: Iterable[str]) -> None:
+    there = [name for name in names if (folder / name).exists()]
+    if there:
+        fix = "choose an empty folder, or remove the file" + ("s" if len(there) > 1 else "")
+        raise InputError(f"{', '.join(there)} would be overwritten", where=str(folder), fix=fix)
 
 
 def _write(folder: Path, files: dict[str, str]) -> tuple[Path, ...]:

@@ -6,9 +6,10 @@ import json
 import math
 import re
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from manifestgen.errors import InputError
 from manifestgen.project.app import imports_of
@@ -41,8 +42,7 @@ _SENSOR_MESSAGE: Final[Any] = {
 }
 
 
-@dataclass(frozen=True)
-class Starter:
+class Starter(Struct, frozen=True):
     """The files for a model.
 
     Attributes:

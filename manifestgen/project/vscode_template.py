@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from manifestgen.errors import InputError
 from manifestgen.manifest.reading import as_mapping
@@ -19,8 +20,7 @@ NAME: Final = "deployment.template.json"
 _MODULE_IMAGE: Final = re.compile(r"\$\{MODULES\.[^}]+\}")
 
 
-@dataclass(frozen=True)
-class Converted:
+class Converted(Struct, frozen=True):
     """A template.
 
     Attributes:

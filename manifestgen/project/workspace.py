@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from manifestgen.errors import InputError
 from manifestgen.project.load import Project
@@ -20,8 +21,7 @@ _DOWNLOAD = (
 )
 
 
-@dataclass(frozen=True)
-class WorkspaceId:
+class WorkspaceId(Struct, frozen=True):
     """Identifies a workspace."""
 
     subscription_id: str

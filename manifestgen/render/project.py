@@ -19,7 +19,7 @@ from manifestgen.render.registry import Login
 from manifestgen.render.template import UndefinedValueError, load_template
 
 _NO_SECTION = "add an 'image' section to the project file"
-_IMAGE: Final = re.compile(r"image|modules\.(?P<module>.+)\.image")
+_IMAGE: Final = r"image|modules\.(?P<module>.+)\.image"
 
 #: Finds the logins for the registries that a manifest's images name.
 Logins = Callable[[Manifest], Mapping[str, Login]]
@@ -66,7 +66,7 @@ def render_project(
     try:
         draft = template.render(context)
     except UndefinedValueError as error:
-        if (missing := _IMAGE.fullmatch(error.name)) is None:
+        if (missing := re.fullmatch(_IMAGE, error.name)) is None:
             raise
         raise _no_image(project, missing["module"], context) from error
     found = logins(draft)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -116,7 +116,7 @@ class Template(Struct, frozen=True):
         """
         from jinja2 import meta
 
-        loader = jinja2.FileSystemLoader(self._folders)
+        loader = _loader(self._folders)
         waiting: list[str | None] = [self._file]
         for file in waiting:
             try:
@@ -191,7 +191,7 @@ class Template(Struct, frozen=True):
 
     def _where(self, values: Mapping[str, Any], position: int) -> str:
         """The template line that produced a position of the text, found by rendering again with line marks."""
-        tracing = TracingEnvironment(jinja2.FileSystemLoader(self._folders))
+        tracing = TracingEnvironment(_loader(self._folders))
         try:
             with limited():
                 found = line_at(tracing.get_template(self._file).render(values), position)
@@ -233,8 +233,13 @@ def render(
     return load_template(template, root).render(values, logins)
 
 
+def _loader(folders: Sequence[Path]) -> jinja2.FileSystemLoader:
+    # Some editors begin a file with a byte order mark, which would be text of the template.
+    return jinja2.FileSystemLoader(folders, encoding="utf-8-sig")
+
+
 def _compile(shown: str, file: str, folders: tuple[Path, ...]) -> Template:
-    loader = jinja2.FileSystemLoader(folders)
+    loader = _loader(folders)
     environment = Environment(loader)
     try:
         text, _, _ = loader.get_source(environment, file)

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from manifestgen.compare.diff import Change, Effect, FieldChange
-from manifestgen.report._printable import printable
+from manifestgen.report.printable import printable
 from manifestgen.secret import redact
 
 if TYPE_CHECKING:

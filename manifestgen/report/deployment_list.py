@@ -8,7 +8,7 @@ from typing import Any
 from manifestgen.cloud import Configuration
 from manifestgen.deployments.deployment import NAME_LABEL
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.report._printable import printable
+from manifestgen.report.printable import printable
 
 
 def list_text(found: Sequence[Configuration]) -> Iterator[str]:

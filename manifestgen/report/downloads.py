@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from manifestgen.images.downloads import Download
-from manifestgen.report._printable import printable
 from manifestgen.report.amount import amount
+from manifestgen.report.printable import printable
 
 
 def lines(downloads: Sequence[Download]) -> Iterator[str]:

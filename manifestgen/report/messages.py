@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from manifestgen.report._printable import printable
+from manifestgen.report.printable import printable
 
 Message = Mapping[str, Any]
 

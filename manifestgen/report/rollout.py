@@ -9,8 +9,8 @@ from typing import Any
 from manifestgen.device.rollout import ModuleStatus, Rollout, State
 from manifestgen.device.scoring import Scoring
 from manifestgen.project.lock import LockedModel
-from manifestgen.report._printable import printable
 from manifestgen.report.amount import clock
+from manifestgen.report.printable import printable
 
 _MARKS = {State.HEALTHY: "ok", State.WAITING: "..", State.FAILING: "!!", State.FAILED: "xx", State.REFUSED: "xx"}
 

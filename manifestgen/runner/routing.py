@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from .message import MAX_BYTES, Message, Outgoing
 from .settings import Settings
@@ -27,7 +27,8 @@ class Unsendable(Exception):
     """The return value of `run` cannot be sent. The text says why."""
 
 
-class Body(NamedTuple):
+@dataclass(frozen=True)
+class Body:
     """A result as bytes."""
 
     content: bytes

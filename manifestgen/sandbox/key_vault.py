@@ -71,12 +71,7 @@ def vaults(world: World) -> list[Document]:
 
 
 def put_vault(world: World, name: str, *, host: str, denies: str) -> Document:
-    """Create a vault, or change the reason for which it rejects every caller. Raises ValueError.
-
-    Args:
-        host: empty for the public cloud's.
-        denies: one of `DENIALS`; empty for none.
-    """
+    """Create a vault, or change why it rejects every caller; without a host in the public cloud. Raises ValueError."""
     host = (host or f"{name}.vault.azure.net").lower()
     if not _VAULT_NAME.fullmatch(name) or host.partition(".")[0] != name.lower() or _resource(host) not in VAULTS:
         raise ValueError(f"a vault is NAME at one of NAME{', NAME'.join(mask[1:] for mask in HOSTS)}, not {host!r}")

@@ -1,8 +1,9 @@
 r"""The placeholders in a text, and their values: `${MODULES.f}`, `${MODULEDIR<../f>}`, `$NAME`, `${NAME}`.
 
 A text is split into pieces. Joined with their values, they are the tool's output; `manifestgen.importing` joins the
-same pieces to a template. The tool replaces in the JSON text of the file, line by line; here, value by value.
-The result is the same, except for a value with a quotation mark: it breaks the JSON there, and is plain text here.
+same pieces to a template. The tool replaces in the JSON text of the file, line by line; here, it is done value by
+value. The result is the same, except for a value with a quotation mark: it breaks the JSON there, and is plain text
+here.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+from msgspec import Struct
 
 Profile = Literal["vscode", "iotedgedev"]
 
@@ -36,7 +39,7 @@ class Kind(Enum):
     VARIABLE = "variable"
 
 
-class Piece(NamedTuple):
+class Piece(Struct, frozen=True):
     """A part of a text.
 
     Attributes:

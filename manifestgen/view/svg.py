@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from manifestgen.report._page import COLORS, esc
 from manifestgen.report.amount import counted
+from manifestgen.report.page import COLORS, esc
 from manifestgen.view.layout import Box, Layout, Link, Place, Point, lay_out
 from manifestgen.view.model import Changed, Node, Route, Shape, Tone, View
 

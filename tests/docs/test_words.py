@@ -31,6 +31,8 @@ WRONG = {
     r"\b(?:[Cc]ontinue|[Gg]o on) although\b": "'continue even if'",
 }
 
+_ANY = re.compile("|".join(WRONG))
+
 #: The same, only in docs, docstrings and comments.
 WRONG_IN_PROSE = {
     r"\bformer\b": "'previous'",
@@ -52,7 +54,10 @@ QUOTED: frozenset[str] = frozenset()
 def is_command(node: ast.AST) -> bool:
     """Whether click shows a function's docstring as help."""
     return isinstance(node, ast.FunctionDef) and any(
-        re.match(r"\w+\.(?:command|group)\(", ast.unparse(decorator)) for decorator in node.decorator_list
+        isinstance(decorator, ast.Call)
+        and isinstance(decorator.func, ast.Attribute)
+        and decorator.func.attr in ("command", "group")
+        for decorator in node.decorator_list
     )
 
 
@@ -61,16 +66,16 @@ def texts_in(source: str) -> Iterator[tuple[int, str]]:
 
     Docstrings are left out, except those of commands.
     """
-    tree = ast.parse(source)
+    nodes = list(ast.walk(ast.parse(source)))
     skipped: set[int] = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) and node.body:
             first = node.body[0]
             if isinstance(first, ast.Expr) and not is_command(node):
                 skipped.add(id(first.value))
         elif isinstance(node, ast.JoinedStr):
             skipped.update(id(part) for part in node.values if isinstance(part, ast.Constant))
-    for node in ast.walk(tree):
+    for node in nodes:
         if id(node) in skipped:
             continue
         if isinstance(node, ast.JoinedStr):
@@ -85,6 +90,8 @@ def texts_in(source: str) -> Iterator[tuple[int, str]]:
 
 def wrong_in(text: str) -> list[str]:
     found = re.sub(r"\s+", " ", text)
+    if not _ANY.search(found):
+        return []
     return [better for phrase, better in WRONG.items() if re.search(phrase, found)]
 
 
@@ -115,6 +122,7 @@ def wrong_in_prose(text: str) -> list[str]:
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 
+@pytest.mark.no_cover  # nothing of it runs
 @pytest.mark.parametrize("module", MODULES)
 def test_messages_are_plain_english(module: str) -> None:
     source = (PACKAGE / module).read_text(encoding="utf-8")

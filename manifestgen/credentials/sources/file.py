@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -151,6 +150,8 @@ def _no_login(entry: Mapping[str, Any], host: str, where: str, *, helped: bool) 
 
 
 def _docker_login(entry: Mapping[str, Any], host: str, where: str) -> Login | None:
+    import base64
+
     username, password = entry.get("username"), entry.get("password")
     encoded = entry.get("auth")
     if isinstance(encoded, str) and encoded:

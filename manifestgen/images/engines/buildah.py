@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from manifestgen.cloud.context import target_arch
 from manifestgen.errors import FoundError
 from manifestgen.images.engines.engine import Commands, Engine, Job
 
@@ -61,6 +60,9 @@ class Buildah(Engine):
 
     def _built(self, job: Job, platform: str, network: list[str], commands: Commands) -> str:
         """The name of the image for one platform in the engine's storage."""
+        # The help of `--engine` names the engines, and need not wait for what packs a context.
+        from manifestgen.cloud.context import target_arch
+
         commands.say(f"{self.name}: building for {platform}")
         image = f"localhost/manifestgen/{job.reference.partition('/')[2]}-{target_arch(platform)}"
         self._run(

@@ -12,12 +12,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from manifestgen.cloud import Context
 from manifestgen.errors import ManifestgenError
 from manifestgen.images.engines.trouble import explain
 from manifestgen.secret import redact
+
+if TYPE_CHECKING:
+    from manifestgen.cloud import Context
 
 _SECONDS_TO_END: Final = 10.0
 _SECONDS_TO_ANSWER: Final = 30.0

@@ -25,7 +25,6 @@ import re
 from typing import Final, TypeAlias
 
 from manifestgen.manifest.route import lexer
-from manifestgen.manifest.route.fault import break_down
 from manifestgen.manifest.route.hint import SINKS, unexpected
 from manifestgen.manifest.route.lexer import END, NAME, STRING, SYSTEM, Tokens, tokenize
 from manifestgen.manifest.route.sink import ENDPOINT, function_sink, system_sink
@@ -126,6 +125,9 @@ def _sink(tokens: Tokens, index: int) -> tuple[Upstream | ModuleInput, int]:
 def _condition(tokens: Tokens, start: int, until: str) -> tuple[Expression, int]:
     expression, index = _expression(tokens, start)
     if expression is None or tokens.kinds[index] != until:
+        # Few routes are wrong, and the others need not wait for this import.
+        from manifestgen.manifest.route.fault import break_down
+
         return break_down(tokens, start, until)
     return expression, index
 

@@ -225,6 +225,8 @@ def _binary(node: Binary, left: Type | None, right: Type | None, errors: list[Ro
             result = left if left is right else _BODY
     if not fits:
         errors.append(_mismatch(node, left, right))
+        # The intended type is unknown, and one mistake is reported once.
+        return result if result is _BOOL else None
     return result
 
 

@@ -229,7 +229,7 @@ class TestDevice:
         services.push("acme.azurecr.io/scorer:2")
         _deploy(project, services, images={"scorer": "acme.azurecr.io/scorer:2"})
         latest = snapshots(services.hub.host, DEVICE, tmp_path / "state")[0]
-        assert SCORER in json.dumps(dict(latest.content))
+        assert SCORER in json.dumps(dict(latest.manifest.content))
 
     def test_a_refusal_stops_before_anything_changes(self, tmp_path: Path, services: FakeServices) -> None:
         def refuse(planned: Plan) -> None:
