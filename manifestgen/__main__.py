@@ -5,7 +5,7 @@ import gc
 
 def main() -> None:
     """Entry point of `manifestgen`."""
-    # Imports make many objects and no garbage: looking for some costs a tenth of a short command's time. So this comes
+    # Imports create many objects and no garbage: collecting it takes a tenth of a short command's time. So this comes
     # before the imports.
     gc.set_threshold(100_000, 20, 20)
     from manifestgen.cli import main as run

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "init": "Start a project.",
-    "import": "Make a project of a VS Code or iotedgedev template.",
+    "import": "Convert a VS Code or iotedgedev template to a project.",
     "project": "Show a project's settings, and where each comes from.",
     "test": "Run the model on this machine as its image would.",
     "doctor": "Check everything a deployment needs, one row each.",
@@ -44,14 +44,14 @@ COMMANDS = {
     "plan": "Show what would change on a device.",
     "apply": "Set the modules of a device and wait until they run.",
     "status": "Show what a device should run and what it runs.",
-    "logs": "Print what modules of a device print.",
+    "logs": "Print the logs of a device's modules.",
     "restart": "Restart a module of a device.",
-    "ping": "Ask whether a device answers.",
+    "ping": "Check that a device answers.",
     "score": "Have the model on a device score.",
     "bundle": "Have a device upload a support bundle.",
-    "export": "Write the manifest that a device has.",
-    "history": "List what a device had before each apply.",
-    "rollback": "Restore what a device had before.",
+    "export": "Write the current manifest of a device.",
+    "history": "List the snapshots of a device.",
+    "rollback": "Restore the previous state of a device.",
     "device": "Register, tag, inspect and delete edge devices.",
     "deployment": "List, show and delete automatic deployments.",
     "credentials": "Inspect registry credentials, create tokens, rotate their passwords.",
@@ -124,7 +124,7 @@ _NO_COMMAND: Any = getattr(click.exceptions, "NoArgsIsHelpError", ())
 
 
 def run(arguments: Sequence[str], *, ends_process: bool = False) -> int:
-    """Run one command line, print what it has to say, and return its exit code.
+    """Run one command line, print its output, and return its exit code.
 
     Args:
         ends_process: whether nothing else runs in this process, so that Ctrl-C may end it.
@@ -153,8 +153,8 @@ def run(arguments: Sequence[str], *, ends_process: bool = False) -> int:
 
         return console.fail(interruption())
     except (BrokenPipeError, SystemExit):
-        # The reader closed the pipe, and click, which alone ends a process here, makes code 1 of it: stay silent, and
-        # keep Python from complaining when it flushes at exit. What the command has found is still found.
+        # The reader closed the pipe, which click turns into exit code 1: print nothing, and prevent an error when
+        # Python flushes at exit. The command's own verdict still counts.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return console.verdict
     except Exception as error:
@@ -247,7 +247,7 @@ def _know_secrets(environ: Mapping[str, str]) -> None:
 
 
 def _know_login_of(proxy: str) -> None:
-    """Register what logs in to a proxy: of SCHEME://USER:PASSWORD@HOST the password; without one, the user is a token.
+    """Register a proxy's secret: the password in SCHEME://USER:PASSWORD@HOST; without one, the user, which is a token.
 
     The password may itself have an @ or a / that should be percent-encoded: the last @ ends it.
     """

@@ -1,4 +1,4 @@
-"""Which devices a command asks: one, those in a file, or those that a condition matches."""
+"""The devices of a command: one, those in a file, or those that match a condition."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Devices:
-    """The devices that the options name, and the hub that has them.
+    """The devices that the options name, with their hub.
 
     Attributes:
         many: whether they are a fleet, even of one.
-        rate: how many to ask per second.
+        rate: devices per second.
     """
 
     hub: Hub
@@ -47,12 +47,12 @@ class Devices:
         data: Callable[[_T], Any],
         show: Callable[[str, _T], None] = lambda device, value: None,
     ) -> int:
-        """Ask each of a fleet, and show a table of who answered; exit code 1 unless all did.
+        """Ask each device of a fleet, and show a table of the answers; exit code 1 unless all answered.
 
         Args:
             work: asks one device.
             words, data: its answer in a few words, and as JSON data.
-            show: shows an answer when it is there, above the table.
+            show: shows an answer on arrival, above the table.
         """
         from manifestgen.operate.fleet import each
 
@@ -77,7 +77,7 @@ class Devices:
 
 
 def _why(error: ManifestgenError) -> str:
-    """Without where, which the table says."""
+    """Without the place, which is in the table."""
     return " ".join(error.what.split())
 
 
@@ -112,7 +112,7 @@ def devices_options(function: Callable[..., Any]) -> Callable[..., Any]:
         found = functools.partial(open_devices, device, devices, condition, rate, hub, console)
         return function(*args, devices=found, console=console, **kwargs)
 
-    # S1 allows 20 direct methods a second and unit, and something else may want some.
+    # S1 allows 20 direct methods per second and unit; leave some for other clients.
     options = many_options(rate=10.0, verb="ask")
     return device_option()(options(hub_option(common_options(command))))  # type: ignore[no-any-return]
 
@@ -122,7 +122,7 @@ def many_options(*, rate: float, verb: str) -> Callable[[Callable[..., Any]], Ca
 
     Args:
         rate: devices per second, unless another is given.
-        verb: what is done with them, for the help text.
+        verb: the action, for the help text.
     """
     options = (
         click.option(
@@ -151,7 +151,7 @@ def many_options(*, rate: float, verb: str) -> Callable[[Callable[..., Any]], Ca
 def open_devices(
     device: str | None, devices: Path | None, condition: str | None, rate: float, hub: str | None, console: Console
 ) -> Devices:
-    """The devices that the options name, else the project's; InputError if there are none, or some in two ways."""
+    """The devices that the options name, else the project's; InputError if there are none, or options conflict."""
     from manifestgen.operate.fleet import devices_matching, devices_of
     from manifestgen.project.beside import project_here
     from manifestgen.services import open_hub
@@ -173,7 +173,7 @@ def open_devices(
 
 
 def smoke_of(data: Path, expect: Path | None) -> Smoke:
-    """The input in a file, with the answer that is expected in another; `-` is stdin.
+    """The input in a file, with the expected answer in another; `-` is stdin.
 
     Raises:
         InputError: a file is not JSON, the input is too large for a direct method, or both are stdin.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class _Name(click.types.StringParamType):
-    """One of some names, which are loaded when a command line is parsed: that keeps imports fast."""
+    """A choice whose names are loaded when a command line is parsed, to keep imports fast."""
 
     def __init__(self, name: str, names: Callable[[], list[str]]) -> None:
         self.name = name

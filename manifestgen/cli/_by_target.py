@@ -50,7 +50,7 @@ class ByTarget(click.Command):
         return self.others[named[0]] if named else self.default
 
     def _refuse_foreign(self, argument: str, chosen: click.Command, named: Sequence[str]) -> None:
-        """Reject an option of another variant, and say which."""
+        """Reject an option of another variant, and name the variant."""
         if not argument.startswith("--") or _has(chosen, argument):
             return
         if named and _has(self.default, argument):

@@ -16,7 +16,7 @@ _MOST = 1000
 
 
 def devices(context: Any, parameter: Any, incomplete: str) -> list[str]:
-    """Ids of edge devices that begin so, of the hub that the command would talk to."""
+    """IDs of edge devices with this prefix, from the command's hub."""
     import contextlib
     import threading
 
@@ -33,20 +33,20 @@ def devices(context: Any, parameter: Any, incomplete: str) -> list[str]:
 
 
 def environments(context: Any, parameter: Any, incomplete: str) -> list[str]:
-    """Names of the project's environments that begin so."""
+    """Names of the project's environments with this prefix."""
     from manifestgen.project.environments import names_of
 
     return [name for name in names_of(_project_file(context)) if name.startswith(incomplete)]
 
 
 def modules(context: Any, parameter: Any, incomplete: str) -> list[str]:
-    """Names of the project's modules that begin so, in the environment that is chosen."""
+    """Names of the project's modules with this prefix, in the chosen environment."""
     import contextlib
 
     from manifestgen.errors import ManifestgenError
     from manifestgen.project.load import load
 
-    # Without the variables that its file names, a project cannot be read.
+    # A project cannot be read without the variables that its file names.
     with contextlib.suppress(ManifestgenError):
         project = load(_project_file(context), environment=context.params.get("environment"))
         return [module.name for module in project.modules if module.name.startswith(incomplete)]
@@ -54,12 +54,12 @@ def modules(context: Any, parameter: Any, incomplete: str) -> list[str]:
 
 
 def _project_file(context: Any) -> Path:
-    """The project file that the command would read: of the project among its files, else in the working directory."""
+    """The command's project file: of a project among its arguments, else in the working directory."""
     from pathlib import Path
 
     from manifestgen.project.load import FILE_NAME
 
-    # While an option has no value yet, click reads no arguments: they are left over.
+    # While an option has no value yet, click does not parse the arguments.
     files = (*context.args, *(context.params.get("files") or ()))
     named = [file for file in files if Path(file, FILE_NAME).is_file() or Path(file).suffix in (".yaml", ".yml")]
     given = Path(next(iter(named), None) or context.params.get("project") or ".")
@@ -67,7 +67,7 @@ def _project_file(context: Any) -> Path:
 
 
 def rules(context: Any, parameter: Any, incomplete: str) -> list[str]:
-    """Ids of rules that begin so."""
+    """IDs of rules with this prefix."""
     from manifestgen.rules import RULES
 
     return [rule.id for rule in RULES if rule.id.startswith(incomplete)]
@@ -78,7 +78,7 @@ def _ask(hub: str | None, found: list[str]) -> None:
     import json
     import time
 
-    # Whatever is wrong, the command itself will say it.
+    # On any error, the command itself will report it.
     with contextlib.suppress(Exception):
         path = _cache(hub)
         with contextlib.suppress(OSError, ValueError):
@@ -99,7 +99,7 @@ def _asked(hub: str | None) -> list[str]:
 
 
 def _cache(hub: str | None) -> Path:
-    """A file for what decides which hub is asked; its name tells nothing of it."""
+    """The cache file for a hub; its name is a hash of everything that determines the hub."""
     import hashlib
     import os
     from pathlib import Path

@@ -1,7 +1,7 @@
-"""How commands speak: results on stdout, progress, warnings and errors on stderr, and no secret on either.
+"""The output of commands: results on stdout, progress, warnings and errors on stderr, and no secret on either.
 
-Everything that they say goes through here, and is made safe here: text of others, such as a build log or a service's
-answer, drives neither the terminal nor the pipeline that shows it.
+All output goes through here, and is made safe here: untrusted text, such as a build log or a service's
+response, cannot control the terminal or the pipeline that shows it.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ _OPTION: Final = r"(?<![\w-])--[a-z][a-z-]*"
 
 
 class Console:
-    """Where a command's words go.
+    """The output of a command.
 
     Attributes:
         output: `text`, `json` or a form of the command's own; JSON is one document on stdout, a stable interface.
-        quiet: say nothing but results, warnings and errors.
-        outcome: what was done before an error, as plain data for its JSON document; None for nothing.
+        quiet: print only results, warnings and errors.
+        outcome: the progress before an error, as plain data for its JSON document; None for nothing.
         command: the running command, such as `device-list`; empty before one runs.
         options: options of the running command, such as `--yes`, without hidden ones.
         online: whether the command talks to a hub, a registry or another service.
         verbosity: 0; 1 shows causes; 2 shows the SDKs' own debug logs, without secrets.
         ends_process: whether Ctrl-C may end the process.
-        failed: whether it has said an error.
+        failed: whether it has printed an error.
         verdict: the exit code if the reader of the result closes it early.
     """
 
@@ -73,7 +73,7 @@ class Console:
             say(text)
 
     def document(self, data: Mapping[str, Any]) -> None:
-        """The result in JSON form, with the id of its schema; nothing with `--output text`."""
+        """The result in JSON form, with the ID of its schema; nothing with `--output text`."""
         if self.output == "json":
             self._erase()
             told = redact_json({"schema": self.schema, **data})
@@ -81,15 +81,15 @@ class Console:
 
     @property
     def schema(self) -> str:
-        """The id of the schema of the command's JSON document; docs/schemas has them."""
+        """The schema ID of the command's JSON document; docs/schemas has the schemas."""
         return f"manifestgen/{self.command or 'error'}/1"
 
     def disclose(self, text: str, *, newline: bool = True) -> None:
-        """A result that the user asked for with its secrets in it, on stdout; JSON stays the same data."""
+        """Print a result with its secrets, on the user's request, on stdout; JSON stays the same data."""
         click.echo(printable_json(text), nl=newline)
 
     def commands(self, text: str) -> None:
-        """Lines on stdout that begin with an annotation, which is a command to a pipeline; what follows it is none."""
+        """Print lines that begin with a command to a pipeline (an annotation); the rest of a line is escaped."""
         for line in text.split("\n"):
             ours = re.match(_ANNOTATION, line)
             begin = ours.group() if ours else ""
@@ -103,22 +103,22 @@ class Console:
 
     @property
     def live(self) -> bool:
-        """Whether lines can be replaced in place: on a terminal that can, where no log records come in between."""
+        """Whether lines can be redrawn in place: on a capable terminal, without log records in between."""
         return sys.stderr is not None and sys.stderr.isatty() and self.verbosity == 0 and not is_dumb()
 
     def redraw(self, lines: list[str], clock: str = "") -> None:
-        """Put these lines, on stderr, in the place of those drawn before; what is said next takes their place.
+        """Redraw these lines on stderr over the previous ones; the next output replaces them.
 
-        An error is said below them, without the clock.
+        An error is printed below them, without the clock.
         """
         if self.quiet:
             return
         import shutil
 
         width = shutil.get_terminal_size().columns
-        # A line that wraps would take two rows, and the next drawing would begin in the wrong one.
+        # A wrapped line would take two rows, and the next drawing would start in the wrong one.
         shown = [shortened(safe(line).replace("\n", " "), width) for line in (*lines, *filter(None, [clock]))]
-        # In one piece, so that nothing flickers.
+        # One write, to avoid flicker.
         click.echo(self._back() + "\n".join(map(colored, shown)), err=True)
         self._live_rows, self._has_clock = len(shown), bool(clock)
 
@@ -131,27 +131,27 @@ class Console:
         return f"\x1b[{self._live_rows}A\r\x1b[J" if self._live_rows else ""
 
     def step(self, name: str, outcome: str) -> None:
-        """A step that is done and its result in a line, on stderr."""
+        """Print a completed step with its result on one line, on stderr."""
         self.progress(f"{styled(f'{name:<9}', bold=True)} {outcome}")
 
     def warn(self, text: str) -> None:
-        """Something that is not an error and should be known, on stderr."""
+        """Print a warning on stderr."""
         self._erase()
         say(styled("warning: ", fg="yellow") + text, err=True)
 
     def ask(self, question: str, *, yes: bool, unchanged: str, fix: str = "add --yes") -> None:
-        """Ask before something is changed.
+        """Ask for confirmation of a change.
 
         Args:
-            question: what would be done.
-            yes: do it without asking.
-            unchanged: what stays as it is, in a sentence, if the answer is no.
+            question: describes the change.
+            yes: do not ask.
+            unchanged: a sentence for the answer no: what was not changed.
             fix: what to do without a terminal.
 
         Raises:
             InputError: there is no terminal.
             DeclinedError: the answer is no.
-            Interrupted: there is none: Ctrl-C, or the end of the input.
+            Interrupted: there is no answer: Ctrl-C, or the end of the input.
         """
         if yes:
             return
@@ -176,17 +176,17 @@ class Console:
             self.progress(text)
 
     def fail(self, error: ManifestgenError) -> int:
-        """Say what went wrong and what to do about it; returns the exit code."""
+        """Print an error and its fix; returns the exit code."""
         if self._has_clock:
             self._live_rows = 1
             self._erase()
         self.failed = True
-        self._live_rows = 0  # what was seen last stays above the error
+        self._live_rows = 0  # keep the last lines above the error
         if self.quiet:
             for line in error.detail:
                 say(line, err=True)
         label = "" if isinstance(error, Interrupted | DeclinedError) else "error: "
-        # Secrets first: one of several lines would not be found again in one.
+        # Redact first: a secret with several lines is not recognized on one line.
         message, fix = one_line(redact(error.message)), one_line(redact(self._fix(error)))
         say(styled(label, fg="red", bold=True) + message, err=True)
         say(f"  fix: {fix}", err=True)
@@ -212,23 +212,23 @@ class Console:
         return ", or ".join((error.fix, *itertools.islice(has, 1)))
 
     def bug(self, error: BaseException) -> None:
-        """An error that no user can cause: its traceback, without secrets, and whom to tell."""
+        """Print a bug: its traceback, without secrets, and how to report it."""
         say("\n".join(traceback_of(error)), err=True)
         say("this is a bug in manifestgen: please report it with the lines above", err=True)
 
     def connected(self) -> None:
-        """A command that starts without the network has connected to a service."""
+        """Note that an offline command has connected to a service."""
         self.online = True
         self.listen()
 
     def sandbox(self) -> None:
-        """The last line of a command whose hub and registries are the sandbox: nothing of the result is in Azure."""
+        """Print the last line of a command in the sandbox: the result is not in Azure."""
         if self.online and in_sandbox():
             self._erase()
             say("sandbox: the result above is from a local stand-in for Azure, not from Azure", err=True)
 
     def listen(self) -> None:
-        """Show log records: warnings of ours always, our notes with -v, everybody's with -vv; never a secret."""
+        """Show log records: our warnings always, our notes with -v, all libraries' with -vv; never a secret."""
         import logging
 
         logging.captureWarnings(capture=True)
@@ -244,7 +244,7 @@ class Console:
         ours.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(self.verbosity, 2)])
 
     def _watch_waits(self) -> None:
-        """Report long waits for services, and have Ctrl-C end them."""
+        """Report long waits for services, and let Ctrl-C end them."""
         from manifestgen.waits import announce
 
         announce(self.waiting)

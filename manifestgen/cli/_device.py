@@ -68,8 +68,8 @@ def apply(
     """Set the modules of a device and wait until they run.
 
     This replaces all modules. Removing modules that FILE does not name requires --prune; --merge
-    keeps them. Shows what would change and asks for confirmation. Takes a snapshot of what the
-    device had: see 'manifestgen history' and 'manifestgen rollback'.
+    keeps them. Shows the changes and asks for confirmation. Takes a snapshot of the previous state:
+    see 'manifestgen history' and 'manifestgen rollback'.
     """
     from manifestgen.cli._manifest import load_manifest
     from manifestgen.device.apply import PATIENCE, carry_out, propose
@@ -118,7 +118,7 @@ def refuse_contradictions(*, merge: bool, prune: bool, rollback: bool, wait: boo
 
 
 def _fix(project: Project | None) -> str:
-    """How to name a target."""
+    """The fix for a missing target."""
     if project is not None and project.deployment is not None:
         return f"add --deployment {project.deployment}, or --device ID"
     return "add --device ID, --deployment NAME or --devices FILE"
@@ -157,7 +157,7 @@ class DeviceTarget:
         return 0 if found.state is State.HEALTHY else 1
 
     def _models(self, images: Collection[str]) -> Mapping[str, LockedModel]:
-        """The models in the device's images, as far as that can be found out."""
+        """The models in the device's images, as far as they can be determined."""
         from contextlib import ExitStack
 
         from manifestgen.images.models import models_of
@@ -220,7 +220,7 @@ def show(plan: Plan, console: Console) -> None:
 
 
 def observer(hub: Hub | None, console: Console, view: DeviceView, *, yes: bool) -> Observer[Plan, Rollout]:
-    """Asks for confirmation, shows the progress of the rollout and, if it has a hub to ask, the logs of what fails."""
+    """Asks for confirmation, shows the progress of the rollout and, with a hub, the logs of failing modules."""
     from manifestgen.target import Observer
 
     def permit(plan: Plan) -> None:

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 def environment_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `-e NAME`, which wins over `MANIFESTGEN_ENVIRONMENT` while it runs."""
+    """Give a command `-e NAME`, which overrides `MANIFESTGEN_ENVIRONMENT` while it runs."""
 
     @functools.wraps(function)
     def command(*args: Any, environment: str | None, **kwargs: Any) -> Any:
-        # A project file's reader is heavy, and what is not chosen needs none.
+        # Importing the reader of project files is slow, and not needed without an environment.
         if environment is None:
             return function(*args, **kwargs)
         from manifestgen.project.environments import choosing
 
         if not environment:
-            # Such as -e "$NAME" without that variable: none at all would be another target.
+            # Such as -e "$NAME" with an empty variable: without an environment, the target would be another.
             fix = "give its name, or drop the option for the project without its environments"
             raise InputError("the name of the environment is empty", where="--environment", fix=fix)
         with choosing(environment):
@@ -43,7 +43,7 @@ def environment_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def say_environment(project: Project, console: Console) -> None:
-    """Say in which of a project's environments something is built or deployed, if it has any."""
+    """Print the environment that a build or deployment is for, if the project has any."""
     if project.environment is not None:
         console.progress(f"project {project.words}")
     elif project.environments:

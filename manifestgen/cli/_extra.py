@@ -1,4 +1,4 @@
-"""Optional parts that are not installed: an error that says how to install them."""
+"""Errors for missing optional packages, which say how to install them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def needs_extra(extra: str, what: str, *packages: str) -> Iterator[None]:
 
     Args:
         extra: that has its packages, as in `pip install 'manifestgen[EXTRA]'`.
-        what: the part, as the subject of the error.
+        what: the subject of the error.
         packages: top-level packages of the extra.
 
     Raises:

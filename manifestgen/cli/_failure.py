@@ -1,4 +1,4 @@
-"""An error in lines and in data: its place in a file, its traceback without secrets."""
+"""Formats an error: its place in a file, its traceback without secrets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PLACE: Final = r"(?s)(?P<file>.+?):(?P<line>\d+)(?::(?P<column>\d+))?(?::.*)?"
 
 
 def place_of(error: ManifestgenError) -> dict[str, Any]:
-    """Where in a file an error is: `file`, `line` and `column`, null as far as it is not in one."""
+    """The place of an error: `file`, `line` and `column`, null if it is not in a file."""
     place = re.fullmatch(_PLACE, error.where)
     if place is not None and not os.path.exists(error.where):  # noqa: PTH110 - see cli/check.py
         line, column = place["line"], place["column"]
@@ -47,5 +47,5 @@ def _is_ours(file: str) -> bool:
 
 
 def one_line(text: str) -> str:
-    """A text on one line: a service's own words may have more."""
+    """A text on one line: a service's message may have several."""
     return " ".join(line.strip() for line in text.splitlines() if line.strip())

@@ -1,4 +1,4 @@
-"""How help is laid out: a word, such as a host or an option, is never broken at its hyphens."""
+"""Formats help so that a word, such as a host or an option, is never broken at a hyphen."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class _Context(click.Context):
 
 
 def laid_out(command: click.Command) -> click.Command:
-    """The same command, with help that breaks no words, and so for the commands in it."""
+    """The command and its subcommands, with help that breaks no words."""
     command.context_class = _Context
     for inner in getattr(command, "commands", {}).values():
         laid_out(inner)

@@ -23,13 +23,13 @@ def show_history(
     row: Callable[[_S], tuple[str, dict[str, Any]]],
     console: Console,
 ) -> None:
-    """List snapshots, newest first, and say where they are.
+    """List snapshots, newest first, with their folder.
 
     Args:
         kind: `device` or `deployment`.
-        name: of that one.
+        name: of the target.
         host: of its hub.
-        folder: where the snapshots are, or would be.
+        folder: of the snapshots.
         row: a snapshot in words, and as JSON data.
     """
     found = [(number, snapshot.taken, *row(snapshot)) for number, snapshot in enumerate(snapshots, start=1)]

@@ -22,16 +22,16 @@ from manifestgen.waits import interrupted
 if TYPE_CHECKING:
     from manifestgen.cli._console import Console
 
-# Long enough for Python to get the signal into the main thread, unless that waits in C.
+# Time for Python to deliver the signal to the main thread, unless it waits in C.
 _AWAKE: Final = 0.5
-# Then long enough for it to say so and to end.
+# Time for the main thread to report it and end.
 _SECONDS: Final = 1.0
-# Then long enough for a command to end what it has started and to say what it has done.
+# Time for a command to end its children and report its progress.
 _TIDYING: Final = 15.0
 
 
 def interruption(words: str = "") -> Interrupted:
-    """The error for Ctrl-C where nothing more is known than what was waited for."""
+    """The error for Ctrl-C if only the current wait is known."""
     return Interrupted(words or interrupted(), fix="run the same command again to resume")
 
 
@@ -40,7 +40,7 @@ def end_soon_after_ctrl_c(console: Console) -> None:
 
     To be called in the main thread.
     """
-    with contextlib.suppress(ValueError, OSError):  # without it, Ctrl-C works as it always does
+    with contextlib.suppress(ValueError, OSError):  # without it, Ctrl-C works as usual
         written, read = _wakeup()
         signal.set_wakeup_fd(written, warn_on_full_buffer=False)
         noticed, repeated = threading.Event(), threading.Event()
@@ -50,8 +50,8 @@ def end_soon_after_ctrl_c(console: Console) -> None:
 
 
 def _wakeup() -> tuple[int, Callable[[], bytes]]:
-    """Where Python writes a byte for each signal, and what waits for them; both stay open as long as the process."""
-    if os.name == "nt":  # takes nothing but sockets there, which are long to import for every command
+    """The socket to which Python writes a byte for each signal, and its reader; both stay open."""
+    if os.name == "nt":  # needs sockets there, which are slow to import for every command
         import socket
 
         near, far = socket.socketpair()
@@ -63,7 +63,7 @@ def _wakeup() -> tuple[int, Callable[[], bytes]]:
 
 
 def _note(noticed: threading.Event, repeated: threading.Event) -> None:
-    """Have the main thread set an event when Ctrl-C reaches it, and ignore a repetition of what has reached it."""
+    """Make the main thread set an event when Ctrl-C reaches it, and ignore a repeated signal."""
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         return
 
@@ -84,7 +84,7 @@ def _watch(
 ) -> None:
     while received := read():
         if signal.SIGINT in received:
-            words = interrupted()  # now: what is waited for ends with the wait
+            words = interrupted()  # now, since the wait ends with the process
             if not noticed.wait(_AWAKE):
                 _repeat(repeated)
             time.sleep(_SECONDS)
@@ -97,14 +97,14 @@ def _watch(
 
 
 def _repeat(repeated: threading.Event) -> None:
-    """Wake the main thread again: a signal that comes just before a system call begins does not end that call."""
+    """Wake the main thread again: a signal just before a system call does not interrupt it."""
     if hasattr(signal, "pthread_kill"):
         repeated.set()
         signal.pthread_kill(cast(int, threading.main_thread().ident), signal.SIGINT)
 
 
 def end(code: int) -> None:
-    """End the process at once: threads of SDKs would hold it until their requests end."""
+    """End the process at once: the SDKs' threads would keep it alive until their requests end."""
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -112,5 +112,5 @@ def end(code: int) -> None:
 
 
 def is_held() -> bool:
-    """Whether threads would hold the process at its end."""
+    """Whether threads would keep the process alive at its end."""
     return any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate())

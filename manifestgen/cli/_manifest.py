@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def load_manifest(file: Path, console: Console, *, force: bool) -> Manifest:
-    """The manifest in a file, or on stdin for `-`, that can be set on a device; prints its findings and warnings.
+    """Read a manifest for a device from a file, or from stdin for `-`; prints its findings and warnings.
 
     Raises:
         InputError: it cannot be read, is not a manifest, or a placeholder has no value.
@@ -53,11 +53,11 @@ def _bytes(file: Path) -> bytes:
 
 
 def check_lock(file: Path, manifest: Manifest, console: Console, *, locked: bool) -> None:
-    """Warn if a manifest has its project's image, and the inputs of that image have changed since it was built.
+    """Warn if a manifest has its project's image, and the image's inputs have changed since its build.
 
     Raises:
-        FoundError: with `locked`, there is no lock file, it no longer fits, or the manifest does not have its image.
-        InputError: the lock file is damaged, or that of something else.
+        FoundError: with `locked`, the lock file is missing or stale, or the manifest does not have its image.
+        InputError: the lock file is damaged, or belongs to another image.
     """
     from manifestgen.project.beside import project_of
 
@@ -66,7 +66,7 @@ def check_lock(file: Path, manifest: Manifest, console: Console, *, locked: bool
     except InputError as error:
         if locked:
             raise
-        console.warn(f"could not look at the lock file: {error}")  # which a manifest does not need to be planned
+        console.warn(f"could not look at the lock file: {error}")  # planning a manifest does not need one
         return
     if project is None:
         if locked:

@@ -52,7 +52,7 @@ def values_options(function: _Command) -> _Command:
 
 
 def with_platform(values: dict[str, Any], platform: str | None) -> dict[str, Any]:
-    """Values with the platform among them, if one is given. Raises InputError if it is not one."""
+    """Add the platform, if given, to values. Raises InputError if it is not one."""
     if platform is None:
         return values
     from manifestgen.project.modules import platform_name

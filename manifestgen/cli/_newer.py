@@ -1,7 +1,7 @@
-"""A note when the package index has a newer version. It never slows a command: it shows what was found out before.
+"""A note when the package index has a newer version. It never slows a command: it shows a cached answer.
 
-The answer is kept for a day in the user's cache. Once it is older, a process in the background asks for the next time.
-Nothing is asked in a pipeline, in the sandbox, without a terminal, or with `MANIFESTGEN_NO_UPDATE_NOTE` set.
+The answer is cached for a day. Once it is older, a background process updates it for the next command.
+There is no request in a pipeline, in the sandbox, without a terminal, or with `MANIFESTGEN_NO_UPDATE_NOTE` set.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _RELEASE = re.compile(r"\d{1,6}(\.\d{1,6}){0,3}")
 
 
 def note(environ: Mapping[str, str], cache: Path | None = None, version: str = __version__) -> str:
-    """The note, from what is known; empty if there is none. Starts to ask in the background if that is old."""
+    """The note from the cached answer; may be empty. Starts an update in the background if that is old."""
     if any(environ.get(name) for name in (SETTING, "CI", "TF_BUILD", "MANIFESTGEN_SANDBOX")):
         return ""
     path = cache or cache_folder() / "newest.json"
@@ -41,20 +41,20 @@ def note(environ: Mapping[str, str], cache: Path | None = None, version: str = _
 
 
 def _known(path: Path) -> tuple[str, float]:
-    """The newest version, and when that was asked; an unreadable file knows nothing."""
+    """The newest version, and the time of the request; nothing from an unreadable file."""
     try:
         data = json.loads(path.read_text("utf-8"))
         found, asked = data["version"], float(data["asked"])
     except (OSError, ValueError, KeyError, TypeError):
         return "0", 0.0
-    # Whatever is in the file is shown, so it must be a version.
+    # The content of the file is printed, so it must be a version.
     return (found, asked) if isinstance(found, str) and _RELEASE.fullmatch(found) else ("0", asked)
 
 
 def _ask_in_background(path: Path) -> None:
     import subprocess
 
-    # Whatever happens to it, not every command of the next minutes tries again.
+    # Even if it fails, do not retry with every command of the next minutes.
     with contextlib.suppress(OSError, InputError):
         _keep(path, _known(path)[0])
         command = [sys.executable, "-m", "manifestgen.cli._newer", str(path)]
@@ -62,11 +62,11 @@ def _ask_in_background(path: Path) -> None:
         detached = subprocess.Popen(  # noqa: S603 - our own module
             command, stdin=quiet, stdout=quiet, stderr=quiet, start_new_session=True
         )
-        detached.returncode = 0  # it is not waited for, and Python would warn
+        detached.returncode = 0  # it is not awaited, and Python would warn
 
 
 def ask(path: Path, address: str = _INDEX) -> None:
-    """Ask the index for the newest version, and keep the answer."""
+    """Request the newest version from the index, and cache the answer."""
     import urllib.request
 
     with urllib.request.urlopen(address, timeout=_TIMEOUT) as response:  # noqa: S310 - the address is fixed

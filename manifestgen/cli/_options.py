@@ -1,4 +1,4 @@
-"""The options that every command has, and what the help of one ends with.
+"""The options of every command, and the end of its help.
 
     @click.command(epilog=usage_of("manifestgen model list"))
     @click.argument("project", default=".", type=click.Path(path_type=Path))
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _Given = TypeVar("_Given")
 _Outcome = TypeVar("_Outcome")
 
-# Commands that start without `logging`, for speed; once they connect to a service, that is made up for.
+# Commands that start without `logging`, for speed; it is set up once they connect to a service.
 _OFFLINE = ("check", "diff", "explain", "render", "schema", "view")
 # Commands that never connect to Azure, or to the sandbox in its place.
 _LOCAL = (*_OFFLINE, "import", "init", "messages", "run", "start", "stop")
@@ -37,7 +37,7 @@ def common_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def options_with_outputs(*outputs: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """`common_options` for a command whose result has other forms, too; it reads which in `console.output`."""
+    """`common_options` for a command with more output formats; the chosen one is in `console.output`."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)

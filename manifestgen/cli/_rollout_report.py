@@ -1,4 +1,4 @@
-"""Writes the page about a rollout, however that ends."""
+"""Writes the page about a rollout, however it ends."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 def reported(
     path: Path | None, recorder: Recorder, story: Callable[[ManifestgenError | None], Story], console: Console
 ) -> Iterator[None]:
-    """Write the page when the block ends; if it fails, only if anything was done or read by then.
+    """Write the page when the block ends; after a failure, only if anything was done or read.
 
     Args:
         path: the page; None for none.
-        story: what to tell, with the error that ended the block.
+        story: the content, given the error that ended the block.
     """
     try:
         yield

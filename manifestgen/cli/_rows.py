@@ -99,7 +99,7 @@ class _Given:
 )
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--force", is_flag=True, help="Continue even if 'check' finds errors.")
-# Always so for rows: all modules are replaced, and nothing is waited for.
+# Always true for rows: all modules are replaced, without waiting.
 @click.option("--prune", is_flag=True, hidden=True, expose_value=False)
 @click.option("--no-wait", is_flag=True, hidden=True, expose_value=False)
 @click.option("--timeout", type=FiniteRange(min=0), hidden=True, expose_value=False)

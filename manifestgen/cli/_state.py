@@ -1,4 +1,4 @@
-"""The option `--state` of the commands that keep something, or need what was kept."""
+"""The option `--state` of commands that write or read the state folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from manifestgen.state import using
 
 
 def state_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command `--state FOLDER`, which wins over `MANIFESTGEN_STATE` while it runs."""
+    """Give a command `--state FOLDER`, which overrides `MANIFESTGEN_STATE` while it runs."""
 
     @functools.wraps(function)
     def command(*args: Any, state: Path | None, **kwargs: Any) -> Any:

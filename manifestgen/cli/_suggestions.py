@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: Commands that change something in the cloud, on a device or in a sandbox. A test asks where each new one belongs.
+#: Commands that change something in the cloud, on a device or in a sandbox. A test requires that each is classified.
 CHANGING_COMMANDS: Final = frozenset(
     {"apply", "create-token", "credentials", "delete", "deploy", "image", "register", "rollback", "rotate", "run"}
     | {"bundle", "restart", "sandbox", "start", "stop", "tag"}
@@ -30,7 +30,7 @@ def nearest(typed: str, known: Iterable[str]) -> str | None:
     """The command or option that was probably meant; None if there is none, or if it would change more.
 
     Args:
-        typed: what was given: a command, or an option with its dashes.
+        typed: a command, or an option with its dashes.
         known: those that exist in this place.
     """
     import difflib
@@ -61,7 +61,7 @@ def _changes(word: str) -> bool:
 def _is_typo(typed: str, word: str) -> bool:
     """Whether one letter was left out, added or wrong, or two neighbours were swapped."""
     if typed.startswith("--") and word == f"{typed}s":
-        return False  # '--device' for '--devices' is one in place of many, and no slip
+        return False  # '--device' for '--devices' means one in place of many, and is not a typo
     if len(typed) == len(word):
         wrong = [place for place, letter in enumerate(word) if typed[place] != letter]
         swapped = len(wrong) == 2 and wrong[1] == wrong[0] + 1

@@ -1,4 +1,4 @@
-"""The device or the deployment that a command names, else the one that is its project's target."""
+"""The device or deployment of a command: as given, else its project's target."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def project_target(project: Project | None, console: Console, *, fix: str = "add --device ID") -> tuple[str, str]:
-    """`device` or `deployment`, and the name of the one that is a project's target, which is said on stderr.
+    """`device` or `deployment`, and the name, of a project's target; prints it on stderr.
 
     Args:
         fix: how to name a device.
@@ -29,9 +29,9 @@ def project_target(project: Project | None, console: Console, *, fix: str = "add
 
 
 def device_of(given: str | None, project: Project | None, console: Console, *, fix: str = "add --device ID") -> str:
-    """The device that a command names, else that of the project's target, which is said on stderr.
+    """The given device, else the project's target, which is printed on stderr.
 
-    Not for a command that deletes: what it deletes is always named.
+    Not for a command that deletes, which always needs a name.
 
     Args:
         fix: how to name one.
@@ -57,7 +57,7 @@ def device_of(given: str | None, project: Project | None, console: Console, *, f
 
 
 def deployment_of(given: str | None, project: Project | None, console: Console, *, fix: str) -> str:
-    """The automatic deployment that a command names, else that of the project's target; see `device_of`."""
+    """The given automatic deployment, else the project's target; see `device_of`."""
     name = given if given is not None else _deployment_of(project, console)
     if name is None:
         where = str(project.path) if project is not None else ""
@@ -74,7 +74,7 @@ def _deployment_of(project: Project | None, console: Console) -> str | None:
 
 
 def say_target(project: Project, console: Console) -> None:
-    """Say that the target of a project counts, if it has one."""
+    """Print a project's target, if it has one, to say that it is used."""
     target = project.target
     if target is not None:
         what = f"device {target.device}" if target.device is not None else f"deployment {target.deployment}"

@@ -1,4 +1,4 @@
-"""Text on a terminal or in a pipe: our own colors, and nothing of others that drives either."""
+"""Safe text for a terminal or a pipe: our own colors, but no control characters from untrusted text."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from manifestgen.report.printable import printable_lines
 from manifestgen.secret import redact
 
 # Replaces the ESC [ of our own colors until the text is written. Untrusted text cannot contain it, because it is new in
-# each process; an ESC in their text is escaped.
+# each process; an ESC in untrusted text is escaped.
 _STYLE: Final = f"\x1b<{os.urandom(8).hex()}>"
 _STYLES: Final = re.compile(re.escape(_STYLE) + "([0-9;]*m)")
 
 
 def styled(text: str, **styles: Any) -> str:
-    """The text in color or bold, for a `Console`; click takes that away where it is not written to a terminal."""
+    """The text in color or bold, for a `Console`; click removes that if it is not written to a terminal."""
     if os.environ.get("NO_COLOR") or is_dumb():
         return text
     begin, end = click.style("\0", **styles).split("\0")
@@ -27,7 +27,7 @@ def styled(text: str, **styles: Any) -> str:
 
 
 def is_dumb() -> bool:
-    """Whether the terminal understands no escape sequences."""
+    """Whether the terminal does not support escape sequences."""
     return os.environ.get("TERM") == "dumb"
 
 
@@ -37,7 +37,7 @@ def has_colors() -> bool:
 
 
 def own_colors(text: str) -> str:
-    """A text of a report, in which everything but our own colors is printable already, for a `Console`."""
+    """A report's text for a `Console`: already printable except for our own colors."""
     return text.replace("\x1b[", _STYLE)
 
 
@@ -49,7 +49,7 @@ def say(text: str, *, err: bool = False) -> None:
 def safe(text: str) -> str:
     """A text for people without secrets and control characters, with our own colors still as marks."""
     text = redact(text)
-    # Without the marks, so that a line that begins with a color, which a pipe does not get, is looked at too.
+    # Without the marks, to check lines that begin with a color, too: a pipe does not get colors.
     plain, marks = _STYLES.sub("", text), list(_STYLES.finditer(text))
     if not marks:
         return printable_lines(plain)
@@ -69,6 +69,6 @@ def colored(text: str) -> str:
 
 
 def shortened(line: str, width: int) -> str:
-    """A line that fits into a number of columns; one that is cut loses its colors."""
+    """A line truncated to a number of columns; a truncated line loses its colors."""
     plain = _STYLES.sub("", line)
     return line if len(plain) < width else f"{plain[: width - 2]}…"

@@ -15,7 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def test_option(function: F) -> F:
-    """`--test/--no-test`: always, never, or without either before something is built."""
+    """`--test/--no-test`: always, never, or by default before a build."""
     return click.option(
         "--test/--no-test",
         "test",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from manifestgen.rows.run import Progress as RowsProgress
     from manifestgen.target import Patience, Wait
 
-# Seconds between two moves of the clock.
+# Seconds between two ticks of the clock.
 _TICK: Final = 1.0
 _BAR: Final = 30
 
@@ -32,11 +32,11 @@ class _View:
         self._warned: float | None = None
 
     def waiting(self, wait: Wait) -> None:
-        """Note how long it will be waited for; what is shown next says so."""
+        """Note how long the wait will be, for the next output."""
         self._wait = wait
 
     def patient(self, patience: Patience) -> Patience:
-        """The same patience, which moves the clock while it sleeps."""
+        """The same patience, but the clock ticks while it sleeps."""
         return replace(patience, sleep=self._sleep) if self._console.live else patience
 
     def _sleep(self, seconds: float) -> None:
@@ -47,7 +47,7 @@ class _View:
                 self._draw(self._lines)
 
     def _warn(self, before: str) -> None:
-        """Where nothing is redrawn, say once that it will give up early."""
+        """If nothing is redrawn, print once that it will give up early."""
         wait = self._wait
         if wait is not None and wait.aborts not in (None, self._warned):
             self._console.progress(f"{before}{clock_words(wait, self._clock())}")
@@ -118,7 +118,7 @@ class RowsView:
             return
         settled, count = progress.settled, progress.count
         if self._first is None:
-            # A rate takes two looks.
+            # A rate needs two readings.
             self._first = self._clock(), settled
             return
         begun, before = self._first

@@ -42,9 +42,9 @@ def command(
     devices: Callable[[], Devices],
     console: Console,
 ) -> int:
-    """Have a device make a support bundle and upload it to Azure Storage; waits until it is there.
+    """Have a device create a support bundle and upload it to Azure Storage; waits for the upload.
 
-    A bundle holds the logs of all modules and what 'iotedge check' finds, and may hold secrets. The
+    A bundle contains the logs of all modules and the findings of 'iotedge check', and may contain secrets. The
     URL of the container with its shared access signature comes from a variable or a file, so that it
     is in no process list.
     """
@@ -76,7 +76,7 @@ def _data(found: Bundle) -> dict[str, Any]:
 
 
 def _url(variable: str | None, file: Path | None) -> tuple[str, str]:
-    """The URL and where it was read from."""
+    """The URL and its origin."""
     from manifestgen.files import read_text
     from manifestgen.secret import Secret
 

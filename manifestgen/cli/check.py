@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from manifestgen.project import Project
 
 _PROJECTS = (".yaml", ".yml")
-# Fewer files are checked sooner than a second process starts.
+# Checking fewer files is faster than starting a second process.
 _MANY = 64
 
 
@@ -94,7 +94,7 @@ def command(
         }
 
     owners, named = _sources(files, of_projects, default)
-    # One for each project: its files share it, and on the way to another process it is copied once.
+    # One for each project: its files share it, and it is copied only once to another process.
     by_owner = {id(owner): options(owner) for owner in owners.values()}
     results = _checked([(path, by_owner[id(owner)]) for path, owner in owners.items()], console)
     if of_projects:
@@ -150,13 +150,13 @@ def _show(console: Console, checked: Sequence[Checked], skipped: int) -> None:
 def _projects(given: str | None, files: Sequence[str]) -> tuple[Project | None, dict[str, Project]]:
     """The project that plain files are checked with, and the projects among the files, by their FILE.
 
-    The first is that of `--project`, else the one in the working directory: which is not read if every FILE is a
-    project, because it has nothing to do with them.
+    The first is from `--project`, else from the working directory, which is not read if every FILE is a
+    project, because it is unrelated to them.
     """
     projects = [file for file in files if _is_project(file)]
     plain = len(projects) < len(files)
     here = plain and (os.path.isfile("manifestgen.yaml") or "MANIFESTGEN_ENVIRONMENT" in os.environ)
-    # Without any, nothing that reads a project is imported.
+    # Without a project, do not import its reader.
     if given is None and not here and not projects:
         return None, {}
     from pathlib import Path
@@ -182,7 +182,7 @@ def _ignored_by(project: Project | None) -> Mapping[str, str]:
 
 
 def _warn_of_expiry(owners: Mapping[str, Project | None], console: Console) -> None:
-    """Warn about token passwords that expire soon, as far as this machine knows; the project says what soon is."""
+    """Warn about token passwords stored on this machine that expire soon, by the project's setting."""
     if not any(owners.values()):
         return
     from manifestgen.state import state_folder
@@ -208,7 +208,7 @@ def _is_project(file: str) -> bool:
 def _sources(
     files: Sequence[str], projects: Mapping[str, Project], default: Project | None
 ) -> tuple[dict[str, Project | None], set[str]]:
-    """The paths to check, each once and with its project, folders expanded; and those that were named themselves.
+    """The paths to check, each once and with its project, folders expanded; and the explicitly named ones.
 
     Files below a project's folder belong to the project.
     """

@@ -23,7 +23,7 @@ def command(shell: str) -> None:
 
     Modules and environments are those of the project that the command names, or of the working directory.
     Devices are those of the hub in IOTHUB_CONNECTION_STRING or of the project in the working directory; they
-    are asked for once a minute at most.
+    are requested at most once a minute.
     """
     from click.shell_completion import get_completion_class
 

@@ -235,7 +235,7 @@ def _observer(
     """An observer that prints the steps of a deployment.
 
     Args:
-        hub: is called when a failing module's last words are asked for.
+        hub: called for the last log lines of a failing module.
     """
     from manifestgen.cli import _deployment, _device
     from manifestgen.cli._manifest import findings_reporter
@@ -295,7 +295,7 @@ def _smoke(data: Path | None, expect: Path | None, *, waits: bool) -> Smoke | No
 
 
 def _refuse_report(report: Path, project: Project, device: str | None, *, dry_run: bool) -> None:
-    """Raise InputError if there will be nothing to write a page about, or no place for it."""
+    """Raise InputError if there will be no rollout to report, or the page cannot be written."""
     from manifestgen.rows.report_file import refuse_bad_path
 
     refuse_bad_path(report, (project.path,), kinds=(".html",))

@@ -23,7 +23,7 @@ def command() -> None:
 @hub_option
 @common_options
 def list_(hub: str | None, console: Console) -> None:
-    """List the hub's automatic deployments, those first that win where several target a device."""
+    """List the hub's automatic deployments, in the order in which they take precedence on a device."""
     from manifestgen.deployments.deployment import configurations
     from manifestgen.project.beside import project_here
     from manifestgen.report.deployment_list import configuration_data, list_text
@@ -70,7 +70,7 @@ def delete(name: str, yes: bool, hub: str | None, console: Console) -> None:
 
     Its devices follow the deployment with the next lower priority that targets them; without any, they
     keep the modules that they have. Takes a snapshot first: 'manifestgen rollback --deployment NAME'
-    brings it back.
+    restores it.
     """
     from manifestgen.deployments.listing import delete as delete_all
     from manifestgen.deployments.listing import own

@@ -104,8 +104,8 @@ def connection_string(given: str | None, hub: str | None, console: Console) -> N
 def tag(device_id: str, tags: tuple[str, ...], hub: str | None, console: Console) -> None:
     """Set tags of a device's twin; dots nest, and KEY= removes one.
 
-    Tags that are not named stay. Automatic deployments target devices by their tags, so a device may
-    get other modules by this.
+    Other tags are kept. Automatic deployments target devices by their tags, so this may change the
+    modules of a device.
     """
     from manifestgen.project.beside import project_here
 

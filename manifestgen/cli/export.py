@@ -30,7 +30,7 @@ from manifestgen.services import open_hub
 @hub_option
 @common_options
 def command(given: str | None, out: str, secrets: str | None, hub: str | None, console: Console) -> None:
-    """Write the manifest that a device has now.
+    """Write the current manifest of a device.
 
     Applying it and exporting again gives the same bytes. On stdout, registry credentials
     are placeholders unless --secrets inline is given.

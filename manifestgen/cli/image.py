@@ -71,8 +71,8 @@ def command(
     changed, the existing image is reused. The images of several modules are built at the same time, unless
     Azure ML builds them; each line names its module.
 
-    With --context, the Dockerfile and all that it copies are written into a folder, for an engine or a
-    pipeline of your own. Nothing is registered, built or pushed then.
+    With --context, writes the Dockerfile and all files that it copies into a folder, for your own engine
+    or pipeline, and registers, builds and pushes nothing.
     """
     from manifestgen.images.build import PATIENCE
     from manifestgen.images.several import Build, prepare_each
@@ -152,7 +152,7 @@ def _test(project: Project, services: Services, console: Console) -> None:
 
 
 def _write_contexts(projects: Sequence[Project], services: Services, folder: Path, console: Console) -> None:
-    """Write the context of each module; of several, into a folder of its name."""
+    """Write the context of each module; if there are several, each into a folder with its name."""
     documents = {}
     for one in projects:
         own = folder / one.module.name if one.modular else folder
@@ -176,7 +176,7 @@ def _write_context(project: Project, services: Services, folder: Path, console: 
 
 
 def _described(prepared: Prepared) -> Iterator[str]:
-    """Digest, platforms and sizes of an image, where they are known."""
+    """Digest, platforms and sizes of an image, if known."""
     lock = prepared.lock
     if not lock.platforms:
         return
@@ -198,7 +198,7 @@ def _megabytes(size: int) -> str:
 
 
 def reporter(console: Console) -> Reporter:
-    """Prints the progress of an image; of several, with the name of its module in each line."""
+    """Prints the progress of an image; if there are several, with the module's name in each line."""
     from manifestgen.images.build import Reporter
 
     def named(module: str) -> Reporter:

@@ -71,8 +71,8 @@ def command(
     """Make a project of TEMPLATE, a deployment.template.json or a deployment manifest.
 
     Its .env and modules/*/module.json are read, too. The project gets the template, its values, and an
-    image for each module. Secrets of .env are never copied. Whatever has to be corrected or supplied, and
-    whatever was not carried over, is listed.
+    image for each module. Secrets of .env are never copied. Lists everything that has to be corrected or
+    supplied, and everything that was not carried over.
     """
     from manifestgen.files import in_a_shell
     from manifestgen.importing.project import imported

@@ -59,10 +59,10 @@ def command(
     devices: Callable[[], Devices],
     console: Console,
 ) -> int:
-    """Print what modules of a device have printed last; without MODULE, all modules.
+    """Print the last log lines of a device's modules; without MODULE, of all modules.
 
     The device is asked through the IoT hub, so it can be anywhere. Times are those of the device's
-    clock, in UTC. --level and --grep choose among the lines that --tail reads. Secrets that
+    clock, in UTC. --level and --grep filter the lines that --tail reads. Secrets that
     manifestgen knows are hidden, and control characters are made visible.
     """
     from manifestgen.files import refuse_unwritable
@@ -107,7 +107,7 @@ def command(
 
 
 class _Writer:
-    """Prints lines, or keeps them for a file."""
+    """Prints lines, or collects them for a file."""
 
     def __init__(self, console: Console, file: Path | None, *, several: bool) -> None:
         self._console, self._file = console, file

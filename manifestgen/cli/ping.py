@@ -18,9 +18,9 @@ from manifestgen.cli._options import usage_of
 )
 @devices_options
 def command(devices: Callable[[], Devices], console: Console) -> int:
-    """Ask a device's edgeAgent whether it is there, and say how long its answer took.
+    """Check that a device's edgeAgent answers, and print how long it took.
 
-    If it does not answer, says what to look at. Of many devices, lists who answered: exit code 1
+    If it does not answer, says what to check. For many devices, lists which answered: exit code 1
     unless all did.
     """
     from manifestgen.operate.agent import ping

@@ -57,8 +57,8 @@ def command(
 ) -> int:
     """Show what setting the modules of FILE would change on a device. Changes nothing.
 
-    Of each new image, the size is shown that the device must download: the compressed layers that
-    the image it has does not have.
+    For each new image, shows how much the device must download: the compressed layers that its
+    current image lacks.
 
     A saved plan holds hashes but no secrets. Applying it does exactly what was shown, or nothing if
     the file or the device has changed since.
@@ -88,7 +88,7 @@ def command(
     if out is not None:
         save(planned, file, out, data["changes"], merge=merge)
     if show_env:
-        # Not before the plan is saved: the file is for others, too.
+        # Only after the plan is saved, since the file is for others, too.
         planned = with_env(planned)
         data = changes.data(planned)
     console.verdict = 1 if exit_code and planned.changes else 0

@@ -35,7 +35,7 @@ def command(file: Path, device_id: str | None, platform: str | None, hub: str | 
 
     Logs in to each registry and reads each image's manifest, as the device's container engine would,
     but pulls nothing. Exit code 1 if a pull would fail. For a device, also shows how much of each
-    new image it must download: the layers that the image it has does not have.
+    new image it must download: the layers that its current image lacks.
     """
     from manifestgen.cli._manifest import load_file
     from manifestgen.gate import require_manifest
@@ -64,9 +64,9 @@ def command(file: Path, device_id: str | None, platform: str | None, hub: str | 
 def _device(
     file: Path, device_id: str | None, platform: str | None, hub: str | None, console: Console
 ) -> tuple[Platform | None, Manifest | None]:
-    """The platform to check for; and what the device has now, if one is named, or is the project's.
+    """The platform to check for; and the device's current state, if one is given, or is the project's target.
 
-    Without the project's device, the images can still be checked: no hub, or none that answers, is not an error.
+    The images can be checked without the project's device: no hub, or one that does not answer, is not an error.
     """
     from manifestgen.cloud.distribution import Platform
     from manifestgen.images.preflight import device_of as platform_of

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.group(epilog=usage_of("manifestgen project show", "manifestgen project show -e prod"))
 def command() -> None:
-    """Show what a project says, in one of its environments."""
+    """Show a project's settings, in one of its environments."""
 
 
 @command.command(
@@ -35,10 +35,10 @@ def command() -> None:
 @environment_option
 @common_options
 def show(project: Path, console: Console) -> None:
-    """Show the settings that count, each with where it comes from: line, environment, variable or default.
+    """Show the settings in effect, each with its origin: line, environment, variable or default.
 
-    Without -e, those outside of the environments. Values that may be secrets are hidden. Nothing is
-    asked of Azure: 'manifestgen doctor' checks whether the settings work.
+    Without -e, those outside of the environments. Values that may be secrets are hidden. Makes no
+    request to Azure: 'manifestgen doctor' checks whether the settings work.
     """
     from manifestgen.project import load, lock
     from manifestgen.project.settings import settings

@@ -21,7 +21,7 @@ from manifestgen.errors import InputError
 if TYPE_CHECKING:
     from manifestgen.sandbox.server import Sandbox
 
-# Seconds between two questions for new messages.
+# Seconds between two requests for new messages.
 _POLL = 0.3
 
 _STATE = click.option(
@@ -136,7 +136,7 @@ def stop(console: Console) -> None:
 @click.option("--summary", is_flag=True, help="Print a line for each module instead of each message.")
 @common_options
 def messages(device_id: str, follow: bool, count: int | None, timeout: float, summary: bool, console: Console) -> int:
-    """Show what reached the sandbox's hub: the newest 1,000 messages of a device.
+    """Show messages that reached the sandbox's hub: the newest 1,000 of a device.
 
     With --count, exit code 1 if fewer have arrived when the time is up.
     """

@@ -15,5 +15,5 @@ def command(console: Console) -> None:
     from manifestgen.manifest.dump import dump
     from manifestgen.project.schema import json_schema
 
-    # A JSON document whatever --output says.
+    # A JSON document regardless of --output.
     console.disclose(dump(json_schema()), newline=False)

@@ -49,9 +49,9 @@ def command(
 ) -> int:
     """Show what a device, or the devices of an automatic deployment, should run and what they run.
 
-    Of a module that fails, shows the last lines of its log. For a deployment: the hub's counts, and
-    which devices fail and why. For many devices: how many are in which state, and why. Exit code 1
-    unless all devices run what they should.
+    For a failing module, shows the last lines of its log. For a deployment: the hub's counts, and
+    which devices fail and why. For many devices: their number by state and reason. Exit code 1
+    unless all devices are healthy.
     """
     if devices is None and condition is None:
         return target_of(device, deployment, hub, console).status(watch=watch, timeout=timeout, wide=form == "wide")

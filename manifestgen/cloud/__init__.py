@@ -1,8 +1,8 @@
 """The cloud as Protocols: `ModelSource`, `Builder`, `Registry`, `Distribution`, `Vaults`, `Hub`, and all as `Services`.
 
-The adapters in `manifestgen.azure` answer them with Microsoft's SDKs; tests answer them from memory. Values that cross
-the line are plain and frozen. Every method may raise `CloudError` (with the service's own words), `NotFoundError`,
-`DeniedError` (naming the role that is missing); no SDK exception crosses the line.
+The adapters in `manifestgen.azure` implement them with Microsoft's SDKs, tests in memory. Values that cross
+the boundary are plain and frozen. Every method may raise `CloudError` (with the service's message), `NotFoundError`,
+`DeniedError` (naming the missing role); no SDK exception crosses the boundary.
 """
 
 from manifestgen.cloud.builder import Build, Builder, BuildRequest, BuildState, BuildStatus, Requirement

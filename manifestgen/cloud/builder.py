@@ -1,4 +1,4 @@
-"""Builders: services and programs that make an image from a model."""
+"""Builders: services and programs that build an image from a model."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ class BuildRequest:
     Attributes:
         name: of the image: `name` in `registry/name:label`.
         label: tag for the image. A builder that numbers its images itself ignores it.
-        inputs: hex digest of everything the image is made from. A builder that can store it with the image does, so
+        inputs: hex digest of all inputs of the image. A builder that can store it with the image does, so
             that `find` can return the build to a later run.
         entry_script, conda_file: None if the project does not set them, which a builder that needs them rules out
             (`project.builders.Entry.needs`).
         registry: host that the image is pushed to; empty for a builder with its own registry.
         platforms: to build for, such as `linux/arm64`; empty for a builder that has only one.
-        model: in the image; None for an image that is nothing but what the user's own Dockerfile makes.
-        context: what the image is built from; None for a builder that does not build from one
+        model: in the image; None for an image from only the user's own Dockerfile.
+        context: the build context; None for a builder without one
             (`project.builders.Entry.context`).
     """
 
@@ -50,7 +50,7 @@ class BuildRequest:
 
 @dataclass(frozen=True)
 class Build:
-    """A build that was accepted: enough to ask for it again, from another process too.
+    """An accepted build: enough to find it again, even from another process.
 
     Attributes:
         operation: the builder's id of the build.
@@ -62,7 +62,7 @@ class Build:
 
 
 class BuildState(Enum):
-    """How far a build is."""
+    """The state of a build."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -76,10 +76,10 @@ class BuildStatus:
 
     Attributes:
         reference: the image, `login-server/repository:tag`, once the build succeeded.
-        error: the builder's own words, if the build failed.
+        error: the builder's message, if the build failed.
         fix: what to do about it; empty for the usual advice.
-        digest: `sha256:…` of the image, or of its index, if the builder says it.
-        platforms: that were built, if the builder says it.
+        digest: `sha256:…` of the image, or of its index, if the builder reports it.
+        platforms: that were built, if the builder reports them.
     """
 
     state: BuildState
@@ -95,8 +95,8 @@ class Requirement:
     """Something that a builder needs, for `doctor`.
 
     Attributes:
-        subject: what is needed, such as `workspace`.
-        look: checks it; returns what it found, raises ManifestgenError if it is not in place.
+        subject: such as `workspace`.
+        look: checks it; returns the result, raises ManifestgenError if it is not met.
         login: whether it can only be checked with an Azure credential.
     """
 
@@ -106,7 +106,7 @@ class Requirement:
 
 
 class Builder(Protocol):
-    """One way to build the image of one project. Connects to its service when a method first needs it."""
+    """One way to build the image of one project. Connects to its service on first use."""
 
     @property
     def packages(self) -> Mapping[str, str]:
@@ -114,15 +114,15 @@ class Builder(Protocol):
         ...
 
     def requirements(self) -> Sequence[Requirement]:
-        """Whatever else must be in place before it can build the project's image."""
+        """Its other prerequisites for building the project's image."""
         ...
 
     def check_inputs(self) -> None:
-        """Check what the image is made from before anything is sent. Raises InputError with file and line."""
+        """Check the image's inputs before anything is sent. Raises InputError with file and line."""
         ...
 
     def check_ready(self) -> None:
-        """Make sure that it can build now, before anything is registered or fetched for it.
+        """Check that it can build now, before anything is registered or fetched for it.
 
         Raises:
             ManifestgenError: it cannot, such as an engine whose daemon is not running.
@@ -130,7 +130,7 @@ class Builder(Protocol):
         ...
 
     def start(self, request: BuildRequest) -> Build:
-        """Send what the image is made from and start its build; returns as soon as the build was accepted."""
+        """Send the image's inputs and start its build; returns as soon as the build was accepted."""
         ...
 
     def find(self, request: BuildRequest) -> Build | None:
@@ -154,5 +154,5 @@ class Builder(Protocol):
         ...
 
     def registry_id(self) -> str | None:
-        """Full ARM id of the container registry that gets the images; None while that is not known."""
+        """Full ARM ID of the container registry for the images; None if unknown."""
         ...

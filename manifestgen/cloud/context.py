@@ -1,4 +1,4 @@
-"""A build context: the files that an image is built from, as a value.
+"""A build context as a value: the files that an image is built from.
 
 The same files give the same bytes on every machine and day: names are sorted, times are 0, owners are root, and modes
 are 0644 or 0755. Files are read when they are needed, piece by piece, so that a model of gigabytes needs no memory.
@@ -168,7 +168,7 @@ class Context:
         try:
             for name in self._folders():
                 (folder / name).mkdir()
-                (folder / name).chmod(0o755)  # whatever the umask
+                (folder / name).chmod(0o755)  # regardless of the umask
             for file in self.files:
                 target = folder / file.name
                 if isinstance(file.content, bytes):

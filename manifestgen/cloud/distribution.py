@@ -83,7 +83,7 @@ class PullError(CloudError):
 
 @dataclass(frozen=True)
 class Location:
-    """Where an image is.
+    """The location of an image.
 
     Attributes:
         host: of the registry, with its port if it has one, in lower case; Docker Hub's is `DOCKER_HUB_HOST`.

@@ -31,7 +31,7 @@ class Twin:
         desired: desired properties without `$metadata` and `$version`.
         desired_version: the hub's `$version` of them.
         reported: reported properties without `$metadata` and `$version`.
-        desired_at: when the hub took the desired properties, by the hub's clock (`$metadata.$lastUpdated`).
+        desired_at: when the hub accepted the desired properties, by the hub's clock (`$metadata.$lastUpdated`).
         reported_at: when each top-level reported property last changed, by the same clock.
         configurations: the automatic deployments that target the device: id to `targeted` or `applied`.
     """
@@ -48,15 +48,15 @@ class Twin:
 
 @dataclass(frozen=True)
 class Configuration:
-    """An automatic deployment; `Configuration` is what the API calls it.
+    """An automatic deployment; the API calls it a configuration.
 
     Attributes:
-        content: `{"modulesContent": …}`; may hold passwords. The hub takes no other content once it is created.
+        content: `{"modulesContent": …}`; may contain passwords. It cannot be changed after creation.
         condition: its target condition; `*` is all devices, a blank text none.
         metrics: custom metrics, name to query.
-        etag: as the hub wrote it; an update or deletion names it, so no change is overwritten.
+        etag: from the hub; sent with an update or deletion, so that no change is overwritten.
         counts: results of the hub's own metrics, such as `targetedCount` and `reportedSuccessfulCount`; those that the
-            hub has not worked out yet are left out.
+            hub has not computed yet are left out.
         results: of the custom metrics.
     """
 
@@ -103,13 +103,13 @@ class Hub(Protocol):
         ...
 
     def devices(self) -> Iterator[Device]:
-        """All edge device identities, by id."""
+        """All edge device identities, by ID."""
         ...
 
     def register_device(
         self, device_id: str, *, parent: str | None = None, tags: Mapping[str, Any] | None = None
     ) -> Device:
-        """Create an edge device identity. Raises CloudError if the id is taken, NotFoundError for an unknown parent."""
+        """Create an edge device identity. Raises CloudError if the ID is taken, NotFoundError for an unknown parent."""
         ...
 
     def delete_device(self, device_id: str) -> None:
@@ -121,7 +121,7 @@ class Hub(Protocol):
         ...
 
     def modules(self, device_id: str) -> Sequence[str]:
-        """Ids of the device's modules, `$edgeAgent` and `$edgeHub` among them."""
+        """IDs of the device's modules, including `$edgeAgent` and `$edgeHub`."""
         ...
 
     def module_twin(self, device_id: str, module: str) -> Twin | None:
@@ -129,9 +129,9 @@ class Hub(Protocol):
         ...
 
     def set_modules(self, device_id: str, content: Mapping[str, Any]) -> None:
-        """Replace the device's modules by `content` (`{"modulesContent": …}`).
+        """Replace the device's modules with `content` (`{"modulesContent": …}`).
 
-        Raises UnconfirmedError if the answer was lost: whether the hub took it must then be read from the twins.
+        Raises UnconfirmedError if the response was lost: read the twins to see whether the hub accepted it.
         """
         ...
 
@@ -156,7 +156,7 @@ class Hub(Protocol):
         Raises:
             NotFoundError: the hub has no such device or module.
             OfflineError: the device is not connected.
-            UnconfirmedError: no answer arrived in time: the method may have run.
+            UnconfirmedError: no response arrived in time: the method may have run.
         """
         ...
 
@@ -165,7 +165,7 @@ class Hub(Protocol):
         ...
 
     def configurations(self) -> Sequence[Configuration]:
-        """All automatic deployments, those for modules of other devices included, by id."""
+        """All automatic deployments, including those for modules of other devices, by ID."""
         ...
 
     def configuration(self, configuration_id: str) -> Configuration:
@@ -191,21 +191,21 @@ class Hub(Protocol):
         ...
 
     def test_queries(self, condition: str, metrics: Mapping[str, str]) -> Mapping[str, str]:
-        """The hub's objections to a target condition and custom metrics, in its own words.
+        """The hub's error messages for a target condition and custom metrics.
 
         Returns:
-            Metric to complaint, the empty name for the condition; empty if the hub takes them all.
+            Metric to message, with the empty name for the condition; empty if the hub accepts all.
         """
         ...
 
     def query(self, text: str, **columns: type) -> Iterator[Mapping[str, Any]]:
-        """The rows of a query, page by page, as the hub gives them; its index may be some seconds behind.
+        """The rows of a query, page by page; the hub's index may be some seconds behind.
 
         Args:
             columns: name and type of what each row must have.
 
         Raises:
-            CloudError: a row is not what the query asked for.
+            CloudError: a row has another form.
         """
         ...
 
@@ -217,8 +217,8 @@ class Hub(Protocol):
 class BulkHub(Protocol):
     """An IoT hub that sends one request per call, from many threads.
 
-    It does not retry: a caller that sends to thousands of devices slows all requests down together when
-    the hub asks for it, which no single request can do. Methods raise BusyError for what may be asked again later.
+    It does not retry: a caller that sends to thousands of devices has to slow down all requests together when
+    the hub asks for it, which a single request cannot do. Methods raise BusyError if a retry may succeed.
     """
 
     @property
@@ -227,9 +227,9 @@ class BulkHub(Protocol):
         ...
 
     def set_modules(self, device_id: str, body: bytes) -> None:
-        """Replace the device's modules; `body` is the UTF-8 JSON of `{"modulesContent": …}` and is sent as it is.
+        """Replace the device's modules; `body` is the UTF-8 JSON of `{"modulesContent": …}` and is sent unchanged.
 
-        Raises BusyError if the hub did nothing, UnconfirmedError if the answer was lost, NotFoundError, DeniedError.
+        Raises BusyError if the hub did nothing, UnconfirmedError if the response was lost, NotFoundError, DeniedError.
         """
         ...
 

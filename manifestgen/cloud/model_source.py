@@ -1,4 +1,4 @@
-"""Where models come from: a registry of models, such as an Azure ML workspace."""
+"""Sources of models: a model registry, such as an Azure ML workspace."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ SHA256_PROPERTY = "manifestgen.sha256"
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """A model: of a registry of models, or of this machine.
+    """A model in a model registry, or on this machine.
 
     Attributes:
-        version: as its source writes it; Azure ML counts them, but a version need not be a number.
+        version: in the source's form; Azure ML counts them, but a version need not be a number.
     """
 
     name: str
@@ -56,11 +56,11 @@ class ModelRegistration:
 
 
 class ModelSource(Protocol):
-    """A registry of models, or a project's model on this machine."""
+    """A model registry, or a project's model on this machine."""
 
     @property
     def registers(self) -> bool:
-        """Whether it keeps models. If not, the project's own file is used as it is and nothing is registered."""
+        """Whether it registers models. If not, the project's own file is used directly."""
         ...
 
     def find(self, name: str, version: str | None = None) -> RegisteredModel:
@@ -86,7 +86,7 @@ class ModelSource(Protocol):
             The model's file or folder. It is inside `folder`, or where it already is on this machine.
 
         Raises:
-            NotFoundError: it is not there.
+            NotFoundError: it does not exist.
             CloudError: it could not be downloaded.
         """
         ...

@@ -63,7 +63,7 @@ class TokenPassword:
 
 @dataclass(frozen=True)
 class Token:
-    """A repository-scoped token of a registry: a user name that may do what its scope map says.
+    """A repository-scoped token of a registry: a user name with the permissions of its scope map.
 
     Attributes:
         scope_map: name of its scope map.
@@ -99,11 +99,11 @@ class Registry(Protocol):
         ...
 
     def nearby(self, login_server: str) -> RegistryInfo | None:
-        """The registry with this login server if it is known already, or in the project's own subscription."""
+        """The registry with this login server, if it is already known or in the project's own subscription."""
         ...
 
     def by_host(self, login_server: str) -> RegistryInfo:
-        """The registry with this login server, in whatever subscription. Raises NotFoundError."""
+        """The registry with this login server, in any subscription. Raises NotFoundError."""
         ...
 
     def admin_credential(self, registry: RegistryInfo) -> Credential:
@@ -127,7 +127,7 @@ class Registry(Protocol):
         ...
 
     def create_token(self, registry: RegistryInfo, name: str, scope_map: str) -> Token:
-        """Create a token without passwords that may do what a scope map says. An existing one stays as it is."""
+        """Create a token without passwords for a scope map. An existing token is not changed."""
         ...
 
     def generate_password(self, token: Token, name: str, expiry: datetime | None) -> NewPassword:

@@ -14,7 +14,7 @@ from manifestgen.cloud.vault import Vaults
 
 
 class Services(Protocol):
-    """The services of one project, each connected when it is first used.
+    """The services of one project, each connected on first use.
 
     `models` and `builder` are those of a project of one module; see `of` for several.
     """
@@ -25,7 +25,7 @@ class Services(Protocol):
 
     @property
     def models(self) -> ModelSource:
-        """The registry of models."""
+        """The model registry."""
         ...
 
     @property
@@ -57,6 +57,6 @@ class Services(Protocol):
         """The login for each registry host that has one, from the source that the project names for it.
 
         Args:
-            hosts: registry host to the repositories that are pulled from it; without any, no token is created for it.
+            hosts: registry host to the repositories that are pulled from it; without repositories, no token is created.
         """
         ...

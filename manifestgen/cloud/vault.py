@@ -12,10 +12,10 @@ class VaultSecret:
     """A secret of a key vault, in its latest version.
 
     Attributes:
-        value: not a `Secret`: a user name must not be hidden, since it is often part of the registry's host. The caller
-            makes a `Secret` of a password at once.
+        value: not a `Secret`: a user name must not be hidden, as it is often part of the registry's host. The caller
+            wraps a password in a `Secret` at once.
         expiry: None if it never expires. A vault returns an expired secret like any other.
-        begins: when it becomes valid, if that is set. A vault returns it before then, too.
+        begins: when it becomes valid, if set. A vault returns it even before that.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """The changes between two manifests, by meaning rather than by text.
 
-Both are read in their normal form (`compare.normal`) as a set of subjects: modules, routes, registry credentials and
-so on. Values that may be secret are not in what a change shows: of env, module twins and `Env` within createOptions
-only the names are shown, and of a registry credential only its address.
+Both are converted to their normal form (`compare.normal`) as a set of subjects: modules, routes, registry credentials
+and so on. A change does not show values that may be secret: of env, module twins and `Env` within createOptions
+it shows only the names, and of a registry credential only its address.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Effect(str, Enum):
     REMOVED = "removed"
     #: edgeAgent keeps it and does nothing now; a registry credential is used at the next pull.
     NOTED = "noted"
-    #: No container restarts: edgeHub takes routes, and a module its twin, while they run.
+    #: No container restarts: edgeHub applies routes, and a module its twin, while running.
     NONE = "none"
 
 
@@ -48,10 +48,10 @@ class FieldChange:
     """One field of a subject, before and after.
 
     Attributes:
-        field: its name; for what is inside createOptions `createOptions` and a JSON Pointer, for a variable `env` and
+        field: its name; inside createOptions, `createOptions` and a JSON Pointer, for a variable `env` and
             its name, for a module twin a JSON Pointer.
-        before, after: the value as text; None where it is absent or must not be shown.
-        kind: whether the field is new, gone or has another value, also where the values are not shown.
+        before, after: the value as text; None if it is absent or must not be shown.
+        kind: whether the field was added, removed or changed, even if the values are not shown.
     """
 
     field: str
@@ -77,9 +77,9 @@ class Change:
     Attributes:
         subject: `module`, `system module`, `route`, `registry credential`, `module twin`, `store and forward`,
             `runtime` or `property`.
-        fields: of a changed subject, what differs in it. Of a registry credential never the password, so that it may
+        fields: the differences of a changed subject. For a registry credential never the password, so that it may
             have changed without any.
-        effect: what the device does with it.
+        effect: the device's reaction.
     """
 
     kind: Kind
@@ -99,8 +99,8 @@ def diff(before: Manifest, after: Manifest) -> tuple[Change, ...]:
     """The changes that turn one manifest into another.
 
     Args:
-        before: such as what a device has now.
-        after: IoT Hub leaves a module twin alone that this manifest does not name, so that is not a removal.
+        before: such as a device's current manifest.
+        after: IoT Hub does not touch a module twin that this manifest does not name, so that is not a removal.
 
     Returns:
         Changes in the order: modules, system modules, routes, credentials, the rest; by name within each.
@@ -123,7 +123,7 @@ def patch(manifest: Manifest, changes: Iterable[Change]) -> Manifest:
     """
     result = dict(normal(manifest).content)
     changes = list(changes)
-    # Removals first: a section that was broken makes room for what is added in it.
+    # Removals first: a broken section makes room for additions in it.
     for change in changes:
         if change._after is None:
             _remove(result, change)
@@ -150,7 +150,7 @@ def _change(old: Subject | None, new: Subject | None) -> Change | None:
     assert subject is not None  # noqa: S101 - one of the two has its path
     kind: Kind
     if subject.kind == "module twin":
-        # The hub keeps no twin apart from an empty one, and leaves alone what is not named.
+        # The hub does not distinguish a missing twin from an empty one, and does not touch unnamed ones.
         before, after = (old.value if old else {}), (new.value if new else {})
         if new is None or same(before, after):
             return None
@@ -170,7 +170,7 @@ def _change(old: Subject | None, new: Subject | None) -> Change | None:
     return Change(kind, subject.kind, subject.name, fields, _effect(kind, subject, before, after), subject.path, new)
 
 
-# DockerModule.Equals; what else is in a module is not compared.
+# DockerModule.Equals; other fields of a module are not compared.
 _RECREATING: Final = frozenset({"type", "version", "restartPolicy", "imagePullPolicy", "startupOrder", "env"})
 _RECREATING_SETTINGS: Final = frozenset({"image", "digest", "createOptions"})
 
@@ -227,11 +227,11 @@ def _fields(subject: Subject, before: Any, after: Any) -> Iterator[FieldChange]:
 def _credential_fields(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[FieldChange]:
     for name in sorted(_differing(before, after) - {"password"}):
         old, new = before.get(name), after.get(name)
-        # `user:password@host` is an address to those who write one so.
+        # Some users write an address as `user:password@host`.
         yield FieldChange.of(name, old, new, shown=name == "address" and "@" not in f"{old}{new}")
 
 
-# Shown with their values. Others may hold secrets, and what is not known may as well.
+# Shown with their values. Others, and unknown ones, may contain secrets.
 _SHOWN: Final = frozenset(
     {
         "type",
@@ -278,7 +278,7 @@ def _kind(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Kin
 
 
 # Parts of createOptions whose values are settings of the container. Labels, commands, options of log and volume drivers
-# and what Docker may learn tomorrow are shown by name only.
+# and future options of Docker are shown by name only.
 _PLAIN_OPTIONS: Final = frozenset({"HostConfig", "ExposedPorts", "NetworkingConfig"})
 _HIDDEN_HOST_CONFIG: Final = frozenset({"LogConfig", "Mounts", "StorageOpt"})
 
@@ -308,7 +308,7 @@ def _option_name(path: Path) -> str:
 def _option_env_fields(before: Any, after: Any) -> Iterator[FieldChange]:
     old, new = _variables(before), _variables(after)
     names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
-    # None: the same variables in another order, or something else than texts.
+    # None: the same variables in another order, or values that are not strings.
     for name in names or [""]:
         yield FieldChange(f"createOptions /Env {name}".rstrip(), kind=_kind(name, old, new) if name else "changed")
 
@@ -380,7 +380,7 @@ def _place(content: dict[str, Any], path: Path, value: Any) -> None:
     place = content
     for key in path[:-1]:
         inner = place.get(key)
-        # A copy, since what was read may be shared.
+        # A copy, since the value may be shared.
         place[key] = dict(inner) if isinstance(inner, dict) else {}
         place = place[key]
     place[path[-1]] = value

@@ -1,4 +1,4 @@
-"""The values of environment variables that changed, for those who ask to see them."""
+"""The values of changed environment variables, shown on request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ENV: Final = "env "
 def with_env_values(changes: Iterable[Change], before: Manifest, after: Manifest) -> tuple[Change, ...]:
     """The changes with the values of the environment variables that changed.
 
-    A value that seems to be a secret, on either side, is still not shown.
+    A value that looks like a secret, on either side, is still hidden.
 
     Args:
         before, after: the manifests that `diff` compared.
@@ -47,7 +47,7 @@ def _shown(field: FieldChange, before: Module | None, after: Module | None, secr
 
 
 def hides(name: str, value: str, secrets: Iterable[str]) -> bool:
-    """Whether the value of a variable must not be shown: it seems to be a secret, or contains one.
+    """Whether the value of a variable must be hidden: it looks like a secret, or contains one.
 
     Args:
         secrets: of the manifest; see `secret_texts`.

@@ -30,7 +30,7 @@ from manifestgen.manifest.reading import get, key_of
 from manifestgen.manifest.section import DESIRED
 
 _SYSTEM: Final = ("$edgeAgent", "$edgeHub")
-# The order in which people write what the runtime knows; one order for all objects of the two system twins is enough.
+# The usual order of keys that the runtime knows; one order for all objects of the two system twins is enough.
 _RANK: Final[Mapping[str, int]] = {
     key: rank
     for rank, key in enumerate(
@@ -56,7 +56,7 @@ def export(twins: Mapping[str, Mapping[str, Any]]) -> Manifest:
     """The manifest that sets the desired properties of a device's twins.
 
     Args:
-        twins: the desired properties of each module twin, by module id, `$edgeAgent` and `$edgeHub` among them; with or
+        twins: the desired properties of each module twin, by module ID, including `$edgeAgent` and `$edgeHub`; with or
             without the hub's `$metadata`. Empty ones are left out: the hub keeps a twin of every module.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Compares JSON data, such as what a model answers with what is expected."""
+"""Compares JSON data, such as a model's answer with the expected one."""
 
 from __future__ import annotations
 

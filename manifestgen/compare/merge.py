@@ -1,9 +1,9 @@
-"""Merges a manifest into what a device has: what the file names wins, the rest is kept.
+"""Merges a manifest into a device's state: the file overrides what it names, the rest is kept.
 
-*Named* is a module, a route, a registry credential, a property of a module twin. A named module is the file's in all
-that the runtime knows of a module, so that a variable dropped from the file is dropped from the device; only fields
-that the runtime does not know, and that IoT Hub would drop with the rest, are kept. In a module twin each property
-counts for itself, since other tools write there too.
+It names modules, routes, registry credentials, properties of module twins. A named module is taken from the file, in
+all fields that the runtime knows, so that a variable removed from the file is removed from the device; only fields
+that the runtime does not know, and that IoT Hub would drop with the rest, are kept. Properties of a module twin
+are merged one by one, since other tools write there, too.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.reading import as_text
 from manifestgen.manifest.section import DESIRED
 
-#: Where a subject of the merged manifest comes from; with `both`, file and device have it, and the file's is used.
+#: The origin of a subject of the merged manifest; with `both`, file and device have it, and the file's is used.
 Origin = Literal["file", "device", "both"]
 
 
 @dataclass(frozen=True)
 class Conflict:
-    """File and device give the same name different meanings; the file wins.
+    """File and device use the same name for different things; the file wins.
 
     Attributes:
         subject: `registry credential` or `route`.
         name: its name on the device.
-        message: what differs and what is done; no secret is in it.
+        message: the difference and its resolution, without secrets.
     """
 
     subject: str
@@ -58,7 +58,7 @@ class Merged:
     """The result of a merge.
 
     Attributes:
-        manifest: it holds what both held, passwords too.
+        manifest: with the content of both, including passwords.
         origins: by kind and name of each subject, as in a `diff.Change`.
     """
 
@@ -70,12 +70,12 @@ class Merged:
 def merge(file: Manifest, device: Manifest) -> Merged:
     """Merge a manifest into what a device has.
 
-    Of two schema versions the higher one is taken, since it knows what both manifests need; a route that is an object
+    The higher of two schema versions is used, since it supports both manifests; a route that is an object
     raises edgeHub's to 1.1. Merging the same file once more changes nothing.
 
     Args:
         file: not layered.
-        device: what the device has now.
+        device: the device's current manifest.
     """
     named, had = subjects(normal(file)), subjects(normal(device))
     same_address = _same_address(named, had)
@@ -115,7 +115,7 @@ def _over(one: Mapping[str, Any], two: Mapping[str, Any], known: Collection[str]
 
 def _each(one: Mapping[str, Any], two: Mapping[str, Any], join: Callable[[str, Any, Any], Any]) -> dict[str, Any]:
     """All named items of two objects, each of the file merged with that of the device."""
-    # Joined with nothing, what only the file has comes out as it does when the device has it the next time.
+    # Joining with an empty object normalizes parts that only the file has, as in the next merge.
     return _over({key: join(key, value, two.get(key, {})) for key, value in one.items()}, two)
 
 
@@ -169,7 +169,7 @@ def _module(_: str, one: Any, two: Any) -> Any:
     one, two = renamed(one, MODULE_KEYS), renamed(two, MODULE_KEYS)
     result = _over(one, two, MODULE_KEYS)
     _join(result, two, "settings", _settings)
-    # A variable that the file does not name is none: only unknown fields of those it names are kept.
+    # A variable that the file does not name is dropped: only unknown fields of named ones are kept.
     _join(
         result,
         two,
@@ -184,7 +184,7 @@ def _settings(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
 
 
 def _hub(one: dict[str, Any], two: dict[str, Any]) -> dict[str, Any]:
-    # edgeHub finds `schemaVersion` in exactly this case.
+    # edgeHub finds `schemaVersion` only in exactly this case.
     one, two = renamed(one, HUB_KEYS[1:]), renamed(two, HUB_KEYS[1:])
     result = _over(one, two)
     _set_version(result, one, two, lambda text: schema_version.hub_minor(text) is not None)
@@ -253,7 +253,7 @@ def _credentials(parts: Mapping[Path, Subject]) -> dict[str, str]:
 def _same_address(named: Mapping[Path, Subject], had: Mapping[Path, Subject]) -> dict[str, str]:
     """Keys of the device's credentials for addresses that the file has a credential for, to the file's keys.
 
-    With both of them edgeAgent might use either.
+    With both, edgeAgent might use either.
     """
     mine = {address.upper(): key for key, address in _credentials(named).items()}
     keys = {part.name for part in named.values() if part.kind == "registry credential"}
@@ -296,5 +296,5 @@ def _route_of(value: Any) -> Any:
 
 
 def _shown(address: str) -> str:
-    # `user:password@host` is an address to those who write one so.
+    # Some users write an address as `user:password@host`.
     return "a hidden address" if "@" in address else repr(address)

@@ -1,8 +1,8 @@
-"""The normal form of a manifest's content: whatever means the same to the device has the same value.
+"""The normal form of a manifest's content: equal for all spellings that the device treats as equal.
 
 People, tools and IoT Hub write one manifest in many ways: createOptions as an object, a text or chunks of it; the names
-of properties and the words of enumerations in any case; defaults written out or left out. `normal` takes all of that
-away and nothing else: what the runtime does not know is kept as it is. `plain` takes away only what IoT Hub adds or
+of properties and the words of enumerations in any case; defaults written out or left out. `normal` removes all of these
+differences and nothing else: unknown fields are unchanged. `plain` removes only what IoT Hub adds or
 drops by itself.
 
 Sources: Agent.Docker (DockerModule, DockerConfig, EdgeAgentDockerModule, EdgeHubDockerModule, DockerRuntimeConfig),
@@ -84,13 +84,13 @@ _FIRST_NAMES: Final = {
     for name, members in _ENUMS.items()
 }
 
-# Newtonsoft.Json reads no deeper, IoT Hub not even so deep: what is deeper is refused and compared as it is.
+# Newtonsoft.Json reads no deeper, and IoT Hub less: deeper values are rejected, and compared unchanged.
 _DEEPEST: Final = 64
 _SCALARS: Final = frozenset({str, int, float, bool})
 
 
 def plain(manifest: Manifest) -> Manifest:
-    """A manifest without what IoT Hub adds (`$metadata`, `$version`, `configuration`) or drops (null).
+    """A manifest without the parts that IoT Hub adds (`$metadata`, `$version`, `configuration`) or drops (null).
 
     Args:
         manifest: it is not changed, and values are shared with it.
@@ -140,7 +140,7 @@ def same(one: Any, other: Any) -> bool:
 def renamed(data: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     """An object with its case-insensitive properties under their usual names.
 
-    Where IoT Hub holds a name twice, in two cases, the one that the runtime would not find stays as it is.
+    If IoT Hub has a name twice, in different case, the one that the runtime would not find is unchanged.
     """
     lower = _lower(names)
     if not any(key not in names and key.lower() in lower for key in data):

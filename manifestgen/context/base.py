@@ -1,4 +1,4 @@
-"""The image that a model's image is built on: which one, its digest, and which Python it has."""
+"""The base image of a model's image: its reference, its digest, and its Python version."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Base:
     Attributes:
         image: its reference, with the host of its registry.
         python: version of its Python, such as `3.12`.
-        digest: of it, or of its index; empty while it was not asked for.
+        digest: of it, or of its index; empty until it is resolved.
     """
 
     image: str
@@ -43,12 +43,12 @@ def base_of(named: str | None, python: str, services: Services, platforms: Seque
     Args:
         named: `image.base`; None for the default of Python's own images.
         python: version that the requirements name; empty if they name none.
-        services: to ask which Python a base image of the user's own has, if its name does not say.
+        services: to look up the Python version of the user's own base image, if its name does not show it.
         platforms: of the image.
 
     Raises:
-        InputError: its Python cannot be found out, or is another one than the requirements name.
-        PullError: its registry was asked, and does not have it.
+        InputError: its Python version is unknown, or differs from that of the requirements.
+        PullError: its registry does not have it.
     """
     if named is None:
         return Base(_DEFAULT.format(python or _DEFAULT_PYTHON), python or _DEFAULT_PYTHON)
@@ -78,13 +78,13 @@ def resolve(base: Base, locked: LockedBase | None, services: Services, platforms
 
     Args:
         base: without it.
-        locked: of the lock file; if it is the same image, that digest is used and no registry is asked.
+        locked: from the lock file; if it is the same image, its digest is used without a request.
         services: of the project.
-        platforms: for which it must be.
+        platforms: that it must support.
 
     Raises:
-        InputError: it is not for one of the platforms.
-        PullError: its registry does not have it, or could not be asked.
+        InputError: it does not support one of the platforms.
+        PullError: its registry does not have it, or could not be reached.
     """
     place = locate(base.image)
     if place.by_digest:
@@ -123,7 +123,7 @@ def _python_in_name(image: str) -> str:
 
 
 def _python_inside(image: str, services: Services, platforms: Sequence[str]) -> str:
-    """The version in PYTHON_VERSION, which Python's own images set and those that are built on them inherit."""
+    """The version in PYTHON_VERSION, which Python's own images set and derived images inherit."""
     with _named(image):
         contents = services.distribution.contents(image, credential_for(image, services), Platform.parse(platforms[0]))
     found = re.match(r"(\d+\.\d+)", contents.environment.get("PYTHON_VERSION", ""))
@@ -137,7 +137,7 @@ def _asked(image: str, services: Services) -> RemoteImage:
 
 @contextmanager
 def _named(image: str) -> Iterator[None]:
-    """Name the base image in a registry's error."""
+    """Add the base image to a registry's error."""
     try:
         yield
     except PullError as error:

@@ -1,7 +1,7 @@
 """The Dockerfile of a model's image.
 
-Layers go from the most to the least stable: base, packages, runner, entry script, model. So a new model is one small
-layer to pull. Nothing runs while it is built: an image for arm64 is made on any machine.
+Layers are ordered from the most to the least stable: base, packages, runner, entry script, model. So a new model is one
+small layer to pull. The build runs no commands, so an image for arm64 can be built on any machine.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 from manifestgen.context.base import Base
 
-#: A user that owns nothing in the image. A number, so that no entry in /etc/passwd is needed.
+#: A user without files in the image; a number, so that no entry in /etc/passwd is needed.
 _USER: Final = "10001:10001"
 _ROOT: Final = "/opt/manifestgen"
 #: Environment variables of an image, which the runner reads.
@@ -20,7 +20,7 @@ ENVIRONMENT: Final[Mapping[str, str]] = {
     "AZUREML_MODEL_DIR": f"{_ROOT}/model",
     "PYTHONPATH": f"{_ROOT}/runner:{_ROOT}/packages",
     "PYTHONUNBUFFERED": "1",
-    # With a root file system that is read-only, Python still keeps what it has compiled, if /tmp can be written to.
+    # With a read-only root file system, Python can still cache bytecode if /tmp is writable.
     "PYTHONPYCACHEPREFIX": "/tmp/pycache",  # noqa: S108 - of the container, which has one user
 }
 
@@ -66,7 +66,7 @@ def _instruction(word: str, values: Mapping[str, str]) -> str:
 
 
 def _quoted(value: str) -> str:
-    """A value that engines read as it is: no variable in it is replaced."""
+    """A value in which engines replace no variables."""
     text = " ".join(value.split())
     for sign in ("\\", '"', "$"):
         text = text.replace(sign, f"\\{sign}")

@@ -1,7 +1,7 @@
-"""A virtual environment with the packages of a lock, on this machine: what a model is tested and run in.
+"""Virtual environments with the packages of a lock, on this machine, to test and run models in.
 
-It is made by uv, and kept in a folder by the hash of what is in it: projects with the same packages share one, and so
-do `test`, `run` and the sandbox. Several processes may want the same one at once: one makes it, the others wait.
+uv creates them, and they are cached by the hash of their packages: projects with the same packages share one, and so
+do `test`, `run` and the sandbox. If several processes need the same one at once, one creates it and the others wait.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ FOLDER: Final = "MANIFESTGEN_ENVIRONMENTS"
 #: The version of this process's own Python, such as `3.12`.
 HERE: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 _HEADER: Final = re.compile(r"(?m)^# For: Python (\d+\.\d+)")
-# An environment that was not used for as long is deleted when another one is made.
+# An environment that was unused for this long is deleted when another one is created.
 _KEPT_SECONDS: Final = 30 * 24 * 3600
 _USED: Final = ".manifestgen-used"
 
 
 def environments_folder(environ: Mapping[str, str] | None = None) -> Path:
-    """Where this user's environments are kept: `MANIFESTGEN_ENVIRONMENTS`, else a folder of the system's cache.
+    """The folder of this user's environments: `MANIFESTGEN_ENVIRONMENTS`, else in the system's cache.
 
     It is the same in the sandbox and outside it.
     """
@@ -52,22 +52,22 @@ def environments_folder(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def environment(lock: str, *, python: str | None, folder: Path, where: str = "requirements.lock") -> Path:
-    """The Python of an environment that has the packages of a lock; made if it is not there yet.
+    """The Python of an environment with the packages of a lock, which is created if necessary.
 
-    No code of a package runs meanwhile: only wheels are installed. It takes seconds, and without uv's cache as long as
-    the packages take to download.
+    This runs no code of a package: only wheels are installed. It takes seconds, or without uv's cache as long as
+    the download of the packages.
 
     Args:
-        lock: text of a requirements.txt in which everything is pinned, with hashes, as `uv.compile_lock` makes it.
+        lock: text of a requirements.txt with everything pinned by hash, from `uv.compile_lock`.
         python: version such as `3.12`; None for the one that the lock names in its header, else this process's.
-        folder: where environments are kept, see `environments_folder`; made if it is missing.
+        folder: for environments, see `environments_folder`; created if it is missing.
         where: for errors: the file that the requirements come from.
 
     Returns:
         The path of the environment's Python.
 
     Raises:
-        InputError: uv or this Python is not there, a package has no wheel for this machine, or the disk is full.
+        InputError: uv or this Python does not exist, a package has no wheel for this machine, or the disk is full.
         PythonUnavailableError: this Python is not on this machine, and could not be downloaded.
         CloudError: the package index could not be reached.
     """
@@ -93,12 +93,12 @@ def environment(lock: str, *, python: str | None, folder: Path, where: str = "re
 
 
 def header(python: str, *more: str) -> str:
-    """The line of a lock that says which Python it is for, and what else it was made from; `environment` reads it."""
+    """The header line of a lock, with its Python version and other inputs; `environment` reads it."""
     return f"# For: {', '.join((f'Python {python}', *more))}\n"
 
 
 def python_exists(version: str) -> bool:
-    """Whether there is such a version of Python, on this machine or to download. Raises NoUvError."""
+    """Whether a version of Python exists, on this machine or for download. Raises NoUvError."""
     return interpreter(version) != version or is_python(version)
 
 
@@ -118,14 +118,14 @@ def interpreter(version: str) -> str:
 
 
 def _key(lock: str, version: str) -> str:
-    """The hash of what is in an environment; comments, which say whose lock it is, do not count."""
+    """The hash of an environment's packages, without comments, which name the project."""
     lines = [line for line in lock.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     text = "\n".join([version, sysconfig.get_platform(), *lines])
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
 def _usable(made: Path) -> Path | None:
-    """The Python of an environment that is there; None if it is not, or if the Python below it was removed."""
+    """The Python of an existing environment; None if there is none, or if its base Python was removed."""
     python = _python(made)
     if not python.exists():
         return None
@@ -139,7 +139,7 @@ def _python(made: Path) -> Path:
 
 
 def _make(lock: str, version: str, made: Path, where: str) -> Path:
-    """Make an environment beside where it will be, and move it there: what an interrupted run left is not used."""
+    """Create an environment beside its final place, and move it there, so that an incomplete one is never used."""
     partial = made.with_name(f"{made.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(made, ignore_errors=True)
@@ -161,7 +161,7 @@ def _make(lock: str, version: str, made: Path, where: str) -> Path:
 
 
 def _forget_unused(folder: Path) -> None:
-    """Delete environments that were not used for long, unless one is being made."""
+    """Delete environments that were unused for long, unless one is being created."""
     for used in folder.glob(f"*/{_USED}"):
         old = used.parent
         with contextlib.suppress(OSError, filelock.Timeout):

@@ -1,4 +1,4 @@
-"""The labels that say which model is in an image, written by a build and read from a registry."""
+"""Image labels that identify the model, written by a build and read from a registry."""
 
 from __future__ import annotations
 

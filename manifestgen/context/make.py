@@ -1,6 +1,6 @@
-"""Makes the build context of a project's image.
+"""Creates the build context of a project's image.
 
-`choose` finds out what goes into the image, before anything is registered or built. `gather` fetches it.
+`choose` determines the inputs of the image, before anything is registered or built. `gather` fetches them.
 `Parts.context` is the context, once the model has its version.
 """
 
@@ -108,7 +108,7 @@ def check(project: Project) -> None:
     files = app_files(image.entry_script) if image.entry_script is not None else {}
     path = spec.path if spec is not None else None
     if spec is not None and path is None and image.conda_file is None and image.requirements is None:
-        return  # the registered model may be MLflow's, and bring them
+        return  # the registered model may be an MLflow model with requirements
     try:
         read_requirements(image, path, imports_of(files))
         _own_context_files(project)
@@ -119,14 +119,14 @@ def check(project: Project) -> None:
 def choose(
     project: Project, services: Services, model: Path | None, report: Callable[[str], None] = lambda text: None
 ) -> Recipe:
-    """Find out what goes into a project's image; writes nothing.
+    """Determine the inputs of a project's image; writes nothing.
 
     Args:
-        model: the model's file or folder, where it is known: an MLflow model brings its requirements.
-        report: is called with what was left out or replaced.
+        model: the model's file or folder, if known: an MLflow model has its own requirements.
+        report: called with each package that was left out or replaced.
 
     Raises:
-        InputError: the entry script or the requirements are missing or invalid, or a package cannot be had.
+        InputError: the entry script or the requirements are missing or invalid, or a package is not available.
         CloudError: the package index, or the registry of the base image, could not be reached.
     """
     image = _image(project)
@@ -152,7 +152,7 @@ def gather(
     locked: LockedBase | None = None,
     report: Callable[[str], None] = lambda text: None,
 ) -> Parts:
-    """Fetch what goes into a project's image: the packages for each platform, and the digest of its base.
+    """Fetch the inputs of a project's image: the packages for each platform, and the digest of its base.
 
     Args:
         locked: the base image of the last build.
@@ -169,7 +169,7 @@ def gather(
         base = resolve(recipe.base, locked, services, platforms) if recipe.base is not None and not own else None
     except InputError as error:
         raise _located(error, project) from None
-    runs = project.model is not None  # without one, the image is nothing but what the user's Dockerfile makes
+    runs = project.model is not None  # without one, only the user's Dockerfile determines the image
     files = [ContextFile(f"{prefix}runner/{name}", path) for name, path in (runner_files() if runs else {}).items()]
     if image.entry_script is not None:
         files += [ContextFile(f"{prefix}app/{name}", path) for name, path in app_files(image.entry_script).items()]
@@ -215,7 +215,7 @@ def _located(error: InputError, project: Project) -> InputError:
 
 
 def _model_files(path: Path, prefix: str) -> list[ContextFile]:
-    """A model as Azure ML puts it into `AZUREML_MODEL_DIR`: a file by its name, a folder in a folder of its name."""
+    """A model's files in `AZUREML_MODEL_DIR`, as in Azure ML: a file by its name, a folder below its name."""
     if path.is_file():
         return [ContextFile(f"{prefix}/{path.name}", path)]
     if not path.is_dir():

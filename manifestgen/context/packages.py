@@ -30,13 +30,13 @@ _PURE: Final = "linux/arm/v7"
 def lock_text(
     project: Project, needed: Requirements, python: str, platforms: Sequence[str], report: Callable[[str], None]
 ) -> str:
-    """The project's requirements lock, as it is if it fits, else with versions chosen now; writes nothing.
+    """The project's requirements lock if it is up to date, else newly resolved; writes nothing.
 
     Args:
         project: beside whose file it is.
-        needed: what it is for.
+        needed: the requirements.
         python, platforms: of the image.
-        report: is called before versions are chosen, which takes a while.
+        report: called before versions are resolved, which takes a while.
 
     Raises:
         InputError, CloudError: see `uv.compile_lock`.
@@ -53,7 +53,7 @@ def lock_text(
 
 
 def chosen(needed: Requirements, python: str, platforms: Sequence[str], source: Path) -> str:
-    """The lock of what is needed, with versions chosen now, without a header.
+    """A newly resolved lock of the requirements, without a header.
 
     Args:
         source: for errors, which name its line: the file that the requirements come from.
@@ -68,7 +68,7 @@ def chosen(needed: Requirements, python: str, platforms: Sequence[str], source: 
 
 
 def write_lock(project: Project, text: str) -> None:
-    """Keep a requirements lock beside the project, unless it is there already."""
+    """Write a requirements lock beside the project, unless it is unchanged."""
     path = requirements_lock(project)
     if not path.is_file() or path.read_text("utf-8") != text:
         write_atomic(path, text)
@@ -118,7 +118,7 @@ def _forget_others(kept: Path, key: str) -> None:
 
 
 def _install(lock: str, folder: Path, python: str, platform: str, where: str) -> None:
-    """Unpack packages next to where they will be, and move them there: what an interrupted run left is not used."""
+    """Unpack packages beside their final place, and move them there, so that incomplete ones are never used."""
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -140,7 +140,7 @@ def _install(lock: str, folder: Path, python: str, platform: str, where: str) ->
 
 
 def _normalise(folder: Path) -> None:
-    """Remove what depends on this machine: programs, which name its Python, and their lines in RECORD."""
+    """Remove files that depend on this machine: programs, which name its Python, and their lines in RECORD."""
     shutil.rmtree(folder / "bin", ignore_errors=True)
     (folder / ".lock").unlink(missing_ok=True)
     for record in folder.glob("*.dist-info/RECORD"):
@@ -152,7 +152,7 @@ def _normalise(folder: Path) -> None:
 
 
 def _require_pure(folder: Path, where: str) -> None:
-    """Raise unless no package has compiled code: the one that was unpacked is for another platform."""
+    """Raise if a package has compiled code, since it would be for another platform."""
     for wheel in sorted(folder.glob("*.dist-info/WHEEL")):
         if not re.search(r"(?m)^Tag: \S+-none-any\s*$", read_text(wheel, "WHEEL")):
             name = wheel.parent.name.removesuffix(".dist-info").replace("-", " ")

@@ -1,7 +1,7 @@
 """An image's packages from PyPI, read from a conda file, requirements.txt, pyproject.toml or an MLflow model.
 
-Packages are taken from PyPI. Conda packages are taken from there by the same name; those that have another name there,
-or none, are an error.
+Conda packages are taken from PyPI by the same name; a package with another name there,
+or none, is an error.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from manifestgen.project.sections import Image
 
 #: The runner's own requirements.
 RUNNER_NEEDS: Final = "paho-mqtt>=2"
-# Servers that the runner takes the place of; with them an image of 260 MiB has 600.
+# Servers that the runner replaces; they would grow an image from 260 to 600 MiB.
 _SERVERS: Final = frozenset({"azureml-defaults", "azureml-inference-server-http"})
-# In every base image, or of no use in one.
+# In every base image, or useless in one.
 _TOOLS: Final = frozenset({"python", "pip"})
 # Conda packages with another name on PyPI, or with none.
 _OTHER_NAMES: Final = {
@@ -66,11 +66,11 @@ class Requirements:
     """The requirements of an image.
 
     Attributes:
-        file: where it is written; None if nothing is needed.
+        file: that lists them; None if nothing is needed.
         lines: as in a requirements.txt, without those of the file that uv reads itself (`include`).
         include: a requirements.txt or pyproject.toml that uv reads.
         python: version of Python that the file names, such as `3.11`; empty if it names none.
-        notes: what was changed, for the user.
+        notes: changes, for the user.
     """
 
     file: Path | None = None
@@ -92,11 +92,11 @@ def read_requirements(image: Image, model: Path | None, imported: frozenset[str]
 
     Args:
         image: section of the project file.
-        model: the model's file or folder; an MLflow model brings its requirements if the section names none.
+        model: the model's file or folder; an MLflow model's requirements are used if the section has none.
         imported: top-level modules that the entry script and its modules import.
 
     Raises:
-        InputError: the file is missing or invalid, or names what cannot be taken from PyPI; with file and line.
+        InputError: the file is missing or invalid, or has a package that is not on PyPI; with file and line.
     """
     file = image.conda_file or image.requirements or mlflow_file(model)
     if file is None:
@@ -148,7 +148,7 @@ def _normal(text: str) -> str:
 
 
 def _of_text(file: Path, imported: frozenset[str]) -> Requirements:
-    """A requirements.txt. uv reads it; here is only looked for what it would not say well."""
+    """A requirements.txt. uv reads it; only problems that uv would not explain well are checked here."""
     text = read_text(file, "requirements file", fix="create it or correct image.requirements")
     dropped = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -212,7 +212,7 @@ def _conda_package(text: str, where: str) -> tuple[str, str]:
         raise InputError(f"{text!r} is not a conda package", where=where, fix=fix)
     name, version = match["name"].lower(), match["version"] or ""
     if re.match(r"\s+\d", version):
-        version = f"=={version.strip()}"  # after a blank it is exact
+        version = f"=={version.strip()}"  # after a blank, the version is exact
     version = version.strip()
     other = _OTHER_NAMES.get(name)
     if other is not None:
@@ -238,7 +238,7 @@ def _pip_version(version: str, text: str, where: str) -> str:
         return ",".join(part.strip() for part in version.split(","))
     number = version.lstrip("= ").replace(" ", "=").partition("=")[0]
     exact = version.startswith("==") or number.endswith("*") or " " in version
-    # One '=' is a prefix for conda: 1.26 takes 1.26.4 too.
+    # One '=' is a prefix for conda: 1.26 also matches 1.26.4.
     return f"=={number}" if exact else f"=={number}.*"
 
 

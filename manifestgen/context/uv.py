@@ -1,6 +1,6 @@
-"""Runs uv: it chooses versions of packages, and unpacks their wheels for platforms that this machine need not be.
+"""Runs uv to resolve versions of packages, and to unpack their wheels, also for other platforms.
 
-No code of a package runs: wheels are unpacked, and what has none is an error.
+No code of a package runs: wheels are unpacked, and a package without a wheel is an error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from manifestgen.waits import waiting
 _MACHINES: Final = {
     "linux/amd64": ("x86_64", "x86_64-manylinux_2_28"),
     "linux/arm64": ("aarch64", "aarch64-manylinux_2_28"),
-    # uv knows no wheels for it: only those without compiled code are taken, which `packages` checks.
+    # uv has no wheels for it: only packages without compiled code are used, which `packages` checks.
     "linux/arm/v7": ("armv7l", "aarch64-manylinux_2_28"),
 }
 # Suggestions for a package that does not exist.
@@ -92,20 +92,20 @@ def find_uv() -> str:
 
 
 def compile_lock(lines: Sequence[str], include: Path | None, python: str, platforms: Sequence[str], where: str) -> str:
-    """Choose the versions of all packages, with the hashes of their files.
+    """Resolve the versions of all packages, with the hashes of their files.
 
     Args:
         lines: requirements.
         include: a requirements.txt or pyproject.toml with more of them.
         python: version of Python, such as `3.12`.
-        platforms: for all of which one version of each package is chosen, one that has wheels for them.
+        platforms: for all of which each package gets one version, with wheels for all.
         where: for errors: the file that the requirements come from.
 
     Returns:
         A requirements.txt. A package that only some platforms need has a marker.
 
     Raises:
-        InputError: a package is not there, has no wheel for a platform, or no versions fit together.
+        InputError: a package does not exist, has no wheel for a platform, or versions conflict.
         CloudError: the index could not be reached.
     """
     with tempfile.TemporaryDirectory(prefix="manifestgen-") as name:
@@ -149,7 +149,7 @@ def install(lock: Path, target: Path, python: str, platform: str, where: str) ->
 
 
 def _settings(python: str, platforms: Sequence[str]) -> str:
-    """A pyproject.toml that says for which machines uv chooses versions."""
+    """A pyproject.toml with the machines for which uv resolves versions."""
     minor = int(python.partition(".")[2])
     environments = [
         f"sys_platform == 'linux' and platform_machine == '{_MACHINES[platform][0]}' "
@@ -164,7 +164,7 @@ def _settings(python: str, platforms: Sequence[str]) -> str:
 
 
 def _without_markers(text: str) -> str:
-    """A lock without the markers of what all platforms need: they would keep it from other machines."""
+    """A lock without markers that cover all platforms: they would exclude other machines."""
     everywhere = re.search(r"(?m)^paho-mqtt==\S+ (; .*?) \\$", text)
     return text.replace(f" {everywhere[1]} \\\n", " \\\n") if everywhere else text
 
@@ -173,7 +173,7 @@ def is_python(version: str) -> bool:
     """Whether uv knows a version of Python, on this machine or to download. Raises NoUvError."""
     done = subprocess.run(  # noqa: S603 - no shell
         [find_uv(), "python", "list", "--offline", version],
-        # Where downloads are forbidden, uv lists only what is here.
+        # If downloads are forbidden, uv lists only versions on this machine.
         env={**outside(os.environ), "NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "automatic"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -186,21 +186,21 @@ def is_python(version: str) -> bool:
 def run(
     arguments: Sequence[str], folder: Path, where: str, platforms: Sequence[str] = (), *, python: str | None = None
 ) -> str:
-    """Run uv in a folder, and return what it prints.
+    """Run uv in a folder, and return its output.
 
     Args:
         arguments: of uv.
         folder: in which it runs.
         where: for errors: the file that the requirements come from.
-        platforms: for which packages are wanted, for errors.
+        platforms: of the packages, for errors.
         python: the interpreter to use; None for this process's own.
 
     Raises:
-        InputError: it failed; a package is not there, no versions fit together, the disk is full.
+        InputError: it failed; a package does not exist, versions conflict, the disk is full.
         CloudError: the index could not be reached.
     """
     environ = {**outside(os.environ), "NO_COLOR": "1", "UV_NO_PROGRESS": "1"}
-    # Another environment's settings must not decide what an image gets.
+    # Another environment's settings must not influence an image.
     environ.pop("VIRTUAL_ENV", None)
     with waiting("the package index"):
         done = subprocess.run(  # noqa: S603 - no shell, and what is given are paths and our own words
@@ -221,7 +221,7 @@ def run(
 
 
 def _explained(words: str, where: str, platforms: Sequence[str]) -> InputError | CloudError:
-    """An error for what uv printed, by its cause."""
+    """The error for uv's output, by its cause."""
     text = " ".join(words.split())
     detail = tuple(line.rstrip() for line in words.splitlines() if line.strip())[:20]
     if re.search(r"No space left on device|os error 28\b|disk quota exceeded|os error 122\b", text, re.IGNORECASE):

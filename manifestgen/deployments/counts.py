@@ -29,12 +29,12 @@ class Progress:
     """The progress of a configuration.
 
     Attributes:
-        matched: devices that its condition matches, by a query of now: the hub works out its metrics every few minutes.
-        held: of those, devices that follow another base deployment with a higher priority.
+        matched: devices that its condition matches now, by a query: the hub updates its metrics only every few minutes.
+        held: matched devices that follow another base deployment with a higher priority.
         targeted, applied, succeeded, failed: the hub's four counts of a rollout.
         failing: devices that reject it, cannot apply it, or on which one of its modules crashes.
         results: of all custom metrics.
-        counted: whether devices report on it; they do not on a layer that leaves `$edgeAgent` empty.
+        counted: whether devices report on it; not for a layer that leaves `$edgeAgent` empty.
     """
 
     id: str
@@ -56,15 +56,15 @@ class Progress:
 
     @property
     def healthy(self) -> int:
-        """Devices that report success and none of whose modules crash."""
+        """Devices that report success and have no crashing module."""
         return max(0, min(self.succeeded, self.due - self.failing))
 
     def reached(self, share: float, *, failing: int = 0) -> bool:
-        """Whether this share of the devices runs it, and the hub's counts are those of all devices.
+        """Whether this share of the devices runs it, and the hub's counts cover all devices.
 
         Args:
             share: from 0 to 1.
-            failing: so many of them may fail instead.
+            failing: how many of them may fail instead.
         """
         if self.targeted < self.matched:
             return False
@@ -102,7 +102,7 @@ def quoted(text: str) -> str:
 
 
 def narrowed(condition: str, more: str) -> str:
-    """A condition that matches what both of them do."""
+    """A condition that matches the devices of both."""
     return more if condition.strip() == "*" else f"({condition}) AND {more}"
 
 
@@ -111,7 +111,7 @@ def _and(condition: str) -> str:
 
 
 def either(conditions: Iterable[str]) -> str:
-    """A condition that matches what one of these does; empty if that would be longer than a query may be."""
+    """A condition that matches the devices of any; empty if it would be too long for a query."""
     texts = list(dict.fromkeys(text.strip() for text in conditions if text.strip()))
     if "*" in texts:
         return "*"
@@ -168,7 +168,7 @@ def progress_of(found: Configuration, *, matched: int, held: int = 0) -> Progres
 
 @dataclass(frozen=True)
 class Trouble:
-    """A device that fails to run a deployment, and why."""
+    """A device that fails to run a deployment, with the reason."""
 
     device: str
     reason: str
@@ -222,7 +222,7 @@ def _trouble(hub: Hub, device: str) -> Trouble:
 
 
 def models(generations: Iterable[Configuration]) -> dict[str, int]:
-    """How many devices have which model, by the label of the configurations; those without one are left out."""
+    """The number of devices with each model, by the label of the configurations; without unlabelled ones."""
     found: dict[str, int] = {}
     for each in generations:
         model = each.labels.get(MODEL_LABEL)

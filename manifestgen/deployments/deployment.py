@@ -20,7 +20,7 @@ from manifestgen.project.lock import Lock
 
 #: Label of every configuration that manifestgen created: the deployment's name.
 NAME_LABEL: Final = "manifestgen"
-#: Label that says which registered model a configuration brings, `name:version`.
+#: Label with the registered model of a configuration, `name:version`.
 MODEL_LABEL: Final = "manifestgen-model"
 #: Label of a configuration that is being rolled out in stages: the stage, such as `2/3`.
 STAGE_LABEL: Final = "manifestgen-stage"
@@ -38,7 +38,7 @@ MOST_METRICS: Final = 5
 HIGHEST_PRIORITY: Final = 2**31 - 1
 DEFAULT_PRIORITY: Final = 10
 
-#: Placeholder for the configuration's id in the query of a metric: each content has its own id.
+#: Placeholder for the configuration's ID in the query of a metric: each content has its own ID.
 ID_PLACEHOLDER: Final = "{deployment}"
 #: The metric that counts devices that fail with the deployment's modules; see `metrics_for`.
 FAILING_METRIC: Final = "failing"
@@ -93,7 +93,7 @@ class Deployment:
         return tuple(module.name for module in Manifest.of(self.content).modules() if not module.system)
 
     def configuration(self) -> Configuration:
-        """The configuration that the hub should have in the end."""
+        """The final configuration on the hub."""
         return Configuration(
             self.id,
             self.content,
@@ -105,7 +105,7 @@ class Deployment:
 
 
 def of_configuration(configuration: Configuration) -> Deployment:
-    """The deployment that a configuration of manifestgen's belongs to."""
+    """The deployment of a configuration created by manifestgen."""
     labels = {name: value for name, value in configuration.labels.items() if name not in TEMPORARY_LABELS}
     name = labels.pop(NAME_LABEL)
     lasting = configuration.labels.get(PRIORITY_LABEL, "")
@@ -123,7 +123,7 @@ def name_of(text: str) -> str:
     """The name in a form that the hub accepts: lower-case, forbidden characters replaced by `-`.
 
     Raises:
-        InputError: nothing is left, or it is too long to have the content's hash behind it.
+        InputError: nothing is left, or it is too long to append the content's hash.
     """
     name = _NOT_IN_IDS.sub("-", text.strip().lower()).strip("-")
     if not name:
@@ -148,19 +148,19 @@ def intended(
     model: str | None = None,
     model_module: str | None = None,
 ) -> Deployment:
-    """The deployment as it should be: arguments that are None keep what the hub has.
+    """The desired deployment: arguments that are None keep the hub's values.
 
     Args:
         name: as `name_of` makes it.
         content: `{"modulesContent": …}`.
-        known: what the hub has of it; None if it is new.
-        labels: the user's own; None keeps those there are.
-        metrics: the user's own; None keeps those there are.
+        known: its current state on the hub; None if it is new.
+        labels: the user's own; None keeps the current ones.
+        metrics: the user's own; None keeps the current ones.
         model: `name:version` of the registered model in it.
         model_module: the module that runs it.
 
     Raises:
-        InputError: it is new and has no target condition, or a label or metric has a name of ours.
+        InputError: it is new and has no target condition, or a label or metric has a reserved name.
     """
     if condition is None and known is None:
         raise InputError(
@@ -261,7 +261,7 @@ class Survey:
 
 
 def configurations(hub: Hub) -> list[Configuration]:
-    """All of a hub's automatic deployments, those first that win where several target a device."""
+    """All of a hub's automatic deployments, in the order in which they take precedence on a device."""
     return sorted(hub.configurations(), key=rank, reverse=True)
 
 
@@ -292,7 +292,7 @@ def current(hub: Hub, name: str, *, condition: str | None = None, known: Survey 
         known: what the hub has; None reads it.
 
     Raises:
-        InputError: its first rollout, in stages, was interrupted, and no condition is given: its own is unknown then.
+        InputError: its first rollout, in stages, was interrupted, and no condition is given: its own is unknown.
     """
     generations = (known or survey(hub, name)).generations
     if not generations:
@@ -319,7 +319,7 @@ def of_generation(found: Configuration, first: Configuration) -> Deployment:
 
 
 def check_limits(wanted: Deployment, known: Survey, *, host: str) -> None:
-    """Make sure that a hub can accept a deployment, before anything is sent.
+    """Check that a hub can accept a deployment, before anything is sent.
 
     Raises:
         InputError: it exceeds one of the hub's limits, or its name is taken.
@@ -362,7 +362,7 @@ def try_queries(hub: Hub, wanted: Deployment) -> None:
     """Let the hub validate the target condition and the metrics.
 
     Raises:
-        InputError: it rejects them; in its own words.
+        InputError: it rejects them; with its own message.
     """
     metrics = wanted.configuration().metrics
     errors = hub.test_queries(wanted.condition, metrics)

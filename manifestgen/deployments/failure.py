@@ -1,4 +1,4 @@
-"""A rollout that failed: what is wrong, which devices fail and why."""
+"""A failed rollout: the problem, and the failing devices with their reasons."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class RolloutError(FoundError):
 
     Attributes:
         name: of the deployment.
-        stage: which was waited for, such as `stage 1 of 3 (5%)`.
-        progress: as it was read last before anything was restored.
-        troubles: all failing devices, and why; once the old version is restored, the hub no longer tells.
+        stage: the current stage, such as `stage 1 of 3 (5%)`.
+        progress: the last reading before anything was restored.
+        troubles: all failing devices, and why; after a rollback, the hub no longer has them.
         restored: what was restored, in words; empty if nothing was.
     """
 

@@ -2,7 +2,7 @@
 
 Source: learn.microsoft.com/azure/iot-edge/module-deployment-monitoring (layered deployment). A key
 `properties.desired.a.b` sets what is at `a.b` and leaves the rest; `properties.desired` replaces the whole. Of two
-layers that set the same, the one of higher priority wins; of equal ones the one created last.
+layers that set the same path, the higher priority wins; between equal ones, the newer.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ def compose(base: Mapping[str, Any], layers: Iterable[Mapping[str, Any]]) -> dic
         layers: the same, the lowest priority first.
 
     Returns:
-        `{"modulesContent": …}` with nothing but whole `properties.desired`, without nulls: to a twin, null is nothing.
+        `{"modulesContent": …}` with only whole `properties.desired`, without nulls, which remove keys of a twin.
     """
     twins: dict[str, Any] = {}
     for content in (base, *layers):
         for name, entry in content["modulesContent"].items():
-            # The whole before its parts, and a part before what is inside it.
+            # The whole before its parts, and outer parts before inner ones.
             for key in sorted(entry, key=len):
                 path = key.split(".")[2:]
                 if path:

@@ -46,12 +46,12 @@ def own(hub: Hub, name: str) -> Sequence[Configuration]:
 
 
 def delete(hub: Hub, found: Sequence[Configuration], root: Path) -> Iterator[Configuration]:
-    """Take a snapshot of a deployment and delete its configurations, the lowest first; yields each once it is gone.
+    """Take a snapshot of a deployment and delete its configurations, the lowest first; yields each after deletion.
 
     In this order, devices never receive previous content in between.
 
     Raises:
-        InputError: the snapshot cannot be written; nothing was deleted then.
+        InputError: the snapshot cannot be written; nothing was deleted.
     """
     snapshots.take(hub.host, of_generation(found[0], found[-1]), root)
     for each in reversed(found):

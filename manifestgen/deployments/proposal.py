@@ -37,10 +37,10 @@ class Meeting:
     """A base that a layer applies to, and the result.
 
     Attributes:
-        base: its id, or the file that it is from.
+        base: its ID, or its file.
         devices: how many edge devices both target; None if the base is from a file.
-        content: what such a device would end up with.
-        changes: from what such a device has now.
+        content: the resulting manifest of such a device.
+        changes: to the current state of such a device.
     """
 
     base: str
@@ -54,12 +54,12 @@ class Proposal:
     """The changes that applying a deployment would make.
 
     Attributes:
-        known: what the hub has.
+        known: the hub's state.
         matched: edge devices that the target condition matches now.
-        changes: of the content; for a layer of what it names itself.
+        changes: of the content; for a layer, only of the parts that it sets.
         settings: of condition, priority, labels and metrics.
         meetings: for a layer, the bases that it meets.
-        warnings: sentences for the person who decides.
+        warnings: sentences for the user.
     """
 
     hub: str
@@ -147,7 +147,7 @@ def verify_meetings(
     Args:
         proposal: of the layer.
         name: of the layer's file.
-        ignore: ids of rules that do not count.
+        ignore: IDs of rules to ignore.
         force: as for `gate.require_no_errors`.
         report: is given all findings.
 
@@ -178,7 +178,7 @@ def _settings(before: Configuration | None, after: Configuration) -> Iterator[Fi
 
 
 def _plain(configuration: Configuration | None) -> dict[str, str]:
-    """The metrics without the id of the configuration, which is another one for each content."""
+    """The metrics without the configuration's ID, which differs for each content."""
     if configuration is None:
         return {}
     return {name: query.replace(configuration.id, "{deployment}") for name, query in configuration.metrics.items()}

@@ -1,6 +1,6 @@
 """Rolls out an automatic deployment; no device is ever without one.
 
-The content of a configuration never changes, so that another content is another configuration: it is created above the
+The content of a configuration never changes, so new content is a new configuration: it is created above the
 old one, the old one is deleted once devices run the new one, and the new one gets the requested priority. Each step
 can be seen on the hub, so a run that was killed anywhere resumes when it is run again.
 """
@@ -34,8 +34,8 @@ from manifestgen.deployments.writing import Writer, same
 from manifestgen.errors import CloudError, InputError, Interrupted
 from manifestgen.target import SENDING, Observer, Outcome, Patience, Wait
 
-#: How to wait for the devices of a stage: they take their time to come online, and the hub allows twenty queries a
-#: minute and works its own metrics out every few minutes.
+#: How long to wait for the devices of a stage: they may be offline for a while, and the hub allows twenty queries a
+#: minute and updates its own metrics only every few minutes.
 PATIENCE: Final = Patience(timeout=1800.0, grace=60.0, first=2.0, longest=15.0)
 
 
@@ -72,8 +72,8 @@ def carry_out(
     """Apply a proposed deployment: confirm it, take a snapshot, roll it out and wait; see `replace`.
 
     Args:
-        state: the state folder, where the deployment is kept before it changes; None takes no snapshot.
-        patience: how to wait; None does not wait: configurations that are replaced stay until it is run again.
+        state: the state folder, for a snapshot before the change; None takes no snapshot.
+        patience: how long to wait; None does not wait: old configurations stay until the next run.
         observer: confirms the proposal if there is something to do, and follows the progress.
     """
     observer = observer or Observer()
@@ -115,15 +115,15 @@ def replace(
         patience: how to wait.
         stages: from `stages.parse`; only for a new content.
         observer: follows the progress.
-        state: the state folder, where the deployment is kept before it changes; None takes no snapshot.
-        wait: False returns at once: the old configurations stay until it is run again.
+        state: the state folder, for a snapshot before the change; None takes no snapshot.
+        wait: False returns at once: old configurations stay until the next run.
         known: the hub's state; None reads it. Later changes are detected by ETag.
 
     Raises:
         InputError: the hub would reject it, or no priority is free above the old one.
         RolloutError: too few devices run it; says whether the previous state was restored.
-        CloudError: the hub refused a step.
-        Interrupted: by Ctrl-C, with what had been done by then.
+        CloudError: the hub rejected a step.
+        Interrupted: by Ctrl-C, with the progress so far.
     """
     run = _Run(hub, wanted, goal or Goal(), patience or PATIENCE, observer or Observer(), state, known)
     try:
@@ -134,7 +134,7 @@ def replace(
 
 
 class _Run:
-    """One run of `replace`: the hub as it was found, and what has been done since."""
+    """One run of `replace`: the hub's state at the start, and the changes since."""
 
     def __init__(
         self,
@@ -161,7 +161,7 @@ class _Run:
         self._old = tuple(found for found in self._known.generations if found.id != self._final.id)
         self._there = next((found for found in self._known.generations if found.id == self._final.id), None)
         there = self._there
-        # Only its settings are new then: rolling back restores them and does not delete it.
+        # Only its settings are new: rolling back restores them and does not delete it.
         self._kept = there if there is not None and not self._old and STAGE_LABEL not in there.labels else None
 
     @property
@@ -210,7 +210,7 @@ class _Run:
         mark = f"{number + 1}/{stages}"
         condition = stage.condition
         if resumed and self._there is not None and self._there.labels.get(STAGE_LABEL) == mark:
-            # A stage that has begun keeps its devices, even if others match by now.
+            # A stage that has begun keeps its devices, even if others match now.
             condition = self._there.condition
         labels = {**self._final.labels, STAGE_LABEL: mark}
         return self._above_old(changed(self._final, condition=condition, labels=labels))
@@ -252,7 +252,7 @@ class _Run:
         self._observer.step(text)
 
     def _pause(self, title: str) -> None:
-        """Wait between two stages; devices that begin to fail meanwhile still abort the rollout."""
+        """Wait between two stages; devices that start to fail in between still abort the rollout."""
         patience, limit = self._patience, self._goal.abort_if_failing
         begun = patience.clock()
         until = begun + self._goal.pause

@@ -24,10 +24,10 @@ Report = Callable[[Document, Sequence[Finding]], None]
 
 @dataclass(frozen=True)
 class Request:
-    """A request; attributes that are None stay as they are on the hub.
+    """A request; attributes that are None keep the hub's values.
 
     Attributes:
-        name: as it was written; the hub's is that of `deployment.name_of`.
+        name: as given; for the hub's, see `deployment.name_of`.
         condition: which devices it targets.
         base: for a layer, the name and the content of the base that it is checked with instead of the hub's.
     """
@@ -66,7 +66,7 @@ def strategy_of(
     """Parse the options of `apply` about the rollout.
 
     Args:
-        wait: whether its devices are waited for.
+        wait: whether to wait for its devices.
         wait_for: share of the devices that must run it, such as `95%`.
         stages: such as `5%,25%,100%`; see `stages.parse`.
         stage_tag: path of the tag whose values `stages` may name.
@@ -76,7 +76,7 @@ def strategy_of(
         restore: restore it too when the time is up.
 
     Raises:
-        InputError: an option is not of its form, or excludes another.
+        InputError: an option is malformed, or cannot be used with another.
     """
     if not wait and (stages is not None or abort_if_failing is not None):
         raise InputError(
@@ -145,7 +145,7 @@ def propose_request(
 
     Args:
         hub: is asked what it has, and tries condition and metrics.
-        request: what it leaves open comes from the project's target, if that names the same deployment.
+        request: missing values come from the project's target, if that names the same deployment.
         document: from `verified`.
         project: whose lock file says which model the manifest brings.
         force: as for `gate.require_no_errors`.
@@ -153,7 +153,7 @@ def propose_request(
 
     Raises:
         InputError: the hub would reject it.
-        FoundError: a layer and a base make a manifest with errors.
+        FoundError: a layer and a base result in a manifest with errors.
         CloudError: the hub has reached its maximum number of deployments.
     """
     manifest = require_manifest(document, layered=True)

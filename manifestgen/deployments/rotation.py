@@ -45,12 +45,12 @@ class AutomaticDeployment:
         yield found.content
 
     def move(self, login: Login) -> Sequence[DeviceOutcome]:
-        """Roll out its content with the login. The devices are the hub's business, so there are no outcomes."""
+        """Roll out its content with the login. The hub handles the devices, so there are no outcomes."""
         found = current(self.hub, self.name)
         if found is None:
             fix = "find out who deleted it"
             raise NotFoundError(f"deployment {self.name!r} is gone", where=self.hub.host, fix=fix)
-        # No snapshot: it would differ only in the old password, to which no rollback should lead.
+        # No snapshot: it would differ only in the old password, which a rollback must not restore.
         wanted = with_content(found, login.put_into(found.content))
         replace(self.hub, wanted, patience=self.patience, observer=Observer(step=self.report))
         return ()

@@ -1,4 +1,4 @@
-"""Snapshots of what an automatic deployment was before each change; what `rollback` goes back to."""
+"""Snapshots of an automatic deployment before each change, for `rollback`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def take(hub: str, deployment: Deployment, root: Path, *, now: datetime | None =
         now: the time, in UTC; the clock's if none is given.
 
     Returns:
-        The file; None if the newest snapshot is of the same already.
+        The file; None if the newest snapshot is the same.
 
     Raises:
         InputError: the folder cannot be written to. The caller must not change the deployment then.
@@ -64,7 +64,7 @@ def snapshots(hub: str, name: str, root: Path) -> list[Snapshot]:
 
 
 def folder_of(hub: str, name: str, root: Path) -> Path:
-    """Where the snapshots of a deployment are."""
+    """The folder of a deployment's snapshots."""
     return _store(hub, name, root).folder
 
 
@@ -72,8 +72,8 @@ def find(hub: str, name: str, root: Path, number: int | None, current: Configura
     """The snapshot to roll back to.
 
     Args:
-        number: 1 for the newest; None for the newest that differs from what the deployment is now.
-        current: what devices follow now.
+        number: 1 for the newest; None for the newest that differs from the current deployment.
+        current: the deployment that devices follow now.
 
     Raises:
         NoSnapshotError: there is no such snapshot.

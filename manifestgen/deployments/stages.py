@@ -1,4 +1,4 @@
-"""Stages of a rollout, as target conditions: the hub stays the engine and finds each stage's devices itself.
+"""Stages of a rollout, as target conditions, so that the hub itself selects each stage's devices.
 
 The query language has no hash and no sample. A share of the devices is therefore either named one by one in the
 condition, or, where that would be longer than a query may be, by a tag that is written to its devices once:
@@ -32,7 +32,7 @@ class StageSpec:
 
     Attributes:
         text: as written, such as `5%` or `canary`.
-        share: from 0 to 1; None if it is named by values of a tag.
+        share: from 0 to 1; None if it is given by values of a tag.
         condition: that the tag has one of the values up to here.
     """
 
@@ -43,7 +43,7 @@ class StageSpec:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage as it will be carried out.
+    """A stage with its target condition.
 
     Attributes:
         title: such as `5%`.
@@ -95,7 +95,7 @@ def share_of(text: str, *, where: str) -> float:
     """The share from 0 to 1 that a text such as `95%` means.
 
     Raises:
-        InputError: it is none.
+        InputError: it is not a share.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?) ?%", text.strip())
     share = float(match[1]) / 100 if match else -1.0
@@ -150,7 +150,7 @@ def prepare(
 def _share(
     hub: Hub, ask: StageSpec, condition: str, members: Sequence[str], chosen: Sequence[str], *, tag_devices: bool
 ) -> Stage:
-    """A stage of these devices, or of about as many with a tag."""
+    """A stage of these devices, or of about the same number by tag."""
     assert ask.share is not None  # noqa: S101 - the caller checked
     named = narrowed(condition, ids(chosen or [""]))
     if len(named) <= LONGEST_CONDITION:

@@ -18,9 +18,9 @@ class Status:
     """An automatic deployment as it is now.
 
     Attributes:
-        generations: its configurations, the one that devices follow first, and how far each has come.
+        generations: its configurations, the one that devices follow first, with their progress.
         troubles: the first devices that fail with that one, and why.
-        models: how many devices have which registered model.
+        models: the number of devices with each registered model.
     """
 
     hub: str
@@ -50,10 +50,10 @@ def status(
     Args:
         hub: which is asked.
         text: its name, or the id of any configuration.
-        patience: how long to watch until all devices run it; None looks once.
-        progress: called with what each look says while watching.
-        waiting: called before that with how long it will be watched.
-        most: how many failing devices are looked at.
+        patience: how long to watch until all devices run it; None reads once.
+        progress: called with the result of each read while watching.
+        waiting: called before that with how long to watch.
+        most: how many failing devices to read.
 
     Raises:
         InputError: the hub has no such deployment.

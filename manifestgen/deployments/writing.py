@@ -1,4 +1,4 @@
-"""Writes an automatic deployment's configurations to the hub, one at a time, and never one of someone else's."""
+"""Writes an automatic deployment's configurations to the hub, one at a time, and never another deployment's."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from manifestgen.target import SENDING, Patience, rounds
 class Writer:
     """Creates, updates and deletes the configurations of one deployment, each only if it has the deployment's label.
 
-    After a lost answer, the hub is checked before the request is retried, in rounds with pauses between them.
+    After a lost response, the hub is checked before the request is retried, with pauses in between.
 
     Attributes:
-        unconfirmed: a change that was sent and whose answer is not there, in a sentence; empty without one.
+        unconfirmed: a change whose response has not arrived, in a sentence; empty without one.
     """
 
     def __init__(self, hub: Hub, name: str, step: Callable[[str], None], sending: Patience = SENDING) -> None:
@@ -25,8 +25,8 @@ class Writer:
 
         Args:
             name: of the deployment.
-            step: is called with each change that was made.
-            sending: how long to send again what was not made.
+            step: called with each change that was made.
+            sending: how long to retry a change that was not made.
         """
         self.unconfirmed = ""
         self._hub = hub
@@ -38,10 +38,10 @@ class Writer:
         """Create or update a configuration.
 
         Returns:
-            the configuration as the hub has it then.
+            The configuration on the hub afterwards.
 
         Raises:
-            CloudError: the hub refused it, or it is not made after all rounds, or the configuration has lost its label.
+            CloudError: the hub rejected it, it is not made after all retries, or the configuration has lost its label.
             UnconfirmedError: the answer was lost, and the hub cannot be read.
         """
         words = ""
@@ -62,7 +62,7 @@ class Writer:
         """Delete a configuration, if it is still there.
 
         Raises:
-            CloudError: the hub refused it, or it is there after all rounds, or the configuration has lost its label.
+            CloudError: the hub rejected it, it still exists after all retries, or the configuration has lost its label.
             UnconfirmedError: the answer was lost, and the hub cannot be read.
         """
 

@@ -35,7 +35,7 @@ def read_state(hub: Hub, device_id: str) -> DeviceState:
     pool = ThreadPoolExecutor(_READERS)
     try:
         device, modules = pool.submit(hub.device, device_id), pool.submit(hub.modules, device_id)
-        # The device first: that it is unknown is a clearer error than that its modules are.
+        # The device first: an unknown device is a clearer error than unknown modules.
         found = device.result()
         twins = pool.map(lambda module: hub.module_twin(device_id, module), modules.result())
         return DeviceState(hub.host, found, {twin.module: twin for twin in twins if twin is not None})
@@ -48,17 +48,17 @@ def apply(plan: Plan, hub: Hub, sending: Patience | None = None) -> bool:
     """Set the plan's modules on its device.
 
     The hub has no ETag for this call, so the device's state is read again just before: if it changed since the plan was
-    made, nothing is sent. After a lost answer, the device is read before the request is retried.
+    made, nothing is sent. After a lost response, the device is read before the request is retried.
 
     Args:
-        sending: how long to send again what was not made; None for `target.SENDING`.
+        sending: how long to retry a change that was not made; None for `target.SENDING`.
 
     Returns:
-        Whether anything was sent; False if the device has the manifest already.
+        Whether anything was sent; False if the device is already up to date.
 
     Raises:
-        CloudError: the hub refused, or the device changed since the plan, or the modules are not set after all rounds.
-        UnconfirmedError: the answer was lost, and the device cannot be read.
+        CloudError: the hub rejected it, the device changed since the plan, or the modules are not set after all
+        retries. UnconfirmedError: the response was lost, and the device cannot be read.
     """
     if not plan.changes:
         return False
@@ -106,17 +106,17 @@ def watch(
     sent: Manifest | None = None,
     waiting: Callable[[Wait], None] = lambda wait: None,
 ) -> Iterator[Rollout]:
-    """Read a device's progress until the rollout succeeds or fails, or the time is up; yields the result of each read.
+    """Poll a device's progress until the rollout succeeds or fails, or the time is up; yields each result.
 
     The last one yielded is the outcome: HEALTHY (twice in a row, so that a module that crashes at once does not count
     as running; see `Steady` for one that crashed before), REFUSED or FAILED; anything else means that the time was up.
 
     Args:
-        sent: what was set; None waits for whatever the device should run.
+        sent: the content that was set; None waits for the device's current desired state.
         waiting: called before each read is yielded.
 
     Raises:
-        ReplacedError: the device's desired modules are no longer what was sent.
+        ReplacedError: the device's desired modules were changed since.
     """
     begun = patience.clock()
     deadline = begun + patience.timeout
@@ -165,11 +165,11 @@ def wait(
 ) -> Rollout:
     """Wait until the device runs its desired modules; `report` is called with the result of every read.
 
-    See `watch` for `sent` and `waiting`. `failed` gives the error's detail, once it is clear that there is one.
+    See `watch` for `sent` and `waiting`. `failed` is called after a failure and returns the error's detail.
 
     Raises:
         ReplacedError: see `watch`.
-        FoundError: the device refused them, a module failed, or the time was up; with the reason and what to do.
+        FoundError: the device rejected them, a module failed, or the time was up; with the reason and a fix.
     """
     started = patience.clock()
     rollout = None
@@ -206,20 +206,20 @@ def carry_out(
     verify: Callable[[Rollout], None] = lambda rollout: None,
     observer: Observer[Plan, Rollout] | None = None,
 ) -> Outcome[Rollout]:
-    """Apply a plan: confirm it, refuse unexpected removals, take a snapshot, send it and wait.
+    """Apply a plan: confirm it, reject unexpected removals, take a snapshot, send it and wait.
 
     Args:
-        state: the state folder, where what the device has is kept before it changes; None takes no snapshot.
+        state: the state folder, for a snapshot of the device before the change; None takes no snapshot.
         prune: whether modules that the manifest does not name may be removed.
-        patience: how to wait; None does not wait.
-        rollback: go back to what the device had if it does not come to run what it should.
-        verify: called once it runs what it should; raises FoundError if that is not enough.
+        patience: how long to wait; None does not wait.
+        rollback: restore the device's previous state if it does not become healthy.
+        verify: called once it is healthy; raises FoundError if that is not enough.
         observer: confirms the plan if it changes something, and follows the progress.
 
     Raises:
         InputError: modules would be removed without `prune`, or the snapshot cannot be written.
-        FoundError: the device does not come to run its modules.
-        Interrupted: by Ctrl-C, with what had been done by then.
+        FoundError: the device does not become healthy.
+        Interrupted: by Ctrl-C, with the progress so far.
     """
     observer = observer or Observer()
     refuse_removals(plan, prune=prune)
@@ -236,7 +236,7 @@ def carry_out(
             verify(rollout)
         return Outcome(applied, finished=True, progress=rollout)
     except ReplacedError:
-        # Someone else set other modules in the meantime: rolling back would overwrite them.
+        # Other modules were set in the meantime: rolling back would overwrite them.
         raise
     except FoundError as failure:
         if not (rollback and applied and patience):
@@ -256,7 +256,7 @@ def carry_out(
 
 
 def refuse_removals(plan: Plan, *, prune: bool) -> None:
-    """Raise InputError if a plan removes modules, unless that is allowed."""
+    """Raise InputError if a plan removes modules without permission."""
     removed = ", ".join(repr(name) for name in plan.removed_modules)
     if removed and not prune:
         raise InputError(
@@ -290,9 +290,9 @@ def status(
     """The desired and reported state of a device.
 
     Args:
-        patience: how long to watch until it is decided; None looks once.
-        progress: called with what each look says while watching.
-        waiting: called before that with how long it will be watched.
+        patience: how long to watch; None reads once.
+        progress: called with the result of each read while watching.
+        waiting: called before that with how long to watch.
 
     Raises:
         NotFoundError: the hub has no such device.
@@ -309,7 +309,7 @@ def status(
 def _rolled_back(
     plan: Plan, hub: Hub, patience: Patience, observer: Observer[Plan, Rollout], failure: FoundError
 ) -> FoundError:
-    """Roll back to what the device had; returns an error with the outcome of apply and rollback."""
+    """Restore the device's previous state; returns an error with the outcome of apply and rollback."""
     if not plan.before.entries:
         what, fix = f"{failure.what}; there is nothing to roll back to: it had no modules", failure.fix
         return FoundError(what, where=failure.where, fix=fix, detail=failure.detail)
@@ -345,7 +345,7 @@ def _rollback_advice(plan: Plan) -> str:
 
 
 def _require_unchanged(agent: Twin, sent: Manifest, device_id: str) -> None:
-    """Raise ReplacedError unless `$edgeAgent`'s desired properties are what was sent."""
+    """Raise ReplacedError unless `$edgeAgent`'s desired properties are those that were sent."""
     wanted = Manifest.of({"modulesContent": {"$edgeAgent": sent.entries.get("$edgeAgent", {})}})
     if diff(Manifest.of_twins({"$edgeAgent": agent.desired}), wanted):
         raise ReplacedError(

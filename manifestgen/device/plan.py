@@ -25,7 +25,7 @@ class DeviceState:
 
     Attributes:
         hub: the hub's host.
-        twins: by module id, `$edgeAgent` and `$edgeHub` among them.
+        twins: by module ID, including `$edgeAgent` and `$edgeHub`.
     """
 
     hub: str
@@ -56,9 +56,9 @@ class Plan:
 
     Attributes:
         version: of `$edgeAgent`'s desired properties when the plan was made; the plan is stale once it changes.
-        warnings: sentences for the person who decides.
-        before: what the device has now; for a snapshot.
-        kept: what a merge keeps although the manifest does not name it, such as `module filter`.
+        warnings: sentences for the user.
+        before: the device's current state; for a snapshot.
+        kept: parts that a merge keeps although the manifest does not name them, such as `module filter`.
         platform: of the device, once its `$edgeAgent` has reported it.
     """
 
@@ -79,10 +79,10 @@ class Plan:
 
 
 def plan(manifest: Manifest, state: DeviceState, *, merge: bool = False) -> Plan:
-    """Compare a manifest with what a device has.
+    """Compare a manifest with a device's current state.
 
     Args:
-        merge: keep what the manifest does not name: other modules, their twins, routes, credentials, unknown fields.
+        merge: keep everything not in the manifest: other modules, their twins, routes, credentials, unknown fields.
 
     Raises:
         CloudError: the device is not an edge device.
@@ -105,17 +105,17 @@ def plan(manifest: Manifest, state: DeviceState, *, merge: bool = False) -> Plan
 
 
 def with_env(plan: Plan) -> Plan:
-    """The plan with the values of the environment variables that change, but for those that seem to be secrets."""
+    """The plan with the values of changed environment variables, except those that look like secrets."""
     return replace(plan, changes=with_env_values(plan.changes, plan.before, plan.manifest))
 
 
 def _merged(manifest: Manifest, state: DeviceState) -> tuple[Manifest, tuple[str, ...], tuple[str, ...]]:
-    """The merged manifest; its conflicts, in words; the names of what only the device has."""
+    """The merged manifest; its conflicts, in words; the names of parts that only the device has."""
     merged = merge_manifests(manifest, state.manifest)
     entries = {
         name: entry
         for name, entry in merged.manifest.entries.items()
-        # A twin that the file does not name is left alone by the hub; to send it would only raise its version.
+        # The hub does not touch a twin that the file does not name; sending it would only raise its version.
         if name in manifest.entries or name in ("$edgeAgent", "$edgeHub")
     }
     conflicts = tuple(conflict.message for conflict in merged.conflicts)

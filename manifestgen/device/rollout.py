@@ -26,7 +26,7 @@ class State(Enum):
     WAITING = "waiting"
     HEALTHY = "healthy"
     FAILING = "failing"  # the agent will try again
-    FAILED = "failed"  # it will not get better by itself
+    FAILED = "failed"  # it will not recover by itself
     REFUSED = "refused"
 
 
@@ -35,8 +35,8 @@ class ModuleStatus:
     """A module as desired and as reported.
 
     Attributes:
-        words: what it is doing, such as `running`, `pulling`, `backoff, exit code 1, restarted 2 times`.
-        note: the agent's own `statusDescription`; the sandbox's says there what it only simulates, and why.
+        words: its state, such as `running`, `pulling`, `backoff, exit code 1, restarted 2 times`.
+        note: the agent's own `statusDescription`; in the sandbox, it says that a module is simulated, and why.
         restarts: how often the agent has restarted it.
         started, exited: when it did so last, by the device's clock in the agent's words; empty if it never did.
         exit_code: of the last time that it ended; None if the agent does not say.
@@ -69,8 +69,8 @@ class Rollout:
     Attributes:
         code, description: of the agent's `lastDesiredStatus`.
         reason: in one sentence, why it is not healthy; empty if it is.
-        fix: what to do about it, where known.
-        since: when the hub took what the device should run, by the hub's clock; None if it does not say.
+        fix: what to do about it, if known.
+        since: when the hub accepted the desired modules, by the hub's clock; None if unknown.
     """
 
     state: State
@@ -85,7 +85,7 @@ class Rollout:
 
 
 def with_logs(rollout: Rollout) -> tuple[str, ...]:
-    """The modules whose logs say why a rollout fails: those that were started and do not run."""
+    """The modules whose logs explain a failed rollout: those that were started and do not run."""
     bad = (State.FAILING, State.FAILED)
     return tuple(module.name for module in rollout.modules if module.state in bad and module.reported_image)
 
@@ -110,13 +110,13 @@ def assess(agent: Twin, hub: Twin | None = None, device: str = "ID") -> Rollout:
         known = (agent.desired_version, version, code, description, modules)
         return Rollout(state, *known, reason, fix, agent.desired_at)
 
-    # 417 is said of the nothing that it had before, unless nothing was set now too.
+    # 417 is about its empty configuration before, unless the new one is empty, too.
     if code in _REFUSALS and not seen and not (code == _EMPTY and agent.desired):
         said = f"{code} {description.rstrip('.') or _REFUSALS[code]}"
         if not _is_stale(agent):
             return rollout(State.REFUSED, f"the device rejected it: {said}", _REFUSAL_FIXES[code])
         if agent.connected:
-            # It reports only what differs: a second refusal in the same words leaves the first one's time as it is.
+            # It reports only differences: a second rejection with the same text keeps the time of the first.
             reason = f"the device rejected what was set before ({said}), and has reported nothing else since"
             return rollout(State.FAILING, reason, _REFUSAL_FIXES[code])
     if not seen:
@@ -156,7 +156,7 @@ _REFUSAL_FIXES: Mapping[Any, str] = {
 
 
 def _is_stale(agent: Twin) -> bool:
-    """Whether the refusal was reported before the desired properties changed, so that it is about earlier ones."""
+    """Whether the rejection was reported before the desired properties changed, so that it is about earlier ones."""
     reported_at = agent.reported_at.get("lastDesiredStatus")
     return reported_at is not None and agent.desired_at is not None and reported_at < agent.desired_at
 
@@ -233,7 +233,7 @@ def _text(value: Any) -> str:
 
 def tagged(image: str) -> str:
     """The image as the runtime reports it: with `:latest` if it has neither tag nor digest."""
-    # A digest has a colon too.
+    # A digest contains a colon, too.
     return image if not image or ":" in image.rpartition("/")[2] else f"{image}:latest"
 
 

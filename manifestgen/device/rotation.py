@@ -17,7 +17,7 @@ from manifestgen.manifest.document import of_manifest
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.target import Patience
 
-# Devices that are changed and waited for at the same time; a hub of the smallest tier takes five times as many calls.
+# Devices that are changed at the same time; a hub of the smallest tier allows five times as many calls.
 _WORKERS = 8
 # Attempts to change a device that is being changed by another caller at the same time.
 _ATTEMPTS = 3
@@ -31,8 +31,8 @@ class Devices:
     Attributes:
         hub: that they are registered in.
         ids: of the devices.
-        report: receives each device's outcome.
-        patience: with each device's rollout.
+        report: called with each device's outcome.
+        patience: how long to wait for each device.
         workers: devices that are changed at the same time.
     """
 
@@ -48,7 +48,7 @@ class Devices:
         return "1 device" if len(self._each) == 1 else f"{len(self._each)} devices"
 
     def contents(self) -> Iterator[Mapping[str, Any]]:
-        """The manifest of each device. Raises NotFoundError if none of them is there."""
+        """The manifest of each device. Raises NotFoundError if none of them exists."""
         missing: list[NotFoundError] = []
         for one in self._each:
             try:
@@ -82,7 +82,7 @@ class Devices:
 def _move(hub: Hub, device: str, login: Login, patience: Patience) -> DeviceOutcome:
     """Set the new password on a device and wait until it is healthy, unless it is offline.
 
-    If the device has it already, only wait. A failure is the outcome of this device and never ends the whole run.
+    If the device has it already, only wait. A failure is this device's outcome and never ends the whole run.
     """
     changed = False
     try:
@@ -122,7 +122,7 @@ def _state_of(hub: Hub, device: str) -> DeviceState:
 def _set(hub: Hub, state: DeviceState, login: Login) -> bool:
     """Set the device's own manifest with the new password; whether there was anything to change.
 
-    No snapshot is taken: it would differ only in the old password, to which no rollback should lead.
+    No snapshot is taken: it would differ only in the old password, which a rollback must not restore.
     """
     manifest = Manifest.of(login.put_into(state.manifest.content))
     # The device has accepted this manifest before, so only what the hub itself would reject stops it.

@@ -1,4 +1,4 @@
-"""A saved plan: hashes of what was reviewed, so exactly that is applied later, or nothing. It holds no secrets."""
+"""A saved plan: hashes of the reviewed changes, so that exactly these are applied later. It contains no secrets."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class SavedPlan(Struct, frozen=True):
 
     Attributes:
         file: the manifest, absolute.
-        merge: whether it was merged with what the device had.
-        content: hex SHA-256 of what would be sent.
-        state: hex SHA-256 of what the device had.
-        version: the hub's version of what the device had.
+        merge: whether it was merged with the device's state.
+        content: hex SHA-256 of the content to send.
+        state: hex SHA-256 of the device's state.
+        version: the hub's version of the device's state.
     """
 
     hub: str
@@ -52,8 +52,8 @@ def save(plan: Plan, file: Path, path: Path, changes: Any, *, merge: bool = Fals
     Args:
         file: the manifest it was made from.
         path: where to write it.
-        changes: what would change, for readers of the file; see `report.changes.data`.
-        merge: whether the manifest was merged with what the device had.
+        changes: for readers of the file; see `report.changes.data`.
+        merge: whether the manifest was merged with the device's state.
 
     Raises:
         InputError: the file cannot be written.
@@ -91,7 +91,7 @@ def read(data: Any, where: str) -> SavedPlan | None:
 def saved_in(file: Path, device_id: str | None, *, merge: bool) -> SavedPlan | None:
     """The saved plan in a file; None if the file is anything else, a manifest, or is not there.
 
-    A pipe is none: it can be read only once, as a manifest.
+    A pipe cannot be a saved plan: it can be read only once, as a manifest.
 
     Args:
         device_id: the device that the plan must be for; None for whichever it names.

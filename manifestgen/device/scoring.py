@@ -1,7 +1,7 @@
-"""Whether the modules of a device score: what the runner in each reports about itself.
+"""Whether the modules of a device score, according to the reports of their runners.
 
-That a module runs says only that its process does. The runner reports its model, what it has scored and what failed
-(`manifestgen.runner`, docs/runner.md); a module without it reports nothing of this.
+A running module may not score. The runner reports its model, and counts of scored and failed inputs
+(`manifestgen.runner`, docs/runner.md); a module without it reports none of this.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from manifestgen.device.rollout import Rollout, tagged
 from manifestgen.manifest.reading import as_mapping
 from manifestgen.target import Patience, rounds
 
-#: How a deployment waits for the first result of a module that runs.
+#: How long a deployment waits for the first result of a running module.
 PATIENCE: Final = Patience(timeout=15.0, longest=2.0)
 
 _SECOND: Final = timedelta(seconds=1)
@@ -30,11 +30,11 @@ class Scoring:
     Attributes:
         model, version: of the model; empty if the image does not name them.
         scored: inputs that were scored.
-        failed: inputs on which `run` failed, or that it rejected.
-        last: when it scored last, in the runner's own words; empty before.
-        error: why it does not score, if it cannot.
-        started: when its process did, by the device's clock.
-        busy: since when it has been at one input, if that is long.
+        failed: inputs on which `run` failed, or that were rejected.
+        last: time of the last score, as reported by the runner; empty before.
+        error: why it cannot score.
+        started: start of its process, by the device's clock.
+        busy: since when it has been scoring one input, if that takes long.
     """
 
     module: str
@@ -49,12 +49,12 @@ class Scoring:
 
     @property
     def began(self) -> bool:
-        """Whether there is something to say about its scoring."""
+        """Whether it has scored, failed, or reported an error."""
         return bool(self.scored or self.failed or self.error)
 
     @property
     def trouble(self) -> str:
-        """Why the model does not score, in a clause; empty if it does, or has had no input."""
+        """Why the model does not score, in a clause; empty if it does, or had no input."""
         if self.error or self.scored:
             return self.error
         if not self.failed:
@@ -89,11 +89,11 @@ def scoring(hub: Hub, device_id: str, modules: Sequence[str]) -> tuple[Scoring, 
 
 
 def follow(hub: Hub, device_id: str, module: str, patience: Patience, started: str = "") -> Scoring | None:
-    """Read what a module's runner reports until it has scored, cannot, or the time is over.
+    """Poll a runner's report until it has scored, cannot score, or the time is up.
 
     Args:
-        started: when the module did, as edgeAgent reports it: what the twin has of a process before that is passed
-            over. Empty takes whatever there is.
+        started: the module's start, as edgeAgent reports it: a report of an earlier process is
+            ignored. Empty accepts any report.
     """
     found: Scoring | None = None
     for _ in rounds(patience):
@@ -109,7 +109,7 @@ def report_of(hub: Hub, device_id: str, module: str, started: str) -> Scoring | 
 
 
 def _is_since(found: Scoring, started: str) -> bool:
-    """Whether a runner's process is not older than a time; both are by the device's clock. True if one is unknown."""
+    """Whether a runner's process started at or after a time, by the device's clock. True if either is unknown."""
     runner, module = _moment(found.started), _moment(started)
     # The runner reports whole seconds.
     return runner is None or module is None or runner + _SECOND >= module

@@ -1,4 +1,4 @@
-"""Snapshots of what a device had before each apply; what `rollback` goes back to."""
+"""Snapshots of a device before each apply, for `rollback`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Snapshot:
     Attributes:
         taken: when, in UTC.
         version: of `$edgeAgent`'s desired properties then.
-        manifest: what it should run; holds secrets.
+        manifest: its desired state; contains secrets.
     """
 
     hub: str
@@ -39,7 +39,7 @@ class Snapshot:
 def take(
     hub: str, device: str, version: int, manifest: Manifest, root: Path, *, now: datetime | None = None
 ) -> Path | None:
-    """Take a snapshot of what a device has, and delete the oldest beyond `state.KEPT`.
+    """Take a snapshot of a device, and delete the oldest beyond `state.KEPT`.
 
     Args:
         manifest: what it has.
@@ -47,7 +47,7 @@ def take(
         now: the time, in UTC; the clock's if none is given.
 
     Returns:
-        The file; None if the device has nothing yet, which is nothing to go back to.
+        The file; None if the device has no modules yet.
 
     Raises:
         InputError: the folder cannot be written to. The caller must not change the device then.
@@ -64,7 +64,7 @@ def snapshots(hub: str, device: str, root: Path) -> list[Snapshot]:
 
 
 def folder_of(hub: str, device: str, root: Path) -> Path:
-    """Where the snapshots of a device are."""
+    """The folder of a device's snapshots."""
     return _store(hub, device, root).folder
 
 
@@ -72,8 +72,8 @@ def find(hub: str, device: str, root: Path, number: int | None, current: Manifes
     """The snapshot to roll back to.
 
     Args:
-        number: 1 for the newest; None for the newest that differs from what the device has now.
-        current: what the device has now.
+        number: 1 for the newest; None for the newest that differs from the device's current state.
+        current: the device's current state.
 
     Raises:
         NoSnapshotError: there is no such snapshot.

@@ -1,6 +1,6 @@
-"""Whether modules that crashed while they were watched run for good.
+"""Decides whether modules that crashed during a rollout run stably.
 
-edgeAgent restarts a module that ends, and then reports that it runs: for as long as it takes to crash again.
+edgeAgent restarts a module that ends, and reports it as running until it crashes again.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from manifestgen.target import Patience
 
 
 class Steady:
-    """Judges one reading of a device after the other.
+    """Judges successive readings of a device.
 
     Attributes:
-        settling: whether the last one was only waiting for such a module.
+        settling: whether the last reading was only waiting for such a module.
     """
 
     def __init__(self, patience: Patience, device: str) -> None:
@@ -25,7 +25,7 @@ class Steady:
         self._crashed: dict[str, float] = {}
 
     def judge(self, rollout: Rollout) -> Rollout:
-        """The same; or, if a module that has crashed meanwhile does not run for long enough yet, waiting."""
+        """The same rollout, or a waiting one if a module that has crashed has not yet run for long enough."""
         now = self._patience.clock()
         for module in rollout.modules:
             if module.state is State.FAILING or module.restarts > self._restarts.get(module.name, module.restarts):

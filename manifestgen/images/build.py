@@ -1,6 +1,6 @@
 """Builds a model's image: registers the model, builds the image, waits, and writes both to the lock file.
 
-Every step first checks whether it has been done already: in the lock file, in what an interrupted run left behind, in
+Every step first checks whether it has been done already: in the lock file, in the files of an interrupted run, in
 the registry, with the model source and the builder. So a second run resumes, and nothing is registered or built twice.
 """
 
@@ -43,7 +43,7 @@ from manifestgen.target import Patience
 _LOG_LINES = 20
 
 
-#: How to wait for a build, which some builders continue after it.
+#: How long to wait for a build, which some builders continue afterwards.
 PATIENCE: Final = Patience(timeout=1800.0, first=2.0, longest=2.0)
 
 
@@ -55,7 +55,7 @@ class Reporter:
         step: a sentence about a step that was taken.
         state: the state of the build, and the seconds since it was started.
         log: the next lines of the build log.
-        named: makes the reporter of one of several modules.
+        named: creates the reporter for one of several modules.
     """
 
     step: Callable[[str], None] = lambda text: None
@@ -76,7 +76,7 @@ class Prepared:
 
     Attributes:
         reused: whether it existed already.
-        pulls: what a device pulls of it, by platform, where it is known and new to this lock file.
+        pulls: a device's download by platform, if known and new in this lock file.
     """
 
     lock: Lock
@@ -97,14 +97,14 @@ def prepare(
 ) -> Prepared:
     """Register a module's model if it is a file, build its image unless it exists already, and wait for it.
 
-    The caller holds the project (`project.pending.exclusive`).
+    The caller must hold the project's lock (`project.pending.exclusive`).
 
     Args:
         project: of one module, which builds its image.
         services: of that module, see `Services.of`.
         rebuild: build even if the lock file has an image of these inputs.
         locked: use the lock file's image, and register and build nothing.
-        first: is called once something must be registered or built, and stops that if it raises.
+        first: called once something must be registered or built; raises to stop.
         before_build: is called once it is known that an image must be built that is not being built already, before
             anything is registered, and stops that if it raises.
 
@@ -113,7 +113,7 @@ def prepare(
         FoundError: the build failed (with the last lines of its log) or took too long; with `locked`, the lock file is
             missing or no longer fits, or the registry no longer has its image.
         CloudError: a service rejected a request, or could not be reached.
-        Interrupted: by Ctrl-C; the service continues with what it was sent.
+        Interrupted: by Ctrl-C; the service continues with the build.
     """
     if project.image is None or not project.builds:
         raise ValueError("the project builds no image")
@@ -318,7 +318,7 @@ def _call(hook: Callable[[], None]) -> None:
 
 
 def _in_image(spec: Model, model: RegisteredModel | None, known: LockedModel, models: ModelSource) -> LockedModel:
-    """The model in an image that someone else built: its version, if the model source has it."""
+    """The model in an image that was built elsewhere: its version, if the model source has it."""
     found = model or registered(spec, known.sha256, models)
     version = found.version if found is not None else ""
     return LockedModel(name=known.name, version=version, sha256=known.sha256)
@@ -336,7 +336,7 @@ def _named(spec: Model | None, model: RegisteredModel | None) -> str:
 
 
 def _reported_digest(image: str, services: Services, report: Reporter) -> str | None:
-    """The image's digest; None, which is reported, if the registry does not give it: the image works without it."""
+    """The image's digest; None, which is reported, if the registry does not return it: the image works without it."""
     try:
         return digest_of(image, services)
     except ManifestgenError as error:

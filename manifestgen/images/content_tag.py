@@ -1,7 +1,7 @@
-"""The tag that an image gets from the hash of its inputs, and whether its registry has it already.
+"""The tag of an image from the hash of its inputs, and looking it up in the registry.
 
 Equal inputs give equal tags, so an image can be found without a lock file: in a colleague's clone, or in a pipeline.
-Such a tag is never pushed over: a device that has it would not pull it again.
+Such a tag is never overwritten: a device that has it would not pull it again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Found:
     """The registry's image of the same inputs.
 
     Attributes:
-        label: tag for a build, which nothing has yet as far as is known.
+        label: tag for a build; unused, as far as is known.
         image: the image of these inputs, `login-server/repository:tag`; empty if the registry has none.
         digest: of that image.
     """
@@ -41,12 +41,12 @@ def content_tag(inputs: str) -> str:
 
 
 def own_tag(inputs: str) -> str:
-    """A tag that no other build of these inputs has: with the time, to the second."""
+    """A unique tag for a build of these inputs: with the time, to the second."""
     return content_tag(inputs) + datetime.now(timezone.utc).strftime("-%Y%m%d%H%M%S")
 
 
 def target_host(image: Image, services: Services) -> str | None:
-    """Login server of the registry that the builder pushes to; None while that is not known."""
+    """Login server of the registry that the builder pushes to; None if it is unknown."""
     if entry_of(image).context:
         return image.registry
     arm_id = services.builder.registry_id()
@@ -54,7 +54,7 @@ def target_host(image: Image, services: Services) -> str | None:
 
 
 def look_up(image: Image, inputs: str, services: Services, report: Callable[[str], None]) -> Found:
-    """Ask the registry that the builder pushes to for the image of these inputs.
+    """Look up the image of these inputs in the registry that the builder pushes to.
 
     A registry that cannot be reached may have it, so the build gets another tag.
 
@@ -62,7 +62,7 @@ def look_up(image: Image, inputs: str, services: Services, report: Callable[[str
         image: section of the project file.
         inputs: hash of the image's inputs.
         services: of the project.
-        report: is called if the registry cannot be asked.
+        report: called if the registry cannot be reached.
 
     Raises:
         PullError: this machine would push the image, and cannot reach the registry.

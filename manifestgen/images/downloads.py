@@ -23,14 +23,14 @@ class Download:
 
     Attributes:
         image: as the manifest names it.
-        modules: that are to run it, and do not yet.
+        modules: that will run it, and do not yet.
         platform: of the device.
         previous: the images that the device has for these modules.
-        size: compressed bytes of the whole image; None if its registry could not be asked.
-        pulled: of which the device downloads this many; None if that is not known.
+        size: compressed bytes of the whole image; None if its registry could not be reached.
+        pulled: bytes that the device downloads; None if unknown.
         layers: how many the image has.
         reused: how many of them the previous images have too.
-        trouble: why something is not known; empty if all is.
+        trouble: why something is unknown; empty otherwise.
     """
 
     image: str
@@ -50,13 +50,13 @@ def downloads(
     """A device's downloads for the change from one manifest to another.
 
     Args:
-        before: what it has now, with its registry credentials.
-        after: what it is to have; modules whose image stays the same are passed over.
-        distribution: the registries; each image is asked for once.
+        before: its current manifest, with its registry credentials.
+        after: its new manifest; modules with an unchanged image are skipped.
+        distribution: the registries; each image is looked up once.
         platform: of the device.
 
     Returns:
-        One for each new image, in the manifest's order. A registry that cannot be asked does not raise.
+        One for each new image, in the manifest's order. An unreachable registry does not raise.
     """
     wanted, there = _images(after), _images(before)
     changed: dict[str, list[str]] = {}
@@ -78,7 +78,7 @@ def downloads(
 
 
 def _images(manifest: Manifest) -> dict[str, str]:
-    """The images of a manifest's modules that a registry can be asked for, by module."""
+    """The images of a manifest's modules that can be looked up, by module."""
     found = {module.name: trim(module.image_text) for module in manifest.modules() if module.image_text is not None}
     return {name: image for name, image in found.items() if not is_from_parent(image)}
 
@@ -103,7 +103,7 @@ def _download(
     if isinstance(now, ManifestgenError):
         return Download(image, modules, platform, previous, trouble=now.what)
     there = list(_known(previous, found))
-    # An image that is gone from its registry may still be on the device: what it shares is not known then.
+    # An image that is gone from its registry may still be on the device, but its layers are unknown.
     gone = next((one for one in previous if isinstance(found[one], ManifestgenError)), None)
     parts = {part.digest: part.size for part in (now.config, *now.layers)}
     has = {part.digest for one in there for part in (one.config, *one.layers)}

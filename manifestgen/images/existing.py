@@ -16,7 +16,7 @@ from manifestgen.project.load import Project
 from manifestgen.project.lock import Lock, LockedModel, read, workspace_name
 from manifestgen.project.sections import Model
 
-#: Stands for the model image while it is not known which registry will get it.
+#: A stand-in for the model image while its registry is unknown.
 NOWHERE = "image-that-is-not-built-yet:0"
 
 
@@ -38,13 +38,13 @@ class Forecast:
 
 
 def forecast(project: Project, services: Services, *, rebuild: bool, report: Callable[[str], None]) -> Forecast:
-    """Look at what `build.prepare` would register and build, and change nothing.
+    """Forecast what `build.prepare` would register and build; changes nothing.
 
     Args:
         project: of one module, which builds its image.
         services: of that module.
         rebuild: as for `build.prepare`.
-        report: is called if a registry cannot be asked.
+        report: called if a registry cannot be reached.
 
     Raises:
         InputError: an input of the image is missing or invalid.
@@ -84,13 +84,13 @@ def future_image(project: Project, services: Services, inputs: str = "0" * 64) -
     Args:
         project: of one module, which builds its image.
         services: of that module.
-        inputs: hash of its inputs, where it is known.
+        inputs: hash of its inputs, if known.
 
     Returns:
         None if the registry does not exist yet: the workspace creates it with its first image.
 
     Raises:
-        CloudError: builder or registry could not be asked.
+        CloudError: builder or registry could not be reached.
     """
     image = project.image
     if image is None:
@@ -100,7 +100,7 @@ def future_image(project: Project, services: Services, inputs: str = "0" * 64) -
 
 
 def stand_in(project: Project, services: Services, inputs: str = "0" * 64) -> str:
-    """See `future_image`; `NOWHERE` where that is not known, since who may build need not be allowed to ask."""
+    """See `future_image`; `NOWHERE` if it is unknown, since a build does not need permission to look it up."""
     try:
         return future_image(project, services, inputs) or NOWHERE
     except ManifestgenError:

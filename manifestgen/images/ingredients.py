@@ -27,7 +27,7 @@ class Ingredients:
     """The inputs of an image, as far as they are known.
 
     Attributes:
-        recipe: what goes into the context; None for a builder without one.
+        recipe: the content of the context; None for a builder without one.
         parts: the context without its model, once it was gathered.
     """
 
@@ -39,7 +39,7 @@ class Ingredients:
     def of(
         cls, project: Project, services: Services, model: RegisteredModel | None, report: Callable[[str], None]
     ) -> Ingredients:
-        """Find out what a project's image is built from; writes nothing.
+        """Determine the inputs of a project's image; writes nothing.
 
         Args:
             model: the registered model; None for the project's own file.
@@ -52,7 +52,7 @@ class Ingredients:
         spec, image = project.model, project.image
         path = spec.path if spec is not None else None
         if path is None and model is not None and image is not None and not (image.requirements or image.conda_file):
-            path = model_files(project, model, services.models)  # it may be MLflow's, which brings its requirements
+            path = model_files(project, model, services.models)  # MLflow models have requirements
         return cls(project, choose(project, services, path, report))
 
     @property
@@ -66,7 +66,7 @@ class Ingredients:
             write_lock(self.project, self.lock)
 
     def gathered(self, services: Services, locked: Lock | None, report: Callable[[str], None]) -> Ingredients:
-        """With everything fetched but the model.
+        """Fetch everything but the model.
 
         Args:
             locked: the last build, whose base image is used again; None to ask for its newest digest.

@@ -25,7 +25,7 @@ from manifestgen.images.engines.logins import has_login, own_logins, write_login
 from manifestgen.project.load import Project
 from manifestgen.project.pending import work_folder
 
-# Where a registry may speak HTTP, as Docker sees it.
+# Hosts for which Docker allows HTTP.
 _LOOPBACK: Final = re.compile(r"(?:localhost|127(?:\.\d{1,3}){3})(?::\d+)?")
 
 
@@ -78,14 +78,14 @@ class LocalBuilder:
         )
 
     def _disk(self) -> str:
-        """How much is free where the context and the engine's layers go. Raises InputError if it is too little."""
+        """The free disk space for the context and the engine's layers. Raises InputError if it is too little."""
         model = self._project.model.path if self._project.model is not None else None
         needed = _USUAL + 2 * (_size(model) if model is not None else 0)
         folders = {"the build context": self._project.root}
         try:
             layers = self._engine.storage_folder()
         except ManifestgenError:
-            layers = None  # the row of the engine says what is wrong
+            layers = None  # the row of the engine reports the problem
         if layers is not None:
             folders["the engine's layers"] = layers
         free = {what: shutil.disk_usage(folder).free for what, folder in folders.items()}
@@ -121,11 +121,11 @@ class LocalBuilder:
         return build
 
     def find(self, request: BuildRequest) -> Build | None:
-        """None: an engine keeps no record of what it has pushed; the registry is asked instead."""
+        """None: an engine keeps no record of its pushes; the registry is asked instead."""
         return None
 
     def status(self, build: Build) -> BuildStatus:
-        """See `Builder.status`. Raises the error of a build that failed, by its cause."""
+        """See `Builder.status`. Raises the error of a failed build, with its cause."""
         running = self._running(build)
         if not running.done.is_set():
             return BuildStatus(BuildState.RUNNING)
@@ -143,7 +143,7 @@ class LocalBuilder:
         return "".join(self._running(build).commands.output)[offset:]
 
     def cancel(self, build: Build) -> bool:
-        """End the engine's command, and what it has started."""
+        """End the engine's command with its child processes."""
         running = self._running(build)
         running.commands.cancel()
         running.done.wait()
@@ -200,7 +200,7 @@ class LocalBuilder:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file, or of all files below a folder; 0 if it is missing, which another row says."""
+    """Bytes of a file, or of all files below a folder; 0 if it is missing, which another row reports."""
     files = path.rglob("*") if path.is_dir() else [path]
     return sum(file.stat().st_size for file in files if file.is_file())
 

@@ -1,4 +1,4 @@
-"""The model of a project without a workspace: a file or folder on this machine, which is registered nowhere."""
+"""The model of a project without a workspace: a file or folder on this machine, which is not registered."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class LocalModels:
         raise self._missing(name if version is None else f"{name}:{version}")
 
     def register(self, registration: ModelRegistration) -> RegisteredModel:
-        """The model as it is: nothing is registered."""
+        """The model itself, without registering it."""
         version = self._project.model.wanted if self._project.model is not None else None
         return RegisteredModel(
             name=registration.name,

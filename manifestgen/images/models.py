@@ -1,4 +1,4 @@
-"""Which models are in images: from the lock file of the project that built them, else from the labels of the image."""
+"""Determines the models in images: from the lock file of the project that built them, else from the image's labels."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def models_of(
     """The models in a device's images, by image.
 
     Images in the lock file are not looked up; without an image to look up, the hub is not asked either. A registry that
-    cannot be asked is passed over.
+    cannot be reached is skipped.
 
     Args:
         images: as the device's desired properties name them.

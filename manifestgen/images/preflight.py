@@ -54,9 +54,9 @@ class Pull:
         modules: that run it.
         entry: key of the registry credential that the runtime would use; None if it would pull without one.
         username: of that credential.
-        remote: what the registry has, if it was found.
+        remote: the image in the registry, if it was found.
         trouble: why the pull would fail.
-        words: what was found, or what is wrong.
+        words: the result, or the problem.
         fix: how to fix it.
     """
 
@@ -84,7 +84,7 @@ def preflight(
         manifest: with its registry credentials, placeholders filled in.
         distribution: the registries.
         platform: of the device; None to accept images for any platform.
-        leave_out: images that no registry is asked for.
+        leave_out: images to skip.
 
     Returns:
         One for each other image, in the manifest's order. An image that cannot be pulled does not raise.
@@ -114,7 +114,7 @@ def digests(pulls: Sequence[Pull]) -> dict[str, str]:
 
 
 def locked_images(pulls: Sequence[Pull]) -> dict[str, LockedImage]:
-    """The images that were found by a tag, as the lock file has them."""
+    """The images that were found by a tag, for the lock file."""
     return {
         pull.image: LockedImage(digest=pull.remote.digest, platforms=tuple(map(str, pull.remote.platforms)))
         for pull in pulls
@@ -126,8 +126,8 @@ def require_found(pulls: Sequence[Pull], *, unreachable: str = "") -> None:
     """Raise FoundError if any pull would fail, with the first image and the reason.
 
     Args:
-        pulls: what the registries said.
-        unreachable: an option of the command line, and what it does, for a registry that only devices can reach.
+        pulls: the results of the preflight.
+        unreachable: a command-line option, with its effect, for a registry that only devices can reach.
     """
     failed = [pull for pull in pulls if pull.state is State.FAILED]
     if failed:
@@ -152,7 +152,7 @@ def device_platform(reported: Mapping[str, Any]) -> Platform:
 
 
 def device_of(hub: Hub, device_id: str) -> tuple[Platform, Manifest]:
-    """The platform of a device, and what its `$edgeAgent` has it run now.
+    """The platform of a device, and its current `$edgeAgent` manifest.
 
     Raises:
         NotFoundError: the hub has no such device.
@@ -186,7 +186,7 @@ def _pull(
     if unchecked:
         return _with(pull, State.NOT_ASKED, words=unchecked)
     try:
-        ImageReference.parse(image)  # what edgeAgent refuses never comes to a pull
+        ImageReference.parse(image)  # edgeAgent rejects it before any pull
         locate(image)
     except InputError as error:
         return _with(pull, State.FAILED, trouble=Trouble.NO_IMAGE_NAME, words=error.what, fix=error.fix)
@@ -217,7 +217,7 @@ def _with(
 
 
 def _not_checked(image: str, modules: Sequence[Module]) -> str:
-    """Why an image cannot be checked from here, or need not be; empty if it can."""
+    """Why an image cannot or need not be checked from here; empty otherwise."""
     if is_from_parent(image):
         return "'$upstream' is the device's parent, which cannot be reached from here"
     policies = [module.get("imagePullPolicy") for module in modules]
@@ -302,7 +302,7 @@ def _nearest(
     except PullError as refused:
         if refused.trouble is Trouble.REPOSITORY_NOT_FOUND:
             return _with(pull, State.FAILED, trouble=refused.trouble, words=refused.what, fix=refused.fix)
-        known = ()  # pulling does not need the right to list
+        known = ()  # pulling does not need permission to list
     except ManifestgenError:
         known = ()
     if error.trouble is Trouble.DIGEST_NOT_FOUND or not known:

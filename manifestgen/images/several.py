@@ -1,7 +1,7 @@
-"""The images of a project's modules, built one beside the other where that helps.
+"""Builds the images of a project's modules, in parallel if the builder supports it.
 
 Builders that build from a context run at the same time, each in a thread: most of a build is waiting for a registry or
-an engine. Azure ML builds one image after the other: its SDK is not made for several threads.
+an engine. Azure ML builds one image after the other: its SDK is not thread-safe.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Build:
     """How the images are built; see `build.prepare`.
 
     Attributes:
-        first: is called once, before the first image of all is built or model registered.
-        before_build: is called for each module whose image must be built, one after the other.
+        first: called once, before anything is built or registered.
+        before_build: called for each module whose image must be built, one after the other.
     """
 
     rebuild: bool = False
@@ -42,7 +42,7 @@ class Build:
 def prepare_each(projects: Sequence[Project], services: Services, build: Build) -> dict[str, Prepared]:
     """The images of modules, by the modules' names.
 
-    An image that fails does not stop those that are being built; what was built stays in the lock file.
+    A failed image does not stop other builds; successful ones are recorded in the lock file.
 
     Args:
         projects: of one module each, see `Project.each`; each builds its image.
@@ -61,7 +61,7 @@ def prepare_each(projects: Sequence[Project], services: Services, build: Build) 
 
 
 class _Once:
-    """Calls something once; who comes later waits for it, and fails as it did."""
+    """Calls a function once; later callers wait for it, and fail with the same error."""
 
     def __init__(self, action: Callable[[], None]) -> None:
         self._action = action

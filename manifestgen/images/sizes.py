@@ -35,12 +35,12 @@ class Transfer:
 def described(
     lock: Lock, previous: Lock | None, image: Image, services: Services, report: Callable[[str], None]
 ) -> tuple[Lock, dict[str, Transfer]]:
-    """A lock with the platforms and sizes of its image, and what a device pulls of it, by platform.
+    """A lock with the platforms and sizes of its image, and a device's download, by platform.
 
     Args:
         lock: of an image that is in its registry.
         previous: lock of the image that devices may have; None for none.
-        report: is called if the registry cannot be asked; the sizes are then unknown.
+        report: called if the registry cannot be reached, which leaves the sizes unknown.
     """
     if not builds_from_context(image) or lock.digest is None:
         return lock, {}

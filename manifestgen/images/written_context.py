@@ -1,4 +1,4 @@
-"""Writes the build context of a project's image into a folder, for an engine or a pipeline of the user's own."""
+"""Writes the build context of a project's image into a folder, for the user's own engine or pipeline."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _MARK = "# Written by manifestgen."
 
 @dataclass(frozen=True)
 class WrittenContext:
-    """A context that was written.
+    """A written context.
 
     Attributes:
         sha256: of its files.
-        platforms: that it is for.
+        platforms: of the context.
     """
 
     sha256: str
@@ -41,9 +41,9 @@ def write_context(project: Project, services: Services, folder: Path, report: Ca
     """Write the context, and register, build and push nothing.
 
     Args:
-        project: whose image has an entry script; with whatever builder.
-        services: asked for a registered model, and for the base image.
-        folder: is created; an earlier context in it is replaced.
+        project: with an entry script; any builder.
+        services: for a registered model, and for the base image.
+        folder: created if missing; an earlier context in it is replaced.
 
     Raises:
         InputError: an input of the image is missing or invalid, or the folder has other files.

@@ -2,6 +2,6 @@
 
 - `project`: the project file, its template and what could not be carried over, as values; `images` and `template` make
   parts of it.
-- `manifest`: the manifest that the tool makes.
+- `manifest`: the manifest that the tool generates.
 - `write`: writes files, all or none.
 """

@@ -73,7 +73,7 @@ def images_of(
     Args:
         solution: the template and its modules.
         root: folder of the project file.
-        notes: what is lost, such as images for Windows.
+        notes: gets everything that is lost, such as images for Windows.
         platform: the tool's, for `builder: none`, which takes the tool's own image.
         builder: `acr`, `local` or `none`; None to choose by the registry.
         debug: whether placeholders without a platform mean debug images.
@@ -274,7 +274,7 @@ def _build_args(module: ModuleFolder, notes: Notes) -> dict[str, str]:
 
 
 def _relative(path: Path, root: Path) -> str:
-    """A path as the project file has it."""
+    """A path for the project file."""
     try:
         return Path(os.path.relpath(path.resolve(), root.resolve())).as_posix()
     except ValueError:

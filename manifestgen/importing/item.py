@@ -9,8 +9,8 @@ class Item(Struct, frozen=True):
     """A sentence about a part of a solution.
 
     Attributes:
-        what: it is about, such as `secret STORAGE_KEY`.
-        why: it is not in the project, or differs there.
+        what: the subject, such as `secret STORAGE_KEY`.
+        why: the reason why it is not in the project, or differs there.
         fix: what to do about it; empty if nothing.
         where: `FILE:LINE:COLUMN`, or a file; empty if it has no place.
     """
@@ -34,11 +34,11 @@ class Notes:
         self._supply.setdefault((what, fix), Item(what, why, fix, where))
 
     def lose(self, what: str, why: str, fix: str = "", where: str = "") -> None:
-        """Note something that was not carried over, or not as it was."""
+        """Note something that was not carried over, or was changed."""
         self._lost[Item(what, why, fix, where)] = None
 
     def fault(self, what: str, why: str, fix: str, where: str) -> None:
-        """Note a mistake of the solution, which was carried over as it is."""
+        """Note a mistake in the solution, which was carried over unchanged."""
         self._wrong[Item(what, why, fix, where)] = None
 
     @property

@@ -1,4 +1,4 @@
-"""`manifestgen import --manifest`: the manifest that the tool makes of a solution, as a file."""
+"""`manifestgen import --manifest`: writes the manifest that the tool generates from a solution."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def manifest_text(
         allow_undefined: whether placeholders without a value may stay.
 
     Raises:
-        InputError: a placeholder has no value, or `solution.generate` refuses.
+        InputError: a placeholder has no value, or `solution.generate` fails.
     """
     variables = solution.env.variables
     secret = {name for name, variable in variables.items() if variable.secret}
@@ -50,8 +50,8 @@ def manifest_text(
 
 
 def file_of(solution: Solution, platform: str) -> Path:
-    """Where the tool writes the manifest: `config/deployment.amd64.json` beside the template."""
-    numbered = solution.version > "0.0.1"  # as the tools compare it
+    """The tool's output file: `config/deployment.amd64.json` beside the template."""
+    numbered = solution.version > "0.0.1"  # compared as by the tools
     return solution.folder / "config" / f"{solution.name}{f'.{platform}' if numbered else ''}.json"
 
 

@@ -1,4 +1,4 @@
-"""The project that a solution becomes: its files as texts, and what has to be said about them."""
+"""Converts a solution to a project: its files as texts, and a report."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Imported(Struct, frozen=True):
         keys: name of the entry of `modules:` by the key of an image placeholder, such as `MODULES.f`.
         modules: names of the entries of `modules:`.
         environments: names of its environments.
-        supply: what the user has to supply.
-        lost: what was not carried over, or not as it was.
-        wrong: mistakes of the solution itself, which `render` will stop at.
+        supply: values that the user has to supply.
+        lost: parts that were not carried over, or were changed.
+        wrong: mistakes in the solution itself, on which `render` will fail.
     """
 
     project: Path
@@ -95,7 +95,7 @@ def imported(
     templates = {folder / f"{name}.json.j2": base.template.text}
     base.data["manifest"] = {"template": f"{name}.json.j2", **base.data["manifest"]}
     if project.name == FILE_NAME and solution.path.name == "deployment.json":
-        base.data["manifest"]["output"] = "deployment.rendered.json"  # the usual name is that of the file itself
+        base.data["manifest"]["output"] = "deployment.rendered.json"  # the default name is the file's own
     for variant, part in parts.items():
         same = part.template.text == base.template.text
         file = f"{name}.json.j2" if same else f"{name}.{variant}.json.j2"
@@ -103,7 +103,7 @@ def imported(
         templates[folder / file] = part.template.text
     files = {project: _project_text(base, parts), **templates}
     ignore = folder / ".gitignore"
-    # A plain manifest is a source: only what is rendered from it is not committed.
+    # A plain manifest is a source: only files rendered from it are not committed.
     ignored = _IGNORE.replace("deployment.json\n", "", 1) if solution.path.name == "deployment.json" else _IGNORE
     if not ignore.exists() or (ignore.is_file() and ignore.read_bytes() == ignored.encode()):
         files[ignore] = ignored
@@ -195,7 +195,7 @@ def _target(solution: Solution) -> dict[str, Any]:
 
 
 def _registry(template: ProjectTemplate, hosts: list[str], env: EnvFile, notes: Notes) -> dict[str, Any]:
-    """The section `registry`: every login comes from variables; what they are called is noted."""
+    """The section `registry`: every login comes from variables, whose names are noted."""
     names = suffixes(hosts)
     by_host = {comparable(host): host for host in hosts}
     sources: dict[str, str] = {}

@@ -59,8 +59,8 @@ class ProjectTemplate(Struct, frozen=True):
         text: in Jinja.
         variables: values that it takes as `variables.NAME`; a secret is `${env:NAME}`.
         open: names of those that have no value, with the placeholder as their value.
-        credentials: that the solution's template has, and this one leaves to the section `registry`.
-        layered: whether it makes a layer.
+        credentials: of the solution's template, which this one leaves to the section `registry`.
+        layered: whether it renders a layer.
     """
 
     text: str
@@ -77,10 +77,10 @@ def project_template(
 
     Args:
         solution: whose template it is.
-        images: that its placeholders stand for.
+        images: of its placeholders.
         references: the tool's, by key, for images whose names have placeholders themselves.
         hosts: registries that its images come from.
-        notes: what has to be supplied.
+        notes: gets everything that has to be supplied.
     """
     return _Making(solution, images, references, hosts, notes).made()
 
@@ -102,7 +102,7 @@ class _Making:
         self._data: dict[str, Any] = copy.deepcopy(solution.template.data)
         self._open_images = {key: folder for key, folder in images.open.items() if key in references}
         self._references = references
-        # Only those are found in texts; what they stand for comes from `_piece`.
+        # Only to find them in texts; their replacements come from `_piece`.
         self._keys = {**dict.fromkeys(images.names, ""), **dict.fromkeys(self._open_images, "")}
         self._solution = solution
         self._credentials = tuple(self._taken_credentials())
@@ -176,7 +176,7 @@ class _Making:
     # -- registry credentials -------------------------------------------------------------------------------------
 
     def _taken_credentials(self) -> Iterator[Credential]:
-        """Take the registry credentials out of the data; what puts them in again is left in their place."""
+        """Remove the registry credentials from the data, and leave the expression that adds them."""
         found = locate(self._data)
         agent = found.value.get("$edgeAgent") if found is not None and isinstance(found.value, dict) else None
         if found is None or not isinstance(agent, dict):
@@ -230,7 +230,7 @@ class _Making:
     # -- secrets in the template itself ---------------------------------------------------------------------------
 
     def _hide_literals(self) -> None:
-        """Replace what seems to be a secret in the template's own texts by a variable."""
+        """Replace texts of the template that look like a secret with a variable."""
         literals = [part for text in secret_texts(Manifest.of(self._data)) for part in _literal_parts(text)]
         names: dict[str, str] = {}
         self._data = self._hidden(self._data, "", literals, names)
@@ -272,7 +272,7 @@ def _placeholders(credential: Credential) -> dict[str, str]:
 
 
 def _expression(name: str) -> str:
-    """How a template names a variable."""
+    """The expression for a variable in a template."""
     plain = re.fullmatch(r"(?a)[A-Za-z]\w*", name) and not hasattr(dict, name)
     return f"variables.{name}" if plain else f"variables[{json.dumps(name)}]"
 

@@ -21,12 +21,12 @@ def variants_of(solution: Solution, environ: Mapping[str, str], notes: Notes) ->
     """The variants beside a template, by name.
 
     `deployment.debug.template.json` is variant `debug` of `deployment.template.json`, and `.env.prod` makes a variant
-    `prod`. One that cannot be read is noted and left out.
+    `prod`. An unreadable one is noted and skipped.
 
     Args:
         solution: the template that is named.
         environ: variables of the process.
-        notes: what is lost.
+        notes: gets everything that is lost.
     """
     templates, envs = dict(_templates(solution.path)), dict(_env_files(solution))
     found: dict[str, Solution] = {}

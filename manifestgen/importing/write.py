@@ -1,4 +1,4 @@
-"""Writes the files of an import: all of them or none, and never over a file with other content unless that is asked."""
+"""Writes the files of an import: all or none, and overwrites files that differ only if requested."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Written(Struct, frozen=True):
 
     Attributes:
         files: that were written.
-        unchanged: that had their content already.
+        unchanged: files that already had this content.
     """
 
     files: tuple[Path, ...]
@@ -32,7 +32,7 @@ def write_all(files: Mapping[Path, str], *, force: bool, mode: int = PUBLIC) -> 
         mode: permissions, see `files.write_atomic`.
 
     Raises:
-        InputError: a file is there with other content, or cannot be written; then none is.
+        InputError: a file exists with other content, or cannot be written; none is written.
     """
     before = {path: _content(path) for path in files}
     unchanged = tuple(path for path, text in files.items() if before[path] == encoded(text))
@@ -60,7 +60,7 @@ def write_all(files: Mapping[Path, str], *, force: bool, mode: int = PUBLIC) -> 
 
 def _content(path: Path) -> bytes | None:
     if is_special(path):
-        return None  # a pipe or a device holds nothing to overwrite, and reading one may never end
+        return None  # a pipe or a device has nothing to overwrite, and reading it may never end
     try:
         return path.read_bytes()
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Looking after what runs: a device's logs, restarts, whether it answers, what its model scores, support bundles.
+"""Operates running devices: logs, restarts, pings, scores, support bundles.
 
-All of it is asked of the device itself, by direct methods of edgeAgent and of the runner.
+All of this goes through direct methods of edgeAgent and of the runner on the device.
 """

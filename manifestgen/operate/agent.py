@@ -15,7 +15,7 @@ from manifestgen.errors import CloudError, NotFoundError, OfflineError, Unconfir
 
 AGENT: Final = "$edgeAgent"
 SCHEMA: Final = "1.0"
-#: Seconds that edgeAgent gets for an answer; IoT Hub's own default.
+#: Timeout in seconds for edgeAgent's answer; IoT Hub's own default.
 RESPONSE_SECONDS: Final = 30
 _EDGE_ONLY: Final = "use an edge device; 'manifestgen device list' shows them"
 
@@ -23,7 +23,7 @@ _EDGE_ONLY: Final = "use an edge device; 'manifestgen device list' shows them"
 def ask(
     hub: Hub, device_id: str, name: str, payload: Mapping[str, Any] | None = None, *, seconds: int = RESPONSE_SECONDS
 ) -> MethodResult:
-    """Call a method that may change something, once. The status is edgeAgent's; a method that it lacks is an error.
+    """Call a method that may change something, once. The status is edgeAgent's; an unknown method is an error.
 
     Args:
         payload: its fields but `schemaVersion`.
@@ -53,7 +53,7 @@ def ask(
 def read(
     hub: Hub, device_id: str, name: str, payload: Mapping[str, Any] | None = None, *, seconds: int = RESPONSE_SECONDS
 ) -> MethodResult:
-    """Call a method that changes nothing, once more if its answer was lost; see `ask`.
+    """Call a method that changes nothing, and retry once after a lost answer; see `ask`.
 
     Raises:
         CloudError: neither answer arrived.
@@ -73,7 +73,7 @@ def read(
 
 
 def ping(hub: Hub, device_id: str, *, clock: Callable[[], float] = time.monotonic) -> float:
-    """Seconds until edgeAgent answered. Raises CloudError with what to look at if it does not; see `ask`."""
+    """Seconds until edgeAgent answered. Raises CloudError with advice if it does not; see `ask`."""
     begun = clock()
     try:
         answer = ask(hub, device_id, "ping")
@@ -123,8 +123,8 @@ def agent_twin(hub: Hub, device_id: str) -> Twin:
 
 
 def _not_found(hub: Hub, device_id: str, error: NotFoundError) -> CloudError:
-    """Why the hub knows no edgeAgent of a device: no such device, or none that runs IoT Edge."""
-    if hub.device(device_id).edge:  # raises for one that is unknown
+    """Why the hub has no edgeAgent for a device: no such device, or not an edge device."""
+    if hub.device(device_id).edge:  # raises for an unknown device
         return error
     return CloudError(
         "it is not an IoT Edge device, so no edgeAgent answers for it",

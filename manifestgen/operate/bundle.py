@@ -1,7 +1,7 @@
-"""A support bundle: the logs of all modules and what 'iotedge check' finds, which edgeAgent uploads as one archive.
+"""A support bundle: the logs of all modules and the findings of 'iotedge check', uploaded by edgeAgent as one archive.
 
-Where to is a URL of a container with a shared access signature. edgeAgent remembers its tasks in memory only: restarted
-while it makes a bundle, it no longer knows about it.
+The destination is the URL of a container with a shared access signature. edgeAgent keeps its tasks in memory only: if
+it restarts while it creates a bundle, the task is lost.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ class Bundle:
 
 
 def destination(url: str, where: str, *, now: datetime | None = None) -> Destination:
-    """The container that a URL with a signature names; everything that can be wrong with it is found here.
+    """Parse the URL of a container with a signature; all its errors are found here.
 
     Args:
-        where: it was read from.
+        where: the URL's origin.
 
     Raises:
         InputError: it is not such a URL, it has expired, or it does not allow to write.
@@ -68,7 +68,7 @@ def destination(url: str, where: str, *, now: datetime | None = None) -> Destina
     fix = "create one with 'az storage container generate-sas', with the permissions to create and write"
     try:
         parts = urlsplit(url)
-    except ValueError:  # such as "https://[": its words would quote the signature
+    except ValueError:  # such as "https://[": its message would quote the signature
         raise InputError("it is not the URL of a container in Azure Storage", where=where, fix=fix) from None
     query = {name: values[0] for name, values in parse_qs(parts.query).items()}
     container = parts.path.strip("/")
@@ -98,7 +98,7 @@ def upload(
     patience: Patience = PATIENCE,
     step: Callable[[str], None] = lambda _: None,
 ) -> Bundle:
-    """Have edgeAgent make a bundle and upload it; returns once it is there.
+    """Have edgeAgent create a bundle and upload it; returns after the upload.
 
     Args:
         since, until: see `logs.moment`.
@@ -106,7 +106,7 @@ def upload(
         step: called with each status.
 
     Raises:
-        FoundError: it failed, it is not there in time, or edgeAgent forgot it.
+        FoundError: it failed, timed out, or edgeAgent lost the task.
         CloudError: see `agent.ask`.
     """
     begun = patience.clock()
@@ -134,7 +134,7 @@ def upload(
 
 
 def _look(hub: Hub, device_id: str, task: str, last: MethodResult) -> MethodResult:
-    """The task's status; the last one again while the device does not answer."""
+    """The task's status; the previous one while the device does not answer."""
     try:
         answer = read(hub, device_id, "GetTaskStatus", {"correlationId": task})
     except CloudError:

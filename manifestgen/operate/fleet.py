@@ -1,4 +1,4 @@
-"""The same question to many devices, at one pace, and who answered."""
+"""Runs the same request on many devices, at a limited rate, and collects the answers."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ def devices_matching(hub: Hub, condition: str) -> tuple[str, ...]:
 
 
 def each(devices: Sequence[str], work: Callable[[str], _T], rate: float) -> Iterator[Reply[_T]]:
-    """Do something with each of many devices, some at a time; the replies in the devices' order.
+    """Call a function for each of many devices, several at a time; the replies are in the devices' order.
 
     Args:
-        work: with a device; its errors are replies.
-        rate: how many to begin a second.
+        work: called with a device; its errors are replies.
+        rate: devices to begin per second.
     """
     pace = Pace(rate)
 
@@ -88,6 +88,6 @@ def each(devices: Sequence[str], work: Callable[[str], _T], rate: float) -> Iter
     except Stopped:
         return
     finally:
-        # Ctrl-C waits for no device that does not answer.
+        # On Ctrl-C, do not wait for devices that do not answer.
         pace.stop()
         pool.shutdown(wait=False, cancel_futures=True)

@@ -1,11 +1,11 @@
-"""Follows logs: asks again and again, and gives every line once and in order.
+"""Follows logs by polling, and returns every line once and in order.
 
-Each request asks for the lines since the last one's time, by the device's clock, so that a clock which is wrong does no
-harm. Such an answer begins with lines that were given already; how many, the longest overlap with those says. So an
+Each request asks for the lines since the last one's time, by the device's clock, so that a wrong clock does no
+harm. An answer begins with lines that were returned already; their number is the longest overlap. So an
 answer may come late, twice or not at all. Too many lines for one answer are requested in shorter spans.
 
-A line may come without a time, if a module prints it without edgeAgent's prefix. Then "the last N seconds" are asked
-for, with some to spare. If such a module repeats a line, the count is unknown: `Follower` says so once.
+A line has no time if a module prints it without edgeAgent's prefix. In that case, "the last N seconds" are
+requested, with a margin. If such a module repeats a line, the count is unknown: `Follower` says so once.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from manifestgen.operate.logs import Selection, get_logs, request
 #: Seconds between two requests, and the longest pause while nothing answers.
 EVERY: Final = 2.0
 _LONGEST: Final = 30.0
-# Lines that are remembered of each module to find an overlap: more than an answer holds.
+# Lines kept for each module to find an overlap: more than fit in an answer.
 _REMEMBERED: Final = 20_000
-# Lines that are read at the beginning to know where the next answers begin.
+# Lines read at the start, to find the overlap with the next answers.
 _CONTEXT: Final = 500
-# Seconds to spare where a duration is asked for: the request travels, and edgeAgent counts whole seconds.
+# Margin in seconds for a requested duration: the request takes time, and edgeAgent counts whole seconds.
 _SPARE: Final = 5.0
 _FIRST_SPAN: Final = timedelta(seconds=64)
 _SHORTEST_SPAN: Final = timedelta(seconds=1)
 
 
 def overlap(given: Sequence[Line], answer: Sequence[Line]) -> int:
-    """How many of an answer's first lines were given already: all, if it holds nothing else, or the longest overlap.
+    """How many of an answer's first lines were returned already: all, or the longest overlap.
 
     Args:
-        given: the lines that were given, in order.
+        given: the lines returned so far, in order.
         answer: the lines of an answer, in order, from some moment on.
     """
     if not answer:
@@ -55,12 +55,12 @@ def overlap(given: Sequence[Line], answer: Sequence[Line]) -> int:
     matched = 0
     for line in given:
         if matched == len(answer):
-            return matched  # an old answer that came late: all of it is given, and more
+            return matched  # an old answer that came late: all of it was returned already
         while matched and line != answer[matched]:
             matched = borders[matched - 1]
         matched += line == answer[matched]
     if len(given) < len(answer) and answer[-1].time is not None:
-        # It may begin before the first line that was given: edgeAgent counts whole seconds.
+        # It may begin before the first returned line: edgeAgent counts whole seconds.
         whole, size = list(given), len(given)
         inside = (end for end in range(size + 1, len(answer) + 1) if size and list(answer[end - size : end]) == whole)
         return max(matched, next(inside, 0)) if list(answer[:size]) != whole else matched
@@ -69,11 +69,11 @@ def overlap(given: Sequence[Line], answer: Sequence[Line]) -> int:
 
 @dataclass
 class _Module:
-    """How far one module's log was read.
+    """The position in one module's log.
 
     Attributes:
-        given: the newest lines that were given.
-        since: the time to ask from; None where lines have no time.
+        given: the newest lines that were returned.
+        since: the time to ask from; None if lines have no time.
         asked: when the last request that was answered was sent, in seconds of the caller's clock.
     """
 
@@ -87,9 +87,9 @@ class Follower:
     """Follows the logs of a device's modules.
 
     Args:
-        modules: their names; none for all that the device has at the beginning.
-        selection: what is given; its tail is how many lines to begin with.
-        note: called with what the reader should know: that nothing answers, that lines are missing.
+        modules: their names; empty for all that the device has at the start.
+        selection: the wanted lines; its tail is the number of lines at the start.
+        note: called with notes for the reader: that nothing answers, that lines are missing.
         every: seconds between two requests for each module.
         clock, sleep: of the caller.
     """
@@ -118,7 +118,7 @@ class Follower:
         """The wanted lines, some at a time, without an end.
 
         Raises:
-            NotFoundError, DeniedError: the device, or who asks, is not what it should be.
+            NotFoundError, DeniedError: the device does not exist, or the caller lacks permission.
             FoundError: the device does not have one of the modules.
             CloudError: the first request failed.
         """
@@ -136,7 +136,7 @@ class Follower:
     def _begin(self) -> Sequence[Line]:
         asked = self._clock()
         tail = self._selection.tail or _CONTEXT
-        # More than is given: the next answers begin with lines of before.
+        # More than are returned: the next answers begin with earlier lines.
         everything = Selection(max(tail, _CONTEXT), self._selection.since)
         found = get_logs(self._hub, self._device, self._names, everything)
         begin: list[Line] = []
@@ -150,7 +150,7 @@ class Follower:
         return _in_order(begin)
 
     def _round(self) -> tuple[Sequence[Line], bool]:
-        """Ask for what is new of each module; whether there may be more at once."""
+        """Request the new lines of each module; returns whether more may be available at once."""
         new: list[Line] = []
         more = False
         for module in self._modules.values():
@@ -184,7 +184,7 @@ class Follower:
         return self._give(module, answer), False
 
     def _in_spans(self, module: _Module, asked: float) -> tuple[Sequence[Line], bool]:
-        """The next lines where all of them are too many for an answer."""
+        """The next lines if all of them are too many for an answer."""
         if module.since is None:
             log = get_logs(self._hub, self._device, [module.name], Selection(None), note=self._note)
             module.asked = asked
@@ -201,7 +201,7 @@ class Follower:
                     module.since = until
                 return new, True
             span /= 2
-        # edgeAgent counts whole seconds: no shorter span can be asked for.
+        # edgeAgent counts whole seconds: no shorter span is possible.
         end = module.since.replace(microsecond=0) + _SHORTEST_SPAN
         self._note(f"{module.name} prints more in one second than can be read: lines up to {end:%H:%M:%S} are missing")
         module.since = end
@@ -211,7 +211,7 @@ class Follower:
         found = request(self._hub, self._device, [(name, selection)])
         if found is None:
             return None
-        # A module that is gone, for a new version of it, may come again.
+        # A module that is missing during an update may come back.
         return next(iter(found.values()), ())
 
     def _give(self, module: _Module, answer: Sequence[Line]) -> Sequence[Line]:
@@ -234,7 +234,7 @@ class Follower:
 
 
 def _in_order(lines: Sequence[Line]) -> Sequence[Line]:
-    """Lines of several modules by their time; each module's stay in their own order."""
+    """Lines of several modules by time; each module's own order is kept."""
     merged: list[tuple[datetime | None, Line]] = []
     last: dict[str, datetime] = {}
     for line in lines:

@@ -1,4 +1,4 @@
-"""A module's log as edgeAgent's `GetModuleLogs` gives it, decoded.
+"""Decodes a module's log from edgeAgent's `GetModuleLogs`.
 
 Sources: edge-agent `LogMessageParser.cs`, `LogsProcessor.cs` and `ModuleLogsRequestHandler.cs` in Azure/iotedge. A line
 without edgeAgent's own prefix (`<6> 2026-11-29 21:03:44.123 +00:00 `) has level 6 and no time.
@@ -16,18 +16,18 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Final
 
-#: Syslog's severities by the words that the command line takes.
+#: Syslog's severities by their names on the command line.
 LEVELS: Final[Mapping[str, int]] = {"critical": 2, "error": 3, "warning": 4, "notice": 5, "info": 6, "debug": 7}
 _DEFAULT_LEVEL: Final = 6
-#: An answer of 128 KB may unpack to no more than this many bytes: gzip packs a thousandfold.
+#: Limit for an unpacked answer of 128 KB, in bytes: gzip can compress a thousandfold.
 _MOST_BYTES: Final = 64 << 20
-# Of the runtime's and our own texts: 400 says it today; older agents wrote it in place of a module's log.
+# In the runtime's and our own messages: with status 400 today; older agents wrote it in place of a log.
 _TOO_LARGE: Final = re.compile(r"payload is too large for a direct method", re.IGNORECASE)
 _TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?\s*(Z|[+-]\d\d:\d\d)?")
 
 
 class UnreadableError(ValueError):
-    """The answer has another form than edgeAgent's."""
+    """The answer is not in edgeAgent's format."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Line:
 
 
 def is_too_large(text: str) -> bool:
-    """Whether a text is edgeAgent's complaint that the log is longer than an answer may be."""
+    """Whether a text is edgeAgent's error that the log is too long for an answer."""
     return _TOO_LARGE.search(text[:1000]) is not None
 
 
@@ -74,7 +74,7 @@ def _text_of(entry: Mapping[str, Any]) -> str:
         return plain if isinstance(plain, str) else ""
     try:
         raw = base64.b64decode(packed, validate=True)
-        # edgeAgent packs piece by piece: several gzip members, one after the other.
+        # edgeAgent compresses in pieces: several gzip members, one after the other.
         return _unpacked(raw).decode(errors="replace")
     except (binascii.Error, zlib.error, EOFError) as error:
         raise UnreadableError(f"the log of {entry.get('id')!r} cannot be unpacked: {error}") from error
@@ -107,7 +107,7 @@ def _line(module: str, found: Mapping[str, Any]) -> Line:
 
 
 def read_time(value: Any) -> datetime | None:
-    """A time as edgeAgent writes it: ISO 8601, up to seven digits of a second, UTC if it does not say."""
+    """A time in edgeAgent's format: ISO 8601, up to seven digits of a second, UTC by default."""
     found = _TIME.fullmatch(value.strip()) if isinstance(value, str) else None
     if found is None:
         return None
@@ -120,5 +120,5 @@ def read_time(value: Any) -> datetime | None:
 
 
 def written_time(time: datetime) -> str:
-    """A time as `since` and `until` take it."""
+    """A time in the format of `since` and `until`."""
     return time.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,7 +1,7 @@
-"""Logs of a device's modules, as much as one answer of edgeAgent can hold.
+"""Reads logs of a device's modules, as much as fits in one answer of edgeAgent.
 
-An answer has at most 127,000 characters. edgeAgent does not cut a longer one: it says 400, or, where it is older, puts
-the complaint in place of the log. So fewer lines are asked for, half as many each time.
+An answer has at most 127,000 characters. edgeAgent does not truncate a longer one: it returns 400; an older one puts
+the error in place of the log. So the number of lines is halved until they fit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from manifestgen.errors import CloudError, FoundError, InputError
 from manifestgen.operate.agent import ask, message_of, read, refused
 from manifestgen.operate.log_lines import Line, UnreadableError, is_too_large, lines_of, read_time
 
-#: Lines that are asked for if nothing else is said.
+#: Number of lines by default.
 TAIL: Final = 100
 #: Lines of a failed module that are shown with its failure.
 LAST_WORDS: Final = 20
@@ -28,13 +28,13 @@ _SPECIAL: Final = re.compile(r"([\\^$.|?*+()\[\]{}#])")
 
 @dataclass(frozen=True)
 class Selection:
-    """Which lines are wanted.
+    """The wanted lines.
 
     Attributes:
         tail: how many of each module's newest lines are read; None for all.
         since, until: a time (`2026-11-29T21:00:00Z`, or seconds since 1970) or how long ago (`1h`, `2d 3h`), by the
             device's clock.
-        level: the least severe level that is wanted, as a number: 4 gives warnings and worse.
+        level: the least severe wanted level, as a number: 4 means warnings and worse.
         pattern: what a line's text must contain.
     """
 
@@ -46,7 +46,7 @@ class Selection:
 
     @property
     def filters(self) -> bool:
-        """Whether lines are left out that edgeAgent sends."""
+        """Whether some lines from edgeAgent are filtered out."""
         return self.level < 7 or self.pattern is not None
 
     def wants(self, line: Line) -> bool:
@@ -60,7 +60,7 @@ class Log:
 
     Attributes:
         lines: those that are wanted, by module in the order of edgeAgent's answer, each module's in their own order.
-        read: how many lines came, those that are not wanted among them.
+        read: how many lines were received, including unwanted ones.
         notes: what was left out and why, in sentences.
     """
 
@@ -70,7 +70,7 @@ class Log:
 
 
 def moment(text: str, option: str) -> str:
-    """A time or a duration as edgeAgent reads it. Raises InputError if it would not."""
+    """A time or a duration in edgeAgent's format. Raises InputError if it is neither."""
     text = text.strip()
     if _DURATION.fullmatch(text) or text.isdecimal():
         return text
@@ -95,7 +95,7 @@ def get_logs(
 
     Args:
         modules: their names; none for all.
-        note: called with what is tried next, when an answer would be too large.
+        note: called with the next attempt, if an answer would be too large.
 
     Raises:
         FoundError: the device does not have one of the modules.
@@ -120,7 +120,7 @@ def get_logs(
 
 
 def last_words(hub: Hub, device_id: str, modules: Sequence[str], count: int = LAST_WORDS) -> Sequence[Line]:
-    """The last lines of modules that fail, in one request.
+    """The last lines of failing modules, in one request.
 
     Raises:
         CloudError: they cannot be read.
@@ -147,7 +147,7 @@ def request(
 
     Args:
         wanted: name and selection of each module; None for all modules.
-        call: how edgeAgent is asked: again after a lost answer, or not.
+        call: the request function: with or without a retry after a lost answer.
 
     Raises:
         CloudError: see `agent.read`; or edgeAgent's answer is not understood.
@@ -176,7 +176,7 @@ def request(
 
 
 def _id(name: str | None) -> str:
-    """The regular expression for exactly this module: edgeAgent's is not anchored, so `scorer` is `scorer-2`, too."""
+    """A pattern for exactly this module: edgeAgent does not anchor it, so `scorer` would also match `scorer-2`."""
     return ".*" if name is None else f"^{_SPECIAL.sub(lambda found: chr(92) + found[1], name)}$"
 
 

@@ -12,7 +12,7 @@ from manifestgen.manifest.reading import as_mapping
 from manifestgen.operate.agent import RESPONSE_SECONDS, agent_twin, ask, message_of, refused
 from manifestgen.target import Patience, rounds
 
-#: A container gets ten seconds to end before it is killed, and edgeAgent reports every five.
+#: A container has ten seconds to end before it is killed, and edgeAgent reports every five.
 PATIENCE: Final = Patience(timeout=120.0, first=0.5, longest=5.0)
 _OWN_SECONDS: Final = 5
 
@@ -22,7 +22,7 @@ class Restarted:
     """A module that runs again.
 
     Attributes:
-        started: when, by the device's clock, in edgeAgent's words.
+        started: by the device's clock, as reported by edgeAgent.
         seconds: from the request until it was reported.
     """
 
@@ -37,10 +37,10 @@ def restart(
     """Restart a module of a device, edgeAgent itself included.
 
     Args:
-        step: called with what was done, while it is waited for.
+        step: called with each step during the wait.
 
     Raises:
-        FoundError: edgeAgent has no such module, it does not run, or it does not come to run again.
+        FoundError: edgeAgent has no such module, it does not run, or it does not run again in time.
         CloudError: see `agent.ask`.
     """
     begun = patience.clock()
@@ -57,7 +57,7 @@ def restart(
         seconds = _OWN_SECONDS if module == "edgeAgent" else RESPONSE_SECONDS
         answer = ask(hub, device_id, "RestartModule", {"id": module}, seconds=seconds)
     except UnconfirmedError:
-        # It may have been restarted all the same.
+        # It may have been restarted nevertheless.
         step("no answer: looking whether it was restarted")
     else:
         if answer.status != 200:

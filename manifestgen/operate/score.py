@@ -13,11 +13,11 @@ from manifestgen.errors import CloudError, FoundError, InputError, NotFoundError
 from manifestgen.operate.agent import message_of
 from manifestgen.target import Patience, rounds
 
-#: Bytes of JSON that a direct method takes, each way.
+#: Limit for the JSON of a direct method in bytes, each way.
 MOST_BYTES: Final = 128 * 1024
-#: Seconds that a model gets for one input.
+#: Timeout in seconds for one input.
 SECONDS: Final = 60
-#: How long a module that has just started may take until it answers methods.
+#: Timeout in seconds until a module that has just started answers methods.
 PATIENCE: Final = Patience(timeout=60.0, first=1.0, longest=5.0)
 
 
@@ -37,7 +37,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Smoke:
-    """A smoke test: an input, and the answer that is expected.
+    """A smoke test: an input, and the expected answer.
 
     Attributes:
         data, expected: JSON data.
@@ -50,7 +50,7 @@ class Smoke:
 
 
 def require_size(data: Any, where: str) -> None:
-    """Raise InputError if an input is larger than a direct method takes."""
+    """Raise InputError if an input is too large for a direct method."""
     size = len(json.dumps(data).encode())
     if size > MOST_BYTES:
         raise InputError(
@@ -71,7 +71,7 @@ def score(hub: Hub, device_id: str, module: str | None, data: Any, *, seconds: i
     Raises:
         InputError: the module is not given, and there are several.
         FoundError: the model does not score the input.
-        CloudError: the device or the module cannot be asked.
+        CloudError: the device or the module cannot be reached.
     """
     name = module or find_module(hub, device_id)
     where = f"module {name!r} of device {device_id!r}"
@@ -88,7 +88,7 @@ def score(hub: Hub, device_id: str, module: str | None, data: Any, *, seconds: i
             fix=f"see what it does with 'manifestgen logs --device {device_id} {name}'",
         ) from error
     except NotFoundError:
-        hub.device(device_id)  # raises for one that is unknown
+        hub.device(device_id)  # raises for an unknown device
         fix = _modules(hub, device_id)
         raise FoundError(f"it has no module {name!r}", where=f"device {device_id!r}", fix=fix) from None
     _require_scored(answer, device_id, name)
@@ -96,7 +96,7 @@ def score(hub: Hub, device_id: str, module: str | None, data: Any, *, seconds: i
 
 
 def smoke(hub: Hub, device_id: str, module: str | None, test: Smoke, patience: Patience = PATIENCE) -> Score:
-    """Try a model that was just deployed, which may take a moment until it answers.
+    """Test a model that was just deployed, which may need a moment until it answers.
 
     Raises:
         FoundError: it does not answer in time, with an error, or not as expected.
@@ -127,7 +127,7 @@ def require_expected(found: Score, test: Smoke, device_id: str) -> None:
 
 
 def find_module(hub: Hub, device_id: str) -> str:
-    """The module that scores: the only one, or the only one whose runner reports. Raises FoundError, InputError."""
+    """The scoring module: the only one, or the only one with a reporting runner. Raises FoundError, InputError."""
     names = [name for name in hub.modules(device_id) if not name.startswith("$")]
     if len(names) > 1:
         names = [one.module for one in scoring.scoring(hub, device_id, names)] or names

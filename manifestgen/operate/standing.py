@@ -1,4 +1,4 @@
-"""How many devices stand: each one's state and reason, read from its twin."""
+"""The status of many devices: each one's state and reason, read from its twin."""
 
 from __future__ import annotations
 
@@ -60,5 +60,5 @@ def counts(groups: Sequence[Group]) -> Mapping[str, int]:
 
 
 def _general(found: re.Match[str]) -> str:
-    """A reason without what differs between devices."""
+    """A reason without the parts that differ between devices."""
     return re.sub(r"-?\d+", "N", found[0])

@@ -92,7 +92,7 @@ class Recorder:
     """Follows a rollout; `story` tells it.
 
     Attributes:
-        clock: seconds that only go forward.
+        clock: monotonic, in seconds.
         now: the time in UTC.
         done: see `Story`.
     """

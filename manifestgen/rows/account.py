@@ -33,10 +33,10 @@ class RowOutcome(Struct, frozen=True):
 
     Attributes:
         line: of the file where the row begins.
-        device: empty if the row names none.
-        why: it was refused or failed.
-        fix: what to do then.
-        manifest: digest of what was sent.
+        device: empty if the row has none.
+        why: the reason, if it was refused or failed.
+        fix: what to do about it.
+        manifest: digest of the manifest that was sent.
     """
 
     line: int

@@ -1,8 +1,8 @@
-"""A run's journal: a record of what was done, line by line, from which the next run resumes.
+"""A run's journal: a record of its progress, line by line, from which the next run resumes.
 
-A file of JSON lines that is only ever appended to. The first line says which run it is of: rows, template and values by
-their hashes, and the hub. Before a manifest is sent its row's `intent` is on disk, and after that its `outcome`. A row
-with an intent and no outcome may have been sent or not: the next run has to ask the hub.
+An append-only file of JSON lines. The first line identifies the run: rows, template and values by
+their hashes, and the hub. A row's `intent` is on disk before its manifest is sent, its `outcome` afterwards. A row
+with an intent but no outcome may or may not have been sent: the next run has to check the hub.
 
 Many threads write lines, and one sync makes all of them durable: a thread that waits for the disk syncs for the others.
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _FORMAT: Final = "manifestgen journal"
 _VERSION: Final = 1
-# Of every first line, whatever run it is of.
+# The fixed part of every first line.
 _BEGINNING: Final = f'{{"{_FORMAT}": {_VERSION},'.encode()
 
 
@@ -45,7 +45,7 @@ class State(IntEnum):
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether the row is finished."""
         return self in (State.APPLIED, State.UNCHANGED)
 
 
@@ -65,7 +65,7 @@ class Journal:
         self._path = path
         self._lock = held
         self._states = bytearray(count + 1)
-        # Where the last line about a row begins: nine bytes a row, whatever the lines have to say.
+        # The offset of the last line about a row: nine bytes per row, however long the lines are.
         self._offsets = array("Q", bytes(8 * (count + 1)))
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o600)
         self._end = 0
@@ -115,8 +115,8 @@ class Journal:
             row: its number.
             device: its device.
             outcome: `applied`, `unchanged`, `refused`, `failed`, or `withdrawn` for an intent that was certainly not
-                carried out.
-            more: `manifest`, the digest of what was sent; `why` and `fix`.
+                made.
+            more: `manifest`, the digest of the sent manifest; `why` and `fix`.
         """
         at = datetime.now(timezone.utc).isoformat(timespec="seconds")
         entry = {"row": row, "device": device, "outcome": outcome, **more, "at": at}
@@ -212,14 +212,14 @@ class Journal:
                 if not _BEGINNING.startswith(first[: len(_BEGINNING)]):
                     # A file of one line that is not a journal and must not be overwritten.
                     raise _no_journal(self._path)
-                # Nothing, or a run that was killed before it had written its first line: nothing was sent.
+                # Empty, or a run that was killed before it had written its first line: nothing was sent.
                 os.ftruncate(self._descriptor, 0)
                 return False
             self._confirm(_parsed(first, self._path, 1), identity)
             self._end = len(first)
             for number, line in enumerate(stream, start=2):
                 if not line.endswith(b"\n"):
-                    break  # killed while writing: what it was about to say was not done, or will be asked of the hub
+                    break  # killed while writing: the step was not taken, or the hub will be checked
                 self._replay(_parsed(line, self._path, number), number)
                 self._end += len(line)
         os.ftruncate(self._descriptor, self._end)
@@ -261,12 +261,12 @@ def open_journal(path: Path, count: int, identity: Mapping[str, str]) -> Journal
     """Open the journal of a run, new or to resume.
 
     Args:
-        path: of the journal; beside it a lock file keeps other runs off.
+        path: of the journal; a lock file beside it keeps other runs out.
         count: of rows.
-        identity: `hub`, and hashes of `template`, `values` and `rows`: what makes a run the same run.
+        identity: `hub`, and hashes of `template`, `values` and `rows`, which identify the run.
 
     Raises:
-        InputError: another run is using it, it belongs to another run, or it cannot be read or written.
+        InputError: it is in use, belongs to another run, or cannot be read or written.
     """
     if not path.parent.is_dir():
         # Taking the lock would create the folder, even if its name is a typo.
@@ -300,7 +300,7 @@ def _refuse_special(path: Path) -> None:
 
 
 def sent_by(path: Path) -> Iterator[tuple[str, str]]:
-    """Devices and digests of the manifests that an earlier run's journal says they were sent.
+    """Devices and the digests of their manifests, from an earlier run's journal.
 
     Raises:
         InputError: it is not a journal.

@@ -1,4 +1,4 @@
-"""One pace for all requests of a run, however many threads make them.
+"""One rate limit for all requests of a run, from any number of threads.
 
 `turn` spaces requests evenly. When the hub throttles one request, all wait: requests from other threads would only be
 throttled too. When the hub fails without a Retry-After, pauses grow, with jitter, until it answers again.
@@ -14,11 +14,11 @@ from typing import Final
 
 from manifestgen.errors import BusyError, CloudError
 
-# After a stall, of a disk or of the machine, so many seconds are caught up: the hub counts by the second.
+# After a stall of a disk or of the machine, catch up at most this many seconds: the hub counts per second.
 _CREDIT: Final = 0.5
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 30.0
-# A failed request or two are their own problem; so many in a row, from any thread, are the hub's.
+# A single failed request is its own problem; this many in a row, from any thread, are the hub's.
 _OUTAGE: Final = 5
 
 
@@ -32,8 +32,8 @@ class Pace:
     Args:
         rate: requests a second, reads and writes together.
         give_up_after: seconds without any answer but "not now" after which the run ends.
-        clock: seconds that only go forward.
-        wait: waits some seconds, or less if what it is given is set; returns whether it is.
+        clock: monotonic, in seconds.
+        wait: waits some seconds, or until an event is set; returns whether it is.
         jitter: a random number from 0 to 1.
     """
 
@@ -79,7 +79,7 @@ class Pace:
 
     @property
     def waiting(self) -> float:
-        """For how many seconds no request is sent, because the hub throttles or does not respond."""
+        """Seconds until the next request, while the hub throttles or does not respond."""
         return max(0.0, self._paused_until - self._clock())
 
     def stop(self, reason: Exception | None = None) -> None:
@@ -101,7 +101,7 @@ class Pace:
                 self._next = at + self._gap
             if self._stop.is_set() or (at > now and self._wait(self._stop, at - now)):
                 raise Stopped
-            # A pause that was asked for meanwhile is for this request, too.
+            # A pause that was requested in the meantime applies to this request, too.
             if self._clock() >= self._paused_until:
                 return
 
@@ -116,7 +116,7 @@ class Pace:
     def busy(self, error: BusyError) -> None:
         """Note that the hub throttles or does not respond: all threads wait.
 
-        Ends the run if that has been so for too long.
+        Ends the run if this lasts too long.
         """
         with self._lock:
             now = self._clock()

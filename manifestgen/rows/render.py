@@ -22,7 +22,7 @@ from manifestgen.rows.rows import Row
 #: Determines which logins a manifest needs: the hosts of its images, and those that it has a credential for.
 Registries = tuple[frozenset[str], frozenset[str]]
 
-# So many combinations of registries are remembered with their logins.
+# Number of cached combinations of registries with their logins.
 _MOST_KNOWN: Final = 64
 
 
@@ -30,7 +30,7 @@ class Ready(msgspec.Struct, frozen=True):
     """A manifest that can be sent.
 
     Attributes:
-        body: the JSON of `{"modulesContent": …}` without blanks, as the hub is sent it. It may hold passwords.
+        body: the JSON of `{"modulesContent": …}` without blanks, as sent to the hub. It may contain passwords.
         digest: of the body, 32 hex digits.
     """
 
@@ -44,10 +44,10 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """A row without a manifest, or with one in which `check` finds errors.
+    """A row whose manifest cannot be rendered, or has errors from `check`.
 
     Attributes:
-        why: in words, with its place.
+        why: the reason, with its place.
         fix: what to do.
     """
 
@@ -60,12 +60,12 @@ class Renderer:
 
     Args:
         template: of the manifests.
-        base: what every rendering has, see `render.base_of`; a row's values win.
+        base: the shared values, see `render.base_of`; a row's values override them.
         logins: finds the registry credentials for a manifest.
-        ignore: ids of rules that do not count.
-        force: let errors of `check` pass that the hub itself does not reject.
+        ignore: IDs of rules to ignore.
+        force: allow errors of `check`, except those that the hub itself would reject.
         styles: of the project's placeholders.
-        report: is given the first document that was checked, with what was found in it.
+        report: called with the first checked document and its findings.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Renderer:
         self.ignore = ignore
         self.force = force
         self.styles = styles
-        #: Logins by the registries that needed them, as far as they were asked for.
+        #: Logins that have been requested, by the registries that needed them.
         self.known: dict[Registries, Mapping[str, Login]] = {}
         self._logins = logins
         self._report = report
@@ -113,7 +113,7 @@ class Renderer:
             document = read(body, _about(row), styles=self.styles)
             findings = check(document, ignore=self.ignore)
             if not self.reported or any(finding.severity is Severity.ERROR for finding in findings):
-                # By their pointers: the user never sees the text that is sent to the hub.
+                # Use pointers: the user never sees the text that is sent to the hub.
                 document = of_manifest(manifest, _about(row), styles=self.styles)
                 require_applicable(document, ignore=self.ignore, force=self.force, report=self._report_once)
             elif document.kind is not Kind.MANIFEST:
@@ -123,7 +123,7 @@ class Renderer:
         except CloudError:
             raise
         except ManifestgenError as error:
-            # Where it is, but for the device: the row says that already.
+            # The place without the device, which the row already has.
             return Refused(error.what if error.where == _about(row) else error.message, error.fix)
         except UnicodeEncodeError:
             return Refused("a string in the manifest is not valid Unicode", "correct the values of the row")
@@ -132,7 +132,7 @@ class Renderer:
     def _manifest(self, context: Mapping[str, Any]) -> Manifest:
         """The manifest for these values, with the credentials that its images need.
 
-        Most rows need those that the last one needed, so these are tried first.
+        Most rows need the same ones as the previous row, so these are tried first.
         """
         if self._last is not None:
             logins, registries = self._last

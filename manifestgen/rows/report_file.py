@@ -14,7 +14,7 @@ from manifestgen.files import refuse_input_as_output, writing
 from manifestgen.rows.account import CLASSES, RowOutcome
 from manifestgen.secret import redact
 
-# OWASP, "CSV Injection": what begins a formula in Excel, LibreOffice or Google Sheets, their full-width forms too.
+# OWASP, "CSV Injection": characters that begin a formula in Excel, LibreOffice or Google Sheets, also full-width.
 _FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _COLUMNS: Final = ("line", "device", "outcome", "why", "fix", "manifest")
 
@@ -27,10 +27,10 @@ def refuse_bad_path(
     Args:
         path: of the report.
         inputs: files that are read.
-        kinds: what the name may end in.
+        kinds: the allowed suffixes.
 
     Raises:
-        InputError: the name ends in something else, the folder does not exist, or it is one of the inputs.
+        InputError: the suffix is not allowed, the folder does not exist, or it is one of the inputs.
     """
     refuse_input_as_output(path, inputs, "--report")
     if path.suffix.lower() not in kinds:
@@ -47,7 +47,7 @@ def write(outcomes: Iterable[RowOutcome], path: Path | None) -> None:
     """Write the outcome of each row; the file appears once it is complete.
 
     Args:
-        outcomes: of all rows; each is taken, whether or not there is a file to write.
+        outcomes: of all rows; the iterator is exhausted even without a file to write.
         path: ends in `.json` or `.csv`; None writes nothing.
 
     Raises:
@@ -84,7 +84,7 @@ def as_json(outcomes: Iterable[RowOutcome]) -> Iterator[str]:
 def as_csv(outcomes: Iterable[RowOutcome]) -> Iterator[str]:
     """A report of every row as CSV with a header, in chunks.
 
-    A text that a spreadsheet would take for a formula, and run, gets an apostrophe before it.
+    A text that a spreadsheet would run as a formula gets an apostrophe before it.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")

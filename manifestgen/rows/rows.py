@@ -68,7 +68,7 @@ class Survey:
     Attributes:
         count: of rows.
         sha256: of the file, hex digest.
-        columns: of a CSV file, but for the device's; None for JSON lines, where each row has its own names.
+        columns: of a CSV file, without the device's; None for JSON lines, where each row has its own names.
         duplicates: rows whose device is in another row too.
     """
 
@@ -83,8 +83,8 @@ class Rows:
 
     Args:
         path: of the file.
-        known: names that the template uses; None if that is not known.
-        ignored: names that may be there although the template does not use them; they are left out.
+        known: names that the template uses; None if unknown.
+        ignored: names that are allowed although the template does not use them; they are left out.
     """
 
     def __init__(self, path: Path, known: frozenset[str] | None, ignored: frozenset[str]) -> None:
@@ -92,7 +92,7 @@ class Rows:
         self._known = known
         self._ignored = ignored
         self._lines = path.suffix.lower() in (".jsonl", ".ndjson")
-        # A private database that lives on disk only as far as it must: any number of devices takes a few MB of memory.
+        # A private database that spills to disk as needed: any number of devices takes a few MB of memory.
         self._seen = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._seen.execute("PRAGMA journal_mode = OFF")
         self._seen.execute("BEGIN")
@@ -321,7 +321,7 @@ def open_rows(path: Path, *, known: frozenset[str] | None = None, ignored: Seque
 
     Args:
         path: of a CSV file with a header, or of JSON lines (`.jsonl`, `.ndjson`).
-        known: the names that the template uses; a column that is not among them is refused.
+        known: the names that the template uses; any other column is rejected.
         ignored: names of columns that are left out.
 
     Raises:

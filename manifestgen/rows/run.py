@@ -28,9 +28,9 @@ from manifestgen.rows.workers import Workers, processes_for
 from manifestgen.state import ANOTHER, OPTION, chosen_folder
 from manifestgen.target import Observer, Outcome
 
-# So many rows are rendered to estimate what the run will cost.
+# Number of rows that are rendered to estimate the cost of the run.
 _SAMPLE: Final = 200
-# So many bad rows are listed; the report file has them all.
+# Number of bad rows that are listed; the report file has all of them.
 _LISTED: Final = 20
 _TICK: Final = 0.2
 
@@ -42,9 +42,9 @@ class Settings:
     Attributes:
         devices: the file with the rows.
         rate: requests a second.
-        journal: where the run records what it did; None for beside the rows, or in a chosen state folder.
-        since: the journal of an earlier run, whose devices are not sent the same again.
-        report: where what became of each row is written, `.json` or `.csv`.
+        journal: the record of the run; None for the default, beside the rows or in a chosen state folder.
+        since: the journal of an earlier run; a manifest that it sent is not sent again.
+        report: file for the outcome of each row, `.json` or `.csv`.
         give_up_after: seconds without an answer of the hub.
         ignored: columns that the template does not use.
     """
@@ -64,9 +64,9 @@ class Proposal:
 
     Attributes:
         count: of rows.
-        done: rows that were done before, by the journal.
+        done: rows that the journal has as done.
         duplicates: rows whose device is in another row too.
-        messages: of 4 KB, as the hub charges them, about; from the first rows.
+        messages: estimated number of 4 KB messages, as the hub charges them; from the first rows.
         rate: requests a second.
     """
 
@@ -95,7 +95,7 @@ class Progress:
     Attributes:
         settled: rows that are done, refused or failed.
         count: of rows.
-        waiting: seconds until the hub may be asked again.
+        waiting: seconds until the next request to the hub.
     """
 
     settled: int
@@ -139,10 +139,10 @@ def identity_of(source: Source, settings: Settings, rows: Rows, host: str) -> di
 
 
 def _journal_of(devices: Path, identity: Mapping[str, str], environment: str | None = None) -> Path:
-    """Where a run's journal is: beside its rows or, so that another machine resumes it, in a chosen state folder.
+    """The path of a run's journal: beside its rows or, so that another machine can resume, in a chosen state folder.
 
     Beside the rows each environment of a project has its own. In a state folder, which all projects share, its name has
-    a hash of what makes it the same run.
+    a hash that identifies the run.
     """
     chosen = chosen_folder()
     if chosen is None:
@@ -221,12 +221,12 @@ def carry_out(
     Args:
         proposal: from `propose`.
         observer: confirms the proposal if rows are left, and follows the progress.
-        stopped: is given what became of the rows when the run ends early, before the error is raised.
+        stopped: called with the outcome of the rows if the run ends early, before the error is raised.
 
     Raises:
         InputError: the rows, the journal or the report cannot be read or written.
-        CloudError: the hub does not accept the caller, or gave no answer for too long; what was done is in the journal.
-        Interrupted: by Ctrl-C, after requests under way have ended.
+        CloudError: the hub rejects the caller, or did not respond for too long; the journal has the progress.
+        Interrupted: by Ctrl-C, after requests in flight have ended.
     """
     observer = observer or Observer()
     if proposal.left:

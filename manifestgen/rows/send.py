@@ -3,7 +3,7 @@
     send_all(rows, renderer.render_all, hub.bulk(), journal, Pace(40.0))
 
 One thread reads and renders; others send. A short queue connects them, so that memory does not grow with the
-number of rows. Every row ends in exactly one class, and what is not in the journal was not done.
+number of rows. Every row ends in exactly one class, and anything that is not in the journal was not done.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from manifestgen.secret import redact
 # A row that fails this often while others succeed is itself at fault.
 _STRIKES: Final = 8
 _TICK: Final = 0.2
-# For requests under way after Ctrl-C.
+# Seconds for requests in flight after Ctrl-C.
 _LAST_SECONDS: Final = 1.0
 #: More connections are pointless: the hub's largest tier takes 250 updates a second.
 MOST_THREADS: Final = 64
@@ -56,7 +56,7 @@ class Sent(msgspec.Struct, frozen=True):
 class Earlier:
     """The manifests that an earlier run sent to devices, so that they are not sent again.
 
-    Kept in a private database that lives on disk only as far as it must.
+    Kept in a private database that spills to disk as needed.
     """
 
     def __init__(self, sent: Iterable[tuple[str, str]] = ()) -> None:
@@ -86,8 +86,8 @@ class Options:
 
     Attributes:
         threads: that send at the same time.
-        earlier: what devices have had from an earlier run; None to send to all.
-        tick: called now and then in the thread that reads the rows, for a progress bar.
+        earlier: manifests sent by an earlier run; None to send to all.
+        tick: called periodically in the thread that reads the rows, for a progress bar.
     """
 
     threads: int = 16
@@ -114,12 +114,12 @@ def send_all(
 ) -> None:
     """Send each row's manifest to its device, except those that the journal has as done.
 
-    Returns when every row is settled, or when `pace` was stopped. Rows that failed before are tried again.
+    Returns when every row is settled, or when `pace` was stopped. Rows that failed before are retried.
 
     Raises:
-        CloudError: the hub does not accept the caller, or gave no answer for too long; what was done is in the journal.
-        InputError: the rows or the journal cannot be read or written any more; likewise.
-        KeyboardInterrupt: after requests under way have had a second to end; a later run looks what came of them.
+        CloudError: the hub rejects the caller, or did not respond for too long; the journal has the progress.
+        InputError: the rows or the journal cannot be read or written any more; the journal has the progress.
+        KeyboardInterrupt: after requests in flight have had a second to end; a later run checks their outcome.
     """
     options = options or Options()
     work: queue.Queue[Sent | None] = queue.Queue(2 * options.threads)
@@ -190,7 +190,7 @@ def _send_queued(work: queue.Queue[Sent | None], hub: BulkHub, journal: Journal,
             _Delivery(sent, hub, journal, pace).carry_out()
         except Stopped:
             return
-        except Exception as error:  # whatever it is, `run` raises it in the caller's thread
+        except Exception as error:  # any error: `run` raises it in the caller's thread
             pace.stop(error)
             return
 
@@ -201,8 +201,8 @@ class _Delivery:
 
     Attributes:
         intended: whether an intent is in the journal.
-        doubtful: whether the hub may have taken it already.
-        strikes: how often it went wrong while others went well.
+        doubtful: whether the hub may have accepted it already.
+        strikes: how often it failed while others succeeded.
         answers: how many responses the hub had given to any request at the last failure.
     """
 
@@ -220,8 +220,8 @@ class _Delivery:
         """Send it, with retries, until it is settled.
 
         Raises:
-            Stopped: the run is over; the journal says what is known of this row.
-            DeniedError: the hub does not accept the caller.
+            Stopped: the run is over; the journal has this row's state.
+            DeniedError: the hub rejects the caller.
         """
         self.intended = self.doubtful = self.sent.doubtful
         try:
@@ -245,7 +245,7 @@ class _Delivery:
             self.pace.busy(error)
             return not error.throttled and self._too_many_failures(error)
         except UnconfirmedError as error:
-            # A lost answer, or a failure of the service that does not say how far it came.
+            # A lost response, or a failure after which the outcome is unknown.
             self.doubtful = True
             self.pace.busy(BusyError(error.what, where=error.where, fix=error.fix))
             return self._too_many_failures(error)
@@ -264,7 +264,7 @@ class _Delivery:
         if not self.intended:
             self.journal.intend(self.sent.row, self.sent.device, self.sent.ready.digest)
             self.intended = True
-        # The turn last: a slow disk would bunch what the pace has spaced.
+        # Wait for the turn last: a slow disk would bunch requests that the pace has spaced.
         self.pace.turn()
         self.hub.set_modules(self.sent.device, self.sent.ready.body)
         self.pace.answered()

@@ -21,7 +21,7 @@ class Source:
 
     Attributes:
         name: of the template, or its path relative to `root`.
-        base: what every rendering has, see `render.base_of`.
+        base: the shared values, see `render.base_of`.
         hash: SHA-256 of the template's text and of those that it names, hex digest.
     """
 
@@ -43,7 +43,7 @@ def source_of(file: Path, here: Project | None = None) -> Source:
 
     Args:
         file: a project file or folder, or a template.
-        here: the project whose values and image a template alone takes.
+        here: the project whose values and image a template on its own uses.
 
     Raises:
         InputError: it is a manifest, or cannot be read.
@@ -72,7 +72,7 @@ def load_again(name: str, root: Path, hash_: str) -> Template:
     """The template of a `Source`, in another process.
 
     Raises:
-        InputError: it cannot be loaded, or is not what it was.
+        InputError: it cannot be loaded, or has changed.
     """
     template = load_template(name, root)
     if _hash_of(template) != hash_:

@@ -25,7 +25,7 @@ _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,14})")
 
 
 class Absent(Struct):
-    """Stands for an empty cell: the row does not give this value."""
+    """Marks an empty cell: the row does not set this value."""
 
 
 #: The only one.
@@ -62,7 +62,7 @@ def device_problem(device: str, line: int) -> tuple[str, str] | None:
 
 
 def place_of(name: str) -> Place:
-    """Where the value of a column belongs: dots in its name nest."""
+    """The path of a column's value: dots in its name nest."""
     return tuple(part.strip() for part in name.split("."))
 
 
@@ -80,7 +80,7 @@ def read_object(text: bytes, line: int) -> dict[str, Any]:
     """The JSON object in a line.
 
     Raises:
-        InputError: there is none in it; without a place, which the caller knows.
+        InputError: it has none; without a place, which the caller adds.
     """
     fix = "write one JSON object per line"
     try:

@@ -2,7 +2,7 @@
 
 Each worker has its own pipe with at most one batch in it, so that neither end ever waits for the other to read. A
 worker ends when its pipe does, however this process ends. A row that a worker cannot render, because it needs a
-registry login that has not been asked for yet, this process does.
+registry login that has not been requested yet, is rendered by this process.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from manifestgen.rows.rows import Row
 from manifestgen.rows.source import Source, load_again
 from manifestgen.secret import Secret
 
-# A process renders several hundred manifests a second, and has the requests of a run to make besides.
+# A process renders several hundred manifests a second, besides making the requests of a run.
 _RATE_OF_ONE: Final = 100
 # Starting a process takes as long as rendering some hundred rows.
 _WORTH_STARTING: Final = 1000
 _BATCH: Final = 16
 
-#: A registry login as it goes through a pipe: user name and password.
+#: A registry login in a pipe: user name and password.
 _Plain = Mapping[Registries, Mapping[str, tuple[str, str]]]
 
 
@@ -64,7 +64,7 @@ def processes_for(rate: float, rows: int) -> int:
     """How many worker processes a run needs; 0 if this process alone keeps up.
 
     Args:
-        rate: rows a second that are wanted; infinite for as many as can be.
+        rate: required rows per second; infinite for as many as possible.
         rows: how many there are.
     """
     cores = os.cpu_count() or 1
@@ -126,7 +126,7 @@ class Workers:
             results = _receive(pipe, len(batch))
             idle.append(pipe)
             if batch_next := list(islice(source, _BATCH)):
-                # Before this batch is used: the worker is not to wait for that.
+                # Before this batch is used, so that the worker does not wait.
                 _send(idle.popleft(), batch_next, self._renderer.known)
                 under_way.append((pipe, batch_next))
             for row, result in zip(batch, results, strict=True):
@@ -149,7 +149,7 @@ def _text(password: Secret | str) -> str:
 
 
 def _receive(pipe: Connection, count: int) -> list[Ready | Refused | None]:
-    """The results for a batch; None for what this process has to do itself, for example because the worker died."""
+    """The results for a batch; None for rows that this process has to render, such as after the worker died."""
     try:
         found: list[Ready | Refused | None] | tuple[str, str, str] = pipe.recv()
     except (EOFError, OSError):
@@ -162,7 +162,7 @@ def _receive(pipe: Connection, count: int) -> list[Ready | Refused | None]:
 
 def _work(pipe: Connection, setup: _Setup) -> None:
     """The main loop of a worker, until its pipe ends."""
-    # Ctrl-C reaches every process of the terminal; the one that was started by the user decides what it means.
+    # Ctrl-C reaches every process of the terminal; the main process decides what to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     learned: _Plain = {}
     try:

@@ -31,7 +31,7 @@ from manifestgen.trial.setting import setting, this_python
 
 @dataclass(frozen=True)
 class Origin:
-    """Which module and output messages from a file are taken for."""
+    """The module and output as which messages from a file are sent."""
 
     module: str
     output: str
@@ -47,7 +47,7 @@ class Layout:
         own: names of the modules with the project's models.
         hub: desired properties of `$edgeHub`.
         twins: desired properties of each module.
-        files: whose change is a change of what runs.
+        files: to watch for changes.
     """
 
     modules: tuple[DeviceModule, ...]
@@ -91,13 +91,13 @@ def lay_out_project(
     values: Mapping[str, Any] | None = None,
     report: Callable[[str], None] = lambda text: None,
 ) -> Layout:
-    """Render the project's manifest, and make the files and packages of its modules ready.
+    """Render the project's manifest, and prepare the files and packages of its modules.
 
     Args:
         folder: for the files.
         here: use this process's own Python and its packages, not an environment of the image's.
-        values: win over the project file's.
-        report: is called with what takes a while.
+        values: override the project file's.
+        report: called before steps that take a while.
 
     Raises:
         InputError: an input is missing or invalid, or modules cannot run on this machine.

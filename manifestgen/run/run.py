@@ -22,7 +22,7 @@ from manifestgen.runner.twin import difference
 
 _DEVICE: Final = "local"
 _HUB: Final = "local.azure-devices.net"
-# Seconds: of the first back-off, which is 10 on a device; between SIGTERM and SIGKILL; between two looks.
+# Seconds: of the first back-off, which is 10 on a device; between SIGTERM and SIGKILL; between two checks.
 _FIRST_PAUSE: Final = 1.0
 _GRACE: Final = 10.0
 _LOOK: Final = 0.25
@@ -56,12 +56,12 @@ def run(
     watch: bool = False,
     observer: Observer | None = None,
 ) -> int:
-    """Run until interrupted; with messages, until all of them have gone where the routes lead.
+    """Run until interrupted; with messages, until all of them have been routed.
 
     Args:
         make: lays out the project, again for each change of its files.
         messages: bodies to send into the routes.
-        origin: `MODULE/OUTPUT` that they are taken for; by default what a route into the model names.
+        origin: their sender `MODULE/OUTPUT`; by default the source of a route into the model.
         watch: lay it out again, and replace the modules, when a file changes.
         observer: is called with what happens.
 
@@ -69,7 +69,7 @@ def run(
         How many messages reached `$upstream`.
 
     Raises:
-        FoundError: the model's module ended while it should score messages.
+        FoundError: the model's module ended before all messages were scored.
         ManifestgenError: the project cannot be laid out.
     """
     layout = make()
@@ -125,7 +125,7 @@ class _Run:
     def _apply(self, layout: Layout) -> None:
         place = self._place
         self._device.hub.configure(layout.hub)
-        # Messages of a file take the place of the module that would send them.
+        # Messages from a file replace the module that would send them.
         runs = [module for module in layout.modules if place is None or module.name != place.module]
         self._device.apply(runs)
         for name, image in layout.left_out.items():
@@ -134,7 +134,7 @@ class _Run:
             self._observer.progress(f"messages are sent as from module {place.module!r}, output {place.output!r}")
 
     def _feed(self, messages: Iterator[bytes], place: Origin) -> Iterator[bytes] | None:
-        """Send what edgeHub should take now; the rest of the messages, None at their end."""
+        """Send messages up to edgeHub's limit; returns the remaining ones, None at the end."""
         while sum(self._device.hub.waiting().values()) < _MOST_WAITING:
             body = next(messages, None)
             if body is None:
@@ -147,7 +147,7 @@ class _Run:
         return messages
 
     def _require_own(self) -> None:
-        """Raise FoundError if a model's module has ended: it would score nothing."""
+        """Raise FoundError if a model's module has ended."""
         states = self._device.agent.states()
         ended = [name for name in self._layout.own if name in states and states[name].status in ("backoff", "failed")]
         if not ended:
@@ -201,13 +201,13 @@ def serve(
     """Serve score.py over HTTP on loopback, as an image with `RUNNER_HTTP` does, until interrupted.
 
     Args:
-        make: the code, and the files whose change replaces it.
+        make: the code, and the files to watch.
         port: of 127.0.0.1.
         scratch: an empty folder.
 
     Raises:
         InputError: the port cannot be used.
-        ManifestgenError: the code cannot be made ready.
+        ManifestgenError: the code cannot be prepared.
     """
     _require_free(port)
     listener = observer or Observer()
@@ -266,7 +266,7 @@ def shown(message: Message) -> Shown:
 
 
 def bodies(text: bytes) -> Iterator[bytes]:
-    """The messages in a file: a JSON array has one in each item, else each line is one, else the whole file."""
+    """The messages in a file: the items of a JSON array, else the lines, else the whole file."""
     try:
         data = json.loads(text)
     except ValueError:

@@ -13,15 +13,15 @@ from manifestgen.errors import InputError
 from manifestgen.project.app import app_files, runner_files
 from manifestgen.project.load import Project
 
-#: Message of a project that is scored if no other is given.
+#: A project's default message to score.
 SAMPLE: Final = "sample.json"
-# Of this process, for a process that must not see the user's logins. An image has none of them.
+# Variables passed on from this process, without the user's logins, which an image does not have.
 _KEPT: Final = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "LD_LIBRARY_PATH")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything is.
+    """The paths of a trial's files.
 
     Attributes:
         app, model, runner: folders as in the image.
@@ -38,7 +38,7 @@ class Layout:
     environ: Mapping[str, str]
 
     def own(self, path: str) -> str:
-        """A path in the layout as the user knows it; other paths stay."""
+        """The user's own path for a path in the layout; other paths are unchanged."""
         for folder, own in ((self.app, self.script.parent), (self.model, self._model_folder)):
             for form in {str(folder), os.path.realpath(folder)}:
                 if path == form or path.startswith(form + os.sep):
@@ -50,7 +50,7 @@ class Layout:
         return self.model_source.parent if self.model_source is not None else self.model
 
     def in_words(self, text: str) -> str:
-        """A text in which paths in the layout are as the user knows them."""
+        """A text with the user's own paths in place of paths in the layout."""
         for folder, own in ((self.app, self.script.parent), (self.model, self._model_folder)):
             for form in {str(folder), os.path.realpath(folder)}:
                 text = text.replace(form + os.sep, str(own) + os.sep)
@@ -58,12 +58,12 @@ class Layout:
 
 
 def put_files(folder: Path, script: Path, model: Path | None) -> tuple[Path, Path, Path]:
-    """Put everything where the image has it; the folders `app`, `model` and `runner`, as in `context.dockerfile`.
+    """Lay out all files as in the image; the folders `app`, `model` and `runner`, as in `context.dockerfile`.
 
     Args:
         folder: empty.
         script: the entry script.
-        model: the model's file or folder; it is linked where links can be made, else copied.
+        model: the model's file or folder; it is linked if possible, else copied.
 
     Raises:
         InputError: a file is missing or not readable, or the disk is full.

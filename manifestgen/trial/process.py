@@ -1,4 +1,4 @@
-"""The process in which an entry script is tried, and what it leaves behind, however it ends."""
+"""The process in which an entry script is tested, and its records, however it ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any, Final
 from manifestgen.trial.layout import Layout
 from manifestgen.waits import waiting
 
-# Seconds for the start of Python, and for what the runner does after the entry script's time is up.
+# Seconds for the start of Python, and for the runner after the entry script's timeout.
 _GRACE: Final = 30.0
 _OUTPUT: Final = 64 * 1024
 
@@ -45,7 +45,7 @@ class Left:
 
     Attributes:
         events: what `manifestgen.runner.trial` has written.
-        trace: where it was when its time was up, or when it crashed; empty otherwise.
+        trace: its position at the timeout or crash; empty otherwise.
         output: the end of what it printed, on stdout and stderr.
         code: its exit code; negative for the signal that ended it.
         overdue: whether it had to be ended from outside.
@@ -83,7 +83,7 @@ def carry_out(python: Path, layout: Layout, asked: Asked) -> Left:
     Args:
         python: the interpreter.
         layout: its files.
-        asked: what to do.
+        asked: the request.
     """
     with tempfile.TemporaryDirectory(prefix="manifestgen-test-") as name:
         events = Path(name, "events.jsonl")
@@ -117,7 +117,7 @@ def _run(command: Sequence[str], layout: Layout, asked: Asked, output: Any) -> t
     )
     try:
         with waiting("score.py"):
-            # Import and init, then all calls of run(), of which only the first may take as long as it wants.
+            # Import and init, then all calls of run(), of which only the first may use the whole timeout.
             process.communicate(json.dumps(request).encode(), timeout=3 * asked.timeout + _GRACE)
         return process.returncode, False
     except subprocess.TimeoutExpired:
@@ -129,7 +129,7 @@ def _run(command: Sequence[str], layout: Layout, asked: Asked, output: Any) -> t
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process and what it has started: they share a group."""
+    """End a process and its children, which share a process group."""
     with contextlib.suppress(OSError):
         if hasattr(os, "killpg"):
             os.killpg(process.pid, signal.SIGKILL)

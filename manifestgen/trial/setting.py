@@ -1,4 +1,4 @@
-"""Where a model is tried: an environment with the packages of its image, or this process's own Python."""
+"""The Python environment of a trial: one with the packages of the image, or this process's own Python."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _KEPT: Final = "test.lock"
 
 
 class UntestableError(InputError):
-    """The model cannot be tested on this machine, which says nothing about its image.
+    """The model cannot be tested on this machine; its image may still be fine.
 
     Attributes:
         reason: why not.
@@ -45,14 +45,14 @@ class UntestableError(InputError):
 
 @dataclass(frozen=True)
 class Setting:
-    """Where a model is tried.
+    """The Python environment of a trial.
 
     Attributes:
         python: the interpreter.
         file: that lists the packages; None if nothing was installed.
         lock: text of the requirements lock; empty in this process's own Python.
         wanted: version of Python in the image; empty if the project names none.
-        notes: what is different from the image.
+        notes: differences from the image.
     """
 
     python: Path
@@ -75,17 +75,17 @@ def this_python() -> Setting:
 def setting(
     project: Project, script: Path, model: Path | None, services: Services, report: Callable[[str], None]
 ) -> Setting:
-    """An environment with the packages of the project's image, made if it is not there yet.
+    """An environment with the packages of the project's image, created if necessary.
 
     Args:
         script: the entry script.
         model: the model's file or folder; MLflow's lists its packages.
         services: asked which Python a base image of the user's own has.
-        report: is called with what takes a while.
+        report: called before steps that take a while.
 
     Raises:
-        InputError: the requirements are wrong: a package is not there, no versions fit together, no such Python.
-        UntestableError: they may be right, and cannot be installed here.
+        InputError: the requirements are wrong: a package does not exist, versions conflict, no such Python.
+        UntestableError: they may be right, but cannot be installed here.
         CloudError: the package index could not be reached.
     """
     image = project.image
@@ -151,7 +151,7 @@ class _Wanted:
             raise placed(error, source) from error.__cause__
 
     def _chosen(self, python: str, report: Callable[[str], None]) -> tuple[str, str]:
-        """The lock, with versions chosen now; those of the last time, with a word about it, if there is no index."""
+        """The newly resolved lock; without an index, the one of the last test, with a note."""
         source, kept = self._source, work_folder(self.project.root) / _KEPT
         begin = header(python, " ".join(self.needed.lines))
         report(f"choosing versions of the packages in {source.name}")
@@ -170,7 +170,7 @@ class _Wanted:
 
 
 def _require_python(needed: Requirements) -> None:
-    """Raise InputError if the requirements name a Python that does not exist: packages would be blamed for it."""
+    """Raise InputError if the requirements name a Python that does not exist, which uv would blame on packages."""
     version = needed.python
     if not version or python_exists(version):
         return

@@ -29,7 +29,7 @@ class Sample:
 
     Attributes:
         name: its file, for messages; `-` for stdin.
-        body: what run() gets.
+        body: the argument of run().
     """
 
     name: str
@@ -38,7 +38,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Trial:
-    """A model that was tried, and works.
+    """A successful trial of a model.
 
     Attributes:
         sample: the message; None if run() was not called.
@@ -75,7 +75,7 @@ def try_out(
     expected: Any = None,
     report: Callable[[str], None] = lambda text: None,
 ) -> Trial:
-    """Try a project's model as its image would run it.
+    """Test a project's model as its image would run it.
 
     Args:
         project: that builds an image from an entry script.
@@ -84,11 +84,11 @@ def try_out(
         asked: how often and how long; its message is the sample's.
         here: use this process's own Python and its packages, not an environment of the image's.
         expected: JSON data that the answer must be equal to; numbers up to a millionth. None for any.
-        report: is called with what takes a while.
+        report: called before steps that take a while.
 
     Raises:
         FoundError: the module would fail on a device, does not score this message, or has another answer.
-        InputError: an input of the image is missing or invalid; packages are not there or do not fit together.
+        InputError: an input of the image is missing or invalid; packages do not exist or conflict.
         UntestableError: it cannot be tested on this machine.
         CloudError: the package index, or the registry of models, could not be reached.
     """
@@ -145,7 +145,7 @@ def shown(answer: Answer) -> str:
 
 
 def _require_answer(trial: Trial, script: Path, expected: bool) -> None:
-    """Raise FoundError for an answer that only says that the message was not understood."""
+    """Raise FoundError for an answer that is an error message."""
     answer = trial.answer
     if expected or not isinstance(answer, dict) or set(answer) != {"error"} or not isinstance(answer["error"], str):
         return
@@ -181,7 +181,7 @@ def _data(answer: Answer) -> Any:
 
 
 def try_before_build(project: Project, services: Services, report: Callable[[str], None]) -> str:
-    """Test a project's model before its image is built, and return what came of it in one line.
+    """Test a project's model before its image is built, and return the result in one line.
 
     A model that cannot be tested here can still be built: the line says so.
 

@@ -21,7 +21,7 @@ from manifestgen.trial.process import Asked, Left
 from manifestgen.trial.setting import Setting
 
 _LINES: Final = 12
-_KILLED: Final = 9  # SIGKILL, which not every system has by name
+_KILLED: Final = 9  # SIGKILL, which has no name on some systems
 #: For commands that test before they build.
 ANYWAY: Final = "build it untested with --no-test"
 
@@ -66,7 +66,7 @@ class Verdict:
         answer: None if run() was not called.
         memory: the most that the process has used, in bytes; 0 if that is unknown.
         python: full version of its Python.
-        printed: what the entry script has printed, at its end.
+        printed: the end of the entry script's output.
         warnings: of packages.
     """
 
@@ -82,7 +82,7 @@ def judge(left: Left, layout: Layout, setting: Setting, asked: Asked, sample: st
     """The verdict about a process.
 
     Args:
-        left: what it left behind.
+        left: its records.
         sample: the file of the message, for errors; `-` for stdin.
 
     Raises:
@@ -254,7 +254,7 @@ class _Judge:
         return FoundError(redact(what), where=where, fix=fix, options=(ANYWAY,), detail=lines[-_LINES:])
 
     def _where(self, event: Mapping[str, Any]) -> str:
-        """The last line of the user's own files that an exception came by."""
+        """The last line of the user's own files in an exception's traceback."""
         for file, line, _ in reversed(event["frames"]):
             own = self.layout.own(str(file))
             if own != file:

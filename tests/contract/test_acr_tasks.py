@@ -465,7 +465,7 @@ def test_cancel_ends_all_runs_and_is_harmless_when_they_are_over(cloud: Cloud) -
     assert cloud.builder.cancel(build), "409 is no failure: the runs are over"
 
 
-def test_a_build_that_cannot_be_cancelled_goes_on(cloud: Cloud) -> None:
+def test_a_build_that_cannot_be_cancelled_continues(cloud: Cloud) -> None:
     cloud.settings(runs="queue")
     build = cloud.builder.start(cloud.request())
     cloud.sandbox.fault("status", status=403, times="forever", match={"path": "/cancel$"})

@@ -125,7 +125,7 @@ def test_the_contents_of_an_image_for_another_platform_are_not_there(cloud: Clou
     assert trouble(lambda: cloud.distribution.contents(image, cloud.credential, S390X)) is Trouble.PLATFORM_MISSING
 
 
-def test_a_missing_tag_is_told_from_a_missing_digest(cloud: Cloud) -> None:
+def test_a_missing_tag_is_distinguished_from_a_missing_digest(cloud: Cloud) -> None:
     find = cloud.distribution.find
     assert trouble(lambda: find(f"{cloud.host}/scorer:9", cloud.credential)) is Trouble.TAG_NOT_FOUND
     missing = f"{cloud.host}/scorer@sha256:{'0' * 64}"
@@ -153,7 +153,7 @@ def test_the_public_needs_a_login(cloud: Cloud) -> None:
     assert trouble(lambda: cloud.distribution.find(f"{cloud.host}/scorer:1", None)) is Trouble.LOGIN_REQUIRED
 
 
-def test_what_is_no_image_is_wrong_input(cloud: Cloud) -> None:
+def test_what_is_not_an_image_is_wrong_input(cloud: Cloud) -> None:
     with pytest.raises(InputError, match="is not an image reference"):
         cloud.distribution.find(f"{cloud.host}/Scorer:1", cloud.credential)
 

@@ -240,7 +240,7 @@ def test_what_may_change_of_a_deployment_changes(hub: Hub, site: str) -> None:
     assert after.content == found.content and after.etag != found.etag and after.created == found.created
 
 
-def test_nobody_s_change_is_overwritten(hub: Hub, site: str) -> None:
+def test_no_one_s_change_is_overwritten(hub: Hub, site: str) -> None:
     hub.create_configuration(configuration(site))
     old = hub.configuration(f"deployment-{site}")
     hub.update_configuration(replace(old, priority=9))

@@ -536,7 +536,7 @@ class TestAzureMl:
     @pytest.mark.parametrize(
         ("status", "words"), [(429, "throttled"), (500, "status 500"), (503, "status 503"), (400, "Too many tags")]
     )
-    def test_trouble_that_stays_is_told_in_the_services_words(
+    def test_trouble_that_stays_is_reported_in_the_services_words(
         self, sandbox_cloud: Cloud, files: Files, name: str, status: int, words: str
     ) -> None:
         message = "Too many tags" if status == 400 else "Please retry later"
@@ -564,7 +564,7 @@ class TestAzureMl:
         with pytest.raises(DeniedError, match="expired"):
             sandbox_cloud.builders["package"].status(Build("any"))
 
-    def test_blob_storage_that_refuses_is_told(self, sandbox_cloud: Cloud, files: Files, name: str) -> None:
+    def test_blob_storage_that_refuses_is_reported(self, sandbox_cloud: Cloud, files: Files, name: str) -> None:
         sandbox_cloud.sandbox.fault("status", host=r".*\.blob\..*", status=403, times=None, message="Firewall")
         with pytest.raises(DeniedError):
             sandbox_cloud.models.register(registration(files, name))
@@ -634,7 +634,9 @@ class TestAzureMl:
         project = Project(files.folder / "manifestgen.yaml", files.folder, workspace=section)
         assert list(WorkspaceModels(lambda: open_workspace(project)).list(name)) == []
 
-    def test_login_that_fails_is_told_in_our_words(self, sandbox_cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_login_that_fails_is_reported_in_our_words(
+        self, sandbox_cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         from manifestgen.azure.aml import Workspace
         from manifestgen.project.workspace import WorkspaceId
 

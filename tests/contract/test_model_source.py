@@ -231,7 +231,7 @@ class TestTheSecondVersion:
         kept = {model["name"]: model for _, model in second_version.sandbox.world.store.items("model")}
         assert kept[name]["modelType"] == "mlflow_model"
 
-    def test_interrupted_upload_goes_on_where_it_stopped(
+    def test_interrupted_upload_resumes_where_it_stopped(
         self, second_version: Source, name: str, tmp_path: Path
     ) -> None:
         sandbox, models = second_version.sandbox, second_version.models
@@ -275,7 +275,7 @@ class TestTheSecondVersion:
         second_version.models.register(registration(model, name))
         assert downloaded(second_version.models, name, tmp_path / "out").read_bytes() == model.read_bytes()
 
-    def test_trouble_that_stays_is_told(self, second_version: Source, name: str) -> None:
+    def test_trouble_that_stays_is_reported(self, second_version: Source, name: str) -> None:
         second_version.sandbox.fault("status", status=503, method="GET", path="/models/", times=None)
         with pytest.raises(CloudError, match="503"):
             second_version.models.find(name)

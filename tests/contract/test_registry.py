@@ -300,7 +300,7 @@ def test_a_token_reads_no_other_repository(cloud: Cloud, info: RegistryInfo) -> 
         cloud.registry.digest(f"{cloud.host}/other:1", login)
 
 
-def test_who_may_not_make_tokens_is_told_the_role(sdk: Cloud, sandbox: Any) -> None:
+def test_who_may_not_make_tokens_says_the_role(sdk: Cloud, sandbox: Any) -> None:
     info = sdk.registry.by_id(sdk.id)
     sandbox.fault("status", path="/tokens/", status=403, code="AuthorizationFailed", message="You may not write")
     with pytest.raises(DeniedError, match="You may not write") as caught:

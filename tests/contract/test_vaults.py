@@ -121,7 +121,7 @@ def test_a_missing_vault_is_an_error(cloud: Cloud, monkeypatch: pytest.MonkeyPat
         ("private", "network rules block this machine: Public network access is disabled", "can be reached"),
     ],
 )
-def test_who_may_not_read_is_told_what_is_missing(sdk: Cloud, sandbox: Any, denies: str, what: str, fix: str) -> None:
+def test_who_may_not_read_says_what_is_missing(sdk: Cloud, sandbox: Any, denies: str, what: str, fix: str) -> None:
     sdk.put("forbidden", "value")
     sandbox.admin("PUT", f"/vaults/{sdk.vault}", {"denies": denies})
     with pytest.raises(DeniedError) as caught:

@@ -107,6 +107,12 @@ def prose_in(source: str) -> Iterator[tuple[int, str]]:
             yield token.start[0], token.string.lstrip("#: ")
 
 
+def may_be_wrong(source: str) -> bool:
+    """Whether a module has a wrong phrase anywhere, code included; much faster than `prose_in`."""
+    joined = re.sub(r"\s+(?:#:? )?", " ", source)
+    return bool(re.search("|".join([*WRONG, *WRONG_IN_PROSE, r'(?:""" ?| )What ']), joined))
+
+
 def wrong_in_prose(text: str) -> list[str]:
     """What to write in place of wrong phrases outside of code."""
     found = re.sub(r"\s+", " ", re.sub(r"```.*?```|`[^`\n]*`", "``", text, flags=re.DOTALL))
@@ -131,6 +137,8 @@ def test_messages_are_plain_english(module: str) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_docstrings_and_comments_are_plain_english(module: str) -> None:
     source = (PACKAGE / module).read_text(encoding="utf-8")
+    if not may_be_wrong(source):
+        return
     found = [
         f"manifestgen/{module}:{line}: {text!r}: write {' and '.join(better)}"
         for line, text in prose_in(source)
@@ -157,6 +165,11 @@ def test_docstrings_and_comments_are_looked_at() -> None:
     assert "A template exceeds a limit." in texts  # a class
     assert any(text.startswith("Limits the resources of a template") for text in texts)  # the module
     assert "of a whole number" in texts  # a comment
+
+
+def test_a_phrase_is_found_across_lines_of_a_comment() -> None:
+    source = "# the device is\n    # told to pull\n"
+    assert may_be_wrong(source) and not may_be_wrong("# the device pulls\n")
 
 
 def test_every_kind_of_message_is_looked_at() -> None:

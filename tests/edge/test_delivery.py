@@ -273,7 +273,7 @@ def test_routes_may_change_while_messages_wait(hub: Hub) -> None:
         ({"priority": 1}, "the route has no text"),
     ],
 )
-def test_a_route_that_cannot_be_carried_out_leaves_the_former_ones(hub: Hub, route: object, words: str) -> None:
+def test_a_route_that_cannot_be_carried_out_leaves_the_previous_ones(hub: Hub, route: object, words: str) -> None:
     hub.routes(UP)
     with pytest.raises(InputError, match=words):
         hub.hub.configure({"routes": {"good": TO_A, "bad": route}})

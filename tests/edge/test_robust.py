@@ -99,7 +99,7 @@ def test_packets_may_come_in_any_pieces(hub: Hub) -> None:
     assert hub.upstream(1)[0].body == b"x" * 300
 
 
-def test_a_client_that_never_ends_its_handshake_keeps_nobody_out_and_no_hub_from_stopping(hub: Hub) -> None:
+def test_a_client_that_never_ends_its_handshake_keeps_no_one_out_and_no_hub_from_stopping(hub: Hub) -> None:
     half = [socket.create_connection(("127.0.0.1", hub.hub.port)) for _ in range(20)]
     hub.module("a").event(b"1")
     started = time.monotonic()

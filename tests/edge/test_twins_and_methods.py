@@ -50,7 +50,7 @@ def test_a_report_is_merged_and_answered_without_content(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("payload", [b"{", b"[1]", b"\xff", b"[" * 100_000])
-def test_a_report_that_is_no_object_is_refused(hub: Hub, payload: bytes) -> None:
+def test_a_report_that_is_not_an_object_is_refused(hub: Hub, payload: bytes) -> None:
     a = _with(hub, RESPONSES)
     topic = "$iothub/twin/PATCH/properties/reported/?$rid=1"
     assert _ask(a, topic, payload).topic == "$iothub/twin/res/400/?$rid=1"
@@ -78,13 +78,13 @@ def test_an_unknown_topic_of_twins_ends_the_connection(hub: Hub, topic: str) -> 
     a.gone()
 
 
-def test_an_answer_that_nobody_subscribes_to_is_not_sent(hub: Hub) -> None:
+def test_an_answer_that_no_one_subscribes_to_is_not_sent(hub: Hub) -> None:
     a = hub.module("a")
     a.publish("$iothub/twin/GET/?$rid=1", qos=0)
     a.nothing()
 
 
-def test_desired_properties_are_told_to_a_module_that_is_there(hub: Hub) -> None:
+def test_desired_properties_are_sent_to_a_module_that_is_there(hub: Hub) -> None:
     a = _with(hub, PATCHES)
     version = hub.cloud.desire("a", {"threshold": None, "labels": ["x"]})
     hub.hub.desired_changed("a", {"threshold": None, "labels": ["x"]}, version)

@@ -112,7 +112,7 @@ def test_a_cloud_in_memory_keeps_the_newest_messages_and_twins() -> None:
     assert cloud.twin("new").reported == {"m": 1}
 
 
-def test_a_patch_replaces_what_is_no_object() -> None:
+def test_a_patch_replaces_what_is_not_an_object() -> None:
     cloud = LocalCloud({"m": {"a": 1, "b": {"c": 1}}})
     cloud.desire("m", {"a": {"x": None, "y": 2}, "b": 3})
     assert cloud.twin("m").desired == {"a": {"y": 2}, "b": 3}

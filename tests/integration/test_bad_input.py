@@ -178,7 +178,7 @@ def test_a_device_that_the_hub_does_not_know_is_named(command: str, ready_made: 
     assert "manifestgen device" in said
 
 
-def test_a_device_that_is_no_edge_device_cannot_be_deployed_to(ready_made: Any, quick: Any, asked: Any) -> None:
+def test_a_device_that_is_not_an_edge_device_cannot_be_deployed_to(ready_made: Any, quick: Any, asked: Any) -> None:
     OtherClient(quick.environment["IOTHUB_CONNECTION_STRING"]).register("a-sensor")
     _render(ready_made)
     manifest = ready_made.root / "deployment.json"
@@ -199,7 +199,7 @@ def test_no_hub_named_at_all(ready_made: Any, monkeypatch: pytest.MonkeyPatch) -
     assert "--hub" in refused(2, "status", "--device", "x", folder=ready_made.root)
 
 
-def test_nobody_to_ask_is_no_yes(ready_made: Any, asked: Any) -> None:
+def test_no_one_to_ask_is_not_a_yes(ready_made: Any, asked: Any) -> None:
     ended = in_this_process("deploy", ready_made)
     assert "--yes" in complaint(ended, 2)
     assert asked.applied == 0
@@ -240,7 +240,7 @@ def test_a_connection_string_that_is_none_is_not_repeated(
     assert "Y2FuYXJ5" not in f"{said.error}{said.fix}"
 
 
-def test_a_port_is_no_host_name(ready_made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_is_not_a_host_name(ready_made: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     said = refused(2, "status", "--device", "x", "--hub", "https://sandbox-hub/", folder=ready_made.root)
     assert "'https://sandbox-hub/'" in said
 
@@ -294,7 +294,7 @@ def test_verbose_adds_the_cause_and_no_traceback(ready_made: Any) -> None:
     assert cause.startswith("  cause: FileNotFoundError")
 
 
-def test_output_that_nobody_reads_any_more_is_no_error(ready_made: Any) -> None:
+def test_output_that_no_one_reads_any_more_is_not_an_error(ready_made: Any) -> None:
     import subprocess
     import sys
 

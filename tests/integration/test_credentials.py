@@ -83,7 +83,7 @@ def test_a_token_is_made_once_and_then_used(scoped: Any, asked: Any) -> None:
     assert asked.times("POST", "generateCredentials") == 1
 
 
-def test_a_token_is_widened_only_when_told(scoped: Any, quick: Any) -> None:
+def test_a_token_is_widened_only_when_requested(scoped: Any, quick: Any) -> None:
     assert in_this_process("credentials", "create-token", scoped).code == 0
     other = f"{quick.world.names.login_server}/another:1"
     refused = complaint(in_this_process("credentials", "create-token", scoped, "--image", other), 2)
@@ -95,7 +95,7 @@ def test_a_token_is_widened_only_when_told(scoped: Any, quick: Any) -> None:
     assert "allows more than this manifest needs: repositories/another/content/read" in narrower.stderr
 
 
-def test_another_machine_is_told_what_to_do(scoped: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_another_machine_gets_advice(scoped: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     out = tmp_path / "token.env"
     assert in_this_process("credentials", "create-token", scoped, "--out", out).code == 0
     assert stat.S_IMODE(out.stat().st_mode) == 0o600

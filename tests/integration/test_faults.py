@@ -97,14 +97,14 @@ def test_a_hub_that_cannot_be_reached_is_named(ready_made: Any, monkeypatch: pyt
     assert "reached" in said.error
 
 
-def test_a_policy_without_rights_is_told_which_it_needs(ready_made: Any, quick: Any) -> None:
+def test_a_policy_without_rights_says_which_it_needs(ready_made: Any, quick: Any) -> None:
     quick.fault("status", status=401, times="forever", host=_HUB)
     said = complaint(in_this_process("status", "--device", ready_made.device), 3)
     assert "401" in said
     assert "RegistryRead" in said.fix
 
 
-def test_an_identity_without_a_role_is_told_which_it_needs(
+def test_an_identity_without_a_role_says_which_it_needs(
     ready_made: Any, quick: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("IOTHUB_CONNECTION_STRING")

@@ -168,7 +168,7 @@ def test_deploy_logs_in_with_the_jobs_own_token(logged_in: Step, ready_made: Any
     assert again.outputs["changed"] == "false"
 
 
-def test_a_fork_without_a_token_is_told_why(logged_in: Step, ready_made: Any) -> None:
+def test_a_fork_without_a_token_says_why(logged_in: Step, ready_made: Any) -> None:
     for name in ("ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"):
         logged_in.variables[name] = ""
     logged_in.variables |= {"AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential"}

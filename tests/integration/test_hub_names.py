@@ -41,7 +41,7 @@ def write(path: Path, *modules: str) -> Path:
 
 
 @pytest.mark.parametrize(("one", "other"), [(CLASSIC, SERVICE), (SERVICE, CLASSIC)])
-def test_what_was_begun_under_one_name_goes_on_under_the_other(
+def test_what_was_begun_under_one_name_continues_under_the_other(
     one: str, other: str, on: Callable[..., Completed], new_device: Callable[[], str], tmp_path: Path, quick: Any
 ) -> None:
     device = new_device()

@@ -229,7 +229,7 @@ def test_no_is_no(at_the_prompt: Terminal, asked: Any) -> None:
     assert asked.applied == 0
 
 
-def test_yes_goes_on(at_the_prompt: Terminal, asked: Any) -> None:
+def test_yes_continues(at_the_prompt: Terminal, asked: Any) -> None:
     at_the_prompt.type("y\n")
     ended = at_the_prompt.ended()
     assert ended.code == 0, ended
@@ -247,7 +247,7 @@ def test_two_runs_at_once_on_one_project(project: Any, slow_build: None, asked: 
     assert (asked.registered, asked.built, asked.applied) == (1, 1, 1)
 
 
-def test_a_lock_left_by_a_killed_run_holds_nobody_up(ready_made: Any) -> None:
+def test_a_lock_left_by_a_killed_run_holds_no_one_up(ready_made: Any) -> None:
     (ready_made.root / ".manifestgen").mkdir()
     (ready_made.root / ".manifestgen" / "run.lock").touch()
     assert in_a_new_process("deploy", ready_made, "--yes", "-q", cwd=ready_made.root).code == 0

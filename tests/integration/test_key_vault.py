@@ -98,7 +98,7 @@ def test_an_expiry_is_shown_and_warned_of(vaulted: Any, quick: Any, put: Callabl
     assert "in 9 days" not in in_this_process("render", vaulted).output
 
 
-def test_rendering_offline_asks_nobody(vaulted: Any, asked: Any) -> None:
+def test_rendering_offline_asks_no_one(vaulted: Any, asked: Any) -> None:
     assert in_this_process("render", vaulted, "-o", "-").code == 0
     assert asked.times("GET", "/secrets/", answered=False) == 0
 
@@ -112,7 +112,7 @@ def test_rendering_offline_asks_nobody(vaulted: Any, asked: Any) -> None:
         ({"value": '{"auths": {"x": "canary-in-json"}}'}, 2, "the secret holds JSON", "alone"),
     ],
 )
-def test_a_secret_that_is_no_use_is_two_lines(
+def test_a_secret_that_is_unusable_is_two_lines(
     vaulted: Any, put: Callable[..., None], secret: Mapping[str, Any], code: int, what: str, fix: str
 ) -> None:
     put("models-pull-pwd", **{"value": "canary-of-no-use", **secret})
@@ -139,7 +139,7 @@ def test_what_the_project_says_wrongly_is_two_lines(
     assert what in refused.error and fix in refused.fix
 
 
-def test_who_may_not_read_the_vault_is_told_the_role(vaulted: Any, quick: Any) -> None:
+def test_who_may_not_read_the_vault_says_the_role(vaulted: Any, quick: Any) -> None:
     quick.admin("PUT", "/vaults/sandbox-vault", {"denies": "role"})
     ended = in_this_process("render", vaulted, "--output", "json")
     shown, examined = in_this_process("credentials", "show", vaulted), in_this_process("doctor", vaulted)

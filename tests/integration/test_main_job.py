@@ -219,7 +219,7 @@ def test_a_module_that_was_there_is_removed_only_when_that_is_asked_for(ready_ma
     assert "tempSensor" not in {module["name"] for module in status.json["modules"]}
 
 
-def test_no_wait_says_that_nobody_waited(ready_made: Any) -> None:
+def test_no_wait_says_that_no_one_waited(ready_made: Any) -> None:
     deployed = in_this_process("deploy", ready_made, "--yes", "--no-wait")
     assert deployed.code == 0
     assert "did not wait until they run" in deployed.stdout

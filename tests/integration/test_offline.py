@@ -93,7 +93,7 @@ def test_the_schema_needs_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [["image"], ["model", "list"]], ids=" ".join)
-def test_azure_ml_that_is_not_installed_is_told_how_to_install(command: list[str], tmp_path: Path) -> None:
+def test_azure_ml_that_is_not_installed_says_how_to_install(command: list[str], tmp_path: Path) -> None:
     sample = _SAMPLES / "anomaly-detection"
     ended = isolated(*command, sample, cwd=tmp_path, missing=("azureml",))
     said = complaint(ended, 2)
@@ -101,7 +101,7 @@ def test_azure_ml_that_is_not_installed_is_told_how_to_install(command: list[str
     assert "pip install 'manifestgen[azureml]'" in said.fix
 
 
-def test_a_sandbox_that_is_not_installed_is_told_how_to_install(tmp_path: Path) -> None:
+def test_a_sandbox_that_is_not_installed_says_how_to_install(tmp_path: Path) -> None:
     ended = isolated("sandbox", "run", "--", "true", cwd=tmp_path, missing=("aiohttp",))
     assert "pip install 'manifestgen[sandbox]'" in complaint(ended, 2).fix
 
@@ -111,6 +111,6 @@ def test_a_name_for_messages_that_are_not_given_is_an_error() -> None:
     assert complaint(ended, 2).fix == "add --input FILE, or drop --as"
 
 
-def test_what_runs_modules_and_is_not_installed_is_told_how_to_install(tmp_path: Path) -> None:
+def test_what_runs_modules_and_is_not_installed_says_how_to_install(tmp_path: Path) -> None:
     ended = isolated("run", _SAMPLES / "anomaly-detection", cwd=tmp_path, missing=("trustme",))
     assert "pip install 'manifestgen[runner]'" in complaint(ended, 2).fix

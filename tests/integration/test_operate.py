@@ -199,7 +199,7 @@ def test_wrong_options_are_found_before_anything_is_asked(edge: Operated, monkey
     assert edge.requests() == 0
 
 
-def test_a_followed_log_goes_on_until_it_is_interrupted(edge: Operated) -> None:
+def test_a_followed_log_continues_until_it_is_interrupted(edge: Operated) -> None:
     edge.apply("-q")
     edge.fault(kind="timeout", method="GetModuleLogs", after=1, times=2, seconds=0)
     following = started("logs", "--device", edge.device, "scorer", "--follow", cwd=edge.folder)

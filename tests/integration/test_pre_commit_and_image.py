@@ -42,7 +42,7 @@ def test_the_hooks_command_refuses_a_bad_manifest(tmp_path: Path) -> None:
     assert in_this_process(*arguments, str(bad)).code == 1
 
 
-def test_the_image_runs_as_nobody_special_and_holds_no_source() -> None:
+def test_the_image_runs_as_an_ordinary_user_and_holds_no_source() -> None:
     lines = (ROOT / "Dockerfile").read_text()
     *_, last = lines.split("\nFROM ")
     assert re.search(r"^USER \d{4,}$", last, re.M)

@@ -290,7 +290,7 @@ def test_a_file_of_certificates_that_is_not_there_is_two_lines(
 
 
 @pytest.mark.parametrize("content", ["[]", "{", '{"modulesContent": []}', '{"a": "{{ b }}"'])
-def test_what_is_no_manifest_is_two_lines(content: str, tmp_path: Path) -> None:
+def test_what_is_not_a_manifest_is_two_lines(content: str, tmp_path: Path) -> None:
     file = tmp_path / "other.json"
     file.write_text(content)
     complaint(in_this_process("preflight", file), 2)
@@ -401,7 +401,7 @@ def _lock(project: Any) -> Any:
     return json.loads((project.root / "manifestgen.lock.json").read_text())
 
 
-def test_a_tag_that_moved_is_not_sent_unless_told(ready_made: Any, quick: Any, asked: Any) -> None:
+def test_a_tag_that_moved_is_not_sent_unless_requested(ready_made: Any, quick: Any, asked: Any) -> None:
     host = quick.world.names.login_server
     image = f"{host}/scorer:1"
     assert in_this_process("deploy", ready_made, "--yes").code == 0

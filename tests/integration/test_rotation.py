@@ -148,7 +148,7 @@ def test_without_a_token_nothing_is_rotated(ready_made: Any) -> None:
     assert "has no token nobody-made" in refused and "create-token" in refused
 
 
-def test_nothing_is_changed_unless_somebody_said_yes(running: Any, quick: Any) -> None:
+def test_nothing_is_changed_unless_someone_said_yes(running: Any, quick: Any) -> None:
     refused = complaint(in_this_process("credentials", "rotate", running), 2)
     assert "--yes" in refused
     assert slots(quick, running) == ["password1"]

@@ -123,7 +123,7 @@ def test_a_missing_command_is_wrong_usage() -> None:
     assert _run("sandbox", "run").returncode == 2
 
 
-def test_what_is_not_served_is_told_at_the_end() -> None:
+def test_what_is_not_served_is_reported_at_the_end() -> None:
     code = "import urllib.request as r\ntry: r.urlopen('https://example.com')\nexcept OSError as e: print(e)"
     outcome = _run("sandbox", "run", "--", *_python(code))
     assert "example.com is not served by the manifestgen sandbox" in outcome.stdout
@@ -265,7 +265,7 @@ def test_stopping_without_one_says_where_to_stop_it() -> None:
     assert "MANIFESTGEN_SANDBOX is not set" in outcome.stderr
 
 
-def test_stopping_one_that_is_gone_is_told() -> None:
+def test_stopping_one_that_is_gone_is_reported() -> None:
     outcome = _run("sandbox", "stop", env={"MANIFESTGEN_SANDBOX": "http://127.0.0.1:9"})
     assert outcome.returncode == 3
     assert "no sandbox responds at http://127.0.0.1:9" in outcome.stderr

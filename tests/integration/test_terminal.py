@@ -127,7 +127,7 @@ def test_plan_apply_failure_rollback_and_status_at_a_terminal(
     golden(GOLDEN, re.sub(r"\b\d+:\d\d(?=, gives up|$)", "M:SS", text, flags=re.MULTILINE))
 
 
-def test_the_clock_goes_on_while_nothing_changes(recording: Recording, write: Callable[..., None]) -> None:
+def test_the_clock_continues_while_nothing_changes(recording: Recording, write: Callable[..., None]) -> None:
     write("site.json", sensor="1.5")
     in_this_process("device", "register", "edge-08", "-q")
     recording.quick.admin("PUT", "/devices/edge-08", {"online": False})

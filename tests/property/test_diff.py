@@ -56,7 +56,7 @@ def test_the_normal_form_is_its_own_normal_form_and_leaves_its_source_alone(cont
 
 @thorough
 @given(before=manifests(), after=manifests())
-def test_no_value_that_may_be_secret_is_told(before: dict[str, Any], after: dict[str, Any]) -> None:
+def test_no_value_that_may_be_secret_is_reported(before: dict[str, Any], after: dict[str, Any]) -> None:
     _hide(before, f"{_CANARY}-before")
     _hide(after, f"{_CANARY}-after")
     changes = diff(Manifest.of(before), Manifest.of(after))

@@ -239,7 +239,7 @@ def test_a_bridge_has_a_direction_by_name_or_number(direction: Any, findings: in
     assert len(found("mqtt-broker", broker)) == findings
 
 
-def test_credentials_in_the_wrong_section_are_told_where_they_belong() -> None:
+def test_credentials_in_the_wrong_section_say_where_they_belong() -> None:
     entry = {"acme": {"address": "acme.azurecr.io", "username": "u", "password": "example-password"}}
     (finding,) = found("misplaced-section", {f"{AGENT}/registryCredentials": entry, CREDENTIALS: {}})
     assert finding.fix == "move it to 'runtime.settings' of '$edgeAgent'"

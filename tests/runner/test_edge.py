@@ -247,7 +247,7 @@ def test_a_result_that_another_input_waits_behind_is_sent_with_the_next_one(devi
     assert [payload for _, payload in device.session.published[-2:]] == [b"1", b"2"]
 
 
-def test_a_result_does_not_wait_for_a_job_that_is_no_input(device: Device) -> None:
+def test_a_result_does_not_wait_for_a_job_that_is_not_an_input(device: Device) -> None:
     device.connect()
     device.receive(b"1")
     assert not device.edge.expecting()
@@ -289,7 +289,7 @@ def test_what_is_skipped_comes_again_and_blocks_nothing(device: Device) -> None:
 
 
 @pytest.mark.parametrize("topic", ["devices/other/x", "$iothub/unknown", "$iothub/twin/res/x"])
-def test_a_message_that_nobody_knows_is_acknowledged_and_dropped(device: Device, topic: str) -> None:
+def test_a_message_that_no_one_knows_is_acknowledged_and_dropped(device: Device, topic: str) -> None:
     device.connect()
     device.edge.received(topic, b"", Receipt(1, 7))
     assert device.session.acked == [7]

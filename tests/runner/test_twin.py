@@ -86,7 +86,7 @@ def test_a_patch_that_overtakes_the_twin_asks_for_it_again(world: World) -> None
 
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b"{", b'{"desired": 3}'])
-def test_an_answer_that_is_no_twin_is_asked_for_again_later(world: World, payload: bytes) -> None:
+def test_an_answer_that_is_not_a_twin_is_asked_for_again_later(world: World, payload: bytes) -> None:
     world.twin.on_response(TwinResponse(200, "1", None), payload)
     world.tick(29)
     assert len(world.sent) == 1

@@ -390,7 +390,7 @@ def test_every_kth_input_is_kept_and_the_folder_stays_below_its_limit(tmp_path: 
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) > 7_000
 
 
-def test_samples_go_on_after_a_restart_and_one_that_is_too_large_is_left_out(tmp_path: Path) -> None:
+def test_samples_continue_after_a_restart_and_one_that_is_too_large_is_left_out(tmp_path: Path) -> None:
     for number in range(3):
         Samples(tmp_path, 4_000).offer(1, Message("in", b"1", {}), number)
     assert len(list(tmp_path.iterdir())) == 3

@@ -262,7 +262,7 @@ def test_what_a_template_fills_into_a_variable_is_not_judged() -> None:
         {"settings": {"createOptions": "$OPTIONS"}},
     ],
 )
-def test_what_a_template_fills_in_is_no_error(parts: dict[str, Any]) -> None:
+def test_what_a_template_fills_in_is_not_an_error(parts: dict[str, Any]) -> None:
     assert template(**parts) == []
 
 

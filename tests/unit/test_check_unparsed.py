@@ -51,7 +51,7 @@ def test_no_password_of_a_broken_file_is_shown(form: str, tmp_path: Path, capsys
     assert all(CANARY not in line for line in checked.lines.values())
 
 
-def test_what_is_no_password_is_still_shown(tmp_path: Path) -> None:
+def test_what_is_not_a_password_is_still_shown(tmp_path: Path) -> None:
     text = '{"modulesContent": {\n  "image": "acme.azurecr.io/scorer:1.4.2"\n  "status": "running"}}'
     (finding,) = (checked := check_source(text.encode(), "a.json")).findings
 

@@ -104,7 +104,7 @@ def test_a_project_that_lacks_nothing(project: Project, services: Services) -> N
     assert all(row.fix == "" for row in found.values())
 
 
-def test_an_sdk_that_is_missing_is_told_how_to_install(
+def test_an_sdk_that_is_missing_says_how_to_install(
     project: Project, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = importlib.metadata.version
@@ -447,7 +447,7 @@ def test_a_key_vault_is_not_asked_without_a_credential(tmp_path: Path, services:
     assert services.vaults.asked == []
 
 
-def test_the_key_vaults_sdk_is_told_how_to_install_only_where_it_is_needed(
+def test_the_key_vaults_sdk_says_how_to_install_only_where_it_is_needed(
     tmp_path: Path, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = importlib.metadata.version

@@ -60,7 +60,7 @@ def test_the_umask_takes_its_part(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("failing", ["fsync", "replace"])
-def test_a_failure_leaves_the_former_file_and_nothing_else(
+def test_a_failure_leaves_the_previous_file_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
     target = tmp_path / "a"
@@ -96,7 +96,7 @@ def test_a_missing_folder_says_what_to_create(tmp_path: Path) -> None:
     assert str(tmp_path / "no") in caught.value.fix
 
 
-def test_a_folder_is_no_output(tmp_path: Path) -> None:
+def test_a_folder_is_not_an_output(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="output is a folder"):
         write_atomic(tmp_path, "x")
 
@@ -121,7 +121,7 @@ def test_permission_denied_says_that_the_folder_is_not_writable(
     assert str(tmp_path) in caught.value.fix
 
 
-def test_text_that_is_no_unicode_is_refused(tmp_path: Path) -> None:
+def test_text_that_is_not_unicode_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="could not write the output"):
         write_atomic(tmp_path / "a", "\ud800")
     assert list(tmp_path.iterdir()) == []
@@ -184,7 +184,7 @@ def test_a_device_without_end_is_too_large() -> None:
 
 
 @posix
-def test_a_pipe_into_which_nobody_writes_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipe_into_which_no_one_writes_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "PIPE_SECONDS", 0.2)
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(InputError, match="could not read thing: nothing was written into the pipe for 0 seconds"):

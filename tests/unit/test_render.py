@@ -223,7 +223,7 @@ class TestMistakes:
             ("{\n{{ 'x }}\n}", 2),
         ],
     )
-    def test_what_is_no_template_is_refused_with_its_line(self, text: str, line: str) -> None:
+    def test_what_is_not_a_template_is_refused_with_its_line(self, text: str, line: str) -> None:
         error = self.refusal(text)
         assert error.what.startswith("not a template: ")
         assert error.where.endswith(f"t.json.j2:{line}")
@@ -276,7 +276,7 @@ class TestMistakes:
         error = self.refusal('{\n"a": {{ v }}}', {"v": value})
         assert error.where.endswith("t.json.j2:2")
 
-    def test_json_that_is_no_manifest_is_refused(self) -> None:
+    def test_json_that_is_not_a_manifest_is_refused(self) -> None:
         error = self.refusal('{"a": 1}')
         assert "not a deployment manifest" in error.what
         assert error.where.endswith("t.json.j2")
@@ -583,7 +583,7 @@ class TestProjects:
             render_project(load(folder), logins, image=f"{ACME}/m:1")
         assert str(folder / "r.env") in caught.value.fix
 
-    def test_it_is_told_when_the_manifest_holds_a_files_content(self, folder: Path) -> None:
+    def test_it_is_reported_when_the_manifest_holds_a_files_content(self, folder: Path) -> None:
         (folder / "key").write_text("canary-of-a-file")
         text = PROJECT.replace("name: lab", "name: 'x${file:key}y'")
         (folder / "manifestgen.yaml").write_text(text)

@@ -65,12 +65,12 @@ class TestRotation:
         inputs = inputs_of(project, services, root=project.root / "state")
         return list(rotate(project, services, inputs, choose(project), Options(**options), observer or Observer()))
 
-    def test_a_project_without_a_token_is_told_how_to_use_one(self, tmp_path: Path) -> None:
+    def test_a_project_without_a_token_says_how_to_use_one(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="no registry of the manifest has the source token") as caught:
             self.rotate(project_of(tmp_path, source="admin"), FakeRegistry.of("acme"))
         assert "credentials: token" in caught.value.fix
 
-    def test_a_registry_without_the_token_is_told_how_to_create_it(self, tmp_path: Path) -> None:
+    def test_a_registry_without_the_token_says_how_to_create_it(self, tmp_path: Path) -> None:
         with pytest.raises(NotFoundError, match=f"the registry has no token {NAME}") as caught:
             self.rotate(project_of(tmp_path), FakeRegistry.of("acme"))
         assert "create-token" in caught.value.fix

@@ -23,7 +23,7 @@ from manifestgen.secret import Secret, redact, redact_json
 CANARY = 'c4n/ary+pa"ss=word é'
 
 
-def test_a_secret_shows_itself_to_nobody_but_reveal() -> None:
+def test_a_secret_shows_itself_to_no_one_but_reveal() -> None:
     secret = Secret(CANARY)
     assert secret.reveal() == CANARY
     for text in (repr(secret), str(secret), f"{secret}", f"{secret:>40}", f"{[secret]}", "%s" % secret):  # noqa: UP031
@@ -116,7 +116,7 @@ def test_python_shows_no_secret_whatever_its_quotes(text: str) -> None:
         assert not any(word in redact(form) for word in ("password", "please", "slash", "line", "dich"))
 
 
-def test_a_proxy_of_nobody_s_shows_no_password() -> None:
+def test_a_proxy_of_no_one_s_shows_no_password() -> None:
     assert redact("via http://me:hunter2@proxy:8080/") == "via http://***@proxy:8080/"
     assert redact("see https://example.com:8080/a@b") == "see https://example.com:8080/a@b"
 
@@ -173,7 +173,7 @@ def test_short_texts_are_not_hunted_for() -> None:
         "Authorization: Basic Zm9yLXRoZS10ZXN0LW9ubHk=",
     ],
 )
-def test_what_looks_like_a_key_is_hidden_though_nobody_named_it(text: str) -> None:
+def test_what_looks_like_a_key_is_hidden_though_no_one_named_it(text: str) -> None:
     assert "Zm9yLXRoZS10ZXN0LW9ubHk" not in redact(text)
 
 
@@ -229,7 +229,7 @@ def test_a_secret_may_be_learned_while_a_text_is_redacted(known: str) -> None:
         assert redact("it is a-secret-that-is-known, or is it?") != "it is a-secret-that-is-known, or is it?"
 
 
-def test_a_secret_that_is_no_text_of_unicode_is_hidden_too() -> None:
+def test_a_secret_that_is_not_a_text_of_unicode_is_hidden_too() -> None:
     # As Python reads a file name or a variable with bytes that are not UTF-8.
     odd = Secret("pass\udcff-word")
     assert redact(f"before {odd.reveal()} after") == "before *** after"

@@ -44,7 +44,7 @@ def test_a_chosen_folder_is_used_while_the_block_runs(monkeypatch: pytest.Monkey
     assert chosen_folder() is None
 
 
-def test_the_folder_of_a_sandbox_is_nobodys_choice() -> None:
+def test_the_folder_of_a_sandbox_is_no_ones_choice() -> None:
     sandbox = {"MANIFESTGEN_SANDBOX_HOME": "/sandbox/home", "MANIFESTGEN_STATE": "/sandbox/home/manifestgen"}
     assert chosen_folder(sandbox) is None
     assert chosen_folder({**sandbox, "MANIFESTGEN_STATE": "/srv/state"}) == Path("/srv/state")

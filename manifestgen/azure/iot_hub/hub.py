@@ -147,7 +147,7 @@ class IotHub(Configurations):
             raise
 
     def set_modules(self, device_id: str, content: Mapping[str, Any]) -> None:
-        """Replace the device's modules by `content`."""
+        """Replace the device's modules with `content`."""
         about = _device(device_id)
         call = Call(APPLY_CONTENT, _ids(device_id), body={"modulesContent": content["modulesContent"]})
         try:

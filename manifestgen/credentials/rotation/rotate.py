@@ -56,7 +56,7 @@ class Rotated:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing is left to do."""
+        """Whether the row is finished."""
         return self.dropped is not None and all(one.state in ("rotated", "unaffected") for one in self.devices)
 
 

@@ -13,7 +13,7 @@ from manifestgen.images.engines.engine import Commands, Engine, Job
 
 
 class Buildx(Engine):
-    """docker buildx: needs Docker's daemon, and for several platforms a builder that can (`docker buildx create`)."""
+    """docker buildx: needs Docker's daemon, and for several platforms a capable builder (`docker buildx create`)."""
 
     name = "docker buildx"
     program = "docker"
@@ -21,7 +21,7 @@ class Buildx(Engine):
 
     @property
     def ask(self) -> tuple[str, ...]:
-        """`inspect` asks the daemon, and fails where the plug-in is missing."""
+        """`inspect` contacts the daemon, and fails if the plug-in is missing."""
         return ("buildx", "inspect")
 
     def build(self, job: Job, commands: Commands) -> str:
@@ -54,7 +54,7 @@ class Buildx(Engine):
         arguments = [
             *(self.path or self.program, "buildx", "build", "--progress", "plain"),
             *("--platform", ",".join(platforms), "--file", context.dockerfile),
-            # Old runtimes take an attestation for an image (Azure/iotedge#7538).
+            # Old runtimes mistake an attestation for an image (Azure/iotedge#7538).
             *("--provenance=false", "--sbom=false", "--build-arg", "SOURCE_DATE_EPOCH=0"),
             *(part for one in given for part in ("--build-arg", one)),
             *("--output", ",".join(options), "--metadata-file", str(metadata), "-"),
@@ -69,9 +69,9 @@ class Buildx(Engine):
 
 
 def _with_logins(auth: Path, folder: Path) -> dict[str, str]:
-    """Variables that give Docker other logins, and leave it its builders, contexts and plug-ins.
+    """Variables that give Docker other logins, but keep its builders, contexts and plug-ins.
 
-    Docker knows no file of logins alone, and `docker login` would keep the password in the user's own.
+    Docker has no separate file for logins, and `docker login` would store the password in the user's own.
     """
     usual = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
     config = folder / "docker"

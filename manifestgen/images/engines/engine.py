@@ -30,13 +30,13 @@ class Job:
     """An image to build and push.
 
     Attributes:
-        context: what it is built from.
+        context: its build context.
         reference: `registry/name:tag`.
         platforms: to build for; several become an index.
         folder: on this machine, for files of the build; empty.
         auth: file with logins in Docker's format, readable by its owner only; None if the engine has its own.
         insecure: whether the registry speaks HTTP, as one on loopback may.
-        pushed: the digest that the registry has under the reference by now; None if there is none.
+        pushed: the digest of the reference in the registry now; None if there is none.
     """
 
     context: Context
@@ -72,13 +72,13 @@ class Commands:
         """Run a command to its end.
 
         Args:
-            arguments: the program and what it is called with; never a secret.
+            arguments: the program and its arguments; never a secret.
             reference: of the image, for errors.
             environ: variables besides those of this process.
-            context: is sent to its standard input as a tar.
+            context: sent to its standard input as a tar.
 
         Raises:
-            ManifestgenError: it failed; by its cause.
+            ManifestgenError: it failed; with the cause.
             Cancelled: `cancel` was called.
         """
         begin = len(self.output)
@@ -177,7 +177,7 @@ class Engine(ABC):
             Its digest, `sha256:…`, or that of its index.
 
         Raises:
-            ManifestgenError: it could not be built or pushed; by its cause.
+            ManifestgenError: it could not be built or pushed; with the cause.
             Cancelled: the commands were cancelled.
         """
 
@@ -199,7 +199,7 @@ class Engine(ABC):
 
 
 def _send(process: subprocess.Popen[bytes], context: Context | None) -> None:
-    """Send a context to a command. A command that ends early has said why."""
+    """Send a context to a command. A command that ends early has printed the reason."""
     if context is None or process.stdin is None:
         return
     try:

@@ -14,7 +14,7 @@ from manifestgen.files import OWNER_ONLY
 
 
 def own_logins(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """The logins that people keep for engines, as the content of a file `config.json`; empty without any.
+    """The user's own logins for engines, as the content of a file `config.json`; empty without any.
 
     https://github.com/containers/image/blob/main/docs/containers-auth.json.5.md
     """
@@ -34,7 +34,7 @@ def own_logins(environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
 
 
 def has_login(config: Mapping[str, Any], host: str) -> bool:
-    """Whether an engine can log in to a registry by itself; a helper for all registries may have it."""
+    """Whether an engine has its own login for a registry; a helper for all registries may have one."""
     return any(host in config.get(key, {}) for key in ("auths", "credHelpers"))
 
 

@@ -1,4 +1,4 @@
-"""Why an engine's command failed, from what it printed."""
+"""Why an engine's command failed, from its output."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ _CAUSES: Final = (
         "an image that the Dockerfile names does not exist, or this login may not pull it",
         "correct image.base, or FROM in the Dockerfile, or log in to its registry with '{program} login'",
     ),
-    # containers/image, which buildah and podman push with, says no more than "denied".
+    # containers/image, with which buildah and podman push, says only "denied".
     _cause(
         r"insufficient_scope|status ?(?:code)?:? ?403|403 \(?forbidden|\bforbidden\b|authorization failed|"
         r"(?<!permission )\bdenied\b",
@@ -84,7 +84,7 @@ _CAUSES: Final = (
         "the registry {host} does not accept the login",
         "log in with '{program} login {host}', or correct the project's registry credentials",
     ),
-    # Some answer so, too, if a login is right and may only pull: ACR does.
+    # Some registries, such as ACR, also answer like this if a valid login may only pull.
     _cause(
         r"unauthorized|authentication required|status ?(?:code)?:? ?401",
         DeniedError,
@@ -151,7 +151,7 @@ def explain(program: str, reference: str, output: str) -> ManifestgenError:
     Args:
         program: that was run.
         reference: of the image; empty if the command was not about one.
-        output: what it printed.
+        output: of the command.
     """
     host, _, rest = reference.partition("/")
     repository = rest.rpartition(":")[0]

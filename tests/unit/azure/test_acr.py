@@ -32,7 +32,7 @@ def test_a_subscription_that_may_not_be_read_is_the_reason_given(registries: Reg
     assert "Reader" in caught.value.fix
 
 
-def test_an_outage_while_looking_is_no_missing_registry(registries: Registries, sandbox: Any) -> None:
+def test_an_outage_while_looking_is_not_a_missing_registry(registries: Registries, sandbox: Any) -> None:
     sandbox.fault("status", path="/subscriptions$", status=418, times="forever", message="maintenance")
     with pytest.raises(CloudError, match="maintenance") as caught:
         registries.by_host("acme.azurecr.io")
@@ -74,7 +74,7 @@ def test_a_subscription_that_cannot_be_searched_does_not_hide_the_registry(
     assert registries.nearby(sandbox.world.names.login_server) is not None  # known by now
 
 
-def test_an_outage_of_one_subscription_is_no_missing_registry(
+def test_an_outage_of_one_subscription_is_not_a_missing_registry(
     registries: Registries, sandbox: Any, three: None
 ) -> None:
     sandbox.fault("status", path="/subscriptions/first/.*/registries$", status=418, times="forever", message="closed")

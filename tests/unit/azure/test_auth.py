@@ -71,7 +71,7 @@ def test_an_unknown_application_is_denied_in_the_services_words(
 
 @pytest.mark.parametrize("fault", [{"kind": "reset"}, {"kind": "status", "status": 503}], ids=["reset", "503"])
 @pytest.mark.parametrize("worked_before", [False, True], ids=["at first", "later"])
-def test_an_unreachable_entra_id_is_no_denial(
+def test_an_unreachable_entra_id_is_not_a_denial(
     environment: Any, fault: dict[str, Any], worked_before: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hurry(monkeypatch)
@@ -95,7 +95,7 @@ class _Answering:
 
 
 @pytest.mark.parametrize("token", [["canary-of-a-token"], {"canary-of-a-token": 1}, 7, None, ""])
-def test_a_token_that_is_not_a_string_is_no_token(token: Any) -> None:
+def test_a_token_that_is_not_a_string_is_not_a_token(token: Any) -> None:
     with pytest.raises(CloudError, match="Entra ID was not understood: the token is not a string") as caught:
         Login(lambda transport: _Answering(token)).get_token(_SCOPE)
     assert "canary" not in str(caught.value)

@@ -205,7 +205,7 @@ def test_a_policy_without_the_right_is_denied(sandbox: Any) -> None:
     assert "RegistryWrite" in caught.value.fix
 
 
-def test_an_identity_without_the_role_is_told_which(sandbox: Any) -> None:
+def test_an_identity_without_the_role_says_which(sandbox: Any) -> None:
     environment = sandbox.environment
     principal = ClientSecretCredential(
         environment["AZURE_TENANT_ID"], environment["AZURE_CLIENT_ID"], environment["AZURE_CLIENT_SECRET"]
@@ -236,7 +236,7 @@ def test_an_expired_token_is_replaced_once(sandbox: Any) -> None:
     assert [entry["status"] for entry in requests_to(sandbox, APPLY)] == [204, 401, 204, 401, 204]
 
 
-def test_a_login_that_is_rejected_for_good_is_no_missing_role(sandbox: Any) -> None:
+def test_a_login_that_is_rejected_for_good_is_not_a_missing_role(sandbox: Any) -> None:
     hub = connect(host=sandbox.environment["IOTHUB_HOST"], credential=credential(), patience=QUICK)
     sandbox.fault("status", status=401, times="forever", path="/twins/")
     with pytest.raises(DeniedError, match="the login has expired or was revoked") as caught:
@@ -258,7 +258,7 @@ def test_a_credential_without_a_token_is_denied(sandbox: Any) -> None:
     assert "az login" in caught.value.fix
 
 
-def test_a_host_that_nobody_answers_under_is_named(sandbox: Any) -> None:
+def test_a_host_that_no_one_answers_under_is_named(sandbox: Any) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
@@ -319,7 +319,7 @@ def test_no_hub_at_all_says_how_to_give_one() -> None:
 
 
 @pytest.mark.parametrize("device_id", ["", "a/b"])
-def test_what_is_no_id_is_not_sent(hub: IotHub, device_id: str) -> None:
+def test_what_is_not_an_id_is_not_sent(hub: IotHub, device_id: str) -> None:
     with pytest.raises(InputError):
         hub.device(device_id)
 

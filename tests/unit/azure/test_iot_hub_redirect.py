@@ -30,7 +30,7 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_hub_that_redirects_gets_the_manifest_and_nobody_else(
+def test_a_hub_that_redirects_gets_the_manifest_and_no_one_else(
     status: int, authority: trustme.CA, hub_client: str
 ) -> None:
     with hostile_server(authority, "answers", answer=b"HTTP/1.1 204 No Content\r\n\r\n") as other:

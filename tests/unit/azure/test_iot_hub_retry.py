@@ -106,7 +106,7 @@ def test_a_write_whose_connection_is_cut_is_unconfirmed() -> None:
 
 
 @pytest.mark.parametrize("code", ["DeviceModelMaxPropertiesExceeded", "IotHubQuotaExceeded"])
-def test_a_limit_is_no_missing_role(code: str) -> None:
+def test_a_limit_is_not_a_missing_role(code: str) -> None:
     with pytest.raises(CloudError) as caught:
         asked(refusal(403, {"Message": f"ErrorCode:{code};too much"})).write("device 'd'", CALL)
     assert not isinstance(caught.value, DeniedError)

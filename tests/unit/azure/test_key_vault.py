@@ -29,7 +29,7 @@ def test_a_vault_is_in_the_cloud_that_is_logged_in_to_unless_its_uri_says_anothe
     assert uri_of(vault, {"AZURE_AUTHORITY_HOST": authority} if authority else {}) == uri
 
 
-def test_a_missing_extra_is_told_how_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_says_how_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "azure.keyvault.secrets", None)
     with pytest.raises(InputError, match="not installed") as caught:
         KeyVaults()
@@ -46,7 +46,9 @@ class TestWithTheSDK:
         yield made
         made.close()
 
-    def test_a_name_that_does_not_resolve_is_no_vault(self, vaults: KeyVaults, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_name_that_does_not_resolve_is_not_a_vault(
+        self, vaults: KeyVaults, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         for name in ("HTTPS_PROXY", "https_proxy"):
             monkeypatch.delenv(name)
         with pytest.raises(CloudError, match="no vault has this name") as caught:
@@ -54,7 +56,7 @@ class TestWithTheSDK:
         assert caught.value.where == "key vault gone.vault.azure.net"
         assert "registry.keyvault.vault" in caught.value.fix and "az keyvault recover" in caught.value.fix
 
-    def test_a_proxy_that_refuses_is_no_missing_vault(self, vaults: KeyVaults) -> None:
+    def test_a_proxy_that_refuses_is_not_a_missing_vault(self, vaults: KeyVaults) -> None:
         with pytest.raises(CloudError, match="could not be reached") as caught:
             vaults.secret("gone", "pwd")
         assert "HTTPS_PROXY" in caught.value.fix
@@ -78,7 +80,7 @@ class TestWithTheSDK:
         other.close()
         assert caught.value.where == "Azure login"
 
-    def test_nobody_is_logged_in_to_who_asks_for_a_token_of_another_domain(
+    def test_no_one_is_logged_in_to_who_asks_for_a_token_of_another_domain(
         self, vaults: KeyVaults, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         from azure.keyvault.secrets import _shared

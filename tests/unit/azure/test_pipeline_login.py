@@ -109,7 +109,9 @@ def test_the_audience_is_that_of_the_cloud(sandbox: Any, job: Any, monkeypatch: 
     assert asked[0].endswith("?api-version=2.0&audience=api%3A%2F%2FAzureADTokenExchangeChina")
 
 
-def test_a_job_whose_right_to_tokens_has_ended_is_told(sandbox: Any, job: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_whose_right_to_tokens_has_ended_is_reported(
+    sandbox: Any, job: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job("github", _GITHUB_JOB)
     monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "canary-of-a-request-token")
     with pytest.raises(DeniedError, match="GitHub Actions issued no token for this job: status 401") as caught:
@@ -119,7 +121,7 @@ def test_a_job_whose_right_to_tokens_has_ended_is_told(sandbox: Any, job: Any, m
 
 
 @pytest.mark.parametrize("fault", [{"kind": "reset"}, {"kind": "status", "status": 503}], ids=["reset", "503"])
-def test_an_issuer_that_is_away_is_no_denial(
+def test_an_issuer_that_is_away_is_not_a_denial(
     sandbox: Any, job: Any, fault: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hurry(monkeypatch)

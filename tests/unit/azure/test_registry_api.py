@@ -126,7 +126,7 @@ def test_an_answer_without_a_digest_is_an_error(registry: TokenRegistry) -> None
 
 
 @pytest.mark.parametrize("image", ["", "a:b:c/d", "tokens.example/", "tokens.example/Scorer:1", "a b"])
-def test_what_is_no_image_is_wrong_input(image: str) -> None:
+def test_what_is_not_an_image_is_wrong_input(image: str) -> None:
     with pytest.raises(InputError, match="is not an image reference"):
         digest(image, None)
 
@@ -181,7 +181,7 @@ def test_an_index_without_platforms_is_asked_for_its_first_image(odd: OddRegistr
     assert (found().platforms, found().size) == ((Platform("linux", "arm64"),), 1100)
 
 
-def test_what_a_builder_says_about_its_build_is_no_platform(odd: OddRegistry) -> None:
+def test_what_a_builder_says_about_its_build_is_not_a_platform(odd: OddRegistry) -> None:
     entry = {"digest": "sha256:" + "1" * 64, "platform": {"os": "unknown", "architecture": "unknown"}}
     other = {"digest": "sha256:" + "2" * 64, "platform": {"os": "linux", "architecture": "s390x"}}
     odd.has("1", {"manifests": [entry, other, {"digest": "../../etc"}, 5]}, Content_Type=INDEX)

@@ -251,7 +251,9 @@ def test_a_self_signed_certificate_is_not_trusted(
     untrusting.close()
 
 
-def test_a_server_without_tls_is_told_from_one_that_is_not_trusted(http: Http, serve: Callable[..., Server]) -> None:
+def test_a_server_without_tls_is_distinguished_from_one_that_is_not_trusted(
+    http: Http, serve: Callable[..., Server]
+) -> None:
     server = serve((200, {}, b""), tls=False)
     error = failure(lambda: http.get(f"https://{server.host}/", limit=LIMIT))
     assert (error.trouble, "insecure-registries" in error.fix) == (Trouble.NOT_TLS, True)
@@ -262,7 +264,7 @@ def test_a_host_that_there_is_not_is_not_tried_again(http: Http, clock: Clock) -
     assert (error.trouble, error.where, clock.slept) == (Trouble.UNKNOWN_HOST, "registry.invalid", [])
 
 
-def test_a_port_that_nobody_listens_on_is_not_tried_again(http: Http, clock: Clock) -> None:
+def test_a_port_that_no_one_listens_on_is_not_tried_again(http: Http, clock: Clock) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]

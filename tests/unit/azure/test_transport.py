@@ -64,7 +64,7 @@ def test_a_slow_response_is_given_up_in_time(
     assert isinstance(error, UnconfirmedError) == (method == "POST")
 
 
-def test_a_handshake_that_never_comes_is_no_connection(
+def test_a_handshake_that_never_comes_is_not_a_connection(
     authority: tuple[trustme.CA, Path], session: requests.Session
 ) -> None:
     with hostile_server(authority[0], "never answers", handshakes=False) as server:
@@ -73,7 +73,7 @@ def test_a_handshake_that_never_comes_is_no_connection(
     assert "no connection within 0.5 s" in error.what
 
 
-def test_a_proxy_that_drips_is_no_connection(authority: tuple[trustme.CA, Path], session: requests.Session) -> None:
+def test_a_proxy_that_drips_is_not_a_connection(authority: tuple[trustme.CA, Path], session: requests.Session) -> None:
     """The response to CONNECT comes without TLS."""
     ended = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listening:
@@ -178,7 +178,7 @@ _DATE = formatdate(4_000_000_000, usegmt=True)
         (_DATE, "more than a year"),
     ],
 )
-def test_a_retry_after_that_nobody_would_wait_for_ends_the_request(
+def test_a_retry_after_that_no_one_would_wait_for_ends_the_request(
     after: str, words: str, authority: tuple[trustme.CA, Path], session: requests.Session
 ) -> None:
     head = f"HTTP/1.1 429 Too Many\r\nRetry-After: {after}\r\nContent-Length: 0\r\n\r\n"
@@ -201,7 +201,7 @@ def test_a_retry_after_that_says_nothing_is_left_out(
         assert "Retry-After" not in session.get(f"{server.base}/things").headers
 
 
-def test_the_pause_of_an_operation_that_goes_on_is_passed_on(
+def test_the_pause_of_an_operation_that_continues_is_passed_on(
     authority: tuple[trustme.CA, Path], session: requests.Session
 ) -> None:
     for after, passed in (("2", True), ("1000000000", False)):

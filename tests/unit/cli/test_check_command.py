@@ -93,7 +93,7 @@ def test_folder_is_searched_and_other_json_is_passed_over(tmp_path: Path, capsys
     assert out.endswith("1 error, 0 warnings and 0 infos in 2 files, 1 other JSON file skipped\n")
 
 
-def test_json_that_is_no_manifest_is_a_finding_when_named(tmp_path: Path) -> None:
+def test_json_that_is_not_a_manifest_is_a_finding_when_named(tmp_path: Path) -> None:
     (tmp_path / "package.json").write_text('{"name": "x"}', "utf-8")
 
     assert run(["check", "package.json"]) == 1

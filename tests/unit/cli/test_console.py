@@ -106,7 +106,7 @@ def test_a_secret_of_several_lines_is_hidden_from_an_error_of_one(console: Conso
     assert capsys.readouterr().err == "error: bad key ***\n  fix: ***\n  cause: ValueError: ***\n"
 
 
-def test_an_interruption_is_no_error(console: Console, capsys: Captured) -> None:
+def test_an_interruption_is_not_an_error(console: Console, capsys: Captured) -> None:
     assert console.fail(Interrupted("interrupted; nothing was sent", fix="run it again")) == 130
     assert capsys.readouterr().err == "interrupted; nothing was sent\n  fix: run it again\n"
 
@@ -209,7 +209,7 @@ class Terminal(io.StringIO):
         (None, "text", False),
     ],
 )
-def test_nobody_is_asked_when_json_is_wanted_or_nobody_is_there(
+def test_no_one_is_asked_when_json_is_wanted_or_no_one_is_there(
     stdin: io.StringIO | None,
     output: Literal["text", "json"],
     interactive: bool,
@@ -291,7 +291,7 @@ def test_a_proxys_password_is_known_before_anything_is_said(proxy: str) -> None:
     [({}, True), ({"TERM": "dumb"}, False), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True)],
     ids=["a terminal", "a dumb one", "NO_COLOR", "an empty NO_COLOR"],
 )
-def test_results_are_colored_where_the_terminal_can_and_nobody_objects(
+def test_results_are_colored_where_the_terminal_can_and_no_one_objects(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], colored: bool
 ) -> None:
     for name in ("NO_COLOR", "TERM"):

@@ -132,7 +132,7 @@ def test_messages_of_the_parser_are_in_our_manner(capsys: Captured) -> None:
     )
 
 
-def test_secrets_of_the_environment_are_hidden_before_anybody_reads_them(
+def test_secrets_of_the_environment_are_hidden_before_anyone_reads_them(
     ends_with: list[BaseException | int | None], capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AZURE_CLIENT_SECRET", "canary-client-secret")

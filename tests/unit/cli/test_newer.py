@@ -38,7 +38,7 @@ def test_anything_else_is_not(tmp_path: Path, asked: list[Path], found: object) 
 
 
 @pytest.mark.parametrize("variable", ["CI", "TF_BUILD", "MANIFESTGEN_NO_UPDATE_NOTE", "MANIFESTGEN_SANDBOX"])
-def test_pipelines_and_whoever_does_not_want_it_are_left_alone(
+def test_pipelines_and_users_who_do_not_want_it_are_left_alone(
     tmp_path: Path, asked: list[Path], variable: str
 ) -> None:
     assert _newer.note({variable: "1"}, known(tmp_path / "newest.json", "9", age=10**6), "0.9.2") == ""

@@ -148,7 +148,7 @@ class TestModel:
         assert (model["name"], model["version"], model["properties"]) == ("other", "1", {"manifestgen.sha256": "ab"})
         assert model["created"].endswith("+00:00")
 
-    def test_no_models_is_no_error(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_no_models_is_not_an_error(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert run(["model", "list"]) == 0
         assert capsys.readouterr() == ("", "no registered models\n")
 
@@ -224,7 +224,7 @@ class TestDeploy:
         assert capsys.readouterr().err.splitlines()[-1] == "  fix: add --yes"
         assert opened.services.hub.applied == []
 
-    def test_a_fleet_is_told_in_its_own_words(
+    def test_a_fleet_is_reported_in_its_own_words(
         self, folder: Path, opened: Opened, capsys: pytest.CaptureFixture[str]
     ) -> None:
         fleet = "{deployment: scorer, condition: \"tags.site = 'lab'\"}"

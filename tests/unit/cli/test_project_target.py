@@ -64,7 +64,7 @@ def test_the_deployment_is_the_projects(command: list[str], capsys: pytest.Captu
 
 
 @pytest.mark.parametrize("command", FOR_A_DEVICE, ids=" ".join)
-def test_a_deployment_is_no_device(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_deployment_is_not_a_device(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     error, fix = _said(capsys, *command, "-e", "fleet")[-2:]
     assert error == "error: manifestgen.yaml: the project's target is the automatic deployment 'scorer', not a device"
     assert ("add --deployment scorer" in fix) == (command[0] == "apply")

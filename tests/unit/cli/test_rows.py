@@ -62,7 +62,7 @@ def go(console: Console) -> Any:
     return command.main(arguments, prog_name="apply", standalone_mode=False, obj=console)
 
 
-def test_whoever_says_yes_gets_it(hub: FakeHub, folder: Path) -> None:
+def test_anyone_who_says_yes_gets_it(hub: FakeHub, folder: Path) -> None:
     console = Terminal(True)
     assert go(console) == 0
     assert console.asked == ["replace all modules of 2 devices in fake-hub.azure-devices.net?"]
@@ -70,7 +70,7 @@ def test_whoever_says_yes_gets_it(hub: FakeHub, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("answer", [False, None])
-def test_whoever_says_no_or_goes_away_changes_nothing(hub: FakeHub, folder: Path, answer: bool | None) -> None:
+def test_anyone_who_says_no_or_goes_away_changes_nothing(hub: FakeHub, folder: Path, answer: bool | None) -> None:
     stopped = Interrupted if answer is None else DeclinedError
     with pytest.raises(stopped, match="stopped; nothing was sent"):
         go(Terminal(answer))

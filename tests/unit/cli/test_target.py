@@ -103,11 +103,11 @@ def ask(console: Console, **more: Any) -> None:
     console.ask("change it?", **{"yes": False, "unchanged": "nothing was changed", **more})
 
 
-def test_yes_asks_nobody() -> None:
+def test_yes_asks_no_one() -> None:
     ask(Terminal(False, interactive=False), yes=True)
 
 
-def test_the_answer_yes_goes_on() -> None:
+def test_the_answer_yes_continues() -> None:
     ask(Terminal(True))
 
 
@@ -119,7 +119,7 @@ def test_another_answer_stops_it(answer: bool | None) -> None:
 
 
 @pytest.mark.parametrize(("output", "why"), [("text", "not a terminal"), ("json", "output is json")])
-def test_where_nobody_can_answer_the_way_out_is_named(output: str, why: str) -> None:
+def test_where_no_one_can_answer_the_way_out_is_named(output: str, why: str) -> None:
     console = Terminal(True, interactive=False)
     console.output = output
     with pytest.raises(InputError, match=f"{why}, so the change cannot be confirmed") as caught:

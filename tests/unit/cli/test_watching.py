@@ -78,7 +78,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def test_on_a_terminal_there_is_a_clock_that_goes_on_between_two_reads(
+def test_on_a_terminal_there_is_a_clock_that_continues_between_two_reads(
     monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     screen = Terminal()

@@ -51,7 +51,7 @@ def test_an_image_is_where_docker_looks_for_it(image: str, location: Location) -
         "acme.azurecr.io:999999/scorer",
     ],
 )
-def test_what_is_no_image_is_wrong_input(image: str) -> None:
+def test_what_is_not_an_image_is_wrong_input(image: str) -> None:
     with pytest.raises(InputError, match="is not an image reference"):
         locate(image)
 
@@ -77,7 +77,7 @@ def test_one_platform_has_several_names(text: str, same: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "linux", "arm64", "a/b/c/d", "linux/", "linux/arm 64"])
-def test_what_is_no_platform_is_wrong_input(text: str) -> None:
+def test_what_is_not_a_platform_is_wrong_input(text: str) -> None:
     with pytest.raises(InputError, match="is not a platform"):
         Platform.parse(text)
 

@@ -57,7 +57,7 @@ def test_a_manifest_and_itself_have_no_changes() -> None:
     assert diff(CONTENT, copy.deepcopy(CONTENT)) == ()
 
 
-def test_the_form_in_which_a_file_wraps_a_manifest_is_no_change() -> None:
+def test_the_form_in_which_a_file_wraps_a_manifest_is_not_a_change() -> None:
     exported = Manifest.of({"id": "fleet", "content": copy.deepcopy(CONTENT)})
     assert diff_manifests(exported, Manifest.of(CONTENT)) == ()
 
@@ -98,7 +98,7 @@ def test_a_changed_credential_is_said_and_its_values_are_not() -> None:
     assert "canary-password" not in repr(change)
 
 
-def test_env_and_twins_may_hold_secrets_so_only_their_names_are_told() -> None:
+def test_env_and_twins_may_hold_secrets_so_only_their_names_are_reported() -> None:
     content, agent, _ = changed()
     agent["modules"]["b"]["env"] = {"KEY": {"value": "canary-env"}}
     content["modulesContent"]["a"]["properties.desired"]["threshold"] = "canary-twin"
@@ -106,7 +106,7 @@ def test_env_and_twins_may_hold_secrets_so_only_their_names_are_told() -> None:
     assert text == "module b env KEY module twin a /threshold"
 
 
-def test_of_each_variable_it_is_told_whether_it_is_new_gone_or_another() -> None:
+def test_of_each_variable_it_is_reported_whether_it_is_new_gone_or_another() -> None:
     before = {**RUNNING, "env": {"KEPT": {"value": "1"}, "GONE": {"value": "2"}, "OTHER": {"value": "3"}}}
     after = {**RUNNING, "env": {"KEPT": {"value": "1"}, "NEW": {"value": "4"}, "OTHER": {"value": "5"}}}
     change = of_module(before, after)
@@ -121,7 +121,7 @@ def test_of_each_variable_it_is_told_whether_it_is_new_gone_or_another() -> None
 @pytest.mark.parametrize(
     ("before", "after", "kind"), [({}, {"version": "1"}, "added"), ({"version": "1"}, {}, "removed")]
 )
-def test_the_kind_of_a_field_is_told_where_its_values_are_shown_too(before: Any, after: Any, kind: str) -> None:
+def test_the_kind_of_a_field_is_reported_where_its_values_are_shown_too(before: Any, after: Any, kind: str) -> None:
     (field,) = of_module({**RUNNING, **before}, {**RUNNING, **after}).fields
     assert (field.kind, str(field)) == (kind, "version: 1")
 
@@ -280,7 +280,7 @@ def test_chunks_out_of_sequence_are_compared_as_they_are() -> None:
     assert [str(field) for field in of_module(RUNNING, broken).fields] == ["createOptions02"]
 
 
-def test_the_address_of_a_credential_is_told_and_its_user_only_named() -> None:
+def test_the_address_of_a_credential_is_reported_and_its_user_only_named() -> None:
     content, agent, _ = changed()
     entry = agent["runtime"]["settings"]["registryCredentials"]["acme"]
     entry.update(address="other.azurecr.io", username="canary")
@@ -290,7 +290,7 @@ def test_the_address_of_a_credential_is_told_and_its_user_only_named() -> None:
     assert "canary" not in repr(diff(CONTENT, content))
 
 
-def test_an_object_route_that_says_no_more_than_its_text_is_no_change_unless_the_hub_takes_texts_only() -> None:
+def test_an_object_route_that_says_no_more_than_its_text_is_not_a_change_unless_the_hub_takes_texts_only() -> None:
     content, _, hub = changed()
     hub["routes"]["up"] = {"Route": "FROM /messages/* INTO $upstream", "timeToLiveSecs": 0}
     assert diff(CONTENT, content) == ()
@@ -315,7 +315,7 @@ def test_a_twin_is_cleared_only_if_the_manifest_says_so() -> None:
 
 
 @pytest.mark.parametrize("broken", [None, [], "text", 5, {"properties.desired": "text"}, {"other": 1}])
-def test_what_is_no_manifest_at_all_can_be_compared_and_patched(broken: Any) -> None:
+def test_what_is_not_a_manifest_at_all_can_be_compared_and_patched(broken: Any) -> None:
     content = {"modulesContent": {**CONTENT["modulesContent"], "$edgeAgent": broken}}
     for before, after in ((CONTENT, content), (content, CONTENT)):
         changes = diff(before, after)

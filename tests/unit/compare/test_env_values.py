@@ -22,7 +22,7 @@ def test_the_values_of_variables_are_shown_on_request() -> None:
     assert told({"A": "1", "GONE": "x"}, {"A": "2", "NEW": ""}) == ["env A: 1 -> 2", "env GONE: x", 'env NEW: ""']
 
 
-def test_a_secret_is_not_shown_whoever_asks() -> None:
+def test_a_secret_is_not_shown_regardless_of_who_asks() -> None:
     secrets = {"DB_PASSWORD": "canary-1", "CONNECTION": "HostName=h;SharedAccessKey=Y2FuYXJ5LTI="}
     assert told({}, secrets) == ["env CONNECTION", "env DB_PASSWORD"]
     assert told(secrets, {"DB_PASSWORD": "${DB_PASSWORD}"}) == ["env CONNECTION", "env DB_PASSWORD"]

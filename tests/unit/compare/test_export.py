@@ -84,7 +84,7 @@ def test_twins_without_properties_are_left_out() -> None:
     assert export({"$edgeAgent": {}, "a": {"$version": 1}}) == {"modulesContent": {}}
 
 
-def test_what_is_no_module_is_kept() -> None:
+def test_what_is_not_a_module_is_kept() -> None:
     assert desired(export({"$edgeAgent": {"modules": {"a": "text", "b": {"settings": 1}}, "systemModules": []}})) == {
         "systemModules": [],
         "modules": {"a": "text", "b": {"settings": 1}},

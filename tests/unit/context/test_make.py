@@ -178,7 +178,7 @@ def test_a_folder_of_fifty_thousand_files_is_a_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names")
-def test_what_is_no_file_in_a_model_is_named(tmp_path: Path) -> None:
+def test_what_is_not_a_file_in_a_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "w").write_bytes(b"1")
     (tmp_path / "model" / "gone").symlink_to("nowhere")

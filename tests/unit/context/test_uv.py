@@ -122,7 +122,7 @@ def test_markers_of_what_all_platforms_need_are_removed() -> None:
     )
 
 
-def test_a_python_that_cannot_be_had_is_told_apart_from_one_that_does_not_exist() -> None:
+def test_a_python_that_cannot_be_had_is_distinguished_from_one_that_does_not_exist() -> None:
     for words in (
         "error: Request failed after 3 retries in 8.4s\n  cause: Failed to download "
         "`https://github.com/astral-sh/python-build-standalone/releases/download/20261110/cpython-3.12.16%2B20261110-"

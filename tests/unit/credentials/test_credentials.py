@@ -69,7 +69,7 @@ def test_each_host_gets_its_registrys_admin_user(admin_credentials: FromAdmin) -
     assert found["acme.azurecr.io"].password.reveal() == "password-of-acme.azurecr.io"
 
 
-def test_no_host_asks_nobody(admin_credentials: FromAdmin) -> None:
+def test_no_host_asks_no_one(admin_credentials: FromAdmin) -> None:
     assert admin_credentials([], FakeRegistry()) == {}
 
 
@@ -219,14 +219,14 @@ class TestTokens:
         assert made.stored.password is not None
         assert registry.works(HOST, NAME, made.stored.password.reveal(), "scorer")
 
-    def test_a_password_that_somebody_else_has_is_not_made_anew(self, registry: FakeRegistry, tmp_path: Path) -> None:
+    def test_a_password_that_someone_else_has_is_not_made_anew(self, registry: FakeRegistry, tmp_path: Path) -> None:
         self.make(registry, tmp_path)
         with pytest.raises(InputError, match="not stored on this machine") as caught:
             self.make(registry, tmp_path / "another machine")
         assert "credentials rotate" in caught.value.fix
         assert registry.made == 1
 
-    def test_of_somebody_else_are_left_alone(self, registry: FakeRegistry, tmp_path: Path) -> None:
+    def test_of_someone_else_are_left_alone(self, registry: FakeRegistry, tmp_path: Path) -> None:
         self.make(registry, tmp_path)
         key, token = next(iter(registry.tokens.items()))
         registry.tokens[key] = replace(token, enabled=False)
@@ -324,7 +324,7 @@ class TestExpiry:
         assert "in 10 days" in words and "credentials rotate" in words
         assert self.warnings(tmp_path, "canary-whatever", username="somebody") == []
 
-    def test_a_manifest_with_a_former_password_is_told(self, tmp_path: Path) -> None:
+    def test_a_manifest_with_a_previous_password_is_reported(self, tmp_path: Path) -> None:
         stored.write(tmp_path, a_password())
         (words,) = self.warnings(tmp_path, "a-former-password")
         assert "render the manifest again" in words and "a-former" not in words
@@ -375,7 +375,7 @@ class TestStanding:
             (lambda registry, token: registry.tokens.clear(), "has no token"),
         ],
     )
-    def test_a_password_that_no_longer_works_is_told(self, after: Any, problem: str, tmp_path: Path) -> None:
+    def test_a_password_that_no_longer_works_is_reported(self, after: Any, problem: str, tmp_path: Path) -> None:
         registry = FakeRegistry.of("acme")
         made = create(registry, registry.by_host(HOST), NAME, ["scorer"], root=tmp_path, days=9, now=NOW)
         project = project_of(tmp_path)
@@ -386,7 +386,7 @@ class TestStanding:
         assert problem in found.problem
         assert found.state(NOW, 14) == "failed"
 
-    def test_what_azure_does_not_say_is_told_and_hides_nothing(self, tmp_path: Path) -> None:
+    def test_what_azure_does_not_say_is_reported_and_hides_nothing(self, tmp_path: Path) -> None:
         environ = {"ACR_USERNAME_ACME": "robot", "ACR_PASSWORD_ACME": "canary"}
         found = self.look(project_of(tmp_path, "{credentials: env}"), FakeRegistry(), tmp_path, environ)
         assert (found.username, found.found, found.admin) == ("robot", "environment", None)

@@ -270,7 +270,7 @@ def test_what_goes_wrong_with_one_device_is_its_own_affair(world: World) -> None
     assert rotated.dropped is None and world.broken() == []
 
 
-def test_a_device_that_somebody_else_changes_meanwhile_is_read_again(world: World) -> None:
+def test_a_device_that_someone_else_changes_meanwhile_is_read_again(world: World) -> None:
     world.add("edge-1")
     world.hub.trouble["set_modules"] = [CloudError("busy", fix="again")]
     assert world.rotate("edge-1").finished
@@ -286,7 +286,7 @@ def test_a_device_without_the_token_is_left_alone(world: World) -> None:
     assert len(world.hub.applied) == applied + 1
 
 
-def test_where_nobody_uses_the_token_nothing_is_made(world: World) -> None:
+def test_where_no_one_uses_the_token_nothing_is_made(world: World) -> None:
     world.add("edge-1", "password-of-acme.azurecr.io", username="acme")
     with pytest.raises(InputError, match="pulls no image with token"):
         world.rotate("edge-1")
@@ -367,7 +367,7 @@ class TestWhichPasswordIsMadeAnew:
         with pytest.raises(InputError, match="replaced elsewhere"):
             world.rotate("edge-1")
 
-    def test_one_that_somebody_made_long_after_the_run_was_killed_is_refused(self, world: World) -> None:
+    def test_one_that_someone_made_long_after_the_run_was_killed_is_refused(self, world: World) -> None:
         world.add("edge-1")
         stored.write(world.root, stored.pending(HOST, NAME, "password2", NOW - timedelta(hours=1)), "next")
         assert world.rotate("edge-1").finished  # nobody made it: its place is free

@@ -145,7 +145,7 @@ def test_a_file_that_cannot_be_understood_says_so_and_shows_nothing_of_it(tmp_pa
 @pytest.mark.parametrize(
     "text", ['{"credsStore": "desktop"}', docker({ACME: encoded("u:pw-acme")}, credsStore="desktop")]
 )
-def test_a_store_for_all_registries_is_no_login_of_one_that_docker_never_logged_in_to(
+def test_a_store_for_all_registries_is_not_a_login_of_one_that_docker_never_logged_in_to(
     tmp_path: Path, text: str
 ) -> None:
     path = tmp_path / "config.json"

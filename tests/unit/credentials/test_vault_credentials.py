@@ -83,7 +83,7 @@ def test_one_secret_is_not_given_to_two_registries_and_nothing_is_asked(tmp_path
         ('{"username": "u", "password": "canary"}', None, None, "the secret holds JSON", "alone"),
     ],
 )  # fmt: skip
-def test_a_secret_that_is_no_use_says_what_to_do_and_shows_nothing_of_it(
+def test_a_secret_that_is_unusable_says_what_to_do_and_shows_nothing_of_it(
     tmp_path: Path, value: str, expiry: Any, begins: Any, what: str, fix: str
 ) -> None:
     vaults = FakeVaults().put("acme-pwd", value, expiry, begins)

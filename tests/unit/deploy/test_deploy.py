@@ -386,7 +386,7 @@ class TestDevice:
 
 
 class TestCheck:
-    def test_findings_are_told_and_errors_stop(self, tmp_path: Path, services: FakeServices, told: Told) -> None:
+    def test_findings_are_reported_and_errors_stop(self, tmp_path: Path, services: FakeServices, told: Told) -> None:
         project = _project(tmp_path, ELSEWHERE + "manifest: {template: t.json.j2}\n")
         (tmp_path / "t.json.j2").write_text(_template(SCORER, status="sleeping"))
         with pytest.raises(FoundError, match="1 error") as caught:
@@ -440,7 +440,7 @@ class TestPreflight:
             _deploy(_project(tmp_path, ELSEWHERE), services, images={"scorer": self.MISSING})
         assert services.hub.applied == []
 
-    def test_force_goes_on_and_says_how_many_cannot_be_pulled(
+    def test_force_continues_and_says_how_many_cannot_be_pulled(
         self, tmp_path: Path, services: FakeServices, told: Told
     ) -> None:
         _deploy(_project(tmp_path, ELSEWHERE), services, told, images={"scorer": self.MISSING}, force=True)

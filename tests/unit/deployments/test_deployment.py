@@ -114,7 +114,7 @@ def test_a_new_content_brings_its_own_metrics_and_keeps_the_user_s() -> None:
     assert (after.name, after.condition, after.content) == (before.name, before.condition, other)
 
 
-def test_the_hub_s_own_words_are_told() -> None:
+def test_the_hub_s_own_words_are_reported() -> None:
     with pytest.raises(InputError, match="rejects the target condition: expected") as caught:
         try_queries(fleet(0), deployment(1, condition="tags.site ="))
     assert caught.value.where == "'tags.site ='"
@@ -141,7 +141,7 @@ def test_an_unknown_deployment_is_none() -> None:
     assert current(fleet(1), "scorer") is None
 
 
-def test_the_model_is_told_if_the_project_built_the_image() -> None:
+def test_the_model_is_reported_if_the_project_built_the_image() -> None:
     manifest = Manifest.of(scorer(1))
     built = Lock(
         builder="package",

@@ -60,7 +60,7 @@ def test_the_whole_comes_before_its_parts_within_a_layer() -> None:
         ({"modulesContent": {**content()["modulesContent"], "a": {"properties.desired.b": 1}}}, True),
     ],
 )
-def test_a_layer_is_told_by_its_keys(deployed: Any, layered: bool) -> None:
+def test_a_layer_is_recognised_by_its_keys(deployed: Any, layered: bool) -> None:
     assert is_layer(deployed) is layered
 
 

@@ -42,7 +42,7 @@ def test_it_is_found_by_its_name_or_an_id() -> None:
     assert "'manifestgen deployment list'" in caught.value.fix
 
 
-def test_what_somebody_else_created_is_not_deleted() -> None:
+def test_what_someone_else_created_is_not_deleted() -> None:
     hub = fleet(1)
     hub.create_configuration(Configuration("of-az", scorer(1), "*", 50))
     with pytest.raises(InputError, match="manifestgen did not create it"):

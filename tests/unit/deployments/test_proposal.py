@@ -52,7 +52,7 @@ def warnings(hub: Any, wanted: Any) -> str:
     return "\n".join(propose(hub, wanted).warnings)
 
 
-def test_what_somebody_should_know_is_warned_of() -> None:
+def test_what_someone_should_know_is_warned_of() -> None:
     hub = fleet(3)
     assert warnings(hub, deployment(1)) == ""
     assert "no edge device matches" in warnings(hub, deployment(1, condition="tags.site = 'nowhere'"))
@@ -157,7 +157,7 @@ def test_how_it_stands_tells_models_and_trouble() -> None:
         status(hub, "unknown")
 
 
-def test_somebody_else_s_deployment_can_be_looked_at_by_its_id() -> None:
+def test_someone_else_s_deployment_can_be_looked_at_by_its_id() -> None:
     hub = fleet(2)
     hub.create_configuration(Configuration("Theirs:1", scorer(1), "tags.site = 'lab'", 5))
     assert status(hub, "Theirs:1").healthy

@@ -208,7 +208,7 @@ def test_nothing_of_others_is_touched() -> None:
     assert {found.id for found in hub.configurations()} == {"scorer-of-somebody", "another", deployment(2).id}
 
 
-def test_a_name_that_is_somebody_else_s_is_refused_before_anything_is_written() -> None:
+def test_a_name_that_is_someone_else_s_is_refused_before_anything_is_written() -> None:
     hub = fleet(1)
     hub.create_configuration(foreign("scorer", 5))
     hub.writes.clear()
@@ -256,7 +256,7 @@ def test_a_lost_answer_is_looked_after(change: str) -> None:
     assert [(found.id, found.priority) for found in hub.configurations()] == [(deployment(2).id, 10)]
 
 
-def test_an_abort_brings_the_former_content_back() -> None:
+def test_an_abort_brings_the_previous_content_back() -> None:
     hub = fleet(4)
     apply(hub, deployment(1))
     hub.bad_images = {"acme.azurecr.io/scorer:2": "Could not pull image"}
@@ -355,7 +355,7 @@ def test_an_old_version_that_cannot_be_restored_does_not_hide_why(goal: Goal, mo
     assert len(caught.value.troubles) == 2
 
 
-def test_what_devices_fail_with_and_how_to_go_on_are_both_advised_when_the_time_is_up() -> None:
+def test_what_devices_fail_with_and_how_to_resume_are_both_advised_when_the_time_is_up() -> None:
     hub = fleet(2)
     apply(hub, deployment(1))
     hub.bad_images = {"acme.azurecr.io/scorer:2": "manifest unknown"}
@@ -499,7 +499,7 @@ def test_an_interruption_says_that_a_change_that_was_sent_may_be_made(change: st
     assert caught.value.what.endswith(words)
 
 
-def test_the_former_state_is_kept_before_the_first_change(tmp_path: Path) -> None:
+def test_the_previous_state_is_kept_before_the_first_change(tmp_path: Path) -> None:
     hub = fleet(1)
     apply(hub, deployment(1), state=tmp_path)
     assert kept(hub, tmp_path) == []
@@ -554,7 +554,7 @@ def test_several_interrupted_replacements_do_not_make_priorities_creep_up() -> N
     assert [(found.id, found.priority) for found in hub.configurations()] == [(deployment(4).id, 10)]
 
 
-def test_a_priority_for_the_time_being_does_not_last_when_the_old_one_is_gone_already(tmp_path: Path) -> None:
+def test_a_temporary_priority_does_not_last_when_the_old_one_is_gone_already(tmp_path: Path) -> None:
     hub = fleet(1)
     apply(hub, deployment(1))
     hub.update_configuration = lambda configuration: (_ for _ in ()).throw(Killed())  # type: ignore[method-assign]

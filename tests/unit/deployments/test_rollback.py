@@ -16,7 +16,7 @@ from manifestgen.state import NoSnapshotError
 BROKEN = "acme.azurecr.io/scorer:2"
 
 
-def test_after_a_rollout_that_was_not_waited_for_the_hub_has_the_former_one(tmp_path: Path) -> None:
+def test_after_a_rollout_that_was_not_waited_for_the_hub_has_the_previous_one(tmp_path: Path) -> None:
     hub = fleet(2)
     replace(hub, deployment(1), patience=Clock().patience())
     carry_out(hub, propose(hub, deployment(2)), state=tmp_path / "first runner", patience=None)

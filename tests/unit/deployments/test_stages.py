@@ -43,7 +43,7 @@ def test_shares_are_read_and_all_devices_are_the_last_stage() -> None:
         ("canary", "ring = 'a' OR true", "is not the path of a tag"),
     ],
 )
-def test_what_is_no_stage_is_refused(text: str, tag: str | None, words: str) -> None:
+def test_what_is_not_a_stage_is_refused(text: str, tag: str | None, words: str) -> None:
     with pytest.raises(InputError) as caught:
         parse(text, tag)
     assert words in caught.value.what
@@ -51,7 +51,7 @@ def test_what_is_no_stage_is_refused(text: str, tag: str | None, words: str) -> 
 
 
 @pytest.mark.parametrize("text", ["95", "-1%", "100.1%", "%", "ninety%"])
-def test_what_is_no_share_is_refused(text: str) -> None:
+def test_what_is_not_a_share_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="is not a share"):
         share_of(text, where="--wait-for")
 
@@ -74,7 +74,7 @@ def test_which_devices_come_first_does_not_depend_on_their_names_order() -> None
     assert max(numbers) - min(numbers) > 20
 
 
-def test_a_device_that_joins_pushes_nobody_out_of_a_stage_that_has_begun() -> None:
+def test_a_device_that_joins_pushes_no_one_out_of_a_stage_that_has_begun() -> None:
     hub = fleet(10)
     begun = deployment(1)
     (stage, _) = prepare(hub, parse("20%"), LAB)
@@ -154,7 +154,7 @@ def test_shares_by_id_and_by_tag_take_in_the_same_devices(monkeypatch: pytest.Mo
     assert 35 < len(found[3]) < 60
 
 
-def test_an_interrupted_stage_goes_on_with_the_devices_it_had() -> None:
+def test_an_interrupted_stage_resumes_with_the_devices_it_had() -> None:
     hub = fleet(10)
     replace(hub, deployment(1), patience=Clock().patience())
     late = [f"edge-{number:02}" for number in range(10)]

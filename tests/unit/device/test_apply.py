@@ -87,7 +87,7 @@ def test_a_plan_is_sent_once_and_then_there_is_nothing_to_change() -> None:
     assert len(hub.applied) == 1
 
 
-def test_somebody_elses_change_since_the_plan_stops_it() -> None:
+def test_someone_elses_change_since_the_plan_stops_it() -> None:
     hub = FakeHub(DEVICE)
     mine = planned(hub, "scorer")
     apply(planned(hub, "other"), hub)
@@ -136,7 +136,7 @@ def test_an_unknown_device_is_said_to_be_unknown() -> None:
         read_state(FakeHub(), DEVICE)
 
 
-def test_a_device_that_is_no_edge_device_is_refused_before_anything_is_sent() -> None:
+def test_a_device_that_is_not_an_edge_device_is_refused_before_anything_is_sent() -> None:
     hub = FakeHub()
     hub.add(DEVICE, edge=False)
     with pytest.raises(CloudError, match="not an IoT Edge device"):
@@ -241,7 +241,7 @@ def test_modules_that_the_manifest_does_not_name_are_not_removed_without_prune()
     assert "a" not in hub.modules(DEVICE)
 
 
-def test_whoever_is_asked_can_stop_it() -> None:
+def test_anyone_who_is_asked_can_stop_it() -> None:
     def refuse(plan: Plan) -> None:
         raise Interrupted("nothing was changed", fix="run it again")
 
@@ -251,7 +251,7 @@ def test_whoever_is_asked_can_stop_it() -> None:
     assert hub.applied == []
 
 
-def test_nobody_is_asked_when_there_is_nothing_to_change(tmp_path: Path) -> None:
+def test_no_one_is_asked_when_there_is_nothing_to_change(tmp_path: Path) -> None:
     hub = FakeHub(DEVICE, obedient=True)
     apply(planned(hub, "scorer"), hub)
     asked: list[Any] = []
@@ -362,7 +362,7 @@ def test_what_stops_the_way_back_does_not_hide_that_the_device_failed(
 
 @pytest.mark.parametrize("rollback", [False, True])
 @pytest.mark.parametrize("when", ["before the first read", "while it is waited for"])
-def test_modules_that_somebody_else_set_meanwhile_are_said_and_left_alone(when: str, rollback: bool) -> None:
+def test_modules_that_someone_else_set_meanwhile_are_said_and_left_alone(when: str, rollback: bool) -> None:
     class Crowded(FakeHub):
         def set_modules(self, device_id: str, content: Mapping[str, Any]) -> None:
             super().set_modules(device_id, content)
@@ -424,7 +424,7 @@ def test_steps_say_what_was_sent_before_anything_is_waited_for() -> None:
     assert outcome.progress is not None and outcome.progress.state is State.HEALTHY
 
 
-def test_a_look_is_one_read_and_watching_goes_on_until_it_is_decided() -> None:
+def test_a_look_is_one_read_and_watching_continues_until_it_is_decided() -> None:
     hub, seen = FakeHub(DEVICE), []
     apply(planned(hub, "scorer"), hub)
     clock = Clock()

@@ -46,7 +46,7 @@ def test_everything_is_added_to_an_empty_device(hub: FakeHub) -> None:
     assert planned.warnings == ()
 
 
-def test_what_the_device_has_already_is_no_change(hub: FakeHub) -> None:
+def test_what_the_device_has_already_is_not_a_change(hub: FakeHub) -> None:
     hub.set_modules(DEVICE, content("scorer"))
     planned = plan(Manifest.of(content("scorer")), read_state(hub, DEVICE))
     assert planned.changes == ()
@@ -71,7 +71,7 @@ def test_a_device_without_an_agent_is_at_version_zero(hub: FakeHub) -> None:
     assert state.manifest == Manifest.of_twins({})
 
 
-def test_a_device_that_is_no_edge_device_has_no_plan(hub: FakeHub) -> None:
+def test_a_device_that_is_not_an_edge_device_has_no_plan(hub: FakeHub) -> None:
     hub.add("sensor", edge=False)
     with pytest.raises(CloudError) as caught:
         plan(Manifest.of(content()), read_state(hub, "sensor"))

@@ -159,7 +159,7 @@ def test_a_changed_program_replaces_the_process_and_an_unchanged_one_keeps_it(ag
     assert agent.states()["m"].restarts == 0
 
 
-def test_a_restart_on_request_is_no_restart_by_the_policy(agent: Agent) -> None:
+def test_a_restart_on_request_is_not_a_restart_by_the_policy(agent: Agent) -> None:
     agent.apply([module("m", _SLEEPS)])
     eventually(lambda: printed(agent, "m") == ["up"], "it never came up")
     agent.restart("m")

@@ -199,7 +199,7 @@ def test_a_failed_build_shows_the_end_of_its_log_and_can_be_tried_again(project:
     assert len(cloud.builder.started) == 2
 
 
-def test_time_up_says_how_to_go_on_and_going_on_works(project: Project) -> None:
+def test_time_up_says_how_to_resume_and_resuming_works(project: Project) -> None:
     cloud = Cloud(project)
     with pytest.raises(FoundError, match="the build is still queued after") as caught:
         Run(cloud)(project, timeout=0.0)
@@ -320,7 +320,7 @@ class TestWithoutALockFile:
         else:
             assert request.label == prepared.lock.inputs[:12]
 
-    def test_a_model_that_nobody_registered_here_has_no_version(self, project: Project, registry: FakeRegistry) -> None:
+    def test_a_model_that_no_one_registered_here_has_no_version(self, project: Project, registry: FakeRegistry) -> None:
         if project.image is not None and project.image.builder != "package":
             pytest.skip("finds its images itself")
         cloud = self._cloud(project)

@@ -43,7 +43,7 @@ def registries() -> FakeDistribution:
     return found
 
 
-def test_only_the_layers_that_the_former_image_lacks_are_downloaded(registries: FakeDistribution) -> None:
+def test_only_the_layers_that_the_previous_image_lacks_are_downloaded(registries: FakeDistribution) -> None:
     before, after = manifest(m=f"{HOST}/scorer:1"), manifest(m=f"{HOST}/scorer:2")
     (found,) = downloads(before, after, registries, ARM)
     previous = (f"{HOST}/scorer:1",)
@@ -66,13 +66,13 @@ def test_a_new_module_downloads_all_of_its_image(registries: FakeDistribution) -
     assert [*report.lines([found])] == [f"download {HOST}/scorer:1: 3.01 kB compressed for linux/arm64"]
 
 
-def test_several_former_images_count_together(registries: FakeDistribution) -> None:
+def test_several_previous_images_count_together(registries: FakeDistribution) -> None:
     before = manifest(one=f"{HOST}/scorer:1", two=f"{HOST}/scorer:3")
     (found,) = downloads(before, manifest(one=f"{HOST}/scorer:2", two=f"{HOST}/scorer:2"), registries, ARM)
     assert (found.pulled, found.reused) == (1010, 2)
 
 
-def test_a_former_image_that_is_gone_leaves_the_size_of_the_new_one(registries: FakeDistribution) -> None:
+def test_a_previous_image_that_is_gone_leaves_the_size_of_the_new_one(registries: FakeDistribution) -> None:
     (found,) = downloads(manifest(m=f"{HOST}/scorer:gone"), manifest(m=f"{HOST}/scorer:1"), registries, ARM)
     assert (found.size, found.pulled) == (3010, None)
     assert "up to 3.01 kB" in next(iter(report.lines([found]))) and f"{HOST}/scorer:gone" in found.trouble
@@ -103,7 +103,7 @@ class TestModels:
         fields = {"builder": "local", "image": f"{HOST}/scorer:9", "inputs": "", "built_at": "", "manifestgen": "0"}
         return Lock(**{**fields, "model": self.MODEL, "digest": "sha256:" + "e" * 64, **changes})
 
-    def test_come_from_the_lock_file_and_nobody_is_asked(self) -> None:
+    def test_come_from_the_lock_file_and_no_one_is_asked(self) -> None:
         def nobody() -> Any:
             raise AssertionError("asked")
 

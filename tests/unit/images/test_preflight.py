@@ -84,7 +84,7 @@ def test_an_image_is_asked_for_as_the_runtime_would(
     assert (pull.entry is None) == (user == "")
 
 
-def test_what_is_found_is_told(registries: FakeDistribution) -> None:
+def test_what_is_found_is_reported(registries: FakeDistribution) -> None:
     pull = one(registries, manifest(f"{ACME}/gateway:2", acme=ACME), "linux/arm64")
     assert (pull.state, pull.trouble, pull.fix) == (State.FOUND, None, "")
     assert pull.remote is not None
@@ -197,7 +197,7 @@ def test_an_admins_password_does_not_expire(registries: FakeDistribution) -> Non
     assert pull.fix == "correct its user name and password"
 
 
-def test_a_repository_out_of_scope_is_no_wrong_password(registries: FakeDistribution) -> None:
+def test_a_repository_out_of_scope_is_not_a_wrong_password(registries: FakeDistribution) -> None:
     registries.scopes = {"acme-user": frozenset({"gateway"})}
     pull = one(registries, manifest(f"{ACME}/scorer:1.4.2", acme=ACME))
     assert pull.trouble is Trouble.NOT_ALLOWED
@@ -252,7 +252,7 @@ def test_a_registry_in_trouble_is_a_failed_pull(registries: FakeDistribution) ->
 @pytest.mark.parametrize(
     "image", [f"{ACME}/Scorer:1", f"{ACME}/a b", f"{ACME}/:1", f"{ACME}/scorer:1.4.2@sha256:{'a' * 64}"]
 )
-def test_what_is_no_image_name_fails(image: str, registries: FakeDistribution) -> None:
+def test_what_is_not_an_image_name_fails(image: str, registries: FakeDistribution) -> None:
     assert one(registries, manifest(image)).trouble is Trouble.NO_IMAGE_NAME
 
 

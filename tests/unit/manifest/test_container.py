@@ -19,7 +19,7 @@ def test_no_options_are_fine(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["[]", "5", "true", '"{}"', "{HostConfig:"])
-def test_what_is_no_object_is_an_error(text: str) -> None:
+def test_what_is_not_an_object_is_an_error(text: str) -> None:
     assert read(text).error
 
 

@@ -56,7 +56,7 @@ def test_byte_order_marks_are_read_over(source: str | bytes, encoding: str) -> N
 
 
 @pytest.mark.parametrize("source", [b"\xff\xfe\x00", b"\x80abc", b'{"a": "\xe9"}'])
-def test_bytes_that_are_no_text_are_told(source: bytes) -> None:
+def test_bytes_that_are_no_text_are_reported(source: bytes) -> None:
     document = read(source)
 
     assert document.kind is Kind.NOT_A_MANIFEST
@@ -145,7 +145,7 @@ def test_neither_the_name_nor_the_number_of_placeholders_decides() -> None:
 
 
 @pytest.mark.parametrize(("route", "texts"), [("$upstream", []), ("$sensorToUpstream", ["$sensorToUpstream"])])
-def test_a_route_is_no_placeholder_because_there_is_one_elsewhere(route: str, texts: list[str]) -> None:
+def test_a_route_is_not_a_placeholder_because_there_is_one_elsewhere(route: str, texts: list[str]) -> None:
     for image, more in (("acme.azurecr.io/a:1", []), ("acme.azurecr.io/a:${TAG}", ["${TAG}"])):
         data = manifest(image)
         data["modulesContent"]["$edgeHub"]["properties.desired"]["routes"]["r"] = {"route": route}
@@ -264,7 +264,7 @@ def test_comments_and_commas_are_read_over(extra: str) -> None:
     assert [one.text for one in document.placeholders] == ["${MODULES.a}"]
 
 
-def test_bare_placeholder_is_no_mistake_in_the_json() -> None:
+def test_bare_placeholder_is_not_a_mistake_in_the_json() -> None:
     store = '{"storeAndForwardConfiguration": {"timeToLiveSecs": {{ ttl }}}}'
     text = f'{{"modulesContent": {{"$edgeHub": {{"properties.desired": {store}}}}}}}'
     document = read(text)
@@ -281,7 +281,7 @@ def test_template_with_blocks_is_not_taken_for_broken_json() -> None:
     assert document.manifest is None
 
 
-def test_other_text_is_no_manifest() -> None:
+def test_other_text_is_not_a_manifest() -> None:
     assert read("<html>").kind is Kind.NOT_A_MANIFEST
     assert read("{{ x }}").kind is Kind.NOT_A_MANIFEST
     assert read('{"name": "x"}').kind is Kind.NOT_A_MANIFEST

@@ -51,7 +51,7 @@ def test_every_wrapper_gives_the_same_manifest(data: Any, base: str) -> None:
 
 
 @pytest.mark.parametrize("data", [None, [], 5, "x", {}, {"modulesContent": []}, {"content": []}, {"content": {}}])
-def test_what_is_no_manifest_says_what_one_is(data: Any) -> None:
+def test_what_is_not_a_manifest_says_what_one_is(data: Any) -> None:
     with pytest.raises(InputError, match="modulesContent") as caught:
         Manifest.of(data)
 
@@ -96,7 +96,7 @@ def test_module_finds_its_properties_in_any_case() -> None:
     assert module.status is None
 
 
-def test_layered_manifest_is_told_by_its_keys() -> None:
+def test_layered_manifest_is_recognised_by_its_keys() -> None:
     layer = {
         "$edgeAgent": {"properties.desired.modules.m": MODULE, "properties.desired.modules.n.settings.image": "a:1"},
         "$edgeHub": {

@@ -34,7 +34,7 @@ def test_no_secret_is_left_in_a_line_and_columns_stay() -> None:
         assert len(line) == len(text)
 
 
-def test_passwords_are_hidden_in_text_that_is_no_json() -> None:
+def test_passwords_are_hidden_in_text_that_is_not_json() -> None:
     line = """{"username": "acme", 'password': 'canary-one', "x": 1}"""
 
     assert "canary" not in hide_passwords(line)
@@ -51,7 +51,7 @@ def test_names_that_say_where_a_secret_is_are_no_secrets() -> None:
     assert not is_secret("QUERY", "a=b")
 
 
-def test_a_placeholder_for_a_key_in_a_connection_string_is_no_secret() -> None:
+def test_a_placeholder_for_a_key_in_a_connection_string_is_not_a_secret() -> None:
     for value in ("AccountKey=${KEY}", "Host=h;SharedAccessKey=__KEY__;x=y", "AccountKey=;x=y"):
         assert not is_secret("X", value)
     for value in ("AccountKey=${KEY}abc", "Host=${HOST};SharedAccessKey=abc"):

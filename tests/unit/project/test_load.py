@@ -260,7 +260,7 @@ def test_a_model_is_needed_to_build() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "[1]", "words", "3"])
-def test_a_file_that_is_no_mapping_is_refused(text: str) -> None:
+def test_a_file_that_is_not_a_mapping_is_refused(text: str) -> None:
     with pytest.raises(InputError):
         reading(text)
 

@@ -45,7 +45,7 @@ def test_a_project_without_a_build_gets_a_lock_file(project: Callable[[str], Pro
     assert locked.digests == {SCORER: OLD.digest}
 
 
-def test_the_last_manifests_images_take_the_place_of_the_former(project: Callable[[str], Project]) -> None:
+def test_the_last_manifests_images_take_the_place_of_the_previous(project: Callable[[str], Project]) -> None:
     ready_made = project(READY_MADE)
     record(ready_made, {SCORER: OLD, "acme.azurecr.io/gone:1": OLD})
     record(ready_made, {SCORER: NEW})

@@ -242,6 +242,6 @@ def test_a_platform_has_one_name(text: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a/b/c/d", "sparc", "linux/arm46", "", "amd64/linux"])
-def test_what_is_no_platform_is_refused(text: str) -> None:
+def test_what_is_not_a_platform_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="is not a platform"):
         platform_name(text)

@@ -25,7 +25,7 @@ def test_another_is_refused_with_what_to_install(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["0.3", "~=0.3", ">=", ">=0.3 <1", ">=0.3,", "latest", ">=0.3; rm -rf /"])
-def test_what_is_no_condition_is_said(text: str) -> None:
+def test_what_is_not_a_condition_is_said(text: str) -> None:
     with pytest.raises(InputError, match="is not a condition for a version"):
         check_required(text, "here", "0.9.2")
 

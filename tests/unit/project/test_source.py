@@ -62,7 +62,7 @@ def test_a_mistake_says_where_and_what(text: str, where: str, what: str) -> None
     assert caught.value.fix
 
 
-def test_tabs_are_told_apart() -> None:
+def test_tabs_are_distinguished() -> None:
     with pytest.raises(InputError) as caught:
         parse("a:\n\tb: 1", "f")
     assert "spaces" in caught.value.fix

@@ -39,7 +39,7 @@ def test_one_value_is_read_as_yaml(text: str, values: Any) -> None:
 @pytest.mark.parametrize(
     "text", ["ttl", "=1", "a..b=1", ".a=1", "a.=1", " =1", "", "a=[1", "a={b", "a=!x y", "a: b=*c"]
 )
-def test_what_is_no_value_is_refused_without_showing_it(text: str) -> None:
+def test_what_is_not_a_value_is_refused_without_showing_it(text: str) -> None:
     with pytest.raises(InputError) as caught:
         parse_set(text)
     assert caught.value.where.startswith("--set")

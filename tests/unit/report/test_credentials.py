@@ -54,7 +54,7 @@ def test_a_rotation_of_a_deployment_names_no_devices() -> None:
     assert rotation_text(rotated()).splitlines()[0] == "token puller of acme.azurecr.io"
 
 
-def test_a_rotation_that_goes_on_names_each_that_is_left_once() -> None:
+def test_a_rotation_that_continues_names_each_that_is_left_once() -> None:
     half = rotated(
         DeviceOutcome("edge-1", "rotated", changed=True),
         DeviceOutcome("edge-2", "offline", "it gets the new password when it connects", changed=True),

@@ -85,7 +85,7 @@ def test_a_long_rollout_takes_no_more_than_so_much_room(recorder: Recorder) -> N
     assert samples[-1].done == 19_999
 
 
-def test_failing_devices_are_told_by_reason_the_most_frequent_first(recorder: Recorder) -> None:
+def test_failing_devices_are_reported_by_reason_the_most_frequent_first(recorder: Recorder) -> None:
     troubles = [
         Trouble("edge-1", "crash"),
         Trouble("edge-2", "pull", "check it"),

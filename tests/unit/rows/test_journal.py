@@ -93,7 +93,7 @@ def test_the_journal_of_another_run_is_refused(path: Path, what: str) -> None:
     "text",
     ['{"some": "json"}\n', "no json\n", '{"a": "template of one line"}', "device"],
 )
-def test_what_is_no_journal_is_not_written_to(path: Path, text: str) -> None:
+def test_what_is_not_a_journal_is_not_written_to(path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(InputError) as caught:
         opened(path)
@@ -105,7 +105,7 @@ def test_what_is_no_journal_is_not_written_to(path: Path, text: str) -> None:
     "line",
     ["garbage", '{"row": 99, "outcome": "applied"}', '{"row": 1, "outcome": "?"}', '{"row": 1, "outcome": []}', "[]"],
 )
-def test_a_damaged_line_in_the_middle_is_told_with_its_number(path: Path, line: str) -> None:
+def test_a_damaged_line_in_the_middle_is_reported_with_its_number(path: Path, line: str) -> None:
     opened(path).close()
     with path.open("a") as stream:
         stream.write(
@@ -123,7 +123,7 @@ def test_two_runs_do_not_share_a_journal(path: Path) -> None:
     opened(path).close()
 
 
-def test_a_journal_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+def test_a_journal_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the journal's folder does not exist"):
         opened(tmp_path / "missing" / "journal")
     with pytest.raises(InputError, match="could not write the journal: is a directory"):

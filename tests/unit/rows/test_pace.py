@@ -97,7 +97,7 @@ def test_threads_that_meet_the_same_trouble_do_not_add_to_the_pause(time: Time) 
     assert paced.waiting == pytest.approx(0.1)
 
 
-def test_a_single_reset_stops_nobody(time: Time) -> None:
+def test_a_single_reset_stops_no_one(time: Time) -> None:
     paced = pace(time)
     for _ in range(4):
         paced.busy(busy(throttled=False))
@@ -136,7 +136,7 @@ def test_a_pause_that_is_longer_than_the_patience_is_not_slept_through(time: Tim
     assert "asks to wait another 3600 s" in str(paced.reason)
 
 
-def test_whoever_asks_for_a_turn_after_the_end_gets_none(time: Time) -> None:
+def test_anyone_who_asks_for_a_turn_after_the_end_gets_none(time: Time) -> None:
     paced = pace(time)
     paced.stop()
     with pytest.raises(Stopped):

@@ -116,7 +116,7 @@ def test_errors_may_be_forced_but_not_those_of_the_hub(tmp_path: Path) -> None:
     assert isinstance(Renderer(template, BASE, lambda manifest: {}, force=True).render(long), Refused)
 
 
-def test_the_findings_of_the_first_manifest_are_told_once(tmp_path: Path) -> None:
+def test_the_findings_of_the_first_manifest_are_reported_once(tmp_path: Path) -> None:
     told: list[Any] = []
     renderer = Renderer(
         load_template("single-module"), BASE, lambda manifest: {}, report=lambda document, found: told.append(found)

@@ -75,7 +75,7 @@ def test_a_byte_order_mark_quotes_and_windows_lines_are_read(csv: Any) -> None:
         (b"device,site\na,\xff\n", "not UTF-8 text: byte 0xff", "save the file as UTF-8"),
     ],
 )
-def test_what_is_wrong_with_the_whole_file_is_told_before_anything_is_sent(
+def test_what_is_wrong_with_the_whole_file_is_reported_before_anything_is_sent(
     csv: Any, text: str | bytes, what: str, fix: str
 ) -> None:
     with pytest.raises(InputError) as caught:
@@ -84,7 +84,7 @@ def test_what_is_wrong_with_the_whole_file_is_told_before_anything_is_sent(
     assert fix in caught.value.fix
 
 
-def test_a_quote_that_swallows_the_rest_is_told_with_its_line(csv: Any) -> None:
+def test_a_quote_that_swallows_the_rest_is_reported_with_its_line(csv: Any) -> None:
     text = 'device,site\na,x\nb,"y\n' + "".join(f"edge-{number},z\n" for number in range(20000))
     with pytest.raises(InputError, match=r"devices\.csv:3: not CSV"):
         open_rows(csv(text))

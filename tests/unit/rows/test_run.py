@@ -96,7 +96,7 @@ def test_a_run_sends_every_row_and_reports_it(rows: Callable[..., Rows], setting
     assert reported(settings) == dict.fromkeys(["edge-1", "edge-2", "edge-3"], "applied")
 
 
-def test_the_same_run_again_asks_nobody_and_sends_nothing(rows: Callable[..., Rows], settings: Settings) -> None:
+def test_the_same_run_again_asks_no_one_and_sends_nothing(rows: Callable[..., Rows], settings: Settings) -> None:
     hub = FakeBulkHub()
     asked: list[Proposal] = []
     go(rows(), settings, hub)
@@ -106,7 +106,7 @@ def test_the_same_run_again_asks_nobody_and_sends_nothing(rows: Callable[..., Ro
     assert all(len(bodies) == 1 for bodies in hub.taken.values())
 
 
-def test_whoever_is_asked_can_stop_it(rows: Callable[..., Rows], settings: Settings) -> None:
+def test_anyone_who_is_asked_can_stop_it(rows: Callable[..., Rows], settings: Settings) -> None:
     def refuse(proposal: Proposal) -> None:
         raise Interrupted("stopped", fix="run it again")
 
@@ -202,7 +202,7 @@ def test_an_earlier_run_spares_devices_that_have_the_same(
     assert outcome.progress.account.unchanged == 3
 
 
-def test_progress_is_told_while_it_goes_on(
+def test_progress_is_reported_while_it_continues(
     rows: Callable[..., Rows], settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "_TICK", 0.0)

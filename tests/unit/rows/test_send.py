@@ -177,7 +177,7 @@ def test_a_device_that_fails_for_ever_while_others_do_not_is_given_up(
     assert (failed.device, failed.outcome, failed.why) == ("edge-2", "failed", "the hub returned 503 (8 times)")
 
 
-def test_an_outage_ends_the_run_after_a_while_and_the_next_one_goes_on(
+def test_an_outage_ends_the_run_after_a_while_and_the_next_one_resumes(
     rows: Rows, hub: FakeBulkHub, journal: Callable[[], Journal]
 ) -> None:
     def down_after_twenty(device: str) -> None:
@@ -240,7 +240,7 @@ def test_a_mistake_of_ours_is_not_hidden_in_a_thread(
         go(rows, hub, journal())
 
 
-def test_ctrl_c_ends_requests_under_way_and_the_next_run_goes_on(
+def test_ctrl_c_ends_requests_under_way_and_the_next_run_resumes(
     rows: Rows, hub: FakeBulkHub, journal: Callable[[], Journal]
 ) -> None:
     def interrupted() -> Iterator[Any]:
@@ -261,7 +261,7 @@ def test_ctrl_c_ends_requests_under_way_and_the_next_run_goes_on(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before sending", "after sending", "before the outcome"])
-def test_a_run_killed_at_any_moment_goes_on_without_sending_twice(
+def test_a_run_killed_at_any_moment_resumes_without_sending_twice(
     rows: Rows, hub: FakeBulkHub, journal: Callable[[], Journal], tmp_path: Path, moment: str
 ) -> None:
     # One thread's life, cut at each of its steps for one device after the other; the journal is what is on disk then.

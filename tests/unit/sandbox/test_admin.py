@@ -74,7 +74,7 @@ def test_what_is_not_json_is_refused(sandbox: Any) -> None:
     assert "must be a JSON object" in _refused(sandbox, "POST", "/faults", data="[]")
 
 
-def test_the_next_builds_fail_as_often_as_told(sandbox: Any) -> None:
+def test_the_next_builds_fail_as_often_as_requested(sandbox: Any) -> None:
     sandbox.admin("POST", "/builds/fail", {"times": 2, "log": ["line"], "message": "no"})
     failures = [faults.build_failure(sandbox.world) for _ in range(3)]
     assert failures[:2] == [faults.BuildFailure(("line",), "no")] * 2
@@ -142,7 +142,7 @@ def test_the_hub_s_size_is_read_changed_and_reset(sandbox: Any) -> None:
     assert "agents must be bool" in _refused(sandbox, "PUT", "/hub", json={"agents": 1})
 
 
-def test_many_devices_are_registered_at_once_and_what_they_are_given_is_told(sandbox: Any) -> None:
+def test_many_devices_are_registered_at_once_and_what_they_are_given_is_reported(sandbox: Any) -> None:
     made = sandbox.admin("POST", "/devices", {"id": "bus-{number}", "count": 100_000, "tags": {"site": ["a", "b"]}})
     assert made == {"first": "bus-000001", "last": "bus-100000", "count": 100_000}
     assert "already registered" in _refused(sandbox, "POST", "/devices", json={"id": "bus-{number}", "count": 100_000})

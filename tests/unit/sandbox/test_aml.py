@@ -572,7 +572,7 @@ def test_each_build_makes_another_image(world: World) -> None:
     talk(world, conversation)
 
 
-def test_build_goes_on_after_a_restart(tmp_path: Path) -> None:
+def test_build_resumes_after_a_restart(tmp_path: Path) -> None:
     state = tmp_path / "state.sqlite"
     first = World(Store(state), tmp_path, pace=Pace(image_build=60.0))
 

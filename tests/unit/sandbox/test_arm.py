@@ -57,7 +57,7 @@ def _code(response: requests.Response) -> tuple[int, str]:
     return response.status_code, response.json()["error"]["code"]
 
 
-def test_without_a_token_nothing_is_told(arm: Client) -> None:
+def test_without_a_token_nothing_is_reported(arm: Client) -> None:
     response = requests.get("https://management.azure.com/subscriptions?api-version=2022-12-01", timeout=10)
     assert _code(response) == (401, "AuthenticationFailed")
     assert response.headers["WWW-Authenticate"].startswith("Bearer authorization_uri=")

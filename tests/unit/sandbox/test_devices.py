@@ -157,7 +157,7 @@ def test_an_update_whose_pull_fails_stays_on_the_old_image() -> None:
     with_hub(work)
 
 
-def test_several_failures_are_told_together() -> None:
+def test_several_failures_are_reported_together() -> None:
     async def work(hub: HubService) -> None:
         hub.images.problems |= {"a.io/x:1": "no such host", "a.io/y:1": "no such host"}
         await hub.apply(content({"x": module("a.io/x:1"), "y": module("a.io/y:1")}))
@@ -264,7 +264,7 @@ def test_a_host_port_is_taken_once() -> None:
     with_hub(work)
 
 
-def test_a_container_that_cannot_be_made_is_told_in_docker_s_words() -> None:
+def test_a_container_that_cannot_be_made_is_reported_in_docker_s_words() -> None:
     async def work(hub: HubService) -> None:
         faults.set_module_fault(hub.world, "edge-01", "scorer", ModuleFault("create", "invalid mount config"))
         await hub.apply(content({"scorer": module()}))
@@ -454,7 +454,7 @@ def test_an_edge_hub_that_never_had_routes_stops(route: str, status: int) -> Non
     with_hub(work)
 
 
-def test_a_sandbox_that_starts_again_goes_on() -> None:
+def test_a_sandbox_that_starts_again_resumes() -> None:
     store = Store()
 
     async def begin(hub: HubService) -> None:

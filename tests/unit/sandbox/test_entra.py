@@ -110,7 +110,7 @@ def test_a_token_that_was_changed_is_refused(sandbox: Any) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "..", "é.é.é", "e30.W10.AAAA"])
-def test_what_is_no_token_is_refused(sandbox: Any, token: str) -> None:
+def test_what_is_not_a_token_is_refused(sandbox: Any, token: str) -> None:
     with pytest.raises(TokenError):
         decode_token(sandbox.world, token, ARM_AUDIENCES)
 

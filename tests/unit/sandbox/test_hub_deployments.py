@@ -149,7 +149,7 @@ def test_an_automatic_deployment_overwrites_what_one_device_was_given() -> None:
     with_hub(work)
 
 
-def test_a_rollout_that_the_sandbox_did_not_finish_goes_on_at_its_next_start() -> None:
+def test_a_rollout_that_the_sandbox_did_not_finish_resumes_at_its_next_start() -> None:
     store = Store()
 
     async def begin(hub: HubService) -> None:

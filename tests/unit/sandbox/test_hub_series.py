@@ -143,7 +143,7 @@ def test_a_deployment_reaches_devices_that_are_registered_later_in_a_series() ->
     with_hub(work)
 
 
-def test_what_was_applied_to_each_device_is_told_in_pages() -> None:
+def test_what_was_applied_to_each_device_is_reported_in_pages() -> None:
     async def work(hub: HubService) -> None:
         first, second = content({"scorer": module()}), content({"scorer": module("mcr.microsoft.com/other:2")})
         register(hub.world, "d{number}", 9)

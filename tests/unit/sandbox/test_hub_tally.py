@@ -98,7 +98,7 @@ def test_of_many_queries_the_oldest_are_forgotten_and_counted_again(
     assert len(tallies._tallies) == 2
 
 
-def test_what_is_no_query_is_refused_and_the_next_one_counted(tallies: Tallies) -> None:
+def test_what_is_not_a_query_is_refused_and_the_next_one_counted(tallies: Tallies) -> None:
     async def run() -> dict[str, int]:
         with pytest.raises(QueryError):
             await tallies.count(["SELECT"])

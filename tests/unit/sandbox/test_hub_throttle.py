@@ -61,7 +61,7 @@ def test_limits_are_those_of_the_tier_and_its_units(tier: Any, units: int, group
     assert Size(tier, units, throttled=True).limits()[group].rate == pytest.approx(rate)
 
 
-def test_a_hub_is_not_throttled_unless_told(world: World) -> None:
+def test_a_hub_is_not_throttled_unless_requested(world: World) -> None:
     assert size(world).limits() == {}
     assert taken(Throttle(world), "configuration", 1000) == 1000
 

@@ -116,7 +116,7 @@ def test_the_limits_of_a_twin_hold(change: Any, status: int, code: str) -> None:
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[]", b"null", b"\xff", b"[" * 100_000])
-def test_a_body_that_is_no_object_is_refused(raw: bytes) -> None:
+def test_a_body_that_is_not_an_object_is_refused(raw: bytes) -> None:
     async def work(hub: HubService) -> None:
         for method, path in (("PATCH", "/twins/edge-01"), ("POST", APPLY), ("PUT", "/configurations/c1")):
             answer = await hub.call(method, path, raw=raw)
@@ -214,7 +214,7 @@ def test_what_python_alone_takes_for_a_number_is_not_json(word: str) -> None:
     with_hub(work)
 
 
-def test_a_text_that_is_no_unicode_is_kept_as_it_came() -> None:
+def test_a_text_that_is_not_unicode_is_kept_as_it_came() -> None:
     async def work(hub: HubService) -> None:
         answer = await hub.call("PATCH", "/twins/edge-01", raw=b'{"tags": {"half": "\\ud83d"}}')
         assert answer.status == 200

@@ -33,7 +33,7 @@ def error(response: requests.Response) -> tuple[int, str, str]:
     return response.status_code, body["code"], body["message"]
 
 
-def test_who_has_no_token_is_told_where_to_get_one(ask: Ask, sandbox: Any) -> None:
+def test_who_has_no_token_says_where_to_get_one(ask: Ask, sandbox: Any) -> None:
     response = ask("GET", "/secrets/any", bearer="")
     assert error(response) == (401, "Unauthorized", "AKV10000: Request is missing a Bearer or PoP token.")
     tenant = sandbox.environment["AZURE_TENANT_ID"]
@@ -135,18 +135,18 @@ def test_a_deleted_secret_keeps_its_name_until_it_is_purged(ask: Ask) -> None:
         ("fine", ["value"]),
     ],
 )
-def test_what_is_no_secret_is_refused(ask: Ask, name: str, body: Any) -> None:
+def test_what_is_not_a_secret_is_refused(ask: Ask, name: str, body: Any) -> None:
     assert error(ask("PUT", f"/secrets/{name}", body))[:2] == (400, "BadParameter")
     assert ask("GET", "/secrets/fine").status_code == 404
 
 
-def test_a_body_that_is_no_json_is_refused(sandbox: Any) -> None:
+def test_a_body_that_is_not_json_is_refused(sandbox: Any) -> None:
     token, _ = issue_token(sandbox.world, VAULTS[0])
     url, headers = f"{HOST}/secrets/fine?api-version=7.4", {"Authorization": f"Bearer {token}"}
     assert error(requests.put(url, data="{", headers=headers, timeout=10))[:2] == (400, "BadParameter")
 
 
-def test_a_vault_that_lets_nobody_set_says_which_permission_is_missing(ask: Ask, sandbox: Any) -> None:
+def test_a_vault_that_lets_no_one_set_says_which_permission_is_missing(ask: Ask, sandbox: Any) -> None:
     sandbox.admin("PUT", "/vaults/sandbox-vault", {"denies": "role"})
     response = ask("PUT", "/secrets/mine", {"value": "x"})
     listed = ask("GET", "/secrets")

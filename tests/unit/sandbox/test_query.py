@@ -114,7 +114,7 @@ def test_conditions_that_the_device_does_not_meet(text: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "words"), WRONG.items())
-def test_what_is_no_condition_is_refused_with_its_place(text: str, words: str) -> None:
+def test_what_is_not_a_condition_is_refused_with_its_place(text: str, words: str) -> None:
     with pytest.raises(QueryError) as caught:
         parse_condition(text)
     assert words in str(caught.value)
@@ -165,7 +165,7 @@ def test_a_query_counts(text: str, name: str) -> None:
         "DELETE FROM devices",
     ],
 )
-def test_what_is_no_query_is_refused(text: str) -> None:
+def test_what_is_not_a_query_is_refused(text: str) -> None:
     with pytest.raises(QueryError):
         parse(text)
 
@@ -257,7 +257,7 @@ def test_documents_are_grouped_by_a_value_and_by_its_absence() -> None:
     ]
 
 
-def test_aggregates_leave_out_what_is_no_number() -> None:
+def test_aggregates_leave_out_what_is_not_a_number() -> None:
     text = "SELECT tags.site, SUM(tags.size), AVG(tags.size) AS mean, MIN(tags.size) AS low, MAX(tags.size) AS high"
     assert _grouped(f"{text} FROM devices WHERE IS_STRING(tags.site) GROUP BY tags.site") == [
         {"site": "lab", "$2": 5, "mean": 2.5, "low": 1, "high": 4},

@@ -236,7 +236,7 @@ class Broken:
         return app
 
 
-def test_a_bug_is_told_and_is_an_outage_to_the_client(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_is_reported_and_is_an_outage_to_the_client(caplog: pytest.LogCaptureFixture) -> None:
     async def ask() -> tuple[int, str]:
         sandbox = Sandbox(services=[Broken()])
         await sandbox.start()

@@ -53,7 +53,7 @@ def test_what_was_written_survives_a_kill(tmp_path: Path) -> None:
     second.close()
 
 
-def test_changes_of_a_kind_are_told(store: Store) -> None:
+def test_changes_of_a_kind_are_reported(store: Store) -> None:
     seen: list[str] = []
     store.watch("a", seen.append)
     store.put("a", "1", 0)

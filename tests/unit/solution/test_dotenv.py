@@ -91,5 +91,5 @@ def test_what_looks_like_a_secret_counts_as_one(name: str, value: str) -> None:
         ("USE_PASSWORD", "true"),
     ],
 )
-def test_what_names_other_things_is_no_secret(name: str, value: str) -> None:
+def test_what_names_other_things_is_not_a_secret(name: str, value: str) -> None:
     assert not holds_secret(name, value)

@@ -174,7 +174,7 @@ def test_a_template_is_shown_with_its_placeholders() -> None:
     assert "placeholders not filled in" in view.facts[0]
 
 
-def test_a_layer_blames_nobody_for_what_its_base_has() -> None:
+def test_a_layer_blames_no_one_for_what_its_base_has() -> None:
     data = {
         "modulesContent": {
             "$edgeAgent": {"properties.desired.modules.a": module("mcr.microsoft.com/a:1")},

@@ -58,7 +58,7 @@ def test_operators_bind_as_in_the_runtime() -> None:
     assert parse_condition("- a || b") == Binary("||", Unary("-", a), b)
 
 
-def test_operands_of_every_kind_are_told_apart() -> None:
+def test_operands_of_every_kind_are_distinguished() -> None:
     assert parse_condition("f(1, $a, {$b}, g(), TRUE, true, 0x1F, null)") == Call(
         "f",
         (

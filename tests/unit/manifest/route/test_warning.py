@@ -120,7 +120,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("kind", "text", "seen", "fix"), CASES)
-def test_what_nobody_meant_is_pointed_at_with_its_fix(kind: str, text: str, seen: str, fix: str) -> None:
+def test_what_no_one_meant_is_pointed_at_with_its_fix(kind: str, text: str, seen: str, fix: str) -> None:
     found = [warning for warning in warnings(parse(text)) if warning.kind == kind]
     assert [(text[warning.offset :][: warning.length], warning.fix) for warning in found] == [(seen, fix)]
 
