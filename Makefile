@@ -1,19 +1,19 @@
-# make demo    the main job on a sample, in the sandbox, up to the model's results: needs Python and nothing else
+# make demo    deploy a sample in the sandbox, up to the model's results: needs only Python
 # make fast    the tests that start no process and open no connection, in less than a minute
 # make check   format, types, layers, workflows, all tests: what CI runs
 # make site    the documentation as a site, in build/site
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
-# `off` where the gate is passed elsewhere, or cannot be: on a system or Python without every optional part.
+# `off` where another job checks coverage, or where it cannot reach the gate: a system or Python that lacks an optional dependency.
 COVERAGE ?= on
-# Three for each core: many tests wait, for a process or for a clock.
+# Three per core: many tests wait for a process or for a clock.
 PROCESSES ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2))))
 GATE := --cov --cov-report=term
-# Whatever the environment says: uncached, each process that a test starts would compile the SDKs anew, and each of
-# pytest's workers all tests.
+# Always allow .pyc files: without them, each process that a test starts would compile the SDKs again, and each pytest
+# worker all tests.
 export PYTHONDONTWRITEBYTECODE :=
-# What is imported is compiled then; most of it never is, and compiling it all takes longer than the rest.
+# --no-compile: most modules are never imported, and compiling all of them takes longer than the rest of the installation.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 
 .PHONY: demo in-sandbox fast check format lint types layers workflows test rest resolve lowest clients mermaid docs site bench clean
@@ -33,7 +33,7 @@ $(VENV)/pyvenv.cfg:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 
-# Two stamps, so that a demo does not have to install the tools of development.
+# Two stamps, so that a demo does not have to install the development tools.
 $(VENV)/demo-installed: pyproject.toml | $(VENV)/pyvenv.cfg
 	$(INSTALL) --editable '.[all]'
 	@touch $@
@@ -52,7 +52,7 @@ types: $(VENV)/check-installed
 layers: $(VENV)/check-installed
 	$(BIN)/lint-imports
 
-# Actions pinned, permissions minimal, expressions that exist.
+# Checks that actions are pinned, permissions are minimal, and expressions are valid.
 workflows: $(VENV)/check-installed
 	$(BIN)/actionlint
 	$(BIN)/zizmor --offline --persona=pedantic --quiet .github action.yml
@@ -69,13 +69,13 @@ $(VENV)/tests-compiled: | $(VENV)/check-installed
 test: $(VENV)/check-installed | $(VENV)/tests-compiled
 	$(BIN)/python -m pytest --numprocesses=$(PROCESSES) --dist=loadgroup $(if $(filter on,$(COVERAGE)),$(GATE))
 
-# The integration tests once more, with the REST client; `make test` runs the contract, the client's own tests and a fault walk with both.
+# Runs the integration tests with the REST client; `make test` already runs the contract, the client's own tests and a fault walk with both.
 rest: $(VENV)/check-installed
 	MANIFESTGEN_HUB_CLIENT=rest $(BIN)/python -m pytest --numprocesses=4 --dist=loadgroup tests/integration \
 		--deselect tests/integration/test_other_clients.py
 
-# What az, Node's SDK and others can do in the sandbox: docs/sandbox-clients.md. Needs the package indexes and Node; az's
-# IoT extension, which no index has, is run if its wheel was installed with
+# Writes docs/sandbox-clients.md: what az, Node's SDK and others can do in the sandbox. Needs the package indexes and Node.
+# az's IoT extension is on no index; it is tested if its wheel was installed with
 #   build/clients/az-iot/bin/python -m pip install --target build/clients/az-iot/extensions/azure-iot WHEEL
 clients: $(VENV)/check-installed
 	for name in az az-iot python; do test -d build/clients/$$name || $(PYTHON) -m venv build/clients/$$name || exit 1; done
@@ -86,17 +86,17 @@ clients: $(VENV)/check-installed
 	npm install --silent --no-audit --no-fund --prefix build/clients/node azure-iothub
 	$(BIN)/python tests/clients/table.py
 
-# What tests/browser needs to have mermaid draw what `view --format mermaid` writes. Needs npm and its registry.
+# Installs mermaid, with which tests/browser draws the output of `view --format mermaid`. Needs npm and its registry.
 mermaid:
 	npm install --silent --no-audit --no-fund --prefix build/mermaid mermaid@11
 
-# Whether the wheel can be installed on every platform and Python. Needs the package index.
+# Checks that the wheel can be installed on every platform and Python. Needs the package index.
 resolve: $(VENV)/check-installed
 	rm -rf build/resolve
 	$(BIN)/python -m build --wheel --quiet --outdir build/resolve .
 	$(BIN)/python tests/resolve.py build/resolve/*.whl
 
-# The tests with the lowest version of each dependency that pyproject.toml admits. Needs the package index.
+# Runs the tests with the lowest version of each dependency that pyproject.toml allows. Needs the package index.
 lowest: $(VENV)/check-installed
 	$(BIN)/python tests/lowest.py --numprocesses=4
 
@@ -108,8 +108,8 @@ format: $(VENV)/check-installed
 docs: $(VENV)/check-installed
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/docs tests/rules/test_rules_page.py --update-golden
 
-# The documentation as a site, in build/site. A link or an anchor that leads nowhere stops it. Its generator has a virtual
-# environment of its own: docs/decisions/site.md. `make site SERVE=on` also shows it, at http://localhost:8000.
+# Builds the documentation as a site in build/site; a broken link or anchor stops it. The generator has its own virtual
+# environment: docs/decisions/site.md. `make site SERVE=on` also serves it at http://localhost:8000.
 TOOLS := build/site-tools
 $(TOOLS)/installed: pyproject.toml
 	$(PYTHON) -m venv $(TOOLS)

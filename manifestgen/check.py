@@ -250,7 +250,7 @@ def known_rules(ids: Iterable[str]) -> None:
             near = nearest(id_, BY_ID)
             raise InputError(
                 f"no such rule: {id_!r}",
-                fix=f"did you mean {near[0]!r}?" if near else "'manifestgen explain' lists the rules",
+                fix=f"did you mean {near[0]!r}?" if near else "list the rules with 'manifestgen explain'",
             )
 
 

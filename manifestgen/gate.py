@@ -63,15 +63,21 @@ def require_manifest(document: Document, *, layered: bool = False) -> Manifest:
 def _not_filled_in(document: Document) -> InputError:
     if not document.placeholders:
         what = "this is a template, and not JSON until it is rendered"
-        return InputError(what, where=document.name, fix="render it first, then apply the result")
+        return InputError(what, where=document.name, fix=_render_first(document))
     first, *others = document.placeholders
     place = document.place_of(first)
     where = f"{document.name}:{place.line}:{place.column}" if place.line else document.name
     at = "" if place.line else f" at {first.pointer}"
     more = f", and {len(others)} more {'is' if len(others) == 1 else 'are'} not" if others else ""
     what = f"placeholder {first.text}" if first.text else "a placeholder"
-    fix = "render it first, then apply the result; if the device is to have this text, match it with check.literal"
+    fix = f"{_render_first(document)}; if the device is to have this text, match it with check.literal"
     return InputError(f"this is a template: {what}{at} is not filled in{more}", where=where, fix=fix)
+
+
+def _render_first(document: Document) -> str:
+    if isinstance(document.data, dict) and "$schema-template" in document.data:
+        return f"make a project of it with 'manifestgen import {document.name}', and give what that renders"
+    return "run 'manifestgen render' in its project, and give the manifest that it writes"
 
 
 def require_no_errors(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -11,12 +12,14 @@ from pathlib import Path
 
 from manifestgen.credentials.placeholders import fill_placeholders
 from manifestgen.errors import InputError
+from manifestgen.files import read_bytes
 from manifestgen.manifest.document import Document, read
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.placeholder import USUAL, Styles
-from manifestgen.project import Project
+from manifestgen.project import FILE_NAME, Project
+from manifestgen.project.beside import project_of
 from manifestgen.secret import Secret
-from manifestgen.services import ProjectServices, project_of
+from manifestgen.services import ProjectServices
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,36 @@ def read_manifest_file(data: bytes, file: Path, environ: Mapping[str, str] | Non
         functools.partial(_from_project, file, environ, noticed.append),
     )
     return ManifestFile(file, document, tuple(noticed))
+
+
+def refuse_project(file: Path) -> None:
+    """Make sure that a file is not a project or its folder, where only a manifest will do.
+
+    Raises:
+        InputError: it is, or it is another folder, or YAML.
+    """
+    yaml = file.suffix in (".yaml", ".yml") and file.is_file()
+    if (file / FILE_NAME).is_file() or (yaml and _has_version(file)):
+        raise InputError(
+            "this is a project, not a manifest",
+            where=str(file),
+            fix=f"write its manifest with 'manifestgen render {file}' and give that; or run "
+            f"'manifestgen deploy {file}', or 'manifestgen deploy {file} --dry-run' for the plan",
+        )
+    if file.is_dir():
+        fix = f"give the file of one, such as {file / 'deployment.json'}"
+        raise InputError("this is a folder, not a manifest", where=str(file), fix=fix)
+    if yaml:
+        fix = "give the JSON that 'manifestgen render' or 'manifestgen export' writes"
+        raise InputError("this is YAML, and a manifest is JSON", where=str(file), fix=fix)
+
+
+def _has_version(file: Path) -> bool:
+    """Whether a YAML file looks like a project's: those begin with their version."""
+    try:
+        return re.search(rb"(?m)^(\xef\xbb\xbf)?version\s*:", read_bytes(file)) is not None
+    except OSError:
+        return False  # an error where it is read
 
 
 def _styles(file: Path) -> Styles:

@@ -61,7 +61,7 @@ def open_subject(text: str, open_hub: Callable[[], Hub]) -> Subject:
 
 
 def check_project(
-    path: Path, *, select: Collection[str] = (), ignore: Collection[str] = (), as_of: date | None = None
+    project: Project, *, select: Collection[str] = (), ignore: Collection[str] = (), as_of: date | None = None
 ) -> Checked:
     """The findings in what a project renders, without logins and with a stand-in for an image that is not built yet.
 
@@ -69,19 +69,18 @@ def check_project(
     messages say where in the manifest.
 
     Args:
-        path: the project's folder or file.
+        project: to render.
         select, ignore, as_of: see `check.check`; the rules that the project ignores come on top.
 
     Raises:
-        InputError: the project or its template is wrong.
+        InputError: its template is wrong.
     """
     from msgspec.structs import replace
 
     from manifestgen.check import Checked, check
-    from manifestgen.project.load import load
     from manifestgen.rules import KNOWN_ON
 
-    subject = _of_project(load(path))
+    subject = _of_project(project)
     found = check(subject.document, select=select, ignore={*ignore, *subject.ignore}, as_of=as_of or KNOWN_ON)
     # Placeholders stand in for logins only here: a deployment has the logins themselves.
     own = [one for one in found if one.rule != "placeholder" or "/registryCredentials/" not in one.pointer]
@@ -190,7 +189,7 @@ def _of_project(project: Project) -> Subject:
 def _project_beside(path: Path) -> Project | None:
     if not any((folder / PROJECT_FILE).is_file() for folder in (path.parent, Path())):
         return None
-    from manifestgen.services import project_of
+    from manifestgen.project.beside import project_of
 
     try:
         return project_of(path)

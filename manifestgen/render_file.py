@@ -26,11 +26,12 @@ from manifestgen.manifest.document import Document, of_manifest
 from manifestgen.manifest.dump import dump
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.value import Value
-from manifestgen.project import FILE_NAME, Project
+from manifestgen.project import Project
 from manifestgen.project.builders import builds_from_context
 from manifestgen.project.fit import look_at_lock
 from manifestgen.project.lock import LockedImage, never_built, record
 from manifestgen.project.lock import path_of as lock_path
+from manifestgen.project.written import output_of
 from manifestgen.render import Logins, NoImageError, Rendered, render_project
 
 if TYPE_CHECKING:
@@ -136,22 +137,6 @@ def render_file(
     if job.target is not None:
         _write(job.target, text, observer, secret=secret)
     return RenderedFile(manifest, text, job.target, rendered.hosts, secret)
-
-
-def default_output(project: Project) -> Path:
-    """Where a manifest goes if nothing else is said, beside the project file.
-
-    It is `deployment.json` for `manifestgen.yaml` and `deployment.NAME.json` for another project file `NAME.yaml`; in
-    an environment `deployment.ENVIRONMENT.json` and `deployment.NAME.ENVIRONMENT.json`.
-    """
-    own = (None if project.path.name == FILE_NAME else project.name, project.environment)
-    return project.path.parent / ".".join(("deployment", *filter(None, own), "json"))
-
-
-def output_of(project: Project) -> Path:
-    """Where a project's manifest goes: its `manifest.output`, else `default_output`."""
-    configured = project.manifest.output if project.manifest is not None else None
-    return configured or default_output(project)
 
 
 class _Job(Struct, frozen=True):

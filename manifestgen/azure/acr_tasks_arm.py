@@ -208,7 +208,7 @@ def request_body(
     arguments: Mapping[str, str],
     timeout: int,
     by_repository: bool,
-    agent_pool: str = "",
+    agent_pool: str,
 ) -> dict[str, Any]:
     """The body for `Tasks.schedule`: build one image for one platform, and push it.
 

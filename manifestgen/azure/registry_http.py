@@ -146,9 +146,11 @@ class Http:
         Raises:
             PullError: there was no usable response.
         """
-        started = self.patience.clock()
+        started, attempts = self.patience.clock(), 0
 
         def attempt() -> Response:
+            nonlocal attempts
+            attempts += 1
             left = self.patience.total - (self.patience.clock() - started)
             return self._once(method, url, headers, limit, min(self.patience.answer, max(1.0, left)))
 
@@ -162,7 +164,8 @@ class Http:
         except (HTTPError, OSError) as error:
             raise _translated(error, url) from error
         if response.status in TRANSIENT:
-            raise _failed(response, self.patience.clock() - started)
+            # A slow answer to the only request is not one of retries.
+            raise _failed(response, self.patience.clock() - started if attempts > 1 else 0.0)
         return response
 
     def _once(self, method: str, url: str, headers: Mapping[str, str], limit: int, answer: float) -> Response:
@@ -302,9 +305,9 @@ def _timed_out(host: str, words: str) -> PullError:
     )
 
 
-def _failed(response: Response, seconds: float) -> PullError:
+def _failed(response: Response, retried: float) -> PullError:
     said = f": {response.words}" if response.words else ""
-    tried = f", after {seconds:.0f} s of retries" if seconds >= 1 else ""
+    tried = f", after {retried:.0f} s of retries" if retried >= 1 else ""
     if response.status == 429:
         after = seconds_of(response.headers.get("Retry-After"))
         wait = "" if after is None else f" {asked(after)}"

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from manifestgen import __version__
-from manifestgen.cli._console import Console, usage_of
+from manifestgen.cli._console import Console
 from manifestgen.cli._help import laid_out
+from manifestgen.cli._options import usage_of
 from manifestgen.errors import InputError, Interrupted, ManifestgenError
 from manifestgen.secret import Secret
 

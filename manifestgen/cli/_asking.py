@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from manifestgen.cli._console import Console, common_options, hub_option
+from manifestgen.cli._console import Console
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._options import common_options, hub_option
 from manifestgen.cli._target import device_of, device_option
 from manifestgen.errors import InputError, ManifestgenError
 from manifestgen.report.amount import counted
@@ -152,7 +153,8 @@ def open_devices(
 ) -> Devices:
     """The devices that the options name, else the project's; InputError if there are none, or some in two ways."""
     from manifestgen.operate.fleet import devices_matching, devices_of
-    from manifestgen.services import open_hub, project_here
+    from manifestgen.project.beside import project_here
+    from manifestgen.services import open_hub
 
     given = [each for each in (device, devices, condition) if each is not None]
     fix = "give one of --device ID, --devices FILE and --target-condition CONDITION"

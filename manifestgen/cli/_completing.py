@@ -1,4 +1,4 @@
-"""What a shell offers for an option's value: devices, environments, rules. It is silent where it cannot know."""
+"""What a shell offers for an option's value: devices, environments, modules, rules; nothing where it cannot know."""
 
 from __future__ import annotations
 
@@ -34,14 +34,36 @@ def devices(context: Any, parameter: Any, incomplete: str) -> list[str]:
 
 def environments(context: Any, parameter: Any, incomplete: str) -> list[str]:
     """Names of the project's environments that begin so."""
+    from manifestgen.project.environments import names_of
+
+    return [name for name in names_of(_project_file(context)) if name.startswith(incomplete)]
+
+
+def modules(context: Any, parameter: Any, incomplete: str) -> list[str]:
+    """Names of the project's modules that begin so, in the environment that is chosen."""
+    import contextlib
+
+    from manifestgen.errors import ManifestgenError
+    from manifestgen.project.load import load
+
+    # Without the variables that its file names, a project cannot be read.
+    with contextlib.suppress(ManifestgenError):
+        project = load(_project_file(context), environment=context.params.get("environment"))
+        return [module.name for module in project.modules if module.name.startswith(incomplete)]
+    return []
+
+
+def _project_file(context: Any) -> Path:
+    """The project file that the command would read: of the project among its files, else in the working directory."""
     from pathlib import Path
 
-    from manifestgen.project.environments import names_of
     from manifestgen.project.load import FILE_NAME
 
-    given = Path(context.params.get("project") or ".")
-    names = names_of(given / FILE_NAME if given.is_dir() else given)
-    return [name for name in names if name.startswith(incomplete)]
+    # While an option has no value yet, click reads no arguments: they are left over.
+    files = (*context.args, *(context.params.get("files") or ()))
+    named = [file for file in files if Path(file, FILE_NAME).is_file() or Path(file).suffix in (".yaml", ".yml")]
+    given = Path(next(iter(named), None) or context.params.get("project") or ".")
+    return given / FILE_NAME if given.is_dir() else given
 
 
 def rules(context: Any, parameter: Any, incomplete: str) -> list[str]:
@@ -70,7 +92,8 @@ def _ask(hub: str | None, found: list[str]) -> None:
 def _asked(hub: str | None) -> list[str]:
     from itertools import islice
 
-    from manifestgen.services import open_hub, project_here
+    from manifestgen.project.beside import project_here
+    from manifestgen.services import open_hub
 
     return [device.id for device in islice(open_hub(hub, project_here()).devices(), _MOST)]
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._console import Console
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._options import common_options, hub_option, usage_of
 from manifestgen.cli._state import state_option
 from manifestgen.cli._watching import DeploymentView
-from manifestgen.services import open_hub, project_here, project_of
+from manifestgen.services import open_hub
 
 if TYPE_CHECKING:
     from manifestgen.deployments.counts import Progress
@@ -114,6 +115,7 @@ def apply(
     from manifestgen.deployments.deployment import name_of
     from manifestgen.deployments.replace import PATIENCE, carry_out
     from manifestgen.deployments.request import Request, pairs, propose_request, strategy_of, verified
+    from manifestgen.project.beside import project_of
     from manifestgen.report.rollout_record import Recorder
     from manifestgen.rows.report_file import refuse_bad_path
     from manifestgen.state import state_folder
@@ -169,6 +171,8 @@ class DeploymentTarget:
     """An automatic deployment, for the commands that show it or roll it back."""
 
     def __init__(self, name: str, hub: str | None, console: Console) -> None:
+        from manifestgen.project.beside import project_here
+
         self._name = name
         self._hub = open_hub(hub, project_here())
         self._console = console
@@ -188,55 +192,24 @@ class DeploymentTarget:
 
     def history(self) -> None:
         """List its snapshots."""
+        from manifestgen.cli._history import show_history
         from manifestgen.deployments.deployment import name_of
         from manifestgen.deployments.snapshots import folder_of, snapshots
+        from manifestgen.report.history import deployment_row
         from manifestgen.state import state_folder
 
-        host, name, console = self._hub.host, name_of(self._name), self._console
-        found = list(enumerate(snapshots(host, name, state_folder()), start=1))
-        for number, snapshot in found:
-            taken, was = snapshot.taken.strftime("%Y-%m-%d %H:%M:%S UTC"), snapshot.deployment
-            modules = ", ".join(was.modules) or "no modules"
-            settings = f"priority {was.priority}, for {was.condition}"
-            console.result(f"{number:>2}  {taken}  {was.id}  {settings}  {modules}")
-        folder = folder_of(host, name, state_folder())
-        none = "" if found else f"no snapshots of deployment {name!r} on {host}; "
-        console.progress(f"{none}looked in {folder}")
-        console.document(
-            {
-                "hub": host,
-                "deployment": name,
-                "folder": str(folder),
-                "snapshots": [
-                    {
-                        "number": number,
-                        "taken": snapshot.taken.isoformat(),
-                        "id": snapshot.deployment.id,
-                        "condition": snapshot.deployment.condition,
-                        "priority": snapshot.deployment.priority,
-                        "modules": list(snapshot.deployment.modules),
-                    }
-                    for number, snapshot in found
-                ],
-            }
-        )
+        host, name, root = self._hub.host, name_of(self._name), state_folder()
+        found, folder = snapshots(host, name, root), folder_of(host, name, root)
+        show_history("deployment", name, host, folder, found, deployment_row, self._console)
 
     def rollback(self, number: int | None, *, yes: bool, wait: bool, timeout: float | None) -> None:
         """Roll it back to a snapshot."""
-        from manifestgen.credentials.rotation import renewed
-        from manifestgen.deployments.deployment import name_of, with_content
-        from manifestgen.deployments.proposal import propose
+        from manifestgen.deployments.deployment import name_of
         from manifestgen.deployments.replace import PATIENCE, carry_out
-        from manifestgen.deployments.way_back import way_back
+        from manifestgen.deployments.way_back import propose_rollback
         from manifestgen.state import state_folder
 
-        name = name_of(self._name)
-        was, source = way_back(self._hub, name, state_folder(), number)
-        self._console.progress(f"going back to {source}")
-        content, notes = renewed(was.content, state_folder())
-        for note in notes:
-            self._console.progress(note)
-        proposal = propose(self._hub, with_content(was, content) if notes else was)
+        proposal = propose_rollback(self._hub, name_of(self._name), state_folder(), number, self._console.progress)
         show(proposal, self._console)
         view = DeploymentView(self._console)
         with failures_shown(self._console):

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._console import Console
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._options import common_options, hub_option, usage_of
 from manifestgen.cli._state import state_option
 from manifestgen.cli._target import device_of, device_option
 from manifestgen.cli._watching import DeviceView
 from manifestgen.errors import InputError, ManifestgenError
-from manifestgen.services import open_distribution, open_hub, project_here, project_of
+from manifestgen.services import open_distribution, open_hub
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from manifestgen.cloud import Hub
     from manifestgen.device.plan import Plan
     from manifestgen.device.rollout import Rollout
-    from manifestgen.device.saved_plan import SavedPlan
     from manifestgen.project import Project
     from manifestgen.project.lock import LockedModel
     from manifestgen.target import Observer, Outcome
@@ -75,13 +73,14 @@ def apply(
     """
     from manifestgen.cli._manifest import load_manifest
     from manifestgen.device.apply import PATIENCE, carry_out, propose
-    from manifestgen.device.saved_plan import confirm, confirm_hub
+    from manifestgen.device.saved_plan import confirm, confirm_hub, saved_in
+    from manifestgen.project.beside import project_of
     from manifestgen.state import state_folder
 
     if rollback_on_failure and no_wait:
         fix = "drop one of the two: only waiting shows whether the rollout fails"
         raise InputError("--rollback-on-failure and --no-wait cannot be used together", fix=fix)
-    saved = _saved(file, device_id, merge=merge)
+    saved = saved_in(file, device_id, merge=merge)
     source = Path(saved.file) if saved is not None else file
     project = project_of(source)
     if saved is not None:
@@ -121,6 +120,8 @@ class DeviceTarget:
     """One device, for the commands that show it or roll it back."""
 
     def __init__(self, device: str, hub: str | None, console: Console) -> None:
+        from manifestgen.project.beside import project_here
+
         self._device = device
         self._hub = open_hub(hub, project_here())
         self._console = console
@@ -152,6 +153,7 @@ class DeviceTarget:
         from contextlib import ExitStack
 
         from manifestgen.images.models import models_of
+        from manifestgen.project.beside import project_here
         from manifestgen.project.lock import read_file
 
         with ExitStack() as stack:
@@ -169,51 +171,22 @@ class DeviceTarget:
 
     def history(self) -> None:
         """List its snapshots."""
+        from manifestgen.cli._history import show_history
         from manifestgen.device.snapshots import folder_of, snapshots
+        from manifestgen.report.history import device_row
         from manifestgen.state import state_folder
 
-        host, console = self._hub.host, self._console
-        found = list(enumerate(snapshots(host, self._device, state_folder()), start=1))
-        for number, snapshot in found:
-            taken = snapshot.taken.strftime("%Y-%m-%d %H:%M:%S UTC")
-            modules = ", ".join(snapshot.modules) or "no modules"
-            console.result(f"{number:>2}  {taken}  version {snapshot.version}  {modules}")
-        folder = folder_of(host, self._device, state_folder())
-        none = "" if found else f"no snapshots of device {self._device!r} on {host}; "
-        console.progress(f"{none}looked in {folder}")
-        console.document(
-            {
-                "hub": host,
-                "device": self._device,
-                "folder": str(folder),
-                "snapshots": [
-                    {
-                        "number": number,
-                        "taken": snapshot.taken.isoformat(),
-                        "version": snapshot.version,
-                        "modules": list(snapshot.modules),
-                    }
-                    for number, snapshot in found
-                ],
-            }
-        )
+        host, root = self._hub.host, state_folder()
+        found, folder = snapshots(host, self._device, root), folder_of(host, self._device, root)
+        show_history("device", self._device, host, folder, found, device_row, self._console)
 
     def rollback(self, number: int | None, *, yes: bool, wait: bool, timeout: float | None) -> None:
         """Roll it back to a snapshot."""
-        from manifestgen.credentials.rotation import renewed
-        from manifestgen.device.apply import PATIENCE, carry_out, read_state
-        from manifestgen.device.plan import plan as make_plan
-        from manifestgen.device.snapshots import find
-        from manifestgen.manifest.manifest import Manifest
+        from manifestgen.device.apply import PATIENCE, carry_out
+        from manifestgen.device.way_back import propose_rollback
         from manifestgen.state import state_folder
 
-        found = read_state(self._hub, self._device)
-        snapshot = find(self._hub.host, self._device, state_folder(), number, found.content)
-        self._console.progress(f"going back to the snapshot {snapshot.path}")
-        content, notes = renewed(snapshot.content, state_folder())
-        for note in notes:
-            self._console.progress(note)
-        plan = make_plan(Manifest.of(content), found)
+        plan = propose_rollback(self._hub, self._device, state_folder(), number, self._console.progress)
         show(plan, self._console)
         view = DeviceView(self._console)
         outcome = carry_out(
@@ -225,38 +198,6 @@ class DeviceTarget:
             observer=observer(self._hub, self._console, view, yes=yes),
         )
         show_outcome(plan, outcome, self._console)
-
-
-def _saved(file: Path, device_id: str | None, *, merge: bool) -> SavedPlan | None:
-    """The saved plan in a file; None if it is anything else, which `load_manifest` reads or rejects."""
-    from manifestgen.device.saved_plan import MARK, read
-    from manifestgen.files import read_bytes
-
-    if is_stream(file):
-        return None
-    try:
-        text = read_bytes(file)
-    except OSError:
-        return None
-    if MARK.encode() not in text:
-        return None
-    try:
-        data = json.loads(text)
-    except ValueError:
-        return None
-    saved = read(data, str(file))
-    if saved is not None and device_id not in (None, saved.device):
-        what = f"the plan is for device {saved.device!r}, not {device_id!r}"
-        raise InputError(what, where=str(file), fix="drop --device, or create a plan for the other device")
-    if saved is not None and merge and not saved.merge:
-        fix = "drop --merge, or create the plan again with --merge"
-        raise InputError("the plan was created without --merge", where=str(file), fix=fix)
-    return saved
-
-
-def is_stream(file: Path) -> bool:
-    """Whether a file is a pipe, such as the shell's `<(…)`, or a device: it can be read only once."""
-    return os.path.exists(file) and not os.path.isfile(file) and not os.path.isdir(file)  # noqa: PTH110, PTH112, PTH113
 
 
 def show(plan: Plan, console: Console) -> None:

@@ -36,8 +36,9 @@ def load_manifest(file: Path, console: Console, *, force: bool) -> Manifest:
 
 def load_file(file: Path) -> ManifestFile:
     """The manifest in a file, or on stdin for `-`, with its placeholders filled in; see `read_manifest_file`."""
-    from manifestgen.manifest_file import read_manifest_file
+    from manifestgen.manifest_file import read_manifest_file, refuse_project
 
+    refuse_project(file)
     return read_manifest_file(_bytes(file), file)
 
 
@@ -58,7 +59,7 @@ def look_at_lock(file: Path, manifest: Manifest, console: Console, *, locked: bo
         FoundError: with `locked`, there is no lock file, it no longer fits, or the manifest does not have its image.
         InputError: the lock file is damaged, or that of something else.
     """
-    from manifestgen.services import project_of
+    from manifestgen.project.beside import project_of
 
     try:
         project = project_of(file)

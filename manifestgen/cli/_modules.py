@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from manifestgen.cli._completing import modules as names
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ _Command = Callable[..., Any]
 
 def module_option(text: str) -> Callable[[_Command], _Command]:
     """Add `--module NAME`, repeatable, with this help to a command."""
-    return click.option("--module", "modules", multiple=True, metavar="NAME", help=f"{text}; repeatable.")
+    return click.option(
+        "--module", "modules", multiple=True, metavar="NAME", shell_complete=names, help=f"{text}; repeatable."
+    )
 
 
 def image_option(function: _Command) -> _Command:
@@ -72,7 +75,7 @@ def images_of(project: Project, given: Sequence[str]) -> dict[str, str]:
         if not equals:
             if len(project.modules) > 1:
                 names = ", ".join(module.name for module in project.modules)
-                fix = f"write --image MODULE={text}; its modules: {names}"
+                fix = f"write --image MODULE={text}, with one of its modules: {names}"
                 raise InputError(f"the project has several modules, and '{text}' names none", where="--image", fix=fix)
             name = project.modules[0].name
         (module,) = project.only((name,)).modules

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._console import Console
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._options import common_options, hub_option, usage_of
 from manifestgen.cli._state import state_option
 from manifestgen.cli._watching import RowsView, duration
 
@@ -107,12 +108,13 @@ def apply(
     run the same command again: it resumes. Does not wait until devices run their new modules.
     """
     from manifestgen.cli._rollout_report import reported
+    from manifestgen.project.beside import project_here
     from manifestgen.report.rollout_record import Recorder
     from manifestgen.rows import run
     from manifestgen.rows.report_file import refuse_bad_path
     from manifestgen.rows.rows import open_rows
     from manifestgen.rows.source import is_project, names_in, source_of
-    from manifestgen.services import open_hub, project_here
+    from manifestgen.services import open_hub
 
     if report is not None:
         kinds = (".json", ".csv") if dry_run else (".json", ".csv", ".html")

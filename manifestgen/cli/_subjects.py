@@ -35,7 +35,8 @@ def open_subjects(names: Sequence[str], host: str | None, console: Console) -> l
     connected: list[Hub] = []
 
     def connect() -> Hub:
-        from manifestgen.services import open_hub, project_here
+        from manifestgen.project.beside import project_here
+        from manifestgen.services import open_hub
 
         if not connected:
             console.connected()

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from manifestgen.cli._asking import Devices, devices_options
-from manifestgen.cli._console import Console, usage_of
+from manifestgen.cli._console import Console
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._options import usage_of
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from manifestgen.cli._completing import rules
-from manifestgen.cli._console import Console, options_with_outputs, usage_of
+from manifestgen.cli._console import Console
 from manifestgen.cli._environment import environment_option
+from manifestgen.cli._options import options_with_outputs, usage_of
 from manifestgen.cli._terminal import has_colors, own_colors
 from manifestgen.errors import InputError
 
@@ -48,7 +49,12 @@ _MANY = 64
 @click.option(
     "--as-of", type=click.DateTime(["%Y-%m-%d"]), metavar="DATE", help="Date to compare end-of-support dates with."
 )
-@click.option("--project", type=click.Path(), metavar="PROJECT", help="Project whose ignored rules apply too.")
+@click.option(
+    "--project",
+    type=click.Path(),
+    metavar="PROJECT",
+    help="Project whose ignored rules apply too.  [default: that of the working directory, if FILE is none]",
+)
 @environment_option
 @options_with_outputs("text", "json", "sarif", "github", "azure-pipelines")
 def command(
@@ -73,32 +79,35 @@ def command(
     from manifestgen.rules import KNOWN_ON
 
     known_rules((*ignore, *select))
-    loaded = _project(project)
-    form = console.output
     day = as_of.date() if as_of else KNOWN_ON
-    options = {
-        "layered": layered,
-        "styles": loaded.placeholder_styles if loaded is not None else USUAL,
-        "select": select,
-        "ignore": (*ignore, *_ignored_by(loaded)),
-        "lines": form == "text",
-        "as_of": day,
-    }
-    projects = [file for file in files if _is_project(file)]
-    sources, named = _sources([file for file in files if not file.endswith(_PROJECTS)])
-    results = _checked(sources, options, console)
-    if projects:
-        from pathlib import Path
+    default, of_projects = _projects(project, files)
+    shared = _ignored_by(default) if project is not None else {}
 
+    def options(owner: Project | None) -> dict[str, Any]:
+        return {
+            "layered": layered,
+            "styles": owner.placeholder_styles if owner is not None else USUAL,
+            "select": select,
+            "ignore": (*ignore, *shared, *_ignored_by(owner)),
+            "lines": console.output == "text",
+            "as_of": day,
+        }
+
+    owners, named = _sources(files, of_projects, default)
+    # One for each project: its files share it, and on the way to another process it is copied once.
+    by_owner = {id(owner): options(owner) for owner in owners.values()}
+    results = _checked([(path, by_owner[id(owner)]) for path, owner in owners.items()], console)
+    if of_projects:
         from manifestgen.manifest_source import check_project
 
-        rendered = [check_project(Path(file), select=select, ignore=ignore, as_of=day) for file in projects]
+        ignored = (*ignore, *shared)
+        rendered = [check_project(one, select=select, ignore=ignored, as_of=day) for one in of_projects.values()]
         named.update(one.path for one in rendered)
         results = [*rendered, *results]
     kept = [one for one in results if one.path in named or not _is_other(one)]
     total = total_of(kept)
     _show(console, kept, len(results) - len(kept))
-    _warn_of_expiry(sources, loaded, console)
+    _warn_of_expiry(owners, console)
     return 1 if total.reaches(fail_on) else 0
 
 
@@ -137,17 +146,25 @@ def _show(console: Console, checked: Sequence[Checked], skipped: int) -> None:
         console.result(summary_text(checked, total, skipped=skipped))
 
 
-def _project(given: str | None) -> Project | None:
-    """The project of `--project`, or the one in the working directory if there is one."""
-    # Without either, nothing that reads a project is imported.
-    if given is None and not os.path.isfile("manifestgen.yaml") and "MANIFESTGEN_ENVIRONMENT" not in os.environ:
-        return None
+def _projects(given: str | None, files: Sequence[str]) -> tuple[Project | None, dict[str, Project]]:
+    """The project that plain files are checked with, and the projects among the files, by their FILE.
+
+    The first is that of `--project`, else the one in the working directory: which is not read if every FILE is a
+    project, because it has nothing to do with them.
+    """
+    projects = [file for file in files if _is_project(file)]
+    plain = len(projects) < len(files)
+    here = plain and (os.path.isfile("manifestgen.yaml") or "MANIFESTGEN_ENVIRONMENT" in os.environ)
+    # Without any, nothing that reads a project is imported.
+    if given is None and not here and not projects:
+        return None, {}
     from pathlib import Path
 
     from manifestgen.project import load
-    from manifestgen.services import project_here
+    from manifestgen.project.beside import project_here
 
-    return load(Path(given)) if given is not None else project_here()
+    known = load(Path(given)) if given is not None else project_here() if here else None
+    return known, {file: load(Path(file)) for file in projects}
 
 
 def _ignored_by(project: Project | None) -> Mapping[str, str]:
@@ -164,9 +181,9 @@ def _ignored_by(project: Project | None) -> Mapping[str, str]:
     return ignored
 
 
-def _warn_of_expiry(paths: Sequence[str], project: Project | None, console: Console) -> None:
+def _warn_of_expiry(owners: Mapping[str, Project | None], console: Console) -> None:
     """Warn about token passwords that expire soon, as far as this machine knows; the project says what soon is."""
-    if project is None:
+    if not any(owners.values()):
         return
     from manifestgen.state import state_folder
 
@@ -175,11 +192,11 @@ def _warn_of_expiry(paths: Sequence[str], project: Project | None, console: Cons
     from manifestgen.manifest.document import read
     from manifestgen.manifest_file import expiry_warnings
 
-    for path in paths:
-        if path != "-" and b"registryCredentials" in (source := _bytes(path)):
+    for path, owner in owners.items():
+        if owner is not None and path != "-" and b"registryCredentials" in (source := _bytes(path)):
             manifest = read(source, path).manifest
             if manifest is not None:
-                for words in expiry_warnings(manifest, project):
+                for words in expiry_warnings(manifest, owner):
                     console.warn(words)
 
 
@@ -188,17 +205,24 @@ def _is_project(file: str) -> bool:
     return file.endswith(_PROJECTS) or os.path.isfile(os.path.join(file, "manifestgen.yaml"))
 
 
-def _sources(files: Sequence[str]) -> tuple[list[str], set[str]]:
-    """The paths to check, each once, with folders expanded; and those of them that were named themselves."""
-    paths: dict[str, None] = {}
+def _sources(
+    files: Sequence[str], projects: Mapping[str, Project], default: Project | None
+) -> tuple[dict[str, Project | None], set[str]]:
+    """The paths to check, each once and with its project, folders expanded; and those that were named themselves.
+
+    What is below a project's folder is the project's.
+    """
+    owners: dict[str, Project | None] = {}
     named: set[str] = set()
     for file in files:
+        owner = projects.get(file, default)
         if file != "-" and os.path.isdir(file):
-            paths.update((path, None) for path in _below(file))
-        else:
-            paths[file] = None
+            for path in _below(file):
+                owners.setdefault(path, owner)
+        elif file not in projects:
+            owners.setdefault(file, owner)
             named.add(file)
-    return list(paths), named
+    return owners, named
 
 
 def _below(folder: str) -> Iterator[str]:
@@ -218,27 +242,27 @@ def _is_other(checked: Checked) -> bool:
     return any(BY_ID[finding.rule].other_json for finding in checked.findings)
 
 
-def _checked(paths: Sequence[str], options: dict[str, Any], console: Console) -> list[Checked]:
-    if len(paths) < _MANY or (os.cpu_count() or 1) < 2:
-        return [_one(path, options) for path in paths]
+def _checked(sources: Sequence[tuple[str, dict[str, Any]]], console: Console) -> list[Checked]:
+    if len(sources) < _MANY or (os.cpu_count() or 1) < 2:
+        return _batch(sources)
     from concurrent.futures import ProcessPoolExecutor
 
     results: list[Checked] = []
     progress = console.live and not console.quiet
-    size = max(8, min(64, len(paths) // 16))
-    batches = [paths[start : start + size] for start in range(0, len(paths), size)]
+    size = max(8, min(64, len(sources) // 16))
+    batches = [sources[start : start + size] for start in range(0, len(sources), size)]
     with ProcessPoolExecutor(min(os.cpu_count() or 1, len(batches))) as pool:
-        for batch in pool.map(_batch, batches, [options] * len(batches)):
+        for batch in pool.map(_batch, batches):
             results += batch
             if progress:
-                click.echo(f"\rchecked {len(results)} of {len(paths)} files", err=True, nl=False)
+                click.echo(f"\rchecked {len(results)} of {len(sources)} files", err=True, nl=False)
     if progress:
         click.echo("\r\x1b[K", err=True, nl=False)
     return results
 
 
-def _batch(paths: Sequence[str], options: dict[str, Any]) -> list[Checked]:
-    return [_one(path, options) for path in paths]
+def _batch(sources: Sequence[tuple[str, dict[str, Any]]]) -> list[Checked]:
+    return [_one(path, options) for path, options in sources]
 
 
 def _one(path: str, options: dict[str, Any]) -> Checked:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from manifestgen.cli._console import usage_of
+from manifestgen.cli._options import usage_of
 
 _PROGRAM = "manifestgen"
 _VARIABLE = "_MANIFESTGEN_COMPLETE"
@@ -19,8 +19,9 @@ _VARIABLE = "_MANIFESTGEN_COMPLETE"
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
-    """Print the completion script of SHELL: commands, options, their choices, rules and devices.
+    """Print the completion script of SHELL: commands, options, their choices, rules, modules, environments, devices.
 
+    Modules and environments are those of the project that the command names, or of the working directory.
     Devices are those of the hub in IOTHUB_CONNECTION_STRING or of the project in the working directory; they
     are asked for once a minute at most.
     """

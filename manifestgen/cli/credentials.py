@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from manifestgen.cli._completing import devices
-from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._console import Console
 from manifestgen.cli._environment import environment_option
 from manifestgen.cli._modules import image_option, images_of
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._options import common_options, hub_option, usage_of
 from manifestgen.cli._state import state_option
 from manifestgen.cli._target import say_target
 from manifestgen.errors import DeclinedError, FoundError, InputError, Interrupted
@@ -101,7 +102,7 @@ def create_token(
     so it is stored in this user's state folder; --out also writes it for a pipeline, as lines
     ACR_USERNAME_<NAME>=… and ACR_PASSWORD_<NAME>=…, which the source 'file' reads.
     """
-    from manifestgen.credentials.acr_token import create_all
+    from manifestgen.credentials.create_tokens import create_tokens
     from manifestgen.credentials.expiry import until
     from manifestgen.credentials.variables import lines
     from manifestgen.manifest.registries import named_hosts
@@ -112,7 +113,7 @@ def create_token(
     services = ProjectServices(loaded, progress=console.progress)
     manifest, inputs = _manifest(loaded, images_of(loaded, images), services), services.inputs
     created = {}
-    for host, one in create_all(inputs, manifest, days=days, widen=widen):
+    for host, one in create_tokens(inputs, manifest, days=days, widen=widen):
         created[host] = one
         for note in one.notes:
             console.progress(note)

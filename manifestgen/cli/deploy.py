@@ -10,7 +10,7 @@ import click
 
 from manifestgen.cli._builder import builder_option
 from manifestgen.cli._completing import devices
-from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._console import Console
 from manifestgen.cli._environment import say_environment
 from manifestgen.cli._modules import (
     image_option,
@@ -21,6 +21,7 @@ from manifestgen.cli._modules import (
     with_platform,
 )
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._options import common_options, hub_option, usage_of
 from manifestgen.cli._state import state_option
 from manifestgen.cli._testing import test_option, tested
 from manifestgen.cli._watching import DeploymentView, DeviceView
@@ -251,8 +252,10 @@ def _show(deployment: Deployment, console: Console, *, dry_run: bool) -> None:
     if dry_run:
         _show_dry_run(deployment, console)
     elif deployment.plan is not None and deployment.outcome is not None:
-        found = scoring_data(deployment.scoring) if deployment.scoring is not None else None
-        _device.show_outcome(deployment.plan, deployment.outcome, console, **_images(deployment), scoring=found)
+        scores = [scoring_data(one) for one in deployment.scores]
+        # `scoring` is from when a project had one model.
+        more = {**_images(deployment), "scoring": next(iter(scores), None), "scores": scores}
+        _device.show_outcome(deployment.plan, deployment.outcome, console, **more)
     elif deployment.proposal is not None and deployment.fleet is not None:
         _deployment.show_outcome(deployment.proposal, deployment.fleet, console, _images(deployment))
 

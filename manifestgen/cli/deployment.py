@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._console import Console
+from manifestgen.cli._options import common_options, hub_option, usage_of
 from manifestgen.cli._state import state_option
 from manifestgen.cli._target import deployment_of
-from manifestgen.services import open_hub, project_here
+from manifestgen.services import open_hub
 
 
 @click.group(epilog=usage_of("manifestgen deployment list", "manifestgen deployment show scorer"))
@@ -24,6 +25,7 @@ def command() -> None:
 def list_(hub: str | None, console: Console) -> None:
     """List the hub's automatic deployments, those first that win where several target a device."""
     from manifestgen.deployments.deployment import configurations
+    from manifestgen.project.beside import project_here
     from manifestgen.report.deployment_list import configuration_data, list_text
 
     found = configurations(open_hub(hub, project_here()))
@@ -46,6 +48,7 @@ def show(name: str | None, hub: str | None, console: Console) -> None:
     --deployment NAME' shows how far its devices are.
     """
     from manifestgen.deployments.listing import named
+    from manifestgen.project.beside import project_here
     from manifestgen.report.deployment_list import configuration_data, configuration_text
 
     project = project_here()
@@ -71,6 +74,7 @@ def delete(name: str, yes: bool, hub: str | None, console: Console) -> None:
     """
     from manifestgen.deployments.listing import delete as delete_all
     from manifestgen.deployments.listing import own
+    from manifestgen.project.beside import project_here
     from manifestgen.report.deployment_list import configuration_data
     from manifestgen.state import state_folder
 

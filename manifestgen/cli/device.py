@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from manifestgen.cli._completing import devices
-from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._console import Console
+from manifestgen.cli._options import common_options, hub_option, usage_of
 from manifestgen.cli._target import device_of
 from manifestgen.errors import InputError
-from manifestgen.services import open_hub, project_here
+from manifestgen.services import open_hub
 
 if TYPE_CHECKING:
     from manifestgen.cloud import Device, Hub
@@ -60,6 +61,8 @@ def show(given: str | None, hub: str | None, console: Console) -> None:
 @common_options
 def list_(hub: str | None, console: Console) -> None:
     """List the hub's edge devices."""
+    from manifestgen.project.beside import project_here
+
     devices = list(open_hub(hub, project_here()).devices())
     width = max((len(device.id) for device in devices), default=0)
     for device in devices:
@@ -103,6 +106,8 @@ def tag(device_id: str, tags: tuple[str, ...], hub: str | None, console: Console
     Tags that are not named stay. Automatic deployments target devices by their tags, so a device may
     get other modules by this.
     """
+    from manifestgen.project.beside import project_here
+
     service = open_hub(hub, project_here())
     service.set_tags(device_id, _nested(tags, nothing=None))
     device = service.device(device_id)
@@ -120,6 +125,8 @@ def delete(device_id: str, yes: bool, hub: str | None, console: Console) -> None
 
     The device can no longer connect; its modules continue to run. Its snapshots stay.
     """
+    from manifestgen.project.beside import project_here
+
     service = open_hub(hub, project_here())
     device = service.device(device_id)
     connected = ", which is connected" if device.connected else ""
@@ -132,6 +139,8 @@ def delete(device_id: str, yes: bool, hub: str | None, console: Console) -> None
 
 def _named(given: str | None, hub: str | None, console: Console) -> tuple[Hub, str]:
     """The hub, and the device that is named, else the project's."""
+    from manifestgen.project.beside import project_here
+
     project = project_here()
     device_id = device_of(given, project, console, fix="give the device's ID")
     return open_hub(hub, project), device_id

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from manifestgen.cli._console import Console, hub_option, options_with_outputs, usage_of
+from manifestgen.cli._console import Console
+from manifestgen.cli._options import hub_option, options_with_outputs, usage_of
 from manifestgen.cli._subjects import SUBJECTS, open_subjects
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from manifestgen.cli._completing import devices
-from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._console import Console
 from manifestgen.cli._environment import say_environment
+from manifestgen.cli._options import common_options, hub_option, usage_of
 from manifestgen.cli._terminal import styled
 
 _COLORS = {"ok": "green", "warning": "yellow", "failed": "red", "skipped": None}

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
-from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._console import Console
+from manifestgen.cli._options import common_options, hub_option, usage_of
 from manifestgen.cli._target import device_of, device_option
 from manifestgen.errors import InputError
-from manifestgen.services import open_hub, project_here
+from manifestgen.services import open_hub
 
 
 @click.command(
@@ -39,6 +40,7 @@ def command(given: str | None, out: str, secrets: str | None, hub: str | None, c
     from manifestgen.device.apply import read_state
     from manifestgen.files import OWNER_ONLY, PUBLIC, is_special, is_stdout, write_atomic
     from manifestgen.manifest.dump import dump
+    from manifestgen.project.beside import project_here
     from manifestgen.secret import redact_json
 
     project = project_here()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from manifestgen.cli._console import usage_of
+from manifestgen.cli._device_or_deployment import Target, target_options, with_target
+from manifestgen.cli._options import usage_of
 from manifestgen.cli._state import state_option
-from manifestgen.cli._target import Target, target_options, with_target
 
 
 @click.command(

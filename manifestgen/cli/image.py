@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from manifestgen.cli._builder import builder_option
-from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.cli._console import Console
 from manifestgen.cli._environment import environment_option, say_environment
 from manifestgen.cli._modules import module_option
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._options import common_options, usage_of
 from manifestgen.cli._testing import test_option, tested
 from manifestgen.errors import InputError
 

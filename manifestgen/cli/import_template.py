@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.cli._console import Console
+from manifestgen.cli._options import common_options, usage_of
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 @click.option("--debug", is_flag=True, help="Use the debug template beside TEMPLATE, or the modules' debug images.")
 @click.option(
     "--builder", type=click.Choice(["acr", "local", "none"]),
-    help="Builder of the modules' images; none keeps the tool's tags.  [default: acr for *.azurecr.io, else local]",
+    help="Builder of the project's images; none keeps the tool's tags.  [default: acr for *.azurecr.io, else local]",
 )  # fmt: skip
 @click.option(
     "--profile", type=click.Choice(["vscode", "iotedgedev"]), default="vscode", show_default=True,
@@ -70,13 +71,14 @@ def command(
     """Make a project of TEMPLATE, a deployment.template.json or a deployment manifest.
 
     Its .env and modules/*/module.json are read, too. The project gets the template, its values, and an
-    image for each module. Secrets of .env are never copied. Whatever has to be supplied, and whatever was
-    not carried over, is listed.
+    image for each module. Secrets of .env are never copied. Whatever has to be corrected or supplied, and
+    whatever was not carried over, is listed.
     """
     from manifestgen.importing.project import imported
     from manifestgen.importing.write import write_all
     from manifestgen.solution import read_solution, template_of
 
+    _refuse_idle(only=only, allow_undefined=allow_undefined, secrets=secrets, builder=builder)
     if out == "-" and not only:
         fix = "give the folder of the project, or add --manifest"
         raise InputError("a project is several files, and stdout takes one", where="--out", fix=fix)
@@ -90,7 +92,7 @@ def command(
     written = write_all(made.files, force=force)
     for path in made.files:
         console.result(f"{'wrote' if path in written.files else 'unchanged'} {path}")
-    for title, items in (("to supply", made.supply), ("not carried over", made.lost)):
+    for title, items in (("to correct", made.wrong), ("to supply", made.supply), ("not carried over", made.lost)):
         if items:
             console.result(f"{title}:")
         for item in items:
@@ -108,9 +110,22 @@ def command(
             "modules": list(made.modules),
             "environments": list(made.environments),
             "supply": [_plain(item) for item in made.supply],
+            "to_correct": [_plain(item) for item in made.wrong],
             "not_carried_over": [_plain(item) for item in made.lost],
         }
     )
+
+
+def _refuse_idle(*, only: bool, allow_undefined: bool, secrets: str | None, builder: str | None) -> None:
+    """Raise InputError for an option that would have no effect."""
+    if only:
+        if builder is not None:
+            what = "--builder is of a project's images, and --manifest writes no project"
+            raise InputError(what, fix="drop --builder, or drop --manifest to get a project")
+        return
+    for option, given in (("--allow-undefined", allow_undefined), ("--secrets", secrets is not None)):
+        if given:
+            raise InputError(f"{option} needs --manifest", fix=f"add --manifest, or drop {option} to get a project")
 
 
 def _plain(item: Item) -> dict[str, str]:

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from manifestgen.cli._builder import builder_choice
-from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.cli._console import Console
+from manifestgen.cli._options import common_options, usage_of
 
 
 @click.command(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from manifestgen.cli._asking import Devices, devices_options
-from manifestgen.cli._console import Console, usage_of
+from manifestgen.cli._console import Console
+from manifestgen.cli._options import usage_of
 from manifestgen.errors import InputError
 from manifestgen.report.amount import counted
 

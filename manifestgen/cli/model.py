@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.cli._console import Console
 from manifestgen.cli._environment import environment_option
+from manifestgen.cli._options import common_options, usage_of
 
 
 @click.group(epilog=usage_of("manifestgen model list samples/anomaly-detection"))

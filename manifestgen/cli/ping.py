@@ -7,7 +7,8 @@ from collections.abc import Callable
 import click
 
 from manifestgen.cli._asking import Devices, devices_options
-from manifestgen.cli._console import Console, usage_of
+from manifestgen.cli._console import Console
+from manifestgen.cli._options import usage_of
 
 
 @click.command(

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from manifestgen.cli._console import Console, hub_option, options_with_outputs, usage_of
+from manifestgen.cli._console import Console
+from manifestgen.cli._options import hub_option, options_with_outputs, usage_of
 from manifestgen.cli._target import device_of, device_option
 from manifestgen.errors import InputError
-from manifestgen.services import open_hub, project_of
+from manifestgen.services import open_hub
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,16 +63,17 @@ def command(
     A saved plan holds hashes but no secrets. Applying it does exactly what was shown, or nothing if
     the file or the device has changed since.
     """
-    from manifestgen.cli._device import is_stream, show
+    from manifestgen.cli._device import show
     from manifestgen.cli._manifest import load_manifest, look_at_lock
     from manifestgen.device.apply import propose
     from manifestgen.device.plan import with_env
     from manifestgen.device.saved_plan import save
-    from manifestgen.files import refuse_input_as_output
+    from manifestgen.files import is_special, refuse_input_as_output
+    from manifestgen.project.beside import project_of
     from manifestgen.report import changes
     from manifestgen.report import downloads as report
 
-    if out is not None and (str(file) == "-" or is_stream(file)):
+    if out is not None and (str(file) == "-" or is_special(file)):
         name = "stdin" if str(file) == "-" else "a pipe"
         raise InputError(f"a plan of {name} cannot be saved", fix="write the manifest to a file, and plan that")
     if out is not None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._console import Console
+from manifestgen.cli._options import common_options, hub_option, usage_of
 from manifestgen.cli._target import device_of, device_option
 from manifestgen.errors import CloudError, InputError
 
@@ -68,7 +69,8 @@ def _device(
     """
     from manifestgen.cloud.distribution import Platform
     from manifestgen.images.preflight import device_of as platform_of
-    from manifestgen.services import CONNECTION_STRING, open_hub, project_of
+    from manifestgen.project.beside import project_of
+    from manifestgen.services import CONNECTION_STRING, open_hub
 
     if platform is not None:
         return Platform.parse(platform), None

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.cli._console import Console
 from manifestgen.cli._environment import environment_option
+from manifestgen.cli._options import common_options, usage_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +42,7 @@ def show(project: Path, console: Console) -> None:
     """
     from manifestgen.project import load, lock
     from manifestgen.project.settings import settings
-    from manifestgen.render_file import output_of
+    from manifestgen.project.written import output_of
     from manifestgen.report import project as report
 
     console.online = False

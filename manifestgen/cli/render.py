@@ -7,7 +7,7 @@ from typing import Literal
 
 import click
 
-from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.cli._console import Console
 from manifestgen.cli._environment import environment_option
 from manifestgen.cli._modules import (
     image_option,
@@ -17,6 +17,7 @@ from manifestgen.cli._modules import (
     values_options,
     with_platform,
 )
+from manifestgen.cli._options import common_options, usage_of
 from manifestgen.cli._state import state_option
 
 

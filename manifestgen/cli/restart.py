@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from manifestgen.cli._asking import Devices, devices_options
-from manifestgen.cli._console import Console, usage_of
+from manifestgen.cli._console import Console
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._options import usage_of
 
 if TYPE_CHECKING:
     from manifestgen.operate.restart import Restarted

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.cli._console import Console
 from manifestgen.cli._environment import environment_option
 from manifestgen.cli._modules import module_option, values_options
+from manifestgen.cli._options import common_options, usage_of
 from manifestgen.errors import InputError, Interrupted
 
 if TYPE_CHECKING:

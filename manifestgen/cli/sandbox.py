@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.cli._console import Console
 from manifestgen.cli._extra import needs_extra
 from manifestgen.cli._number import FiniteRange
+from manifestgen.cli._options import common_options, usage_of
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:

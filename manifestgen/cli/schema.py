@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from manifestgen.cli._console import Console, common_options, usage_of
+from manifestgen.cli._console import Console
+from manifestgen.cli._options import common_options, usage_of
 
 
 @click.command(epilog=usage_of("manifestgen schema > manifestgen.schema.json"))

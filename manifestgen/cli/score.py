@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from manifestgen.cli._asking import Devices, devices_options, smoke_of
-from manifestgen.cli._console import Console, usage_of
+from manifestgen.cli._console import Console
+from manifestgen.cli._options import usage_of
 
 if TYPE_CHECKING:
     from manifestgen.operate.score import Score

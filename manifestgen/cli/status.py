@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from manifestgen.cli._asking import Devices, many_options, open_devices
-from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._console import Console
+from manifestgen.cli._device_or_deployment import target_of, target_options
 from manifestgen.cli._number import FiniteRange
-from manifestgen.cli._target import target_of, target_options
+from manifestgen.cli._options import common_options, hub_option, usage_of
 from manifestgen.errors import InputError
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from manifestgen.cli._console import Console, common_options, hub_option, usage_of
+from manifestgen.cli._console import Console
+from manifestgen.cli._options import common_options, hub_option, usage_of
 from manifestgen.cli._subjects import SUBJECTS, open_subjects
 from manifestgen.cli._target import device_option, own_target
 from manifestgen.errors import InputError
@@ -110,8 +111,7 @@ def _names(files: tuple[str, ...], device: str | None, console: Console) -> tupl
 
 def _of_project(console: Console) -> str:
     """The target of the project in the working directory."""
-    from manifestgen.services import project_here
+    from manifestgen.project.beside import project_here
 
     fix = "give FILE, or OLD and FILE, or add --device ID"
-    device, deployment = own_target(project_here(), console, fix=fix)
-    return f"device:{device}" if device is not None else f"deployment:{deployment}"
+    return ":".join(own_target(project_here(), console, fix=fix))

@@ -27,6 +27,7 @@ from manifestgen.project.load import Project
 from manifestgen.project.lock import LockedBase
 from manifestgen.project.score import check_inputs
 from manifestgen.project.sections import Image
+from manifestgen.project.written import written_files
 
 LOCK = "requirements.lock"
 #: Where what manifestgen makes lies beside a Dockerfile of the user's own.
@@ -110,7 +111,7 @@ def check(project: Project) -> None:
         return  # the registered model may be MLflow's, and bring them
     try:
         read_requirements(image, path, imports_of(files))
-        _own_context_files(image)
+        _own_context_files(project)
     except InputError as error:
         raise _located(error, project) from None
 
@@ -177,7 +178,7 @@ def gather(
         where = str(recipe.requirements.file or project.path)
         for file in installed(project, recipe.lock, recipe.python, platforms, report, where):
             files.append(ContextFile(f"{prefix}{file.name}", file.content, file.executable, file.platform))
-    files += [ContextFile(name, path, _executable(path)) for name, path in _own_context_files(image)]
+    files += [ContextFile(name, path, _executable(path)) for name, path in _own_context_files(project)]
     for path in own if runs else ():
         if "manifestgen_runner" not in path.read_text("utf-8", "replace"):
             what = "does not start manifestgen_runner: a module of this image gets no messages from edgeHub"
@@ -185,16 +186,17 @@ def gather(
     return Parts(image, base, tuple(files))
 
 
-def _own_context_files(image: Image) -> list[tuple[str, Path]]:
+def _own_context_files(project: Project) -> list[tuple[str, Path]]:
     """The files of the user's own Dockerfiles and their context, without those that manifestgen makes.
 
     Raises:
         InputError: a Dockerfile, the context's folder or an ignore file is missing or not readable.
     """
     found: dict[str, Path] = {}
+    image, written = _image(project), written_files(project)
     for file in image.own:
         own = name_of(file, image.context)
-        listed = own_files(file, image.context)
+        listed = own_files(file, image.context, written)
         found |= {name: path for name, path in listed if name == own or not name.startswith(_OWN)}
     return sorted(found.items())
 

@@ -8,20 +8,16 @@ token and its scope map have the same name.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from manifestgen.cloud import Registry, RegistryInfo, Token, TokenPassword
 from manifestgen.credentials import stored
-from manifestgen.credentials.source import Inputs, Settings
+from manifestgen.credentials.source import Settings
 from manifestgen.credentials.stored import StoredPassword
 from manifestgen.errors import InputError
-
-if TYPE_CHECKING:
-    from manifestgen.manifest.manifest import Manifest
 
 PASSWORDS = ("password1", "password2")
 
@@ -115,33 +111,6 @@ def create(
     until = f", expires on {fresh.expiry:%Y-%m-%d}" if fresh.expiry else ""
     notes.append(f"created {fresh.name} of token {name}{until}")
     return Created(registry.token(info, name) or token, fresh, path, fresh=True, notes=tuple(notes))
-
-
-def create_all(inputs: Inputs, manifest: Manifest, *, days: int | None, widen: bool) -> Iterator[tuple[str, Created]]:
-    """Create the token of each registry of a manifest that has the source token; see `create`.
-
-    Args:
-        inputs: of the project's sources.
-        manifest: without credentials.
-        days: until a new password expires; None for what the project says.
-        widen: see `create`.
-    """
-    from manifestgen.credentials.logins import token_hosts
-
-    for host, repositories in token_hosts(inputs.settings, manifest).items():
-        yield (
-            host,
-            create(
-                inputs.services.registry,
-                inputs.registry_of(host),
-                name_of(inputs.settings),
-                repositories,
-                root=inputs.state,
-                days=days or inputs.settings.registry.setting("days"),
-                widen=widen,
-                now=inputs.now,
-            ),
-        )
 
 
 def live(token: Token, now: datetime) -> dict[str, TokenPassword]:

@@ -1,4 +1,4 @@
-"""The sources of registry credentials, as a Protocol, and their values.
+"""What a source of registry credentials is, and its values.
 
 A source answers for itself: whether its part of the project's section `registry` is right, which logins it has, how
 they stand, and what to do where it has none. Each is one file in `sources`; see there for how to add one.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from msgspec import Struct, field, structs
 
 from manifestgen.credentials.expiry import is_near
+from manifestgen.credentials.find_registry import find_registry
 from manifestgen.credentials.hosts import comparable
 from manifestgen.errors import InputError, ManifestgenError
 from manifestgen.secret import Secret
@@ -100,9 +101,7 @@ class Inputs(Struct, frozen=True):
 
     def registry_of(self, host: str) -> RegistryInfo:
         """The Azure container registry with this login server. Raises NotFoundError."""
-        from manifestgen.credentials.azure_registry import find
-
-        return find(host, self.services, workspace=self.settings.builds)
+        return find_registry(host, self.services, workspace=self.settings.builds)
 
 
 class Wanted(Struct, frozen=True):

@@ -116,7 +116,8 @@ class Deployment:
     Attributes:
         images: the references of the modules' images, by module.
         forecasts: of a dry run, what would be registered and built, by module.
-        scoring: what the runner with the project's model reports; None if none has, or it was not waited for.
+        scores: what the runners with the project's models report, the models of `Options.modules` first, then in the
+            order of the project; without those that report nothing or were not waited for.
     """
 
     images: Mapping[str, str]
@@ -125,7 +126,12 @@ class Deployment:
     proposal: Proposal | None = None
     fleet: Outcome[Progress] | None = None
     forecasts: Mapping[str, Forecast] = field(default_factory=dict)
-    scoring: scoring.Scoring | None = None
+    scores: tuple[scoring.Scoring, ...] = ()
+
+    @property
+    def scoring(self) -> scoring.Scoring | None:
+        """The first of `scores`, which is all that there is of a project with one model."""
+        return next(iter(self.scores), None)
 
     @property
     def image(self) -> str:

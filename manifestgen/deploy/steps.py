@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from manifestgen.cloud import Services
+from manifestgen.deploy.destination import Destination, ToDeployment, ToDevice
 from manifestgen.deploy.job import Job
 from manifestgen.deploy.options import Deployment, Observer, Options
 from manifestgen.deploy.rendered import render_manifest
-from manifestgen.deploy.targets import plan_for_device, propose_for_fleet, to_device, to_fleet
-from manifestgen.device.apply import refuse_removals
 from manifestgen.errors import FoundError, InputError
 from manifestgen.images.build import Prepared
 from manifestgen.images.existing import NOWHERE, Forecast, forecast, stand_in
@@ -46,20 +45,18 @@ def deploy(
     """
     job = Job(project, services, options or Options(), observer or Observer())
     project.only(job.options.modules)  # that a module is unknown is found before anything slow
-    target = _target(job)
+    destination = _destination(job)
     _try_template(job)
     _ = job.services.hub  # that none is specified, or two are, is found before anything is asked
     if job.options.dry_run:
-        return _dry_run(job, target)
+        return _dry_run(job, destination)
     with exclusive(project.root):
-        images = _images(job, target)
+        images = _images(job, destination)
         rendered = render_manifest(job)
-        if target.device is not None:
-            return to_device(job, rendered, target.device, images)
-        return to_fleet(job, rendered, target, images)
+        return destination.carry_out(job, rendered, images)
 
 
-def _target(job: Job) -> Target:
+def _destination(job: Job) -> Destination:
     """Where it goes, checked together with the options before anything slow."""
     target = Target(device=job.options.device) if job.options.device is not None else job.project.target
     if target is None:
@@ -74,17 +71,17 @@ def _target(job: Job) -> Target:
         raise InputError("manifest.pin needs the preflight", where=str(job.project.path), fix=fix)
     if job.options.locked and job.options.rebuild:
         raise InputError("--locked and --rebuild cannot be used together", fix="drop one of the two")
-    return target
+    return ToDevice(target.device) if target.device is not None else ToDeployment(target)
 
 
-def _images(job: Job, target: Target) -> dict[str, str]:
+def _images(job: Job, destination: Destination) -> dict[str, str]:
     """The references of all modules' images, built if necessary."""
     known = {one.module.name: _known_image(job, one) for one in job.project.each()}
     building = [one for one in job.project.each() if known[one.module.name] is None]
     if job.options.test:
         for one in building:
             _test(job, one)
-    made = _prepared(job, building, target) if building else {}
+    made = _prepared(job, building, destination) if building else {}
     images = {}
     for one in job.project.each():
         name = one.module.name
@@ -124,7 +121,7 @@ def _known_image(job: Job, project: Project) -> tuple[str, str] | None:
     return lock.image, f"{lock.image}, from the lock file"
 
 
-def _dry_run(job: Job, target: Target) -> Deployment:
+def _dry_run(job: Job, destination: Destination) -> Deployment:
     """Everything that only reads, with what would be built represented by its reference."""
     expected, forecasts = {}, {}
     for one in job.project.each():
@@ -139,7 +136,8 @@ def _dry_run(job: Job, target: Target) -> Deployment:
             expected[name] = known[0]
     building = tuple(name for name, found in forecasts.items() if found.builds)
     rehearsal = replace(job, rehearses=True, expected=expected, building=building)
-    return replace(_rehearse(rehearsal, target), images=expected, forecasts=forecasts)
+    planned = destination.propose(rehearsal, render_manifest(rehearsal))
+    return replace(planned, images=expected, forecasts=forecasts)
 
 
 def _forecast(job: Job, project: Project) -> Forecast:
@@ -157,11 +155,11 @@ def _to_build(job: Job) -> list[Project]:
     return [one for one in job.project.each() if _known_image(job, one) is None]
 
 
-def _try_first(job: Job, target: Target) -> None:
+def _try_first(job: Job, destination: Destination) -> None:
     """Try what needs no build, before minutes go into one: template, values, logins, check, device, other images."""
     images = {one.module.name: stand_in(one, job.services.of(one.module.name)) for one in _to_build(job)}
     rehearsal = replace(job, observer=Observer(), rehearses=True, expected=images, building=tuple(images))
-    _rehearse(rehearsal, target)
+    destination.propose(rehearsal, render_manifest(rehearsal))
     job.observer.confirmable()
 
 
@@ -173,21 +171,12 @@ def _try_template(job: Job) -> None:
         render_project(job.project, lambda manifest: {}, values=trial.values, image=trial.images)
 
 
-def _rehearse(job: Job, target: Target) -> Deployment:
-    rendered = render_manifest(job)
-    if target.device is not None:
-        planned = plan_for_device(job, rendered, target.device)
-        refuse_removals(planned, prune=job.options.prune)
-        return Deployment({}, planned)
-    return Deployment({}, proposal=propose_for_fleet(job, rendered, target))
-
-
-def _prepared(job: Job, projects: list[Project], target: Target) -> dict[str, Prepared]:
+def _prepared(job: Job, projects: list[Project], destination: Destination) -> dict[str, Prepared]:
     options = job.options
     build = Build(
         rebuild=options.rebuild,
         locked=options.locked,
-        first=lambda: _try_first(job, target),
+        first=lambda: _try_first(job, destination),
         before_build=lambda project: _test(job, project) if options.test is None else None,
         patience=options.build_patience,
         report=job.observer.image,

@@ -9,6 +9,7 @@ from manifestgen.cloud import Configuration, Hub
 from manifestgen.deployments.counts import Progress, Trouble, failing_devices, measure, models
 from manifestgen.deployments.deployment import name_of, survey
 from manifestgen.errors import InputError
+from manifestgen.manifest.nearest import nearest
 from manifestgen.target import Patience, Wait
 
 
@@ -77,8 +78,10 @@ def _look(hub: Hub, text: str, most: int) -> Status:
     found = known.generations or tuple(each for each in known.others if each.id == text)
     if not found:
         names = sorted({each.id for each in known.others})
-        listed = f"the hub has {', '.join(map(repr, names[:10]))}" if names else "the hub has no deployments"
-        raise InputError("no such deployment", where=f"deployment {text!r} in {hub.host}", fix=listed)
+        near = nearest(text, names)
+        fix = f"choose one of {', '.join(map(repr, names[:10]))}" if names else "create it with 'manifestgen apply'"
+        fix = f"did you mean {near[0]!r}?" if near else fix
+        raise InputError("no such deployment", where=f"deployment {text!r} in {hub.host}", fix=fix)
     others = tuple(each for each in known.others if each not in found)
     generations = tuple((each, measure(hub, each.id, others)) for each in found)
     current, progress = generations[0]

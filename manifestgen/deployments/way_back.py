@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from manifestgen.cloud import Hub
-from manifestgen.deployments.deployment import Deployment, Survey, of_generation, survey
+from manifestgen.credentials.rotation import renewed
+from manifestgen.deployments.deployment import Deployment, Survey, of_generation, survey, with_content
+from manifestgen.deployments.proposal import Proposal, propose
 from manifestgen.deployments.snapshots import find, snapshots
 from manifestgen.errors import InputError
+
+
+def propose_rollback(hub: Hub, name: str, root: Path, number: int | None, say: Callable[[str], None]) -> Proposal:
+    """Propose going back to what a deployment was, with the passwords that are current now; changes nothing.
+
+    Args:
+        say: called with where it goes back to, and with each password that is not the one of then.
+
+    Raises:
+        NoSnapshotError, InputError: see `way_back`.
+    """
+    was, source = way_back(hub, name, root, number)
+    say(f"going back to {source}")
+    content, notes = renewed(was.content, root)
+    for note in notes:
+        say(note)
+    return propose(hub, with_content(was, content) if notes else was)
 
 
 def way_back(hub: Hub, name: str, root: Path, number: int | None) -> tuple[Deployment, str]:

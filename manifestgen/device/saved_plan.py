@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from manifestgen.device.plan import Plan
 from manifestgen.errors import InputError
-from manifestgen.files import PUBLIC, write_atomic
+from manifestgen.files import PUBLIC, is_special, read_bytes, write_atomic
 
 #: The key that marks a saved plan, and the version of its format.
 MARK = "manifestgen_plan"
@@ -86,6 +86,40 @@ def read(data: Any, where: str) -> SavedPlan | None:
         return msgspec.convert(data, SavedPlan)
     except msgspec.ValidationError as error:
         raise InputError("the saved plan is damaged", where=where, fix=fix) from error
+
+
+def saved_in(file: Path, device_id: str | None, *, merge: bool) -> SavedPlan | None:
+    """The saved plan in a file; None if the file is anything else, a manifest, or is not there.
+
+    A pipe is none: it can be read only once, as a manifest.
+
+    Args:
+        device_id: the device that the plan must be for; None for whichever it names.
+        merge: whether the plan must have been made with a merge.
+
+    Raises:
+        InputError: it is for another device or was made without a merge, or see `read`.
+    """
+    if is_special(file):
+        return None
+    try:
+        text = read_bytes(file)
+    except OSError:
+        return None
+    if MARK.encode() not in text:
+        return None
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return None
+    saved = read(data, str(file))
+    if saved is not None and device_id not in (None, saved.device):
+        what = f"the plan is for device {saved.device!r}, not {device_id!r}"
+        raise InputError(what, where=str(file), fix="drop --device, or create a plan for the other device")
+    if saved is not None and merge and not saved.merge:
+        fix = "drop --merge, or create the plan again with --merge"
+        raise InputError("the plan was created without --merge", where=str(file), fix=fix)
+    return saved
 
 
 def confirm_hub(saved: SavedPlan, host: str, where: str) -> None:

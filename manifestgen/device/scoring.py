@@ -103,7 +103,7 @@ def follow(hub: Hub, device_id: str, module: str, patience: Patience, started: s
     return found
 
 
-def report_of(hub: Hub, device_id: str, module: str, started: str = "") -> Scoring | None:
+def report_of(hub: Hub, device_id: str, module: str, started: str) -> Scoring | None:
     """What a module's runner reports of itself now, if it does: once `init` has returned. See `follow`."""
     return next((one for one in scoring(hub, device_id, (module,)) if _is_since(one, started)), None)
 

@@ -17,7 +17,6 @@ from manifestgen.edge.agent.process import Limits, Program
 from manifestgen.edge.files.image import ImageConfig, plain_environ, program
 from manifestgen.edge.hub import EdgeHub
 from manifestgen.edge.identity import Identity
-from manifestgen.edge.policy import FIRST_PAUSE
 from manifestgen.edge.workload import Workload
 from manifestgen.manifest.module import LAST_ORDER
 
@@ -87,11 +86,11 @@ class EdgeDevice:
         hub_host: str,
         cloud: Cloud,
         *,
-        first_pause: float = FIRST_PAUSE,
+        first_pause: float,
         grace: float = GRACE,
-        changed: Callable[[], None] = lambda: None,
+        changed: Callable[[], None],
         printed: Callable[[str, LogLine], None] = lambda name, line: None,
-        log: Callable[[str], None] = lambda text: None,
+        log: Callable[[str], None],
     ) -> None:
         self.identity = Identity(hub_host, device)
         self.hub = EdgeHub(self.identity, cloud, log=log)

@@ -37,9 +37,7 @@ class Forecast:
     words: str
 
 
-def forecast(
-    project: Project, services: Services, *, rebuild: bool = False, report: Callable[[str], None] = lambda text: None
-) -> Forecast:
+def forecast(project: Project, services: Services, *, rebuild: bool, report: Callable[[str], None]) -> Forecast:
     """Look at what `build.prepare` would register and build, and change nothing.
 
     Args:

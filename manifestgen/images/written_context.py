@@ -37,9 +37,7 @@ class WrittenContext:
     model: RegisteredModel
 
 
-def write_context(
-    project: Project, services: Services, folder: Path, report: Callable[[str], None] = lambda text: None
-) -> WrittenContext:
+def write_context(project: Project, services: Services, folder: Path, report: Callable[[str], None]) -> WrittenContext:
     """Write the context, and register, build and push nothing.
 
     Args:

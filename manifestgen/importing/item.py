@@ -1,4 +1,4 @@
-"""What an import says: what has to be supplied, and what was not carried over."""
+"""What an import says: what has to be supplied, what was not carried over, and what is wrong in the source itself."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Notes:
     def __init__(self) -> None:
         self._supply: dict[tuple[str, str], Item] = {}
         self._lost: dict[Item, None] = {}
+        self._wrong: dict[Item, None] = {}
 
     def supply(self, what: str, why: str, fix: str, where: str = "") -> None:
         """Note something that the user has to supply; the first place of several is kept."""
@@ -35,6 +36,10 @@ class Notes:
     def lose(self, what: str, why: str, fix: str = "", where: str = "") -> None:
         """Note something that was not carried over, or not as it was."""
         self._lost[Item(what, why, fix, where)] = None
+
+    def fault(self, what: str, why: str, fix: str, where: str) -> None:
+        """Note a mistake of the solution, which was carried over as it is."""
+        self._wrong[Item(what, why, fix, where)] = None
 
     @property
     def supplied(self) -> tuple[Item, ...]:
@@ -45,3 +50,8 @@ class Notes:
     def lost(self) -> tuple[Item, ...]:
         """What was not carried over."""
         return tuple(self._lost)
+
+    @property
+    def wrong(self) -> tuple[Item, ...]:
+        """What the user has to correct."""
+        return tuple(self._wrong)

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from manifestgen.credentials.hosts import comparable
 from manifestgen.credentials.variables import PASSWORD, USERNAME, suffixes
+from manifestgen.importing.faults import note_faults
 from manifestgen.importing.images import Images, images_of
 from manifestgen.importing.item import Item, Notes
 from manifestgen.importing.template import Credential, ProjectTemplate, project_template
@@ -49,6 +50,7 @@ class Imported(Struct, frozen=True):
         environments: names of its environments.
         supply: what the user has to supply.
         lost: what was not carried over, or not as it was.
+        wrong: mistakes of the solution itself, which `render` will stop at.
     """
 
     project: Path
@@ -58,6 +60,7 @@ class Imported(Struct, frozen=True):
     environments: tuple[str, ...]
     supply: tuple[Item, ...]
     lost: tuple[Item, ...]
+    wrong: tuple[Item, ...] = ()
 
 
 def imported(
@@ -105,7 +108,7 @@ def imported(
     if not ignore.exists() or (ignore.is_file() and ignore.read_bytes() == ignored.encode()):
         files[ignore] = ignored
     modules = tuple(entry.name for entry in base.images.entries)
-    return Imported(project, files, base.images.names, modules, tuple(parts), notes.supplied, notes.lost)
+    return Imported(project, files, base.images.names, modules, tuple(parts), notes.supplied, notes.lost, notes.wrong)
 
 
 _IGNORE: Final = IGNORE.replace("deployment.*.json\n", "deployment.*.json\n!*.template.json\nconfig/\n")
@@ -135,7 +138,9 @@ class _Making(Struct, frozen=True):
         images = images_of(solution, self.folder, notes, platform=platform, builder=self.builder, debug=debug)
         references = solution.images(platform, debug=debug)
         content = rewritten(solution, references, lambda text: "".join(one.result for one in text.pieces))
-        hosts = list(image_hosts(Manifest.of(content)).values())
+        manifest = Manifest.of(content)
+        note_faults(manifest, solution.template, notes)
+        hosts = list(image_hosts(manifest).values())
         template = project_template(solution, images, references, hosts, notes)
         data: dict[str, Any] = {}
         if images.entries:

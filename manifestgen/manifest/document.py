@@ -245,7 +245,9 @@ def _not_json(document: Document, error: JsonError, *, layered: bool) -> Documen
             continue
         if isinstance(data, dict):
             return _of_value(replace(document, error=first, _json=json_), data, layered=layered)
-    kind = Kind.TEMPLATE if placeholder.has_blocks(text) and "modulesContent" in text else Kind.NOT_A_MANIFEST
+    # A template that extends another may have no word of a manifest in it.
+    meant = "modulesContent" in text or document.name.endswith((".j2", ".jinja", ".jinja2"))
+    kind = Kind.TEMPLATE if meant and placeholder.has_blocks(text) else Kind.NOT_A_MANIFEST
     return replace(document, kind=kind, error=error, _json="")
 
 

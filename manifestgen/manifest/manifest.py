@@ -79,7 +79,7 @@ class Manifest(Struct, frozen=True, eq=False, dict=True):
         if found is None or not isinstance(found.value, dict):
             raise InputError(
                 "this is not a deployment manifest: it has no 'modulesContent' object",
-                fix='a manifest has the form {"modulesContent": {"$edgeAgent": {…}, "$edgeHub": {…}}}',
+                fix='give a manifest of the form {"modulesContent": {"$edgeAgent": {…}, "$edgeHub": {…}}}',
             )
         entries: Mapping[str, Any] = found.value
         if layered is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from manifestgen.manifest.image import DOCKER_HUB, is_private
+from manifestgen.manifest.image import DOCKER_HUB
 from manifestgen.manifest.manifest import Manifest
 
 
@@ -26,11 +26,6 @@ def named_hosts(manifest: Manifest) -> tuple[str, ...]:
     """The registry hosts that the manifest's images name and that have no credential in it yet, in order."""
     have = {address_of(part.value).lower() for part in manifest.credential_entries()}
     return tuple(host for key, host in image_hosts(manifest).items() if key not in have)
-
-
-def private_hosts(manifest: Manifest) -> tuple[str, ...]:
-    """Those of `named_hosts` whose images cannot be pulled without logging in."""
-    return tuple(host for host in named_hosts(manifest) if is_private(host))
 
 
 def repositories(manifest: Manifest) -> dict[str, frozenset[str]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
-AGENT_RECOMMENDED: Final = "1.1"
 HUB_RECOMMENDED: Final = "1.1"
 
 # Version.Parse takes blanks around each number and a plus sign before it; it takes no more than Int32.MaxValue.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -44,12 +44,13 @@ def name_of(dockerfile: Path, folder: Path | None = None) -> str:
     return f"{_ELSEWHERE}/{found.name}"  # on another drive
 
 
-def own_files(dockerfile: Path, folder: Path | None = None) -> list[tuple[str, Path]]:
+def own_files(dockerfile: Path, folder: Path | None = None, leave_out: Collection[Path] = ()) -> list[tuple[str, Path]]:
     """The files of a Dockerfile's context that are not ignored, sorted by their names relative to it, with `/`.
 
     Args:
         dockerfile: its path.
         folder: of the context; None for the Dockerfile's own.
+        leave_out: files that are not part of it, with links followed; see `written.written_files`.
 
     Raises:
         InputError: the Dockerfile or its ignore file cannot be read.
@@ -63,13 +64,16 @@ def own_files(dockerfile: Path, folder: Path | None = None) -> list[tuple[str, P
     rules = _rules(dockerfile, root)
     found = {name_of(dockerfile, root): dockerfile}
     # An engine that found it in the context would apply it once more, to our files too.
+    names_left_out = {path.name for path in leave_out}
     never = _NEVER | {".dockerignore", f"{dockerfile.name}.dockerignore"}
     for parent, folders, names in os.walk(root):
         folders[:] = [name for name in folders if name not in _NEVER]
         for name in names:
             path = Path(parent, name)
             relative = path.relative_to(root).as_posix()
-            if name not in never and path.is_file() and not _is_ignored(relative, rules):
+            if name in never or not path.is_file() or _is_ignored(relative, rules):
+                continue
+            if name not in names_left_out or path.resolve() not in leave_out:
                 found[relative] = path
     return sorted(found.items())
 

@@ -19,6 +19,7 @@ from manifestgen.errors import InputError, ManifestgenError
 from manifestgen.files import read_text
 from manifestgen.project import source
 from manifestgen.project.invalid import nearest
+from manifestgen.project.project import FILE_NAME
 from manifestgen.project.sections import ENVIRONMENT_NAME
 from manifestgen.project.source import Place, Source
 
@@ -179,8 +180,6 @@ def _require(document: Source, name: str) -> None:
 
 def refuse_shared_names(file: Path, name: str) -> None:
     """Raise InputError if another project file beside this one writes the files of this one's environment."""
-    from manifestgen.project.load import FILE_NAME
-
     others = [f"{file.stem}.{name}.yaml", *([f"{name}.yaml"] if file.name == FILE_NAME else [])]
     for other in others:
         if _is_project(file.with_name(other)):

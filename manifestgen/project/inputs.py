@@ -16,6 +16,7 @@ from manifestgen.project.dockerignore import name_of, own_files
 from manifestgen.project.load import Project
 from manifestgen.project.lock import LockedModel
 from manifestgen.project.sections import Image
+from manifestgen.project.written import written_files
 
 #: Of the Dockerfile that manifestgen generates: another form is another image.
 FORM = 1
@@ -87,7 +88,7 @@ def _parts(project: Project, model: LockedModel | None) -> dict[str, Callable[[]
     if image is None or not image.builds:
         raise ValueError("the project builds no image")
     if section is None or model is None:
-        return _own_parts(image)
+        return _own_parts(project, image)
     # A number where it is one: so were they all once, and equal inputs keep their hash.
     version = int(model.version or 0) if (model.version or "0").isdecimal() else model.version
     identity: list[Any] = [model.name, version]
@@ -120,28 +121,29 @@ def requirements_lock(project: Project) -> Path:
     return project.root / f"{project.of_module(name)}.requirements.lock"
 
 
-def _own_parts(image: Image) -> dict[str, Callable[[], Any]]:
+def _own_parts(project: Project, image: Image) -> dict[str, Callable[[], Any]]:
     """Of an image that is nothing but what the user's own Dockerfiles make."""
     return {
         "name": lambda: image.name,
         "tags": lambda: sorted(image.tags.items()),
         "platforms": lambda: sorted(platforms_of(image)),
-        **_of_dockerfiles(image),
+        **_of_dockerfiles(project, image),
     }
 
 
-def _of_dockerfiles(image: Image) -> dict[str, Callable[[], Any]]:
+def _of_dockerfiles(project: Project, image: Image) -> dict[str, Callable[[], Any]]:
     """The user's own Dockerfiles, by platform where each has its own, with what they are built from."""
     parts: dict[str, Callable[[], Any]] = {}
     one, several, context = image.dockerfile, image.dockerfiles, image.context
+    written = written_files(project)
     if one is not None:
-        parts["dockerfile"] = lambda: [[name, _of_file(path)] for name, path in own_files(one, context)]
+        parts["dockerfile"] = lambda: [[name, _of_file(path)] for name, path in own_files(one, context, written)]
     if several is not None:
         parts["dockerfiles"] = lambda: [
             [
                 platform,
                 name_of(dockerfile, context),
-                [[name, _of_file(path)] for name, path in own_files(dockerfile, context)],
+                [[name, _of_file(path)] for name, path in own_files(dockerfile, context, written)],
             ]
             for platform, dockerfile in sorted(several.items())
         ]
@@ -164,7 +166,7 @@ def _context_parts(project: Project, image: Image, model: LockedModel, identity:
     script, locked = image.entry_script, requirements_lock(project)
     if script is not None:
         parts["entry_script"] = lambda: [[name, _of_file(path)] for name, path in sorted(app_files(script).items())]
-    parts |= _of_dockerfiles(image)
+    parts |= _of_dockerfiles(project, image)
     for key in ("conda_file", "requirements"):
         path = getattr(image, key)
         if path is not None:

@@ -209,9 +209,9 @@ def _reject_unknown_key(document: Source, path: source.Path, known: tuple[str, .
     elif near is not None:
         fix = f"did you mean '{near}'?"
     elif homes := [name for name, section in _SECTIONS.items() if key in section.__struct_fields__]:
-        fix = f"'{key}' belongs under {' or '.join(homes)}"
+        fix = f"move it: '{key}' belongs under {' or '.join(homes)}"
     else:
-        fix = f"known keys: {', '.join(known)}"
+        fix = f"remove it, or use one of the known keys: {', '.join(known)}"
     raise InputError(f"unknown key '{key}'{owner}", where=document.where(path, key=True), fix=fix)
 
 

@@ -139,7 +139,7 @@ class Project(msgspec.Struct, frozen=True):
             if name not in known:
                 lower = {one.lower(): one for one in known}
                 near = nearest(name.lower(), lower)
-                fix = f"did you mean '{lower[near[0]]}'?" if near else f"its modules: {', '.join(known)}"
+                fix = f"did you mean '{lower[near[0]]}'?" if near else f"choose one of its modules: {', '.join(known)}"
                 raise InputError(f"the project has no module '{name}'", where=str(self.path), fix=fix)
         chosen = tuple(module for module in self.modules if not names or module.name in names)
         return msgspec.structs.replace(self, modules=chosen)

@@ -70,7 +70,7 @@ def builtin_name(name: str) -> str:
 
     near = get_close_matches(name, names, n=1)
     fix = (
-        f"did you mean '{near[0]}'?" if near else f"built-in templates: {', '.join(names)}; or pass the path of a file"
+        f"did you mean '{near[0]}'?" if near else f"use a built-in one ({', '.join(names)}), or pass the path of a file"
     )
     raise InputError(f"template '{name}' not found", fix=fix)
 
@@ -168,7 +168,7 @@ class Template(Struct, frozen=True):
             raise _syntax_error(error, _shown(error.filename or error.name or self.name)) from error
         except jinja2.TemplateNotFound as error:
             what = f"template '{error.name}' not found" if error.name else "an included template is not found"
-            fix = "names are relative to the template's folder; those of built-in templates end in .json.j2"
+            fix = "write its path from the template's folder, or the name of a built-in template with .json.j2"
             raise InputError(what, where=self._line_of(error), fix=fix) from error
         except LimitError as error:
             fix = "make the template's loops, texts and lists smaller"

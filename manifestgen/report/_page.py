@@ -162,7 +162,7 @@ def items(texts: Iterable[str]) -> str:
     return f"<ul>{lines}</ul>" if lines else ""
 
 
-def meter(title: str, value: int, limit: int, unit: str = "") -> str:
+def meter(title: str, value: int, limit: int, unit: str) -> str:
     """How much of a limit is used, as a bar with its figures beside it."""
     share = value / limit
     tone = "bad" if share > 1 else "warning" if share > 0.75 else "waiting"

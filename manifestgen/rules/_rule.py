@@ -224,11 +224,6 @@ class Rule(Struct, frozen=True, dict=True):
         """The problems in a manifest; only for rules that take nothing but a manifest."""
         return self._run(manifest)
 
-    @property
-    def about_text(self) -> bool:
-        """Whether it looks at the file's text, even if that is not a manifest."""
-        return self._takes == "document"
-
     def problems(self, document: Document, as_of: date) -> Iterator[Problem]:
         """The problems in a document; none if the rule does not apply to it.
 

@@ -144,8 +144,8 @@ def own_code(
     services: Services,
     folder: Path,
     *,
-    here: bool = False,
-    report: Callable[[str], None] = lambda text: None,
+    here: bool,
+    report: Callable[[str], None],
 ) -> Code | None:
     """The code of the project's image, laid out as in the image; None if the image is built elsewhere."""
     image, spec = project.image, project.model

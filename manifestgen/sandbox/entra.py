@@ -42,7 +42,6 @@ _RESOURCES = {
 
 # Token audiences that ARM and Azure ML accept.
 ARM_AUDIENCES = (ARM, "https://management.core.windows.net")
-HUB_AUDIENCES = (HUB,)
 REGISTRY_AUDIENCES = (REGISTRY, *ARM_AUDIENCES)
 
 _LIFETIME = 3599.0

@@ -70,8 +70,13 @@ def vaults(world: World) -> list[Document]:
     return [found for host in sorted(hosts) if (found := vault(world, host)) is not None]
 
 
-def put_vault(world: World, name: str, *, host: str = "", denies: str = "") -> Document:
-    """Create a vault, or change the reason for which it rejects every caller. Raises ValueError."""
+def put_vault(world: World, name: str, *, host: str, denies: str) -> Document:
+    """Create a vault, or change the reason for which it rejects every caller. Raises ValueError.
+
+    Args:
+        host: empty for the public cloud's.
+        denies: one of `DENIALS`; empty for none.
+    """
     host = (host or f"{name}.vault.azure.net").lower()
     if not _VAULT_NAME.fullmatch(name) or host.partition(".")[0] != name.lower() or _resource(host) not in VAULTS:
         raise ValueError(f"a vault is NAME at one of NAME{', NAME'.join(mask[1:] for mask in HOSTS)}, not {host!r}")

@@ -24,9 +24,7 @@ _GRACE_SECONDS = 5.0
 _START_SECONDS = 60.0
 
 
-async def run_command(
-    command: Sequence[str], state: Path | None, say: Callable[[str], None], *, modules: str = "run"
-) -> int:
+async def run_command(command: Sequence[str], state: Path | None, say: Callable[[str], None], *, modules: str) -> int:
     """Run a command in its own sandbox and return its exit code (128 + signal number if a signal ended it).
 
     The command gets this process's environment without anything that points to a real Azure, the sandbox's variables,

@@ -62,7 +62,7 @@ class ModuleFolder(Struct, frozen=True):
         return f"{self.repository.lower() if lower else self.repository}:{self.version}-{platform}"
 
 
-def read_module(folder: Path, lookup: Lookup, secrets: Sequence[Secret] = ()) -> ModuleFolder:
+def read_module(folder: Path, lookup: Lookup, secrets: Sequence[Secret]) -> ModuleFolder:
     """Read a folder's `module.json`.
 
     Args:

@@ -62,7 +62,8 @@ class Subject:
         if self.document.manifest is not None:
             return self.document.manifest
         if self.document.kind is Kind.TEMPLATE:
-            what, fix = "it is a template that has to be rendered first", "render it with 'manifestgen render'"
+            what = "it is a template that has to be rendered first"
+            fix = "run 'manifestgen render' in its project, and give the manifest that it writes"
         elif self.document.error is not None:
             what, fix = "it is not JSON", "run 'manifestgen check' on the file: it says where the mistake is"
         else:

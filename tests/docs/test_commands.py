@@ -10,7 +10,7 @@ import click
 import pytest
 
 from manifestgen import cli
-from manifestgen.cli._target import ByTarget
+from manifestgen.cli._by_target import ByTarget
 
 ROOT = Path(__file__).parents[2]
 #: Pages with commands. Those of the reference are generated from the commands themselves.

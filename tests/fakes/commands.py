@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 
 from manifestgen import cli
-from manifestgen.cli._target import ByTarget
+from manifestgen.cli._by_target import ByTarget
 
 
 def commands() -> Iterator[tuple[tuple[str, ...], click.Command]]:

@@ -12,6 +12,9 @@ from fakes.registry import FakeRegistry
 from fakes.vaults import FakeVaults
 
 from manifestgen.credentials.source import Inputs
+from manifestgen.manifest.image import is_private
+from manifestgen.manifest.manifest import Manifest
+from manifestgen.manifest.registries import named_hosts
 from manifestgen.project import Project
 
 NOW = datetime(2026, 9, 1, 12, tzinfo=timezone.utc)
@@ -56,3 +59,8 @@ def inputs_of(
     return Inputs(
         project.registry_settings, services or NoServices(), environ or {}, lambda: root, **{"now": NOW, **options}
     )
+
+
+def private_hosts(manifest: Manifest) -> tuple[str, ...]:
+    """The registry hosts of a manifest that have no credential in it and cannot be pulled from without."""
+    return tuple(host for host in named_hosts(manifest) if is_private(host))

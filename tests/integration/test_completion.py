@@ -77,6 +77,18 @@ def test_commands_options_and_choices(complete: Any) -> None:
     assert {"error", "never"} <= complete("manifestgen check --fail-on ")
 
 
+def test_modules_and_environments_of_the_project_that_is_named_or_here(complete: Any, tmp_path: Path) -> None:
+    for folder, prefix in ((tmp_path, "here"), (tmp_path / "other", "there")):
+        folder.mkdir(exist_ok=True)
+        image = "{image: {builder: none, reference: s:1}}"
+        text = f"version: 1\nmodules: {{{prefix}-cam: {image}, {prefix}-scorer: {image}}}\n"
+        (folder / "manifestgen.yaml").write_text(f"{text}environments: {{{prefix}-dev: {{}}, {prefix}-prod: {{}}}}\n")
+    assert complete("manifestgen deploy --module ") >= {"here-cam", "here-scorer"}
+    assert complete("manifestgen render other --module there-c") == {"there-cam"}
+    assert complete("manifestgen status -e ") >= {"here-dev", "here-prod"}
+    assert complete("manifestgen check other --environment there-p") == {"there-prod"}
+
+
 def test_devices_of_the_hub(complete: Any, quick: Any) -> None:
     assert in_this_process("device", "register", "tab-07", "-q").code in (0, 3)
     # A busy machine may need longer than anybody waits for a completion.

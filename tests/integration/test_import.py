@@ -58,6 +58,22 @@ def test_what_is_wrong_is_said_in_two_lines_with_its_place(
     assert files(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (("--allow-undefined",), "--allow-undefined needs --manifest"),
+        (("--secrets", "placeholder"), "--secrets needs --manifest"),
+        (("--manifest", "--builder", "acr"), "--builder is of a project's images, and --manifest writes no project"),
+    ],
+)
+def test_an_option_without_effect_is_refused(tmp_path: Path, options: tuple[str, ...], error: str) -> None:
+    path = write(tmp_path)
+    before = files(tmp_path)
+    said = complaint(in_this_process("import", path, *options), 2)
+    assert said.error == error and "--manifest" in said.fix and "drop" in said.fix
+    assert files(tmp_path) == before
+
+
 def test_a_project_does_not_go_to_stdout(tmp_path: Path) -> None:
     said = complaint(in_this_process("import", write(tmp_path), "--out", "-"), 2)
     assert said.error == "--out: a project is several files, and stdout takes one"

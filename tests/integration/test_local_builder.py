@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from fakes.registry_server import PASSWORD, USER, RegistryServer, refusing_pushes, registry_server, require_programs
 from fakes.wheels import AMD64, ARM64, index_in_use, installed_wheel, make_wheel, package_index
 from integration.command_line import complaint, eventually, files, in_a_new_process, in_this_process, started
@@ -538,6 +539,40 @@ def test_a_written_context_runs_without_an_image(built: Built) -> None:
         assert score({"value": 1})["scaled"] == 30
 
 
+def test_a_dockerfile_for_each_platform_and_a_second_module_beside_it(
+    make: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = make()
+    one = yaml.safe_load((folder / "manifestgen.yaml").read_text())
+    host = one["image"]["registry"]
+    dockerfiles = {platform: f"gateway/{platform[6:]}.Dockerfile" for platform in PLATFORMS}
+    own = {"builder": "local", "name": f"{one['image']['name']}-gateway", "registry": host, "context": "."}
+    (folder / "gateway").mkdir()
+    for platform in PLATFORMS:
+        lines = ("FROM scratch", f"LABEL from={platform}", f"COPY gateway/{platform[6:]}.txt /opt/manifestgen/file.txt")
+        (folder / dockerfiles[platform]).write_text("\n".join(lines) + "\n")
+        (folder / "gateway" / f"{platform[6:]}.txt").write_text(platform)
+    modules = {
+        "scorer": {"model": one["model"], "image": one["image"]},
+        "gateway": {"image": {**own, "dockerfiles": dockerfiles}},
+    }
+    project = {"version": 1, "modules": modules, "registry": one["registry"]}
+    (folder / "manifestgen.yaml").write_text(json.dumps(project))
+
+    documents = build(folder)["modules"]
+
+    assert documents["scorer"]["image"].startswith(f"{host}/{one['image']['name']}:")
+    image = documents["gateway"]["image"]
+    for platform in PLATFORMS:
+        config = inspected(image, "--config", "--override-arch", platform[6:])
+        assert (config["architecture"], config["config"]["Labels"]["from"]) == (platform[6:], platform)
+        assert (unpacked(image, platform, tmp_path / "out") / "file.txt").read_text() == platform
+    again = build(folder)["modules"]
+    assert {name: (one["reused"], one["image"]) for name, one in again.items()} == {
+        name: (True, one["image"]) for name, one in documents.items()
+    }
+
+
 class TestFaults:
     @pytest.fixture
     def folder(self, make: Callable[..., Path]) -> Path:
@@ -691,14 +726,18 @@ def test_no_secret_is_anywhere(
     program.write_text(
         f"""#!/bin/sh
 echo "$@" >> {tmp_path}/arguments
-cat /proc/*/cmdline 2>/dev/null | tr "\\0" " " >> {tmp_path}/processes
+for process in /proc/[0-9]*; do
+    grep -qs "CANARY_RUN={tmp_path}" $process/environ && tr "\\0" " " < $process/cmdline >> {tmp_path}/processes
+done
 exec {real} "$@"
 """
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("CANARY_RUN", str(tmp_path))  # the command and what it starts, and no other test's processes
     done = in_a_new_process("image", str(folder), "--engine", "buildah", "-vv", cwd=folder)
     assert done.code == 0, done.output
+    assert "manifestgen" in (tmp_path / "processes").read_text(errors="replace")
     assert "--authfile" in (tmp_path / "arguments").read_text()
     assert PASSWORD not in (tmp_path / "arguments").read_text()
     assert PASSWORD not in (tmp_path / "processes").read_text(errors="replace")

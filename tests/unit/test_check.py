@@ -206,12 +206,12 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.slow
 def test_no_input_crashes_or_hangs(name: str) -> None:
-    start = time.monotonic()
+    start = time.process_time()  # of this process alone: how busy the machine is does not count
 
     checked = check_source(HOSTILE[name].encode("utf-8", "surrogatepass"), "x.json")
 
     assert checked.findings
-    assert time.monotonic() - start < 60
+    assert time.process_time() - start < 60
 
 
 @pytest.mark.slow

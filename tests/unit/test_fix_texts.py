@@ -45,7 +45,7 @@ SAID_BY: dict[str, list[tuple[str, ...]]] = {
     "rows/pace.py": [_ROWS],
     "rows/report_file.py": [_ROWS],
     "rows/rows.py": [_ROWS],
-    "services.py": _HUB,
+    "services/hub.py": _HUB,
     "state.py": [("rollback",)],
     "trial/trial.py": [("test",)],
     "trial/verdict.py": [("image",), _DEPLOY],
@@ -55,7 +55,6 @@ SAID_BY_CLI: dict[str, list[tuple[str, ...]]] = {
     "__init__.py": [path for path in ALL if path],
     "_asking.py": [("bundle",), ("logs",), ("ping",), ("restart",), ("score",), ("status",)],
     "_console.py": [_APPLY, _TO_FLEET, _DEPLOY, ("rollback",)],
-    "_device.py": [_APPLY],
     "_manifest.py": [("plan",)],
     "_modules.py": [_RENDER, _DEPLOY, ("credentials", "show"), ("credentials", "create-token"), _ROTATE],
     "_rows.py": [_ROWS],
@@ -221,6 +220,17 @@ def test_the_options_that_a_fix_names_exist_in_every_command_that_says_it() -> N
     assert bare == [], (
         "name the whole command, such as 'manifestgen deploy --enable-admin', or give it as one of the error's options"
     )
+
+
+#: How a text begins that states something and leaves to the reader what to do.
+_STATES = {"a", "an", "available", "built-in", "its", "it", "known", "names", "no", "there", "they", "valid", "which"}
+
+
+def test_a_fix_says_what_to_do_and_does_not_only_list_what_there_is() -> None:
+    begins = [(fix, fix.text.split()[0].strip(",:")) for fix in collected()[0]]
+    stating = [str(fix) for fix, word in begins if word in _STATES or word.startswith("'")]
+    # They state what is wrong first, and then say what to do.
+    assert [text for text in stating if ": check" not in text and ": review" not in text] == []
 
 
 def test_an_option_of_an_error_exists_in_a_command() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.credential_inputs import inputs_of
+from fakes.credential_inputs import inputs_of, private_hosts
 
 from manifestgen.credentials.logins import Logins, inline, placeholders
 from manifestgen.credentials.source import Inputs, Login
@@ -13,7 +13,7 @@ from manifestgen.credentials.sources import SOURCES
 from manifestgen.errors import InputError
 from manifestgen.manifest import create_options
 from manifestgen.manifest.dump import dump
-from manifestgen.manifest.registries import named_hosts, private_hosts
+from manifestgen.manifest.registries import named_hosts
 from manifestgen.project import load
 from manifestgen.project.lock import Lock, LockedModel, write
 from manifestgen.render import (

@@ -17,7 +17,6 @@ from manifestgen.azure.aml_package import PackageBuilder
 from manifestgen.azure.azureml2_models import WorkspaceModels2
 from manifestgen.errors import DeniedError, InputError
 from manifestgen.hub_name import hub_identity
-from manifestgen.module_services import open_builder
 from manifestgen.project.load import Project, load
 from manifestgen.services import (
     CONNECTION_STRING,
@@ -25,9 +24,8 @@ from manifestgen.services import (
     log_in,
     open_distribution,
     open_hub,
-    project_beside,
-    project_here,
 )
+from manifestgen.services.module import open_builder
 
 STRING = "HostName=fromtheenvironment.azure-devices.net;SharedAccessKeyName=a;SharedAccessKey=Y2FuYXJ5"
 PROJECT = """\
@@ -105,28 +103,6 @@ class TestHub:
             assert str(found) == "HostName=fromtheproject.azure-devices.net"
         assert str(ProjectServices(project, environ={}).hub) == "fromtheproject.azure-devices.net by login"
         assert str(ProjectServices(project, "given").hub) == "given by login"
-
-
-class TestProject:
-    def test_the_one_in_the_folder(self, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.chdir(project.root)
-        found = project_here()
-        assert found is not None and found.path.absolute() == project.path.absolute()
-        (tmp_path / "elsewhere").mkdir()
-        monkeypatch.chdir(tmp_path / "elsewhere")
-        assert project_here() is None
-
-    def test_the_one_beside_a_file_wins_over_the_one_here(
-        self, project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        other = tmp_path / "other"
-        other.mkdir()
-        (other / "manifestgen.yaml").write_text("version: 1\n")
-        monkeypatch.chdir(other)
-        beside, here, stdin = (project_beside(Path(name)) for name in (f"{project.root}/x.json", "/x.json", "-"))
-        assert beside == project
-        assert here is not None and here.root == other
-        assert stdin is not None and stdin.root == other
 
 
 class TestBuilder:

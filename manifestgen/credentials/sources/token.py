@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from manifestgen.credentials.stored import StoredPassword
 
 RENEWAL = "renew it with 'manifestgen credentials rotate'"
-_ADVICE = "create one with 'manifestgen credentials create-token', or give it as ACR_USERNAME_… and ACR_PASSWORD_…"
 _IN_ENVIRONMENT = "the environment"
 
 
@@ -62,12 +61,13 @@ class Token(Source):
         found = _from_variables(wanted, inputs)
         for one in wanted:
             if one.required and one.host not in found:
-                found[one.host] = _stored(one, inputs)
+                found[one.host] = _stored(one, self.advice(one, inputs.settings), inputs)
         return found
 
     def advice(self, wanted: Wanted, settings: Settings) -> str:
         """How to get a password."""
-        return _ADVICE
+        names = f"{variables.USERNAME}{wanted.suffix} and {variables.PASSWORD}{wanted.suffix}"
+        return f"create one with 'manifestgen credentials create-token', or give it as {names}"
 
     def standing(self, wanted: Wanted, inputs: Inputs) -> Standing | None:
         """With what the registry says of the token and its password."""
@@ -88,7 +88,9 @@ class Token(Source):
             standing = if_expired(standing, inputs.now)
         else:
             problem = "no password of the token is stored on this machine"
-            standing = structs.replace(standing, username=name, problem=problem, fix=_ADVICE)
+            standing = structs.replace(
+                standing, username=name, problem=problem, fix=self.advice(wanted, inputs.settings)
+            )
         return with_registry(standing, inputs, token=True)
 
 
@@ -97,7 +99,7 @@ def _from_variables(wanted: Sequence[Wanted], inputs: Inputs) -> dict[str, Login
     return {host: Login(*login) for host, login in found.items() if login is not None}
 
 
-def _stored(wanted: Wanted, inputs: Inputs) -> Login:
+def _stored(wanted: Wanted, advice: str, inputs: Inputs) -> Login:
     """The password that is stored on this machine; created now if necessary."""
     from manifestgen.credentials.acr_token import name_of
     from manifestgen.credentials.azure_registry import ROTATE
@@ -107,7 +109,7 @@ def _stored(wanted: Wanted, inputs: Inputs) -> Login:
     known = latest(inputs.state, wanted.host, name) or _created(wanted, name, inputs)
     if known is None or known.password is None:
         what = f"no password of token {name} is stored on this machine"
-        raise InputError(what, where=f"registry {wanted.host}", fix=_ADVICE)
+        raise InputError(what, where=f"registry {wanted.host}", fix=advice)
     if known.expired(inputs.now):
         what = f"the password of token {name} expired on {known.expiry:%Y-%m-%d}"
         raise InputError(what, where=f"registry {wanted.host}", fix=ROTATE)

@@ -41,6 +41,10 @@ _DRIVER_SCRIPT = re.compile(r"os\.path\.realpath\(__file__\)\), '([^']+)'\)")
 _PIP_NAME = re.compile(r"[A-Za-z0-9._-]+")
 # The packages that provide the container's web server.
 _SERVERS = {"azureml-defaults", "azureml-inference-server-http"}
+_LOG_FAILURE = (
+    "The command '/bin/sh -c conda env create -f environment.yml' returned a non-zero code: 1",
+    "failed to run step ID: acb_step_0: exit status 1",
+)
 
 
 @dataclass(frozen=True)
@@ -126,9 +130,9 @@ def start(world: World, build: Build, conda: Any, trouble: StartFailure | None) 
     """
     error, lines, pending = _conda_error(conda), _log_head(world, build), None
     if error:
-        lines += ["CondaSpecificationError: " + error, *_log_failure(1)]
+        lines += ["CondaSpecificationError: " + error, *_LOG_FAILURE]
     elif fault := build_failure(world):
-        lines += [*fault.log, *_log_failure(1)]
+        lines += [*fault.log, *_LOG_FAILURE]
         error = fault.message
     else:
         pending = conda
@@ -152,7 +156,7 @@ async def _run(world: World, build_id: str) -> None:
     build = await _logged(world, build, pause)
     if build.conda is not None:
         installed = await _installed(world, build)
-        ends = _log_failure(1) if installed.error else _log_tail(world, build)
+        ends = _LOG_FAILURE if installed.error else _log_tail(world, build)
         lines = [*build.lines, *installed.lines, *ends]
         build = replace(build, conda=None, error=installed.error, lines=lines, lock=installed.lock)
         save(world, build)
@@ -323,11 +327,4 @@ def _log_tail(world: World, build: Build) -> list[str]:
         *copied,
         f"Pushed {reference(world, build)}",
         f"Run ID: {build.id[:4]} was successful",
-    ]
-
-
-def _log_failure(code: int) -> list[str]:
-    return [
-        f"The command '/bin/sh -c conda env create -f environment.yml' returned a non-zero code: {code}",
-        f"failed to run step ID: acb_step_0: exit status {code}",
     ]

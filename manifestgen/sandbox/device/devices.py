@@ -23,7 +23,6 @@ from manifestgen.sandbox.hub.errors import HubError
 from manifestgen.sandbox.hub.store import HubStore
 from manifestgen.sandbox.hub.twins import Json, difference, report
 from manifestgen.sandbox.registry.pull import PullResult
-from manifestgen.sandbox.registry.pull import pull as pull_image
 from manifestgen.sandbox.world import World
 
 _AWAKE_AT_ONCE: Final = 64
@@ -35,7 +34,7 @@ Pull = Callable[[World, str, Mapping[str, str] | None], Awaitable[PullResult]]
 class Agents:
     """Wakes the agents of devices, a bounded number at a time."""
 
-    def __init__(self, store: HubStore, pull: Pull = pull_image) -> None:
+    def __init__(self, store: HubStore, pull: Pull) -> None:
         self._store = store
         self._pull = pull
         self.edges = Edges(store, self.wake)

@@ -38,7 +38,6 @@ _EMPTY: Final = (
 )
 _FORMAT: Final = (400, "Agent configuration format is invalid.")
 SUCCESS: Final = (200, "")
-NOT_RUNNING: Final = (406, "Agent is not running")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -202,6 +202,12 @@ def test_a_retry_after_beyond_all_patience_is_not_waited_for(
     assert "asks to wait 3600 s" in error.what
     assert "pull rate limit" in error.what
     assert clock.slept == []
+
+
+def test_an_answer_that_took_long_is_not_called_retries(http: Http, serve: Callable[..., Server]) -> None:
+    registry = serve((429, {"Retry-After": "3600"}, b""))
+    http.patience = replace(http.patience, clock=iter(range(0, 90, 5)).__next__)
+    assert failure(lambda: http.get(f"{registry.base}/", limit=LIMIT)).what.endswith("and asks to wait 3600 s")
 
 
 def test_an_outage_is_waited_for_and_given_up_in_time(http: Http, serve: Callable[..., Server], clock: Clock) -> None:

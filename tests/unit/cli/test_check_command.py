@@ -258,3 +258,25 @@ def test_a_project_that_is_not_there_or_wrong_says_so(capsys: pytest.CaptureFixt
     Path("manifestgen.yaml").write_text("version: 1\nbilder: x\n")
     assert run(["check", "."]) == 2
     assert "manifestgen.yaml:2:1: unknown key 'bilder'" in capsys.readouterr().err
+
+
+def test_each_file_is_checked_with_its_own_project(capsys: pytest.CaptureFixture[str]) -> None:
+    ignoring = "version: 1\nimage: {builder: none, reference: mcr.microsoft.com/s:1}\ncheck: {ignore: {ID: why}}\n"
+    for folder, rule in (("one", "floating-tag"), ("two", "route-syntax")):
+        Path(folder).mkdir()
+        Path(folder, "manifestgen.yaml").write_text(ignoring.replace("ID", rule))
+        Path(folder, "risky.json").write_bytes(RISKY.read_bytes())
+        Path(folder, "bad.json").write_bytes(BAD.read_bytes())
+    Path("manifestgen.yaml").write_text(
+        "version: 1\nimage: {builder: none, reference: s}\ncheck: {ignore: {env-key: why}}\n"
+    )
+
+    def found(*arguments: str) -> set[tuple[str, str]]:
+        run(["check", *arguments, "--output", "json", "--select", "floating-tag", "--select", "route-syntax"])
+        files = json.loads(capsys.readouterr().out)["files"]
+        return {(file["path"].replace(os.sep, "/"), one["rule"]) for file in files for one in file["findings"]}
+
+    assert found("one", "two") == {("one/bad.json", "route-syntax"), ("two/risky.json", "floating-tag")}
+    assert found("one", "two", "--project", "two") == {("two/risky.json", "floating-tag")}
+    assert found("one/bad.json", "one") == {("one/bad.json", "route-syntax")}
+    assert found("one/risky.json") == {("one/risky.json", "floating-tag")}

@@ -10,8 +10,10 @@ from fakes.fix_texts import ALL
 
 from manifestgen.cli import run
 from manifestgen.cli._completing import environments as complete
+from manifestgen.cli._completing import modules
 from manifestgen.errors import InputError
-from manifestgen.services import open_hub, project_of
+from manifestgen.project.beside import project_of
+from manifestgen.services import open_hub
 
 TEXT = """\
 version: 1
@@ -33,6 +35,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "manifestgen.yaml").write_text(TEXT)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def _context(**params: object) -> object:
+    """What click hands a completion: the command's arguments and options so far."""
+    return type("Context", (), {"params": params, "args": []})
 
 
 def _ttl(file: Path) -> object:
@@ -85,6 +92,25 @@ class TestChoosing:
         monkeypatch.setenv("MANIFESTGEN_ENVIRONMENT", "prod")
         assert run(["check", "../deployment.json"]) == 0
 
+    def test_check_of_another_project_reads_that_one_alone(
+        self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (folder / "other").mkdir()
+        (folder / "other" / "manifestgen.yaml").write_text(TEXT.replace("  dev:", "  lab:"))
+        assert run(["check", "other", "-e", "lab"]) == 0
+        assert run(["check", "other/manifestgen.yaml", "-e", "lab"]) == 0
+        capsys.readouterr()
+        assert run(["check", "other", "-e", "dev"]) == 2
+        assert "other/manifestgen.yaml:3:1: there is no environment 'dev'" in capsys.readouterr().err
+        (folder / "manifestgen.yaml").write_text("broken: [")
+        monkeypatch.setenv("MANIFESTGEN_ENVIRONMENT", "lab")
+        assert run(["check", "other"]) == 0
+        monkeypatch.chdir(folder / "other")
+        assert run(["check", "../other", "-e", "lab"]) == 0
+        (folder / "manifestgen.yaml").unlink()
+        monkeypatch.chdir(folder)
+        assert run(["check", "other", "-e", "lab"]) == 0
+
     def test_what_the_rest_of_the_file_lacks_names_the_environments(
         self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -93,13 +119,26 @@ class TestChoosing:
         assert "or choose an environment with --environment: dev, prod" in capsys.readouterr().err
 
     def test_a_shell_offers_the_names(self, folder: Path) -> None:
-        context = type("Context", (), {"params": {}})
+        context = _context()
         assert complete(context, None, "") == ["dev", "prod"]
-        assert complete(type("Context", (), {"params": {"project": folder / "manifestgen.yaml"}}), None, "p") == [
-            "prod"
-        ]
+        assert complete(_context(project=folder / "manifestgen.yaml"), None, "p") == ["prod"]
         (folder / "manifestgen.yaml").write_text("environments: [")
         assert complete(context, None, "") == []
+
+    def test_a_shell_offers_the_modules_of_the_environment(self, folder: Path) -> None:
+        def offered(incomplete: str = "", **params: object) -> list[str]:
+            return modules(_context(**params), None, incomplete)
+
+        more = "environments: {dev: {modules: {extra: {image: {builder: none, reference: s:2}}}}}\n"
+        text = "version: 1\nmodules: {cam: {image: {builder: none, reference: s:1}}}\n"
+        (folder / "manifestgen.yaml").write_text(text + more)
+        assert (offered(), offered(environment="dev"), offered("e", environment="dev")) == (
+            ["cam"],
+            ["cam", "extra"],
+            ["extra"],
+        )
+        (folder / "manifestgen.yaml").write_text("modules: [")
+        assert offered() == offered(project=folder / "nowhere") == []
 
 
 class TestHub:

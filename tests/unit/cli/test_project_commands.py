@@ -197,6 +197,7 @@ class TestDeploy:
         assert run(["deploy", *options, *switches]) == 0
         document = json.loads(capsys.readouterr().out)
         assert (document["applied"], document["rollout"]) == (True, None)
+        assert (document["scoring"], document["scores"]) == (None, [])
         (project,) = opened.projects
         assert project.image is not None and project.image.builder == "container-image"
         (arguments,) = opened.arguments
@@ -290,7 +291,7 @@ class TestPreflight:
         assert run(["preflight", "nowhere.json"]) == 2
         assert "manifest not found" in capsys.readouterr().err
         assert run(["preflight", str(folder)]) == 2
-        assert "could not read the manifest" in capsys.readouterr().err
+        assert f"{folder}: this is a project, not a manifest" in capsys.readouterr().err
 
 
 class TestPinning:

@@ -144,3 +144,33 @@ def test_an_image_that_the_device_cannot_run_stops_it(
     with pytest.raises(FoundError, match="linux/arm64"):
         deployed(Observer(pulls=pulls.extend), images={"left": CAMERA, "right": CAMERA})
     assert services.hub.writes == []
+
+
+def test_what_each_model_reports_is_in_the_result(tmp_path: Path, services: FakeServices) -> None:
+    sections, images = "", {}
+    for name in ("left", "right", "silent"):
+        (tmp_path / f"{name}.pkl").write_bytes(b"model")
+        sections += (
+            f"  {name}:\n    model: {{name: {name}, path: {name}.pkl}}\n    image: {{builder: local, name: {name}, "
+        )
+        sections += f"registry: fake.azurecr.io, dockerfile: {name}.Dockerfile, context: .}}\n"
+        (tmp_path / f"{name}.Dockerfile").write_text("FROM scratch\n")
+        images[name] = f"fake.azurecr.io/{name}:1"
+        services.push(images[name], "linux/amd64")
+    text = f"version: 1\nmodules:\n{sections}registry: {{credentials: env}}\ntarget: {{device: {DEVICE}}}\n"
+    (tmp_path / "manifestgen.yaml").write_text(text)
+    services.hub.obedient = True
+    quick = Patience(timeout=0.0, first=0.0, longest=0.0)
+
+    def run(*modules: str) -> Deployment:
+        options = Options(state=tmp_path / "state", images=images, modules=modules, patience=quick, scoring=quick)
+        return deploy(load(tmp_path), services, options=options)
+
+    first = run()
+    assert (first.scores, first.scoring) == ((), None)
+    services.hub.report(DEVICE, "left", {"runner": {"model": "left"}, "counts": {"failed": 0, "scored": 3}})
+    services.hub.report(DEVICE, "right", {"runner": {"model": "right"}, "counts": {"failed": 1, "scored": 2}})
+    found = run()
+    assert [(one.module, one.scored, one.failed) for one in found.scores] == [("left", 3, 0), ("right", 2, 1)]
+    assert found.scoring == found.scores[0]
+    assert [one.module for one in run("right").scores] == ["right", "left"]

@@ -16,12 +16,12 @@ from manifestgen.cloud import Build, Builder, BuildRequest, BuildState, BuildSta
 from manifestgen.deploy import Options, deploy
 from manifestgen.doctor import examine
 from manifestgen.errors import InputError
-from manifestgen.module_services import open_builder as open_named
 from manifestgen.project.builders import BUILDERS, Entry
 from manifestgen.project.load import Project, load
 from manifestgen.project.lock import read
 from manifestgen.project.schema import json_schema
 from manifestgen.secret import Secret
+from manifestgen.services.module import open_builder as open_named
 from manifestgen.target import Patience
 
 # ---- the builder: its line in the table, and its module

@@ -262,3 +262,12 @@ def test_a_gitignore_that_is_a_folder_is_kept(tmp_path: Path) -> None:
     path = write(tmp_path)
     (tmp_path / ".gitignore").mkdir()
     assert tmp_path / ".gitignore" not in imported(read_solution(path, {}), tmp_path).files
+
+
+def test_a_mistake_of_the_template_itself_is_said_with_its_place(tmp_path: Path) -> None:
+    made = project(tmp_path, data=template({"filter": module("r/filter:1", env={"MY KEY": {"value": "x"}})}))
+    (item,) = made.wrong
+    assert "'MY KEY'" in item.what and "IoT Hub would reject it" in item.why and item.fix
+    lines = (tmp_path / "deployment.template.json").read_text().splitlines()
+    assert "MY KEY" in lines[int(item.where.split(":")[-2]) - 1]
+    assert project(tmp_path / "right").wrong == ()

@@ -98,12 +98,12 @@ def test_completing_leaves_the_layer_alone_and_every_place_in_it_is_there(
 
 
 def test_many_pieces_and_deep_ones_are_completed_at_once() -> None:
-    start = time.perf_counter()
+    start = time.process_time()  # of this process alone: how busy the machine is does not count
 
     assert completed(layer({f"modules.m{number}.status": "running" for number in range(50_000)}))
     assert completed(layer({".".join(["a"] * 50_000): 1}))
 
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_createoptions_alone_may_have_chunks_in_the_base() -> None:

@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from manifestgen.errors import InputError
+from manifestgen.project import load
 from manifestgen.project.dockerignore import name_of, own_files
+from manifestgen.project.inputs import inputs_hash
+from manifestgen.project.written import written_files
 
 FILES = ("Dockerfile", "a.py", "b.txt", "data/x.csv", "data/deep/y.csv", "docs/z.md", ".git/config", ".manifestgen/p")
 
@@ -65,3 +68,25 @@ def test_dockerfiles_of_one_name_outside_of_the_context_keep_apart(tmp_path: Pat
     names = [name_of(tmp_path / platform / "Dockerfile", context) for platform in ("amd64", "arm64")]
     assert names == ["manifestgen/dockerfiles/1/amd64/Dockerfile", "manifestgen/dockerfiles/1/arm64/Dockerfile"]
     assert own_files(tmp_path / "arm64" / "Dockerfile", context) == [(names[1], tmp_path / "arm64" / "Dockerfile")]
+
+
+def test_what_manifestgen_writes_itself_is_in_no_image_and_changes_none(tmp_path: Path) -> None:
+    image = "{builder: local, name: gateway, registry: acme.azurecr.io, dockerfile: Dockerfile}"
+    text = f"version: 1\nimage: {image}\nenvironments: {{dev: {{}}, prod: {{manifest: {{output: out/prod.json}}}}}}\n"
+    (tmp_path / "manifestgen.yaml").write_text(text)
+    users = ("Dockerfile", "app.py", "package.lock.json", "deployment.template.json", "sub/manifestgen.lock.json")
+    for name in users:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("FROM scratch\n")
+    before = {name: inputs_hash(load(tmp_path, environment=name), None) for name in (None, "dev", "prod")}
+    for name in (
+        "manifestgen.lock.json", "manifestgen.dev.lock.json", "manifestgen.requirements.lock", "deployment.json",
+        "manifestgen.gateway.requirements.lock", "deployment.dev.json", "deployment.prod.json",
+    ):  # fmt: skip
+        (tmp_path / name).write_text("written")
+    assert {name: inputs_hash(load(tmp_path, environment=name), None) for name in before} == before
+    files = own_files(tmp_path / "Dockerfile", None, written_files(load(tmp_path)))
+    assert {name for name, _ in files} == {*users, "manifestgen.yaml"}
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "prod.json").write_text("written")
+    assert inputs_hash(load(tmp_path, environment="prod"), None) == before["prod"]

@@ -16,7 +16,7 @@ from manifestgen.project.inputs import requirements_lock
 from manifestgen.project.load import read
 from manifestgen.project.lock import path_of
 from manifestgen.project.pending import Pending, Progress
-from manifestgen.render_file import default_output
+from manifestgen.project.written import default_output
 
 TEXT = """\
 version: 1

@@ -86,7 +86,7 @@ def test_modules_are_chosen_by_name_in_the_projects_order() -> None:
     assert caught.value.fix == "did you mean 'scorer'?"
     with pytest.raises(InputError) as caught:
         project.only(("zzz",))
-    assert caught.value.fix == "its modules: scorer, camera"
+    assert caught.value.fix == "choose one of its modules: scorer, camera"
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.credential_inputs import private_hosts
 
 from manifestgen.credentials.source import Login
 from manifestgen.errors import CloudError
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.manifest.registries import private_hosts
 from manifestgen.render import load_template
 from manifestgen.rows.render import Ready, Refused, Renderer
 from manifestgen.rows.rows import Row
