@@ -1,6 +1,6 @@
 """Limits of time and size for one request and its answer, kept by the connection itself.
 
-A timeout of requests or urllib3 begins anew with every byte: a server that sends one now and then, or `100 Continue`
+A timeout of requests or urllib3 restarts with every byte: a server that sends one now and then, or `100 Continue`
 for ever, holds a client as long as it likes. Here every wait of a connection, for its name, its handshake, each piece
 it sends or receives, takes from the time that is left for its phase.
 
@@ -22,6 +22,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from urllib3 import BaseHTTPResponse
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -33,7 +34,7 @@ _SLOWEST: Final = 4096
 
 
 class Phase(Enum):
-    """What a connection is doing."""
+    """The phase of a connection."""
 
     CONNECT = "no connection within {} s"
     SEND = "the request could not be sent within {} s"
@@ -236,3 +237,9 @@ def _inflated(body: bytes, limit: int) -> bytes:
     if not inflate.eof:
         raise zlib.error("the stream is cut off")
     return found
+
+
+def origin_of(url: str) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port of a URL: what is sent with a login must not be redirected to another."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)

@@ -26,7 +26,7 @@ from urllib3.exceptions import (
 )
 
 from manifestgen.azure.answer import one_line
-from manifestgen.azure.exchange import POOLS, LimitError, TooLargeError, body_of, exchange
+from manifestgen.azure.exchange import POOLS, LimitError, TooLargeError, body_of, exchange, origin_of
 from manifestgen.azure.patience import TRANSIENT, Again, Patience, asked, chain, repeated, seconds_of
 from manifestgen.azure.registry_network import bypasses_proxy, proxies_of, proxy_of, tls_context
 from manifestgen.cloud.distribution import PullError, Trouble
@@ -124,7 +124,7 @@ class Http:
             if response.status not in _REDIRECTING or not place:
                 return response
             target = urljoin(url, place)
-            if _origin(target) != _origin(url):
+            if origin_of(target) != origin_of(url):
                 headers.pop("Authorization", None)
             if urlsplit(target).scheme not in {"https", urlsplit(url).scheme}:
                 what = f"the registry redirects to {_without_query(target)!r}, which does not use TLS"
@@ -215,11 +215,6 @@ class Http:
             manager = urllib3.ProxyManager(url, proxy_headers=login, **settings)
         manager.pool_classes_by_scheme = POOLS
         return manager
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
 def _without_query(url: str) -> str:

@@ -1,7 +1,7 @@
 """The one transport of every client that is built on requests: ours, azure-core's, msrest's and azureml-core's.
 
 A `Transport` makes one attempt, within limits of time and size; a `RetryingTransport` repeats it where that helps and
-is safe. Both check what an SDK would accept: redirects to another origin, a `Retry-After` that nobody would wait for.
+is safe. Both check what an SDK would accept: redirects to another origin, a `Retry-After` that is too long.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH, rewind_body
 from urllib3 import HTTPHeaderDict, HTTPResponse
 from urllib3.exceptions import HTTPError, ProtocolError
 
-from manifestgen.azure.exchange import POOLS, LimitError, TooLargeError, body_of, exchange
+from manifestgen.azure.exchange import POOLS, LimitError, TooLargeError, body_of, exchange, origin_of
 from manifestgen.azure.patience import (
     TRANSIENT,
     Again,
@@ -115,7 +115,7 @@ class Transport(HTTPAdapter):
     def build_connection_pool_key_attributes(self, request: PreparedRequest, verify: Any, cert: Any = None) -> Any:
         """See `HTTPAdapter.build_connection_pool_key_attributes`; all connections share what was read of a CA store.
 
-        Otherwise every connection reads it anew, which takes 30 ms of a core.
+        Otherwise every connection reads it again, which takes 30 ms of a core.
         """
         host, named = super().build_connection_pool_key_attributes(request, verify, cert)
         pool: dict[str, Any] = {**named}
@@ -223,7 +223,7 @@ def _sanitized(response: Response, request: PreparedRequest, host: str) -> Respo
     place = response.headers.get("Location")
     if response.status_code in _REDIRECTING and place:
         target = urljoin(request.url or "", place)
-        if _origin(target) != _origin(request.url or ""):
+        if origin_of(target) != origin_of(request.url or ""):
             raise CloudError(
                 f"the response is a redirect to another server, {urlsplit(target).netloc!r}, which was not followed",
                 where=host,
@@ -236,11 +236,6 @@ def _sanitized(response: Response, request: PreparedRequest, host: str) -> Respo
         if seconds is not None and seconds < inf:
             response.headers["Retry-After"] = str(int(seconds))
     return response
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
 
 
 class RetryingTransport(Transport):
@@ -307,7 +302,7 @@ class RetryingTransport(Transport):
     def _refuse_to_wait(self, response: Response) -> None:
         """Raise CloudError if the service asks for more patience than there is: SDKs would wait for as long."""
         after = seconds_of(response.raw.headers.get("Retry-After"))
-        # In the answer to an operation that goes on, it is a pause between two looks.
+        # In the response of a running operation, it is the polling interval.
         longest = self.patience.total if response.status_code in TRANSIENT else _LONGEST_PAUSE
         if after is None or after <= longest:
             return
@@ -384,7 +379,7 @@ def session_of(transport: Transport, *, local: Transport | None = None) -> Sessi
 
 
 def azure_core_transport(transport: Transport, *, local: Transport | None = None) -> RequestsTransport:
-    """What azure-core's pipelines send with; see `session_of`."""
+    """The transport of azure-core's pipelines; see `session_of`."""
     from azure.core.pipeline.transport import RequestsTransport
 
     return RequestsTransport(session=session_of(transport, local=local), session_owner=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +12,46 @@ import click
 
 from manifestgen.cli._console import Console
 from manifestgen.cli._number import FiniteRange
-from manifestgen.cli._options import common_options, hub_option, usage_of
+from manifestgen.cli._options import common_options, gathered, hub_option, usage_of
 from manifestgen.cli._state import state_option
 from manifestgen.cli._watching import DeploymentView
 from manifestgen.services import open_hub
 
 if TYPE_CHECKING:
+    from manifestgen.cloud import Hub
     from manifestgen.deployments.counts import Progress
     from manifestgen.deployments.proposal import Proposal
+    from manifestgen.deployments.request import Strategy
     from manifestgen.manifest.manifest import Manifest
     from manifestgen.target import Observer, Outcome
+
+
+@dataclass(frozen=True)
+class _Given:
+    """The options of `apply --deployment`."""
+
+    file: Path
+    name: str
+    condition: str | None
+    priority: int | None
+    labels: tuple[str, ...]
+    metrics: tuple[str, ...]
+    layered: bool
+    base: Path | None
+    show_targets: bool
+    stages: str | None
+    stage_tag: str | None
+    tag_devices: bool
+    pause: float
+    wait_for: str
+    abort_if_failing: str | None
+    rollback_on_failure: bool
+    no_wait: bool
+    timeout: float
+    report: Path | None
+    yes: bool
+    force: bool
+    hub: str | None
 
 
 @click.command(
@@ -77,31 +108,8 @@ if TYPE_CHECKING:
 @state_option
 @hub_option
 @common_options
-def apply(
-    file: Path,
-    name: str,
-    condition: str | None,
-    priority: int | None,
-    labels: tuple[str, ...],
-    metrics: tuple[str, ...],
-    layered: bool,
-    base: Path | None,
-    show_targets: bool,
-    stages: str | None,
-    stage_tag: str | None,
-    tag_devices: bool,
-    pause: float,
-    wait_for: str,
-    abort_if_failing: str | None,
-    rollback_on_failure: bool,
-    no_wait: bool,
-    timeout: float,
-    report: Path | None,
-    yes: bool,
-    force: bool,
-    hub: str | None,
-    console: Console,
-) -> int:
+@gathered(_Given)
+def apply(given: _Given, console: Console) -> int:
     """Create or change an automatic deployment, and wait until its devices run it.
 
     IoT Hub applies FILE to all devices that match the target condition, now and later. Settings
@@ -110,41 +118,21 @@ def apply(
 
     If a run is interrupted, run the same command again: it resumes.
     """
-    from manifestgen.cli._manifest import findings_reporter, load_file
     from manifestgen.cli._rollout_report import reported
     from manifestgen.deployments.deployment import name_of
     from manifestgen.deployments.replace import PATIENCE, carry_out
-    from manifestgen.deployments.request import Request, pairs, propose_request, strategy_of, verified
-    from manifestgen.project.beside import project_of
     from manifestgen.report.rollout_record import Recorder
     from manifestgen.rows.report_file import refuse_bad_path
     from manifestgen.state import state_folder
 
-    if report is not None:
-        refuse_bad_path(report, (file, base), kinds=(".html",))
-    strategy = strategy_of(
-        wait=not no_wait,
-        wait_for=wait_for,
-        stages=stages,
-        stage_tag=stage_tag,
-        tag_devices=tag_devices,
-        pause=pause,
-        abort_if_failing=abort_if_failing,
-        restore=rollback_on_failure,
-    )
-    if name_of(name) != name:
-        console.progress(f"deployment {name!r} is named {name_of(name)!r} on the hub")
-    findings = findings_reporter(console)
-    loaded = load_file(file)
-    document = verified(loaded.document, layered=layered, based=base is not None, force=force, report=findings)
-    for words in loaded.warnings():
-        console.warn(words)
-    request = Request(name, condition, priority, pairs("--label", labels), pairs("--metric", metrics), _base(base))
-    project = project_of(file)
-    service = open_hub(hub, project)
-    proposal = propose_request(service, request, document, project, force=force, report=findings)
+    if given.report is not None:
+        refuse_bad_path(given.report, (given.file, given.base), kinds=(".html",))
+    strategy = _strategy(given)
+    if name_of(given.name) != given.name:
+        console.progress(f"deployment {given.name!r} is named {name_of(given.name)!r} on the hub")
+    service, proposal = _proposed(given, console)
     more: dict[str, Any] = {}
-    if show_targets:
+    if given.show_targets:
         from manifestgen.deployments.counts import matching
 
         more["targets"] = matching(service, proposal.wanted.condition)
@@ -153,18 +141,53 @@ def apply(
     show(proposal, console)
     view, recorder = DeploymentView(console), Recorder()
     recorder.about_deployment(proposal)
-    with failures_shown(console), reported(report, recorder, recorder.story, console):
+    with failures_shown(console), reported(given.report, recorder, recorder.story, console):
         outcome = carry_out(
             service,
             proposal,
             state=state_folder(),
             goal=strategy.goal,
-            patience=None if no_wait else view.patient(PATIENCE.within(timeout)),
+            patience=None if given.no_wait else view.patient(PATIENCE.within(given.timeout)),
             stages=strategy.stages,
-            observer=recorder.of_deployment(observer(console, view, yes=yes)),
+            observer=recorder.of_deployment(observer(console, view, yes=given.yes)),
         )
     show_outcome(proposal, outcome, console, more)
     return 0
+
+
+def _strategy(given: _Given) -> Strategy:
+    from manifestgen.deployments.request import strategy_of
+
+    return strategy_of(
+        wait=not given.no_wait,
+        wait_for=given.wait_for,
+        stages=given.stages,
+        stage_tag=given.stage_tag,
+        tag_devices=given.tag_devices,
+        pause=given.pause,
+        abort_if_failing=given.abort_if_failing,
+        restore=given.rollback_on_failure,
+    )
+
+
+def _proposed(given: _Given, console: Console) -> tuple[Hub, Proposal]:
+    """The proposed change, and the hub that it was compared with."""
+    from manifestgen.cli._manifest import findings_reporter, load_file
+    from manifestgen.deployments.request import Request, pairs, propose_request, verified
+    from manifestgen.project.beside import project_of
+
+    findings, base = findings_reporter(console), given.base
+    loaded = load_file(given.file)
+    document = verified(
+        loaded.document, layered=given.layered, based=base is not None, force=given.force, report=findings
+    )
+    for words in loaded.warnings():
+        console.warn(words)
+    labels, metrics = pairs("--label", given.labels), pairs("--metric", given.metrics)
+    request = Request(given.name, given.condition, given.priority, labels, metrics, _base(base))
+    project = project_of(given.file)
+    service = open_hub(given.hub, project)
+    return service, propose_request(service, request, document, project, force=given.force, report=findings)
 
 
 class DeploymentTarget:
@@ -206,7 +229,7 @@ class DeploymentTarget:
         """Roll it back to a snapshot."""
         from manifestgen.deployments.deployment import name_of
         from manifestgen.deployments.replace import PATIENCE, carry_out
-        from manifestgen.deployments.way_back import propose_rollback
+        from manifestgen.deployments.rollback import propose_rollback
         from manifestgen.state import state_folder
 
         proposal = propose_rollback(self._hub, name_of(self._name), state_folder(), number, self._console.progress)

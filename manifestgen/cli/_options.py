@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -21,6 +21,9 @@ from manifestgen.cli._environment import environment_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_Given = TypeVar("_Given")
+_Outcome = TypeVar("_Outcome")
 
 # Commands that start without `logging`, for speed; once they connect to a service, that is made up for.
 _OFFLINE = ("check", "diff", "explain", "render", "schema", "view")
@@ -61,6 +64,23 @@ def options_with_outputs(*outputs: str) -> Callable[[Callable[..., Any]], Callab
             click.option("-v", "--verbose", count=True, help="Print causes of errors; -vv also prints the SDKs' logs."),
         )
         return functools.reduce(lambda decorated, option: option(decorated), reversed(options), command)
+
+    return decorate
+
+
+def gathered(kind: Callable[..., _Given]) -> Callable[[Callable[[_Given, Console], _Outcome]], Callable[..., _Outcome]]:
+    """Pass a command with many options one value that has them all, and `console`.
+
+    Args:
+        kind: a dataclass with a field for each argument and option, named as click names it.
+    """
+
+    def decorate(function: Callable[[_Given, Console], _Outcome]) -> Callable[..., _Outcome]:
+        @functools.wraps(function)
+        def command(*, console: Console, **given: Any) -> _Outcome:
+            return function(kind(**given), console)
+
+        return command
 
     return decorate
 

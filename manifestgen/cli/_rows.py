@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import click
 
 from manifestgen.cli._console import Console
 from manifestgen.cli._number import FiniteRange
-from manifestgen.cli._options import common_options, hub_option, usage_of
+from manifestgen.cli._options import common_options, gathered, hub_option, usage_of
 from manifestgen.cli._state import state_option
 from manifestgen.cli._watching import RowsView, duration
 
@@ -19,6 +20,24 @@ if TYPE_CHECKING:
     from manifestgen.rows.run import Progress, Proposal, Summary
     from manifestgen.rows.source import Source
     from manifestgen.target import Observer
+
+
+@dataclass(frozen=True)
+class _Given:
+    """The options of `apply --devices`."""
+
+    file: Path
+    devices: Path
+    dry_run: bool
+    rate: float
+    journal: Path | None
+    since: Path | None
+    report: Path | None
+    give_up_after: float
+    ignored: tuple[str, ...]
+    yes: bool
+    force: bool
+    hub: str | None
 
 
 @click.command(
@@ -87,21 +106,8 @@ if TYPE_CHECKING:
 @state_option
 @hub_option
 @common_options
-def apply(
-    file: Path,
-    devices: Path,
-    dry_run: bool,
-    rate: float,
-    journal: Path | None,
-    since: Path | None,
-    report: Path | None,
-    give_up_after: float,
-    ignored: tuple[str, ...],
-    yes: bool,
-    force: bool,
-    hub: str | None,
-    console: Console,
-) -> int:
+@gathered(_Given)
+def apply(given: _Given, console: Console) -> int:
     """Render a manifest for each of many devices, check it and send it.
 
     Replaces all modules of each device. A journal records what was done: if a run is interrupted,
@@ -116,21 +122,32 @@ def apply(
     from manifestgen.rows.source import is_project, names_in, source_of
     from manifestgen.services import open_hub
 
+    file, devices, report = given.file, given.devices, given.report
     if report is not None:
-        kinds = (".json", ".csv") if dry_run else (".json", ".csv", ".html")
-        refuse_bad_path(report, (file, devices, journal, since), kinds=kinds)
+        kinds = (".json", ".csv") if given.dry_run else (".json", ".csv", ".html")
+        refuse_bad_path(report, (file, devices, given.journal, given.since), kinds=kinds)
     page = report if report is not None and report.suffix.lower() == ".html" else None
-    settings = run.Settings(devices, rate, journal, since, None if page else report, give_up_after, ignored)
+    settings = run.Settings(
+        devices,
+        given.rate,
+        given.journal,
+        given.since,
+        None if page else report,
+        given.give_up_after,
+        given.ignored,
+    )
     source = source_of(file, None if is_project(file) else project_here())
     console.progress(f"reading {devices}")
-    with closing(open_rows(devices, known=names_in(source.template), ignored=ignored)) as rows:
-        renderer = _renderer(source, console, force=force)
-        if dry_run:
+    with closing(open_rows(devices, known=names_in(source.template), ignored=given.ignored)) as rows:
+        renderer = _renderer(source, console, force=given.force)
+        if given.dry_run:
+            from manifestgen.report.amount import counted
+
             summary = run.dry_run(rows, renderer, source, report)
             _show_summary(summary, console)
-            console.progress(f"nothing was sent; a run would send {summary.messages:,} messages of 4 KB")
+            console.progress(f"nothing was sent; a run would send {counted(summary.messages, 'message')} of 4 KB")
             return 1 if summary.account.refused else 0
-        service = open_hub(hub, source.project).bulk()
+        service = open_hub(given.hub, source.project).bulk()
         with run.open_run(source, settings, rows, renderer, service.host) as begun:
             proposal = run.propose(begun, service.host)
             _show(proposal, console)
@@ -141,7 +158,7 @@ def apply(
                     begun,
                     service,
                     proposal,
-                    observer=recorder.of_rows(_observer(console, yes=yes)),
+                    observer=recorder.of_rows(_observer(console, yes=given.yes)),
                     stopped=lambda summary: _show_summary(summary, console, ended=False),
                 )
         assert outcome.progress is not None  # noqa: S101 - a run that ends has a summary
@@ -165,7 +182,7 @@ def _renderer(source: Source, console: Console, *, force: bool) -> Renderer:
         source.template,
         source.base,
         inline(known.registry_settings, services.credentials),
-        ignore=tuple(known.check.ignore) if known.check is not None else (),
+        ignore=tuple(known.ignored),
         force=force,
         styles=known.placeholder_styles,
         report=findings_reporter(console),

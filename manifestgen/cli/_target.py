@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from manifestgen.project import Project
 
 
-def own_target(project: Project | None, console: Console, *, fix: str = "add --device ID") -> tuple[str, str]:
+def project_target(project: Project | None, console: Console, *, fix: str = "add --device ID") -> tuple[str, str]:
     """`device` or `deployment`, and the name of the one that is a project's target, which is said on stderr.
 
     Args:
@@ -67,11 +67,10 @@ def deployment_of(given: str | None, project: Project | None, console: Console, 
 
 
 def _deployment_of(project: Project | None, console: Console) -> str | None:
-    target = project.target if project is not None else None
-    if project is None or target is None or target.deployment is None:
+    if project is None or project.deployment is None:
         return None
     say_target(project, console)
-    return target.deployment
+    return project.deployment
 
 
 def say_target(project: Project, console: Console) -> None:

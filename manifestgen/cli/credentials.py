@@ -220,23 +220,15 @@ def rotate(
 
 def _manifest(project: Project, images: Mapping[str, str], services: Services) -> Manifest:
     """A project's manifest without credentials, also before the first build: only its images are needed."""
-    from manifestgen.images.existing import future_image, stand_in_values
-    from manifestgen.project.lock import never_built
-    from manifestgen.render import NoImageError, render_project
+    from manifestgen.images.draft import draft_of
+    from manifestgen.images.existing import future_image
 
-    try:
-        return render_project(project, lambda manifest: {}, image=images).manifest
-    except NoImageError:
-        missing = project.only(never_built(project)) if project.builds else None
-        if missing is None:
-            raise
-        future = {one.module.name: future_image(one, services.of(one.module.name)) for one in missing.each()}
-        known = {name: image for name, image in future.items() if image is not None}
-        if len(known) < len(future):
-            raise
-    return render_project(
-        project, lambda manifest: {}, values=stand_in_values(missing), image={**known, **images}
-    ).manifest
+    def future(missing: Project) -> Mapping[str, str] | None:
+        found = {one.module.name: future_image(one, services.of(one.module.name)) for one in missing.each()}
+        known = {name: image for name, image in found.items() if image is not None}
+        return known if len(known) == len(found) else None
+
+    return draft_of(project, lambda manifest: {}, future, images).manifest
 
 
 def _observer(console: Console, *, yes: bool) -> Observer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from manifestgen.cli._modules import (
     with_platform,
 )
 from manifestgen.cli._number import FiniteRange
-from manifestgen.cli._options import common_options, hub_option, usage_of
+from manifestgen.cli._options import common_options, gathered, hub_option, usage_of
 from manifestgen.cli._state import state_option
 from manifestgen.cli._testing import test_option, tested
 from manifestgen.cli._watching import DeploymentView, DeviceView
@@ -29,7 +30,7 @@ from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
     from manifestgen.cloud import Hub
-    from manifestgen.deploy import Deployment, Observer
+    from manifestgen.deploy import Deployment, Observer, Options
     from manifestgen.deployments.counts import Progress
     from manifestgen.deployments.proposal import Proposal
     from manifestgen.device.plan import Plan
@@ -39,6 +40,41 @@ if TYPE_CHECKING:
     from manifestgen.project import Project
     from manifestgen.report.rollout_record import Recorder
     from manifestgen.target import Observer as TargetObserver
+
+
+@dataclass(frozen=True)
+class _Given:
+    """The options of `deploy`."""
+
+    project: Path
+    device_id: str | None
+    modules: tuple[str, ...]
+    images: tuple[str, ...]
+    platform: str | None
+    builder: str | None
+    engine: str | None
+    test: bool | None
+    rebuild: bool
+    locked: bool
+    build_timeout: float
+    files: tuple[str, ...]
+    sets: tuple[str, ...]
+    enable_admin: bool
+    create_token: bool
+    dry_run: bool
+    yes: bool
+    prune: bool
+    merge: bool
+    rollback_on_failure: bool
+    smoke: Path | None
+    expect: Path | None
+    no_preflight: bool
+    allow_moved_tag: bool
+    force: bool
+    no_wait: bool
+    timeout: float | None
+    report: Path | None
+    hub: str | None
 
 
 @click.command(
@@ -110,38 +146,8 @@ if TYPE_CHECKING:
 @state_option
 @hub_option
 @common_options
-def command(
-    project: Path,
-    device_id: str | None,
-    modules: tuple[str, ...],
-    images: tuple[str, ...],
-    platform: str | None,
-    builder: str | None,
-    engine: str | None,
-    test: bool | None,
-    rebuild: bool,
-    locked: bool,
-    build_timeout: float,
-    files: tuple[str, ...],
-    sets: tuple[str, ...],
-    enable_admin: bool,
-    create_token: bool,
-    dry_run: bool,
-    yes: bool,
-    prune: bool,
-    merge: bool,
-    rollback_on_failure: bool,
-    smoke: Path | None,
-    expect: Path | None,
-    no_preflight: bool,
-    allow_moved_tag: bool,
-    force: bool,
-    no_wait: bool,
-    timeout: float | None,
-    report: Path | None,
-    hub: str | None,
-    console: Console,
-) -> None:
+@gathered(_Given)
+def command(given: _Given, console: Console) -> None:
     """Do everything: test the model, build the image, render and check the manifest, check its images, apply it, wait.
 
     Stops at the first step that fails. If a run is interrupted, run the same command again: it
@@ -149,61 +155,72 @@ def command(
     """
     from manifestgen.cli import _deployment, _device
     from manifestgen.cli._rollout_report import reported
-    from manifestgen.deploy import Options, deploy
+    from manifestgen.deploy import deploy
+    from manifestgen.project import load
+    from manifestgen.report.rollout_record import Recorder
+    from manifestgen.services import ProjectServices
+
+    if given.dry_run and (given.enable_admin or given.create_token):
+        option = "--enable-admin" if given.enable_admin else "--create-token"
+        raise InputError(f"--dry-run changes nothing, and {option} would", fix=f"drop {option}")
+    _device.refuse_contradictions(
+        merge=given.merge, prune=given.prune, rollback=given.rollback_on_failure, wait=not given.no_wait
+    )
+    loaded = load(given.project)
+    say_environment(loaded, console)
+    if given.builder is not None or given.engine is not None:
+        loaded = loaded.built_by(given.builder, given.engine)
+    if given.report is not None:
+        _refuse_report(given.report, loaded, given.device_id, dry_run=given.dry_run)
+    view, fleet_view, recorder = DeviceView(console), DeploymentView(console), Recorder()
+    options = _options(given, loaded, view, fleet_view)
+    fleet = recorder.of_deployment(_deployment.observer(console, fleet_view, yes=given.yes))
+    on_device = _device.observer(None, console, view, yes=given.yes)
+    observer = _observer(console, on_device, fleet, recorder, lambda: services.hub, yes=given.yes)
+    opened = ProjectServices(
+        loaded,
+        given.hub,
+        enable_admin=given.enable_admin,
+        create_token=given.create_token,
+        report=console.progress,
+        progress=console.progress,
+    )
+    told = reported(given.report, recorder, recorder.story, console)
+    with opened as services, _deployment.failures_shown(console), told:
+        deployment = deploy(loaded, services, options=options, observer=observer)
+    _show(deployment, console, dry_run=given.dry_run)
+
+
+def _options(given: _Given, project: Project, view: DeviceView, fleet_view: DeploymentView) -> Options:
+    from manifestgen.deploy import Options
     from manifestgen.deployments import replace as deployments
     from manifestgen.device import apply as device
     from manifestgen.device import scoring
     from manifestgen.images.build import PATIENCE as BUILD_PATIENCE
-    from manifestgen.project import load, values
-    from manifestgen.report.rollout_record import Recorder
-    from manifestgen.services import ProjectServices
+    from manifestgen.project import values
 
-    if dry_run and (enable_admin or create_token):
-        option = "--enable-admin" if enable_admin else "--create-token"
-        raise InputError(f"--dry-run changes nothing, and {option} would", fix=f"drop {option}")
-    loaded = load(project)
-    say_environment(loaded, console)
-    if builder is not None or engine is not None:
-        loaded = loaded.built_by(builder, engine)
-    if report is not None:
-        _refuse_report(report, loaded, device_id, dry_run=dry_run)
-    view, fleet_view, recorder = DeviceView(console), DeploymentView(console), Recorder()
-    options = Options(
-        device=device_id,
-        images=images_of(loaded, images),
-        modules=modules,
-        values=with_platform(values.given(files, sets), platform),
-        rebuild=rebuild,
-        locked=locked,
-        test=tested(test),
-        dry_run=dry_run,
-        prune=prune,
-        merge=merge,
-        preflight=not no_preflight,
-        rollback=rollback_on_failure,
-        force=force,
-        moved_tags=allow_moved_tag,
-        build_patience=BUILD_PATIENCE.within(build_timeout),
-        smoke=_smoke(smoke, expect, waits=not (no_wait or dry_run)),
-        patience=None if no_wait else view.patient(device.PATIENCE.within(timeout)),
+    no_wait = given.no_wait
+    return Options(
+        device=given.device_id,
+        images=images_of(project, given.images),
+        modules=given.modules,
+        values=with_platform(values.given(given.files, given.sets), given.platform),
+        rebuild=given.rebuild,
+        locked=given.locked,
+        test=tested(given.test),
+        dry_run=given.dry_run,
+        prune=given.prune,
+        merge=given.merge,
+        preflight=not given.no_preflight,
+        rollback=given.rollback_on_failure,
+        force=given.force,
+        moved_tags=given.allow_moved_tag,
+        build_patience=BUILD_PATIENCE.within(given.build_timeout),
+        smoke=_smoke(given.smoke, given.expect, waits=not (no_wait or given.dry_run)),
+        patience=None if no_wait else view.patient(device.PATIENCE.within(given.timeout)),
         scoring=None if no_wait else scoring.PATIENCE,
-        fleet_patience=None if no_wait else fleet_view.patient(deployments.PATIENCE.within(timeout)),
+        fleet_patience=None if no_wait else fleet_view.patient(deployments.PATIENCE.within(given.timeout)),
     )
-    fleet = recorder.of_deployment(_deployment.observer(console, fleet_view, yes=yes))
-    on_device = _device.observer(None, console, view, yes=yes)
-    observer = _observer(console, on_device, fleet, recorder, lambda: services.hub, yes=yes)
-    opened = ProjectServices(
-        loaded,
-        hub,
-        enable_admin=enable_admin,
-        create_token=create_token,
-        report=console.progress,
-        progress=console.progress,
-    )
-    told = reported(report, recorder, recorder.story, console)
-    with opened as services, _deployment.failures_shown(console), told:
-        deployment = deploy(loaded, services, options=options, observer=observer)
-    _show(deployment, console, dry_run=dry_run)
 
 
 def _observer(
@@ -215,7 +232,7 @@ def _observer(
     *,
     yes: bool,
 ) -> Observer:
-    """What shows the steps of a deployment as they happen.
+    """An observer that prints the steps of a deployment.
 
     Args:
         hub: is called when a failing module's last words are asked for.
@@ -284,7 +301,7 @@ def _refuse_report(report: Path, project: Project, device: str | None, *, dry_ru
     refuse_bad_path(report, (project.path,), kinds=(".html",))
     if dry_run:
         raise InputError("--dry-run rolls nothing out, so there is no report", fix="drop --report")
-    if device is not None or project.target is None or project.target.deployment is None:
+    if device is not None or project.deployment is None:
         what = "--report is about the rollout of an automatic deployment"
         fix = "drop it; for one device, see 'manifestgen view --device ID'"
         raise InputError(what, where=str(project.path), fix=fix)

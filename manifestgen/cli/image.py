@@ -17,7 +17,7 @@ from manifestgen.cli._testing import test_option, tested
 from manifestgen.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from manifestgen.cloud import BuildState, Services
     from manifestgen.images.build import Prepared, Reporter
@@ -109,12 +109,16 @@ def command(
             report=reporter(console),
         )
         found = prepare_each(building, services, build)
+    _show(found, console, modular=loaded.modular)
+
+
+def _show(found: Mapping[str, Prepared], console: Console, *, modular: bool) -> None:
     for name, prepared in found.items():
-        console.result(f"{name} {prepared.lock.image}" if loaded.modular else prepared.lock.image)
+        console.result(f"{name} {prepared.lock.image}" if modular else prepared.lock.image)
         for line in _described(prepared):
             console.progress(line)
     documents = {name: _data(prepared) for name, prepared in found.items()}
-    console.document({"modules": documents} if loaded.modular else next(iter(documents.values())))
+    console.document({"modules": documents} if modular else next(iter(documents.values())))
 
 
 def _data(prepared: Prepared) -> dict[str, Any]:
@@ -180,13 +184,13 @@ def _described(prepared: Prepared) -> Iterator[str]:
     for platform in lock.platforms:
         pull = prepared.pulls.get(platform)
         size = f", {_megabytes(lock.sizes[platform])} compressed" if platform in lock.sizes else ""
-        former = ""
+        previous = ""
         if pull is not None and pull.after is not None:
-            former = (
+            previous = (
                 f"; a device with the previous image pulls {_megabytes(pull.after)} "
                 f"({pull.reused} of {pull.layers} layers reused)"
             )
-        yield f"  {platform}{size}{former}"
+        yield f"  {platform}{size}{previous}"
 
 
 def _megabytes(size: int) -> str:

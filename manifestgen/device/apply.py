@@ -89,7 +89,7 @@ def apply(plan: Plan, hub: Hub, sending: Patience | None = None) -> bool:
 def _is_set(plan: Plan, hub: Hub) -> bool:
     """Whether the device has the plan's modules. Raises UnconfirmedError if the hub cannot be read."""
     try:
-        return not diff(Manifest.of(read_state(hub, plan.device).content), plan.manifest)
+        return not diff(read_state(hub, plan.device).manifest, plan.manifest)
     except CloudError as error:
         raise UnconfirmedError(
             f"its modules may or may not be set: {error.what}",
@@ -287,7 +287,7 @@ def status(
     progress: Callable[[str, Rollout], None] = lambda title, rollout: None,
     waiting: Callable[[Wait], None] = lambda wait: None,
 ) -> Rollout:
-    """What a device should run and what it runs.
+    """The desired and reported state of a device.
 
     Args:
         patience: how long to watch until it is decided; None looks once.
@@ -310,12 +310,12 @@ def _rolled_back(
     plan: Plan, hub: Hub, patience: Patience, observer: Observer[Plan, Rollout], failure: FoundError
 ) -> FoundError:
     """Roll back to what the device had; returns an error with the outcome of apply and rollback."""
-    if not plan.before.get("modulesContent"):
+    if not plan.before.entries:
         what, fix = f"{failure.what}; there is nothing to roll back to: it had no modules", failure.fix
         return FoundError(what, where=failure.where, fix=fix, detail=failure.detail)
     applied = False
     try:
-        back = make_plan(Manifest.of(plan.before), read_state(hub, plan.device))
+        back = make_plan(plan.before, read_state(hub, plan.device))
         apply(back, hub)
         applied = True
         _followed(plan, back.manifest, hub, patience, observer)
@@ -336,7 +336,7 @@ def _rolled_back(
 
 
 def _both(fix: str, of_the_rollback: str) -> str:
-    """What to do after a rollout and its rollback have failed: each failure has a fix of its own."""
+    """The advice after a rollout and its rollback have failed: the fixes of both."""
     return fix if fix == of_the_rollback else f"{fix}; for the rollback: {of_the_rollback}"
 
 

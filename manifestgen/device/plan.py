@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from manifestgen.cloud import Device, Twin
 from manifestgen.cloud.distribution import Platform
@@ -34,13 +33,9 @@ class DeviceState:
     twins: Mapping[str, Twin] = field(default_factory=dict)
 
     @property
-    def content(self) -> dict[str, Any]:
-        """What the device should run now, in the form of a manifest."""
-        return {
-            "modulesContent": {
-                name: {"properties.desired": dict(twin.desired)} for name, twin in self.twins.items() if twin.desired
-            }
-        }
+    def manifest(self) -> Manifest:
+        """The device's current desired state."""
+        return Manifest.of_twins({name: dict(twin.desired) for name, twin in self.twins.items() if twin.desired})
 
     @property
     def version(self) -> int:
@@ -62,7 +57,7 @@ class Plan:
     Attributes:
         version: of `$edgeAgent`'s desired properties when the plan was made; the plan is stale once it changes.
         warnings: sentences for the person who decides.
-        before: what the device has now, in the form of a manifest; for a snapshot.
+        before: what the device has now; for a snapshot.
         kept: what a merge keeps although the manifest does not name it, such as `module filter`.
         platform: of the device, once its `$edgeAgent` has reported it.
     """
@@ -73,7 +68,7 @@ class Plan:
     changes: tuple[Change, ...]
     version: int
     warnings: tuple[str, ...] = ()
-    before: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    before: Manifest = field(default_factory=lambda: Manifest.of_twins({}), repr=False)
     kept: tuple[str, ...] = ()
     platform: Platform | None = None
 
@@ -103,20 +98,20 @@ def plan(manifest: Manifest, state: DeviceState, *, merge: bool = False) -> Plan
     kept: tuple[str, ...] = ()
     if merge:
         manifest, conflicts, kept = _merged(manifest, state)
-    content = state.content
-    changes = diff(Manifest.of(content), manifest)
+    before = state.manifest
+    changes = diff(before, manifest)
     warnings = (*conflicts, *_warnings(manifest, state, changes))
-    return Plan(state.hub, device.id, manifest, changes, state.version, warnings, content, kept, state.platform)
+    return Plan(state.hub, device.id, manifest, changes, state.version, warnings, before, kept, state.platform)
 
 
 def with_env(plan: Plan) -> Plan:
     """The plan with the values of the environment variables that change, but for those that seem to be secrets."""
-    return replace(plan, changes=with_env_values(plan.changes, Manifest.of(plan.before), plan.manifest))
+    return replace(plan, changes=with_env_values(plan.changes, plan.before, plan.manifest))
 
 
 def _merged(manifest: Manifest, state: DeviceState) -> tuple[Manifest, tuple[str, ...], tuple[str, ...]]:
     """The merged manifest; its conflicts, in words; the names of what only the device has."""
-    merged = merge_manifests(manifest, Manifest.of(state.content))
+    merged = merge_manifests(manifest, state.manifest)
     entries = {
         name: entry
         for name, entry in merged.manifest.entries.items()

@@ -52,7 +52,7 @@ class Devices:
         missing: list[NotFoundError] = []
         for one in self._each:
             try:
-                yield _state_of(self.hub, one).content
+                yield _state_of(self.hub, one).manifest.content
             except NotFoundError as error:
                 missing.append(error)  # reported as the outcome of this device
         if missing and len(missing) == len(self._each):
@@ -88,7 +88,7 @@ def _move(hub: Hub, device: str, login: Login, patience: Patience) -> DeviceOutc
     try:
         for attempt in range(1, _ATTEMPTS + 1):
             state = _state_of(hub, device)
-            if not login.passwords_in(state.content):
+            if not login.passwords_in(state.manifest.content):
                 return DeviceOutcome(device, "unaffected", f"it has no registry credential for user {login.username}")
             try:
                 changed = _set(hub, state, login) or changed
@@ -124,7 +124,7 @@ def _set(hub: Hub, state: DeviceState, login: Login) -> bool:
 
     No snapshot is taken: it would differ only in the old password, to which no rollback should lead.
     """
-    manifest = Manifest.of(login.put_into(state.content))
+    manifest = Manifest.of(login.put_into(state.manifest.content))
     # The device has accepted this manifest before, so only what the hub itself would reject stops it.
     require_no_errors(of_manifest(manifest, f"the manifest of device {state.device.id!r}"), force=True)
     planned = plan(manifest, state)

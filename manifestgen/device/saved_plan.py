@@ -64,7 +64,7 @@ def save(plan: Plan, file: Path, path: Path, changes: Any, *, merge: bool = Fals
         str(file.absolute()),
         merge,
         fingerprint(plan.manifest.content),
-        fingerprint(plan.before),
+        fingerprint(plan.before.content),
         plan.version,
     )
     data = {MARK: _FORMAT, **msgspec.structs.asdict(saved), "changes": changes}
@@ -140,7 +140,7 @@ def confirm(saved: SavedPlan, plan: Plan, where: str) -> None:
     """
     confirm_hub(saved, plan.hub, where)
     fix = "create the plan again with 'manifestgen plan --out', and review it"
-    if plan.version != saved.version or fingerprint(plan.before) != saved.state:
+    if plan.version != saved.version or fingerprint(plan.before.content) != saved.state:
         what = f"device {saved.device!r} has changed since the plan was created"
         raise InputError(f"{what}: version {saved.version} is now {plan.version}", where=where, fix=fix)
     if fingerprint(plan.manifest.content) != saved.content:

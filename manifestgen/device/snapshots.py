@@ -15,12 +15,12 @@ from manifestgen.state import SnapshotStore
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a device had at a point in time.
+    """The state of a device at a point in time.
 
     Attributes:
         taken: when, in UTC.
         version: of `$edgeAgent`'s desired properties then.
-        content: `{"modulesContent": …}`; holds secrets.
+        manifest: what it should run; holds secrets.
     """
 
     hub: str
@@ -28,20 +28,21 @@ class Snapshot:
     taken: datetime
     version: int
     path: Path
-    content: Mapping[str, Any] = field(repr=False)
+    manifest: Manifest = field(repr=False)
 
     @property
     def modules(self) -> tuple[str, ...]:
         """Names of the modules, without the system modules."""
-        return tuple(module.name for module in Manifest.of(self.content).modules() if not module.system)
+        return tuple(module.name for module in self.manifest.modules() if not module.system)
 
 
 def take(
-    hub: str, device: str, version: int, content: Mapping[str, Any], root: Path, *, now: datetime | None = None
+    hub: str, device: str, version: int, manifest: Manifest, root: Path, *, now: datetime | None = None
 ) -> Path | None:
     """Take a snapshot of what a device has, and delete the oldest beyond `state.KEPT`.
 
     Args:
+        manifest: what it has.
         root: from `state.state_folder`.
         now: the time, in UTC; the clock's if none is given.
 
@@ -51,9 +52,9 @@ def take(
     Raises:
         InputError: the folder cannot be written to. The caller must not change the device then.
     """
-    if not content.get("modulesContent"):
+    if not manifest.entries:
         return None
-    data = {"hub": hub, "device": device, "version": version, "content": content}
+    data = {"hub": hub, "device": device, "version": version, "content": manifest.content}
     return _store(hub, device, root).take(data, now=now)
 
 
@@ -67,12 +68,12 @@ def folder_of(hub: str, device: str, root: Path) -> Path:
     return _store(hub, device, root).folder
 
 
-def find(hub: str, device: str, root: Path, number: int | None, content: Mapping[str, Any]) -> Snapshot:
+def find(hub: str, device: str, root: Path, number: int | None, current: Manifest) -> Snapshot:
     """The snapshot to roll back to.
 
     Args:
         number: 1 for the newest; None for the newest that differs from what the device has now.
-        content: what the device has now, `{"modulesContent": …}`.
+        current: what the device has now.
 
     Raises:
         NoSnapshotError: there is no such snapshot.
@@ -80,7 +81,7 @@ def find(hub: str, device: str, root: Path, number: int | None, content: Mapping
     """
     return _store(hub, device, root).find(
         number,
-        differs=lambda snapshot: bool(diff(Manifest.of(content), Manifest.of(snapshot.content))),
+        differs=lambda snapshot: bool(diff(current, snapshot.manifest)),
         where=f"device {device!r}",
         history=f"manifestgen history --device {device}",
         elsewhere="the hub keeps nothing of what a device had",
@@ -92,6 +93,5 @@ def _store(hub: str, device: str, root: Path) -> SnapshotStore[Snapshot]:
 
 
 def _parsed(data: Mapping[str, Any], path: Path) -> Snapshot:
-    Manifest.of(data["content"])
     taken = datetime.fromisoformat(data["taken"])
-    return Snapshot(data["hub"], data["device"], taken, int(data["version"]), path, data["content"])
+    return Snapshot(data["hub"], data["device"], taken, int(data["version"]), path, Manifest.of(data["content"]))

@@ -32,7 +32,7 @@ from manifestgen.images.existing import identify, is_gone, is_of, registered
 from manifestgen.images.ingredients import Ingredients
 from manifestgen.images.sizes import Transfer, described
 from manifestgen.project.builders import entry_of, platforms_of
-from manifestgen.project.fit import look_at_lock
+from manifestgen.project.fit import check_lock
 from manifestgen.project.inputs import input_hashes, inputs_hash
 from manifestgen.project.load import Project
 from manifestgen.project.lock import Lock, LockedModel, path_of, read, workspace_name, write
@@ -118,10 +118,10 @@ def prepare(
     if project.image is None or not project.builds:
         raise ValueError("the project builds no image")
     if locked:
-        look_at_lock(project, locked=True)
+        check_lock(project, locked=True)
+    run = _Preparation(project, project.image, services, rebuild, locked, first, before_build, patience, report)
     try:
-        hooks = _Hooks(first, before_build)
-        return _prepare(project, project.image, project.model, services, rebuild, locked, hooks, patience, report)
+        return run.prepared()
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted; {entry_of(project.image).service} continues with what it was sent",
@@ -130,11 +130,183 @@ def prepare(
 
 
 @dataclass(frozen=True)
-class _Hooks:
-    """See `prepare`."""
+class _Preparation:
+    """One run of `prepare`, which says what the attributes are."""
 
+    project: Project
+    image: Image
+    services: Services
+    rebuild: bool
+    must_fit: bool
     first: Callable[[], None]
     before_build: Callable[[], None]
+    patience: Patience
+    report: Reporter
+
+    def prepared(self) -> Prepared:
+        """The image: the lock file's, one that is in the registry, or a new one."""
+        services, report = self.services, self.report
+        services.builder.check_inputs()
+        model, known = identify(self.project.model, services)
+        ingredients = Ingredients.of(self.project, services, model, report.step)
+        ingredients.keep()
+        inputs = inputs_hash(self.project, known, ingredients.lock)
+        locked = read(self.project)
+        if locked is not None and is_of(locked, self.project, inputs) and not self.rebuild:
+            if not is_gone(locked, services, report.step):
+                report.step(f"image {locked.image} is up to date, reusing it")
+                return Prepared(locked, reused=True)
+            if self.must_fit:
+                raise _not_locked(self.project, f"image {locked.image} is no longer in its registry")
+            report.step(f"image {locked.image} is no longer in its registry, building it again")
+        if self.must_fit:
+            raise _not_locked(self.project, f"the lock file is not for {_named(self.project.model, model)}")
+        _call(self.first)
+        pending = self._progress.read(inputs)
+        if not self.rebuild and _pending_build(pending) is None:
+            found = look_up(self.image, inputs, services, report.step)
+            if found.image:
+                report.step(f"image {found.image} is already in the registry, reusing it")
+                spec = self.project.model
+                if spec is not None and known is not None:
+                    known = _in_image(spec, model, known, services.models)
+                return self._written(self._lock(known, inputs, found.image, found.digest), locked, reused=True)
+            pending = self._progress.write(pending, label=pending.label or found.label)
+        return self._built(model, known, ingredients, inputs, locked, pending)
+
+    def _built(
+        self,
+        model: RegisteredModel | None,
+        known: LockedModel | None,
+        ingredients: Ingredients,
+        inputs: str,
+        locked: Lock | None,
+        pending: Pending,
+    ) -> Prepared:
+        """A new image, or the one of a build that is running already."""
+        services, report, spec = self.services, self.report, self.project.model
+        if _pending_build(pending) is None:
+            _call(self.before_build)
+        services.builder.check_ready()
+        ingredients = ingredients.gathered(services, None if self.rebuild else locked, report.step)
+        if model is None and spec is not None and known is not None:
+            model = _register(spec, known.sha256 or "", services.models, report)
+        build, pending = self._started(model, inputs, ingredients.context(model, inputs, services), pending)
+        status = self._finished(build, pending)
+        if model is not None and known is not None:
+            known = LockedModel(name=model.name, version=model.version, sha256=known.sha256)
+        digest = status.digest or _reported_digest(status.reference, services, report)
+        built_at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        lock = self._lock(known, inputs, status.reference, digest, built_at)
+        prepared = self._written(msgspec.structs.replace(lock, base=ingredients.base), locked, reused=False)
+        report.step(f"built {prepared.lock.image}")
+        return prepared
+
+    @property
+    def _progress(self) -> Progress:
+        return Progress(self.project)
+
+    def _lock(
+        self, model: LockedModel | None, inputs: str, reference: str, digest: str | None, built_at: str = ""
+    ) -> Lock:
+        return Lock(
+            model=model,
+            builder=self.image.builder,
+            image=reference,
+            digest=digest,
+            inputs=inputs,
+            built_at=built_at,
+            manifestgen=__version__,
+            workspace=workspace_name(self.project),
+            parts=input_hashes(self.project, model),
+        )
+
+    def _written(self, lock: Lock, former: Lock | None, *, reused: bool) -> Prepared:
+        """The image, once the lock file has it."""
+        lock, pulls = described(lock, former, self.image, self.services, self.report.step)
+        write(self.project, lock)
+        self._progress.clear()
+        return Prepared(lock, reused=reused, pulls=pulls)
+
+    def _started(
+        self, model: RegisteredModel | None, inputs: str, context: Context | None, pending: Pending
+    ) -> tuple[Build, Pending]:
+        """The build of these inputs: one that is already running, or a new one."""
+        image, builder = self.image, self.services.builder
+        if not pending.label:
+            # Devices do not pull a tag that they already have.
+            pending = self._progress.write(pending, label=own_tag(inputs) if self.rebuild else content_tag(inputs))
+        request = BuildRequest(
+            name=image.name or "",
+            label=pending.label,
+            model=model,
+            inputs=inputs,
+            entry_script=image.entry_script,
+            conda_file=image.conda_file,
+            tags=image.tags,
+            description=image.description,
+            registry=image.registry or "",
+            platforms=platforms_of(image) if entry_of(image).context else (),
+            context=context,
+        )
+        known = _pending_build(pending) or (None if self.rebuild else builder.find(request))
+        if known is not None and _is_alive(builder, known):
+            self.report.step("resuming the build of these inputs")
+            build = known
+        else:
+            self.report.step(f"building image {image.name} with {entry_of(image).service} ({image.builder})")
+            build = builder.start(request)
+        changes = {"builder": image.builder, "operation": build.operation, "image": build.image}
+        return build, self._progress.write(pending, **changes)
+
+    def _finished(self, build: Build, pending: Pending) -> BuildStatus:
+        """Wait for a build; Ctrl-C cancels it, where its builder can."""
+        try:
+            return self._waited(build, pending)
+        except KeyboardInterrupt:
+            if not self.services.builder.cancel(build):
+                raise
+            self._forget(pending)
+            fix = "run the same command again to start it anew"
+            raise Interrupted("interrupted; the build was cancelled", fix=fix) from None
+
+    def _waited(self, build: Build, pending: Pending) -> BuildStatus:
+        builder, patience, report = self.services.builder, self.patience, self.report
+        started = patience.clock()
+        pauses = patience.pauses()
+        log = ""
+        while True:
+            status = builder.status(build)
+            piece = builder.log(build, len(log))
+            if piece:
+                log += piece
+                report.log(piece)
+            seconds = patience.clock() - started
+            report.state(status.state, seconds)
+            if status.state is BuildState.SUCCEEDED:
+                return status
+            if status.state is BuildState.FAILED:
+                self._forget(pending)
+                raise _failed(build, status, log)
+            if seconds >= patience.timeout and builder.cancel(build):
+                self._forget(pending)
+                raise FoundError(
+                    f"the build took longer than {patience.timeout:.0f} s and was cancelled",
+                    where=f"build {build.operation}",
+                    fix="give it more time with --timeout",
+                )
+            if seconds >= patience.timeout:
+                raise FoundError(
+                    f"the build is still {status.state.value} after {seconds:.0f} s",
+                    where=f"build {build.operation}",
+                    fix="run the same command again to keep waiting",
+                    options=("wait longer with --build-timeout", "wait longer with --timeout"),
+                )
+            patience.sleep(next(pauses))
+
+    def _forget(self, pending: Pending) -> None:
+        """A build that has failed or was cancelled is not resumed; its tag is kept."""
+        self._progress.write(pending, operation="", image="")
 
 
 def _call(hook: Callable[[], None]) -> None:
@@ -143,96 +315,6 @@ def _call(hook: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         fix = "run the same command again"
         raise Interrupted("interrupted; nothing was registered or built", fix=fix) from None
-
-
-def _prepare(
-    project: Project,
-    image: Image,
-    spec: Model | None,
-    services: Services,
-    rebuild: bool,
-    must_fit: bool,
-    hooks: _Hooks,
-    patience: Patience,
-    report: Reporter,
-) -> Prepared:
-    builder = services.builder
-    builder.check_inputs()
-    model, known = identify(spec, services)
-    ingredients = Ingredients.of(project, services, model, report.step)
-    ingredients.keep()
-    inputs = inputs_hash(project, known, ingredients.lock)
-    locked = read(project)
-    if locked is not None and is_of(locked, project, inputs) and not rebuild:
-        if not is_gone(locked, services, report.step):
-            report.step(f"image {locked.image} is up to date, reusing it")
-            return Prepared(locked, reused=True)
-        if must_fit:
-            raise _not_locked(project, f"image {locked.image} is no longer in its registry")
-        report.step(f"image {locked.image} is no longer in its registry, building it again")
-    if must_fit:
-        raise _not_locked(project, f"the lock file is not for {_named(spec, model)}")
-    _call(hooks.first)
-    progress = Progress(project)
-    pending = progress.read(inputs)
-    if not rebuild and _pending_build(pending) is None:
-        found = look_up(image, inputs, services, report.step)
-        if found.image:
-            report.step(f"image {found.image} is already in the registry, reusing it")
-            if spec is not None and known is not None:
-                known = _in_image(spec, model, known, services.models)
-            lock = _lock(project, image, known, inputs, found.image, found.digest)
-            lock, pulls = described(lock, locked, image, services, report.step)
-            _finish(project, lock, progress)
-            return Prepared(lock, reused=True, pulls=pulls)
-        pending = progress.write(pending, label=pending.label or found.label)
-    if _pending_build(pending) is None:
-        _call(hooks.before_build)
-    builder.check_ready()
-    ingredients = ingredients.gathered(services, None if rebuild else locked, report.step)
-    if model is None and spec is not None and known is not None:
-        model = _register(spec, known.sha256 or "", services.models, report)
-    context = ingredients.context(model, inputs, services)
-    build, pending = _started(image, builder, model, inputs, context, progress, pending, report, rebuild=rebuild)
-    status = _wait(builder, build, progress, pending, patience, report)
-    if model is not None and known is not None:
-        known = LockedModel(name=model.name, version=model.version, sha256=known.sha256)
-    digest = status.digest or _reported_digest(status.reference, services, report)
-    built_at = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    lock = _lock(project, image, known, inputs, status.reference, digest, built_at=built_at)
-    lock = msgspec.structs.replace(lock, base=ingredients.base)
-    lock, pulls = described(lock, locked, image, services, report.step)
-    _finish(project, lock, progress)
-    report.step(f"built {lock.image}")
-    return Prepared(lock, reused=False, pulls=pulls)
-
-
-def _lock(
-    project: Project,
-    image: Image,
-    model: LockedModel | None,
-    inputs: str,
-    reference: str,
-    digest: str | None,
-    *,
-    built_at: str = "",
-) -> Lock:
-    return Lock(
-        model=model,
-        builder=image.builder,
-        image=reference,
-        digest=digest,
-        inputs=inputs,
-        built_at=built_at,
-        manifestgen=__version__,
-        workspace=workspace_name(project),
-        parts=input_hashes(project, model),
-    )
-
-
-def _finish(project: Project, lock: Lock, progress: Progress) -> None:
-    write(project, lock)
-    progress.clear()
 
 
 def _in_image(spec: Model, model: RegisteredModel | None, known: LockedModel, models: ModelSource) -> LockedModel:
@@ -278,45 +360,6 @@ def _register(spec: Model, sha256: str, models: ModelSource, report: Reporter) -
     return model
 
 
-def _started(
-    image: Image,
-    builder: Builder,
-    model: RegisteredModel | None,
-    inputs: str,
-    context: Context | None,
-    progress: Progress,
-    pending: Pending,
-    report: Reporter,
-    *,
-    rebuild: bool,
-) -> tuple[Build, Pending]:
-    """The build of these inputs: one that is already running, or a new one."""
-    if not pending.label:
-        # Devices do not pull a tag that they already have.
-        pending = progress.write(pending, label=own_tag(inputs) if rebuild else content_tag(inputs))
-    request = BuildRequest(
-        name=image.name or "",
-        label=pending.label,
-        model=model,
-        inputs=inputs,
-        entry_script=image.entry_script,
-        conda_file=image.conda_file,
-        tags=image.tags,
-        description=image.description,
-        registry=image.registry or "",
-        platforms=platforms_of(image) if entry_of(image).context else (),
-        context=context,
-    )
-    known = _pending_build(pending) or (None if rebuild else builder.find(request))
-    if known is not None and _is_alive(builder, known):
-        report.step("resuming the build of these inputs")
-        build = known
-    else:
-        report.step(f"building image {image.name} with {entry_of(image).service} ({image.builder})")
-        build = builder.start(request)
-    return build, progress.write(pending, builder=image.builder, operation=build.operation, image=build.image)
-
-
 def _pending_build(pending: Pending) -> Build | None:
     return Build(pending.operation, pending.image) if pending.operation or pending.image else None
 
@@ -327,65 +370,6 @@ def _is_alive(builder: Builder, build: Build) -> bool:
         return builder.status(build).state is not BuildState.FAILED
     except NotFoundError:
         return False
-
-
-def _wait(
-    builder: Builder,
-    build: Build,
-    progress: Progress,
-    pending: Pending,
-    patience: Patience,
-    report: Reporter,
-) -> BuildStatus:
-    try:
-        return _waited(builder, build, progress, pending, patience, report)
-    except KeyboardInterrupt:
-        if not builder.cancel(build):
-            raise
-        progress.write(pending, operation="", image="")
-        fix = "run the same command again to start it anew"
-        raise Interrupted("interrupted; the build was cancelled", fix=fix) from None
-
-
-def _waited(
-    builder: Builder,
-    build: Build,
-    progress: Progress,
-    pending: Pending,
-    patience: Patience,
-    report: Reporter,
-) -> BuildStatus:
-    started = patience.clock()
-    pauses = patience.pauses()
-    log = ""
-    while True:
-        status = builder.status(build)
-        piece = builder.log(build, len(log))
-        if piece:
-            log += piece
-            report.log(piece)
-        seconds = patience.clock() - started
-        report.state(status.state, seconds)
-        if status.state is BuildState.SUCCEEDED:
-            return status
-        if status.state is BuildState.FAILED:
-            progress.write(pending, operation="", image="")
-            raise _failed(build, status, log)
-        if seconds >= patience.timeout and builder.cancel(build):
-            progress.write(pending, operation="", image="")
-            raise FoundError(
-                f"the build took longer than {patience.timeout:.0f} s and was cancelled",
-                where=f"build {build.operation}",
-                fix="give it more time with --timeout",
-            )
-        if seconds >= patience.timeout:
-            raise FoundError(
-                f"the build is still {status.state.value} after {seconds:.0f} s",
-                where=f"build {build.operation}",
-                fix="run the same command again to keep waiting",
-                options=("wait longer with --build-timeout", "wait longer with --timeout"),
-            )
-        patience.sleep(next(pauses))
 
 
 def _failed(build: Build, status: BuildStatus, log: str) -> FoundError:

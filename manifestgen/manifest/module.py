@@ -1,4 +1,4 @@
-"""A module that edgeAgent is told to run."""
+"""A module that edgeAgent should run."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _NOTHING: Final[Mapping[str, Any]] = {}
 
 
 class Module(Value, frozen=True):
-    """A module that `$edgeAgent` is told to run.
+    """A module that `$edgeAgent` should run.
 
     Attributes:
         name: its key; for the system modules `edgeAgent` and `edgeHub`.
         pointer: JSON Pointer to its object.
-        system: whether it stands under `systemModules`.
+        system: whether it is under `systemModules`.
         data: its object as given.
         settings: its `settings`, empty if there are none or they are no object.
         image: None if there is none or edgeAgent refuses it.
@@ -66,6 +66,11 @@ class Module(Value, frozen=True):
             return None
 
     @property
+    def is_edge_agent(self) -> bool:
+        """Whether it is edgeAgent, which ignores some of its properties."""
+        return self.system and self.name == "edgeAgent"
+
+    @property
     def status(self) -> Any:
         """The `status` as it is written; None if it is missing."""
         return self.get("status")
@@ -83,7 +88,7 @@ class Module(Value, frozen=True):
 
     @property
     def env(self) -> Mapping[str, Any]:
-        """Its environment as it is written, name to `{"value": …}`; empty if there is none or it is no object."""
+        """Its environment as it is written, name to `{"value": …}`; empty if it is missing or not an object."""
         env = self.get("env")
         return env if isinstance(env, dict) else _NOTHING
 
@@ -151,7 +156,8 @@ class Module(Value, frozen=True):
         return create_options.join(self.settings)
 
 
-_USUAL_KEYS: Final = frozenset(
+#: The keys of a module.
+KEYS: Final = frozenset(
     {
         "type",
         "status",
@@ -164,7 +170,8 @@ _USUAL_KEYS: Final = frozenset(
         "configuration",
     }
 )
-_USUAL_SETTINGS: Final = frozenset({"image", "createOptions"})
+#: The keys of its `settings`; besides them, there are the chunks of long createOptions.
+SETTINGS: Final = frozenset({"image", "createOptions"})
 
 
 def module_of(part: Part, *, system: bool = False) -> Module | None:
@@ -172,13 +179,13 @@ def module_of(part: Part, *, system: bool = False) -> Module | None:
     data = part.value
     if not isinstance(data, dict):
         return None
-    odd = not data.keys() <= _USUAL_KEYS
+    odd = not data.keys() <= KEYS
     settings = data.get("settings")
     if settings is None and odd:
         settings = get(data, "settings")
     if not isinstance(settings, dict):
         settings = _NOTHING
-    odd = odd or not settings.keys() <= _USUAL_SETTINGS
+    odd = odd or not settings.keys() <= SETTINGS
     text = settings.get("image")
     if type(text) is not str:
         text = as_text(get(settings, "image"))

@@ -6,18 +6,18 @@ https://github.com/onnx/onnx/blob/main/onnx/onnx.proto, https://protobuf.dev/pro
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-# Numbers of fields in messages of onnx.proto.
+from msgspec import Struct
+
+# Field numbers of messages in onnx.proto.
 _GRAPH, _INITIALIZER, _INPUT, _TENSOR_NAME = 7, 5, 11, 8
 _NAME, _TYPE, _TENSOR_TYPE, _SHAPE, _DIM, _DIM_VALUE = 1, 2, 1, 2, 1, 1
 _READ: Final = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True)
-class OnnxInput:
+class OnnxInput(Struct, frozen=True):
     """An input.
 
     Attributes:

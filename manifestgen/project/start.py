@@ -1,12 +1,14 @@
-"""Writes the files of a new project, around the model and the entry script that are there."""
+"""Writes the files of a new project, around an existing model and entry script."""
 
 from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
+
+from msgspec import Struct
 
 from manifestgen.errors import InputError
 from manifestgen.files import write_atomic
@@ -54,7 +56,7 @@ target:
   device: edge-01
 """
 
-# A layer goes to a fleet, never to a device by itself.
+# A layer is for a fleet, never for a device by itself.
 _FLEET: Final = """\
 target:
   deployment: my-layer
@@ -89,22 +91,21 @@ deployment.*.json
 """
 
 
-#: Files that may list the packages of an entry script, the first that is there.
+#: Files that may list the packages of an entry script; the first one found is used.
 _LISTS: Final = ("requirements.txt", "myenv.yml", "environment.yml", "pyproject.toml")
 _TEMPLATE: Final = "single-module"
-#: Builder of a project that names neither a builder nor a workspace: it needs nothing on this machine.
+#: Builder of a project without a builder and a workspace: it needs nothing on this machine.
 _USUAL: Final = "acr"
 #: Stands in for the user's own.
 _REGISTRY: Final = "acme.azurecr.io"
 
 
-@dataclass(frozen=True)
-class Started:
+class Started(Struct, frozen=True):
     """A new project.
 
     Attributes:
-        files: that were written.
-        kept: files that were there and are part of it now.
+        files: the written files.
+        kept: existing files that are part of it now.
         sample: whether it has a sample message.
     """
 
@@ -120,24 +121,22 @@ def start(
     model: Path | None = None,
     registry: str | None = None,
 ) -> Started:
-    """Write the files of a new project; files that are there are kept, and become part of it.
+    """Write the files of a new project; existing files are kept, and become part of it.
 
     Args:
         folder: created if it is missing.
         template: name of a built-in template; None for the `deployment.template.json` in the folder, which becomes
             `deployment.json.j2`, or `single-module` if there is none.
-        builder: of `builders.BUILDERS`; None for Azure ML where `config.json` names a workspace, else ACR.
+        builder: of `builders.BUILDERS`; None for Azure ML if `config.json` names a workspace, else ACR.
         model: the model's file or folder; None for the one in the folder, or an example if there is none.
-        registry: host of the registry that gets the image; None for a name to be replaced.
+        registry: host of the registry for the image; None for an example that the user has to replace.
 
     Raises:
         InputError: the folder has a project already, or several models; the model is missing, or of a kind for which no
             entry script can be written; the registry is not a host, or the builder does not choose one; or the folder
             is not writable.
     """
-    if (folder / FILE_NAME).exists():
-        fix = "choose an empty folder, or remove the file"
-        raise InputError(f"{FILE_NAME} would be overwritten", where=str(folder), fix=fix)
+    _refuse_overwriting(folder, (FILE_NAME,))
     model = _model(folder, model)
     builder = builder or ("package" if (folder / "config.json").is_file() else _USUAL)
     from_context = BUILDERS[builder].context
@@ -170,10 +169,7 @@ def start(
     files[FILE_NAME] = _project(path, name, builder, template, module, list_name, registry or _REGISTRY)
     if not (folder / ".gitignore").exists():
         files[".gitignore"] = IGNORE
-    there = [one for one in files if (folder / one).exists()]
-    if there:
-        fix = "choose an empty folder, or remove the file" + ("s" if len(there) > 1 else "")
-        raise InputError(f"{', '.join(there)} would be overwritten", where=str(folder), fix=fix)
+    _refuse_overwriting(folder, files)
     written = _write(folder, files)
     return Started(written, tuple(kept), "sample.json" in files or (folder / "sample.json").exists())
 
@@ -199,7 +195,7 @@ def _listed(folder: Path, from_context: bool) -> Path | None:
 
 
 def _relative(model: Path, folder: Path) -> str:
-    """A model's path as the project file has it."""
+    """A model's path for the project file."""
     try:
         return Path(os.path.relpath(model.resolve(), folder.resolve())).as_posix()
     except ValueError:
@@ -239,6 +235,13 @@ def _project(model: str, name: str, builder: str, template: str, module: str, pa
         module=scalar(module),
         target=_FLEET if template == "layered" else _ONE_DEVICE,
     )
+
+
+def _refuse_overwriting(folder: Path, names: Iterable[str]) -> None:
+    there = [name for name in names if (folder / name).exists()]
+    if there:
+        fix = "choose an empty folder, or remove the file" + ("s" if len(there) > 1 else "")
+        raise InputError(f"{', '.join(there)} would be overwritten", where=str(folder), fix=fix)
 
 
 def _write(folder: Path, files: dict[str, str]) -> tuple[Path, ...]:

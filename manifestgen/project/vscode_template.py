@@ -1,14 +1,15 @@
-"""A deployment.template.json of the VS Code extension or iotedgedev, as the template of a model's project.
+"""Converts a deployment.template.json of the VS Code extension or iotedgedev to the template of a model's project.
 
-`manifestgen import` makes a project of a whole solution, see `manifestgen.importing`. Here one module is the model's.
+`manifestgen import` converts a whole solution, see `manifestgen.importing`. Here, one module is the model's.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from msgspec import Struct
 
 from manifestgen.errors import InputError
 from manifestgen.manifest.reading import as_mapping
@@ -19,8 +20,7 @@ NAME: Final = "deployment.template.json"
 _MODULE_IMAGE: Final = re.compile(r"\$\{MODULES\.[^}]+\}")
 
 
-@dataclass(frozen=True)
-class Converted:
+class Converted(Struct, frozen=True):
     """A template.
 
     Attributes:
@@ -35,7 +35,7 @@ class Converted:
 def converted(path: Path) -> Converted:
     """The template with the model's image and the registries' credentials filled in by manifestgen.
 
-    Other variables, such as `$EDGEAGENT_SCHEMA_VERSION`, stay: `check` and `apply` name them.
+    Other variables, such as `$EDGEAGENT_SCHEMA_VERSION`, are kept: `check` and `apply` report them.
 
     Raises:
         InputError: it is not such a file, or not exactly one of its modules is built.

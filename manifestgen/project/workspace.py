@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from manifestgen.errors import InputError
 from manifestgen.project.load import Project
@@ -20,8 +21,7 @@ _DOWNLOAD = (
 )
 
 
-@dataclass(frozen=True)
-class WorkspaceId:
+class WorkspaceId(Struct, frozen=True):
     """Identifies a workspace."""
 
     subscription_id: str
@@ -46,7 +46,7 @@ def workspace_of(project: Project) -> WorkspaceId:
 
 
 def subscription_of(project: Project) -> str | None:
-    """Id of the subscription of a project's workspace; None if it has no workspace, or that cannot be found out."""
+    """ID of the subscription of a project's workspace; None if it has no workspace, or it is unknown."""
     if project.workspace is None and not project.builds:
         return None
     try:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from manifestgen.check import Checked, Severity
-from manifestgen.report._printable import printable
+from manifestgen.report.printable import printable
 
 # There are two kinds of issue; what is neither is a line of the log.
 _TYPES: Final = {Severity.ERROR: "error", Severity.WARNING: "warning"}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from manifestgen.check import Checked, Severity
-from manifestgen.report._printable import printable
+from manifestgen.report.printable import printable
 
 _COMMANDS: Final = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "notice"}
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from manifestgen.check import Checked, Finding, Summary
 from manifestgen.manifest.dump import encodable
-from manifestgen.report._printable import printable
+from manifestgen.report.printable import printable
 
 
 def findings_data(checked: Sequence[Checked], total: Summary) -> dict[str, Any]:

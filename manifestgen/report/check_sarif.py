@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from manifestgen import __version__
 from manifestgen.check import Checked, Finding, Severity
-from manifestgen.report._printable import printable
+from manifestgen.report.printable import printable
 from manifestgen.rules import RULES, Rule
 
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from manifestgen.check import Checked, Finding, Severity, Summary
-from manifestgen.report._printable import printable
+from manifestgen.report.printable import printable
 
 # Of a longer line a window around the place is shown.
 _WIDTH: Final = 100

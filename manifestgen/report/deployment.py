@@ -10,8 +10,8 @@ from manifestgen.deployments.counts import data as progress_data
 from manifestgen.deployments.failure import RolloutError
 from manifestgen.deployments.proposal import Meeting, Proposal
 from manifestgen.deployments.status import Status
-from manifestgen.report._printable import printable
 from manifestgen.report.changes import change_data, lines, tally
+from manifestgen.report.printable import printable
 from manifestgen.target import Outcome
 
 _BAR = 30

@@ -8,7 +8,7 @@ from typing import Any
 from manifestgen.cloud import Configuration
 from manifestgen.deployments.deployment import NAME_LABEL
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.report._printable import printable
+from manifestgen.report.printable import printable
 
 
 def list_text(found: Sequence[Configuration]) -> Iterator[str]:
@@ -19,7 +19,7 @@ def list_text(found: Sequence[Configuration]) -> Iterator[str]:
 
 
 def configuration_text(each: Configuration) -> str:
-    """What there is to know of one, a line each."""
+    """The details of one, a line each."""
     rows = {
         "id": each.id,
         "name": each.labels.get(NAME_LABEL, "(not manifestgen's)"),

@@ -1,4 +1,4 @@
-"""What a device downloads for its new images, as text and as JSON."""
+"""A device's downloads for its new images, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from manifestgen.images.downloads import Download
-from manifestgen.report._printable import printable
 from manifestgen.report.amount import amount
+from manifestgen.report.printable import printable
 
 
 def lines(downloads: Sequence[Download]) -> Iterator[str]:
@@ -34,7 +34,7 @@ def data(downloads: Sequence[Download]) -> list[dict[str, Any]]:
             "image": one.image,
             "modules": list(one.modules),
             "platform": str(one.platform),
-            "former": list(one.former),
+            "former": list(one.previous),
             "size": one.size,
             "pulled": one.pulled,
             "layers": one.layers,

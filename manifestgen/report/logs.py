@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from manifestgen.operate.log_lines import Line
-from manifestgen.report._printable import printable
+from manifestgen.report.printable import printable
 
 
 def text(line: Line) -> str:

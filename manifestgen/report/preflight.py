@@ -7,8 +7,8 @@ from typing import Any
 
 from manifestgen.cloud.distribution import Platform
 from manifestgen.images.preflight import Pull, State
-from manifestgen.report._printable import printable
 from manifestgen.report.amount import amount
+from manifestgen.report.printable import printable
 
 _MARKS = {State.FOUND: "ok", State.FAILED: "xx", State.NOT_ASKED: "--"}
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final
 
-from manifestgen.report._page import badge, esc, facts, page, table
-from manifestgen.report._printable import printable
 from manifestgen.report.amount import clock, counted
+from manifestgen.report.page import badge, esc, facts, page, table
+from manifestgen.report.printable import printable
 from manifestgen.report.rollout_record import Reason, Sample, Story
 from manifestgen.secret import redact
 

@@ -1,12 +1,12 @@
-"""What the runtime takes and other tools reject."""
+"""Manifests that the runtime accepts and other tools reject."""
 
 import re
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from manifestgen.manifest.create_options import keys as chunk_keys
 from manifestgen.manifest.manifest import Manifest
-from manifestgen.manifest.module import Module
+from manifestgen.manifest.module import KEYS, SETTINGS, Module
 from manifestgen.manifest.nearest import nearest
 from manifestgen.manifest.pointer import escape
 from manifestgen.manifest.reading import STATUS, enum_member
@@ -21,22 +21,8 @@ _WORDS: Final = {
 }
 _AGENT: Final = frozenset({"schemaVersion", "runtime", "systemModules", "modules"})
 _HUB: Final = frozenset({"schemaVersion", "routes", "storeAndForwardConfiguration", "mqttBroker"})
-_MODULE: Final = frozenset(
-    [
-        "type",
-        "status",
-        "restartPolicy",
-        "imagePullPolicy",
-        "startupOrder",
-        "version",
-        "env",
-        "settings",
-        "configuration",
-    ]
-)
 _SETTINGS: Final = r"(?i)image|createOptions\d*|digest"
-_KNOWN_SETTINGS: Final = frozenset({"image", "createOptions"})
-_LOWER: Final = {name.lower() for names in (_AGENT, _HUB, _MODULE) for name in names}
+_LOWER: Final = {name.lower() for names in (_AGENT, _HUB, KEYS) for name in names}
 
 
 @rule(
@@ -67,7 +53,7 @@ def other_tools(manifest: Manifest) -> Iterator[Problem]:
     whole = manifest.agent.whole
     if whole is not None and isinstance(whole.value, dict) and whole.value:
         modules = child(whole, "modules")
-        if modules is None or modules.value is None:
+        if (modules is None or modules.value is None) and not _misspells(whole.value, "modules", _AGENT):
             yield Problem(whole.pointer, "other tools reject '$edgeAgent' without 'modules'", "add '\"modules\": {}'")
         runtime = child(whole, "runtime")
         if runtime is not None and isinstance(runtime.value, dict):
@@ -93,22 +79,23 @@ def _module(module: Module) -> Iterator[Problem]:
         and data.get("imagePullPolicy", "never") in _WORDS["imagePullPolicy"]
     ):
         return
-    if "restartPolicy" not in module.data and not agent and not module.has("restartPolicy"):
+    missing = "restartPolicy" not in module.data and not agent and not module.has("restartPolicy")
+    if missing and not _misspells(module.data, "restartPolicy", KEYS):
         yield Problem(
             module.pointer,
             f"module {module.name!r} has no 'restartPolicy': the runtime accepts that, other tools reject it",
             'add \'"restartPolicy": "always"\'',
         )
     for key in module.data:
-        if key not in _MODULE and key.lower() not in _LOWER:
-            yield _unknown(key, f"{module.pointer}/{escape(key)}", _MODULE)
+        if key not in KEYS and key.lower() not in _LOWER:
+            yield _unknown(key, f"{module.pointer}/{escape(key)}", KEYS)
     for key in module.settings:
         if key in ("image", "createOptions") or re.fullmatch(_SETTINGS, key):
             continue
         if key.lower() in _LOWER:
             continue
         if "createoptions" not in key.lower():
-            yield _unknown(key, f"{module.at('settings')}/{escape(key)}", _KNOWN_SETTINGS)
+            yield _unknown(key, f"{module.at('settings')}/{escape(key)}", SETTINGS)
         elif len(chunk_keys(module.settings)) == 1:
             yield Problem(
                 f"{module.at('settings')}/{escape(key)}",
@@ -124,11 +111,20 @@ def _module(module: Module) -> Iterator[Problem]:
             yield Problem(module.at(name), f"other tools reject the number {value}", "write its name")
 
 
+def _misspells(data: Mapping[str, Any], name: str, known: frozenset[str]) -> bool:
+    """Whether a finding suggests this name for a key."""
+    return any(key.lower() not in _LOWER and _near(key, known) == [name] for key in data)
+
+
+def _near(key: str, known: frozenset[str]) -> list[str]:
+    return nearest(key, sorted(known), cutoff=0.7)
+
+
 def _unknown(key: str, pointer: str, known: frozenset[str]) -> Problem:
     if key.startswith(("_", "$", "#", "//")) or key.lower() in ("comment", "comments", "description", "integrity"):
         return Problem(
             pointer, f"the runtime ignores {key!r}, and other tools reject it", "remove it for those tools", at_key=True
         )
-    near = nearest(key, sorted(known), cutoff=0.7)
+    near = _near(key, known)
     fix = f"did you mean {near[0]!r}?" if near else "remove it"
     return Problem(pointer, f"the runtime ignores {key!r}, which it does not know", fix, at_key=True)

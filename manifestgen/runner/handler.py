@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 
-class Receipt(NamedTuple):
-    """What acknowledges a received message: its packet ID, valid in the connection that it came by; 0 for QoS 0."""
+@dataclass(frozen=True)
+class Receipt:
+    """Acknowledges a received message: its packet ID, valid only in the connection that delivered it; 0 for QoS 0."""
 
     generation: int
     mid: int

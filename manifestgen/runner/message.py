@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from .topics import MESSAGE_ID, SYSTEM_PREFIX
 
@@ -11,7 +11,8 @@ MAX_BYTES = 256 * 1024
 """What edgeHub takes as one message; it closes the connection that a larger one comes by."""
 
 
-class Message(NamedTuple):
+@dataclass(frozen=True)
+class Message:
     """A message that arrived at an input.
 
     Attributes:
@@ -35,7 +36,8 @@ class Message(NamedTuple):
         return {name: value for name, value in self.properties.items() if not name.startswith(SYSTEM_PREFIX)}
 
 
-class Outgoing(NamedTuple):
+@dataclass(frozen=True)
+class Outgoing:
     """A message to send: where it is published, and its body; at most 256 KiB together."""
 
     topic: str

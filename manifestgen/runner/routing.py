@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from .message import MAX_BYTES, Message, Outgoing
 from .settings import Settings
@@ -24,10 +24,11 @@ _encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
 class Unsendable(Exception):
-    """What `run` returned cannot be sent. The text says why."""
+    """The return value of `run` cannot be sent. The text says why."""
 
 
-class Body(NamedTuple):
+@dataclass(frozen=True)
+class Body:
     """A result as bytes."""
 
     content: bytes
@@ -36,7 +37,7 @@ class Body(NamedTuple):
 
 @dataclass(frozen=True)
 class Sender:
-    """What results say about where they come from."""
+    """Properties of results about their origin."""
 
     module: str
     model: str

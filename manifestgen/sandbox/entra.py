@@ -7,15 +7,14 @@ Tokens are JSON Web Tokens with the claims that clients and services check. They
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
-import json
 import uuid
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from aiohttp import web
 
+from manifestgen.sandbox import json_web_token
 from manifestgen.sandbox.error_response import entra_error
 from manifestgen.sandbox.federation import refusal
 from manifestgen.sandbox.world import World
@@ -45,6 +44,8 @@ ARM_AUDIENCES = (ARM, "https://management.core.windows.net")
 REGISTRY_AUDIENCES = (REGISTRY, *ARM_AUDIENCES)
 
 _LIFETIME = 3599.0
+# The name of the secret that signs access tokens.
+_KEY = "entra:signing"
 
 
 class TokenError(Exception):
@@ -77,9 +78,8 @@ def verify_token(world: World, request: web.Request, audiences: Collection[str])
 def decode_token(world: World, token: str, audiences: Collection[str]) -> Mapping[str, Any]:
     """The claims of a token; see `verify_token`."""
     try:
-        signed, _, signature = token.rpartition(".")
-        claims = json.loads(_unbase64(signed.partition(".")[2]))
-        good = hmac.compare_digest(_unbase64(signature), _sign(world, signed))
+        read = json_web_token.decode(token)
+        claims, good = read.claims, read.is_signed_with(world.secret(_KEY))
     except ValueError as error:
         raise TokenError("The access token is invalid.") from error
     if not good or not isinstance(claims, dict):
@@ -128,9 +128,7 @@ def issue_token(world: World, audience: str, **claims: Any) -> tuple[str, int]:
         "issued": now,
         **claims,
     }
-    header = _base64(json.dumps({"typ": "JWT", "alg": "HS256", "kid": "sandbox"}).encode())
-    signed = f"{header}.{_base64(json.dumps(payload).encode())}"
-    return f"{signed}.{_base64(_sign(world, signed))}", lifetime
+    return json_web_token.encode(payload, world.secret(_KEY)), lifetime
 
 
 def expire_tokens(world: World) -> None:
@@ -281,15 +279,3 @@ def _unknown_tenant(tenant: str) -> web.Response:
         "subscriptions for the tenant."
     )
     return entra_error(400, "invalid_request", words, number=90002)
-
-
-def _sign(world: World, signed: str) -> bytes:
-    return hmac.new(world.secret("entra:signing").encode(), signed.encode(), hashlib.sha256).digest()
-
-
-def _base64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _unbase64(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -1,7 +1,7 @@
-"""Federated credentials of the sandbox's service principal: whose tokens it takes in place of a secret.
+"""Federated credentials of the sandbox's service principal: the issuers whose tokens replace a secret.
 
-A pipeline's provider signs a token that says which job runs; Entra ID exchanges it for one of its own if a federated
-credential names its issuer, its subject and its audience, all three exactly. Documents in `World.store`:
+A pipeline's provider signs a token that says which job runs; Entra ID exchanges it for its own token if a federated
+credential matches its issuer, subject and audience exactly. Documents in `World.store`:
 
     kind          key     value
     federated     NAME    {"issuer", "subject", "audience"}
@@ -12,10 +12,6 @@ sandbox is both.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import json
 import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -23,6 +19,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from manifestgen.sandbox import json_web_token
 from manifestgen.sandbox.error_response import entra_error
 from manifestgen.sandbox.world import World
 
@@ -31,7 +28,7 @@ AUDIENCE: Final = "api://AzureADTokenExchange"
 GITHUB_ISSUER: Final = "https://token.actions.githubusercontent.com"
 AZURE_PIPELINES_ISSUER: Final = "https://vstoken.dev.azure.com/5ab5c710-0000-4000-8000-0000000000d0"
 
-#: What the request for a token says of an assertion (RFC 7523).
+#: The assertion type in a token request (RFC 7523).
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{2,119}")
@@ -72,19 +69,15 @@ def sign(world: World, issuer: str, subject: str, audience: str, *, lifetime: in
     """
     now = int(world.now())
     payload = {"iss": issuer, "sub": subject, "aud": audience, "iat": now, "nbf": now, "exp": now + lifetime, **claims}
-    parts = ({"typ": "JWT", "alg": "HS256", "kid": "sandbox"}, payload)
-    signed = ".".join(_base64(json.dumps(part).encode()) for part in parts)
-    return f"{signed}.{_base64(_signature(world, issuer, signed))}"
+    return json_web_token.encode(payload, _key(world, issuer))
 
 
 def claims_of(world: World, token: str) -> Mapping[str, Any] | None:
     """The claims of a token that `sign` made; None for any other text."""
-    signed, _, signature = token.rpartition(".")
     try:
-        claims = json.loads(_unbase64(signed.partition(".")[2]))
-        genuine = isinstance(claims, dict) and hmac.compare_digest(
-            _unbase64(signature), _signature(world, str(claims.get("iss")), signed)
-        )
+        read = json_web_token.decode(token)
+        claims = read.claims
+        genuine = isinstance(claims, dict) and read.is_signed_with(_key(world, str(claims.get("iss"))))
     except ValueError:
         return None
     return claims if genuine else None
@@ -117,13 +110,5 @@ def _invalid(words: str, number: int) -> web.Response:
     return entra_error(401, "invalid_client", words, number=number)
 
 
-def _signature(world: World, issuer: str, signed: str) -> bytes:
-    return hmac.new(world.secret(f"oidc:{issuer}").encode(), signed.encode(), hashlib.sha256).digest()
-
-
-def _base64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _unbase64(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+def _key(world: World, issuer: str) -> str:
+    return world.secret(f"oidc:{issuer}")

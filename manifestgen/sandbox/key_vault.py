@@ -71,12 +71,7 @@ def vaults(world: World) -> list[Document]:
 
 
 def put_vault(world: World, name: str, *, host: str, denies: str) -> Document:
-    """Create a vault, or change the reason for which it rejects every caller. Raises ValueError.
-
-    Args:
-        host: empty for the public cloud's.
-        denies: one of `DENIALS`; empty for none.
-    """
+    """Create a vault, or change why it rejects every caller; without a host in the public cloud. Raises ValueError."""
     host = (host or f"{name}.vault.azure.net").lower()
     if not _VAULT_NAME.fullmatch(name) or host.partition(".")[0] != name.lower() or _resource(host) not in VAULTS:
         raise ValueError(f"a vault is NAME at one of NAME{', NAME'.join(mask[1:] for mask in HOSTS)}, not {host!r}")
@@ -156,7 +151,7 @@ class _Vaults:
             if client_id := request.headers.get("x-ms-client-request-id"):
                 headers["x-ms-client-request-id"] = client_id
             try:
-                self._admit(request, host)
+                self._authorize(request, host)
                 data = await handle(request, host)
                 if data is None:
                     return web.Response(status=204, headers=headers)
@@ -232,7 +227,7 @@ class _Vaults:
         host = request.host.partition(":")[0].lower()
         return host if serves(self._world, host) else self._world.names.vault_host
 
-    def _admit(self, request: web.Request, host: str) -> None:
+    def _authorize(self, request: web.Request, host: str) -> None:
         """Check a request in the same order as the service: token, network, permission, api-version."""
         verify_token(self._world, request, (_resource(host),))
         known = vault(self._world, host) or {}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from manifestgen.report._page import badge, esc, facts, items, meter, page, table
 from manifestgen.report.amount import counted
+from manifestgen.report.page import badge, esc, facts, items, meter, page, table
 from manifestgen.view.model import Changed, ChangeLine, ModuleRow, Note, Route, Tone, View
 from manifestgen.view.svg import STYLE, svg
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from manifestgen.azure.patience import Patience
 from manifestgen.cloud import ModelRegistration, ModelSource
@@ -290,7 +291,7 @@ class TestTheSecondVersion:
 
         from manifestgen.azure.azureml2_models import WorkspaceModels2
 
-        place = replace(_place(second_version.sandbox), name="gone")
+        place = structs.replace(_place(second_version.sandbox), name="gone")
         models = WorkspaceModels2(lambda: place, EnvironmentCredential(), patience=PATIENCE)
         for ask in (lambda: models.find(name), lambda: models.list(name), models.list):
             with pytest.raises(NotFoundError, match="workspace gone") as raised:

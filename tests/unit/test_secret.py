@@ -177,6 +177,16 @@ def test_what_looks_like_a_key_is_hidden_though_nobody_named_it(text: str) -> No
     assert "Zm9yLXRoZS10ZXN0LW9ubHk" not in redact(text)
 
 
+@pytest.mark.parametrize(
+    "mark", ["sharedaccesskey=", "accountkey=", "?sig=", "bearer ", "basic "], ids=lambda mark: mark.strip("?= ")
+)
+def test_letters_that_unicode_takes_for_the_same_hide_no_key(mark: str) -> None:
+    alike = {"s": "sS\u017f", "k": "kK\u212a", "i": "iI\u0130\u0131"}
+    for letters in itertools.product(*(alike.get(letter, letter + letter.upper()) for letter in mark[:6])):
+        text = f" {''.join(letters)}{mark[6:]}Zm9yLXRoZS10ZXN0LW9ubHk"
+        assert "Zm9yLXRo" not in redact(text), text
+
+
 def test_json_data_is_searched_to_its_ends() -> None:
     secret = Secret("deep-down-secret")
     data = {"a": [{"b": "x deep-down-secret y"}, secret, 3, None, True], "deep-down-secret": ()}
@@ -204,6 +214,19 @@ def test_a_text_without_secrets_costs_no_pattern_however_many_are_known() -> Non
         for number in range(200):
             Secret(f"signature-{number}-of-an-address")
             assert redact("GET /runs/cb1 was answered") == "GET /runs/cb1 was answered"
+
+
+@pytest.mark.parametrize("known", ["_forms", "_cores"])
+def test_a_secret_may_be_learned_while_a_text_is_redacted(known: str) -> None:
+    """Modules are built in threads, each of which learns secrets and says what it does."""
+
+    class Meanwhile(str):
+        def casefold(self) -> str:
+            Secret("another-secret-of-another-thread")
+            return super().casefold()
+
+    with nothing_known(), patch.object(secret, known, {Meanwhile("a-secret-that-is-known")}):
+        assert redact("it is a-secret-that-is-known, or is it?") != "it is a-secret-that-is-known, or is it?"
 
 
 def test_a_secret_that_is_no_text_of_unicode_is_hidden_too() -> None:

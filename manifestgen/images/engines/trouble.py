@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from manifestgen.errors import CloudError, DeniedError, FoundError, InputError, ManifestgenError, NotFoundError
 
 _LINES: Final = 20
 
 
-class _Cause(NamedTuple):
+@dataclass(frozen=True)
+class _Cause:
     pattern: re.Pattern[str]
     error: type[ManifestgenError]
     what: str

@@ -1,7 +1,7 @@
-"""Mistakes in a condition for which the runtime's grammar has rules of its own.
+"""Mistakes in a condition for which the runtime's grammar has explicit rules.
 
-A condition with one of these passes the parser: the manifest is taken, 200 reported, and the compiler refuses the route
-afterwards. The rules, added to those of `parser`:
+A condition with one of these passes the parser: the manifest is accepted, 200 reported, and the compiler rejects the
+route afterwards. The rules, added to those of `parser`:
 
     operand   = unknown | unknown operand | "(" condition | unclosed-string
               | "(" condition ")" ")" | name "(" … ")" ")"
@@ -72,13 +72,7 @@ def break_down(tokens: Tokens, start: int, until: str) -> tuple[Broken, int]:
             needed, complete = True, False
             index += 1
         elif kind == ")":
-            first = index
-            while kinds[index] == ")":
-                if opened:
-                    opened.pop()
-                else:
-                    faults.append(_fault(tokens, index, "')' closes nothing", "remove it, or open '(' before it"))
-                index += 1
+            first, index = index, _close(tokens, index, opened, faults)
             if (surplus := nesting.close(index - first)) > 0:
                 raise unexpected(tokens, index - surplus, (*OPERATOR, until))
             needed = False
@@ -95,6 +89,17 @@ def break_down(tokens: Tokens, start: int, until: str) -> tuple[Broken, int]:
     faults.sort(key=lambda fault: fault.offset)
     offset = start_of(start)
     return Broken(tokens.text[offset : tokens.end(index - 1)], tuple(faults), offset), index
+
+
+def _close(tokens: Tokens, index: int, opened: list[tuple[int, bool]], faults: list[Fault]) -> int:
+    """Take all parentheses that close here; returns the index behind them."""
+    while tokens.kinds[index] == ")":
+        if opened:
+            opened.pop()
+        else:
+            faults.append(_fault(tokens, index, "')' closes nothing", "remove it, or open '(' before it"))
+        index += 1
+    return index
 
 
 class _Nesting:

@@ -41,6 +41,17 @@ def routes(world: World) -> list[web.RouteDef]:
             {"device": device_id, "sent": messages.counts(world).get(device_id, 0), "messages": found}
         )
 
+    return [
+        web.put("/devices/{id}", device),
+        web.get("/modules", running),
+        web.get("/messages", received),
+        *_faults(world),
+    ]
+
+
+def _faults(world: World) -> list[web.RouteDef]:
+    """Faults of a device, and lines in the log of a module."""
+
     async def module(request: web.Request) -> web.Response:
         body = await body_of(request)
         kind = typed(body, "kind", str)
@@ -77,12 +88,9 @@ def routes(world: World) -> list[web.RouteDef]:
         return web.json_response({}, status=201)
 
     return [
-        web.put("/devices/{id}", device),
         web.post("/devices/{id}/agent", agent_fault),
         web.delete("/devices/{id}/agent", clear_agent_faults),
         web.post("/devices/{id}/modules/{module}/log", log),
-        web.get("/modules", running),
-        web.get("/messages", received),
         web.put("/devices/{id}/modules/{module}", module),
         web.delete("/devices/{id}/modules/{module}", clear_fault),
     ]

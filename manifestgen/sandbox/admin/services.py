@@ -40,6 +40,16 @@ def routes(world: World) -> list[web.RouteDef]:
         entra.set_token_lifetime(world, typed(await body_of(request), "seconds", int))
         return web.json_response({})
 
+    return [
+        web.post("/builds/fail", fail_builds),
+        web.post("/tokens/expire", expire),
+        web.put("/tokens/lifetime", lifetime),
+        *_registries(world),
+        *_vaults(world),
+    ]
+
+
+def _registries(world: World) -> list[web.RouteDef]:
     async def registry(request: web.Request) -> web.Response:
         body, name = await body_of(request), request.match_info["name"]
         known = accounts.registry(world, name) or {"group": "", "login_server": "", "admin_enabled": True}
@@ -73,15 +83,11 @@ def routes(world: World) -> list[web.RouteDef]:
         return web.json_response({"expiry": accounts.set_password_expiry(world, name, token, password, expiry)})
 
     return [
-        web.post("/builds/fail", fail_builds),
-        web.post("/tokens/expire", expire),
-        web.put("/tokens/lifetime", lifetime),
         web.put("/registries/{name}", registry),
         web.get("/registries/{name}/tasks", tasks),
         web.put("/registries/{name}/tasks", tasks),
         web.put("/registries/{name}/tokens/{token}/{password}", expire_password),
         web.put("/images/{host}/{image:.+}", image),
-        *_vaults(world),
     ]
 
 

@@ -229,7 +229,7 @@ class TestDevice:
         services.push("acme.azurecr.io/scorer:2")
         _deploy(project, services, images={"scorer": "acme.azurecr.io/scorer:2"})
         latest = snapshots(services.hub.host, DEVICE, tmp_path / "state")[0]
-        assert SCORER in json.dumps(dict(latest.content))
+        assert SCORER in json.dumps(dict(latest.manifest.content))
 
     def test_a_refusal_stops_before_anything_changes(self, tmp_path: Path, services: FakeServices) -> None:
         def refuse(planned: Plan) -> None:
@@ -541,8 +541,8 @@ class TestFleet:
         _deploy(project, services)
         services.push("acme.azurecr.io/scorer:2")
         _deploy(project, services, images={"scorer": "acme.azurecr.io/scorer:2"})
-        (former,) = fleet_snapshots.snapshots(services.hub.host, "scorer", tmp_path / "state")
-        assert SCORER in json.dumps(dict(former.deployment.content))
+        (previous,) = fleet_snapshots.snapshots(services.hub.host, "scorer", tmp_path / "state")
+        assert SCORER in json.dumps(dict(previous.deployment.content))
 
     def test_without_patience_nothing_is_waited_for(self, tmp_path: Path, services: FakeServices, told: Told) -> None:
         deployed = _deploy(_project(tmp_path, FLEET), services, told, fleet_patience=None)

@@ -68,7 +68,7 @@ def test_the_version_is_that_of_the_agents_desired_properties(hub: FakeHub) -> N
 def test_a_device_without_an_agent_is_at_version_zero(hub: FakeHub) -> None:
     state = DeviceState(hub.host, hub.device(DEVICE))
     assert state.version == 0
-    assert state.content == {"modulesContent": {}}
+    assert state.manifest == Manifest.of_twins({})
 
 
 def test_a_device_that_is_no_edge_device_has_no_plan(hub: FakeHub) -> None:
