@@ -140,3 +140,8 @@ class Interrupted(ManifestgenError):
 
     exit_code = 130
     code = "interrupted"
+
+
+def os_reason(error: OSError) -> str:
+    """What the operating system says about an error, as the end of a message: in lower case."""
+    return (error.strerror or str(error)).lower()
