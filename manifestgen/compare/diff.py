@@ -14,7 +14,7 @@ from enum import Enum
 from typing import Any, Final, Literal
 
 from manifestgen.compare.normal import normal, same
-from manifestgen.compare.subject import CREDENTIALS, Path, Subject, subjects
+from manifestgen.compare.subject import CREDENTIALS, KINDS, Path, Subject, subjects
 from manifestgen.manifest.manifest import Manifest
 from manifestgen.manifest.pointer import join
 from manifestgen.manifest.reading import as_mapping
@@ -110,7 +110,7 @@ def diff(before: Manifest, after: Manifest) -> tuple[Change, ...]:
         change = _change(old.get(path), new.get(path))
         if change is not None:
             found.append(change)
-    return tuple(sorted(found, key=lambda change: (_ORDER.index(change.subject), change.name)))
+    return tuple(sorted(found, key=lambda change: (KINDS.index(change.subject), change.name)))
 
 
 def patch(manifest: Manifest, changes: Iterable[Change]) -> Manifest:
@@ -130,18 +130,6 @@ def patch(manifest: Manifest, changes: Iterable[Change]) -> Manifest:
         if change._after is not None:
             _set(result, change._path, change._after)
     return Manifest.of(result)
-
-
-_ORDER: Final = (
-    "module",
-    "system module",
-    "route",
-    "registry credential",
-    "store and forward",
-    "module twin",
-    "runtime",
-    "property",
-)
 
 
 def _change(old: Subject | None, new: Subject | None) -> Change | None:
